@@ -1,0 +1,1 @@
+"""Readers and writers: corpora, queries, qrels, runs and training files."""

@@ -1,0 +1,1 @@
+"""Search: given a scorer and blocks of vectors, ids and scores."""

@@ -1,0 +1,1 @@
+"""Hypencoder models: encoders, hypernetwork, q-nets, losses and the published checkpoint format."""

@@ -1,0 +1,1 @@
+"""Operations: the only layer where models meet the store."""

