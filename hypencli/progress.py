@@ -34,9 +34,7 @@ class OpenTask(Protocol):
 class Progress(Protocol):
     """Where long jobs report to."""
 
-    def task(
-        self, description: str, *, total: int | None = None, unit: str = "items"
-    ) -> OpenTask:
+    def task(self, description: str, *, total: int | None = None, unit: str = "items") -> OpenTask:
         """Open a task; use it as a context manager."""
         ...
 

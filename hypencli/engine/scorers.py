@@ -1,0 +1,113 @@
+"""Scorers: the seam between models and search, ``vectors [n, d] -> scores [q, n]``."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import torch
+
+_COLUMNS = 32
+"""Queries in one matrix product: fixed, so that a score never depends on how many were asked."""
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Scores documents for a batch of queries.
+
+    A scorer must give a document the same score whatever the number of queries beside it: search
+    calls it with blocks of one fixed shape, and the ranking is then the same for every batch size.
+    """
+
+    @property
+    def n_queries(self) -> int:
+        """How many queries, ``q``."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Width of the document vectors, ``d``."""
+        ...
+
+    def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Scores ``[q, n]`` of document vectors ``[n, d]``."""
+        ...
+
+
+class QNets(Protocol):
+    """A batch of q-nets as the models layer makes it: sliceable, callable on ``[q, n, d]``."""
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors that the q-nets take."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: slice) -> QNets: ...
+
+    def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Scores ``[q, n, 1]`` of vectors ``[q, n, d]``."""
+        ...
+
+
+class QNetScorer:
+    """Scores with q-nets, one query at a time over a block that stays in the cache.
+
+    One q-net at a time keeps every matrix product at one shape, so that scores are bit-equal for
+    every number of queries; the block is read from memory once for all of them.
+
+    Args:
+        q_nets: The q-nets of ``q`` queries.
+    """
+
+    def __init__(self, q_nets: QNets) -> None:
+        self._q_nets = [q_nets[i : i + 1] for i in range(len(q_nets))]
+        self._dim = q_nets.dim
+
+    @property
+    def n_queries(self) -> int:
+        """How many queries, ``q``."""
+        return len(self._q_nets)
+
+    @property
+    def dim(self) -> int:
+        """Width of the document vectors, ``d``."""
+        return self._dim
+
+    def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Scores ``[q, n]`` of document vectors ``[n, d]``."""
+        scores = vectors.new_empty((len(self._q_nets), vectors.shape[0]))
+        for row, q_net in zip(scores, self._q_nets, strict=True):
+            row.copy_(q_net(vectors.unsqueeze(0))[0, :, 0])
+        return scores
+
+
+class InnerProductScorer:
+    """Scores with inner products: the bi-encoder.
+
+    Args:
+        queries: Query vectors ``[q, d]``.
+    """
+
+    def __init__(self, queries: torch.Tensor) -> None:
+        self._n_queries, self._dim = queries.shape
+        padding = -self._n_queries % _COLUMNS
+        padded = torch.nn.functional.pad(queries, (0, 0, 0, padding))
+        self._groups = [group.t().contiguous() for group in padded.split(_COLUMNS)]
+
+    @property
+    def n_queries(self) -> int:
+        """How many queries, ``q``."""
+        return self._n_queries
+
+    @property
+    def dim(self) -> int:
+        """Width of the document vectors, ``d``."""
+        return self._dim
+
+    def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Scores ``[q, n]`` of document vectors ``[n, d]``."""
+        if not self._groups:
+            return vectors.new_empty((0, vectors.shape[0]))
+        columns = [vectors @ group for group in self._groups]
+        return torch.cat(columns, dim=1)[:, : self._n_queries].t()
