@@ -102,7 +102,7 @@ def search_exact(
 def _staged(
     blocks: Iterable[Block], dim: int, block_rows: int, dtype: torch.dtype, device: torch.device
 ) -> Iterator[tuple[torch.Tensor, int]]:
-    """The corpus in blocks of ``block_rows``, the last padded with zeros, and how many rows are real."""
+    """The corpus in blocks of ``block_rows``, the last one padded, and how many rows are real."""
     buffer = torch.zeros((block_rows, dim), dtype=torch.float32)
     rows: npt.NDArray[np.float32] = buffer.numpy()
     filled = 0

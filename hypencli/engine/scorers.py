@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -33,20 +34,16 @@ class Scorer(Protocol):
         ...
 
 
-class QNets(Protocol):
-    """A batch of q-nets as the models layer makes it: sliceable, callable on ``[q, n, d]``."""
+class QNet(Protocol):
+    """The q-net of one query, as the models layer makes it."""
 
     @property
     def dim(self) -> int:
-        """Width of the vectors that the q-nets take."""
+        """Width of the vectors that the q-net takes."""
         ...
 
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: slice) -> QNets: ...
-
     def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Scores ``[q, n, 1]`` of vectors ``[q, n, d]``."""
+        """Scores ``[1, n, 1]`` of vectors ``[1, n, d]``."""
         ...
 
 
@@ -57,12 +54,13 @@ class QNetScorer:
     every number of queries; the block is read from memory once for all of them.
 
     Args:
-        q_nets: The q-nets of ``q`` queries.
+        q_nets: One q-net a query.
+        dim: Width of the document vectors, ``d``.
     """
 
-    def __init__(self, q_nets: QNets) -> None:
-        self._q_nets = [q_nets[i : i + 1] for i in range(len(q_nets))]
-        self._dim = q_nets.dim
+    def __init__(self, q_nets: Sequence[QNet], dim: int) -> None:
+        self._q_nets = q_nets
+        self._dim = dim
 
     @property
     def n_queries(self) -> int:
@@ -93,7 +91,7 @@ class InnerProductScorer:
         self._n_queries, self._dim = queries.shape
         padding = -self._n_queries % _COLUMNS
         padded = torch.nn.functional.pad(queries, (0, 0, 0, padding))
-        self._groups = [group.t().contiguous() for group in padded.split(_COLUMNS)]
+        self._groups = [group.t().contiguous() for group in torch.split(padded, _COLUMNS)]
 
     @property
     def n_queries(self) -> int:

@@ -16,30 +16,30 @@ from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
 from hypencli.errors import ModelError
 
 
-class TanhNets:
-    """A q-net batch of the smallest kind: ``tanh(x W) v``, a matrix and a vector a query."""
+class TanhNet:
+    """A q-net of the smallest kind: ``tanh(x W) v``."""
 
-    def __init__(self, matrices: torch.Tensor, vectors: torch.Tensor) -> None:
-        self.matrices, self.vectors = matrices, vectors
+    def __init__(self, matrix: torch.Tensor, vector: torch.Tensor) -> None:
+        self.matrix, self.vector = matrix, vector
 
     @property
     def dim(self) -> int:
-        return self.matrices.shape[1]
-
-    def __len__(self) -> int:
-        return len(self.matrices)
-
-    def __getitem__(self, index: slice) -> TanhNets:
-        return TanhNets(self.matrices[index], self.vectors[index])
+        return self.matrix.shape[0]
 
     def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
-        hidden = torch.tanh(vectors @ self.matrices.to(vectors.dtype))
-        return hidden @ self.vectors.to(vectors.dtype)
+        hidden = torch.tanh(vectors @ self.matrix.to(vectors.dtype))
+        return hidden @ self.vector.to(vectors.dtype)
 
 
-def q_net_scorer(q: int, dim: int, generator: torch.Generator) -> Scorer:
-    matrices = torch.randn((q, dim, dim + 3), generator=generator)
-    return QNetScorer(TanhNets(matrices, torch.randn((q, dim + 3, 1), generator=generator)))
+def q_net_scorer(q: int, dim: int, generator: torch.Generator) -> QNetScorer:
+    nets = [
+        TanhNet(
+            torch.randn((dim, dim + 3), generator=generator),
+            torch.randn((dim + 3, 1), generator=generator),
+        )
+        for _ in range(q)
+    ]
+    return QNetScorer(nets, dim)
 
 
 def inner_product_scorer(q: int, dim: int, generator: torch.Generator) -> Scorer:
@@ -103,14 +103,12 @@ def test_scores_fall_and_documents_are_distinct(make_scorer: MakeScorer) -> None
 
 
 def test_ten_line_numpy_search_agrees() -> None:
-    generator = torch.Generator().manual_seed(2)
-    matrices = torch.randn((4, 9, 6), generator=generator)
-    last = torch.randn((4, 6, 1), generator=generator)
+    scorer = q_net_scorer(4, 9, torch.Generator().manual_seed(2))
     vectors, ids = vectors_of(200, 9), names(200)
-    rankings = run(QNetScorer(TanhNets(matrices, last)), vectors, k=200)
-    for query in range(4):
-        scores = np.tanh(vectors.astype(np.float64) @ matrices[query].double().numpy())
-        scores = (scores @ last[query].double().numpy())[:, 0]
+    rankings = run(scorer, vectors, k=200)
+    for query, net in enumerate(scorer._q_nets):
+        scores = np.tanh(vectors.astype(np.float64) @ net.matrix.double().numpy())
+        scores = (scores @ net.vector.double().numpy())[:, 0]
         order = sorted(range(200), key=lambda i: (-scores[i], ids[i]))
         assert [doc_id for doc_id, _ in rankings[query]] == [ids[i] for i in order]
         np.testing.assert_allclose([s for _, s in rankings[query]], scores[order], atol=1e-5)
@@ -134,14 +132,9 @@ def test_shards_and_query_batches_change_nothing(
     scorer = SCORERS[kind](q, dim, torch.Generator().manual_seed(3))
     whole = run(scorer, vectors, k=k, block_rows=16)
     assert run(scorer, vectors, k=k, cuts=[c for c in cuts if c <= n], block_rows=16) == whole
-    if kind == "q-net":
-        nets = TanhNets(
-            torch.randn((q, dim, dim + 3), generator=torch.Generator().manual_seed(3)),
-            torch.ones((q, dim + 3, 1)),
-        )
-        together = run(QNetScorer(nets), vectors, k=k, block_rows=16)
-        apart = [run(QNetScorer(nets[i : i + 1]), vectors, k=k, block_rows=16)[0] for i in range(q)]
-        assert apart == together
+    if isinstance(scorer, QNetScorer):
+        alone = [QNetScorer([net], dim) for net in scorer._q_nets]
+        assert [run(one, vectors, k=k, block_rows=16)[0] for one in alone] == whole
 
 
 def test_many_query_vectors_score_as_one_alone() -> None:

@@ -1,0 +1,215 @@
+"""Texts to vectors and q-nets: tokenised once, batched by length, order kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hypencli.models.encoder import TextEncoder
+from hypencli.models.hypernet import Hypencoder
+from hypencli.models.qnet import QNetBatch
+
+if TYPE_CHECKING:
+    from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
+
+    DualEncoder: TypeAlias = HypencoderDualEncoder | TextDualEncoder
+
+TOKEN_BUDGET = {"cpu": 4_096, "cuda": 131_072, "mps": 16_384}
+"""Tokens in one automatic batch, padding included, by device type."""
+
+QUERY_BATCH = 32
+"""Queries encoded at once, all of one length."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodingOptions:
+    """How texts are encoded.
+
+    Attributes:
+        max_length: Tokens a text is cut to, special tokens included.
+        batch_size: Texts in a batch; None fills batches to a token budget for the device.
+        dtype: Arithmetic of the encoder: float32, or autocast to bfloat16 or float16.
+        device: Where the encoder runs.
+    """
+
+    max_length: int
+    batch_size: int | None = None
+    dtype: torch.dtype = torch.float32
+    device: torch.device = torch.device("cpu")
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context the encoder runs in."""
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.dtype)
+
+
+def tokenise(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[list[int]]:
+    """Token ids of each text, special tokens included, cut to ``max_length``."""
+    if not texts:
+        return []
+    ids: list[list[int]] = tokenizer(
+        list(texts),
+        truncation=True,
+        max_length=max_length,
+        padding=False,
+        return_attention_mask=False,
+    )["input_ids"]
+    return ids
+
+
+def pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids ``[n, t]`` padded on the right, and their attention mask ``[n, t]``."""
+    width = max(len(row) for row in rows)
+    ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row, dtype=torch.long)
+        mask[i, : len(row)] = 1
+    return ids, mask
+
+
+@torch.inference_mode()
+def encode_passages(
+    encoder: TextEncoder,
+    tokenizer: Any,
+    texts: Sequence[str],
+    options: EncodingOptions,
+    on_encoded: Callable[[int], None] | None = None,
+) -> npt.NDArray[np.float32]:
+    """Vectors ``[n, d]`` of passages, in the order given.
+
+    Texts are encoded longest first, so that a batch holds little padding and an encoder that does
+    not fit in memory fails on the first batch. Where the pooling divides by what padding is there
+    (``mean-unmasked``), a batch holds texts of one length only: the vectors are then those of each
+    text alone.
+
+    Deviation: the published code encodes in arrival order, padded to the longest of the batch.
+    """
+    tokens = tokenise(tokenizer, texts, options.max_length)
+    order = sorted(range(len(tokens)), key=lambda i: (-len(tokens[i]), i))
+    vectors = np.empty((len(tokens), encoder.dim), dtype=np.float32)
+    same_length = encoder.pooling == "mean-unmasked"
+    for batch in _batches(order, tokens, options, same_length=same_length):
+        ids, mask = pad([tokens[i] for i in batch], tokenizer.pad_token_id or 0)
+        with options.autocast():
+            output = encoder(
+                input_ids=ids.to(options.device), attention_mask=mask.to(options.device)
+            )
+        vectors[batch] = output.representation.float().cpu().numpy()
+        if on_encoded is not None:
+            on_encoded(len(batch))
+    return vectors
+
+
+def _batches(
+    order: Sequence[int],
+    tokens: Sequence[Sequence[int]],
+    options: EncodingOptions,
+    *,
+    same_length: bool,
+) -> Iterator[list[int]]:
+    """``order``, longest first, cut into batches."""
+    budget = TOKEN_BUDGET.get(options.device.type, TOKEN_BUDGET["cpu"])
+    batch: list[int] = []
+    for i in order:
+        if batch:
+            width = len(tokens[batch[0]])
+            limit = options.batch_size or max(1, budget // max(1, width))
+            if len(batch) >= limit or (same_length and len(tokens[i]) != width):
+                yield batch
+                batch = []
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+class EncodedQueries:
+    """Queries that have been read: q-nets or query vectors for any part of them.
+
+    The transformer has run over all of them, in batches without padding that depend on nothing but
+    the query set; q-nets, which are large (14 MB each at 6 layers of 768), are written on demand,
+    one query at a time. So a query's q-net is bit-equal for every batch size of a search.
+
+    Args:
+        encoder: The query encoder.
+        states: A Hypencoder's token states ``[t, h]``, or a bi-encoder's query vector ``[d]``.
+        options: How they were encoded; q-nets are written on the same device.
+    """
+
+    def __init__(
+        self,
+        encoder: Hypencoder | TextEncoder,
+        states: list[torch.Tensor],
+        options: EncodingOptions,
+    ) -> None:
+        self._encoder = encoder
+        self._states = states
+        self._options = options
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    @property
+    def has_q_nets(self) -> bool:
+        """Whether the queries become q-nets; else they are vectors."""
+        return isinstance(self._encoder, Hypencoder)
+
+    @torch.inference_mode()
+    def q_nets(self, start: int = 0, stop: int | None = None) -> list[QNetBatch]:
+        """One q-net a query, for the queries from ``start`` to ``stop``."""
+        nets = []
+        for states in self._states[start:stop]:
+            on_device = states.to(self._options.device).unsqueeze(0)
+            mask = torch.ones(on_device.shape[:2], dtype=torch.long, device=on_device.device)
+            nets.append(self._encoder(token_states=on_device, attention_mask=mask).representation)
+        return nets
+
+    def vectors(self, start: int = 0, stop: int | None = None) -> torch.Tensor:
+        """Query vectors ``[q, d]`` of a bi-encoder."""
+        rows = self._states[start:stop]
+        if not rows:
+            return torch.empty((0, self._encoder.dim), device=self._options.device)
+        return torch.stack(rows).to(self._options.device)
+
+
+@torch.inference_mode()
+def encode_queries(
+    encoder: Hypencoder | TextEncoder,
+    tokenizer: Any,
+    texts: Sequence[str],
+    options: EncodingOptions,
+) -> EncodedQueries:
+    """Read queries: the transformer's part of making q-nets or query vectors."""
+    tokens = tokenise(tokenizer, texts, options.max_length)
+    states: list[torch.Tensor] = [torch.empty(0)] * len(tokens)
+    by_length = sorted(range(len(tokens)), key=lambda i: (len(tokens[i]), texts[i]))
+    for _, group in groupby(by_length, key=lambda i: len(tokens[i])):
+        members = list(group)
+        for start in range(0, len(members), QUERY_BATCH):
+            batch = members[start : start + QUERY_BATCH]
+            rows = _query_states(encoder, [tokens[i] for i in batch], options)
+            for i, row in zip(batch, rows, strict=True):
+                states[i] = row
+    return EncodedQueries(encoder, states, options)
+
+
+def _query_states(
+    encoder: Hypencoder | TextEncoder, rows: Sequence[Sequence[int]], options: EncodingOptions
+) -> torch.Tensor:
+    """Token states ``[q, t, h]`` of a Hypencoder's queries, vectors ``[q, d]`` of a bi-encoder's."""
+    ids = torch.tensor(rows, dtype=torch.long, device=options.device)
+    mask = torch.ones_like(ids)
+    with options.autocast():
+        if isinstance(encoder, Hypencoder):
+            states = encoder.token_states(input_ids=ids, attention_mask=mask)
+        else:
+            states = encoder(input_ids=ids, attention_mask=mask).representation
+    return states.float().cpu()
