@@ -1,0 +1,322 @@
+"""Finds recipes, joins what they extend, applies overrides, and says plainly what is wrong."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from hypencli.errors import RecipeError, did_you_mean
+from hypencli.recipe.schema import Recipe, Section
+
+Table: TypeAlias = dict[str, Any]
+KeyPath: TypeAlias = tuple[str, ...]
+
+_OVERRIDE = "--set"
+_RELATIVE = {("data", "train"), ("data", "random_negatives_from"), ("model", "backbone")} | {
+    ("model", "init_from")
+}
+_EXPECTED = {
+    "bool_type": "expected true or false",
+    "dict_type": "expected a table",
+    "float_type": "expected a number",
+    "int_type": "expected a whole number",
+    "model_type": "expected a table",
+    "string_type": "expected a string",
+    "tuple_type": "expected an array",
+}
+"""Types in the words of TOML; the other messages of pydantic are plain as they are."""
+_ONLY_BY_OVERRIDE = ("model", "trust_code")
+
+
+@dataclass(frozen=True)
+class RecipeSummary:
+    """One shipped recipe."""
+
+    name: str
+    path: Path
+    description: str
+
+
+@dataclass
+class _Joined:
+    """Values joined so far, and which file or override each one came from."""
+
+    values: Table = field(default_factory=dict)
+    origins: dict[KeyPath, str] = field(default_factory=dict)
+
+    def origin(self, path: KeyPath, *, default: str) -> str:
+        while path:
+            if path in self.origins:
+                return self.origins[path]
+            path = path[:-1]
+        return default
+
+
+def recipes_folder() -> Path:
+    """The folder of shipped recipes: inside the package when installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "recipes"
+    return installed if installed.is_dir() else package.parent / "recipes"
+
+
+def list_recipes() -> list[RecipeSummary]:
+    """The shipped recipes, by name.
+
+    Raises:
+        RecipeError: One of them cannot be read.
+    """
+    summaries = []
+    for path in sorted(recipes_folder().glob("*.toml")):
+        values = _with_parents(path, chain=()).values
+        summaries.append(RecipeSummary(path.stem, path, str(values.get("description", ""))))
+    return summaries
+
+
+def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe, join what it extends, apply overrides, and check all of it.
+
+    Args:
+        name_or_path: Name of a shipped recipe, or the path of a TOML file.
+        overrides: ``key.path=value`` each, the value in TOML or a bare string; later ones win.
+            An array of tables is reached by index (``losses.0.scale=2``).
+
+    Raises:
+        RecipeError: Not found, not TOML (with the line), a circle of ``extends``, an unknown key,
+            or a value out of bounds; says which file or override it came from.
+    """
+    path = find_recipe(name_or_path)
+    joined = _with_parents(path, chain=())
+    for override in overrides:
+        _join(joined, _parse_override(override), source=f"{_OVERRIDE} {override}")
+    joined.values.setdefault("name", path.stem)
+    return _validated(joined, source=str(path))
+
+
+def resolve_recipe(values: Mapping[str, Any], *, source: str = "recipe") -> Recipe:
+    """Check a recipe given as nested mappings, as ``tomllib`` would return them.
+
+    Raises:
+        RecipeError: As :func:`load_recipe`, with ``source`` in place of the file.
+    """
+    joined = _Joined()
+    _join(joined, dict(values), source=source)
+    return _validated(joined, source=source)
+
+
+def find_recipe(name_or_path: str | Path) -> Path:
+    """The file of a recipe: a path when it ends in ``.toml`` or has a folder, else a shipped name.
+
+    Raises:
+        RecipeError: There is no such file or name; lists where it was looked for.
+    """
+    text = os.fspath(name_or_path)
+    if text.endswith(".toml") or Path(text).name != text:
+        path = Path(text).expanduser()
+        if not path.is_file():
+            raise RecipeError(f"No recipe file {path}.", hint=_names_hint(path.stem))
+        return path
+    path = recipes_folder() / f"{text}.toml"
+    if not path.is_file():
+        raise RecipeError(f"No recipe {text!r} in {recipes_folder()}.", hint=_names_hint(text))
+    return path
+
+
+def _names_hint(given: str) -> str:
+    names = [path.stem for path in recipes_folder().glob("*.toml")]
+    return f"{did_you_mean(given, names)} A path ends in .toml."
+
+
+def _read_toml(path: Path) -> Table:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        # The parser's own message ends in "(at line 3, column 5)".
+        raise RecipeError(f"{path}: not TOML: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read: {error}") from error
+
+
+def _with_parents(path: Path, *, chain: tuple[Path, ...]) -> _Joined:
+    here = path.resolve()
+    if here in chain:
+        circle = " -> ".join(str(each) for each in (*chain[chain.index(here) :], here))
+        raise RecipeError(f"{path}: extends itself: {circle}.")
+    values = _read_toml(path)
+    parent = values.pop("extends", None)
+    if parent is None:
+        joined = _Joined()
+    elif isinstance(parent, str):
+        joined = _with_parents(_parent_path(path, parent), chain=(*chain, here))
+        joined.values.pop("name", None)
+    else:
+        raise RecipeError(
+            f"{path}: extends: expected the name or path of a recipe, got {parent!r}."
+        )
+    section, key = _ONLY_BY_OVERRIDE
+    if isinstance(values.get(section), dict) and key in values[section]:
+        raise RecipeError(
+            f"{path}: {section}.{key} cannot be set in a file: whoever runs the recipe decides.",
+            hint=f"{_OVERRIDE} {section}.{key}=true",
+        )
+    _anchor(values, folder=path.parent)
+    _join(joined, values, source=str(path))
+    return joined
+
+
+def _parent_path(path: Path, parent: str) -> Path:
+    if not parent.endswith(".toml"):
+        return find_recipe(parent)
+    beside = path.parent / parent
+    if not beside.is_file():
+        raise RecipeError(f"{path}: extends: no recipe file {beside}.")
+    return beside
+
+
+def _anchor(values: Table, *, folder: Path) -> None:
+    """Places that start with ``./`` or ``../`` are meant from the folder of the recipe."""
+    for section, key in _RELATIVE:
+        table = values.get(section)
+        place = table.get(key) if isinstance(table, dict) else None
+        if isinstance(table, dict) and isinstance(place, str) and place.startswith(("./", "../")):
+            table[key] = os.path.normpath(folder.absolute() / place)
+
+
+def _parse_override(text: str) -> Table:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(f"{_OVERRIDE} {text}: expected KEY=VALUE, as in training.steps=100.")
+    try:
+        parsed = tomllib.loads(text)
+        if len(parsed) == 1 and "\n" not in text:
+            return parsed
+    except tomllib.TOMLDecodeError:
+        pass  # not a TOML value: a bare string, which is what paths and names are
+    try:
+        nested = tomllib.loads(f"{key} = 0")
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{_OVERRIDE} {text}: {key.strip()!r} is no key: {error}") from error
+    table = nested
+    while isinstance(inner := next(iter(table.values())), dict):
+        table = inner
+    table[next(iter(table))] = value.strip()
+    return nested
+
+
+def _join(joined: _Joined, values: Table, *, source: str) -> None:
+    _join_table(joined.values, values, joined.origins, prefix=(), source=source)
+
+
+def _join_table(
+    below: Table, above: Table, origins: dict[KeyPath, str], *, prefix: KeyPath, source: str
+) -> None:
+    """Tables are joined key by key; anything else above replaces what is below."""
+    for key, value in above.items():
+        path = (*prefix, key)
+        old = below.get(key)
+        if isinstance(old, list) and _is_by_index(value, len(old)):
+            entries = {str(i): item for i, item in enumerate(old)}
+            _join_table(entries, value, origins, prefix=path, source=source)
+            below[key] = list(entries.values())
+        elif isinstance(value, dict):
+            inner = dict(old) if isinstance(old, dict) else {}
+            if not isinstance(old, dict):
+                _forget(origins, path)
+                origins[path] = source
+            _join_table(inner, value, origins, prefix=path, source=source)
+            below[key] = inner
+        else:
+            below[key] = value
+            _forget(origins, path)
+            origins[path] = source
+
+
+def _forget(origins: dict[KeyPath, str], path: KeyPath) -> None:
+    for stale in [known for known in origins if known[: len(path)] == path]:
+        del origins[stale]
+
+
+def _is_by_index(value: object, length: int) -> bool:
+    return isinstance(value, dict) and all(
+        key.isdigit() and str(int(key)) == key and int(key) < length for key in value
+    )
+
+
+def _validated(joined: _Joined, *, source: str) -> Recipe:
+    try:
+        return Recipe.model_validate(joined.values)
+    except ValidationError as error:
+        problems = [
+            _problem(detail, joined, source=source)
+            for detail in error.errors(include_url=False, include_context=True)
+        ]
+    message = "\n".join(text for text, _ in problems)
+    hints = [hint for _, hint in problems if hint]
+    raise RecipeError(message, hint=hints[0] if hints else None)
+
+
+def _problem(detail: ErrorDetails, joined: _Joined, *, source: str) -> tuple[str, str | None]:
+    """What one validation error says to the user: the sentence, and the hint where there is one."""
+    path: KeyPath = tuple(str(part) for part in detail["loc"] if part != "[key]")
+    where = joined.origin(path, default=source)
+    key = ".".join(path) or "the recipe"
+    given = detail["input"]
+    if detail["type"] == "extra_forbidden":
+        known = _known_keys(path[:-1])
+        return f"{where}: unknown key {key!r}.", did_you_mean(path[-1], known)
+    if detail["type"] == "missing":
+        return f"{where}: {key} is missing: {_meaning(path)}.", None
+    if detail["type"] == "value_error":
+        return f"{where}: {key}: {detail['ctx']['error']}.", None
+    expected = _EXPECTED.get(detail["type"]) or detail["msg"].replace("Input should be", "expected")
+    hint = None
+    if detail["type"] == "literal_error" and isinstance(given, str):
+        hint = did_you_mean(given, _choices(detail))
+    return f"{where}: {key}: {expected}, got {given!r} ({_meaning(path)}).", hint
+
+
+def _choices(detail: ErrorDetails) -> list[str]:
+    expected = str(detail["ctx"]["expected"])
+    return [part.strip("' ") for part in expected.replace(" or ", ", ").split(", ")]
+
+
+def _sections(path: KeyPath) -> Iterator[type[Section]]:
+    """The section classes met while walking down ``path`` from the whole recipe."""
+    section: type[Section] = Recipe
+    yield section
+    for part in path:
+        if part.isdigit():
+            continue
+        known = section.model_fields.get(part)
+        inner = _section_of(known.annotation) if known else None
+        if inner is None:
+            return
+        section = inner
+        yield section
+
+
+def _section_of(annotation: object) -> type[Section] | None:
+    arguments = getattr(annotation, "__args__", ())
+    for candidate in (annotation, *arguments):
+        if isinstance(candidate, type) and issubclass(candidate, Section):
+            return candidate
+    return None
+
+
+def _known_keys(path: KeyPath) -> list[str]:
+    *_, section = _sections(path)
+    known = list(section.model_fields)
+    return [*known, "extends"] if section is Recipe else known
+
+
+def _meaning(path: KeyPath) -> str:
+    for section, part in zip(_sections(path), (p for p in path if not p.isdigit()), strict=False):
+        known = section.model_fields.get(part)
+        meaning = known.description if known else None
+    return meaning or "no such key"
