@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -42,7 +42,7 @@ class EncodingOptions:
     max_length: int
     batch_size: int | None = None
     dtype: torch.dtype = torch.float32
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The context the encoder runs in."""
@@ -158,6 +158,11 @@ class EncodedQueries:
         return len(self._states)
 
     @property
+    def device(self) -> torch.device:
+        """Where q-nets and vectors are made."""
+        return self._options.device
+
+    @property
     def has_q_nets(self) -> bool:
         """Whether the queries become q-nets; else they are vectors."""
         return isinstance(self._encoder, Hypencoder)
@@ -204,7 +209,7 @@ def encode_queries(
 def _query_states(
     encoder: Hypencoder | TextEncoder, rows: Sequence[Sequence[int]], options: EncodingOptions
 ) -> torch.Tensor:
-    """Token states ``[q, t, h]`` of a Hypencoder's queries, vectors ``[q, d]`` of a bi-encoder's."""
+    """Token states ``[q, t, h]`` for a Hypencoder, query vectors ``[q, d]`` for a bi-encoder."""
     ids = torch.tensor(rows, dtype=torch.long, device=options.device)
     mask = torch.ones_like(ids)
     with options.autocast():

@@ -1,0 +1,103 @@
+"""One question at a time: the model is loaded once, answers come with their text."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from hypencli.errors import DataError
+from hypencli.ops.models import ModelSource, find_model, label, load_model
+from hypencli.ops.search import SearchOptions, choose_embeddings, exact_rankings, make_scorer
+from hypencli.progress import SILENT, Progress
+from hypencli.runtime import resolve_device
+from hypestore import Store, TextNotKept
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One ranked document; ``text`` is None where the embedding set keeps no text."""
+
+    rank: int
+    doc_id: str
+    score: float
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Ranked documents for one question."""
+
+    question: str
+    model: str
+    embeddings: str
+    n_documents: int
+    hits: list[Hit]
+    seconds: float
+
+
+class Asker:
+    """Answers questions from one embedding set with one model.
+
+    Args:
+        store: The project store.
+        model: The model; its default rules are those of search.
+        options: Which embeddings, how many documents, how long a query.
+        progress: Where to report.
+
+    Raises:
+        UsageError: No embedding set fits the model, or several do.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        model: ModelSource,
+        options: SearchOptions | None = None,
+        progress: Progress = SILENT,
+    ) -> None:
+        self._options = options or SearchOptions(k=10)
+        manifest = find_model(store, model, progress)
+        chosen = choose_embeddings(store, manifest, None, self._options, progress)
+        self._embeddings = store.embeddings(chosen.id)
+        self._device = resolve_device(self._options.device)
+        self._loaded = load_model(store, manifest, device=self._device)
+
+    def ask(self, question: str, *, k: int | None = None) -> Answer:
+        """The best documents for a question.
+
+        Raises:
+            DataError: The question is empty.
+        """
+        from hypencli.models.encoding import EncodingOptions, encode_queries
+
+        if not question.strip():
+            raise DataError("The question is empty.", hint='Ask one: hype query "how do I …?"')
+        options = replace(self._options, k=k or self._options.k)
+        started = time.perf_counter()
+        encoded = encode_queries(
+            self._loaded.dual.query_encoder,
+            self._loaded.tokenizer,
+            [question],
+            EncodingOptions(max_length=options.query_max_length, device=self._device),
+        )
+        scorer = make_scorer(encoded, 0, 1, self._embeddings.dim, options.dtype)
+        ranking = exact_rankings(scorer, self._embeddings, [""], options).rankings[0]
+        texts = self._texts([doc_id for doc_id, _ in ranking])
+        hits = [
+            Hit(rank, doc_id, score, text)
+            for rank, ((doc_id, score), text) in enumerate(zip(ranking, texts, strict=True), 1)
+        ]
+        return Answer(
+            question=question,
+            model=label(self._loaded.manifest),
+            embeddings=label(self._embeddings.manifest),
+            n_documents=self._embeddings.n,
+            hits=hits,
+            seconds=time.perf_counter() - started,
+        )
+
+    def _texts(self, doc_ids: list[str]) -> list[str | None]:
+        try:
+            return list(self._embeddings.texts(self._embeddings.ordinals(doc_ids)))
+        except TextNotKept:
+            return [None] * len(doc_ids)

@@ -1,0 +1,301 @@
+"""Documents to embedding shards: streamed, resumable, in parts that may run anywhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from hypencli.errors import DataError
+from hypencli.ops.models import LoadedModel, ModelSource, find_model, label, load_model
+from hypencli.progress import SILENT, Progress, Task
+from hypencli.records import Document
+from hypencli.runtime import provenance, resolve_device, resolve_dtype
+from hypestore import EmbeddingSpec, EmbeddingWork, Manifest, Store
+
+if TYPE_CHECKING:
+    from hypencli.data.corpus import Corpus
+    from hypencli.models.encoding import EncodingOptions
+
+SHARD_ROWS = 16_384
+WINDOW_ROWS = 8_192
+"""Documents tokenised and sorted by length at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeOptions:
+    """How a corpus is encoded.
+
+    Attributes:
+        max_length: Tokens a document is cut to.
+        dtype: Arithmetic of the encoder.
+        storage_dtype: ``float16`` or ``float32`` on disk.
+        batch_size: Texts in a batch; None fills batches to a token budget.
+        device: Where the encoder runs; None takes the best there is.
+        shard_rows: Documents in a shard: the unit of resuming, of parts, and of memory.
+        keep_text: Keep the documents' text beside the vectors, so that results can be shown.
+        limit: Encode only the first so many documents.
+        part: ``(i, N)`` with i from 1: do the i-th of N parts of the plan.
+        name: Name of the embedding set.
+    """
+
+    max_length: int = 512
+    dtype: str = "float32"
+    storage_dtype: str = "float16"
+    batch_size: int | None = None
+    device: str | None = None
+    shard_rows: int = SHARD_ROWS
+    keep_text: bool = True
+    limit: int | None = None
+    part: tuple[int, int] | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EncodePlan:
+    """What an encode would do."""
+
+    embeddings: str
+    model: str
+    corpus: str
+    n_documents: int | None
+    n_shards: int | None
+    shards_done: int
+    dim: int
+    bytes_on_disk: int | None
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What an encode did.
+
+    Attributes:
+        embeddings: Id of the embedding set.
+        finished: Whether the set is whole; else ``missing_shards`` says which parts are to come.
+        existing: Whether it was there already and nothing was done.
+        encoded: Documents encoded by this call.
+        seconds: Time of this call.
+    """
+
+    embeddings: str
+    name: str | None
+    model: str
+    corpus: str
+    finished: bool
+    existing: bool
+    n_documents: int
+    dim: int
+    encoded: int
+    seconds: float
+    missing_shards: list[int] = field(default_factory=list)
+
+
+def encode(
+    store: Store,
+    corpus: Corpus,
+    model: ModelSource,
+    options: EncodeOptions | None = None,
+    progress: Progress = SILENT,
+) -> Encoded:
+    """Encode a corpus into the store.
+
+    The same command again does nothing; after a kill it goes on at the first shard that is not
+    there; with ``part`` several processes or machines share the shards of one plan, and the last
+    one to finish makes the set whole. Memory is bounded by a shard.
+
+    Raises:
+        DataError: The corpus is empty or holds an id twice.
+        StoreError: Another process does the same part at this moment, or the disk is full.
+    """
+    options = options or EncodeOptions()
+    manifest = find_model(store, model, progress)
+    spec = _spec(corpus, manifest, options)
+    started = time.perf_counter()
+    with store.embedding_work(spec, name=options.name, part=options.part) as work:
+        if work.existing is not None:
+            return _outcome(work.existing, manifest, corpus, existing=True)
+        loaded = load_model(store, manifest, device=resolve_device(options.device))
+        progress.message(
+            f"encoding {corpus.id} with {label(manifest)} on {options.device or 'auto'}: {work.id}"
+        )
+        seen, encoded = _encode_shards(work, corpus, loaded, options, progress)
+        if seen == 0:
+            raise DataError(f"The corpus {corpus.id} has no documents; there is nothing to encode.")
+        n_shards = -(-seen // options.shard_rows)
+        missing = work.missing(n_shards)
+        seconds = time.perf_counter() - started
+        if missing:
+            return Encoded(
+                embeddings=work.id,
+                name=options.name,
+                model=label(manifest),
+                corpus=corpus.id,
+                finished=False,
+                existing=False,
+                n_documents=seen,
+                dim=spec.dim,
+                encoded=encoded,
+                seconds=seconds,
+                missing_shards=missing,
+            )
+        stats = {"seconds": {"total": seconds}, "encoded_by_last_process": encoded}
+        done = work.finish(seen, stats=stats, provenance=provenance(device=str(loaded.dual.device)))
+        return _outcome(done, manifest, corpus, encoded=encoded, seconds=seconds)
+
+
+def plan(
+    store: Store,
+    corpus: Corpus,
+    model: ModelSource,
+    options: EncodeOptions | None = None,
+    progress: Progress = SILENT,
+) -> EncodePlan:
+    """What :func:`encode` would do, without doing it."""
+    options = options or EncodeOptions()
+    manifest = find_model(store, model, progress)
+    spec = _spec(corpus, manifest, options)
+    count = corpus.count
+    if count is not None and options.limit is not None:
+        count = min(count, options.limit)
+    n_shards = None if count is None else -(-count // options.shard_rows)
+    width = 2 if options.storage_dtype == "float16" else 4
+    done = store.shards_done(spec)
+    return EncodePlan(
+        embeddings=spec.id,
+        model=label(manifest),
+        corpus=corpus.id,
+        n_documents=count,
+        n_shards=n_shards,
+        shards_done=done,
+        dim=spec.dim,
+        bytes_on_disk=None if count is None else count * spec.dim * width,
+        finished=store.has(spec.id),
+    )
+
+
+def _spec(corpus: Corpus, manifest: Manifest, options: EncodeOptions) -> EmbeddingSpec:
+    """What an embedding set is derived from: the passage encoder and what it reads, nothing else.
+
+    Models that share a frozen passage encoder share its vectors.
+    """
+    inputs = {
+        "passage_fingerprint": manifest.stats["passage_fingerprint"],
+        "corpus": corpus.corpus_id,
+        "corpus_fingerprint": corpus.fingerprint,
+        "max_length": options.max_length,
+        "dtype": options.dtype,
+        "storage_dtype": options.storage_dtype,
+        "shard_rows": options.shard_rows,
+        "limit": options.limit,
+        "keep_text": options.keep_text,
+    }
+    dim = manifest.stats["dim"]
+    return EmbeddingSpec(
+        slug=corpus.slug,
+        inputs=inputs,
+        parents=(manifest.id,),
+        dim=int(str(dim)),
+        dtype="float16" if options.storage_dtype == "float16" else "float32",
+        shard_rows=options.shard_rows,
+        keep_text=options.keep_text,
+    )
+
+
+def _encode_shards(
+    work: EmbeddingWork,
+    corpus: Corpus,
+    loaded: LoadedModel,
+    options: EncodeOptions,
+    progress: Progress,
+) -> tuple[int, int]:
+    """Encode the shards of this part that are not there yet: documents seen and encoded."""
+    settings = _settings(options)
+    seen = encoded = 0
+    count = corpus.count if options.limit is None else None
+    with progress.task("encode", total=count or options.limit, unit="documents") as task:
+        for index, documents in enumerate(_shards(corpus, options)):
+            seen += len(documents)
+            if not _is_mine(index, options.part) or work.has_shard(index):
+                task.advance(len(documents))
+                continue
+            task.note(f"shard {index}")
+            _encode_shard(work, index, documents, loaded, settings, task)
+            encoded += len(documents)
+    return seen, encoded
+
+
+def _settings(options: EncodeOptions) -> EncodingOptions:
+    from hypencli.models.encoding import EncodingOptions
+
+    return EncodingOptions(
+        max_length=options.max_length,
+        batch_size=options.batch_size,
+        dtype=resolve_dtype(options.dtype),
+        device=resolve_device(options.device),
+    )
+
+
+def _is_mine(index: int, part: tuple[int, int] | None) -> bool:
+    return part is None or index % part[1] == part[0] - 1
+
+
+def _shards(corpus: Corpus, options: EncodeOptions) -> Iterator[list[Document]]:
+    stream = islice(iter(corpus), options.limit)
+    while documents := list(islice(stream, options.shard_rows)):
+        yield documents
+
+
+def _encode_shard(
+    work: EmbeddingWork,
+    index: int,
+    documents: list[Document],
+    loaded: LoadedModel,
+    settings: EncodingOptions,
+    task: Task,
+) -> None:
+    import numpy as np
+
+    from hypencli.models.encoding import encode_passages
+
+    windows = [
+        encode_passages(
+            loaded.dual.passage_encoder,
+            loaded.tokenizer,
+            [document.text for document in documents[start : start + WINDOW_ROWS]],
+            settings,
+            on_encoded=task.advance,
+        )
+        for start in range(0, len(documents), WINDOW_ROWS)
+    ]
+    work.write_shard(
+        index,
+        [document.doc_id for document in documents],
+        np.concatenate(windows),
+        [document.text for document in documents],
+    )
+
+
+def _outcome(
+    done: Manifest,
+    model: Manifest,
+    corpus: Corpus,
+    *,
+    existing: bool = False,
+    encoded: int = 0,
+    seconds: float = 0.0,
+) -> Encoded:
+    return Encoded(
+        embeddings=done.id,
+        name=done.name,
+        model=label(model),
+        corpus=corpus.id,
+        finished=True,
+        existing=existing,
+        n_documents=int(str(done.stats["n_documents"])),
+        dim=int(str(done.stats["dim"])),
+        encoded=encoded,
+        seconds=seconds,
+    )

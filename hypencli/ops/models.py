@@ -1,0 +1,186 @@
+"""Models and the store: finding one, registering one from outside, loading one."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hypencli.errors import UsageError
+from hypencli.progress import SILENT, Progress
+from hypencli.runtime import provenance
+from hypestore import ArtifactNotFound, Manifest, Store
+
+if TYPE_CHECKING:
+    import torch
+
+    from hypencli.models.encoding import DualEncoder
+
+_WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A model as the user names it.
+
+    Attributes:
+        name: A model of the store, a folder, or a name on the hub; None takes the store's default.
+        backbone: Name or folder of the backbone, for checkpoints that do not say all about it.
+        pooling: Pooling of a plain encoder that does not record its own.
+        label: Name under which a model from outside is registered.
+        trust_code: Allow a checkpoint to name q-net converter code of its own.
+    """
+
+    name: str | None = None
+    backbone: str | None = None
+    pooling: str | None = None
+    label: str | None = None
+    trust_code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model of the store in memory."""
+
+    manifest: Manifest
+    dual: DualEncoder
+    tokenizer: Any
+
+
+def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -> Manifest:
+    """The model that ``source`` names, registered in the store where it comes from outside.
+
+    Raises:
+        UsageError: No model is named and the store has no default.
+        ModelError: The folder or hub name holds no model that can be loaded.
+    """
+    if source.name is None:
+        return _default_model(store, progress)
+    try:
+        return store.get(source.name, kind="model")
+    except ArtifactNotFound:
+        if not _comes_from_outside(source.name):
+            raise
+    return _register(store, source, progress)
+
+
+def _comes_from_outside(name: str) -> bool:
+    """A folder, or the ``owner/name`` of a hub."""
+    return Path(name).expanduser().is_dir() or "/" in name
+
+
+def _default_model(store: Store, progress: Progress) -> Manifest:
+    """The store's default model, else its newest."""
+    if "model" in store.defaults:
+        return store.get(store.defaults["model"], kind="model")
+    models = store.artifacts("model")
+    if not models:
+        raise UsageError(
+            f"The store {store.root} has no model yet, and none was named.",
+            hint="Train one (hype train RECIPE) or name one: --model jfkback/hypencoder.6_layer",
+        )
+    newest = models[-1]
+    if len(models) > 1:
+        progress.message(f"model: {newest.name or newest.id} (the newest; --model takes another)")
+    return newest
+
+
+def _register(store: Store, source: ModelSource, progress: Progress) -> Manifest:
+    """Record a model from outside by reference: where it lies and what its weights hash to."""
+    from hypencli.models.checkpoint import locate
+
+    name = str(source.name)
+    folder = locate(name)
+    inputs = {
+        "source": name if not Path(name).expanduser().is_dir() else str(folder.resolve()),
+        "files_sha256": files_fingerprint(folder),
+        "backbone": source.backbone,
+        "pooling": source.pooling,
+        "trust_code": source.trust_code,
+    }
+    slug = source.label or Path(name).name
+    with store.draft("model", slug, inputs, name=source.label) as draft:
+        if draft.existing is not None:
+            return draft.existing
+        progress.message(f"reading the model {name}")
+        from hypencli.models.checkpoint import (
+            load_dual_encoder,
+            model_fingerprint,
+            passage_fingerprint,
+        )
+
+        dual, _ = load_dual_encoder(
+            folder,
+            backbone=source.backbone,
+            pooling=source.pooling,
+            trust_code=source.trust_code,
+        )
+        stats = {
+            "architecture": type(dual).__name__,
+            "passage_fingerprint": passage_fingerprint(dual),
+            "model_fingerprint": model_fingerprint(dual),
+            "dim": dual.passage_encoder.dim,
+            "parameters": sum(tensor.numel() for tensor in dual.parameters()),
+        }
+        return draft.commit(stats=stats, provenance=provenance())
+
+
+def files_fingerprint(folder: Path) -> str:
+    """SHA-256 over the configuration and weight files of a model folder."""
+    digest = hashlib.sha256()
+    weights = sorted(path for pattern in _WEIGHT_FILES for path in folder.glob(pattern))
+    for path in [folder / "config.json", *weights]:
+        digest.update(path.name.encode())
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def model_folder(store: Store, manifest: Manifest) -> Path:
+    """Where the files of a model are: in the store, or where it was registered from.
+
+    Raises:
+        ModelError: A registered model is gone, or its files have changed since.
+    """
+    if "source" not in manifest.inputs:
+        return store.path(manifest)
+    from hypencli.errors import ModelError
+    from hypencli.models.checkpoint import locate
+
+    source = str(manifest.inputs["source"])
+    folder = locate(source)
+    if files_fingerprint(folder) != manifest.inputs["files_sha256"]:
+        raise ModelError(
+            f"The files of model {manifest.id} in {folder} have changed since it was registered; "
+            "vectors made with it would not match.",
+            hint=f"Register what is there now as a model of its own: --model {source}",
+        )
+    return folder
+
+
+def load_model(
+    store: Store, manifest: Manifest, *, device: torch.device, progress: Progress = SILENT
+) -> LoadedModel:
+    """Load a model of the store for inference."""
+    from hypencli.models.checkpoint import load_dual_encoder
+
+    options = manifest.inputs if "source" in manifest.inputs else {}
+    dual, tokenizer = load_dual_encoder(
+        model_folder(store, manifest),
+        backbone=_text(options.get("backbone")),
+        pooling=_text(options.get("pooling")),
+        trust_code=bool(options.get("trust_code", "source" not in manifest.inputs)),
+    )
+    dual.to(device)
+    dual.eval()
+    return LoadedModel(manifest, dual, tokenizer)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def label(manifest: Manifest) -> str:
+    """What to call an artifact in a sentence: its name, else its id."""
+    return manifest.name or manifest.id

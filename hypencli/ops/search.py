@@ -1,0 +1,394 @@
+"""Exact search of a query set over an embedding set, stored as a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+import hypestore
+from hypencli.data.queries import QuerySet
+from hypencli.errors import DataError, UsageError
+from hypencli.ops.evaluate import Evaluated, EvaluateOptions, evaluate
+from hypencli.ops.models import LoadedModel, ModelSource, find_model, label, load_model
+from hypencli.progress import SILENT, Progress
+from hypencli.records import Ranking
+from hypencli.runtime import provenance, resolve_device, resolve_dtype
+from hypestore import EmbeddingSet, Manifest, RunWriter, Store
+
+if TYPE_CHECKING:
+    from hypencli.engine.exact import Block, ExactSearch
+    from hypencli.engine.scorers import Scorer
+    from hypencli.models.encoding import EncodedQueries
+
+Q_NET_BYTES = 1 << 30
+"""Memory that the q-nets of one batch of queries may take when ``batch_queries`` is automatic."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """How a search is done.
+
+    Attributes:
+        k: Documents a query gets.
+        embeddings: The embedding set; None finds it by model and corpus.
+        corpus: Corpus id, where the queries do not say and several are encoded.
+        query_max_length: Tokens a query is cut to.
+        batch_queries: Queries scored in one pass over the corpus; None fills 1 GiB with q-nets.
+        exclude_same_id: Leave out the document whose id is the query's.
+        device: Where to score; None takes the best there is.
+        dtype: Arithmetic of the scores.
+        name: Name of the run.
+        qrels: Judgements to evaluate with; None takes the query set's own, if any.
+        measures: What to measure; None takes the default set.
+    """
+
+    k: int = 1000
+    embeddings: str | None = None
+    corpus: str | None = None
+    query_max_length: int = 64
+    batch_queries: int | None = None
+    exclude_same_id: bool = False
+    device: str | None = None
+    dtype: str = "float32"
+    name: str | None = None
+    qrels: str | None = None
+    measures: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSeconds:
+    """Where the time of a search went."""
+
+    query_encoding: float = 0.0
+    scoring: float = 0.0
+    topk: float = 0.0
+    writing: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Sum of the parts."""
+        return self.query_encoding + self.scoring + self.topk + self.writing
+
+    def plus(self, **parts: float) -> SearchSeconds:
+        """The same with the given parts increased."""
+        return replace(self, **{name: getattr(self, name) + more for name, more in parts.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What a search did.
+
+    Attributes:
+        run: Id of the run.
+        existing: Whether the same search had been done before, and nothing was done now.
+        evaluation: Measures, where judgements are known.
+    """
+
+    run: str
+    name: str | None
+    model: str
+    embeddings: str
+    corpus: str
+    queries: str
+    engine: str
+    k: int
+    n_queries: int
+    n_documents: int
+    n_results: int
+    seconds: SearchSeconds
+    existing: bool
+    evaluation: Evaluated | None = None
+
+
+def search(
+    store: Store,
+    queries: QuerySet | None,
+    model: ModelSource,
+    options: SearchOptions | None = None,
+    progress: Progress = SILENT,
+) -> Searched:
+    """Score every document of an embedding set for every query and keep the best ``k``.
+
+    Args:
+        store: The project store.
+        queries: The query set; None takes that of the encoded dataset.
+        model: The model whose q-nets or query vectors search.
+        options: See :class:`SearchOptions`.
+        progress: Where to report.
+
+    Raises:
+        UsageError: No embedding set fits the model and the corpus, or several do.
+        DataError: The query set is empty.
+    """
+    options = options or SearchOptions()
+    manifest = find_model(store, model, progress)
+    chosen = choose_embeddings(store, manifest, queries, options, progress)
+    if queries is None:
+        queries = _own_queries(chosen)
+    embeddings = store.embeddings(chosen.id)
+    inputs = _inputs(manifest, chosen, queries, options)
+    slug = f"{embeddings.manifest.inputs['corpus']}-{label(manifest)}-exact"
+    parents = (manifest.id, chosen.id)
+    with store.run_writer(slug, inputs, parents=parents, name=options.name) as writer:
+        done = writer.existing
+        existing = done is not None
+        if done is None:
+            texts = [query.text for query in queries]
+            if not texts:
+                raise DataError(f"The query set {queries.id} has no queries; nothing to search.")
+            loaded = load_model(store, manifest, device=resolve_device(options.device))
+            done = _run(writer, loaded, embeddings, queries, options, progress)
+        else:
+            progress.message(f"this search was done before: {done.id}")
+    evaluation = _evaluate(store, done, queries, options, progress)
+    return _outcome(done, manifest, existing=existing, evaluation=evaluation)
+
+
+def choose_embeddings(
+    store: Store,
+    model: Manifest,
+    queries: QuerySet | None,
+    options: SearchOptions,
+    progress: Progress = SILENT,
+) -> Manifest:
+    """The embedding set to search: the one named, or the one of this model and corpus.
+
+    Raises:
+        UsageError: The set named was made with another passage encoder; none fits; several fit.
+    """
+    fingerprint = model.stats["passage_fingerprint"]
+    if options.embeddings is not None:
+        named = store.get(options.embeddings, kind="embeddings")
+        if named.inputs["passage_fingerprint"] != fingerprint:
+            raise UsageError(
+                f"The embedding set {label(named)} was made with another passage encoder than that "
+                f"of model {label(model)}; its scores would mean nothing.",
+                hint=f"Encode with this model: hype encode {named.inputs['corpus']} "
+                f"--model {label(model)}",
+            )
+        return named
+    fitting = store.find("embeddings", {"passage_fingerprint": fingerprint})
+    corpus = options.corpus or (queries.corpus_id if queries is not None else None)
+    if corpus is None and len(fitting) > 1:
+        corpus = store.defaults.get("corpus")
+    if corpus is not None:
+        fitting = [one for one in fitting if _is_corpus(one, corpus)]
+    if len(fitting) == 1:
+        progress.message(f"embeddings: {label(fitting[0])} ({fitting[0].inputs['corpus']})")
+        return fitting[0]
+    raise _no_single(store, model, corpus, fitting)
+
+
+def _is_corpus(embeddings: Manifest, corpus: str) -> bool:
+    own = str(embeddings.inputs["corpus"])
+    return corpus in (own, own.partition(":")[2], embeddings.name, embeddings.id)
+
+
+def _no_single(
+    store: Store, model: Manifest, corpus: str | None, fitting: list[Manifest]
+) -> UsageError:
+    of_corpus = "" if corpus is None else f" of corpus {corpus}"
+    if fitting:
+        listed = ", ".join(f"{one.id} ({one.inputs['corpus']})" for one in fitting)
+        return UsageError(
+            f"Several embedding sets{of_corpus} fit model {label(model)}: {listed}.",
+            hint="Say which: --embeddings ID, or --corpus DATASET",
+        )
+    there = ", ".join(f"{one.id} ({one.inputs['corpus']})" for one in store.artifacts("embeddings"))
+    target = (corpus or "DATASET").partition(":")[2] or corpus or "DATASET"
+    return UsageError(
+        f"No embedding set{of_corpus} was made with the passage encoder of model {label(model)}. "
+        f"Embedding sets here: {there or 'none'}.",
+        hint=f"Encode first: hype encode {target} --model {label(model)}",
+    )
+
+
+def _own_queries(embeddings: Manifest) -> QuerySet:
+    """The queries that come with the dataset an embedding set was made from."""
+    from hypencli.data.queries import open_queries
+
+    corpus = str(embeddings.inputs["corpus"])
+    if not corpus.startswith("irds:"):
+        raise UsageError(
+            f"Which queries? The corpus {corpus} of the embedding set {label(embeddings)} "
+            "has none of its own.",
+            hint="Name them: hype search QUERIES (an ir_datasets id, a JSONL or TSV file, or -)",
+        )
+    return open_queries(corpus)
+
+
+def _inputs(
+    model: Manifest, embeddings: Manifest, queries: QuerySet, options: SearchOptions
+) -> dict[str, hypestore.JsonValue]:
+    return {
+        "engine": "exact",
+        "model": model.id,
+        "embeddings": embeddings.id,
+        "corpus": embeddings.inputs["corpus"],
+        "queries": queries.id,
+        "queries_fingerprint": queries.fingerprint,
+        "k": options.k,
+        "query_max_length": options.query_max_length,
+        "exclude_same_id": options.exclude_same_id,
+        "dtype": options.dtype,
+    }
+
+
+def _run(
+    writer: RunWriter,
+    loaded: LoadedModel,
+    embeddings: EmbeddingSet,
+    queries: QuerySet,
+    options: SearchOptions,
+    progress: Progress,
+) -> Manifest:
+    """Search all queries, batch by batch, and commit the run."""
+    from hypencli.models.encoding import EncodingOptions, encode_queries
+
+    listed = list(queries)
+    writer.queries([(query.query_id, query.text) for query in listed])
+    device = resolve_device(options.device)
+    settings = EncodingOptions(max_length=options.query_max_length, device=device)
+    started = time.perf_counter()
+    encoded = encode_queries(
+        loaded.dual.query_encoder,
+        loaded.tokenizer,
+        [query.text for query in listed],
+        settings,
+    )
+    seconds = SearchSeconds(query_encoding=time.perf_counter() - started)
+    n_results = 0
+    batch = options.batch_queries or _automatic_batch(encoded)
+    total = len(listed) * embeddings.n
+    with progress.task("search", total=total, unit="scores") as task:
+        for start in range(0, len(listed), batch):
+            ids = [query.query_id for query in listed[start : start + batch]]
+            started = time.perf_counter()
+            scorer = make_scorer(encoded, start, start + batch, embeddings.dim, options.dtype)
+            made = time.perf_counter() - started
+            found = exact_rankings(
+                scorer,
+                embeddings,
+                ids,
+                options,
+                on_scored=lambda n, q=len(ids): task.advance(n * q),  # type: ignore[misc]
+            )
+            started = time.perf_counter()
+            n_results += append_rankings(writer, ids, found.rankings)
+            seconds = seconds.plus(
+                query_encoding=made,
+                scoring=found.scoring_seconds,
+                topk=found.topk_seconds,
+                writing=time.perf_counter() - started,
+            )
+    stats: dict[str, hypestore.JsonValue] = {
+        "n_queries": len(listed),
+        "n_documents": embeddings.n,
+        "n_results": n_results,
+        "seconds": {**asdict(seconds), "total": seconds.total},
+    }
+    return writer.commit(stats=stats, provenance=provenance(device=str(device)))
+
+
+def _automatic_batch(encoded: EncodedQueries) -> int:
+    """As many queries as 1 GiB of q-nets holds, 256 at most; all of them for query vectors."""
+    if not encoded.has_q_nets:
+        return max(1, len(encoded))
+    return max(1, min(256, Q_NET_BYTES // max(1, encoded.q_nets(0, 1)[0].nbytes)))
+
+
+def make_scorer(encoded: EncodedQueries, start: int, stop: int, dim: int, dtype: str) -> Scorer:
+    """The scorer of the queries from ``start`` to ``stop``: q-nets, or inner products."""
+    from hypencli.engine.scorers import InnerProductScorer, QNetScorer
+
+    arithmetic = resolve_dtype(dtype)
+    if encoded.has_q_nets:
+        return QNetScorer([net.to(arithmetic) for net in encoded.q_nets(start, stop)], dim)
+    return InnerProductScorer(encoded.vectors(start, stop).to(arithmetic))
+
+
+def embedding_blocks(embeddings: EmbeddingSet) -> Iterator[Block]:
+    """The vectors of a set in corpus order, as the engine takes them."""
+    for shard in embeddings.shards:
+        yield from shard.blocks()
+
+
+def exact_rankings(
+    scorer: Scorer,
+    embeddings: EmbeddingSet,
+    query_ids: list[str],
+    options: SearchOptions,
+    on_scored: Callable[[int], None] | None = None,
+) -> ExactSearch:
+    """Exact search of one batch of queries over an embedding set."""
+    from hypencli.engine.exact import search_exact
+
+    found = search_exact(
+        scorer,
+        embedding_blocks(embeddings),
+        k=options.k + options.exclude_same_id,
+        doc_ids=embeddings.ids,
+        device=resolve_device(options.device),
+        dtype=resolve_dtype(options.dtype),
+        on_scored=on_scored,
+    )
+    if not options.exclude_same_id:
+        return found
+    rankings = [
+        [(doc_id, score) for doc_id, score in ranking if doc_id != query_id][: options.k]
+        for query_id, ranking in zip(query_ids, found.rankings, strict=True)
+    ]
+    return replace(found, rankings=rankings)
+
+
+def append_rankings(writer: RunWriter, query_ids: list[str], rankings: list[Ranking]) -> int:
+    """Write rankings to a run, ranks from 1; gives the number of rows."""
+    queries = [
+        query_id for query_id, ranking in zip(query_ids, rankings, strict=True) for _ in ranking
+    ]
+    writer.append(
+        queries,
+        [doc_id for ranking in rankings for doc_id, _ in ranking],
+        [rank for ranking in rankings for rank in range(1, len(ranking) + 1)],
+        [score for ranking in rankings for _, score in ranking],
+    )
+    return len(queries)
+
+
+def _evaluate(
+    store: Store,
+    run: Manifest,
+    queries: QuerySet,
+    options: SearchOptions,
+    progress: Progress,
+) -> Evaluated | None:
+    """Evaluate where judgements are known: those named, else the query set's own."""
+    if options.qrels is None and queries.qrels is None:
+        return None
+    chosen = EvaluateOptions(qrels=options.qrels or queries.qrels, measures=options.measures)
+    return evaluate(store, run.id, chosen, progress)
+
+
+def _outcome(
+    run: Manifest, model: Manifest, *, existing: bool, evaluation: Evaluated | None
+) -> Searched:
+    seconds = dict(run.stats["seconds"])  # type: ignore[arg-type]
+    seconds.pop("total")
+    return Searched(
+        run=run.id,
+        name=run.name,
+        model=label(model),
+        embeddings=str(run.inputs["embeddings"]),
+        corpus=str(run.inputs["corpus"]),
+        queries=str(run.inputs["queries"]),
+        engine=str(run.inputs["engine"]),
+        k=int(str(run.inputs["k"])),
+        n_queries=int(str(run.stats["n_queries"])),
+        n_documents=int(str(run.stats["n_documents"])),
+        n_results=int(str(run.stats["n_results"])),
+        seconds=SearchSeconds(**seconds),
+        existing=existing,
+        evaluation=evaluation,
+    )

@@ -1,0 +1,135 @@
+"""Runs in and out of the store: TREC, the published JSONL, Parquet."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hypencli.errors import UsageError
+from hypencli.ops.search import append_rankings
+from hypencli.runtime import provenance
+from hypestore import Store, atomic_path
+
+RunFormat = Literal["trec", "jsonl", "parquet"]
+SUFFIXES: dict[str, RunFormat] = {
+    ".trec": "trec",
+    ".run": "trec",
+    ".txt": "trec",
+    ".jsonl": "jsonl",
+    ".parquet": "parquet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A file that was written."""
+
+    run: str
+    path: Path
+    format: RunFormat
+    n_queries: int
+    n_results: int
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A run that was taken in."""
+
+    run: str
+    name: str | None
+    n_queries: int
+    n_results: int
+    existing: bool
+
+
+def export_run(
+    store: Store,
+    run: str,
+    *,
+    output: Path | None = None,
+    format: RunFormat | None = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Write a run to a file; ranks start at 1.
+
+    Args:
+        store: The project store.
+        run: Id, unique prefix, or name.
+        output: The file; by default the run's name in the current folder.
+        format: ``trec``, ``jsonl`` (as published) or ``parquet``; by default told by the file.
+        overwrite: Replace a file that is there.
+
+    Raises:
+        UsageError: The format cannot be told, or the file exists.
+    """
+    from hypencli.data.runs import write_run
+
+    stored = store.run(run)
+    label = stored.manifest.name or stored.manifest.id
+    format = format or (SUFFIXES.get(output.suffix) if output is not None else "trec")
+    if format is None:
+        raise UsageError(
+            f"The format cannot be told from {output}.",
+            hint="Name it: --format trec, jsonl or parquet",
+        )
+    path = output or Path(f"{label}.{format}")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists.", hint="Choose another --output, or add --overwrite")
+    results = stored.results()
+    with atomic_path(path) as partial:
+        write_run(partial, results, stored.queries(), format=format, tag=label)
+    return Exported(
+        run=stored.manifest.id,
+        path=path,
+        format=format,
+        n_queries=len(results),
+        n_results=sum(len(ranking) for ranking in results.values()),
+    )
+
+
+def import_run(
+    store: Store,
+    path: Path,
+    *,
+    name: str | None = None,
+    corpus: str | None = None,
+    queries: str | None = None,
+) -> Imported:
+    """Take a run made elsewhere into the store.
+
+    Args:
+        store: The project store.
+        path: A TREC run or the published JSONL.
+        name: Name of the run; by default the file's stem.
+        corpus: Corpus id the run is of, for the leaderboard.
+        queries: Query set the run is of (an ir_datasets id brings its judgements to ``eval``).
+
+    Raises:
+        DataError: The file is not a run, with the line.
+    """
+    from hypencli.data.runs import read_run
+
+    contents = read_run(path)
+    with path.open("rb") as stream:
+        fingerprint = hashlib.file_digest(stream, "sha256").hexdigest()
+    label = name or path.stem
+    inputs = {
+        "engine": "imported",
+        "file_sha256": fingerprint,
+        "corpus": corpus,
+        "queries": queries,
+        "k": max((len(ranking) for ranking in contents.results.values()), default=0),
+    }
+    n_results = sum(len(ranking) for ranking in contents.results.values())
+    with store.run_writer(f"{label}-imported", inputs, parents=(), name=label) as writer:
+        existing = writer.existing is not None
+        manifest = writer.existing
+        if manifest is None:
+            ids = list(contents.results)
+            writer.queries([(query_id, contents.queries.get(query_id, "")) for query_id in ids])
+            append_rankings(writer, ids, [contents.results[query_id] for query_id in ids])
+            stats = {"n_queries": len(ids), "n_results": n_results, "source": path.name}
+            manifest = writer.commit(stats=stats, provenance=provenance())
+    return Imported(manifest.id, manifest.name, len(contents.results), n_results, existing)
