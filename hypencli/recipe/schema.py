@@ -54,9 +54,9 @@ class ConverterSection(Section):
     """``[model.converter]``: which q-net is made of the generated matrices and vectors."""
 
     name: str = Field(
-        "repeated-dense-block",
+        "repeated-dense",
         min_length=1,
-        description="q-net converter: a short name (repeated-dense-block is the paper's, "
+        description="q-net converter: a short name (repeated-dense is the paper's, "
         "warm-start begins as a bi-encoder) or module:Class for one of your own",
     )
     layers: int | None = Field(
