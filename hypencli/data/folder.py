@@ -1,0 +1,77 @@
+"""The layout of a BEIR folder: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypencli.errors import DataError
+
+SPLIT = "test"
+"""The split whose judgements are taken where a folder has several."""
+
+
+def corpus_file(path: Path) -> Path:
+    """The file of the documents.
+
+    Raises:
+        DataError: The folder has none.
+    """
+    found = _first(path, "corpus.jsonl", "corpus.jsonl.gz", "corpus.tsv", "corpus.tsv.gz")
+    if found is None:
+        raise _lacks(path, "corpus.jsonl")
+    return found
+
+
+def queries_file(path: Path) -> Path | None:
+    """The file of the queries, if there is one."""
+    return _first(path, "queries.jsonl", "queries.jsonl.gz", "queries.tsv", "queries.tsv.gz")
+
+
+def require_queries_file(path: Path) -> Path:
+    """The file of the queries.
+
+    Raises:
+        DataError: The folder has none.
+    """
+    found = queries_file(path)
+    if found is None:
+        raise _lacks(path, "queries.jsonl")
+    return found
+
+
+def qrels_file(path: Path) -> Path | None:
+    """The judgements: ``qrels/test.tsv``, else the only file there, else ``qrels.txt``."""
+    found = _first(path / "qrels", f"{SPLIT}.tsv", f"{SPLIT}.tsv.gz")
+    if found is not None:
+        return found
+    splits = sorted((path / "qrels").glob("*.tsv"))
+    if len(splits) == 1:
+        return splits[0]
+    return _first(path, "qrels.txt", "qrels.tsv", "qrels.json")
+
+
+def require_qrels_file(path: Path) -> Path:
+    """The file of the judgements.
+
+    Raises:
+        DataError: The folder has none, or several splits and none called ``test``.
+    """
+    found = qrels_file(path)
+    if found is None:
+        splits = sorted(str(split) for split in (path / "qrels").glob("*.tsv"))
+        if splits:
+            raise DataError(f"{path}: no qrels/{SPLIT}.tsv.", hint=f"Name one: {', '.join(splits)}")
+        raise _lacks(path, f"qrels/{SPLIT}.tsv")
+    return found
+
+
+def _first(path: Path, *names: str) -> Path | None:
+    return next((path / name for name in names if (path / name).is_file()), None)
+
+
+def _lacks(path: Path, name: str) -> DataError:
+    there = ", ".join(sorted(one.name for one in path.iterdir())[:12]) or "nothing"
+    return DataError(
+        f"{path}: no {name} in this folder; it holds {there}.",
+        hint="A BEIR folder holds corpus.jsonl, queries.jsonl and qrels/test.tsv.",
+    )

@@ -1,0 +1,153 @@
+"""Text files by line: plain or gzip, strict UTF-8, every problem named by file and line."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+from hypencli.errors import DataError
+
+MAX_LINE_BYTES = 256 * 2**20
+"""A longer line is refused before it is read whole; the longest real document is far below."""
+
+_CHUNK_BYTES = 2**20
+_GZIP_MAGIC = b"\x1f\x8b"
+_BOM = b"\xef\xbb\xbf"
+
+
+class Line(NamedTuple):
+    """One line that is not blank: its number in the file, from 1, and its text without line end."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one pass over the bytes of a file tells.
+
+    Attributes:
+        sha256: Of the content, after decompression, so that a file and its ``.gz`` are the same.
+        rows: Lines that are not blank.
+    """
+
+    sha256: str
+    rows: int
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading bytes; gzip is told by its first bytes, not by its name.
+
+    Raises:
+        DataError: The file cannot be opened or read, or its gzip data is damaged or cut short.
+    """
+    try:
+        with path.open("rb") as raw:
+            if raw.peek(2)[:2] == _GZIP_MAGIC:
+                with gzip.GzipFile(fileobj=raw) as unpacked:
+                    yield cast("BinaryIO", unpacked)
+            else:
+                yield raw
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{path}: damaged or incomplete gzip data ({error}).",
+            hint=f"Check it with: gzip -t {path}",
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """The lines of a file that are not blank; a byte order mark and CRLF line ends are accepted.
+
+    Raises:
+        DataError: The file cannot be read, is not UTF-8, or has a line beyond ``MAX_LINE_BYTES``.
+    """
+    with open_bytes(path) as stream:
+        yield from decode_lines(stream, str(path))
+
+
+def decode_lines(stream: BinaryIO, name: str) -> Iterator[Line]:
+    """The same for an open stream; ``name`` stands for it in messages.
+
+    Lines end at a line feed only: a document may hold other characters that Unicode counts as
+    line ends.
+    """
+    number = 0
+    while raw := stream.readline(MAX_LINE_BYTES):
+        number += 1
+        if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
+            raise DataError(f"{name}, line {number}: longer than {MAX_LINE_BYTES:,} bytes.")
+        if number == 1:
+            raw = raw.removeprefix(_BOM)
+        if not raw.strip():
+            continue
+        try:
+            text = raw.rstrip(b"\r\n").decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{name}, line {number}: not valid UTF-8 (byte {error.start + 1} of the line).",
+                hint="Convert it first: iconv -f LATIN1 -t UTF-8 FILE",
+            ) from error
+        yield Line(number, text)
+
+
+def first_line(path: Path) -> str | None:
+    """The first line that is not blank, or None in an empty file."""
+    for line in read_lines(path):
+        return line.text
+    return None
+
+
+def parse_json_object(line: Line, name: str) -> dict[str, Any]:
+    """A line of a JSONL file as a dictionary.
+
+    Raises:
+        DataError: The line is not JSON, or JSON of another type.
+    """
+    try:
+        value = json.loads(line.text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{name}, line {line.number}: not valid JSON: {error}. "
+            "Every line of a JSONL file is one JSON object."
+        ) from error
+    if not isinstance(value, dict):
+        raise DataError(
+            f"{name}, line {line.number}: a JSON object was expected, not {type(value).__name__}."
+        )
+    return value
+
+
+def scan(path: Path) -> Scan:
+    """Hash and count a file in one pass of bounded memory.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    digest = hashlib.sha256()
+    rows = 0
+    rest = b""
+    with open_bytes(path) as stream:
+        chunk = stream.read(_CHUNK_BYTES)
+        digest.update(chunk)
+        chunk = chunk.removeprefix(_BOM)
+        while chunk:
+            first, *others = chunk.split(b"\n")
+            if not others:
+                # Whether a line is blank is all that counts, so a long one need not be kept.
+                rest = rest or first.strip()
+            else:
+                rows += bool(rest or first.strip()) + sum(map(bool, map(bytes.strip, others[:-1])))
+                rest = others[-1].strip()
+            chunk = stream.read(_CHUNK_BYTES)
+            digest.update(chunk)
+    return Scan(digest.hexdigest(), rows + bool(rest))

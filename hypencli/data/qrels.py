@@ -1,0 +1,168 @@
+"""Relevance judgements: TREC, JSON as published, BEIR TSV, ir_datasets; told apart by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hypencli.data import folder, irds
+from hypencli.data.lines import Line, open_bytes, read_lines
+from hypencli.data.source import FileSource, FolderSource, IrdsSource, resolve
+from hypencli.errors import DataError
+from hypencli.records import Qrels
+
+MAX_GRADE = 1_000_000
+"""Grades beyond this are refused: trec_eval's code reserves memory in proportion to the grade."""
+
+_BEIR_HEADER = ("query-id", "corpus-id", "score")
+_FORMATS = (
+    "TREC (query 0 document grade), BEIR TSV (header query-id, corpus-id, score), "
+    'or JSON {"query": {"document": grade}}'
+)
+
+
+class Judgements(NamedTuple):
+    """Judgements and where they came from.
+
+    Attributes:
+        qrels: Query id -> document id -> grade.
+        id: ``irds:NAME`` or ``file:NAME``.
+        fingerprint: Hash of the judgements themselves, whatever their format and order.
+    """
+
+    qrels: Qrels
+    id: str
+    fingerprint: str
+
+
+class _Judgement(NamedTuple):
+    where: str
+    query_id: str
+    doc_id: str
+    grade: object
+
+
+def read_qrels(source: str | Path) -> Judgements:
+    """Read judgements.
+
+    In TREC files the second column is not used, and lines that start with ``#`` are comments. One
+    document judged twice for a query with the same grade counts once; with two grades it is an
+    error.
+
+    Args:
+        source: An ir_datasets id, a file in one of the three formats (``.gz`` too), or a BEIR
+            folder (``qrels/test.tsv``).
+
+    Raises:
+        DataError: There is no such source, or a line is not a judgement; file and line are named.
+    """
+    match resolve(source, what="qrels"):
+        case IrdsSource() as found:
+            dataset = irds.IrdsDataset(found.name)
+            dataset.require("qrels")
+            return _judgements(dataset.qrels(), found.id)
+        case FolderSource() as found:
+            path = folder.require_qrels_file(found.path)
+        case found:
+            path = found.path
+    return _judgements(_collect(_read_file(path), str(path)), FileSource(path).id)
+
+
+def fingerprint(qrels: Qrels) -> str:
+    """Hash of judgements, the same for every order and format they were read from."""
+    canonical = json.dumps(qrels, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def _judgements(qrels: Qrels, identifier: str) -> Judgements:
+    if not qrels:
+        raise DataError(f"{identifier}: no judgements.")
+    return Judgements(qrels, identifier, fingerprint(qrels))
+
+
+def _collect(judgements: Iterable[_Judgement], name: str) -> dict[str, dict[str, int]]:
+    qrels: dict[str, dict[str, int]] = {}
+    for where, query_id, doc_id, value in judgements:
+        grade = _grade(value, where)
+        known = qrels.setdefault(query_id, {}).setdefault(doc_id, grade)
+        if known != grade:
+            raise DataError(
+                f"{where}: document {doc_id!r} of query {query_id!r} has grade {grade} here "
+                f"and {known} before."
+            )
+    if not qrels:
+        raise DataError(f"{name}: no judgements in it.", hint=f"Accepted: {_FORMATS}.")
+    return qrels
+
+
+def _grade(value: object, where: str) -> int:
+    try:
+        grade = int(value) if isinstance(value, str) else _integral(value)
+    except ValueError as error:
+        raise DataError(f"{where}: a grade must be an integer, not {value!r:.40}.") from error
+    if abs(grade) > MAX_GRADE:
+        raise DataError(f"{where}: grade {grade} is beyond {MAX_GRADE:,}.")
+    return grade
+
+
+def _integral(value: object) -> int:
+    """A JSON number that is whole; 1.0 is, as some libraries write every number so."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+        raise ValueError(value)
+    return int(value)
+
+
+def _read_file(path: Path) -> Iterator[_Judgement]:
+    name = str(path)
+    lines = (line for line in read_lines(path) if not line.text.startswith("#"))
+    first = next(lines, None)
+    if first is None:
+        raise DataError(f"{name}: the file is empty.", hint=f"Accepted: {_FORMATS}.")
+    if first.text.lstrip().startswith(("{", "[")):
+        return _json(path)
+    columns = first.text.split()
+    if tuple(column.lower() for column in columns) == _BEIR_HEADER:
+        return _beir(lines, name)
+    return _trec(chain([first], lines), name)
+
+
+def _trec(lines: Iterable[Line], name: str) -> Iterator[_Judgement]:
+    for line in lines:
+        columns = line.text.split()
+        where = f"{name}, line {line.number}"
+        if len(columns) != 4:
+            hint = f"Accepted: {_FORMATS}."
+            raise DataError(f"{where}: {len(columns)} columns, TREC qrels have 4.", hint=hint)
+        yield _Judgement(where, columns[0], columns[2], columns[3])
+
+
+def _beir(lines: Iterable[Line], name: str) -> Iterator[_Judgement]:
+    for line in lines:
+        columns = line.text.split("\t")
+        where = f"{name}, line {line.number}"
+        if len(columns) != 3:
+            raise DataError(
+                f"{where}: {len(columns)} columns, BEIR qrels have 3, separated by tabs."
+            )
+        yield _Judgement(where, columns[0].strip(), columns[1].strip(), columns[2].strip())
+
+
+def _json(path: Path) -> Iterator[_Judgement]:
+    with open_bytes(path) as stream:
+        content = stream.read()
+    try:
+        value: Any = json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not valid JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: expected {_FORMATS}.")
+    for query_id, documents in value.items():
+        where = f"{path}, query {query_id!r}"
+        if not isinstance(documents, dict):
+            raise DataError(f"{where}: expected an object of documents and grades.")
+        for doc_id, grade in documents.items():
+            yield _Judgement(f"{where}, document {doc_id!r}", query_id, doc_id, grade)
