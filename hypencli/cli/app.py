@@ -1,0 +1,61 @@
+"""The verbs of ``hype`` put together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import click
+import typer
+
+from hypencli._version import __version__
+from hypencli.cli import demo, encode, evaluate, project, recipes, search, train, transfer
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hype {__version__}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    name="hype",
+    help="Hypencoder retrieval: train q-nets, encode corpora, search, evaluate, compare.\n\n"
+    "Everything a study makes is kept in one project store: start with `hype init`, "
+    "or see it all on this machine's own documentation with `hype demo`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def hype(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options of every verb; ``--debug`` is read before, wherever it stands."""
+
+
+for module in (project, train, encode, search, evaluate, transfer, recipes, demo):
+    module.register(app)
+
+command = typer.main.get_command(app)
+
+
+def run(arguments: list[str]) -> int:
+    """Run a verb; usage errors are shown and give 2, all others are raised.
+
+    Args:
+        arguments: The command line without the program's name.
+    """
+    try:
+        result = command.main(args=arguments, prog_name="hype", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort as abort:
+        raise KeyboardInterrupt from abort
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,95 @@
+"""Progress in the terminal: bars with rate and time left, on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from hypencli.cli.render import safe
+
+
+class RateColumn(ProgressColumn):
+    """Units a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        """The rate, once there is one."""
+        return Text("" if task.speed is None else f"{task.speed:,.0f} {self._unit}/s")
+
+
+class Bar:
+    """One task on a terminal."""
+
+    def __init__(self, bars: Progress, task: TaskID) -> None:
+        self._bars, self._task = bars, task
+
+    def advance(self, count: int = 1) -> None:
+        """Move the bar on."""
+        self._bars.advance(self._task, count)
+
+    def set_total(self, total: int) -> None:
+        """Say where the bar ends."""
+        self._bars.update(self._task, total=total)
+
+    def note(self, text: str) -> None:
+        """Show a text behind the bar."""
+        self._bars.update(self._task, note=safe(text))
+
+
+class NoBar:
+    """One task where nobody watches."""
+
+    def advance(self, count: int = 1) -> None:
+        """Say nothing."""
+
+    def set_total(self, total: int) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+
+class TerminalProgress:
+    """Messages always; bars only where stderr is a terminal."""
+
+    @contextmanager
+    def task(
+        self, description: str, *, total: int | None = None, unit: str = "items"
+    ) -> Iterator[Bar | NoBar]:
+        """A bar that disappears when its task is done."""
+        if not sys.stderr.isatty():
+            yield NoBar()
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            RateColumn(unit),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+            yield Bar(bars, bars.add_task(description, total=total, note=""))
+
+    def message(self, text: str) -> None:
+        """One line on stderr."""
+        sys.stderr.write(safe(text) + "\n")

@@ -1,0 +1,113 @@
+"""Options that several verbs share, and what they turn into."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hypencli.errors import UsageError
+
+if TYPE_CHECKING:
+    from hypestore import Store
+
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        envvar="HYPE_STORE",
+        help="The project store; else the one around the current folder is found, as git does.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="A model of the store, a folder, or a name on the hub; "
+        "else the store's default, else its newest model.",
+        show_default=False,
+    ),
+]
+BackboneOption = Annotated[
+    str | None,
+    typer.Option(
+        "--backbone",
+        help="Name or folder of the backbone, for a checkpoint that does not describe its own.",
+        show_default=False,
+    ),
+]
+PoolingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--pooling",
+        help="cls, mean or mean-unmasked: for a plain encoder that does not record its pooling.",
+        show_default=False,
+    ),
+]
+TrustOption = Annotated[
+    bool,
+    typer.Option("--trust-code", help="Let the checkpoint import q-net converter code of its own."),
+]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.", show_default="auto"),
+]
+IdKeyOption = Annotated[
+    str | None,
+    typer.Option("--id-key", help="Key of the id in a JSONL file.", show_default="found"),
+]
+TextKeyOption = Annotated[
+    str | None,
+    typer.Option("--text-key", help="Key of the text in a JSONL file.", show_default="found"),
+]
+NameOption = Annotated[
+    str | None, typer.Option("--name", help="Name for the result.", show_default=False)
+]
+
+
+def open_store(path: Path | None) -> Store:
+    """The store at ``path``, or the one around the current folder."""
+    from hypestore import Store, find_store
+
+    return Store.open(find_store(explicit=path))
+
+
+def parse_part(text: str | None) -> tuple[int, int] | None:
+    """``i/N`` as ``(i, N)``, with i from 1 to N.
+
+    Raises:
+        UsageError: It is not of that form.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(
+            f"--shard {text} is not a part of a plan.",
+            hint="Expected i/N with 1 <= i <= N, such as --shard 2/8.",
+        )
+    return int(match[1]), int(match[2])
+
+
+def parse_batch_size(text: str) -> int | None:
+    """A number of texts, or None for ``auto``.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--batch-size {text} is neither auto nor a number of texts above 0.")
+    return int(text)
+
+
+def split_names(text: str | None) -> tuple[str, ...]:
+    """Comma- or blank-separated names; commas inside parentheses belong to the name."""
+    if text is None:
+        return ()
+    return tuple(name for name in re.split(r"[,\s]+(?![^()]*\))", text.strip()) if name)

@@ -1,0 +1,221 @@
+"""``hype init``, ``ls``, ``show``, ``rm``, ``doctor``: the project store as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hypencli.cli.options import JsonOption, StoreOption, open_store
+from hypencli.cli.render import number, safe, show, size
+from hypencli.cli.tables import print_table
+from hypencli.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hypencli.ops.project import Listed, Shown
+    from hypestore import DoctorReport
+
+Reference = Annotated[
+    str, typer.Argument(help="Name, id, or the unique beginning of an id.", show_default=False)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A store that was made."""
+
+    store: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Artifacts that were removed."""
+
+    removed: list[str]
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(help="Folder of the new store.")] = Path(),
+    json: JsonOption = False,
+) -> None:
+    """Make a project store.
+
+    Everything a study makes goes in it: models, embeddings, runs, measures.
+
+    Examples:
+        hype init
+
+        hype init ~/studies/medical
+    """
+    from hypestore import Store
+
+    store = Store.create(directory)
+
+    def draw(console: Console, made: Made) -> None:
+        console.print(f"Made a project store in {made.store}.")
+        console.print("Next: hype train RECIPE, or hype encode DATASET --model NAME")
+
+    show(Made(store.root), draw, as_json=json)
+
+
+def ls(
+    kind: Annotated[
+        str | None,
+        typer.Argument(help="models, embeddings, graphs, runs or evaluations.", show_default="all"),
+    ] = None,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List what the store holds, oldest first.
+
+    Examples:
+        hype ls
+
+        hype ls runs --json
+    """
+    from hypencli.ops.project import KINDS, listing
+
+    chosen = None
+    if kind is not None:
+        chosen = next((known for known in KINDS if kind in (known, f"{known}s")), None)
+        if chosen is None:
+            raise UsageError(f"There is no kind {kind!r}.", hint=f"Kinds: {', '.join(KINDS)}.")
+    opened = open_store(store)
+
+    def draw(console: Console, found: list[Listed]) -> None:
+        if not found:
+            console.print(f"Nothing yet in {opened.root}.")
+            return
+        columns = ("kind", "name", "id", "created", "what", "size")
+        rows = [
+            (one.kind, one.name or "", one.id, one.created, one.about, size(one.size_bytes))
+            for one in found
+        ]
+        print_table("", columns, rows)
+
+    show(listing(opened, chosen), draw, as_json=json)
+
+
+def show_(reference: Reference, store: StoreOption = None, json: JsonOption = False) -> None:
+    """Show one artifact: what it is, what it was made from, its measures and curves.
+
+    Examples:
+        hype show demo
+
+        hype show my-run --json
+    """
+    from hypencli.ops.project import show as look
+
+    show(look(open_store(store), reference), _draw_shown, as_json=json)
+
+
+def _draw_shown(console: Console, shown: Shown) -> None:
+    manifest = shown.manifest
+    console.print(f"{manifest.kind} {safe(manifest.name or manifest.id)}")
+    facts = [("id", manifest.id), ("folder", shown.path), ("created", manifest.created)]
+    facts += [(key, value) for key, value in manifest.inputs.items() if value is not None]
+    facts += [(key, value) for key, value in manifest.stats.items() if value is not None]
+    for key, value in facts:
+        console.print(f"  {key}: {number(value)}")
+    for title, listed in (("made from", shown.parents), ("used by", shown.children)):
+        if listed:
+            rows = [(one.kind, one.name or one.id, one.about) for one in listed]
+            print_table(title, ("kind", "name", "what"), rows)
+    for qrels, values in shown.metrics.items():
+        print_table(f"measures on {qrels}", ("measure", "value"), list(values.items()))
+    for name, points in shown.curves.items():
+        first, last = points[0], points[-1]
+        console.print(
+            f"  {name}: {sparkline([value for _, value in points])}  "
+            f"{number(first[1])} at step {first[0]}, {number(last[1])} at step {last[0]}"
+        )
+
+
+def sparkline(values: list[float], width: int = 60) -> str:
+    """A curve in one line of block characters."""
+    blocks = "▁▂▃▄▅▆▇█"
+    step = max(1, -(-len(values) // width))
+    means = [
+        sum(part) / len(part)
+        for part in (values[i : i + step] for i in range(0, len(values), step))
+    ]
+    low, span = min(means), (max(means) - min(means)) or 1.0
+    return "".join(blocks[int((value - low) / span * (len(blocks) - 1))] for value in means)
+
+
+def rm(
+    reference: Reference,
+    force: Annotated[
+        bool, typer.Option("--force", help="Remove what was made from it, too.")
+    ] = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Remove an artifact; never one that another needs, unless forced.
+
+    Examples:
+        hype rm old-run
+
+        hype rm vaswani-1a2b3c4d5e --force
+    """
+    removed = Removed(open_store(store).remove(reference, force=force))
+
+    def draw(console: Console, result: Removed) -> None:
+        for name in result.removed:
+            console.print(f"Removed {name}.")
+
+    show(removed, draw, as_json=json)
+
+
+def doctor(
+    checksums: Annotated[
+        bool, typer.Option("--checksums", help="Read every file and compare its SHA-256.")
+    ] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Make the catalog again from the artifacts.")
+    ] = False,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Remove half-written work and leftover files.")
+    ] = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Check the store; with options, verify contents, rebuild the catalog, clean up.
+
+    Exit code 4 when something is damaged.
+
+    Examples:
+        hype doctor
+
+        hype doctor --checksums
+
+        hype doctor --rebuild
+    """
+    report = open_store(store).doctor(checksums=checksums, rebuild=rebuild, clean=clean)
+    show(report, _draw_report, as_json=json)
+    if any(finding.severity == "error" for finding in report.findings):
+        raise typer.Exit(4)
+
+
+def _draw_report(console: Console, report: DoctorReport) -> None:
+    console.print(f"{report.artifacts} artifacts, {report.files} files, {size(report.bytes)}.")
+    for finding in report.findings:
+        place = " ".join(str(part) for part in (finding.artifact, finding.file) if part)
+        console.print(f"{finding.severity}: {safe(place)}: {safe(finding.problem)}")
+        if finding.remedy:
+            console.print(f"  {safe(finding.remedy)}")
+    if not report.findings:
+        console.print("Nothing is wrong.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these verbs."""
+    app.command()(init)
+    app.command()(ls)
+    app.command("show")(show_)
+    app.command()(rm)
+    app.command()(doctor)

@@ -1,0 +1,102 @@
+"""What a user sees: results drawn for people, or as JSON for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hypencli.progress import Progress
+
+T = TypeVar("T")
+_CONTROL = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
+_CONTROL |= dict.fromkeys((*range(8234, 8239), *range(8294, 8298)))
+
+
+def safe(text: object) -> str:
+    """Text of a document, without what could steer a terminal."""
+    return str(text).translate(_CONTROL)
+
+
+def show(result: T, draw: Callable[[Console, T], None], *, as_json: bool) -> None:
+    """Print a result: drawn for people, or as one line of JSON."""
+    if as_json:
+        sys.stdout.write(json.dumps(to_json(result), ensure_ascii=False) + "\n")
+        return
+    draw(console(), result)
+
+
+def console() -> Console:
+    """The terminal; wide when the output goes to a file, so that nothing is cut."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 160
+    return Console(width=width, highlight=False, markup=False, soft_wrap=False)
+
+
+def to_json(value: Any) -> Any:
+    """A result as plain JSON values."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        plain = {
+            field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+        return plain | _computed(value)
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, str | int | float | bool) or value is None:
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Sequence | set | frozenset):
+        return [to_json(item) for item in value]
+    return str(value)
+
+
+def _computed(value: object) -> dict[str, Any]:
+    """Properties of a result, such as a total."""
+    names = [name for name, item in vars(type(value)).items() if isinstance(item, property)]
+    return {name: to_json(getattr(value, name)) for name in names}
+
+
+def number(value: object) -> str:
+    """A cell of a table: measures to 4 places."""
+    if isinstance(value, bool) or value is None:
+        return "–" if value is None else str(value)
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return safe(value)
+
+
+def size(n_bytes: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(n_bytes) < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} TB"
+
+
+def seconds(value: float) -> str:
+    """A duration for people."""
+    if value < 120:
+        return f"{value:.1f} s" if value >= 1 else f"{value * 1000:.0f} ms"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def progress() -> Progress:
+    """Where verbs report to."""
+    from hypencli.cli.bars import TerminalProgress
+
+    return TerminalProgress()

@@ -1,0 +1,189 @@
+"""``hype search`` and ``hype query``: ranked documents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hypencli.cli.evaluate import draw_evaluated
+from hypencli.cli.options import (
+    BackboneOption,
+    DeviceOption,
+    IdKeyOption,
+    JsonOption,
+    ModelOption,
+    NameOption,
+    PoolingOption,
+    StoreOption,
+    TextKeyOption,
+    TrustOption,
+    open_store,
+    split_names,
+)
+from hypencli.cli.render import progress, safe, seconds, show
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hypencli.ops.ask import Answer
+    from hypencli.ops.search import Searched
+
+EmbeddingsOption = Annotated[
+    str | None,
+    typer.Option("--embeddings", help="The embedding set.", show_default="by model and corpus"),
+]
+CorpusOption = Annotated[
+    str | None,
+    typer.Option("--corpus", help="The corpus, where several are encoded.", show_default=False),
+]
+QueryLengthOption = Annotated[int, typer.Option(min=2, help="Tokens a query is cut to.")]
+ScoreDtypeOption = Annotated[
+    str, typer.Option("--dtype", help="Arithmetic of the scores: float32, bfloat16.")
+]
+
+
+def search(
+    queries: Annotated[
+        str | None,
+        typer.Argument(
+            help="An ir_datasets id, a JSONL or TSV file (.gz too), or - for standard input.",
+            show_default="the store's default, else the encoded dataset's own",
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Documents a query gets.")] = 1000,
+    model: ModelOption = None,
+    embeddings: EmbeddingsOption = None,
+    corpus: CorpusOption = None,
+    name: NameOption = None,
+    qrels: Annotated[
+        str | None,
+        typer.Option(help="Judgements to evaluate with.", show_default="the queries' own"),
+    ] = None,
+    measures: Annotated[
+        str | None, typer.Option(help="Measures, by ir_measures names, separated by commas.")
+    ] = None,
+    exclude_same_id: Annotated[
+        bool,
+        typer.Option("--exclude-same-id", help="Leave out the document whose id is the query's."),
+    ] = False,
+    query_max_length: QueryLengthOption = 64,
+    batch_queries: Annotated[
+        int | None,
+        typer.Option(min=1, help="Queries scored in one pass.", show_default="fills 1 GiB"),
+    ] = None,
+    dtype: ScoreDtypeOption = "float32",
+    device: DeviceOption = None,
+    id_key: IdKeyOption = None,
+    text_key: TextKeyOption = None,
+    backbone: BackboneOption = None,
+    pooling: PoolingOption = None,
+    trust_code: TrustOption = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Search a query set exactly, keep the run, and evaluate it where judgements are known.
+
+    Examples:
+        hype search --k 1000
+
+        hype search questions.tsv --corpus docs.jsonl --name first-try
+
+        hype search beir/scifact/test --qrels beir/scifact/test --measures "nDCG@10 R@100"
+    """
+    from hypencli.data.queries import open_queries
+    from hypencli.ops.models import ModelSource
+    from hypencli.ops.search import SearchOptions
+    from hypencli.ops.search import search as run
+
+    options = SearchOptions(
+        k=k,
+        embeddings=embeddings,
+        corpus=corpus,
+        query_max_length=query_max_length,
+        batch_queries=batch_queries,
+        exclude_same_id=exclude_same_id,
+        device=device,
+        dtype=dtype,
+        name=name,
+        qrels=qrels,
+        measures=split_names(measures) or None,
+    )
+    source = ModelSource(model, backbone=backbone, pooling=pooling, trust_code=trust_code)
+    opened = open_store(store)
+    queries = queries or opened.defaults.get("queries")
+    asked = None if queries is None else open_queries(queries, id_key=id_key, text_key=text_key)
+    show(run(opened, asked, source, options, progress()), _draw_searched, as_json=json)
+
+
+def _draw_searched(console: Console, done: Searched) -> None:
+    verb = "Had searched" if done.existing else "Searched"
+    console.print(
+        f"{verb} {done.n_documents:,} documents of {safe(done.corpus)} for {done.n_queries:,} "
+        f"queries with {safe(done.model)} ({done.engine}, k={done.k})."
+    )
+    parts = done.seconds
+    console.print(
+        f"Time: {seconds(parts.total)}: query encoding {seconds(parts.query_encoding)}, "
+        f"scoring {seconds(parts.scoring)}, top-k {seconds(parts.topk)}, "
+        f"writing {seconds(parts.writing)}."
+    )
+    console.print(f"Run: {safe(done.name or done.run)}" + (f" ({done.run})" if done.name else ""))
+    if done.evaluation is not None:
+        draw_evaluated(console, done.evaluation)
+    else:
+        console.print(f"Next: hype eval {done.name or done.run} --qrels FILE")
+
+
+def query(
+    text: Annotated[str, typer.Argument(help="The question.", show_default=False)],
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many documents.")] = 10,
+    model: ModelOption = None,
+    embeddings: EmbeddingsOption = None,
+    corpus: CorpusOption = None,
+    query_max_length: QueryLengthOption = 64,
+    dtype: ScoreDtypeOption = "float32",
+    device: DeviceOption = None,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Ask one question and see ranked documents with their text.
+
+    Examples:
+        hype query "how do I read a CSV file as dictionaries?"
+
+        hype query "treatment of sinusitis" --k 3 --json
+    """
+    from hypencli.ops.ask import Asker
+    from hypencli.ops.models import ModelSource
+    from hypencli.ops.search import SearchOptions
+
+    options = SearchOptions(
+        k=k,
+        embeddings=embeddings,
+        corpus=corpus,
+        query_max_length=query_max_length,
+        device=device,
+        dtype=dtype,
+    )
+    asker = Asker(open_store(store), ModelSource(model), options, progress())
+    show(asker.ask(text), draw_answer, as_json=json)
+
+
+def draw_answer(console: Console, answer: Answer, *, width: int = 300) -> None:
+    """Ranked documents, each with the beginning of its text."""
+    console.print(
+        f"{safe(answer.question)}  ({answer.n_documents:,} documents, model {answer.model}, "
+        f"{seconds(answer.seconds)})"
+    )
+    for hit in answer.hits:
+        console.print(f"{hit.rank:>3}. {safe(hit.doc_id)}  {hit.score:.3f}")
+        if hit.text is not None:
+            text = " ".join(safe(hit.text).split())
+            console.print(f"     {text[:width]}{'…' if len(text) > width else ''}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these verbs."""
+    app.command()(search)
+    app.command()(query)

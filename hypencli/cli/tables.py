@@ -1,0 +1,89 @@
+"""Tables for the terminal, for programs, and for papers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Sequence
+
+from hypencli.cli.render import console, number, safe, to_json
+
+TABLE_FORMATS = ("table", "json", "csv", "markdown", "latex")
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, format: str = "table"
+) -> None:
+    """Print a table in one of :data:`TABLE_FORMATS`."""
+    if format == "table":
+        _rich_table(title, columns, rows)
+        return
+    writers = {"json": _json_table, "csv": _csv, "markdown": _markdown, "latex": _latex}
+    sys.stdout.write(writers[format](title, columns, rows))
+
+
+def _rich_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(safe(title)) if title else None, title_justify="left", box=box.SIMPLE)
+    for i, column in enumerate(columns):
+        numeric = any(isinstance(row[i], int | float) for row in rows)
+        table.add_column(Text(safe(column)), justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(Text(number(cell)) for cell in row))
+    console().print(table)
+
+
+def _json_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    records = [dict(zip(columns, map(to_json, row), strict=True)) for row in rows]
+    return json.dumps({"title": title, "rows": records}, ensure_ascii=False) + "\n"
+
+
+def _csv(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        # A spreadsheet runs what starts like a formula; a leading quote makes it text.
+        cells = [to_json(cell) for cell in row]
+        writer.writerow(
+            [
+                f"'{c}" if isinstance(c, str) and c.startswith(("=", "+", "-", "@")) else c
+                for c in cells
+            ]
+        )
+    return out.getvalue()
+
+
+def _markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    def line(cells: Sequence[str]) -> str:
+        escaped = [cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells]
+        return f"| {' | '.join(escaped)} |\n"
+
+    head = f"**{safe(title)}**\n\n" if title else ""
+    body = "".join(line([number(cell).replace("\n", " ") for cell in row]) for row in rows)
+    return head + line([safe(column) for column in columns]) + line(["---"] * len(columns)) + body
+
+
+def _latex(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    special = {c: f"\\{c}" for c in "&%$#_{}"} | {
+        "~": "\\textasciitilde{}",
+        "^": "\\textasciicircum{}",
+        "\\": "\\textbackslash{}",
+    }
+    table = str.maketrans(special)
+
+    def line(cells: Sequence[object]) -> str:
+        return " & ".join(number(cell).translate(table) for cell in cells) + " \\\\\n"
+
+    layout = "l" + "r" * (len(columns) - 1)
+    head = f"% {safe(title)}\n" if title else ""
+    body = "".join(line(row) for row in rows)
+    return (
+        f"{head}\\begin{{tabular}}{{{layout}}}\n\\toprule\n{line(columns)}\\midrule\n"
+        f"{body}\\bottomrule\n\\end{{tabular}}\n"
+    )
