@@ -1,0 +1,319 @@
+"""Run files: TREC, JSONL as published, Parquet; read whole, written query by query.
+
+The order of a ranking that is read. The score decides. Among equal scores the rank decides (in
+JSONL: the place in the list), provided that the ranks of the query are all different and nowhere
+contradict the scores; else the document id does, upwards. So a run comes back from a file in the
+order it was written, and a file whose ranks are all 0, or count from the wrong end, is read by its
+scores.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, NamedTuple, TypeAlias, get_args
+
+from hypencli.data.lines import Line, open_bytes, parse_json_object, read_lines
+from hypencli.data.rows import checked_id, checked_text
+from hypencli.errors import DataError, UsageError
+from hypencli.records import Ranking
+
+RunFormat: TypeAlias = Literal["trec", "jsonl", "parquet"]
+RUN_FORMATS: tuple[RunFormat, ...] = get_args(RunFormat)
+
+Contents: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
+"""Document ids -> their texts."""
+
+_FORMATS = (
+    'TREC (query Q0 document rank score tag), JSONL ({"query": {"id", "content"}, '
+    '"items": [{"id", "score"}]}), or Parquet (query_id, doc_id, rank, score)'
+)
+_PARQUET_MAGIC = b"PAR1"
+_PARQUET_ROWS = 131_072
+
+
+class RankedQuery(NamedTuple):
+    """One query of a run, with its documents best first, and its text where that is known."""
+
+    query_id: str
+    ranking: Ranking
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """What a run file holds.
+
+    Attributes:
+        results: Query id -> ranking, queries in the order they first appear.
+        texts: Query id -> text, as far as the file has them.
+        tag: The tag of the first line of a TREC file.
+        reordered_queries: Queries whose ranks contradict their scores; the scores were followed.
+    """
+
+    results: dict[str, Ranking]
+    texts: dict[str, str] = field(default_factory=dict)
+    tag: str | None = None
+    reordered_queries: tuple[str, ...] = ()
+
+
+class _Entry(NamedTuple):
+    rank: int
+    doc_id: str
+    score: float
+
+
+def read_run(path: str | Path) -> RunFile:
+    """Read a run file; its format is told by its content, ``.gz`` is accepted.
+
+    Raises:
+        DataError: The file cannot be read or is empty; a line has another number of columns or
+            lacks a key; a score is not a finite number; a document comes twice for one query.
+            File and line are named.
+    """
+    path = Path(path).expanduser()
+    with open_bytes(path) as stream:
+        if stream.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC:
+            return _read_parquet(path)
+    lines = read_lines(path)
+    first = next(lines, None)
+    if first is None:
+        raise DataError(f"{path}: the file is empty.", hint=f"Accepted: {_FORMATS}.")
+    whole = chain([first], lines)
+    if first.text.lstrip().startswith("{"):
+        return _read_jsonl(whole, str(path))
+    return _read_trec(whole, str(path))
+
+
+def write_run(
+    queries: Iterable[RankedQuery],
+    out: BinaryIO,
+    *,
+    format: RunFormat,
+    tag: str = "hype",
+    contents: Contents | None = None,
+) -> None:
+    """Write a run, one query at a time; ranks count from 1.
+
+    Args:
+        queries: Queries with their rankings, best first.
+        out: Where to write, in bytes.
+        format: TREC and Parquet leave query texts out, and queries without any result.
+        tag: Last column of a TREC file; white space in it becomes ``_``.
+        contents: Texts of documents, which JSONL then holds.
+
+    Raises:
+        DataError: A score is not finite, or an id holds white space, which TREC cannot express.
+        UsageError: There is no such format.
+    """
+    match format:
+        case "trec":
+            _write_trec(queries, out, tag)
+        case "jsonl":
+            _write_jsonl(queries, out, contents)
+        case "parquet":
+            _write_parquet(queries, out)
+        case _:
+            raise UsageError(f"No run format {format!r}.", hint=f"Known: {', '.join(RUN_FORMATS)}")
+
+
+def _ordered(entries: list[_Entry]) -> tuple[Ranking, bool]:
+    """Entries of one query in rank order, and whether their ranks contradict their scores."""
+    by_rank = sorted(entries)
+    distinct = all(above.rank < below.rank for above, below in pairwise(by_rank))
+    agreeing = all(above.score >= below.score for above, below in pairwise(by_rank))
+    if not (distinct and agreeing):
+        by_rank.sort(key=lambda entry: (-entry.score, entry.doc_id))
+    return [(entry.doc_id, entry.score) for entry in by_rank], distinct and not agreeing
+
+
+def _run_file(
+    entries: dict[str, list[_Entry]], *, texts: dict[str, str] | None = None, tag: str | None = None
+) -> RunFile:
+    results: dict[str, Ranking] = {}
+    reordered: list[str] = []
+    for query_id, of_query in entries.items():
+        results[query_id], contradicting = _ordered(of_query)
+        if contradicting:
+            reordered.append(query_id)
+    return RunFile(results, texts or {}, tag, tuple(reordered))
+
+
+def _read_trec(lines: Iterable[Line], name: str) -> RunFile:
+    entries: dict[str, list[_Entry]] = {}
+    seen: dict[str, set[str]] = {}
+    tag = None
+    for line in lines:
+        where = f"{name}, line {line.number}"
+        columns = line.text.split()
+        if len(columns) != 6:
+            raise DataError(
+                f"{where}: {len(columns)} columns, a TREC run has 6.", hint=f"Accepted: {_FORMATS}."
+            )
+        query_id, _, doc_id, rank, score, tag_here = columns
+        tag = tag or tag_here
+        _note(seen.setdefault(query_id, set()), doc_id, query_id, where)
+        entry = _Entry(_rank(rank, where), doc_id, _score(score, where))
+        entries.setdefault(query_id, []).append(entry)
+    return _run_file(entries, tag=tag)
+
+
+def _read_jsonl(lines: Iterable[Line], name: str) -> RunFile:
+    entries: dict[str, list[_Entry]] = {}
+    texts: dict[str, str] = {}
+    for line in lines:
+        where = f"{name}, line {line.number}"
+        record = parse_json_object(line, name)
+        query, items = record.get("query"), record.get("items")
+        if not isinstance(query, dict) or not isinstance(items, list):
+            raise DataError(f'{where}: expected {{"query": {{...}}, "items": [...]}}.')
+        query_id = checked_id(query.get("id"), f"{where}, query id")
+        if query_id in entries:
+            raise DataError(f"{where}: query {query_id!r} is there twice.")
+        if query.get("content") is not None:
+            texts[query_id] = checked_text(query["content"], f"{where}, query content")
+        entries[query_id] = list(_items(items, query_id, where))
+    return _run_file(entries, texts=texts)
+
+
+def _items(items: list[Any], query_id: str, where: str) -> Iterator[_Entry]:
+    seen: set[str] = set()
+    for rank, item in enumerate(items, start=1):
+        place = f"{where}, item {rank}"
+        if not isinstance(item, dict):
+            raise DataError(f'{place}: expected {{"id": ..., "score": ...}}.')
+        doc_id = checked_id(item.get("id"), f"{place}, id")
+        _note(seen, doc_id, query_id, place)
+        yield _Entry(rank, doc_id, _score(item.get("score"), place))
+
+
+def _read_parquet(path: Path) -> RunFile:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = ["query_id", "doc_id", "rank", "score"]
+    try:
+        table = pq.read_table(path, columns=columns).cast(_parquet_schema())
+        values = [table.column(name).to_pylist() for name in columns]
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise DataError(f"{path}: not a run in Parquet: {error}", hint=_FORMATS) from error
+    entries: dict[str, list[_Entry]] = {}
+    seen: dict[str, set[str]] = {}
+    for row, (query_id, doc_id, rank, score) in enumerate(zip(*values, strict=True), start=1):
+        where = f"{path}, row {row}"
+        if query_id is None or doc_id is None or rank is None:
+            raise DataError(f"{where}: an empty value.")
+        _note(seen.setdefault(query_id, set()), doc_id, query_id, where)
+        entries.setdefault(query_id, []).append(_Entry(rank, doc_id, _score(score, where)))
+    if not entries:
+        raise DataError(f"{path}: no results in it.")
+    return _run_file(entries)
+
+
+def _note(seen: set[str], doc_id: str, query_id: str, where: str) -> None:
+    if doc_id in seen:
+        raise DataError(f"{where}: document {doc_id!r} is there twice for query {query_id!r}.")
+    seen.add(doc_id)
+
+
+def _rank(text: str, where: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise DataError(f"{where}: a rank must be an integer, not {text!r:.40}.") from error
+
+
+def _score(value: object, where: str) -> float:
+    try:
+        score = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        score = math.nan
+    if not math.isfinite(score):
+        raise DataError(f"{where}: a score must be a finite number, not {value!r:.40}.")
+    return score
+
+
+def _checked(query: RankedQuery) -> Iterator[tuple[int, str, float]]:
+    for rank, (doc_id, score) in enumerate(query.ranking, start=1):
+        where = f"query {query.query_id!r}, document {doc_id!r}"
+        yield rank, doc_id, _score(score, where)
+
+
+def _write_trec(queries: Iterable[RankedQuery], out: BinaryIO, tag: str) -> None:
+    tag = "_".join(tag.split()) or "hype"
+    for query in queries:
+        rows = list(_checked(query))
+        _check_no_space(query.query_id)
+        short = all(_is_float32(score) for _, _, score in rows)
+        for rank, doc_id, score in rows:
+            _check_no_space(doc_id)
+            # Nine digits tell all float32 numbers apart; repr() does so for float64.
+            shown = f"{score:.9g}" if short else repr(score)
+            out.write(f"{query.query_id} Q0 {doc_id} {rank} {shown} {tag}\n".encode())
+
+
+def _check_no_space(identifier: str) -> None:
+    if len(identifier.split()) != 1:
+        raise DataError(
+            f"The id {identifier!r} is empty or holds white space; TREC files cannot express it.",
+            hint="Export as jsonl or parquet instead.",
+        )
+
+
+def _is_float32(score: float) -> bool:
+    try:
+        return bool(struct.unpack("<f", struct.pack("<f", score))[0] == score)
+    except OverflowError:
+        return False
+
+
+def _write_jsonl(queries: Iterable[RankedQuery], out: BinaryIO, contents: Contents | None) -> None:
+    for query in queries:
+        rows = list(_checked(query))
+        items: list[dict[str, Any]] = [{"id": doc_id, "score": score} for _, doc_id, score in rows]
+        if contents is not None:
+            texts = contents([doc_id for _, doc_id, _ in rows])
+            for item, text in zip(items, texts, strict=True):
+                item["content"] = text
+        about = {"id": query.query_id}
+        if query.text is not None:
+            about["content"] = query.text
+        record = {"query": about, "items": items}
+        out.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+
+
+def _parquet_schema() -> Any:
+    import pyarrow as pa
+
+    names = {"query_id": pa.string(), "doc_id": pa.string()}
+    return pa.schema({**names, "rank": pa.int32(), "score": pa.float32()})
+
+
+def _table(rows: list[tuple[str, str, int, float]], schema: Any) -> Any:
+    import pyarrow as pa
+
+    columns = zip(schema.names, zip(*rows, strict=True), strict=True)
+    return pa.table({name: list(values) for name, values in columns}, schema=schema)
+
+
+def _write_parquet(queries: Iterable[RankedQuery], out: BinaryIO) -> None:
+    """The columns of a stored run: scores become float32, as the engines give them."""
+    import pyarrow.parquet as pq
+
+    schema = _parquet_schema()
+    rows: list[tuple[str, str, int, float]] = []
+    with pq.ParquetWriter(out, schema, compression="zstd") as writer:
+        for query in queries:
+            rows += [
+                (query.query_id, doc_id, rank, score) for rank, doc_id, score in _checked(query)
+            ]
+            if len(rows) >= _PARQUET_ROWS:
+                writer.write_table(_table(rows, schema))
+                rows.clear()
+        if rows:
+            writer.write_table(_table(rows, schema))

@@ -1,0 +1,346 @@
+"""Measures of runs and paired tests between them.
+
+A run is measured in *its own rank order*. Providers sort by score again and break ties each in its
+way (trec_eval by document id downwards, others upwards), so that one run could have two values of
+RR; they are handed scores made from the ranks instead, and a tie is never seen.
+
+Deviation: trec_eval ignores ranks and sorts by score, ties by document id downwards. Figures differ
+from its own only where documents with equal scores have different grades.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from hypencli.errors import DataError, UsageError
+from hypencli.records import Evaluation, PairedTest, Qrels, Ranking, Results
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from ir_measures import Measure
+
+    Differences = npt.NDArray[np.float64]
+
+DEFAULT_MEASURES = ("nDCG@10", "nDCG@5", "P@10", "P@5", "R@10", "RR", "R@1000", "RR@10")
+"""The set that the published code reports, in its order."""
+
+TESTS = ("t", "wilcoxon", "randomisation")
+"""Paired tests of :func:`compare`, each two-sided."""
+
+MAX_CUTOFF = 1_000_000_000
+_EXAMPLES = "nDCG@10, RR, RR@10, P(rel=2)@5, R@1000, AP, Success@5, Judged@10"
+
+# Measures are sums of fractions: below this, a difference is rounding and not a difference.
+_DECIMALS = 12
+
+# Values held at once by the randomisation test: 64 MiB.
+_BLOCK_VALUES = 2**23
+
+
+def parse_measures(names: Iterable[str] = DEFAULT_MEASURES) -> tuple[Measure, ...]:
+    """Measures by their ir_measures names, without repeats; ``str(measure)`` is the name in use.
+
+    Args:
+        names: Names; one string may hold several, separated by commas.
+
+    Raises:
+        UsageError: Names that are not measures, or that nothing installed can compute: all of
+            them, each with its reason.
+    """
+    if isinstance(names, str):
+        names = [names]
+    found: dict[str, Measure] = {}
+    problems: list[str] = []
+    for name in (part for given in names for part in _split(given)):
+        try:
+            measure = _parse_measure(name)
+        except (ValueError, TypeError, LookupError, NameError, AssertionError) as error:
+            problems.append(f"{name!r}: {error}")
+        else:
+            found.setdefault(str(measure), measure)
+    if problems:
+        raise UsageError(
+            f"Not measures: {'; '.join(problems)}.",
+            hint=f"Names are those of ir_measures, such as {_EXAMPLES}.",
+        )
+    if not found:
+        raise UsageError("No measure was named.", hint=f"Such as {_EXAMPLES}.")
+    return tuple(found.values())
+
+
+def _split(names: str) -> Iterator[str]:
+    """Split at commas outside brackets: ``P(rel=2, judged_only=True)@10`` is one name."""
+    depth, start = 0, 0
+    for place, letter in enumerate(f"{names},"):
+        depth += (letter in "({[") - (letter in ")}]")
+        if letter == "," and depth <= 0:
+            name = names[start:place].strip()
+            if name:
+                yield name
+            start = place + 1
+
+
+def _parse_measure(name: str) -> Measure:
+    import ir_measures
+
+    with warnings.catch_warnings():
+        # ir_measures reads names through parts of `ast` that newer Pythons announce to remove.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            measure = ir_measures.parse_measure(name)
+        except KeyError as error:
+            raise ValueError(f"no parameter {error}") from error
+    _check_parameters(measure)
+    try:
+        measure.validate_params()  # type: ignore[no-untyped-call]
+    except AssertionError as error:
+        raise ValueError(_missing_or_wrong(name)) from error
+    if not ir_measures.DefaultPipeline.supports(measure):  # type: ignore[no-untyped-call]
+        raise ValueError(_unsupported(measure))
+    return measure
+
+
+def _missing_or_wrong(name: str) -> str:
+    problem = "a parameter is missing, unknown or of the wrong type"
+    return problem if "@" in name else f"{problem}; try {name}@10"
+
+
+def _check_parameters(measure: Measure) -> None:
+    """Refuse numbers that the C code of a provider would crash on."""
+    for parameter, lowest in (("cutoff", 1), ("rel", 1)):
+        value = measure.params.get(parameter)
+        if isinstance(value, int) and not lowest <= value <= MAX_CUTOFF:
+            raise ValueError(
+                f"{parameter} must be between {lowest} and {MAX_CUTOFF:,}, not {value}"
+            )
+
+
+def _unsupported(measure: Measure) -> str:
+    """Why a measure cannot be computed: what would have to be installed, if anything helps."""
+    import ir_measures
+
+    try:
+        ir_measures.DefaultPipeline.evaluator([measure], [])
+    except (ValueError, RuntimeError) as error:
+        return " ".join(str(error).split()).rstrip(".")
+    return "not supported with these parameters"
+
+
+def evaluate(results: Results, qrels: Qrels, measures: Sequence[Measure]) -> Evaluation:
+    """Measure a run.
+
+    Aggregates are over all judged queries: one without results counts 0 in each measure.
+
+    Args:
+        results: Query id -> documents in rank order; the scores do not matter.
+        qrels: Query id -> document id -> grade.
+        measures: From :func:`parse_measures`.
+
+    Raises:
+        DataError: There are no judgements, none for any query of the run, or a document is ranked
+            twice for a query.
+    """
+    import ir_measures
+
+    judged = sorted(query for query, grades in qrels.items() if grades)
+    retrieved = {query for query, ranking in results.items() if ranking}
+    _check_overlap(judged, retrieved)
+    # Queries and documents are numbered, so that no provider trips over what ids may hold.
+    numbered = {str(i): query for i, query in enumerate(judged)}
+    run, judgements = _numbered(results, qrels, judged)
+    values: dict[Measure, dict[str, float]] = {
+        measure: dict.fromkeys(judged, float(measure.DEFAULT)) for measure in measures
+    }
+    for found in ir_measures.DefaultPipeline.iter_calc(measures, judgements, run):
+        values[found.measure][numbered[found.query_id]] = float(found.value)
+    return Evaluation(
+        aggregates={str(measure): _aggregate(measure, values[measure]) for measure in measures},
+        per_query={str(measure): values[measure] for measure in measures},
+        judged_queries=len(judged),
+        missing_queries=tuple(query for query in judged if query not in retrieved),
+        unjudged_queries=tuple(sorted(set(results) - set(judged))),
+    )
+
+
+def _check_overlap(judged: Sequence[str], retrieved: set[str]) -> None:
+    if not judged:
+        raise DataError("There are no judgements to evaluate with.")
+    if retrieved and retrieved.isdisjoint(judged):
+        raise DataError(
+            f"None of the run's {len(retrieved)} queries is judged: the run has ids such as "
+            f"{min(retrieved)!r}, the judgements such as {judged[0]!r}.",
+            hint="Are these the judgements of this query set?",
+        )
+
+
+def _numbered(
+    results: Results, qrels: Qrels, judged: Sequence[str]
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, int]]]:
+    """Run and judgements with ranks for document ids and strictly falling scores."""
+    run: dict[str, dict[str, float]] = {}
+    judgements: dict[str, dict[str, int]] = {}
+    for number, query in enumerate(judged):
+        ranking: Ranking = results.get(query, [])
+        ranks = {doc_id: rank for rank, (doc_id, _) in enumerate(ranking)}
+        if len(ranks) != len(ranking):
+            raise DataError(f"A document is ranked twice for query {query!r}.")
+        if ranking:
+            # Whole numbers, because a provider may keep scores in single precision.
+            run[str(number)] = {str(rank): float(len(ranks) - rank) for rank in ranks.values()}
+        judgements[str(number)] = {
+            str(ranks.get(doc_id, f"unretrieved-{i}")): int(grade)
+            for i, (doc_id, grade) in enumerate(qrels[query].items())
+        }
+    return run, judgements
+
+
+def _aggregate(measure: Measure, values: Mapping[str, float]) -> float:
+    """The mean over queries, or the sum where ir_measures defines one (``NumRet``)."""
+    aggregator = measure.aggregator()
+    for value in values.values():
+        aggregator.add(value)
+    return float(aggregator.result())
+
+
+def compare(
+    evaluation_a: Evaluation,
+    evaluation_b: Evaluation,
+    measures: Iterable[str | Measure],
+    *,
+    seed: int = 0,
+    permutations: int = 10_000,
+) -> list[PairedTest]:
+    """Two runs on the queries that both were judged on: differences and two-sided paired tests.
+
+    ``t``: Student's paired test; all differences alike, other than zero, have p = 0. ``wilcoxon``:
+    signed ranks without the queries that tie. ``randomisation``: signs of the differences flipped
+    at random, p = (k + 1) / (n + 1) with k of n at least as far from zero, so never 0 (Smucker,
+    Allan and Carterette, CIKM 2007). One query, or no difference at all, has p = 1 in each. Each
+    test's p values are corrected by Holm's step-down method over the measures given.
+
+    Args:
+        evaluation_a: The first run.
+        evaluation_b: The second; a win is its.
+        measures: Names that both were evaluated with.
+        seed: Of the randomisation, which starts anew for every measure.
+        permutations: Of the randomisation.
+
+    Raises:
+        DataError: A measure is not in both evaluations, or no query is.
+    """
+    names = list(dict.fromkeys(str(measure) for measure in measures))
+    pairs = [_paired(evaluation_a, evaluation_b, name) for name in names]
+    p_values = [
+        {
+            "t": _t_test(differences),
+            "wilcoxon": _wilcoxon(differences),
+            "randomisation": _randomisation(differences, seed, permutations),
+        }
+        for differences in ((b - a).round(_DECIMALS) for a, b in pairs)
+    ]
+    corrected = {test: holm([found[test] for found in p_values]) for test in TESTS}
+    return [
+        _paired_test(name, a, b, found, {test: corrected[test][i] for test in TESTS})
+        for i, (name, (a, b), found) in enumerate(zip(names, pairs, p_values, strict=True))
+    ]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (Holm 1979), in the order given: each p is at most 1."""
+    corrected = [0.0] * len(p_values)
+    highest = 0.0
+    for step, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - step) * p_values[place]))
+        corrected[place] = highest
+    return corrected
+
+
+def _paired(a: Evaluation, b: Evaluation, name: str) -> tuple[Differences, Differences]:
+    """Values of both runs on their common queries, rounded to what is not noise."""
+    import numpy as np
+
+    for one, which in ((a, "first"), (b, "second")):
+        if name not in one.per_query:
+            raise DataError(
+                f"The {which} run was not evaluated with {name}.",
+                hint=f"It was with: {', '.join(one.per_query) or 'nothing'}",
+            )
+    common = sorted(a.per_query[name].keys() & b.per_query[name].keys())
+    if not common:
+        raise DataError("The two runs have no judged query in common; they cannot be compared.")
+    values_a = np.array([a.per_query[name][query] for query in common], dtype=np.float64)
+    values_b = np.array([b.per_query[name][query] for query in common], dtype=np.float64)
+    return values_a.round(_DECIMALS), values_b.round(_DECIMALS)
+
+
+def _paired_test(
+    name: str,
+    a: Differences,
+    b: Differences,
+    p_values: Mapping[str, float],
+    corrected: Mapping[str, float],
+) -> PairedTest:
+    wins, losses = int((b > a).sum()), int((b < a).sum())
+    return PairedTest(
+        measure=name,
+        mean_a=float(a.mean()),
+        mean_b=float(b.mean()),
+        difference=float((b - a).mean()),
+        wins=wins,
+        losses=losses,
+        ties=len(a) - wins - losses,
+        n_queries=len(a),
+        p_values=p_values,
+        corrected=corrected,
+    )
+
+
+def _t_test(differences: Differences) -> float:
+    from scipy.special import stdtr
+
+    n = len(differences)
+    if n < 2 or not differences.any():
+        return 1.0
+    if differences.min() == differences.max():
+        return 0.0
+    t = float(differences.mean()) / (float(differences.std(ddof=1)) / math.sqrt(n))
+    return float(2 * stdtr(n - 1, -abs(t)))
+
+
+def _wilcoxon(differences: Differences) -> float:
+    from scipy.stats import wilcoxon
+
+    differing = differences[differences != 0]
+    return float(wilcoxon(differing).pvalue) if len(differing) > 1 else 1.0
+
+
+def _randomisation(differences: Differences, seed: int, permutations: int) -> float:
+    """Sign flips in blocks of bounded memory.
+
+    Queries that tie are left out first: a flip does not change them.
+    """
+    import numpy as np
+
+    differing = differences[differences != 0]
+    n = len(differing)
+    if n == 0:
+        return 1.0
+    generator = np.random.Generator(np.random.PCG64(seed))
+    observed = abs(float(differing.sum()))
+    # Sums of the same terms in another order differ in their last bits.
+    enough = observed - 1e-12 * float(np.abs(differing).sum())
+    n_bytes = -(-n // 8)
+    extreme = 0
+    left = permutations
+    while left:
+        rows = min(left, max(8, _BLOCK_VALUES // n // 8 * 8))
+        drawn = np.frombuffer(generator.bytes(rows * n_bytes), dtype=np.uint8)
+        flips = np.unpackbits(drawn.reshape(rows, n_bytes), axis=1, count=n)
+        sums = differing.sum() - 2.0 * (flips @ differing)
+        extreme += int((np.abs(sums) >= enough).sum())
+        left -= rows
+    return (extreme + 1) / (permutations + 1)
