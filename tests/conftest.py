@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import string
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,26 @@ TOPICS = {
 }
 """Six topics of eight words: enough for a tiny model to tell them apart."""
 
-GLUE = "the a of in and is with how what near under old new small large to for from".split()
+GLUE = [
+    "the",
+    "a",
+    "of",
+    "in",
+    "and",
+    "is",
+    "with",
+    "how",
+    "what",
+    "near",
+    "under",
+    "old",
+    "new",
+    "small",
+    "large",
+    "to",
+    "for",
+    "from",
+]
 
 
 @pytest.fixture(scope="session")
@@ -135,6 +155,59 @@ def tiny_collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
             query = {"id": f"t{i}", "content": f"what is {words[i % 8]}"}
             out.write(json.dumps({"query": query, "items": items}) + "\n")
     return folder
+
+
+def tiny_settings(backbone: Path, collection: Path) -> list[str]:
+    """What makes the shipped recipe ``tiny`` run on the fixtures."""
+    return [
+        *("--set", f"model.backbone={backbone}"),
+        *("--set", f"data.train={collection / 'train.jsonl'}"),
+    ]
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe_settings(tiny_backbone: Path, tiny_collection: Path) -> list[str]:
+    return tiny_settings(tiny_backbone, tiny_collection)
+
+
+@pytest.fixture(scope="session")
+def finished_study(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_collection: Path,
+    tiny_recipe_settings: list[str],
+) -> Path:
+    """A store with a Hypencoder, a bi-encoder, embeddings, and an evaluated run of each.
+
+    Shared by all tests: those that change it take the fixture ``study``, a copy.
+    """
+    from hypencli.__main__ import main
+
+    root = tmp_path_factory.mktemp("study") / "study"
+    corpus, queries = tiny_collection / "corpus.jsonl", tiny_collection / "queries.jsonl"
+    architectures = {"hyper": "hypencoder", "plain": "bi-encoder"}
+    commands: list[list[object]] = [["init", root]]
+    for name, architecture in architectures.items():
+        override = ["--set", f"model.architecture={architecture}"]
+        in_store = ["--store", root]
+        commands += [
+            ["train", "tiny", "--name", name, *tiny_recipe_settings, *override, *in_store],
+            ["encode", corpus, "--model", name, "--name", f"{name}-docs", *in_store],
+            [
+                *("search", queries, "--model", name, "--k", 20, "--name", f"{name}-run"),
+                *("--qrels", tiny_collection / "qrels.txt", *in_store),
+            ],
+        ]
+    for command in commands:
+        code = main([str(part) for part in command])
+        if code != 0:
+            pytest.fail(f"hype {' '.join(map(str, command))} gave {code}")
+    return root
+
+
+@pytest.fixture
+def study(finished_study: Path, tmp_path: Path) -> Path:
+    """A copy of the finished study, to change at will."""
+    return Path(shutil.copytree(finished_study, tmp_path / "study"))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,91 @@
+"""What is printed: safe, aligned, and readable by programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hypencli.cli.render import number, safe, seconds, size, to_json
+from hypencli.cli.tables import TABLE_FORMATS, print_table
+
+COLUMNS = ("run", "nDCG@10")
+ROWS = [("a|b <i>", 0.123456), ("=SUM(A1)", None), ("100 % & more_\\", 1)]
+
+
+def printed(capsys: pytest.CaptureFixture[str], format: str) -> str:
+    print_table("title", COLUMNS, ROWS, format=format)
+    return capsys.readouterr().out
+
+
+def test_escape_sequences_and_direction_marks_are_dropped() -> None:
+    assert safe("a\x1b[31mred\x07\u202eb\u2066c\x9b") == "a[31mredbc"
+    assert safe("tab\tand\nline") == "tab\tand\nline"
+
+
+def test_every_format_holds_every_run(capsys: pytest.CaptureFixture[str]) -> None:
+    for format in TABLE_FORMATS:
+        out = printed(capsys, format)
+        assert "nDCG@10" in out
+        assert "0.1235" in out or "0.123456" in out
+
+
+def test_json_table_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    value = json.loads(printed(capsys, "json"))
+    assert value["rows"][0] == {"run": "a|b <i>", "nDCG@10": 0.123456}
+
+
+def test_csv_reads_back_and_starts_no_formula(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = list(csv.reader(io.StringIO(printed(capsys, "csv"))))
+    assert rows[0] == list(COLUMNS)
+    assert rows[2][0] == "'=SUM(A1)"
+
+
+def test_negative_numbers_stay_numbers_in_csv(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("", ("difference",), [(-0.5,)], format="csv")
+    assert capsys.readouterr().out == "difference\n-0.5\n"
+
+
+def test_markdown_escapes_its_own_signs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "| a\\|b &lt;i> | 0.1235 |" in printed(capsys, "markdown")
+
+
+def test_latex_escapes_its_own_signs(capsys: pytest.CaptureFixture[str]) -> None:
+    out = printed(capsys, "latex")
+    assert "100 \\% \\& more\\_\\textbackslash{}" in out
+    assert out.count("\\\\\n") == 4
+
+
+def test_columns_of_the_terminal_table_are_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("", ("name", "value"), [("x" * 90, 0.5)])
+    assert "x" * 90 in capsys.readouterr().out
+
+
+def test_numbers() -> None:
+    assert [number(v) for v in (0.5, None, True, 7, "a")] == ["0.5000", "–", "True", "7", "a"]
+    assert [size(v) for v in (12, 1500, 2_500_000)] == ["12 B", "1.5 kB", "2.5 MB"]
+    assert [seconds(v) for v in (0.25, 3.21, 150, 7330)] == [
+        "250 ms",
+        "3.2 s",
+        "2 min 30 s",
+        "2 h 2 min",
+    ]
+
+
+def test_results_become_plain_json() -> None:
+    @dataclass(frozen=True)
+    class Result:
+        path: Path
+        parts: tuple[int, ...]
+
+        @property
+        def total(self) -> int:
+            return sum(self.parts)
+
+    value = to_json(Result(Path("a/b"), (1, 2)))
+    assert value == {"path": "a/b", "parts": [1, 2], "total": 3}
+    assert json.loads(json.dumps(value)) == value

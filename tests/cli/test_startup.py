@@ -1,0 +1,97 @@
+"""Verbs that need no model start without the libraries that models need."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ["torch", "transformers", "accelerate", "safetensors"]
+HEAVY_FOR_HELP = [*HEAVY, "duckdb", "pyarrow", "numpy", "scipy", "ir_datasets", "ir_measures"]
+
+SCRIPT = """
+import json, sys
+from hypencli.__main__ import main
+code = main(json.loads(sys.argv[1]))
+print()
+print(json.dumps([code, [name for name in json.loads(sys.argv[2]) if name in sys.modules]]))
+"""
+
+
+def run(arguments: list[str], heavy: list[str]) -> tuple[int, list[str]]:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(arguments), json.dumps(heavy)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    code, loaded = json.loads(done.stdout.splitlines()[-1])
+    return code, loaded
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["encode", "--help"], ["search", "--help"], ["report", "--help"]],
+    ids=" ".join,
+)
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    assert run(arguments, HEAVY_FOR_HELP) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ls"],
+        ["show", "hyper-run"],
+        ["doctor", "--checksums"],
+        ["doctor", "--rebuild"],
+        ["report"],
+        ["report", "--schema"],
+        ["report", "plain-run", "hyper-run"],
+        ["report", "--sql", "SELECT 1"],
+        ["export", "run", "hyper-run", "--output", "{folder}/run.trec"],
+        ["import", "run", "{folder}/run.trec", "--name", "again"],
+        ["eval", "again", "--qrels", "{collection}/qrels.txt"],
+        ["rm", "again", "--force"],
+        ["recipes"],
+        ["recipes", "show", "demo"],
+        ["init", "{folder}/other"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_verbs_without_a_model_import_neither_torch_nor_transformers(
+    arguments: list[str], shared_study: Path, tiny_collection: Path
+) -> None:
+    folder = shared_study.parent
+    filled = [part.format(folder=folder, collection=tiny_collection) for part in arguments]
+    if filled[0] not in ("recipes", "init"):
+        filled += ["--store", str(shared_study)]
+    assert run(filled, HEAVY) == (0, [])
+
+
+@pytest.fixture(scope="module")
+def shared_study(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One copy for the commands above, which build on each other."""
+    import shutil
+
+    copy = tmp_path_factory.mktemp("startup") / "study"
+    shutil.copytree(finished_study, copy)
+    return copy
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = (
+        "import json, sys, hypencli; "
+        "print(json.dumps([name for name in json.loads(sys.argv[1]) if name in sys.modules]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(HEAVY_FOR_HELP)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == []

@@ -1,0 +1,169 @@
+"""Search over a real store with a tiny trained model."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import hypencli
+from hypencli.data.corpus import open_corpus
+from hypencli.data.queries import QuerySet, open_queries
+from hypencli.errors import DataError, UsageError
+from hypencli.ops.encode import EncodeOptions, encode
+from hypencli.ops.models import ModelSource
+from hypencli.ops.search import SearchOptions, search
+from hypestore import Store
+
+
+@pytest.fixture
+def store(study: Path) -> Store:
+    return Store.open(study)
+
+
+@pytest.fixture
+def queries(tiny_collection: Path) -> QuerySet:
+    return open_queries(tiny_collection / "queries.jsonl")
+
+
+def rows(store: Store, run: str) -> pa.Table:
+    return store.run(run).table()
+
+
+@pytest.mark.parametrize("model", ["hyper", "plain"])
+def test_batches_of_queries_and_shards_of_documents_change_nothing(
+    store: Store, queries: QuerySet, tiny_collection: Path, model: str
+) -> None:
+    """The same run, to the last bit, for every batch size and shard layout."""
+    expected = rows(store, f"{model}-run")
+    corpus = open_corpus(tiny_collection / "corpus.jsonl")
+    whole = store.embeddings(f"{model}-docs")
+    options = SearchOptions(k=20, embeddings=f"{model}-docs")
+    for batch in (1, 5):
+        run = store.find("run", {"model": store.get(model).id})[0]
+        store.remove(run.id, force=True)
+        again = search(store, queries, ModelSource(model), replace(options, batch_queries=batch))
+        assert rows(store, again.run).equals(expected)
+    encode(store, corpus, ModelSource(model), EncodeOptions(shard_rows=7, name="small"))
+    small = store.embeddings("small")
+    assert len(small.shards) == 18
+    same_vectors = np.array_equal(
+        np.concatenate([block for _, block in whole.blocks()]),
+        np.concatenate([block for _, block in small.blocks()]),
+    )
+    assert same_vectors, "tiny texts are encoded alike in any batch, so the runs must agree"
+    cut = search(store, queries, ModelSource(model), replace(options, embeddings="small"))
+    assert rows(store, cut.run).equals(expected)
+
+
+@pytest.mark.parametrize("model", ["hyper", "plain"])
+def test_equals_a_search_by_hand(store: Store, queries: QuerySet, model: str) -> None:
+    embeddings = store.embeddings(f"{model}-docs")
+    vectors = np.concatenate([block for _, block in embeddings.blocks()]).astype(np.float32)
+    ids = embeddings.ids(np.arange(embeddings.n))
+    loaded = hypencli.load(store.path(store.get(model)))
+    scores = loaded.encode_queries([query.text for query in queries])(vectors)
+    results = store.run(f"{model}-run").results()
+    for query, row in zip(queries, scores, strict=True):
+        order = sorted(range(len(ids)), key=lambda i: (-row[i], ids[i]))[:20]
+        found = results[query.query_id]
+        np.testing.assert_allclose([score for _, score in found], row[order], atol=1e-5)
+        assert {doc_id for doc_id, _ in found} == {ids[i] for i in order}
+
+
+def test_the_trained_q_nets_find_their_topics(store: Store, tiny_collection: Path) -> None:
+    """Untrained order would put one document in six on the topic at random."""
+    evaluation = store.aggregates(store.evaluations(store.get("hyper-run").id)[0].id)
+    assert evaluation["P@10"] > 0.5
+
+
+def test_the_same_search_is_done_once(store: Store, queries: QuerySet) -> None:
+    again = search(
+        store, queries, ModelSource("hyper"), SearchOptions(k=20, embeddings="hyper-docs")
+    )
+    assert again.existing
+    assert again.run == store.get("hyper-run").id
+
+
+def test_k_larger_than_the_corpus(store: Store, queries: QuerySet) -> None:
+    found = search(store, queries, ModelSource("hyper"), SearchOptions(k=5000))
+    assert found.n_results == 12 * 120
+
+
+def test_the_query_itself_can_be_left_out(store: Store) -> None:
+    from hypencli.data.queries import query_set
+    from hypencli.records import Query
+
+    asked = query_set("likes", [Query("d3", "river water"), Query("d9", "moon and star")])
+    options = SearchOptions(k=120, exclude_same_id=True)
+    results = store.run(search(store, asked, ModelSource("hyper"), options).run).results()
+    assert len(results["d3"]) == 119
+    assert "d3" not in dict(results["d3"])
+    assert "d3" in dict(results["d9"])
+
+
+def test_time_is_recorded_apart(store: Store) -> None:
+    seconds = store.get("hyper-run").stats["seconds"]
+    assert isinstance(seconds, dict)
+    assert set(seconds) == {"query_encoding", "scoring", "topk", "writing", "total"}
+    assert sum(v for k, v in seconds.items() if k != "total") == pytest.approx(seconds["total"])
+
+
+def test_lineage_reaches_the_model(store: Store) -> None:
+    run = store.get("hyper-run")
+    assert {one.name for one in store.parents_of(run.id)} == {"hyper", "hyper-docs"}
+
+
+def test_embeddings_of_another_encoder_are_refused(store: Store, queries: QuerySet) -> None:
+    with pytest.raises(UsageError, match="another passage encoder") as caught:
+        search(store, queries, ModelSource("hyper"), SearchOptions(embeddings="plain-docs"))
+    assert "hype encode" in str(caught.value.hint)
+
+
+def test_a_corpus_that_is_not_encoded_is_refused(store: Store, queries: QuerySet) -> None:
+    with pytest.raises(UsageError, match="No embedding set") as caught:
+        search(store, queries, ModelSource("hyper"), SearchOptions(corpus="beir/none"))
+    assert "hype encode" in str(caught.value.hint)
+
+
+def test_several_fitting_sets_are_listed(
+    store: Store, queries: QuerySet, tiny_collection: Path
+) -> None:
+    corpus = open_corpus(tiny_collection / "corpus.jsonl")
+    encode(store, corpus, ModelSource("hyper"), EncodeOptions(limit=50, name="fifty"))
+    with pytest.raises(UsageError, match="Several embedding sets"):
+        search(store, queries, ModelSource("hyper"), SearchOptions())
+
+
+def test_no_queries_named_and_none_known(store: Store) -> None:
+    with pytest.raises(UsageError, match="Which queries"):
+        search(store, None, ModelSource("hyper"), SearchOptions())
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b"", "no queries"),
+        (b'{"id": "a", "text": "x"}\n{"id": "a", "text": "y"}\n', "a"),
+    ],
+    ids=["empty", "duplicated id"],
+)
+def test_bad_query_sets_are_refused(text: bytes, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        open_queries("-", stdin=io.BytesIO(text))
+
+
+def test_bfloat16_scores_are_near_and_recorded(store: Store, queries: QuerySet) -> None:
+    options = SearchOptions(k=20, dtype="bfloat16", name="coarse")
+    coarse = store.run(search(store, queries, ModelSource("hyper"), options).run)
+    assert coarse.manifest.inputs["dtype"] == "bfloat16"
+    exact = store.run("hyper-run").results()
+    shared = [
+        len({d for d, _ in ranking} & {d for d, _ in exact[query_id]}) / 20
+        for query_id, ranking in coarse.results().items()
+    ]
+    assert np.mean(shared) > 0.8
