@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple, TypeAlias, get_args
 from hypencli.data.lines import Line, open_bytes, parse_json_object, read_lines
 from hypencli.data.rows import checked_id, checked_text
 from hypencli.errors import DataError, UsageError
-from hypencli.records import Ranking
+from hypencli.records import Ranking, Results
 
 RunFormat: TypeAlias = Literal["trec", "jsonl", "parquet"]
 RUN_FORMATS: tuple[RunFormat, ...] = get_args(RunFormat)
@@ -51,13 +51,13 @@ class RunFile:
 
     Attributes:
         results: Query id -> ranking, queries in the order they first appear.
-        texts: Query id -> text, as far as the file has them.
+        queries: Query id -> text, as far as the file has them.
         tag: The tag of the first line of a TREC file.
         reordered_queries: Queries whose ranks contradict their scores; the scores were followed.
     """
 
     results: dict[str, Ranking]
-    texts: dict[str, str] = field(default_factory=dict)
+    queries: dict[str, str] = field(default_factory=dict)
     tag: str | None = None
     reordered_queries: tuple[str, ...] = ()
 
@@ -91,6 +91,35 @@ def read_run(path: str | Path) -> RunFile:
 
 
 def write_run(
+    path: Path,
+    results: Results,
+    queries: Mapping[str, str] | None = None,
+    *,
+    format: RunFormat,
+    tag: str = "hype",
+    contents: Contents | None = None,
+) -> None:
+    """Write a run at hand to a file; see :func:`write_rankings`.
+
+    Args:
+        path: The file, which is overwritten.
+        results: Query id -> ranking, best first.
+        queries: Query id -> text; a query without results is written too, where the format can.
+        format: As for :func:`write_rankings`.
+        tag: As for :func:`write_rankings`.
+        contents: As for :func:`write_rankings`.
+
+    Raises:
+        DataError: As for :func:`write_rankings`.
+    """
+    texts = queries or {}
+    ids = dict.fromkeys([*texts, *results])
+    rankings = (RankedQuery(one, results.get(one, []), texts.get(one)) for one in ids)
+    with path.open("wb") as out:
+        write_rankings(rankings, out, format=format, tag=tag, contents=contents)
+
+
+def write_rankings(
     queries: Iterable[RankedQuery],
     out: BinaryIO,
     *,
@@ -98,7 +127,7 @@ def write_run(
     tag: str = "hype",
     contents: Contents | None = None,
 ) -> None:
-    """Write a run, one query at a time; ranks count from 1.
+    """Write a run as it comes, one query at a time; ranks count from 1.
 
     Args:
         queries: Queries with their rankings, best first.
@@ -133,7 +162,10 @@ def _ordered(entries: list[_Entry]) -> tuple[Ranking, bool]:
 
 
 def _run_file(
-    entries: dict[str, list[_Entry]], *, texts: dict[str, str] | None = None, tag: str | None = None
+    entries: dict[str, list[_Entry]],
+    *,
+    queries: dict[str, str] | None = None,
+    tag: str | None = None,
 ) -> RunFile:
     results: dict[str, Ranking] = {}
     reordered: list[str] = []
@@ -141,7 +173,7 @@ def _run_file(
         results[query_id], contradicting = _ordered(of_query)
         if contradicting:
             reordered.append(query_id)
-    return RunFile(results, texts or {}, tag, tuple(reordered))
+    return RunFile(results, queries or {}, tag, tuple(reordered))
 
 
 def _read_trec(lines: Iterable[Line], name: str) -> RunFile:
@@ -178,7 +210,7 @@ def _read_jsonl(lines: Iterable[Line], name: str) -> RunFile:
         if query.get("content") is not None:
             texts[query_id] = checked_text(query["content"], f"{where}, query content")
         entries[query_id] = list(_items(items, query_id, where))
-    return _run_file(entries, texts=texts)
+    return _run_file(entries, queries=texts)
 
 
 def _items(items: list[Any], query_id: str, where: str) -> Iterator[_Entry]:
