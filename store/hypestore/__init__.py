@@ -1,1 +1,88 @@
-"""The project store of hype."""
+"""The project store of hype: embedding sets, models, runs and evaluations on disk.
+
+    store = hypestore.Store.open(hypestore.find_store())
+    for run in store.artifacts("run"):
+        print(run.id, run.inputs["corpus"])
+    store.catalog.query("SELECT run, measure, value FROM leaderboard")
+
+The format on disk is specified in ``store/FORMAT.md``. Nothing here needs a machine-learning library.
+"""
+
+from __future__ import annotations
+
+from pydantic import JsonValue
+
+from hypestore.catalog import Catalog, QueryResult
+from hypestore.catalog_schema import Column, Relation
+from hypestore.doctor import DoctorReport, Finding
+from hypestore.embedding_set import EmbeddingSet, Shard
+from hypestore.embedding_work import EmbeddingSpec, EmbeddingWork
+from hypestore.errors import (
+    AmbiguousReference,
+    ArtifactBusy,
+    ArtifactInUse,
+    ArtifactNotFound,
+    CatalogQueryError,
+    DamagedArtifact,
+    IncompleteWork,
+    InvalidContent,
+    NameTaken,
+    StoreError,
+    StoreExists,
+    StoreNotFound,
+    StoreNotWritable,
+    StoreVersionError,
+    TextNotKept,
+)
+from hypestore.files import atomic_path, atomic_write_bytes, atomic_write_text
+from hypestore.layout import find_store
+from hypestore.manifest import FORMAT_VERSION, KINDS, FileRecord, Kind, Manifest, artifact_id
+from hypestore.runs import RunWriter, StoredRun
+from hypestore.store import Store
+from hypestore.vector_file import VectorFile, write_vector_file
+from hypestore.work import Draft
+
+__all__ = [
+    "FORMAT_VERSION",
+    "KINDS",
+    "AmbiguousReference",
+    "ArtifactBusy",
+    "ArtifactInUse",
+    "ArtifactNotFound",
+    "Catalog",
+    "CatalogQueryError",
+    "Column",
+    "DamagedArtifact",
+    "DoctorReport",
+    "Draft",
+    "EmbeddingSet",
+    "EmbeddingSpec",
+    "EmbeddingWork",
+    "FileRecord",
+    "Finding",
+    "IncompleteWork",
+    "InvalidContent",
+    "JsonValue",
+    "Kind",
+    "Manifest",
+    "NameTaken",
+    "QueryResult",
+    "Relation",
+    "RunWriter",
+    "Shard",
+    "Store",
+    "StoreError",
+    "StoreExists",
+    "StoreNotFound",
+    "StoreNotWritable",
+    "StoreVersionError",
+    "StoredRun",
+    "TextNotKept",
+    "VectorFile",
+    "artifact_id",
+    "atomic_path",
+    "atomic_write_bytes",
+    "atomic_write_text",
+    "find_store",
+    "write_vector_file",
+]

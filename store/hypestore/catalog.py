@@ -1,0 +1,271 @@
+"""The catalog: a DuckDB index over the store, for SQL. Derived, and never in anybody's way.
+
+It is opened for one transaction at a time under a lock. Where another process has it, writers leave it to
+the next one, and readers build the same tables in memory.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import duckdb
+
+from hypestore.catalog_build import build, known_artifacts, stored_artifacts
+from hypestore.catalog_schema import TABLES, VIEWS, Relation
+from hypestore.errors import ArtifactBusy, CatalogQueryError, StoreError, StoreNotWritable
+from hypestore.inventory import Inventory
+from hypestore.locks import hold
+
+_LOG = logging.getLogger("hypestore")
+_ALLOWED_STATEMENTS = {"SELECT", "EXPLAIN", "MULTI"}  # MULTI is what PIVOT expands to
+_CLOSED = {"enable_external_access": "false", "python_enable_replacements": "false"}
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """What a query gave, in types that JSON has.
+
+    Attributes:
+        columns: Names of the columns.
+        rows: One tuple a row; times are ISO 8601 strings, NaN is None.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+class Catalog:
+    """The SQL index over a store.
+
+    Args:
+        inventory: What is in the store.
+        wait_seconds: How long to wait for other commands before doing without the file.
+    """
+
+    def __init__(self, inventory: Inventory, *, wait_seconds: float = 10.0) -> None:
+        self._inventory = inventory
+        self._wait_seconds = wait_seconds
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return self._inventory.layout.catalog
+
+    def schema(self) -> tuple[Relation, ...]:
+        """Tables and views with a description of each column: what users may rely on."""
+        return (*VIEWS, *TABLES)
+
+    def query(self, sql: str) -> QueryResult:
+        """Answer one read-only query over what is in the store now.
+
+        The connection can neither write nor reach files, the network, extensions or settings.
+
+        Raises:
+            CatalogQueryError: Not one query, or one that DuckDB refuses.
+        """
+        with self._reading() as connection:
+            _lock_down(connection)
+            return _run(connection, sql)
+
+    def sync(self) -> bool:
+        """Bring the file to what is in the folders.
+
+        Returns:
+            Whether it is now; False when another process has it or the store is read-only, and
+            the next command will see to it.
+        """
+        try:
+            with self._locked():
+                return self._catch_up()
+        except (ArtifactBusy, StoreNotWritable) as error:
+            _LOG.info("the catalog is left as it is: %s", error.message)
+            return False
+
+    def rebuild(self) -> None:
+        """Delete the file and make it again from the folders.
+
+        Raises:
+            ArtifactBusy: Another process has it open.
+            StoreNotWritable: The store is read-only.
+        """
+        with self._locked():
+            if self.path.exists() and self._is_open_elsewhere():
+                raise ArtifactBusy(
+                    f"{self.path} is open in another program.",
+                    hint="Close it there (a notebook, a DuckDB shell) and run the command again.",
+                )
+            self._delete()
+            if not self._catch_up():
+                raise StoreError(f"{self.path} could not be made.", hint="hype doctor")
+
+    def in_step(self) -> bool | None:
+        """Whether the file has exactly the artifacts of the folders; None when it cannot be read now."""
+        if not self.path.exists():
+            return not self._inventory.artifacts()
+        try:
+            with _connect(self.path, read_only=True) as connection:
+                return self._is_current(connection)
+        except duckdb.Error as error:
+            return None if _held_elsewhere(error) else False
+
+    def _locked(self) -> Any:
+        lock = self._inventory.layout.lock("catalog")
+        return hold(lock, what="The catalog", wait_seconds=self._wait_seconds)
+
+    @contextmanager
+    def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection to tables that agree with the folders: the file, or else memory."""
+        connection = None
+        try:
+            with self._locked():
+                connection = self._open_current()
+                if connection is not None:
+                    with connection:
+                        yield connection
+                    return
+        except (ArtifactBusy, StoreNotWritable):
+            if connection is not None:
+                raise
+            connection = self._read_without_lock()
+            if connection is not None:
+                with connection:
+                    yield connection
+                return
+        with duckdb.connect(":memory:") as memory:
+            build(memory, self._inventory)
+            yield memory
+
+    def _open_current(self) -> duckdb.DuckDBPyConnection | None:
+        """The file opened for reading, brought to the present first; None when that cannot be."""
+        for _ in range(2):
+            connection = self._read_without_lock()
+            if connection is not None:
+                return connection
+            if not self._catch_up():
+                return None
+        return None
+
+    def _read_without_lock(self) -> duckdb.DuckDBPyConnection | None:
+        """The file opened for reading if that is possible now and it is up to date."""
+        if not self.path.exists():
+            return None
+        try:
+            connection = _connect(self.path, read_only=True)
+        except duckdb.Error:
+            return None
+        try:
+            if self._is_current(connection):
+                return connection
+        except duckdb.Error:
+            pass
+        connection.close()
+        return None
+
+    def _is_current(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        return known_artifacts(connection) == stored_artifacts(self._inventory.artifacts())
+
+    def _catch_up(self) -> bool:
+        """Write what is new into the file, under the lock; one that is damaged is made again."""
+        for attempt in range(2):
+            try:
+                with _connect(self.path, read_only=False) as connection:
+                    if not self._is_current(connection):
+                        build(connection, self._inventory)
+                return True
+            except duckdb.Error as error:
+                if _held_elsewhere(error) or attempt:
+                    _LOG.info("the catalog cannot be written now: %s", error)
+                    return False
+                _LOG.warning("the catalog is made again, for it cannot be read: %s", error)
+                self._delete()
+        return False
+
+    def _is_open_elsewhere(self) -> bool:
+        try:
+            _connect(self.path, read_only=False).close()
+        except duckdb.Error as error:
+            return _held_elsewhere(error)
+        return False
+
+    def _delete(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.path.with_name(f"{self.path.name}.wal").unlink(missing_ok=True)
+
+
+def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    config = dict(_CLOSED) if read_only else {}
+    return duckdb.connect(str(path), read_only=read_only, config=config)
+
+
+def _held_elsewhere(error: duckdb.Error) -> bool:
+    """Whether a database could not be opened because another connection has it, or for lack of rights.
+
+    DuckDB has no exception of its own for these; anything else is damage.
+    """
+    text = str(error)
+    marks = ("Could not set lock", "different configuration", "Permission denied", "Read-only file")
+    return any(mark in text for mark in marks)
+
+
+def _lock_down(connection: duckdb.DuckDBPyConnection) -> None:
+    """From here on: no files, no network, no extensions, no settings."""
+    for name, value in _CLOSED.items():
+        connection.execute(f"SET {name} = {value}")
+    connection.execute("SET lock_configuration = true")
+
+
+def _run(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryResult:
+    try:
+        statements = connection.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type.name not in _ALLOWED_STATEMENTS:
+            kinds = ", ".join(statement.type.name for statement in statements) or "nothing"
+            raise CatalogQueryError(
+                f"The catalog answers one query at a time, and got: {kinds}.",
+                hint="Write one SELECT; `hype report --schema` shows the tables.",
+            )
+        cursor = connection.execute(statements[0])
+        columns = tuple(str(column[0]) for column in cursor.description or ())
+        rows = tuple(tuple(_plain(value) for value in row) for row in cursor.fetchall())
+    except duckdb.Error as error:
+        raise CatalogQueryError(
+            f"DuckDB refuses the query: {_first_lines(error)}",
+            hint="`hype report --schema` shows the tables and their columns.",
+        ) from error
+    return QueryResult(columns, rows)
+
+
+def _first_lines(error: duckdb.Error) -> str:
+    text = str(error)
+    if "pytz" in text:
+        return "a time with a time zone cannot be shown; cast it with ::TIMESTAMP or ::VARCHAR."
+    return text.strip()
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dt.datetime | dt.date | dt.time):
+        return value.isoformat()
+    if isinstance(value, dt.timedelta):
+        return value.total_seconds()
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(item) for item in value]
+    return value

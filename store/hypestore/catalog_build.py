@@ -1,0 +1,236 @@
+"""From artifacts to catalog rows: one way for building, catching up, and the tables in memory."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import duckdb
+import pyarrow as pa
+
+from hypestore.catalog_schema import (
+    ARTIFACTS,
+    CATALOG_VERSION,
+    OWNER_COLUMNS,
+    PARENTS,
+    RUNS,
+    SECONDS,
+    TABLES,
+    VIEWS,
+    Relation,
+)
+from hypestore.errors import DamagedArtifact
+from hypestore.evaluations import METRICS_NAME, PER_QUERY_NAME
+from hypestore.inventory import Inventory
+from hypestore.manifest import Manifest
+from hypestore.tables import read_table
+
+_LOG = logging.getLogger("hypestore")
+
+Row: TypeAlias = tuple[Any, ...]
+_ARROW = {
+    "VARCHAR": pa.string(),
+    "JSON": pa.string(),
+    "INTEGER": pa.int32(),
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "TIMESTAMP": pa.timestamp("us"),
+}
+CURVES_NAME = "training.parquet"
+
+
+def known_artifacts(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, Any]] | None:
+    """``(id, created)`` of the artifacts in the catalog; None when it is not of this version."""
+    try:
+        versions = connection.execute("SELECT version FROM catalog_meta").fetchall()
+        if versions != [(CATALOG_VERSION,)]:
+            return None
+        return set(connection.execute("SELECT id, created FROM artifacts").fetchall())
+    except duckdb.CatalogException:
+        return None
+
+
+def stored_artifacts(manifests: Iterable[Manifest]) -> set[tuple[str, Any]]:
+    """``(id, created)`` of the artifacts in the folders, as the catalog has them."""
+    return {(manifest.id, _created(manifest)) for manifest in manifests}
+
+
+def build(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
+    """Bring a database, empty or not, to what is in the folders, in one transaction."""
+    manifests = inventory.artifacts()
+    connection.execute("BEGIN TRANSACTION")
+    try:
+        known = known_artifacts(connection)
+        if known is None:
+            connection.execute("ROLLBACK")
+            connection.execute("BEGIN TRANSACTION")
+            _make_tables(connection)
+            known = set()
+        stored = stored_artifacts(manifests)
+        _delete(connection, [artifact for artifact, _ in known - stored])
+        new = [m for m in manifests if (m.id, _created(m)) not in known]
+        _insert_all(connection, inventory, new)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _make_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Drop what an older version left, and make all tables and views."""
+    for name, kind in connection.execute(
+        "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = 'main' "
+        "ORDER BY table_type DESC"
+    ).fetchall():
+        quoted = name.replace('"', '""')
+        connection.execute(f'DROP {"VIEW" if kind == "VIEW" else "TABLE"} "{quoted}"')
+    for relation in (*TABLES, *VIEWS):
+        connection.execute(relation.definition())
+    connection.execute("INSERT INTO catalog_meta VALUES (?)", [CATALOG_VERSION])
+
+
+def _delete(connection: duckdb.DuckDBPyConnection, artifacts: Sequence[str]) -> None:
+    for table, owner in OWNER_COLUMNS.items() if artifacts else ():
+        connection.execute(
+            f"DELETE FROM {table} WHERE {owner} IN (SELECT unnest(?))", [list(artifacts)]
+        )
+
+
+def _insert_all(
+    connection: duckdb.DuckDBPyConnection, inventory: Inventory, new: Sequence[Manifest]
+) -> None:
+    by_id = {manifest.id: manifest for manifest in inventory.artifacts()} if new else {}
+    _insert_rows(connection, ARTIFACTS, [_artifact_row(manifest) for manifest in new])
+    parents = [(m.id, parent, at) for m in new for at, parent in enumerate(m.parents)]
+    _insert_rows(connection, PARENTS, parents)
+    runs = [_run_row(manifest, by_id) for manifest in new if manifest.kind == "run"]
+    _insert_rows(connection, RUNS, runs)
+    for manifest in new:
+        folder = inventory.path(manifest)
+        if manifest.kind == "evaluation":
+            owner = (manifest.id, _text(manifest.inputs, "run"), _text(manifest.inputs, "qrels"))
+            keys = dict(zip(("evaluation", "run", "qrels"), owner, strict=True))
+            _insert_file(connection, "metrics", folder / METRICS_NAME, keys)
+            _insert_file(connection, "per_query_metrics", folder / PER_QUERY_NAME, keys)
+        elif manifest.kind == "model" and (folder / CURVES_NAME).is_file():
+            _insert_file(
+                connection, "training_curves", folder / CURVES_NAME, {"model": manifest.id}
+            )
+
+
+def _insert_rows(
+    connection: duckdb.DuckDBPyConnection, relation: Relation, rows: Sequence[Row]
+) -> None:
+    if not rows:
+        return
+    columns = zip(*rows, strict=True)
+    arrays = [
+        pa.array(list(values), _ARROW[column.type])
+        for values, column in zip(columns, relation.columns, strict=True)
+    ]
+    names = [column.name for column in relation.columns]
+    _insert_table(connection, relation.name, pa.table(arrays, names=names))
+
+
+def _insert_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    connection.register("incoming", table)
+    try:
+        columns = ", ".join(table.column_names)
+        connection.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM incoming")
+    finally:
+        connection.unregister("incoming")
+
+
+def _insert_file(
+    connection: duckdb.DuckDBPyConnection, name: str, path: Path, keys: Mapping[str, str | None]
+) -> None:
+    """Insert a Parquet file with constant columns; one that is damaged is left out, and logged."""
+    relation = next(table for table in TABLES if table.name == name)
+    try:
+        table = read_table(path)
+        arrays = [
+            pa.array([keys[column.name]] * len(table), pa.string())
+            if column.name in keys
+            else table[column.name].cast(_ARROW[column.type])
+            for column in relation.columns
+        ]
+    except (DamagedArtifact, KeyError, pa.ArrowException) as error:
+        _LOG.warning("left out of the catalog: %s: %s", path, error)
+        return
+    names = [column.name for column in relation.columns]
+    _insert_table(connection, name, pa.table(arrays, names=names))
+
+
+def _created(manifest: Manifest) -> Any:
+    """Time of creation as DuckDB's TIMESTAMP: UTC without an offset."""
+    return manifest.created.astimezone(UTC).replace(tzinfo=None)
+
+
+def _artifact_row(manifest: Manifest) -> Row:
+    return (
+        manifest.id,
+        manifest.name,
+        _created(manifest),
+        manifest.kind,
+        manifest.format_version,
+        len(manifest.files),
+        manifest.size_bytes,
+        json.dumps(manifest.inputs, ensure_ascii=False),
+        json.dumps(manifest.stats, ensure_ascii=False),
+        json.dumps(manifest.provenance, ensure_ascii=False),
+    )
+
+
+def _run_row(manifest: Manifest, by_id: Mapping[str, Manifest]) -> Row:
+    inputs, stats = manifest.inputs, manifest.stats
+    embeddings = _text(inputs, "embeddings") or _ancestor(manifest, "embeddings", by_id)
+    seconds = stats.get("seconds")
+    times = seconds if isinstance(seconds, dict) else {}
+    return (
+        manifest.id,
+        manifest.name,
+        _created(manifest),
+        _text(inputs, "engine"),
+        _text(inputs, "model") or _ancestor(manifest, "model", by_id),
+        embeddings,
+        _text(inputs, "corpus") or _of(embeddings, "corpus", by_id),
+        _text(inputs, "queries"),
+        _integer(inputs.get("k")),
+        _integer(stats.get("n_queries")),
+        _integer(stats.get("n_results")),
+        *(_number(times.get(part)) for part in SECONDS),
+    )
+
+
+def _ancestor(manifest: Manifest, kind: str, by_id: Mapping[str, Manifest]) -> str | None:
+    """The nearest ancestor of a kind."""
+    level = list(manifest.parents)
+    while level:
+        parents = [by_id[parent] for parent in level if parent in by_id]
+        found = next((parent.id for parent in parents if parent.kind == kind), None)
+        if found is not None:
+            return found
+        level = [grandparent for parent in parents for grandparent in parent.parents]
+    return None
+
+
+def _of(artifact: str | None, key: str, by_id: Mapping[str, Manifest]) -> str | None:
+    return _text(by_id[artifact].inputs, key) if artifact in by_id else None
+
+
+def _text(values: Mapping[str, Any], key: str) -> str | None:
+    value = values.get(key)
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _integer(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None

@@ -1,0 +1,229 @@
+"""Tables and views of the catalog, described: users write SQL against them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CATALOG_VERSION = 1
+"""A catalog of another version is dropped and made again; raise it with every change below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name, its DuckDB type, and what it holds."""
+
+    name: str
+    type: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table, or a view (then ``sql`` is its query)."""
+
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    sql: str | None = None
+
+    @property
+    def is_view(self) -> bool:
+        """Whether this is a view."""
+        return self.sql is not None
+
+    def definition(self) -> str:
+        """The statement that makes it."""
+        if self.sql is not None:
+            return f"CREATE VIEW {self.name} AS {self.sql}"
+        columns = ", ".join(f"{column.name} {column.type}" for column in self.columns)
+        return f"CREATE TABLE {self.name} ({columns})"
+
+
+def _columns(*columns: tuple[str, str, str]) -> tuple[Column, ...]:
+    return tuple(Column(*column) for column in columns)
+
+
+SECONDS = ("query_encoding", "scoring", "topk", "writing", "total")
+
+_SECONDS_COLUMNS = (
+    ("seconds_query_encoding", "DOUBLE", "time of encoding the queries"),
+    ("seconds_scoring", "DOUBLE", "time of scoring documents"),
+    ("seconds_topk", "DOUBLE", "time of keeping the best k"),
+    ("seconds_writing", "DOUBLE", "time of writing the run"),
+    ("seconds_total", "DOUBLE", "time of the whole search"),
+)
+
+_ABOUT = (
+    ("id", "VARCHAR", "id of the artifact"),
+    ("name", "VARCHAR", "what the user called it, or NULL"),
+    ("created", "TIMESTAMP", "when it was finished, UTC"),
+)
+
+ARTIFACTS = Relation(
+    "artifacts",
+    "One row for each artifact of the store.",
+    _columns(
+        *_ABOUT,
+        ("kind", "VARCHAR", "model, embeddings, graph, run or evaluation"),
+        ("format_version", "INTEGER", "format version of its manifest"),
+        ("n_files", "INTEGER", "how many files it has"),
+        ("size_bytes", "BIGINT", "size of all its files together"),
+        ("inputs", "JSON", "what determines it; inputs->>'$.corpus' gives one value"),
+        ("stats", "JSON", "what came out: counts, sizes, times"),
+        ("provenance", "JSON", "versions, seed, hardware it was made with"),
+    ),
+)
+PARENTS = Relation(
+    "parents",
+    "What was made from what.",
+    _columns(
+        ("child", "VARCHAR", "id of an artifact"),
+        ("parent", "VARCHAR", "id of an artifact it was made from"),
+        ("position", "INTEGER", "place in the child's list of parents, from 0"),
+    ),
+)
+RUNS = Relation(
+    "runs",
+    "One row for each run, also those that nobody evaluated.",
+    _columns(
+        ("run", "VARCHAR", "id of the run"),
+        *_ABOUT[1:],
+        ("engine", "VARCHAR", "exact, imported, …"),
+        ("model", "VARCHAR", "id of the model"),
+        ("embeddings", "VARCHAR", "id of the embedding set that was searched"),
+        ("corpus", "VARCHAR", "id of the corpus"),
+        ("queries", "VARCHAR", "id of the query set"),
+        ("k", "INTEGER", "results asked for, per query"),
+        ("n_queries", "BIGINT", "queries of the run"),
+        ("n_results", "BIGINT", "results of all queries together"),
+        *_SECONDS_COLUMNS,
+    ),
+)
+METRICS = Relation(
+    "metrics",
+    "Aggregates of each evaluation.",
+    _columns(
+        ("evaluation", "VARCHAR", "id of the evaluation"),
+        ("run", "VARCHAR", "id of the run"),
+        ("qrels", "VARCHAR", "id of the judgements"),
+        ("measure", "VARCHAR", "name as ir_measures writes it, nDCG@10"),
+        ("value", "DOUBLE", "mean over the judged queries; one without results counts as 0"),
+    ),
+)
+PER_QUERY_METRICS = Relation(
+    "per_query_metrics",
+    "Values of each evaluation, query by query.",
+    _columns(
+        *((column.name, column.type, column.description) for column in METRICS.columns[:3]),
+        ("query_id", "VARCHAR", "id of the query"),
+        ("measure", "VARCHAR", "name as ir_measures writes it"),
+        ("value", "DOUBLE", "value for this query"),
+    ),
+)
+TRAINING_CURVES = Relation(
+    "training_curves",
+    "What was logged in training.",
+    _columns(
+        ("model", "VARCHAR", "id of the model"),
+        ("step", "BIGINT", "optimiser step"),
+        ("name", "VARCHAR", "loss, learning_rate, …"),
+        ("value", "DOUBLE", "value at this step"),
+    ),
+)
+LEADERBOARD = Relation(
+    "leaderboard",
+    "One row for each run, judgements and measure; the newest evaluation where there are several.",
+    _columns(
+        ("run", "VARCHAR", "id of the run"),
+        ("name", "VARCHAR", "name of the run, or NULL"),
+        ("engine", "VARCHAR", "exact, imported, …"),
+        ("model", "VARCHAR", "name of the model, or its id where it has none"),
+        ("model_id", "VARCHAR", "id of the model"),
+        ("embeddings", "VARCHAR", "id of the embedding set"),
+        ("corpus", "VARCHAR", "id of the corpus"),
+        ("queries", "VARCHAR", "id of the query set"),
+        ("qrels", "VARCHAR", "id of the judgements"),
+        ("measure", "VARCHAR", "name as ir_measures writes it"),
+        ("value", "DOUBLE", "mean over the judged queries"),
+        ("n_queries", "BIGINT", "queries of the run"),
+        ("k", "INTEGER", "results asked for, per query"),
+        ("created", "TIMESTAMP", "when the run was finished, UTC"),
+        *_SECONDS_COLUMNS,
+        ("evaluation", "VARCHAR", "id of the evaluation"),
+    ),
+    sql="""
+        SELECT r.run, r.name, r.engine, coalesce(model.name, r.model) AS model,
+            r.model AS model_id, r.embeddings, r.corpus, r.queries, m.qrels, m.measure, m.value,
+            r.n_queries, r.k, r.created, r.seconds_query_encoding, r.seconds_scoring,
+            r.seconds_topk, r.seconds_writing, r.seconds_total, m.evaluation
+        FROM metrics AS m
+        JOIN runs AS r ON r.run = m.run
+        JOIN artifacts AS e ON e.id = m.evaluation
+        LEFT JOIN artifacts AS model ON model.id = r.model
+        QUALIFY row_number() OVER (
+            PARTITION BY m.run, m.qrels, m.measure ORDER BY e.created DESC, e.id DESC
+        ) = 1
+    """,
+)
+MODELS = Relation(
+    "models",
+    "One row for each model.",
+    _columns(
+        *_ABOUT,
+        ("architecture", "VARCHAR", "hypencoder, bi-encoder, …"),
+        ("recipe", "VARCHAR", "recipe it was trained with"),
+        ("source", "VARCHAR", "where it came from, when it was not trained here"),
+        ("size_bytes", "BIGINT", "size of its files; 0 when registered by reference"),
+    ),
+    sql="""
+        SELECT id, name, created,
+            coalesce(inputs->>'$.architecture', stats->>'$.architecture') AS architecture,
+            inputs->>'$.recipe' AS recipe, inputs->>'$.source' AS source, size_bytes
+        FROM artifacts WHERE kind = 'model'
+    """,
+)
+EMBEDDING_SETS = Relation(
+    "embedding_sets",
+    "One row for each embedding set.",
+    _columns(
+        *_ABOUT,
+        ("corpus", "VARCHAR", "id of the corpus"),
+        (
+            "passage_fingerprint",
+            "VARCHAR",
+            "of the passage encoder; models that share it share sets",
+        ),
+        ("n_documents", "BIGINT", "documents"),
+        ("dim", "INTEGER", "width of the vectors"),
+        ("storage_dtype", "VARCHAR", "float16 or float32"),
+        ("max_length", "INTEGER", "tokens a document was cut to"),
+        ("size_bytes", "BIGINT", "size of its files, text included"),
+    ),
+    sql="""
+        SELECT id, name, created, inputs->>'$.corpus' AS corpus,
+            inputs->>'$.passage_fingerprint' AS passage_fingerprint,
+            TRY_CAST(stats->>'$.n_documents' AS BIGINT) AS n_documents,
+            TRY_CAST(inputs->>'$.dim' AS INTEGER) AS dim,
+            inputs->>'$.storage_dtype' AS storage_dtype,
+            TRY_CAST(inputs->>'$.max_length' AS INTEGER) AS max_length, size_bytes
+        FROM artifacts WHERE kind = 'embeddings'
+    """,
+)
+META = Relation(
+    "catalog_meta",
+    "The catalog's own version; one row.",
+    _columns(("version", "INTEGER", "version of these tables and views")),
+)
+
+TABLES = (ARTIFACTS, PARENTS, RUNS, METRICS, PER_QUERY_METRICS, TRAINING_CURVES, META)
+VIEWS = (LEADERBOARD, MODELS, EMBEDDING_SETS)
+
+OWNER_COLUMNS = {
+    "artifacts": "id",
+    "parents": "child",
+    "runs": "run",
+    "metrics": "evaluation",
+    "per_query_metrics": "evaluation",
+    "training_curves": "model",
+}
+"""Which column of each table holds the id of the artifact that a row came from."""

@@ -1,0 +1,281 @@
+"""Examining a store: what is damaged, unfinished or left over, and what to do about it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hypestore.catalog import Catalog
+from hypestore.errors import ArtifactBusy, StoreNotWritable
+from hypestore.files import is_temporary, remove_folder, sha256_file, writing_in
+from hypestore.inventory import DamagedManifest, Inventory, Scan
+from hypestore.layout import WORK_NAME, Layout
+from hypestore.locks import hold, is_held, read_holder
+from hypestore.manifest import MANIFEST_NAME, FileRecord, Kind, Manifest, inputs_hash
+from hypestore.work import read_work
+
+Severity = Literal["error", "warning", "info"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Attributes:
+        severity: ``error``: something stored is damaged; ``warning``: something to tidy or finish;
+            ``info``: worth knowing.
+        artifact: Its id, where it concerns one.
+        file: Path relative to the store, where it concerns one.
+        problem: What is wrong.
+        remedy: What to do.
+    """
+
+    severity: Severity
+    artifact: str | None
+    file: str | None
+    problem: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorReport:
+    """What an examination found.
+
+    Attributes:
+        findings: Errors first.
+        artifacts: Artifacts examined.
+        files: Files of them.
+        bytes: Size of these files, as the manifests have it.
+        checksums: Whether the content of every file was read and compared.
+    """
+
+    findings: tuple[Finding, ...]
+    artifacts: int
+    files: int
+    bytes: int
+    checksums: bool
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing stored is damaged."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+
+def examine(
+    inventory: Inventory, catalog: Catalog, *, checksums: bool, rebuild: bool, clean: bool
+) -> DoctorReport:
+    """Look at everything in a store; the arguments are those of ``Store.doctor``."""
+    if clean:
+        _clean(inventory.layout)
+    rebuilt = list(_rebuild(catalog)) if rebuild else []
+    scan = inventory.scan()
+    findings = [
+        *rebuilt,
+        *(_damaged_manifest(damage) for damage in scan.damaged),
+        *_artifact_findings(inventory, scan, checksums=checksums),
+        *_unfinished(inventory.layout, scan),
+        *_leftovers(inventory.layout),
+        *_catalog_findings(catalog),
+    ]
+    order = {"error": 0, "warning": 1, "info": 2}
+    findings.sort(key=lambda finding: order[finding.severity])
+    return DoctorReport(
+        findings=tuple(findings),
+        artifacts=len(scan.manifests),
+        files=sum(len(manifest.files) for manifest in scan.manifests),
+        bytes=sum(manifest.size_bytes for manifest in scan.manifests),
+        checksums=checksums,
+    )
+
+
+def _damaged_manifest(damage: DamagedManifest) -> Finding:
+    return Finding(
+        "error",
+        damage.id,
+        f"{damage.path.parent.parent.name}/{damage.id}/{MANIFEST_NAME}",
+        damage.error.message,
+        damage.error.hint
+        if "version" in damage.error.message and damage.error.hint
+        else "Restore the file from a copy, or delete the folder and make the artifact again.",
+    )
+
+
+def _artifact_findings(inventory: Inventory, scan: Scan, *, checksums: bool) -> Iterator[Finding]:
+    layout = inventory.layout
+    there = {manifest.id for manifest in scan.manifests}
+    unreadable = {damage.id for damage in scan.damaged}
+    names: dict[tuple[Kind, str], str] = {}
+    for manifest in scan.manifests:
+        if not manifest.id.endswith(f"-{inputs_hash(manifest.kind, manifest.inputs)}"):
+            problem = "its inputs do not give its id: the manifest was changed"
+            yield _about(layout, manifest, MANIFEST_NAME, problem)
+        for parent in manifest.parents:
+            if parent not in there:
+                state = "cannot be read" if parent in unreadable else "is not in the store"
+                yield Finding(
+                    "error",
+                    manifest.id,
+                    None,
+                    f"its parent {parent} {state}",
+                    f"Copy {parent} into the store, or remove this: hype rm {manifest.id} --force",
+                )
+        if manifest.name is not None:
+            first = names.setdefault((manifest.kind, manifest.name), manifest.id)
+            if first != manifest.id:
+                problem = f"its name {manifest.name!r} is also that of {first}"
+                yield Finding("warning", manifest.id, None, problem, "Refer to it by its id.")
+        yield from _file_findings(layout, manifest, checksums=checksums)
+
+
+def _file_findings(layout: Layout, manifest: Manifest, *, checksums: bool) -> Iterator[Finding]:
+    folder = layout.artifact(manifest.kind, manifest.id)
+    for record in manifest.files:
+        problem = _file_problem(folder / record.path, record, checksums=checksums)
+        if problem is not None:
+            yield _about(layout, manifest, record.path, problem)
+    listed = {record.path for record in manifest.files} | {MANIFEST_NAME}
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder).as_posix()
+        if path.is_file() and relative not in listed and not is_temporary(path):
+            left = relative == WORK_NAME
+            yield Finding(
+                "info" if left else "warning",
+                manifest.id,
+                _relative(layout, path),
+                "is not in the manifest",
+                "hype doctor --clean" if left else "Delete it if you do not know it.",
+            )
+
+
+def _file_problem(path: Path, record: FileRecord, *, checksums: bool) -> str | None:
+    try:
+        size = path.stat().st_size
+        if size != record.size_bytes:
+            return f"is {size} bytes long, expected {record.size_bytes}"
+        if checksums and sha256_file(path) != record.sha256:
+            return "has changed: its SHA-256 is not that of the manifest"
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return None
+
+
+def _about(layout: Layout, manifest: Manifest, file: str, problem: str) -> Finding:
+    path = layout.artifact(manifest.kind, manifest.id) / file
+    return Finding(
+        "error",
+        manifest.id,
+        _relative(layout, path),
+        problem,
+        f"Restore it from a copy, or remove and make it again: hype rm {manifest.id} --force",
+    )
+
+
+def _relative(layout: Layout, path: Path) -> str:
+    return path.relative_to(layout.root).as_posix()
+
+
+def _work_folders(layout: Layout) -> Iterator[tuple[Kind, Path]]:
+    """Folders of artifacts without a manifest."""
+    for kind, parent in layout.kind_folders():
+        for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
+            if folder.is_dir() and folder.name[0] != "." and not (folder / MANIFEST_NAME).exists():
+                yield kind, folder
+
+
+def _locks_of(layout: Layout, artifact: str) -> list[Path]:
+    """All lock files of an artifact: its own and those of parts and of the finish."""
+    return [layout.lock(artifact), *sorted(layout.locks.glob(f"{artifact}.*.lock"))]
+
+
+def _unfinished(layout: Layout, scan: Scan) -> Iterator[Finding]:
+    for kind, folder in _work_folders(layout):
+        files = [path for path in folder.rglob("*") if path.is_file() and path.name != WORK_NAME]
+        size = sum(path.stat().st_size for path in files)
+        held = [lock for lock in _locks_of(layout, folder.name) if is_held(lock)]
+        record = read_work(folder)
+        what = f"unfinished {kind}, {len(files)} files of {size:,} bytes"
+        if held:
+            problem = f"{what}, being made by {read_holder(held[0])}"
+            yield Finding("info", folder.name, _relative(layout, folder), problem, "Let it finish.")
+            continue
+        since = f", begun {record.started.isoformat(timespec='seconds')}" if record else ""
+        yield Finding(
+            "warning",
+            folder.name,
+            _relative(layout, folder),
+            f"{what}{since}, nobody is at it",
+            "Run its command again to go on where it stopped, or: hype doctor --clean",
+        )
+
+
+def _temporary_files(layout: Layout) -> Iterator[tuple[str | None, Path]]:
+    """Temporary files and folders that nobody is writing, with the artifact they belong to."""
+    for path in sorted(layout.root.glob(".*.tmp")):
+        if not is_held(layout.store_lock):
+            yield None, path
+    for _, parent in layout.kind_folders():
+        for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
+            if is_temporary(folder):
+                yield None, folder
+            elif folder.is_dir():
+                found = [path for path in sorted(folder.rglob("*.tmp")) if is_temporary(path)]
+                if found and not any(is_held(lock) for lock in _locks_of(layout, folder.name)):
+                    yield from ((folder.name, path) for path in found)
+
+
+def _leftovers(layout: Layout) -> Iterator[Finding]:
+    for artifact, path in _temporary_files(layout):
+        yield Finding(
+            "warning",
+            artifact,
+            _relative(layout, path),
+            "left over from a command that was killed",
+            "hype doctor --clean",
+        )
+
+
+def _catalog_findings(catalog: Catalog) -> Iterator[Finding]:
+    state = catalog.in_step()
+    if state is False:
+        problem = "the catalog is not in step with the artifacts"
+        yield Finding("warning", None, catalog.path.name, problem, "hype doctor --rebuild")
+    elif state is None:
+        problem = "the catalog is open in another program and could not be compared"
+        yield Finding("info", None, catalog.path.name, problem, "Close it there to compare.")
+
+
+def _rebuild(catalog: Catalog) -> Iterator[Finding]:
+    try:
+        catalog.rebuild()
+    except (ArtifactBusy, StoreNotWritable) as error:
+        problem = f"the catalog was not rebuilt: {error.message}"
+        yield Finding("warning", None, catalog.path.name, problem, error.hint or "")
+
+
+def _clean(layout: Layout) -> None:
+    """Delete temporary files, unfinished work and forgotten work records that nobody holds."""
+    for _, folder in list(_work_folders(layout)):
+        _remove_unheld(layout, folder)
+    for _, path in list(_temporary_files(layout)):
+        with writing_in(path.parent):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    for _, parent in layout.kind_folders():
+        for record in parent.glob(f"*/{WORK_NAME}"):
+            if (record.parent / MANIFEST_NAME).exists():
+                record.unlink(missing_ok=True)
+
+
+def _remove_unheld(layout: Layout, folder: Path) -> None:
+    if any(is_held(lock) for lock in _locks_of(layout, folder.name)):
+        return
+    try:
+        with hold(layout.lock(folder.name), what=f"The folder {folder.name}"):
+            if not (folder / MANIFEST_NAME).exists():
+                remove_folder(folder)
+    except ArtifactBusy:
+        return  # somebody took it up this very moment; then it is not left over

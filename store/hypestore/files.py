@@ -1,0 +1,111 @@
+"""Writing aside, flushing and renaming: the one way in which files come into a store."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hypestore.errors import StoreNotWritable
+
+_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def temporary_sibling(path: Path) -> Path:
+    """A free name in the same folder, so that a rename to ``path`` is atomic."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether this is a temporary file (or a removed folder) by its name."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
+
+
+def sync_file(path: Path) -> None:
+    """Flush the content of a file to the disk."""
+    _sync(path, os.O_RDWR)
+
+
+def sync_folder(path: Path) -> None:
+    """Flush the names in a folder to the disk; Windows has no such call, and needs none."""
+    if os.name != "nt":
+        _sync(path, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def writing_in(folder: Path) -> Iterator[None]:
+    """Turn "permission denied" below ``folder`` into a sentence about the store.
+
+    Raises:
+        StoreNotWritable: The folder or its file system is read-only.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        raise StoreNotWritable(
+            f"Cannot write in {folder}: {error.strerror}.",
+            hint="Reading works; to write, use a store in a folder of your own (--store DIR).",
+        ) from error
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary sibling to write to; on leaving it is flushed and renamed to ``path``.
+
+    Leaving by an exception deletes it and leaves ``path`` as it was.
+    """
+    temporary = temporary_sibling(path)
+    with writing_in(path.parent):
+        try:
+            yield temporary
+            sync_file(temporary)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def atomic_write_bytes(path: Path, data: bytes) -> None:
+    """Write a file as a whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def atomic_write_text(path: Path, data: str) -> None:
+    """Write a UTF-8 text file with ``\\n`` line ends as a whole or not at all."""
+    atomic_write_bytes(path, data.encode("utf-8"))
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def remove_folder(folder: Path) -> None:
+    """Take a folder out of the store in one step, then delete it."""
+    with writing_in(folder.parent):
+        aside = folder.with_name(f".removed-{folder.name}-{secrets.token_hex(4)}.tmp")
+        try:
+            folder.rename(aside)
+        except FileNotFoundError:
+            return
+        sync_folder(folder.parent)
+        # What cannot be deleted now is a temporary by its name: `hype doctor --clean` takes it.
+        shutil.rmtree(aside, ignore_errors=True)

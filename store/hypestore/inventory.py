@@ -1,0 +1,194 @@
+"""What is in a store: reading, finding and relating manifests. Nothing here writes."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hypestore.errors import (
+    AmbiguousReference,
+    ArtifactNotFound,
+    DamagedArtifact,
+    StoreError,
+    StoreVersionError,
+)
+from hypestore.layout import Layout
+from hypestore.manifest import KINDS, MANIFEST_NAME, Kind, Manifest, plain_json, read_manifest
+
+_LOG = logging.getLogger("hypestore")
+_LISTED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedManifest:
+    """A manifest that is there and cannot be used, with the reason."""
+
+    kind: Kind
+    id: str
+    path: Path
+    error: StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Everything in a store at one moment, by time of creation."""
+
+    manifests: tuple[Manifest, ...]
+    damaged: tuple[DamagedManifest, ...]
+
+
+class Inventory:
+    """The read side of a store.
+
+    A parsed manifest is kept as long as its file is the same one, so that asking again costs one ``stat`` each.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self._parsed: dict[Path, tuple[tuple[int, int, int], Manifest]] = {}
+
+    def scan(self, kinds: Iterable[Kind] = KINDS) -> Scan:
+        """Read every manifest; the damaged ones are returned apart."""
+        manifests: list[Manifest] = []
+        damaged: list[DamagedManifest] = []
+        for kind in kinds:
+            for path in self._manifest_paths(kind):
+                try:
+                    manifests.append(self._read(path, kind))
+                except FileNotFoundError:
+                    continue  # removed since the folder was listed
+                except (DamagedArtifact, StoreVersionError) as error:
+                    damaged.append(DamagedManifest(kind, path.parent.name, path, error))
+        manifests.sort(key=lambda manifest: (manifest.created, manifest.id))
+        return Scan(tuple(manifests), tuple(damaged))
+
+    def artifacts(self, kind: Kind | None = None) -> list[Manifest]:
+        """The artifacts that can be read, oldest first; a damaged manifest is logged as a warning."""
+        scan = self.scan(KINDS if kind is None else (kind,))
+        for damage in scan.damaged:
+            _LOG.warning("left out: %s", damage.error.message)
+        return list(scan.manifests)
+
+    def find(self, kind: Kind, inputs_subset: Mapping[str, Any]) -> list[Manifest]:
+        """Artifacts of a kind whose inputs hold all of these values, oldest first."""
+        wanted = plain_json(inputs_subset, what="inputs to find")
+        return [
+            manifest
+            for manifest in self.artifacts(kind)
+            if all(
+                key in manifest.inputs and manifest.inputs[key] == value
+                for key, value in wanted.items()
+            )
+        ]
+
+    def has(self, artifact_id: str) -> bool:
+        """Whether an artifact of exactly this id exists."""
+        return self.kind_of(artifact_id) is not None
+
+    def kind_of(self, artifact_id: str) -> Kind | None:
+        """The kind of the artifact with exactly this id, or None."""
+        if not artifact_id or "/" in artifact_id or artifact_id.startswith("."):
+            return None
+        for kind in KINDS:
+            if self.layout.manifest(kind, artifact_id).is_file():
+                return kind
+        return None
+
+    def existing(self, kind: Kind, artifact_id: str) -> Manifest | None:
+        """The manifest of an artifact of exactly this kind and id, or None."""
+        try:
+            return self._read(self.layout.manifest(kind, artifact_id), kind)
+        except FileNotFoundError:
+            return None
+
+    def get(self, reference: str, kind: Kind | None = None) -> Manifest:
+        """One artifact by id, by name, or by the beginning of its id.
+
+        Raises:
+            ArtifactNotFound: Nothing fits; the hint lists near matches and what there is.
+            AmbiguousReference: Several fit, and none by its whole id.
+            DamagedArtifact: Its manifest cannot be read.
+            StoreVersionError: Its manifest has a newer format version.
+        """
+        exact = self.kind_of(reference)
+        if exact is not None and kind in (None, exact):
+            return self._read(self.layout.manifest(exact, reference), exact)
+        candidates = self.artifacts(kind)
+        named = [manifest for manifest in candidates if manifest.name == reference]
+        fitting = named or [m for m in candidates if reference and m.id.startswith(reference)]
+        if not fitting:
+            raise _not_found(reference, kind, candidates)
+        if len(fitting) > 1:
+            raise AmbiguousReference(
+                f"{reference!r} fits {len(fitting)} artifacts.",
+                hint="Give more of the id: " + ", ".join(_label(m) for m in fitting[:_LISTED]),
+            )
+        return fitting[0]
+
+    def path(self, artifact: Manifest | str) -> Path:
+        """The folder of an artifact."""
+        manifest = artifact if isinstance(artifact, Manifest) else self.get(artifact)
+        return self.layout.artifact(manifest.kind, manifest.id)
+
+    def parents_of(self, reference: str) -> list[Manifest]:
+        """The artifacts that this one was made from, in the order of its manifest.
+
+        Raises:
+            DamagedArtifact: One of them is not there any more.
+        """
+        child = self.get(reference)
+        parents = []
+        for parent in child.parents:
+            if not self.has(parent):
+                raise DamagedArtifact(
+                    f"The parent {parent} of {child.kind} {child.id} is not in {self.layout.root}.",
+                    hint=f"Copy {parent} into the store, or remove {child.id} with `hype rm`.",
+                )
+            parents.append(self.get(parent))
+        return parents
+
+    def children_of(self, reference: str) -> list[Manifest]:
+        """The artifacts that were made from this one directly, oldest first."""
+        parent = self.get(reference)
+        return [manifest for manifest in self.artifacts() if parent.id in manifest.parents]
+
+    def _manifest_paths(self, kind: Kind) -> list[Path]:
+        folder = self.layout.kind_folder(kind)
+        if not folder.is_dir():
+            return []
+        paths = (child / MANIFEST_NAME for child in folder.iterdir() if child.name[0] != ".")
+        return sorted(path for path in paths if path.is_file())
+
+    def _read(self, path: Path, kind: Kind) -> Manifest:
+        stat = path.stat()
+        stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        known = self._parsed.get(path)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        manifest = read_manifest(path)
+        if manifest.kind != kind:
+            raise DamagedArtifact(f"{path} is of kind {manifest.kind!r}, expected {kind!r}.")
+        self._parsed[path] = (stamp, manifest)
+        return manifest
+
+
+def _label(manifest: Manifest) -> str:
+    name = f" ({manifest.name})" if manifest.name else ""
+    return f"{manifest.kind} {manifest.id}{name}"
+
+
+def _not_found(reference: str, kind: Kind | None, there: list[Manifest]) -> ArtifactNotFound:
+    names = {manifest.name or manifest.id for manifest in there} | {m.id for m in there}
+    near = difflib.get_close_matches(reference, sorted(names), n=3, cutoff=0.5)
+    offer = f"Did you mean {' or '.join(near)}? " if near else ""
+    listed = ", ".join(manifest.name or manifest.id for manifest in there[-_LISTED:])
+    more = f" and {len(there) - _LISTED} older ones" if len(there) > _LISTED else ""
+    what = "artifact" if kind is None else kind
+    return ArtifactNotFound(
+        f"No {what} has the id or name {reference!r}.",
+        hint=f"{offer}There is: {listed or 'nothing yet'}{more}. `hype ls` shows all.",
+    )

@@ -1,0 +1,191 @@
+"""Where things lie in a store, and the marker ``hype.toml`` at its root."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from hypestore.errors import DamagedArtifact, InvalidContent, StoreNotFound
+from hypestore.files import atomic_write_text
+from hypestore.manifest import (
+    FORMAT_VERSION,
+    KINDS,
+    MANIFEST_NAME,
+    REQUIRES,
+    Kind,
+    check_version,
+)
+
+MARKER_NAME = "hype.toml"
+WORK_NAME = "work.json"
+DEFAULT_KEYS = ("model", "corpus", "queries", "device")
+
+FOLDERS: MappingProxyType[Kind, str] = MappingProxyType(
+    {
+        "model": "models",
+        "embeddings": "embeddings",
+        "graph": "graphs",
+        "run": "runs",
+        "evaluation": "evaluations",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Paths of a store; knows names only and touches no file."""
+
+    root: Path
+
+    @property
+    def marker(self) -> Path:
+        """The file that makes the folder a store."""
+        return self.root / MARKER_NAME
+
+    @property
+    def catalog(self) -> Path:
+        """The derived DuckDB database."""
+        return self.root / "catalog.duckdb"
+
+    @property
+    def locks(self) -> Path:
+        """The folder of lock files."""
+        return self.root / "locks"
+
+    @property
+    def store_lock(self) -> Path:
+        """Held for the moment in which an artifact appears or disappears."""
+        return self.lock("store")
+
+    def lock(self, name: str) -> Path:
+        """The lock file of an artifact, or of one part of the work on it."""
+        return self.locks / f"{name}.lock"
+
+    def kind_folder(self, kind: Kind) -> Path:
+        """The folder that holds all artifacts of a kind."""
+        return self.root / FOLDERS[kind]
+
+    def artifact(self, kind: Kind, artifact_id: str) -> Path:
+        """The folder of one artifact."""
+        return self.kind_folder(kind) / artifact_id
+
+    def manifest(self, kind: Kind, artifact_id: str) -> Path:
+        """The manifest of one artifact."""
+        return self.artifact(kind, artifact_id) / MANIFEST_NAME
+
+    def kind_folders(self) -> list[tuple[Kind, Path]]:
+        """Each kind with its folder."""
+        return [(kind, self.kind_folder(kind)) for kind in KINDS]
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What ``hype.toml`` says."""
+
+    format_version: int
+    defaults: MappingProxyType[str, str]
+
+
+def find_store(start: Path | None = None, explicit: Path | None = None) -> Path:
+    """The root of the store to use.
+
+    Args:
+        start: Where to begin looking upward; the current folder by default.
+        explicit: The store that the user named; nothing else is looked at then.
+
+    Raises:
+        StoreNotFound: No ``hype.toml``; lists every place looked in.
+    """
+    if explicit is not None:
+        places = [Path(explicit).expanduser().absolute()]
+    else:
+        begin = (Path.cwd() if start is None else Path(start)).absolute()
+        places = [begin, *begin.parents]
+    for place in places:
+        if (place / MARKER_NAME).is_file():
+            return place
+    looked = "\n".join(f"  {place / MARKER_NAME}" for place in places)
+    raise StoreNotFound(
+        f"No store found. Looked for:\n{looked}",
+        hint="Make one with `hype init`, or name one with --store DIR or HYPE_STORE.",
+    )
+
+
+def new_marker_text() -> str:
+    """The content of ``hype.toml`` in a new store."""
+    return (
+        "# A store of hype. The defaults below are used where a command does not say otherwise.\n"
+        f"format_version = {FORMAT_VERSION}\n"
+        f'requires = "{REQUIRES}"\n'
+        "\n"
+        "[defaults]\n"
+    )
+
+
+def read_marker(path: Path) -> Marker:
+    """Read ``hype.toml``.
+
+    Raises:
+        StoreVersionError: The store has a newer format version.
+        DamagedArtifact: It is not TOML, or a default is not a string.
+    """
+    return _parse_marker(path.read_text(encoding="utf-8"), path)
+
+
+def _parse_marker(text: str, path: Path) -> Marker:
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DamagedArtifact(f"{path} is not TOML: {error}.") from error
+    version = content.get("format_version")
+    check_version(version, where=path, requires=content.get("requires"))
+    defaults = content.get("defaults", {})
+    if not isinstance(defaults, dict) or not all(isinstance(v, str) for v in defaults.values()):
+        raise DamagedArtifact(f"{path}: [defaults] holds something else than strings: {defaults}.")
+    return Marker(format_version=content["format_version"], defaults=MappingProxyType(defaults))
+
+
+def write_default(path: Path, key: str, value: str) -> None:
+    """Set one line of ``[defaults]`` in ``hype.toml``, leaving every other line as it is.
+
+    Raises:
+        InvalidContent: Not a key of the defaults.
+    """
+    if key not in DEFAULT_KEYS:
+        raise InvalidContent(
+            f"{key!r} is not a default.", hint=f"Known: {', '.join(DEFAULT_KEYS)}."
+        )
+    lines = path.read_text(encoding="utf-8").splitlines()
+    _replace_line(lines, key, f"{key} = {_toml_string(value)}")
+    text = "\n".join(lines) + "\n"
+    if _parse_marker(text, path).defaults.get(key) != value:
+        raise DamagedArtifact(
+            f"Cannot set {key!r} in {path}: its [defaults] are not written one key a line.",
+            hint="Edit the file by hand.",
+        )
+    atomic_write_text(path, text)
+
+
+def _replace_line(lines: list[str], key: str, line: str) -> None:
+    """Put ``line`` where ``[defaults]`` has ``key``, else at the head of that table."""
+    header = re.compile(r"\s*\[\s*defaults\s*\]\s*(#.*)?")
+    start = next((i for i, text in enumerate(lines) if header.fullmatch(text)), None)
+    if start is None:
+        lines += ["", "[defaults]", line]
+        return
+    for i in range(start + 1, len(lines)):
+        if lines[i].lstrip().startswith("["):
+            break
+        if re.match(rf"\s*{key}\s*=", lines[i]):
+            lines[i] = line
+            return
+    lines.insert(start + 1, line)
+
+
+def _toml_string(value: str) -> str:
+    # JSON's escapes are TOML's, except that TOML also wants DEL escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

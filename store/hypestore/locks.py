@@ -1,0 +1,100 @@
+"""Locks between processes, with a note of who holds them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from hypestore.errors import ArtifactBusy
+from hypestore.files import writing_in
+
+SHORT_WAIT_SECONDS = 60.0
+"""How long to wait for locks that are held for moments only (the store lock, a probe)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock, as far as the note beside it says."""
+
+    pid: int | None = None
+    host: str | None = None
+    since: str | None = None
+
+    def __str__(self) -> str:
+        if self.pid is None:
+            return "another process"
+        return f"process {self.pid} on {self.host} since {self.since}"
+
+
+def _note(lock: Path) -> Path:
+    return lock.with_name(f"{lock.name}.holder")
+
+
+def read_holder(lock: Path) -> Holder:
+    """The note beside a lock; an empty ``Holder`` where there is none that can be read."""
+    try:
+        note = json.loads(_note(lock).read_text(encoding="utf-8"))
+        return Holder(pid=int(note["pid"]), host=str(note["host"]), since=str(note["since"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Holder()
+
+
+def _write_note(lock: Path) -> None:
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    note = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+    _note(lock).write_text(json.dumps(note), encoding="utf-8")
+
+
+@contextmanager
+def hold(lock: Path, *, what: str, wait_seconds: float = 0.0) -> Iterator[None]:
+    """Hold a lock for the length of the block.
+
+    Args:
+        lock: The lock file; it is made when needed and stays.
+        what: What is locked, for the message: "embeddings vaswani-0a1b2c3d4e".
+        wait_seconds: How long to wait for another holder.
+
+    Raises:
+        ArtifactBusy: Another process (or another object in this one) holds it.
+        StoreNotWritable: The store is read-only.
+    """
+    with writing_in(lock.parent):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file_lock = FileLock(lock, thread_local=False)
+        try:
+            file_lock.acquire(timeout=wait_seconds, poll_interval=0.02)
+        except Timeout as error:
+            raise ArtifactBusy(
+                f"{what} is in use by {read_holder(lock)} (waited {wait_seconds:g} s).",
+                hint="Wait until it is done and run the same command again.",
+            ) from error
+    try:
+        with writing_in(lock.parent):
+            _write_note(lock)
+        yield
+    finally:
+        _note(lock).unlink(missing_ok=True)
+        file_lock.release()
+
+
+def is_held(lock: Path) -> bool:
+    """Whether somebody holds this lock now. Where it cannot be tried (read-only), the note decides."""
+    if not lock.exists():
+        return False
+    file_lock = FileLock(lock, thread_local=False)
+    try:
+        file_lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:
+        return _note(lock).exists()
+    file_lock.release()
+    return False

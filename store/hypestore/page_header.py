@@ -1,0 +1,161 @@
+"""Parquet page headers: just enough of the Thrift compact protocol to find the values of a page.
+
+Sources: the Apache Parquet format (``parquet.thrift``, structs ``PageHeader``, ``DataPageHeader`` and
+``DataPageHeaderV2``) and the Apache Thrift compact protocol specification.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TypeAlias
+
+_DATA_PAGE, _DATA_PAGE_V2 = 0, 3
+_PLAIN, _RLE = 0, 3
+
+_Value: TypeAlias = "bool | int | float | bytes | list[_Value] | dict[int, _Value]"
+
+
+@dataclass(frozen=True, slots=True)
+class DataPage:
+    """The one data page of a column chunk.
+
+    Attributes:
+        header_bytes: Length of the header; the page follows it.
+        page_bytes: Length of the page, levels and values, as it lies in the file.
+        num_values: Values with nulls counted.
+        level_bytes: Length of repetition and definition levels before the values.
+    """
+
+    header_bytes: int
+    page_bytes: int
+    num_values: int
+    level_bytes: int
+
+
+class _Reader:
+    """A cursor over bytes in the Thrift compact protocol; running off the end is an ``IndexError``."""
+
+    def __init__(self, data: memoryview) -> None:
+        self.data = data
+        self.at = 0
+
+    def byte(self) -> int:
+        value = self.data[self.at]
+        self.at += 1
+        return value
+
+    def varint(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+
+    def zigzag(self) -> int:
+        value = self.varint()
+        return (value >> 1) ^ -(value & 1)
+
+    def take(self, count: int) -> bytes:
+        if self.at + count > len(self.data):
+            raise IndexError("beyond the end")
+        piece = bytes(self.data[self.at : self.at + count])
+        self.at += count
+        return piece
+
+    def struct(self) -> dict[int, _Value]:
+        """Field id -> value, up to the stop field."""
+        fields: dict[int, _Value] = {}
+        field_id = 0
+        while (head := self.byte()) != 0:
+            field_id = field_id + (head >> 4) if head >> 4 else self.zigzag()
+            fields[field_id] = self.value(head & 0x0F)
+        return fields
+
+    def value(self, kind: int) -> _Value:
+        if kind in (1, 2):
+            return kind == 1
+        if kind == 3:
+            return self.byte()
+        if kind in (4, 5, 6):
+            return self.zigzag()
+        if kind == 7:
+            return float(struct.unpack("<d", self.take(8))[0])
+        if kind == 8:
+            return self.take(self.varint())
+        if kind in (9, 10):
+            return self.sequence()
+        if kind == 12:
+            return self.struct()
+        raise ValueError(f"no type {kind} in a page header")
+
+    def sequence(self) -> list[_Value]:
+        head = self.byte()
+        count = head >> 4 if head >> 4 < 15 else self.varint()
+        return [self.value(head & 0x0F) for _ in range(count)]
+
+
+def read_data_page(
+    chunk: memoryview, *, repetition_levels: bool, definition_levels: bool
+) -> DataPage | None:
+    """Where levels and values of a column chunk's first page lie.
+
+    Args:
+        chunk: The whole column chunk; only the header and the lengths of the level streams are touched.
+        repetition_levels: Whether the column has repetition levels (its maximal level is above 0).
+        definition_levels: Likewise.
+
+    Returns:
+        None for anything but an uncompressed-length-consistent data page with PLAIN values and RLE levels.
+    """
+    reader = _Reader(chunk)
+    try:
+        header = reader.struct()
+        page_bytes = _integer(header[3])
+        if header[2] != header[3]:  # uncompressed and stored size differ: compressed
+            return None
+        if header[1] == _DATA_PAGE:
+            levels = int(repetition_levels) + int(definition_levels)
+            num_values, level_bytes = _version_1(header[5], chunk, reader.at, levels)
+        elif header[1] == _DATA_PAGE_V2:
+            num_values, level_bytes = _version_2(header[8])
+        else:
+            return None
+    except (IndexError, KeyError, ValueError, RecursionError):
+        return None
+    return DataPage(reader.at, page_bytes, num_values, level_bytes)
+
+
+def _version_1(header: _Value, chunk: memoryview, start: int, levels: int) -> tuple[int, int]:
+    """Value count and level bytes: each level stream is preceded by its length in four bytes."""
+    fields = _fields(header)
+    if fields[2] != _PLAIN or fields[3] != _RLE or fields[4] != _RLE:
+        raise ValueError("not PLAIN with RLE levels")
+    at = start
+    for _ in range(levels):
+        if at + 4 > len(chunk):
+            raise IndexError("the level streams are longer than the chunk")
+        at += 4 + int.from_bytes(chunk[at : at + 4], "little")
+    return _integer(fields[1]), at - start
+
+
+def _version_2(header: _Value) -> tuple[int, int]:
+    """Value count and level bytes: the header has both lengths."""
+    fields = _fields(header)
+    if fields[4] != _PLAIN or fields[2] != 0:
+        raise ValueError("not PLAIN, or with nulls")
+    return _integer(fields[1]), _integer(fields[5]) + _integer(fields[6])
+
+
+def _fields(value: _Value) -> dict[int, _Value]:
+    if not isinstance(value, dict):
+        raise ValueError("not a struct")
+    return value
+
+
+def _integer(value: _Value) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError("not a length")
+    return value

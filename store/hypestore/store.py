@@ -1,0 +1,283 @@
+"""The project store: one folder that holds everything a study needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from hypestore.catalog import Catalog
+from hypestore.doctor import DoctorReport, examine
+from hypestore.embedding_set import EmbeddingSet
+from hypestore.embedding_work import EmbeddingSpec, EmbeddingWork, shards_done
+from hypestore.errors import StoreExists
+from hypestore.evaluations import read_aggregates, read_per_query, write_evaluation
+from hypestore.files import atomic_write_text, writing_in
+from hypestore.inventory import Inventory
+from hypestore.layout import Layout, find_store, new_marker_text, read_marker, write_default
+from hypestore.locks import SHORT_WAIT_SECONDS, hold
+from hypestore.manifest import Kind, Manifest
+from hypestore.removal import remove
+from hypestore.runs import RunWriter, StoredRun
+from hypestore.work import Bench, Draft, plan_work
+
+
+class Store:
+    """A project store. Make one with ``create``, use one with ``open``.
+
+    Reading takes no lock and writes nothing but the derived catalog. Format: ``store/FORMAT.md``.
+
+    Attributes:
+        root: The folder, absolute.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._layout = Layout(root)
+        self._inventory = Inventory(self._layout)
+        self._bench = Bench(self._inventory, self._sync_catalog)
+
+    @classmethod
+    def create(cls, path: Path | str) -> Store:
+        """Make a store in a folder, which is made too when it is not there.
+
+        Raises:
+            StoreExists: There is a store in it already.
+            StoreNotWritable: The folder cannot be written.
+        """
+        layout = Layout(Path(path).expanduser().absolute())
+        if layout.marker.exists():
+            raise StoreExists(f"{layout.root} is a store already.", hint="Use it as it is.")
+        with writing_in(layout.root):
+            for _, folder in layout.kind_folders():
+                folder.mkdir(parents=True, exist_ok=True)
+            layout.locks.mkdir(exist_ok=True)
+            atomic_write_text(layout.marker, new_marker_text())
+        return cls(layout.root)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Store:
+        """Open the store in a folder. Writes nothing.
+
+        Raises:
+            StoreNotFound: No ``hype.toml`` in it.
+            StoreVersionError: A newer format version; names the one that is needed.
+            DamagedArtifact: ``hype.toml`` cannot be read.
+        """
+        root = find_store(explicit=Path(path))
+        read_marker(Layout(root).marker)
+        return cls(root)
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.root)!r})"
+
+    # Defaults
+
+    @property
+    def defaults(self) -> Mapping[str, str]:
+        """The defaults of ``hype.toml``: model, corpus, queries, device, as far as they are set."""
+        return read_marker(self._layout.marker).defaults
+
+    def set_default(self, key: str, value: str) -> None:
+        """Set a default in ``hype.toml``; comments and other lines stay as they are.
+
+        Raises:
+            InvalidContent: Not one of model, corpus, queries, device.
+        """
+        with hold(self._layout.store_lock, what="The store", wait_seconds=SHORT_WAIT_SECONDS):
+            write_default(self._layout.marker, key, value)
+
+    # Finding
+
+    def artifacts(self, kind: Kind | None = None) -> list[Manifest]:
+        """All artifacts, or those of a kind, oldest first; damaged ones are logged and left out."""
+        return self._inventory.artifacts(kind)
+
+    def get(self, reference: str, kind: Kind | None = None) -> Manifest:
+        """One artifact by id, name, or the beginning of its id.
+
+        Raises:
+            ArtifactNotFound: Nothing fits.
+            AmbiguousReference: Several fit.
+            DamagedArtifact: Its manifest cannot be read.
+        """
+        return self._inventory.get(reference, kind)
+
+    def find(self, kind: Kind, inputs_subset: Mapping[str, Any]) -> list[Manifest]:
+        """Artifacts of a kind whose inputs hold all of these values, oldest first."""
+        return self._inventory.find(kind, inputs_subset)
+
+    def has(self, artifact_id: str) -> bool:
+        """Whether an artifact of exactly this id exists."""
+        return self._inventory.has(artifact_id)
+
+    def path(self, artifact: Manifest | str) -> Path:
+        """The folder of an artifact."""
+        return self._inventory.path(artifact)
+
+    def parents_of(self, reference: str) -> list[Manifest]:
+        """What an artifact was made from."""
+        return self._inventory.parents_of(reference)
+
+    def children_of(self, reference: str) -> list[Manifest]:
+        """What was made from an artifact directly."""
+        return self._inventory.children_of(reference)
+
+    # Making and removing
+
+    def draft(
+        self,
+        kind: Kind,
+        slug: str,
+        inputs: Mapping[str, Any],
+        *,
+        parents: Iterable[str] = (),
+        name: str | None = None,
+        wait_seconds: float = 0.0,
+    ) -> Draft:
+        """Begin an artifact, or go on with it; see ``Draft``.
+
+        Args:
+            kind: What it is.
+            slug: A few words for people, part of the id.
+            inputs: Everything that determines the content; it determines the id.
+            parents: Ids of the artifacts it is made from.
+            name: What the user calls it; unique among the artifacts of its kind.
+            wait_seconds: How long to wait while another process makes the same one.
+        """
+        record = plan_work(kind, slug, inputs, parents=tuple(parents), name=name)
+        return Draft(self._bench, record, wait_seconds=wait_seconds)
+
+    def remove(self, reference: str, *, force: bool = False) -> list[str]:
+        """Remove an artifact; with ``force`` also everything made from it.
+
+        Returns:
+            The ids removed, in order: children before parents.
+
+        Raises:
+            ArtifactInUse: Others were made from it, and ``force`` is not given; names them.
+            ArtifactBusy: A process works on it.
+        """
+        removed = remove(self._inventory, reference, force=force)
+        self._sync_catalog()
+        return removed
+
+    # Embeddings
+
+    def embedding_work(
+        self,
+        spec: EmbeddingSpec,
+        *,
+        name: str | None = None,
+        part: tuple[int, int] | None = None,
+        wait_seconds: float = 0.0,
+    ) -> EmbeddingWork:
+        """Begin an embedding set, or go on with it; ``part`` ``(i, N)`` counts from 1."""
+        return EmbeddingWork(self._bench, spec, name=name, part=part, wait_seconds=wait_seconds)
+
+    def shards_done(self, spec: EmbeddingSpec) -> int:
+        """How many shards of an embedding set are written, finished or not."""
+        folder = self._layout.artifact("embeddings", spec.id)
+        return shards_done(folder, keep_text=spec.keep_text)
+
+    def embeddings(self, reference: str) -> EmbeddingSet:
+        """Open an embedding set by id or name.
+
+        Raises:
+            DamagedArtifact: A file is missing or has another size than the manifest says.
+        """
+        manifest = self.get(reference, "embeddings")
+        return EmbeddingSet(self.path(manifest), manifest)
+
+    # Runs and evaluations
+
+    def run_writer(
+        self,
+        slug: str,
+        inputs: Mapping[str, Any],
+        *,
+        parents: Iterable[str] = (),
+        name: str | None = None,
+        wait_seconds: float = 0.0,
+    ) -> RunWriter:
+        """Begin a run; the arguments are those of ``draft``."""
+        record = plan_work("run", slug, inputs, parents=tuple(parents), name=name)
+        return RunWriter(self._bench, record, wait_seconds=wait_seconds)
+
+    def run(self, reference: str) -> StoredRun:
+        """Open a run by id or name."""
+        manifest = self.get(reference, "run")
+        return StoredRun(self.path(manifest), manifest)
+
+    def write_evaluation(
+        self,
+        run_id: str,
+        *,
+        qrels_id: str,
+        inputs: Mapping[str, Any],
+        per_query: Iterable[tuple[str, str, float]],
+        aggregates: Mapping[str, float],
+        stats: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Manifest:
+        """Keep the measures of a run; the one that is there for the same inputs is returned as it is.
+
+        Args:
+            run_id: Id or name of the run.
+            qrels_id: What the judgements are called.
+            inputs: What else determines the figures; run, qrels and (when absent) measures are added.
+            per_query: ``(query_id, measure, value)``, value float64.
+            aggregates: Measure -> value over the judged queries.
+            stats: Judged queries, queries without results, seconds.
+            provenance: Versions.
+        """
+        return write_evaluation(
+            self._bench,
+            self.get(run_id, "run"),
+            qrels_id=qrels_id,
+            inputs=inputs,
+            per_query=per_query,
+            aggregates=aggregates,
+            stats=stats or {},
+            provenance=provenance or {},
+        )
+
+    def evaluations(self, run_id: str) -> list[Manifest]:
+        """The evaluations of a run, oldest first."""
+        run = self.get(run_id, "run")
+        return [manifest for manifest in self.artifacts("evaluation") if run.id in manifest.parents]
+
+    def per_query(self, evaluation_id: str) -> pa.Table:
+        """``query_id, measure, value`` of an evaluation."""
+        return read_per_query(self.path(self.get(evaluation_id, "evaluation")))
+
+    def aggregates(self, evaluation_id: str) -> dict[str, float]:
+        """Measure -> value of an evaluation."""
+        return read_aggregates(self.path(self.get(evaluation_id, "evaluation")))
+
+    # Catalog and doctor
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The SQL index over the store."""
+        return Catalog(self._inventory)
+
+    def doctor(
+        self, *, checksums: bool = False, rebuild: bool = False, clean: bool = False
+    ) -> DoctorReport:
+        """Examine the whole store.
+
+        Args:
+            checksums: Also read every file and compare its SHA-256.
+            rebuild: Make the catalog again from the files first.
+            clean: Delete what killed commands left: temporary files and unfinished work nobody holds.
+        """
+        return examine(
+            self._inventory, self.catalog, checksums=checksums, rebuild=rebuild, clean=clean
+        )
+
+    def _sync_catalog(self) -> None:
+        self.catalog.sync()

@@ -1,0 +1,32 @@
+"""Small Parquet tables: written whole, read with their checksums verified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hypestore.errors import DamagedArtifact
+from hypestore.files import atomic_path
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a table as zstd Parquet with page checksums, whole or not at all."""
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a Parquet file.
+
+    Raises:
+        DamagedArtifact: Missing, truncated, or with a checksum that does not agree.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
+            return parquet.read()
+    except FileNotFoundError:
+        raise DamagedArtifact(f"{path} is missing.", hint="hype doctor") from None
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedArtifact(f"{path}: {error}.", hint="hype doctor --checksums") from error

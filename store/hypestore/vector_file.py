@@ -1,0 +1,251 @@
+"""One Parquet file of vectors: written so that it can be mapped in place, read in place where it can be.
+
+The layout and what is checked before mapping: ``store/FORMAT.md``, section 4.
+"""
+
+from __future__ import annotations
+
+import mmap
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from hypestore.errors import DamagedArtifact
+from hypestore.files import atomic_path
+from hypestore.page_header import read_data_page
+
+ROW_GROUP_ROWS = 16_384
+"""Rows of a row group: below pyarrow's limit of 20,000 rows a page, so that each is one page."""
+
+_BATCH_ROWS = 16_384
+_NO_LIMIT = 2**30
+_DTYPES = {"halffloat": np.dtype("<f2"), "float": np.dtype("<f4")}
+
+
+def write_vector_file(path: Path, doc_ids: Sequence[str], vectors: np.ndarray[Any, Any]) -> None:
+    """Write ``vectors`` [n, d] (float16 or float32, finite) and their ids, whole or not at all."""
+    n, dim = vectors.shape
+    flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
+    element = pa.field("element", flat.type, nullable=False)
+    column = pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(element, dim))
+    schema = pa.schema(
+        [
+            pa.field("vector", column.type, nullable=False),
+            pa.field("doc_id", pa.string(), nullable=False),
+        ]
+    )
+    table = pa.table([column, pa.array(doc_ids, pa.string())], schema=schema)
+    with atomic_path(path) as temporary:
+        pq.write_table(
+            table,
+            temporary,
+            row_group_size=ROW_GROUP_ROWS,
+            use_dictionary=False,
+            compression={"vector": "none", "doc_id": "zstd"},
+            write_statistics=["doc_id"],
+            data_page_size=2**31 - 1,
+            write_batch_size=_NO_LIMIT,
+            write_page_checksum=True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    """Rows of one row group: ``offset`` is where its values lie in the file, None if they need decoding."""
+
+    index: int
+    first_row: int
+    rows: int
+    offset: int | None
+
+
+class VectorFile:
+    """A Parquet file with a column ``vector`` of float16 or float32 lists of one length, and ``doc_id``.
+
+    Args:
+        path: The file.
+        dim: Width to expect; needed where the file has plain lists, which do not say it.
+
+    Raises:
+        DamagedArtifact: Not a Parquet file, or without these columns.
+    """
+
+    def __init__(self, path: Path, *, dim: int | None = None) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as stream:
+                parquet = pq.ParquetFile(stream)
+                self._metadata = parquet.metadata
+                schema = parquet.schema_arrow
+                self._plan_type(schema, dim)
+                self.row_groups = self._plan(stream.fileno())
+        except FileNotFoundError:
+            raise DamagedArtifact(f"{path} is missing.", hint="hype doctor") from None
+        except (pa.ArrowException, OSError) as error:
+            raise self.damaged(str(error)) from error
+        self.n: int = self._metadata.num_rows
+
+    @property
+    def in_place(self) -> bool:
+        """Whether every row group can be mapped where it lies."""
+        return all(group.offset is not None for group in self.row_groups)
+
+    @cached_property
+    def doc_ids(self) -> pa.StringArray:
+        """The ids of all rows, read on first use and kept."""
+        try:
+            column = pq.read_table(self.path, columns=["doc_id"], page_checksum_verification=True)
+        except (pa.ArrowException, OSError) as error:
+            raise self.damaged(str(error)) from error
+        ids = column["doc_id"].cast(pa.string()).combine_chunks()
+        if ids.null_count:
+            raise self.damaged("a doc_id is null")
+        return ids.chunk(0) if isinstance(ids, pa.ChunkedArray) else ids
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
+        """Pairs ``(first_row, vectors [n, d])`` that cover the file in order.
+
+        In place, each is a read-only view of a memory map of its own, unmapped when the view is gone, and
+        not aligned to its item size: copy it into a buffer for arithmetic.
+
+        Raises:
+            DamagedArtifact: Nulls, lists of another length, a checksum that does not agree.
+        """
+        for group in self.row_groups:
+            if group.offset is None:
+                yield from self._decode(group)
+            else:
+                yield group.first_row, self.map(group)
+
+    def map(self, group: RowGroup) -> np.ndarray[Any, Any]:
+        """The vectors of a row group that lies in place, as a view [n, d] of the file."""
+        if group.offset is None:
+            raise self.damaged(f"row group {group.index} cannot be mapped")
+        page = group.offset - group.offset % mmap.ALLOCATIONGRANULARITY
+        shift = group.offset - page
+        length = shift + group.rows * self.dim * self.dtype.itemsize
+        try:
+            with self.path.open("rb") as stream:
+                mapped = mmap.mmap(stream.fileno(), length, access=mmap.ACCESS_READ, offset=page)
+        except (OSError, ValueError) as error:
+            raise self.damaged(str(error)) from error
+        flat = np.frombuffer(mapped, self.dtype, group.rows * self.dim, shift)
+        return flat.reshape(group.rows, self.dim)
+
+    def take(self, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Copies of some rows [n] -> [n, d], in the order asked for."""
+        taken = np.empty((len(rows), self.dim), self.dtype)
+        for group in self.row_groups:
+            within = (rows >= group.first_row) & (rows < group.first_row + group.rows)
+            if not within.any():
+                continue
+            if group.offset is not None:
+                taken[within] = self.map(group)[rows[within] - group.first_row]
+                continue
+            for first, block in self._decode(group):
+                here = (rows >= first) & (rows < first + len(block))
+                taken[here] = block[rows[here] - first]
+        return taken
+
+    def damaged(self, problem: str) -> DamagedArtifact:
+        """The error to raise about this file."""
+        return DamagedArtifact(f"{self.path}: {problem}.", hint="hype doctor --checksums")
+
+    def _plan_type(self, schema: pa.Schema, dim: int | None) -> None:
+        if "vector" not in schema.names or "doc_id" not in schema.names:
+            raise self.damaged(f"expected columns vector and doc_id, found {schema.names}")
+        column = schema.field("vector").type
+        self._fixed = pa.types.is_fixed_size_list(column)
+        if not (self._fixed or pa.types.is_list(column) or pa.types.is_large_list(column)):
+            raise self.damaged(f"expected lists of floats in vector, found {column}")
+        dtype = _DTYPES.get(str(column.value_type))
+        if dtype is None:
+            raise self.damaged(f"expected float16 or float32 in vector, found {column.value_type}")
+        width = column.list_size if self._fixed else dim
+        if width is None or (dim is not None and width != dim):
+            raise self.damaged(f"expected vectors of {dim or 'a fixed'} values, found {column}")
+        self.dim: int = width
+        self.dtype: np.dtype[Any] = dtype
+
+    def _plan(self, descriptor: int) -> tuple[RowGroup, ...]:
+        groups: list[RowGroup] = []
+        first_row = 0
+        column = self._vector_column()
+        with (
+            mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as mapped,
+            memoryview(mapped) as content,
+        ):
+            for index in range(self._metadata.num_row_groups):
+                rows = self._metadata.row_group(index).num_rows
+                offset = None
+                if rows and self._fixed and column is not None and sys.byteorder == "little":
+                    offset = self._values_offset(content, index, column)
+                groups.append(RowGroup(index, first_row, rows, offset))
+                first_row += rows
+        return tuple(groups)
+
+    def _vector_column(self) -> int | None:
+        """Index of the one leaf column below ``vector``."""
+        schema = self._metadata.schema
+        paths = [schema.column(i).path.split(".")[0] for i in range(len(schema))]
+        return paths.index("vector") if paths.count("vector") == 1 else None
+
+    def _values_offset(self, content: memoryview, index: int, column: int) -> int | None:
+        """Where the values of a row group begin, after every check of FORMAT.md; None where one fails."""
+        group = self._metadata.row_group(index)
+        chunk = group.column(column)
+        count = group.num_rows * self.dim
+        if (
+            chunk.compression != "UNCOMPRESSED"
+            or chunk.has_dictionary_page
+            or chunk.num_values != count
+        ):
+            return None
+        start, length = chunk.data_page_offset, chunk.total_compressed_size
+        leaf = self._metadata.schema.column(column)
+        with content[start : start + length] as page_and_header:
+            page = read_data_page(
+                page_and_header,
+                repetition_levels=leaf.max_repetition_level > 0,
+                definition_levels=leaf.max_definition_level > 0,
+            )
+        value_bytes = count * self.dtype.itemsize
+        if (
+            page is None
+            or page.num_values != count
+            or page.header_bytes + page.page_bytes != length
+            or page.page_bytes - page.level_bytes != value_bytes
+        ):
+            return None
+        return int(start + length - value_bytes)
+
+    def _decode(self, group: RowGroup) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
+        """Read a row group through pyarrow, batch by batch."""
+        first = group.first_row
+        try:
+            with pq.ParquetFile(self.path, page_checksum_verification=True) as parquet:
+                for batch in parquet.iter_batches(
+                    _BATCH_ROWS, row_groups=[group.index], columns=["vector"], use_threads=False
+                ):
+                    yield first, self._to_numpy(batch.column(0))
+                    first += len(batch)
+        except (pa.ArrowException, OSError) as error:
+            raise self.damaged(str(error)) from error
+
+    def _to_numpy(self, lists: pa.Array) -> np.ndarray[Any, Any]:
+        lengths = pc.list_value_length(lists)
+        if lists.null_count or pc.any(pc.not_equal(lengths, self.dim)).as_py():
+            raise self.damaged(f"a vector is null or has not {self.dim} values")
+        values = lists.flatten()
+        if values.null_count:
+            raise self.damaged("a value of a vector is null")
+        flat: np.ndarray[Any, Any] = values.to_numpy(zero_copy_only=False)
+        return flat.reshape(len(lists), self.dim)

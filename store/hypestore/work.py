@@ -1,0 +1,296 @@
+"""Work on an artifact: the folder before its manifest, and the moment in which the artifact comes to be."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import JsonValue, ValidationError
+
+from hypestore.errors import (
+    ArtifactNotFound,
+    IncompleteWork,
+    InvalidContent,
+    NameTaken,
+    StoreError,
+)
+from hypestore.files import (
+    atomic_write_text,
+    is_temporary,
+    remove_folder,
+    sha256_file,
+    sync_file,
+    sync_folder,
+    writing_in,
+)
+from hypestore.inventory import Inventory
+from hypestore.layout import WORK_NAME, Layout
+from hypestore.locks import SHORT_WAIT_SECONDS, hold
+from hypestore.manifest import (
+    FORMAT_VERSION,
+    MANIFEST_NAME,
+    FileRecord,
+    Kind,
+    Manifest,
+    WorkRecord,
+    artifact_id,
+    check_name,
+    plain_json,
+    pretty_json,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What work needs from its store: the inventory, and whom to tell when an artifact is there."""
+
+    inventory: Inventory
+    after_commit: Callable[[], None]
+
+    @property
+    def layout(self) -> Layout:
+        """Paths of the store."""
+        return self.inventory.layout
+
+
+def plan_work(
+    kind: Kind,
+    slug: str,
+    inputs: Mapping[str, Any],
+    *,
+    parents: tuple[str, ...] = (),
+    name: str | None = None,
+    layout: Mapping[str, JsonValue] | None = None,
+) -> WorkRecord:
+    """The record of an artifact to be made, with its id.
+
+    Raises:
+        InvalidContent: A malformed name, or inputs without a JSON form.
+    """
+    return WorkRecord(
+        kind=kind,
+        id=artifact_id(kind, slug, inputs),
+        name=check_name(name),
+        inputs=plain_json(inputs, what="inputs"),
+        parents=tuple(dict.fromkeys(parents)),
+        layout=dict(layout or {}),
+        started=datetime.now(UTC),
+    )
+
+
+def read_work(folder: Path) -> WorkRecord | None:
+    """The record of unfinished work, or None where there is none that can be read."""
+    try:
+        return WorkRecord.model_validate_json((folder / WORK_NAME).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+class WorkArea:
+    """The folder of an artifact that is being made. Locking is the business of the caller."""
+
+    def __init__(self, bench: Bench, record: WorkRecord) -> None:
+        self._bench = bench
+        self.record = record
+        self.path = bench.layout.artifact(record.kind, record.id)
+
+    @property
+    def label(self) -> str:
+        """What is being made, for messages."""
+        return f"{self.record.kind} {self.record.id}"
+
+    def existing(self) -> Manifest | None:
+        """The manifest, when the artifact is finished already."""
+        return self._bench.inventory.existing(self.record.kind, self.record.id)
+
+    def begin(self) -> None:
+        """Make the folder, or go on in the one that is there.
+
+        Raises:
+            ArtifactNotFound: A parent does not exist.
+            NameTaken: Another artifact of this kind has the name.
+            InvalidContent: Unfinished work of this id is laid out differently.
+        """
+        self._check_parents()
+        self._check_name()
+        earlier = read_work(self.path)
+        if earlier is not None and earlier.layout != self.record.layout:
+            raise InvalidContent(
+                f"Unfinished work in {self.path} has the layout {earlier.layout}, "
+                f"and this command asks for {self.record.layout}.",
+                hint="Run it with the same layout, or clear it with `hype doctor --clean`.",
+            )
+        with writing_in(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            if earlier is None or earlier.name != self.record.name:
+                text = pretty_json(self.record.model_dump(mode="json"))
+                atomic_write_text(self.path / WORK_NAME, text)
+                sync_folder(self.path.parent)
+
+    def clear_temporary(self) -> None:
+        """Delete what killed writers left. Only for one who works here alone."""
+        for path in self.path.rglob("*.tmp"):
+            if is_temporary(path):
+                _delete(path)
+
+    def clear(self) -> None:
+        """Delete every file but ``work.json``, to begin anew."""
+        for path in self.path.iterdir():
+            if path.name != WORK_NAME:
+                _delete(path)
+
+    def discard(self) -> None:
+        """Delete the folder and all that was done so far."""
+        if self.existing() is not None:
+            raise StoreError(f"The {self.label} is finished.", hint="Use `hype rm` to remove it.")
+        remove_folder(self.path)
+
+    def seal(self, *, stats: Mapping[str, Any], provenance: Mapping[str, Any]) -> Manifest:
+        """Flush and hash the files, then write the manifest: from here on the artifact exists.
+
+        Returns:
+            The manifest; when another process was first, that one's.
+
+        Raises:
+            ArtifactNotFound: A parent was removed meanwhile.
+            NameTaken: Another artifact took the name meanwhile.
+        """
+        plain_stats = plain_json(stats, what="stats")
+        plain_provenance = plain_json(provenance, what="provenance")
+        files = self._flush_files()
+        store_lock = self._bench.layout.store_lock
+        with hold(store_lock, what="The store", wait_seconds=SHORT_WAIT_SECONDS):
+            first = self.existing()
+            if first is not None:
+                return first
+            self._check_parents()
+            self._check_name()
+            manifest = Manifest(
+                format_version=FORMAT_VERSION,
+                kind=self.record.kind,
+                id=self.record.id,
+                name=self.record.name,
+                created=datetime.now(UTC),
+                inputs=self.record.inputs,
+                parents=self.record.parents,
+                files=files,
+                stats=plain_stats,
+                provenance=plain_provenance,
+            )
+            (self.path / WORK_NAME).unlink(missing_ok=True)
+            atomic_write_text(self.path / MANIFEST_NAME, manifest.to_text())
+            sync_folder(self.path.parent)
+        self._bench.after_commit()
+        return manifest
+
+    def _flush_files(self) -> tuple[FileRecord, ...]:
+        if not self.path.is_dir():
+            raise IncompleteWork(f"The folder {self.path} of the {self.label} is gone.")
+        records = []
+        for path in sorted(self.path.rglob("*")):
+            relative = path.relative_to(self.path).as_posix()
+            if path.is_symlink():
+                raise InvalidContent(f"{path} is a link; an artifact holds its files itself.")
+            if path.is_dir():
+                sync_folder(path)
+            elif not is_temporary(path) and relative not in (WORK_NAME, MANIFEST_NAME):
+                sync_file(path)
+                size = path.stat().st_size
+                records.append(FileRecord(path=relative, size_bytes=size, sha256=sha256_file(path)))
+        sync_folder(self.path)
+        return tuple(sorted(records, key=lambda record: record.path))
+
+    def _check_parents(self) -> None:
+        for parent in self.record.parents:
+            if not self._bench.inventory.has(parent):
+                raise ArtifactNotFound(
+                    f"The {self.label} names the parent {parent!r}, which is not in "
+                    f"{self._bench.layout.root}.",
+                    hint="`hype ls` shows what there is.",
+                )
+
+    def _check_name(self) -> None:
+        if self.record.name is None:
+            return
+        for other in self._bench.inventory.artifacts(self.record.kind):
+            if other.name == self.record.name and other.id != self.record.id:
+                raise NameTaken(
+                    f"The {other.kind} {other.id} is called {other.name!r}, and was made from other "
+                    f"inputs than {self.record.id}.",
+                    hint=f"Choose another name, or remove the first: hype rm {other.id}",
+                )
+
+
+class Draft:
+    """An artifact in the making, held by one process at a time. Use it as a context manager.
+
+    On entering, either ``existing`` is the finished artifact and there is nothing to do, or the folder
+    ``path`` is there to put files into. Leaving without ``commit`` keeps the files for the next try.
+
+    Attributes:
+        id: The id, from kind and inputs.
+        path: The folder of the artifact.
+        existing: The manifest, when the artifact is finished; None while it is not.
+    """
+
+    def __init__(self, bench: Bench, record: WorkRecord, *, wait_seconds: float = 0.0) -> None:
+        self._bench = bench
+        self._area = WorkArea(bench, record)
+        self._wait_seconds = wait_seconds
+        self._lock = contextlib.ExitStack()
+        self.id = record.id
+        self.path = self._area.path
+        self.existing: Manifest | None = None
+
+    def __enter__(self) -> Self:
+        self.existing = self._area.existing()
+        if self.existing is None:
+            with contextlib.ExitStack() as stack:
+                lock = self._bench.layout.lock(self.id)
+                stack.enter_context(
+                    hold(lock, what=f"The {self._area.label}", wait_seconds=self._wait_seconds)
+                )
+                self.existing = self._area.existing()  # made while we waited
+                if self.existing is None:
+                    self._area.begin()
+                    self._area.clear_temporary()
+                    self._lock = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._lock.close()
+
+    def commit(
+        self,
+        *,
+        stats: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Manifest:
+        """Finish: every file is flushed and hashed, then the manifest is written.
+
+        Args:
+            stats: What came out: counts, sizes, times.
+            provenance: What it was made with: versions, seed, hardware.
+
+        Returns:
+            The manifest; the existing one when there was nothing to do.
+        """
+        if self.existing is None:
+            self.existing = self._area.seal(stats=stats or {}, provenance=provenance or {})
+        return self.existing
+
+    def discard(self) -> None:
+        """Delete the files made so far."""
+        self._area.discard()
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
