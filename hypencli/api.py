@@ -85,7 +85,7 @@ class Model:
     @property
     def dim(self) -> int:
         """Width ``d`` of the passage vectors."""
-        return self.dual.passage_encoder.dim
+        return self.dual.passage_encoder.width
 
     def encode_passages(
         self,

@@ -1,4 +1,4 @@
-"""Fixtures that every folder of tests uses: the tiny backbone, and the real collections where they are."""
+"""Fixtures for all tests: the tiny backbone and collection, a finished study, real data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import importlib.util
 import json
 import shutil
 import string
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -124,7 +123,7 @@ def topic_sentences(count: int) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="session")
 def tiny_collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """120 documents, 12 queries and their judgements: corpus.jsonl, queries.jsonl, qrels.txt, train.jsonl."""
+    """120 documents, 12 queries, their judgements, and 96 training rows, as files."""
     folder = tmp_path_factory.mktemp("collection")
     sentences = topic_sentences(120)
     with (folder / "corpus.jsonl").open("w", encoding="utf-8") as out:
@@ -220,9 +219,8 @@ def encoder_folder() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _no_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reaches the network or a store of the user's."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
     monkeypatch.delenv("HYPE_STORE", raising=False)
-    yield

@@ -95,7 +95,7 @@ def encode_passages(
     """
     tokens = tokenise(tokenizer, texts, options.max_length)
     order = sorted(range(len(tokens)), key=lambda i: (-len(tokens[i]), i))
-    vectors = np.empty((len(tokens), encoder.dim), dtype=np.float32)
+    vectors = np.empty((len(tokens), encoder.width), dtype=np.float32)
     same_length = encoder.pooling == "mean-unmasked"
     for batch in _batches(order, tokens, options, same_length=same_length):
         ids, mask = pad([tokens[i] for i in batch], tokenizer.pad_token_id or 0)
@@ -177,11 +177,17 @@ class EncodedQueries:
             nets.append(self._encoder(token_states=on_device, attention_mask=mask).representation)
         return nets
 
+    @property
+    def q_net_bytes(self) -> int:
+        """Memory of one q-net."""
+        net = self.q_nets(0, 1)[0]
+        return sum(tensor.nbytes for tensor in (*net.matrices, *net.vectors))
+
     def vectors(self, start: int = 0, stop: int | None = None) -> torch.Tensor:
         """Query vectors ``[q, d]`` of a bi-encoder."""
         rows = self._states[start:stop]
         if not rows:
-            return torch.empty((0, self._encoder.dim), device=self._options.device)
+            return torch.empty((0, self._encoder.width), device=self._options.device)
         return torch.stack(rows).to(self._options.device)
 
 

@@ -120,7 +120,7 @@ def _register(store: Store, source: ModelSource, progress: Progress) -> Manifest
             "architecture": type(dual).__name__,
             "passage_fingerprint": passage_fingerprint(dual),
             "model_fingerprint": model_fingerprint(dual),
-            "dim": dual.passage_encoder.dim,
+            "dim": dual.passage_encoder.width,
             "parameters": sum(tensor.numel() for tensor in dual.parameters()),
         }
         return draft.commit(stats=stats, provenance=provenance())

@@ -19,9 +19,12 @@ from hypencli.runtime import provenance, resolve_device, resolve_dtype
 from hypestore import EmbeddingSet, Manifest, RunWriter, Store
 
 if TYPE_CHECKING:
+    import torch
+
     from hypencli.engine.exact import Block, ExactSearch
     from hypencli.engine.scorers import Scorer
     from hypencli.models.encoding import EncodedQueries
+    from hypencli.models.qnet import QNetBatch
 
 Q_NET_BYTES = 1 << 30
 """Memory that the q-nets of one batch of queries may take when ``batch_queries`` is automatic."""
@@ -313,7 +316,7 @@ def _automatic_batch(encoded: EncodedQueries) -> int:
     """As many queries as 1 GiB of q-nets holds, 256 at most; all of them for query vectors."""
     if not encoded.has_q_nets:
         return max(1, len(encoded))
-    return max(1, min(256, Q_NET_BYTES // max(1, encoded.q_nets(0, 1)[0].nbytes)))
+    return max(1, min(256, Q_NET_BYTES // max(1, encoded.q_net_bytes)))
 
 
 def make_scorer(encoded: EncodedQueries, start: int, stop: int, dim: int, dtype: str) -> Scorer:
@@ -322,8 +325,13 @@ def make_scorer(encoded: EncodedQueries, start: int, stop: int, dim: int, dtype:
 
     arithmetic = resolve_dtype(dtype)
     if encoded.has_q_nets:
-        return QNetScorer([net.to(arithmetic) for net in encoded.q_nets(start, stop)], dim)
+        nets = [_in_dtype(net, arithmetic) for net in encoded.q_nets(start, stop)]
+        return QNetScorer(nets, dim)
     return InnerProductScorer(encoded.vectors(start, stop).to(arithmetic))
+
+
+def _in_dtype(net: QNetBatch, dtype: torch.dtype) -> QNetBatch:
+    return net if net.dtype == dtype else net.to(dtype=dtype)
 
 
 def embedding_blocks(embeddings: EmbeddingSet) -> Iterator[Block]:

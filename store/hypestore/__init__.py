@@ -5,7 +5,8 @@
         print(run.id, run.inputs["corpus"])
     store.catalog.query("SELECT run, measure, value FROM leaderboard")
 
-The format on disk is specified in ``store/FORMAT.md``. Nothing here needs a machine-learning library.
+The format on disk is specified in ``store/FORMAT.md``. Nothing here needs a machine-learning
+library.
 """
 
 from __future__ import annotations

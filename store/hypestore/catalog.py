@@ -1,7 +1,7 @@
 """The catalog: a DuckDB index over the store, for SQL. Derived, and never in anybody's way.
 
-It is opened for one transaction at a time under a lock. Where another process has it, writers leave it to
-the next one, and readers build the same tables in memory.
+It is opened for one transaction at a time under a lock. Where another process has it, writers
+leave it to the next one, and readers build the same tables in memory.
 """
 
 from __future__ import annotations

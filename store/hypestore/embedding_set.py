@@ -61,9 +61,10 @@ class Shard:
     def blocks(self) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
         """Pairs ``(ordinal of the first row, vectors [n, d])`` that cover the shard in order.
 
-        Each block is a read-only view of a memory map (or a copy where the file does not allow it): use it
-        and let it go, and memory stays bounded by a block. Views are not aligned: copy into a buffer for
-        arithmetic (``numpy.copyto(buffer[:n], block)`` converts to float32 on the way).
+        Each block is a read-only view of a memory map (or a copy where the file does not allow
+        it): use it and let it go, and memory stays bounded by a block. Views are not aligned: copy
+        into a buffer for arithmetic (``numpy.copyto(buffer[:n], block)`` converts to float32 on
+        the way).
         """
         for first_row, block in self.file.blocks():
             yield self.offset + first_row, block

@@ -100,8 +100,9 @@ def text_name(shard: int) -> str:
 class EmbeddingWork:
     """An embedding set in the making; use it as a context manager.
 
-    Several processes may hold different parts ``(i, N)``, i from 1, of the same set at once and write different
-    shards; which shards belong to a part is the caller's plan. Without a part, the work is held alone.
+    Several processes may hold different parts ``(i, N)``, i from 1, of the same set at once and
+    write different shards; which shards belong to a part is the caller's plan. Without a part, the
+    work is held alone.
 
     Attributes:
         id: The id of the set.
@@ -170,8 +171,8 @@ class EmbeddingWork:
             texts: One text a row; needed if, and only if, the set keeps text.
 
         Raises:
-            InvalidContent: Sizes that do not agree, NaN, infinity, a value beyond float16, an empty or
-                repeated id; names the document.
+            InvalidContent: Sizes that do not agree, NaN, infinity, a value beyond float16, an
+                empty or repeated id; names the document.
             StoreError: The set is finished.
         """
         if self._area.existing() is not None:

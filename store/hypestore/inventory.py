@@ -44,7 +44,8 @@ class Scan:
 class Inventory:
     """The read side of a store.
 
-    A parsed manifest is kept as long as its file is the same one, so that asking again costs one ``stat`` each.
+    A parsed manifest is kept as long as its file is the same one, so that asking again costs one
+    ``stat`` each.
     """
 
     def __init__(self, layout: Layout) -> None:

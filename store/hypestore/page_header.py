@@ -1,7 +1,7 @@
 """Parquet page headers: just enough of the Thrift compact protocol to find the values of a page.
 
-Sources: the Apache Parquet format (``parquet.thrift``, structs ``PageHeader``, ``DataPageHeader`` and
-``DataPageHeaderV2``) and the Apache Thrift compact protocol specification.
+Sources: the Apache Parquet format (``parquet.thrift``, structs ``PageHeader``, ``DataPageHeader``
+and ``DataPageHeaderV2``) and the Apache Thrift compact protocol specification.
 """
 
 from __future__ import annotations
@@ -103,12 +103,14 @@ def read_data_page(
     """Where levels and values of a column chunk's first page lie.
 
     Args:
-        chunk: The whole column chunk; only the header and the lengths of the level streams are touched.
+        chunk: The whole column chunk; only the header and the lengths of the level streams are
+            touched.
         repetition_levels: Whether the column has repetition levels (its maximal level is above 0).
         definition_levels: Likewise.
 
     Returns:
-        None for anything but an uncompressed-length-consistent data page with PLAIN values and RLE levels.
+        None for anything but an uncompressed-length-consistent data page with PLAIN values and RLE
+        levels.
     """
     reader = _Reader(chunk)
     try:

@@ -85,8 +85,9 @@ class RunWriter(Draft):
         """Add results, one row each: all of a query's rows together, by rank.
 
         Raises:
-            InvalidContent: Columns of different length, a score that is not finite, ranks that do not
-                count 1, 2, 3, …, a query in two places, a document twice for a query; names them.
+            InvalidContent: Columns of different length, a score that is not finite, ranks that do
+                not count 1, 2, 3, …, a query in two places, a document twice for a query; names
+                them.
             IncompleteWork: The run is finished.
         """
         if self.existing is not None:

@@ -228,7 +228,8 @@ class Store:
         Args:
             run_id: Id or name of the run.
             qrels_id: What the judgements are called.
-            inputs: What else determines the figures; run, qrels and (when absent) measures are added.
+            inputs: What else determines the figures; run, qrels and (when absent) measures are
+                added.
             per_query: ``(query_id, measure, value)``, value float64.
             aggregates: Measure -> value over the judged queries.
             stats: Judged queries, queries without results, seconds.
@@ -273,7 +274,8 @@ class Store:
         Args:
             checksums: Also read every file and compare its SHA-256.
             rebuild: Make the catalog again from the files first.
-            clean: Delete what killed commands left: temporary files and unfinished work nobody holds.
+            clean: Delete what killed commands left: temporary files and unfinished work nobody
+                holds.
         """
         return examine(
             self._inventory, self.catalog, checksums=checksums, rebuild=rebuild, clean=clean

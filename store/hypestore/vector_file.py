@@ -113,8 +113,8 @@ class VectorFile:
     def blocks(self) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
         """Pairs ``(first_row, vectors [n, d])`` that cover the file in order.
 
-        In place, each is a read-only view of a memory map of its own, unmapped when the view is gone, and
-        not aligned to its item size: copy it into a buffer for arithmetic.
+        In place, each is a read-only view of a memory map of its own, unmapped when the view is
+        gone, and not aligned to its item size: copy it into a buffer for arithmetic.
 
         Raises:
             DamagedArtifact: Nulls, lists of another length, a checksum that does not agree.

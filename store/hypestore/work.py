@@ -229,8 +229,9 @@ class WorkArea:
 class Draft:
     """An artifact in the making, held by one process at a time. Use it as a context manager.
 
-    On entering, either ``existing`` is the finished artifact and there is nothing to do, or the folder
-    ``path`` is there to put files into. Leaving without ``commit`` keeps the files for the next try.
+    On entering, either ``existing`` is the finished artifact and there is nothing to do, or the
+    folder ``path`` is there to put files into. Leaving without ``commit`` keeps the files for the
+    next try.
 
     Attributes:
         id: The id, from kind and inputs.

@@ -1,0 +1,273 @@
+"""Backbones: any text encoder that ``AutoModel`` knows, and where its configuration comes from.
+
+A published checkpoint holds every weight but not its backbone's configuration, without which the
+number of attention heads is unknown; see :func:`resolve_backbone` for the places it is taken from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, PretrainedConfig
+from transformers.initialization import no_init_weights
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
+
+from hypencli.errors import ModelError
+
+_BERT_BASE: Mapping[str, Any] = {
+    "model_type": "bert",
+    "vocab_size": 30522,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+    "layer_norm_eps": 1e-12,
+    "hidden_act": "gelu",
+    "pad_token_id": 0,
+}
+_BERT_LARGE: Mapping[str, Any] = {
+    **_BERT_BASE,
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+}
+_MINILM_L6: Mapping[str, Any] = {
+    **_BERT_BASE,
+    "hidden_size": 384,
+    "num_hidden_layers": 6,
+    "intermediate_size": 1536,
+}
+_DISTILBERT: Mapping[str, Any] = {
+    "model_type": "distilbert",
+    "vocab_size": 30522,
+    "dim": 768,
+    "n_layers": 6,
+    "n_heads": 12,
+    "hidden_dim": 3072,
+    "max_position_embeddings": 512,
+    "activation": "gelu",
+    "pad_token_id": 0,
+}
+_ROBERTA_BASE: Mapping[str, Any] = {
+    **_BERT_BASE,
+    "model_type": "roberta",
+    "vocab_size": 50265,
+    "max_position_embeddings": 514,
+    "type_vocab_size": 1,
+    "layer_norm_eps": 1e-5,
+    "pad_token_id": 1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+}
+
+KNOWN_BACKBONES: Mapping[str, Mapping[str, Any]] = {
+    "bert-base-uncased": _BERT_BASE,
+    "google-bert/bert-base-uncased": _BERT_BASE,
+    "bert-large-uncased": _BERT_LARGE,
+    "google-bert/bert-large-uncased": _BERT_LARGE,
+    "nreimers/MiniLM-L6-H384-uncased": _MINILM_L6,
+    "sentence-transformers/all-MiniLM-L6-v2": _MINILM_L6,
+    "distilbert-base-uncased": _DISTILBERT,
+    "distilbert/distilbert-base-uncased": _DISTILBERT,
+    "sebastian-hofstaetter/distilbert-dot-tas_b-b256-msmarco": _DISTILBERT,
+    "roberta-base": _ROBERTA_BASE,
+    "FacebookAI/roberta-base": _ROBERTA_BASE,
+}
+"""Configurations of backbones that checkpoints name; every shape is checked against the weights."""
+
+_NOT_ARCHITECTURE = frozenset(
+    "_name_or_path architectures dtype torch_dtype transformers_version id2label label2id "
+    "gradient_checkpointing _attn_implementation_internal".split()
+)
+
+
+@dataclass(frozen=True)
+class ResolvedBackbone:
+    """A backbone's configuration and where it was found, for messages."""
+
+    config: PretrainedConfig
+    source: str
+
+
+def resolve_backbone(
+    name: str, *, saved: Mapping[str, Any] | None = None, named: str | None = None
+) -> ResolvedBackbone:
+    """The configuration of a checkpoint's backbone; nothing else is read or downloaded.
+
+    Looked for in this order: what the user names outright; what this package saved in the
+    checkpoint; the table :data:`KNOWN_BACKBONES`; a local folder or the hub cache under the
+    checkpoint's ``model_name_or_path``.
+
+    Args:
+        name: The checkpoint's ``model_name_or_path``.
+        saved: The configuration that this package saved, where it did.
+        named: A known name, a folder, or a hub name that the user gave instead.
+
+    Raises:
+        ModelError: It is nowhere, or is not an encoder.
+    """
+    if named is not None:
+        found = _known(named) or _read(named, local_only=False)
+        if found is None:
+            raise ModelError(
+                f"No backbone configuration at {named!r}: not a folder, not on the hub."
+            )
+    else:
+        found = _saved(saved) or _known(name) or _read(name, local_only=True)
+    if found is None:
+        raise ModelError(
+            f"The checkpoint does not say how its backbone {name!r} is built: num_attention_heads, "
+            "hidden_act and layer_norm_eps are not in the weights. Looked in: the checkpoint's key "
+            "'hype', the known backbones, a local folder of that name, the hub cache.",
+            hint="Name one with from_pretrained(..., backbone=NAME_OR_FOLDER), or --backbone.",
+        )
+    refuse_unless_encoder(found.config, name=named or name)
+    return found
+
+
+def describe_backbone(config: PretrainedConfig) -> dict[str, Any]:
+    """What a checkpoint must keep of a backbone's configuration, as plain JSON values."""
+    kept = {key: value for key, value in config.to_dict().items() if key not in _NOT_ARCHITECTURE}
+    return {**kept, "model_type": config.model_type}
+
+
+def backbone_fields_that_matter(config: PretrainedConfig) -> dict[str, Any]:
+    """The part of :func:`describe_backbone` that is not at its default: stable over versions."""
+    changed = config.to_diff_dict()
+    kept = {key: value for key, value in changed.items() if key not in _NOT_ARCHITECTURE}
+    return {**kept, "model_type": config.model_type}
+
+
+def backbone_width(config: PretrainedConfig) -> int:
+    """Width of the token states, ``h``.
+
+    Raises:
+        ModelError: The configuration has no field for it.
+    """
+    for key in ("hidden_size", "dim", "d_model"):
+        width = getattr(config, key, None)
+        if isinstance(width, int):
+            return width
+    raise ModelError(f"A backbone of type {config.model_type!r} does not state its hidden_size.")
+
+
+def refuse_unless_encoder(config: PretrainedConfig, *, name: str) -> None:
+    """Refuses what reads text in one direction only, or has a decoder.
+
+    Raises:
+        ModelError: ``config`` is not that of an encoder.
+    """
+    kind = config.model_type
+    decoder_only = (
+        kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    )
+    one_way = decoder_only or bool(getattr(config, "is_decoder", False))
+    if one_way or getattr(config, "is_encoder_decoder", False):
+        what = "a decoder" if one_way else "an encoder with a decoder"
+        raise ModelError(
+            f"The backbone {name!r} ({kind}) is {what}; expected a text encoder.",
+            hint="Encoders are for example BERT, MPNet, DistilBERT, RoBERTa and ModernBERT.",
+        )
+
+
+def empty_backbone(config: PretrainedConfig, *, with_pooler: bool) -> nn.Module:
+    """A backbone whose weights are yet to be filled in; draws nothing from a random generator.
+
+    Args:
+        config: Its configuration.
+        with_pooler: False leaves out the pooler, which is never used, where there may be one.
+    """
+    options = {} if with_pooler else {"add_pooling_layer": False}
+    with no_init_weights():
+        try:
+            model = AutoModel.from_config(config, dtype=torch.float32, **options)
+        except TypeError:
+            if with_pooler:
+                raise
+            model = AutoModel.from_config(config, dtype=torch.float32)
+    return _as_module(model)
+
+
+def load_backbone(source: str) -> nn.Module:
+    """A pre-trained backbone with its weights, float32, in evaluation mode.
+
+    Args:
+        source: A folder, or a name on the hub.
+
+    Raises:
+        ModelError: It is not there, is not an encoder, or lacks weights (a pooler may be missing).
+    """
+    config = AutoConfig.from_pretrained(source) if Path(source).is_dir() else None
+    found = (
+        ResolvedBackbone(config, source) if config is not None else _read(source, local_only=False)
+    )
+    if found is None:
+        raise ModelError(
+            f"No encoder at {source!r}: not a folder, and not reachable on the hub.",
+            hint="Name a folder with config.json and model.safetensors, or a hub name.",
+        )
+    refuse_unless_encoder(found.config, name=source)
+    # The library fills missing weights from the global generator; the caller's stays as it was.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        try:
+            model, report = AutoModel.from_pretrained(
+                source, dtype=torch.float32, output_loading_info=True
+            )
+        except (OSError, ValueError) as error:
+            raise ModelError(f"The encoder at {source!r} cannot be loaded: {error}") from error
+    missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
+    if missing:
+        raise ModelError(f"The encoder at {source!r} lacks weights: {', '.join(missing[:5])}.")
+    return _as_module(model)
+
+
+def _as_module(model: Any) -> nn.Module:
+    module: nn.Module = model
+    return module.eval()
+
+
+def _saved(saved: Mapping[str, Any] | None) -> ResolvedBackbone | None:
+    return None if saved is None else _from_fields(saved, source="the checkpoint's config.json")
+
+
+def _known(name: str) -> ResolvedBackbone | None:
+    fields = KNOWN_BACKBONES.get(name)
+    return None if fields is None else _from_fields(fields, source=f"the known backbone {name!r}")
+
+
+def _from_fields(fields: Mapping[str, Any], *, source: str) -> ResolvedBackbone:
+    options = dict(fields)
+    kind = options.pop("model_type")
+    try:
+        return ResolvedBackbone(AutoConfig.for_model(kind, **options), source)
+    except (KeyError, ValueError) as error:
+        raise ModelError(
+            f"{source} has a backbone of type {kind!r}, which the installed transformers does not know.",
+            hint="pip install --upgrade transformers",
+        ) from error
+
+
+def _read(name: str, *, local_only: bool) -> ResolvedBackbone | None:
+    if not name:
+        return None
+    folder = Path(name)
+    if not folder.is_dir() and (folder.is_absolute() or name.startswith((".", os.sep))):
+        return None
+    try:
+        config = AutoConfig.from_pretrained(name, local_files_only=local_only)
+    except (OSError, ValueError):
+        return None
+    return ResolvedBackbone(config, f"{name!r}")

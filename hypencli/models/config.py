@@ -1,0 +1,245 @@
+"""What a checkpoint's ``config.json`` says: typed, with the published keys and our one extra.
+
+Published code reads every file written here; what it cannot express lies under the key ``hype``::
+
+    "hype": {"format": 1,
+             "query":   {"pooling": "mean", "normalize": false, "backbone": {...}},
+             "passage": {"pooling": "mean", "normalize": false, "backbone": {...}}}
+
+An encoder saved by itself has one part, ``"encoder"``, instead of the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias, cast, get_args
+
+from hypencli.errors import ModelError, did_you_mean
+
+FORMAT = 1
+"""Version of our part of ``config.json``."""
+
+Pooling: TypeAlias = Literal["cls", "mean", "mean-unmasked"]
+"""How token states become one vector.
+
+``cls`` is the first token; ``mean`` averages the tokens of the text; ``mean-unmasked`` is what
+published code calls "mean": it sums padding too, so that a vector depends on its batch.
+"""
+
+POOLINGS: tuple[str, ...] = get_args(Pooling)
+_PUBLISHED_POOLING = {"cls": "cls", "mean": "mean-unmasked"}
+_POOLING_FOR_PUBLISHED = {"cls": "cls", "mean": "mean", "mean-unmasked": "mean"}
+
+Json: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextEncoderConfig:
+    """Settings of a :class:`~hypencli.models.encoder.TextEncoder`.
+
+    Attributes:
+        model_name_or_path: The backbone's name.
+        pooling: How token states become one vector.
+        normalize: Whether vectors are scaled to length 1.
+        freeze_transformer: Whether the backbone stays as it is.
+        query_projection: What a square matrix after pooling starts as, times the identity; None for
+            no such matrix.
+    """
+
+    model_name_or_path: str = ""
+    pooling: Pooling = "cls"
+    normalize: bool = False
+    freeze_transformer: bool = False
+    query_projection: float | None = None
+
+    def published(self) -> dict[str, Any]:
+        """The keys that published code reads."""
+        return {
+            "model_name_or_path": self.model_name_or_path,
+            "freeze_transformer": self.freeze_transformer,
+            "pooling_type": _POOLING_FOR_PUBLISHED[self.pooling],
+        }
+
+    def extras(self) -> dict[str, Any]:
+        """The keys that only this package reads."""
+        extras: dict[str, Any] = {"pooling": self.pooling, "normalize": self.normalize}
+        if self.query_projection is not None:
+            extras["query_projection"] = self.query_projection
+        return extras
+
+
+@dataclass(frozen=True, kw_only=True)
+class HypencoderConfig:
+    """Settings of a :class:`~hypencli.models.hypernet.Hypencoder`.
+
+    Attributes:
+        model_name_or_path: The backbone's name.
+        converter_kwargs: Options of the q-net converter.
+        converter: Its short name or ``module:Class``; None for the published one.
+        freeze_transformer: Whether the backbone stays as it is.
+        embedding_representation: Pooling of a query vector that comes with the q-nets, or None.
+        normalize: Whether that vector is scaled to length 1.
+        base_encoder_output_dim: Width of the backbone's token states.
+    """
+
+    model_name_or_path: str = ""
+    converter_kwargs: Json = field(default_factory=dict)
+    converter: str | None = None
+    freeze_transformer: bool = False
+    embedding_representation: Pooling | None = None
+    normalize: bool = False
+    base_encoder_output_dim: int = 768
+
+    def published(self) -> dict[str, Any]:
+        """The keys that published code reads, and the converter's name where it is another."""
+        pooling = self.embedding_representation
+        keys = {
+            "model_name_or_path": self.model_name_or_path,
+            "freeze_transformer": self.freeze_transformer,
+            "embedding_representation": None
+            if pooling is None
+            else _POOLING_FOR_PUBLISHED[pooling],
+            "base_encoder_output_dim": self.base_encoder_output_dim,
+            "converter_kwargs": dict(self.converter_kwargs),
+        }
+        return keys if self.converter is None else {**keys, "converter": self.converter}
+
+    def extras(self) -> dict[str, Any]:
+        """The keys that only this package reads."""
+        return {"pooling": self.embedding_representation, "normalize": self.normalize}
+
+
+EncoderConfig: TypeAlias = TextEncoderConfig | HypencoderConfig
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """A loss by its published name, with its options."""
+
+    name: str
+    options: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DualEncoderConfig:
+    """Settings of a dual encoder; a frozen side freezes both where the encoder is shared."""
+
+    query: EncoderConfig
+    passage: TextEncoderConfig
+    shared_encoder: bool = False
+    losses: tuple[LossConfig, ...] = ()
+
+    def __post_init__(self) -> None:
+        # Deviation: the published code ignores the passage side's flag where the encoder is shared.
+        if self.shared_encoder and (
+            self.query.freeze_transformer or self.passage.freeze_transformer
+        ):
+            object.__setattr__(self, "query", replace(self.query, freeze_transformer=True))
+            object.__setattr__(self, "passage", replace(self.passage, freeze_transformer=True))
+
+    def published(self) -> dict[str, Any]:
+        """The keys that published code reads."""
+        return {
+            "query_encoder_type": "",
+            "passage_encoder_type": "",
+            "query_encoder_kwargs": self.query.published(),
+            "passage_encoder_kwargs": self.passage.published(),
+            "loss_type": [loss.name for loss in self.losses],
+            "loss_kwargs": [dict(loss.options) for loss in self.losses],
+            "shared_encoder": self.shared_encoder,
+        }
+
+
+def checked_pooling(name: object, *, where: str) -> Pooling:
+    """``name`` if it is a pooling.
+
+    Raises:
+        ModelError: It is not; the message says where it was found.
+    """
+    if name not in POOLINGS:
+        raise ModelError(
+            f"Unknown pooling {name!r} in {where}.", hint=did_you_mean(str(name), POOLINGS)
+        )
+    return cast(Pooling, name)
+
+
+def text_encoder_config(kwargs: Json, extras: Json) -> TextEncoderConfig:
+    """Settings from the published keys of one side and our extras of it.
+
+    Raises:
+        ModelError: The pooling is unknown.
+    """
+    return TextEncoderConfig(
+        model_name_or_path=kwargs.get("model_name_or_path", ""),
+        pooling=_pooling(kwargs.get("pooling_type", "cls"), extras, key="pooling_type"),
+        normalize=bool(extras.get("normalize", False)),
+        freeze_transformer=bool(kwargs.get("freeze_transformer", False)),
+        query_projection=extras.get("query_projection"),
+    )
+
+
+def hypencoder_config(kwargs: Json, extras: Json) -> HypencoderConfig:
+    """Settings from the published keys of a query side and our extras of it.
+
+    Raises:
+        ModelError: The pooling of the query vector is unknown.
+    """
+    pooling = kwargs.get("embedding_representation")
+    if pooling is not None:
+        pooling = _pooling(pooling, extras, key="embedding_representation")
+    return HypencoderConfig(
+        model_name_or_path=kwargs.get("model_name_or_path", ""),
+        converter_kwargs=kwargs.get("converter_kwargs", {}),
+        converter=kwargs.get("converter"),
+        freeze_transformer=bool(kwargs.get("freeze_transformer", False)),
+        embedding_representation=pooling,
+        normalize=bool(extras.get("normalize", False)),
+        base_encoder_output_dim=int(kwargs.get("base_encoder_output_dim", 768)),
+    )
+
+
+def loss_configs(raw: Json) -> tuple[LossConfig, ...]:
+    """The losses of a ``config.json``, whose keys may hold one value or a list.
+
+    Raises:
+        ModelError: Names and options differ in number.
+    """
+    names, options = raw.get("loss_type", ""), raw.get("loss_kwargs", {})
+    names = [names] if isinstance(names, str) else list(names)
+    options = [options] if isinstance(options, Mapping) else list(options)
+    if len(names) != len(options):
+        raise ModelError(
+            f"loss_type names {len(names)} losses, loss_kwargs has options for {len(options)}."
+        )
+    return tuple(LossConfig(name, each) for name, each in zip(names, options, strict=True) if name)
+
+
+def side_extras(raw: Json, side: str) -> Json:
+    """Our part of a ``config.json`` for ``query``, ``passage`` or ``encoder``; empty if there is none.
+
+    Raises:
+        ModelError: A newer version of this package wrote it.
+    """
+    ours = raw.get("hype")
+    if ours is None:
+        return {}
+    if ours.get("format") != FORMAT:
+        raise ModelError(
+            f"The checkpoint has format {ours.get('format')!r} of hype; this version reads {FORMAT}.",
+            hint="pip install --upgrade hypencli",
+        )
+    extras: Json = ours.get(side, {})
+    return extras
+
+
+def _pooling(published: object, extras: Json, *, key: str) -> Pooling:
+    named = extras.get("pooling")
+    if named is not None:
+        return checked_pooling(named, where="the key 'hype' of config.json")
+    if published not in _PUBLISHED_POOLING:
+        raise ModelError(
+            f"Unknown {key} {published!r} in config.json.",
+            hint=f"Published checkpoints have one of: {', '.join(_PUBLISHED_POOLING)}.",
+        )
+    return cast(Pooling, _PUBLISHED_POOLING[str(published)])

@@ -1,0 +1,204 @@
+"""Weight files: found, read without unpickling code, and every key accounted for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, TypeAlias
+
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from hypencli.errors import ModelError
+
+State: TypeAlias = dict[str, Tensor]
+
+CONFIG_FILE = "config.json"
+WEIGHT_FILE = "model.safetensors"
+_WEIGHT_FILES = (
+    WEIGHT_FILE,
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+
+QUERY_BACKBONE = "query_encoder.transformer."
+PASSAGE_BACKBONE = "passage_encoder.transformer."
+
+
+def locate(source: str | Path) -> Path:
+    """The folder of a checkpoint: ``source`` itself, or its snapshot in the hub cache.
+
+    From the hub, only the configuration and one set of weight files are fetched.
+
+    Raises:
+        ModelError: There is no such folder and no such hub repository within reach.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        if not (folder / CONFIG_FILE).is_file():
+            raise ModelError(f"{folder} has no {CONFIG_FILE}: it is not a checkpoint.")
+        return folder
+    try:
+        folder = Path(hf_hub_download(str(source), CONFIG_FILE)).parent
+    except (HFValidationError, HfHubHTTPError, OSError, ValueError) as error:
+        raise ModelError(
+            f"No checkpoint {str(source)!r}: there is no such folder, and the hub does not give one "
+            f"({type(error).__name__}).",
+            hint="Check the spelling, the connection, and HF_HUB_OFFLINE.",
+        ) from error
+    _fetch_weights(str(source), revision=folder.name)
+    return folder
+
+
+def _fetch_weights(name: str, *, revision: str) -> None:
+    for file in _WEIGHT_FILES:
+        path = fetch_optional(name, file, revision=revision)
+        if path is None:
+            continue
+        if file.endswith(".index.json"):
+            for part in sorted(set(_json(path)["weight_map"].values())):
+                hf_hub_download(name, part, revision=revision)
+        return
+
+
+def fetch_optional(name: str, file: str, *, revision: str | None = None) -> Path | None:
+    """A file of a hub repository, or None where it has none (or none is cached and the hub is off)."""
+    try:
+        return Path(hf_hub_download(name, file, revision=revision))
+    except EntryNotFoundError:
+        return None
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The ``config.json`` of a checkpoint.
+
+    Raises:
+        ModelError: It is not a JSON object.
+    """
+    return _json(folder / CONFIG_FILE)
+
+
+def read_weights(folder: Path) -> State:
+    """All tensors of a checkpoint, on the CPU, from safetensors where there are, else from ``.bin``.
+
+    Raises:
+        ModelError: There is no weight file, or one is damaged.
+    """
+    for file in _WEIGHT_FILES:
+        path = folder / file
+        if not path.is_file():
+            continue
+        if not file.endswith(".index.json"):
+            return _read_file(path)
+        state: State = {}
+        for part in sorted(set(_json(path)["weight_map"].values())):
+            state |= _read_file(folder / part)
+        return state
+    raise ModelError(f"{folder} has no weights; looked for {', '.join(_WEIGHT_FILES)}.")
+
+
+def _read_file(path: Path) -> State:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # weights_only: tensors and plain containers; a pickle that names code is refused.
+        state: State = torch.load(path, map_location="cpu", weights_only=True)
+        return state
+    except UnpicklingError as error:
+        raise ModelError(
+            f"{path} is damaged, or holds more than tensors: reading that could run code.",
+            hint="Convert it to safetensors where it was made.",
+        ) from error
+    except (OSError, RuntimeError, SafetensorError, ValueError, EOFError) as error:
+        raise ModelError(f"{path} cannot be read as weights: {error}") from error
+
+
+def write_weights(folder: Path, state: Mapping[str, Tensor], *, shared: bool) -> None:
+    """Writes ``model.safetensors``; a shared backbone once, under the passage side's names.
+
+    That is the layout which ``safetensors`` itself gives shared tensors, and published code reads it.
+    """
+    kept = {
+        key: tensor.detach().contiguous()
+        for key, tensor in state.items()
+        if not (shared and key.startswith(QUERY_BACKBONE))
+    }
+    save_file(kept, folder / WEIGHT_FILE, metadata={"format": "pt"})
+
+
+def mirror_shared(state: Mapping[str, Tensor]) -> State:
+    """``state`` with a shared backbone's tensors under both sides' names.
+
+    Accepts all four layouts: both (of one storage or stored twice), passage only, query only.
+
+    Raises:
+        ModelError: The two sides differ, so the backbone cannot be shared.
+    """
+    full = dict(state)
+    for mine, other in ((QUERY_BACKBONE, PASSAGE_BACKBONE), (PASSAGE_BACKBONE, QUERY_BACKBONE)):
+        for key, tensor in state.items():
+            if not key.startswith(mine):
+                continue
+            twin = full.setdefault(other + key.removeprefix(mine), tensor)
+            if twin is not tensor and not torch.equal(twin, tensor):
+                raise ModelError(
+                    f"config.json says shared_encoder, but {key} differs from its twin under {other}*."
+                )
+    return full
+
+
+def accounted_for(
+    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, where: str
+) -> State:
+    """``state`` if its keys and shapes are exactly those expected.
+
+    Position buffers, which old versions of transformers stored, are dropped.
+
+    Args:
+        state: What the file holds.
+        expected: The model's own state.
+        where: The file, and what built the model, for the message.
+
+    Raises:
+        ModelError: A key is missing or unexpected, or a shape differs; each is named.
+    """
+    state = {key: tensor for key, tensor in state.items() if not key.endswith(".position_ids")}
+    wanted = {key for key in expected if not key.endswith(".position_ids")}
+    reshaped = [
+        f"{key} {list(state[key].shape)} instead of {list(expected[key].shape)}"
+        for key in sorted(wanted & state.keys())
+        if state[key].shape != expected[key].shape
+    ]
+    problems = [
+        *_listed("missing", sorted(wanted - state.keys())),
+        *_listed("unexpected", sorted(state.keys() - wanted)),
+        *_listed("of another shape", reshaped),
+    ]
+    if problems:
+        raise ModelError(f"The weights of {where} do not fit: {'; '.join(problems)}.")
+    return dict(state)
+
+
+def _listed(what: str, names: Iterable[str]) -> list[str]:
+    found = list(names)
+    if not found:
+        return []
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return [f"{len(found)} {what}: {', '.join(found[:5])}{more}"]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} is not a JSON object.")
+    return content
