@@ -1,0 +1,227 @@
+"""The hypernetwork: reads a query and writes the weights of its q-net (paper, section 3.2).
+
+Axes: ``q`` queries, ``t`` tokens, ``h`` width of the token states; a generated matrix goes from
+``in`` to ``out``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hypencli.errors import ModelError
+from hypencli.models.config import HypencoderConfig, Json, hypencoder_config
+from hypencli.models.converters import resolve_converter
+from hypencli.models.encoder import EncoderOutput, TokenEncoder, pool, refuse_other_width
+from hypencli.models.pretrained import extras_of
+from hypencli.models.qnet import QNetBatch
+
+HEAD_KEYS = (
+    "hyper_base_matrices",
+    "hyper_base_vectors",
+    "weight_query_embeddings",
+    "bias_query_embeddings",
+    "weight_hyper_projection",
+    "bias_hyper_projection",
+    "key_projections",
+    "value_projections",
+)
+"""Names of the hyper-head's parameters: everything of a Hypencoder but its backbone and converter."""
+
+_BASE_STD = math.sqrt(2 / 768)
+_QUERY_STD = 10.0
+_PROJECTION_STD = 1 / 768**2
+
+
+class Hypencoder(TokenEncoder):
+    """Queries to q-nets.
+
+    For each matrix and vector of the q-net, learned embeddings attend over the query's tokens; the
+    result, normalised and projected, is added to a learned base.
+
+    Args:
+        config: Its settings.
+        transformer: A backbone of ``transformers``.
+        trust_code: Whether a converter named ``module:Class`` may be imported.
+
+    Raises:
+        ModelError: The backbone has another width than the settings say, the converter cannot be
+            used, or it takes a query vector and the settings make none.
+    """
+
+    loaded_from: ClassVar[Mapping[str, str]] = {
+        "Hypencoder": "",
+        "HypencoderDualEncoder": "query_encoder.",
+    }
+    settings: HypencoderConfig
+
+    def __init__(
+        self, config: HypencoderConfig, transformer: nn.Module, *, trust_code: bool = False
+    ) -> None:
+        super().__init__(transformer, frozen=config.freeze_transformer)
+        refuse_other_width(
+            self.width, expected=config.base_encoder_output_dim, what="base_encoder_output_dim"
+        )
+        self.settings = config
+        self.weight_to_model_converter = resolve_converter(
+            config.converter, config.converter_kwargs, trust_code=trust_code
+        )
+        takes_embedding = getattr(self.weight_to_model_converter, "takes_query_embedding", False)
+        if takes_embedding and config.embedding_representation is None:
+            raise ModelError(
+                f"The converter {config.converter!r} takes a query vector: embedding_representation "
+                "must name its pooling."
+            )
+        self.weight_shapes = list(self.weight_to_model_converter.weight_shapes)
+        self.bias_shapes = list(self.weight_to_model_converter.bias_shapes)
+        self._make_head()
+
+    @classmethod
+    def read_settings(cls, raw: Json) -> HypencoderConfig:
+        """Settings from a ``config.json`` of its own, or of a dual encoder's query side."""
+        return hypencoder_config(raw.get("query_encoder_kwargs", raw), extras_of(raw, "query"))
+
+    @classmethod
+    def assemble(
+        cls, settings: Any, backbones: Mapping[str, nn.Module], *, trust_code: bool = False
+    ) -> Self:
+        """An encoder around the backbone ``encoder``; the hyper-head is yet to be filled in."""
+        return cls(settings, backbones["encoder"], trust_code=trust_code)
+
+    def _make_head(self) -> None:
+        """Makes the head's parameters without filling them in."""
+        weights, biases, states = self.weight_shapes, self.bias_shapes, self.width
+        generated = [*weights, *biases]
+        self.hyper_base_matrices = nn.ParameterList(_empty(1, out, into) for into, out in weights)
+        self.hyper_base_vectors = nn.ParameterList(_empty(out, into) for into, out in biases)
+        self.weight_query_embeddings = nn.ParameterList(
+            _empty(1, out, into) for into, out in weights
+        )
+        self.bias_query_embeddings = nn.ParameterList(_empty(1, out, into) for into, out in biases)
+        self.weight_hyper_projection = nn.ModuleList(_linear(into, into) for into, _ in weights)
+        self.bias_hyper_projection = nn.ModuleList(_linear(into, into) for into, _ in biases)
+        self.key_projections = nn.ModuleList(_linear(states, into) for into, _ in generated)
+        self.value_projections = nn.ModuleList(_linear(states, into) for into, _ in generated)
+
+    @torch.no_grad()
+    def initialize_head(self, generator: torch.Generator) -> None:
+        """Fills the hyper-head in as the published code does, from a generator of the caller's."""
+        for each in (*self.bias_hyper_projection, *self.key_projections, *self.value_projections):
+            bound = 1 / math.sqrt(each.in_features)
+            each.weight.uniform_(-bound, bound, generator=generator)
+            each.bias.uniform_(-bound, bound, generator=generator)
+        for base in self.hyper_base_matrices:
+            base.normal_(std=_BASE_STD, generator=generator)
+        for vector in self.hyper_base_vectors:
+            vector.zero_()
+        for query in (*self.weight_query_embeddings, *self.bias_query_embeddings):
+            query.normal_(std=_QUERY_STD, generator=generator)
+        for i, projection in enumerate(self.weight_hyper_projection):
+            projection.weight.normal_(std=_PROJECTION_STD, generator=generator)
+            for zeroed in (projection, self.key_projections[i], self.value_projections[i]):
+                zeroed.bias.zero_()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        *,
+        token_states: Tensor | None = None,
+    ) -> EncoderOutput:
+        """The q-nets of ``q`` queries as ``representation``, a :class:`QNetBatch`.
+
+        Args:
+            input_ids: ``[q, t]``.
+            attention_mask: ``[q, t]``, 1 for tokens and 0 for padding; None means no padding.
+            token_states: ``[q, t, h]`` made before, instead of ``input_ids``.
+
+        Raises:
+            UsageError: Both ids and token states are given, or neither.
+        """
+        states, mask = self._states_and_mask(input_ids, attention_mask, token_states)
+        matrices, vectors = self.generate(states, mask)
+        embedding = self._query_embedding(states, mask)
+        q_nets = QNetBatch(
+            matrices=matrices,
+            vectors=vectors,
+            converter=self.weight_to_model_converter,
+            query_embedding=embedding,
+            is_training=self.training,
+        )
+        return EncoderOutput(q_nets, embedding_representation=embedding)
+
+    def generate(
+        self, token_states: Tensor, attention_mask: Tensor
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Matrices ``[q, in, out]`` and vectors ``[q, in, out]`` for token states ``[q, t, h]``."""
+        padding = (attention_mask == 0).unsqueeze(-1)
+        n_matrices = len(self.weight_shapes)
+        contexts = [
+            _attend(
+                queries[0],
+                keys=self.key_projections[i](token_states),
+                values=self.value_projections[i](token_states),
+                padding=padding,
+            )
+            for i, queries in enumerate(
+                (*self.weight_query_embeddings, *self.bias_query_embeddings)
+            )
+        ]
+        matrices = tuple(
+            _written(context, projection, base)
+            for context, projection, base in zip(
+                contexts[:n_matrices],
+                self.weight_hyper_projection,
+                self.hyper_base_matrices,
+                strict=True,
+            )
+        )
+        vectors = tuple(
+            _written(context, projection, base)
+            for context, projection, base in zip(
+                contexts[n_matrices:],
+                self.bias_hyper_projection,
+                self.hyper_base_vectors,
+                strict=True,
+            )
+        )
+        return matrices, vectors
+
+    def _query_embedding(self, states: Tensor, mask: Tensor) -> Tensor | None:
+        pooling = self.settings.embedding_representation
+        if pooling is None:
+            return None
+        embedding = pool(states, mask, pooling=pooling)
+        return functional.normalize(embedding, dim=-1) if self.settings.normalize else embedding
+
+
+def _attend(queries: Tensor, *, keys: Tensor, values: Tensor, padding: Tensor) -> Tensor:
+    """Contexts ``[q, out, in]`` of embeddings ``[out, in]`` over keys and values ``[q, t, in]``.
+
+    The scale is one over the square root of the number of embeddings, ``out``, as published: for
+    vectors and for a last layer with one output it is 1, whatever the width.
+    """
+    scores = functional.linear(keys, queries) / math.sqrt(queries.shape[0])
+    attention = scores.masked_fill(padding, -math.inf).softmax(dim=1)
+    return attention.transpose(1, 2) @ values
+
+
+def _written(context: Tensor, projection: nn.Module, base: Tensor) -> Tensor:
+    """A generated matrix ``[q, in, out]`` from its context ``[q, out, in]`` and base ``[1, out, in]``."""
+    normed = functional.layer_norm(functional.relu(context), context.shape[-1:])
+    written: Tensor = projection(normed) + base
+    return written.transpose(1, 2)
+
+
+def _empty(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.empty(*shape))
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    # skip_init leaves the global random generator alone.
+    return nn.utils.skip_init(nn.Linear, inputs, outputs)

@@ -1,0 +1,102 @@
+"""Plain sentence encoders: what their folder says of pooling, normalisation and length."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from hypencli.errors import ModelError
+from hypencli.models.config import Pooling
+from hypencli.models.weights import fetch_optional
+
+_POOLING_FLAGS: dict[str, Pooling] = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_mean_tokens": "mean",
+}
+_MODULES_FILE = "modules.json"
+
+
+@dataclass(frozen=True)
+class SentenceEncoderFacts:
+    """What a sentence encoder declares beside its weights; None where it declares nothing.
+
+    Attributes:
+        pooling: How token states become one vector.
+        normalize: Whether vectors are scaled to length 1.
+        max_length: Tokens that it was trained to read.
+    """
+
+    pooling: Pooling | None = None
+    normalize: bool | None = None
+    max_length: int | None = None
+
+
+def sentence_encoder_facts(source: str) -> SentenceEncoderFacts:
+    """What ``modules.json`` and the files that it names declare; nothing where there are none.
+
+    Raises:
+        ModelError: It has a step that is neither pooling ``cls`` or ``mean`` nor normalisation.
+    """
+    modules = _read(source, _MODULES_FILE)
+    if modules is None:
+        return SentenceEncoderFacts()
+    kinds = [str(module["type"]).rpartition(".")[2] for module in modules]
+    unknown = sorted(set(kinds) - {"Transformer", "Pooling", "Normalize"})
+    if unknown:
+        raise ModelError(
+            f"The encoder at {source!r} has a step that cannot be reproduced: {', '.join(unknown)}."
+        )
+    folders = {kind: module["path"] for kind, module in zip(kinds, modules, strict=True)}
+    length = _read(source, "sentence_bert_config.json") or {}
+    return SentenceEncoderFacts(
+        pooling=_pooling(source, folders["Pooling"]) if "Pooling" in folders else None,
+        normalize="Normalize" in kinds,
+        max_length=length.get("max_seq_length"),
+    )
+
+
+def load_tokenizer(source: str | Path) -> Any:
+    """The tokenizer of a checkpoint or encoder, cut to the length that the encoder declares.
+
+    Raises:
+        ModelError: There is none.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(source))
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"No tokenizer at {str(source)!r}: {error}") from error
+    declared = (_read(str(source), "sentence_bert_config.json") or {}).get("max_seq_length")
+    if declared is not None:
+        tokenizer.model_max_length = min(tokenizer.model_max_length, int(declared))
+    return tokenizer
+
+
+def _pooling(source: str, folder: str) -> Pooling:
+    raw = _read(source, f"{folder}/config.json") or {}
+    chosen = [
+        key for key, value in raw.items() if key.startswith("pooling_mode_") and value is True
+    ]
+    mode = raw.get("pooling_mode")
+    if isinstance(mode, str):
+        chosen.append(
+            {"cls": "pooling_mode_cls_token", "mean": "pooling_mode_mean_tokens"}.get(mode, mode)
+        )
+    if len(chosen) != 1 or chosen[0] not in _POOLING_FLAGS:
+        raise ModelError(
+            f"The encoder at {source!r} pools by {' and '.join(chosen) or 'nothing named'}, which "
+            "hype does not know.",
+            hint="Known: cls and mean, one of them. Name one with pooling=... to use it all the same.",
+        )
+    return _POOLING_FLAGS[chosen[0]]
+
+
+def _read(source: str, file: str) -> Any:
+    folder = Path(source)
+    path: Path | None = folder / file if folder.is_dir() else fetch_optional(source, file)
+    if path is None or not path.is_file():
+        return None
+    return json.loads(path.read_text(encoding="utf-8"))
