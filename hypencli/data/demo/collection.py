@@ -1,0 +1,169 @@
+"""A retrieval collection made of docstrings: two corpora, training pairs, and two test sets.
+
+A *pair* is a symbol whose docstring has a first paragraph and more: the first paragraph is the
+query, the rest is what has to be found. So that the answer does not contain its question, pairs
+live in a corpus of their own:
+
+* ``documents``: every symbol, as a reader would read it. The questions are asked here.
+* ``passages``: the symbols of all pairs, each *without* its first paragraph: signature, then the
+  rest. Training and the held-out summaries use this one, so all its passages are of one form and a
+  model cannot tell the held-out ones by their shape.
+
+A pair is left out when its first paragraph is found anywhere in ``passages``, its own or another's,
+or is the first paragraph of two symbols. Which part a pair belongs to follows from a hash of its name:
+adding a module to the library moves no other pair.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from hypencli.data.demo.files import DemoFiles, write_files
+from hypencli.data.demo.questions import read_questions
+from hypencli.data.docstrings import Symbol, read_symbols
+from hypencli.records import Document, Qrels, Query, TrainingItem, TrainingRow
+
+Part: TypeAlias = Literal["training", "validation", "heldout"]
+
+SPLIT_SEED = 2025
+HELDOUT_PERCENT = 20
+VALIDATION_PERCENT = 10
+
+MIN_QUERY_WORDS = 4
+MAX_QUERY_CHARS = 300
+MIN_REST_CHARS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedQueries:
+    """A test set: queries and their judgements."""
+
+    queries: tuple[Query, ...]
+    qrels: Qrels
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoCollection:
+    """All that the demo trains on and is tested with.
+
+    Attributes:
+        documents: Every symbol with its whole docstring; the corpus of ``questions``.
+        passages: Symbols of all pairs without their first paragraph; the corpus of ``validation``
+            and ``heldout``.
+        training: First paragraph against the rest, one passage a row.
+        validation: Pairs to choose settings with.
+        heldout: Pairs to report on; nothing of them is trained on.
+        questions: Questions in a user's words, with graded judgements (2 the answer, 1 helps).
+        notes: What was left out of the questions on this Python, in words.
+    """
+
+    documents: tuple[Document, ...]
+    passages: tuple[Document, ...]
+    training: tuple[TrainingRow, ...]
+    validation: JudgedQueries
+    heldout: JudgedQueries
+    questions: JudgedQueries
+    notes: tuple[str, ...]
+
+
+def build_docstring_collection(root: Path | None = None) -> DemoCollection:
+    """Make the collection from the standard library on this machine; the same on every call.
+
+    Args:
+        root: Folder with the library's sources; the running interpreter's when absent.
+
+    Raises:
+        DataError: There are no sources to read.
+    """
+    symbols = read_symbols(root)
+    pairs = select_pairs(symbols)
+    parts: dict[Part, list[Symbol]] = {"training": [], "validation": [], "heldout": []}
+    for pair in pairs:
+        parts[part_of(pair.name)].append(pair)
+    questions, judged, notes = read_questions({symbol.name for symbol in symbols})
+    return DemoCollection(
+        documents=tuple(Document(symbol.name, symbol.text) for symbol in symbols),
+        passages=tuple(Document(pair.name, pair.body) for pair in pairs),
+        training=tuple(_training_row(pair) for pair in parts["training"]),
+        validation=_known_items(parts["validation"]),
+        heldout=_known_items(parts["heldout"]),
+        questions=JudgedQueries(questions, judged),
+        notes=notes,
+    )
+
+
+def write_docstring_collection(collection: DemoCollection, folder: Path) -> DemoFiles:
+    """Write the collection as JSONL corpora and queries, TREC qrels and a JSONL training file.
+
+    Returns:
+        Where everything is.
+    """
+    return write_files(
+        folder,
+        corpora={"documents": collection.documents, "passages": collection.passages},
+        training=collection.training,
+        query_sets={
+            name: (judged.queries, judged.qrels)
+            for name, judged in (
+                ("validation", collection.validation),
+                ("heldout", collection.heldout),
+                ("questions", collection.questions),
+            )
+        },
+    )
+
+
+def select_pairs(symbols: Sequence[Symbol]) -> list[Symbol]:
+    """The symbols whose first paragraph can be a query for the rest; see the module."""
+    able = [symbol for symbol in symbols if _is_askable(symbol)]
+    counts = Counter(_plain(symbol.summary) for symbol in able)
+    unique = [symbol for symbol in able if counts[_plain(symbol.summary)] == 1]
+    everything = "\n".join(_plain(symbol.body) for symbol in unique)
+    return [symbol for symbol in unique if _plain(symbol.summary) not in everything]
+
+
+def part_of(name: str) -> Part:
+    """Training, validation or held out, by the hash of a symbol's name."""
+    digest = hashlib.sha256(f"{SPLIT_SEED}:{name}".encode()).digest()
+    percent = int.from_bytes(digest[:8], "big") % 100
+    if percent < HELDOUT_PERCENT:
+        return "heldout"
+    return "validation" if percent < HELDOUT_PERCENT + VALIDATION_PERCENT else "training"
+
+
+def _is_askable(symbol: Symbol) -> bool:
+    rest = sum(len(paragraph) for paragraph in symbol.paragraphs[1:])
+    return (
+        len(symbol.summary.split()) >= MIN_QUERY_WORDS
+        and len(symbol.summary) <= MAX_QUERY_CHARS
+        and rest >= MIN_REST_CHARS
+    )
+
+
+def _plain(text: str) -> str:
+    """Lower case without the final stop: how two paragraphs are compared."""
+    return " ".join(text.lower().split()).rstrip(".")
+
+
+def _training_row(pair: Symbol) -> TrainingRow:
+    item = TrainingItem(id=pair.name, content=pair.body, type="positive")
+    return TrainingRow(_query(pair), (item,))
+
+
+def _known_items(pairs: Iterable[Symbol]) -> JudgedQueries:
+    kept = tuple(pairs)
+    queries = tuple(_query(pair) for pair in kept)
+    return JudgedQueries(queries, {_query(pair).query_id: {pair.name: 1} for pair in kept})
+
+
+def _query(pair: Symbol) -> Query:
+    # Not the name alone: with --exclude-same-id that would drop the answer.
+    return Query(f"summary:{pair.name}", pair.summary)
