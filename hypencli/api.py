@@ -15,7 +15,7 @@ from hypencli.runtime import resolve_device, resolve_dtype
 if TYPE_CHECKING:
     import torch
 
-    from hypencli.models.encoding import DualEncoder
+    from hypencli.models.dual import DualEncoder
     from hypencli.models.encoding import EncodedQueries as _States
     from hypencli.ops.ask import Asker, Hit
     from hypestore import Store
@@ -143,11 +143,12 @@ def load(
         ModelError: There is no such model, or it cannot be loaded.
     """
     from hypencli.models.checkpoint import load_dual_encoder
+    from hypencli.models.config import checked_pooling
 
     dual, tokenizer = load_dual_encoder(
         str(_folder_of(str(name)) or name),
         backbone=backbone,
-        pooling=pooling,
+        pooling=None if pooling is None else checked_pooling(pooling, where="pooling"),
         trust_code=trust_code,
     )
     return Model(dual, tokenizer, resolve_device(device))

@@ -60,6 +60,13 @@ def resolve_dtype(name: str) -> torch.dtype:
     return dtype
 
 
+def quiet_libraries() -> None:
+    """Keep the libraries' own progress bars off the terminal; ours say what matters."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
 def git_revision(folder: Path | None = None) -> str | None:
     """The git commit of ``folder`` (default: the current one), with ``+dirty``; None outside a checkout."""
     command = ["git", "-C", str(folder or Path.cwd())]

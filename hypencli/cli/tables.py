@@ -32,7 +32,9 @@ def _rich_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     table = Table(title=Text(safe(title)) if title else None, title_justify="left", box=box.SIMPLE)
     for i, column in enumerate(columns):
         numeric = any(isinstance(row[i], int | float) for row in rows)
-        table.add_column(Text(safe(column)), justify="right" if numeric else "left")
+        table.add_column(
+            Text(safe(column)), justify="right" if numeric else "left", overflow="fold"
+        )
     for row in rows:
         table.add_row(*(Text(number(cell)) for cell in row))
     console().print(table)
@@ -48,7 +50,6 @@ def _csv(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        # A spreadsheet runs what starts like a formula; a leading quote makes it text.
         cells = [to_json(cell) for cell in row]
         writer.writerow(
             [
@@ -57,6 +58,11 @@ def _csv(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -
             ]
         )
     return out.getvalue()
+
+
+def _harmless(cell: object) -> object:
+    """A spreadsheet runs what starts like a formula; a leading quote makes it text."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@")) else cell
 
 
 def _markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

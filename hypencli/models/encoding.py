@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,6 @@ import torch
 from hypencli.models.encoder import TextEncoder
 from hypencli.models.hypernet import Hypencoder
 from hypencli.models.qnet import QNetBatch
-
-if TYPE_CHECKING:
-    from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
-
-    DualEncoder: TypeAlias = HypencoderDualEncoder | TextDualEncoder
 
 TOKEN_BUDGET = {"cpu": 4_096, "cuda": 131_072, "mps": 16_384}
 """Tokens in one automatic batch, padding included, by device type."""

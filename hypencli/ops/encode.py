@@ -117,10 +117,9 @@ def encode(
     with store.embedding_work(spec, name=options.name, part=options.part) as work:
         if work.existing is not None:
             return _outcome(work.existing, manifest, corpus, existing=True)
-        loaded = load_model(store, manifest, device=resolve_device(options.device))
-        progress.message(
-            f"encoding {corpus.id} with {label(manifest)} on {options.device or 'auto'}: {work.id}"
-        )
+        device = resolve_device(options.device)
+        loaded = load_model(store, manifest, device=device)
+        progress.message(f"encoding {corpus.id} with {label(manifest)} on {device}: {work.id}")
         seen, encoded = _encode_shards(work, corpus, loaded, options, progress)
         if seen == 0:
             raise DataError(f"The corpus {corpus.id} has no documents; there is nothing to encode.")
@@ -146,7 +145,7 @@ def encode(
             "encoded_by_last_process": encoded,
             "queries": corpus.queries,
         }
-        done = work.finish(seen, stats=stats, provenance=provenance(device=str(loaded.dual.device)))
+        done = work.finish(seen, stats=stats, provenance=provenance(device=str(device)))
         return _outcome(done, manifest, corpus, encoded=encoded, seconds=seconds)
 
 

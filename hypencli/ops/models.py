@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hypencli.errors import UsageError
+from hypencli.errors import ModelError, UsageError
 from hypencli.progress import SILENT, Progress
-from hypencli.runtime import provenance
+from hypencli.runtime import provenance, quiet_libraries
 from hypestore import ArtifactNotFound, Manifest, Store
 
 if TYPE_CHECKING:
     import torch
 
-    from hypencli.models.encoding import DualEncoder
+    from hypencli.models.config import Pooling
+    from hypencli.models.dual import DualEncoder
+    from hypestore import JsonValue
 
 _WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 
@@ -58,11 +60,17 @@ def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
     if source.name is None:
         return _default_model(store, progress)
     try:
-        return store.get(source.name, kind="model")
+        found = store.get(source.name, kind="model")
     except ArtifactNotFound:
         if not _comes_from_outside(source.name):
             raise
-    return _register(store, source, progress)
+        return _register(store, source, progress)
+    if source.backbone is not None or source.pooling is not None:
+        raise UsageError(
+            f"The model {label(found)} of the store says itself how it is built and pooled.",
+            hint="--backbone and --pooling are for models from outside: a folder or a hub name.",
+        )
+    return found
 
 
 def _comes_from_outside(name: str) -> bool:
@@ -88,7 +96,7 @@ def _default_model(store: Store, progress: Progress) -> Manifest:
 
 def _register(store: Store, source: ModelSource, progress: Progress) -> Manifest:
     """Record a model from outside by reference: where it lies and what its weights hash to."""
-    from hypencli.models.checkpoint import locate
+    from hypencli.models.weights import locate
 
     name = str(source.name)
     folder = locate(name)
@@ -99,31 +107,56 @@ def _register(store: Store, source: ModelSource, progress: Progress) -> Manifest
         "pooling": source.pooling,
         "trust_code": source.trust_code,
     }
-    slug = source.label or Path(name).name
-    with store.draft("model", slug, inputs, name=source.label) as draft:
+    short = _short_name(folder if Path(name).expanduser().is_dir() else Path(name))
+    with store.draft(
+        "model", source.label or short, inputs, name=source.label or _free_name(store, short)
+    ) as draft:
         if draft.existing is not None:
             return draft.existing
         progress.message(f"reading the model {name}")
-        from hypencli.models.checkpoint import (
-            load_dual_encoder,
-            model_fingerprint,
-            passage_fingerprint,
-        )
+        from hypencli.models.checkpoint import load_dual_encoder
 
-        dual, _ = load_dual_encoder(
+        quiet_libraries()
+        dual, tokenizer = load_dual_encoder(
             folder,
             backbone=source.backbone,
-            pooling=source.pooling,
+            pooling=_pooling(source.pooling),
             trust_code=source.trust_code,
         )
-        stats = {
-            "architecture": type(dual).__name__,
-            "passage_fingerprint": passage_fingerprint(dual),
-            "model_fingerprint": model_fingerprint(dual),
-            "dim": dual.passage_encoder.width,
-            "parameters": sum(tensor.numel() for tensor in dual.parameters()),
-        }
-        return draft.commit(stats=stats, provenance=provenance())
+        return draft.commit(stats=model_facts(dual, tokenizer), provenance=provenance())
+
+
+def _free_name(store: Store, name: str) -> str | None:
+    """``name`` unless a model has it already."""
+    taken = {manifest.name for manifest in store.artifacts("model")}
+    return None if name in taken else name
+
+
+def _short_name(path: Path) -> str:
+    """A name for a model from outside: its folder's, or the one above where that says nothing."""
+    return path.parent.name if path.name in ("model", "checkpoint") else path.name
+
+
+def model_facts(dual: DualEncoder, tokenizer: Any) -> dict[str, JsonValue]:
+    """What the store keeps of every model.
+
+    ``passage_fingerprint`` identifies what makes a passage's vector, weights, pooling and
+    tokenizer: embedding sets are keyed by it.
+    """
+    from hypencli.models.checkpoint import (
+        model_fingerprint,
+        passage_fingerprint,
+        tokenizer_fingerprint,
+    )
+
+    passages = f"{passage_fingerprint(dual)} {tokenizer_fingerprint(tokenizer)}"
+    return {
+        "architecture": type(dual).__name__,
+        "passage_fingerprint": hashlib.sha256(passages.encode()).hexdigest(),
+        "model_fingerprint": model_fingerprint(dual),
+        "dim": dual.passage_encoder.width,
+        "parameters": sum(tensor.numel() for tensor in dual.parameters()),
+    }
 
 
 def files_fingerprint(folder: Path) -> str:
@@ -145,8 +178,7 @@ def model_folder(store: Store, manifest: Manifest) -> Path:
     """
     if "source" not in manifest.inputs:
         return store.path(manifest)
-    from hypencli.errors import ModelError
-    from hypencli.models.checkpoint import locate
+    from hypencli.models.weights import locate
 
     source = str(manifest.inputs["source"])
     folder = locate(source)
@@ -165,11 +197,12 @@ def load_model(
     """Load a model of the store for inference."""
     from hypencli.models.checkpoint import load_dual_encoder
 
+    quiet_libraries()
     options = manifest.inputs if "source" in manifest.inputs else {}
     dual, tokenizer = load_dual_encoder(
         model_folder(store, manifest),
         backbone=_text(options.get("backbone")),
-        pooling=_text(options.get("pooling")),
+        pooling=_pooling(_text(options.get("pooling"))),
         trust_code=bool(options.get("trust_code", "source" not in manifest.inputs)),
     )
     dual.to(device)
@@ -179,6 +212,12 @@ def load_model(
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def _pooling(name: str | None) -> Pooling | None:
+    from hypencli.models.config import checked_pooling
+
+    return None if name is None else checked_pooling(name, where="--pooling")
 
 
 def label(manifest: Manifest) -> str:
