@@ -7,7 +7,8 @@ number of attention heads is unknown; see :func:`resolve_backbone` for the place
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
+from transformers.utils import logging
 
 from hypencli.errors import ModelError
 
@@ -88,8 +90,16 @@ KNOWN_BACKBONES: Mapping[str, Mapping[str, Any]] = {
 """Configurations of backbones that checkpoints name; every shape is checked against the weights."""
 
 _NOT_ARCHITECTURE = frozenset(
-    "_name_or_path architectures dtype torch_dtype transformers_version id2label label2id "
-    "gradient_checkpointing _attn_implementation_internal".split()
+    (
+        "_name_or_path",
+        "architectures",
+        "dtype",
+        "torch_dtype",
+        "transformers_version",
+        "id2label",
+        "label2id",
+        "gradient_checkpointing",
+    )
 )
 
 
@@ -189,14 +199,11 @@ def empty_backbone(config: PretrainedConfig, *, with_pooler: bool) -> nn.Module:
         config: Its configuration.
         with_pooler: False leaves out the pooler, which is never used, where there may be one.
     """
-    options = {} if with_pooler else {"add_pooling_layer": False}
+    make: Any = AutoModel.from_config
     with no_init_weights():
-        try:
-            model = AutoModel.from_config(config, dtype=torch.float32, **options)
-        except TypeError:
-            if with_pooler:
-                raise
-            model = AutoModel.from_config(config, dtype=torch.float32)
+        model = make(config, dtype=torch.float32)
+    if not with_pooler and getattr(model, "pooler", None) is not None:
+        model.pooler = None
     return _as_module(model)
 
 
@@ -219,19 +226,38 @@ def load_backbone(source: str) -> nn.Module:
             hint="Name a folder with config.json and model.safetensors, or a hub name.",
         )
     refuse_unless_encoder(found.config, name=source)
-    # The library fills missing weights from the global generator; the caller's stays as it was.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        try:
+    try:
+        with _quietly():
             model, report = AutoModel.from_pretrained(
                 source, dtype=torch.float32, output_loading_info=True
             )
-        except (OSError, ValueError) as error:
-            raise ModelError(f"The encoder at {source!r} cannot be loaded: {error}") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The encoder at {source!r} cannot be loaded: {error}") from error
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing:
         raise ModelError(f"The encoder at {source!r} lacks weights: {', '.join(missing[:5])}.")
     return _as_module(model)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the library's own bar and report, and without its draws from the global generator.
+
+    It fills missing weights (a pooler's) at random: from a fixed seed here, and the caller's random
+    state stays as it was.
+    """
+    library: Any = logging
+    had_bar, verbosity = library.is_progress_bar_enabled(), library.get_verbosity()
+    library.disable_progress_bar()
+    library.set_verbosity_error()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            yield
+    finally:
+        library.set_verbosity(verbosity)
+        if had_bar:
+            library.enable_progress_bar()
 
 
 def _as_module(model: Any) -> nn.Module:
@@ -255,7 +281,7 @@ def _from_fields(fields: Mapping[str, Any], *, source: str) -> ResolvedBackbone:
         return ResolvedBackbone(AutoConfig.for_model(kind, **options), source)
     except (KeyError, ValueError) as error:
         raise ModelError(
-            f"{source} has a backbone of type {kind!r}, which the installed transformers does not know.",
+            f"{source} has a backbone of type {kind!r}, which this transformers lacks.",
             hint="pip install --upgrade transformers",
         ) from error
 

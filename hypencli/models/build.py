@@ -84,10 +84,10 @@ def build_dual_encoder(spec: ModelSpec) -> HypencoderDualEncoder | TextDualEncod
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
         if spec.architecture == "bi-encoder":
-            return TextDualEncoder.assemble(config, sides).eval()
+            return TextDualEncoder.assemble(config, sides).train(False)
         model = HypencoderDualEncoder.assemble(config, sides, trust_code=True)
     model.query_encoder.initialize_head(torch.Generator().manual_seed(spec.seed))
-    return model.eval()
+    return model.train(False)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ __all__ = [
     "build_dual_encoder",
     "load_dual_encoder",
     "load_tokenizer",
+    "locate",
     "model_fingerprint",
     "passage_fingerprint",
     "tokenizer_fingerprint",
@@ -73,8 +74,8 @@ def load_dual_encoder(
         model = _plain_encoder(str(source), pooling=pooling, normalize=normalize)
     else:
         raise ModelError(
-            f"{folder / 'config.json'} has neither a dual encoder's architectures nor a model_type.",
-            hint="Expected architectures HypencoderDualEncoder or TextDualEncoder, or a plain encoder.",
+            f"{folder / 'config.json'} is neither a dual encoder's nor a plain encoder's.",
+            hint="Expected architectures Hypencoder- or TextDualEncoder, or a model_type.",
         )
     return model, load_tokenizer(source)
 
@@ -96,11 +97,12 @@ def _plain_encoder(
     )
     transformer = load_backbone(source)
     config = DualEncoderConfig(query=side, passage=side, shared_encoder=True)
-    return TextDualEncoder.assemble(config, {"query": transformer, "passage": transformer}).eval()
+    sides = {"query": transformer, "passage": transformer}
+    return TextDualEncoder.assemble(config, sides).train(False)
 
 
 def _override(model: DualEncoder, *, pooling: Pooling | None, normalize: bool | None) -> None:
-    """Sets what the caller wants otherwise than the checkpoint says, on the text encoders' sides."""
+    """Sets what the caller wants otherwise than the checkpoint says, on text encoders."""
     changes: dict[str, Any] = {}
     if pooling is not None:
         changes["pooling"] = pooling

@@ -216,7 +216,7 @@ def loss_configs(raw: Json) -> tuple[LossConfig, ...]:
 
 
 def side_extras(raw: Json, side: str) -> Json:
-    """Our part of a ``config.json`` for ``query``, ``passage`` or ``encoder``; empty if there is none.
+    """Our part of a ``config.json`` for ``query``, ``passage`` or ``encoder``; may be empty.
 
     Raises:
         ModelError: A newer version of this package wrote it.
@@ -226,7 +226,7 @@ def side_extras(raw: Json, side: str) -> Json:
         return {}
     if ours.get("format") != FORMAT:
         raise ModelError(
-            f"The checkpoint has format {ours.get('format')!r} of hype; this version reads {FORMAT}.",
+            f"The checkpoint has hype format {ours.get('format')!r}; this version reads {FORMAT}.",
             hint="pip install --upgrade hypencli",
         )
     extras: Json = ours.get(side, {})

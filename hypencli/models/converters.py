@@ -1,10 +1,11 @@
-"""Converters: the architectures that generated weights are put into, shipped and of a user's own."""
+"""Converters: the architectures of q-nets, shipped and of a user's own."""
 
 from __future__ import annotations
 
 import importlib
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ class _Block:
     dropout: float
 
     def __call__(self, x: Tensor, matrices: Tensor, vectors: Tensor) -> Tensor:
-        """``[q, n, in]`` -> ``[q, n, out]`` with matrices ``[q, in, out]``, vectors ``[q, out, 1]``."""
+        """``[q, n, in]`` -> ``[q, n, out]``; matrices ``[q, in, out]``, vectors ``[q, out, 1]``."""
         y = functional.dropout(x, self.dropout) if self.dropout else x
         y = multiply(y, matrices, vectors.transpose(1, 2))
         y = activation(self.activation_type)(y)
@@ -79,7 +80,7 @@ class RepeatedDenseBlockConverter:
             raise ModelError("do_residual_on_last needs do_residual.")
         last = do_residual if do_residual_on_last is None else do_residual_on_last
         residuals = [do_residual] * (len(widths) - 3) + [last] * (len(widths) > 2)
-        self.weight_shapes: list[Shape] = list(zip(widths[:-1], widths[1:], strict=True))
+        self.weight_shapes: list[Shape] = list(itertools.pairwise(widths))
         self.bias_shapes: list[Shape] = [(width, 1) for width in widths[1:-1]]
         _refuse_unequal_residuals(self.weight_shapes, residuals)
         self._dropout = dropout_prob if do_dropout else 0.0
@@ -94,13 +95,10 @@ class RepeatedDenseBlockConverter:
         return self.weight_shapes[0][0]
 
     def __call__(self, matrices: list[Tensor], vectors: list[Tensor], is_training: bool) -> QNet:
-        """The q-nets ``[q, n, d] -> [q, n, out]`` of matrices ``[q, in, out]`` and vectors ``[q, out, 1]``."""
+        """The q-nets of matrices ``[q, in, out]`` and vectors ``[q, out, 1]``."""
         blocks = self._blocks
         if is_training and self._dropout:
-            blocks = [
-                _Block(b.activation_type, b.norm, b.norm_first, b.residual, self._dropout)
-                for b in blocks
-            ]
+            blocks = [replace(block, dropout=self._dropout) for block in blocks]
 
         def q_nets(items: Tensor) -> Tensor:
             for block, matrix, vector in zip(blocks, matrices[:-1], vectors, strict=True):
@@ -194,7 +192,7 @@ def resolve_converter(
         converter = made_by(**options)
     except TypeError as error:
         raise ModelError(
-            f"Converter {name or PUBLISHED_CONVERTER!r} refuses its options {dict(options)}: {error}."
+            f"Converter {name or PUBLISHED_CONVERTER!r} refuses {dict(options)}: {error}."
         ) from error
     if not isinstance(converter, QNetConverter):
         raise ModelError(
@@ -216,7 +214,7 @@ def _converter_class(name: str, *, trust_code: bool) -> type:
         )
     if not trust_code:
         raise ModelError(
-            f"The model names a converter of its own, {name!r}; using it runs the code of that module.",
+            f"The model names a converter of its own, {name!r}: using it runs that module's code.",
             hint="Load it with trust_code=True (--trust-code) if you trust that code.",
         )
     try:
@@ -245,6 +243,6 @@ def _refuse_unequal_residuals(shapes: Sequence[Shape], residuals: Sequence[bool]
     for i, ((inputs, outputs), residual) in enumerate(zip(shapes, residuals, strict=False)):
         if residual and inputs != outputs:
             raise ModelError(
-                f"Layer {i} of the q-net goes from {inputs} to {outputs}: a residual needs equal widths.",
+                f"Layer {i} of the q-net is {inputs} to {outputs}: a residual needs equal widths.",
                 hint="Set do_residual to false, or make the inner vector_dimensions equal.",
             )

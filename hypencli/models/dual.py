@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 from hypencli.errors import UsageError
 from hypencli.models.config import (
@@ -55,7 +55,7 @@ class DualEncoderOutput(ModelOutput):
     to_log: dict[str, float] | None = None
 
 
-class DualEncoder(Checkpointed, PreTrainedModel):
+class DualEncoder(Checkpointed, PreTrainedModel):  # type: ignore[misc,no-untyped-call]
     """What both architectures share: two encoders, perhaps of one backbone, and losses.
 
     It is a ``PreTrainedModel`` so that the trainer of ``transformers`` trains and checkpoints it;
@@ -104,6 +104,11 @@ class DualEncoder(Checkpointed, PreTrainedModel):
             "passage": self.passage_encoder.transformer,
         }
 
+    def train(self, mode: bool = True) -> Self:
+        """Switches to training; frozen backbones stay in evaluation mode."""
+        super().train(mode)
+        return self
+
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
@@ -142,7 +147,7 @@ class DualEncoder(Checkpointed, PreTrainedModel):
             full_output: Whether to compute losses in evaluation mode too.
 
         Raises:
-            UsageError: Neither side is given, a passage is given in two forms, or a loss lacks labels.
+            UsageError: Neither side is given, passages in two forms, or a loss lacks labels.
         """
         queries = self._encode(
             self.query_encoder, query_input_ids, query_attention_mask, query_token_states
@@ -211,7 +216,7 @@ class DualEncoder(Checkpointed, PreTrainedModel):
         return output
 
 
-class HypencoderDualEncoder(DualEncoder):
+class HypencoderDualEncoder(DualEncoder):  # type: ignore[no-untyped-call]
     """A Hypencoder for queries and a text encoder for passages."""
 
     loaded_from: ClassVar[Mapping[str, str]] = {"HypencoderDualEncoder": ""}
@@ -236,7 +241,7 @@ class HypencoderDualEncoder(DualEncoder):
         *,
         trust_code: bool = False,
     ) -> Self:
-        """A model around the backbones ``query`` and ``passage``; the head is yet to be filled in."""
+        """A model around the backbones ``query`` and ``passage``; its head is yet to be filled."""
         query = Hypencoder(settings.query, backbones["query"], trust_code=trust_code)
         return cls(settings, query, TextEncoder(settings.passage, backbones["passage"]))
 
@@ -254,7 +259,7 @@ class HypencoderDualEncoder(DualEncoder):
         return batch
 
 
-class TextDualEncoder(DualEncoder):
+class TextDualEncoder(DualEncoder):  # type: ignore[no-untyped-call]
     """A bi-encoder: text encoders on both sides, scored by inner products."""
 
     loaded_from: ClassVar[Mapping[str, str]] = {"TextDualEncoder": ""}
@@ -268,7 +273,7 @@ class TextDualEncoder(DualEncoder):
         query = text_encoder_config(raw["query_encoder_kwargs"], side_extras(raw, "query"))
         passage = text_encoder_config(raw["passage_encoder_kwargs"], side_extras(raw, "passage"))
         if shared and "hype" not in raw:
-            # Published code shares the whole encoder here, pooling too, whatever the other side says.
+            # Published code shares the whole encoder here, pooling too.
             passage = replace(passage, pooling=query.pooling)
         return DualEncoderConfig(
             query=query, passage=passage, shared_encoder=shared, losses=loss_configs(raw)

@@ -25,7 +25,7 @@ class EncoderOutput:
 
     Attributes:
         representation: Vectors ``[n, d]``, or the q-nets of ``q`` queries.
-        embedding_representation: The pooled query ``[q, d]`` beside q-nets, where the model makes it.
+        embedding_representation: The pooled query ``[q, d]`` beside q-nets, where there is one.
         loss: A loss of the encoder's own, where it has one.
     """
 
@@ -123,7 +123,7 @@ class TextEncoder(TokenEncoder):
         self.settings = config
         self.projection: nn.Linear | None = None
         if config.query_projection is not None:
-            self.projection = nn.utils.skip_init(nn.Linear, self.width, self.width, bias=False)
+            self.projection = empty_linear(self.width, self.width, bias=False)
             with torch.no_grad():
                 self.projection.weight.copy_(config.query_projection * torch.eye(self.width))
 
@@ -169,6 +169,14 @@ class TextEncoder(TokenEncoder):
             vectors = functional.normalize(vectors, dim=-1)
         # The projection comes last: it may scale, which normalising would undo.
         return EncoderOutput(vectors if self.projection is None else self.projection(vectors))
+
+
+def empty_linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
+    """A linear layer whose weights are yet to be filled in; draws no random numbers."""
+    layer: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+        nn.Linear, inputs, outputs, bias=bias
+    )
+    return layer
 
 
 def refuse_other_width(width: int, *, expected: int, what: str) -> None:

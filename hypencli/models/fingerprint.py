@@ -71,7 +71,7 @@ def _digest(kind: str, facts: Mapping[str, Any], module: nn.Module) -> str:
 
 def _bytes(tensor: Tensor) -> memoryview:
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy())
+    return flat.view(torch.uint8).numpy().data
 
 
 def _canonical(value: Any) -> bytes:

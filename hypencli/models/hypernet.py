@@ -17,7 +17,13 @@ from torch.nn import functional
 from hypencli.errors import ModelError
 from hypencli.models.config import HypencoderConfig, Json, hypencoder_config
 from hypencli.models.converters import resolve_converter
-from hypencli.models.encoder import EncoderOutput, TokenEncoder, pool, refuse_other_width
+from hypencli.models.encoder import (
+    EncoderOutput,
+    TokenEncoder,
+    empty_linear,
+    pool,
+    refuse_other_width,
+)
 from hypencli.models.pretrained import extras_of
 from hypencli.models.qnet import QNetBatch
 
@@ -31,7 +37,7 @@ HEAD_KEYS = (
     "key_projections",
     "value_projections",
 )
-"""Names of the hyper-head's parameters: everything of a Hypencoder but its backbone and converter."""
+"""Names of the hyper-head's parameters: what is neither backbone nor converter."""
 
 _BASE_STD = math.sqrt(2 / 768)
 _QUERY_STD = 10.0
@@ -74,8 +80,8 @@ class Hypencoder(TokenEncoder):
         takes_embedding = getattr(self.weight_to_model_converter, "takes_query_embedding", False)
         if takes_embedding and config.embedding_representation is None:
             raise ModelError(
-                f"The converter {config.converter!r} takes a query vector: embedding_representation "
-                "must name its pooling."
+                f"The converter {config.converter!r} takes a query vector: "
+                "embedding_representation must name its pooling."
             )
         self.weight_shapes = list(self.weight_to_model_converter.weight_shapes)
         self.bias_shapes = list(self.weight_to_model_converter.bias_shapes)
@@ -103,28 +109,32 @@ class Hypencoder(TokenEncoder):
             _empty(1, out, into) for into, out in weights
         )
         self.bias_query_embeddings = nn.ParameterList(_empty(1, out, into) for into, out in biases)
-        self.weight_hyper_projection = nn.ModuleList(_linear(into, into) for into, _ in weights)
-        self.bias_hyper_projection = nn.ModuleList(_linear(into, into) for into, _ in biases)
-        self.key_projections = nn.ModuleList(_linear(states, into) for into, _ in generated)
-        self.value_projections = nn.ModuleList(_linear(states, into) for into, _ in generated)
+        self.weight_hyper_projection = nn.ModuleList(
+            empty_linear(into, into) for into, _ in weights
+        )
+        self.bias_hyper_projection = nn.ModuleList(empty_linear(into, into) for into, _ in biases)
+        self.key_projections = nn.ModuleList(empty_linear(states, into) for into, _ in generated)
+        self.value_projections = nn.ModuleList(empty_linear(states, into) for into, _ in generated)
 
     @torch.no_grad()
     def initialize_head(self, generator: torch.Generator) -> None:
         """Fills the hyper-head in as the published code does, from a generator of the caller's."""
-        for each in (*self.bias_hyper_projection, *self.key_projections, *self.value_projections):
-            bound = 1 / math.sqrt(each.in_features)
-            each.weight.uniform_(-bound, bound, generator=generator)
-            each.bias.uniform_(-bound, bound, generator=generator)
+        keys, values = _linears(self.key_projections), _linears(self.value_projections)
+        for layer in (*_linears(self.bias_hyper_projection), *keys, *values):
+            bound = 1 / math.sqrt(layer.in_features)
+            layer.weight.uniform_(-bound, bound, generator=generator)
+            layer.bias.uniform_(-bound, bound, generator=generator)
         for base in self.hyper_base_matrices:
             base.normal_(std=_BASE_STD, generator=generator)
         for vector in self.hyper_base_vectors:
             vector.zero_()
         for query in (*self.weight_query_embeddings, *self.bias_query_embeddings):
             query.normal_(std=_QUERY_STD, generator=generator)
-        for i, projection in enumerate(self.weight_hyper_projection):
-            projection.weight.normal_(std=_PROJECTION_STD, generator=generator)
-            for zeroed in (projection, self.key_projections[i], self.value_projections[i]):
-                zeroed.bias.zero_()
+        # Of keys and values, published code zeroes the biases of the matrices' part only.
+        for layers in zip(_linears(self.weight_hyper_projection), keys, values, strict=False):
+            layers[0].weight.normal_(std=_PROJECTION_STD, generator=generator)
+            for layer in layers:
+                layer.bias.zero_()
 
     def forward(
         self,
@@ -162,14 +172,12 @@ class Hypencoder(TokenEncoder):
         padding = (attention_mask == 0).unsqueeze(-1)
         n_matrices = len(self.weight_shapes)
         contexts = [
-            _attend(
-                queries[0],
-                keys=self.key_projections[i](token_states),
-                values=self.value_projections[i](token_states),
-                padding=padding,
-            )
-            for i, queries in enumerate(
-                (*self.weight_query_embeddings, *self.bias_query_embeddings)
+            _attend(queries[0], keys=key(token_states), values=value(token_states), padding=padding)
+            for queries, key, value in zip(
+                (*self.weight_query_embeddings, *self.bias_query_embeddings),
+                self.key_projections,
+                self.value_projections,
+                strict=True,
             )
         ]
         matrices = tuple(
@@ -212,16 +220,15 @@ def _attend(queries: Tensor, *, keys: Tensor, values: Tensor, padding: Tensor) -
 
 
 def _written(context: Tensor, projection: nn.Module, base: Tensor) -> Tensor:
-    """A generated matrix ``[q, in, out]`` from its context ``[q, out, in]`` and base ``[1, out, in]``."""
+    """A matrix ``[q, in, out]`` from its context ``[q, out, in]`` and base ``[1, out, in]``."""
     normed = functional.layer_norm(functional.relu(context), context.shape[-1:])
     written: Tensor = projection(normed) + base
     return written.transpose(1, 2)
 
 
+def _linears(layers: nn.ModuleList) -> list[nn.Linear]:
+    return [layer for layer in layers if isinstance(layer, nn.Linear)]
+
+
 def _empty(*shape: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(*shape))
-
-
-def _linear(inputs: int, outputs: int) -> nn.Linear:
-    # skip_init leaves the global random generator alone.
-    return nn.utils.skip_init(nn.Linear, inputs, outputs)

@@ -48,7 +48,7 @@ class Loss(Protocol):
     needs_labels: ClassVar[bool]
 
     def __call__(self, queries: QueryBatch, passages: Tensor, labels: Tensor | None) -> LossOutput:
-        """The loss of ``q`` queries with passages ``[q * m, d]`` and a teacher's scores ``[q, m]``."""
+        """The loss of ``q`` queries, passages ``[q * m, d]`` and a teacher's scores ``[q, m]``."""
         ...
 
 

@@ -129,9 +129,9 @@ class Checkpointed(nn.Module):
         """Writes ``config.json``, ``model.safetensors`` and, where given, the tokenizer's files.
 
         Published code loads the result. What it cannot express is in ``config.json`` under the key
-        ``hype``, and it computes without: masked mean pooling is written as ``pooling_type: "mean"``,
-        which published code reads as the mean over padding too; ``normalize``, a query projection
-        and converters other than the published one it does not know.
+        ``hype``, and it computes without it: masked mean pooling is written as ``pooling_type:
+        "mean"``, which published code reads as the mean over padding too; ``normalize``, a query
+        projection and converters other than the published one it does not know.
 
         Args:
             folder: Made where it does not exist.

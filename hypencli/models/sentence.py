@@ -89,7 +89,7 @@ def _pooling(source: str, folder: str) -> Pooling:
         raise ModelError(
             f"The encoder at {source!r} pools by {' and '.join(chosen) or 'nothing named'}, which "
             "hype does not know.",
-            hint="Known: cls and mean, one of them. Name one with pooling=... to use it all the same.",
+            hint="Known: cls and mean, one of them.",
         )
     return _POOLING_FLAGS[chosen[0]]
 

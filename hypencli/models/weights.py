@@ -49,8 +49,8 @@ def locate(source: str | Path) -> Path:
         folder = Path(hf_hub_download(str(source), CONFIG_FILE)).parent
     except (HFValidationError, HfHubHTTPError, OSError, ValueError) as error:
         raise ModelError(
-            f"No checkpoint {str(source)!r}: there is no such folder, and the hub does not give one "
-            f"({type(error).__name__}).",
+            f"No checkpoint {str(source)!r}: there is no such folder, and the hub does not give "
+            f"one ({type(error).__name__}).",
             hint="Check the spelling, the connection, and HF_HUB_OFFLINE.",
         ) from error
     _fetch_weights(str(source), revision=folder.name)
@@ -69,7 +69,7 @@ def _fetch_weights(name: str, *, revision: str) -> None:
 
 
 def fetch_optional(name: str, file: str, *, revision: str | None = None) -> Path | None:
-    """A file of a hub repository, or None where it has none (or none is cached and the hub is off)."""
+    """A file of a hub repository, or None where it has none (or none within reach)."""
     try:
         return Path(hf_hub_download(name, file, revision=revision))
     except EntryNotFoundError:
@@ -86,7 +86,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_weights(folder: Path) -> State:
-    """All tensors of a checkpoint, on the CPU, from safetensors where there are, else from ``.bin``.
+    """All tensors of a checkpoint, on the CPU: from safetensors if there is one, else ``.bin``.
 
     Raises:
         ModelError: There is no weight file, or one is damaged.
@@ -123,7 +123,7 @@ def _read_file(path: Path) -> State:
 def write_weights(folder: Path, state: Mapping[str, Tensor], *, shared: bool) -> None:
     """Writes ``model.safetensors``; a shared backbone once, under the passage side's names.
 
-    That is the layout which ``safetensors`` itself gives shared tensors, and published code reads it.
+    ``safetensors`` itself gives shared tensors that layout, and published code reads it.
     """
     kept = {
         key: tensor.detach().contiguous()
@@ -149,7 +149,7 @@ def mirror_shared(state: Mapping[str, Tensor]) -> State:
             twin = full.setdefault(other + key.removeprefix(mine), tensor)
             if twin is not tensor and not torch.equal(twin, tensor):
                 raise ModelError(
-                    f"config.json says shared_encoder, but {key} differs from its twin under {other}*."
+                    f"config.json says shared_encoder, but {key} differs from its twin, {other}*."
                 )
     return full
 
