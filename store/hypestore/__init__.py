@@ -16,8 +16,9 @@ from pydantic import JsonValue
 from hypestore.catalog import Catalog, QueryResult
 from hypestore.catalog_schema import Column, Relation
 from hypestore.doctor import DoctorReport, Finding
+from hypestore.embedding_files import EmbeddingSpec
 from hypestore.embedding_set import EmbeddingSet, Shard
-from hypestore.embedding_work import EmbeddingSpec, EmbeddingWork
+from hypestore.embedding_work import EmbeddingWork
 from hypestore.errors import (
     AmbiguousReference,
     ArtifactBusy,

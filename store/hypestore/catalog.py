@@ -73,7 +73,6 @@ class Catalog:
             CatalogQueryError: Not one query, or one that DuckDB refuses.
         """
         with self._reading() as connection:
-            _lock_down(connection)
             return _run(connection, sql)
 
     def sync(self) -> bool:
@@ -108,7 +107,7 @@ class Catalog:
                 raise StoreError(f"{self.path} could not be made.", hint="hype doctor")
 
     def in_step(self) -> bool | None:
-        """Whether the file has exactly the artifacts of the folders; None when it cannot be read now."""
+        """Whether the file has just the artifacts of the folders; None when it cannot be read."""
         if not self.path.exists():
             return not self._inventory.artifacts()
         try:
@@ -142,6 +141,7 @@ class Catalog:
                 return
         with duckdb.connect(":memory:") as memory:
             build(memory, self._inventory)
+            _lock_down(memory)
             yield memory
 
     def _open_current(self) -> duckdb.DuckDBPyConnection | None:
@@ -202,12 +202,16 @@ class Catalog:
 
 
 def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    config = dict(_CLOSED) if read_only else {}
+    # With settings of its own, a reader never shares an instance with another connection of this
+    # process, whose settings it would lock.
+    config: dict[str, str | bool | int | float | list[str]] = {}
+    if read_only:
+        config = {**_CLOSED, "lock_configuration": "true"}
     return duckdb.connect(str(path), read_only=read_only, config=config)
 
 
 def _held_elsewhere(error: duckdb.Error) -> bool:
-    """Whether a database could not be opened because another connection has it, or for lack of rights.
+    """Whether a database cannot be opened because another connection has it, or for lack of rights.
 
     DuckDB has no exception of its own for these; anything else is damage.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -76,7 +77,8 @@ def build(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
         _insert_all(connection, inventory, new)
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        with contextlib.suppress(duckdb.Error):  # an error may have ended the transaction already
+            connection.execute("ROLLBACK")
         raise
 
 
@@ -219,7 +221,8 @@ def _ancestor(manifest: Manifest, kind: str, by_id: Mapping[str, Manifest]) -> s
 
 
 def _of(artifact: str | None, key: str, by_id: Mapping[str, Manifest]) -> str | None:
-    return _text(by_id[artifact].inputs, key) if artifact in by_id else None
+    found = None if artifact is None else by_id.get(artifact)
+    return None if found is None else _text(found.inputs, key)
 
 
 def _text(values: Mapping[str, Any], key: str) -> str | None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hypestore.embedding_work import text_name, vector_name
+from hypestore.embedding_files import text_name, vector_name
 from hypestore.errors import DamagedArtifact, InvalidContent, TextNotKept
 from hypestore.manifest import Manifest
 from hypestore.vector_file import VectorFile
@@ -70,7 +70,7 @@ class Shard:
             yield self.offset + first_row, block
 
     def vectors(self) -> np.ndarray[Any, Any]:
-        """All vectors [n, d]: a view when the shard is one row group, otherwise a copy. Prefer ``blocks``."""
+        """All vectors [n, d]: a view when the shard is one row group, else a copy."""
         blocks = [block for _, block in self.blocks()]
         if len(blocks) == 1:
             return blocks[0]
@@ -140,7 +140,7 @@ class EmbeddingSet:
         return list(found)
 
     def texts(self, ordinals: Sequence[int] | np.ndarray[Any, Any]) -> list[str]:
-        """The texts of some documents, in the order asked for; reads only the row groups they lie in.
+        """The texts of some documents, in the order asked for; only their row groups are read.
 
         Raises:
             TextNotKept: The set was made without text.

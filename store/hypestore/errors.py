@@ -50,7 +50,7 @@ class StoreExists(StoreError):
 
 
 class StoreVersionError(StoreError):
-    """A store or artifact of a newer format version; the message names the version that is needed."""
+    """A store or artifact of a newer format version; the message names what is needed."""
 
 
 class StoreNotWritable(StoreError):
@@ -78,11 +78,11 @@ class NameTaken(StoreError):
 
 
 class InvalidContent(StoreError, ValueError):
-    """Something that must not be stored: NaN, duplicate ids, ranks out of order, a malformed name."""
+    """What must not be stored: NaN, repeated ids, ranks out of order, a malformed name."""
 
 
 class IncompleteWork(StoreError):
-    """An artifact was to be finished before everything was there; the message says what is missing."""
+    """An artifact was to be finished before all was there; the message says what is missing."""
 
 
 class TextNotKept(StoreError):

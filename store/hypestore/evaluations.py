@@ -43,7 +43,7 @@ def write_evaluation(
     stats: Mapping[str, Any],
     provenance: Mapping[str, Any],
 ) -> Manifest:
-    """Write an evaluation artifact below ``run``, or return the one that is there for the same inputs.
+    """Write an evaluation of ``run``, or return the one that is there for the same inputs.
 
     Args:
         bench: The store's.

@@ -88,7 +88,7 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
 
 
 def atomic_write_text(path: Path, data: str) -> None:
-    """Write a UTF-8 text file with ``\\n`` line ends as a whole or not at all."""
+    """Write a UTF-8 text file, line ends as they are, as a whole or not at all."""
     atomic_write_bytes(path, data.encode("utf-8"))
 
 

@@ -68,7 +68,7 @@ class Inventory:
         return Scan(tuple(manifests), tuple(damaged))
 
     def artifacts(self, kind: Kind | None = None) -> list[Manifest]:
-        """The artifacts that can be read, oldest first; a damaged manifest is logged as a warning."""
+        """The artifacts that can be read, oldest first; a damaged manifest is logged."""
         scan = self.scan(KINDS if kind is None else (kind,))
         for damage in scan.damaged:
             _LOG.warning("left out: %s", damage.error.message)

@@ -133,7 +133,11 @@ def read_marker(path: Path) -> Marker:
         StoreVersionError: The store has a newer format version.
         DamagedArtifact: It is not TOML, or a default is not a string.
     """
-    return _parse_marker(path.read_text(encoding="utf-8"), path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DamagedArtifact(f"{path} is not UTF-8 text: {error}.") from error
+    return _parse_marker(text, path)
 
 
 def _parse_marker(text: str, path: Path) -> Marker:

@@ -86,7 +86,7 @@ def hold(lock: Path, *, what: str, wait_seconds: float = 0.0) -> Iterator[None]:
 
 
 def is_held(lock: Path) -> bool:
-    """Whether somebody holds this lock now. Where it cannot be tried (read-only), the note decides."""
+    """Whether somebody holds this lock now; where it cannot be tried, the note decides."""
     if not lock.exists():
         return False
     file_lock = FileLock(lock, thread_local=False)

@@ -72,7 +72,7 @@ class WorkRecord(BaseModel):
 
 
 class Manifest(BaseModel):
-    """The record of a finished artifact; its fields are specified in ``store/FORMAT.md``, section 3."""
+    """The record of a finished artifact; ``store/FORMAT.md``, section 3, specifies its fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -178,8 +178,8 @@ def check_version(version: object, *, where: Path, requires: str | None = None) 
     if version > FORMAT_VERSION:
         needed = f" (it says: {requires})" if requires else ""
         raise StoreVersionError(
-            f"{where} has format version {version}; a program that reads version {version} is needed"
-            f"{needed}, and this one reads up to {FORMAT_VERSION}.",
+            f"{where} has format version {version}; a program that reads version {version} is "
+            f"needed{needed}, and this one reads up to {FORMAT_VERSION}.",
             hint="pip install --upgrade hypencli",
         )
 

@@ -34,7 +34,7 @@ class DataPage:
 
 
 class _Reader:
-    """A cursor over bytes in the Thrift compact protocol; running off the end is an ``IndexError``."""
+    """A cursor over Thrift compact bytes; running off the end is an ``IndexError``."""
 
     def __init__(self, data: memoryview) -> None:
         self.data = data

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from hypestore.errors import ArtifactInUse
+from hypestore.errors import ArtifactInUse, DamagedArtifact
 from hypestore.files import remove_folder
 from hypestore.inventory import Inventory
 from hypestore.locks import SHORT_WAIT_SECONDS, hold
-from hypestore.manifest import Manifest
+from hypestore.manifest import Kind, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class _Doomed:
+    """What is known of an artifact that is to go; its manifest may be unreadable."""
+
+    kind: Kind
+    id: str
+    label: str
 
 
 def remove(inventory: Inventory, reference: str, *, force: bool = False) -> list[str]:
     """Remove an artifact, with ``force`` also all that was made from it.
 
     Each folder leaves the store in one rename, so a kill leaves every artifact whole or gone; its
-    children go first.
+    children go first. With ``force``, an artifact whose manifest is damaged goes too, by its id.
 
     Returns:
         The ids removed, in order.
@@ -25,41 +35,59 @@ def remove(inventory: Inventory, reference: str, *, force: bool = False) -> list
         ArtifactNotFound: Nothing of this id or name.
         ArtifactInUse: Others were made from it; names them.
         ArtifactBusy: A process works on one of them.
+        DamagedArtifact: Its manifest cannot be read, and ``force`` is not given.
     """
     layout = inventory.layout
     with hold(layout.store_lock, what="The store", wait_seconds=SHORT_WAIT_SECONDS):
-        target = inventory.get(reference)
+        target = _target(inventory, reference, force=force)
         doomed = _with_descendants(inventory.artifacts(), target)
         if len(doomed) > 1 and not force:
             raise _in_use(target, doomed[:-1])
-        with ExitStack() as stack:
-            for manifest in doomed:
-                what = f"The {manifest.kind} {manifest.id}"
-                stack.enter_context(hold(layout.lock(manifest.id), what=what))
-            for manifest in doomed:
-                remove_folder(layout.artifact(manifest.kind, manifest.id))
-    return [manifest.id for manifest in doomed]
+        with contextlib.ExitStack() as stack:
+            for artifact in doomed:
+                what = f"The {artifact.kind} {artifact.id}"
+                stack.enter_context(hold(layout.lock(artifact.id), what=what))
+            for artifact in doomed:
+                remove_folder(layout.artifact(artifact.kind, artifact.id))
+    return [artifact.id for artifact in doomed]
 
 
-def _with_descendants(artifacts: Sequence[Manifest], target: Manifest) -> list[Manifest]:
+def _target(inventory: Inventory, reference: str, *, force: bool) -> _Doomed:
+    try:
+        return _doomed(inventory.get(reference))
+    except DamagedArtifact:
+        kind = inventory.kind_of(reference)
+        if kind is None or not force:
+            raise
+        return _Doomed(kind, reference, reference)
+
+
+def _doomed(manifest: Manifest) -> _Doomed:
+    return _Doomed(manifest.kind, manifest.id, manifest.name or manifest.id)
+
+
+def _with_descendants(artifacts: Iterable[Manifest], target: _Doomed) -> list[_Doomed]:
     """``target`` and all that was made from it, each after its own children."""
-    ordered: dict[str, Manifest] = {}
+    children: dict[str, list[Manifest]] = {}
+    for manifest in artifacts:
+        for parent in manifest.parents:
+            children.setdefault(parent, []).append(manifest)
+    ordered: dict[str, _Doomed] = {}
 
-    def visit(manifest: Manifest) -> None:
-        for child in artifacts:
-            if manifest.id in child.parents and child.id not in ordered:
-                visit(child)
-        ordered[manifest.id] = manifest
+    def visit(artifact: _Doomed) -> None:
+        for child in children.get(artifact.id, ()):
+            if child.id not in ordered:
+                visit(_doomed(child))
+        ordered[artifact.id] = artifact
 
     visit(target)
     return list(ordered.values())
 
 
-def _in_use(target: Manifest, children: Sequence[Manifest]) -> ArtifactInUse:
-    named = ", ".join(f"{child.kind} {child.name or child.id}" for child in children[:10])
+def _in_use(target: _Doomed, children: Sequence[_Doomed]) -> ArtifactInUse:
+    named = ", ".join(f"{child.kind} {child.label}" for child in children[:10])
     more = f" and {len(children) - 10} more" if len(children) > 10 else ""
     return ArtifactInUse(
-        f"The {target.kind} {target.name or target.id} is needed by {len(children)} artifacts: "
-        f"{named}{more}.",
+        f"The {target.kind} {target.label} is needed by {len(children)} artifacts: {named}{more}.",
         hint=f"To remove them all: hype rm {target.id} --force",
     )

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from hypestore.errors import DamagedArtifact, IncompleteWork, InvalidContent
 from hypestore.files import sync_file, temporary_sibling
 from hypestore.manifest import Manifest, WorkRecord
-from hypestore.tables import read_table, write_table
+from hypestore.tables import read_table, string_array, write_table
 from hypestore.work import Bench, Draft
 
 RESULTS_NAME = "results.parquet"
@@ -125,7 +125,10 @@ class RunWriter(Draft):
         self._close_writer()
         sync_file(self._temporary)
         self._temporary.replace(self.path / RESULTS_NAME)
-        columns = [list(self._queries), list(self._queries.values())]
+        columns = [
+            string_array(list(self._queries), "query ids"),
+            string_array(list(self._queries.values()), "texts of queries"),
+        ]
         write_table(self.path / QUERIES_NAME, pa.table(columns, schema=QUERIES_SCHEMA))
         counts = {"n_queries": len(self._queries), "n_results": self._order.rows}
         return super().commit(stats={**(stats or {}), **counts}, provenance=provenance)
@@ -173,8 +176,8 @@ class _ResultOrder:
         if len(wrong):
             row = int(wrong[0])
             raise InvalidContent(
-                f"Query {queries[row].as_py()!r} has rank {ranks[row]} where {expected[row]} follows; "
-                "ranks count 1, 2, 3, … within a query."
+                f"Query {queries[row].as_py()!r} has rank {ranks[row]} where {expected[row]} "
+                "follows; ranks count 1, 2, 3, … within a query."
             )
         self._check_documents(table, [0, *starts, len(table)])
         self._last_rank = int(ranks[-1])
@@ -223,20 +226,15 @@ def _results_table(
     if len(bad):
         row = int(bad[0])
         raise InvalidContent(
-            f"Query {query_ids[row]!r}, document {doc_ids[row]!r}: the score {scores[row]} is not a "
-            "finite float32."
+            f"Query {query_ids[row]!r}, document {doc_ids[row]!r}: the score {scores[row]} is not "
+            "a finite float32."
         )
-    try:
-        columns = [
-            pa.array(query_ids, pa.string()),
-            pa.array(doc_ids, pa.string()),
-            pa.array(np.asarray(ranks, dtype=np.int32)),
-            pa.array(values),
-        ]
-    except (pa.ArrowException, TypeError) as error:
-        raise InvalidContent(f"Results that are not ids, ranks and scores: {error}.") from error
-    if columns[0].null_count or columns[1].null_count:
-        raise InvalidContent("A query or document id in the results is None.")
+    columns = [
+        string_array(query_ids, "query ids"),
+        string_array(doc_ids, "document ids"),
+        pa.array(np.asarray(ranks, dtype=np.int32)),
+        pa.array(values),
+    ]
     return pa.table(columns, schema=RESULTS_SCHEMA)
 
 
@@ -262,7 +260,7 @@ class StoredRun:
         return dict(zip(table["query_id"].to_pylist(), table["text"].to_pylist(), strict=True))
 
     def results(self) -> dict[str, list[tuple[str, float]]]:
-        """Query id -> ``(doc_id, score)`` in rank order; a query without results has an empty list."""
+        """Query id -> ``(doc_id, score)`` by rank; a query without results has an empty list."""
         table = self.table()
         rankings: dict[str, list[tuple[str, float]]] = {query: [] for query in self.queries()}
         columns = (table[name].to_pylist() for name in ("query_id", "doc_id", "score"))

@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from hypestore.catalog import Catalog
 from hypestore.doctor import DoctorReport, examine
+from hypestore.embedding_files import EmbeddingSpec, shards_done
 from hypestore.embedding_set import EmbeddingSet
-from hypestore.embedding_work import EmbeddingSpec, EmbeddingWork, shards_done
+from hypestore.embedding_work import EmbeddingWork
 from hypestore.errors import StoreExists
 from hypestore.evaluations import read_aggregates, read_per_query, write_evaluation
 from hypestore.files import atomic_write_text, writing_in
@@ -223,7 +224,7 @@ class Store:
         stats: Mapping[str, Any] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> Manifest:
-        """Keep the measures of a run; the one that is there for the same inputs is returned as it is.
+        """Keep the measures of a run; what is there for the same inputs is returned as it is.
 
         Args:
             run_id: Id or name of the run.

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hypestore.errors import DamagedArtifact
+from hypestore.errors import DamagedArtifact, InvalidContent
 from hypestore.files import atomic_path
+
+
+def string_array(values: Sequence[str], what: str) -> pa.StringArray:
+    """An Arrow array of strings.
+
+    Raises:
+        InvalidContent: Something in it is not a string, or has no UTF-8 form.
+    """
+    try:
+        array = pa.array(values, pa.string())
+    except (pa.ArrowException, TypeError, UnicodeError) as error:
+        raise InvalidContent(f"The {what} are not all UTF-8 strings: {error}.") from error
+    if array.null_count:
+        raise InvalidContent(f"One of the {what} is None.")
+    return array
 
 
 def write_table(path: Path, table: pa.Table) -> None:

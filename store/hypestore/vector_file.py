@@ -1,4 +1,4 @@
-"""One Parquet file of vectors: written so that it can be mapped in place, read in place where it can be.
+"""One Parquet file of vectors: written to be mapped in place, and read so where possible.
 
 The layout and what is checked before mapping: ``store/FORMAT.md``, section 4.
 """
@@ -21,18 +21,19 @@ import pyarrow.parquet as pq
 from hypestore.errors import DamagedArtifact
 from hypestore.files import atomic_path
 from hypestore.page_header import read_data_page
+from hypestore.tables import string_array
 
 ROW_GROUP_ROWS = 16_384
 """Rows of a row group: below pyarrow's limit of 20,000 rows a page, so that each is one page."""
 
 _BATCH_ROWS = 16_384
 _NO_LIMIT = 2**30
-_DTYPES = {"halffloat": np.dtype("<f2"), "float": np.dtype("<f4")}
+_DTYPES: dict[str, np.dtype[Any]] = {"halffloat": np.dtype("<f2"), "float": np.dtype("<f4")}
 
 
 def write_vector_file(path: Path, doc_ids: Sequence[str], vectors: np.ndarray[Any, Any]) -> None:
     """Write ``vectors`` [n, d] (float16 or float32, finite) and their ids, whole or not at all."""
-    n, dim = vectors.shape
+    dim = vectors.shape[1]
     flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
     element = pa.field("element", flat.type, nullable=False)
     column = pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(element, dim))
@@ -42,7 +43,7 @@ def write_vector_file(path: Path, doc_ids: Sequence[str], vectors: np.ndarray[An
             pa.field("doc_id", pa.string(), nullable=False),
         ]
     )
-    table = pa.table([column, pa.array(doc_ids, pa.string())], schema=schema)
+    table = pa.table([column, string_array(doc_ids, "document ids")], schema=schema)
     with atomic_path(path) as temporary:
         pq.write_table(
             table,
@@ -59,7 +60,7 @@ def write_vector_file(path: Path, doc_ids: Sequence[str], vectors: np.ndarray[An
 
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """Rows of one row group: ``offset`` is where its values lie in the file, None if they need decoding."""
+    """One row group: ``offset`` is where its values lie, None if they need decoding."""
 
     index: int
     first_row: int
@@ -68,7 +69,7 @@ class RowGroup:
 
 
 class VectorFile:
-    """A Parquet file with a column ``vector`` of float16 or float32 lists of one length, and ``doc_id``.
+    """A Parquet file with columns ``vector`` (lists of one length) and ``doc_id``.
 
     Args:
         path: The file.
@@ -102,10 +103,11 @@ class VectorFile:
     def doc_ids(self) -> pa.StringArray:
         """The ids of all rows, read on first use and kept."""
         try:
-            column = pq.read_table(self.path, columns=["doc_id"], page_checksum_verification=True)
+            with pq.ParquetFile(self.path, page_checksum_verification=True) as parquet:
+                column = parquet.read(columns=["doc_id"])["doc_id"]
         except (pa.ArrowException, OSError) as error:
             raise self.damaged(str(error)) from error
-        ids = column["doc_id"].cast(pa.string()).combine_chunks()
+        ids = column.cast(pa.string()).combine_chunks()
         if ids.null_count:
             raise self.damaged("a doc_id is null")
         return ids.chunk(0) if isinstance(ids, pa.ChunkedArray) else ids
@@ -166,14 +168,14 @@ class VectorFile:
         self._fixed = pa.types.is_fixed_size_list(column)
         if not (self._fixed or pa.types.is_list(column) or pa.types.is_large_list(column)):
             raise self.damaged(f"expected lists of floats in vector, found {column}")
-        dtype = _DTYPES.get(str(column.value_type))
+        dtype: np.dtype[Any] | None = _DTYPES.get(str(column.value_type))
         if dtype is None:
             raise self.damaged(f"expected float16 or float32 in vector, found {column.value_type}")
         width = column.list_size if self._fixed else dim
         if width is None or (dim is not None and width != dim):
             raise self.damaged(f"expected vectors of {dim or 'a fixed'} values, found {column}")
         self.dim: int = width
-        self.dtype: np.dtype[Any] = dtype
+        self.dtype = dtype
 
     def _plan(self, descriptor: int) -> tuple[RowGroup, ...]:
         groups: list[RowGroup] = []
@@ -199,7 +201,7 @@ class VectorFile:
         return paths.index("vector") if paths.count("vector") == 1 else None
 
     def _values_offset(self, content: memoryview, index: int, column: int) -> int | None:
-        """Where the values of a row group begin, after every check of FORMAT.md; None where one fails."""
+        """Where the values of a row group begin, after all checks; None where one fails."""
         group = self._metadata.row_group(index)
         chunk = group.column(column)
         count = group.num_rows * self.dim

@@ -1,4 +1,4 @@
-"""Work on an artifact: the folder before its manifest, and the moment in which the artifact comes to be."""
+"""Work on an artifact: the folder before its manifest, and the moment the artifact appears."""
 
 from __future__ import annotations
 
@@ -220,8 +220,8 @@ class WorkArea:
         for other in self._bench.inventory.artifacts(self.record.kind):
             if other.name == self.record.name and other.id != self.record.id:
                 raise NameTaken(
-                    f"The {other.kind} {other.id} is called {other.name!r}, and was made from other "
-                    f"inputs than {self.record.id}.",
+                    f"The {other.kind} {other.id} is called {other.name!r}, and was made from "
+                    f"other inputs than {self.record.id}.",
                     hint=f"Choose another name, or remove the first: hype rm {other.id}",
                 )
 
