@@ -19,9 +19,7 @@ Table: TypeAlias = dict[str, Any]
 KeyPath: TypeAlias = tuple[str, ...]
 
 _OVERRIDE = "--set"
-_RELATIVE = {("data", "train"), ("data", "random_negatives_from"), ("model", "backbone")} | {
-    ("model", "init_from")
-}
+_RELATIVE = {("data", "train"), ("data", "random_negatives_from"), ("model", "backbone")}
 _EXPECTED = {
     "bool_type": "expected true or false",
     "dict_type": "expected a table",

@@ -63,7 +63,8 @@ class ConverterSection(Section):
         None,
         ge=0,
         le=64,
-        description="hidden layers of the q-net, each as wide as the embedding (the paper: 2 to 8)",
+        description="hidden layers of a shipped q-net, each as wide as the embedding (the paper: 2 "
+        "to 8; 6 where vector_dimensions is not given either)",
     )
     vector_dimensions: tuple[int, ...] | None = Field(
         None,
@@ -76,10 +77,21 @@ class ConverterSection(Section):
         description="further arguments of the converter (activation_type, do_residual, ...)",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _default_layers(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or ":" in str(values.get("name", "")):
+            return values
+        shape = [values.get(key) for key in ("layers", "vector_dimensions")]
+        named = any(each not in (None, _UNSET) for each in shape)
+        return values if named else {**values, "layers": 6}
+
     @model_validator(mode="after")
     def _one_shape(self) -> ConverterSection:
         if self.layers is not None and self.vector_dimensions is not None:
             raise ValueError("give layers or vector_dimensions, not both")
+        if self.layers is not None and ":" in self.name:
+            raise ValueError("layers is for shipped converters; give options of your own instead")
         if any(width < 1 for width in self.vector_dimensions or ()):
             raise ValueError("every width in vector_dimensions is at least 1")
         return self
@@ -94,27 +106,25 @@ class ModelSection(Section):
     backbone: str | None = Field(
         None,
         min_length=1,
-        description="encoder to start from: a folder, or a name on the model hub",
+        description="encoder to start from: a folder, a name on the hub, or a model of the store",
         json_schema_extra=_NOT_IDENTITY,
     )
-    init_from: str | None = Field(
+    pooling: Pooling | None = Field(
         None,
-        min_length=1,
-        description="whole checkpoint to continue from, in place of a fresh model: folder or name",
-        json_schema_extra=_NOT_IDENTITY,
+        description="how token states become an embedding: cls, mean (masked), or mean-unmasked "
+        "(as published checkpoints with mean were trained); none: as the backbone declares",
     )
-    pooling: Pooling = Field(
-        "cls",
-        description="how token states become a passage embedding: cls, mean (masked), or "
-        "mean-unmasked (as published checkpoints with mean were trained)",
+    normalize: bool | None = Field(
+        None, description="scale embeddings to length 1; none: as the backbone declares"
     )
-    normalize: bool = Field(False, description="scale embeddings to length 1")
     shared_encoder: bool = Field(True, description="one encoder for queries and passages")
     freeze_encoder: bool = Field(
         False, description="leave the encoder as it is and train only what is above it"
     )
     embedding_representation: Pooling | None = Field(
-        None, description="pooling of the query embedding that a converter may take (none: no such)"
+        None,
+        description="pooling of a query embedding beside the q-net; none: as passages are pooled "
+        "where the converter takes one, else no such embedding",
     )
     query_projection: float | None = Field(
         None,
@@ -152,8 +162,6 @@ class ModelSection(Section):
                 f"{name} is not for architecture = {self.architecture!r}"
                 " ('none' clears an inherited one)"
             )
-        if self.init_from is not None and self.backbone is not None:
-            raise ValueError("give backbone or init_from, not both")
         return self
 
 

@@ -71,7 +71,11 @@ def test_values_defaults_and_name(plain: Path) -> None:
         ),
         ("model.backbone=none", lambda r: r.model.backbone is None),
         ("model.trust_code=true", lambda r: r.model.trust_code),
-        ("model.converter.vector_dimensions=[8, 4, 1]", lambda r: True),
+        (
+            "model.converter.vector_dimensions=[8, 4, 1]",
+            lambda r: r.model.converter.vector_dimensions == (8, 4, 1),
+        ),
+        ("model.converter.name=mine:Net", lambda r: r.model.converter.layers is None),
     ],
 )
 def test_overrides(plain: Path, override: str, read) -> None:
@@ -158,7 +162,11 @@ def test_not_utf8(tmp_path: Path) -> None:
         ("model=3", "model: expected a table", None),
         ("model.query_projection=1.0", "not for architecture = 'hypencoder'", None),
         ("model.architecture=bi-encoder", None, None),
-        ("model.init_from=x", "backbone or init_from", None),
+        (
+            "model.converter={layers=1, vector_dimensions=[8, 1]}",
+            "layers or vector_dimensions",
+            None,
+        ),
         ("training.epochs=1", "either steps or epochs", None),
         ("training.steps=none", "either steps or epochs", None),
         ("training.cache_encoder=true", "freeze_encoder", None),

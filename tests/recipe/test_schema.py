@@ -47,7 +47,7 @@ def test_hash_ignores_names_places_and_what_changes_no_weight() -> None:
 
 def test_hash_is_the_same_written_out_or_by_default() -> None:
     short = minimal()
-    long = minimal(model={"converter": {"name": "repeated-dense"}, "pooling": "cls"})
+    long = minimal(model={"converter": {"name": "repeated-dense", "layers": 6}})
     assert short.hash == long.hash == resolve_recipe(tomllib.loads(to_toml(short))).hash
 
 

@@ -1,0 +1,27 @@
+"""The Trainer seeds every global generator; the caller of ours finds them as they were."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+
+@contextmanager
+def preserved_randomness() -> Iterator[None]:
+    """Put the global random states of Python, NumPy and torch back on leaving."""
+    python = random.getstate()
+    numpy = np.random.get_state()  # noqa: NPY002 - saved for the caller, not used
+    cpu = torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+        torch.set_rng_state(cpu)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
