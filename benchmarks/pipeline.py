@@ -1,0 +1,231 @@
+"""Encode, open and search: time and peak memory against a plain implementation.
+
+    python benchmarks/pipeline.py                # what docs/benchmarks.md quotes
+    python benchmarks/pipeline.py --quick        # a minute, to see that it runs
+
+Every measurement is a process of its own, both sides in turn; one JSON line each, then medians
+and ratios. Vectors are those of this Python's docstrings, repeated with a little noise where more
+are asked for than there are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+K = 1000
+MAX_LENGTH = 256
+N_QUERIES = 16
+
+
+def prepare(folder: Path, *, documents: int, vectors: int) -> None:
+    """Write what both sides read: texts, a q-net model, and vectors in both formats."""
+    import numpy as np
+    from plain import Item, write_item
+
+    import hypencli
+    from hypencli.data.demo import build_docstring_collection
+    from hypencli.models.checkpoint import ModelSpec, build_dual_encoder, load_tokenizer
+    from hypencli.ops.demo import encoder_folder
+    from hypestore import EmbeddingSpec, Store
+
+    collection = build_docstring_collection()
+    texts = [(document.doc_id, document.text) for document in collection.documents]
+    with (folder / "docs.jsonl").open("w", encoding="utf-8") as out:
+        for doc_id, text in texts[:documents]:
+            out.write(json.dumps({"id": doc_id, "text": text}) + "\n")
+    questions = [query.text for query in collection.heldout.queries[:N_QUERIES]]
+    (folder / "questions.json").write_text(json.dumps(questions), encoding="utf-8")
+    encoder = encoder_folder()
+    spec = ModelSpec(backbone=str(encoder), converter_options={"hidden_layers": 6})
+    build_dual_encoder(spec).save_pretrained(
+        folder / "model", tokenizer=load_tokenizer(str(encoder))
+    )
+    model = hypencli.load(encoder)
+    real = model.encode_passages([text for _, text in texts[:2000]], max_length=128)
+    generator = np.random.default_rng(0)
+    store = Store.create(folder / "store")
+    spec = EmbeddingSpec(slug="vectors", inputs={"n": vectors}, dim=real.shape[1], shard_rows=16384)
+    with (
+        (folder / "vectors.docs").open("wb") as out,
+        store.embedding_work(spec, name="vectors") as work,
+    ):
+        for shard, start in enumerate(range(0, vectors, 16384)):
+            count = min(16384, vectors - start)
+            chosen = generator.integers(len(real), size=count)
+            made = real[chosen] + generator.normal(0, 0.02, (count, real.shape[1]))
+            made = made.astype(np.float16)
+            ids = [f"d{start + i}" for i in range(count)]
+            kept = [texts[i][1] for i in chosen]
+            work.write_shard(shard, ids, made, kept)
+            for doc_id, text, vector in zip(ids, kept, made, strict=True):
+                write_item(out, Item(doc_id, text, vector.astype(np.float32)))
+        work.finish(vectors, stats={}, provenance={})
+
+
+def encode_hype(folder: Path) -> None:
+    import shutil
+
+    from hypencli.data.corpus import open_corpus
+    from hypencli.ops.encode import EncodeOptions, encode
+    from hypencli.ops.models import ModelSource
+    from hypestore import Store
+
+    shutil.rmtree(folder / "encoded", ignore_errors=True)
+    store = Store.create(folder / "encoded")
+    options = EncodeOptions(max_length=MAX_LENGTH)
+    with clock():
+        corpus = open_corpus(folder / "docs.jsonl")
+        encode(store, corpus, ModelSource(str(folder / "model")), options)
+
+
+def encode_plain(folder: Path) -> None:
+    import plain
+
+    from hypencli.models.checkpoint import load_dual_encoder
+
+    with clock():
+        dual, tokenizer = load_dual_encoder(folder / "model")
+        with (folder / "docs.jsonl").open(encoding="utf-8") as lines:
+            rows = ((row["id"], row["text"]) for row in map(json.loads, lines))
+            plain.encode(dual.passage_encoder, tokenizer, rows, folder / "encoded.docs", MAX_LENGTH)
+
+
+def open_hype(folder: Path) -> None:
+    from hypestore import Store
+
+    with clock():
+        embeddings = Store.open(folder / "store").embeddings("vectors")
+        blocks = list(embeddings.blocks())
+        check(sum(len(block) for _, block in blocks) == embeddings.n)
+
+
+def open_plain(folder: Path) -> None:
+    import plain
+
+    with clock():
+        items = list(plain.read_items(folder / "vectors.docs"))
+        check(len(items) > 0)
+
+
+def search_hype(folder: Path) -> None:
+    import hypencli
+    import hypestore
+    from hypencli.engine.exact import search_exact
+
+    model = hypencli.load(folder / "model")
+    queries = model.encode_queries(json.loads((folder / "questions.json").read_text()))
+    embeddings = hypestore.Store.open(folder / "store").embeddings("vectors")
+    with clock():
+        found = search_exact(queries.scorer(), embeddings.blocks(), k=K, doc_ids=embeddings.ids)
+    write_top(folder / "top-hype.json", found.rankings)
+
+
+def search_plain(folder: Path) -> None:
+    import plain
+
+    import hypencli
+
+    model = hypencli.load(folder / "model")
+    queries = model.encode_queries(json.loads((folder / "questions.json").read_text()))
+    items = list(plain.read_items(folder / "vectors.docs"))
+    nets = queries._states.q_nets()
+    with clock():
+        rankings = [plain.search(net, items, K) for net in nets]
+    write_top(folder / "top-plain.json", rankings)
+
+
+def write_top(path: Path, rankings: list[list[tuple[str, float]]]) -> None:
+    path.write_text(json.dumps([[doc_id for doc_id, _ in one] for one in rankings]))
+
+
+def check(holds: bool) -> None:
+    if not holds:
+        raise SystemExit("a benchmark did not do what it should")
+
+
+class clock:
+    """Times a block and prints it as this process's one line."""
+
+    def __enter__(self) -> None:
+        self.started = time.perf_counter()
+
+    def __exit__(self, *exc_info: object) -> None:
+        seconds = time.perf_counter() - self.started
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        print(json.dumps({"seconds": seconds, "peak_mb": peak}))
+
+
+SIDES: dict[str, Callable[[Path], None]] = {
+    "encode-hype": encode_hype,
+    "encode-plain": encode_plain,
+    "open-hype": open_hype,
+    "open-plain": open_plain,
+    "search-hype": search_hype,
+    "search-plain": search_plain,
+}
+
+
+def measure(side: str, folder: Path) -> dict[str, float]:
+    command = [sys.executable, __file__, "--side", side, "--folder", str(folder)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def overlap(folder: Path) -> float:
+    """How much of the plain top k the fast search has too (the vectors are float16 to both)."""
+    tops = [json.loads((folder / f"top-{side}.json").read_text()) for side in ("hype", "plain")]
+    shared = [len(set(a) & set(b)) / len(b) for a, b in zip(*tops, strict=True)]
+    return statistics.mean(shared)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--documents", type=int, default=2000)
+    parser.add_argument("--vectors", type=int, default=100_000)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--side", choices=SIDES)
+    parser.add_argument("--folder", type=Path)
+    options = parser.parse_args()
+    if options.side is not None:
+        SIDES[options.side](options.folder)
+        return
+    if options.quick:
+        options.documents, options.vectors, options.repeat = 200, 5_000, 1
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        prepare(folder, documents=options.documents, vectors=options.vectors)
+        for job in ("encode", "open", "search"):
+            found: dict[str, list[dict[str, float]]] = {"hype": [], "plain": []}
+            for _ in range(options.repeat):
+                for side, runs in found.items():
+                    runs.append(measure(f"{job}-{side}", folder))
+                    print(json.dumps({"job": job, "side": side, **runs[-1]}), flush=True)
+            print(json.dumps(summary(job, found)), flush=True)
+        print(json.dumps({"top_k_shared": overlap(folder)}))
+
+
+def summary(job: str, found: dict[str, list[dict[str, float]]]) -> dict[str, object]:
+    medians = {
+        side: {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        for side, runs in found.items()
+    }
+    return {
+        "job": job,
+        "median": medians,
+        "times_faster": medians["plain"]["seconds"] / medians["hype"]["seconds"],
+        "times_less_memory": medians["plain"]["peak_mb"] / medians["hype"]["peak_mb"],
+    }
+
+
+if __name__ == "__main__":
+    main()
