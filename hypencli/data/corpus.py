@@ -141,9 +141,9 @@ class FolderCorpus(FileCorpus):
         self.id = self.corpus_id = source.id
         self.slug = source.slug
         has_queries = folder.queries_file(source.path) is not None
-        self.queries = str(source.path) if has_queries else None
+        self.queries = str(source.path.resolve()) if has_queries else None
         qrels = folder.qrels_file(source.path)
-        self.qrels = None if qrels is None else str(qrels)
+        self.qrels = None if qrels is None else str(qrels.resolve())
 
 
 class IrdsCorpus:

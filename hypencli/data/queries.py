@@ -137,7 +137,7 @@ def _from_folder(source: FolderSource, fields: Fields) -> QuerySet:
         source.id,
         queries,
         corpus_id=source.id,
-        qrels=None if qrels is None else str(qrels),
+        qrels=None if qrels is None else str(qrels.resolve()),
     )
 
 

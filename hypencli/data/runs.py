@@ -290,7 +290,7 @@ def _write_trec(queries: Iterable[RankedQuery], out: BinaryIO, tag: str) -> None
 
 
 def _check_no_space(identifier: str) -> None:
-    if len(identifier.split()) != 1:
+    if identifier.split() != [identifier]:
         raise DataError(
             f"The id {identifier!r} is empty or holds white space; TREC files cannot express it.",
             hint="Export as jsonl or parquet instead.",

@@ -1,0 +1,89 @@
+"""What a DATASET argument names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hypencli.data.source import FileSource, FolderSource, IrdsSource, resolve
+from hypencli.errors import DataError
+
+
+@pytest.mark.parametrize("given", ["vaswani", "irds:vaswani", "ir_datasets:vaswani"])
+def test_an_ir_datasets_id_with_and_without_prefix(given: str) -> None:
+    assert resolve(given) == IrdsSource("vaswani")
+    assert resolve(given).id == "irds:vaswani"
+
+
+def test_a_path_that_exists_is_a_path(tmp_path: Path) -> None:
+    file = tmp_path / "docs.jsonl"
+    file.touch()
+    assert resolve(str(file)) == resolve(file) == FileSource(file)
+    assert resolve(tmp_path) == FolderSource(tmp_path)
+
+
+def test_a_name_that_is_both_must_be_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vaswani").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="both an ir_datasets id and a path") as caught:
+        resolve("vaswani")
+    assert caught.value.hint == "Say which: irds:vaswani, or ./vaswani"
+    assert resolve("irds:vaswani") == IrdsSource("vaswani")
+    assert resolve("./vaswani") == FolderSource(Path("vaswani"))
+    assert resolve(Path("vaswani")) == FolderSource(Path("vaswani"))
+
+
+@pytest.mark.parametrize(
+    ("path", "identifier", "slug"),
+    [
+        ("notes.jsonl", "file:notes.jsonl", "notes"),
+        ("notes.v2.tsv.gz", "file:notes.v2.tsv.gz", "notes.v2"),
+        ("wiki/corpus.jsonl", "file:wiki/corpus.jsonl", "wiki"),
+        ("wiki/queries.dev.tsv", "file:wiki/queries.dev.tsv", "wiki/queries.dev"),
+    ],
+)
+def test_files_are_named_so_that_collections_differ(
+    tmp_path: Path, path: str, identifier: str, slug: str
+) -> None:
+    file = tmp_path / path
+    file.parent.mkdir(exist_ok=True)
+    source = FileSource(file)
+    assert source.id == identifier
+    assert source.slug == slug
+
+
+def test_a_folder_is_named_by_itself_also_from_within(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "scifact"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert resolve(".").id == FolderSource(folder).id == "folder:scifact"
+
+
+@pytest.mark.parametrize(
+    ("given", "offered"),
+    [("vaswanni", "'vaswani'"), ("beir/scifct", "'beir/scifact'"), ("irds:vaswan", "'vaswani'")],
+)
+def test_an_unknown_id_offers_near_ones_and_what_is_accepted(given: str, offered: str) -> None:
+    with pytest.raises(DataError, match="No corpus") as caught:
+        resolve(given, what="corpus")
+    assert "Did you mean" in str(caught.value.hint)
+    assert offered in str(caught.value.hint)
+    assert "a JSONL or TSV file" in str(caught.value.hint)
+    assert "BEIR folder" in str(caught.value.hint)
+
+
+def test_a_mistyped_path_offers_its_neighbours(tmp_path: Path) -> None:
+    (tmp_path / "documents.jsonl").touch()
+    with pytest.raises(DataError, match="looked in") as caught:
+        resolve(tmp_path / "document.jsonl")
+    assert str(tmp_path / "documents.jsonl") in str(caught.value.hint)
+
+
+def test_an_empty_name_is_refused() -> None:
+    with pytest.raises(DataError, match="No dataset ''"):
+        resolve("")
