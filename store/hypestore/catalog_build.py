@@ -16,11 +16,14 @@ import pyarrow as pa
 from hypestore.catalog_schema import (
     ARTIFACTS,
     CATALOG_VERSION,
+    METRICS,
     OWNER_COLUMNS,
     PARENTS,
+    PER_QUERY_METRICS,
     RUNS,
     SECONDS,
     TABLES,
+    TRAINING_CURVES,
     VIEWS,
     Relation,
 )
@@ -41,6 +44,7 @@ _ARROW = {
     "DOUBLE": pa.float64(),
     "TIMESTAMP": pa.timestamp("us"),
 }
+_ROWS_AT_A_TIME = 1_000_000
 CURVES_NAME = "training.parquet"
 
 
@@ -111,17 +115,54 @@ def _insert_all(
     _insert_rows(connection, PARENTS, parents)
     runs = [_run_row(manifest, by_id) for manifest in new if manifest.kind == "run"]
     _insert_rows(connection, RUNS, runs)
+    files = _FileRows(connection)
     for manifest in new:
         folder = inventory.path(manifest)
         if manifest.kind == "evaluation":
-            owner = (manifest.id, _text(manifest.inputs, "run"), _text(manifest.inputs, "qrels"))
-            keys = dict(zip(("evaluation", "run", "qrels"), owner, strict=True))
-            _insert_file(connection, "metrics", folder / METRICS_NAME, keys)
-            _insert_file(connection, "per_query_metrics", folder / PER_QUERY_NAME, keys)
+            run, qrels = _text(manifest.inputs, "run"), _text(manifest.inputs, "qrels")
+            keys = {"evaluation": manifest.id, "run": run, "qrels": qrels}
+            files.add(METRICS, folder / METRICS_NAME, keys)
+            files.add(PER_QUERY_METRICS, folder / PER_QUERY_NAME, keys)
         elif manifest.kind == "model" and (folder / CURVES_NAME).is_file():
-            _insert_file(
-                connection, "training_curves", folder / CURVES_NAME, {"model": manifest.id}
-            )
+            files.add(TRAINING_CURVES, folder / CURVES_NAME, {"model": manifest.id})
+    files.flush()
+
+
+class _FileRows:
+    """Rows from the Parquet files of artifacts, inserted many files at a time."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._pending: dict[str, list[pa.Table]] = {}
+        self._rows = 0
+
+    def add(self, relation: Relation, path: Path, keys: Mapping[str, str | None]) -> None:
+        """Add a file with constant columns; one that is damaged is left out, and logged."""
+        try:
+            table = _with_keys(read_table(path), relation, keys)
+        except (DamagedArtifact, KeyError, pa.ArrowException) as error:
+            _LOG.warning("left out of the catalog: %s: %s", path, error)
+            return
+        self._pending.setdefault(relation.name, []).append(table)
+        self._rows += len(table)
+        if self._rows >= _ROWS_AT_A_TIME:
+            self.flush()
+
+    def flush(self) -> None:
+        """Insert what was added."""
+        for name, tables in self._pending.items():
+            _insert_table(self._connection, name, pa.concat_tables(tables))
+        self._pending, self._rows = {}, 0
+
+
+def _with_keys(table: pa.Table, relation: Relation, keys: Mapping[str, str | None]) -> pa.Table:
+    arrays = [
+        pa.repeat(pa.scalar(keys[column.name], pa.string()), len(table))
+        if column.name in keys
+        else table[column.name].cast(_ARROW[column.type])
+        for column in relation.columns
+    ]
+    return pa.table(arrays, names=[column.name for column in relation.columns])
 
 
 def _insert_rows(
@@ -145,26 +186,6 @@ def _insert_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Ta
         connection.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM incoming")
     finally:
         connection.unregister("incoming")
-
-
-def _insert_file(
-    connection: duckdb.DuckDBPyConnection, name: str, path: Path, keys: Mapping[str, str | None]
-) -> None:
-    """Insert a Parquet file with constant columns; one that is damaged is left out, and logged."""
-    relation = next(table for table in TABLES if table.name == name)
-    try:
-        table = read_table(path)
-        arrays = [
-            pa.array([keys[column.name]] * len(table), pa.string())
-            if column.name in keys
-            else table[column.name].cast(_ARROW[column.type])
-            for column in relation.columns
-        ]
-    except (DamagedArtifact, KeyError, pa.ArrowException) as error:
-        _LOG.warning("left out of the catalog: %s: %s", path, error)
-        return
-    names = [column.name for column in relation.columns]
-    _insert_table(connection, name, pa.table(arrays, names=names))
 
 
 def _created(manifest: Manifest) -> Any:

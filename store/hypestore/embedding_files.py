@@ -1,4 +1,4 @@
-"""What an embedding set is made of: its description, its file names, and what may go into a shard."""
+"""What an embedding set is made of: its description, its files, and what may go into a shard."""
 
 from __future__ import annotations
 
