@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from ir_measures import Measure
 
-    Differences = npt.NDArray[np.float64]
+    Values = npt.NDArray[np.float64]
 
 DEFAULT_MEASURES = ("nDCG@10", "nDCG@5", "P@10", "P@5", "R@10", "RR", "R@1000", "RR@10")
 """The set that the published code reports, in its order."""
@@ -32,10 +32,14 @@ TESTS = ("t", "wilcoxon", "randomisation")
 """Paired tests of :func:`compare`, each two-sided."""
 
 MAX_CUTOFF = 1_000_000_000
+
+# Queries whose results are copied for a provider at a time.
+_BATCH_QUERIES = 512
+
 _EXAMPLES = "nDCG@10, RR, RR@10, P(rel=2)@5, R@1000, AP, Success@5, Judged@10"
 
-# Measures are sums of fractions: below this, a difference is rounding and not a difference.
-_DECIMALS = 12
+# Measures are sums of fractions: a difference below this is rounding and not a difference.
+_NOISE = 1e-12
 
 # Values held at once by the randomisation test: 64 MiB.
 _BLOCK_VALUES = 2**23
@@ -149,14 +153,14 @@ def evaluate(results: Results, qrels: Qrels, measures: Sequence[Measure]) -> Eva
     judged = sorted(query for query, grades in qrels.items() if grades)
     retrieved = {query for query, ranking in results.items() if ranking}
     _check_overlap(judged, retrieved)
-    # Queries and documents are numbered, so that no provider trips over what ids may hold.
-    numbered = {str(i): query for i, query in enumerate(judged)}
-    run, judgements = _numbered(results, qrels, judged)
     values: dict[Measure, dict[str, float]] = {
         measure: dict.fromkeys(judged, float(measure.DEFAULT)) for measure in measures
     }
-    for found in ir_measures.DefaultPipeline.iter_calc(measures, judgements, run):
-        values[found.measure][numbered[found.query_id]] = float(found.value)
+    for start in range(0, len(judged), _BATCH_QUERIES):
+        batch = judged[start : start + _BATCH_QUERIES]
+        run, judgements = _numbered(results, qrels, batch)
+        for found in ir_measures.DefaultPipeline.iter_calc(measures, judgements, run):
+            values[found.measure][batch[int(found.query_id)]] = float(found.value)
     return Evaluation(
         aggregates={str(measure): _aggregate(measure, values[measure]) for measure in measures},
         per_query={str(measure): values[measure] for measure in measures},
@@ -180,19 +184,25 @@ def _check_overlap(judged: Sequence[str], retrieved: set[str]) -> None:
 def _numbered(
     results: Results, qrels: Qrels, judged: Sequence[str]
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, int]]]:
-    """Run and judgements with ranks for document ids and strictly falling scores."""
+    """Run and judgements with strictly falling scores, and numbers for ids.
+
+    No provider then trips over what an id may hold: white space, NUL, or nothing.
+    """
     run: dict[str, dict[str, float]] = {}
     judgements: dict[str, dict[str, int]] = {}
+    longest = max((len(results.get(query, ())) for query in judged), default=0)
+    names = [str(rank) for rank in range(longest)]
+    # Whole numbers, because a provider may keep scores in single precision.
+    falling = [float(longest - rank) for rank in range(longest)]
     for number, query in enumerate(judged):
         ranking: Ranking = results.get(query, [])
-        ranks = {doc_id: rank for rank, (doc_id, _) in enumerate(ranking)}
-        if len(ranks) != len(ranking):
+        named = dict(zip((doc_id for doc_id, _ in ranking), names, strict=False))
+        if len(named) != len(ranking):
             raise DataError(f"A document is ranked twice for query {query!r}.")
         if ranking:
-            # Whole numbers, because a provider may keep scores in single precision.
-            run[str(number)] = {str(rank): float(len(ranks) - rank) for rank in ranks.values()}
+            run[str(number)] = dict(zip(names[: len(ranking)], falling, strict=False))
         judgements[str(number)] = {
-            str(ranks.get(doc_id, f"unretrieved-{i}")): int(grade)
+            named.get(doc_id, f"unretrieved-{i}"): int(grade)
             for i, (doc_id, grade) in enumerate(qrels[query].items())
         }
     return run, judgements
@@ -240,7 +250,7 @@ def compare(
             "wilcoxon": _wilcoxon(differences),
             "randomisation": _randomisation(differences, seed, permutations),
         }
-        for differences in ((b - a).round(_DECIMALS) for a, b in pairs)
+        for differences in (_differences(a, b) for a, b in pairs)
     ]
     corrected = {test: holm([found[test] for found in p_values]) for test in TESTS}
     return [
@@ -259,8 +269,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _paired(a: Evaluation, b: Evaluation, name: str) -> tuple[Differences, Differences]:
-    """Values of both runs on their common queries, rounded to what is not noise."""
+def _paired(a: Evaluation, b: Evaluation, name: str) -> tuple[Values, Values]:
+    """Values of both runs on their common queries, in the order of their ids."""
     import numpy as np
 
     for one, which in ((a, "first"), (b, "second")):
@@ -274,22 +284,32 @@ def _paired(a: Evaluation, b: Evaluation, name: str) -> tuple[Differences, Diffe
         raise DataError("The two runs have no judged query in common; they cannot be compared.")
     values_a = np.array([a.per_query[name][query] for query in common], dtype=np.float64)
     values_b = np.array([b.per_query[name][query] for query in common], dtype=np.float64)
-    return values_a.round(_DECIMALS), values_b.round(_DECIMALS)
+    return values_a, values_b
+
+
+def _differences(a: Values, b: Values) -> Values:
+    """B minus A, with 0 where only rounding tells them apart."""
+    import numpy as np
+
+    differences = b - a
+    differences[np.abs(differences) < _NOISE] = 0.0
+    return differences
 
 
 def _paired_test(
     name: str,
-    a: Differences,
-    b: Differences,
+    a: Values,
+    b: Values,
     p_values: Mapping[str, float],
     corrected: Mapping[str, float],
 ) -> PairedTest:
-    wins, losses = int((b > a).sum()), int((b < a).sum())
+    differences = _differences(a, b)
+    wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
     return PairedTest(
         measure=name,
         mean_a=float(a.mean()),
         mean_b=float(b.mean()),
-        difference=float((b - a).mean()),
+        difference=float(differences.mean()),
         wins=wins,
         losses=losses,
         ties=len(a) - wins - losses,
@@ -299,26 +319,28 @@ def _paired_test(
     )
 
 
-def _t_test(differences: Differences) -> float:
+def _t_test(differences: Values) -> float:
+    import numpy as np
     from scipy.special import stdtr
 
     n = len(differences)
     if n < 2 or not differences.any():
         return 1.0
-    if differences.min() == differences.max():
+    if float(np.ptp(differences)) < _NOISE:
         return 0.0
     t = float(differences.mean()) / (float(differences.std(ddof=1)) / math.sqrt(n))
     return float(2 * stdtr(n - 1, -abs(t)))
 
 
-def _wilcoxon(differences: Differences) -> float:
+def _wilcoxon(differences: Values) -> float:
     from scipy.stats import wilcoxon
 
-    differing = differences[differences != 0]
+    # Rounded, so that differences that are equal but for their last bits get equal ranks.
+    differing = differences[differences != 0].round(12)
     return float(wilcoxon(differing).pvalue) if len(differing) > 1 else 1.0
 
 
-def _randomisation(differences: Differences, seed: int, permutations: int) -> float:
+def _randomisation(differences: Values, seed: int, permutations: int) -> float:
     """Sign flips in blocks of bounded memory.
 
     Queries that tie are left out first: a flip does not change them.
@@ -332,7 +354,7 @@ def _randomisation(differences: Differences, seed: int, permutations: int) -> fl
     generator = np.random.Generator(np.random.PCG64(seed))
     observed = abs(float(differing.sum()))
     # Sums of the same terms in another order differ in their last bits.
-    enough = observed - 1e-12 * float(np.abs(differing).sum())
+    enough = observed - 1e-10 * float(np.abs(differing).sum())
     n_bytes = -(-n // 8)
     extreme = 0
     left = permutations
