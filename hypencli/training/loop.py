@@ -86,8 +86,7 @@ def train(
             is not finite.
         UsageError: A configuration that contradicts itself, or a cache beyond its limit.
     """
-    if (config.steps is None) == (config.epochs is None):
-        raise UsageError("A training configuration has either steps or epochs.")
+    _refuse_contradictions(config)
     started = time.perf_counter()
     step = TrainingStep(dual)
     parameter_groups(step, set(), config)  # refuses what cannot be trained before hours of encoding
@@ -110,6 +109,16 @@ def train(
         curves=tuple(points),
         n_rows=len(examples),
     )
+
+
+def _refuse_contradictions(config: TrainingConfig) -> None:
+    if (config.steps is None) == (config.epochs is None):
+        raise UsageError("A training configuration has either steps or epochs.")
+    if config.device.type == "cuda" and config.device.index not in (None, 0):
+        raise UsageError(
+            f"Training on {config.device}: only the first visible CUDA device is used.",
+            hint=f"CUDA_VISIBLE_DEVICES={config.device.index} hype train ... --device cuda",
+        )
 
 
 def _run(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from hypencli.errors import ModelError
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
 from hypencli.models.losses import QueryBatch, make_losses
 from hypencli.models.qnet import InnerProducts
@@ -50,10 +51,15 @@ class TrainingStep(nn.Module):
 
     Args:
         dual: The dual encoder.
+
+    Raises:
+        ModelError: It has no loss.
     """
 
     def __init__(self, dual: HypencoderDualEncoder | TextDualEncoder) -> None:
         super().__init__()
+        if not dual.settings.losses:
+            raise ModelError("The model has no loss to train with.", hint="Add [[losses]].")
         self.dual = dual
         self._losses = make_losses(dual.settings.losses)
         self._names = _distinct([loss.name for loss in dual.settings.losses])

@@ -127,16 +127,7 @@ class DualEncoderTrainer(Trainer):
 
 
 def training_arguments(config: TrainingConfig, output_dir: Path) -> TrainingArguments:
-    """The Trainer's arguments: nothing is saved, reported or printed unless it is asked for.
-
-    Raises:
-        UsageError: A CUDA device other than the first one visible.
-    """
-    if config.device.type == "cuda" and config.device.index not in (None, 0):
-        raise UsageError(
-            f"Training on {config.device}: only the first visible CUDA device is used.",
-            hint=f"CUDA_VISIBLE_DEVICES={config.device.index} hype train ... --device cuda",
-        )
+    """The Trainer's arguments: nothing is saved, reported or printed unless it is asked for."""
     return TrainingArguments(
         output_dir=str(output_dir),
         max_steps=-1 if config.steps is None else config.steps,
