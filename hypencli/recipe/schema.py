@@ -91,7 +91,10 @@ class ConverterSection(Section):
         if self.layers is not None and self.vector_dimensions is not None:
             raise ValueError("give layers or vector_dimensions, not both")
         if self.layers is not None and ":" in self.name:
-            raise ValueError("layers is for shipped converters; give options of your own instead")
+            raise ValueError(
+                "layers is for shipped converters; a converter of your own has options instead"
+                " ('none' clears an inherited value)"
+            )
         if any(width < 1 for width in self.vector_dimensions or ()):
             raise ValueError("every width in vector_dimensions is at least 1")
         return self
