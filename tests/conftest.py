@@ -183,10 +183,10 @@ def finished_study(
 
     root = tmp_path_factory.mktemp("study") / "study"
     corpus, queries = tiny_collection / "corpus.jsonl", tiny_collection / "queries.jsonl"
-    architectures = {"hyper": "hypencoder", "plain": "bi-encoder"}
+    bi_encoder = ["--set", "model.architecture=bi-encoder", "--set", "model.converter=none"]
+    models = {"hyper": [], "plain": bi_encoder}
     commands: list[list[object]] = [["init", root]]
-    for name, architecture in architectures.items():
-        override = ["--set", f"model.architecture={architecture}"]
+    for name, override in models.items():
         in_store = ["--store", root]
         commands += [
             ["train", "tiny", "--name", name, *tiny_recipe_settings, *override, *in_store],

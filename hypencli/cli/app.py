@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import click
 import typer
 
 from hypencli._version import __version__
@@ -44,6 +43,11 @@ for module in (project, train, encode, search, evaluate, transfer, recipes, demo
 
 command = typer.main.get_command(app)
 
+# Newer versions of Typer carry a click of their own: the root of its errors is asked of Typer.
+_CommandLineError = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
+
 
 def run(arguments: list[str]) -> int:
     """Run a verb; usage errors are shown and give 2, all others are raised.
@@ -53,9 +57,9 @@ def run(arguments: list[str]) -> int:
     """
     try:
         result = command.main(args=arguments, prog_name="hype", standalone_mode=False)
-    except click.ClickException as error:
+    except _CommandLineError as error:
         error.show()
-        return error.exit_code
-    except click.Abort as abort:
+        return int(error.exit_code)
+    except typer.Abort as abort:
         raise KeyboardInterrupt from abort
     return result if isinstance(result, int) else 0

@@ -116,8 +116,8 @@ def report(
         print_table(table.title, table.columns, table.rows, format=chosen)
     elif schema:
         for relation in opened.catalog.schema():
-            rows = [(column.name, column.type, column.meaning) for column in relation.columns]
-            title = f"{relation.name}: {relation.meaning}"
+            rows = [(column.name, column.type, column.description) for column in relation.columns]
+            title = f"{relation.name}: {relation.description}"
             print_table(title, ("column", "type", "meaning"), rows, format=chosen)
     elif runs:
         if len(runs) != 2:

@@ -34,11 +34,10 @@ def show(result: T, draw: Callable[[Console, T], None], *, as_json: bool) -> Non
 
 
 def console() -> Console:
-    """The terminal; wide when the output goes to a file, so that nothing is cut."""
-    from rich.console import Console
+    """The terminal that results are drawn on."""
+    from hypencli.cli.terminal import Terminal
 
-    width = None if sys.stdout.isatty() else 160
-    return Console(width=width, highlight=False, markup=False, soft_wrap=False)
+    return Terminal()
 
 
 def to_json(value: Any) -> Any:

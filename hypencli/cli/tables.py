@@ -29,7 +29,7 @@ def _rich_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(safe(title)) if title else None, title_justify="left", box=box.SIMPLE)
+    table = Table(box=box.SIMPLE)
     for i, column in enumerate(columns):
         numeric = any(isinstance(row[i], int | float) for row in rows)
         table.add_column(
@@ -37,7 +37,10 @@ def _rich_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         )
     for row in rows:
         table.add_row(*(Text(number(cell)) for cell in row))
-    console().print(table)
+    terminal = console()
+    if title:
+        terminal.print(Text(safe(title)))
+    terminal.print(table)
 
 
 def _json_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -215,7 +215,6 @@ def _encode_shards(
     progress: Progress,
 ) -> tuple[int, int]:
     """Encode the shards of this part that are not there yet: documents seen and encoded."""
-    settings = _settings(options)
     seen = encoded = 0
     count = corpus.count if options.limit is None else None
     with progress.task("encode", total=count or options.limit, unit="documents") as task:
@@ -225,7 +224,7 @@ def _encode_shards(
                 task.advance(len(documents))
                 continue
             task.note(f"shard {index}")
-            _encode_shard(work, index, documents, loaded, settings, task)
+            _encode_shard(work, index, documents, loaded, options, task)
             encoded += len(documents)
     return seen, encoded
 
@@ -256,13 +255,14 @@ def _encode_shard(
     index: int,
     documents: list[Document],
     loaded: LoadedModel,
-    settings: EncodingOptions,
+    options: EncodeOptions,
     task: Task,
 ) -> None:
     import numpy as np
 
     from hypencli.models.encoding import encode_passages
 
+    settings = _settings(options)
     windows = [
         encode_passages(
             loaded.dual.passage_encoder,
@@ -277,7 +277,7 @@ def _encode_shard(
         index,
         [document.doc_id for document in documents],
         np.concatenate(windows),
-        [document.text for document in documents],
+        [document.text for document in documents] if options.keep_text else None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hypencli.errors import UsageError
+from hypencli.measures import DEFAULT_MEASURES
 from hypencli.records import Evaluation, PairedTest
 from hypestore import Manifest, QueryResult, Store
 
@@ -54,7 +55,7 @@ def leaderboard(store: Store, *, measures: tuple[str, ...] = ()) -> list[Table]:
 
 
 def _board(title: str, rows: list[dict[str, object]], measures: tuple[str, ...]) -> Table:
-    known = list(dict.fromkeys(str(row["measure"]) for row in rows))
+    known = sorted({str(row["measure"]) for row in rows}, key=_place)
     shown = [measure for measure in measures if measure in known] or known
     runs: dict[str, dict[str, object]] = {}
     for row in rows:
@@ -72,6 +73,12 @@ def _board(title: str, rows: list[dict[str, object]], measures: tuple[str, ...])
     ]
     lines.sort(key=lambda line: -float(str(line[3])) if line[3] is not None else 0.0)
     return Table(title, ("run", "model", "engine", *shown, "seconds"), tuple(lines))
+
+
+def _place(measure: str) -> tuple[int, str]:
+    """Order of columns: the default measures as published, then the others by name."""
+    known = measure in DEFAULT_MEASURES
+    return DEFAULT_MEASURES.index(measure) if known else len(DEFAULT_MEASURES), measure
 
 
 def compare(

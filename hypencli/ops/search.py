@@ -133,7 +133,7 @@ def search(
         queries = _own_queries(chosen)
     embeddings = store.embeddings(chosen.id)
     inputs = _inputs(manifest, chosen, queries, options)
-    slug = f"{embeddings.manifest.inputs['corpus']}-{label(manifest)}-exact"
+    slug = f"{chosen.id.rpartition('-')[0]}-{manifest.name or manifest.id}-exact"
     parents = (manifest.id, chosen.id)
     with store.run_writer(slug, inputs, parents=parents, name=options.name) as writer:
         done = writer.existing

@@ -113,9 +113,7 @@ def train(
     backbone = _backbone(store, recipe)
     data = _data(recipe)
     inputs = _inputs(recipe, backbone, data)
-    with store.draft(
-        "model", name or recipe.name, inputs, parents=backbone.parents, name=name
-    ) as draft:
+    with store.draft("model", recipe.name, inputs, parents=backbone.parents, name=name) as draft:
         if draft.existing is None:
             _train_into(draft, recipe, backbone, data, device=chosen, progress=progress)
             return _summary(store, draft, existing=False)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 
 from hypencli.cli.app import command
 from hypencli.recipe import describe, list_recipes, load_recipe
 
 
-def leaves(node: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+def leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Every verb with its words, such as ``export run``."""
     children = getattr(node, "commands", None)
     if children is None:

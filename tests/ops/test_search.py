@@ -147,7 +147,7 @@ def test_no_queries_named_and_none_known(store: Store) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (b"", "no queries"),
+        (b"", "empty"),
         (b'{"id": "a", "text": "x"}\n{"id": "a", "text": "y"}\n', "a"),
     ],
     ids=["empty", "duplicated id"],
