@@ -41,8 +41,14 @@ def read_table(path: Path) -> pa.Table:
     """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
-            return parquet.read()
+            table = parquet.read()
+            expected = parquet.metadata.num_rows
     except FileNotFoundError:
         raise DamagedArtifact(f"{path} is missing.", hint="hype doctor") from None
     except (pa.ArrowException, OSError) as error:
         raise DamagedArtifact(f"{path}: {error}.", hint="hype doctor --checksums") from error
+    if len(table) != expected:  # a damaged page header makes pyarrow end early, without an error
+        raise DamagedArtifact(
+            f"{path}: {len(table)} rows, expected {expected}.", hint="hype doctor --checksums"
+        )
+    return table

@@ -108,9 +108,9 @@ class VectorFile:
         except (pa.ArrowException, OSError) as error:
             raise self.damaged(str(error)) from error
         ids = column.cast(pa.string()).combine_chunks()
-        if ids.null_count:
-            raise self.damaged("a doc_id is null")
-        return ids.chunk(0) if isinstance(ids, pa.ChunkedArray) else ids
+        if ids.null_count or len(ids) != self.n:
+            raise self.damaged(f"{len(ids)} doc_ids, {ids.null_count} of them null, for {self.n}")
+        return ids
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
         """Pairs ``(first_row, vectors [n, d])`` that cover the file in order.
@@ -241,6 +241,9 @@ class VectorFile:
                     first += len(batch)
         except (pa.ArrowException, OSError) as error:
             raise self.damaged(str(error)) from error
+        found = first - group.first_row
+        if found != group.rows:  # a damaged page header makes pyarrow end early, without an error
+            raise self.damaged(f"row group {group.index} has {found} rows, expected {group.rows}")
 
     def _to_numpy(self, lists: pa.Array) -> np.ndarray[Any, Any]:
         lengths = pc.list_value_length(lists)
