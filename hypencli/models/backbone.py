@@ -89,6 +89,17 @@ KNOWN_BACKBONES: Mapping[str, Mapping[str, Any]] = {
 }
 """Configurations of backbones that checkpoints name; every shape is checked against the weights."""
 
+_NOT_ABOUT_VECTORS = frozenset(
+    (
+        "chunk_size_feed_forward",
+        "initializer_range",
+        "output_attentions",
+        "output_hidden_states",
+        "problem_type",
+        "return_dict",
+        "use_cache",
+    )
+)
 _NOT_ARCHITECTURE = frozenset(
     (
         "_name_or_path",
@@ -154,9 +165,13 @@ def describe_backbone(config: PretrainedConfig) -> dict[str, Any]:
 
 
 def backbone_fields_that_matter(config: PretrainedConfig) -> dict[str, Any]:
-    """The part of :func:`describe_backbone` that is not at its default: stable over versions."""
+    """What vectors depend on in a configuration, but for defaults: stable over versions."""
     changed = config.to_diff_dict()
-    kept = {key: value for key, value in changed.items() if key not in _NOT_ARCHITECTURE}
+    kept = {
+        key: value
+        for key, value in changed.items()
+        if key not in _NOT_ARCHITECTURE | _NOT_ABOUT_VECTORS and "dropout" not in key
+    }
     return {**kept, "model_type": config.model_type}
 
 
@@ -216,22 +231,22 @@ def load_backbone(source: str) -> nn.Module:
     Raises:
         ModelError: It is not there, is not an encoder, or lacks weights (a pooler may be missing).
     """
-    config = AutoConfig.from_pretrained(source) if Path(source).is_dir() else None
-    found = (
-        ResolvedBackbone(config, source) if config is not None else _read(source, local_only=False)
-    )
+    found = _read(source, local_only=False)
     if found is None:
         raise ModelError(
-            f"No encoder at {source!r}: not a folder, and not reachable on the hub.",
+            f"No encoder at {source!r}: not a folder with one, not within reach on the hub.",
             hint="Name a folder with config.json and model.safetensors, or a hub name.",
         )
     refuse_unless_encoder(found.config, name=source)
     try:
         with _quietly():
             model, report = AutoModel.from_pretrained(
-                source, dtype=torch.float32, output_loading_info=True
+                source,
+                dtype=torch.float32,
+                output_loading_info=True,
+                trust_remote_code=False,
             )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"The encoder at {source!r} cannot be loaded: {error}") from error
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing:
@@ -252,7 +267,7 @@ def _quietly() -> Iterator[None]:
     library.set_verbosity_error()
     try:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+            torch.default_generator.manual_seed(0)  # of the CPU only: others are not put back
             yield
     finally:
         library.set_verbosity(verbosity)
@@ -293,7 +308,9 @@ def _read(name: str, *, local_only: bool) -> ResolvedBackbone | None:
     if not folder.is_dir() and (folder.is_absolute() or name.startswith((".", os.sep))):
         return None
     try:
-        config = AutoConfig.from_pretrained(name, local_files_only=local_only)
+        config = AutoConfig.from_pretrained(
+            name, local_files_only=local_only, trust_remote_code=False
+        )
     except (OSError, ValueError):
         return None
     return ResolvedBackbone(config, f"{name!r}")

@@ -82,7 +82,7 @@ def build_dual_encoder(spec: ModelSpec) -> HypencoderDualEncoder | TextDualEncod
         sides["passage"] = copy.deepcopy(start.transformer)
     # A user's own converter may draw from the global generator, as modules of torch do.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(spec.seed)
+        torch.default_generator.manual_seed(spec.seed)
         if spec.architecture == "bi-encoder":
             return TextDualEncoder.assemble(config, sides).train(False)
         model = HypencoderDualEncoder.assemble(config, sides, trust_code=True)

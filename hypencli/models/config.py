@@ -235,11 +235,17 @@ def side_extras(raw: Json, side: str) -> Json:
 
 def _pooling(published: object, extras: Json, *, key: str) -> Pooling:
     named = extras.get("pooling")
-    if named is not None:
-        return checked_pooling(named, where="the key 'hype' of config.json")
     if published not in _PUBLISHED_POOLING:
         raise ModelError(
             f"Unknown {key} {published!r} in config.json.",
             hint=f"Published checkpoints have one of: {', '.join(_PUBLISHED_POOLING)}.",
         )
-    return cast(Pooling, _PUBLISHED_POOLING[str(published)])
+    if named is None:
+        return cast(Pooling, _PUBLISHED_POOLING[str(published)])
+    pooling = checked_pooling(named, where="the key 'hype' of config.json")
+    if _POOLING_FOR_PUBLISHED[pooling] != published:
+        raise ModelError(
+            f"config.json has {key} {published!r}, but pooling {pooling!r} under 'hype'.",
+            hint="Other code changed the one and not the other: correct or remove the second.",
+        )
+    return pooling

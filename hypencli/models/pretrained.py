@@ -101,7 +101,9 @@ class Checkpointed(nn.Module):
         settings = cls.read_settings(raw)
         named = None if backbone is None else str(backbone)
         skeletons = _skeletons(settings, raw, prefix=prefix, state=state, named=named)
-        model = cls.assemble(settings, skeletons.modules, trust_code=trust_code)
+        # A user's own converter may draw from the global generator, as modules of torch do.
+        with torch.random.fork_rng(devices=[]):
+            model = cls.assemble(settings, skeletons.modules, trust_code=trust_code)
         fitting = accounted_for(
             state, model.state_dict(), where=f"{folder} (backbone: {skeletons.source})"
         )

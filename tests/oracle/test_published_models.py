@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from hypencli import HypencoderDualEncoder
+from hypencli.models.backbone import empty_backbone, resolve_backbone
 from hypencli.models.config import LossConfig
 from hypencli.models.converters import RepeatedDenseBlockConverter
 from hypencli.models.losses import make_losses
@@ -196,3 +197,23 @@ def test_q_nets_alone_under_every_option(goldens: Path, case: int) -> None:
     )
     found = nets(torch.from_numpy(arrays[f"c{case}_x"]))
     torch.testing.assert_close(found, torch.from_numpy(arrays[f"c{case}_y"]), **TOLERANCE)
+
+
+def test_the_six_layer_model_has_the_published_keys_and_size() -> None:
+    raw = {
+        "architectures": ["HypencoderDualEncoder"],
+        "query_encoder_kwargs": {
+            "model_name_or_path": "google-bert/bert-base-uncased",
+            "converter_kwargs": {"vector_dimensions": [768] * 7 + [1]},
+        },
+        "passage_encoder_kwargs": {"model_name_or_path": "google-bert/bert-base-uncased"},
+        "shared_encoder": True,
+    }
+    backbone = empty_backbone(
+        resolve_backbone("google-bert/bert-base-uncased").config, with_pooler=True
+    )
+    settings = HypencoderDualEncoder.read_settings(raw)
+    dual = HypencoderDualEncoder.assemble(settings, {"query": backbone, "passage": backbone})
+    assert len(dual.state_dict()) == 502
+    assert sum(p.numel() for p in dual.parameters()) == 139_603_968
+    assert sum(p.numel() for p in dual.query_encoder.transformer.parameters()) == 109_482_240

@@ -253,3 +253,10 @@ def test_float32_is_a_dtype(folder: Path, tiny_backbone: Path) -> None:
         folder, backbone=tiny_backbone, dtype=torch.float32
     )
     assert dual.dtype == torch.float32
+
+
+def test_two_names_of_a_pooling_must_agree(tiny_backbone: Path, tmp_path: Path) -> None:
+    model(tiny_backbone, pooling="mean").save_pretrained(tmp_path)
+    edit(tmp_path, passage_encoder_kwargs={"pooling_type": "cls"})
+    with pytest.raises(ModelError, match="pooling_type 'cls', but pooling 'mean'"):
+        HypencoderDualEncoder.from_pretrained(tmp_path)
