@@ -10,7 +10,7 @@ import datetime as dt
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -75,15 +75,18 @@ class Catalog:
         with self._reading() as connection:
             return _run(connection, sql)
 
-    def sync(self) -> bool:
+    def sync(self, *, wait_seconds: float | None = None) -> bool:
         """Bring the file to what is in the folders.
+
+        Args:
+            wait_seconds: How long to wait for other commands; the catalog's own time by default.
 
         Returns:
             Whether it is now; False when another process has it or the store is read-only, and
             the next command will see to it.
         """
         try:
-            with self._locked():
+            with self._locked(wait_seconds):
                 return self._catch_up()
         except (ArtifactBusy, StoreNotWritable) as error:
             _LOG.info("the catalog is left as it is: %s", error.message)
@@ -116,9 +119,10 @@ class Catalog:
         except duckdb.Error as error:
             return None if _held_elsewhere(error) else False
 
-    def _locked(self) -> Any:
+    def _locked(self, wait_seconds: float | None = None) -> AbstractContextManager[None]:
         lock = self._inventory.layout.lock("catalog")
-        return hold(lock, what="The catalog", wait_seconds=self._wait_seconds)
+        wait = self._wait_seconds if wait_seconds is None else wait_seconds
+        return hold(lock, what="The catalog", wait_seconds=wait)
 
     @contextmanager
     def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:

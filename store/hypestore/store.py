@@ -283,4 +283,5 @@ class Store:
         )
 
     def _sync_catalog(self) -> None:
-        self.catalog.sync()
+        # Briefly: whoever reads next brings the catalog up to date where this one could not.
+        self.catalog.sync(wait_seconds=1.0)
