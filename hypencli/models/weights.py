@@ -130,7 +130,12 @@ def write_weights(folder: Path, state: Mapping[str, Tensor], *, shared: bool) ->
         for key, tensor in state.items()
         if not (shared and key.startswith(QUERY_BACKBONE))
     }
-    save_file(kept, folder / WEIGHT_FILE, metadata={"format": "pt"})
+    path = folder / WEIGHT_FILE
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(kept, path, metadata={"format": "pt"})
+    # The library makes files that only their owner reads; a store may be shared.
+    path.chmod(mode)
 
 
 def mirror_shared(state: Mapping[str, Tensor]) -> State:
@@ -147,11 +152,16 @@ def mirror_shared(state: Mapping[str, Tensor]) -> State:
             if not key.startswith(mine):
                 continue
             twin = full.setdefault(other + key.removeprefix(mine), tensor)
-            if twin is not tensor and not torch.equal(twin, tensor):
+            if not _same(twin, tensor):
                 raise ModelError(
                     f"config.json says shared_encoder, but {key} differs from its twin, {other}*."
                 )
     return full
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    aliases = one.data_ptr() == other.data_ptr() and one.shape == other.shape
+    return aliases or torch.equal(one, other)
 
 
 def accounted_for(

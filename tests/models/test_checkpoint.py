@@ -95,6 +95,11 @@ def test_a_shared_backbone_is_stored_once(saved: Path) -> None:
     assert not any(key.startswith(QUERY_BACKBONE) for key in keys)
 
 
+def test_whoever_reads_the_config_reads_the_weights(saved: Path) -> None:
+    modes = {(saved / name).stat().st_mode for name in ("config.json", "model.safetensors")}
+    assert len(modes) == 1
+
+
 def both(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     twins = {
         key.replace(PASSAGE_BACKBONE, QUERY_BACKBONE): tensor.clone()
