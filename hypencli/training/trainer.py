@@ -128,7 +128,7 @@ class DualEncoderTrainer(Trainer):
 
 def training_arguments(config: TrainingConfig, output_dir: Path) -> TrainingArguments:
     """The Trainer's arguments: nothing is saved, reported or printed unless it is asked for."""
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(output_dir),
         max_steps=-1 if config.steps is None else config.steps,
         num_train_epochs=1.0 if config.epochs is None else config.epochs,
@@ -152,6 +152,11 @@ def training_arguments(config: TrainingConfig, output_dir: Path) -> TrainingArgu
         log_level="error",
         remove_unused_columns=False,
     )
+    if arguments.n_gpu > 1:
+        # Several GPUs in one process would be torch's DataParallel, which splits a batch, and so
+        # its in-batch negatives; each process of a launcher has a GPU of its own.
+        arguments._n_gpu = 1
+    return arguments
 
 
 def parameter_groups(
