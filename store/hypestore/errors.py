@@ -5,6 +5,7 @@
     ├── StoreExists           there is a store already
     ├── StoreVersionError     written by a newer version
     ├── StoreNotWritable      a read-only folder
+    ├── DiskFull              no space left, or a quota reached
     ├── ArtifactNotFound      no artifact of that id or name
     ├── AmbiguousReference    several artifacts fit
     ├── ArtifactBusy          another process is making it
@@ -55,6 +56,10 @@ class StoreVersionError(StoreError):
 
 class StoreNotWritable(StoreError):
     """A write to a store whose folder does not allow it."""
+
+
+class DiskFull(StoreError):
+    """No space is left on the disk, or a quota is reached; what was finished before is whole."""
 
 
 class ArtifactNotFound(StoreError):

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypestore.errors import StoreNotWritable
+from hypestore.errors import DiskFull, StoreNotWritable
 
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def temporary_sibling(path: Path) -> Path:
@@ -47,14 +48,20 @@ def _sync(path: Path, flags: int) -> None:
 
 @contextmanager
 def writing_in(folder: Path) -> Iterator[None]:
-    """Turn "permission denied" below ``folder`` into a sentence about the store.
+    """Turn "permission denied" and "no space left" into sentences about the store.
 
     Raises:
         StoreNotWritable: The folder or its file system is read-only.
+        DiskFull: No space is left there.
     """
     try:
         yield
     except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFull(
+                f"Cannot write in {folder}: {error.strerror}.",
+                hint="Free some space and run the same command again: it goes on where it stopped.",
+            ) from error
         if error.errno not in _NOT_WRITABLE:
             raise
         raise StoreNotWritable(

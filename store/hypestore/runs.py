@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hypestore.errors import DamagedArtifact, IncompleteWork, InvalidContent
-from hypestore.files import sync_file, temporary_sibling
+from hypestore.files import sync_file, temporary_sibling, writing_in
 from hypestore.manifest import Manifest, WorkRecord
 from hypestore.tables import read_table, string_array, write_table
 from hypestore.work import Bench, Draft
@@ -135,6 +135,10 @@ class RunWriter(Draft):
 
     def _flush(self) -> None:
         """Write what is pending as one row group; also makes the file when there is nothing."""
+        with writing_in(self.path):
+            self._write_pending()
+
+    def _write_pending(self) -> None:
         if self._writer is None:
             self._writer = pq.ParquetWriter(
                 self._temporary, RESULTS_SCHEMA, compression="zstd", write_page_checksum=True

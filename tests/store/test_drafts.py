@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import hypestore as hs
@@ -201,3 +203,25 @@ def test_an_interrupted_write_leaves_the_file_before(tmp_path: Path) -> None:
         interrupted()
     assert path.read_text() == "before"
     assert [found.name for found in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_full_disk_is_said_and_the_work_stays(
+    store: hs.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    spec = hs.EmbeddingSpec(slug="c", inputs={}, dim=2, shard_rows=1, keep_text=False)
+    with store.embedding_work(spec) as work:
+        work.write_shard(0, ["a"], np.zeros((1, 2)))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            with pytest.raises(hs.DiskFull, match="No space left") as caught:
+                work.write_shard(1, ["b"], np.zeros((1, 2)))
+        assert "same command again" in str(caught.value.hint)
+        assert sorted(path.name for path in work.path.iterdir()) == [
+            "vectors-00000.parquet",
+            "work.json",
+        ]
+        work.write_shard(1, ["b"], np.zeros((1, 2)))
+        assert work.finish(2).stats["n_documents"] == 2
