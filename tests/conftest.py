@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import string
+import tempfile
 from pathlib import Path
 
 import pytest
+
+# Tiny models are slower on several threads, and libraries read these when they are imported.
+os.environ["OMP_NUM_THREADS"] = "1"
+_IR_DATASETS_HOME = tempfile.TemporaryDirectory(prefix="hype-tests-")
+os.environ["IR_DATASETS_HOME"] = _IR_DATASETS_HOME.name
+os.environ["IR_DATASETS_DL_TRIES"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -161,6 +170,8 @@ def tiny_settings(backbone: Path, collection: Path) -> list[str]:
     return [
         *("--set", f"model.backbone={backbone}"),
         *("--set", f"data.train={collection / 'train.jsonl'}"),
+        *("--set", "training.steps=150", "--set", "training.learning_rate=5e-3"),
+        *("--set", "losses=[{type = 'cross_entropy'}]"),
     ]
 
 
@@ -219,8 +230,7 @@ def encoder_folder() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reaches the network or a store of the user's."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def _no_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reaches a store of the user's."""
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
     monkeypatch.delenv("HYPE_STORE", raising=False)

@@ -1,0 +1,95 @@
+"""Every command and every line of Python in the README runs.
+
+What cannot be had here is replaced, and nothing else: the published model by a tiny checkpoint in
+the same format, and the user's own files by the tiny collection.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hypencli.__main__ import main
+
+PUBLISHED_MODEL = "jfkback/hypencoder.6_layer"
+
+
+@pytest.fixture(scope="module")
+def readme(repository: Path) -> str:
+    return (repository / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def workplace(
+    tmp_path_factory: pytest.TempPathFactory,
+    finished_study: Path,
+    tiny_collection: Path,
+    tiny_recipe_settings: list[str],
+) -> Path:
+    """A folder with a user's files, among them a recipe that extends a shipped one."""
+    import hypestore
+
+    folder = tmp_path_factory.mktemp("readme")
+    shutil.copy(tiny_collection / "corpus.jsonl", folder / "docs.jsonl")
+    for name in ("queries.jsonl", "qrels.txt", "train.jsonl"):
+        shutil.copy(tiny_collection / name, folder / name)
+    store = hypestore.Store.open(finished_study)
+    shutil.copytree(store.path(store.get("hyper")), folder / "published")
+    backbone = tiny_recipe_settings[1].removeprefix("model.backbone=")
+    (folder / "mine.toml").write_text(
+        f'extends = "tiny"\n[model]\nbackbone = "{backbone}"\n[data]\ntrain = "./train.jsonl"\n',
+        encoding="utf-8",
+    )
+    return folder
+
+
+def commands(readme: str) -> list[str]:
+    blocks = re.findall(r"```console\n(.*?)```", readme, re.DOTALL)
+    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+def test_the_readme_has_commands(readme: str) -> None:
+    assert len(commands(readme)) > 12
+
+
+def test_every_command_runs(
+    readme: str,
+    workplace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(workplace)
+    for command in commands(readme):
+        words = shlex.split(command.replace(PUBLISHED_MODEL, str(workplace / "published")))
+        if words[0] == "cd":
+            monkeypatch.chdir(words[1])
+            continue
+        assert words[0] == "hype"
+        code = main(words[1:])
+        captured = capsys.readouterr()
+        assert code == 0, f"{command}\n{captured.err}"
+        assert captured.out.strip(), f"{command} printed nothing"
+
+
+def test_the_python_runs(
+    readme: str,
+    workplace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(workplace)
+    for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL):
+        code = block.replace(PUBLISHED_MODEL, str(workplace / "published"))
+        exec(compile(code, "README.md", "exec"), {})
+    out = capsys.readouterr().out
+    assert "[[" in out
+    assert "1 d" in out
+
+
+def test_files_named_in_the_readme_exist(readme: str, repository: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", readme):
+        assert (repository / target).exists(), target
