@@ -3,7 +3,7 @@
     import hypencli
 
     model = hypencli.load("jfkback/hypencoder.6_layer")
-    vectors = model.encode_passages(["India has 28 states.", "Concussion symptoms can appear at once."])
+    vectors = model.encode_passages(["India has 28 states.", "A concussion can show at once."])
     q_nets = model.encode_queries(["how many states are there in india"])
     scores = q_nets(vectors)            # [q, n]
 

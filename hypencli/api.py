@@ -78,14 +78,16 @@ class Model:
     """
 
     def __init__(self, dual: DualEncoder, tokenizer: Any, device: torch.device) -> None:
-        self.dual = dual.to(device).eval()
+        self.dual = dual
+        self.dual.to(device)  # type: ignore[arg-type]
         self.tokenizer = tokenizer
         self.device = device
 
     @property
     def dim(self) -> int:
         """Width ``d`` of the passage vectors."""
-        return self.dual.passage_encoder.width
+        width: int = self.dual.passage_encoder.width
+        return width
 
     def encode_passages(
         self,

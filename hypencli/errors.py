@@ -9,7 +9,8 @@
     │   └── DeviceError       exit 6   a device or dtype that is not there
     └── MissingDependencyError exit 2  an optional package that is not installed
 
-A message says what is wrong, where, and what was expected; ``hint`` is the command to run next or the list of valid values.
+A message says what is wrong, where, and what was expected; ``hint`` is the command to run next or
+the list of valid values.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -23,18 +23,12 @@ class Task(Protocol):
         ...
 
 
-class OpenTask(Protocol):
-    """A context manager that yields a :class:`Task`."""
-
-    def __enter__(self) -> Task: ...
-
-    def __exit__(self, *exc_info: object) -> bool | None: ...
-
-
 class Progress(Protocol):
     """Where long jobs report to."""
 
-    def task(self, description: str, *, total: int | None = None, unit: str = "items") -> OpenTask:
+    def task(
+        self, description: str, *, total: int | None = None, unit: str = "items"
+    ) -> AbstractContextManager[Task]:
         """Open a task; use it as a context manager."""
         ...
 

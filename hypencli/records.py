@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One passage of a corpus; ``text`` is what the encoder reads (title first, where there is one)."""
+    """One passage of a corpus; ``text`` is what the encoder reads: the title first, if any."""
 
     doc_id: str
     text: str
@@ -45,7 +45,7 @@ Qrels: TypeAlias = Mapping[str, Mapping[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class TrainingItem:
-    """One passage of a training row: ``score`` is a teacher's, ``type`` a label such as ``positive``."""
+    """One passage of a training row: a teacher's ``score``, a ``type`` such as ``positive``."""
 
     id: str
     content: str

@@ -64,7 +64,7 @@ def quiet_libraries() -> None:
     """Keep the libraries' own progress bars off the terminal; ours say what matters."""
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def git_revision(folder: Path | None = None) -> str | None:

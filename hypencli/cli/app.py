@@ -44,7 +44,7 @@ for module in (project, train, encode, search, evaluate, transfer, recipes, demo
 command = typer.main.get_command(app)
 
 # Newer versions of Typer carry a click of their own: the root of its errors is asked of Typer.
-_CommandLineError = next(
+_CommandLineError: type[typer.BadParameter] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
 

@@ -42,7 +42,7 @@ class QNet(Protocol):
         """Width of the vectors that the q-net takes."""
         ...
 
-    def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
+    def __call__(self, vectors: torch.Tensor, /) -> torch.Tensor:
         """Scores ``[1, n, 1]`` of vectors ``[1, n, d]``."""
         ...
 

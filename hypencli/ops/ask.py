@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass, replace
 
 from hypencli.errors import DataError
+from hypencli.ops.choose import choose_embeddings
 from hypencli.ops.models import ModelSource, find_model, label, load_model
-from hypencli.ops.search import SearchOptions, choose_embeddings, exact_rankings, make_scorer
+from hypencli.ops.search import SearchOptions, exact_rankings, make_scorer
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import resolve_device
 from hypestore import Store, TextNotKept
@@ -57,7 +58,13 @@ class Asker:
     ) -> None:
         self._options = options or SearchOptions(k=10)
         manifest = find_model(store, model, progress)
-        chosen = choose_embeddings(store, manifest, None, self._options, progress)
+        chosen = choose_embeddings(
+            store,
+            manifest,
+            named=self._options.embeddings,
+            corpus=self._options.corpus,
+            progress=progress,
+        )
         self._embeddings = store.embeddings(chosen.id)
         self._device = resolve_device(self._options.device)
         self._loaded = load_model(store, manifest, device=self._device)

@@ -70,7 +70,7 @@ def evaluate(
         "run": stored.manifest.id,
         "qrels": qrels_id,
         "qrels_fingerprint": qrels_fingerprint,
-        "measures": [str(measure) for measure in chosen],
+        "measures": sorted(str(measure) for measure in chosen),
     }
     for known in store.evaluations(stored.manifest.id):
         if known.inputs == inputs:

@@ -205,8 +205,7 @@ def load_model(
         pooling=_pooling(_text(options.get("pooling"))),
         trust_code=bool(options.get("trust_code", "source" not in manifest.inputs)),
     )
-    dual.to(device)
-    dual.eval()
+    dual.to(device)  # type: ignore[arg-type]
     return LoadedModel(manifest, dual, tokenizer)
 
 

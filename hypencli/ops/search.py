@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import hypestore
 from hypencli.data.queries import QuerySet
-from hypencli.errors import DataError, UsageError
+from hypencli.errors import DataError
+from hypencli.ops.choose import choose_embeddings, own_queries
 from hypencli.ops.evaluate import Evaluated, EvaluateOptions, evaluate
 from hypencli.ops.models import LoadedModel, ModelSource, find_model, label, load_model
 from hypencli.progress import SILENT, Progress, Task
@@ -128,9 +129,15 @@ def search(
     """
     options = options or SearchOptions()
     manifest = find_model(store, model, progress)
-    chosen = choose_embeddings(store, manifest, queries, options, progress)
+    chosen = choose_embeddings(
+        store,
+        manifest,
+        named=options.embeddings,
+        corpus=options.corpus or (None if queries is None else queries.corpus_id),
+        progress=progress,
+    )
     if queries is None:
-        queries = _own_queries(chosen)
+        queries = own_queries(chosen)
     embeddings = store.embeddings(chosen.id)
     inputs = _inputs(manifest, chosen, queries, options)
     slug = f"{chosen.id.rpartition('-')[0]}-{manifest.name or manifest.id}-exact"
@@ -148,90 +155,6 @@ def search(
             progress.message(f"this search was done before: {done.id}")
     evaluation = _evaluate(store, done, queries, options, progress)
     return _outcome(done, manifest, existing=existing, evaluation=evaluation)
-
-
-def choose_embeddings(
-    store: Store,
-    model: Manifest,
-    queries: QuerySet | None,
-    options: SearchOptions,
-    progress: Progress = SILENT,
-) -> Manifest:
-    """The embedding set to search: the one named, or the one of this model and corpus.
-
-    Raises:
-        UsageError: The set named was made with another passage encoder; none fits; several fit.
-    """
-    fingerprint = model.stats["passage_fingerprint"]
-    if options.embeddings is not None:
-        named = store.get(options.embeddings, kind="embeddings")
-        if named.inputs["passage_fingerprint"] != fingerprint:
-            raise UsageError(
-                f"The embedding set {label(named)} was made with another passage encoder than that "
-                f"of model {label(model)}; its scores would mean nothing.",
-                hint=f"Encode with this model: hype encode {named.inputs['corpus']} "
-                f"--model {label(model)}",
-            )
-        return named
-    fitting = store.find("embeddings", {"passage_fingerprint": fingerprint})
-    corpus = options.corpus or (queries.corpus_id if queries is not None else None)
-    if corpus is None and len(fitting) > 1:
-        corpus = store.defaults.get("corpus")
-    if corpus is not None:
-        names = _corpus_names(corpus)
-        fitting = [one for one in fitting if _is_corpus(one, names)]
-    if len(fitting) == 1:
-        progress.message(f"embeddings: {label(fitting[0])} ({fitting[0].inputs['corpus']})")
-        return fitting[0]
-    raise _no_single(store, model, corpus, fitting)
-
-
-def _corpus_names(corpus: str) -> set[str]:
-    """What an embedding set may be called by: the name given, and the corpus id it stands for."""
-    from hypencli.data.corpus import open_corpus
-
-    try:
-        return {corpus, open_corpus(corpus).corpus_id}
-    except DataError:
-        return {corpus}
-
-
-def _is_corpus(embeddings: Manifest, names: set[str]) -> bool:
-    own = str(embeddings.inputs["corpus"])
-    return not names.isdisjoint({own, own.partition(":")[2], embeddings.name, embeddings.id})
-
-
-def _no_single(
-    store: Store, model: Manifest, corpus: str | None, fitting: list[Manifest]
-) -> UsageError:
-    of_corpus = "" if corpus is None else f" of corpus {corpus}"
-    if fitting:
-        listed = ", ".join(f"{one.id} ({one.inputs['corpus']})" for one in fitting)
-        return UsageError(
-            f"Several embedding sets{of_corpus} fit model {label(model)}: {listed}.",
-            hint="Say which: --embeddings ID, or --corpus DATASET",
-        )
-    there = ", ".join(f"{one.id} ({one.inputs['corpus']})" for one in store.artifacts("embeddings"))
-    target = (corpus or "DATASET").partition(":")[2] or corpus or "DATASET"
-    return UsageError(
-        f"No embedding set{of_corpus} was made with the passage encoder of model {label(model)}. "
-        f"Embedding sets here: {there or 'none'}.",
-        hint=f"Encode first: hype encode {target} --model {label(model)}",
-    )
-
-
-def _own_queries(embeddings: Manifest) -> QuerySet:
-    """The queries that come with the dataset an embedding set was made from."""
-    from hypencli.data.queries import open_queries
-
-    source = embeddings.stats.get("queries")
-    if source is None:
-        raise UsageError(
-            f"Which queries? The corpus {embeddings.inputs['corpus']} of the embedding set "
-            f"{label(embeddings)} has none of its own.",
-            hint="Name them: hype search QUERIES (an ir_datasets id, a JSONL or TSV file, or -)",
-        )
-    return open_queries(str(source))
 
 
 def _inputs(
@@ -399,8 +322,8 @@ def _evaluate(
 def _outcome(
     run: Manifest, model: Manifest, *, existing: bool, evaluation: Evaluated | None
 ) -> Searched:
-    seconds = dict(run.stats["seconds"])  # type: ignore[arg-type]
-    seconds.pop("total")
+    parts = run.stats["seconds"]
+    times = parts if isinstance(parts, dict) else {}
     return Searched(
         run=run.id,
         name=run.name,
@@ -413,7 +336,9 @@ def _outcome(
         n_queries=int(str(run.stats["n_queries"])),
         n_documents=int(str(run.stats["n_documents"])),
         n_results=int(str(run.stats["n_results"])),
-        seconds=SearchSeconds(**seconds),
+        seconds=SearchSeconds(
+            **{field.name: float(str(times[field.name])) for field in fields(SearchSeconds)}
+        ),
         existing=existing,
         evaluation=evaluation,
     )

@@ -114,7 +114,7 @@ def import_run(
     contents = read_run(path)
     with path.open("rb") as stream:
         fingerprint = hashlib.file_digest(stream, "sha256").hexdigest()
-    label = name or path.stem
+    label = name or "-".join(path.stem.split())
     inputs = {
         "engine": "imported",
         "file_sha256": fingerprint,

@@ -49,7 +49,8 @@ def write_files(
     rows = _write_json_lines(folder / "training.jsonl", (_row(row) for row in training))
     queries = {
         name: _write_json_lines(
-            folder / f"{name}.jsonl", ({"id": query.query_id, "text": query.text} for query in asked)
+            folder / f"{name}.jsonl",
+            ({"id": query.query_id, "text": query.text} for query in asked),
         )
         for name, (asked, _) in query_sets.items()
     }

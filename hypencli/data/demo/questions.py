@@ -29,7 +29,9 @@ def read_questions(symbols: Collection[str]) -> tuple[tuple[Query, ...], Qrels, 
         entry = json.loads(line)
         query_id, judged = str(entry["id"]), dict(entry["judgements"])
         kept = {name: grade for name, grade in judged.items() if name in symbols}
-        notes += [f"{query_id}: {name} is not on this Python" for name in judged.keys() - kept.keys()]
+        notes += [
+            f"{query_id}: {name} is not on this Python" for name in judged.keys() - kept.keys()
+        ]
         if 2 not in kept.values():
             notes.append(f"{query_id}: left out, no answer is on this Python")
             continue

@@ -1,0 +1,104 @@
+"""Which embedding set a search means, and which queries."""
+
+from __future__ import annotations
+
+from hypencli.data.queries import QuerySet
+from hypencli.errors import DataError, UsageError
+from hypencli.ops.models import label
+from hypencli.progress import SILENT, Progress
+from hypestore import Manifest, Store
+
+
+def choose_embeddings(
+    store: Store,
+    model: Manifest,
+    *,
+    named: str | None = None,
+    corpus: str | None = None,
+    progress: Progress = SILENT,
+) -> Manifest:
+    """The embedding set to search: the one named, or the one of this model and corpus.
+
+    Args:
+        store: The project store.
+        model: The model that searches.
+        named: An embedding set by name or id.
+        corpus: A corpus id, or what ``hype encode`` takes; None is enough where one set fits.
+        progress: Told what was taken.
+
+    Raises:
+        UsageError: The set named was made with another passage encoder; none fits; several fit.
+    """
+    fingerprint = model.stats["passage_fingerprint"]
+    if named is not None:
+        found = store.get(named, kind="embeddings")
+        if found.inputs["passage_fingerprint"] != fingerprint:
+            raise UsageError(
+                f"The embedding set {label(found)} was made with another passage encoder than that "
+                f"of model {label(model)}; its scores would mean nothing.",
+                hint=f"Encode with this model: hype encode {found.inputs['corpus']} "
+                f"--model {label(model)}",
+            )
+        return found
+    fitting = store.find("embeddings", {"passage_fingerprint": fingerprint})
+    if corpus is None and len(fitting) > 1:
+        corpus = store.defaults.get("corpus")
+    if corpus is not None:
+        names = _corpus_names(corpus)
+        fitting = [one for one in fitting if _is_corpus(one, names)]
+    if len(fitting) == 1:
+        progress.message(f"embeddings: {label(fitting[0])} ({fitting[0].inputs['corpus']})")
+        return fitting[0]
+    raise _no_single(store, model, corpus, fitting)
+
+
+def _corpus_names(corpus: str) -> set[str]:
+    """What an embedding set may be called by: the name given, and the corpus id it stands for."""
+    from hypencli.data.corpus import open_corpus
+
+    try:
+        return {corpus, open_corpus(corpus).corpus_id}
+    except DataError:
+        return {corpus}
+
+
+def _is_corpus(embeddings: Manifest, names: set[str]) -> bool:
+    own = str(embeddings.inputs["corpus"])
+    return not names.isdisjoint({own, own.partition(":")[2], embeddings.name, embeddings.id})
+
+
+def _no_single(
+    store: Store, model: Manifest, corpus: str | None, fitting: list[Manifest]
+) -> UsageError:
+    of_corpus = "" if corpus is None else f" of corpus {corpus}"
+    if fitting:
+        listed = ", ".join(f"{one.id} ({one.inputs['corpus']})" for one in fitting)
+        return UsageError(
+            f"Several embedding sets{of_corpus} fit model {label(model)}: {listed}.",
+            hint="Say which: --embeddings ID, or --corpus DATASET",
+        )
+    there = ", ".join(f"{one.id} ({one.inputs['corpus']})" for one in store.artifacts("embeddings"))
+    target = (corpus or "DATASET").partition(":")[2] or corpus or "DATASET"
+    return UsageError(
+        f"No embedding set{of_corpus} was made with the passage encoder of model {label(model)}. "
+        f"Embedding sets here: {there or 'none'}.",
+        hint=f"Encode first: hype encode {target} --model {label(model)}",
+    )
+
+
+def own_queries(embeddings: Manifest) -> QuerySet:
+    """The queries that come with the dataset an embedding set was made from.
+
+    Raises:
+        UsageError: The dataset has none.
+    """
+    from hypencli.data.queries import open_queries
+
+    source = embeddings.stats.get("queries")
+    if source is None:
+        raise UsageError(
+            f"Which queries? The corpus {embeddings.inputs['corpus']} of the embedding set "
+            f"{label(embeddings)} has none of its own.",
+            hint="Name them: hype search QUERIES (an ir_datasets id, a JSONL or TSV file, or -)",
+        )
+    return open_queries(str(source))
