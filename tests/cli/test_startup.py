@@ -58,7 +58,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         ["eval", "again", "--qrels", "{collection}/qrels.txt"],
         ["rm", "again", "--force"],
         ["recipes"],
-        ["recipes", "show", "demo"],
+        ["recipes", "show", "tiny"],
         ["init", "{folder}/other"],
     ],
     ids=lambda arguments: " ".join(arguments[:2]),
