@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from hypencli.engine.scorers import Scorer
-from hypencli.engine.topk import DocIds, TopK
+from hypencli.engine.topk import DocIds, Scores, TopK
 from hypencli.errors import ModelError
 from hypencli.records import Ranking
 
-Block = tuple[int, npt.NDArray[np.generic]]
+Vectors: TypeAlias = npt.NDArray[np.generic]
+Block: TypeAlias = tuple[int, Vectors]
 """Position of the first document, and vectors ``[n, d]`` in float16 or float32."""
+
+Pieces: TypeAlias = list[Vectors]
+"""Views that make up one block to score."""
+
+ScoreAll: TypeAlias = Callable[[Callable[[Pieces], Scores], list[Pieces]], list[Scores]]
 
 BLOCK_ROWS = 1024
 """Documents scored at once: a block and its activations stay in the cache of a CPU core."""
@@ -56,8 +67,13 @@ def search_exact(
     """The ``k`` best documents of every query, by scoring all of them.
 
     Blocks are streamed and may be of any size: they are laid out again in blocks of ``block_rows``
-    by position in the corpus, so that a document's score, to the last bit, depends neither on the
-    shards nor on the queries beside it. Memory: one block, ``CHUNK_ROWS`` scores a query, and k.
+    by position in the corpus, and each of these is scored by one thread, so that a document's
+    score, to the last bit, depends neither on the shards nor on the queries beside it, nor on the
+    number of threads. Memory: a block a thread, ``CHUNK_ROWS`` scores a query, and k.
+
+    On a CPU the threads of torch score a block each, instead of sharing every matrix product:
+    there is nothing to wait for inside a block. ``torch.get_num_threads()`` says how many; while
+    the search runs, it is 1.
 
     Args:
         scorer: Scores blocks for ``q`` queries.
@@ -76,36 +92,36 @@ def search_exact(
         raise ModelError(f"k is {k}; a search returns at least 1 document a query.")
     kept = [TopK(k, doc_ids) for _ in range(scorer.n_queries)]
     scoring, selecting, n_documents = 0.0, 0.0, 0
+    block_scorer = _BlockScorer(scorer, block_rows, device or torch.device("cpu"), dtype)
     started = time.perf_counter()
-    staged = _staged(blocks, scorer.dim, block_rows, dtype, device or torch.device("cpu"))
-    for first, scores in _chunks(staged, scorer, block_rows):
-        scored = time.perf_counter()
-        scoring += scored - started
-        _refuse_non_finite(scores, first, doc_ids)
-        for top, row in zip(kept, scores, strict=True):
-            top.add(row, first)
-        n_documents += scores.shape[1]
-        if on_scored is not None:
-            on_scored(scores.shape[1])
-        started = time.perf_counter()
-        selecting += started - scored
+    with _threads(block_scorer.device) as score_all:
+        chunks = _batched(_block_pieces(blocks, scorer.dim, block_rows), CHUNK_ROWS // block_rows)
+        for chunk in chunks:
+            scores = np.concatenate(score_all(block_scorer, chunk), axis=1)
+            scored = time.perf_counter()
+            scoring += scored - started
+            _refuse_non_finite(scores, n_documents, doc_ids)
+            for top, row in zip(kept, scores, strict=True):
+                top.add(row, n_documents)
+            n_documents += scores.shape[1]
+            if on_scored is not None:
+                on_scored(scores.shape[1])
+            started = time.perf_counter()
+            selecting += started - scored
     scoring += time.perf_counter() - started
     started = time.perf_counter()
     rankings = []
     for top in kept:
-        _, scores, ids = top.ranking()
-        rankings.append(list(zip(ids, scores.tolist(), strict=True)))
+        _, best, ids = top.ranking()
+        rankings.append(list(zip(ids, best.tolist(), strict=True)))
     selecting += time.perf_counter() - started
     return ExactSearch(rankings, n_documents, scoring, selecting)
 
 
-def _staged(
-    blocks: Iterable[Block], dim: int, block_rows: int, dtype: torch.dtype, device: torch.device
-) -> Iterator[tuple[torch.Tensor, int]]:
-    """The corpus in blocks of ``block_rows``, the last one padded, and how many rows are real."""
-    buffer = torch.zeros((block_rows, dim), dtype=torch.float32)
-    rows: npt.NDArray[np.float32] = buffer.numpy()
-    filled = 0
+def _block_pieces(blocks: Iterable[Block], dim: int, block_rows: int) -> Iterator[Pieces]:
+    """Views that together make ``block_rows`` documents each; the last has the rest."""
+    pieces: list[Vectors] = []
+    room = block_rows
     for first, vectors in blocks:
         if vectors.shape[1] != dim:
             raise ModelError(
@@ -115,40 +131,67 @@ def _staged(
             )
         taken = 0
         while taken < len(vectors):
-            step = min(block_rows - filled, len(vectors) - taken)
-            rows[filled : filled + step] = vectors[taken : taken + step]
-            filled, taken = filled + step, taken + step
-            if filled == block_rows:
-                yield buffer.to(device=device, dtype=dtype), filled
-                filled = 0
-    if filled:
+            piece = vectors[taken : taken + room]
+            pieces.append(piece)
+            taken += len(piece)
+            room -= len(piece)
+            if room == 0:
+                yield pieces
+                pieces, room = [], block_rows
+    if pieces:
+        yield pieces
+
+
+class _BlockScorer:
+    """Scores one block after another, each padded to the same shape, in a buffer of its thread."""
+
+    def __init__(
+        self, scorer: Scorer, block_rows: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.device = device
+        self._scorer = scorer
+        self._shape = (block_rows, scorer.dim)
+        self._dtype = dtype
+        self._local = threading.local()
+
+    @torch.inference_mode()
+    def __call__(self, pieces: Pieces) -> Scores:
+        """Scores ``[q, n]`` of the ``n`` documents of a block."""
+        if not hasattr(self._local, "buffer"):
+            self._local.buffer = torch.zeros(self._shape, dtype=torch.float32)
+        buffer: torch.Tensor = self._local.buffer
+        rows: npt.NDArray[np.float32] = buffer.numpy()
+        filled = 0
+        for piece in pieces:
+            rows[filled : filled + len(piece)] = piece
+            filled += len(piece)
         rows[filled:] = 0.0
-        yield buffer.to(device=device, dtype=dtype), filled
+        scores = self._scorer(buffer.to(device=self.device, dtype=self._dtype))
+        found: Scores = scores.to(device="cpu", dtype=torch.float32).numpy()
+        return found[:, :filled]
 
 
-@torch.inference_mode()
-def _score(scorer: Scorer, block: torch.Tensor) -> torch.Tensor:
-    return scorer(block).to(device="cpu", dtype=torch.float32)
+@contextmanager
+def _threads(device: torch.device) -> Iterator[ScoreAll]:
+    """How to score many blocks: on a CPU, as many at a time as torch has threads."""
+    if device.type != "cpu":
+        yield lambda score, blocks: [score(pieces) for pieces in blocks]
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            yield lambda score, blocks: list(pool.map(score, blocks))
+    finally:
+        torch.set_num_threads(threads)
 
 
-def _chunks(
-    staged: Iterable[tuple[torch.Tensor, int]], scorer: Scorer, block_rows: int
-) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-    """Scores ``[q, n]`` in pieces of ``CHUNK_ROWS`` documents, with the position of the first."""
-    chunk_blocks = max(1, CHUNK_ROWS // block_rows)
-    scores = np.empty((scorer.n_queries, chunk_blocks * block_rows), dtype=np.float32)
-    first = filled = 0
-    for block, real in staged:
-        scores[:, filled : filled + real] = _score(scorer, block).numpy()[:, :real]
-        filled += real
-        if filled == scores.shape[1]:
-            yield first, scores
-            first, filled = first + filled, 0
-    if filled:
-        yield first, scores[:, :filled]
+def _batched(pieces: Iterator[Pieces], size: int) -> Iterator[list[Pieces]]:
+    while batch := list(islice(pieces, max(1, size))):
+        yield batch
 
 
-def _refuse_non_finite(scores: npt.NDArray[np.float32], first: int, doc_ids: DocIds) -> None:
+def _refuse_non_finite(scores: Scores, first: int, doc_ids: DocIds) -> None:
     finite = np.isfinite(scores)
     if finite.all():
         return
