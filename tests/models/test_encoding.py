@@ -1,0 +1,130 @@
+"""Texts to vectors and q-nets: the same whatever the batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hypencli.models.checkpoint import ModelSpec, build_dual_encoder, load_tokenizer
+from hypencli.models.encoding import EncodingOptions, encode_passages, encode_queries, pad, tokenise
+
+TEXTS = [
+    "river bank",
+    "the old boat near the bridge of the river with a fish",
+    "",
+    "moon",
+    "a violin and a piano in concert under the stars",
+    "price of bread",
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_backbone: Path) -> Any:
+    return load_tokenizer(str(tiny_backbone))
+
+
+def dual(backbone: Path, **settings: Any) -> Any:
+    spec = ModelSpec(backbone=str(backbone), converter_options={"hidden_layers": 2}, **settings)
+    return build_dual_encoder(spec)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "mean-unmasked"])
+@pytest.mark.parametrize("batch_size", [None, 1, 2, 100])
+def test_a_vector_is_that_of_the_text_alone(
+    tiny_backbone: Path, tokenizer: Any, pooling: Any, batch_size: int | None
+) -> None:
+    encoder = dual(tiny_backbone, pooling=pooling).passage_encoder
+    options = EncodingOptions(max_length=32, batch_size=batch_size)
+    vectors = encode_passages(encoder, tokenizer, TEXTS, options)
+    for text, vector in zip(TEXTS, vectors, strict=True):
+        inputs = tokenizer([text], return_tensors="pt", truncation=True, max_length=32)
+        with torch.no_grad():
+            alone = encoder(inputs["input_ids"], inputs["attention_mask"]).representation[0]
+        np.testing.assert_allclose(vector, alone.numpy(), atol=2e-6)
+
+
+def test_long_texts_are_cut(tiny_backbone: Path, tokenizer: Any) -> None:
+    encoder = dual(tiny_backbone, pooling="mean").passage_encoder
+    options = EncodingOptions(max_length=6)
+    long, short = encode_passages(
+        encoder, tokenizer, ["river bank of the old bridge", "river bank of the"], options
+    )
+    np.testing.assert_allclose(long, short, atol=1e-6)
+
+
+def test_nothing_gives_nothing(tiny_backbone: Path, tokenizer: Any) -> None:
+    model = dual(tiny_backbone, pooling="cls")
+    options = EncodingOptions(max_length=8)
+    assert encode_passages(model.passage_encoder, tokenizer, [], options).shape == (0, 32)
+    assert len(encode_queries(model.query_encoder, tokenizer, [], options)) == 0
+
+
+def test_progress_counts_every_text(tiny_backbone: Path, tokenizer: Any) -> None:
+    counts: list[int] = []
+    encoder = dual(tiny_backbone, pooling="cls").passage_encoder
+    options = EncodingOptions(max_length=8, batch_size=4)
+    encode_passages(encoder, tokenizer, TEXTS, options, on_encoded=counts.append)
+    assert counts == [4, 2]
+
+
+def test_bfloat16_is_near(tiny_backbone: Path, tokenizer: Any) -> None:
+    encoder = dual(tiny_backbone, pooling="mean").passage_encoder
+    whole = encode_passages(encoder, tokenizer, TEXTS, EncodingOptions(max_length=32))
+    options = EncodingOptions(max_length=32, dtype=torch.bfloat16)
+    coarse = encode_passages(encoder, tokenizer, TEXTS, options)
+    cosines = (
+        (whole * coarse).sum(1) / np.linalg.norm(whole, axis=1) / np.linalg.norm(coarse, axis=1)
+    )
+    assert cosines.min() > 0.999
+    assert not np.array_equal(whole, coarse)
+
+
+@pytest.mark.parametrize("converter", [None, "warm-start"])
+def test_q_nets_score_as_the_model_does(
+    tiny_backbone: Path, tokenizer: Any, converter: str | None
+) -> None:
+    model = dual(tiny_backbone, pooling="mean", converter=converter)
+    items = torch.randn((7, 32), generator=torch.Generator().manual_seed(1))
+    encoded = encode_queries(model.query_encoder, tokenizer, TEXTS, EncodingOptions(max_length=32))
+    inputs = tokenizer(TEXTS, return_tensors="pt", padding=True)
+    with torch.no_grad():
+        expected = model.query_encoder(
+            inputs["input_ids"], inputs["attention_mask"]
+        ).representation.score(items)
+        found = torch.cat([net.score(items) for net in encoded.q_nets()])
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+    assert encoded.q_net_bytes == (2 * 32 * 32 + 32 + 2 * 32) * 4
+
+
+def test_a_q_net_is_bit_equal_for_every_part_of_the_query_set(
+    tiny_backbone: Path, tokenizer: Any
+) -> None:
+    model = dual(tiny_backbone, pooling="mean")
+    encoded = encode_queries(model.query_encoder, tokenizer, TEXTS, EncodingOptions(max_length=32))
+    together = encoded.q_nets()
+    for i in range(len(TEXTS)):
+        (alone,) = encoded.q_nets(i, i + 1)
+        for one, other in zip(alone.matrices, together[i].matrices, strict=True):
+            assert torch.equal(one, other)
+
+
+def test_a_bi_encoder_gives_vectors(tiny_backbone: Path, tokenizer: Any) -> None:
+    spec = ModelSpec(architecture="bi-encoder", backbone=str(tiny_backbone), pooling="mean")
+    model = build_dual_encoder(spec)
+    options = EncodingOptions(max_length=32)
+    encoded = encode_queries(model.query_encoder, tokenizer, TEXTS, options)
+    assert not encoded.has_q_nets
+    passages = encode_passages(model.passage_encoder, tokenizer, TEXTS, options)
+    np.testing.assert_allclose(encoded.vectors().numpy(), passages, atol=2e-6)
+    assert encoded.vectors(2, 4).shape == (2, 32)
+
+
+def test_padding_is_masked(tokenizer: Any) -> None:
+    rows = tokenise(tokenizer, ["river", "river bank of"], 16)
+    ids, mask = pad(rows, 0)
+    assert ids.shape == mask.shape == (2, 5)
+    assert mask.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
