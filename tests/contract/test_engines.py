@@ -206,3 +206,14 @@ def test_k_below_one_is_refused(make_scorer: MakeScorer) -> None:
     scorer = make_scorer(1, 8, torch.Generator().manual_seed(13))
     with pytest.raises(ModelError, match="at least 1"):
         run(scorer, vectors_of(10, 8), k=0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_scores_as_the_cpu_does() -> None:
+    queries = torch.randn((3, 16), generator=torch.Generator().manual_seed(14))
+    vectors, device = vectors_of(200, 16), torch.device("cuda")
+    here = run(InnerProductScorer(queries), vectors, k=200)
+    there = run(InnerProductScorer(queries.to(device)), vectors, k=200, device=device)  # type: ignore[arg-type]
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_allclose([s for _, s in one], [s for _, s in other], atol=1e-3)
