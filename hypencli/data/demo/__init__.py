@@ -2,11 +2,11 @@
 
 from hypencli.data.demo.collection import (
     DemoCollection,
-    DemoFiles,
     JudgedQueries,
     build_docstring_collection,
     write_docstring_collection,
 )
+from hypencli.data.demo.files import DemoFiles
 
 __all__ = [
     "DemoCollection",

@@ -9,17 +9,22 @@ live in a corpus of their own:
   rest. Training and the held-out summaries use this one, so all its passages are of one form and a
   model cannot tell the held-out ones by their shape.
 
+Training asks both ways: the first paragraph for the rest, and the first sentence of the rest for
+signature and first paragraph. The other half of the symbol comes along as a second item of its
+row, so that it is never drawn as a negative.
+
 A pair is left out when its first paragraph is found anywhere in ``passages``, its own or another's,
-or is the first paragraph of two symbols. Which part a pair belongs to follows from a hash of its name:
-adding a module to the library moves no other pair.
+or is the first paragraph of two symbols. Which part a pair belongs to follows from a hash of its
+name: adding a module to the library moves no other pair.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -37,6 +42,8 @@ VALIDATION_PERCENT = 10
 MIN_QUERY_WORDS = 4
 MAX_QUERY_CHARS = 300
 MIN_REST_CHARS = 40
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,8 @@ class DemoCollection:
         documents: Every symbol with its whole docstring; the corpus of ``questions``.
         passages: Symbols of all pairs without their first paragraph; the corpus of ``validation``
             and ``heldout``.
-        training: First paragraph against the rest, one passage a row.
+        training: First paragraph against the rest, and the rest's first sentence against the first
+            paragraph; the positive first, then the symbol's other half.
         validation: Pairs to choose settings with.
         heldout: Pairs to report on; nothing of them is trained on.
         questions: Questions in a user's words, with graded judgements (2 the answer, 1 helps).
@@ -92,7 +100,7 @@ def build_docstring_collection(root: Path | None = None) -> DemoCollection:
     return DemoCollection(
         documents=tuple(Document(symbol.name, symbol.text) for symbol in symbols),
         passages=tuple(Document(pair.name, pair.body) for pair in pairs),
-        training=tuple(_training_row(pair) for pair in parts["training"]),
+        training=tuple(row for pair in parts["training"] for row in _training_rows(pair)),
         validation=_known_items(parts["validation"]),
         heldout=_known_items(parts["heldout"]),
         questions=JudgedQueries(questions, judged),
@@ -141,11 +149,11 @@ def part_of(name: str) -> Part:
 
 def _is_askable(symbol: Symbol) -> bool:
     rest = sum(len(paragraph) for paragraph in symbol.paragraphs[1:])
-    return (
-        len(symbol.summary.split()) >= MIN_QUERY_WORDS
-        and len(symbol.summary) <= MAX_QUERY_CHARS
-        and rest >= MIN_REST_CHARS
-    )
+    return _is_query(symbol.summary) and rest >= MIN_REST_CHARS
+
+
+def _is_query(text: str) -> bool:
+    return len(text.split()) >= MIN_QUERY_WORDS and len(text) <= MAX_QUERY_CHARS
 
 
 def _plain(text: str) -> str:
@@ -153,9 +161,19 @@ def _plain(text: str) -> str:
     return " ".join(text.lower().split()).rstrip(".")
 
 
-def _training_row(pair: Symbol) -> TrainingRow:
-    item = TrainingItem(id=pair.name, content=pair.body, type="positive")
-    return TrainingRow(_query(pair), (item,))
+def _training_rows(pair: Symbol) -> Iterator[TrainingRow]:
+    rest = TrainingItem(id=pair.name, content=pair.body)
+    head = TrainingItem(id=f"{pair.name}#summary", content=f"{pair.signature}\n\n{pair.summary}")
+    yield _row(_query(pair), rest, head)
+    detail = _SENTENCE_END.split(pair.paragraphs[1])[0]
+    if _is_query(detail):
+        yield _row(Query(f"detail:{pair.name}", detail), head, rest)
+
+
+def _row(query: Query, positive: TrainingItem, other_half: TrainingItem) -> TrainingRow:
+    return TrainingRow(
+        query, (replace(positive, type="positive"), replace(other_half, type="other-half"))
+    )
 
 
 def _known_items(pairs: Iterable[Symbol]) -> JudgedQueries:

@@ -1,4 +1,4 @@
-"""Questions in a user's words about the standard library, judged by hand; they ship as package data."""
+"""Questions in a user's words about the standard library, judged by hand: package data."""
 
 from __future__ import annotations
 
