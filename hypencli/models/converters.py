@@ -114,12 +114,15 @@ class WarmStartConverter(nn.Module):
     ``W`` starts as a multiple of the identity and the gate small, so that the untrained model ranks
     as its own backbone does, and training departs from there.
 
-    Deviation: not in the paper, whose q-nets are trained from noise on millions of queries.
+    Deviation: not in the paper, whose q-nets are trained from noise on millions of queries. The
+    hyper-head's query embeddings start small, so that each attends over the whole query: from the
+    published deviation of 10 an embedding looks at one token, and few steps do not undo that.
 
     Args:
         vector_dimensions: As for :class:`RepeatedDenseBlockConverter`; the output width is 1.
         projection_scale: What multiplies the identity in ``W`` at the start.
         gate_init: The gate at the start.
+        query_embedding_std: Deviation of the hyper-head's query embeddings at the start.
         options: Other options of :class:`RepeatedDenseBlockConverter`.
 
     Raises:
@@ -134,6 +137,7 @@ class WarmStartConverter(nn.Module):
         *,
         projection_scale: float = 1.0,
         gate_init: float = 0.02,
+        query_embedding_std: float = 0.05,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -142,6 +146,7 @@ class WarmStartConverter(nn.Module):
             raise ModelError("The warm-start converter needs q-nets with one output.")
         self.weight_shapes = self._dense.weight_shapes
         self.bias_shapes = self._dense.bias_shapes
+        self.query_embedding_std = query_embedding_std
         self.projection = nn.Parameter(projection_scale * torch.eye(self.dim))
         self.gate = nn.Parameter(torch.tensor(float(gate_init)))
 

@@ -118,7 +118,11 @@ class Hypencoder(TokenEncoder):
 
     @torch.no_grad()
     def initialize_head(self, generator: torch.Generator) -> None:
-        """Fills the hyper-head in as the published code does, from a generator of the caller's."""
+        """Fills the hyper-head in as the published code does, from a generator of the caller's.
+
+        A converter with a ``query_embedding_std`` of its own has its query embeddings drawn so.
+        """
+        query_std = getattr(self.weight_to_model_converter, "query_embedding_std", _QUERY_STD)
         keys, values = _linears(self.key_projections), _linears(self.value_projections)
         for layer in (*_linears(self.bias_hyper_projection), *keys, *values):
             bound = 1 / math.sqrt(layer.in_features)
@@ -129,7 +133,7 @@ class Hypencoder(TokenEncoder):
         for vector in self.hyper_base_vectors:
             vector.zero_()
         for query in (*self.weight_query_embeddings, *self.bias_query_embeddings):
-            query.normal_(std=_QUERY_STD, generator=generator)
+            query.normal_(std=query_std, generator=generator)
         # Of keys and values, published code zeroes the biases of the matrices' part only.
         for layers in zip(_linears(self.weight_hyper_projection), keys, values, strict=False):
             layers[0].weight.normal_(std=_PROJECTION_STD, generator=generator)
