@@ -22,7 +22,7 @@ from pathlib import Path
 
 K = 1000
 MAX_LENGTH = 256
-N_QUERIES = 16
+N_QUERIES = 8
 
 
 def prepare(folder: Path, *, documents: int, vectors: int) -> None:
@@ -49,7 +49,7 @@ def prepare(folder: Path, *, documents: int, vectors: int) -> None:
         folder / "model", tokenizer=load_tokenizer(str(encoder))
     )
     model = hypencli.load(encoder)
-    real = model.encode_passages([text for _, text in texts[:2000]], max_length=128)
+    real = model.encode_passages([text for _, text in texts[:1000]], max_length=128)
     generator = np.random.default_rng(0)
     store = Store.create(folder / "store")
     spec = EmbeddingSpec(slug="vectors", inputs={"n": vectors}, dim=real.shape[1], shard_rows=16384)
@@ -194,7 +194,7 @@ def overlap(folder: Path) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--documents", type=int, default=2000)
+    parser.add_argument("--documents", type=int, default=1000)
     parser.add_argument("--vectors", type=int, default=100_000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--quick", action="store_true")

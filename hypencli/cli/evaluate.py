@@ -161,7 +161,7 @@ def draw_comparison(console: Console, found: Comparison, *, format: TableFormat 
             test.wins,
             test.losses,
             test.ties,
-            *(test.corrected[name] for name in names),
+            *(_p_value(test.corrected[name]) for name in names),
         )
         for test in found.tests
     ]
@@ -171,6 +171,23 @@ def draw_comparison(console: Console, found: Comparison, *, format: TableFormat 
             "Wins: queries where B is better. p: two-sided paired tests, "
             f"Holm-corrected over the {len(rows)} measures."
         )
+        console.print(verdict(found))
+
+
+def _p_value(p: float) -> str:
+    return "<0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def verdict(found: Comparison, level: float = 0.05) -> str:
+    """What the randomisation test says, in a sentence: where B is better, worse, or neither."""
+    sorted_out: dict[str, list[str]] = {"better": [], "worse": []}
+    for test in found.tests:
+        if test.corrected["randomisation"] < level:
+            sorted_out["better" if test.difference > 0 else "worse"].append(test.measure)
+    said = [f"{how} on {', '.join(names)}" for how, names in sorted_out.items() if names]
+    if not said:
+        return f"No difference between {found.run_a} and {found.run_b} is significant."
+    return f"{found.run_b} is significantly {' and '.join(said)} than {found.run_a} (p < {level})."
 
 
 def register(app: typer.Typer) -> None:

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from hypencli.cli.evaluate import verdict
 from hypencli.cli.render import number, safe, seconds, size, to_json
 from hypencli.cli.tables import TABLE_FORMATS, print_table
+from hypencli.ops.report import Comparison
+from hypencli.records import PairedTest
 
 COLUMNS = ("run", "nDCG@10")
 ROWS = [("a|b <i>", 0.123456), ("=SUM(A1)", None), ("100 % & more_\\", 1)]
@@ -89,3 +92,17 @@ def test_results_become_plain_json() -> None:
     value = to_json(Result(Path("a/b"), (1, 2)))
     assert value == {"path": "a/b", "parts": [1, 2], "total": 3}
     assert json.loads(json.dumps(value)) == value
+
+
+def test_the_verdict_names_what_is_significant() -> None:
+    def paired(measure: str, difference: float, p: float) -> PairedTest:
+        p_values = {"randomisation": p}
+        return PairedTest(
+            measure, 0.5, 0.5 + difference, difference, 1, 1, 1, 3, p_values, p_values
+        )
+
+    tests = (paired("nDCG@10", 0.1, 0.01), paired("RR", -0.1, 0.02), paired("P@5", 0.2, 0.3))
+    assert verdict(Comparison("old", "new", "qrels", 3, tests)) == (
+        "new is significantly better on nDCG@10 and worse on RR than old (p < 0.05)."
+    )
+    assert "No difference" in verdict(Comparison("old", "new", "qrels", 3, tests[2:]))
