@@ -64,7 +64,7 @@ def _draw(console: Console, shown: Demonstrated) -> None:
     console.print(f"  cd {shown.store}")
     console.print('  hype query "how do I measure how long my code takes?"')
     console.print("  hype report bi-encoder-questions hypencoder-questions")
-    console.print('  hype report --sql "SELECT run, measure, value FROM leaderboard"')
+    console.print('  hype report --sql "SELECT name, measure, value FROM leaderboard"')
     console.print("  hype show hypencoder")
 
 

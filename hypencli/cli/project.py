@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from hypencli.ops.project import Listed, Shown
     from hypestore import DoctorReport
+
+_SHOWN_PROVENANCE = ("hype", "python", "packages.torch", "git", "device", "seed")
 
 Reference = Annotated[
     str, typer.Argument(help="Name, id, or the unique beginning of an id.", show_default=False)
@@ -117,8 +120,8 @@ def _draw_shown(console: Console, shown: Shown) -> None:
     manifest = shown.manifest
     console.print(f"{manifest.kind} {safe(manifest.name or manifest.id)}")
     facts = [("id", manifest.id), ("folder", shown.path), ("created", manifest.created)]
-    facts += [(key, value) for key, value in manifest.inputs.items() if value is not None]
-    facts += [(key, value) for key, value in manifest.stats.items() if value is not None]
+    facts += [*_flat(manifest.inputs), *_flat(manifest.stats)]
+    facts += [pair for pair in _flat(manifest.provenance) if pair[0] in _SHOWN_PROVENANCE]
     for key, value in facts:
         console.print(f"  {key}: {number(value)}")
     for title, listed in (("made from", shown.parents), ("used by", shown.children)):
@@ -133,6 +136,15 @@ def _draw_shown(console: Console, shown: Shown) -> None:
             f"  {name}: {sparkline([value for _, value in points])}  "
             f"{number(first[1])} at step {first[0]}, {number(last[1])} at step {last[0]}"
         )
+
+
+def _flat(facts: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """What is known, a line each: ``seconds.scoring`` for a nested value."""
+    for key, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield f"{prefix}{key}", value
 
 
 def sparkline(values: list[float], width: int = 60) -> str:

@@ -172,7 +172,7 @@ def _train(
 def _encode(store: Store, model: str, corpus: Path, progress: Progress) -> None:
     from hypencli.data.corpus import open_corpus
 
-    options = EncodeOptions(max_length=256)
+    options = EncodeOptions(max_length=256, name=corpus.stem)
     done = encode(store, open_corpus(corpus), ModelSource(model), options, progress)
     if done.existing:
         progress.message(f"{corpus.stem}: {model} shares the vectors of {done.embeddings}")
