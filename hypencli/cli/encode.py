@@ -17,6 +17,7 @@ from hypencli.cli.options import (
     StoreOption,
     TextKeyOption,
     TrustOption,
+    chosen_device,
     open_store,
     parse_batch_size,
     parse_part,
@@ -87,12 +88,13 @@ def encode(
     from hypencli.ops.encode import encode as run
     from hypencli.ops.models import ModelSource
 
+    opened = open_store(store)
     options = EncodeOptions(
         max_length=max_length,
         dtype=dtype,
         storage_dtype=storage_dtype,
         batch_size=parse_batch_size(batch_size),
-        device=device,
+        device=chosen_device(device, opened),
         shard_rows=shard_rows,
         keep_text=keep_text,
         limit=limit,
@@ -100,7 +102,6 @@ def encode(
         name=name,
     )
     source = ModelSource(model, backbone=backbone, pooling=pooling, trust_code=trust_code)
-    opened = open_store(store)
     corpus = open_corpus(dataset, id_key=id_key, text_key=text_key)
     if dry_run:
         show(plan(opened, corpus, source, options, progress()), _draw_plan, as_json=json)

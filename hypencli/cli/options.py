@@ -54,7 +54,11 @@ TrustOption = Annotated[
 ]
 DeviceOption = Annotated[
     str | None,
-    typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.", show_default="auto"),
+    typer.Option(
+        "--device",
+        help="auto, cpu, cuda, cuda:1, mps.",
+        show_default="the store's default, else the best there is",
+    ),
 ]
 IdKeyOption = Annotated[
     str | None,
@@ -74,6 +78,11 @@ def open_store(path: Path | None) -> Store:
     from hypestore import Store, find_store
 
     return Store.open(find_store(explicit=path))
+
+
+def chosen_device(device: str | None, store: Store) -> str | None:
+    """The device named, else the store's default, else None for the best there is."""
+    return device or store.defaults.get("device")
 
 
 def parse_part(text: str | None) -> tuple[int, int] | None:

@@ -18,6 +18,7 @@ from hypencli.cli.options import (
     StoreOption,
     TextKeyOption,
     TrustOption,
+    chosen_device,
     open_store,
     split_names,
 )
@@ -96,6 +97,7 @@ def search(
     from hypencli.ops.search import SearchOptions
     from hypencli.ops.search import search as run
 
+    opened = open_store(store)
     options = SearchOptions(
         k=k,
         embeddings=embeddings,
@@ -103,14 +105,13 @@ def search(
         query_max_length=query_max_length,
         batch_queries=batch_queries,
         exclude_same_id=exclude_same_id,
-        device=device,
+        device=chosen_device(device, opened),
         dtype=dtype,
         name=name,
         qrels=qrels,
         measures=split_names(measures) or None,
     )
     source = ModelSource(model, backbone=backbone, pooling=pooling, trust_code=trust_code)
-    opened = open_store(store)
     queries = queries or opened.defaults.get("queries")
     asked = None if queries is None else open_queries(queries, id_key=id_key, text_key=text_key)
     show(run(opened, asked, source, options, progress()), _draw_searched, as_json=json)
@@ -158,15 +159,16 @@ def query(
     from hypencli.ops.models import ModelSource
     from hypencli.ops.search import SearchOptions
 
+    opened = open_store(store)
     options = SearchOptions(
         k=k,
         embeddings=embeddings,
         corpus=corpus,
         query_max_length=query_max_length,
-        device=device,
+        device=chosen_device(device, opened),
         dtype=dtype,
     )
-    asker = Asker(open_store(store), ModelSource(model), options, progress())
+    asker = Asker(opened, ModelSource(model), options, progress())
     show(asker.ask(text), draw_answer, as_json=json)
 
 

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.options import DeviceOption, JsonOption, NameOption, StoreOption, open_store
+from hypencli.cli.options import (
+    DeviceOption,
+    JsonOption,
+    NameOption,
+    StoreOption,
+    chosen_device,
+    open_store,
+)
 from hypencli.cli.render import number, progress, seconds, show
 
 if TYPE_CHECKING:
@@ -44,7 +51,9 @@ def train(
     from hypencli.recipe import load_recipe
 
     resolved = load_recipe(recipe, override or ())
-    done = run(open_store(store), resolved, name=name, device=device, progress=progress())
+    opened = open_store(store)
+    chosen = chosen_device(device, opened)
+    done = run(opened, resolved, name=name, device=chosen, progress=progress())
     show(done, _draw_trained, as_json=json)
 
 

@@ -147,3 +147,13 @@ def test_a_reader_that_leaves_is_no_error(study: Path) -> None:
     )
     assert done.stderr == ""
     assert done.returncode in (0, 141)
+
+
+def test_the_default_device_of_the_store_is_used(hype: Hype, study: Path) -> None:
+    import hypestore
+
+    hypestore.Store.open(study).set_default("device", "tpu9")
+    outcome = hype("query", "what is river", "--model", "hyper", "--store", study)
+    assert (outcome.code, "tpu9" in outcome.err) == (MODEL, True)
+    named = ["query", "what is river", "--model", "hyper", "--device", "cpu", "--store", study]
+    assert hype(*named).code == 0
