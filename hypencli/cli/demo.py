@@ -34,7 +34,7 @@ def demo(
     Examples:
         hype demo
 
-        hype demo /tmp/try
+        hype demo try-it
     """
     from hypencli.ops.demo import demonstrate
     from hypestore import Store
