@@ -23,16 +23,6 @@ class Query:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredDoc:
-    """One row of a ranking: ``rank`` counts from 1."""
-
-    query_id: str
-    doc_id: str
-    score: float
-    rank: int
-
-
 Ranking: TypeAlias = list[tuple[str, float]]
 """Documents of one query, best first: ``(doc_id, score)``."""
 

@@ -191,9 +191,7 @@ def model_folder(store: Store, manifest: Manifest) -> Path:
     return folder
 
 
-def load_model(
-    store: Store, manifest: Manifest, *, device: torch.device, progress: Progress = SILENT
-) -> LoadedModel:
+def load_model(store: Store, manifest: Manifest, *, device: torch.device) -> LoadedModel:
     """Load a model of the store for inference."""
     from hypencli.models.checkpoint import load_dual_encoder
 
