@@ -7,6 +7,7 @@ checked :class:`Recipe` with a hash of its own.
 
 from __future__ import annotations
 
+from hypencli.recipe.data_section import DataSection, LossSection
 from hypencli.recipe.loading import (
     RecipeSummary,
     find_recipe,
@@ -15,17 +16,11 @@ from hypencli.recipe.loading import (
     recipes_folder,
     resolve_recipe,
 )
+from hypencli.recipe.model_section import ConverterSection, ModelSection
 from hypencli.recipe.rendering import FieldDescription, describe, to_toml
-from hypencli.recipe.schema import (
-    ConverterSection,
-    DataSection,
-    LossSection,
-    ModelSection,
-    Pooling,
-    Recipe,
-    Section,
-    TrainingSection,
-)
+from hypencli.recipe.schema import Recipe
+from hypencli.recipe.section import Pooling, Section
+from hypencli.recipe.training_section import TrainingSection, ValidationSection
 
 __all__ = [
     "ConverterSection",
@@ -38,6 +33,7 @@ __all__ = [
     "RecipeSummary",
     "Section",
     "TrainingSection",
+    "ValidationSection",
     "describe",
     "find_recipe",
     "list_recipes",

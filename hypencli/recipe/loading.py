@@ -13,13 +13,24 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from hypencli.errors import RecipeError, did_you_mean
-from hypencli.recipe.schema import Recipe, Section
+from hypencli.recipe.schema import Recipe
+from hypencli.recipe.section import Section
 
 Table: TypeAlias = dict[str, Any]
 KeyPath: TypeAlias = tuple[str, ...]
 
 _OVERRIDE = "--set"
-_RELATIVE = {("data", "train"), ("data", "random_negatives_from"), ("model", "backbone")}
+_RELATIVE = {
+    ("data", "train"),
+    ("data", "random_negatives_from"),
+    ("model", "backbone"),
+    ("model", "initial"),
+    ("model", "hyper_head_from"),
+    ("validation", "rows"),
+    ("validation", "queries"),
+    ("validation", "corpus"),
+    ("validation", "qrels"),
+}
 _EXPECTED = {
     "bool_type": "expected true or false",
     "dict_type": "expected a table",

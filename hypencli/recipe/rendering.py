@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from hypencli.errors import RecipeError
-from hypencli.recipe.schema import Recipe, Section
+from hypencli.recipe.schema import Recipe
+from hypencli.recipe.section import Section
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _WRITTEN_BY_OVERRIDE_ONLY = {"trust_code"}

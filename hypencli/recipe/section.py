@@ -1,0 +1,57 @@
+"""What every table of a recipe is: immutable, strict, with an identity and a word for nothing."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationInfo, field_validator
+
+IDENTITY_VERSION: Final = 1
+"""Part of every recipe's hash: raise it when a default or the meaning of a field changes."""
+
+NOT_IDENTITY: Final[dict[str, JsonValue]] = {"identity": False}
+"""Marks a field that does not change the weights, or whose content is fingerprinted apart."""
+
+UNSET: Final = "none"
+"""TOML has no null: this word clears a value that a recipe below has set."""
+
+Pooling = Literal["cls", "mean", "mean-unmasked"]
+
+
+class Section(BaseModel):
+    """A table of a recipe: immutable, strict about types, and without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _clear(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields[info.field_name or ""]
+        optional = type(None) in get_args(field.annotation)
+        return None if optional and value == UNSET else value
+
+    def identity(self) -> dict[str, JsonValue]:
+        """The values that decide what is trained, as plain JSON.
+
+        A value that equals its default is left out, so that a field added later changes no hash;
+        whoever changes a default or a meaning raises :data:`IDENTITY_VERSION`.
+        """
+        values: dict[str, JsonValue] = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            extra = field.json_schema_extra
+            if isinstance(extra, dict) and extra.get("identity") is False:
+                continue
+            if not field.is_required() and value == field.get_default(call_default_factory=True):
+                continue
+            values[name] = _identity_of(value)
+        return values
+
+
+def _identity_of(value: Any) -> JsonValue:
+    if isinstance(value, Section):
+        return value.identity()
+    if isinstance(value, tuple):
+        return [_identity_of(each) for each in value]
+    plain: JsonValue = value
+    return plain
