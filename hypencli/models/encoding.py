@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from hypencli.errors import ModelError
+from hypencli.models.architecture import narrowed
 from hypencli.models.encoder import TextEncoder
 from hypencli.models.hypernet import Hypencoder
 from hypencli.models.qnet import QNetBatch
@@ -168,6 +170,7 @@ class EncodedQueries:
         encoder: The query encoder.
         states: A Hypencoder's token states ``[t, h]``, or a bi-encoder's query vector ``[d]``.
         options: How they were encoded; q-nets are written on the same device.
+        width: Hidden width of the q-nets; None is the full one.
     """
 
     def __init__(
@@ -175,8 +178,10 @@ class EncodedQueries:
         encoder: Hypencoder | TextEncoder,
         states: list[torch.Tensor],
         options: EncodingOptions,
+        width: int | None = None,
     ) -> None:
         self._encoder = encoder
+        self._width = width
         self._states = states
         self._options = options
 
@@ -200,7 +205,8 @@ class EncodedQueries:
         for states in self._states[start:stop]:
             on_device = states.to(self._options.device).unsqueeze(0)
             mask = torch.ones(on_device.shape[:2], dtype=torch.long, device=on_device.device)
-            nets.append(self._encoder(token_states=on_device, attention_mask=mask).representation)
+            output = self._encoder(token_states=on_device, attention_mask=mask, width=self._width)
+            nets.append(output.representation)
         return nets
 
     @property
@@ -222,8 +228,23 @@ def encode_queries(
     tokenizer: Any,
     texts: Sequence[str],
     options: EncodingOptions,
+    *,
+    width: int | None = None,
 ) -> EncodedQueries:
-    """Read queries: the transformer's part of making q-nets or query vectors."""
+    """Read queries: the transformer's part of making q-nets or query vectors.
+
+    Args:
+        encoder: The query encoder.
+        tokenizer: Its tokenizer.
+        texts: The queries.
+        options: How they are encoded.
+        width: Hidden width of the q-nets, where the model has several nested; None is the full one.
+
+    Raises:
+        ModelError: The model has no q-nets of that width.
+    """
+    if width is not None:
+        _refuse_width(encoder, width)
     tokens = tokenise(tokenizer, texts, options.max_length)
     order = sorted(range(len(tokens)), key=lambda i: (len(tokens[i]), texts[i]))
     return encode_query_tokens(encoder, tokens, options, order=order)
@@ -248,7 +269,17 @@ def encode_query_tokens(
             rows = _query_states(encoder, [list(tokens[i]) for i in batch], options)
             for i, row in zip(batch, rows, strict=True):
                 states[i] = row
-    return EncodedQueries(encoder, states, options)
+    return EncodedQueries(encoder, states, options, width)
+
+
+def _refuse_width(encoder: Hypencoder | TextEncoder, width: int) -> None:
+    """Refuse a width that the encoder's q-nets do not have, before any query is read."""
+    if not isinstance(encoder, Hypencoder):
+        raise ModelError(
+            f"There are no q-nets of width {width}: the model is a bi-encoder, and has no q-nets.",
+            hint="Leave the width out, or search with a Hypencoder: hype ls models",
+        )
+    narrowed(encoder.weight_to_model_converter, width)
 
 
 def _query_states(
