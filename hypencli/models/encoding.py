@@ -247,7 +247,7 @@ def encode_queries(
         _refuse_width(encoder, width)
     tokens = tokenise(tokenizer, texts, options.max_length)
     order = sorted(range(len(tokens)), key=lambda i: (len(tokens[i]), texts[i]))
-    return encode_query_tokens(encoder, tokens, options, order=order)
+    return encode_query_tokens(encoder, tokens, options, order=order, width=width)
 
 
 @torch.inference_mode()
@@ -257,6 +257,7 @@ def encode_query_tokens(
     options: EncodingOptions,
     *,
     order: Sequence[int] | None = None,
+    width: int | None = None,
 ) -> EncodedQueries:
     """The same for queries that are tokenised already, read in an order from short to long."""
     states: list[torch.Tensor] = [torch.empty(0)] * len(tokens)

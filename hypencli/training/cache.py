@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from hypencli.models.fingerprint import backbone_fingerprint, passage_fingerprin
 from hypencli.models.hypernet import Hypencoder
 from hypencli.progress import Progress
 from hypencli.training.config import StateCache, TrainingConfig
+from hypencli.training.distributed import is_leader, wait_for_all
 from hypencli.training.tables import StateTable, TokenTable, by_length, map_array
 
 STATES_FILE = "query_states"
@@ -41,7 +43,7 @@ class Caches(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FolderCaches:
-    """Caches below a folder of one process: what is made there stays there.
+    """Caches below a folder of one run, made by its leader: what is made there stays there.
 
     Attributes:
         root: The folder.
@@ -52,11 +54,13 @@ class FolderCaches:
     def __call__(self, name: str, make: Callable[[Path], None]) -> Path:
         """The folder of that name, filled by ``make`` where it is not there yet."""
         folder = self.root / name
-        if not folder.is_dir():
+        if is_leader() and not folder.is_dir():
             partial = self.root / f"{name}.partial"
+            shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             make(partial)
             partial.rename(folder)
+        wait_for_all()
         return folder
 
 

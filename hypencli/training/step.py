@@ -228,7 +228,7 @@ class TrainingStep(nn.Module):
 
 def _nested(queries: QueryBatch) -> list[QueryBatch]:
     """The queries at each of their widths; just as they are where there is one."""
-    if not isinstance(queries, QNetBatch) or not getattr(queries, "widths", ()):
+    if not isinstance(queries, QNetBatch) or not queries.widths:
         return [queries]
     return [queries.narrow(width) for width in queries.widths]
 
