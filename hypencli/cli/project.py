@@ -191,7 +191,8 @@ def doctor(
         bool, typer.Option("--rebuild", help="Make the catalog again from the artifacts.")
     ] = False,
     clean: Annotated[
-        bool, typer.Option("--clean", help="Remove half-written work and leftover files.")
+        bool,
+        typer.Option("--clean", help="Remove half-written work, leftover files and unused caches."),
     ] = False,
     store: StoreOption = None,
     json: JsonOption = False,
@@ -215,6 +216,11 @@ def doctor(
 
 def _draw_report(console: Console, report: DoctorReport) -> None:
     console.print(f"{report.artifacts} artifacts, {report.files} files, {size(report.bytes)}.")
+    if report.caches:
+        console.print(
+            f"{report.caches} caches, {size(report.cache_bytes)}: derived; "
+            "hype doctor --clean removes those that nobody uses."
+        )
     for finding in report.findings:
         place = " ".join(str(part) for part in (finding.artifact, finding.file) if part)
         console.print(f"{finding.severity}: {safe(place)}: {safe(finding.problem)}")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pydantic import JsonValue
 
+from hypestore.caches import Cache
 from hypestore.catalog import Catalog, QueryResult
 from hypestore.catalog_schema import Column, Relation
 from hypestore.doctor import DoctorReport, Finding
@@ -52,6 +53,7 @@ __all__ = [
     "ArtifactBusy",
     "ArtifactInUse",
     "ArtifactNotFound",
+    "Cache",
     "Catalog",
     "CatalogQueryError",
     "Column",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hypestore.caches import Caches
 from hypestore.catalog import Catalog
 from hypestore.errors import ArtifactBusy, StoreNotWritable
 from hypestore.files import is_temporary, remove_folder, sha256_file, writing_in
@@ -49,6 +50,8 @@ class DoctorReport:
         artifacts: Artifacts examined.
         files: Files of them.
         bytes: Size of these files, as the manifests have it.
+        caches: Caches that are there, after cleaning; they may be deleted.
+        cache_bytes: Size of their files.
         checksums: Whether the content of every file was read and compared.
     """
 
@@ -56,6 +59,8 @@ class DoctorReport:
     artifacts: int
     files: int
     bytes: int
+    caches: int
+    cache_bytes: int
     checksums: bool
 
     @property
@@ -68,8 +73,10 @@ def examine(
     inventory: Inventory, catalog: Catalog, *, checksums: bool, rebuild: bool, clean: bool
 ) -> DoctorReport:
     """Look at everything in a store; the arguments are those of ``Store.doctor``."""
+    caches = Caches(inventory.layout)
     if clean:
         _clean(inventory.layout)
+        caches.clean()
     rebuilt = list(_rebuild(catalog)) if rebuild else []
     scan = inventory.scan()
     findings = [
@@ -82,11 +89,14 @@ def examine(
     ]
     order = {"error": 0, "warning": 1, "info": 2}
     findings.sort(key=lambda finding: order[finding.severity])
+    cached = caches.listed()
     return DoctorReport(
         findings=tuple(findings),
         artifacts=len(scan.manifests),
         files=sum(len(manifest.files) for manifest in scan.manifests),
         bytes=sum(manifest.size_bytes for manifest in scan.manifests),
+        caches=len(cached),
+        cache_bytes=sum(cache.size_bytes for cache in cached),
         checksums=checksums,
     )
 
@@ -218,6 +228,7 @@ def _temporary_files(layout: Layout) -> Iterator[tuple[str | None, Path]]:
     for path in sorted(layout.root.glob(".*.tmp")):
         if not is_held(layout.store_lock):
             yield None, path
+    yield from ((None, path) for path in Caches(layout).leftovers())
     for _, parent in layout.kind_folders():
         for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
             if is_temporary(folder):

@@ -65,6 +65,19 @@ class Layout:
         """The lock file of an artifact, or of one part of the work on it."""
         return self.locks / f"{name}.lock"
 
+    @property
+    def caches(self) -> Path:
+        """The folder of derived data that may be deleted."""
+        return self.root / "cache"
+
+    def cache(self, name: str) -> Path:
+        """The folder of one cache."""
+        return self.caches / name
+
+    def cache_lock(self, name: str, part: str = "make") -> Path:
+        """The lock of the one who makes or removes a cache, or of one who uses it."""
+        return self.locks / "cache" / name / f"{part}.lock"
+
     def kind_folder(self, kind: Kind) -> Path:
         """The folder that holds all artifacts of a kind."""
         return self.root / FOLDERS[kind]
