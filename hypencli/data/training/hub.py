@@ -72,7 +72,7 @@ def _cached(name: str, split: str, reason: Exception) -> Located:
         raise DataError(
             f"No training data {name!r}: there is no such path (looked in {Path.cwd()}), the hub "
             f"cannot be reached ({type(reason).__name__}), and its cache "
-            f"{constants.HF_HUB_CACHE} does not hold the whole dataset.",
+            f"{constants.HF_HUB_CACHE} holds no whole copy of a dataset of that name.",
             hint=_hint(name, offline=constants.HF_HUB_OFFLINE),
         ) from error
     return Located(tuple(folder / file for file in selected.names), selected.split)
