@@ -115,12 +115,25 @@ class Model:
         )
         return encode_passages(self.dual.passage_encoder, self.tokenizer, texts, options)
 
-    def encode_queries(self, texts: Sequence[str], *, max_length: int = 64) -> EncodedQueries:
-        """Q-nets (or, for a bi-encoder, vectors) of queries; call them on passage vectors."""
+    def encode_queries(
+        self, texts: Sequence[str], *, max_length: int = 64, width: int | None = None
+    ) -> EncodedQueries:
+        """Q-nets (or, for a bi-encoder, vectors) of queries; call them on passage vectors.
+
+        Args:
+            texts: The queries.
+            max_length: Tokens a query is cut to.
+            width: Hidden width of the q-nets, of a model that nests several; None is the full one.
+
+        Raises:
+            ModelError: The model has no q-nets of that width.
+        """
         from hypencli.models.encoding import EncodingOptions, encode_queries
 
         options = EncodingOptions(max_length=max_length, device=self.device)
-        states = encode_queries(self.dual.query_encoder, self.tokenizer, texts, options)
+        states = encode_queries(
+            self.dual.query_encoder, self.tokenizer, texts, options, width=width
+        )
         return EncodedQueries(states, self.dim)
 
 
@@ -190,6 +203,7 @@ class Project:
         embeddings: str | None = None,
         corpus: str | None = None,
         query_max_length: int = 64,
+        width: int | None = None,
     ) -> list[Hit]:
         """The ``k`` best documents for a question, with their text where it was kept.
 
@@ -200,18 +214,23 @@ class Project:
             embeddings: An embedding set; None finds the one of the model (and the corpus).
             corpus: Corpus id, where several are encoded.
             query_max_length: Tokens the question is cut to.
+            width: Hidden width of the q-net, of a model that nests several; None is the full one.
 
         Raises:
             UsageError: No embedding set fits the model, or several do.
+            ModelError: The model has no q-nets of that width.
         """
         from hypencli.ops.ask import Asker
         from hypencli.ops.models import ModelSource
         from hypencli.ops.search import SearchOptions
 
-        key = (model, embeddings, corpus, query_max_length)
+        key = (model, embeddings, corpus, query_max_length, width)
         if key not in self._askers:
             options = SearchOptions(
-                embeddings=embeddings, corpus=corpus, query_max_length=query_max_length
+                embeddings=embeddings,
+                corpus=corpus,
+                query_max_length=query_max_length,
+                width=width,
             )
             self._askers[key] = Asker(self.store, ModelSource(model), options)
         return self._askers[key].ask(question, k=k).hits

@@ -39,6 +39,15 @@ CorpusOption = Annotated[
     typer.Option("--corpus", help="The corpus, where several are encoded.", show_default=False),
 ]
 QueryLengthOption = Annotated[int, typer.Option(min=2, help="Tokens a query is cut to.")]
+WidthOption = Annotated[
+    int | None,
+    typer.Option(
+        "--width",
+        min=1,
+        help="Hidden width of the q-nets, of a model with nested widths: narrower is faster.",
+        show_default="the full one",
+    ),
+]
 ScoreDtypeOption = Annotated[
     str, typer.Option("--dtype", help="Arithmetic of the scores: float32, bfloat16.")
 ]
@@ -69,6 +78,7 @@ def search(
         typer.Option("--exclude-same-id", help="Leave out the document whose id is the query's."),
     ] = False,
     query_max_length: QueryLengthOption = 64,
+    width: WidthOption = None,
     batch_queries: Annotated[
         int | None,
         typer.Option(min=1, help="Queries scored in one pass.", show_default="fills 1 GiB"),
@@ -103,6 +113,7 @@ def search(
         embeddings=embeddings,
         corpus=corpus,
         query_max_length=query_max_length,
+        width=width,
         batch_queries=batch_queries,
         exclude_same_id=exclude_same_id,
         device=chosen_device(device, opened),
@@ -119,9 +130,10 @@ def search(
 
 def _draw_searched(console: Console, done: Searched) -> None:
     verb = "Had searched" if done.existing else "Searched"
+    width = "" if done.width is None else f", width={done.width}"
     console.print(
         f"{verb} {done.n_documents:,} documents of {safe(done.corpus)} for {done.n_queries:,} "
-        f"queries with {safe(done.model)} ({done.engine}, k={done.k})."
+        f"queries with {safe(done.model)} ({done.engine}, k={done.k}{width})."
     )
     parts = done.seconds
     console.print(
@@ -143,6 +155,7 @@ def query(
     embeddings: EmbeddingsOption = None,
     corpus: CorpusOption = None,
     query_max_length: QueryLengthOption = 64,
+    width: WidthOption = None,
     dtype: ScoreDtypeOption = "float32",
     device: DeviceOption = None,
     store: StoreOption = None,
@@ -165,6 +178,7 @@ def query(
         embeddings=embeddings,
         corpus=corpus,
         query_max_length=query_max_length,
+        width=width,
         device=chosen_device(device, opened),
         dtype=dtype,
     )

@@ -17,6 +17,7 @@ from transformers.utils.generic import ModelOutput
 from hypencli.errors import UsageError
 from hypencli.models.config import (
     DualEncoderConfig,
+    HypencoderConfig,
     Json,
     hypencoder_config,
     loss_configs,
@@ -25,7 +26,7 @@ from hypencli.models.config import (
 )
 from hypencli.models.encoder import EncoderOutput, TextEncoder, refuse_other_width
 from hypencli.models.hypernet import Hypencoder
-from hypencli.models.losses import LossOutput, QueryBatch, make_losses
+from hypencli.models.losses import LossOutput, QueryBatch, make_losses, no_query_embedding
 from hypencli.models.pretrained import Checkpointed
 from hypencli.models.qnet import InnerProducts
 from hypencli.models.weights import mirror_shared
@@ -90,9 +91,16 @@ class DualEncoder(Checkpointed, PreTrainedModel):  # type: ignore[misc,no-untype
         self._losses = make_losses(config.losses)
         self._loss_names = _numbered([loss.name for loss in config.losses])
         self._check_widths()
+        if any(loss.needs_query_embedding for loss in self._losses):
+            self._check_query_embedding()
 
     def _check_widths(self) -> None:
         raise NotImplementedError
+
+    def _check_query_embedding(self) -> None:
+        query = self.settings.query
+        if not isinstance(query, HypencoderConfig) or query.embedding_representation is None:
+            raise no_query_embedding()
 
     def _queries(self, output: EncoderOutput) -> QueryBatch:
         raise NotImplementedError

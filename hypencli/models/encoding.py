@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from hypencli.errors import ModelError
+from hypencli.models.architecture import narrowed
 from hypencli.models.encoder import TextEncoder
 from hypencli.models.hypernet import Hypencoder
 from hypencli.models.qnet import QNetBatch
@@ -60,7 +62,9 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[list
     return ids
 
 
-def pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+def pad(
+    rows: Sequence[Sequence[int] | npt.NDArray[np.int32]], pad_id: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids ``[n, t]`` padded on the right, and their attention mask ``[n, t]``."""
     width = max(len(row) for row in rows)
     ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
@@ -89,24 +93,53 @@ def encode_passages(
     Deviation: the published code encodes in arrival order, padded to the longest of the batch.
     """
     tokens = tokenise(tokenizer, texts, options.max_length)
-    order = sorted(range(len(tokens)), key=lambda i: (-len(tokens[i]), i))
     vectors = np.empty((len(tokens), encoder.width), dtype=np.float32)
+    encode_tokens(
+        encoder, tokens, tokenizer.pad_token_id or 0, options, out=vectors, on_encoded=on_encoded
+    )
+    return vectors
+
+
+class TokenRows(Protocol):
+    """Token ids of ``n`` texts."""
+
+    def __len__(self) -> int:
+        """How many texts."""
+        ...
+
+    def __getitem__(self, text: int, /) -> Sequence[int] | npt.NDArray[np.int32]:
+        """Token ids ``[t]`` of one text."""
+        ...
+
+
+@torch.inference_mode()
+def encode_tokens(
+    encoder: TextEncoder,
+    tokens: TokenRows,
+    pad_id: int,
+    options: EncodingOptions,
+    *,
+    out: npt.NDArray[np.generic],
+    on_encoded: Callable[[int], None] | None = None,
+) -> None:
+    """The same for texts that are tokenised already: vectors into ``out [n, d]``."""
+    lengths = [len(tokens[i]) for i in range(len(tokens))]
+    order = sorted(range(len(tokens)), key=lambda i: (-lengths[i], i))
     same_length = encoder.pooling == "mean-unmasked"
-    for batch in _batches(order, tokens, options, same_length=same_length):
-        ids, mask = pad([tokens[i] for i in batch], tokenizer.pad_token_id or 0)
+    for batch in _batches(order, lengths, options, same_length=same_length):
+        ids, mask = pad([tokens[i] for i in batch], pad_id)
         with options.autocast():
             output = encoder(
                 input_ids=ids.to(options.device), attention_mask=mask.to(options.device)
             )
-        vectors[batch] = output.representation.float().cpu().numpy()
+        out[batch] = output.representation.float().cpu().numpy()
         if on_encoded is not None:
             on_encoded(len(batch))
-    return vectors
 
 
 def _batches(
     order: Sequence[int],
-    tokens: Sequence[Sequence[int]],
+    lengths: Sequence[int],
     options: EncodingOptions,
     *,
     same_length: bool,
@@ -116,9 +149,9 @@ def _batches(
     batch: list[int] = []
     for i in order:
         if batch:
-            width = len(tokens[batch[0]])
+            width = lengths[batch[0]]
             limit = options.batch_size or max(1, budget // max(1, width))
-            if len(batch) >= limit or (same_length and len(tokens[i]) != width):
+            if len(batch) >= limit or (same_length and lengths[i] != width):
                 yield batch
                 batch = []
         batch.append(i)
@@ -137,6 +170,7 @@ class EncodedQueries:
         encoder: The query encoder.
         states: A Hypencoder's token states ``[t, h]``, or a bi-encoder's query vector ``[d]``.
         options: How they were encoded; q-nets are written on the same device.
+        width: Hidden width of the q-nets; None is the full one.
     """
 
     def __init__(
@@ -144,8 +178,10 @@ class EncodedQueries:
         encoder: Hypencoder | TextEncoder,
         states: list[torch.Tensor],
         options: EncodingOptions,
+        width: int | None = None,
     ) -> None:
         self._encoder = encoder
+        self._width = width
         self._states = states
         self._options = options
 
@@ -169,7 +205,8 @@ class EncodedQueries:
         for states in self._states[start:stop]:
             on_device = states.to(self._options.device).unsqueeze(0)
             mask = torch.ones(on_device.shape[:2], dtype=torch.long, device=on_device.device)
-            nets.append(self._encoder(token_states=on_device, attention_mask=mask).representation)
+            output = self._encoder(token_states=on_device, attention_mask=mask, width=self._width)
+            nets.append(output.representation)
         return nets
 
     @property
@@ -186,25 +223,64 @@ class EncodedQueries:
         return torch.stack(rows).to(self._options.device)
 
 
-@torch.inference_mode()
 def encode_queries(
     encoder: Hypencoder | TextEncoder,
     tokenizer: Any,
     texts: Sequence[str],
     options: EncodingOptions,
+    *,
+    width: int | None = None,
 ) -> EncodedQueries:
-    """Read queries: the transformer's part of making q-nets or query vectors."""
+    """Read queries: the transformer's part of making q-nets or query vectors.
+
+    Args:
+        encoder: The query encoder.
+        tokenizer: Its tokenizer.
+        texts: The queries.
+        options: How they are encoded.
+        width: Hidden width of the q-nets, where the model has several nested; None is the full one.
+
+    Raises:
+        ModelError: The model has no q-nets of that width.
+    """
+    if width is not None:
+        _refuse_width(encoder, width)
     tokens = tokenise(tokenizer, texts, options.max_length)
+    order = sorted(range(len(tokens)), key=lambda i: (len(tokens[i]), texts[i]))
+    return encode_query_tokens(encoder, tokens, options, order=order, width=width)
+
+
+@torch.inference_mode()
+def encode_query_tokens(
+    encoder: Hypencoder | TextEncoder,
+    tokens: TokenRows,
+    options: EncodingOptions,
+    *,
+    order: Sequence[int] | None = None,
+    width: int | None = None,
+) -> EncodedQueries:
+    """The same for queries that are tokenised already, read in an order from short to long."""
     states: list[torch.Tensor] = [torch.empty(0)] * len(tokens)
-    by_length = sorted(range(len(tokens)), key=lambda i: (len(tokens[i]), texts[i]))
-    for _, group in groupby(by_length, key=lambda i: len(tokens[i])):
+    if order is None:
+        order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
+    for _, group in groupby(order, key=lambda i: len(tokens[i])):
         members = list(group)
         for start in range(0, len(members), QUERY_BATCH):
             batch = members[start : start + QUERY_BATCH]
-            rows = _query_states(encoder, [tokens[i] for i in batch], options)
+            rows = _query_states(encoder, [list(tokens[i]) for i in batch], options)
             for i, row in zip(batch, rows, strict=True):
                 states[i] = row
-    return EncodedQueries(encoder, states, options)
+    return EncodedQueries(encoder, states, options, width)
+
+
+def _refuse_width(encoder: Hypencoder | TextEncoder, width: int) -> None:
+    """Refuse a width that the encoder's q-nets do not have, before any query is read."""
+    if not isinstance(encoder, Hypencoder):
+        raise ModelError(
+            f"There are no q-nets of width {width}: the model is a bi-encoder, and has no q-nets.",
+            hint="Leave the width out, or search with a Hypencoder: hype ls models",
+        )
+    narrowed(encoder.weight_to_model_converter, width)
 
 
 def _query_states(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hypencli.errors import ModelError
+from hypencli.models.architecture import QNetConverter, narrowed
 from hypencli.models.config import HypencoderConfig, Json, hypencoder_config
 from hypencli.models.converters import resolve_converter
 from hypencli.models.encoder import (
@@ -146,6 +147,7 @@ class Hypencoder(TokenEncoder):
         attention_mask: Tensor | None = None,
         *,
         token_states: Tensor | None = None,
+        width: int | None = None,
     ) -> EncoderOutput:
         """The q-nets of ``q`` queries as ``representation``, a :class:`QNetBatch`.
 
@@ -153,56 +155,58 @@ class Hypencoder(TokenEncoder):
             input_ids: ``[q, t]``.
             attention_mask: ``[q, t]``, 1 for tokens and 0 for padding; None means no padding.
             token_states: ``[q, t, h]`` made before, instead of ``input_ids``.
+            width: Hidden width of the q-nets, of a converter that nests several: the q-nets are
+                those of ``representation.narrow(width)``, up to rounding, for less work. None is
+                the full one.
 
         Raises:
             UsageError: Both ids and token states are given, or neither.
+            ModelError: The q-nets have no such width.
         """
         states, mask = self._states_and_mask(input_ids, attention_mask, token_states)
-        matrices, vectors = self.generate(states, mask)
+        matrices, vectors = self.generate(states, mask, width=width)
         embedding = self._query_embedding(states, mask)
         q_nets = QNetBatch(
             matrices=matrices,
             vectors=vectors,
-            converter=self.weight_to_model_converter,
+            converter=self._architecture(width),
             query_embedding=embedding,
             is_training=self.training,
         )
         return EncoderOutput(q_nets, embedding_representation=embedding)
 
     def generate(
-        self, token_states: Tensor, attention_mask: Tensor
+        self, token_states: Tensor, attention_mask: Tensor, *, width: int | None = None
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Matrices ``[q, in, out]`` and vectors ``[q, in, out]`` for token states ``[q, t, h]``."""
+        """Matrices ``[q, in, out]`` and vectors ``[q, in, out]`` for token states ``[q, t, h]``.
+
+        With a width, nothing is computed that q-nets of that width do not take.
+        """
         padding = (attention_mask == 0).unsqueeze(1)
-        n_matrices = len(self.weight_shapes)
-        contexts = [
-            _attend(queries[0], keys=key(token_states), values=value(token_states), padding=padding)
-            for queries, key, value in zip(
+        converter = self._architecture(width)
+        shapes = (*converter.weight_shapes, *converter.bias_shapes)
+        written = tuple(
+            _written(
+                _attend(queries[0], out, key(token_states), value(token_states), padding),
+                projection,
+                base[..., :out, :into],
+            )
+            for queries, key, value, projection, base, (into, out) in zip(
                 (*self.weight_query_embeddings, *self.bias_query_embeddings),
-                self.key_projections,
-                self.value_projections,
-                strict=True,
-            )
-        ]
-        matrices = tuple(
-            _written(context, projection, base)
-            for context, projection, base in zip(
-                contexts[:n_matrices],
-                self.weight_hyper_projection,
-                self.hyper_base_matrices,
+                _linears(self.key_projections),
+                _linears(self.value_projections),
+                _linears(self.weight_hyper_projection) + _linears(self.bias_hyper_projection),
+                (*self.hyper_base_matrices, *self.hyper_base_vectors),
+                shapes,
                 strict=True,
             )
         )
-        vectors = tuple(
-            _written(context, projection, base)
-            for context, projection, base in zip(
-                contexts[n_matrices:],
-                self.bias_hyper_projection,
-                self.hyper_base_vectors,
-                strict=True,
-            )
-        )
-        return matrices, vectors
+        n_matrices = len(self.weight_shapes)
+        return written[:n_matrices], written[n_matrices:]
+
+    def _architecture(self, width: int | None) -> QNetConverter:
+        converter: QNetConverter = self.weight_to_model_converter
+        return converter if width is None else narrowed(converter, width)
 
     def _query_embedding(self, states: Tensor, mask: Tensor) -> Tensor | None:
         pooling = self.settings.embedding_representation
@@ -212,23 +216,29 @@ class Hypencoder(TokenEncoder):
         return functional.normalize(embedding, dim=-1) if self.settings.normalize else embedding
 
 
-def _attend(queries: Tensor, *, keys: Tensor, values: Tensor, padding: Tensor) -> Tensor:
-    """Contexts ``[q, out, in]`` of embeddings ``[out, in]`` over keys and values ``[q, t, in]``.
+def _attend(queries: Tensor, first: int, keys: Tensor, values: Tensor, padding: Tensor) -> Tensor:
+    """Contexts ``[q, first, in]`` of the first of the embeddings ``[out, in]``.
 
-    The scale is one over the square root of the number of embeddings, ``out``, as published: for
-    vectors and for a last layer with one output it is 1, whatever the width.
+    They attend over keys and values ``[q, t, in]``. The scale is one over the square root of the
+    number of all embeddings, ``out``, as published: for vectors and for a last layer with one
+    output it is 1, whatever the width.
     """
     # One product a query, in the published order, though one for all would be somewhat faster: it
     # keeps gradients equal to published ones in the last digits.
-    scores = torch.einsum("qoi,qti->qot", queries.expand(keys.shape[0], -1, -1), keys)
+    expanded = queries[:first].expand(keys.shape[0], -1, -1)
+    scores = torch.einsum("qoi,qti->qot", expanded, keys)
     scores = (scores / math.sqrt(queries.shape[0])).masked_fill(padding, -math.inf)
     return torch.einsum("qot,qti->qoi", scores.softmax(dim=-1), values)
 
 
-def _written(context: Tensor, projection: nn.Module, base: Tensor) -> Tensor:
-    """A matrix ``[q, in, out]`` from its context ``[q, out, in]`` and base ``[1, out, in]``."""
+def _written(context: Tensor, projection: nn.Linear, base: Tensor) -> Tensor:
+    """A matrix ``[q, in, out]`` from its context ``[q, out, full in]`` and base ``[.., out, in]``.
+
+    Of a projection to more rows than the base has, the first are taken.
+    """
     normed = functional.layer_norm(functional.relu(context), context.shape[-1:])
-    written: Tensor = projection(normed) + base
+    into = base.shape[-1]
+    written = functional.linear(normed, projection.weight[:into], projection.bias[:into]) + base
     return written.transpose(1, 2)
 
 

@@ -1,4 +1,4 @@
-"""Losses of a dual encoder, as published: margins against a teacher, and cross-entropy.
+"""Losses of a dual encoder: the published two, and a q-net's distillation from its own query.
 
 Axes: ``q`` queries, ``m`` items a query (the positive first), ``n`` all items of the batch.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -34,6 +34,16 @@ class QueryBatch(Protocol):
         ...
 
 
+@runtime_checkable
+class EmbeddedQueries(QueryBatch, Protocol):
+    """Queries that may have an embedding beside their q-net, which scores too."""
+
+    @property
+    def embedded(self) -> QueryBatch | None:
+        """The same queries, scoring the same items by inner products with their embeddings."""
+        ...
+
+
 @dataclass(frozen=True)
 class LossOutput:
     """A loss, and the similarities that it was computed from."""
@@ -46,6 +56,7 @@ class Loss(Protocol):
     """A loss over a batch of queries and their passages."""
 
     needs_labels: ClassVar[bool]
+    needs_query_embedding: ClassVar[bool]
 
     def __call__(self, queries: QueryBatch, passages: Tensor, labels: Tensor | None) -> LossOutput:
         """The loss of ``q`` queries, passages ``[q * m, d]`` and a teacher's scores ``[q, m]``."""
@@ -63,6 +74,7 @@ class MarginMSE:
     """
 
     needs_labels: ClassVar[bool] = True
+    needs_query_embedding: ClassVar[bool] = False
     scale: float = 1.0
 
     def __call__(self, queries: QueryBatch, passages: Tensor, labels: Tensor | None) -> LossOutput:
@@ -98,6 +110,7 @@ class CrossEntropy:
     """
 
     needs_labels: ClassVar[bool] = False
+    needs_query_embedding: ClassVar[bool] = False
     use_in_batch_negatives: bool = True
     only_use_first_item: bool = False
     scale: float = 1.0
@@ -121,11 +134,65 @@ class CrossEntropy:
         return LossOutput(self.scale * functional.cross_entropy(similarity, targets), similarity)
 
 
-LOSSES: Mapping[str, type[MarginMSE | CrossEntropy]] = {
+@dataclass(frozen=True, kw_only=True)
+class SelfDistillation:
+    """A q-net learns the scores of the model's own query embedding, without labels.
+
+    Mean squared error over all passages of the batch, ``[q, n]``, between the q-net's scores and
+    ``teacher_scale`` times the inner products, each with its mean over a query's passages taken
+    off. The mean is no part of a ranking, and a q-net that had to match it would spend its last
+    layer, which has no bias, on one. Nothing is learned through the inner products.
+
+    Deviation: not in the paper. It gives the published architecture, whose hyper-head starts as
+    noise, the bi-encoder's ranking to start from. A warm-start q-net has that ranking already
+    (where its ``projection_scale`` is ``teacher_scale``): there it only shuts the gate.
+
+    Attributes:
+        teacher_scale: Multiplies the inner products: with normalised embeddings these are cosines,
+            too close together for a sharp softmax afterwards.
+        scale: Multiplies the loss.
+    """
+
+    needs_labels: ClassVar[bool] = False
+    needs_query_embedding: ClassVar[bool] = True
+    teacher_scale: float = 1.0
+    scale: float = 1.0
+
+    def __call__(self, queries: QueryBatch, passages: Tensor, labels: Tensor | None) -> LossOutput:
+        """The loss of ``q`` queries with passages ``[n, d]``; labels are not used.
+
+        Raises:
+            ModelError: The queries have no embedding.
+            UsageError: There is one passage only, and so no difference to learn.
+        """
+        teacher = queries.embedded if isinstance(queries, EmbeddedQueries) else None
+        if teacher is None:
+            raise no_query_embedding()
+        similarity = _at_least_float32(queries.score(passages))
+        if similarity.shape[1] < 2:
+            raise UsageError("self_distillation needs at least two passages in a batch.")
+        with torch.no_grad():
+            taught = self.teacher_scale * _at_least_float32(teacher.score(passages))
+        loss = functional.mse_loss(_centred(similarity), _centred(taught.to(similarity.dtype)))
+        return LossOutput(self.scale * loss, similarity)
+
+
+LOSSES: Mapping[str, type[MarginMSE | CrossEntropy | SelfDistillation]] = {
     "margin_mse": MarginMSE,
     "cross_entropy": CrossEntropy,
+    "self_distillation": SelfDistillation,
 }
-"""Losses by their published names."""
+"""Losses by name; the first two names are the published ones."""
+
+
+def no_query_embedding() -> ModelError:
+    """The error of a loss that needs query embeddings on a model that makes none."""
+    return ModelError(
+        "self_distillation learns from the query embedding beside the q-net, and the model makes "
+        "none: it has no embedding_representation.",
+        hint="Set embedding_representation of the model to the pooling of its passages: cls, mean "
+        "or mean-unmasked.",
+    )
 
 
 def make_losses(configs: Sequence[LossConfig]) -> list[Loss]:
@@ -178,6 +245,11 @@ def margin_pairs(similarity: Tensor) -> Tensor:
     """Pairs (positive, negative) ``[q * (m - 1), 2]`` of similarities ``[q, m]``."""
     positives = similarity[:, :1].expand(-1, similarity.shape[1] - 1)
     return torch.stack((positives, similarity[:, 1:]), dim=-1).view(-1, 2)
+
+
+def _centred(similarity: Tensor) -> Tensor:
+    """Similarities ``[q, n]`` less each query's mean."""
+    return similarity - similarity.mean(dim=1, keepdim=True)
 
 
 def _at_least_float32(similarity: Tensor) -> Tensor:

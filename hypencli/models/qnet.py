@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from hypencli.errors import ModelError, UsageError
-
-QNet = Callable[[Tensor], Tensor]
-"""A batch of q-nets as a function: items ``[q, n, d]`` -> outputs ``[q, n, out]``."""
-
-Shape = tuple[int, int]
+from hypencli.models.architecture import (
+    NestedQNetConverter,
+    QNet,
+    QNetConverter,
+    Shape,
+    narrowed,
+)
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
@@ -33,31 +34,6 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
 
 _NARROW = 16
 """Up to this many outputs, one product over all queries beats one a query (measured on a CPU)."""
-
-
-@runtime_checkable
-class QNetConverter(Protocol):
-    """Turns generated matrices and vectors into q-nets: the open protocol of an architecture.
-
-    ``weight_shapes`` and ``bias_shapes`` tell the hypernetwork what to generate, as pairs
-    ``(in, out)``. A converter may be an ``nn.Module``; its parameters are then trained and saved
-    with the model. One that sets ``takes_query_embedding = True`` is called with one more keyword
-    argument, ``query_embedding``: the pooled query ``[q, d]``.
-    """
-
-    @property
-    def weight_shapes(self) -> Sequence[Shape]:
-        """Shapes ``(in, out)`` of the matrices to generate."""
-        ...
-
-    @property
-    def bias_shapes(self) -> Sequence[Shape]:
-        """Shapes ``(in, out)`` of the vectors to generate; a plain bias of ``h`` is ``(h, 1)``."""
-        ...
-
-    def __call__(self, matrices: list[Tensor], vectors: list[Tensor], is_training: bool) -> QNet:
-        """The q-nets with matrices ``[q, in, out]`` and vectors ``[q, in, out]``."""
-        ...
 
 
 def multiply(items: Tensor, matrices: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -126,6 +102,16 @@ class QNetBatch:
         """Where the q-nets are."""
         return self.matrices[0].device
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths that these q-nets can be cut to, rising, the last the full one; often none."""
+        return self.converter.widths if isinstance(self.converter, NestedQNetConverter) else ()
+
+    @property
+    def embedded(self) -> InnerProducts | None:
+        """The same queries as inner products of their embeddings, where the model makes those."""
+        return None if self.query_embedding is None else InnerProducts(self.query_embedding)
+
     @cached_property
     def _net(self) -> QNet:
         matrices, vectors = list(self.matrices), list(self.vectors)
@@ -167,6 +153,20 @@ class QNetBatch:
             index = slice(position, position + 1)
         rows: slice = index
         return self._map(lambda tensor: tensor[rows])
+
+    def narrow(self, width: int) -> QNetBatch:
+        """The q-nets at one of :attr:`widths`: views of these weights, nothing is copied.
+
+        Raises:
+            ModelError: There is no such width.
+        """
+        converter = narrowed(self.converter, width)
+        return replace(
+            self,
+            matrices=_first(self.matrices, converter.weight_shapes),
+            vectors=_first(self.vectors, converter.bias_shapes),
+            converter=converter,
+        )
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -239,6 +239,13 @@ class InnerProducts:
     def score(self, items: Tensor) -> Tensor:
         """Inner products ``[q, n]`` with the same items ``[n, d]`` for every query."""
         return self.embeddings @ items.t()
+
+
+def _first(tensors: Sequence[Tensor], shapes: Sequence[Shape]) -> tuple[Tensor, ...]:
+    """The first ``in`` rows and ``out`` columns of each of the tensors ``[q, >= in, >= out]``."""
+    return tuple(
+        tensor[:, :into, :out] for tensor, (into, out) in zip(tensors, shapes, strict=True)
+    )
 
 
 def activation(name: str) -> Callable[[Tensor], Tensor]:

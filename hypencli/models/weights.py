@@ -165,7 +165,11 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 
 def accounted_for(
-    state: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, where: str
+    state: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+    *,
+    where: str,
+    hint: str | None = None,
 ) -> State:
     """``state`` if its keys and shapes are exactly those expected.
 
@@ -175,6 +179,7 @@ def accounted_for(
         state: What the file holds.
         expected: The model's own state.
         where: The file, and what built the model, for the message.
+        hint: What to do where they do not fit.
 
     Raises:
         ModelError: A key is missing or unexpected, or a shape differs; each is named.
@@ -192,7 +197,7 @@ def accounted_for(
         *_listed("of another shape", reshaped),
     ]
     if problems:
-        raise ModelError(f"The weights of {where} do not fit: {'; '.join(problems)}.")
+        raise ModelError(f"The weights of {where} do not fit: {'; '.join(problems)}.", hint=hint)
     return dict(state)
 
 

@@ -74,6 +74,7 @@ class Asker:
 
         Raises:
             DataError: The question is empty.
+            ModelError: The model has no q-nets of the width in the options.
         """
         from hypencli.models.encoding import EncodingOptions, encode_queries
 
@@ -86,6 +87,7 @@ class Asker:
             self._loaded.tokenizer,
             [question],
             EncodingOptions(max_length=options.query_max_length, device=self._device),
+            width=options.width,
         )
         scorer = make_scorer(encoded, 0, 1, self._embeddings.dim, options.dtype)
         ranking = exact_rankings(scorer, self._embeddings, [""], options).rankings[0]

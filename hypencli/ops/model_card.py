@@ -29,7 +29,7 @@ def write_curves(path: Path, points: Sequence[tuple[int, str, float]]) -> None:
     pq.write_table(table, path)
 
 
-def model_card(recipe: Recipe, *, backbone: str, data: str, stats: dict[str, JsonValue]) -> str:
+def model_card(recipe: Recipe, *, start: str, data: str, stats: dict[str, JsonValue]) -> str:
     """The README.md beside the weights: what it is, how to use it, how it was made."""
     kind = "Hypencoder" if recipe.model.architecture == "hypencoder" else "bi-encoder"
     sentence = f"{recipe.description}\n\n" if recipe.description else ""
@@ -44,7 +44,7 @@ tags:
 # {recipe.name}
 
 {sentence}A {kind} of {stats["parameters"]:,} parameters, {stats["trainable_parameters"]:,} of them
-trained, on the encoder `{backbone}`.
+trained, started from `{start}`.
 
 ## Use
 

@@ -40,6 +40,7 @@ class SearchOptions:
         embeddings: The embedding set; None finds it by model and corpus.
         corpus: Corpus id, where the queries do not say and several are encoded.
         query_max_length: Tokens a query is cut to.
+        width: Hidden width of the q-nets, of a model that nests several; None is the full one.
         batch_queries: Queries scored in one pass over the corpus; None fills 1 GiB with q-nets.
         exclude_same_id: Leave out the document whose id is the query's.
         device: Where to score; None takes the best there is.
@@ -53,6 +54,7 @@ class SearchOptions:
     embeddings: str | None = None
     corpus: str | None = None
     query_max_length: int = 64
+    width: int | None = None
     batch_queries: int | None = None
     exclude_same_id: bool = False
     device: str | None = None
@@ -87,6 +89,7 @@ class Searched:
 
     Attributes:
         run: Id of the run.
+        width: Hidden width of the q-nets, where one was asked for.
         existing: Whether the same search had been done before, and nothing was done now.
         evaluation: Measures, where judgements are known.
     """
@@ -99,6 +102,7 @@ class Searched:
     queries: str
     engine: str
     k: int
+    width: int | None
     n_queries: int
     n_documents: int
     n_results: int
@@ -126,6 +130,7 @@ def search(
     Raises:
         UsageError: No embedding set fits the model and the corpus, or several do.
         DataError: The query set is empty.
+        ModelError: The model has no q-nets of that width.
     """
     options = options or SearchOptions()
     manifest = find_model(store, model, progress)
@@ -141,6 +146,7 @@ def search(
     embeddings = store.embeddings(chosen.id)
     inputs = _inputs(manifest, chosen, queries, options)
     slug = f"{chosen.id.rpartition('-')[0]}-{manifest.name or manifest.id}-exact"
+    slug += "" if options.width is None else f"-w{options.width}"
     parents = (manifest.id, chosen.id)
     with store.run_writer(slug, inputs, parents=parents, name=options.name) as writer:
         done = writer.existing
@@ -160,7 +166,7 @@ def search(
 def _inputs(
     model: Manifest, embeddings: Manifest, queries: QuerySet, options: SearchOptions
 ) -> dict[str, hypestore.JsonValue]:
-    return {
+    inputs: dict[str, hypestore.JsonValue] = {
         "engine": "exact",
         "model": model.id,
         "embeddings": embeddings.id,
@@ -172,6 +178,8 @@ def _inputs(
         "exclude_same_id": options.exclude_same_id,
         "dtype": options.dtype,
     }
+    # Only where one is given: runs at the full width keep the ids that they always had.
+    return inputs if options.width is None else {**inputs, "width": options.width}
 
 
 def _run(
@@ -195,6 +203,7 @@ def _run(
         loaded.tokenizer,
         [query.text for query in listed],
         settings,
+        width=options.width,
     )
     seconds = SearchSeconds(query_encoding=time.perf_counter() - started)
     n_results = 0
@@ -333,6 +342,7 @@ def _outcome(
         queries=str(run.inputs["queries"]),
         engine=str(run.inputs["engine"]),
         k=int(str(run.inputs["k"])),
+        width=int(str(run.inputs["width"])) if "width" in run.inputs else None,
         n_queries=int(str(run.stats["n_queries"])),
         n_documents=int(str(run.stats["n_documents"])),
         n_results=int(str(run.stats["n_results"])),

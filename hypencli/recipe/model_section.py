@@ -94,7 +94,9 @@ class ModelSection(Section):
     normalize: bool | None = Field(
         None, description="scale embeddings to length 1; none: as the backbone declares"
     )
-    shared_encoder: bool = Field(True, description="one encoder for queries and passages")
+    shared_encoder: bool = Field(
+        True, description="one encoder for queries and passages; an initial model says itself"
+    )
     freeze_encoder: bool = Field(
         False, description="leave the encoder as it is and train only what is above it"
     )

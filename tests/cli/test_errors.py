@@ -47,6 +47,8 @@ CASES = {
     "no training file": ([*SET, "data.train={folder}/none.jsonl"], DATA, "none.jsonl"),
     "no such model": (["encode", "{corpus}", "--model", "{folder}"], MODEL, "config.json"),
     "no such device": (["query", "x", "--device", "tpu9"], MODEL, "cpu"),
+    "no such width": ([*SEARCH, "--width", "8"], MODEL, "one width only"),
+    "width of zero": ([*SEARCH, "--width", "0"], USAGE, "--width"),
     "no such dtype": (["encode", "{corpus}", "--dtype", "float23"], MODEL, "float32"),
 }
 

@@ -137,6 +137,32 @@ def test_search_says_what_it_took_and_where_time_went(
     assert "R@1000" not in done.out
 
 
+def test_a_recipe_with_nested_widths_is_searched_at_one(
+    hype: Hype, study: Path, tiny_collection: Path, tiny_recipe_settings: list[str]
+) -> None:
+    in_store = ["--store", study]
+    nested = ["--set", "model.converter.name=matryoshka", "--set", "training.steps=3"]
+    nested += ["--set", "model.converter.options={widths = [8, 16]}", "--name", "nested"]
+    assert hype("train", "tiny", *tiny_recipe_settings, *nested, *in_store).code == 0
+    assert (
+        hype("encode", tiny_collection / "corpus.jsonl", "--model", "nested", *in_store).code == 0
+    )
+    asked = ["search", tiny_collection / "queries.jsonl", "--model", "nested", "--k", 5, *in_store]
+    done = hype(*asked, "--width", 8, "--name", "narrow")
+    assert "(exact, k=5, width=8)" in done.out
+    assert "width: 8\n" in hype("show", "narrow", *in_store).out
+    assert hype(*asked, "--width", 8, "--json").json["width"] == 8
+    assert hype(*asked, "--json").json["width"] is None
+    top = {
+        width: hype("query", "river boat", "--model", "nested", "--width", width, *in_store).out
+        for width in (8, 32)
+    }
+    assert top[8] != top[32]
+    refused = hype(*asked, "--width", 9)
+    assert refused.code == 6
+    assert "widths: 8, 16, 32" in refused.err
+
+
 def test_query_shows_documents_with_text(hype: Hype, study: Path) -> None:
     asked = ["query", "what is river and boat", "--model", "hyper", "-k", 3, "--store", study]
     answer = hype(*asked, "--json").json

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from hypencli.engine.exact import search_exact
 from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
 from hypencli.errors import ModelError
+from hypencli.models.converters import MatryoshkaConverter
+from hypencli.models.qnet import QNetBatch
 
 
 class TanhNet:
@@ -46,7 +48,25 @@ def inner_product_scorer(q: int, dim: int, generator: torch.Generator) -> Scorer
     return InnerProductScorer(torch.randn((q, dim), generator=generator))
 
 
-SCORERS = {"q-net": q_net_scorer, "inner product": inner_product_scorer}
+def narrow_q_net_scorer(q: int, dim: int, generator: torch.Generator) -> QNetScorer:
+    """Q-nets at a width below their full one: views of larger matrices."""
+    converter = MatryoshkaConverter([dim, 16, 16, 1], widths=[8], do_residual=False)
+    nets = [
+        QNetBatch(
+            tuple(torch.randn(1, *s, generator=generator) for s in converter.weight_shapes),
+            tuple(torch.randn(1, *s, generator=generator) for s in converter.bias_shapes),
+            converter,
+        )
+        for _ in range(q)
+    ]
+    return QNetScorer([net.narrow(8) for net in nets], dim)
+
+
+SCORERS = {
+    "q-net": q_net_scorer,
+    "narrow q-net": narrow_q_net_scorer,
+    "inner product": inner_product_scorer,
+}
 MakeScorer = Callable[[int, int, torch.Generator], Scorer]
 
 

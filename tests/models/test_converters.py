@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from hypencli.errors import ModelError
+from hypencli.models.architecture import QNetConverter
 from hypencli.models.converters import (
     RepeatedDenseBlockConverter,
     WarmStartConverter,
     resolve_converter,
 )
-from hypencli.models.qnet import QNetConverter
 
 
 def test_published_shapes_have_a_bias_for_every_layer_but_the_last() -> None:

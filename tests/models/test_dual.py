@@ -131,3 +131,34 @@ def test_q_nets_must_take_what_the_passage_encoder_gives(build: Any) -> None:
 def test_the_architectures_are_told_apart(build: Any) -> None:
     assert isinstance(build(), HypencoderDualEncoder)
     assert isinstance(build(architecture="bi-encoder"), TextDualEncoder)
+
+
+def test_self_distillation_teaches_a_q_net_its_own_embeddings_ranking(
+    build: Any, batch: dict[str, torch.Tensor]
+) -> None:
+    dual = build(
+        embedding_representation="mean",
+        freeze_encoder=True,
+        losses=(("self_distillation", {"teacher_scale": 2.0}),),
+    )
+    inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
+    optimizer = torch.optim.AdamW((p for p in dual.parameters() if p.requires_grad), lr=3e-3)
+    losses = []
+    for _ in range(30):
+        output = dual.train()(**inputs)
+        optimizer.zero_grad()
+        output.loss.backward()
+        optimizer.step()
+        losses.append(output.loss.item())
+    assert losses[-1] < 0.1 * losses[0]
+    output = dual.eval()(**inputs)
+    taught = output.query_output.embedding_representation @ output.passage_output.representation.T
+    assert torch.equal(output.similarity.argmax(dim=1), taught.argmax(dim=1))
+
+
+@pytest.mark.parametrize("fields", [{}, {"architecture": "bi-encoder"}])
+def test_self_distillation_without_a_query_embedding_fails_when_made(
+    build: Any, fields: dict[str, str]
+) -> None:
+    with pytest.raises(ModelError, match="embedding_representation"):
+        build(losses=(("self_distillation", {}),), **fields)

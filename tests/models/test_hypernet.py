@@ -101,3 +101,20 @@ def test_parts_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(ModelError, match=message):
         Hypencoder(make(), transformer)
+
+
+@torch.no_grad()
+def test_q_nets_written_at_a_width_are_the_beginning_of_the_full_ones(build: Any) -> None:
+    options = {"vector_dimensions": [32, 32, 32, 1], "widths": [4, 12]}
+    encoder = build(converter="matryoshka", converter_options=options).query_encoder
+    ids = torch.randint(5, 60, (2, 6), generator=torch.Generator().manual_seed(4))
+    full = encoder(ids).representation
+    for width in (4, 12, 32):
+        written, cut = encoder(ids, width=width).representation, full.narrow(width)
+        for own, expected in zip(
+            (*written.matrices, *written.vectors), (*cut.matrices, *cut.vectors), strict=True
+        ):
+            torch.testing.assert_close(own, expected, rtol=1e-5, atol=1e-5)
+        assert written.widths == cut.widths
+    with pytest.raises(ModelError, match="widths: 4, 12, 32"):
+        encoder(ids, width=5)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from hypencli.models.dual import HypencoderDualEncoder
+from hypencli.models.qnet import InnerProducts, QNetBatch
+from hypencli.models.warm_start import WarmStartConverter
 
 SCALE = 20.0
 
@@ -33,6 +35,59 @@ def test_with_the_gate_shut_it_is_the_bi_encoder(
     plain = build(architecture="bi-encoder", normalize=normalize)
 
     torch.testing.assert_close(_scores(warm, batch), SCALE * _scores(plain, batch))
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("scale", [1.0, 20.0, 0.25])
+def test_with_the_gate_shut_it_ranks_as_the_bi_encoder_does(
+    build: Any, batch: dict[str, Tensor], normalize: bool, scale: float
+) -> None:
+    options = {"hidden_layers": 1, "projection_scale": scale, "gate_init": 0.0}
+    warm = build(converter="warm-start", converter_options=options, normalize=normalize).double()
+    plain = build(architecture="bi-encoder", normalize=normalize).double()
+
+    found, expected = _scores(warm, batch), _scores(plain, batch)
+
+    torch.testing.assert_close(found, scale * expected, rtol=1e-12, atol=1e-12)
+    assert torch.equal(found.argsort(dim=1), expected.argsort(dim=1))
+
+
+@pytest.mark.parametrize("queries", [1, 3, 20])
+@pytest.mark.parametrize("scale", [1.0, 20.0, 0.5])
+def test_a_shut_gate_adds_nothing_at_all(queries: int, scale: float) -> None:
+    """Sums of small whole numbers are exact in any order: scores must be equal bit by bit."""
+    converter = WarmStartConverter([16, 8, 1], projection_scale=scale, gate_init=0.0)
+    generator = torch.Generator().manual_seed(0)
+    embedding = torch.randint(-9, 10, (queries, 16), generator=generator).float()
+    items = torch.randint(-9, 10, (50, 16), generator=generator).float()
+    nets = QNetBatch(
+        tuple(torch.randn(queries, *s, generator=generator) for s in converter.weight_shapes),
+        tuple(torch.randn(queries, *s, generator=generator) for s in converter.bias_shapes),
+        converter,
+        query_embedding=embedding,
+    )
+
+    assert torch.equal(nets.score(items), scale * InnerProducts(embedding).score(items))
+
+
+def test_a_shut_gate_opens_first_and_the_head_learns_after_it(
+    build: Any, batch: dict[str, Tensor]
+) -> None:
+    options = {"hidden_layers": 1, "gate_init": 0.0}
+    warm = build(converter="warm-start", converter_options=options, freeze_encoder=True)
+    gate = warm.query_encoder.weight_to_model_converter.gate
+    base = warm.query_encoder.hyper_base_matrices[0]
+    optimizer = torch.optim.SGD([p for p in warm.parameters() if p.requires_grad], lr=0.1)
+
+    warm(**batch).loss.backward()
+    assert gate.grad.abs() > 1e-4
+    assert not base.grad.any()
+
+    optimizer.step()
+    optimizer.zero_grad()
+    warm(**batch).loss.backward()
+    assert gate.item() != 0
+    assert base.grad.any()
 
 
 def test_a_small_gate_changes_scores_in_proportion(build: Any, batch: dict[str, Tensor]) -> None:

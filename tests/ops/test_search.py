@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 import hypencli
 from hypencli.data.corpus import open_corpus
 from hypencli.data.queries import QuerySet, open_queries
-from hypencli.errors import DataError, UsageError
+from hypencli.errors import DataError, ModelError, UsageError
+from hypencli.models.checkpoint import ModelSpec, build_dual_encoder, load_tokenizer
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.models import ModelSource
 from hypencli.ops.search import SearchOptions, search
@@ -167,3 +169,86 @@ def test_bfloat16_scores_are_near_and_recorded(store: Store, queries: QuerySet) 
         for query_id, ranking in coarse.results().items()
     ]
     assert np.mean(shared) > 0.8
+
+
+@pytest.fixture
+def nested(store: Store, tiny_backbone: Path, tiny_collection: Path, tmp_path: Path) -> ModelSource:
+    """A model whose q-nets are 8, 16 or 32 wide, and its embeddings of the collection."""
+    spec = ModelSpec(
+        backbone=str(tiny_backbone),
+        pooling="mean",
+        converter="matryoshka",
+        converter_options={"hidden_layers": 2, "widths": [8, 16]},
+    )
+    folder = tmp_path / "nested"
+    build_dual_encoder(spec).save_pretrained(folder, tokenizer=load_tokenizer(str(tiny_backbone)))
+    source = ModelSource(str(folder), label="nested")
+    encode(store, open_corpus(tiny_collection / "corpus.jsonl"), source, EncodeOptions())
+    return source
+
+
+def test_a_narrow_search_is_the_same_for_every_batch_size(
+    store: Store, queries: QuerySet, nested: ModelSource
+) -> None:
+    options = SearchOptions(k=20, width=8)
+    found = []
+    for batch in (None, 1, 5):
+        searched = search(store, queries, nested, replace(options, batch_queries=batch))
+        found.append(rows(store, searched.run))
+        store.remove(searched.run, force=True)
+    assert found[1].equals(found[0])
+    assert found[2].equals(found[0])
+
+
+def test_a_narrow_search_scores_with_the_first_of_the_full_weights(
+    store: Store, queries: QuerySet, nested: ModelSource
+) -> None:
+    searched = search(store, queries, nested, SearchOptions(k=120, width=8))
+    embeddings = store.embeddings(searched.embeddings)
+    vectors = np.concatenate([block for _, block in embeddings.blocks()]).astype(np.float32)
+    model = hypencli.load(str(nested.name))
+    results = store.run(searched.run).results()
+    for query in queries:
+        asked = model.tokenizer(query.text, return_tensors="pt")
+        with torch.no_grad():
+            nets = model.dual.query_encoder(asked["input_ids"]).representation
+            scores = nets.narrow(8).score(torch.from_numpy(vectors))[0].numpy()
+        expected = dict(zip(embeddings.ids(np.arange(embeddings.n)), scores.tolist(), strict=True))
+        got = dict(results[query.query_id])
+        assert got == pytest.approx(expected, abs=1e-5)
+    by_name = model.encode_queries([query.text for query in queries], width=8)(vectors)
+    assert by_name[-1] == pytest.approx(scores, abs=1e-5)
+
+
+def test_a_width_is_part_of_a_run_only_where_it_is_given(
+    store: Store, queries: QuerySet, nested: ModelSource
+) -> None:
+    found = {
+        width: search(store, queries, nested, SearchOptions(k=20, width=width))
+        for width in (None, 8, 16, 32)
+    }
+    assert len({one.run for one in found.values()}) == 4
+    assert [one.width for one in found.values()] == [None, 8, 16, 32]
+    assert "width" not in store.get(found[None].run).inputs
+    assert store.get(found[8].run).inputs["width"] == 8
+    assert rows(store, found[32].run).equals(rows(store, found[None].run))
+    again = search(store, queries, nested, SearchOptions(k=20, width=8))
+    assert (again.existing, again.width) == (True, 8)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("nested", r"no q-nets of width 9[\s\S]*widths: 8, 16, 32\."),
+        ("hyper", "one width only"),
+        ("plain", "bi-encoder"),
+    ],
+)
+def test_a_width_that_the_model_lacks_is_refused(
+    store: Store, queries: QuerySet, nested: ModelSource, model: str, message: str
+) -> None:
+    source = nested if model == "nested" else ModelSource(model)
+    before = len(store.artifacts("run"))
+    with pytest.raises(ModelError, match=message):
+        search(store, queries, source, SearchOptions(k=5, width=9))
+    assert len(store.artifacts("run")) == before

@@ -1,0 +1,126 @@
+"""The published q-net architecture: dense blocks with layer norm and residuals."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+from torch.nn import functional
+
+from hypencli.errors import ModelError
+from hypencli.models.architecture import QNet, Shape
+from hypencli.models.qnet import activation, multiply
+
+
+@dataclass(frozen=True)
+class _Block:
+    """What one hidden layer does after its matrix product."""
+
+    activation_type: str
+    norm: bool
+    norm_first: bool
+    residual: bool
+    dropout: float
+
+    def __call__(self, x: Tensor, matrices: Tensor, vectors: Tensor) -> Tensor:
+        """``[q, n, in]`` -> ``[q, n, out]``; matrices ``[q, in, out]``, vectors ``[q, out, 1]``."""
+        y = functional.dropout(x, self.dropout) if self.dropout else x
+        y = multiply(y, matrices, vectors.transpose(1, 2))
+        y = activation(self.activation_type)(y)
+        if self.norm and self.norm_first:
+            y = functional.layer_norm(y, y.shape[-1:])
+        if self.residual:
+            # A nested q-net's first block is narrower than the items: it adds their first columns.
+            y = y + x[..., : y.shape[-1]]
+        if self.norm and not self.norm_first:
+            y = functional.layer_norm(y, y.shape[-1:])
+        return y
+
+
+class RepeatedDenseBlockConverter:
+    """The published architecture: dense blocks, then one matrix without bias (paper, section 3.3).
+
+    A block is linear, activation, layer norm (no affine, eps 1e-5) and residual, in this order or
+    with the norm last. The block before the output has no residual unless ``do_residual_on_last``.
+    Option names are those of published ``converter_kwargs``.
+
+    Args:
+        vector_dimensions: Widths from the items' to the output's, ``[d, h, ..., 1]``.
+        activation_type: One of :data:`hypencli.models.qnet.ACTIVATIONS`.
+        do_dropout: Whether to drop inputs of a block while training.
+        dropout_prob: The probability of that.
+        do_layer_norm: Whether blocks normalise.
+        do_residual: Whether blocks add their input.
+        do_residual_on_last: The same for the last block; None means as ``do_residual``.
+        layer_norm_before_residual: Whether the norm comes before the residual.
+
+    Raises:
+        ModelError: A residual between unequal widths, or options that contradict each other.
+            Deviation: the published code fails only when it scores.
+    """
+
+    def __init__(
+        self,
+        vector_dimensions: Sequence[int],
+        *,
+        activation_type: str = "relu",
+        do_dropout: bool = False,
+        dropout_prob: float = 0.1,
+        do_layer_norm: bool = True,
+        do_residual: bool = True,
+        do_residual_on_last: bool | None = False,
+        layer_norm_before_residual: bool = True,
+    ) -> None:
+        widths = _checked_widths(vector_dimensions)
+        activation(activation_type)
+        if do_residual_on_last and not do_residual:
+            raise ModelError("do_residual_on_last needs do_residual.")
+        last = do_residual if do_residual_on_last is None else do_residual_on_last
+        residuals = [do_residual] * (len(widths) - 3) + [last] * (len(widths) > 2)
+        self.weight_shapes: list[Shape] = list(itertools.pairwise(widths))
+        self.bias_shapes: list[Shape] = [(width, 1) for width in widths[1:-1]]
+        _refuse_unequal_residuals(self.weight_shapes, residuals)
+        self._dropout = dropout_prob if do_dropout else 0.0
+        self._blocks = [
+            _Block(activation_type, do_layer_norm, layer_norm_before_residual, residual, 0.0)
+            for residual in residuals
+        ]
+
+    @property
+    def dim(self) -> int:
+        """Width of the items, ``d``."""
+        return self.weight_shapes[0][0]
+
+    def __call__(self, matrices: list[Tensor], vectors: list[Tensor], is_training: bool) -> QNet:
+        """The q-nets of matrices ``[q, in, out]`` and vectors ``[q, out, 1]``."""
+        blocks = self._blocks
+        if is_training and self._dropout:
+            blocks = [replace(block, dropout=self._dropout) for block in blocks]
+
+        def q_nets(items: Tensor) -> Tensor:
+            for block, matrix, vector in zip(blocks, matrices[:-1], vectors, strict=True):
+                items = block(items, matrix, vector)
+            return multiply(items, matrices[-1])
+
+        return q_nets
+
+
+def _checked_widths(vector_dimensions: Sequence[int]) -> list[int]:
+    widths = [int(width) for width in vector_dimensions]
+    if len(widths) < 2 or min(widths) < 1:
+        raise ModelError(
+            f"vector_dimensions {widths} is not a q-net: expected at least the width of the items "
+            "and of the output, all positive."
+        )
+    return widths
+
+
+def _refuse_unequal_residuals(shapes: Sequence[Shape], residuals: Sequence[bool]) -> None:
+    for i, ((inputs, outputs), residual) in enumerate(zip(shapes, residuals, strict=False)):
+        if residual and inputs != outputs:
+            raise ModelError(
+                f"Layer {i} of the q-net is {inputs} to {outputs}: a residual needs equal widths.",
+                hint="Set do_residual to false, or make the inner vector_dimensions equal.",
+            )
