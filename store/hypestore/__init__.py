@@ -39,16 +39,19 @@ from hypestore.errors import (
     TextNotKept,
 )
 from hypestore.files import atomic_path, atomic_write_bytes, atomic_write_text
-from hypestore.layout import find_store
+from hypestore.layout import PROGRESS_NAME, find_store
 from hypestore.manifest import FORMAT_VERSION, KINDS, FileRecord, Kind, Manifest, artifact_id
+from hypestore.progress import Point, read_progress
 from hypestore.runs import RunWriter, StoredRun
 from hypestore.store import Store
+from hypestore.unfinished import Unfinished
 from hypestore.vector_file import VectorFile, write_vector_file
 from hypestore.work import Draft
 
 __all__ = [
     "FORMAT_VERSION",
     "KINDS",
+    "PROGRESS_NAME",
     "AmbiguousReference",
     "ArtifactBusy",
     "ArtifactInUse",
@@ -72,6 +75,7 @@ __all__ = [
     "Kind",
     "Manifest",
     "NameTaken",
+    "Point",
     "QueryResult",
     "Relation",
     "RunWriter",
@@ -84,11 +88,13 @@ __all__ = [
     "StoreVersionError",
     "StoredRun",
     "TextNotKept",
+    "Unfinished",
     "VectorFile",
     "artifact_id",
     "atomic_path",
     "atomic_write_bytes",
     "atomic_write_text",
     "find_store",
+    "read_progress",
     "write_vector_file",
 ]

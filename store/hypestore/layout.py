@@ -22,6 +22,7 @@ from hypestore.manifest import (
 
 MARKER_NAME = "hype.toml"
 WORK_NAME = "work.json"
+PROGRESS_NAME = "progress.jsonl"
 DEFAULT_KEYS = ("model", "corpus", "queries", "device")
 
 FOLDERS: MappingProxyType[Kind, str] = MappingProxyType(

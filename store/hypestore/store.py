@@ -21,9 +21,10 @@ from hypestore.files import atomic_write_text, writing_in
 from hypestore.inventory import Inventory
 from hypestore.layout import Layout, find_store, new_marker_text, read_marker, write_default
 from hypestore.locks import SHORT_WAIT_SECONDS, hold
-from hypestore.manifest import Kind, Manifest
+from hypestore.manifest import KINDS, Kind, Manifest
 from hypestore.removal import remove
 from hypestore.runs import RunWriter, StoredRun
+from hypestore.unfinished import Unfinished, find_unfinished, unfinished
 from hypestore.work import Bench, Draft, plan_work
 
 
@@ -128,6 +129,18 @@ class Store:
     def children_of(self, reference: str) -> list[Manifest]:
         """What was made from an artifact directly."""
         return self._inventory.children_of(reference)
+
+    def unfinished(self, kind: Kind | None = None) -> list[Unfinished]:
+        """What is being made, or was begun and not finished, oldest first."""
+        return unfinished(self._layout, KINDS if kind is None else (kind,))
+
+    def find_unfinished(self, reference: str, kind: Kind | None = None) -> Unfinished | None:
+        """Unfinished work by id, name, or the beginning of its id; None where nothing fits.
+
+        Raises:
+            AmbiguousReference: Several fit.
+        """
+        return find_unfinished(self.unfinished(kind), reference)
 
     # Making and removing
 
