@@ -136,9 +136,9 @@ def tiny_overrides(recipe: Recipe, stand_ins: StandIns) -> list[str]:
     return overrides
 
 
-def train_tiny(store: Store, name: str, stand_ins: StandIns, **options: Any) -> TrainedModel:
-    overrides = tiny_overrides(load_recipe(name), stand_ins)
-    return train(store, load_recipe(name, overrides), **options)
+def train_tiny(store: Store, recipe: str, stand_ins: StandIns, **options: Any) -> TrainedModel:
+    overrides = tiny_overrides(load_recipe(recipe), stand_ins)
+    return train(store, load_recipe(recipe, overrides), **options)
 
 
 @pytest.mark.parametrize("name", [summary.name for summary in list_recipes()])
