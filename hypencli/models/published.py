@@ -1,4 +1,4 @@
-"""What the published code makes of a model: whether it loads it, and what it computes otherwise."""
+"""What the published code makes of a model: whether it runs it, and what it computes otherwise."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PublishedUse:
     """How the published code takes a checkpoint, in sentences.
 
     Attributes:
-        obstacles: Why it cannot load it; none where it can.
+        obstacles: Why it cannot use it; none where it can.
         differences: What it computes otherwise.
     """
 
@@ -38,8 +38,8 @@ def published_use(settings: DualEncoderConfig) -> PublishedUse:
         obstacles.append("its TextDualEncoder does not define losses and fails when it is made")
     elif query.converter not in (None, PUBLISHED_CONVERTER):
         obstacles.append(
-            f"it has one q-net architecture, {PUBLISHED_CONVERTER}, and this model has "
-            f"{query.converter}"
+            f"its q-nets have one architecture, {PUBLISHED_CONVERTER}, and those of this model "
+            f"another, {query.converter}: it refuses the model, or scores with other q-nets"
         )
     if passage.normalize:
         differences.append(
