@@ -16,6 +16,7 @@ from hypencli.cli import (
     project,
     recipes,
     search,
+    teach,
     train,
     transfer,
 )
@@ -49,7 +50,10 @@ def hype(
     """Options of every verb; ``--debug`` is read before, wherever it stands."""
 
 
-for module in (project, data, train, encode, search, evaluate, mine, transfer, recipes, demo):
+for module in (
+    *(project, data, train, encode, search, evaluate),
+    *(mine, teach, transfer, recipes, demo),
+):
     module.register(app)
 
 command = typer.main.get_command(app)

@@ -29,7 +29,7 @@ FINDINGS = {
     "query_id_reused": "rows whose query id came with another text before",
     "passage_id_reused": "items whose id came with another text before",
 }
-"""What is said of the findings of a survey that no training stops at; the verdict has the others."""
+"""What is said of what a survey finds and no training stops at; the verdict has the rest."""
 
 
 @data.command()
