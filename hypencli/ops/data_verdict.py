@@ -64,7 +64,7 @@ def readiness(survey: Survey, options: CheckOptions) -> str:
     if options.losses is not None:
         losses = " and ".join(dict.fromkeys(options.losses))
         return (
-            f"Ready for recipe {options.recipe!r}: {losses} with {options.negatives} negatives "
+            f"Ready for recipe {options.recipe!r}: {losses} with {_negatives(options.negatives)} "
             f"a query{_exceptions(survey, options)}."
         )
     fewest = int(survey.negatives_per_row.minimum)
@@ -77,10 +77,10 @@ def readiness(survey: Survey, options: CheckOptions) -> str:
     missing = survey.findings.get("no_score")
     if missing is not None:
         return (
-            f"Ready for cross_entropy with up to {fewest} negatives a query, not for margin_mse: "
+            f"Ready for cross_entropy with up to {_negatives(fewest)} a query, not for margin_mse: "
             f"{_items(missing)} no score ({missing.first})."
         )
-    return f"Ready for margin_mse and cross_entropy with up to {fewest} negatives a query."
+    return f"Ready for margin_mse and cross_entropy with up to {_negatives(fewest)} a query."
 
 
 def _exceptions(survey: Survey, options: CheckOptions) -> str:
@@ -110,7 +110,7 @@ def _few_negatives(survey: Survey, options: CheckOptions) -> str | None:
     few, none = survey.findings.get("few_negatives"), survey.findings.get("no_negative")
     if few is None:
         return None
-    what = f"fewer than {options.negatives} negatives"
+    what = f"fewer than {_negatives(options.negatives)}"
     match options.too_few_negatives:
         case "error":
             fewest = f"{few.first}; the fewest are {survey.negatives_per_row.minimum:g}"
@@ -127,6 +127,10 @@ def _no_score(survey: Survey, options: CheckOptions) -> str | None:
     if missing is None or "margin_mse" not in (options.losses or ()):
         return None
     return f"{_items(missing)} no score ({missing.first}), which margin_mse needs on every item"
+
+
+def _negatives(count: int | None) -> str:
+    return f"{count} negative{'' if count == 1 else 's'}"
 
 
 def _rows(found: Finding, survey: Survey) -> str:

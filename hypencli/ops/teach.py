@@ -90,8 +90,10 @@ def _teach(
     resumed = scores.count
     if resumed:
         progress.message(f"going on behind {resumed:,} scores of an interrupted command")
+    # Every row is read before the first is scored: a broken one must not wait for its hour.
+    total = sum(len(row.items) for row in source)
     started = time.perf_counter()
-    with progress.task("teach", unit="pairs") as task:
+    with progress.task("teach", total=total, unit="pairs") as task:
         _score(source, teacher, scores, task)
     seconds = time.perf_counter() - started
     counts = _Counts()
