@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 DEFAULT_MAX_LENGTH = 512
 """Tokens a pair or passage is cut to, where the model reads as many."""
+
+KEPT_VECTORS = 100_000
+"""Passages whose vectors a bi-encoder keeps for later rows: 400 MB with their texts, or so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,47 +135,56 @@ def dual_encoder(
         "dtype": options.dtype,
     }
     queries = replace(settings, max_length=options.query_max_length)
-    return Teacher(
-        name, identity, lambda rows: _score_rows(dual, tokenizer, rows, settings, queries)
-    )
+    return Teacher(name, identity, _DualScores(dual, tokenizer, settings, queries))
 
 
-def _score_rows(
-    dual: DualEncoder,
-    tokenizer: Any,
-    rows: Sequence[TrainingRow],
-    settings: EncodingOptions,
-    queries: EncodingOptions,
-) -> Scores:
-    """Inner products, or the scores of q-nets; each text of the rows is read once."""
-    import numpy as np
-    import torch
+class _DualScores:
+    """Inner products, or the scores of q-nets; the vectors of the last passages are kept."""
 
-    from hypencli.models.encoding import encode_passages, encode_queries
-    from hypencli.ops.search import make_scorer
+    def __init__(
+        self, dual: DualEncoder, tokenizer: Any, settings: EncodingOptions, queries: EncodingOptions
+    ) -> None:
+        self._dual = dual
+        self._tokenizer = tokenizer
+        self._settings = settings
+        self._queries = queries
+        self._vectors: dict[str, Scores] = {}
 
-    passages = _places(item.content for row in rows for item in row.items)
-    asked = _places(row.query.text for row in rows)
-    encoded = encode_queries(dual.query_encoder, tokenizer, list(asked), queries)
-    vectors = torch.from_numpy(
-        encode_passages(dual.passage_encoder, tokenizer, list(passages), settings)
-    ).to(settings.device)
-    scores = []
-    with torch.inference_mode():
-        for row in rows:
-            place = asked[row.query.text]
-            scorer = make_scorer(encoded, place, place + 1, vectors.shape[1], "float32")
-            own = vectors[[passages[item.content] for item in row.items]]
-            scores.append(scorer(own)[0].float().cpu().numpy())
-    return np.concatenate(scores)
+    def __call__(self, rows: Sequence[TrainingRow]) -> Scores:
+        """Scores of the items of some rows, row after row."""
+        import numpy as np
+        import torch
 
+        from hypencli.models.encoding import encode_queries
+        from hypencli.ops.search import make_scorer
 
-def _places(texts: Iterable[str]) -> dict[str, int]:
-    """Distinct texts and their positions, in order."""
-    places: dict[str, int] = {}
-    for text in texts:
-        places.setdefault(text, len(places))
-    return places
+        asked = list(dict.fromkeys(row.query.text for row in rows))
+        encoded = encode_queries(self._dual.query_encoder, self._tokenizer, asked, self._queries)
+        places = {text: place for place, text in enumerate(asked)}
+        vectors = self._read(rows)
+        scores = []
+        with torch.inference_mode():
+            for row in rows:
+                own = np.stack([vectors[item.content] for item in row.items])
+                place = places[row.query.text]
+                scorer = make_scorer(encoded, place, place + 1, own.shape[1], "float32")
+                found = scorer(torch.from_numpy(own).to(self._settings.device))[0]
+                scores.append(found.float().cpu().numpy())
+        return np.concatenate(scores)
+
+    def _read(self, rows: Sequence[TrainingRow]) -> Mapping[str, Scores]:
+        """Vectors of the passages of some rows; those read last are the last to be forgotten."""
+        from hypencli.models.encoding import encode_passages
+
+        wanted = dict.fromkeys(item.content for row in rows for item in row.items)
+        known = {text: self._vectors.pop(text) for text in wanted if text in self._vectors}
+        new = [text for text in wanted if text not in known]
+        vectors = encode_passages(self._dual.passage_encoder, self._tokenizer, new, self._settings)
+        known.update(zip(new, vectors, strict=True))
+        self._vectors.update(known)
+        for text in list(islice(self._vectors, max(0, len(self._vectors) - KEPT_VECTORS))):
+            del self._vectors[text]
+        return known
 
 
 def _load_dual(

@@ -12,6 +12,7 @@ import hypencli
 from hypencli.data.training import open_training_rows, read_training_rows, write_training_rows
 from hypencli.errors import DataError, UsageError
 from hypencli.ops import teach as teach_module
+from hypencli.ops import teachers
 from hypencli.ops.models import ModelSource
 from hypencli.ops.teach import teach
 from hypencli.ops.teachers import Teacher, TeacherOptions, cross_encoder, dual_encoder
@@ -162,6 +163,35 @@ def test_a_model_of_ours_teaches_what_it_scores(
     table = model.encode_queries([row.query.text for row in rows])(vectors)
     expected = [table[i, 2 * i + j] for i in range(len(rows)) for j in range(2)]
     np.testing.assert_allclose(teacher.score(rows), expected, atol=1e-4)
+
+
+def test_passages_are_read_once_and_forgotten_at_last(
+    finished_study: Path, tiny_collection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hypencli.models import encoding
+
+    read: list[str] = []
+    encode = encoding.encode_passages
+
+    def counted(encoder: object, tokenizer: object, texts: list[str], *rest: object) -> np.ndarray:
+        read.extend(texts)
+        return encode(encoder, tokenizer, texts, *rest)  # type: ignore[arg-type]
+
+    rows = read_training_rows(tiny_collection / "train.jsonl")
+    store = Store.open(finished_study)
+    named = ModelSource("plain")
+    whole = dual_encoder(named, options=TeacherOptions(), store=lambda: store).score(rows)
+    monkeypatch.setattr(encoding, "encode_passages", counted)
+    distinct = {item.content for row in rows for item in row.items}
+    for kept, times in ((1000, 1), (0, 2)):
+        monkeypatch.setattr(teachers, "KEPT_VECTORS", kept)
+        teacher = dual_encoder(named, options=TeacherOptions(), store=lambda: store)
+        read.clear()
+        parts = [teacher.score(rows[:1]), teacher.score(rows[1:]), teacher.score(rows[:1])]
+        np.testing.assert_allclose(np.concatenate(parts[:2]), whole, atol=1e-4)
+        assert read.count(rows[0].items[0].content) >= times
+        assert set(read) == distinct
+        assert (len(read) == len(distinct)) == (times == 1)
 
 
 def test_the_same_model_is_the_same_teacher_wherever_it_lies(finished_study: Path) -> None:
