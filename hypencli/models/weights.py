@@ -21,10 +21,11 @@ State: TypeAlias = dict[str, Tensor]
 
 CONFIG_FILE = "config.json"
 WEIGHT_FILE = "model.safetensors"
+BIN_FILE = "pytorch_model.bin"
 _WEIGHT_FILES = (
     WEIGHT_FILE,
     "model.safetensors.index.json",
-    "pytorch_model.bin",
+    BIN_FILE,
     "pytorch_model.bin.index.json",
 )
 
@@ -136,6 +137,14 @@ def write_weights(folder: Path, state: Mapping[str, Tensor], *, shared: bool) ->
     save_file(kept, path, metadata={"format": "pt"})
     # The library makes files that only their owner reads; a store may be shared.
     path.chmod(mode)
+
+
+def write_bin(folder: Path, state: Mapping[str, Tensor]) -> None:
+    """Writes ``pytorch_model.bin``, as published checkpoints are.
+
+    A shared backbone has the names of both sides, and its tensors are stored once.
+    """
+    torch.save({key: tensor.detach() for key, tensor in state.items()}, folder / BIN_FILE)
 
 
 def mirror_shared(state: Mapping[str, Tensor]) -> State:
