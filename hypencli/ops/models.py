@@ -149,9 +149,7 @@ def _outside_draft(
     return store.draft("model", source.label or short, inputs, name=name)
 
 
-def _read_outside(
-    source: ModelSource, folder: Path, progress: Progress
-) -> tuple[DualEncoder, Any]:
+def _read_outside(source: ModelSource, folder: Path, progress: Progress) -> tuple[DualEncoder, Any]:
     from hypencli.models.checkpoint import load_dual_encoder
 
     progress.message(f"reading the model {source.name}")
@@ -165,7 +163,7 @@ def _read_outside(
 
 
 def copy_companions(folder: Path, target: Path) -> None:
-    """What lies beside a model's weights for people, as far as it is there: card, recipe, curves."""
+    """What lies beside a model's weights for people: card, recipe, curves, where they are."""
     for name in (CARD_FILE, RECIPE_FILE, CURVES_FILE):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, target / name)
