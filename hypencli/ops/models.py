@@ -163,7 +163,7 @@ def _read_outside(source: ModelSource, folder: Path, progress: Progress) -> tupl
 
 
 def copy_companions(folder: Path, target: Path) -> None:
-    """Copy what lies beside weights for people, as far as it is there: card, recipe, curves."""
+    """What lies beside a model's weights for people: card, recipe, curves, where they are."""
     for name in (CARD_FILE, RECIPE_FILE, CURVES_FILE):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, target / name)
