@@ -55,8 +55,8 @@ def teach(
     """Score every item of training rows and write the rows with the scores, in their order.
 
     Scores are kept in a file beside the output as they come, and removed when the output is
-    written: after an interruption the same command goes on, at most :data:`WINDOW_PAIRS` pairs
-    before.
+    written: after an interruption the same command goes on, one window of :data:`WINDOW_PAIRS`
+    pairs and the rest of a row before at most.
 
     Args:
         source: The rows.

@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from hypencli.data.unique import hash_id
-
 
 @dataclass(frozen=True, slots=True)
 class Spread:
@@ -101,8 +99,8 @@ class SeenTexts:
         Returns:
             Its hash, whether it is new, and whether its id came with another text before.
         """
-        hashed = hash_id(text)
-        before = self._text_of_id.setdefault(hash_id(identifier), hashed)
+        hashed = hash(text)
+        before = self._text_of_id.setdefault(hash(identifier), hashed)
         new = hashed not in self._texts
         if new:
             self._texts.add(hashed)
