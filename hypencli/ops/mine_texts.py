@@ -10,7 +10,7 @@ from hypencli.data.corpus import Corpus
 from hypencli.data.training.negatives import Ranked
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.models import label
-from hypestore import ArtifactNotFound, EmbeddingSet, Store, StoredRun
+from hypestore import ArtifactNotFound, DamagedArtifact, EmbeddingSet, Store, StoredRun
 
 RESULTS_FILE = "results.parquet"
 
@@ -46,10 +46,14 @@ def _rows(
     if only is not None:
         wanted &= pc.field("query_id").isin(pa.array(only, pa.string()))
     columns = ("query_id", "doc_id", "rank", "score")
-    with pq.ParquetFile(run.folder / RESULTS_FILE) as file:
-        for batch in file.iter_batches(columns=list(columns)):
-            kept = batch.filter(wanted)
-            yield from zip(*(kept[name].to_pylist() for name in columns), strict=True)
+    path = run.folder / RESULTS_FILE
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for batch in file.iter_batches(columns=list(columns)):
+                kept = batch.filter(wanted)
+                yield from zip(*(kept[name].to_pylist() for name in columns), strict=True)
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedArtifact(f"{path}: {error}.", hint="hype doctor --checksums") from error
 
 
 def texts_of_run(store: Store, run: StoredRun, corpus: Corpus | None) -> Texts:

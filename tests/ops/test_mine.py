@@ -19,7 +19,7 @@ from hypencli.ops.mine import Mined, MineOptions, mine
 from hypencli.ops.models import ModelSource
 from hypencli.ops.search import SearchOptions, append_rankings, search
 from hypencli.records import Query, TrainingItem, TrainingRow
-from hypestore import Store
+from hypestore import DamagedArtifact, Store
 
 
 @pytest.fixture(scope="module")
@@ -268,6 +268,15 @@ def test_everything_left_out_is_counted(study: Path, tmp_path: Path) -> None:
     (row,) = read_training_rows(options.output)
     assert [item.id for item in row.items] == ["p", "b", "a"]
     assert (done.counts.positive_not_ranked, done.counts.without_negative) == (1, 2)
+
+
+def test_a_damaged_run_is_named(study: Path, options: MineOptions) -> None:
+    store = Store.open(study)
+    path = store.run("plain-run").folder / "results.parquet"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DamagedArtifact, match=r"results\.parquet") as caught:
+        mine(store, "plain-run", options)
+    assert "hype doctor" in str(caught.value.hint)
 
 
 def test_judgements_must_be_known(store: Store, options: MineOptions) -> None:
