@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hypencli.cli.charts import draw_curves
 from hypencli.cli.options import JsonOption, StoreOption, open_store
 from hypencli.cli.render import number, safe, show, size
 from hypencli.cli.tables import print_table
@@ -17,7 +18,7 @@ from hypencli.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hypencli.ops.project import Listed, Shown
+    from hypencli.ops.project import Listed, Shown, ShownWork
     from hypestore import DoctorReport
 
 _SHOWN_PROVENANCE = ("hype", "python", "packages.torch", "git", "device", "seed")
@@ -73,14 +74,15 @@ def ls(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List what the store holds, oldest first.
+    """List what the store holds, oldest first, and then what is being made.
 
     Examples:
         hype ls
 
         hype ls runs --json
     """
-    from hypencli.ops.project import KINDS, listing
+    from hypencli.ops.project import listing
+    from hypestore import KINDS
 
     chosen = None
     if kind is not None:
@@ -106,14 +108,23 @@ def ls(
 def show_(reference: Reference, store: StoreOption = None, json: JsonOption = False) -> None:
     """Show one artifact: what it is, what it was made from, its measures and curves.
 
+    Of a training that runs, or was interrupted: who works on it, and its curves so far.
+
     Examples:
         hype show demo
 
         hype show my-run --json
     """
+    from hypencli.ops.project import Shown
     from hypencli.ops.project import show as look
 
-    show(look(open_store(store), reference), _draw_shown, as_json=json)
+    def draw(console: Console, shown: Shown | ShownWork) -> None:
+        if isinstance(shown, Shown):
+            _draw_shown(console, shown)
+        else:
+            _draw_work(console, shown)
+
+    show(look(open_store(store), reference), draw, as_json=json)
 
 
 def _draw_shown(console: Console, shown: Shown) -> None:
@@ -130,12 +141,20 @@ def _draw_shown(console: Console, shown: Shown) -> None:
             print_table(title, ("kind", "name", "what"), rows)
     for qrels, values in shown.metrics.items():
         print_table(f"measures on {qrels}", ("measure", "value"), list(values.items()))
-    for name, points in shown.curves.items():
-        first, last = points[0], points[-1]
-        console.print(
-            f"  {name}: {sparkline([value for _, value in points])}  "
-            f"{number(first[1])} at step {first[0]}, {number(last[1])} at step {last[0]}"
-        )
+    draw_curves(console, shown.curves)
+
+
+def _draw_work(console: Console, shown: ShownWork) -> None:
+    work = shown.work
+    console.print(f"{work.kind} {safe(work.name or work.id)}, unfinished")
+    facts: list[tuple[str, object]] = [("id", work.id), ("folder", work.path)]
+    facts += [("begun", work.started.isoformat(timespec="seconds"))]
+    facts += [("held by", work.holder or "nobody: its command goes on where it was interrupted")]
+    if shown.last_step is not None:
+        facts += [("last step", f"{shown.last_step:,}, logged {shown.updated}")]
+    for key, value in [*facts, *_flat(work.inputs)]:
+        console.print(f"  {key}: {number(value)}")
+    draw_curves(console, shown.curves)
 
 
 def _flat(facts: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -145,18 +164,6 @@ def _flat(facts: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, 
             yield from _flat(value, f"{prefix}{key}.")
         elif value is not None:
             yield f"{prefix}{key}", value
-
-
-def sparkline(values: list[float], width: int = 60) -> str:
-    """A curve in one line of block characters."""
-    blocks = "▁▂▃▄▅▆▇█"
-    step = max(1, -(-len(values) // width))
-    means = [
-        sum(part) / len(part)
-        for part in (values[i : i + step] for i in range(0, len(values), step))
-    ]
-    low, span = min(means), (max(means) - min(means)) or 1.0
-    return "".join(blocks[int((value - low) / span * (len(blocks) - 1))] for value in means)
 
 
 def rm(
@@ -191,7 +198,8 @@ def doctor(
         bool, typer.Option("--rebuild", help="Make the catalog again from the artifacts.")
     ] = False,
     clean: Annotated[
-        bool, typer.Option("--clean", help="Remove half-written work and leftover files.")
+        bool,
+        typer.Option("--clean", help="Remove half-written work, leftover files and unused caches."),
     ] = False,
     store: StoreOption = None,
     json: JsonOption = False,
@@ -215,6 +223,11 @@ def doctor(
 
 def _draw_report(console: Console, report: DoctorReport) -> None:
     console.print(f"{report.artifacts} artifacts, {report.files} files, {size(report.bytes)}.")
+    if report.caches:
+        console.print(
+            f"Caches: {report.caches}, {size(report.cache_bytes)}; "
+            "hype doctor --clean removes those that nobody uses."
+        )
     for finding in report.findings:
         place = " ".join(str(part) for part in (finding.artifact, finding.file) if part)
         console.print(f"{finding.severity}: {safe(place)}: {safe(finding.problem)}")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hypencli.cli.options import JsonOption
 from hypencli.cli.render import show
-from hypencli.cli.tables import print_table
+from hypencli.cli.tables import print_pairs
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from hypencli.recipe import FieldDescription, RecipeSummary
+
+_INDENT = 2
+_WIDEST_ASSIGNMENT = 40
 
 recipes = typer.Typer(help="List the shipped recipes, or show one with the meaning of each field.")
 
@@ -31,11 +35,7 @@ def list_(context: typer.Context, json: JsonOption = False) -> None:
         return
     from hypencli.recipe import list_recipes
 
-    def draw(console: Console, found: list[RecipeSummary]) -> None:
-        print_table("", ("recipe", "what"), [(one.name, one.description) for one in found])
-        console.print("Next: hype recipes show NAME, or hype train NAME")
-
-    show(list_recipes(), draw, as_json=json)
+    show(list_recipes(), _draw_list, as_json=json)
 
 
 @recipes.command("show")
@@ -66,19 +66,40 @@ def show_recipe(
         typer.echo(to_toml(resolved), nl=False)
         return
 
-    def draw(console: Console, fields: list[FieldDescription]) -> None:
-        rows = [
-            (("* " if one.changed else "  ") + one.key, _value(one.value), one.meaning)
-            for one in fields
-        ]
-        print_table(resolved.name, ("field", "value", "meaning"), rows)
-        console.print("* differs from the default. Change one value: --set KEY=VALUE")
-
-    show(describe(resolved), draw, as_json=json)
+    show(describe(resolved), _draw_fields, as_json=json)
 
 
-def _value(value: object) -> str:
-    return "" if value is None else str(value)
+def _draw_list(console: Console, found: list[RecipeSummary]) -> None:
+    width = max(len(one.name) for one in found) + _INDENT
+    for group, members in groupby(found, key=lambda one: one.group):
+        console.print((group or "more").capitalize())
+        print_pairs([(f"  {one.name}", one.description) for one in members], width=width)
+    console.print("\nNext: hype recipes show NAME, or hype train NAME")
+
+
+def _draw_fields(console: Console, fields: list[FieldDescription]) -> None:
+    """A section at a time, in TOML, with the meanings beside it."""
+    left = [_assignment(one) for one in fields]
+    width = min(_WIDEST_ASSIGNMENT, max(map(len, left)))
+    pairs = zip(left, fields, strict=True)
+    for section, members in groupby(pairs, key=lambda pair: pair[1].key.rpartition(".")[0]):
+        console.print(f"\n{_heading(section)}" if section else "")
+        print_pairs([(text, field.meaning) for text, field in members], width=width)
+    console.print("\n* differs from the default. Change one value: --set SECTION.FIELD=VALUE")
+
+
+def _heading(section: str) -> str:
+    """A table as TOML writes it; one of an array with the number that ``--set`` takes."""
+    name, _, index = section.rpartition(".")
+    return f"[[{name}]]  {section}" if index.isdigit() else f"[{section}]"
+
+
+def _assignment(field: FieldDescription) -> str:
+    from hypencli.recipe import toml_value
+
+    name = field.key.rpartition(".")[2]
+    value = "none" if field.value is None else toml_value(field.value)
+    return f"{'*' if field.changed else ' '} {name} = {value}"
 
 
 def register(app: typer.Typer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -41,7 +42,7 @@ def console() -> Console:
 
 
 def to_json(value: Any) -> Any:
-    """A result as plain JSON values."""
+    """A result as plain JSON values; a number that JSON does not have is None."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         plain = {
             field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)
@@ -51,6 +52,8 @@ def to_json(value: Any) -> Any:
         return value.model_dump(mode="json")
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, str | int | float | bool) or value is None:
         return value
     if isinstance(value, Path):

@@ -43,6 +43,25 @@ def _rich_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     terminal.print(table)
 
 
+def print_pairs(rows: Sequence[tuple[str, str]], *, width: int) -> None:
+    """Print names and what they mean, the names in a column of ``width``, without a frame.
+
+    A name that is longer has a line of its own.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal = console()
+    for name, meaning in rows:
+        fits = len(name) <= width
+        if not fits:
+            terminal.print(Text(safe(name)))
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(width=width)
+        table.add_row(Text(safe(name) if fits else ""), Text(safe(meaning)))
+        terminal.print(table)
+
+
 def _json_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     records = [dict(zip(columns, map(to_json, row), strict=True)) for row in rows]
     return json.dumps({"title": title, "rows": records}, ensure_ascii=False) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hypencli.ops.train import TrainedModel
+    from hypencli.progress import Progress
+
+EXIT_OUT_OF_TIME = 75
+"""Exit code of a run that stopped with a checkpoint when its time was up: run it again."""
 
 
 def train(
@@ -33,6 +38,13 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Change one value: training.steps=100.", show_default=False),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--restart",
+            help="Go on from the newest checkpoint of a run that was stopped, or begin it anew.",
+        ),
+    ] = True,
     name: NameOption = None,
     device: DeviceOption = None,
     store: StoreOption = None,
@@ -40,12 +52,14 @@ def train(
 ) -> None:
     """Train a model by a recipe; it lands in the store with its recipe, curves and lineage.
 
-    The same command again does nothing: the model is there.
+    The same command again does nothing when the model is there, and goes on from the newest
+    checkpoint when it was stopped: by Ctrl-C, a kill, or `training.max_minutes` (exit code 75).
+    Several devices: `torchrun --nproc-per-node 2 -m hypencli train RECIPE`.
 
     Examples:
-        hype train recipes/demo.toml
+        hype train demo --set model.backbone=ENCODER --set data.train=train.jsonl
 
-        hype train demo --set training.steps=100 --name quick
+        hype train recipes/demo.toml --set training.steps=100 --name quick
     """
     from hypencli.ops.train import train as run
     from hypencli.recipe import load_recipe
@@ -53,19 +67,41 @@ def train(
     resolved = load_recipe(recipe, override or ())
     opened = open_store(store)
     chosen = chosen_device(device, opened)
-    done = run(opened, resolved, name=name, device=chosen, progress=progress())
+    done = run(opened, resolved, name=name, device=chosen, restart=not resume, progress=_progress())
+    if done is None:  # another process of the launcher speaks for all
+        return
     show(done, _draw_trained, as_json=json)
+    if not done.finished:
+        raise typer.Exit(EXIT_OUT_OF_TIME)
+
+
+def _progress() -> Progress:
+    """One of the processes of a launcher speaks for all."""
+    from hypencli.progress import SILENT
+
+    return progress() if os.environ.get("RANK", "0") == "0" else SILENT
 
 
 def _draw_trained(console: Console, done: TrainedModel) -> None:
     label = done.name or done.model_id
+    if not done.finished:
+        console.print(
+            f"Stopped at step {done.steps:,}: its time was up. A checkpoint is there "
+            f"({done.model_id})."
+        )
+        console.print("Next: run the same command again to go on.")
+        return
     if done.existing:
         console.print(f"Already trained: {label} ({done.model_id}).")
     else:
+        if done.resumed_from:
+            console.print(f"Went on from step {done.resumed_from:,}.")
         console.print(
             f"Trained {label} on {done.n_rows:,} rows: {done.steps:,} steps in "
             f"{seconds(done.seconds)}, final loss {number(done.final_loss)}."
         )
+        if done.best_step is not None:
+            console.print(f"The weights are those of step {done.best_step:,}, the best validation.")
         console.print(f"Model: {done.model_id}")
     console.print(f"Next: hype encode DATASET --model {label}")
 

@@ -77,6 +77,8 @@ _ROBERTA_BASE: Mapping[str, Any] = {
 KNOWN_BACKBONES: Mapping[str, Mapping[str, Any]] = {
     "bert-base-uncased": _BERT_BASE,
     "google-bert/bert-base-uncased": _BERT_BASE,
+    "facebook/contriever-msmarco": _BERT_BASE,
+    "Shitao/RetroMAE_MSMARCO_finetune": _BERT_BASE,
     "bert-large-uncased": _BERT_LARGE,
     "google-bert/bert-large-uncased": _BERT_LARGE,
     "nreimers/MiniLM-L6-H384-uncased": _MINILM_L6,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +62,9 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[list
     return ids
 
 
-def pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+def pad(
+    rows: Sequence[Sequence[int] | npt.NDArray[np.int32]], pad_id: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids ``[n, t]`` padded on the right, and their attention mask ``[n, t]``."""
     width = max(len(row) for row in rows)
     ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
@@ -91,24 +93,53 @@ def encode_passages(
     Deviation: the published code encodes in arrival order, padded to the longest of the batch.
     """
     tokens = tokenise(tokenizer, texts, options.max_length)
-    order = sorted(range(len(tokens)), key=lambda i: (-len(tokens[i]), i))
     vectors = np.empty((len(tokens), encoder.width), dtype=np.float32)
+    encode_tokens(
+        encoder, tokens, tokenizer.pad_token_id or 0, options, out=vectors, on_encoded=on_encoded
+    )
+    return vectors
+
+
+class TokenRows(Protocol):
+    """Token ids of ``n`` texts."""
+
+    def __len__(self) -> int:
+        """How many texts."""
+        ...
+
+    def __getitem__(self, text: int, /) -> Sequence[int] | npt.NDArray[np.int32]:
+        """Token ids ``[t]`` of one text."""
+        ...
+
+
+@torch.inference_mode()
+def encode_tokens(
+    encoder: TextEncoder,
+    tokens: TokenRows,
+    pad_id: int,
+    options: EncodingOptions,
+    *,
+    out: npt.NDArray[np.generic],
+    on_encoded: Callable[[int], None] | None = None,
+) -> None:
+    """The same for texts that are tokenised already: vectors into ``out [n, d]``."""
+    lengths = [len(tokens[i]) for i in range(len(tokens))]
+    order = sorted(range(len(tokens)), key=lambda i: (-lengths[i], i))
     same_length = encoder.pooling == "mean-unmasked"
-    for batch in _batches(order, tokens, options, same_length=same_length):
-        ids, mask = pad([tokens[i] for i in batch], tokenizer.pad_token_id or 0)
+    for batch in _batches(order, lengths, options, same_length=same_length):
+        ids, mask = pad([tokens[i] for i in batch], pad_id)
         with options.autocast():
             output = encoder(
                 input_ids=ids.to(options.device), attention_mask=mask.to(options.device)
             )
-        vectors[batch] = output.representation.float().cpu().numpy()
+        out[batch] = output.representation.float().cpu().numpy()
         if on_encoded is not None:
             on_encoded(len(batch))
-    return vectors
 
 
 def _batches(
     order: Sequence[int],
-    tokens: Sequence[Sequence[int]],
+    lengths: Sequence[int],
     options: EncodingOptions,
     *,
     same_length: bool,
@@ -118,9 +149,9 @@ def _batches(
     batch: list[int] = []
     for i in order:
         if batch:
-            width = len(tokens[batch[0]])
+            width = lengths[batch[0]]
             limit = options.batch_size or max(1, budget // max(1, width))
-            if len(batch) >= limit or (same_length and len(tokens[i]) != width):
+            if len(batch) >= limit or (same_length and lengths[i] != width):
                 yield batch
                 batch = []
         batch.append(i)
@@ -192,7 +223,6 @@ class EncodedQueries:
         return torch.stack(rows).to(self._options.device)
 
 
-@torch.inference_mode()
 def encode_queries(
     encoder: Hypencoder | TextEncoder,
     tokenizer: Any,
@@ -216,13 +246,28 @@ def encode_queries(
     if width is not None:
         refuse_width(encoder, width)
     tokens = tokenise(tokenizer, texts, options.max_length)
+    order = sorted(range(len(tokens)), key=lambda i: (len(tokens[i]), texts[i]))
+    return encode_query_tokens(encoder, tokens, options, order=order, width=width)
+
+
+@torch.inference_mode()
+def encode_query_tokens(
+    encoder: Hypencoder | TextEncoder,
+    tokens: TokenRows,
+    options: EncodingOptions,
+    *,
+    order: Sequence[int] | None = None,
+    width: int | None = None,
+) -> EncodedQueries:
+    """The same for queries that are tokenised already, read in an order from short to long."""
     states: list[torch.Tensor] = [torch.empty(0)] * len(tokens)
-    by_length = sorted(range(len(tokens)), key=lambda i: (len(tokens[i]), texts[i]))
-    for _, group in groupby(by_length, key=lambda i: len(tokens[i])):
+    if order is None:
+        order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
+    for _, group in groupby(order, key=lambda i: len(tokens[i])):
         members = list(group)
         for start in range(0, len(members), QUERY_BATCH):
             batch = members[start : start + QUERY_BATCH]
-            rows = _query_states(encoder, [tokens[i] for i in batch], options)
+            rows = _query_states(encoder, [list(tokens[i]) for i in batch], options)
             for i, row in zip(batch, rows, strict=True):
                 states[i] = row
     return EncodedQueries(encoder, states, options, width)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hypencli.models.backbone import backbone_fields_that_matter
 from hypencli.models.config import DualEncoderConfig, EncoderConfig
 from hypencli.models.dual import DualEncoder
+from hypencli.models.encoder import TokenEncoder
 
 _NOT_ABOUT_NUMBERS = ("model_name_or_path", "freeze_transformer")
 
@@ -36,6 +37,14 @@ def model_fingerprint(dual: DualEncoder) -> str:
         "passage": _facts(settings.passage, dual.passage_encoder),
     }
     return _digest("model", facts, dual)
+
+
+def backbone_fingerprint(encoder: TokenEncoder) -> str:
+    """SHA-256, in hex, of all that token states depend on but the tokenizer and the length."""
+    config: Any = encoder.transformer.config
+    return _digest(
+        "backbone", {"backbone": backbone_fields_that_matter(config)}, encoder.transformer
+    )
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:
@@ -62,7 +71,7 @@ def _facts(settings: EncoderConfig, encoder: nn.Module) -> dict[str, Any]:
 def _digest(kind: str, facts: Mapping[str, Any], module: nn.Module) -> str:
     digest = hashlib.sha256(_canonical({"kind": kind, **facts}))
     for name, tensor in sorted(module.state_dict().items()):
-        if ".pooler." in name or name.endswith(".position_ids"):
+        if ".pooler." in f".{name}" or name.endswith(".position_ids"):
             continue
         digest.update(_canonical([name, str(tensor.dtype), list(tensor.shape)]))
         digest.update(_bytes(tensor))

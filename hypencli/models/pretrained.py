@@ -93,7 +93,7 @@ class Checkpointed(nn.Module):
         """
         folder = locate(source)
         raw = read_config(folder)
-        prefix = cls._prefix_in(raw, folder)
+        prefix = cls.prefix_in(raw, folder)
         state = read_weights(folder)
         if raw.get("shared_encoder", False):
             state = mirror_shared(state)
@@ -111,7 +111,12 @@ class Checkpointed(nn.Module):
         return model.to(device=device, dtype=torch.float32 if dtype is None else dtype).eval()
 
     @classmethod
-    def _prefix_in(cls, raw: Json, folder: Path) -> str:
+    def prefix_in(cls, raw: Json, folder: Path) -> str:
+        """What this model's keys start with in the weights beside a ``config.json``.
+
+        Raises:
+            ModelError: The file is another model's.
+        """
         named = [name for name in raw.get("architectures") or [] if name in cls.loaded_from]
         if not named:
             raise ModelError(
@@ -159,6 +164,8 @@ def config_json(model: Checkpointed) -> dict[str, Any]:
     """The ``config.json`` of a model: the published keys, and ours under ``hype``."""
     backbones = model.backbones()
     ours: dict[str, Any] = {"format": FORMAT}
+    if isinstance(model.settings, DualEncoderConfig):
+        ours |= model.settings.extras()
     for side, settings in _sides(model.settings).items():
         config: Any = backbones[side].config
         ours[side] = {**settings.extras(), "backbone": describe_backbone(config)}

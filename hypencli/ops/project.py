@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
-from hypestore import Manifest, Store
-
-KINDS = ("model", "embeddings", "graph", "run", "evaluation")
+from hypencli.ops.model_card import CURVES_FILE
+from hypestore import (
+    PROGRESS_NAME,
+    ArtifactNotFound,
+    JsonValue,
+    Kind,
+    Manifest,
+    Point,
+    Store,
+    Unfinished,
+    read_progress,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One artifact of a listing."""
+    """One artifact of a listing, or one that is being made.
+
+    Attributes:
+        created: When it was finished; when it was begun, where it is not.
+    """
 
     kind: str
     id: str
@@ -20,6 +37,11 @@ class Listed:
     created: str
     about: str
     size_bytes: int
+    unfinished: bool = False
+
+
+Curves: TypeAlias = dict[str, list[tuple[int, float]]]
+"""Name of a curve -> its points ``(step, value)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +51,7 @@ class Shown:
     Attributes:
         parents: What it was made from, nearest first, to the model.
         children: What was made from it.
-        curves: Training curves of a model: name -> (step, value).
+        curves: Training curves of a model.
     """
 
     manifest: Manifest
@@ -37,12 +59,30 @@ class Shown:
     parents: list[Listed]
     children: list[Listed]
     metrics: dict[str, dict[str, float]]
-    curves: dict[str, list[tuple[int, float]]]
+    curves: Curves
 
 
-def listing(store: Store, kind: str | None = None) -> list[Listed]:
-    """The artifacts of a store, oldest first."""
-    return [_listed(manifest) for manifest in store.artifacts(kind)]  # type: ignore[arg-type]
+@dataclass(frozen=True, slots=True)
+class ShownWork:
+    """An artifact that is being made, or whose making was interrupted.
+
+    Attributes:
+        work: What it is, and who works on it.
+        last_step: Step of the last point that it logged.
+        updated: When that was.
+        curves: Its training curves so far.
+    """
+
+    work: Unfinished
+    last_step: int | None
+    updated: datetime | None
+    curves: Curves
+
+
+def listing(store: Store, kind: Kind | None = None) -> list[Listed]:
+    """The artifacts of a store, oldest first, and after them what is being made."""
+    finished = [_listed(manifest) for manifest in store.artifacts(kind)]
+    return finished + [_listed_work(work) for work in store.unfinished(kind)]
 
 
 def _listed(manifest: Manifest) -> Listed:
@@ -56,12 +96,47 @@ def _listed(manifest: Manifest) -> Listed:
     )
 
 
+def _listed_work(work: Unfinished) -> Listed:
+    points = read_progress(work.path)
+    step = f" at step {points[-1][0]:,}" if points else ""
+    state = f"unfinished{step}, {work.holder or 'interrupted'}"
+    return Listed(
+        kind=work.kind,
+        id=work.id,
+        name=work.name,
+        created=work.started.isoformat(timespec="seconds"),
+        about=f"{_about_model(work.inputs, {}, {})}: {state}" if work.kind == "model" else state,
+        size_bytes=_size(work.path),
+        unfinished=True,
+    )
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in a folder in which others work."""
+    size = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            size += path.stat().st_size if path.is_file() else 0
+    return size
+
+
+def _about_model(
+    inputs: Mapping[str, JsonValue],
+    stats: Mapping[str, JsonValue],
+    provenance: Mapping[str, JsonValue],
+) -> str:
+    copied = provenance.get("source")
+    origin = inputs.get("source") or (
+        f"recipe {inputs.get('recipe')}" if copied is None else f"a copy of {copied}"
+    )
+    return f"{stats.get('architecture') or inputs.get('architecture')}, {origin}"
+
+
 def _about(manifest: Manifest) -> str:
     """One line on what an artifact is, from its manifest."""
     inputs, stats = manifest.inputs, manifest.stats
     if manifest.kind == "model":
-        origin = inputs.get("source") or f"recipe {inputs.get('recipe')}"
-        return f"{stats.get('architecture') or inputs.get('architecture')}, {origin}"
+        return _about_model(inputs, stats, manifest.provenance)
     if manifest.kind == "embeddings":
         return (
             f"{inputs.get('corpus')}: {stats.get('n_documents')} × {stats.get('dim')} "
@@ -74,9 +149,19 @@ def _about(manifest: Manifest) -> str:
     return ""
 
 
-def show(store: Store, ref: str) -> Shown:
-    """Everything about one artifact: manifest, lineage, measures, curves."""
-    manifest = store.get(ref)
+def show(store: Store, ref: str) -> Shown | ShownWork:
+    """Everything about one artifact: manifest, lineage, measures, curves; or how far its making is.
+
+    Raises:
+        ArtifactNotFound: No artifact and no unfinished work has this id or name.
+    """
+    try:
+        manifest = store.get(ref)
+    except ArtifactNotFound:
+        work = store.find_unfinished(ref)
+        if work is None:
+            raise
+        return _shown_work(work)
     metrics = {}
     if manifest.kind == "run":
         metrics = {
@@ -105,14 +190,32 @@ def _ancestors(store: Store, manifest: Manifest) -> list[Manifest]:
     return list(found.values())
 
 
-def _curves(store: Store, manifest: Manifest) -> dict[str, list[tuple[int, float]]]:
-    path = store.path(manifest) / "training.parquet"
+def _shown_work(work: Unfinished) -> ShownWork:
+    points = read_progress(work.path)
+    updated = None
+    with contextlib.suppress(FileNotFoundError):  # none yet, or finished this moment
+        logged = (work.path / PROGRESS_NAME).stat().st_mtime
+        updated = datetime.fromtimestamp(logged, UTC).replace(microsecond=0)
+    return ShownWork(
+        work=work,
+        last_step=points[-1][0] if points else None,
+        updated=updated,
+        curves=_by_name(points),
+    )
+
+
+def _curves(store: Store, manifest: Manifest) -> Curves:
+    path = store.path(manifest) / CURVES_FILE
     if manifest.kind != "model" or not path.exists():
         return {}
     import pyarrow.parquet as pq
 
     rows = pq.read_table(path).to_pydict()
-    curves: dict[str, list[tuple[int, float]]] = {}
-    for step, name, value in zip(rows["step"], rows["name"], rows["value"], strict=True):
+    return _by_name(zip(rows["step"], rows["name"], rows["value"], strict=True))
+
+
+def _by_name(points: Iterable[Point]) -> Curves:
+    curves: Curves = {}
+    for step, name, value in points:
         curves.setdefault(name, []).append((step, value))
     return curves

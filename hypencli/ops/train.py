@@ -1,35 +1,39 @@
-"""``hype train``: a recipe, data and a backbone become a model in the store, once."""
+"""``hype train``: a recipe, data and a start become a model in the store, once.
+
+A run that was stopped goes on from its newest checkpoint when the same command comes again. Several
+processes of a launcher (``torchrun -m hypencli train ...``) train one model: the first of them, the
+leader, alone writes to the store.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hypencli.errors import ModelError, RecipeError, UsageError
+from hypencli.errors import ModelError, UsageError
 from hypencli.ops.from_recipe import model_spec, training_config
 from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE, model_card, write_curves
-from hypencli.ops.models import files_fingerprint, model_facts
+from hypencli.ops.models import model_facts
+from hypencli.ops.training_inputs import Inputs, find_inputs
 from hypencli.progress import SILENT, Progress
 from hypencli.recipe import Recipe, to_toml
 from hypencli.runtime import provenance, quiet_libraries, resolve_device
-from hypestore import ArtifactNotFound, Draft, JsonValue, Manifest, Store
+from hypestore import PROGRESS_NAME, Draft, JsonValue, Manifest, Store
 
 if TYPE_CHECKING:
-    import torch
-
-    from hypencli.data.corpus import Corpus
     from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
     from hypencli.training import TrainingConfig, TrainingOutcome
 
 _WORK_FOLDER = "unfinished"
+"""Checkpoints, until the model is there."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """What ``hype train`` made, or found already made.
+    """What ``hype train`` made, found already made, or stopped at.
 
     Attributes:
         model_id: Id of the model in the store.
@@ -37,8 +41,11 @@ class TrainedModel:
         path: Its folder.
         recipe: Name of the recipe.
         existing: Whether it was there before; nothing was trained then.
+        finished: Whether the model is there; else its time was up, and a checkpoint is there.
         n_rows: Training rows.
-        steps: Optimiser steps.
+        steps: Optimiser steps, those before a resumption included.
+        resumed_from: The step that this call went on from; 0 for a fresh start.
+        best_step: The step whose weights the model has, where the best were sought.
         seconds: Time of the training alone.
         preparation_seconds: Time of tokenising, and of encoding where the encoder is cached.
         final_loss: Mean loss at the end of the curve.
@@ -51,37 +58,16 @@ class TrainedModel:
     path: Path
     recipe: str
     existing: bool
+    finished: bool
     n_rows: int
     steps: int
+    resumed_from: int
+    best_step: int | None
     seconds: float
     preparation_seconds: float
     final_loss: float
     parameters: int
     trainable_parameters: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Backbone:
-    """Where to start from.
-
-    Attributes:
-        source: Folder or hub name.
-        label: What to call it: the hub name, the folder's name, or the id of a model of the store.
-        fingerprint: SHA-256 of its weights, its tokenizer and what it declares.
-        parents: The model of the store, if it is one.
-    """
-
-    source: str
-    label: str
-    fingerprint: str
-    parents: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Data:
-    train: Path
-    fingerprint: str
-    pool: Corpus | None
 
 
 def train(
@@ -90,8 +76,9 @@ def train(
     *,
     name: str | None = None,
     device: str | None = None,
+    restart: bool = False,
     progress: Progress = SILENT,
-) -> TrainedModel:
+) -> TrainedModel | None:
     """Train a model by a recipe and put it in the store; the same inputs are trained once.
 
     Args:
@@ -99,25 +86,48 @@ def train(
         recipe: What to train.
         name: What to call the model; unique in the store.
         device: In place of the recipe's.
+        restart: Begin anew where a run was stopped, instead of going on from its checkpoint.
         progress: Listens.
+
+    Returns:
+        What was made; None in every process but the leader.
 
     Raises:
         RecipeError: The recipe leaves out its backbone or data.
         DataError: The data cannot be trained on.
         ModelError: The backbone or the converter cannot be used, or training went astray.
         StoreError: The model cannot be written, or the name is taken.
+        KeyboardInterrupt: A signal stopped it; a checkpoint is there.
     """
+    from hypencli.training.distributed import is_leader, join, local_device, told_by_leader
+
     _refuse_untrusted(recipe)
     quiet_libraries()
-    chosen = resolve_device(device or recipe.training.device)
-    backbone = _backbone(store, recipe)
-    data = _data(recipe)
-    inputs = _inputs(recipe, backbone, data)
-    with store.draft("model", recipe.name, inputs, parents=backbone.parents, name=name) as draft:
-        if draft.existing is None:
-            _train_into(draft, recipe, backbone, data, device=chosen, progress=progress)
-            return _summary(store, draft, existing=False)
-        return _summary(store, draft, existing=True)
+    chosen = local_device(resolve_device(device or recipe.training.device))
+    join(chosen)
+    inputs = find_inputs(store, recipe)
+    config = training_config(recipe, chosen)
+    if not is_leader():
+        folder: str | None = told_by_leader(None)
+        if folder is not None:
+            _train_in(Path(folder), store, inputs, config, lambda points: None, SILENT)
+        return None
+    with store.draft(
+        "model", recipe.name, inputs.identity(), parents=inputs.parents, name=name
+    ) as draft:
+        if draft.existing is not None:
+            told_by_leader(None)
+            return trained_model(store, draft.existing, existing=True)
+        _clear(draft, restart=restart)
+        told_by_leader(str(draft.path))
+        return _lead(store, draft, inputs, config, progress)
+
+
+def _clear(draft: Draft, *, restart: bool) -> None:
+    """Points of an earlier try are told again by the run; checkpoints stay unless it is anew."""
+    (draft.path / PROGRESS_NAME).unlink(missing_ok=True)
+    if restart:
+        shutil.rmtree(draft.path / _WORK_FOLDER, ignore_errors=True)
 
 
 def _refuse_untrusted(recipe: Recipe) -> None:
@@ -129,112 +139,77 @@ def _refuse_untrusted(recipe: Recipe) -> None:
         )
 
 
-def _backbone(store: Store, recipe: Recipe) -> _Backbone:
-    from hypencli.models.checkpoint import load_tokenizer, tokenizer_fingerprint
-    from hypencli.models.sentence import sentence_encoder_facts
-    from hypencli.models.weights import locate
-
-    named = recipe.model.backbone
-    if named is None:
-        raise RecipeError(
-            f"Recipe {recipe.name!r} names no backbone.",
-            hint="--set model.backbone=FOLDER_OR_HUB_NAME",
-        )
-    source, label, parents = _place(store, named)
-    digest = hashlib.sha256()
-    for part in (
-        files_fingerprint(locate(source)),
-        tokenizer_fingerprint(load_tokenizer(source)),
-        str(asdict(sentence_encoder_facts(source))),
-    ):
-        digest.update(part.encode())
-    return _Backbone(source, label, digest.hexdigest(), parents)
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    dual: HypencoderDualEncoder | TextDualEncoder
+    tokenizer: Any
+    outcome: TrainingOutcome
 
 
-def _place(store: Store, named: str) -> tuple[str, str, tuple[str, ...]]:
-    """Source, label and parents of a backbone: a folder, a model of the store, or a hub name."""
-    folder = Path(named).expanduser()
-    if folder.is_dir():
-        whole = folder.resolve()
-        return str(folder), whole.parent.name if whole.name == "model" else whole.name, ()
-    try:
-        manifest = store.get(named, kind="model")
-    except ArtifactNotFound:
-        return named, named, ()
-    from hypencli.ops.models import model_folder
-
-    return str(model_folder(store, manifest)), manifest.id, (manifest.id,)
-
-
-def _data(recipe: Recipe) -> _Data:
-    from hypencli.data.corpus import open_corpus
-    from hypencli.data.training import training_fingerprint
-
-    if recipe.data.train is None:
-        raise RecipeError(
-            f"Recipe {recipe.name!r} names no training data.", hint="--set data.train=FILE.jsonl"
-        )
-    path = Path(recipe.data.train).expanduser()
-    pool = recipe.data.random_negatives_from if recipe.data.random_negatives else None
-    return _Data(path, training_fingerprint(path), None if pool is None else open_corpus(pool))
+def _lead(
+    store: Store, draft: Draft, inputs: Inputs, config: TrainingConfig, progress: Progress
+) -> TrainedModel:
+    """The leader's part: train, then write the model."""
+    trained = _train_in(draft.path, store, inputs, config, draft.progress, progress)
+    outcome = trained.outcome
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    if not outcome.finished:
+        return _stopped(draft, inputs.recipe, trained)
+    _write(draft, inputs, trained, device=str(config.device))
+    if draft.existing is None:
+        raise ModelError(f"The model {draft.id} was not finished.")
+    return trained_model(store, draft.existing, existing=False)
 
 
-def _inputs(recipe: Recipe, backbone: _Backbone, data: _Data) -> dict[str, JsonValue]:
-    """What the model's id is derived from: fingerprints, and short names for people."""
-    inputs: dict[str, JsonValue] = {
-        "architecture": recipe.model.architecture,
-        "recipe": recipe.name,
-        "recipe_hash": recipe.hash,
-        "data": data.train.name,
-        "data_fingerprint": data.fingerprint,
-        "backbone": backbone.label,
-        "backbone_fingerprint": backbone.fingerprint,
-        "seed": recipe.training.seed,
-    }
-    if data.pool is not None:
-        inputs["random_negatives"] = data.pool.corpus_id
-        inputs["random_negatives_fingerprint"] = data.pool.fingerprint
-    return inputs
-
-
-def _train_into(
-    draft: Draft,
-    recipe: Recipe,
-    backbone: _Backbone,
-    data: _Data,
-    *,
-    device: torch.device,
+def _train_in(
+    folder: Path,
+    store: Store,
+    inputs: Inputs,
+    config: TrainingConfig,
+    on_points: Callable[[Iterable[tuple[int, str, float]]], None],
     progress: Progress,
-) -> None:
-    from hypencli.data.training import read_training_rows
+) -> _Trained:
+    """What every process does."""
     from hypencli.models.checkpoint import build_dual_encoder, load_tokenizer
+    from hypencli.training import Surroundings
     from hypencli.training import train as run
 
-    rows = read_training_rows(data.train)
-    progress.message(f"{len(rows):,} training rows from {data.train.name}")
-    tokenizer = load_tokenizer(backbone.source)
-    config = training_config(recipe, device)
+    tokenizer = load_tokenizer(inputs.start.source)
     _refuse_too_long(config, tokenizer)
-    dual = build_dual_encoder(model_spec(recipe, backbone.source))
-    work = draft.path / _WORK_FOLDER
-    outcome = run(
-        dual,
-        tokenizer,
-        rows,
-        config,
-        output_dir=work,
-        pool=None if data.pool is None else [document.text for document in data.pool],
+    head = inputs.hyper_head
+    dual = build_dual_encoder(
+        model_spec(inputs.recipe, inputs.start.source, None if head is None else head.source)
+    )
+    where = Surroundings(
+        output_dir=folder / _WORK_FOLDER,
+        caches=store.cached,
+        on_points=on_points,
         progress=progress,
     )
-    shutil.rmtree(work, ignore_errors=True)
+    return _Trained(dual, tokenizer, run(dual, tokenizer, inputs.training_data(), config, where))
+
+
+def _write(draft: Draft, inputs: Inputs, trained: _Trained, *, device: str) -> None:
+    """The model's files, its card and curves, and last its manifest."""
+    from hypencli.training.distributed import n_processes
+
+    recipe, dual, outcome = inputs.recipe, trained.dual, trained.outcome
     dual.to("cpu")  # type: ignore[arg-type]
-    dual.save_pretrained(draft.path, tokenizer=tokenizer)
-    stats = _stats(dual, tokenizer, recipe, outcome)
+    dual.save_pretrained(draft.path, tokenizer=trained.tokenizer)
+    stats = _stats(dual, trained.tokenizer, recipe, outcome)
     write_curves(draft.path / CURVES_FILE, outcome.curves)
     (draft.path / RECIPE_FILE).write_text(to_toml(recipe), encoding="utf-8")
-    card = model_card(recipe, backbone=backbone.label, data=data.train.name, stats=stats)
+    card = model_card(recipe, start=inputs.start.label, data=inputs.rows.name, stats=stats)
     (draft.path / CARD_FILE).write_text(card, encoding="utf-8")
-    draft.commit(stats=stats, provenance=provenance(seed=recipe.training.seed, device=str(device)))
+    shutil.rmtree(draft.path / _WORK_FOLDER, ignore_errors=True)
+    (draft.path / PROGRESS_NAME).unlink(missing_ok=True)
+    made_with = {
+        **provenance(seed=recipe.training.seed, device=device),
+        "processes": n_processes(),
+        "recipe": recipe.model_dump(mode="json"),
+    }
+    draft.commit(stats=stats, provenance=made_with)
 
 
 def _refuse_too_long(config: TrainingConfig, tokenizer: Any) -> None:
@@ -259,6 +234,8 @@ def _stats(
         "trainable_parameters": sum(p.numel() for p in dual.parameters() if p.requires_grad),
         "n_rows": outcome.n_rows,
         "steps": outcome.steps,
+        "best_step": outcome.best_step,
+        "resumed_from": outcome.resumed_from,
         "seconds": outcome.seconds,
         "preparation_seconds": outcome.preparation_seconds,
         "final_loss": outcome.final_loss,
@@ -267,11 +244,26 @@ def _stats(
     }
 
 
-def _summary(store: Store, draft: Draft, *, existing: bool) -> TrainedModel:
-    manifest = draft.existing
-    if manifest is None:
-        raise ModelError(f"The model {draft.id} was not finished.")
-    return trained_model(store, manifest, existing=existing)
+def _stopped(draft: Draft, recipe: Recipe, trained: _Trained) -> TrainedModel:
+    """What there is to say of a run whose time was up."""
+    outcome, parameters = trained.outcome, list(trained.dual.parameters())
+    return TrainedModel(
+        model_id=draft.id,
+        name=None,
+        path=draft.path,
+        recipe=recipe.name,
+        existing=False,
+        finished=False,
+        n_rows=outcome.n_rows,
+        steps=outcome.steps,
+        resumed_from=outcome.resumed_from,
+        best_step=outcome.best_step,
+        seconds=outcome.seconds,
+        preparation_seconds=outcome.preparation_seconds,
+        final_loss=outcome.final_loss,
+        parameters=sum(each.numel() for each in parameters),
+        trainable_parameters=sum(each.numel() for each in parameters if each.requires_grad),
+    )
 
 
 def trained_model(store: Store, manifest: Manifest, *, existing: bool) -> TrainedModel:
@@ -283,8 +275,11 @@ def trained_model(store: Store, manifest: Manifest, *, existing: bool) -> Traine
         path=store.path(manifest),
         recipe=str(manifest.inputs["recipe"]),
         existing=existing,
+        finished=True,
         n_rows=stats["n_rows"],
         steps=stats["steps"],
+        resumed_from=stats.get("resumed_from", 0),
+        best_step=stats.get("best_step"),
         seconds=stats["seconds"],
         preparation_seconds=stats["preparation_seconds"],
         final_loss=stats["final_loss"],

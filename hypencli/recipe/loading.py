@@ -7,13 +7,13 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from hypencli.errors import RecipeError, did_you_mean
-from hypencli.recipe.schema import Recipe
+from hypencli.recipe.schema import Group, Recipe
 from hypencli.recipe.section import Section
 
 Table: TypeAlias = dict[str, Any]
@@ -51,6 +51,7 @@ class RecipeSummary:
     name: str
     path: Path
     description: str
+    group: str | None
 
 
 @dataclass
@@ -76,16 +77,18 @@ def recipes_folder() -> Path:
 
 
 def list_recipes() -> list[RecipeSummary]:
-    """The shipped recipes, by name.
+    """The shipped recipes, by group and name; those of no group come last.
 
     Raises:
         RecipeError: One of them cannot be read.
     """
     summaries = []
-    for path in sorted(recipes_folder().glob("*.toml")):
+    for path in sorted(recipes_folder().glob("*.toml"), key=lambda path: path.stem):
         values = _with_parents(path, chain=()).values
-        summaries.append(RecipeSummary(path.stem, path, str(values.get("description", ""))))
-    return summaries
+        description = str(values.get("description", ""))
+        summaries.append(RecipeSummary(path.stem, path, description, values.get("group")))
+    order: tuple[str, ...] = get_args(Group)
+    return sorted(summaries, key=lambda one: (*order, one.group).index(one.group))
 
 
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -60,6 +60,8 @@ def _expected(annotation: Any, metadata: list[Any]) -> str:
     choices = [each for each in get_args(annotation) if each is not type(None)]
     if choices and all(isinstance(each, str) for each in choices):
         kind = " | ".join(choices)
+    elif isinstance(annotation, type) and issubclass(annotation, Section):
+        kind = "table"
     elif type(None) in get_args(annotation):
         kind = f"{_expected(choices[0], [])} or none"
     else:
@@ -99,7 +101,7 @@ def _write_section(lines: list[str], section: Section, *, header: str, meanings:
         if meanings:
             lines.append(f"# {field.description}")
         if value is not None:
-            lines.append(f"{name} = {_toml_value(value)}")
+            lines.append(f"{name} = {toml_value(value)}")
         elif meanings:
             lines.append(f"# {name} =")
     _write_nested(lines, section, header=header, meanings=meanings)
@@ -129,16 +131,21 @@ def _is_nested(value: object) -> bool:
     )
 
 
-def _toml_value(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """A value as TOML writes it.
+
+    Raises:
+        RecipeError: It holds nothing somewhere, for which TOML has no word.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         return _toml_string(value)
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{_toml_key(key)} = {_toml_value(each)}" for key, each in value.items())
+        inner = ", ".join(f"{_toml_key(key)} = {toml_value(each)}" for key, each in value.items())
         return f"{{ {inner} }}" if inner else "{}"
     if isinstance(value, (tuple, list)):
-        return f"[{', '.join(_toml_value(each) for each in value)}]"
+        return f"[{', '.join(toml_value(each) for each in value)}]"
     if value is None:
         raise RecipeError("A recipe with null among its options cannot be written as TOML.")
     return repr(value)

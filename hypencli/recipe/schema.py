@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -11,6 +12,9 @@ from hypencli.recipe.data_section import DataSection, LossSection
 from hypencli.recipe.model_section import ModelSection
 from hypencli.recipe.section import IDENTITY_VERSION, NOT_IDENTITY, Section
 from hypencli.recipe.training_section import TrainingSection, ValidationSection
+
+Group = Literal["first steps", "paper", "hard tasks", "own data", "encoders", "follow-ups"]
+"""What the shipped recipes are listed by, in this order."""
 
 
 class Recipe(Section):
@@ -24,6 +28,11 @@ class Recipe(Section):
     description: str = Field(
         "", description="what the recipe is for, in a line", json_schema_extra=NOT_IDENTITY
     )
+    group: Group | None = Field(
+        None,
+        description="among which recipes hype recipes lists it",
+        json_schema_extra=NOT_IDENTITY,
+    )
     model: ModelSection = Field(
         default_factory=lambda: ModelSection(), description="what is trained"
     )
@@ -35,7 +44,9 @@ class Recipe(Section):
     )
     training: TrainingSection = Field(description="how long, how fast, from which seed")
     validation: ValidationSection | None = Field(
-        None, description="what is measured while training"
+        None,
+        description="what is measured while training, and which checkpoint is kept; none: only the "
+        "losses are watched (--set validation.rows=FILE adds it)",
     )
 
     @model_validator(mode="after")

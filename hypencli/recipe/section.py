@@ -33,18 +33,18 @@ class Section(BaseModel):
     def identity(self) -> dict[str, JsonValue]:
         """The values that decide what is trained, as plain JSON.
 
-        A value that equals its default is left out, so that a field added later changes no hash;
-        whoever changes a default or a meaning raises :data:`IDENTITY_VERSION`.
+        A value that trains as its default does is left out, so that a field added later changes no
+        hash; whoever changes a default or a meaning raises :data:`IDENTITY_VERSION`.
         """
         values: dict[str, JsonValue] = {}
         for name, field in type(self).model_fields.items():
-            value = getattr(self, name)
             extra = field.json_schema_extra
             if isinstance(extra, dict) and extra.get("identity") is False:
                 continue
-            if not field.is_required() and value == field.get_default(call_default_factory=True):
-                continue
-            values[name] = _identity_of(value)
+            value = _identity_of(getattr(self, name))
+            default = None if field.is_required() else field.get_default(call_default_factory=True)
+            if field.is_required() or value != _identity_of(default):
+                values[name] = value
         return values
 
 

@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
-from hypencli.training.config import Sampling, StateCache, TrainingConfig
+from hypencli.training.config import (
+    Sampling,
+    Stage,
+    StateCache,
+    TrainingConfig,
+    ValidationConfig,
+)
 from hypencli.training.loop import TrainingOutcome, train
+from hypencli.training.preparation import Surroundings, TrainingData
+from hypencli.training.validation import HeldOutRows, JudgedCorpus
 
-__all__ = ["Sampling", "StateCache", "TrainingConfig", "TrainingOutcome", "train"]
+__all__ = [
+    "HeldOutRows",
+    "JudgedCorpus",
+    "Sampling",
+    "Stage",
+    "StateCache",
+    "Surroundings",
+    "TrainingConfig",
+    "TrainingData",
+    "TrainingOutcome",
+    "ValidationConfig",
+    "train",
+]

@@ -1,29 +1,150 @@
-"""A frozen encoder runs over every text once; training then reads its states from memory."""
+"""Derived files of a training run: token tables, and what a frozen encoder gives for every text.
+
+Each is a folder named after all that determines its content, so that runs share them: another
+seed, learning rate or head reads nothing anew.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from hypencli.errors import ModelError, UsageError
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
 from hypencli.models.encoder import TextEncoder
-from hypencli.models.encoding import TOKEN_BUDGET, EncodingOptions, encode_passages
+from hypencli.models.encoding import TOKEN_BUDGET, EncodingOptions, encode_tokens
+from hypencli.models.fingerprint import backbone_fingerprint, passage_fingerprint
 from hypencli.models.hypernet import Hypencoder
 from hypencli.progress import Progress
 from hypencli.training.config import StateCache, TrainingConfig
-from hypencli.training.tables import StateTable, TokenTable, by_length
+from hypencli.training.distributed import is_leader, wait_for_all
+from hypencli.training.tables import StateTable, TokenTable, by_length, map_array
+
+STATES_FILE = "query_states"
+VECTORS_FILE = "passage_vectors"
 
 
-def refuse_unfrozen(dual: HypencoderDualEncoder | TextDualEncoder) -> None:
-    """A cache holds what the encoder gave at the start: it must not change after that.
+class Caches(Protocol):
+    """Where derived files are kept."""
+
+    def __call__(self, name: str, make: Callable[[Path], None]) -> Path:
+        """The folder of that name, filled by ``make`` where it is not there yet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FolderCaches:
+    """Caches below a folder of one run, made by its leader: what is made there stays there.
+
+    Attributes:
+        root: The folder.
+    """
+
+    root: Path
+
+    def __call__(self, name: str, make: Callable[[Path], None]) -> Path:
+        """The folder of that name, filled by ``make`` where it is not there yet."""
+        folder = self.root / name
+        if is_leader() and not folder.is_dir():
+            partial = self.root / f"{name}.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            make(partial)
+            partial.rename(folder)
+        wait_for_all()
+        return folder
+
+
+def cache_name(kind: str, **determined_by: object) -> str:
+    """The name of a cache whose content all of these determine."""
+    text = json.dumps(determined_by, sort_keys=True, default=str)
+    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+
+
+class Texts(Protocol):
+    """Queries and passages as tokens: a training set, or what is searched for validation."""
+
+    @property
+    def queries(self) -> TokenTable:
+        """The queries."""
+        ...
+
+    @property
+    def passages(self) -> TokenTable:
+        """The passages."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedSet:
+    """What a frozen dual encoder gives for texts.
+
+    Attributes:
+        queries: Token states of the queries.
+        passages: Embeddings of the passages ``[n, d]``.
+    """
+
+    queries: StateTable
+    passages: npt.NDArray[np.float32]
+
+
+def encoded_set(
+    dual: HypencoderDualEncoder | TextDualEncoder,
+    texts: Texts,
+    config: TrainingConfig,
+    caches: Caches,
+    *,
+    name: str,
+    progress: Progress,
+) -> EncodedSet:
+    """Run a frozen encoder over every text of a set, or find that it was done before.
+
+    Args:
+        dual: The model; both of its encoders are frozen.
+        texts: What is read.
+        config: Of the run, with its cache.
+        caches: Where the result is kept.
+        name: Of the texts' own cache.
+        progress: Listens.
 
     Raises:
         ModelError: An encoder is trained.
+        UsageError: The result would be larger than the limit; nothing is encoded then.
     """
+    cache = config.cache or StateCache()
+    _refuse_unfrozen(dual)
+    width = dual.query_encoder.width
+    _refuse_beyond_limit(texts, width=width, cache=cache)
+    determined_by = {
+        "texts": name,
+        "query": backbone_fingerprint(dual.query_encoder),
+        "passage": passage_fingerprint(dual),
+        "kept_as": str(cache.dtype),
+        "computed_in": "bfloat16" if config.mixed_bfloat16 else "float32",
+        "device": config.device.type,
+    }
+
+    def make(folder: Path) -> None:
+        _write_states(folder, dual.query_encoder, texts.queries, config, cache, progress)
+        _write_vectors(folder, dual.passage_encoder, texts.passages, config, progress)
+
+    folder = caches(cache_name("states", **determined_by), make)
+    states = map_array(folder / STATES_FILE, _numpy_dtype(cache.dtype), width)
+    vectors = map_array(folder / VECTORS_FILE, np.float32, dual.passage_encoder.width)
+    return EncodedSet(StateTable(states, texts.queries.offsets), vectors)
+
+
+def _refuse_unfrozen(dual: HypencoderDualEncoder | TextDualEncoder) -> None:
+    """A cache holds what the encoder gave at the start: it must not change after that."""
     if not (dual.query_encoder.frozen and dual.passage_encoder.frozen):
         raise ModelError(
             "Token states can only be cached for a frozen encoder; this one is trained.",
@@ -31,60 +152,70 @@ def refuse_unfrozen(dual: HypencoderDualEncoder | TextDualEncoder) -> None:
         )
 
 
-def refuse_beyond_limit(
-    queries: TokenTable, n_passages: int, *, width: int, cache: StateCache
-) -> None:
-    """Say before anything is encoded that the states would not fit.
-
-    Raises:
-        UsageError: They would take more memory than the limit.
-    """
-    n_tokens = int(queries.offsets[-1])
-    needed = n_tokens * width * cache.dtype.itemsize + n_passages * width * 4
+def _refuse_beyond_limit(texts: Texts, *, width: int, cache: StateCache) -> None:
+    """Say before anything is encoded that the states would not fit."""
+    n_tokens = len(texts.queries.ids)
+    needed = n_tokens * width * cache.dtype.itemsize + len(texts.passages) * width * 4
     if needed > cache.limit_bytes:
         raise UsageError(
-            f"Cached states of {len(queries):,} queries ({n_tokens:,} tokens) and {n_passages:,} "
-            f"passages would take {needed / 1e9:.1f} GB; the limit is "
-            f"{cache.limit_bytes / 1e9:.1f} GB.",
+            f"Cached states of {len(texts.queries):,} queries ({n_tokens:,} tokens) and "
+            f"{len(texts.passages):,} passages would take {needed / 1e9:.1f} GB on disk; the limit "
+            f"is {cache.limit_bytes / 1e9:.1f} GB.",
             hint="Raise training.cache_limit_gb, set training.cache_dtype = 'float16', lower "
             "data.query_max_length, or set training.cache_encoder = false.",
         )
 
 
 @torch.no_grad()
-def cache_query_states(
+def _write_states(
+    folder: Path,
     encoder: Hypencoder | TextEncoder,
     tokens: TokenTable,
     config: TrainingConfig,
     cache: StateCache,
     progress: Progress,
-) -> StateTable:
+) -> None:
     """Token states of every query, each as if it were alone in its batch."""
-    table = StateTable.empty(tokens.lengths, encoder.width, cache.dtype)
+    states = _new_array(
+        folder / STATES_FILE, _numpy_dtype(cache.dtype), (len(tokens.ids), encoder.width)
+    )
+    table = StateTable(states, tokens.offsets)
     budget = TOKEN_BUDGET.get(config.device.type, TOKEN_BUDGET["cpu"])
     options = _options(config)
     with progress.task("encoding queries", total=len(tokens), unit="queries") as task:
         for batch in by_length(tokens.lengths, budget):
             ids, mask = tokens.batch(batch)
             with options.autocast():
-                states = encoder.token_states(ids.to(config.device), mask.to(config.device))
-            for i, each in zip(batch, states.float().cpu(), strict=True):
+                found = encoder.token_states(ids.to(config.device), mask.to(config.device))
+            for i, each in zip(batch, found.float().cpu(), strict=True):
                 table.put(i, each)
             task.advance(len(batch))
-    return table
 
 
-def cache_embeddings(
+def _write_vectors(
+    folder: Path,
     encoder: TextEncoder,
-    tokenizer: Any,
-    texts: Sequence[str],
+    tokens: TokenTable,
     config: TrainingConfig,
     progress: Progress,
-) -> Tensor:
-    """Embeddings ``[n, d]`` of every passage."""
-    with progress.task("encoding passages", total=len(texts), unit="passages") as task:
-        vectors = encode_passages(encoder, tokenizer, texts, _options(config), task.advance)
-    return torch.from_numpy(vectors)
+) -> None:
+    """Embeddings of every passage."""
+    vectors = _new_array(folder / VECTORS_FILE, np.float32, (len(tokens), encoder.width))
+    with progress.task("encoding passages", total=len(tokens), unit="passages") as task:
+        encode_tokens(
+            encoder, tokens, tokens.pad_id, _options(config), out=vectors, on_encoded=task.advance
+        )
+
+
+def _new_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, int]) -> npt.NDArray[np.generic]:
+    if 0 in shape:  # nothing can be mapped of an empty file
+        path.touch()
+        return np.empty(shape, dtype=dtype)
+    return np.memmap(path, dtype=dtype, mode="w+", shape=shape)
+
+
+def _numpy_dtype(dtype: torch.dtype) -> npt.DTypeLike:
+    return np.float16 if dtype == torch.float16 else np.float32
 
 
 def _options(config: TrainingConfig) -> EncodingOptions:

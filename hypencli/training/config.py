@@ -37,15 +37,49 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateCache:
-    """Token states of a frozen encoder, kept in memory.
+    """What a frozen encoder gives for every text, kept on disk and mapped.
 
     Attributes:
-        dtype: float32, or float16 for half the memory.
+        dtype: Of token states: float32, or float16 for half the room.
         limit_bytes: A larger cache is refused before anything is encoded.
     """
 
     dtype: torch.dtype = torch.float32
     limit_bytes: int = 4 * 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """The steps in which a loss counts.
+
+    Attributes:
+        first: The first of them.
+        stop: The first step after them; None never comes.
+    """
+
+    first: int = 0
+    stop: int | None = None
+
+    def holds(self, step: int) -> bool:
+        """Whether the loss counts at this step."""
+        return self.first <= step and (self.stop is None or step < self.stop)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationConfig:
+    """What is measured while training, and what follows from it.
+
+    Attributes:
+        every_steps: Steps between two validations; one more comes after the last step.
+        measures: Names of ``ir_measures``.
+        best: The measure, or ``loss``, whose best weights are kept; None keeps the last.
+        patience: Stop after so many validations without a new best.
+    """
+
+    every_steps: int = 500
+    measures: tuple[str, ...] = ("nDCG@10",)
+    best: str | None = None
+    patience: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +104,20 @@ class TrainingConfig:
         passage_max_length: Tokens a passage is cut to.
         sampling: How rows become examples.
         cache: Encode once, then train from memory; needs a frozen encoder.
+        fitted_head_scale: Fit a new hyper-head before the first step, so that its q-nets rank as
+            inner products with pooled queries do, times this; None leaves the head as it is.
+        stages: When each loss of the model counts; none given: all of them, always.
+        chunk_size: Texts that the encoder holds activations of at once, each chunk being computed
+            again in the backward pass; None holds those of the whole batch.
+        activation_checkpointing: Keep no activations between layers.
+        compile: Compile the encoder.
+        cross_device_negatives: In-batch losses count the passages of all devices.
+        fsdp: Divide weights and optimiser among the devices.
+        workers: Processes that make batches, besides this one.
+        save_steps: Steps between two checkpoints.
+        max_minutes: Stop with a checkpoint after so long.
+        report_to: Trackers of the Trainer.
+        validation: What is measured meanwhile, if anything.
         logging_steps: Steps between two points of the curves.
         device: Where to train.
     """
@@ -91,5 +139,17 @@ class TrainingConfig:
     passage_max_length: int = 256
     sampling: Sampling = field(default_factory=Sampling)
     cache: StateCache | None = None
+    fitted_head_scale: float | None = None
+    stages: tuple[Stage, ...] = ()
+    chunk_size: int | None = None
+    activation_checkpointing: bool = False
+    compile: bool = False
+    cross_device_negatives: bool = False
+    fsdp: bool = False
+    workers: int = 0
+    save_steps: int = 500
+    max_minutes: float | None = None
+    report_to: tuple[str, ...] = ()
+    validation: ValidationConfig | None = None
     logging_steps: int = 10
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))

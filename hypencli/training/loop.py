@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hypencli.errors import UsageError
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
-from hypencli.progress import SILENT, Progress
-from hypencli.records import TrainingRow
-from hypencli.training.cache import (
-    cache_embeddings,
-    cache_query_states,
-    refuse_beyond_limit,
-    refuse_unfrozen,
+from hypencli.training.backbones import adapted_backbones
+from hypencli.training.callbacks import (
+    Checkpoints,
+    Order,
+    Point,
+    Reporter,
+    Stopper,
+    Validator,
+    best_step,
+    points_of,
 )
+from hypencli.training.checkpoints import load_best, newest_checkpoint
 from hypencli.training.collator import Collator
 from hypencli.training.config import TrainingConfig
-from hypencli.training.examples import Examples, Texts, collect_texts
+from hypencli.training.distributed import is_leader, n_processes, told_by_leader
+from hypencli.training.examples import Examples
+from hypencli.training.preparation import Preparation, Surroundings, TrainingData
 from hypencli.training.randomness import preserved_randomness
 from hypencli.training.step import TrainingStep
-from hypencli.training.tables import TokenTable
-from hypencli.training.trainer import (
-    Curves,
-    DualEncoderTrainer,
-    parameter_groups,
-    quiet_transformers,
+from hypencli.training.trainer import DualEncoderTrainer, parameter_groups, quiet_transformers
+from hypencli.training.validation import (
+    Validation,
 )
 
 
@@ -37,47 +38,51 @@ class TrainingOutcome:
     """What a training run did; the model it trained is the one that it was given.
 
     Attributes:
-        steps: Optimiser steps.
-        seconds: Of training, after texts were tokenised and cached states were made.
+        finished: Whether it came to its end; else the checkpoint is where it goes on.
+        interrupted: Whether a signal stopped it.
+        steps: Optimiser steps, those before a resumption included.
+        seconds: Of training in this call, after texts were tokenised and cached states were made.
         preparation_seconds: Of that.
         final_loss: Mean loss since the last point of the curves but one.
-        curves: ``(step, name, value)`` of the loss, each single loss, learning rate, gradient norm
-            and epoch.
+        curves: ``(step, name, value)`` of the loss, each single loss, learning rate, gradient norm,
+            epoch, and of validation.
         n_rows: Rows that were trained on.
+        best_step: The step whose weights the model has, where the best were sought.
+        resumed_from: The step that it went on from; 0 for a fresh start.
     """
 
+    finished: bool
+    interrupted: bool
     steps: int
     seconds: float
     preparation_seconds: float
     final_loss: float
-    curves: tuple[tuple[int, str, float], ...]
+    curves: tuple[Point, ...]
     n_rows: int
+    best_step: int | None
+    resumed_from: int
 
 
 def train(
     dual: HypencoderDualEncoder | TextDualEncoder,
     tokenizer: Any,
-    rows: Sequence[TrainingRow],
+    data: TrainingData,
     config: TrainingConfig,
-    *,
-    output_dir: Path,
-    pool: Sequence[str] | None = None,
-    progress: Progress = SILENT,
+    where: Surroundings,
 ) -> TrainingOutcome:
-    """Train ``dual`` in place.
+    """Train ``dual`` in place, from its beginning or from the newest checkpoint.
 
-    The same model, rows and configuration give the same weights, bit for bit on a CPU. The global
-    random generators of the caller are as they were afterwards.
+    The same model, rows and configuration give the same weights, bit for bit on a CPU, however
+    often the run was stopped and taken up again. The global random generators of the caller are as
+    they were afterwards. Every process of a launcher calls this; they meet in the Trainer.
 
     Args:
         dual: The model with its losses; left on the device of the configuration, in training mode
             off.
         tokenizer: Of its backbone.
-        rows: The training set.
-        config: Everything else.
-        output_dir: Work area of the Trainer.
-        pool: Passages that random negatives are drawn from; None for those of the rows.
-        progress: Listens.
+        data: The training set.
+        config: How it is trained.
+        where: Where it works.
 
     Raises:
         DataError: Rows without positives, with too few negatives, or without the scores that a loss
@@ -86,84 +91,112 @@ def train(
             is not finite.
         UsageError: A configuration that contradicts itself, or a cache beyond its limit.
     """
-    _refuse_contradictions(config)
+    _refuse_contradictions(config, data)
     started = time.perf_counter()
-    step = TrainingStep(dual)
-    parameter_groups(step, set(), config)  # refuses what cannot be trained before hours of encoding
-    texts = collect_texts(rows, pool)
-    examples = Examples(
-        rows, texts, config.sampling, seed=config.seed, with_scores=step.needs_labels
+    step = TrainingStep(
+        dual,
+        stages=config.stages,
+        recompute=config.chunk_size is not None,
+        across_processes=config.cross_device_negatives,
     )
+    # Refuses what cannot be trained before hours of encoding.
+    parameter_groups(step, set(), config)
     step.to(config.device)
-    collator = _collator(dual, tokenizer, texts, config, progress)
+    preparation = Preparation(dual, tokenizer, config, where)
+    texts, name = preparation.training_set(data)
+    examples = Examples(
+        texts.rows, config.sampling, seed=config.seed, with_scores=step.needs_labels
+    )
+    validation = preparation.validation(step, data.validation)
+    collator = preparation.collator(texts, preparation.encoded(texts, name), training=True)
+    if config.fitted_head_scale is not None:
+        preparation.fit_head(texts, scale=config.fitted_head_scale)
     prepared = time.perf_counter()
-    with preserved_randomness(), quiet_transformers():
-        points = _run(step, examples, collator, config, output_dir, progress)
+    with preserved_randomness(), quiet_transformers(), adapted_backbones(dual, config):
+        run = _run(step, examples, collator, validation, config, where)
     step.eval()
-    losses = [(number, value) for number, name, value in points if name == "loss"]
+    losses = [(number, value) for number, name, value in run.points if name == "loss"]
     return TrainingOutcome(
-        steps=losses[-1][0],
+        finished=run.finished,
+        interrupted=run.interrupted,
+        steps=run.steps,
         seconds=time.perf_counter() - prepared,
         preparation_seconds=prepared - started,
-        final_loss=losses[-1][1],
-        curves=tuple(points),
+        final_loss=losses[-1][1] if losses else float("nan"),
+        curves=tuple(run.points),
         n_rows=len(examples),
+        best_step=run.best_step,
+        resumed_from=run.resumed_from,
     )
 
 
-def _refuse_contradictions(config: TrainingConfig) -> None:
+def _refuse_contradictions(config: TrainingConfig, data: TrainingData) -> None:
     if (config.steps is None) == (config.epochs is None):
         raise UsageError("A training configuration has either steps or epochs.")
-    if config.device.type == "cuda" and config.device.index not in (None, 0):
+    index = config.device.index if config.device.type == "cuda" else None
+    if index and n_processes() == 1:
         raise UsageError(
             f"Training on {config.device}: only the first visible CUDA device is used.",
-            hint=f"CUDA_VISIBLE_DEVICES={config.device.index} hype train ... --device cuda",
+            hint=f"CUDA_VISIBLE_DEVICES={index} hype train ... --device cuda",
         )
+    if (config.validation is None) != (data.validation is None):
+        raise UsageError("Validation needs both what is measured and on what.")
+    if config.fsdp and config.validation is not None:
+        raise UsageError(
+            "Validation while weights are divided among devices is not supported.",
+            hint="Set training.fsdp = false, or leave out [validation] and measure with hype eval.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    finished: bool
+    interrupted: bool
+    steps: int
+    points: list[Point]
+    best_step: int | None
+    resumed_from: int
 
 
 def _run(
     step: TrainingStep,
     examples: Examples,
     collator: Collator,
+    validation: Validation | None,
     config: TrainingConfig,
-    output_dir: Path,
-    progress: Progress,
-) -> list[tuple[int, str, float]]:
-    with progress.task("training", unit="steps") as task:
-        trainer = DualEncoderTrainer(step, examples, collator, config, output_dir=output_dir)
-        curves = Curves(task)
-        trainer.add_callback(curves)
-        trainer.train()
-    return curves.points
-
-
-def _collator(
-    dual: HypencoderDualEncoder | TextDualEncoder,
-    tokenizer: Any,
-    texts: Texts,
-    config: TrainingConfig,
-    progress: Progress,
-) -> Collator:
-    random_negatives = config.sampling.random_negatives
-    queries = TokenTable.of_texts(
-        tokenizer,
-        texts.queries,
-        max_length=config.query_max_length,
-        progress=progress,
-        what="queries",
+    where: Surroundings,
+) -> _Run:
+    found = newest_checkpoint(where.output_dir) if is_leader() else None
+    resumed: str | None = told_by_leader(None if found is None else str(found))
+    trainer = DualEncoderTrainer(step, examples, collator, config, output_dir=where.output_dir)
+    stopper = Stopper(config.max_minutes, where.progress)
+    with where.progress.task("training", unit="steps") as task:
+        trainer.add_callback(Order(trainer.order, step))
+        if config.validation is not None and validation is not None:
+            trainer.add_callback(
+                Validator(
+                    config.validation,
+                    validation.measure,
+                    trainer.log,
+                    output_dir=where.output_dir,
+                    progress=where.progress,
+                )
+            )
+        trainer.add_callback(stopper)
+        trainer.add_callback(Checkpoints(where.output_dir, config.validation))
+        trainer.add_callback(Reporter(task, where.on_points))
+        with stopper.listening():
+            trainer.train(resume_from_checkpoint=resumed)
+    state = trainer.state
+    best = best_step(state.log_history, config.validation)
+    finished = not (stopper.interrupted or stopper.out_of_time)
+    if finished and best is not None:
+        load_best(step, where.output_dir, number=best)
+    return _Run(
+        finished=finished,
+        interrupted=stopper.interrupted,
+        steps=state.global_step,
+        points=[point for log in state.log_history for point in points_of(log)],
+        best_step=best,
+        resumed_from=int(resumed.rpartition("-")[2]) if resumed else 0,
     )
-    if config.cache is None:
-        passages = TokenTable.of_texts(
-            tokenizer,
-            texts.passages,
-            max_length=config.passage_max_length,
-            progress=progress,
-            what="passages",
-        )
-        return Collator(queries, passages, texts.pool, random_negatives, config.seed)
-    refuse_unfrozen(dual)
-    width = dual.query_encoder.width
-    refuse_beyond_limit(queries, len(texts.passages), width=width, cache=config.cache)
-    states = cache_query_states(dual.query_encoder, queries, config, config.cache, progress)
-    vectors = cache_embeddings(dual.passage_encoder, tokenizer, texts.passages, config, progress)
-    return Collator(states, vectors, texts.pool, random_negatives, config.seed)

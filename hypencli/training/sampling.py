@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,59 @@ import numpy.typing as npt
 from torch.utils.data import Sampler
 
 from hypencli.errors import DataError
-from hypencli.records import TrainingRow
 from hypencli.training.config import Sampling
 
 _ORDER, _ITEMS, _POOL = 0, 1, 2
 """Separate streams of random numbers: row order, items of a row, random negatives of a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowTable:
+    """Training rows as arrays.
+
+    Axes: ``r`` rows, ``m`` items of all rows, those of the first row first.
+
+    Attributes:
+        query: Position of each row's query among the distinct ones, ``[r]``.
+        offsets: Where the items of each row begin and those of the last one end, ``[r + 1]``.
+        passages: Position of each item among the distinct passages, ``[m]``.
+        scores: A teacher's scores ``[m]``, NaN where there is none.
+        types: Position of each item's type in ``type_names``, -1 for none, ``[m]``.
+        type_names: The types.
+        query_id: The id of a row's query, for messages.
+    """
+
+    query: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    passages: npt.NDArray[np.int32]
+    scores: npt.NDArray[np.float32]
+    types: npt.NDArray[np.int16]
+    type_names: tuple[str, ...]
+    query_id: Callable[[int], str]
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+    def items(self, row: int) -> slice:
+        """Where the items of a row are."""
+        return slice(int(self.offsets[row]), int(self.offsets[row + 1]))
+
+    def name(self, row: int) -> str:
+        """What to call a row in a message."""
+        return f"Training row {row + 1} (query {self.query_id(row)!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Which items are relevant, and which rows can be trained on.
+
+    Attributes:
+        positive: Whether each item is relevant, ``[m]``.
+        kept: The rows that are trained on.
+    """
+
+    positive: npt.NDArray[np.bool_]
+    kept: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,39 +80,47 @@ class Candidates:
     negatives: tuple[int, ...]
 
 
-def split_rows(rows: Sequence[TrainingRow], sampling: Sampling) -> list[Candidates]:
+def split_rows(rows: RowTable, sampling: Sampling) -> Split:
     """Positives and negatives of every row that can be trained on.
 
     Raises:
         DataError: A row has no positive; or too few negatives, where that is not allowed; or
             nothing is left.
     """
-    kept = []
-    for i, row in enumerate(rows):
-        positives = _positives(row, sampling)
-        if not positives:
-            raise DataError(f"{_name(i, row)} has no positive ({_expectation(sampling)}).")
-        negatives = tuple(j for j in range(len(row.items)) if j not in set(positives))
-        if _has_enough(negatives, sampling, where=_name(i, row)):
-            kept.append(Candidates(i, positives, negatives))
-    if not kept:
+    positive = _positives(rows, sampling)
+    n_positives = np.add.reduceat(positive, rows.offsets[:-1], dtype=np.int64)
+    if not n_positives.all():
+        row = int(np.argmin(n_positives))
+        raise DataError(f"{rows.name(row)} has no positive ({_expectation(sampling)}).")
+    n_negatives = np.diff(rows.offsets) - n_positives
+    enough = n_negatives >= sampling.negatives_per_query
+    if sampling.too_few_negatives == "repeat":
+        enough |= n_negatives > 0
+    if sampling.too_few_negatives != "skip" and not enough.all():
+        row = int(np.argmin(enough))
+        raise DataError(
+            f"{rows.name(row)} has {n_negatives[row]} negatives; {sampling.negatives_per_query} "
+            "are to be drawn.",
+            hint="Lower data.negatives_per_query, or set data.too_few_negatives to repeat or skip.",
+        )
+    if not enough.any():
         raise DataError(
             f"No training row has {sampling.negatives_per_query} negatives: all were left out.",
             hint="Lower data.negatives_per_query.",
         )
-    return kept
+    return Split(positive, np.flatnonzero(enough))
 
 
-def _positives(row: TrainingRow, sampling: Sampling) -> tuple[int, ...]:
-    if sampling.positives == "first":
-        return (0,)
+def _positives(rows: RowTable, sampling: Sampling) -> npt.NDArray[np.bool_]:
     if sampling.positives == "type":
-        return tuple(j for j, item in enumerate(row.items) if item.type == sampling.positive_type)
-    return tuple(
-        j
-        for j, item in enumerate(row.items)
-        if item.score is not None and item.score > sampling.positive_score
-    )
+        if sampling.positive_type not in rows.type_names:
+            return np.zeros(len(rows.types), dtype=bool)
+        return np.asarray(rows.types == rows.type_names.index(sampling.positive_type))
+    if sampling.positives == "score_above":
+        return np.asarray(rows.scores > sampling.positive_score)
+    first = np.zeros(len(rows.passages), dtype=bool)
+    first[rows.offsets[:-1]] = True
+    return first
 
 
 def _expectation(sampling: Sampling) -> str:
@@ -73,22 +129,14 @@ def _expectation(sampling: Sampling) -> str:
     return f"expected an item that scores above {sampling.positive_score}"
 
 
-def _has_enough(negatives: tuple[int, ...], sampling: Sampling, *, where: str) -> bool:
-    wanted = sampling.negatives_per_query
-    if len(negatives) >= wanted:
-        return True
-    if sampling.too_few_negatives == "repeat" and negatives:
-        return True
-    if sampling.too_few_negatives == "skip":
-        return False
-    raise DataError(
-        f"{where} has {len(negatives)} negatives; {wanted} are to be drawn.",
-        hint="Lower data.negatives_per_query, or set data.too_few_negatives to repeat or skip.",
+def candidates_of(rows: RowTable, split: Split, row: int) -> Candidates:
+    """The items of one row that may be drawn."""
+    positive = split.positive[rows.items(row)]
+    return Candidates(
+        row,
+        tuple(np.flatnonzero(positive).tolist()),
+        tuple(np.flatnonzero(~positive).tolist()),
     )
-
-
-def _name(index: int, row: TrainingRow) -> str:
-    return f"Training row {index + 1} (query {row.query.query_id!r})"
 
 
 def draw_items(

@@ -1,12 +1,16 @@
-"""Texts as token ids or as encoder states, back to back in one array each.
+"""Texts as token ids or as encoder states, back to back in one array each, in memory or mapped.
 
 Axes: ``n`` texts, ``t`` tokens, ``h`` width of a token state, ``d`` of an embedding.
 """
 
 from __future__ import annotations
 
+import json
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +19,8 @@ import torch
 from torch import Tensor
 
 from hypencli.models.encoding import pad, tokenise
-from hypencli.progress import Progress
 
-_TEXTS_AT_ONCE = 1_000
+_TEXTS_AT_ONCE = 2_048
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +38,18 @@ class TokenTable:
     pad_id: int
 
     @classmethod
-    def of_texts(
-        cls,
-        tokenizer: Any,
-        texts: Sequence[str],
-        *,
-        max_length: int,
-        progress: Progress,
-        what: str,
-    ) -> TokenTable:
-        """Tokenise every text once, special tokens included, cut to ``max_length``."""
-        rows: list[npt.NDArray[np.int32]] = []
-        with progress.task(f"tokenising {what}", total=len(texts), unit=what) as task:
-            for start in range(0, len(texts), _TEXTS_AT_ONCE):
-                some = texts[start : start + _TEXTS_AT_ONCE]
-                rows += [np.array(r, np.int32) for r in tokenise(tokenizer, some, max_length)]
-                task.advance(len(some))
-        ids = np.concatenate(rows) if rows else np.empty(0, np.int32)
-        return cls(ids, _offsets(len(row) for row in rows), tokenizer.pad_token_id or 0)
+    def open(cls, folder: Path, name: str) -> TokenTable:
+        """Map the table that a :class:`TokenWriter` of this name wrote."""
+        offsets = np.load(folder / f"{name}.offsets.npy")
+        pad_id = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["pad_id"]
+        return cls(map_array(folder / f"{name}.ids", np.int32), offsets, pad_id)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    def __getitem__(self, text: int) -> npt.NDArray[np.int32]:
+        """Token ids ``[t]`` of one text."""
+        return self.ids[self.offsets[text] : self.offsets[text + 1]]
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -64,8 +58,57 @@ class TokenTable:
 
     def batch(self, texts: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Token ids ``[n, t]`` of some texts, padded to the longest, and their mask ``[n, t]``."""
-        rows = [self.ids[self.offsets[i] : self.offsets[i + 1]].tolist() for i in texts]
-        return pad(rows, self.pad_id)
+        return pad([self[i] for i in texts], self.pad_id)
+
+
+class TokenWriter:
+    """Tokenises texts as they come, each distinct text once, and writes their table.
+
+    Of the texts themselves only a hash stays in memory.
+
+    Args:
+        folder: Where the table goes.
+        name: Of its files.
+        tokenizer: Cuts the texts, special tokens included, to
+        max_length: tokens.
+    """
+
+    def __init__(self, folder: Path, name: str, tokenizer: Any, max_length: int) -> None:
+        self._folder, self._name = folder, name
+        self._tokenizer, self._max_length = tokenizer, max_length
+        self._positions: dict[bytes, int] = {}
+        self._offsets = array("q", [0])
+        self._waiting: list[str] = []
+        self._out = (folder / f"{name}.ids").open("wb")
+
+    def add(self, text: str) -> int:
+        """Position of the text in the table; the same for the same text."""
+        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        position = self._positions.setdefault(digest, len(self._positions))
+        if position == len(self._offsets) - 1 + len(self._waiting):
+            self._waiting.append(text)
+            if len(self._waiting) == _TEXTS_AT_ONCE:
+                self._flush()
+        return position
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def finish(self) -> None:
+        """Write what is left; the table is whole after that."""
+        self._flush()
+        self._out.close()
+        offsets = np.frombuffer(self._offsets, dtype=np.int64)
+        np.save(self._folder / f"{self._name}.offsets.npy", offsets)
+        facts = json.dumps({"pad_id": self._tokenizer.pad_token_id or 0})
+        (self._folder / f"{self._name}.json").write_text(facts, encoding="utf-8")
+
+    def _flush(self) -> None:
+        rows = tokenise(self._tokenizer, self._waiting, self._max_length)
+        for row in rows:
+            self._out.write(np.array(row, dtype=np.int32).tobytes())
+            self._offsets.append(self._offsets[-1] + len(row))
+        self._waiting = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +116,17 @@ class StateTable:
     """Token states of ``n`` texts, as a frozen encoder gave them.
 
     Attributes:
-        states: All of them, ``[sum of t, h]``.
+        states: All of them, ``[sum of t, h]``, float32 or float16.
         offsets: Where each text begins and the last one ends, ``[n + 1]``.
     """
 
-    states: Tensor
+    states: npt.NDArray[Any]
     offsets: npt.NDArray[np.int64]
-
-    @classmethod
-    def empty(cls, lengths: Iterable[int], width: int, dtype: torch.dtype) -> StateTable:
-        """Room for the states of texts of these lengths."""
-        offsets = _offsets(lengths)
-        return cls(torch.empty((int(offsets[-1]), width), dtype=dtype), offsets)
 
     def put(self, text: int, states: Tensor) -> None:
         """Keep the states ``[t, h]`` of one text."""
-        self.states[self.offsets[text] : self.offsets[text + 1]] = states.to(self.states)
+        rows = slice(self.offsets[text], self.offsets[text + 1])
+        self.states[rows] = states.numpy().astype(self.states.dtype)
 
     def batch(self, texts: Sequence[int]) -> tuple[Tensor, Tensor]:
         """States ``[n, t, h]`` in float32, zero where there is padding, and the mask ``[n, t]``."""
@@ -96,9 +134,18 @@ class StateTable:
         states = torch.zeros(len(texts), max(lengths), self.states.shape[1])
         mask = torch.zeros(states.shape[:2], dtype=torch.long)
         for row, (i, length) in enumerate(zip(texts, lengths, strict=True)):
-            states[row, :length] = self.states[self.offsets[i] : self.offsets[i + 1]]
+            rows = self.states[self.offsets[i] : self.offsets[i + 1]]
+            states[row, :length] = torch.from_numpy(rows.astype(np.float32))
             mask[row, :length] = 1
         return states, mask
+
+
+def map_array(path: Path, dtype: npt.DTypeLike, width: int | None = None) -> npt.NDArray[Any]:
+    """A file of plain numbers, mapped: ``[n]``, or ``[n, width]``."""
+    shape = (-1,) if width is None else (-1, width)
+    if path.stat().st_size == 0:  # nothing can be mapped of an empty file
+        return np.empty(0, dtype=dtype).reshape((0, *shape[1:]))
+    return np.memmap(path, dtype=dtype, mode="r").reshape(shape)
 
 
 def by_length(lengths: npt.NDArray[np.int64], token_budget: int) -> Iterator[list[int]]:
@@ -115,5 +162,28 @@ def by_length(lengths: npt.NDArray[np.int64], token_budget: int) -> Iterator[lis
         yield batch
 
 
-def _offsets(lengths: Iterable[int]) -> npt.NDArray[np.int64]:
+def cut_by_length(
+    lengths: Sequence[int], *, token_budget: int, most_texts: int | None = None
+) -> Iterator[list[int]]:
+    """Texts in chunks of similar length, longest first.
+
+    Args:
+        lengths: Tokens of each text.
+        token_budget: Tokens of a chunk, padding included; one text may have more.
+        most_texts: Texts of a chunk.
+    """
+    chunk: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        if chunk and (
+            (len(chunk) + 1) * lengths[chunk[0]] > token_budget or len(chunk) == most_texts
+        ):
+            yield chunk
+            chunk = []
+        chunk.append(i)
+    if chunk:
+        yield chunk
+
+
+def offsets_of(lengths: Iterable[int]) -> npt.NDArray[np.int64]:
+    """Where each of the texts of these lengths begins and the last one ends."""
     return np.concatenate([[0], np.cumsum(np.fromiter(lengths, np.int64))]).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The Hugging Face Trainer, told what it cannot know: row order, rates by name, who listens."""
+"""The Hugging Face Trainer, told what it cannot know: row order, rates by name, shared weights."""
 
 from __future__ import annotations
 
@@ -14,19 +14,13 @@ import torch
 import transformers
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import (
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from hypencli.errors import ModelError, UsageError
-from hypencli.progress import Task
+from hypencli.training.checkpoints import load_weights, save_weights
 from hypencli.training.collator import Collator
 from hypencli.training.config import TrainingConfig
+from hypencli.training.distributed import n_processes
 from hypencli.training.examples import Examples
 from hypencli.training.sampling import RowOrder
 from hypencli.training.step import TrainingStep
@@ -46,7 +40,10 @@ class DualEncoderTrainer(Trainer):
         examples: The training set.
         collator: Makes batches of it.
         config: Everything else.
-        output_dir: Where checkpoints would go.
+        output_dir: Where checkpoints go.
+
+    Attributes:
+        order: The row order; whoever begins an epoch tells it.
     """
 
     def __init__(
@@ -61,19 +58,19 @@ class DualEncoderTrainer(Trainer):
         arguments = training_arguments(config, output_dir)
         super().__init__(model=step, args=arguments, train_dataset=examples, data_collator=collator)
         self.remove_callback(PrinterCallback)
+        self.order = RowOrder(len(examples), seed=config.seed)
         self._config = config
         self._examples = examples
-        self._order = RowOrder(len(examples), seed=config.seed)
-        self._sums: dict[str, Tensor] = {}
-        self._batches = 0
+        self._sums: dict[str, tuple[Tensor | float, int]] = {}
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches in an order that the seed and the epoch alone decide."""
         loader = DataLoader(
             self._examples,
             batch_size=self._config.batch_size,
-            sampler=self._order,
+            sampler=self.order,
             collate_fn=self.data_collator,
+            num_workers=self._config.workers,
             pin_memory=self.args.dataloader_pin_memory,
         )
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
@@ -95,7 +92,7 @@ class DualEncoderTrainer(Trainer):
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: dict[str, Tensor],
+        inputs: dict[str, Any],
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
@@ -112,22 +109,42 @@ class DualEncoderTrainer(Trainer):
                 hint="Lower training.learning_rate, lengthen the warm-up, or check the scores in "
                 "the training file.",
             )
-        self._batches += 1
         for name, value in outputs.items():
             if name != "loss":
-                self._sums[name] = self._sums.get(name, 0) + value.detach()
+                total, count = self._sums.get(name, (0.0, 0))
+                self._sums[name] = (total + value.detach(), count + 1)
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the means of the single losses since the last point."""
         if "loss" in logs:
-            logs |= {name: total.item() / self._batches for name, total in self._sums.items()}
-            self._sums, self._batches = {}, 0
+            logs |= {name: float(total) / count for name, (total, count) in self._sums.items()}
+            self._sums = {}
         super().log(logs, start_time)
+
+    def _save(
+        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
+    ) -> None:
+        """Weights of a checkpoint; a shared encoder, which the Trainer refuses, is stored once."""
+        if not self.args.should_save:
+            return
+        folder = Path(str(output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        save_weights(self.model, folder, state_dict)  # type: ignore[arg-type]
+
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: nn.Module | None = None
+    ) -> None:
+        """The inverse of that, strictly."""
+        if self.is_fsdp_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        load_weights(self.model, Path(resume_from_checkpoint))  # type: ignore[arg-type]
 
 
 def training_arguments(config: TrainingConfig, output_dir: Path) -> TrainingArguments:
-    """The Trainer's arguments: nothing is saved, reported or printed unless it is asked for."""
+    """The Trainer's arguments: nothing is reported or printed unless it is asked for."""
+    on_cpu, several = config.device.type == "cpu", n_processes() > 1
     arguments = TrainingArguments(
         output_dir=str(output_dir),
         max_steps=-1 if config.steps is None else config.steps,
@@ -142,12 +159,17 @@ def training_arguments(config: TrainingConfig, output_dir: Path) -> TrainingArgu
         warmup_steps=config.warmup_ratio or config.warmup_steps,
         seed=config.seed,
         bf16=config.mixed_bfloat16,
-        use_cpu=config.device.type == "cpu",
-        dataloader_pin_memory=config.device.type == "cuda",
+        use_cpu=on_cpu,
+        ddp_backend="gloo" if several and on_cpu else None,
+        ddp_find_unused_parameters=False if several else None,
+        fsdp="full_shard" if config.fsdp else None,
+        dataloader_pin_memory=not on_cpu,
+        dataloader_num_workers=config.workers,
         logging_steps=config.logging_steps,
         logging_nan_inf_filter=False,
-        save_strategy="no",
-        report_to="none",
+        save_strategy="steps",
+        save_steps=config.save_steps,
+        report_to=list(config.report_to) or "none",
         disable_tqdm=True,
         log_level="error",
         remove_unused_columns=False,
@@ -203,46 +225,6 @@ def _families(model: nn.Module) -> set[str]:
     """Names of trainable parameters down to their second part: enough to write a pattern."""
     names = (n.removeprefix("dual.") for n, p in model.named_parameters() if p.requires_grad)
     return {".".join(name.split(".")[:2]) + "*" for name in names}
-
-
-class Curves(TrainerCallback):
-    """Writes the curves down and reports to the progress of the caller.
-
-    Attributes:
-        points: ``(step, name, value)``.
-    """
-
-    def __init__(self, task: Task) -> None:
-        self.points: list[tuple[int, str, float]] = []
-        self._task = task
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """The Trainer knows by now how many steps there are."""
-        self._task.set_total(state.max_steps)
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """The last step is a point of the curves whatever the interval."""
-        self._task.advance()
-        if state.global_step >= state.max_steps:
-            control.should_log = True
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **_: Any,
-    ) -> None:
-        """One point for every value; the summary at the end is none."""
-        if logs is None or "loss" not in logs:
-            return
-        self.points += [(state.global_step, name, float(value)) for name, value in logs.items()]
-        self._task.note(f"loss {logs['loss']:.4f}")
 
 
 @contextmanager

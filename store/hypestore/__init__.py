@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pydantic import JsonValue
 
+from hypestore.caches import Cache
 from hypestore.catalog import Catalog, QueryResult
 from hypestore.catalog_schema import Column, Relation
 from hypestore.doctor import DoctorReport, Finding
@@ -37,21 +38,25 @@ from hypestore.errors import (
     StoreVersionError,
     TextNotKept,
 )
-from hypestore.files import atomic_path, atomic_write_bytes, atomic_write_text
-from hypestore.layout import find_store
+from hypestore.files import atomic_folder, atomic_path, atomic_write_bytes, atomic_write_text
+from hypestore.layout import PROGRESS_NAME, find_store
 from hypestore.manifest import FORMAT_VERSION, KINDS, FileRecord, Kind, Manifest, artifact_id
+from hypestore.progress import Point, read_progress
 from hypestore.runs import RunWriter, StoredRun
 from hypestore.store import Store
+from hypestore.unfinished import Unfinished
 from hypestore.vector_file import VectorFile, write_vector_file
 from hypestore.work import Draft
 
 __all__ = [
     "FORMAT_VERSION",
     "KINDS",
+    "PROGRESS_NAME",
     "AmbiguousReference",
     "ArtifactBusy",
     "ArtifactInUse",
     "ArtifactNotFound",
+    "Cache",
     "Catalog",
     "CatalogQueryError",
     "Column",
@@ -70,6 +75,7 @@ __all__ = [
     "Kind",
     "Manifest",
     "NameTaken",
+    "Point",
     "QueryResult",
     "Relation",
     "RunWriter",
@@ -82,11 +88,14 @@ __all__ = [
     "StoreVersionError",
     "StoredRun",
     "TextNotKept",
+    "Unfinished",
     "VectorFile",
     "artifact_id",
+    "atomic_folder",
     "atomic_path",
     "atomic_write_bytes",
     "atomic_write_text",
     "find_store",
+    "read_progress",
     "write_vector_file",
 ]

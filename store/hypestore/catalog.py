@@ -19,7 +19,13 @@ from uuid import UUID
 
 import duckdb
 
-from hypestore.catalog_build import build, known_artifacts, stored_artifacts
+from hypestore.catalog_build import (
+    build,
+    known_artifacts,
+    known_work,
+    stored_artifacts,
+    stored_work,
+)
 from hypestore.catalog_schema import TABLES, VIEWS, Relation
 from hypestore.errors import ArtifactBusy, CatalogQueryError, StoreError, StoreNotWritable
 from hypestore.inventory import Inventory
@@ -115,7 +121,7 @@ class Catalog:
             return not self._inventory.artifacts()
         try:
             with _connect(self.path, read_only=True) as connection:
-                return self._is_current(connection)
+                return self._has_all_artifacts(connection)
         except duckdb.Error as error:
             return None if _held_elsewhere(error) else False
 
@@ -174,8 +180,15 @@ class Catalog:
         connection.close()
         return None
 
-    def _is_current(self, connection: duckdb.DuckDBPyConnection) -> bool:
+    def _has_all_artifacts(self, connection: duckdb.DuckDBPyConnection) -> bool:
         return known_artifacts(connection) == stored_artifacts(self._inventory.artifacts())
+
+    def _is_current(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        """Whether it has the artifacts of the folders, and unfinished work as far as it is."""
+        return (
+            self._has_all_artifacts(connection)
+            and known_work(connection) == stored_work(self._inventory).keys()
+        )
 
     def _catch_up(self) -> bool:
         """Write what is new into the file, under the lock; one that is damaged is made again."""

@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,14 +24,18 @@ from hypestore.catalog_schema import (
     SECONDS,
     TABLES,
     TRAINING_CURVES,
+    UNFINISHED,
     VIEWS,
     Relation,
 )
 from hypestore.errors import DamagedArtifact
 from hypestore.evaluations import METRICS_NAME, PER_QUERY_NAME
 from hypestore.inventory import Inventory
-from hypestore.manifest import Manifest
+from hypestore.layout import PROGRESS_NAME
+from hypestore.manifest import Manifest, WorkRecord
+from hypestore.progress import read_progress
 from hypestore.tables import read_table
+from hypestore.unfinished import work_records
 
 _LOG = logging.getLogger("hypestore")
 
@@ -46,6 +50,7 @@ _ARROW = {
 }
 _ROWS_AT_A_TIME = 1_000_000
 CURVES_NAME = "training.parquet"
+_WORK_COLUMNS = ("id", "name", "kind", "started", "updated", "progress_bytes")
 
 
 def known_artifacts(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, Any]] | None:
@@ -64,6 +69,17 @@ def stored_artifacts(manifests: Iterable[Manifest]) -> set[tuple[str, Any]]:
     return {(manifest.id, _created(manifest)) for manifest in manifests}
 
 
+def known_work(connection: duckdb.DuckDBPyConnection) -> set[Row]:
+    """The unfinished work in a catalog of this version, each as ``stored_work`` has it."""
+    columns = ", ".join(_WORK_COLUMNS)
+    return set(connection.execute(f"SELECT {columns} FROM unfinished").fetchall())
+
+
+def stored_work(inventory: Inventory) -> dict[Row, Path]:
+    """The unfinished work in the folders, as the catalog has it: it changes with every point."""
+    return {_work_row(*found): found[1] for found in work_records(inventory.layout)}
+
+
 def build(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
     """Bring a database, empty or not, to what is in the folders, in one transaction."""
     manifests = inventory.artifacts()
@@ -76,9 +92,15 @@ def build(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
             _make_tables(connection)
             known = set()
         stored = stored_artifacts(manifests)
+        # Work is looked at after the artifacts, and what is among them is not work (any more).
+        finished = {artifact for artifact, _ in stored}
+        work = {row: path for row, path in stored_work(inventory).items() if row[0] not in finished}
+        known_rows = known_work(connection)
+        _delete_work(connection, [row[0] for row in known_rows - work.keys()])
         _delete(connection, [artifact for artifact, _ in known - stored])
         new = [m for m in manifests if (m.id, _created(m)) not in known]
         _insert_all(connection, inventory, new)
+        _insert_work(connection, {row: work[row] for row in work.keys() - known_rows})
         connection.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(duckdb.Error):  # an error may have ended the transaction already
@@ -104,6 +126,25 @@ def _delete(connection: duckdb.DuckDBPyConnection, artifacts: Sequence[str]) -> 
         connection.execute(
             f"DELETE FROM {table} WHERE {owner} IN (SELECT unnest(?))", [list(artifacts)]
         )
+
+
+def _delete_work(connection: duckdb.DuckDBPyConnection, work: Sequence[str]) -> None:
+    for table, owner in (("unfinished", "id"), ("training_curves", "model")) if work else ():
+        connection.execute(f"DELETE FROM {table} WHERE {owner} IN (SELECT unnest(?))", [list(work)])
+
+
+def _insert_work(connection: duckdb.DuckDBPyConnection, work: Mapping[Row, Path]) -> None:
+    rows: list[Row] = []
+    curves: list[Row] = []
+    for row, folder in work.items():
+        values = dict(zip(_WORK_COLUMNS, row, strict=True))
+        points = read_progress(folder)
+        values["last_step"] = points[-1][0] if points else None
+        rows.append(tuple(values[column.name] for column in UNFINISHED.columns))
+        if values["kind"] == "model":
+            curves += [(values["id"], *point) for point in points]
+    _insert_rows(connection, UNFINISHED, rows)
+    _insert_rows(connection, TRAINING_CURVES, curves)
 
 
 def _insert_all(
@@ -188,9 +229,23 @@ def _insert_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Ta
         connection.unregister("incoming")
 
 
-def _created(manifest: Manifest) -> Any:
-    """Time of creation as DuckDB's TIMESTAMP: UTC without an offset."""
-    return manifest.created.astimezone(UTC).replace(tzinfo=None)
+def _created(manifest: Manifest) -> datetime:
+    return _timestamp(manifest.created)
+
+
+def _timestamp(moment: datetime) -> datetime:
+    """A time as DuckDB's TIMESTAMP: UTC without an offset."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _work_row(record: WorkRecord, folder: Path) -> Row:
+    updated, size = None, None
+    with contextlib.suppress(FileNotFoundError):
+        stat = (folder / PROGRESS_NAME).stat()
+        # Whole microseconds, as the catalog keeps them, so that the two can be compared.
+        updated = datetime(1970, 1, 1) + timedelta(microseconds=stat.st_mtime_ns // 1000)
+        size = stat.st_size
+    return record.id, record.name, record.kind, _timestamp(record.started), updated, size
 
 
 def _artifact_row(manifest: Manifest) -> Row:

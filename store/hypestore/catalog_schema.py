@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CATALOG_VERSION = 1
+CATALOG_VERSION = 2
 """A catalog of another version is dropped and made again; raise it with every change below."""
 
 
@@ -122,12 +122,25 @@ PER_QUERY_METRICS = Relation(
 )
 TRAINING_CURVES = Relation(
     "training_curves",
-    "What was logged in training.",
+    "What was logged in training, also by trainings that run.",
     _columns(
-        ("model", "VARCHAR", "id of the model"),
+        ("model", "VARCHAR", "id of the model; of one in training: unfinished.id"),
         ("step", "BIGINT", "optimiser step"),
         ("name", "VARCHAR", "loss, learning_rate, …"),
         ("value", "DOUBLE", "value at this step"),
+    ),
+)
+UNFINISHED = Relation(
+    "unfinished",
+    "What is being made, or was begun and not finished; its points are in training_curves.",
+    _columns(
+        ("id", "VARCHAR", "id that the artifact will have"),
+        ("name", "VARCHAR", "what the user called it, or NULL"),
+        ("kind", "VARCHAR", "model, embeddings, run, …"),
+        ("started", "TIMESTAMP", "when it was begun, UTC"),
+        ("updated", "TIMESTAMP", "when it last logged a point, UTC; NULL before the first"),
+        ("last_step", "BIGINT", "step of that point"),
+        ("progress_bytes", "BIGINT", "size of its progress.jsonl; NULL where there is none"),
     ),
 )
 LEADERBOARD = Relation(
@@ -215,7 +228,16 @@ META = Relation(
     _columns(("version", "INTEGER", "version of these tables and views")),
 )
 
-TABLES = (ARTIFACTS, PARENTS, RUNS, METRICS, PER_QUERY_METRICS, TRAINING_CURVES, META)
+TABLES = (
+    ARTIFACTS,
+    PARENTS,
+    RUNS,
+    METRICS,
+    PER_QUERY_METRICS,
+    TRAINING_CURVES,
+    UNFINISHED,
+    META,
+)
 VIEWS = (LEADERBOARD, MODELS, EMBEDDING_SETS)
 
 OWNER_COLUMNS = {

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hypestore.caches import Caches
 from hypestore.catalog import Catalog
 from hypestore.errors import ArtifactBusy, StoreNotWritable
 from hypestore.files import is_temporary, remove_folder, sha256_file, writing_in
 from hypestore.inventory import DamagedManifest, Inventory, Scan
 from hypestore.layout import WORK_NAME, Layout
-from hypestore.locks import hold, is_held, read_holder
+from hypestore.locks import hold, is_held
 from hypestore.manifest import MANIFEST_NAME, FileRecord, Kind, Manifest, inputs_hash
-from hypestore.work import read_work
+from hypestore.unfinished import holder_of, locks_of, read_work, work_folders
 
 Severity = Literal["error", "warning", "info"]
 
@@ -49,6 +50,8 @@ class DoctorReport:
         artifacts: Artifacts examined.
         files: Files of them.
         bytes: Size of these files, as the manifests have it.
+        caches: Caches that are there, after cleaning; they may be deleted.
+        cache_bytes: Size of their files.
         checksums: Whether the content of every file was read and compared.
     """
 
@@ -56,6 +59,8 @@ class DoctorReport:
     artifacts: int
     files: int
     bytes: int
+    caches: int
+    cache_bytes: int
     checksums: bool
 
     @property
@@ -68,8 +73,10 @@ def examine(
     inventory: Inventory, catalog: Catalog, *, checksums: bool, rebuild: bool, clean: bool
 ) -> DoctorReport:
     """Look at everything in a store; the arguments are those of ``Store.doctor``."""
+    caches = Caches(inventory.layout)
     if clean:
         _clean(inventory.layout)
+        caches.clean()
     rebuilt = list(_rebuild(catalog)) if rebuild else []
     scan = inventory.scan()
     findings = [
@@ -82,11 +89,14 @@ def examine(
     ]
     order = {"error": 0, "warning": 1, "info": 2}
     findings.sort(key=lambda finding: order[finding.severity])
+    cached = caches.listed()
     return DoctorReport(
         findings=tuple(findings),
         artifacts=len(scan.manifests),
         files=sum(len(manifest.files) for manifest in scan.manifests),
         bytes=sum(manifest.size_bytes for manifest in scan.manifests),
+        caches=len(cached),
+        cache_bytes=sum(cache.size_bytes for cache in cached),
         checksums=checksums,
     )
 
@@ -179,28 +189,15 @@ def _relative(layout: Layout, path: Path) -> str:
     return path.relative_to(layout.root).as_posix()
 
 
-def _work_folders(layout: Layout) -> Iterator[tuple[Kind, Path]]:
-    """Folders of artifacts without a manifest."""
-    for kind, parent in layout.kind_folders():
-        for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
-            if folder.is_dir() and folder.name[0] != "." and not (folder / MANIFEST_NAME).exists():
-                yield kind, folder
-
-
-def _locks_of(layout: Layout, artifact: str) -> list[Path]:
-    """All lock files of an artifact: its own and those of parts and of the finish."""
-    return [layout.lock(artifact), *sorted(layout.locks.glob(f"{artifact}.*.lock"))]
-
-
 def _unfinished(layout: Layout, scan: Scan) -> Iterator[Finding]:
-    for kind, folder in _work_folders(layout):
+    for kind, folder in work_folders(layout):
         files = [path for path in folder.rglob("*") if path.is_file() and path.name != WORK_NAME]
         size = sum(path.stat().st_size for path in files)
-        held = [lock for lock in _locks_of(layout, folder.name) if is_held(lock)]
+        holder = holder_of(layout, folder.name)
         record = read_work(folder)
         what = f"unfinished {kind}, {len(files)} files of {size:,} bytes"
-        if held:
-            problem = f"{what}, being made by {read_holder(held[0])}"
+        if holder is not None:
+            problem = f"{what}, being made by {holder}"
             yield Finding("info", folder.name, _relative(layout, folder), problem, "Let it finish.")
             continue
         since = f", begun {record.started.isoformat(timespec='seconds')}" if record else ""
@@ -218,13 +215,14 @@ def _temporary_files(layout: Layout) -> Iterator[tuple[str | None, Path]]:
     for path in sorted(layout.root.glob(".*.tmp")):
         if not is_held(layout.store_lock):
             yield None, path
+    yield from ((None, path) for path in Caches(layout).leftovers())
     for _, parent in layout.kind_folders():
         for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
             if is_temporary(folder):
                 yield None, folder
             elif folder.is_dir():
                 found = [path for path in sorted(folder.rglob("*.tmp")) if is_temporary(path)]
-                if found and not any(is_held(lock) for lock in _locks_of(layout, folder.name)):
+                if found and not any(is_held(lock) for lock in locks_of(layout, folder.name)):
                     yield from ((folder.name, path) for path in found)
 
 
@@ -259,7 +257,7 @@ def _rebuild(catalog: Catalog) -> Iterator[Finding]:
 
 def _clean(layout: Layout) -> None:
     """Delete temporary files, unfinished work and forgotten work records that nobody holds."""
-    for _, folder in list(_work_folders(layout)):
+    for _, folder in list(work_folders(layout)):
         _remove_unheld(layout, folder)
     for _, path in list(_temporary_files(layout)):
         with writing_in(path.parent):
@@ -271,7 +269,7 @@ def _clean(layout: Layout) -> None:
 
 
 def _remove_unheld(layout: Layout, folder: Path) -> None:
-    if any(is_held(lock) for lock in _locks_of(layout, folder.name)):
+    if holder_of(layout, folder.name) is not None:
         return
     try:
         with hold(layout.lock(folder.name), what=f"The folder {folder.name}"):

@@ -32,6 +32,13 @@ def sync_file(path: Path) -> None:
     _sync(path, os.O_RDWR)
 
 
+def sync_tree(folder: Path) -> None:
+    """Flush every file and every name below a folder to the disk."""
+    for path in folder.rglob("*"):
+        sync_folder(path) if path.is_dir() else sync_file(path)
+    sync_folder(folder)
+
+
 def sync_folder(path: Path) -> None:
     """Flush the names in a folder to the disk; Windows has no such call, and needs none."""
     if os.name != "nt":
@@ -47,6 +54,24 @@ def _sync(path: Path, flags: int) -> None:
 
 
 @contextmanager
+def disk_full_in(folder: Path) -> Iterator[None]:
+    """Turn "no space left" into a sentence about the store.
+
+    Raises:
+        DiskFull: No space is left there.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise DiskFull(
+            f"Cannot write in {folder}: {error.strerror}.",
+            hint="Free some space and run the same command again: it goes on where it stopped.",
+        ) from error
+
+
+@contextmanager
 def writing_in(folder: Path) -> Iterator[None]:
     """Turn "permission denied" and "no space left" into sentences about the store.
 
@@ -55,13 +80,9 @@ def writing_in(folder: Path) -> Iterator[None]:
         DiskFull: No space is left there.
     """
     try:
-        yield
+        with disk_full_in(folder):
+            yield
     except OSError as error:
-        if error.errno in _FULL:
-            raise DiskFull(
-                f"Cannot write in {folder}: {error.strerror}.",
-                hint="Free some space and run the same command again: it goes on where it stopped.",
-            ) from error
         if error.errno not in _NOT_WRITABLE:
             raise
         raise StoreNotWritable(
@@ -86,6 +107,29 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary sibling folder to fill; on leaving it is flushed and put in place of ``path``.
+
+    A folder that is there before goes when the new one is complete. Leaving by an exception
+    deletes the new one and leaves ``path`` as it was.
+    """
+    temporary, before = temporary_sibling(path), temporary_sibling(path)
+    with writing_in(path.parent):
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            sync_tree(temporary)
+            if path.exists():
+                path.rename(before)
+            temporary.rename(path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        sync_folder(path.parent)
+        shutil.rmtree(before, ignore_errors=True)
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:

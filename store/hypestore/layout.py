@@ -22,6 +22,7 @@ from hypestore.manifest import (
 
 MARKER_NAME = "hype.toml"
 WORK_NAME = "work.json"
+PROGRESS_NAME = "progress.jsonl"
 DEFAULT_KEYS = ("model", "corpus", "queries", "device")
 
 FOLDERS: MappingProxyType[Kind, str] = MappingProxyType(
@@ -64,6 +65,19 @@ class Layout:
     def lock(self, name: str) -> Path:
         """The lock file of an artifact, or of one part of the work on it."""
         return self.locks / f"{name}.lock"
+
+    @property
+    def caches(self) -> Path:
+        """The folder of derived data that may be deleted."""
+        return self.root / "cache"
+
+    def cache(self, name: str) -> Path:
+        """The folder of one cache."""
+        return self.caches / name
+
+    def cache_lock(self, name: str, part: str = "make") -> Path:
+        """The lock of the one who makes or removes a cache, or of one who uses it."""
+        return self.locks / "cache" / name / f"{part}.lock"
 
     def kind_folder(self, kind: Kind) -> Path:
         """The folder that holds all artifacts of a kind."""

@@ -19,6 +19,9 @@ from hypestore.files import writing_in
 SHORT_WAIT_SECONDS = 60.0
 """How long to wait for locks that are held for moments only (the store lock, a probe)."""
 
+_PROBE_SECONDS = 0.2
+"""``is_held`` takes a lock for a moment: nobody who wants that lock may fail because of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -70,7 +73,7 @@ def hold(lock: Path, *, what: str, wait_seconds: float = 0.0) -> Iterator[None]:
         lock.parent.mkdir(parents=True, exist_ok=True)
         file_lock = FileLock(lock, thread_local=False)
         try:
-            file_lock.acquire(timeout=wait_seconds, poll_interval=0.02)
+            file_lock.acquire(timeout=max(wait_seconds, _PROBE_SECONDS), poll_interval=0.02)
         except Timeout as error:
             raise ArtifactBusy(
                 f"{what} is in use by {read_holder(lock)} (waited {wait_seconds:g} s).",

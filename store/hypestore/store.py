@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from hypestore.caches import MAKING_SECONDS, Cache, Caches
 from hypestore.catalog import Catalog
 from hypestore.doctor import DoctorReport, examine
 from hypestore.embedding_files import EmbeddingSpec, shards_done
@@ -20,9 +21,10 @@ from hypestore.files import atomic_write_text, writing_in
 from hypestore.inventory import Inventory
 from hypestore.layout import Layout, find_store, new_marker_text, read_marker, write_default
 from hypestore.locks import SHORT_WAIT_SECONDS, hold
-from hypestore.manifest import Kind, Manifest
+from hypestore.manifest import KINDS, Kind, Manifest
 from hypestore.removal import remove
 from hypestore.runs import RunWriter, StoredRun
+from hypestore.unfinished import Unfinished, find_unfinished, unfinished
 from hypestore.work import Bench, Draft, plan_work
 
 
@@ -40,6 +42,7 @@ class Store:
         self._layout = Layout(root)
         self._inventory = Inventory(self._layout)
         self._bench = Bench(self._inventory, self._sync_catalog)
+        self._caches = Caches(self._layout)
 
     @classmethod
     def create(cls, path: Path | str) -> Store:
@@ -126,6 +129,18 @@ class Store:
     def children_of(self, reference: str) -> list[Manifest]:
         """What was made from an artifact directly."""
         return self._inventory.children_of(reference)
+
+    def unfinished(self, kind: Kind | None = None) -> list[Unfinished]:
+        """What is being made, or was begun and not finished, oldest first."""
+        return unfinished(self._layout, KINDS if kind is None else (kind,))
+
+    def find_unfinished(self, reference: str, kind: Kind | None = None) -> Unfinished | None:
+        """Unfinished work by id, name, or the beginning of its id; None where nothing fits.
+
+        Raises:
+            AmbiguousReference: Several fit.
+        """
+        return find_unfinished(self.unfinished(kind), reference)
 
     # Making and removing
 
@@ -260,6 +275,42 @@ class Store:
         """Measure -> value of an evaluation."""
         return read_aggregates(self.path(self.get(evaluation_id, "evaluation")))
 
+    # Caches
+
+    def cached(
+        self, name: str, make: Callable[[Path], None], *, wait_seconds: float = MAKING_SECONDS
+    ) -> Path:
+        """The folder of a cache, made first where it is not there; nothing in it may be changed.
+
+        It stays until it is removed: no `hype doctor --clean` takes it while this object lives.
+
+        Args:
+            name: What it was derived from, in ``a-z 0-9 . _ -``, a hash of it included.
+            make: Fills the empty folder that it is given; called by one process, the others wait.
+            wait_seconds: How long to wait for another process that makes it.
+
+        Raises:
+            InvalidContent: The name is malformed.
+            ArtifactBusy: Another process still makes it after ``wait_seconds``.
+            StoreNotWritable: It is not there, and the store is read-only.
+            DiskFull: No space is left to make it.
+        """
+        return self._caches.cached(name, make, wait_seconds=wait_seconds)
+
+    def caches(self) -> list[Cache]:
+        """The caches of the store, least recently used first."""
+        return self._caches.listed()
+
+    def remove_cache(self, name: str) -> None:
+        """Remove a cache, which this object uses no more.
+
+        Raises:
+            ArtifactNotFound: There is no cache of this name.
+            ArtifactBusy: A process makes it or uses it.
+        """
+        self._caches.release(name)
+        self._caches.remove(name)
+
     # Catalog and doctor
 
     @cached_property
@@ -275,8 +326,8 @@ class Store:
         Args:
             checksums: Also read every file and compare its SHA-256.
             rebuild: Make the catalog again from the files first.
-            clean: Delete what killed commands left: temporary files and unfinished work nobody
-                holds.
+            clean: Delete what killed commands left, temporary files and unfinished work nobody
+                holds, and caches that nobody uses.
         """
         return examine(
             self._inventory, self.catalog, checksums=checksums, rebuild=rebuild, clean=clean

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from hypestore.errors import (
     ArtifactNotFound,
@@ -29,7 +29,7 @@ from hypestore.files import (
     writing_in,
 )
 from hypestore.inventory import Inventory
-from hypestore.layout import WORK_NAME, Layout
+from hypestore.layout import PROGRESS_NAME, WORK_NAME, Layout
 from hypestore.locks import SHORT_WAIT_SECONDS, hold
 from hypestore.manifest import (
     FORMAT_VERSION,
@@ -43,6 +43,10 @@ from hypestore.manifest import (
     plain_json,
     pretty_json,
 )
+from hypestore.progress import Point, append_progress
+from hypestore.unfinished import read_work
+
+_NOT_OF_THE_ARTIFACT = (WORK_NAME, PROGRESS_NAME, MANIFEST_NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +85,6 @@ def plan_work(
         layout=dict(layout or {}),
         started=datetime.now(UTC),
     )
-
-
-def read_work(folder: Path) -> WorkRecord | None:
-    """The record of unfinished work, or None where there is none that can be read."""
-    try:
-        return WorkRecord.model_validate_json((folder / WORK_NAME).read_bytes())
-    except (OSError, ValidationError):
-        return None
 
 
 class WorkArea:
@@ -182,6 +178,7 @@ class WorkArea:
                 stats=plain_stats,
                 provenance=plain_provenance,
             )
+            (self.path / PROGRESS_NAME).unlink(missing_ok=True)
             (self.path / WORK_NAME).unlink(missing_ok=True)
             atomic_write_text(self.path / MANIFEST_NAME, manifest.to_text())
             sync_folder(self.path.parent)
@@ -198,7 +195,7 @@ class WorkArea:
                 raise InvalidContent(f"{path} is a link; an artifact holds its files itself.")
             if path.is_dir():
                 sync_folder(path)
-            elif not is_temporary(path) and relative not in (WORK_NAME, MANIFEST_NAME):
+            elif not is_temporary(path) and relative not in _NOT_OF_THE_ARTIFACT:
                 sync_file(path)
                 size = path.stat().st_size
                 records.append(FileRecord(path=relative, size_bytes=size, sha256=sha256_file(path)))
@@ -265,6 +262,19 @@ class Draft:
 
     def __exit__(self, *exc_info: object) -> None:
         self._lock.close()
+
+    def progress(self, points: Iterable[Point]) -> None:
+        """Show points ``(step, name, value)`` to whoever watches the work, at once.
+
+        They are no part of the artifact. Steps may go back where work is taken up again from an
+        earlier checkpoint; the later points are forgotten then.
+
+        Raises:
+            StoreError: The artifact is finished.
+        """
+        if self.existing is not None:
+            raise StoreError(f"The {self._area.label} is finished and makes no progress.")
+        append_progress(self.path, points)
 
     def commit(
         self,

@@ -11,8 +11,17 @@ import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field
 
-from hypencli.recipe import Recipe, Section, describe, load_recipe, resolve_recipe, to_toml
+from hypencli.recipe import (
+    Recipe,
+    Section,
+    TrainingSection,
+    describe,
+    load_recipe,
+    resolve_recipe,
+    to_toml,
+)
 
 SECTIONS = Section.__subclasses__()
 
@@ -45,6 +54,46 @@ def test_hash_ignores_names_places_and_what_changes_no_weight() -> None:
     assert len(here.hash) == 64
 
 
+def test_identity_holds_what_is_not_by_default_and_nothing_else() -> None:
+    """So a field that is added later, with a default, changes no hash."""
+    assert minimal(description="x", group="paper").identity() == {
+        "losses": [{"type": "cross_entropy"}],
+        "training": {"steps": 1},
+    }
+    changed = minimal(model={"pooling": "cls", "backbone": "b"}, data={"train": "t"}).identity()
+    assert changed["model"] == {"pooling": "cls", "converter": {"layers": 6}}
+    assert "data" not in changed
+
+
+def test_a_field_added_with_a_default_changes_no_identity() -> None:
+    class Later(TrainingSection):
+        momentum: float = Field(0.0, description="added later")
+
+    assert Later(steps=1).identity() == TrainingSection(steps=1).identity() == {"steps": 1}
+    assert Later(steps=1, momentum=0.5).identity() == {"steps": 1, "momentum": 0.5}
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        {"model": {"hyper_head_from": "a/b"}},
+        {"validation": {"rows": "a.jsonl"}},
+        {"data": {"split": "dev", "workers": 2, "random_negatives_from": "c.jsonl"}},
+        {"training": {"steps": 1, "save_steps": 7, "max_minutes": 3.0, "report_to": ["wandb"]}},
+    ],
+)
+def test_places_and_conduct_do_not_count(places: dict[str, Any]) -> None:
+    """But that there is a validation counts: it may choose the checkpoint."""
+    expected = minimal(validation={"rows": "b.jsonl"}) if "validation" in places else minimal()
+    assert minimal(**places).hash == expected.hash
+
+
+def test_where_an_initial_model_lies_does_not_count() -> None:
+    here, there = (minimal(model={"initial": name}) for name in ("one/model", "another"))
+    assert here.hash == there.hash != minimal().hash
+    assert here.model.converter is None  # the model brings its own
+
+
 def test_hash_is_the_same_written_out_or_by_default() -> None:
     short = minimal()
     long = minimal(model={"converter": {"name": "repeated-dense", "layers": 6}})
@@ -67,7 +116,10 @@ def test_hash_is_the_same_in_another_process() -> None:
         {"model": {"converter": {"options": {"a": 1}}}},
         {"data": {"query_max_length": 65}},
         {"losses": [{"type": "cross_entropy", "scale": 2.0}]},
+        {"losses": [{"type": "cross_entropy", "until_step": 5}]},
         {"training": {"steps": 1, "seed": 1}},
+        {"training": {"steps": 1, "chunk_size": 4}},
+        {"validation": {"rows": "v.jsonl", "every_steps": 5}},
     ],
 )
 def test_hash_changes_with_what_changes_weights(other: dict[str, Any]) -> None:
@@ -131,6 +183,11 @@ def test_describe_gives_value_meaning_and_bounds() -> None:
     assert not fields["data.positives"].changed
     assert fields["data.positives"].expected == "first | type | score_above"
     assert fields["losses.1.type"].value == "cross_entropy"
+    validation = fields["validation"]
+    assert (validation.value, validation.expected) == (None, "table or none")
+    watched = {field.key for field in describe(minimal(validation={"rows": "v.jsonl"}))}
+    assert "validation.rows" in watched
+    assert "validation" not in watched
 
 
 def test_recipe_imports_only_errors() -> None:

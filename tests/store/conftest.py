@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,17 @@ def vectors() -> Callable[..., np.ndarray]:
 @pytest.fixture
 def store(tmp_path: Path) -> hs.Store:
     return hs.Store.create(tmp_path / "store")
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users of the machine reach, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

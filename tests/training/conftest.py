@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,14 @@ import torch
 from hypencli.data.training import read_training_rows
 from hypencli.models.checkpoint import ModelSpec, build_dual_encoder, load_tokenizer
 from hypencli.records import TrainingRow
-from hypencli.training import Sampling, TrainingConfig, TrainingOutcome, train
+from hypencli.training import (
+    Sampling,
+    Surroundings,
+    TrainingConfig,
+    TrainingData,
+    TrainingOutcome,
+    train,
+)
 
 BOTH_LOSSES = (("margin_mse", {}), ("cross_entropy", {"only_use_first_item": True}))
 QUICK = TrainingConfig(
@@ -85,19 +93,28 @@ def quick_train(
         some_rows: Sequence[TrainingRow] | None = None,
         *,
         pool: Sequence[str] | None = None,
+        validation: Any = None,
+        validating: Any = None,
         config: TrainingConfig = QUICK,
-        progress: Any = None,
+        output_dir: Path | None = None,
         **changes: Any,
     ) -> TrainingOutcome:
-        options = {} if progress is None else {"progress": progress}
+        surroundings = {
+            name: changes.pop(name)
+            for name in ("progress", "on_points", "caches")
+            if name in changes
+        }
+        # A folder of its own for each run: one that is used again is gone on with.
+        work = output_dir or Path(tempfile.mkdtemp(dir=tmp_path))
+        data = TrainingData(
+            rows=rows if some_rows is None else some_rows, pool=pool, validation=validation
+        )
         return train(
             dual,
             tokenizer,
-            rows if some_rows is None else some_rows,
-            replace(config, **changes),
-            output_dir=tmp_path / "work",
-            pool=pool,
-            **options,
+            data,
+            replace(config, validation=validating, **changes),
+            Surroundings(output_dir=work, **surroundings),
         )
 
     return run

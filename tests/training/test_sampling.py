@@ -6,18 +6,45 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.errors import DataError
-from hypencli.records import Query, TrainingItem, TrainingRow
 from hypencli.training.config import Sampling
-from hypencli.training.sampling import RowOrder, draw_items, draw_random, split_rows
+from hypencli.training.sampling import (
+    Candidates,
+    RowOrder,
+    RowTable,
+    candidates_of,
+    draw_items,
+    draw_random,
+)
+from hypencli.training.sampling import split_rows as split_table
+
+Row = tuple[tuple[str, ...], list[float] | None]
 
 
-def row(*kinds: str, scores: list[float] | None = None) -> TrainingRow:
-    values = scores or [None] * len(kinds)
-    items = tuple(
-        TrainingItem(f"d{i}", f"text {i}", score, kind)
-        for i, (kind, score) in enumerate(zip(kinds, values, strict=True))
+def row(*kinds: str, scores: list[float] | None = None) -> Row:
+    return kinds, scores
+
+
+def table(rows: list[Row]) -> RowTable:
+    """Rows of one query; every item is another passage."""
+    lengths = [len(kinds) for kinds, _ in rows]
+    kinds = [kind for some, _ in rows for kind in some]
+    names = tuple(dict.fromkeys(kinds))
+    scores = [s for some, values in rows for s in values or [np.nan] * len(some)]
+    return RowTable(
+        query=np.zeros(len(rows), np.int32),
+        offsets=np.cumsum([0, *lengths], dtype=np.int64),
+        passages=np.arange(len(kinds), dtype=np.int32),
+        scores=np.array(scores, np.float32),
+        types=np.array([names.index(kind) for kind in kinds], np.int16),
+        type_names=names,
+        query_id=lambda number: "q",
     )
-    return TrainingRow(Query("q", "query"), items)
+
+
+def split_rows(rows: list[Row], sampling: Sampling) -> list[Candidates]:
+    whole = table(rows)
+    split = split_table(whole, sampling)
+    return [candidates_of(whole, split, int(number)) for number in split.kept]
 
 
 @pytest.mark.parametrize(

@@ -139,9 +139,8 @@ def test_random_negatives_are_more_to_tell_apart(build: Callable[..., Any], toke
     step = TrainingStep(dual)
     queries, passages = torch.randn(2, 5, 32), torch.randn(2, 32)
     extra = torch.randn(3, 32)
-    loss = step(query_token_states=queries, passage_embeddings=passages, random_embeddings=extra)[
-        "loss"
-    ]
+    states = {"states": queries, "mask": torch.ones(2, 5, dtype=torch.long)}
+    loss = step(states, {"embeddings": passages}, {"embeddings": extra})["loss"]
     scores = queries.mean(1) @ torch.cat([passages, extra]).T
     expected = functional.cross_entropy(scores, torch.arange(2))
     torch.testing.assert_close(loss, expected)
@@ -150,8 +149,8 @@ def test_random_negatives_are_more_to_tell_apart(build: Callable[..., Any], toke
 def test_single_losses_are_named_where_there_are_several(build: Callable[..., Any]) -> None:
     three = build("bi-encoder", losses=(("margin_mse", {}), ("cross_entropy", {})) * 2)
     outputs = TrainingStep(three)(
-        query_token_states=torch.randn(2, 5, 32),
-        passage_embeddings=torch.randn(4, 32),
+        {"states": torch.randn(2, 5, 32), "mask": torch.ones(2, 5, dtype=torch.long)},
+        {"embeddings": torch.randn(4, 32)},
         labels=torch.randn(2, 2),
     )
     names = ["loss", "margin_mse", "cross_entropy", "margin_mse_2", "cross_entropy_2"]

@@ -199,7 +199,7 @@ def test_progress_is_reported_and_nothing_printed(
     quick_train(dual, cache=StateCache(), progress=listener)
     assert capfd.readouterr() == ("", "")
     assert set(listener.tasks) == {
-        "tokenising queries",
+        "reading training rows",
         "encoding queries",
         "encoding passages",
         "training",
@@ -240,7 +240,7 @@ def unscored() -> list[TrainingRow]:
         ({}, {"epochs": 1.0}, UsageError, "either steps or epochs"),
         ({}, {"cache": StateCache()}, ModelError, "frozen encoder"),
         ({}, {"sampling": Sampling(negatives_per_query=3)}, DataError, "1 negatives; 3"),
-        ({}, {"some_rows": unscored()}, DataError, r"'q7'\): item 'a' has no score"),
+        ({}, {"some_rows": unscored()}, DataError, r"'q7'\): item 1 has no score"),
         ({}, {"learning_rates": {"*.gaet": 1.0}}, UsageError, "matches no trainable parameter"),
         (
             {"freeze_encoder": True},

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypencli.records import Document, Qrels, Query, TrainingItem, TrainingRow
+from hypencli.data.training.row import row_values
+from hypencli.records import Document, Qrels, Query, TrainingRow
 
 _Json = Mapping[str, object]
 
@@ -46,7 +47,7 @@ def write_files(
         )
         for name, documents in corpora.items()
     }
-    rows = _write_json_lines(folder / "training.jsonl", (_row(row) for row in training))
+    rows = _write_json_lines(folder / "training.jsonl", (row_values(row) for row in training))
     queries = {
         name: _write_json_lines(
             folder / f"{name}.jsonl",
@@ -59,17 +60,6 @@ def write_files(
         for name, (_, judged) in query_sets.items()
     }
     return DemoFiles(paths["documents"], paths["passages"], rows, queries, qrels)
-
-
-def _row(row: TrainingRow) -> _Json:
-    query = {"id": row.query.query_id, "content": row.query.text}
-    return {"query": query, "items": [_item(item) for item in row.items]}
-
-
-def _item(item: TrainingItem) -> _Json:
-    optional = {"score": item.score, "type": item.type}
-    given = {name: value for name, value in optional.items() if value is not None}
-    return {"id": item.id, "content": item.content, **given}
 
 
 def _write_json_lines(path: Path, rows: Iterable[_Json]) -> Path:

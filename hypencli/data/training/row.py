@@ -1,60 +1,28 @@
-"""Training rows: queries with their passages, in the published JSONL format."""
+"""One training row: checked on the way in, plain values on the way out, whatever the file."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from hypencli.data.lines import parse_json_object, read_lines, scan
+from hypencli.data.rows import checked_text
 from hypencli.errors import DataError
 from hypencli.records import Query, TrainingItem, TrainingRow
 
 
-def read_training_rows(path: str | Path) -> list[TrainingRow]:
-    """All rows of a training file: JSONL, plain or gzip.
+def training_row(values: Mapping[str, Any], where: str) -> TrainingRow:
+    """A row from ``{"query": {"id", "content"}, "items": [{"id", "content", "score"?, "type"?}]}``.
 
-    A line is ``{"query": {"id", "content"}, "items": [{"id", "content", "score"?, "type"?}]}``;
-    further keys are ignored, blank lines skipped, and whole numbers as ids become strings.
+    Further keys are ignored, and whole numbers as ids become strings.
 
-    Raises:
-        DataError: No such file, damaged gzip, not UTF-8, no rows; or a line that is not JSON or
-            lacks something, with its number.
-    """
-    rows = list(iterate_training_rows(path))
-    if not rows:
-        raise DataError(f"{path}: no training rows.")
-    return rows
-
-
-def iterate_training_rows(path: str | Path) -> Iterator[TrainingRow]:
-    """The rows of a training file one by one; see :func:`read_training_rows`."""
-    path = _existing(path)
-    for line in read_lines(path):
-        yield _row(parse_json_object(line, str(path)), f"{path}, line {line.number}")
-
-
-def training_fingerprint(path: str | Path) -> str:
-    """SHA-256 of the file's text: compressed or not, the same rows have the same fingerprint.
+    Args:
+        values: The row as JSON values.
+        where: Stands for the row in messages: file and line, or file and row.
 
     Raises:
-        DataError: The file cannot be read.
+        DataError: Something is missing or of another type; what, and which.
     """
-    return scan(_existing(path)).sha256
-
-
-def _existing(path: str | Path) -> Path:
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise DataError(
-            f"No training file {path} (from {Path.cwd()}).",
-            hint="Name one: --set data.train=FILE.jsonl",
-        )
-    return path
-
-
-def _row(values: Mapping[str, Any], where: str) -> TrainingRow:
     query, items = values.get("query"), values.get("items")
     if not isinstance(query, dict):
         raise DataError(f'{where}: query: expected {{"id": ..., "content": ...}}.')
@@ -64,6 +32,21 @@ def _row(values: Mapping[str, Any], where: str) -> TrainingRow:
         Query(_id(query, f"{where}: query"), _content(query, f"{where}: query")),
         tuple(_item(item, f"{where}: items[{i}]") for i, item in enumerate(items)),
     )
+
+
+def row_values(row: TrainingRow) -> dict[str, Any]:
+    """A row as JSON values; scores and types that are not there are left out."""
+    query = {"id": row.query.query_id, "content": row.query.text}
+    return {"query": query, "items": [_item_values(item) for item in row.items]}
+
+
+def _item_values(item: TrainingItem) -> dict[str, Any]:
+    values: dict[str, Any] = {"id": item.id, "content": item.content}
+    if item.score is not None:
+        values["score"] = item.score
+    if item.type is not None:
+        values["type"] = item.type
+    return values
 
 
 def _item(values: Any, where: str) -> TrainingItem:
@@ -78,14 +61,14 @@ def _id(values: Mapping[str, Any], where: str) -> str:
     value = values.get("id")
     if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
         raise DataError(f"{where}: id: expected a string or a whole number, got {value!r}.")
-    return str(value)
+    return checked_text(str(value), f"{where}: id")
 
 
 def _content(values: Mapping[str, Any], where: str) -> str:
     value = values.get("content")
     if not isinstance(value, str) or not value.strip():
         raise DataError(f"{where}: content: expected text, got {value!r}.")
-    return value
+    return checked_text(value, f"{where}: content")
 
 
 def _score(values: Mapping[str, Any], where: str) -> float | None:
@@ -99,6 +82,8 @@ def _score(values: Mapping[str, Any], where: str) -> float | None:
 
 def _type(values: Mapping[str, Any], where: str) -> str | None:
     value = values.get("type")
-    if value is not None and not isinstance(value, str):
+    if value is None:
+        return None
+    if not isinstance(value, str):
         raise DataError(f"{where}: type: expected a string, got {value!r}.")
-    return value
+    return checked_text(value, f"{where}: type")

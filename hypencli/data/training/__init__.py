@@ -1,0 +1,19 @@
+"""Training rows: queries with their passages, from files, folders and the hub, and to files."""
+
+from hypencli.data.training.source import (
+    TrainingSource,
+    iterate_training_rows,
+    open_training_rows,
+    read_training_rows,
+    training_fingerprint,
+)
+from hypencli.data.training.writing import write_training_rows
+
+__all__ = [
+    "TrainingSource",
+    "iterate_training_rows",
+    "open_training_rows",
+    "read_training_rows",
+    "training_fingerprint",
+    "write_training_rows",
+]

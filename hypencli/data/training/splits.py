@@ -1,0 +1,137 @@
+"""Which files of a folder or a hub dataset belong to a split, told by their names."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from hypencli.errors import DataError
+
+DATA_ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
+"""Files that hold training rows."""
+
+UNNAMED = ("train", "validation")
+"""Splits that a folder stands for as a whole where none of its files names a split."""
+
+_WORDS = {
+    "train": re.compile(r"train(ing)?(set|data)?"),
+    "validation": re.compile(r"(valid(ation)?|val|dev(elopment)?)(set|data)?"),
+    "test": re.compile(r"(test(ing)?|eval(uation)?)(set|data)?"),
+}
+_SHARD = re.compile(r"(?P<stem>.*)-(?P<part>\d{5,})-of-(?P<count>\d{5,})")
+
+
+class Selection(NamedTuple):
+    """The files of a split.
+
+    Attributes:
+        names: Their names, relative and with ``/`` between parts, in name order.
+        split: The split; None where no file names one, and all were taken.
+    """
+
+    names: tuple[str, ...]
+    split: str | None
+
+
+def is_data_file(name: str) -> bool:
+    """Whether a file of that name holds training rows; nothing below a hidden folder does."""
+    hidden = any(part.startswith(".") for part in PurePosixPath(name).parts)
+    return name.endswith(DATA_ENDINGS) and not hidden
+
+
+def select_files(names: Iterable[str], split: str, *, where: str) -> Selection:
+    """The files of a split among the data files of a folder or dataset.
+
+    A file belongs to a split that its name has as a word (``train.jsonl``,
+    ``train-00000-of-00002.parquet``, ``msmarco_train_0.jsonl``), else to the one that the folder
+    it lies in has so. ``training``, ``dev``, ``val``, ``valid`` and ``eval`` are known too. Where
+    no file names a split, all are taken as the one wanted.
+
+    Args:
+        names: Data files, relative, with ``/`` between parts.
+        split: The split wanted.
+        where: Stands for the folder or dataset in messages.
+
+    Raises:
+        DataError: There is no data file, or none of that split; or a part of several is missing;
+            or the split is there in two formats.
+    """
+    there = sorted(names)
+    if not there:
+        raise DataError(
+            f"{where}: no training files in it.", hint=f"Looked for *{', *'.join(DATA_ENDINGS)}."
+        )
+    of_split = {name: _split_of(name, split) for name in there}
+    wanted = _canonical(split)
+    found = sorted({one for one in of_split.values() if one is not None})
+    if wanted in found:
+        selected = [name for name in there if of_split[name] == wanted]
+    elif not found and wanted in UNNAMED:
+        selected = there
+    else:
+        raise _no_split(split, found, there, where)
+    _refuse_two_formats(selected, where)
+    _refuse_missing_parts(selected, where)
+    return Selection(tuple(selected), split if found else None)
+
+
+def _no_split(split: str, found: Sequence[str], names: Sequence[str], where: str) -> DataError:
+    splits = f"its splits are {', '.join(found)}" if found else "its files name no split"
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return DataError(f"{where}: no split {split!r}; {splits}.", hint=f"Its files: {shown}")
+
+
+def _split_of(name: str, wanted: str) -> str | None:
+    """The split that a path names: in the file's name, else in the nearest folder's."""
+    path = PurePosixPath(name)
+    for part in (path.name.split(".")[0], *reversed(path.parts[:-1])):
+        if re.search(rf"(?<![a-z0-9]){re.escape(wanted.lower())}(?![a-z0-9])", part.lower()):
+            return _canonical(wanted)
+        for word in re.split(r"[^a-z]+", part.lower()):
+            known = _known(word)
+            if known is not None:
+                return known
+    return None
+
+
+def _canonical(split: str) -> str:
+    return _known(split.lower()) or split
+
+
+def _known(word: str) -> str | None:
+    return next((split for split, words in _WORDS.items() if words.fullmatch(word)), None)
+
+
+def _refuse_two_formats(names: Sequence[str], where: str) -> None:
+    """A dataset that is there twice, as JSONL and as Parquet, would be trained on twice."""
+    endings = {
+        ending: name
+        for name in names
+        for ending in (*DATA_ENDINGS, ".arrow")
+        if name.endswith(ending)
+    }
+    formats = {ending.removesuffix(".gz"): name for ending, name in endings.items()}
+    if len(formats) > 1:
+        raise DataError(
+            f"{where}: the same split in several formats: {', '.join(sorted(formats.values()))}.",
+            hint="Name one file, or a folder that holds the rows once.",
+        )
+
+
+def _refuse_missing_parts(names: Sequence[str], where: str) -> None:
+    parts: dict[tuple[str, int], set[int]] = defaultdict(set)
+    for name in names:
+        shard = _SHARD.fullmatch(name.split(".")[0])
+        if shard is not None:
+            parts[shard["stem"], int(shard["count"])].add(int(shard["part"]))
+    for (stem, count), there in parts.items():
+        missing = sorted(set(range(count)) - there)
+        if missing:
+            raise DataError(
+                f"{where}: {len(missing)} of {count} parts of {stem!r} are missing, "
+                f"the first of them {missing[0]:05d}.",
+                hint="Copy or download the rest, so that nothing is left out unseen.",
+            )

@@ -1,0 +1,122 @@
+"""Training rows to a file: JSONL, compressed or not, or Parquet, as its name says."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from hypencli.data.aside import written_aside
+from hypencli.data.training.row import row_values
+from hypencli.data.training.splits import DATA_ENDINGS
+from hypencli.errors import DataError, UsageError
+from hypencli.records import TrainingRow
+
+_GROUP_CHARACTERS = 32 * 2**20
+"""Text of one row group of Parquet: what a writer holds in memory."""
+
+
+def check_ending(path: Path) -> str:
+    """The ending that says how training rows are written.
+
+    Raises:
+        UsageError: It is none of those known.
+    """
+    ending = next((one for one in reversed(DATA_ENDINGS) if path.name.endswith(one)), None)
+    if ending is None:
+        raise UsageError(
+            f"The format of training rows cannot be told from {path}.",
+            hint=f"Name a file that ends in {', '.join(DATA_ENDINGS)}.",
+        )
+    return ending
+
+
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Refuse, before any work, to write where rows cannot or must not go.
+
+    Raises:
+        UsageError: The file is there and is not to be replaced, or its ending says no format.
+    """
+    check_ending(path)
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists.", hint="Choose another --output, or add --overwrite")
+
+
+def write_training_rows(path: str | Path, rows: Iterable[TrainingRow]) -> int:
+    """Write training rows to a file, as a whole or not at all; a file that is there is replaced.
+
+    What is written reads back as the same rows, in every format; the same rows give the same
+    bytes in JSONL, compressed or not.
+
+    Args:
+        path: Ends in ``.jsonl``, ``.jsonl.gz`` or ``.parquet``.
+        rows: The rows; they are taken one by one.
+
+    Returns:
+        How many rows there were.
+
+    Raises:
+        UsageError: The ending is another.
+        DataError: There are no rows, or the file cannot be written.
+    """
+    path = Path(path).expanduser()
+    ending = check_ending(path)
+    with written_aside(path) as aside:
+        if ending == ".parquet":
+            count = _write_parquet(aside, rows)
+        else:
+            count = _write_jsonl(aside, rows, packed=ending.endswith(".gz"))
+        if count == 0:
+            raise DataError(f"There are no training rows to write to {path}.")
+    return count
+
+
+def _write_jsonl(path: Path, rows: Iterable[TrainingRow], *, packed: bool) -> int:
+    with path.open("wb") as raw:
+        if not packed:
+            return _write_lines(raw, rows)
+        # Neither name nor time in the header: the same rows are the same bytes.
+        with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as out:
+            return _write_lines(out, rows)
+
+
+def _write_lines(out: IO[bytes] | gzip.GzipFile, rows: Iterable[TrainingRow]) -> int:
+    count = 0
+    for row in rows:
+        out.write(json.dumps(row_values(row), ensure_ascii=False).encode("utf-8") + b"\n")
+        count += 1
+    return count
+
+
+def _write_parquet(path: Path, rows: Iterable[TrainingRow]) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    passage = [("id", pa.string()), ("content", pa.string())]
+    item = pa.struct([*passage, ("score", pa.float64()), ("type", pa.string())])
+    schema = pa.schema([("query", pa.struct(passage)), ("items", pa.list_(item))])
+    count = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for group in _groups(rows):
+            values = [row_values(row) for row in group]
+            writer.write_table(pa.Table.from_pylist(values, schema=schema))
+            count += len(group)
+    return count
+
+
+def _groups(rows: Iterable[TrainingRow]) -> Iterator[list[TrainingRow]]:
+    """The rows in groups of bounded text."""
+    stream = iter(rows)
+    while group := list(islice(stream, 1)):
+        size = _characters(group[0])
+        while size < _GROUP_CHARACTERS and (row := next(stream, None)) is not None:
+            group.append(row)
+            size += _characters(row)
+        yield group
+
+
+def _characters(row: TrainingRow) -> int:
+    return sum(len(item.content) for item in row.items) + len(row.query.text)

@@ -1,0 +1,117 @@
+"""Checkpoints of a run under way: whole or not there, the newest found again, the best kept.
+
+The Trainer writes a folder ``checkpoint-STEP`` file by file. A folder counts only once a marker
+with the sizes of its files lies in it; what a killed process left is deleted when the run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from safetensors.torch import load_model, save_file, save_model
+from torch import Tensor, nn
+
+MARKER_FILE = "complete.json"
+WEIGHTS_FILE = "model.safetensors"
+STATE_FILE = "trainer_state.json"
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+_BEST = re.compile(r"best-(\d+)")
+
+
+def mark_complete(folder: Path) -> None:
+    """Flush the files of a checkpoint to disk and mark it as whole."""
+    sizes = {}
+    for path in sorted(folder.iterdir()):
+        _flush(path)
+        sizes[path.name] = path.stat().st_size
+    partial = folder / f"{MARKER_FILE}.partial"
+    partial.write_text(json.dumps(sizes), encoding="utf-8")
+    _flush(partial)
+    partial.rename(folder / MARKER_FILE)
+
+
+def newest_checkpoint(output_dir: Path) -> Path | None:
+    """The newest whole checkpoint; what is not whole is deleted."""
+    found = None
+    for _, folder in sorted(_numbered(output_dir, _CHECKPOINT)):
+        if _is_complete(folder):
+            found = folder
+        else:
+            shutil.rmtree(folder)
+    return found
+
+
+def remove_older(output_dir: Path, *, keep: Path) -> None:
+    """Delete every checkpoint but one."""
+    for _, folder in list(_numbered(output_dir, _CHECKPOINT)):
+        if folder != keep:
+            shutil.rmtree(folder)
+
+
+def save_best(step: nn.Module, output_dir: Path, *, number: int) -> None:
+    """Keep the weights of this step as a candidate for the best."""
+    folder = output_dir / f"best-{number}"
+    partial = output_dir / f"best-{number}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_weights(step, partial)
+    _flush(partial / WEIGHTS_FILE)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def load_best(step: nn.Module, output_dir: Path, *, number: int) -> None:
+    """Put the weights of that step back."""
+    load_weights(step, output_dir / f"best-{number}")
+
+
+def remove_other_best(output_dir: Path, *, keep: int | None) -> None:
+    """Delete the weights of steps that are not the best any more."""
+    for number, folder in list(_numbered(output_dir, _BEST)):
+        if number != keep:
+            shutil.rmtree(folder)
+
+
+def save_weights(step: nn.Module, folder: Path, state: Mapping[str, Tensor] | None = None) -> None:
+    """All weights of a training step, what is shared once.
+
+    Args:
+        step: The training step.
+        folder: Where they go.
+        state: Its weights where they are not in it, but gathered from several processes.
+    """
+    if state is None:
+        save_model(step, str(folder / WEIGHTS_FILE))
+    else:
+        save_file({k: v.contiguous() for k, v in state.items()}, folder / WEIGHTS_FILE)
+
+
+def load_weights(step: nn.Module, folder: Path) -> None:
+    """The inverse of that, strictly."""
+    load_model(step, str(folder / WEIGHTS_FILE), strict=True)
+
+
+def _is_complete(folder: Path) -> bool:
+    try:
+        sizes = json.loads((folder / MARKER_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    files = [(folder / name, size) for name, size in sizes.items()]
+    return all(path.is_file() and path.stat().st_size == size for path, size in files)
+
+
+def _numbered(output_dir: Path, pattern: re.Pattern[str]) -> Iterator[tuple[int, Path]]:
+    for path in output_dir.iterdir() if output_dir.is_dir() else ():
+        match = pattern.fullmatch(path.name)
+        if match is not None:
+            yield int(match[1]), path
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())

@@ -1,0 +1,212 @@
+"""What a run needs before its first step: rows as arrays, cached states, batches, validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hypencli.errors import ModelError
+from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
+from hypencli.models.encoding import TOKEN_BUDGET
+from hypencli.models.fingerprint import tokenizer_fingerprint
+from hypencli.models.hypernet import Hypencoder
+from hypencli.models.warm_head import fit_head
+from hypencli.progress import SILENT, Progress
+from hypencli.records import TrainingRow
+from hypencli.training.cache import (
+    Caches,
+    EncodedSet,
+    FolderCaches,
+    Texts,
+    cache_name,
+    encoded_set,
+)
+from hypencli.training.callbacks import Point
+from hypencli.training.collator import Collator
+from hypencli.training.config import TrainingConfig
+from hypencli.training.examples import Examples, TrainingSet, write_training_set
+from hypencli.training.step import TrainingStep
+from hypencli.training.validation import (
+    HeldOutRows,
+    JudgedCorpus,
+    Task,
+    Validation,
+    batches_of,
+    task_of_corpus,
+    task_of_rows,
+    write_corpus,
+)
+
+_QUERIES_TO_FIT = 1_000
+"""Queries that a head is fitted to; some hundred would do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """What a model is trained on.
+
+    Attributes:
+        rows: The rows, read once at most.
+        key: What identifies their content, and the pool's; None keeps nothing for another run.
+        pool: Passages that random negatives are drawn from; None for those of the rows.
+        validation: What the model is measured on meanwhile.
+    """
+
+    rows: Iterable[TrainingRow]
+    key: str | None = None
+    pool: Iterable[str] | None = None
+    validation: HeldOutRows | JudgedCorpus | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Where a run works and whom it tells.
+
+    Attributes:
+        output_dir: Checkpoints; a run that finds one there goes on from it.
+        caches: Derived files that other runs may share; None keeps them in ``output_dir``.
+        on_points: Told of every point of the curves as it is made, and of all earlier ones when
+            a run begins or goes on.
+        progress: Listens.
+    """
+
+    output_dir: Path
+    caches: Caches | None = None
+    on_points: Callable[[Iterable[Point]], None] = field(default=lambda points: None)
+    progress: Progress = SILENT
+
+
+class Preparation:
+    """Derived files and batches of one run."""
+
+    def __init__(
+        self,
+        dual: HypencoderDualEncoder | TextDualEncoder,
+        tokenizer: Any,
+        config: TrainingConfig,
+        where: Surroundings,
+    ) -> None:
+        self._dual, self._tokenizer, self._config = dual, tokenizer, config
+        self._progress = where.progress
+        self._shared = where.caches
+        self._own = FolderCaches(where.output_dir / "cache")
+
+    def training_set(self, data: TrainingData) -> tuple[TrainingSet, str]:
+        """The training rows as arrays, and the name of their cache."""
+        return self._rows(data.rows, data.key, data.pool)
+
+    def _rows(
+        self, rows: Iterable[TrainingRow], key: str | None, pool: Iterable[str] | None
+    ) -> tuple[TrainingSet, str]:
+        def make(folder: Path) -> None:
+            write_training_set(
+                folder,
+                rows,
+                self._tokenizer,
+                query_max_length=self._config.query_max_length,
+                passage_max_length=self._config.passage_max_length,
+                pool=pool,
+                progress=self._progress,
+            )
+
+        name = self._name("rows", key)
+        return TrainingSet.open(self._caches(key)(name, make)), name
+
+    def _name(self, kind: str, key: str | None) -> str:
+        return cache_name(
+            kind,
+            key=key,
+            tokenizer=tokenizer_fingerprint(self._tokenizer),
+            lengths=(self._config.query_max_length, self._config.passage_max_length),
+        )
+
+    def _caches(self, key: str | None) -> Caches:
+        return self._own if self._shared is None or key is None else self._shared
+
+    def encoded(self, texts: Texts, name: str) -> EncodedSet | None:
+        """What the frozen encoders give for all texts, where that is asked for."""
+        if self._config.cache is None:
+            return None
+        caches = self._own if self._shared is None else self._shared
+        return encoded_set(
+            self._dual, texts, self._config, caches, name=name, progress=self._progress
+        )
+
+    def collator(
+        self, texts: TrainingSet, encoded: EncodedSet | None, *, training: bool
+    ) -> Collator:
+        """Makes batches of a set; random negatives are for training only."""
+        config = self._config
+        return Collator(
+            queries=texts.queries if encoded is None else encoded.queries,
+            passages=texts.passages if encoded is None else encoded.passages,
+            pool=texts.pool,
+            random_negatives=config.sampling.random_negatives if training else 0,
+            seed=config.seed,
+            token_budget=TOKEN_BUDGET.get(config.device.type, TOKEN_BUDGET["cpu"]),
+            chunk_size=config.chunk_size,
+        )
+
+    @torch.no_grad()
+    def fit_head(self, texts: TrainingSet, *, scale: float) -> None:
+        """Start the hyper-head as the backbone's own bi-encoder; a resumed run overwrites it.
+
+        Raises:
+            ModelError: The model has no such head, or it cannot be fitted.
+        """
+        encoder, queries = self._dual.query_encoder, texts.queries
+        if not isinstance(encoder, Hypencoder):
+            raise ModelError("A bi-encoder has no hyper-head that could be fitted.")
+        generator = torch.Generator().manual_seed(self._config.seed)
+        chosen = torch.randperm(len(queries), generator=generator)[:_QUERIES_TO_FIT].tolist()
+        states = []
+        for i in chosen:
+            ids, mask = queries.batch([i])
+            device = self._config.device
+            found = encoder.token_states(ids.to(device), mask.to(device))
+            states.append(found[0].float().cpu())
+        encoder.cpu()
+        agreement = fit_head(
+            encoder, states, generator, pooling=self._dual.passage_encoder.pooling, scale=scale
+        )
+        encoder.to(self._config.device)
+        self._progress.message(
+            f"hyper-head fitted to {len(states):,} queries: it writes their embeddings to a cosine "
+            f"of {agreement:.4f}"
+        )
+
+    def validation(
+        self, step: TrainingStep, data: HeldOutRows | JudgedCorpus | None
+    ) -> Validation | None:
+        """What measures the model meanwhile."""
+        settings = self._config.validation
+        if settings is None or data is None:
+            return None
+        if isinstance(data, JudgedCorpus):
+            task, name = self._judged(data)
+            encoded = self.encoded(task, name)
+            return Validation(step, task, self._config, settings, encoded=encoded)
+        rows, name = self._rows(data.rows, data.key, None)
+        examples = Examples(
+            rows.rows,
+            self._config.sampling,
+            seed=self._config.seed,
+            with_scores=step.needs_labels,
+        )
+        encoded = self.encoded(rows, name)
+        collator = self.collator(rows, encoded, training=False)
+        batches = batches_of(examples, collator, self._config.batch_size)
+        task = task_of_rows(rows, self._config.sampling)
+        return Validation(step, task, self._config, settings, batches=batches, encoded=encoded)
+
+    def _judged(self, data: JudgedCorpus) -> tuple[Task, str]:
+        lengths = (self._config.query_max_length, self._config.passage_max_length)
+        name = self._name("corpus", data.key)
+        folder = self._caches(data.key)(
+            name, lambda folder: write_corpus(folder, data, self._tokenizer, lengths=lengths)
+        )
+        return task_of_corpus(folder, data), name

@@ -1,0 +1,272 @@
+"""Validation while training: the loss of held-out rows, and retrieval over their passages.
+
+Retrieval is the exact search of the engine, over passages encoded with the weights of the moment;
+where the encoder is frozen they are encoded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hypencli.engine.exact import search_exact
+from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
+from hypencli.errors import DataError
+from hypencli.measures import evaluate, parse_measures
+from hypencli.models.encoding import (
+    EncodedQueries,
+    EncodingOptions,
+    encode_query_tokens,
+    encode_tokens,
+)
+from hypencli.records import Document, Qrels, Query, Ranking, TrainingRow
+from hypencli.training.cache import EncodedSet
+from hypencli.training.config import Sampling, TrainingConfig, ValidationConfig
+from hypencli.training.examples import Example, Examples, TrainingSet
+from hypencli.training.sampling import split_rows
+from hypencli.training.step import TrainingStep
+from hypencli.training.tables import TokenTable, TokenWriter
+
+_DEPTH = 1_000
+"""Documents a query gets: what the deepest usual measure looks at."""
+
+_Q_NET_BYTES = 1 << 30
+"""Memory that the q-nets of one pass over the passages may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedCorpus:
+    """A test set to search while training.
+
+    Attributes:
+        key: What identifies its content.
+        queries: The queries.
+        documents: The corpus, read once.
+        qrels: Judgements of those.
+    """
+
+    key: str
+    queries: Sequence[Query]
+    documents: Iterable[Document]
+    qrels: Qrels
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutRows:
+    """Rows in the form of the training rows, none of which is trained on.
+
+    Attributes:
+        key: What identifies their content.
+        rows: The rows, read once.
+    """
+
+    key: str
+    rows: Iterable[TrainingRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is searched: texts as tokens, known by their positions.
+
+    Attributes:
+        queries: The queries.
+        passages: What is ranked.
+        qrels: Position of a query -> position of a passage -> grade, positions as text.
+    """
+
+    queries: TokenTable
+    passages: TokenTable
+    qrels: Qrels
+
+
+def task_of_rows(rows: TrainingSet, sampling: Sampling) -> Task:
+    """Each query of the rows seeks its positives among the passages of all rows."""
+    split = split_rows(rows.rows, sampling)
+    qrels: dict[str, dict[str, int]] = {}
+    for row in range(len(rows.rows)):
+        within = rows.rows.items(row)
+        relevant = rows.rows.passages[within][split.positive[within]]
+        grades = qrels.setdefault(str(rows.rows.query[row]), {})
+        grades.update((str(passage), 1) for passage in relevant)
+    return Task(rows.queries, rows.passages, qrels)
+
+
+def write_corpus(
+    folder: Path, judged: JudgedCorpus, tokenizer: Any, *, lengths: tuple[int, int]
+) -> None:
+    """Tokenise a judged corpus; ``lengths`` are those of queries and passages."""
+    for name, texts, length in (
+        ("queries", (query.text for query in judged.queries), lengths[0]),
+        ("passages", (document.text for document in judged.documents), lengths[1]),
+    ):
+        writer = TokenWriter(folder, name, tokenizer, length)
+        positions = np.array([writer.add(text) for text in texts], dtype=np.int64)
+        writer.finish()
+        np.save(folder / f"{name}.positions.npy", positions)
+
+
+def task_of_corpus(folder: Path, judged: JudgedCorpus) -> Task:
+    """The task that :func:`write_corpus` wrote; equal texts are one.
+
+    Raises:
+        DataError: No query of it is judged.
+    """
+    query_at = np.load(folder / "queries.positions.npy")
+    passage_at = np.load(folder / "passages.positions.npy")
+    passages = {document.doc_id: str(passage_at[i]) for i, document in enumerate(judged.documents)}
+    qrels: dict[str, dict[str, int]] = {}
+    for i, query in enumerate(judged.queries):
+        for doc_id, grade in judged.qrels.get(query.query_id, {}).items():
+            if doc_id in passages:
+                grades = qrels.setdefault(str(query_at[i]), {})
+                grades[passages[doc_id]] = max(grade, grades.get(passages[doc_id], grade))
+    if not qrels:
+        raise DataError(
+            "No validation query has a judgement on a document of the validation corpus.",
+            hint="Check validation.queries, validation.corpus and validation.qrels.",
+        )
+    return Task(TokenTable.open(folder, "queries"), TokenTable.open(folder, "passages"), qrels)
+
+
+class Validation:
+    """Measures a model while it is trained.
+
+    Args:
+        step: The training step.
+        task: What is searched.
+        config: Of the run.
+        settings: What to measure.
+        batches: Batches of held-out rows, whose loss is measured; None where there are none.
+        encoded: What the frozen encoders gave for the texts of the task, where that is kept.
+    """
+
+    def __init__(
+        self,
+        step: TrainingStep,
+        task: Task,
+        config: TrainingConfig,
+        settings: ValidationConfig,
+        *,
+        batches: Callable[[], Iterable[Mapping[str, Any]]] | None = None,
+        encoded: EncodedSet | None = None,
+    ) -> None:
+        self._step, self._task, self._config = step, task, config
+        self._measures = parse_measures(settings.measures)
+        self._batches, self._encoded = batches, encoded
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, float]:
+        """``loss`` where there are rows, and each measure by its name."""
+        was_training = self._step.training
+        self._step.eval()
+        try:
+            found = {} if self._batches is None else {"loss": self._loss()}
+            evaluation = evaluate(self._search(), self._task.qrels, self._measures)
+            return {**found, **evaluation.aggregates}
+        finally:
+            self._step.train(was_training)
+
+    def _loss(self) -> float:
+        """Mean over the batches of held-out rows."""
+        losses: list[float] = []
+        for batch in self._batches() if self._batches is not None else ():
+            with self._options.autocast():
+                losses.append(self._step(**_on_device(batch, self._config.device))["loss"].item())
+        return sum(losses) / len(losses)
+
+    def _search(self) -> dict[str, Ranking]:
+        """The ranking of every judged query, by positions as text."""
+        queries, vectors = self._encoded_queries(), self._vectors()
+        dim = self._step.dual.passage_encoder.width
+        rankings: dict[str, Ranking] = {}
+        size = max(1, _Q_NET_BYTES // max(1, queries.q_net_bytes)) if queries.has_q_nets else 256
+        for start in range(0, len(queries), size):
+            found = search_exact(
+                _scorer(queries, start, start + size, dim),
+                [(0, vectors)],
+                k=_DEPTH,
+                doc_ids=lambda positions: [str(position) for position in positions],
+                device=self._config.device,
+            )
+            rankings.update((str(start + i), one) for i, one in enumerate(found.rankings))
+        return rankings
+
+    def _encoded_queries(self) -> EncodedQueries:
+        encoder = self._step.dual.query_encoder
+        if self._encoded is None:
+            return encode_query_tokens(encoder, self._task.queries, self._options)
+        states = self._encoded.queries
+        of_each = [
+            torch.from_numpy(states.states[start:stop].astype(np.float32))
+            for start, stop in zip(states.offsets, states.offsets[1:], strict=False)
+        ]
+        queries = EncodedQueries(encoder, of_each, self._options)
+        if queries.has_q_nets:
+            return queries
+        vectors = [
+            encoder(token_states=each.to(self._config.device).unsqueeze(0)).representation[0]
+            for each in of_each
+        ]
+        return EncodedQueries(encoder, vectors, self._options)
+
+    def _vectors(self) -> npt.NDArray[np.float32]:
+        if self._encoded is not None:
+            return self._encoded.passages
+        if self._step.dual.passage_encoder.frozen:
+            return self._frozen_vectors
+        return self._encode_passages()
+
+    @cached_property
+    def _frozen_vectors(self) -> npt.NDArray[np.float32]:
+        return self._encode_passages()
+
+    def _encode_passages(self) -> npt.NDArray[np.float32]:
+        encoder, passages = self._step.dual.passage_encoder, self._task.passages
+        vectors = np.empty((len(passages), encoder.width), dtype=np.float32)
+        encode_tokens(encoder, passages, passages.pad_id, self._options, out=vectors)
+        return vectors
+
+    @property
+    def _options(self) -> EncodingOptions:
+        return EncodingOptions(
+            max_length=self._config.passage_max_length,
+            dtype=torch.bfloat16 if self._config.mixed_bfloat16 else torch.float32,
+            device=self._config.device,
+        )
+
+
+def batches_of(
+    examples: Examples, collate: Callable[[Sequence[Example]], dict[str, Any]], batch_size: int
+) -> Callable[[], Iterable[Mapping[str, Any]]]:
+    """The batches of held-out rows: in file order, drawn as in the first epoch."""
+
+    def batches() -> Iterable[Mapping[str, Any]]:
+        for start in range(0, len(examples), batch_size):
+            stop = min(start + batch_size, len(examples))
+            yield collate([examples[0, i] for i in range(start, stop)])
+
+    return batches
+
+
+def _scorer(queries: EncodedQueries, start: int, stop: int, dim: int) -> Scorer:
+    if queries.has_q_nets:
+        return QNetScorer(queries.q_nets(start, stop), dim)
+    return InnerProductScorer(queries.vectors(start, stop))
+
+
+def _on_device(value: Any, device: torch.device) -> Any:
+    """A batch with its tensors on the device."""
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        return {key: _on_device(each, device) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_on_device(each, device) for each in value)
+    return value
