@@ -14,6 +14,11 @@ from hypencli.data.training.hub import locate_on_hub, may_be_hub_id
 from hypencli.errors import DataError
 from hypencli.records import TrainingRow
 
+ACCEPTED = (
+    "a JSONL (.gz too) or Parquet file, a folder of such or one that the datasets library saved, "
+    "or owner/name of a dataset on the hub"
+)
+
 
 @dataclass(frozen=True)
 class TrainingSource:
@@ -85,7 +90,7 @@ def open_training_rows(place: str | Path, *, split: str = "train") -> TrainingSo
         return TrainingSource(str(place), found.files, found.split)
     raise DataError(
         f"No training file {path} (from {Path.cwd()}).",
-        hint="Name one: --set data.train=FILE.jsonl",
+        hint=f"Accepted: {ACCEPTED}.",
     )
 
 
