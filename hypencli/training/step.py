@@ -7,7 +7,7 @@ Axes: ``q`` queries, ``i`` passages a query, ``r`` random negatives of the batch
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from hypencli.errors import ModelError
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
-from hypencli.models.losses import QueryBatch, make_losses
+from hypencli.models.losses import EmbeddedQueries, QueryBatch, make_losses
 from hypencli.models.qnet import InnerProducts, QNetBatch
 from hypencli.training.config import Stage
 from hypencli.training.distributed import n_processes, of_other_processes
@@ -42,9 +42,10 @@ class WithRandomNegatives:
         return self.queries.num_queries
 
     @property
-    def query_embedding(self) -> Tensor | None:
-        """Pooled queries ``[q, d]`` beside q-nets, where the model makes them."""
-        return getattr(self.queries, "query_embedding", None)
+    def embedded(self) -> QueryBatch | None:
+        """The same with the queries' embeddings, where the model makes them."""
+        own = self.queries.embedded if isinstance(self.queries, EmbeddedQueries) else None
+        return None if own is None else replace(self, queries=own)
 
     def __call__(self, items: Tensor) -> Tensor:
         """Outputs ``[q, i, 1]`` for each query's own items ``[q, i, d]``."""
@@ -73,9 +74,10 @@ class AcrossProcesses:
         return self.queries.num_queries
 
     @property
-    def query_embedding(self) -> Tensor | None:
-        """Pooled queries ``[q, d]`` beside q-nets, where the model makes them."""
-        return getattr(self.queries, "query_embedding", None)
+    def embedded(self) -> QueryBatch | None:
+        """The same with the queries' embeddings, where the model makes them."""
+        own = self.queries.embedded if isinstance(self.queries, EmbeddedQueries) else None
+        return None if own is None else replace(self, queries=own)
 
     def __call__(self, items: Tensor) -> Tensor:
         """Outputs ``[q, i, 1]`` for each query's own items ``[q, i, d]``."""
