@@ -47,7 +47,7 @@ class Arm:
     settings: tuple[str, ...] = ()
 
 
-UNFROZEN_STEPS = ("training.steps=60",)
+UNFROZEN_STEPS = ("training.steps=40",)
 ARMS: Mapping[str, Arm] = {
     "bi-encoder": Arm("warm-start-bi-encoder", None),
     "gated": Arm("warm-start", "bi-encoder"),
@@ -55,7 +55,7 @@ ARMS: Mapping[str, Arm] = {
     "distilled": Arm(
         "warm-start-distilled",
         "bi-encoder",
-        ("losses.0.until_step=100", "losses.1.from_step=100"),
+        ("losses.0.until_step=50", "losses.1.from_step=50"),
     ),
     "noise": Arm(
         "warm-start-distilled",
@@ -75,7 +75,8 @@ class Collection:
     corpus: Path
     queries: Path
     qrels: Path
-    settings: tuple[str, ...]
+    frozen: tuple[str, ...]
+    unfrozen: tuple[str, ...]
 
 
 def main() -> None:
@@ -84,7 +85,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of the MedQuAD files")
     parser.add_argument("--store", type=Path, default=Path("warm-start-study"))
     parser.add_argument("--documents", type=int, default=5_000, help="MedQuAD: of its corpus")
-    parser.add_argument("--steps", type=int, default=200, help="of the frozen arms")
+    parser.add_argument("--steps", type=int, default=100, help="of the frozen arms")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     options = parser.parse_args()
@@ -119,9 +120,10 @@ def one_run(
             f"model.backbone={encoder}",
             f"data.train={collection.rows}",
             f"data.passage_max_length={MAX_LENGTH}",
+            "training.precision=bfloat16",
             f"training.steps={steps}",
             f"training.seed={seed}",
-            *collection.settings,
+            *(collection.unfrozen if "unfrozen" in name else collection.frozen),
             *arm.settings,
         ],
     )
@@ -233,7 +235,8 @@ def medquad(store: Store, encoder: str, options: argparse.Namespace) -> Collecti
         folder / "corpus.jsonl",
         data / "queries.heldout.jsonl",
         data / "qrels.heldout.txt",
-        (),
+        ("data.negatives_per_query=2",),
+        ("data.negatives_per_query=1",),
     )
     if not rows.exists():
         evaluated(store, encoder, "backbone", collection)
@@ -253,9 +256,14 @@ def docstrings(store: Store) -> Collection:
 
     files = write_docstring_collection(build_docstring_collection(), store.root / "data")
     # The other item of a row is of the same symbol, and never a negative.
-    settings = ("data.negatives_per_query=0", "data.random_negatives=300")
+    none = "data.negatives_per_query=0"
     return Collection(
-        files.training, files.passages, files.queries["heldout"], files.qrels["heldout"], settings
+        files.training,
+        files.passages,
+        files.queries["heldout"],
+        files.qrels["heldout"],
+        (none, "data.random_negatives=300"),
+        (none,),
     )
 
 
