@@ -142,12 +142,12 @@ def check_data(
 
 def _tokenizer(name: str, store: Callable[[], Store] | None) -> Any:
     from hypencli.models.checkpoint import load_tokenizer
+    from hypencli.ops.teachers import comes_from_outside, folder_or_name
     from hypencli.runtime import quiet_libraries
 
     quiet_libraries()
-    folder = Path(name).expanduser()
-    if folder.is_dir() or "/" in name:
-        return load_tokenizer(folder if folder.is_dir() else name)
+    if comes_from_outside(name):
+        return load_tokenizer(folder_or_name(name))
     if store is None:
         raise UsageError(f"{name!r} is neither a folder nor a name on the hub.")
     from hypencli.ops.models import model_folder

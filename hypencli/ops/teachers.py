@@ -83,7 +83,7 @@ def cross_encoder(name: str, *, label: str | None, options: TeacherOptions) -> T
     from hypencli.models.weights import locate
 
     quiet_libraries()
-    source = _folder_or_name(name)
+    source = folder_or_name(name)
     loaded = load_cross_encoder(source, label=label)
     settings = _settings(options, longest=loaded.longest)
     loaded.model.to(settings.device)  # type: ignore[arg-type]
@@ -201,7 +201,7 @@ def _load_dual(
         return loaded.dual, loaded.tokenizer
     pooling = source.pooling
     return load_dual_encoder(
-        _folder_or_name(name),
+        folder_or_name(name),
         backbone=source.backbone,
         pooling=None if pooling is None else checked_pooling(pooling, where="--pooling"),
         trust_code=source.trust_code,
@@ -213,7 +213,8 @@ def comes_from_outside(name: str) -> bool:
     return Path(name).expanduser().is_dir() or "/" in name
 
 
-def _folder_or_name(name: str) -> str | Path:
+def folder_or_name(name: str) -> str | Path:
+    """A folder as a path, the name of a hub as it is."""
     folder = Path(name).expanduser()
     return folder if folder.is_dir() else name
 

@@ -203,7 +203,6 @@ def _write(draft: Draft, inputs: Inputs, trained: _Trained, *, device: str) -> N
     card = model_card(recipe, start=inputs.start.label, data=inputs.rows.name, stats=stats)
     (draft.path / CARD_FILE).write_text(card, encoding="utf-8")
     shutil.rmtree(draft.path / _WORK_FOLDER, ignore_errors=True)
-    (draft.path / PROGRESS_NAME).unlink(missing_ok=True)
     made_with = {
         **provenance(seed=recipe.training.seed, device=device),
         "processes": n_processes(),
