@@ -16,7 +16,8 @@ state. What comes before the first step (tokenising on both sides, and encoding 
 frozen, which hype then caches) is ``preparation_seconds``. ``times_faster`` compares steps alone;
 ``times_faster_over_N_steps`` has preparation and first step in it, for the steps that were run and,
 worked out, for many. What comes after the last step, a checkpoint that the plain loop does not
-write, is ``ending_seconds``. Processor seconds say more than seconds on a machine that is shared.
+write, is ``ending_seconds``. On a machine that is shared, ``OMP_NUM_THREADS=1`` and
+``times_less_cpu`` come closest: threads that wait for others count as working.
 """
 
 from __future__ import annotations
