@@ -46,6 +46,11 @@ def newest_checkpoint(output_dir: Path) -> Path | None:
     return found
 
 
+def step_of(checkpoint: Path | str) -> int:
+    """The optimiser step that a checkpoint was made after."""
+    return int(str(checkpoint).rpartition("-")[2])
+
+
 def remove_older(output_dir: Path, *, keep: Path) -> None:
     """Delete every checkpoint but one."""
     for _, folder in list(_numbered(output_dir, _CHECKPOINT)):
