@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypencli.errors import UsageError
+from hypencli.measures import parse_measures
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
 from hypencli.training.backbones import adapted_backbones
 from hypencli.training.callbacks import (
@@ -19,7 +20,7 @@ from hypencli.training.callbacks import (
     best_step,
     points_of,
 )
-from hypencli.training.checkpoints import load_best, newest_checkpoint
+from hypencli.training.checkpoints import load_best, newest_checkpoint, step_of
 from hypencli.training.collator import Collator
 from hypencli.training.config import TrainingConfig
 from hypencli.training.distributed import is_leader, n_processes, told_by_leader
@@ -27,7 +28,12 @@ from hypencli.training.examples import Examples
 from hypencli.training.preparation import Preparation, Surroundings, TrainingData
 from hypencli.training.randomness import preserved_randomness
 from hypencli.training.step import TrainingStep
-from hypencli.training.trainer import DualEncoderTrainer, parameter_groups, quiet_transformers
+from hypencli.training.trainer import (
+    DualEncoderTrainer,
+    parameter_groups,
+    quiet_transformers,
+    refuse_absent_trackers,
+)
 from hypencli.training.validation import (
     Validation,
 )
@@ -87,9 +93,11 @@ def train(
     Raises:
         DataError: Rows without positives, with too few negatives, or without the scores that a loss
             needs.
+        MissingDependencyError: A tracker is not installed.
         ModelError: Nothing to train, no loss, a cache of an encoder that is trained, or a loss that
             is not finite.
-        UsageError: A configuration that contradicts itself, or a cache beyond its limit.
+        UsageError: A configuration that contradicts itself, an unknown tracker, or a cache beyond
+            its limit.
     """
     _refuse_contradictions(config, data)
     started = time.perf_counter()
@@ -100,6 +108,7 @@ def train(
         across_processes=config.cross_device_negatives,
     )
     # Refuses what cannot be trained before hours of encoding.
+    refuse_absent_trackers(config.report_to)
     parameter_groups(step, set(), config)
     step.to(config.device)
     preparation = Preparation(dual, tokenizer, config, where)
@@ -139,6 +148,8 @@ def _refuse_contradictions(config: TrainingConfig, data: TrainingData) -> None:
         )
     if (config.validation is None) != (data.validation is None):
         raise UsageError("Validation needs both what is measured and on what.")
+    if config.validation is not None:
+        parse_measures(config.validation.measures)
     if config.fsdp and config.validation is not None:
         raise UsageError(
             "Validation while weights are divided among devices is not supported.",
@@ -166,6 +177,8 @@ def _run(
 ) -> _Run:
     found = newest_checkpoint(where.output_dir) if is_leader() else None
     resumed: str | None = told_by_leader(None if found is None else str(found))
+    if resumed is not None:
+        where.progress.message(f"going on from step {step_of(resumed):,}")
     trainer = DualEncoderTrainer(step, examples, collator, config, output_dir=where.output_dir)
     stopper = Stopper(config.max_minutes, where.progress)
     with where.progress.task("training", unit="steps") as task:
@@ -196,5 +209,5 @@ def _run(
         steps=state.global_step,
         points=[point for log in state.log_history for point in points_of(log)],
         best_step=best,
-        resumed_from=int(resumed.rpartition("-")[2]) if resumed else 0,
+        resumed_from=step_of(resumed) if resumed else 0,
     )
