@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from hypencli.errors import ModelError
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
-from hypencli.models.losses import QueryBatch, make_losses
+from hypencli.models.losses import EmbeddedQueries, QueryBatch, make_losses
 from hypencli.models.qnet import InnerProducts, QNetBatch
 from hypencli.training.config import Stage
 from hypencli.training.distributed import n_processes, of_other_processes
@@ -42,9 +42,10 @@ class WithRandomNegatives:
         return self.queries.num_queries
 
     @property
-    def query_embedding(self) -> Tensor | None:
-        """Pooled queries ``[q, d]`` beside q-nets, where the model makes them."""
-        return getattr(self.queries, "query_embedding", None)
+    def embedded(self) -> QueryBatch | None:
+        """The same with the embeddings beside the q-nets, where the model makes them."""
+        embedded = _embedded(self.queries)
+        return None if embedded is None else WithRandomNegatives(embedded, self.extra)
 
     def __call__(self, items: Tensor) -> Tensor:
         """Outputs ``[q, i, 1]`` for each query's own items ``[q, i, d]``."""
@@ -73,9 +74,10 @@ class AcrossProcesses:
         return self.queries.num_queries
 
     @property
-    def query_embedding(self) -> Tensor | None:
-        """Pooled queries ``[q, d]`` beside q-nets, where the model makes them."""
-        return getattr(self.queries, "query_embedding", None)
+    def embedded(self) -> QueryBatch | None:
+        """The same with the embeddings beside the q-nets, where the model makes them."""
+        embedded = _embedded(self.queries)
+        return None if embedded is None else AcrossProcesses(embedded)
 
     def __call__(self, items: Tensor) -> Tensor:
         """Outputs ``[q, i, 1]`` for each query's own items ``[q, i, d]``."""
@@ -224,6 +226,11 @@ class TrainingStep(nn.Module):
             query_embedding=rest[0] if rest else None,
             is_training=encoder.training,
         )
+
+
+def _embedded(queries: QueryBatch) -> QueryBatch | None:
+    """The queries by their embeddings, where there are such beside the q-nets."""
+    return queries.embedded if isinstance(queries, EmbeddedQueries) else None
 
 
 def _nested(queries: QueryBatch) -> list[QueryBatch]:
