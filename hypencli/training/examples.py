@@ -48,8 +48,8 @@ class TrainingSet:
     pool: npt.NDArray[np.int64]
 
     @classmethod
-    def open(cls, folder: Path) -> TrainingSet:
-        """Map what :func:`write_training_set` wrote."""
+    def open(cls, folder: Path, *, called: str = "Training row") -> TrainingSet:
+        """Map what :func:`write_training_set` wrote; ``called`` names a row in messages."""
         facts = json.loads((folder / _ROWS_FILE).read_text(encoding="utf-8"))
         rows = RowTable(
             query=map_array(folder / "row_query", np.int32),
@@ -59,6 +59,7 @@ class TrainingSet:
             types=map_array(folder / "item_types", np.int16),
             type_names=tuple(facts["type_names"]),
             query_id=lambda row: str(pq.read_table(folder / _QUERY_IDS_FILE)["query_id"][row]),
+            called=called,
         )
         return cls(
             TokenTable.open(folder, "queries"),

@@ -60,7 +60,9 @@ class TrainingSource:
             raise DataError(f"{', '.join(map(str, self.files))}: no training rows.")
 
 
-def open_training_rows(place: str | Path, *, split: str = "train") -> TrainingSource:
+def open_training_rows(
+    place: str | Path, *, split: str = "train", setting: str = "data.train"
+) -> TrainingSource:
     """Find training rows; they are read only when the source is iterated.
 
     A row is ``{"query": {"id", "content"}, "items": [{"id", "content", "score"?, "type"?}]}``: a
@@ -70,6 +72,7 @@ def open_training_rows(place: str | Path, *, split: str = "train") -> TrainingSo
         place: A JSONL (``.gz`` too) or Parquet file; a folder of such files, or one that the
             ``datasets`` library saved; or ``owner/name`` of a dataset on the Hugging Face hub.
         split: Of a folder or dataset with several splits, the one wanted.
+        setting: Of a recipe, what the place was named in, for messages.
 
     Raises:
         DataError: There is no such place, or no file of that split in it.
@@ -85,7 +88,7 @@ def open_training_rows(place: str | Path, *, split: str = "train") -> TrainingSo
         return TrainingSource(str(place), found.files, found.split)
     raise DataError(
         f"No training file {path} (from {Path.cwd()}).",
-        hint="Name one: --set data.train=FILE.jsonl",
+        hint=f"Name one: --set {setting}=FILE.jsonl",
     )
 
 
