@@ -115,6 +115,39 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Path:
+    """A random BERT of the tiny vocabulary that classifies pairs, with one output."""
+    return make_cross_encoder(tmp_path_factory.mktemp("cross-encoder") / "one", tiny_backbone)
+
+
+@pytest.fixture(scope="session")
+def tiny_two_label_encoder(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Path:
+    """The same with the outputs ``irrelevant`` and ``relevant``."""
+    folder = tmp_path_factory.mktemp("cross-encoder") / "two"
+    return make_cross_encoder(folder, tiny_backbone, labels=("irrelevant", "relevant"))
+
+
+def make_cross_encoder(
+    folder: Path, backbone: Path, labels: tuple[str, ...] = ("relevance",)
+) -> Path:
+    """Save a random sequence classifier with the backbone's tokenizer."""
+    import torch
+    from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
+
+    config = AutoConfig.from_pretrained(backbone)
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: i for i, label in enumerate(labels)}
+    # Weights far from zero, so that scores differ and a mistake shows.
+    config.initializer_range = 0.5
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(11)
+        model = BertForSequenceClassification(config)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(backbone).save_pretrained(folder)
+    return folder
+
+
 def topic_sentences(count: int) -> list[tuple[str, str]]:
     """``count`` sentences, ``(topic, text)``, made by counting, the same on every machine."""
     topics = list(TOPICS)

@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from hypencli._version import __version__
-from hypencli.cli import demo, encode, evaluate, project, recipes, search, train, transfer
+from hypencli.cli import (
+    data,
+    demo,
+    encode,
+    evaluate,
+    mine,
+    project,
+    recipes,
+    search,
+    teach,
+    train,
+    transfer,
+)
 
 
 def _version(wanted: bool) -> None:
@@ -38,7 +50,10 @@ def hype(
     """Options of every verb; ``--debug`` is read before, wherever it stands."""
 
 
-for module in (project, train, encode, search, evaluate, transfer, recipes, demo):
+for module in (
+    *(project, data, train, encode, search, evaluate),
+    *(mine, teach, transfer, recipes, demo),
+):
     module.register(app)
 
 command = typer.main.get_command(app)

@@ -225,7 +225,7 @@ def _draw_report(console: Console, report: DoctorReport) -> None:
     console.print(f"{report.artifacts} artifacts, {report.files} files, {size(report.bytes)}.")
     if report.caches:
         console.print(
-            f"{report.caches} caches, {size(report.cache_bytes)}: derived; "
+            f"Caches: {report.caches}, {size(report.cache_bytes)}; "
             "hype doctor --clean removes those that nobody uses."
         )
     for finding in report.findings:

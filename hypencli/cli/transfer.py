@@ -1,4 +1,4 @@
-"""``hype export`` and ``hype import``: runs to and from files."""
+"""``hype export`` and ``hype import``: runs and models to and from files."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hypencli.cli.options import JsonOption, NameOption, StoreOption, open_store
-from hypencli.cli.render import safe, show
+from hypencli.cli.options import (
+    BackboneOption,
+    JsonOption,
+    NameOption,
+    PoolingOption,
+    StoreOption,
+    TrustOption,
+    open_store,
+)
+from hypencli.cli.render import progress, safe, show, size
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hypencli.ops.model_transfer import ExportedModel, ImportedModel
     from hypencli.ops.transfer import Exported, Imported
 
 export = typer.Typer(
@@ -56,6 +65,118 @@ def export_run(
             f"Wrote {done.n_results:,} results for {done.n_queries:,} queries to {done.path} "
             f"({done.format})."
         )
+
+    show(done, draw, as_json=json)
+
+
+@export.command("model")
+def export_model(
+    model: Annotated[
+        str, typer.Argument(help="Name, id, or beginning of an id.", show_default=False)
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder to write.", show_default=False)
+    ],
+    backbone_name: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone-name",
+            help="What published code loads the encoder by, a name on the hub; "
+            "for a model that was trained from a local folder.",
+            show_default="as recorded",
+        ),
+    ] = None,
+    with_bin: Annotated[
+        bool,
+        typer.Option("--bin/--safe", help="Also write pytorch_model.bin; or safetensors alone."),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the model that is in the folder.")
+    ] = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a model as a folder for the hub, which the code published with the paper loads.
+
+    Weights, configuration, tokenizer, card and recipe; loaded again by hypencli.load and --model.
+
+    Examples:
+        hype export model mine --output mine-export
+
+        hype export model mine -o mine-export --backbone-name google-bert/bert-base-uncased --bin
+    """
+    from hypencli.ops.model_transfer import export_model as model_export
+
+    done = model_export(
+        open_store(store),
+        model,
+        output,
+        backbone_name=backbone_name,
+        with_bin=with_bin,
+        overwrite=overwrite,
+    )
+    show(done, _draw_exported, as_json=json)
+
+
+def _draw_exported(console: Console, done: ExportedModel) -> None:
+    console.print(f"Wrote {len(done.files)} files, {size(done.size_bytes)}, to {done.path}:")
+    console.print(f"  {', '.join(done.files)}")
+    if done.obstacles:
+        console.print(f"Published code cannot use it: {safe('; '.join(done.obstacles))}.")
+        return
+    if done.local_backbones:
+        named = " and ".join(map(repr, done.local_backbones))
+        console.print(
+            f"Warning: published code loads the encoder by its name, and the one recorded, "
+            f"{safe(named)}, is a folder of this machine."
+        )
+        console.print("  Say what it is on the hub: --backbone-name OWNER/NAME --overwrite")
+    else:
+        console.print("Published code loads it.")
+    for difference in done.differences:
+        console.print(f"Published code computes otherwise: {difference}.")
+
+
+@import_.command("model")
+def import_model(
+    folder: Annotated[
+        str,
+        typer.Argument(help="A checkpoint: a folder, or a name on the hub.", show_default=False),
+    ],
+    name: NameOption = None,
+    copy: Annotated[
+        bool,
+        typer.Option("--copy", help="Copy it into the store, which then needs the folder no more."),
+    ] = False,
+    backbone: BackboneOption = None,
+    pooling: PoolingOption = None,
+    trust_code: TrustOption = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a checkpoint a model of the store, by reference or as a copy.
+
+    By reference, its place and a hash of its files are recorded, and changed files are refused.
+
+    Examples:
+        hype import model ../published --name published
+
+        hype import model jfkback/hypencoder.6_layer --copy
+    """
+    from hypencli.ops.model_transfer import import_model as model_import
+    from hypencli.ops.models import ModelSource
+
+    source = ModelSource(folder, backbone, pooling, name, trust_code)
+    done = model_import(open_store(store), source, copy=copy, progress=progress())
+
+    def draw(console: Console, done: ImportedModel) -> None:
+        verb = "Already there" if done.existing else "Copied in" if done.copied else "Registered"
+        called = safe(done.name or done.model)
+        console.print(
+            f"{verb}: {called} ({done.model}), a {done.architecture} of {done.parameters:,} "
+            f"parameters, {done.dim} wide."
+        )
+        console.print(f"Next: hype encode DATASET --model {called}")
 
     show(done, draw, as_json=json)
 

@@ -66,7 +66,8 @@ class ModelSpec:
         freeze_encoder: Whether the backbones stay as they are.
         converter: The q-net architecture: a short name or ``module:Class``; None is the published.
         converter_options: Its options. For shipped ones, ``hidden_layers`` may stand instead of
-            ``vector_dimensions``: that many layers as wide as the backbone, then the output.
+            ``vector_dimensions``: that many layers, ``hidden_width`` wide or as wide as the
+            backbone, then the output.
         embedding_representation: Pooling of a query vector beside the q-nets; None makes one only
             where the converter takes it, pooled as passages are.
         query_projection: For a bi-encoder, a square matrix on the query side that starts as this
@@ -285,9 +286,9 @@ def _converter_options(spec: ModelSpec, width: int) -> dict[str, Any]:
     options = dict(spec.converter_options)
     if spec.converter is not None and spec.converter not in SHIPPED_CONVERTERS:
         return options
-    layers = options.pop("hidden_layers", None)
+    layers, hidden = options.pop("hidden_layers", None), options.pop("hidden_width", width)
     if layers is not None and "vector_dimensions" in options:
         raise ModelError("Give hidden_layers or vector_dimensions, not both.")
     if layers is not None:
-        options["vector_dimensions"] = [width] * (int(layers) + 1) + [1]
+        options["vector_dimensions"] = [width, *[hidden] * int(layers), 1]
     return options

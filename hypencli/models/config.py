@@ -4,7 +4,11 @@ Published code reads every file written here; what it cannot express lies under 
 
     "hype": {"format": 1,
              "query":   {"pooling": "mean", "normalize": false, "backbone": {...}},
-             "passage": {"pooling": "mean", "normalize": false, "backbone": {...}}}
+             "passage": {"pooling": "mean", "normalize": false, "backbone": {...}},
+             "losses":  [{"name": "self_distillation", "options": {}}, ...]}
+
+``losses`` is there where published code, which refuses a loss that it does not know, does not know
+all of them: it is told of the others alone.
 
 An encoder saved by itself has one part, ``"encoder"``, instead of the two.
 """
@@ -30,6 +34,18 @@ published code calls "mean": it sums padding too, so that a vector depends on it
 POOLINGS: tuple[str, ...] = get_args(Pooling)
 _PUBLISHED_POOLING = {"cls": "cls", "mean": "mean-unmasked"}
 _POOLING_FOR_PUBLISHED = {"cls": "cls", "mean": "mean", "mean-unmasked": "mean"}
+_PUBLISHED_LOSSES: Mapping[str, frozenset[str]] = {
+    "margin_mse": frozenset({"scale"}),
+    "cross_entropy": frozenset(
+        {
+            "scale",
+            "use_in_batch_negatives",
+            "only_use_first_item",
+            "use_query_embedding_representation",
+        }
+    ),
+}
+"""The losses that published code makes, with the options that it takes."""
 
 Json: TypeAlias = Mapping[str, Any]
 
@@ -120,6 +136,12 @@ class LossConfig:
     name: str
     options: Json = field(default_factory=dict)
 
+    @property
+    def is_published(self) -> bool:
+        """Whether published code makes it; another one keeps that code from loading a model."""
+        options = _PUBLISHED_LOSSES.get(self.name)
+        return options is not None and self.options.keys() <= options
+
 
 @dataclass(frozen=True, kw_only=True)
 class DualEncoderConfig:
@@ -140,15 +162,23 @@ class DualEncoderConfig:
 
     def published(self) -> dict[str, Any]:
         """The keys that published code reads."""
+        losses = [loss for loss in self.losses if loss.is_published]
         return {
             "query_encoder_type": "",
             "passage_encoder_type": "",
             "query_encoder_kwargs": self.query.published(),
             "passage_encoder_kwargs": self.passage.published(),
-            "loss_type": [loss.name for loss in self.losses],
-            "loss_kwargs": [dict(loss.options) for loss in self.losses],
+            "loss_type": [loss.name for loss in losses],
+            "loss_kwargs": [dict(loss.options) for loss in losses],
             "shared_encoder": self.shared_encoder,
         }
+
+    def extras(self) -> dict[str, Any]:
+        """The keys that only this package reads, but for those of the sides."""
+        if all(loss.is_published for loss in self.losses):
+            return {}
+        named = [{"name": loss.name, "options": dict(loss.options)} for loss in self.losses]
+        return {"losses": named}
 
 
 def checked_pooling(name: object, *, where: str) -> Pooling:
@@ -200,11 +230,14 @@ def hypencoder_config(kwargs: Json, extras: Json) -> HypencoderConfig:
 
 
 def loss_configs(raw: Json) -> tuple[LossConfig, ...]:
-    """The losses of a ``config.json``, whose keys may hold one value or a list.
+    """The losses of a ``config.json``, whose published keys may hold one value or a list.
 
     Raises:
         ModelError: Names and options differ in number.
     """
+    ours = _ours(raw).get("losses")
+    if ours is not None:
+        return tuple(LossConfig(loss["name"], loss["options"]) for loss in ours)
     names, options = raw.get("loss_type", ""), raw.get("loss_kwargs", {})
     names = [names] if isinstance(names, str) else list(names)
     options = [options] if isinstance(options, Mapping) else list(options)
@@ -221,7 +254,12 @@ def side_extras(raw: Json, side: str) -> Json:
     Raises:
         ModelError: A newer version of this package wrote it.
     """
-    ours = raw.get("hype")
+    extras: Json = _ours(raw).get(side, {})
+    return extras
+
+
+def _ours(raw: Json) -> Json:
+    ours: Json | None = raw.get("hype")
     if ours is None:
         return {}
     if ours.get("format") != FORMAT:
@@ -229,8 +267,7 @@ def side_extras(raw: Json, side: str) -> Json:
             f"The checkpoint has hype format {ours.get('format')!r}; this version reads {FORMAT}.",
             hint="pip install --upgrade hypencli",
         )
-    extras: Json = ours.get(side, {})
-    return extras
+    return ours
 
 
 def _pooling(published: object, extras: Json, *, key: str) -> Pooling:

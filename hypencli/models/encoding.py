@@ -244,7 +244,7 @@ def encode_queries(
         ModelError: The model has no q-nets of that width.
     """
     if width is not None:
-        _refuse_width(encoder, width)
+        refuse_width(encoder, width)
     tokens = tokenise(tokenizer, texts, options.max_length)
     order = sorted(range(len(tokens)), key=lambda i: (len(tokens[i]), texts[i]))
     return encode_query_tokens(encoder, tokens, options, order=order, width=width)
@@ -273,8 +273,12 @@ def encode_query_tokens(
     return EncodedQueries(encoder, states, options, width)
 
 
-def _refuse_width(encoder: Hypencoder | TextEncoder, width: int) -> None:
-    """Refuse a width that the encoder's q-nets do not have, before any query is read."""
+def refuse_width(encoder: Hypencoder | TextEncoder, width: int) -> None:
+    """Refuses a width that the encoder's q-nets do not have, before any query is read.
+
+    Raises:
+        ModelError: They have no such width, or there are no q-nets.
+    """
     if not isinstance(encoder, Hypencoder):
         raise ModelError(
             f"There are no q-nets of width {width}: the model is a bi-encoder, and has no q-nets.",

@@ -193,9 +193,9 @@ class Hypencoder(TokenEncoder):
             )
             for queries, key, value, projection, base, (into, out) in zip(
                 (*self.weight_query_embeddings, *self.bias_query_embeddings),
-                _linears(self.key_projections),
-                _linears(self.value_projections),
-                _linears(self.weight_hyper_projection) + _linears(self.bias_hyper_projection),
+                self.key_projections,
+                self.value_projections,
+                (*self.weight_hyper_projection, *self.bias_hyper_projection),
                 (*self.hyper_base_matrices, *self.hyper_base_vectors),
                 shapes,
                 strict=True,
@@ -231,15 +231,18 @@ def _attend(queries: Tensor, first: int, keys: Tensor, values: Tensor, padding: 
     return torch.einsum("qot,qti->qoi", scores.softmax(dim=-1), values)
 
 
-def _written(context: Tensor, projection: nn.Linear, base: Tensor) -> Tensor:
+def _written(context: Tensor, projection: nn.Module, base: Tensor) -> Tensor:
     """A matrix ``[q, in, out]`` from its context ``[q, out, full in]`` and base ``[.., out, in]``.
 
     Of a projection to more rows than the base has, the first are taken.
     """
     normed = functional.layer_norm(functional.relu(context), context.shape[-1:])
     into = base.shape[-1]
-    written = functional.linear(normed, projection.weight[:into], projection.bias[:into]) + base
-    return written.transpose(1, 2)
+    if into < context.shape[-1] and isinstance(projection, nn.Linear):
+        projected = functional.linear(normed, projection.weight[:into], projection.bias[:into])
+    else:
+        projected = projection(normed)[..., :into]
+    return (projected + base).transpose(1, 2)
 
 
 def _linears(layers: nn.ModuleList) -> list[nn.Linear]:

@@ -139,17 +139,17 @@ class SelfDistillation:
     """A q-net learns the scores of the model's own query embedding, without labels.
 
     Mean squared error over all passages of the batch, ``[q, n]``, between the q-net's scores and
-    ``teacher_scale`` times the inner products, each with its mean over a query's passages taken
-    off. The mean is no part of a ranking, and a q-net that had to match it would spend its last
-    layer, which has no bias, on one. Nothing is learned through the inner products.
+    ``teacher_scale`` times the inner products, each less its mean over a query's passages: a
+    constant a query moves no ranking, and a q-net's last layer has no bias to learn one with.
+    Nothing is learned through the inner products.
 
     Deviation: not in the paper. It gives the published architecture, whose hyper-head starts as
     noise, the bi-encoder's ranking to start from. A warm-start q-net has that ranking already
     (where its ``projection_scale`` is ``teacher_scale``): there it only shuts the gate.
 
     Attributes:
-        teacher_scale: Multiplies the inner products: with normalised embeddings these are cosines,
-            too close together for a sharp softmax afterwards.
+        teacher_scale: Multiplies the inner products: those of normalised embeddings are cosines,
+            too close together for the softmax of a cross-entropy that follows.
         scale: Multiplies the loss.
     """
 

@@ -164,6 +164,8 @@ def config_json(model: Checkpointed) -> dict[str, Any]:
     """The ``config.json`` of a model: the published keys, and ours under ``hype``."""
     backbones = model.backbones()
     ours: dict[str, Any] = {"format": FORMAT}
+    if isinstance(model.settings, DualEncoderConfig):
+        ours |= model.settings.extras()
     for side, settings in _sides(model.settings).items():
         config: Any = backbones[side].config
         ours[side] = {**settings.extras(), "backbone": describe_backbone(config)}

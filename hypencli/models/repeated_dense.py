@@ -93,6 +93,13 @@ class RepeatedDenseBlockConverter:
         """Width of the items, ``d``."""
         return self.weight_shapes[0][0]
 
+    @property
+    def passes_items_on(self) -> bool:
+        """Whether what reaches the last matrix is the item plus what the blocks computed."""
+        return all(
+            block.residual and (block.norm_first or not block.norm) for block in self._blocks
+        )
+
     def __call__(self, matrices: list[Tensor], vectors: list[Tensor], is_training: bool) -> QNet:
         """The q-nets of matrices ``[q, in, out]`` and vectors ``[q, out, 1]``."""
         blocks = self._blocks

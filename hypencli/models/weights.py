@@ -9,7 +9,7 @@ from pickle import UnpicklingError
 from typing import Any, TypeAlias
 
 import torch
-from huggingface_hub import hf_hub_download
+from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -21,12 +21,30 @@ State: TypeAlias = dict[str, Tensor]
 
 CONFIG_FILE = "config.json"
 WEIGHT_FILE = "model.safetensors"
+BIN_FILE = "pytorch_model.bin"
 _WEIGHT_FILES = (
     WEIGHT_FILE,
     "model.safetensors.index.json",
-    "pytorch_model.bin",
+    BIN_FILE,
     "pytorch_model.bin.index.json",
 )
+
+_COMPANIONS = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "modules.json",
+    "sentence_bert_config.json",
+    "1_Pooling/config.json",
+)
+"""Small files beside the weights: of tokenizers, and what a sentence encoder declares."""
 
 QUERY_BACKBONE = "query_encoder.transformer."
 PASSAGE_BACKBONE = "passage_encoder.transformer."
@@ -35,7 +53,8 @@ PASSAGE_BACKBONE = "passage_encoder.transformer."
 def locate(source: str | Path) -> Path:
     """The folder of a checkpoint: ``source`` itself, or its snapshot in the hub cache.
 
-    From the hub, only the configuration and one set of weight files are fetched.
+    From the hub, the configuration, one set of weight files and the small files of the tokenizer
+    are fetched, all of one revision: the folder is complete.
 
     Raises:
         ModelError: There is no such folder and no such hub repository within reach.
@@ -54,6 +73,8 @@ def locate(source: str | Path) -> Path:
             hint="Check the spelling, the connection, and HF_HUB_OFFLINE.",
         ) from error
     _fetch_weights(str(source), revision=folder.name)
+    for file in _COMPANIONS:
+        fetch_optional(str(source), file, revision=folder.name)
     return folder
 
 
@@ -70,6 +91,9 @@ def _fetch_weights(name: str, *, revision: str) -> None:
 
 def fetch_optional(name: str, file: str, *, revision: str | None = None) -> Path | None:
     """A file of a hub repository, or None where it has none (or none within reach)."""
+    known = None if revision is None else try_to_load_from_cache(name, file, revision=revision)
+    if known is _CACHED_NO_EXIST:
+        return None  # the hub has said so, and a revision does not change
     try:
         return Path(hf_hub_download(name, file, revision=revision))
     except EntryNotFoundError:
@@ -136,6 +160,14 @@ def write_weights(folder: Path, state: Mapping[str, Tensor], *, shared: bool) ->
     save_file(kept, path, metadata={"format": "pt"})
     # The library makes files that only their owner reads; a store may be shared.
     path.chmod(mode)
+
+
+def write_bin(folder: Path, state: Mapping[str, Tensor]) -> None:
+    """Writes ``pytorch_model.bin``, as published checkpoints are.
+
+    A shared backbone has the names of both sides, and its tensors are stored once.
+    """
+    torch.save({key: tensor.detach() for key, tensor in state.items()}, folder / BIN_FILE)
 
 
 def mirror_shared(state: Mapping[str, Tensor]) -> State:

@@ -59,6 +59,8 @@ def _converter(recipe: Recipe) -> tuple[str | None, dict[str, Any]]:
     options: dict[str, Any] = dict(section.options)
     if section.layers is not None:
         options["hidden_layers"] = section.layers
+    if section.hidden_width is not None:
+        options["hidden_width"] = section.hidden_width
     if section.vector_dimensions is not None:
         options["vector_dimensions"] = list(section.vector_dimensions)
     return None if section.name == _PUBLISHED_CONVERTER else section.name, options
@@ -99,6 +101,9 @@ def training_config(recipe: Recipe, device: torch.device) -> TrainingConfig:
             random_negatives=data.random_negatives,
         ),
         cache=cache if training.cache_encoder else None,
+        fitted_head_scale=recipe.model.hyper_head_scale
+        if recipe.model.hyper_head_start == "bi-encoder"
+        else None,
         stages=tuple(Stage(first=loss.from_step, stop=loss.until_step) for loss in recipe.losses),
         chunk_size=training.chunk_size,
         activation_checkpointing=training.activation_checkpointing,

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hypencli.recipe import Recipe
 from hypestore import JsonValue
 
+if TYPE_CHECKING:
+    from hypencli.models.published import PublishedUse
+
 CURVES_FILE = "training.parquet"
 RECIPE_FILE = "recipe.toml"
 CARD_FILE = "README.md"
+
+_PUBLISHED = "## The code published with the paper"
 
 
 def write_curves(path: Path, points: Sequence[tuple[int, str, float]]) -> None:
@@ -70,3 +76,56 @@ passages up to {stats["passage_max_length"]}.
 
 The whole recipe is `{RECIPE_FILE}`; the curves are in `{CURVES_FILE}`.
 """
+
+
+def plain_card(name: str, *, kind: str, source: str, stats: Mapping[str, JsonValue]) -> str:
+    """The README.md of a model that was not trained here: what it is and where it came from."""
+    return f"""\
+---
+library_name: hypencli
+tags:
+- hypencoder
+- information-retrieval
+---
+
+# {name}
+
+A {kind} of {stats["parameters"]:,} parameters, taken from `{source}`.
+
+## Use
+
+    import hypencli
+
+    model = hypencli.load("path/to/this/folder")
+    vectors = model.encode_passages(["first passage", "second passage"])
+    scores = model.encode_queries(["a question"])(vectors)
+"""
+
+
+def published_section(
+    architecture: str, use: PublishedUse, *, local_backbones: Sequence[str]
+) -> str:
+    """The part of a card that says what the code published with the paper makes of the model."""
+    if use.obstacles:
+        return f"\n{_PUBLISHED}\n\nIt cannot use this model: {'; '.join(use.obstacles)}.\n"
+    once = (
+        ", once `model_name_or_path` in `config.json` names its encoder (twice; now it is a folder "
+        "of the machine that wrote this)"
+        if local_backbones
+        else ""
+    )
+    notes = ";\n".join(f"- {difference}" for difference in use.differences)
+    return f"""
+{_PUBLISHED}
+
+It loads this model{once}:
+
+    from hypencoder_cb.modeling.hypencoder import {architecture}
+
+    model = {architecture}.from_pretrained("path/to/this/folder")
+{f"{chr(10)}Its figures differ in this:{chr(10)}{chr(10)}{notes}.{chr(10)}" if notes else ""}"""
+
+
+def without_published_section(card: str) -> str:
+    """A card without that part, which is its last."""
+    return card.partition(f"\n{_PUBLISHED}\n")[0]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypencli.errors import ModelError, UsageError
+from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, quiet_libraries
-from hypestore import ArtifactNotFound, Manifest, Store
+from hypestore import ArtifactNotFound, Draft, Manifest, Store
 
 if TYPE_CHECKING:
     import torch
@@ -64,7 +66,7 @@ def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
     except ArtifactNotFound:
         if not _comes_from_outside(source.name):
             raise
-        return _register(store, source, progress)
+        return register_model(store, source, progress)
     if source.backbone is not None or source.pooling is not None:
         raise UsageError(
             f"The model {label(found)} of the store says itself how it is built and pooled.",
@@ -94,36 +96,77 @@ def _default_model(store: Store, progress: Progress) -> Manifest:
     return newest
 
 
-def _register(store: Store, source: ModelSource, progress: Progress) -> Manifest:
-    """Record a model from outside by reference: where it lies and what its weights hash to."""
+def register_model(store: Store, source: ModelSource, progress: Progress = SILENT) -> Manifest:
+    """Record a model from outside by reference: where it lies and what its weights hash to.
+
+    Raises:
+        ModelError: The folder or hub name holds no model that can be loaded.
+    """
     from hypencli.models.weights import locate
 
     name = str(source.name)
     folder = locate(name)
+    where = name if not Path(name).expanduser().is_dir() else str(folder.resolve())
+    with _outside_draft(store, source, folder, {"source": where}) as draft:
+        if draft.existing is not None:
+            return draft.existing
+        dual, tokenizer = _read_outside(source, folder, progress)
+        return draft.commit(stats=model_facts(dual, tokenizer), provenance=provenance())
+
+
+def copy_model(store: Store, source: ModelSource, progress: Progress = SILENT) -> Manifest:
+    """Take a model from outside into the store, as an artifact that needs its origin no more.
+
+    Raises:
+        ModelError: The folder or hub name holds no model that can be loaded.
+    """
+    from hypencli.models.weights import locate
+
+    folder = locate(str(source.name))
+    with _outside_draft(store, source, folder, {}) as draft:
+        if draft.existing is not None:
+            return draft.existing
+        dual, tokenizer = _read_outside(source, folder, progress)
+        dual.save_pretrained(draft.path, tokenizer=tokenizer)
+        copy_companions(folder, draft.path)
+        facts = model_facts(dual, tokenizer)
+        return draft.commit(stats=facts, provenance={**provenance(), "source": str(source.name)})
+
+
+def _outside_draft(
+    store: Store, source: ModelSource, folder: Path, place: dict[str, JsonValue]
+) -> Draft:
+    named = Path(str(source.name)).expanduser()
+    short = _short_name(folder if named.is_dir() else named)
     inputs = {
-        "source": name if not Path(name).expanduser().is_dir() else str(folder.resolve()),
+        **place,
         "files_sha256": files_fingerprint(folder),
         "backbone": source.backbone,
         "pooling": source.pooling,
         "trust_code": source.trust_code,
     }
-    short = _short_name(folder if Path(name).expanduser().is_dir() else Path(name))
-    with store.draft(
-        "model", source.label or short, inputs, name=source.label or _free_name(store, short)
-    ) as draft:
-        if draft.existing is not None:
-            return draft.existing
-        progress.message(f"reading the model {name}")
-        from hypencli.models.checkpoint import load_dual_encoder
+    name = source.label or _free_name(store, short)
+    return store.draft("model", source.label or short, inputs, name=name)
 
-        quiet_libraries()
-        dual, tokenizer = load_dual_encoder(
-            folder,
-            backbone=source.backbone,
-            pooling=_pooling(source.pooling),
-            trust_code=source.trust_code,
-        )
-        return draft.commit(stats=model_facts(dual, tokenizer), provenance=provenance())
+
+def _read_outside(source: ModelSource, folder: Path, progress: Progress) -> tuple[DualEncoder, Any]:
+    from hypencli.models.checkpoint import load_dual_encoder
+
+    progress.message(f"reading the model {source.name}")
+    quiet_libraries()
+    return load_dual_encoder(
+        folder,
+        backbone=source.backbone,
+        pooling=_pooling(source.pooling),
+        trust_code=source.trust_code,
+    )
+
+
+def copy_companions(folder: Path, target: Path) -> None:
+    """What lies beside a model's weights for people: card, recipe, curves, where they are."""
+    for name in (CARD_FILE, RECIPE_FILE, CURVES_FILE):
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, target / name)
 
 
 def _free_name(store: Store, name: str) -> str | None:

@@ -105,7 +105,7 @@ def _listed_work(work: Unfinished) -> Listed:
         id=work.id,
         name=work.name,
         created=work.started.isoformat(timespec="seconds"),
-        about=f"{_about_model(work.inputs, {})}: {state}" if work.kind == "model" else state,
+        about=f"{_about_model(work.inputs, {}, {})}: {state}" if work.kind == "model" else state,
         size_bytes=_size(work.path),
         unfinished=True,
     )
@@ -120,8 +120,15 @@ def _size(folder: Path) -> int:
     return size
 
 
-def _about_model(inputs: Mapping[str, JsonValue], stats: Mapping[str, JsonValue]) -> str:
-    origin = inputs.get("source") or f"recipe {inputs.get('recipe')}"
+def _about_model(
+    inputs: Mapping[str, JsonValue],
+    stats: Mapping[str, JsonValue],
+    provenance: Mapping[str, JsonValue],
+) -> str:
+    copied = provenance.get("source")
+    origin = inputs.get("source") or (
+        f"recipe {inputs.get('recipe')}" if copied is None else f"a copy of {copied}"
+    )
     return f"{stats.get('architecture') or inputs.get('architecture')}, {origin}"
 
 
@@ -129,7 +136,7 @@ def _about(manifest: Manifest) -> str:
     """One line on what an artifact is, from its manifest."""
     inputs, stats = manifest.inputs, manifest.stats
     if manifest.kind == "model":
-        return _about_model(inputs, stats)
+        return _about_model(inputs, stats, manifest.provenance)
     if manifest.kind == "embeddings":
         return (
             f"{inputs.get('corpus')}: {stats.get('n_documents')} × {stats.get('dim')} "

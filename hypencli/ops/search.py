@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import hypestore
 from hypencli.data.queries import QuerySet
-from hypencli.errors import DataError
+from hypencli.errors import DataError, ModelError
 from hypencli.ops.choose import choose_embeddings, own_queries
 from hypencli.ops.evaluate import Evaluated, EvaluateOptions, evaluate
 from hypencli.ops.models import LoadedModel, ModelSource, find_model, label, load_model
@@ -156,6 +156,7 @@ def search(
             if not texts:
                 raise DataError(f"The query set {queries.id} has no queries; nothing to search.")
             loaded = load_model(store, manifest, device=resolve_device(options.device))
+            _check_width(writer, loaded, options.width)
             done = _run(writer, loaded, embeddings, queries, options, progress)
         else:
             progress.message(f"this search was done before: {done.id}")
@@ -180,6 +181,19 @@ def _inputs(
     }
     # Only where one is given: runs at the full width keep the ids that they always had.
     return inputs if options.width is None else {**inputs, "width": options.width}
+
+
+def _check_width(writer: RunWriter, loaded: LoadedModel, width: int | None) -> None:
+    """Refuse a width that the model lacks, and leave no unfinished run behind."""
+    from hypencli.models.encoding import refuse_width
+
+    if width is None:
+        return
+    try:
+        refuse_width(loaded.dual.query_encoder, width)
+    except ModelError:
+        writer.discard()
+        raise
 
 
 def _run(

@@ -188,7 +188,7 @@ def _validation(recipe: Recipe) -> HeldOutRows | JudgedCorpus | None:
         return None
     if section.rows is None:
         return _judged_corpus(str(section.queries), str(section.corpus), section.qrels)
-    rows = open_training_rows(section.rows, split=section.split, setting="validation.rows")
+    rows = open_training_rows(section.rows, split=section.split)
     return HeldOutRows(key=rows.fingerprint, rows=rows)
 
 

@@ -53,4 +53,3 @@ def end_work(folder: Path) -> None:
     if events.is_dir():
         events.rename(folder / _EVENTS_FOLDER)
     shutil.rmtree(folder / WORK_FOLDER, ignore_errors=True)
-    (folder / PROGRESS_NAME).unlink(missing_ok=True)

@@ -26,6 +26,11 @@ class ConverterSection(Section):
         description="hidden layers of a shipped q-net, each as wide as the embedding (the paper: 2 "
         "to 8; 6 where vector_dimensions is not given either)",
     )
+    hidden_width: int | None = Field(
+        None,
+        ge=1,
+        description="with layers: their width, in place of that of the embedding",
+    )
     vector_dimensions: tuple[int, ...] | None = Field(
         None,
         min_length=2,
@@ -55,6 +60,8 @@ class ConverterSection(Section):
                 "layers is for shipped converters; a converter of your own has options instead"
                 " ('none' clears an inherited value)"
             )
+        if self.hidden_width is not None and self.layers is None:
+            raise ValueError("hidden_width is the width of layers: give layers")
         if any(width < 1 for width in self.vector_dimensions or ()):
             raise ValueError("every width in vector_dimensions is at least 1")
         return self
@@ -85,6 +92,16 @@ class ModelSection(Section):
         description="hypencoder only: take the weights of the hyper-head, and nothing else, from "
         "this trained Hypencoder: a model of the store, a folder, or a name on the hub",
         json_schema_extra=NOT_IDENTITY,
+    )
+    hyper_head_start: Literal["noise", "bi-encoder"] = Field(
+        "noise",
+        description="how a new hyper-head starts: noise, as published, or bi-encoder: q-nets that "
+        "rank as the backbone's own embeddings do (needs do_residual_on_last = true)",
+    )
+    hyper_head_scale: float = Field(
+        20.0,
+        gt=0,
+        description="with hyper_head_start = bi-encoder: what multiplies the inner products",
     )
     pooling: Pooling | None = Field(
         None,
@@ -138,6 +155,7 @@ class ModelSection(Section):
             "embedding_representation": not hypencoder
             and self.embedding_representation is not None,
             "hyper_head_from": not hypencoder and self.hyper_head_from is not None,
+            "hyper_head_start": not hypencoder and self.hyper_head_start != "noise",
         }
         for name in (name for name, is_misplaced in misplaced.items() if is_misplaced):
             raise ValueError(
@@ -149,6 +167,11 @@ class ModelSection(Section):
     @model_validator(mode="after")
     def _one_start(self) -> ModelSection:
         """A trained model brings with it what a backbone leaves open."""
+        taken = self.initial or self.hyper_head_from
+        if self.hyper_head_start != "noise" and taken is not None:
+            raise ValueError(
+                f"hyper_head_start is for a new hyper-head; this one is taken from {taken!r}"
+            )
         if self.initial is None:
             return self
         brought = (

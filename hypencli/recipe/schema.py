@@ -14,7 +14,9 @@ from hypencli.recipe.model_section import ModelSection
 from hypencli.recipe.section import IDENTITY_VERSION, NOT_IDENTITY, Section
 from hypencli.recipe.training_section import TrainingSection, ValidationSection
 
-Group = Literal["first steps", "paper", "hard tasks", "own data", "encoders", "follow-ups"]
+Group = Literal[
+    "first steps", "paper", "hard tasks", "own data", "encoders", "warm starts", "follow-ups"
+]
 """What the shipped recipes are listed by, in this order."""
 
 

@@ -104,6 +104,8 @@ class TrainingConfig:
         passage_max_length: Tokens a passage is cut to.
         sampling: How rows become examples.
         cache: Encode once, then train from memory; needs a frozen encoder.
+        fitted_head_scale: Fit a new hyper-head before the first step, so that its q-nets rank as
+            inner products with pooled queries do, times this; None leaves the head as it is.
         stages: When each loss of the model counts; none given: all of them, always.
         chunk_size: Texts that the encoder holds activations of at once, each chunk being computed
             again in the backward pass; None holds those of the whole batch.
@@ -137,6 +139,7 @@ class TrainingConfig:
     passage_max_length: int = 256
     sampling: Sampling = field(default_factory=Sampling)
     cache: StateCache | None = None
+    fitted_head_scale: float | None = None
     stages: tuple[Stage, ...] = ()
     chunk_size: int | None = None
     activation_checkpointing: bool = False

@@ -118,6 +118,8 @@ def train(
     )
     validation = preparation.validation(step, data.validation)
     collator = preparation.collator(texts, preparation.encoded(texts, name), training=True)
+    if config.fitted_head_scale is not None:
+        preparation.fit_head(texts, scale=config.fitted_head_scale)
     prepared = time.perf_counter()
     with preserved_randomness(), quiet_transformers(), adapted_backbones(dual, config):
         run = _run(step, examples, collator, validation, config, where)

@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from hypencli.errors import ModelError
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
 from hypencli.models.encoding import TOKEN_BUDGET
 from hypencli.models.fingerprint import tokenizer_fingerprint
+from hypencli.models.hypernet import Hypencoder
+from hypencli.models.warm_head import fit_head
 from hypencli.progress import SILENT, Progress
 from hypencli.records import TrainingRow
 from hypencli.training.cache import (
@@ -35,6 +40,9 @@ from hypencli.training.validation import (
     task_of_rows,
     write_corpus,
 )
+
+_QUERIES_TO_FIT = 1_000
+"""Queries that a head is fitted to; some hundred would do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +154,34 @@ class Preparation:
             seed=config.seed,
             token_budget=TOKEN_BUDGET.get(config.device.type, TOKEN_BUDGET["cpu"]),
             chunk_size=config.chunk_size,
+        )
+
+    @torch.no_grad()
+    def fit_head(self, texts: TrainingSet, *, scale: float) -> None:
+        """Start the hyper-head as the backbone's own bi-encoder; a resumed run overwrites it.
+
+        Raises:
+            ModelError: The model has no such head, or it cannot be fitted.
+        """
+        encoder, queries = self._dual.query_encoder, texts.queries
+        if not isinstance(encoder, Hypencoder):
+            raise ModelError("A bi-encoder has no hyper-head that could be fitted.")
+        generator = torch.Generator().manual_seed(self._config.seed)
+        chosen = torch.randperm(len(queries), generator=generator)[:_QUERIES_TO_FIT].tolist()
+        states = []
+        for i in chosen:
+            ids, mask = queries.batch([i])
+            device = self._config.device
+            found = encoder.token_states(ids.to(device), mask.to(device))
+            states.append(found[0].float().cpu())
+        encoder.cpu()
+        agreement = fit_head(
+            encoder, states, generator, pooling=self._dual.passage_encoder.pooling, scale=scale
+        )
+        encoder.to(self._config.device)
+        self._progress.message(
+            f"hyper-head fitted to {len(states):,} queries: it writes their embeddings to a cosine "
+            f"of {agreement:.4f}"
         )
 
     def validation(

@@ -7,7 +7,7 @@ Axes: ``q`` queries, ``i`` passages a query, ``r`` random negatives of the batch
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -43,9 +43,9 @@ class WithRandomNegatives:
 
     @property
     def embedded(self) -> QueryBatch | None:
-        """The same with the embeddings beside the q-nets, where the model makes them."""
-        embedded = _embedded(self.queries)
-        return None if embedded is None else WithRandomNegatives(embedded, self.extra)
+        """The same with the queries' embeddings, where the model makes them."""
+        own = self.queries.embedded if isinstance(self.queries, EmbeddedQueries) else None
+        return None if own is None else replace(self, queries=own)
 
     def __call__(self, items: Tensor) -> Tensor:
         """Outputs ``[q, i, 1]`` for each query's own items ``[q, i, d]``."""
@@ -75,9 +75,9 @@ class AcrossProcesses:
 
     @property
     def embedded(self) -> QueryBatch | None:
-        """The same with the embeddings beside the q-nets, where the model makes them."""
-        embedded = _embedded(self.queries)
-        return None if embedded is None else AcrossProcesses(embedded)
+        """The same with the queries' embeddings, where the model makes them."""
+        own = self.queries.embedded if isinstance(self.queries, EmbeddedQueries) else None
+        return None if own is None else replace(self, queries=own)
 
     def __call__(self, items: Tensor) -> Tensor:
         """Outputs ``[q, i, 1]`` for each query's own items ``[q, i, d]``."""
@@ -226,11 +226,6 @@ class TrainingStep(nn.Module):
             query_embedding=rest[0] if rest else None,
             is_training=encoder.training,
         )
-
-
-def _embedded(queries: QueryBatch) -> QueryBatch | None:
-    """The queries by their embeddings, where there are such beside the q-nets."""
-    return queries.embedded if isinstance(queries, EmbeddedQueries) else None
 
 
 def _nested(queries: QueryBatch) -> list[QueryBatch]:

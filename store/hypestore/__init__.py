@@ -38,7 +38,7 @@ from hypestore.errors import (
     StoreVersionError,
     TextNotKept,
 )
-from hypestore.files import atomic_path, atomic_write_bytes, atomic_write_text
+from hypestore.files import atomic_folder, atomic_path, atomic_write_bytes, atomic_write_text
 from hypestore.layout import PROGRESS_NAME, find_store
 from hypestore.manifest import FORMAT_VERSION, KINDS, FileRecord, Kind, Manifest, artifact_id
 from hypestore.progress import Point, read_progress
@@ -91,6 +91,7 @@ __all__ = [
     "Unfinished",
     "VectorFile",
     "artifact_id",
+    "atomic_folder",
     "atomic_path",
     "atomic_write_bytes",
     "atomic_write_text",

@@ -109,6 +109,29 @@ def atomic_path(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
 
 
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary sibling folder to fill; on leaving it is flushed and put in place of ``path``.
+
+    A folder that is there before goes when the new one is complete. Leaving by an exception
+    deletes the new one and leaves ``path`` as it was.
+    """
+    temporary, before = temporary_sibling(path), temporary_sibling(path)
+    with writing_in(path.parent):
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            sync_tree(temporary)
+            if path.exists():
+                path.rename(before)
+            temporary.rename(path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        sync_folder(path.parent)
+        shutil.rmtree(before, ignore_errors=True)
+
+
 def atomic_write_bytes(path: Path, data: bytes) -> None:
     """Write a file as a whole or not at all."""
     with atomic_path(path) as temporary:

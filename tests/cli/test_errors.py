@@ -16,6 +16,7 @@ USAGE, RECIPE, STORE, DATA, MODEL = 2, 3, 4, 5, 6
 EVAL = ["eval", "hyper-run", "--qrels", "{qrels}"]
 SEARCH = ["search", "{queries}", "--model", "hyper"]
 SET = ["train", "tiny", "--set"]
+HYPER = ["--name", "hyper", "--pooling", "cls"]
 
 CASES = {
     "no such verb": (["serch"], USAGE, "No such command"),
@@ -28,10 +29,13 @@ CASES = {
     "which judgements": (["eval", "bare"], USAGE, "--qrels"),
     "unknown measure": ([*EVAL, "--measures", "nDGC@10"], USAGE, "nDGC@10"),
     "format untold": (["export", "run", "hyper-run", "-o", "{folder}/x.xyz"], USAGE, "--format"),
+    "occupied folder": (["export", "model", "hyper", "-o", "{folder}"], USAGE, "--overwrite"),
+    "in the store": (["export", "model", "hyper", "-o", "{store}/x"], USAGE, "--output"),
     "no such recipe": (["train", "tinny"], RECIPE, "tiny"),
     "unknown key": ([*SET, "training.stepz=3"], RECIPE, "steps"),
     "broken recipe": (["train", "{folder}/broken.toml"], RECIPE, "line"),
     "no such artifact": (["show", "hyper-rum"], STORE, "hyper-run"),
+    "model name taken": (["import", "model", "{backbone}", *HYPER], STORE, "hyper"),
     "no such run": (["eval", "nothing"], STORE, "nothing"),
     "name taken": ([*SEARCH, "--k", "3", "--name", "hyper-run"], STORE, "hyper-run"),
     "wrong sql": (["report", "--sql", "SELECT nothing FROM leaderboard"], STORE, "nothing"),
@@ -46,6 +50,8 @@ CASES = {
     "no such file": (["import", "run", "{folder}/none.trec"], DATA, "none.trec"),
     "no training file": ([*SET, "data.train={folder}/none.jsonl"], DATA, "none.jsonl"),
     "no such model": (["encode", "{corpus}", "--model", "{folder}"], MODEL, "config.json"),
+    "no checkpoint": (["import", "model", "{folder}"], MODEL, "config.json"),
+    "no pooling": (["import", "model", "{backbone}", "--copy"], MODEL, "--pooling"),
     "no such device": (["query", "x", "--device", "tpu9"], MODEL, "cpu"),
     "no such width": ([*SEARCH, "--width", "8"], MODEL, "one width only"),
     "width of zero": ([*SEARCH, "--width", "0"], USAGE, "--width"),
@@ -54,7 +60,9 @@ CASES = {
 
 
 @pytest.fixture
-def places(study: Path, tiny_collection: Path, tmp_path: Path, hype: Hype) -> dict[str, object]:
+def places(
+    study: Path, tiny_collection: Path, tiny_backbone: Path, tmp_path: Path, hype: Hype
+) -> dict[str, object]:
     folder = tmp_path / "files"
     folder.mkdir()
     (folder / "broken.toml").write_text("name = 'x'\n[training\n", encoding="utf-8")
@@ -70,6 +78,8 @@ def places(study: Path, tiny_collection: Path, tmp_path: Path, hype: Hype) -> di
         "corpus": tiny_collection / "corpus.jsonl",
         "queries": tiny_collection / "queries.jsonl",
         "qrels": tiny_collection / "qrels.txt",
+        "backbone": tiny_backbone,
+        "store": study,
     }
 
 

@@ -35,7 +35,16 @@ def run(arguments: list[str], heavy: list[str]) -> tuple[int, list[str]]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["encode", "--help"], ["search", "--help"], ["report", "--help"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["encode", "--help"],
+        ["search", "--help"],
+        ["report", "--help"],
+        ["data", "check", "--help"],
+        ["mine", "--help"],
+        ["teach", "--help"],
+    ],
     ids=" ".join,
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
@@ -57,6 +66,15 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         ["import", "run", "{folder}/run.trec", "--name", "again"],
         ["eval", "again", "--qrels", "{collection}/qrels.txt"],
         ["rm", "again", "--force"],
+        ["data", "check", "{collection}/train.jsonl"],
+        [
+            "mine",
+            "hyper-run",
+            "--qrels",
+            "{folder}/few.qrels",
+            "--output",
+            "{folder}/mined.parquet",
+        ],
         ["recipes"],
         ["recipes", "show", "tiny"],
         ["init", "{folder}/other"],
@@ -67,6 +85,7 @@ def test_verbs_without_a_model_import_neither_torch_nor_transformers(
     arguments: list[str], shared_study: Path, tiny_collection: Path
 ) -> None:
     folder = shared_study.parent
+    (folder / "few.qrels").write_text("q0 0 d0 1\n", encoding="utf-8")
     filled = [part.format(folder=folder, collection=tiny_collection) for part in arguments]
     if filled[0] not in ("recipes", "init"):
         filled += ["--store", str(shared_study)]

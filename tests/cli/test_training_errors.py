@@ -45,7 +45,7 @@ CASES: dict[str, Case] = {
         ["data.train={folder}/absent.jsonl"],
         *(DATA, "DataError"),
         "No training file {folder}/absent.jsonl",
-        "--set data.train=FILE.jsonl",
+        "Accepted: a JSONL (.gz too) or Parquet file",
     ),
     "broken JSON": (
         ["data.train={folder}/broken.jsonl"],
@@ -171,7 +171,7 @@ CASES: dict[str, Case] = {
         ["validation.rows={folder}/absent.jsonl"],
         *(DATA, "DataError"),
         "No training file {folder}/absent.jsonl",
-        "--set validation.rows=FILE.jsonl",
+        "Accepted: a JSONL (.gz too) or Parquet file",
     ),
     "validation rows without a score": (
         [*VALIDATED, "validation.rows={folder}/unscored.jsonl"],

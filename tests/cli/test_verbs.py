@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import gzip
 import io
 import json
@@ -274,6 +275,53 @@ def test_published_jsonl_has_the_query_text(hype: Hype, study: Path, tmp_path: P
     row = json.loads((tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert row["query"]["content"].startswith("what is")
     assert set(row["items"][0]) >= {"id", "score"}
+
+
+def test_a_model_goes_out_and_comes_back(hype: Hype, study: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    common = ["--store", study]
+    done = hype("export", "model", "hyper", "--output", out, *common)
+    assert done.code == 0
+    assert "config.json, model.safetensors" in done.out
+    assert "Warning: published code loads the encoder by its name" in done.out
+    assert "--backbone-name" in done.out
+    refused = hype("export", "model", "hyper", "-o", out, *common, "--json")
+    assert (refused.code, refused.json["error"]["type"]) == (2, "UsageError")
+    named = ["--backbone-name", "owner/tiny", "--bin", "--overwrite"]
+    again = hype("export", "model", "hyper", "-o", out, *named, *common, "--json").json
+    assert again["backbones"] == ["owner/tiny"]
+    assert again["local_backbones"] == again["obstacles"] == []
+    assert "pytorch_model.bin" in again["files"]
+    taken = hype("import", "model", out, "--name", "back", "--copy", *common)
+    assert "Copied in: back" in taken.out
+    assert "hype encode DATASET --model back" in taken.out
+    assert "a copy of" in hype("ls", "models", *common).out
+    assert hype("query", "river", "--model", "back", "-k", 1, *common, "--json").json["hits"]
+    assert "Registered: ref" in hype("import", "model", out, "--name", "ref", *common).out
+    assert hype("import", "model", out, "--name", "ref", *common, "--json").json["existing"]
+
+
+def test_a_bi_encoder_goes_out_with_a_word_on_published_code(
+    hype: Hype, study: Path, tmp_path: Path
+) -> None:
+    done = hype("export", "model", "plain", "-o", tmp_path / "out", "--store", study)
+    assert (done.code, "Published code cannot use it" in done.out) == (0, True)
+
+
+def test_doctor_tells_of_caches_and_cleans_them(hype: Hype, study: Path) -> None:
+    store = hypencli.open_store(study).store
+
+    def make(folder: Path) -> None:
+        (folder / "tokens.bin").write_bytes(bytes(2000))
+
+    store.cached("tokens-1", make)
+    told = hype("doctor", "--store", study)  # trainings left caches there, too
+    assert (told.code, f"\nCaches: {len(store.caches())}, " in told.out) == (0, True)
+    assert "Nothing is wrong" in told.out
+    assert hype("doctor", "--clean", "--store", study, "--json").json["caches"] == 1  # in use
+    del store
+    gc.collect()
+    assert hype("doctor", "--clean", "--store", study, "--json").json["caches"] == 0
 
 
 def test_rm_refuses_what_is_needed_and_removes_when_forced(hype: Hype, study: Path) -> None:

@@ -47,7 +47,7 @@ SHARDS = [f"data/{split}-0000{i}-of-00002.parquet" for split in ("train", "test"
         (PLAIN, "dev", ["validation.jsonl"]),
         (["dev.jsonl", "train.jsonl"], "validation", ["dev.jsonl"]),
         (SHARDS, "test", SHARDS[2:]),
-        (["train_1.jsonl", "train_0.jsonl", "x.jsonl"], "train", ["train_0.jsonl", "train_1.jsonl"]),
+        (["train_1.jsonl", "train_0.jsonl"], "train", ["train_0.jsonl", "train_1.jsonl"]),
         (["msmarco-training.jsonl.gz", "msmarco-eval.jsonl.gz"], "test", ["msmarco-eval.jsonl.gz"]),
         (["train/a.jsonl", "dev/a.jsonl"], "train", ["train/a.jsonl"]),
         (["train/test.jsonl", "train/a.jsonl"], "test", ["train/test.jsonl"]),

@@ -122,6 +122,8 @@ def tiny_overrides(recipe: Recipe, stand_ins: StandIns) -> list[str]:
     if model.backbone is None and model.initial is None:
         named["model.backbone"] = "google-bert/bert-base-uncased"
     overrides = [f"{key}={stand_ins[name]}" for key, name in named.items() if name in stand_ins]
+    if model.initial is None and model.pooling is None:  # a sentence encoder would declare it
+        overrides.append("model.pooling=mean")
     overrides += ["training.steps=2", "training.epochs=none", "training.logging_steps=1"]
     overrides += ["training.batch_size=4", "training.device=cpu"]
     converter = model.converter

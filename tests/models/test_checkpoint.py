@@ -89,6 +89,25 @@ def test_the_file_has_the_published_keys(build: Build, tmp_path: Path) -> None:
     assert ours["passage"]["backbone"]["num_attention_heads"] == 4
 
 
+@pytest.mark.parametrize(
+    ("losses", "published"),
+    [
+        ((("margin_mse", {"scale": 2.0}), ("cross_entropy", {})), ["margin_mse", "cross_entropy"]),
+        ((("self_distillation", {"scale": 2.0}), ("cross_entropy", {})), ["cross_entropy"]),
+        ((("self_distillation", {}),), []),
+    ],
+)
+def test_losses_come_back_and_published_code_is_told_of_its_own(
+    build: Build, tmp_path: Path, losses: Any, published: list[str]
+) -> None:
+    build(losses=losses, embedding_representation="mean").save_pretrained(tmp_path)
+    raw = json.loads((tmp_path / "config.json").read_text())
+    assert raw["loss_type"] == published
+    assert len(raw["loss_kwargs"]) == len(published)
+    loaded = HypencoderDualEncoder.from_pretrained(tmp_path)
+    assert [(loss.name, loss.options) for loss in loaded.settings.losses] == list(losses)
+
+
 def test_a_shared_backbone_is_stored_once(saved: Path) -> None:
     keys = load_file(saved / "model.safetensors")
     assert any(key.startswith(PASSAGE_BACKBONE) for key in keys)

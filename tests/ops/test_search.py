@@ -252,3 +252,4 @@ def test_a_width_that_the_model_lacks_is_refused(
     with pytest.raises(ModelError, match=message):
         search(store, queries, source, SearchOptions(k=5, width=9))
     assert len(store.artifacts("run")) == before
+    assert store.doctor().findings == ()

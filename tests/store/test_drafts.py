@@ -205,6 +205,26 @@ def test_an_interrupted_write_leaves_the_file_before(tmp_path: Path) -> None:
     assert [found.name for found in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_folder_appears_and_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "below" / "folder"
+    with hs.atomic_folder(path) as temporary:
+        (temporary / "a").write_text("a")
+        assert not path.exists()
+    with hs.atomic_folder(path) as temporary:
+        (temporary / "b").write_text("b")
+        assert [found.name for found in path.iterdir()] == ["a"]
+
+    def interrupted() -> None:
+        with hs.atomic_folder(path) as temporary:
+            (temporary / "c").write_text("c")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [found.name for found in path.iterdir()] == ["b"]
+    assert [found.name for found in path.parent.iterdir()] == ["folder"]
+
+
 def test_a_full_disk_is_said_and_the_work_stays(
     store: hs.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,11 @@ from hypencli.data.training.hub import locate_on_hub, may_be_hub_id
 from hypencli.errors import DataError
 from hypencli.records import TrainingRow
 
+ACCEPTED = (
+    "a JSONL (.gz too) or Parquet file, a folder of such or one that the datasets library saved, "
+    "or owner/name of a dataset on the hub"
+)
+
 
 @dataclass(frozen=True)
 class TrainingSource:
@@ -60,9 +65,7 @@ class TrainingSource:
             raise DataError(f"{', '.join(map(str, self.files))}: no training rows.")
 
 
-def open_training_rows(
-    place: str | Path, *, split: str = "train", setting: str = "data.train"
-) -> TrainingSource:
+def open_training_rows(place: str | Path, *, split: str = "train") -> TrainingSource:
     """Find training rows; they are read only when the source is iterated.
 
     A row is ``{"query": {"id", "content"}, "items": [{"id", "content", "score"?, "type"?}]}``: a
@@ -72,7 +75,6 @@ def open_training_rows(
         place: A JSONL (``.gz`` too) or Parquet file; a folder of such files, or one that the
             ``datasets`` library saved; or ``owner/name`` of a dataset on the Hugging Face hub.
         split: Of a folder or dataset with several splits, the one wanted.
-        setting: Of a recipe, what the place was named in, for messages.
 
     Raises:
         DataError: There is no such place, or no file of that split in it.
@@ -88,7 +90,7 @@ def open_training_rows(
         return TrainingSource(str(place), found.files, found.split)
     raise DataError(
         f"No training file {path} (from {Path.cwd()}).",
-        hint=f"Name one: --set {setting}=FILE.jsonl",
+        hint=f"Accepted: {ACCEPTED}.",
     )
 
 

@@ -34,6 +34,17 @@ def check_ending(path: Path) -> str:
     return ending
 
 
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Refuse, before any work, to write where rows cannot or must not go.
+
+    Raises:
+        UsageError: The file is there and is not to be replaced, or its ending says no format.
+    """
+    check_ending(path)
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists.", hint="Choose another --output, or add --overwrite")
+
+
 def write_training_rows(path: str | Path, rows: Iterable[TrainingRow]) -> int:
     """Write training rows to a file, as a whole or not at all; a file that is there is replaced.
 

@@ -1,0 +1,260 @@
+"""One pass over training rows that counts what decides whether, and how well, they train."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hypencli.data.training.positives import PositiveRule
+from hypencli.data.training.tally import Finding, Findings, SeenTexts, Spread, Spreads
+from hypencli.records import TrainingItem, TrainingRow
+
+NO_TYPE = "(none)"
+"""Stands for items without a type."""
+
+_SCORE_DIGITS = 4
+
+TextListener = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyOptions:
+    """What rows are held against.
+
+    Attributes:
+        rule: Which items are relevant.
+        negatives: Negatives that a row should have; 0 for any number.
+        skip_few: Whether rows with fewer are left out of training.
+    """
+
+    rule: PositiveRule = field(default_factory=PositiveRule)
+    negatives: int = 0
+    skip_few: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The scores of a teacher.
+
+    Attributes:
+        missing: Items without one.
+        spread: The scores, the median to 4 digits; None where there are none.
+        rows_with_none: Rows of which no item has one.
+        rows_with_some: Rows of which some items have one.
+        rows_with_all: Rows of which every item has one.
+    """
+
+    missing: int
+    spread: Spread | None
+    rows_with_none: int
+    rows_with_some: int
+    rows_with_all: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What training rows hold.
+
+    Attributes:
+        rows: Rows.
+        queries: Distinct query texts.
+        items: Items of all rows.
+        passages: Distinct passage texts.
+        items_per_row: Items a row.
+        negatives_per_row: Items a row that are not relevant.
+        query_words: Words of the distinct queries.
+        passage_words: Words of the distinct passages.
+        scores: Scores of a teacher.
+        types: Type of an item -> items.
+        findings: What was met that may matter -> how often, and where first: ``no_positive``,
+            ``few_negatives``, ``no_negative``, ``no_score`` (an item of a row that is trained on),
+            ``best_not_first``, ``passage_twice``, ``negative_like_positive``, ``row_twice``,
+            ``query_id_reused``, ``passage_id_reused``.
+    """
+
+    rows: int
+    queries: int
+    items: int
+    passages: int
+    items_per_row: Spread
+    negatives_per_row: Spread
+    query_words: Spread
+    passage_words: Spread
+    scores: Scores
+    types: Mapping[str, int]
+    findings: Mapping[str, Finding]
+
+
+def survey_rows(
+    rows: Iterable[TrainingRow],
+    options: SurveyOptions,
+    *,
+    on_row: Callable[[], None] | None = None,
+    on_query: TextListener | None = None,
+    on_passage: TextListener | None = None,
+) -> Survey:
+    """Count rows, texts, scores and types, and find what may harm a training.
+
+    Memory grows by some 200 bytes a distinct text: they are kept as hashes of 64 bits, so that any
+    two of ten million are taken for one with a chance of 3 in a million.
+
+    Args:
+        rows: The rows; at least one.
+        options: What they are held against.
+        on_row: Called after each row.
+        on_query: Given each distinct query.
+        on_passage: Given each distinct passage.
+
+    Raises:
+        DataError: A row is not what it should be, as the source of the rows says.
+    """
+    surveyor = _Surveyor(options, on_query, on_passage)
+    for row in rows:
+        surveyor.add(row)
+        if on_row is not None:
+            on_row()
+    return surveyor.result()
+
+
+class _Surveyor:
+    def __init__(
+        self,
+        options: SurveyOptions,
+        on_query: TextListener | None,
+        on_passage: TextListener | None,
+    ) -> None:
+        self._options = options
+        self._on_query = on_query
+        self._on_passage = on_passage
+        self._rows = self._items = 0
+        self._queries, self._passages = SeenTexts(), SeenTexts()
+        self._seen_rows: set[int] = set()
+        self._findings = Findings()
+        self._types: Counter[str] = Counter()
+        self._scores = _ScoreTally()
+        self._items_per_row, self._negatives = Spreads(), Spreads()
+        self._query_words, self._passage_words = Spreads(), Spreads()
+
+    def add(self, row: TrainingRow) -> None:
+        """Count one row."""
+        self._rows += 1
+        self._items += len(row.items)
+        where = f"row {self._rows}, query {row.query.query_id!r}"
+        positives = self._options.rule.of(row)
+        query, passages = self._query(row, where), self._texts(row.items, where)
+        self._items_per_row.add([len(row.items)])
+        self._negatives.add([len(row.items) - len(positives)])
+        self._types.update(item.type or NO_TYPE for item in row.items)
+        self._scores.add(row.items)
+        self._balance(row, positives, where)
+        self._repeats(query, row.items, passages, positives, where)
+
+    def result(self) -> Survey:
+        """What was counted."""
+        return Survey(
+            rows=self._rows,
+            queries=len(self._queries),
+            items=self._items,
+            passages=len(self._passages),
+            items_per_row=_some(self._items_per_row),
+            negatives_per_row=_some(self._negatives),
+            query_words=_some(self._query_words),
+            passage_words=_some(self._passage_words),
+            scores=self._scores.result(),
+            types=dict(self._types.most_common()),
+            findings=self._findings.all(),
+        )
+
+    def _query(self, row: TrainingRow, where: str) -> int:
+        query = row.query
+        hashed, new, other = self._queries.add(query.query_id, query.text)
+        if other:
+            self._findings.add("query_id_reused", where)
+        if new:
+            self._query_words.add([len(query.text.split())])
+            if self._on_query is not None:
+                self._on_query(query.text)
+        return hashed
+
+    def _texts(self, items: Sequence[TrainingItem], where: str) -> list[int]:
+        hashes = []
+        for item in items:
+            hashed, new, other = self._passages.add(item.id, item.content)
+            hashes.append(hashed)
+            if other:
+                self._findings.add("passage_id_reused", f"{where}, passage {item.id!r}")
+            if new:
+                self._passage_words.add([len(item.content.split())])
+                if self._on_passage is not None:
+                    self._on_passage(item.content)
+        return hashes
+
+    def _balance(self, row: TrainingRow, positives: Sequence[int], where: str) -> None:
+        """Whether there are positives, enough negatives, and scores where the row is kept."""
+        negatives = len(row.items) - len(positives)
+        few = negatives < self._options.negatives
+        if not positives:
+            self._findings.add("no_positive", where)
+        if not negatives:
+            self._findings.add("no_negative", where)
+        if few:
+            self._findings.add("few_negatives", where)
+        scores = [item.score for item in row.items]
+        if None in scores and not (few and self._options.skip_few):
+            item = row.items[scores.index(None)]
+            self._findings.add("no_score", f"{where}, item {item.id!r}", scores.count(None))
+        given = [score for score in scores if score is not None]
+        if len(given) == len(scores) and given[0] < max(given):
+            self._findings.add("best_not_first", where)
+
+    def _repeats(
+        self,
+        query: int,
+        items: Sequence[TrainingItem],
+        passages: Sequence[int],
+        positives: Sequence[int],
+        where: str,
+    ) -> None:
+        chosen = set(positives)
+        relevant = {passages[i] for i in chosen}
+        others = {passage for i, passage in enumerate(passages) if i not in chosen}
+        if relevant & others:
+            self._findings.add("negative_like_positive", where)
+        ids = {item.id for item in items}
+        if min(len(ids), len(set(passages))) < len(items):
+            self._findings.add("passage_twice", where)
+        labels = tuple((item.score, item.type) for item in items)
+        whole = hash((query, tuple(passages), labels))
+        if whole in self._seen_rows:
+            self._findings.add("row_twice", where)
+        self._seen_rows.add(whole)
+
+
+class _ScoreTally:
+    def __init__(self) -> None:
+        self._spreads = Spreads(_SCORE_DIGITS)
+        self._missing = 0
+        self._rows: Counter[str] = Counter()
+
+    def add(self, items: Sequence[TrainingItem]) -> None:
+        """Count the scores of one row."""
+        given = [item.score for item in items if item.score is not None]
+        self._spreads.add(given)
+        self._missing += len(items) - len(given)
+        some = "some" if given else "none"
+        self._rows["all" if len(given) == len(items) else some] += 1
+
+    def result(self) -> Scores:
+        """What was counted."""
+        rows = self._rows
+        return Scores(
+            self._missing, self._spreads.spread(), rows["none"], rows["some"], rows["all"]
+        )
+
+
+def _some(spreads: Spreads) -> Spread:
+    spread = spreads.spread()
+    if spread is None:
+        raise ValueError("A survey needs at least one row.")
+    return spread

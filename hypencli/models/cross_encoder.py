@@ -1,0 +1,190 @@
+"""Cross-encoders: a query and a passage read together, one score out; teachers for distillation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers.utils import logging
+
+from hypencli.errors import ModelError
+from hypencli.models.encoding import TOKEN_BUDGET, EncodingOptions, pad
+from hypencli.models.sentence import load_tokenizer
+from hypencli.models.weights import locate
+
+
+@dataclass(frozen=True, slots=True)
+class CrossEncoder:
+    """A sequence classifier whose output is the relevance of a passage to a query.
+
+    Attributes:
+        model: The classifier.
+        tokenizer: Its tokenizer.
+        label: Which of its outputs is relevance.
+        longest: Tokens that it reads.
+    """
+
+    model: PreTrainedModel
+    tokenizer: Any
+    label: int
+    longest: int
+
+
+class _Pair(NamedTuple):
+    """Token ids of a pair, and to which of the two each belongs, where the model asks."""
+
+    ids: list[int]
+    types: list[int] | None
+
+
+def load_cross_encoder(source: str | Path, *, label: str | None = None) -> CrossEncoder:
+    """A cross-encoder in evaluation mode, float32, on the CPU.
+
+    Args:
+        source: A folder, or a name on the hub.
+        label: Which output is relevance, by name or number; needed where there are several.
+
+    Raises:
+        ModelError: There is no such model, it is not a whole classifier, or it has several
+            outputs and none is named.
+    """
+    folder = locate(source)
+    try:
+        with _without_report():
+            model, loading = AutoModelForSequenceClassification.from_pretrained(
+                folder, output_loading_info=True, dtype=torch.float32
+            )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelError(f"No cross-encoder can be loaded from {source}: {error}") from error
+    missing = sorted(loading["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"{source} is no cross-encoder: it has no weights for {', '.join(missing[:4])}, which "
+            "would be random.",
+            hint="Name a trained sequence classifier; for an encoder: --bi-encoder MODEL",
+        )
+    tokenizer = load_tokenizer(source)
+    if tokenizer.pad_token_id is None:
+        raise ModelError(f"The tokenizer of {source} has no padding token.")
+    model.eval()
+    return CrossEncoder(model, tokenizer, _label(model, label, source), _longest(model, tokenizer))
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """Without the library's own report of missing weights: they are refused here."""
+    library: Any = logging
+    verbosity = library.get_verbosity()
+    library.set_verbosity_error()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        library.set_verbosity(verbosity)
+
+
+def _label(model: PreTrainedModel, named: str | None, source: str | Path) -> int:
+    names = {int(i): str(name) for i, name in (model.config.id2label or {}).items()}
+    if named is None:
+        if len(names) == 1:
+            return 0
+        listed = ", ".join(f"{i} ({name})" for i, name in names.items())
+        raise ModelError(
+            f"{source} has {len(names)} outputs: {listed}; one of them must be relevance.",
+            hint="Say which: --label NAME_OR_NUMBER",
+        )
+    found = [i for i, name in names.items() if named in (name, str(i))]
+    if not found:
+        listed = ", ".join(f"{i} ({name})" for i, name in names.items())
+        raise ModelError(f"{source} has no output {named!r}.", hint=f"It has: {listed}.")
+    return found[0]
+
+
+def _longest(model: PreTrainedModel, tokenizer: Any) -> int:
+    """Tokens a pair may have: what the tokenizer declares, and the model has positions for."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    declared = int(tokenizer.model_max_length)
+    return declared if positions is None else min(declared, int(positions))
+
+
+@torch.inference_mode()
+def score_pairs(
+    cross_encoder: CrossEncoder,
+    pairs: Sequence[tuple[str, str]],
+    options: EncodingOptions,
+    on_scored: Callable[[int], None] | None = None,
+) -> npt.NDArray[np.float32]:
+    """Scores ``[n]`` of ``(query, passage)`` pairs, in the order given.
+
+    Pairs are cut to ``options.max_length`` tokens, of the longer text first, and scored longest
+    first in batches of one token budget, so that a batch holds little padding and a model that
+    does not fit in memory fails on the first batch.
+
+    A score is the output itself, as distillation takes it, without a sigmoid. With several outputs
+    it is the log-odds of the one chosen, ``z_l - log sum_k≠l exp z_k``: the same quantity, and
+    not changed by what softmax does not see, a constant added to every output.
+    """
+    encoded = _tokenise(cross_encoder, pairs, options.max_length)
+    scores = np.empty(len(encoded), dtype=np.float32)
+    for batch in _batches([len(pair.ids) for pair in encoded], options):
+        with options.autocast():
+            outputs = _outputs(cross_encoder, [encoded[i] for i in batch], options.device)
+        scores[batch] = _relevance(outputs.float(), cross_encoder.label).cpu().numpy()
+        if on_scored is not None:
+            on_scored(len(batch))
+    return scores
+
+
+def _tokenise(
+    cross_encoder: CrossEncoder, pairs: Sequence[tuple[str, str]], max_length: int
+) -> list[_Pair]:
+    if not pairs:
+        return []
+    encoded = cross_encoder.tokenizer(
+        [query for query, _ in pairs],
+        [passage for _, passage in pairs],
+        truncation="longest_first",
+        max_length=max_length,
+        padding=False,
+        return_attention_mask=False,
+    )
+    types = encoded.get("token_type_ids") or [None] * len(pairs)
+    return [_Pair(*each) for each in zip(encoded["input_ids"], types, strict=True)]
+
+
+def _batches(lengths: Sequence[int], options: EncodingOptions) -> Iterator[list[int]]:
+    """Positions, longest first, cut into batches of one token budget."""
+    budget = TOKEN_BUDGET.get(options.device.type, TOKEN_BUDGET["cpu"])
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    start = 0
+    while start < len(order):
+        size = options.batch_size or max(1, budget // lengths[order[start]])
+        yield order[start : start + size]
+        start += size
+
+
+def _outputs(cross_encoder: CrossEncoder, batch: Sequence[_Pair], device: torch.device) -> Tensor:
+    """Outputs ``[n, labels]`` of pairs padded to the longest of them."""
+    ids, mask = pad([pair.ids for pair in batch], cross_encoder.tokenizer.pad_token_id)
+    inputs = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
+    types = [pair.types for pair in batch if pair.types is not None]
+    if types:
+        inputs["token_type_ids"] = pad(types, 0)[0].to(device)
+    outputs: Tensor = cross_encoder.model(**inputs).logits
+    return outputs
+
+
+def _relevance(outputs: Tensor, label: int) -> Tensor:
+    """Scores ``[n]`` from outputs ``[n, labels]``."""
+    if outputs.shape[1] == 1:
+        return outputs[:, 0]
+    others = torch.cat([outputs[:, :label], outputs[:, label + 1 :]], dim=1)
+    return outputs[:, label] - others.logsumexp(dim=1)

@@ -1,0 +1,75 @@
+"""What the published code makes of a model: whether it runs it, and what it computes otherwise."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hypencli.models.config import DualEncoderConfig, HypencoderConfig
+from hypencli.models.converters import PUBLISHED_CONVERTER
+from hypencli.models.dual import DualEncoder
+
+_HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
+
+
+@dataclass(frozen=True)
+class PublishedUse:
+    """How the published code takes a checkpoint, in sentences.
+
+    Attributes:
+        obstacles: Why it cannot use it; none where it can.
+        differences: What it computes otherwise.
+    """
+
+    obstacles: tuple[str, ...]
+    differences: tuple[str, ...]
+
+
+def published_use(settings: DualEncoderConfig) -> PublishedUse:
+    """What becomes of a model in the published code.
+
+    Source: its classes ``Hypencoder``, ``TextEncoder`` and ``TextDualEncoder``, and the options
+    that they read.
+    """
+    query, passage = settings.query, settings.passage
+    obstacles, differences = [], []
+    if not isinstance(query, HypencoderConfig):
+        obstacles.append("its TextDualEncoder does not define losses and fails when it is made")
+    elif query.converter not in (None, PUBLISHED_CONVERTER):
+        obstacles.append(
+            f"its q-nets have one architecture, {PUBLISHED_CONVERTER}, and those of this model "
+            f"another, {query.converter}: it refuses the model, or scores with other q-nets"
+        )
+    if passage.normalize:
+        differences.append(
+            "it does not scale vectors to length 1, as this model does: scale its passage vectors "
+            "before the q-nets score them"
+        )
+    if passage.pooling == "mean":
+        differences.append(
+            "its mean pooling counts padding too: it makes the same passage vectors only where "
+            "all texts of a batch have one length"
+        )
+    return PublishedUse(tuple(obstacles), tuple(differences))
+
+
+def backbone_names(settings: DualEncoderConfig) -> tuple[str, ...]:
+    """What the published code gives to ``AutoModel.from_pretrained``, each name once."""
+    names = (settings.query.model_name_or_path, settings.passage.model_name_or_path)
+    return tuple(dict.fromkeys(names))
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether this may be the name of a hub repository, and is no folder of this machine."""
+    return _HUB_NAME.fullmatch(name) is not None and not Path(name).exists()
+
+
+def name_backbone(dual: DualEncoder, name: str) -> None:
+    """Record another name for the backbone of both sides; nothing else changes."""
+    settings = dual.settings
+    dual.settings = replace(
+        settings,
+        query=replace(settings.query, model_name_or_path=name),
+        passage=replace(settings.passage, model_name_or_path=name),
+    )

@@ -1,0 +1,119 @@
+"""A checkpoint on a hub: the real client against a server of this test."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha1
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+import torch
+
+from hypencli.errors import ModelError
+from hypencli.models.checkpoint import load_dual_encoder, load_tokenizer, locate
+
+Build = Callable[..., Any]
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@dataclass
+class Hub:
+    """One repository, ``owner/name``, whose files lie in a folder; and what was asked for."""
+
+    folder: Path
+    asked: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def own_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    hub = Hub(tmp_path / "repository")
+    hub.folder.mkdir()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            _, _, file = unquote(self.path).partition("/resolve/")
+            path = hub.folder / file.partition("/")[2]
+            hub.asked.append(path.relative_to(hub.folder).as_posix())
+            body = path.read_bytes() if path.is_file() else b""
+            self.send_response(200 if path.is_file() else 404)
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("Content-Length", str(len(body)))
+            if path.is_file():
+                self.send_header("ETag", f'"{sha1(body).hexdigest()}"')
+            else:
+                self.send_header("X-Error-Code", "EntryNotFound")
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+    constants = "huggingface_hub.constants"
+    monkeypatch.setattr(f"{constants}.ENDPOINT", endpoint)
+    template = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(f"{constants}.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(f"{constants}.HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setattr(f"{constants}.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(f"{constants}.HF_HUB_DISABLE_PROGRESS_BARS", True)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    yield hub
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_checkpoint_comes_whole(
+    own_hub: Hub, build: Build, tiny_backbone: Path, batch: dict[str, torch.Tensor]
+) -> None:
+    """The folder in the cache needs nothing else: weights and tokenizer, of one revision."""
+    model = build()
+    model.save_pretrained(own_hub.folder, tokenizer=load_tokenizer(tiny_backbone))
+    folder = locate("owner/name")
+    assert folder.name == COMMIT
+    loaded, tokenizer = load_dual_encoder(folder)
+    assert tokenizer("river")["input_ids"] == load_tokenizer(tiny_backbone)("river")["input_ids"]
+    with torch.inference_mode():
+        pairs = [each(**batch, full_output=True).similarity for each in (model, loaded)]
+    assert torch.equal(*pairs)
+
+
+def test_what_is_there_is_not_asked_for_again(
+    own_hub: Hub, build: Build, tiny_backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build().save_pretrained(own_hub.folder, tokenizer=load_tokenizer(tiny_backbone))
+    folder = locate("owner/name")
+    own_hub.asked.clear()
+    assert locate("owner/name") == folder
+    assert own_hub.asked == ["config.json"]  # which may be of a newer revision
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert locate("owner/name") == folder
+    assert own_hub.asked == ["config.json"]
+
+
+@pytest.mark.encoder
+def test_a_sentence_encoder_declares_how_it_pools(own_hub: Hub, encoder_folder: Path) -> None:
+    for path in encoder_folder.rglob("*"):
+        if path.is_file() and path.suffix in (".json", ".txt", ".safetensors"):
+            copy = own_hub.folder / path.relative_to(encoder_folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.symlink_to(path)
+    loaded, _ = load_dual_encoder(locate("owner/name"))
+    assert (loaded.settings.passage.pooling, loaded.settings.passage.normalize) == ("mean", True)
+
+
+def test_an_absent_repository_is_said(own_hub: Hub) -> None:
+    with pytest.raises(ModelError, match="the hub does not give one"):
+        locate("owner/absent")
