@@ -46,17 +46,12 @@ class Listener:
     def message(self, text: str) -> None: ...
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    torch.set_num_threads(1)
-    return Store.create(tmp_path / "store")
-
-
-@pytest.fixture
-def train_tiny(store: Store, tiny_backbone: Path, tiny_collection: Path) -> Train:
+@pytest.fixture(scope="module")
+def train_in(tiny_backbone: Path, tiny_collection: Path) -> Train:
     """Train the recipe ``tiny`` for two steps; gives the model and the jobs that it took."""
+    torch.set_num_threads(1)
 
-    def run(*overrides: str) -> tuple[TrainedModel, set[str]]:
+    def run(store: Store, *overrides: str) -> tuple[TrainedModel, set[str]]:
         listener = Listener()
         places = [
             f"model.backbone={tiny_backbone}",
@@ -71,17 +66,30 @@ def train_tiny(store: Store, tiny_backbone: Path, tiny_collection: Path) -> Trai
     return run
 
 
-def test_another_seed_reads_and_encodes_nothing_anew(store: Store, train_tiny: Train) -> None:
-    first, jobs = train_tiny(*FROZEN)
+@pytest.fixture(scope="module")
+def first(
+    train_in: Train, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Store, TrainedModel, set[str]]:
+    """A store with a training on a frozen encoder, and the caches that it made."""
+    store = Store.create(tmp_path_factory.mktemp("caches") / "store")
+    trained, jobs = train_in(store, *FROZEN)
     assert jobs == TOKENISED | ENCODED
     made = {cache.name for cache in store.caches()}
     assert len(made) == 2
-    others = ("training.seed=7", "training.learning_rate=1e-4", "model.converter.layers=1")
-    for change in others:
-        other, jobs = train_tiny(*FROZEN, change)
-        assert (jobs, other.existing) == (set(), False), change
-        assert other.model_id != first.model_id
-    assert {cache.name for cache in store.caches()} == made
+    return store, trained, made
+
+
+@pytest.mark.parametrize(
+    "change", ["training.seed=7", "training.learning_rate=1e-4", "model.converter.layers=1"]
+)
+def test_another_run_on_the_same_texts_reads_and_encodes_nothing(
+    change: str, first: tuple[Store, TrainedModel, set[str]], train_in: Train
+) -> None:
+    store, trained, made = first
+    other, jobs = train_in(Store.open(store.root), *FROZEN, change)
+    assert (jobs, other.existing) == (set(), False)
+    assert other.model_id != trained.model_id
+    assert made <= {cache.name for cache in store.caches()}
 
 
 @pytest.mark.parametrize(
@@ -95,32 +103,34 @@ def test_another_seed_reads_and_encodes_nothing_anew(store: Store, train_tiny: T
     ],
 )
 def test_what_changes_a_cache_makes_another(
-    changes: tuple[str, ...], jobs: set[str], train_tiny: Train, tiny_collection: Path
+    changes: tuple[str, ...],
+    jobs: set[str],
+    first: tuple[Store, TrainedModel, set[str]],
+    train_in: Train,
+    tiny_collection: Path,
 ) -> None:
-    train_tiny(*FROZEN)
     filled = [change.format(corpus=tiny_collection / "corpus.jsonl") for change in changes]
-    assert train_tiny(*FROZEN, *filled)[1] == jobs
+    assert train_in(first[0], *FROZEN, *filled)[1] == jobs
 
 
-def test_held_out_rows_are_a_cache_of_their_own(
-    store: Store, train_tiny: Train, tiny_collection: Path
+def test_the_training_rows_as_held_out_rows_are_read_once(
+    first: tuple[Store, TrainedModel, set[str]], train_in: Train, tiny_collection: Path
 ) -> None:
-    """The training rows as validation rows are the same texts: nothing is read or encoded twice."""
     rows = f"validation.rows={tiny_collection / 'train.jsonl'}"
-    assert train_tiny(*FROZEN, rows)[1] == TOKENISED | ENCODED
-    assert len(store.caches()) == 2
+    assert train_in(first[0], *FROZEN, rows)[1] == set()
 
 
-def test_a_cache_that_was_deleted_is_made_again(store: Store, train_tiny: Train) -> None:
-    first, _ = train_tiny(*FROZEN)
-    weights = (first.path / "model.safetensors").read_bytes()
-    again = Store.open(store.root)
-    again.remove(first.model_id)
-    for cache in store.caches():
-        store.remove_cache(cache.name)
-    second, jobs = train_tiny(*FROZEN)
-    assert jobs == TOKENISED | ENCODED
-    assert (second.path / "model.safetensors").read_bytes() == weights
+def test_a_deleted_cache_is_made_again(
+    first: tuple[Store, TrainedModel, set[str]], train_in: Train
+) -> None:
+    store, trained, made = first
+    weights = (trained.path / "model.safetensors").read_bytes()
+    store.remove(trained.model_id)
+    for name in made:
+        store.remove_cache(name)
+    again, jobs = train_in(store, *FROZEN)
+    assert (again.model_id, jobs) == (trained.model_id, TOKENISED | ENCODED)
+    assert (again.path / "model.safetensors").read_bytes() == weights
 
 
 @pytest.mark.skipif(
@@ -128,8 +138,9 @@ def test_a_cache_that_was_deleted_is_made_again(store: Store, train_tiny: Train)
     reason="tensorboard is not installed",
 )
 @pytest.mark.filterwarnings("ignore")
-def test_events_of_tensorboard_stay_with_the_model(store: Store, train_tiny: Train) -> None:
-    trained, _ = train_tiny("training.report_to=['tensorboard']")
+def test_events_of_tensorboard_stay_with_the_model(train_in: Train, tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "store")
+    trained, _ = train_in(store, "training.report_to=['tensorboard']")
     (events,) = trained.path.glob("runs/*/*tfevents*")
     listed = [record.path for record in store.get(trained.model_id).files]
     assert events.relative_to(trained.path).as_posix() in listed
