@@ -122,6 +122,7 @@ def test_an_error_ends_every_process(root: Path, command: list[str], repository:
     assert "hypencli/ops" not in err, "a traceback of ours"
 
 
+@pytest.mark.slow
 def test_an_error_of_the_leader_alone_ends_every_process(
     root: Path, command: list[str], repository: Path
 ) -> None:
