@@ -47,7 +47,7 @@ class Arm:
     settings: tuple[str, ...] = ()
 
 
-UNFROZEN_STEPS = ("training.steps=40",)
+UNFROZEN_STEPS = ("training.steps=30",)
 ARMS: Mapping[str, Arm] = {
     "bi-encoder": Arm("warm-start-bi-encoder", None),
     "gated": Arm("warm-start", "bi-encoder"),

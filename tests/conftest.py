@@ -8,6 +8,9 @@ import os
 import shutil
 import string
 import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -267,3 +270,55 @@ def _no_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reaches a store of the user's."""
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
     monkeypatch.delenv("HYPE_STORE", raising=False)
+
+
+@pytest.fixture
+def serve_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Serve answers as the model hub does, and have its real client ask here.
+
+    Call it with ``answer(address) -> (headers, body) | None``, the client's ``cache``, the headers
+    of what is ``absent``, and perhaps ``sent(address)``, told of every body that was sent.
+    """
+    running: list[ThreadingHTTPServer] = []
+
+    def serve(
+        answer: Callable[[str], tuple[dict[str, str], bytes] | None],
+        *,
+        cache: Path,
+        absent: dict[str, str],
+        sent: Callable[[str], None] = lambda address: None,
+    ) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                found = answer(self.path)
+                headers, body = found or (absent, b"")
+                self.send_response(200 if found else 404)
+                for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                if self.command == "GET":
+                    self.wfile.write(body)
+                    sent(self.path)
+
+            do_HEAD = do_GET
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Say nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        running.append(server)
+        endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+        constants = "huggingface_hub.constants"
+        template = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(f"{constants}.ENDPOINT", endpoint)
+        monkeypatch.setattr(f"{constants}.HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(f"{constants}.HF_HUB_CACHE", str(cache))
+        monkeypatch.setattr(f"{constants}.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(f"{constants}.HF_HUB_DISABLE_PROGRESS_BARS", True)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    yield serve
+    for server in running:
+        server.shutdown()
+        server.server_close()

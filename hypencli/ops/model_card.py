@@ -19,6 +19,26 @@ CARD_FILE = "README.md"
 _PUBLISHED = "## The code published with the paper"
 
 
+_FRONT_MATTER = """\
+---
+library_name: hypencli
+tags:
+- hypencoder
+- information-retrieval
+---
+"""
+
+_USE = """\
+## Use
+
+    import hypencli
+
+    model = hypencli.load("path/to/this/folder")
+    vectors = model.encode_passages(["first passage", "second passage"])
+    scores = model.encode_queries(["a question"])(vectors)
+"""
+
+
 def write_curves(path: Path, points: Sequence[tuple[int, str, float]]) -> None:
     """Training curves as Parquet: step, name, value."""
     import pyarrow as pa
@@ -40,26 +60,13 @@ def model_card(recipe: Recipe, *, start: str, data: str, stats: dict[str, JsonVa
     kind = "Hypencoder" if recipe.model.architecture == "hypencoder" else "bi-encoder"
     sentence = f"{recipe.description}\n\n" if recipe.description else ""
     return f"""\
----
-library_name: hypencli
-tags:
-- hypencoder
-- information-retrieval
----
-
+{_FRONT_MATTER}
 # {recipe.name}
 
 {sentence}A {kind} of {stats["parameters"]:,} parameters, {stats["trainable_parameters"]:,} of them
 trained, started from `{start}`.
 
-## Use
-
-    import hypencli
-
-    model = hypencli.load("path/to/this/folder")
-    vectors = model.encode_passages(["first passage", "second passage"])
-    scores = model.encode_queries(["a question"])(vectors)
-
+{_USE}
 Queries are read up to {stats["query_max_length"]} tokens,
 passages up to {stats["passage_max_length"]}.
 
@@ -81,25 +88,12 @@ The whole recipe is `{RECIPE_FILE}`; the curves are in `{CURVES_FILE}`.
 def plain_card(name: str, *, kind: str, source: str, stats: Mapping[str, JsonValue]) -> str:
     """The README.md of a model that was not trained here: what it is and where it came from."""
     return f"""\
----
-library_name: hypencli
-tags:
-- hypencoder
-- information-retrieval
----
-
+{_FRONT_MATTER}
 # {name}
 
 A {kind} of {stats["parameters"]:,} parameters, taken from `{source}`.
 
-## Use
-
-    import hypencli
-
-    model = hypencli.load("path/to/this/folder")
-    vectors = model.encode_passages(["first passage", "second passage"])
-    scores = model.encode_queries(["a question"])(vectors)
-"""
+{_USE}"""
 
 
 def published_section(

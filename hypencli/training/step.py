@@ -22,19 +22,17 @@ from hypencli.training.config import Stage
 from hypencli.training.distributed import n_processes, of_other_processes
 
 
-@dataclass(frozen=True, slots=True)
-class WithRandomNegatives:
-    """Queries that score some more passages wherever a loss scores those of the whole batch.
+@dataclass(frozen=True)
+class Surrounded:
+    """Queries that score more than their batch holds, wherever a loss scores the whole batch.
 
-    A loss over the passages of each query alone does not see them.
+    A loss over the passages of each query alone sees nothing of it.
 
     Attributes:
         queries: The queries as they are.
-        extra: Embeddings ``[r, d]`` of the random negatives.
     """
 
     queries: QueryBatch
-    extra: Tensor
 
     @property
     def num_queries(self) -> int:
@@ -52,40 +50,33 @@ class WithRandomNegatives:
         return self.queries(items)
 
     def score(self, items: Tensor) -> Tensor:
-        """Scores ``[q, n + r]`` of the items ``[n, d]``, then of the random negatives."""
-        return self.queries.score(torch.cat([items, self.extra.to(items)]))
+        """Scores of the items ``[n, d]``, which come first, and of the others."""
+        return self.queries.score(torch.cat([items, self._others(items)]))
+
+    def _others(self, items: Tensor) -> Tensor:
+        raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True)
-class AcrossProcesses:
-    """Queries that, wherever a loss scores the whole batch, score that of every process.
-
-    The own items come first, so that a positive is where it was; q-nets stay where they are.
+@dataclass(frozen=True)
+class WithRandomNegatives(Surrounded):
+    """Queries that score random negatives too.
 
     Attributes:
-        queries: The queries as they are.
+        extra: Embeddings ``[r, d]`` of them.
     """
 
-    queries: QueryBatch
+    extra: Tensor
 
-    @property
-    def num_queries(self) -> int:
-        """How many queries of this process, ``q``."""
-        return self.queries.num_queries
+    def _others(self, items: Tensor) -> Tensor:
+        return self.extra.to(items)
 
-    @property
-    def embedded(self) -> QueryBatch | None:
-        """The same with the queries' embeddings, where the model makes them."""
-        own = self.queries.embedded if isinstance(self.queries, EmbeddedQueries) else None
-        return None if own is None else replace(self, queries=own)
 
-    def __call__(self, items: Tensor) -> Tensor:
-        """Outputs ``[q, i, 1]`` for each query's own items ``[q, i, d]``."""
-        return self.queries(items)
+@dataclass(frozen=True)
+class AcrossProcesses(Surrounded):
+    """Queries that score the batches of all other processes too; q-nets stay where they are."""
 
-    def score(self, items: Tensor) -> Tensor:
-        """Scores of the own items ``[n, d]``, then of those of the other processes."""
-        return self.queries.score(torch.cat([items, of_other_processes(items)]))
+    def _others(self, items: Tensor) -> Tensor:
+        return of_other_processes(items)
 
 
 class TrainingStep(nn.Module):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha1
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -47,41 +45,13 @@ class LocalHub:
 
 
 @pytest.fixture
-def local_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
+def local_hub(tmp_path: Path, serve_hub: Callable[..., None]) -> LocalHub:
     """The hub's client, with its cache in a folder of the test and its server on this machine."""
     hub = LocalHub(tmp_path / "hub-cache")
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            found = hub.answer(self.path)
-            headers, body = found or ({"X-Error-Code": "RepoNotFound"}, b"")
-            self.send_response(200 if found else 404)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
-                if "/resolve/" in self.path:
-                    hub.downloads.append(unquote(self.path).partition(COMMIT)[2].strip("/"))
+    def sent(address: str) -> None:
+        if "/resolve/" in address:
+            hub.downloads.append(unquote(address).partition(COMMIT)[2].strip("/"))
 
-        do_HEAD = do_GET
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    constants = "huggingface_hub.constants"
-    monkeypatch.setattr(f"{constants}.ENDPOINT", endpoint)
-    template = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    monkeypatch.setattr(f"{constants}.HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(f"{constants}.HF_HUB_CACHE", str(hub.cache))
-    monkeypatch.setattr(f"{constants}.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(f"{constants}.HF_HUB_DISABLE_PROGRESS_BARS", True)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    yield hub
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    serve_hub(hub.answer, cache=hub.cache, absent={"X-Error-Code": "RepoNotFound"}, sent=sent)
+    return hub

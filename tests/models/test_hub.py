@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha1
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -31,48 +29,22 @@ class Hub:
 
 
 @pytest.fixture
-def own_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def own_hub(tmp_path: Path, serve_hub: Callable[..., None]) -> Hub:
     hub = Hub(tmp_path / "repository")
     hub.folder.mkdir()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            _, _, file = unquote(self.path).partition("/resolve/")
-            path = hub.folder / file.partition("/")[2]
-            hub.asked.append(path.relative_to(hub.folder).as_posix())
-            body = path.read_bytes() if path.is_file() else b""
-            self.send_response(200 if path.is_file() else 404)
-            self.send_header("X-Repo-Commit", COMMIT)
-            self.send_header("Content-Length", str(len(body)))
-            if path.is_file():
-                self.send_header("ETag", f'"{sha1(body).hexdigest()}"')
-            else:
-                self.send_header("X-Error-Code", "EntryNotFound")
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
+    def answer(address: str) -> tuple[dict[str, str], bytes] | None:
+        _, _, file = unquote(address).partition("/resolve/")
+        path = hub.folder / file.partition("/")[2]
+        hub.asked.append(path.relative_to(hub.folder).as_posix())
+        if not path.is_file():
+            return None
+        body = path.read_bytes()
+        return {"X-Repo-Commit": COMMIT, "ETag": f'"{sha1(body).hexdigest()}"'}, body
 
-        do_HEAD = do_GET
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    constants = "huggingface_hub.constants"
-    monkeypatch.setattr(f"{constants}.ENDPOINT", endpoint)
-    template = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    monkeypatch.setattr(f"{constants}.HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(f"{constants}.HF_HUB_CACHE", str(tmp_path / "hub-cache"))
-    monkeypatch.setattr(f"{constants}.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(f"{constants}.HF_HUB_DISABLE_PROGRESS_BARS", True)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    yield hub
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    absent = {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}
+    serve_hub(answer, cache=tmp_path / "hub-cache", absent=absent)
+    return hub
 
 
 def test_a_checkpoint_comes_whole(
