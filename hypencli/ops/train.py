@@ -20,7 +20,7 @@ from hypencli.ops.training_inputs import Inputs, find_inputs
 from hypencli.ops.training_work import (
     WORK_FOLDER,
     begin_work,
-    end_work,
+    keep_events,
     nothing_left_where_nothing_began,
 )
 from hypencli.progress import SILENT, Progress
@@ -183,7 +183,8 @@ def _train_in(
         on_points=on_points,
         progress=progress,
     )
-    return _Trained(dual, tokenizer, run(dual, tokenizer, inputs.training_data(), config, where))
+    outcome = run(dual, tokenizer, inputs.training_data(), config, where)
+    return _Trained(outcome.dual, tokenizer, outcome)
 
 
 def _write(draft: Draft, inputs: Inputs, trained: _Trained, *, device: str) -> None:
@@ -198,7 +199,7 @@ def _write(draft: Draft, inputs: Inputs, trained: _Trained, *, device: str) -> N
     (draft.path / RECIPE_FILE).write_text(to_toml(recipe), encoding="utf-8")
     card = model_card(recipe, start=inputs.start.label, data=inputs.rows.name, stats=stats)
     (draft.path / CARD_FILE).write_text(card, encoding="utf-8")
-    end_work(draft.path)
+    keep_events(draft.path)
     made_with = {
         **provenance(seed=recipe.training.seed, device=device),
         "processes": n_processes(),

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hypencli.progress import Progress
-from hypestore import PROGRESS_NAME, Draft
+from hypestore import PROGRESS_NAME, SCRATCH_NAME, Draft
 
-WORK_FOLDER = "unfinished"
-"""Checkpoints, until the model is there."""
+WORK_FOLDER = SCRATCH_NAME
+"""Checkpoints, which the store keeps until the model is there."""
 
 _EVENTS_FOLDER = "runs"
 """Where the Trainer's TensorBoard writes below that, and where it is kept beside the model."""
@@ -47,9 +47,8 @@ def nothing_left_where_nothing_began(draft: Draft) -> Iterator[None]:
         raise
 
 
-def end_work(folder: Path) -> None:
-    """What the model needs no more goes; what a tracker wrote stays with it."""
+def keep_events(folder: Path) -> None:
+    """What a tracker wrote stays with the model."""
     events = folder / WORK_FOLDER / _EVENTS_FOLDER
     if events.is_dir():
-        events.rename(folder / _EVENTS_FOLDER)
-    shutil.rmtree(folder / WORK_FOLDER, ignore_errors=True)
+        shutil.copytree(events, folder / _EVENTS_FOLDER, dirs_exist_ok=True)

@@ -21,7 +21,7 @@ from hypencli.errors import MissingDependencyError, ModelError, UsageError, did_
 from hypencli.training.checkpoints import load_weights, save_weights
 from hypencli.training.collator import Collator
 from hypencli.training.config import TrainingConfig
-from hypencli.training.distributed import n_processes
+from hypencli.training.distributed import is_leader, n_processes
 from hypencli.training.examples import Examples
 from hypencli.training.sampling import RowOrder
 from hypencli.training.step import TrainingStep
@@ -207,6 +207,13 @@ def refuse_absent_trackers(names: Iterable[str]) -> None:
                 f"training.report_to: the tracker {name!r} cannot be used: {error}",
                 hint=f"Install it: pip install {_TRACKER_PACKAGES.get(name, name)}",
             ) from error
+
+
+def gather_weights(trainer: Trainer, folder: Path) -> None:
+    """Write the whole weights of a model that is divided among processes; all of them call it."""
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if is_leader():
+        save_weights(trainer.model, folder, state)  # type: ignore[arg-type]
 
 
 def parameter_groups(
