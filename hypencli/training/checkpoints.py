@@ -104,7 +104,8 @@ def save_weights(step: nn.Module, folder: Path, state: Mapping[str, Tensor] | No
     if state is None:
         save_model(step, str(folder / WEIGHTS_FILE))
     else:
-        save_file({k: v.contiguous() for k, v in state.items()}, folder / WEIGHTS_FILE)
+        once = {tensor.data_ptr(): name for name, tensor in sorted(state.items(), reverse=True)}
+        save_file({k: state[k].contiguous() for k in once.values()}, folder / WEIGHTS_FILE)
 
 
 def load_weights(step: nn.Module, folder: Path) -> None:

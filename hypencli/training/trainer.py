@@ -166,7 +166,7 @@ def training_arguments(config: TrainingConfig, output_dir: Path) -> TrainingArgu
         use_cpu=on_cpu,
         ddp_backend="gloo" if several and on_cpu else None,
         ddp_find_unused_parameters=False if several else None,
-        fsdp="full_shard" if config.fsdp else None,
+        fsdp=config.fsdp,  # type: ignore[arg-type]
         dataloader_pin_memory=not on_cpu,
         dataloader_num_workers=config.workers,
         logging_steps=config.logging_steps,
