@@ -10,6 +10,7 @@ import json
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class TrainingSet:
             scores=map_array(folder / "item_scores", np.float32),
             types=map_array(folder / "item_types", np.int16),
             type_names=tuple(facts["type_names"]),
-            query_id=lambda row: str(pq.read_table(folder / _QUERY_IDS_FILE)["query_id"][row]),
+            query_id=partial(_query_id, folder),
             called=called,
         )
         return cls(
@@ -67,6 +68,10 @@ class TrainingSet:
             rows,
             map_array(folder / "pool", np.int64),
         )
+
+
+def _query_id(folder: Path, row: int) -> str:
+    return str(pq.read_table(folder / _QUERY_IDS_FILE)["query_id"][row])
 
 
 def write_training_set(

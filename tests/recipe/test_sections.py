@@ -107,6 +107,14 @@ def test_losses_that_contradict_themselves(losses: list[dict[str, Any]], message
     assert message in caught.value.message
 
 
+def test_the_best_loss_is_not_sought_over_stages() -> None:
+    staged = [CE, {**CE, "from_step": 5}]
+    with pytest.raises(RecipeError, match="compare sums of other losses in each stage"):
+        resolved(losses=staged, validation={**ROWS, "best": "loss"})
+    measured = {**ROWS, "best": "nDCG@10"}
+    assert resolved(losses=staged, validation=measured).validation is not None
+
+
 def test_losses_in_stages() -> None:
     first = {"type": "margin_mse", "until_step": 10}
     recipe = resolved(losses=[first, {**CE, "from_step": 5}])
