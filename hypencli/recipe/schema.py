@@ -76,6 +76,12 @@ class Recipe(Section):
             loss.type == "margin_mse" for loss in self.losses
         ):
             raise ValueError("margin_mse needs data.negatives_per_query of at least 1")
+        staged = any(loss.from_step or loss.until_step is not None for loss in self.losses)
+        if staged and self.validation is not None and self.validation.best == "loss":
+            raise ValueError(
+                "validation.best = 'loss' would compare sums of other losses in each stage: name a "
+                "measure"
+            )
         return self
 
     @model_validator(mode="after")
@@ -83,12 +89,6 @@ class Recipe(Section):
         step = _first_without_loss(self.losses)
         if step == 0:
             raise ValueError("one of the losses must count from the first step: from_step = 0")
-        staged = any(loss.from_step or loss.until_step is not None for loss in self.losses)
-        if staged and self.validation is not None and self.validation.best == "loss":
-            raise ValueError(
-                "validation.best = 'loss' would compare sums of other losses in each stage: name a "
-                "measure"
-            )
         if step is not None and (self.training.steps is None or step < self.training.steps):
             raise ValueError(
                 f"no loss counts at step {step}: let one go on (until_step), or another begin "
