@@ -41,8 +41,9 @@ format: install ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install ## Measure encode, open and search against a plain implementation
+bench: install ## Measure encode, open, search and training against plain implementations
 	$(BIN)/python benchmarks/pipeline.py
+	$(BIN)/python benchmarks/train.py
 
 clean: ## Remove what make created
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

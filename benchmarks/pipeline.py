@@ -13,12 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
+
+from measuring import Figures, check, clock, in_turn, medians, times_less
 
 K = 1000
 MAX_LENGTH = 256
@@ -146,29 +145,6 @@ def write_top(path: Path, rankings: list[list[tuple[str, float]]]) -> None:
     path.write_text(json.dumps([[doc_id for doc_id, _ in one] for one in rankings]))
 
 
-def check(holds: bool) -> None:
-    if not holds:
-        raise SystemExit("a benchmark did not do what it should")
-
-
-def peak_memory_mb() -> float:
-    """Of this process since it was started (getrusage would count its parent's)."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024 / 1e6
-
-
-class clock:
-    """Times a block and prints it as this process's one line."""
-
-    def __enter__(self) -> None:
-        self.started = time.perf_counter()
-
-    def __exit__(self, *exc_info: object) -> None:
-        seconds = time.perf_counter() - self.started
-        print(json.dumps({"seconds": seconds, "peak_mb": peak_memory_mb()}))
-
-
 SIDES: dict[str, Callable[[Path], None]] = {
     "encode-hype": encode_hype,
     "encode-plain": encode_plain,
@@ -177,12 +153,6 @@ SIDES: dict[str, Callable[[Path], None]] = {
     "search-hype": search_hype,
     "search-plain": search_plain,
 }
-
-
-def measure(side: str, folder: Path) -> dict[str, float]:
-    command = [sys.executable, __file__, "--side", side, "--folder", str(folder)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def overlap(folder: Path) -> float:
@@ -210,25 +180,18 @@ def main() -> None:
         folder = Path(temporary)
         prepare(folder, documents=options.documents, vectors=options.vectors)
         for job in ("encode", "open", "search"):
-            found: dict[str, list[dict[str, float]]] = {"hype": [], "plain": []}
-            for _ in range(options.repeat):
-                for side, runs in found.items():
-                    runs.append(measure(f"{job}-{side}", folder))
-                    print(json.dumps({"job": job, "side": side, **runs[-1]}), flush=True)
+            found = in_turn(__file__, job, folder, repeat=options.repeat)
             print(json.dumps(summary(job, found)), flush=True)
         print(json.dumps({"top_k_shared": overlap(folder)}))
 
 
-def summary(job: str, found: dict[str, list[dict[str, float]]]) -> dict[str, object]:
-    medians = {
-        side: {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-        for side, runs in found.items()
-    }
+def summary(job: str, found: dict[str, list[Figures]]) -> dict[str, object]:
+    of_sides = medians(found)
     return {
         "job": job,
-        "median": medians,
-        "times_faster": medians["plain"]["seconds"] / medians["hype"]["seconds"],
-        "times_less_memory": medians["plain"]["peak_mb"] / medians["hype"]["peak_mb"],
+        "median": of_sides,
+        "times_faster": times_less(of_sides, "seconds"),
+        "times_less_memory": times_less(of_sides, "peak_mb"),
     }
 
 
