@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,10 +132,6 @@ def test_a_deleted_cache_is_made_again(
     assert (again.path / "model.safetensors").read_bytes() == weights
 
 
-@pytest.mark.skipif(
-    not any(map(importlib.util.find_spec, ("tensorboard", "tensorboardX"))),
-    reason="tensorboard is not installed",
-)
 @pytest.mark.filterwarnings("ignore")
 def test_events_of_tensorboard_stay_with_the_model(train_in: Train, tmp_path: Path) -> None:
     store = Store.create(tmp_path / "store")
