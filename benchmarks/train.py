@@ -314,7 +314,7 @@ def summary(job: str, found: dict[str, list[Figures]]) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=256)
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--negatives", type=int, default=3)
     parser.add_argument("--steps", type=int, default=3, help="2 or more")
     parser.add_argument("--frozen-steps", type=int, default=6, help="2 or more")
