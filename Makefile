@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench clean
+.PHONY: help install demo test test-slow lint format bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,7 +29,10 @@ demo: install ## Train, encode, search and compare on this machine's own Python 
 	$(BIN)/hype demo
 
 test: install lint ## All checks: lint, format, types, layers, tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: install ## The tests that take minutes
+	$(BIN)/python -m pytest -m slow
 
 lint: install ## Ruff, mypy and import-linter
 	$(BIN)/ruff check .

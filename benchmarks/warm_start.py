@@ -51,6 +51,7 @@ UNFROZEN_STEPS = ("training.steps=30",)
 ARMS: Mapping[str, Arm] = {
     "bi-encoder": Arm("warm-start-bi-encoder", None),
     "gated": Arm("warm-start", "bi-encoder"),
+    "gated, fast head": Arm("warm-start", "bi-encoder", ("training.learning_rate=1e-3",)),
     "fitted head": Arm("warm-start-head", "bi-encoder"),
     "distilled": Arm(
         "warm-start-distilled",
@@ -113,7 +114,7 @@ def one_run(
 ) -> Evaluation:
     """Train one arm with one seed and measure it."""
     arm = ARMS[name]
-    label = f"{name.replace(', ', '-').replace(' ', '-')}-{seed}"
+    label = f"{name.replace(', ', '-').replace(' ', '-')}-{steps}-{seed}"
     recipe = load_recipe(
         arm.recipe,
         [
@@ -130,7 +131,7 @@ def one_run(
     trained = train(store, recipe, name=label)
     if trained is None:
         raise SystemExit("this study runs in one process")
-    evaluation = evaluated(store, label, label, collection)
+    evaluation = evaluated(store, trained.model_id, label, collection)
     say(
         arm=name,
         seed=seed,

@@ -64,6 +64,10 @@ _CommandLineError: type[typer.BadParameter] = next(
 )
 
 
+_INTERRUPTED = 130
+"""What Typer makes of Ctrl-C in a verb: an exit code, and no word to the user."""
+
+
 def run(arguments: list[str]) -> int:
     """Run a verb; usage errors are shown and give 2, all others are raised.
 
@@ -77,4 +81,6 @@ def run(arguments: list[str]) -> int:
         return int(error.exit_code)
     except typer.Abort as abort:
         raise KeyboardInterrupt from abort
+    if result == _INTERRUPTED:
+        raise KeyboardInterrupt
     return result if isinstance(result, int) else 0

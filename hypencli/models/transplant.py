@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from hypencli.errors import ModelError
 from hypencli.models.hypernet import HEAD_KEYS, Hypencoder
 from hypencli.models.weights import State, accounted_for, locate, read_config, read_weights
 
@@ -28,7 +29,7 @@ def take_hyper_head(encoder: Hypencoder, source: str | Path) -> None:
         ModelError: There is no Hypencoder, or its head has other layers or another width.
     """
     folder = locate(source)
-    prefix = Hypencoder.prefix_in(read_config(folder), folder)
+    prefix = _prefix_in(folder)
     held = read_weights(folder)
     head = accounted_for(
         _head({k.removeprefix(prefix): v for k, v in held.items() if k.startswith(prefix)}),
@@ -38,6 +39,17 @@ def take_hyper_head(encoder: Hypencoder, source: str | Path) -> None:
         "model.converter.layers, or choose another backbone.",
     )
     encoder.load_state_dict(head, strict=False)
+
+
+def _prefix_in(folder: Path) -> str:
+    try:
+        return Hypencoder.prefix_in(read_config(folder), folder)
+    except ModelError as error:
+        raise ModelError(
+            f"No hyper-head to take: {error.message}",
+            hint="model.hyper_head_from names a trained Hypencoder: a folder, a model of the "
+            "store, or a name on the hub.",
+        ) from error
 
 
 def _head(state: Mapping[str, Tensor]) -> State:

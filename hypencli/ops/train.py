@@ -7,7 +7,6 @@ leader, alone writes to the store.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +17,20 @@ from hypencli.ops.from_recipe import model_spec, training_config
 from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE, model_card, write_curves
 from hypencli.ops.models import model_facts
 from hypencli.ops.training_inputs import Inputs, find_inputs
+from hypencli.ops.training_work import (
+    WORK_FOLDER,
+    begin_work,
+    keep_events,
+    nothing_left_where_nothing_began,
+)
 from hypencli.progress import SILENT, Progress
 from hypencli.recipe import Recipe, to_toml
 from hypencli.runtime import provenance, quiet_libraries, resolve_device
-from hypestore import PROGRESS_NAME, Draft, JsonValue, Manifest, Store
+from hypestore import Draft, JsonValue, Manifest, Store
 
 if TYPE_CHECKING:
     from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
     from hypencli.training import TrainingConfig, TrainingOutcome
-
-_WORK_FOLDER = "unfinished"
-"""Checkpoints, until the model is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +120,10 @@ def train(
         if draft.existing is not None:
             told_by_leader(None)
             return trained_model(store, draft.existing, existing=True)
-        _clear(draft, restart=restart)
+        begin_work(draft, restart=restart, progress=progress)
         told_by_leader(str(draft.path))
-        return _lead(store, draft, inputs, config, progress)
-
-
-def _clear(draft: Draft, *, restart: bool) -> None:
-    """Points of an earlier try are told again by the run; checkpoints stay unless it is anew."""
-    (draft.path / PROGRESS_NAME).unlink(missing_ok=True)
-    if restart:
-        shutil.rmtree(draft.path / _WORK_FOLDER, ignore_errors=True)
+        with nothing_left_where_nothing_began(draft):
+            return _lead(store, draft, inputs, config, progress)
 
 
 def _refuse_untrusted(recipe: Recipe) -> None:
@@ -182,12 +178,13 @@ def _train_in(
         model_spec(inputs.recipe, inputs.start.source, None if head is None else head.source)
     )
     where = Surroundings(
-        output_dir=folder / _WORK_FOLDER,
+        output_dir=folder / WORK_FOLDER,
         caches=store.cached,
         on_points=on_points,
         progress=progress,
     )
-    return _Trained(dual, tokenizer, run(dual, tokenizer, inputs.training_data(), config, where))
+    outcome = run(dual, tokenizer, inputs.training_data(), config, where)
+    return _Trained(outcome.dual, tokenizer, outcome)
 
 
 def _write(draft: Draft, inputs: Inputs, trained: _Trained, *, device: str) -> None:
@@ -202,7 +199,7 @@ def _write(draft: Draft, inputs: Inputs, trained: _Trained, *, device: str) -> N
     (draft.path / RECIPE_FILE).write_text(to_toml(recipe), encoding="utf-8")
     card = model_card(recipe, start=inputs.start.label, data=inputs.rows.name, stats=stats)
     (draft.path / CARD_FILE).write_text(card, encoding="utf-8")
-    shutil.rmtree(draft.path / _WORK_FOLDER, ignore_errors=True)
+    keep_events(draft.path)
     made_with = {
         **provenance(seed=recipe.training.seed, device=device),
         "processes": n_processes(),

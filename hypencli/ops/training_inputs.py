@@ -109,7 +109,7 @@ def find_inputs(store: Store, recipe: Recipe) -> Inputs:
     return Inputs(
         recipe=recipe,
         start=_start(store, recipe),
-        hyper_head=None if head is None else _found(store, head),
+        hyper_head=None if head is None else _found(store, head, "hyper_head_from"),
         rows=_rows(recipe),
         pool=_pool(recipe),
         validation=_validation(recipe),
@@ -117,21 +117,22 @@ def find_inputs(store: Store, recipe: Recipe) -> Inputs:
 
 
 def _start(store: Store, recipe: Recipe) -> Start:
+    key = "backbone" if recipe.model.initial is None else "initial"
     named = recipe.model.initial or recipe.model.backbone
     if named is None:
         raise RecipeError(
             f"Recipe {recipe.name!r} names no backbone.",
             hint="--set model.backbone=FOLDER_OR_HUB_NAME (or model.initial=TRAINED_MODEL)",
         )
-    return _found(store, named)
+    return _found(store, named, key)
 
 
-def _found(store: Store, named: str) -> Start:
+def _found(store: Store, named: str, key: str) -> Start:
     from hypencli.models.checkpoint import load_tokenizer, tokenizer_fingerprint
     from hypencli.models.sentence import sentence_encoder_facts
     from hypencli.models.weights import locate
 
-    source, label, parents = _place(store, named)
+    source, label, parents = _place(store, named, key)
     digest = hashlib.sha256()
     for part in (
         files_fingerprint(locate(source)),
@@ -142,7 +143,7 @@ def _found(store: Store, named: str) -> Start:
     return Start(source, label, digest.hexdigest(), parents)
 
 
-def _place(store: Store, named: str) -> tuple[str, str, tuple[str, ...]]:
+def _place(store: Store, named: str, key: str) -> tuple[str, str, tuple[str, ...]]:
     """Source, label and parents of a model: a folder, a model of the store, or a hub name."""
     folder = Path(named).expanduser()
     if folder.is_dir():
@@ -150,9 +151,13 @@ def _place(store: Store, named: str) -> tuple[str, str, tuple[str, ...]]:
         return str(folder), whole.parent.name if whole.name == "model" else whole.name, ()
     try:
         manifest = store.get(named, kind="model")
-    except ArtifactNotFound:
+    except ArtifactNotFound as error:
         if "/" not in named:
-            raise
+            raise ArtifactNotFound(
+                f"model.{key}: {named!r} is neither a folder (from {Path.cwd()}) nor a model of "
+                "the store; a name on the hub has its owner: google-bert/bert-base-uncased.",
+                hint=error.hint,
+            ) from error
         return named, named, ()
     return str(model_folder(store, manifest)), manifest.id, (manifest.id,)
 

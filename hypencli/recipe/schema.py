@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -65,8 +66,6 @@ class Recipe(Section):
             loss.type == "self_distillation" for loss in self.losses
         ):
             raise ValueError("self_distillation is for architecture = 'hypencoder'")
-        if all(loss.from_step > 0 for loss in self.losses):
-            raise ValueError("one of the losses must count from the first step: from_step = 0")
         if self.data.random_negatives and not any(
             loss.type == "cross_entropy" and loss.use_in_batch_negatives for loss in self.losses
         ):
@@ -77,6 +76,24 @@ class Recipe(Section):
             loss.type == "margin_mse" for loss in self.losses
         ):
             raise ValueError("margin_mse needs data.negatives_per_query of at least 1")
+        staged = any(loss.from_step or loss.until_step is not None for loss in self.losses)
+        if staged and self.validation is not None and self.validation.best == "loss":
+            raise ValueError(
+                "validation.best = 'loss' would compare sums of other losses in each stage: name a "
+                "measure"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _every_step_has_a_loss(self) -> Recipe:
+        step = _first_without_loss(self.losses)
+        if step == 0:
+            raise ValueError("one of the losses must count from the first step: from_step = 0")
+        if step is not None and (self.training.steps is None or step < self.training.steps):
+            raise ValueError(
+                f"no loss counts at step {step}: let one go on (until_step), or another begin "
+                "before (from_step)"
+            )
         return self
 
     @property
@@ -89,3 +106,15 @@ class Recipe(Section):
         values = {"identity_version": IDENTITY_VERSION, **self.identity()}
         text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _first_without_loss(losses: Sequence[LossSection]) -> int | None:
+    """The first step at which no loss counts; None where there is none."""
+    reached = 0
+    for loss in sorted(losses, key=lambda loss: loss.from_step):
+        if loss.from_step > reached:
+            break
+        if loss.until_step is None:
+            return None
+        reached = max(reached, loss.until_step)
+    return reached

@@ -181,7 +181,9 @@ class Validator(TrainerCallback):
         if not last and state.global_step % self._config.every_steps:
             return
         values = self._measure()
+        due = control.should_log
         self._log({f"{VALIDATION}{name}": value for name, value in values.items()})
+        control.should_log = due  # the loss of this step is still to be told
         shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
         self._progress.message(f"step {state.global_step:,}: validation {shown}")
         best = best_step(state.log_history, self._config)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from safetensors.torch import load_model, save_file, save_model
 from torch import Tensor, nn
+from transformers import TrainerState
 
 MARKER_FILE = "complete.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -44,6 +45,21 @@ def newest_checkpoint(output_dir: Path) -> Path | None:
         else:
             shutil.rmtree(folder)
     return found
+
+
+def step_of(checkpoint: Path | str) -> int:
+    """The optimiser step that a checkpoint was made after."""
+    return int(str(checkpoint).rpartition("-")[2])
+
+
+def state_at_the_end(checkpoint: Path) -> TrainerState | None:
+    """What the Trainer knew, if the checkpoint is that of the last step; else None.
+
+    Without whole weights in one file (FSDP may keep them in pieces) it is None too.
+    """
+    state = TrainerState.load_from_json(str(checkpoint / STATE_FILE))
+    ended = state.global_step >= state.max_steps and (checkpoint / WEIGHTS_FILE).is_file()
+    return state if ended else None
 
 
 def remove_older(output_dir: Path, *, keep: Path) -> None:
@@ -88,7 +104,8 @@ def save_weights(step: nn.Module, folder: Path, state: Mapping[str, Tensor] | No
     if state is None:
         save_model(step, str(folder / WEIGHTS_FILE))
     else:
-        save_file({k: v.contiguous() for k, v in state.items()}, folder / WEIGHTS_FILE)
+        once = {tensor.data_ptr(): name for name, tensor in sorted(state.items(), reverse=True)}
+        save_file({k: state[k].contiguous() for k in once.values()}, folder / WEIGHTS_FILE)
 
 
 def load_weights(step: nn.Module, folder: Path) -> None:

@@ -10,6 +10,7 @@ import json
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,8 @@ class TrainingSet:
     pool: npt.NDArray[np.int64]
 
     @classmethod
-    def open(cls, folder: Path) -> TrainingSet:
-        """Map what :func:`write_training_set` wrote."""
+    def open(cls, folder: Path, *, called: str = "Training row") -> TrainingSet:
+        """Map what :func:`write_training_set` wrote; ``called`` names a row in messages."""
         facts = json.loads((folder / _ROWS_FILE).read_text(encoding="utf-8"))
         rows = RowTable(
             query=map_array(folder / "row_query", np.int32),
@@ -58,7 +59,8 @@ class TrainingSet:
             scores=map_array(folder / "item_scores", np.float32),
             types=map_array(folder / "item_types", np.int16),
             type_names=tuple(facts["type_names"]),
-            query_id=lambda row: str(pq.read_table(folder / _QUERY_IDS_FILE)["query_id"][row]),
+            query_id=partial(_query_id, folder),
+            called=called,
         )
         return cls(
             TokenTable.open(folder, "queries"),
@@ -66,6 +68,10 @@ class TrainingSet:
             rows,
             map_array(folder / "pool", np.int64),
         )
+
+
+def _query_id(folder: Path, row: int) -> str:
+    return str(pq.read_table(folder / _QUERY_IDS_FILE)["query_id"][row])
 
 
 def write_training_set(

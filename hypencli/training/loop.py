@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from transformers import TrainerCallback, TrainerState
+
 from hypencli.errors import UsageError
+from hypencli.measures import parse_measures
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
 from hypencli.training.backbones import adapted_backbones
 from hypencli.training.callbacks import (
@@ -19,7 +26,14 @@ from hypencli.training.callbacks import (
     best_step,
     points_of,
 )
-from hypencli.training.checkpoints import load_best, newest_checkpoint
+from hypencli.training.checkpoints import (
+    WEIGHTS_FILE,
+    load_best,
+    load_weights,
+    newest_checkpoint,
+    state_at_the_end,
+    step_of,
+)
 from hypencli.training.collator import Collator
 from hypencli.training.config import TrainingConfig
 from hypencli.training.distributed import is_leader, n_processes, told_by_leader
@@ -27,17 +41,22 @@ from hypencli.training.examples import Examples
 from hypencli.training.preparation import Preparation, Surroundings, TrainingData
 from hypencli.training.randomness import preserved_randomness
 from hypencli.training.step import TrainingStep
-from hypencli.training.trainer import DualEncoderTrainer, parameter_groups, quiet_transformers
-from hypencli.training.validation import (
-    Validation,
+from hypencli.training.trainer import (
+    DualEncoderTrainer,
+    gather_weights,
+    parameter_groups,
+    quiet_transformers,
+    refuse_absent_trackers,
 )
+from hypencli.training.validation import Validation
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingOutcome:
-    """What a training run did; the model it trained is the one that it was given.
+    """What a training run did.
 
     Attributes:
+        dual: The trained model: the one that was given, or its whole where FSDP divided that.
         finished: Whether it came to its end; else the checkpoint is where it goes on.
         interrupted: Whether a signal stopped it.
         steps: Optimiser steps, those before a resumption included.
@@ -51,6 +70,7 @@ class TrainingOutcome:
         resumed_from: The step that it went on from; 0 for a fresh start.
     """
 
+    dual: HypencoderDualEncoder | TextDualEncoder
     finished: bool
     interrupted: bool
     steps: int
@@ -87,9 +107,11 @@ def train(
     Raises:
         DataError: Rows without positives, with too few negatives, or without the scores that a loss
             needs.
+        MissingDependencyError: A tracker is not installed.
         ModelError: Nothing to train, no loss, a cache of an encoder that is trained, or a loss that
             is not finite.
-        UsageError: A configuration that contradicts itself, or a cache beyond its limit.
+        UsageError: A configuration that contradicts itself, an unknown tracker, or a cache beyond
+            its limit.
     """
     _refuse_contradictions(config, data)
     started = time.perf_counter()
@@ -100,8 +122,11 @@ def train(
         across_processes=config.cross_device_negatives,
     )
     # Refuses what cannot be trained before hours of encoding.
+    refuse_absent_trackers(config.report_to)
     parameter_groups(step, set(), config)
     step.to(config.device)
+    # Under FSDP the modules that were given end up in pieces: their whole is made of a copy.
+    whole = copy.deepcopy(dual) if config.fsdp and is_leader() else dual
     preparation = Preparation(dual, tokenizer, config, where)
     texts, name = preparation.training_set(data)
     examples = Examples(
@@ -115,8 +140,11 @@ def train(
     with preserved_randomness(), quiet_transformers(), adapted_backbones(dual, config):
         run = _run(step, examples, collator, validation, config, where)
     step.eval()
+    if config.fsdp and is_leader() and run.finished:
+        load_weights(TrainingStep(whole), where.output_dir)
     losses = [(number, value) for number, name, value in run.points if name == "loss"]
     return TrainingOutcome(
+        dual=whole,
         finished=run.finished,
         interrupted=run.interrupted,
         steps=run.steps,
@@ -141,6 +169,8 @@ def _refuse_contradictions(config: TrainingConfig, data: TrainingData) -> None:
         )
     if (config.validation is None) != (data.validation is None):
         raise UsageError("Validation needs both what is measured and on what.")
+    if config.validation is not None:
+        parse_measures(config.validation.measures)
     if config.fsdp and config.validation is not None:
         raise UsageError(
             "Validation while weights are divided among devices is not supported.",
@@ -167,36 +197,70 @@ def _run(
     where: Surroundings,
 ) -> _Run:
     found = newest_checkpoint(where.output_dir) if is_leader() else None
-    resumed: str | None = told_by_leader(None if found is None else str(found))
+    told: str | None = told_by_leader(None if found is None else str(found))
+    resumed = None if told is None else Path(told)
+    if resumed is not None:
+        where.progress.message(f"going on from step {step_of(resumed):,}")
+        state = state_at_the_end(resumed)
+        if state is not None:  # stopped after its last step: the Trainer would make one more
+            load_weights(step, resumed)
+            if config.fsdp and is_leader():
+                shutil.copy(resumed / WEIGHTS_FILE, where.output_dir / WEIGHTS_FILE)
+            return _ended(step, state, config, where, resumed=resumed)
     trainer = DualEncoderTrainer(step, examples, collator, config, output_dir=where.output_dir)
     stopper = Stopper(config.max_minutes, where.progress)
     with where.progress.task("training", unit="steps") as task:
-        trainer.add_callback(Order(trainer.order, step))
-        if config.validation is not None and validation is not None:
-            trainer.add_callback(
-                Validator(
-                    config.validation,
-                    validation.measure,
-                    trainer.log,
-                    output_dir=where.output_dir,
-                    progress=where.progress,
-                )
-            )
+        for callback in _callbacks(trainer, step, validation, config, where):
+            trainer.add_callback(callback)
         trainer.add_callback(stopper)
         trainer.add_callback(Checkpoints(where.output_dir, config.validation))
         trainer.add_callback(Reporter(task, where.on_points))
         with stopper.listening():
-            trainer.train(resume_from_checkpoint=resumed)
-    state = trainer.state
+            trainer.train(resume_from_checkpoint=told)
+    stopped = stopper.interrupted or stopper.out_of_time
+    if config.fsdp and not stopped:
+        gather_weights(trainer, where.output_dir)
+    run = _ended(step, trainer.state, config, where, resumed=resumed, whole=not stopped)
+    return replace(run, interrupted=stopper.interrupted)
+
+
+def _callbacks(
+    trainer: DualEncoderTrainer,
+    step: TrainingStep,
+    validation: Validation | None,
+    config: TrainingConfig,
+    where: Surroundings,
+) -> Iterator[TrainerCallback]:
+    """What comes before a step may be the last one."""
+    yield Order(trainer.order, step)
+    if config.validation is not None and validation is not None:
+        yield Validator(
+            config.validation,
+            validation.measure,
+            trainer.log,
+            output_dir=where.output_dir,
+            progress=where.progress,
+        )
+
+
+def _ended(
+    step: TrainingStep,
+    state: TrainerState,
+    config: TrainingConfig,
+    where: Surroundings,
+    *,
+    resumed: Path | None,
+    whole: bool = True,
+) -> _Run:
+    """What a run came to; the best weights are put back where it came to its end."""
     best = best_step(state.log_history, config.validation)
-    finished = not (stopper.interrupted or stopper.out_of_time)
-    if finished and best is not None:
+    if whole and best is not None:
         load_best(step, where.output_dir, number=best)
     return _Run(
-        finished=finished,
-        interrupted=stopper.interrupted,
+        finished=whole,
+        interrupted=False,
         steps=state.global_step,
         points=[point for log in state.log_history for point in points_of(log)],
         best_step=best,
-        resumed_from=int(resumed.rpartition("-")[2]) if resumed else 0,
+        resumed_from=0 if resumed is None else step_of(resumed),
     )

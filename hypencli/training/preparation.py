@@ -97,10 +97,15 @@ class Preparation:
 
     def training_set(self, data: TrainingData) -> tuple[TrainingSet, str]:
         """The training rows as arrays, and the name of their cache."""
-        return self._rows(data.rows, data.key, data.pool)
+        return self._rows(data.rows, data.key, data.pool, called="Training row")
 
     def _rows(
-        self, rows: Iterable[TrainingRow], key: str | None, pool: Iterable[str] | None
+        self,
+        rows: Iterable[TrainingRow],
+        key: str | None,
+        pool: Iterable[str] | None,
+        *,
+        called: str,
     ) -> tuple[TrainingSet, str]:
         def make(folder: Path) -> None:
             write_training_set(
@@ -114,7 +119,7 @@ class Preparation:
             )
 
         name = self._name("rows", key)
-        return TrainingSet.open(self._caches(key)(name, make)), name
+        return TrainingSet.open(self._caches(key)(name, make), called=called), name
 
     def _name(self, kind: str, key: str | None) -> str:
         return cache_name(
@@ -190,7 +195,7 @@ class Preparation:
             task, name = self._judged(data)
             encoded = self.encoded(task, name)
             return Validation(step, task, self._config, settings, encoded=encoded)
-        rows, name = self._rows(data.rows, data.key, None)
+        rows, name = self._rows(data.rows, data.key, None, called="Validation row")
         examples = Examples(
             rows.rows,
             self._config.sampling,

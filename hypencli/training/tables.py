@@ -79,7 +79,8 @@ class TokenWriter:
         self._positions: dict[bytes, int] = {}
         self._offsets = array("q", [0])
         self._waiting: list[str] = []
-        self._out = (folder / f"{name}.ids").open("wb")
+        self._ids = folder / f"{name}.ids"
+        self._ids.write_bytes(b"")
 
     def add(self, text: str) -> int:
         """Position of the text in the table; the same for the same text."""
@@ -97,7 +98,6 @@ class TokenWriter:
     def finish(self) -> None:
         """Write what is left; the table is whole after that."""
         self._flush()
-        self._out.close()
         offsets = np.frombuffer(self._offsets, dtype=np.int64)
         np.save(self._folder / f"{self._name}.offsets.npy", offsets)
         facts = json.dumps({"pad_id": self._tokenizer.pad_token_id or 0})
@@ -105,9 +105,10 @@ class TokenWriter:
 
     def _flush(self) -> None:
         rows = tokenise(self._tokenizer, self._waiting, self._max_length)
-        for row in rows:
-            self._out.write(np.array(row, dtype=np.int32).tobytes())
-            self._offsets.append(self._offsets[-1] + len(row))
+        with self._ids.open("ab") as out:  # rows that cannot be read leave no open file
+            for row in rows:
+                out.write(np.array(row, dtype=np.int32).tobytes())
+                self._offsets.append(self._offsets[-1] + len(row))
         self._waiting = []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,12 +15,13 @@ import transformers
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from hypencli.errors import ModelError, UsageError
+from hypencli.errors import MissingDependencyError, ModelError, UsageError, did_you_mean
 from hypencli.training.checkpoints import load_weights, save_weights
 from hypencli.training.collator import Collator
 from hypencli.training.config import TrainingConfig
-from hypencli.training.distributed import n_processes
+from hypencli.training.distributed import is_leader, n_processes
 from hypencli.training.examples import Examples
 from hypencli.training.sampling import RowOrder
 from hypencli.training.step import TrainingStep
@@ -30,6 +31,9 @@ _SCHEDULES = {
     "cosine": "cosine",
     "constant": "constant_with_warmup",
 }
+_ALL_OR_NO_TRACKERS = ("all", "none")
+_TRACKER_PACKAGES = {"azure_ml": "azureml-core", "comet_ml": "comet-ml", "flyte": "flytekit"}
+"""Packages of trackers that are called otherwise than the tracker."""
 
 
 class DualEncoderTrainer(Trainer):
@@ -162,7 +166,7 @@ def training_arguments(config: TrainingConfig, output_dir: Path) -> TrainingArgu
         use_cpu=on_cpu,
         ddp_backend="gloo" if several and on_cpu else None,
         ddp_find_unused_parameters=False if several else None,
-        fsdp="full_shard" if config.fsdp else None,
+        fsdp=config.fsdp,  # type: ignore[arg-type]
         dataloader_pin_memory=not on_cpu,
         dataloader_num_workers=config.workers,
         logging_steps=config.logging_steps,
@@ -179,6 +183,37 @@ def training_arguments(config: TrainingConfig, output_dir: Path) -> TrainingArgu
         # its in-batch negatives; each process of a launcher has a GPU of its own.
         arguments._n_gpu = 1
     return arguments
+
+
+def refuse_absent_trackers(names: Iterable[str]) -> None:
+    """Refuse a tracker that the Trainer would only miss when everything else is prepared.
+
+    Raises:
+        MissingDependencyError: Its package is not installed.
+        UsageError: The Trainer does not know it.
+    """
+    for name in names:
+        if name in _ALL_OR_NO_TRACKERS:
+            continue
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise UsageError(
+                f"training.report_to: unknown tracker {name!r}.",
+                hint=did_you_mean(name, (*INTEGRATION_TO_CALLBACK, *_ALL_OR_NO_TRACKERS)),
+            )
+        try:
+            INTEGRATION_TO_CALLBACK[name]()
+        except (ImportError, RuntimeError) as error:
+            raise MissingDependencyError(
+                f"training.report_to: the tracker {name!r} cannot be used: {error}",
+                hint=f"Install it: pip install {_TRACKER_PACKAGES.get(name, name)}",
+            ) from error
+
+
+def gather_weights(trainer: Trainer, folder: Path) -> None:
+    """Write the whole weights of a model that is divided among processes; all of them call it."""
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if is_leader():
+        save_weights(trainer.model, folder, state)  # type: ignore[arg-type]
 
 
 def parameter_groups(

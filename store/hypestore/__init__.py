@@ -39,7 +39,7 @@ from hypestore.errors import (
     TextNotKept,
 )
 from hypestore.files import atomic_folder, atomic_path, atomic_write_bytes, atomic_write_text
-from hypestore.layout import PROGRESS_NAME, find_store
+from hypestore.layout import PROGRESS_NAME, SCRATCH_NAME, find_store
 from hypestore.manifest import FORMAT_VERSION, KINDS, FileRecord, Kind, Manifest, artifact_id
 from hypestore.progress import Point, read_progress
 from hypestore.runs import RunWriter, StoredRun
@@ -52,6 +52,7 @@ __all__ = [
     "FORMAT_VERSION",
     "KINDS",
     "PROGRESS_NAME",
+    "SCRATCH_NAME",
     "AmbiguousReference",
     "ArtifactBusy",
     "ArtifactInUse",

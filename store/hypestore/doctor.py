@@ -13,7 +13,7 @@ from hypestore.catalog import Catalog
 from hypestore.errors import ArtifactBusy, StoreNotWritable
 from hypestore.files import is_temporary, remove_folder, sha256_file, writing_in
 from hypestore.inventory import DamagedManifest, Inventory, Scan
-from hypestore.layout import WORK_NAME, Layout
+from hypestore.layout import SCRATCH_NAME, WORK_NAME, Layout
 from hypestore.locks import hold, is_held
 from hypestore.manifest import MANIFEST_NAME, FileRecord, Kind, Manifest, inputs_hash
 from hypestore.unfinished import holder_of, locks_of, read_work, work_folders
@@ -150,7 +150,7 @@ def _file_findings(layout: Layout, manifest: Manifest, *, checksums: bool) -> It
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder).as_posix()
         if path.is_file() and relative not in listed and not is_temporary(path):
-            left = relative == WORK_NAME
+            left = relative == WORK_NAME or relative.split("/")[0] == SCRATCH_NAME
             yield Finding(
                 "info" if left else "warning",
                 manifest.id,
@@ -266,6 +266,9 @@ def _clean(layout: Layout) -> None:
         for record in parent.glob(f"*/{WORK_NAME}"):
             if (record.parent / MANIFEST_NAME).exists():
                 record.unlink(missing_ok=True)
+        for scratch in parent.glob(f"*/{SCRATCH_NAME}"):
+            if (scratch.parent / MANIFEST_NAME).exists():
+                remove_folder(scratch)
 
 
 def _remove_unheld(layout: Layout, folder: Path) -> None:

@@ -22,6 +22,8 @@ from hypestore.manifest import (
 
 MARKER_NAME = "hype.toml"
 WORK_NAME = "work.json"
+SCRATCH_NAME = "unfinished"
+"""The folder of an artifact for what its maker needs until it is finished: never a part of it."""
 PROGRESS_NAME = "progress.jsonl"
 DEFAULT_KEYS = ("model", "corpus", "queries", "device")
 

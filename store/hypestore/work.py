@@ -29,7 +29,7 @@ from hypestore.files import (
     writing_in,
 )
 from hypestore.inventory import Inventory
-from hypestore.layout import PROGRESS_NAME, WORK_NAME, Layout
+from hypestore.layout import PROGRESS_NAME, SCRATCH_NAME, WORK_NAME, Layout
 from hypestore.locks import SHORT_WAIT_SECONDS, hold
 from hypestore.manifest import (
     FORMAT_VERSION,
@@ -182,6 +182,8 @@ class WorkArea:
             (self.path / WORK_NAME).unlink(missing_ok=True)
             atomic_write_text(self.path / MANIFEST_NAME, manifest.to_text())
             sync_folder(self.path.parent)
+        # Only now: until the manifest was there, it was what interrupted work went on from.
+        remove_folder(self.path / SCRATCH_NAME)
         self._bench.after_commit()
         return manifest
 
@@ -191,6 +193,8 @@ class WorkArea:
         records = []
         for path in sorted(self.path.rglob("*")):
             relative = path.relative_to(self.path).as_posix()
+            if relative.split("/")[0] == SCRATCH_NAME:
+                continue
             if path.is_symlink():
                 raise InvalidContent(f"{path} is a link; an artifact holds its files itself.")
             if path.is_dir():
@@ -283,6 +287,8 @@ class Draft:
         provenance: Mapping[str, Any] | None = None,
     ) -> Manifest:
         """Finish: every file is flushed and hashed, then the manifest is written.
+
+        What lies in the folder ``unfinished`` is no part of the artifact and goes after that.
 
         Args:
             stats: What came out: counts, sizes, times.

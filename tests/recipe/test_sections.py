@@ -107,10 +107,45 @@ def test_losses_that_contradict_themselves(losses: list[dict[str, Any]], message
     assert message in caught.value.message
 
 
+def test_the_best_loss_is_not_sought_over_stages() -> None:
+    staged = [CE, {**CE, "from_step": 5}]
+    with pytest.raises(RecipeError, match="compare sums of other losses in each stage"):
+        resolved(losses=staged, validation={**ROWS, "best": "loss"})
+    measured = {**ROWS, "best": "nDCG@10"}
+    assert resolved(losses=staged, validation=measured).validation is not None
+
+
 def test_losses_in_stages() -> None:
     first = {"type": "margin_mse", "until_step": 10}
     recipe = resolved(losses=[first, {**CE, "from_step": 5}])
     assert [(loss.from_step, loss.until_step) for loss in recipe.losses] == [(0, 10), (5, None)]
+
+
+@pytest.mark.parametrize(
+    ("stages", "gap"),
+    [
+        ([(0, 5)], 5),
+        ([(0, 5), (6, None)], 5),
+        ([(0, 3), (0, 5)], 5),
+        ([(7, None), (0, 3), (2, 6)], 6),
+        ([(0, 5), (5, None)], None),
+        ([(3, None), (0, 3)], None),
+        ([(0, 20), (0, 4)], None),
+    ],
+)
+def test_every_step_has_a_loss(stages: list[tuple[int, int | None]], gap: int | None) -> None:
+    losses = [
+        {**CE, "from_step": first, **({} if stop is None else {"until_step": stop})}
+        for first, stop in stages
+    ]
+    if gap is None:
+        assert len(resolved(losses=losses, training={"steps": 20}).losses) == len(stages)
+        return
+    with pytest.raises(RecipeError, match=f"no loss counts at step {gap}: let one go on"):
+        resolved(losses=losses, training={"steps": 20})
+    assert resolved(losses=losses, training={"steps": gap}).training.steps == gap
+    with pytest.raises(RecipeError, match="no loss counts at step"):
+        resolved(losses=losses, training={"steps": "none", "epochs": 1.0})
 
 
 def test_self_distillation_is_for_a_hypencoder() -> None:

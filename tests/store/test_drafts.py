@@ -245,3 +245,33 @@ def test_a_full_disk_is_said_and_the_work_stays(
         ]
         work.write_shard(1, ["b"], np.zeros((1, 2)))
         assert work.finish(2).stats["n_documents"] == 2
+
+
+def test_scratch_is_no_part_of_the_artifact_and_outlives_a_kill(store: hs.Store) -> None:
+    inputs = {"a": "scratch"}
+    with store.draft("model", "scratch", inputs) as draft:
+        (draft.path / hs.SCRATCH_NAME / "deep").mkdir(parents=True)
+        (draft.path / hs.SCRATCH_NAME / "deep" / "checkpoint").write_text("half of the way")
+        (draft.path / "weights").write_text("w")
+    with store.draft("model", "scratch", inputs) as draft:
+        assert (
+            draft.path / hs.SCRATCH_NAME / "deep" / "checkpoint"
+        ).read_text() == "half of the way"
+        manifest = draft.commit()
+    assert [record.path for record in manifest.files] == ["weights"]
+    assert not (store.path(manifest) / hs.SCRATCH_NAME).exists()
+    assert store.doctor().findings == ()
+
+
+def test_doctor_clears_scratch_that_a_killed_writer_left(store: hs.Store) -> None:
+    with store.draft("model", "scratch", {"a": "left"}) as draft:
+        (draft.path / "weights").write_text("w")
+        manifest = draft.commit()
+    left = store.path(manifest) / hs.SCRATCH_NAME / "checkpoint"
+    left.parent.mkdir()
+    left.write_text("left")
+    (finding,) = store.doctor().findings
+    assert (finding.severity, finding.remedy) == ("info", "hype doctor --clean")
+    store.doctor(clean=True)
+    assert not left.parent.exists()
+    assert store.doctor().findings == ()

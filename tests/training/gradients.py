@@ -49,6 +49,7 @@ def main(job: dict[str, Any]) -> None:
     if is_leader():
         losses = [value for _, name, value in outcome.curves if name == "loss"]
         (Path(job["output_dir"]) / "losses.json").write_text(json.dumps(losses))
+        torch.save(outcome.dual.state_dict(), Path(job["output_dir"]) / "weights.pt")
 
 
 if __name__ == "__main__":

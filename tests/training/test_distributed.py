@@ -96,9 +96,18 @@ def test_negatives_of_the_other_process_count_only_where_asked_for(run_job: Job)
 
 
 def test_weights_divided_among_processes(run_job: Job) -> None:
-    """FSDP: the same losses as one process, to the rounding of sums in another order."""
+    """FSDP: the whole that is put together again has made the same steps as one process."""
     settings: dict[str, Any] = {"spec": HYPENCODER, "losses": [MARGINS], "steps": 3}
     both = run_job(2, config={"batch_size": 8, "fsdp": True}, **settings)
     alone = run_job(1, config={"batch_size": 8}, **settings)
     shared, single = (json.loads((f / "losses.json").read_text()) for f in (both, alone))
     assert shared == pytest.approx(single, rel=1e-3)
+    found, wanted = (torch.load(f / "weights.pt", weights_only=True) for f in (both, alone))
+    assert found.keys() == wanted.keys()
+    for name, tensor in wanted.items():
+        torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-3)
+    start = run_job(1, config={"batch_size": 8}, **settings | {"learning_rate": 1e-12})
+    untrained = torch.load(start / "weights.pt", weights_only=True)
+    name = "query_encoder.key_projections.0.weight"
+    moved = (wanted[name] - untrained[name]).norm()
+    assert (found[name] - wanted[name]).norm() < 0.2 * moved

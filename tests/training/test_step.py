@@ -146,6 +146,22 @@ def test_random_negatives_are_more_to_tell_apart(build: Callable[..., Any], toke
     torch.testing.assert_close(loss, expected)
 
 
+def test_a_taught_q_net_is_taught_on_random_negatives_too(build: Callable[..., Any]) -> None:
+    """Student and teacher score the same passages; without their embeddings there is no teacher."""
+    losses = (("self_distillation", {}), ("cross_entropy", {}))
+    dual = build(losses=losses, embedding_representation="mean")
+    torch.manual_seed(0)
+    queries, passages, extra = torch.randn(2, 5, 32), torch.randn(2, 32), torch.randn(3, 32)
+    states = {"states": queries, "mask": torch.ones(2, 5, dtype=torch.long)}
+    found = TrainingStep(dual)(states, {"embeddings": passages}, {"embeddings": extra})
+    items = torch.cat([passages, extra])
+    nets = dual.query_encoder(token_states=queries, attention_mask=states["mask"]).representation
+    scores = torch.stack([nets[i].score(items)[0] for i in range(2)])
+    taught = queries.mean(1) @ items.T
+    wanted = ((scores - scores.mean(1, True)) - (taught - taught.mean(1, True))).square().mean()
+    torch.testing.assert_close(found["self_distillation"], wanted)
+
+
 def test_single_losses_are_named_where_there_are_several(build: Callable[..., Any]) -> None:
     three = build("bi-encoder", losses=(("margin_mse", {}), ("cross_entropy", {})) * 2)
     outputs = TrainingStep(three)(

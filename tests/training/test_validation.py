@@ -76,6 +76,17 @@ def test_retrieval_equals_a_plain_ranking(
     assert found[4] == pytest.approx(plain_reciprocal_ranks(dual, tokenizer, held_out), abs=1e-9)
 
 
+def test_a_step_that_is_validated_has_a_point_of_its_loss_too(
+    build: Build, quick_train: QuickTrain, rows: list[TrainingRow]
+) -> None:
+    outcome = quick_train(
+        build(), steps=4, validation=HeldOutRows(key="h", rows=rows[:4]), validating=EVERY_TWO
+    )
+    losses = [step for step, name, _ in outcome.curves if name == "loss"]
+    assert losses == [1, 2, 3, 4]
+    assert set(values(outcome, "RR@10")) == {2, 4}
+
+
 def test_loss_of_held_out_rows_is_that_of_training_on_them(
     build: Build, quick_train: QuickTrain, rows: list[TrainingRow]
 ) -> None:

@@ -1,0 +1,142 @@
+"""What trainings of one store share, and what a training keeps of its trackers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hypencli.ops.train import TrainedModel, train
+from hypencli.recipe import load_recipe
+from hypestore import Store
+
+TOKENISED = {"reading training rows"}
+ENCODED = {"encoding queries", "encoding passages"}
+FROZEN = ("model.freeze_encoder=true", "training.cache_encoder=true")
+
+Train = Callable[..., tuple[TrainedModel, set[str]]]
+
+
+class Listener:
+    """Hears which long jobs were done, and how much of each."""
+
+    def __init__(self) -> None:
+        self.done: dict[str, int] = {}
+
+    @contextmanager
+    def task(self, description: str, **_: Any) -> Iterator[Any]:
+        outer = self
+        self.done.setdefault(description, 0)
+
+        class Task:
+            def advance(self, count: int = 1) -> None:
+                outer.done[description] += count
+
+            def set_total(self, total: int) -> None: ...
+
+            def note(self, text: str) -> None: ...
+
+        yield Task()
+
+    def message(self, text: str) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def train_in(tiny_backbone: Path, tiny_collection: Path) -> Train:
+    """Train the recipe ``tiny`` for two steps; gives the model and the jobs that it took."""
+    torch.set_num_threads(1)
+
+    def run(store: Store, *overrides: str) -> tuple[TrainedModel, set[str]]:
+        listener = Listener()
+        places = [
+            f"model.backbone={tiny_backbone}",
+            f"data.train={tiny_collection / 'train.jsonl'}",
+        ]
+        recipe = load_recipe("tiny", [*places, "training.steps=2", *overrides])
+        trained = train(store, recipe, progress=listener)
+        assert trained is not None
+        assert all(count > 0 for count in listener.done.values())
+        return trained, set(listener.done) - {"training"}
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def first(
+    train_in: Train, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Store, TrainedModel, set[str]]:
+    """A store with a training on a frozen encoder, and the caches that it made."""
+    store = Store.create(tmp_path_factory.mktemp("caches") / "store")
+    trained, jobs = train_in(store, *FROZEN)
+    assert jobs == TOKENISED | ENCODED
+    made = {cache.name for cache in store.caches()}
+    assert len(made) == 2
+    return store, trained, made
+
+
+@pytest.mark.parametrize(
+    "change", ["training.seed=7", "training.learning_rate=1e-4", "model.converter.layers=1"]
+)
+def test_another_run_on_the_same_texts_reads_and_encodes_nothing(
+    change: str, first: tuple[Store, TrainedModel, set[str]], train_in: Train
+) -> None:
+    store, trained, made = first
+    other, jobs = train_in(Store.open(store.root), *FROZEN, change)
+    assert (jobs, other.existing) == (set(), False)
+    assert other.model_id != trained.model_id
+    assert made <= {cache.name for cache in store.caches()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "jobs"),
+    [
+        (("training.cache_encoder=false",), set()),
+        (("training.cache_dtype=float16",), ENCODED),
+        (("data.query_max_length=5",), TOKENISED | ENCODED),
+        (("training.precision=bfloat16",), ENCODED),
+        (("data.random_negatives=3", "data.random_negatives_from={corpus}"), TOKENISED | ENCODED),
+    ],
+)
+def test_what_changes_a_cache_makes_another(
+    changes: tuple[str, ...],
+    jobs: set[str],
+    first: tuple[Store, TrainedModel, set[str]],
+    train_in: Train,
+    tiny_collection: Path,
+) -> None:
+    filled = [change.format(corpus=tiny_collection / "corpus.jsonl") for change in changes]
+    assert train_in(first[0], *FROZEN, *filled)[1] == jobs
+
+
+def test_the_training_rows_as_held_out_rows_are_read_once(
+    first: tuple[Store, TrainedModel, set[str]], train_in: Train, tiny_collection: Path
+) -> None:
+    rows = f"validation.rows={tiny_collection / 'train.jsonl'}"
+    assert train_in(first[0], *FROZEN, rows)[1] == set()
+
+
+def test_a_deleted_cache_is_made_again(
+    first: tuple[Store, TrainedModel, set[str]], train_in: Train
+) -> None:
+    store, trained, made = first
+    weights = (trained.path / "model.safetensors").read_bytes()
+    store.remove(trained.model_id)
+    for name in made:
+        store.remove_cache(name)
+    again, jobs = train_in(store, *FROZEN)
+    assert (again.model_id, jobs) == (trained.model_id, TOKENISED | ENCODED)
+    assert (again.path / "model.safetensors").read_bytes() == weights
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_events_of_tensorboard_stay_with_the_model(train_in: Train, tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "store")
+    trained, _ = train_in(store, "training.report_to=['tensorboard']")
+    (events,) = trained.path.glob("runs/*/*tfevents*")
+    listed = [record.path for record in store.get(trained.model_id).files]
+    assert events.relative_to(trained.path).as_posix() in listed
+    assert not (trained.path / "unfinished").exists()

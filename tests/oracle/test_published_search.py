@@ -1,0 +1,104 @@
+"""Texts to rankings against goldens of the published code: tokens, states, vectors, the best 20."""
+
+from __future__ import annotations
+
+import json
+from itertools import compress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hypencli import HypencoderDualEncoder
+from hypencli.engine.exact import search_exact
+from hypencli.engine.scorers import QNetScorer
+from hypencli.models.checkpoint import load_tokenizer
+from hypencli.models.encoding import EncodingOptions, encode_passages, encode_queries, tokenise
+
+TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def folder(goldens: Path) -> Path:
+    return goldens / "a_shared_cls"
+
+
+@pytest.fixture(scope="module")
+def facts(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def texts(goldens: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((goldens / "texts.json").read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def arrays(folder: Path) -> dict[str, Any]:
+    return dict(np.load(folder / "golden.npz"))
+
+
+@pytest.fixture(scope="module")
+def dual(folder: Path, goldens: Path) -> HypencoderDualEncoder:
+    torch.set_num_threads(1)
+    backbone = goldens / "backbones/tiny-bert"
+    return HypencoderDualEncoder.from_pretrained(folder / "checkpoint", backbone=backbone)
+
+
+def options(max_length: int) -> EncodingOptions:
+    return EncodingOptions(max_length=max_length, dtype=torch.float32, device=torch.device("cpu"))
+
+
+def test_tokens(folder: Path, facts: dict[str, Any], texts: dict[str, Any]) -> None:
+    tokenizer = load_tokenizer(folder / "checkpoint")
+    passages = texts["corpus"][: texts["passages_are_corpus_first"]]
+    for kind, given in (("query", texts["queries"]), ("passage", passages)):
+        found = tokenise(tokenizer, given, facts[f"{kind}_max_length"])
+        assert [list(ids) for ids in found] == facts[f"{kind}_token_ids"]
+
+
+@torch.no_grad()
+def test_token_states(dual: HypencoderDualEncoder, arrays: dict[str, Any]) -> None:
+    """Where the mask is; the published code computes states of padding, which nothing reads."""
+    ids, mask = (torch.from_numpy(arrays[name][:2]) for name in ("q_input_ids", "q_attention_mask"))
+    states = dual.query_encoder.token_states(ids, mask)
+    wanted = torch.from_numpy(arrays["q_last_hidden_state_first2"])
+    torch.testing.assert_close(states[mask == 1], wanted[mask == 1], **TOLERANCE)
+
+
+def test_the_best_of_a_corpus(
+    dual: HypencoderDualEncoder,
+    folder: Path,
+    facts: dict[str, Any],
+    texts: dict[str, Any],
+    arrays: dict[str, Any],
+) -> None:
+    """From the texts on, with the batches of this package."""
+    tokenizer = load_tokenizer(folder / "checkpoint")
+    vectors = encode_passages(
+        dual.passage_encoder, tokenizer, texts["corpus"], options(facts["passage_max_length"])
+    )
+    np.testing.assert_allclose(vectors, arrays["corpus_emb"], **TOLERANCE)
+    queries = encode_queries(
+        dual.query_encoder, tokenizer, texts["queries"], options(facts["query_max_length"])
+    )
+    found = search_exact(
+        QNetScorer(queries.q_nets(0, len(queries)), 32),
+        [(0, vectors)],
+        k=20,
+        doc_ids=lambda positions: [f"d{position}" for position in positions],
+    )
+    scores = np.array([[score for _, score in ranking] for ranking in found.rankings])
+    np.testing.assert_allclose(scores, arrays["exact_top20_scores"], **TOLERANCE)
+    for ranking, ids, published in zip(
+        found.rankings, facts["exact_top20_ids"], arrays["exact_top20_scores"], strict=True
+    ):
+        apart = [np.isclose(published, score, **TOLERANCE).sum() == 1 for score in published]
+        apart[-1] = False  # what it may be tied with is not in the goldens
+        pairs = [(doc_id, wanted) for (doc_id, _), wanted in zip(ranking, ids, strict=True)]
+        assert all(found == wanted for found, wanted in compress(pairs, apart))
+        assert sum(apart) > 10
