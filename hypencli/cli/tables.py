@@ -82,11 +82,6 @@ def _csv(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -
     return out.getvalue()
 
 
-def _harmless(cell: object) -> object:
-    """A spreadsheet runs what starts like a formula; a leading quote makes it text."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@")) else cell
-
-
 def _markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     def line(cells: Sequence[str]) -> str:
         escaped = [cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells]

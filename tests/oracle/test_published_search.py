@@ -21,17 +21,6 @@ TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 
 
 @pytest.fixture(scope="module")
-def folder(goldens: Path) -> Path:
-    return goldens / "a_shared_cls"
-
-
-@pytest.fixture(scope="module")
-def facts(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
-    return found
-
-
-@pytest.fixture(scope="module")
 def texts(goldens: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((goldens / "texts.json").read_text(encoding="utf-8"))
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -33,17 +32,6 @@ LOSSES: dict[str, list[LossConfig]] = {
 """All that the goldens have."""
 
 WITH_GRADIENTS = "margin_mse+ce_inbatch_first"
-
-
-@pytest.fixture(scope="module")
-def folder(goldens: Path) -> Path:
-    return goldens / "a_shared_cls"
-
-
-@pytest.fixture(scope="module")
-def facts(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
-    return found
 
 
 @pytest.fixture(scope="module")
