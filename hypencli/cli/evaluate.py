@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hypencli.cli.options import JsonOption, StoreOption, open_store, split_names
+from hypencli.cli.pareto import report_costs
 from hypencli.cli.render import progress, safe, show
 from hypencli.cli.tables import print_table
 from hypencli.errors import UsageError
@@ -82,6 +83,16 @@ def report(
     schema: Annotated[
         bool, typer.Option("--schema", help="Show the catalog's tables and views.")
     ] = False,
+    pareto: Annotated[
+        bool,
+        typer.Option("--pareto", help="What searches find against what they take, with plots."),
+    ] = False,
+    k: Annotated[
+        int | None,
+        typer.Option(
+            "--k", min=1, help="Depth of recall for --pareto.", show_default="100 where known"
+        ),
+    ] = None,
     qrels: Annotated[
         str | None, typer.Option(help="Judgements to compare on.", show_default=False)
     ] = None,
@@ -92,7 +103,7 @@ def report(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare runs: a leaderboard, two runs with paired tests, or any SQL.
+    """Compare runs: a leaderboard, two runs with paired tests, costs of searches, or any SQL.
 
     Examples:
         hype report
@@ -101,14 +112,20 @@ def report(
 
         hype report --sql "SELECT name, value FROM leaderboard WHERE measure = 'nDCG@10'"
 
+        hype report --pareto --k 100
+
         hype report --format latex
     """
     chosen: TableFormat = "json" if json else format
     opened = open_store(store)
     wanted = split_names(measures)
-    asked = [bool(runs), sql is not None, schema]
+    asked = [bool(runs), sql is not None, schema, pareto]
     if sum(asked) > 1:
-        raise UsageError("Two runs, --sql and --schema exclude each other.")
+        raise UsageError("Two runs, --sql, --schema and --pareto exclude each other.")
+    if k is not None and not pareto:
+        raise UsageError(
+            "--k is the depth of recall of --pareto.", hint=f"hype report --pareto --k {k}"
+        )
     from hypencli.ops import report as ops
 
     if sql is not None:
@@ -119,6 +136,8 @@ def report(
             rows = [(column.name, column.type, column.description) for column in relation.columns]
             title = f"{relation.name}: {relation.description}"
             print_table(title, ("column", "type", "meaning"), rows, format=chosen)
+    elif pareto:
+        report_costs(opened, depth=k, format=chosen)
     elif runs:
         if len(runs) != 2:
             raise UsageError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from hypencli.ops.run_recall import find_reference, recall_of
-from hypencli.progress import SILENT, Progress
+from hypencli.progress import SILENT, Progress, Task
 from hypestore import Manifest, Store
 
 RECALL_DEPTHS = (10, 100, 1000)
@@ -96,14 +96,18 @@ def compare_costs(
         fingerprint = str(inputs.get("queries_fingerprint"))
         key = (str(row["corpus"]), str(row["queries"]), fingerprint)
         groups.setdefault(key, []).append(row)
-    return [_comparison(store, groups[key], depth, progress) for key in sorted(groups)]
+    with progress.task("recall", total=len(found.rows), unit="runs") as task:
+        return [_comparison(store, groups[key], depth, task) for key in sorted(groups)]
 
 
 def _comparison(
-    store: Store, rows: Sequence[_Row], depth: int | None, progress: Progress
+    store: Store, rows: Sequence[_Row], depth: int | None, task: Task
 ) -> CostComparison:
     depths = sorted({*RECALL_DEPTHS, *([] if depth is None else [depth])})
-    costs = [_cost(store, row, depths, progress) for row in rows]
+    costs = []
+    for row in rows:
+        costs.append(_cost(store, row, depths))
+        task.advance()
     chosen = depth or _depth_to_show(costs)
     return CostComparison(
         corpus=str(rows[0]["corpus"]),
@@ -115,7 +119,7 @@ def _comparison(
     )
 
 
-def _cost(store: Store, row: _Row, depths: Sequence[int], progress: Progress) -> SearchCost:
+def _cost(store: Store, row: _Row, depths: Sequence[int]) -> SearchCost:
     recall = {depth: row[f"recall_{depth}"] for depth in RECALL_DEPTHS}
     known = {depth: share for depth, share in recall.items() if share is not None}
     lacking = [depth for depth in depths if depth not in known and _reaches(row, depth)]
@@ -125,7 +129,6 @@ def _cost(store: Store, row: _Row, depths: Sequence[int], progress: Progress) ->
     elif lacking:
         reference = find_reference(store, row["manifest"])
         if reference is not None:
-            progress.message(f"comparing the results of {row['run']} and {reference.id}")
             measured = recall_of(store, row["manifest"], reference, lacking)
             checked = checked if known else (row["n_queries"], reference.id)
             known |= measured

@@ -60,6 +60,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         ["doctor", "--rebuild"],
         ["report"],
         ["report", "--schema"],
+        ["report", "--pareto"],
         ["report", "plain-run", "hyper-run"],
         ["report", "--sql", "SELECT 1"],
         ["export", "run", "hyper-run", "--output", "{folder}/run.trec"],
