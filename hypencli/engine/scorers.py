@@ -33,6 +33,10 @@ class Scorer(Protocol):
         """Scores ``[q, n]`` of document vectors ``[n, d]``."""
         ...
 
+    def only(self, query: int) -> Scorer:
+        """The scorer of one of the queries, by its place."""
+        ...
+
 
 class QNet(Protocol):
     """The q-net of one query, as the models layer makes it."""
@@ -79,15 +83,20 @@ class QNetScorer:
             row.copy_(q_net(vectors.unsqueeze(0))[0, :, 0])
         return scores
 
+    def only(self, query: int) -> QNetScorer:
+        """The scorer of one of the queries, by its place."""
+        return QNetScorer([self._q_nets[query]], self._dim)
+
 
 class InnerProductScorer:
     """Scores with inner products: the bi-encoder.
 
-    Args:
+    Attributes:
         queries: Query vectors ``[q, d]``.
     """
 
     def __init__(self, queries: torch.Tensor) -> None:
+        self.queries = queries
         self._n_queries, self._dim = queries.shape
         padding = -self._n_queries % _COLUMNS
         padded = torch.nn.functional.pad(queries, (0, 0, 0, padding))
@@ -109,3 +118,7 @@ class InnerProductScorer:
             return vectors.new_empty((0, vectors.shape[0]))
         columns = [vectors @ group for group in self._groups]
         return torch.cat(columns, dim=1)[:, : self._n_queries].t()
+
+    def only(self, query: int) -> InnerProductScorer:
+        """The scorer of one of the queries, by its place."""
+        return InnerProductScorer(self.queries[query : query + 1])
