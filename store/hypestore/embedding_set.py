@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from hypestore.embedding_files import text_name, vector_name
 from hypestore.errors import DamagedArtifact, InvalidContent, TextNotKept
 from hypestore.manifest import Manifest
-from hypestore.vector_file import VectorFile
+from hypestore.vector_file import VectorFile, parts
 
 
 class Shard:
@@ -180,12 +180,10 @@ class EmbeddingSet:
 
     def _by_shard(
         self, ordinals: np.ndarray[Any, Any]
-    ) -> Iterator[tuple[int, np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+    ) -> Iterator[tuple[int, slice | np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
         """Shard, places in ``ordinals``, rows in the shard: for each shard that is needed."""
-        shards = ordinals // self._shard_rows
-        for shard in np.unique(shards):
-            places = np.flatnonzero(shards == shard)
-            yield int(shard), places, ordinals[places] - shard * self._shard_rows
+        for index, places in parts(ordinals, [shard.offset for shard in self.shards]):
+            yield index, places, ordinals[places] - self.shards[index].offset
 
     def _check_sizes(self) -> None:
         for record in self.manifest.files:
