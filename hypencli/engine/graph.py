@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -23,7 +23,7 @@ Neighbours = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
-class GraphOptions:
+class WalkOptions:
     """How far the search walks; the names in brackets are those of the published code.
 
     Attributes:
@@ -44,16 +44,16 @@ class GraphOptions:
     seed: int = 43
 
 
-PRESETS: MappingProxyType[str, GraphOptions] = MappingProxyType(
+PRESETS: MappingProxyType[str, WalkOptions] = MappingProxyType(
     {
-        "efficient-1": GraphOptions(),
-        "efficient-2": GraphOptions(entry_points=100_000, candidates=328, max_iterations=20),
+        "efficient-1": WalkOptions(),
+        "efficient-2": WalkOptions(entry_points=100_000, candidates=328, max_iterations=20),
     }
 )
 """The settings of the two efficient searches of the paper (table 4), by name."""
 
 
-def draw_entry_points(n: int, options: GraphOptions) -> Ordinals:
+def draw_entry_points(n: int, options: WalkOptions) -> Ordinals:
     """Documents that every query's search begins with: those of the published code for its seed.
 
     Deviation: the published code seeds the generator of the whole process for this draw, and fails
@@ -85,7 +85,7 @@ class GraphEngine:
         self,
         corpus: Corpus,
         neighbours: Neighbours,
-        options: GraphOptions | None = None,
+        options: WalkOptions | None = None,
         *,
         entry_points: Sequence[int] | None = None,
         device: torch.device | None = None,
@@ -97,7 +97,7 @@ class GraphEngine:
                 hint="Build the graph of these embeddings: hype graph",
             )
         self._corpus = corpus
-        self._options = options or GraphOptions()
+        self._options = options or WalkOptions()
         self._neighbours = neighbours[:, : self._options.neighbours]
         self._device, self._dtype = device, dtype
         self.entry_points: Ordinals = (
@@ -109,7 +109,7 @@ class GraphEngine:
     def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> Found:
         """The ``k`` best documents that each query's walk comes by."""
         return search_by(
-            partial(_walk_all, self._walk),
+            partial(BatchSearch.each, step=self._walk),
             scorer,
             self._corpus,
             k=k,
@@ -131,10 +131,6 @@ class GraphEngine:
             best = candidates[_best(scores, self._options.candidates)]
             candidates = _unlisted(self._neighbours[best], listed)
             listed[candidates] = True
-
-
-def _walk_all(walk: Callable[[QuerySearch], None], batch: BatchSearch) -> None:
-    batch.each(walk)
 
 
 def _best(scores: Scores, m: int) -> Ordinals:

@@ -42,7 +42,7 @@ from hypestore.files import atomic_folder, atomic_path, atomic_write_bytes, atom
 from hypestore.layout import PROGRESS_NAME, SCRATCH_NAME, find_store
 from hypestore.manifest import FORMAT_VERSION, KINDS, FileRecord, Kind, Manifest, artifact_id
 from hypestore.progress import Point, read_progress
-from hypestore.runs import RunWriter, StoredRun
+from hypestore.runs import ResultsByQuery, RunWriter, StoredRun
 from hypestore.store import Store
 from hypestore.unfinished import Unfinished
 from hypestore.vector_file import VectorFile, write_vector_file
@@ -79,6 +79,7 @@ __all__ = [
     "Point",
     "QueryResult",
     "Relation",
+    "ResultsByQuery",
     "RunWriter",
     "Shard",
     "Store",

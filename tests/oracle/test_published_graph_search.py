@@ -12,7 +12,7 @@ import torch
 
 from hypencli import HypencoderDualEncoder
 from hypencli.engine.corpus import VectorCorpus
-from hypencli.engine.graph import GraphEngine, GraphOptions, draw_entry_points
+from hypencli.engine.graph import GraphEngine, WalkOptions, draw_entry_points
 from hypencli.engine.scorers import QNetScorer
 from hypencli.models.checkpoint import load_tokenizer
 from hypencli.models.encoding import EncodingOptions, encode_queries
@@ -55,8 +55,8 @@ def scorer(folder: Path, goldens: Path, facts: dict[str, Any]) -> QNetScorer:
     return QNetScorer(queries.q_nets(0, len(queries)), 32)
 
 
-def options(settings: dict[str, Any]) -> GraphOptions:
-    return GraphOptions(
+def options(settings: dict[str, Any]) -> WalkOptions:
+    return WalkOptions(
         entry_points=settings["num_entry_points"],
         candidates=settings["ncandidates"],
         max_iterations=settings["max_iter"],
