@@ -44,7 +44,7 @@ class CandidateScorer:
                 f"The vectors are {corpus.dim} wide; the queries' scorer takes {scorer.dim}.",
                 hint="Search the embeddings that were made with this model: hype ls embeddings",
             )
-        self._scorers = [scorer.only(query) for query in range(scorer.n_queries)]
+        self._scorers = [scorer.select([query]) for query in range(scorer.n_queries)]
         self._corpus = corpus
         self._score = BlockScorer(device=device, dtype=dtype, dim=corpus.dim, multiple=_MULTIPLE)
 

@@ -33,8 +33,12 @@ class Scorer(Protocol):
         """Scores ``[q, n]`` of document vectors ``[n, d]``."""
         ...
 
-    def only(self, query: int) -> Scorer:
-        """The scorer of one of the queries, by its place."""
+    def select(self, queries: Sequence[int]) -> Scorer:
+        """The scorer of some of the queries, by their places."""
+        ...
+
+    def slopes(self, vectors: torch.Tensor) -> torch.Tensor:
+        """How scores change with a document vector: gradients ``[q, n, d]`` at ``[n, d]``."""
         ...
 
 
@@ -83,9 +87,20 @@ class QNetScorer:
             row.copy_(q_net(vectors.unsqueeze(0))[0, :, 0])
         return scores
 
-    def only(self, query: int) -> QNetScorer:
-        """The scorer of one of the queries, by its place."""
-        return QNetScorer([self._q_nets[query]], self._dim)
+    def select(self, queries: Sequence[int]) -> QNetScorer:
+        """The scorer of some of the queries, by their places."""
+        return QNetScorer([self._q_nets[query] for query in queries], self._dim)
+
+    def slopes(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Gradients ``[q, n, d]`` of the scores at document vectors ``[n, d]``."""
+        found = vectors.new_empty((len(self._q_nets), *vectors.shape))
+        for row, q_net in zip(found, self._q_nets, strict=True):
+            with torch.inference_mode(False), torch.enable_grad():
+                points = vectors.clone().requires_grad_()
+                # A document's score depends on its own vector alone: one pass for all of them.
+                total = q_net(points.unsqueeze(0)).sum()
+                row.copy_(torch.autograd.grad(total, points)[0])
+        return found
 
 
 class InnerProductScorer:
@@ -119,6 +134,10 @@ class InnerProductScorer:
         columns = [vectors @ group for group in self._groups]
         return torch.cat(columns, dim=1)[:, : self._n_queries].t()
 
-    def only(self, query: int) -> InnerProductScorer:
-        """The scorer of one of the queries, by its place."""
-        return InnerProductScorer(self.queries[query : query + 1])
+    def select(self, queries: Sequence[int]) -> InnerProductScorer:
+        """The scorer of some of the queries, by their places."""
+        return InnerProductScorer(self.queries[list(queries)])
+
+    def slopes(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Gradients ``[q, n, d]`` of the scores: the query vectors, wherever they are asked for."""
+        return self.queries.to(vectors.dtype).unsqueeze(1).expand(-1, len(vectors), -1)

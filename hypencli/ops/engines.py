@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from hypencli.errors import DataError, UsageError, did_you_mean
 from hypencli.ops.models import label
 from hypencli.ops.search_records import ENGINES, SearchOptions
-from hypencli.progress import SILENT, Progress
+from hypencli.progress import Progress
 from hypencli.runtime import resolve_device, resolve_dtype
 from hypestore import EmbeddingSet, JsonValue, Manifest, Store
 
 if TYPE_CHECKING:
+    from hypencli.engine.corpus import Ordinals
     from hypencli.engine.found import Engine
 
 OpenEngine: TypeAlias = Callable[[Sequence[str]], "Engine"]
@@ -29,13 +30,14 @@ class EnginePlan:
         parents: Ids of what it reads.
         slug: How its runs are called, for people.
         open: Opens it, once for all batches: reads graphs, builds indexes.
+        for_q_nets: Whether it searches with q-nets, with query vectors, or (None) with either.
     """
 
     slug: str
     inputs: Mapping[str, JsonValue]
     parents: tuple[str, ...]
     open: Callable[[EmbeddingSet, Progress], OpenEngine]
-    for_q_nets: bool | None = field(default=None)
+    for_q_nets: bool | None = None
 
 
 def plan_engine(
@@ -52,30 +54,33 @@ def plan_engine(
         raise UsageError(
             f"There is no engine {options.engine!r}.", hint=did_you_mean(options.engine, ENGINES)
         )
-    return planners.get(options.engine, _index)(store, model, embeddings, options)
+    plan = planners.get(options.engine, _index)(store, embeddings, options)
+    _refuse_wrong_queries(plan, model)
+    return plan
 
 
-def refuse_wrong_queries(plan: EnginePlan, *, has_q_nets: bool, model: Manifest) -> None:
-    """Refuse an engine that is not for this kind of model.
-
-    Raises:
-        UsageError: It needs q-nets and the model has none, or the other way round.
-    """
-    if plan.for_q_nets is None or plan.for_q_nets == has_q_nets:
+def _refuse_wrong_queries(plan: EnginePlan, model: Manifest) -> None:
+    if plan.for_q_nets is None or plan.for_q_nets == has_q_nets(model):
         return
     if plan.for_q_nets:
         raise UsageError(
             f"The engine {plan.slug} searches with q-nets; {label(model)} is a bi-encoder.",
-            hint="Use --engine hnsw, faiss-flat or exact, or a Hypencoder: hype ls models",
+            hint="Use --engine exact or a vector index (hnsw, faiss-flat), or name a Hypencoder: "
+            "hype ls models",
         )
     raise UsageError(
         f"The engine {plan.slug} searches with query vectors; {label(model)} makes q-nets.",
-        hint="Use --engine guided, graph or exact, or a bi-encoder: hype ls models",
+        hint="Use --engine exact, graph or guided, or name a bi-encoder: hype ls models",
     )
 
 
+def has_q_nets(model: Manifest) -> bool:
+    """Whether the queries of a model become q-nets; else they are vectors."""
+    return model.stats["architecture"] == "HypencoderDualEncoder"
+
+
 def _exact(
-    store: Store, model: Manifest, embeddings: Manifest, options: SearchOptions
+    store: Store, embeddings: Manifest, options: SearchOptions
 ) -> EnginePlan:
     def open_exact(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:
         from hypencli.engine.exact import ExactEngine
@@ -89,7 +94,7 @@ def _exact(
 
 
 def _graph(
-    store: Store, model: Manifest, embeddings: Manifest, options: SearchOptions
+    store: Store, embeddings: Manifest, options: SearchOptions
 ) -> EnginePlan:
     from hypencli.engine.graph import WalkOptions
     from hypencli.ops.graph import find_graph
@@ -113,7 +118,7 @@ def _graph(
 
 
 def _rerank(
-    store: Store, model: Manifest, embeddings: Manifest, options: SearchOptions
+    store: Store, embeddings: Manifest, options: SearchOptions
 ) -> EnginePlan:
     if options.rerank is None:
         raise UsageError("Which run is to be reranked?", hint="Name it: hype search --rerank RUN")
@@ -152,14 +157,14 @@ def _known(corpus: EmbeddingSet, doc_ids: list[str], run: Manifest) -> Ordinals:
 
 
 def _index(
-    store: Store, model: Manifest, embeddings: Manifest, options: SearchOptions
+    store: Store, embeddings: Manifest, options: SearchOptions
 ) -> EnginePlan:
     from hypencli.engine.index_spec import IndexSpec
 
     spec = IndexSpec(options.engine, dict(options.index))
 
     def open_vector_index(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:
-        from hypencli.engine.index import IndexEngine
+        from hypencli.engine.index_search import IndexEngine
         from hypencli.ops.vector_index import open_index
 
         engine = IndexEngine(corpus, open_index(store, corpus, spec, progress).index)

@@ -1,4 +1,4 @@
-"""Graph search against goldens of the published code: same graph, same entry points, same answer."""
+"""Graph search against goldens of the published code: of the same graph, the same answer."""
 
 from __future__ import annotations
 

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
-
-import numpy as np
-import numpy.typing as npt
 
 from hypencli.engine.corpus import Corpus, Ordinals, Scores
 from hypencli.engine.found import Found, OnScored, SearchSeconds, counts, refuse_k
 from hypencli.engine.scorers import InnerProductScorer, Scorer
+from hypencli.engine.vector_index import VectorIndex
 from hypencli.errors import UsageError
 from hypencli.records import Ranking
-
-
-class VectorIndex(Protocol):
-    """Finds documents by the inner product of their vectors with a query's."""
-
-    def search(self, queries: npt.NDArray[np.float32], k: int) -> tuple[Ordinals, Scores]:
-        """Ordinals ``[q, k]`` and inner products ``[q, k]``, best first; -1 where there are fewer."""
-        ...
 
 
 class IndexEngine:
