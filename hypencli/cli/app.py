@@ -12,6 +12,7 @@ from hypencli.cli import (
     demo,
     encode,
     evaluate,
+    graph,
     mine,
     project,
     recipes,
@@ -51,7 +52,7 @@ def hype(
 
 
 for module in (
-    *(project, data, train, encode, search, evaluate),
+    *(project, data, train, encode, graph, search, evaluate),
     *(mine, teach, transfer, recipes, demo),
 ):
     module.register(app)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hypencli.ops.ask import Answer
-    from hypencli.ops.search import Searched
+    from hypencli.ops.search_records import Searched
 
 EmbeddingsOption = Annotated[
     str | None,
@@ -104,7 +104,7 @@ def search(
     """
     from hypencli.data.queries import open_queries
     from hypencli.ops.models import ModelSource
-    from hypencli.ops.search import SearchOptions
+    from hypencli.ops.search_records import SearchOptions
     from hypencli.ops.search import search as run
 
     opened = open_store(store)
@@ -170,7 +170,7 @@ def query(
     """
     from hypencli.ops.ask import Asker
     from hypencli.ops.models import ModelSource
-    from hypencli.ops.search import SearchOptions
+    from hypencli.ops.search_records import SearchOptions
 
     opened = open_store(store)
     options = SearchOptions(

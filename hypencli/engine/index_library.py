@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hypencli.engine.index_spec import IndexSpec
-from hypencli.engine.topk import Ordinals, Scores
+from hypencli.engine.corpus import Ordinals, Scores
 from hypencli.errors import MissingDependencyError
 
 Vectors: TypeAlias = npt.NDArray[np.float32]

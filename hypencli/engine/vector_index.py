@@ -19,7 +19,7 @@ from hypencli.engine.faiss_index import FaissIndex
 from hypencli.engine.hnswlib_index import HnswlibIndex
 from hypencli.engine.index_library import Library, Vectors
 from hypencli.engine.index_spec import IndexSpec
-from hypencli.engine.topk import Ordinals, Scores
+from hypencli.engine.corpus import Ordinals, Scores
 from hypencli.errors import ModelError
 
 Blocks: TypeAlias = Callable[[], Iterable[tuple[int, npt.NDArray[np.generic]]]]

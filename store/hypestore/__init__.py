@@ -1,4 +1,4 @@
-"""The project store of hype: embedding sets, models, runs and evaluations on disk.
+"""The project store of hype: embedding sets, graphs, models, runs and evaluations on disk.
 
     store = hypestore.Store.open(hypestore.find_store())
     for run in store.artifacts("run"):
@@ -39,10 +39,11 @@ from hypestore.errors import (
     TextNotKept,
 )
 from hypestore.files import atomic_folder, atomic_path, atomic_write_bytes, atomic_write_text
+from hypestore.graphs import GraphDraft, NeighbourGraph
 from hypestore.layout import PROGRESS_NAME, SCRATCH_NAME, find_store
 from hypestore.manifest import FORMAT_VERSION, KINDS, FileRecord, Kind, Manifest, artifact_id
 from hypestore.progress import Point, read_progress
-from hypestore.runs import RunWriter, StoredRun
+from hypestore.runs import ResultsByQuery, RunWriter, StoredRun
 from hypestore.store import Store
 from hypestore.unfinished import Unfinished
 from hypestore.vector_file import VectorFile, write_vector_file
@@ -70,15 +71,18 @@ __all__ = [
     "EmbeddingWork",
     "FileRecord",
     "Finding",
+    "GraphDraft",
     "IncompleteWork",
     "InvalidContent",
     "JsonValue",
     "Kind",
     "Manifest",
     "NameTaken",
+    "NeighbourGraph",
     "Point",
     "QueryResult",
     "Relation",
+    "ResultsByQuery",
     "RunWriter",
     "Shard",
     "Store",

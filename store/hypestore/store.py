@@ -18,6 +18,7 @@ from hypestore.embedding_work import EmbeddingWork
 from hypestore.errors import StoreExists
 from hypestore.evaluations import read_aggregates, read_per_query, write_evaluation
 from hypestore.files import atomic_write_text, writing_in
+from hypestore.graphs import GraphDraft, NeighbourGraph, open_graph
 from hypestore.inventory import Inventory
 from hypestore.layout import Layout, find_store, new_marker_text, read_marker, write_default
 from hypestore.locks import SHORT_WAIT_SECONDS, hold
@@ -207,6 +208,48 @@ class Store:
         """
         manifest = self.get(reference, "embeddings")
         return EmbeddingSet(self.path(manifest), manifest)
+
+    # Neighbour graphs
+
+    def graph_draft(
+        self,
+        embeddings: str,
+        slug: str,
+        inputs: Mapping[str, Any],
+        *,
+        k: int,
+        name: str | None = None,
+        wait_seconds: float = 0.0,
+    ) -> GraphDraft:
+        """Begin the neighbour graph of an embedding set; see ``GraphDraft``.
+
+        Args:
+            embeddings: Id or name of the embedding set.
+            slug: A few words for people, part of the id.
+            inputs: What else determines the neighbours: metric, builder, seed. The manifest also
+                has ``embeddings`` and ``k`` among them.
+            k: Neighbours a document.
+            name: What the user calls it.
+            wait_seconds: How long to wait while another process makes the same one.
+        """
+        return GraphDraft(
+            self._bench,
+            slug,
+            inputs,
+            embeddings=self.get(embeddings, "embeddings"),
+            k=k,
+            name=name,
+            wait_seconds=wait_seconds,
+        )
+
+    def graph(self, reference: str) -> NeighbourGraph:
+        """Open a neighbour graph by id or name.
+
+        Raises:
+            DamagedArtifact: Its file is missing, or not what the manifest says.
+        """
+        manifest = self.get(reference, "graph")
+        return open_graph(self.path(manifest), manifest)
 
     # Runs and evaluations
 
