@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hypencli.engine.corpus import Ordinals, Scores
 from hypencli.engine.index_library import Vectors, import_library, threads
 from hypencli.engine.index_spec import IndexSpec
-from hypencli.engine.corpus import Ordinals, Scores
 from hypencli.errors import ModelError, UsageError
 
 _NUMBERS_A_CODE = 8

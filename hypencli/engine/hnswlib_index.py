@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from hypencli.engine.corpus import Ordinals, Scores
 from hypencli.engine.index_library import Vectors, import_library, threads
 from hypencli.engine.index_spec import IndexSpec
-from hypencli.engine.corpus import Ordinals, Scores
 from hypencli.errors import ModelError
 
 _TOO_FEW = "contiguous 2D array"

@@ -9,8 +9,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from hypencli.engine.index_spec import IndexSpec
 from hypencli.engine.corpus import Ordinals, Scores
+from hypencli.engine.index_spec import IndexSpec
 from hypencli.errors import MissingDependencyError
 
 Vectors: TypeAlias = npt.NDArray[np.float32]

@@ -15,11 +15,11 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from hypencli.engine.corpus import Ordinals, Scores
 from hypencli.engine.faiss_index import FaissIndex
 from hypencli.engine.hnswlib_index import HnswlibIndex
 from hypencli.engine.index_library import Library, Vectors
 from hypencli.engine.index_spec import IndexSpec
-from hypencli.engine.corpus import Ordinals, Scores
 from hypencli.errors import ModelError
 
 Blocks: TypeAlias = Callable[[], Iterable[tuple[int, npt.NDArray[np.generic]]]]

@@ -120,8 +120,7 @@ def _comparison(
 
 
 def _cost(store: Store, row: _Row, depths: Sequence[int]) -> SearchCost:
-    recall = {depth: row[f"recall_{depth}"] for depth in RECALL_DEPTHS}
-    known = {depth: share for depth, share in recall.items() if share is not None}
+    known = _known_recall(row)
     lacking = [depth for depth in depths if depth not in known and _reaches(row, depth)]
     checked = row["checked_queries"], row["checked_against"]
     if row["engine"] == "exact":
@@ -150,6 +149,17 @@ def _cost(store: Store, row: _Row, depths: Sequence[int]) -> SearchCost:
     )
 
 
+def _known_recall(row: _Row) -> dict[int, float]:
+    """Depth -> recall as the catalog has it, and at other depths that the run was checked at."""
+    known = {depth: row[f"recall_{depth}"] for depth in RECALL_DEPTHS}
+    check = row["manifest"].stats.get("check")
+    measured = check.get("recall") if isinstance(check, dict) else None
+    for depth, share in (measured if isinstance(measured, dict) else {}).items():
+        if depth.isdecimal() and isinstance(share, int | float):
+            known[int(depth)] = float(share)
+    return {depth: share for depth, share in known.items() if share is not None}
+
+
 def _reaches(row: _Row, depth: int) -> bool:
     """Whether a run has results down to a depth, or all there are."""
     k, n_documents = row["k"], row["n_documents"]
@@ -160,9 +170,10 @@ def _depth_to_show(costs: Sequence[SearchCost]) -> int:
     """The depth that approximate runs have recall at; of exact ones alone, theirs."""
     approximate = [one for one in costs if one.engine != "exact"]
     for some in (approximate, costs):
-        for depth in _PREFERRED_DEPTHS:
-            if any(depth in one.recall for one in some):
-                return depth
+        known = {depth for one in some for depth in one.recall}
+        if known:
+            preferred = [depth for depth in _PREFERRED_DEPTHS if depth in known]
+            return preferred[0] if preferred else max(known)
     return _PREFERRED_DEPTHS[0]
 
 

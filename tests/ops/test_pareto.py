@@ -213,6 +213,12 @@ def test_another_depth_is_measured(store: hs.Store, put: Put) -> None:
     assert 30 not in costs(store)["near"].recall
 
 
+@pytest.mark.parametrize("said", [3, {"recall": [1]}, {"recall": {"10": "high", "x": 0.5}}])
+def test_a_check_that_says_nothing_is_none(store: hs.Store, put: Put, said: object) -> None:
+    put("odd", stats={"check": said})
+    assert costs(store)["odd"].recall == {}
+
+
 def test_fronts_have_what_nothing_beats(store: hs.Store, put: Put) -> None:
     def one(name: str, ms: float, evaluations: float | None, recall: float) -> None:
         counted = {} if evaluations is None else {"evaluations": {"mean": evaluations}}
@@ -288,6 +294,7 @@ def test_runs_are_grouped_by_corpus_and_queries(store: hs.Store, put: Put) -> No
         ([{10: 0.5, 100: 0.5, 1000: 0.5}], 1000, 100),
         ([{10: 0.5}, {1000: 0.5}], 1000, 10),
         ([{1000: 0.5}], 1000, 1000),
+        ([{3: 0.5, 7: 0.4}], 1000, 7),
         ([], 10, 10),
         ([], 1000, 100),
     ],
