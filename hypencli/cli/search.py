@@ -104,8 +104,8 @@ def search(
     """
     from hypencli.data.queries import open_queries
     from hypencli.ops.models import ModelSource
-    from hypencli.ops.search_records import SearchOptions
     from hypencli.ops.search import search as run
+    from hypencli.ops.search_records import SearchOptions
 
     opened = open_store(store)
     options = SearchOptions(

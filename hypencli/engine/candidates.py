@@ -119,12 +119,24 @@ class BatchSearch:
     Where there are fewer queries than threads, the threads share the documents of each instead.
 
     Attributes:
+        scorer: That of all queries.
         queries: One search a query.
+        k: How many documents each is to find.
         threads: For work on all queries at once.
     """
 
-    def __init__(self, queries: list[QuerySearch], threads: Workers, over_queries: Workers) -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        queries: list[QuerySearch],
+        *,
+        k: int,
+        threads: Workers,
+        over_queries: Workers,
+    ) -> None:
+        self.scorer = scorer
         self.queries = queries
+        self.k = k
         self.threads = threads
         self._over_queries = over_queries
 
@@ -177,7 +189,7 @@ def search_by(
             )
             for query in range(scorer.n_queries)
         ]
-        method(BatchSearch(queries, threads, over_queries))
+        method(BatchSearch(scorer, queries, k=k, threads=threads, over_queries=over_queries))
     ended = time.perf_counter()
     rankings = [query.top.ranking() for query in queries]
     seconds = _shared_out(queries, ended - started, many=many, threads=threads.threads)

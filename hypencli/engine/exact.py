@@ -15,7 +15,7 @@ from hypencli.engine.corpus import Block, Corpus, DocIds, Vectors
 from hypencli.engine.found import Found, OnScored, SearchSeconds, counts, refuse_k
 from hypencli.engine.scorers import Scorer
 from hypencli.engine.topk import TopK
-from hypencli.engine.workers import workers
+from hypencli.engine.workers import Workers, workers
 from hypencli.errors import ModelError
 
 CHUNK_ROWS = 64 * BLOCK_ROWS
@@ -91,27 +91,10 @@ def search_exact(
         ModelError: A score is NaN or infinite, or the vectors have another width than the scorer.
     """
     refuse_k(k)
-    device = device or torch.device("cpu")
-    kept = [TopK(k, doc_ids) for _ in range(scorer.n_queries)]
-    seconds, n_documents = SearchSeconds(), 0
-    score = BlockScorer(
-        device=device, dtype=dtype, dim=scorer.dim, rows=block_rows, multiple=block_rows
-    )
-    started = time.perf_counter()
-    with workers(device) as threads:
-        chunks = _batched(_block_pieces(blocks, scorer.dim, block_rows), CHUNK_ROWS // block_rows)
-        for chunk in chunks:
-            scores = np.concatenate(threads.map(partial(score, scorer), chunk), axis=1)
-            scored = time.perf_counter()
-            refuse_non_finite(scores, n_documents, doc_ids)
-            for top, row in zip(kept, scores, strict=True):
-                top.add(row, n_documents)
-            n_documents += scores.shape[1]
-            if on_scored is not None:
-                on_scored(scores.size)
-            seconds = seconds.plus(scoring=scored - started, topk=time.perf_counter() - scored)
-            started = time.perf_counter()
-    seconds = seconds.plus(scoring=time.perf_counter() - started)
+    with workers(device or torch.device("cpu")) as threads:
+        scan = Scan(threads, doc_ids=doc_ids, device=device, dtype=dtype, block_rows=block_rows)
+        kept, seconds = scan(scorer, blocks, k=k, on_scored=on_scored)
+        n_documents = scan.n_documents
     started = time.perf_counter()
     rankings = [top.ranking() for top in kept]
     return Found(
@@ -120,6 +103,62 @@ def search_exact(
         iterations=counts([1] * scorer.n_queries),
         seconds=seconds.plus(topk=time.perf_counter() - started),
     )
+
+
+class Scan:
+    """One pass over a corpus that keeps the best documents of every query.
+
+    Args:
+        threads: Who scores.
+        doc_ids: Asked where scores tie.
+        device: Where to score; the CPU by default.
+        dtype: Arithmetic of the scores.
+        block_rows: Documents scored at once.
+
+    Attributes:
+        n_documents: How many the last pass has scored.
+    """
+
+    def __init__(
+        self,
+        threads: Workers,
+        *,
+        doc_ids: DocIds,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+        block_rows: int = BLOCK_ROWS,
+    ) -> None:
+        self._threads = threads
+        self._doc_ids = doc_ids
+        self._device = device or torch.device("cpu")
+        self._dtype = dtype
+        self._block_rows = block_rows
+        self.n_documents = 0
+
+    def __call__(
+        self, scorer: Scorer, blocks: Iterable[Block], *, k: int, on_scored: OnScored | None = None
+    ) -> tuple[list[TopK], SearchSeconds]:
+        """The best ``k`` of each query, and where the time went."""
+        kept = [TopK(k, self._doc_ids) for _ in range(scorer.n_queries)]
+        seconds, first = SearchSeconds(), 0
+        rows = self._block_rows
+        score = BlockScorer(
+            device=self._device, dtype=self._dtype, dim=scorer.dim, rows=rows, multiple=rows
+        )
+        started = time.perf_counter()
+        for chunk in _batched(_block_pieces(blocks, scorer.dim, rows), CHUNK_ROWS // rows):
+            scores = np.concatenate(self._threads.map(partial(score, scorer), chunk), axis=1)
+            scored = time.perf_counter()
+            refuse_non_finite(scores, first, self._doc_ids)
+            for top, row in zip(kept, scores, strict=True):
+                top.add(row, first)
+            first += scores.shape[1]
+            if on_scored is not None:
+                on_scored(scores.size)
+            seconds = seconds.plus(scoring=scored - started, topk=time.perf_counter() - scored)
+            started = time.perf_counter()
+        self.n_documents = first
+        return kept, seconds.plus(scoring=time.perf_counter() - started)
 
 
 def _block_pieces(blocks: Iterable[Block], dim: int, block_rows: int) -> Iterator[Pieces]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from hypencli.errors import DataError
 from hypencli.ops.choose import choose_embeddings
-from hypencli.ops.models import ModelSource, find_model, label, load_model
 from hypencli.ops.engines import plan_engine
+from hypencli.ops.models import ModelSource, find_model, label, load_model
 from hypencli.ops.search import encoded_queries, found_rankings, make_scorer
 from hypencli.ops.search_records import SearchOptions
 from hypencli.progress import SILENT, Progress

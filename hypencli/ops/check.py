@@ -89,9 +89,7 @@ class Checker:
             measures=self._measures(),
         )
 
-    def _search(
-        self, scorer: Scorer, places: list[int], query_ids: Sequence[str]
-    ) -> list[Ranking]:
+    def _search(self, scorer: Scorer, places: list[int], query_ids: Sequence[str]) -> list[Ranking]:
         from hypencli.engine.exact import ExactEngine
         from hypencli.ops.search import found_rankings
 

@@ -79,9 +79,7 @@ def has_q_nets(model: Manifest) -> bool:
     return model.stats["architecture"] == "HypencoderDualEncoder"
 
 
-def _exact(
-    store: Store, embeddings: Manifest, options: SearchOptions
-) -> EnginePlan:
+def _exact(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
     def open_exact(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:
         from hypencli.engine.exact import ExactEngine
 
@@ -93,9 +91,7 @@ def _exact(
     return EnginePlan("exact", {}, (), open_exact)
 
 
-def _graph(
-    store: Store, embeddings: Manifest, options: SearchOptions
-) -> EnginePlan:
+def _graph(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
     from hypencli.engine.graph import WalkOptions
     from hypencli.ops.graph import find_graph
 
@@ -117,9 +113,28 @@ def _graph(
     return EnginePlan("graph", {"graph": graph.id, **asdict(walk)}, (graph.id,), open_graph)
 
 
-def _rerank(
-    store: Store, embeddings: Manifest, options: SearchOptions
-) -> EnginePlan:
+def _guided(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
+    from hypencli.engine.guided import GuidedOptions
+
+    guide = options.guide or GuidedOptions()
+    if guide.budget is not None and guide.budget < options.k:
+        raise UsageError(
+            f"A budget of {guide.budget} evaluations cannot rank {options.k} documents.",
+            hint=f"Raise it, or ask for fewer documents: --k {guide.budget}",
+        )
+
+    def open_guided(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:
+        from hypencli.engine.guided import GuidedEngine
+
+        engine = GuidedEngine(
+            corpus, guide, device=resolve_device(options.device), dtype=resolve_dtype(options.dtype)
+        )
+        return lambda query_ids: engine
+
+    return EnginePlan("guided", asdict(guide), (), open_guided)
+
+
+def _rerank(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
     if options.rerank is None:
         raise UsageError("Which run is to be reranked?", hint="Name it: hype search --rerank RUN")
     first = store.get(options.rerank, kind="run")
@@ -156,9 +171,7 @@ def _known(corpus: EmbeddingSet, doc_ids: list[str], run: Manifest) -> Ordinals:
     return ordinals
 
 
-def _index(
-    store: Store, embeddings: Manifest, options: SearchOptions
-) -> EnginePlan:
+def _index(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
     from hypencli.engine.index_spec import IndexSpec
 
     spec = IndexSpec(options.engine, dict(options.index))

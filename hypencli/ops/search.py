@@ -189,9 +189,7 @@ class _Work:
         self.checker.compare(scorer, ids, found.rankings)
         return int(found.evaluations.sum())
 
-    def _stats(
-        self, queries: QuerySet, encoded: EncodedQueries
-    ) -> dict[str, hypestore.JsonValue]:
+    def _stats(self, queries: QuerySet, encoded: EncodedQueries) -> dict[str, hypestore.JsonValue]:
         stats: dict[str, hypestore.JsonValue] = {
             "n_queries": len(encoded),
             "n_documents": self.embeddings.n,

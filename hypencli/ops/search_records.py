@@ -112,9 +112,7 @@ class SearchSeconds:
 
     def with_engine(self, seconds: EngineSeconds) -> SearchSeconds:
         """The same with an engine's time added."""
-        return self.plus(
-            selection=seconds.selection, scoring=seconds.scoring, topk=seconds.topk
-        )
+        return self.plus(selection=seconds.selection, scoring=seconds.scoring, topk=seconds.topk)
 
 
 @dataclass(frozen=True, slots=True)

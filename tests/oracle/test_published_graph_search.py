@@ -89,7 +89,10 @@ def test_rankings(
         # Compared by score: texts that tokenise alike tie, and either may be in the last place.
         np.testing.assert_allclose([score for _, score in ranking], scores, rtol=1e-5, atol=1e-5)
         assert len({doc_id for doc_id, _ in ranking} - set(ids)) <= 1
-    assert sum(
-        [doc_id for doc_id, _ in ranking] == ids
-        for ranking, ids in zip(found.rankings, published["ids"], strict=True)
-    ) >= len(found.rankings) // 2
+    assert (
+        sum(
+            [doc_id for doc_id, _ in ranking] == ids
+            for ranking, ids in zip(found.rankings, published["ids"], strict=True)
+        )
+        >= len(found.rankings) // 2
+    )
