@@ -11,6 +11,7 @@ more with fewer evaluations (``docs/approximate-search.md``) and needs no graph.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +47,7 @@ class GuidedOptions:
     first: float = 0.25
     batch: float = 0.2
     pool: float = 5.0
-    fitted: int = 512
+    fitted: int = 384
     ridge: float = 0.3
     sample: int = 4096
     seed: int = 0
@@ -126,7 +127,7 @@ class GuidedEngine:
 
     def _scan(self, batch: BatchSearch, weights: torch.Tensor, m: int) -> list[Ordinals]:
         """The ``m`` documents with the largest inner products, for weights ``[q, d]``."""
-        scan = Scan(batch.threads, doc_ids=lambda ordinals: ordinals, device=self._device)
+        scan = Scan(batch.threads, doc_ids=_by_place, device=self._device)
         scorer = InnerProductScorer(weights.to(self._device))
         kept, _ = scan(scorer, self._corpus.blocks(), k=m)
         return [np.sort(top.kept[0]) for top in kept]
@@ -157,6 +158,11 @@ class GuidedEngine:
         chosen = _spread(scores, self._options.fitted)
         vectors = self._vectors(ordinals[chosen])
         return fit(weights, vectors, torch.from_numpy(scores[chosen]), self._options.ridge)
+
+
+def _by_place(ordinals: Ordinals) -> Sequence[str]:
+    """Names of documents that sort as their places do."""
+    return [f"{place:020d}" for place in ordinals.tolist()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +201,7 @@ class _Plan:
         return self.budget is None and before >= self.k and gained <= self.gain
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def fit(
     weights: torch.Tensor, vectors: torch.Tensor, scores: torch.Tensor, ridge: float
 ) -> torch.Tensor:
@@ -210,8 +216,10 @@ def fit(
     scale = (along @ target) / (along @ along).clamp_min(torch.finfo(along.dtype).tiny)
     gram = centred @ centred.t()
     gram.diagonal().add_(ridge * gram.diagonal().mean() + torch.finfo(gram.dtype).eps)
-    missing = torch.linalg.solve(gram, target - scale * along)
-    return scale * weights + centred.t() @ missing
+    missing = torch.cholesky_solve(
+        (target - scale * along).unsqueeze(-1), torch.linalg.cholesky(gram)
+    )
+    return scale * weights + (centred.t() @ missing).squeeze(-1)
 
 
 def _spread(scores: Scores, m: int) -> Ordinals:
