@@ -39,6 +39,7 @@ def run(arguments: list[str], heavy: list[str]) -> tuple[int, list[str]]:
         ["--help"],
         ["--version"],
         ["encode", "--help"],
+        ["graph", "--help"],
         ["search", "--help"],
         ["report", "--help"],
         ["data", "check", "--help"],
