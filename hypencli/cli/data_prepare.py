@@ -9,15 +9,14 @@ import typer
 
 from hypencli.cli.options import JsonOption, StoreOption, open_store, store_around
 from hypencli.cli.render import progress, safe, show
-from hypencli.cli.tables import print_table
+from hypencli.cli.tables import print_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rich.console import Console
 
-    from hypencli.data.dataset_record import PartRecord
-    from hypencli.ops.data_prepare import KnownDatasets, Prepared
+    from hypencli.ops.data_prepare import Known, KnownDatasets, Prepared
 
 
 def prepare(
@@ -98,17 +97,18 @@ def _draw_prepared(console: Console, done: Prepared) -> None:
     console.print(f"{verb} {done.name}{seed} in {safe(done.path)}")
     for name, part in done.parts.items():
         left_out = f"; left out: {_counts(part.left_out)}" if part.left_out else ""
-        console.print(f"  {name}: {_counts(part.counts)}{left_out}")
+        notes = f"; noted: {_counts(part.notes)}" if part.notes else ""
+        console.print(f"  {name}: {_counts(part.counts)}{left_out}{notes}")
     if done.corpus is not None:
         console.print(f"  documents: those of {done.corpus}")
     for kind, found in done.faults.items():
         console.print(f"{found.count:,} {kind} (the first: {safe(found.first)})")
     for i, command in enumerate(done.next):
-        console.print(f"{'Next: ' if i == 0 else '      '}{safe(command)}")
+        console.print(f"{'Next: ' if i == 0 else '      '}{safe(command)}", soft_wrap=True)
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {what}" for what, count in counts.items())
+    return ", ".join(f"{what.replace('_', ' ')} {count:,}" for what, count in counts.items())
 
 
 def list_(store: StoreOption = None, json: JsonOption = False) -> None:
@@ -125,21 +125,21 @@ def list_(store: StoreOption = None, json: JsonOption = False) -> None:
 
 
 def _draw_list(console: Console, known: KnownDatasets) -> None:
-    rows = [
-        (one.name, one.holds, one.about, one.source, _here(one.prepared)) for one in known.datasets
-    ]
-    print_table("", ("name", "holds", "what", "from", "here"), rows)
+    width = max(len(one.name) for one in known.datasets)
+    print_pairs([(one.name, _meaning(one)) for one in known.datasets], width=width)
     if known.folder is not None:
-        console.print(f"Here: {safe(known.folder)}")
+        console.print(f"Here: in {safe(known.folder)}")
     console.print("Next: hype data prepare NAME")
 
 
-def _here(parts: Mapping[str, PartRecord] | None) -> str:
-    """The first count of each part."""
-    if parts is None:
-        return "–"
-    firsts = {name: next(iter(part.counts.items())) for name, part in parts.items()}
-    return ", ".join(f"{name}: {count:,} {what}" for name, (what, count) in firsts.items())
+def _meaning(one: Known) -> str:
+    """What a dataset is, where it is from, and the first count of each part that is here."""
+    said = f"{one.about} ({one.holds}). From {one.source}."
+    if one.prepared is None:
+        return said
+    firsts = {name: next(iter(part.counts.items())) for name, part in one.prepared.items()}
+    here = ", ".join(f"{name}: {what} {count:,}" for name, (what, count) in firsts.items())
+    return f"{said} Here: {here}."
 
 
 def register(group: typer.Typer) -> None:

@@ -26,10 +26,12 @@ class PartRecord:
     Attributes:
         counts: What is in it: ``rows``, ``documents``, ``queries``.
         left_out: What the source has and the part has not.
+        notes: What is worth knowing of what is in it.
     """
 
     counts: Mapping[str, int]
     left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

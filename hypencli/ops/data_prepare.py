@@ -256,8 +256,7 @@ def _record(
         sources=made.sources,
         corpus=made.corpus,
         parts={
-            part.name: PartRecord(part.counts, {k: n for k, n in part.left_out.items() if n})
-            for part in made.parts
+            part.name: PartRecord(part.counts, part.left_out, part.notes) for part in made.parts
         },
         faults={kind: (found.count, found.first) for kind, found in faults.all().items()},
         files=file_hashes(out),

@@ -56,7 +56,7 @@ def write_texts(path: Path, texts: Iterable[Text], faults: Faults) -> dict[str, 
                 raise twice(identifier, places[identifier], where)
             places[identifier] = where
             if not text.strip():
-                faults.meet(EMPTY_TEXT, where, "a text was expected, it is empty")
+                faults.meet(EMPTY_TEXT, where, "it has no text")
             out.write(json.dumps({"id": identifier, "text": text}, ensure_ascii=False) + "\n")
         if not places:
             raise DataError(f"There is nothing to write to {path.name}: the source is empty.")

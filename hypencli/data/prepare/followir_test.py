@@ -157,7 +157,7 @@ def write_instruction_collection(name: str, folder: Path, tables: Tables, job: J
             documents=documents,
             faults=job.faults,
         )
-        counts[f"judgements ({kind})"] = sum(map(len, qrels.values()))
+        counts[f"judgements_{kind}"] = sum(map(len, qrels.values()))
     ranked = write_ranked(
         folder / RANKED,
         job.counted(map(_ranked, tables.records("top_ranked"))),
@@ -165,7 +165,7 @@ def write_instruction_collection(name: str, folder: Path, tables: Tables, job: J
         documents=documents,
         faults=job.faults,
     )
-    counts["ranked documents"] = sum(map(len, ranked.values()))
+    counts["ranked_documents"] = sum(map(len, ranked.values()))
     return Part(name, counts)
 
 

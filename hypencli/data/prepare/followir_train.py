@@ -6,13 +6,12 @@ that of the reproduction (arneeichholtz/Hypencoder-reprod, ``scripts/data_hard_t
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from hypencli.data.prepare.download import offering_from
-from hypencli.data.prepare.faults import EMPTY_TEXT, Faults
-from hypencli.data.prepare.job import DEFAULT_SEED, Job, Made, Part
+from hypencli.data.prepare.faults import EMPTY_TEXT
+from hypencli.data.prepare.job import DEFAULT_SEED, Job, Made, RowTally
 from hypencli.data.prepare.records import Record, records_of
 from hypencli.data.training import write_training_rows
 from hypencli.data.training.folder import locate_in_folder
@@ -53,20 +52,16 @@ def prepare_followir_train(job: Job) -> Made:
     else:
         files = locate_in_folder(job.given, "train").files
     sources = (f"hub:{SOURCE}",) if job.given is None else tuple(map(job.source, files))
-    counts, left_out = Counter[str](), Counter[str]()
+    tally = RowTally(job.faults)
     rule = InstructionRule(seed=job.seed, all_queries=job.all_queries)
     records = job.counted(record for file in files for record in records_of(file))
-    rows = instruction_rows(records, rule, job.faults, counts, left_out)
+    rows = instruction_rows(records, rule, tally)
     write_training_rows(job.out / "train.jsonl", rows)
-    return Made((Part("train", dict(counts), dict(left_out)),), sources)
+    return Made((tally.part("train"),), sources)
 
 
 def instruction_rows(
-    records: Iterable[Record],
-    rule: InstructionRule,
-    faults: Faults,
-    counts: Counter[str],
-    left_out: Counter[str],
+    records: Iterable[Record], rule: InstructionRule, tally: RowTally
 ) -> Iterator[TrainingRow]:
     """Training rows: positives, then ``new_negatives``, then some of ``negative_passages``.
 
@@ -79,28 +74,26 @@ def instruction_rows(
     Args:
         records: Rows as released.
         rule: Which are taken.
-        faults: Told of empty texts; such passages are left out, and queries with them.
-        counts: Told of what there is.
-        left_out: Told of what is not.
+        tally: Counts. Of its faults, passages and queries without a text are left out.
 
     Raises:
         DataError: A record lacks a field, or has one of another type.
     """
     for record in records:
         if not (record.flag("has_instruction") or rule.all_queries):
-            left_out["rows without an instruction"] += 1
+            tally.left_out["rows_without_instruction"] += 1
             continue
         query = Query(record.identifier("query_id"), record.text("query"))
         if not query.text.strip():
-            faults.meet(EMPTY_TEXT, f"{record.where}, 'query'", "a text was expected, it is empty")
+            tally.faults.meet(EMPTY_TEXT, record.where, "the query has no text")
             continue
-        row = _row(record, query, rule, _Passages(query, faults, counts, left_out))
+        row = _row(record, query, rule, _Passages(query, tally))
         if row is None:
-            left_out["rows without a positive"] += 1
+            tally.left_out["rows_without_positive"] += 1
             continue
-        counts["rows"] += 1
-        counts["rows of fewer negatives"] += _negatives_of(row) < rule.negatives
-        counts.update(f"{item.type}s" for item in row.items)
+        negatives = sum(item.type == "negative" for item in row.items)
+        tally.notes["rows_of_fewer_negatives"] += negatives < rule.negatives
+        tally.add(row)
         yield row
 
 
@@ -120,20 +113,12 @@ def _row(
     return TrainingRow(query, (*positives, *negatives))
 
 
-def _negatives_of(row: TrainingRow) -> int:
-    return sum(item.type == "negative" for item in row.items)
-
-
 class _Passages:
     """The passages of one row, no text twice."""
 
-    def __init__(
-        self, query: Query, faults: Faults, counts: Counter[str], left_out: Counter[str]
-    ) -> None:
+    def __init__(self, query: Query, tally: RowTally) -> None:
         self._query = query
-        self._faults = faults
-        self._counts = counts
-        self._left_out = left_out
+        self._tally = tally
         self._seen: set[str] = set()
 
     def of(self, record: Record, key: str, type_: str) -> list[TrainingItem]:
@@ -142,9 +127,9 @@ class _Passages:
         for i, passage in enumerate(record.records(key)):
             text = passage.text("text")
             if not text.strip():
-                self._faults.meet(EMPTY_TEXT, passage.where, "a text was expected, it is empty")
+                self._tally.faults.meet(EMPTY_TEXT, passage.where, "the passage has no text")
             elif text in self._seen:
-                self._left_out["repeated passages"] += 1
+                self._tally.left_out["repeated_passages"] += 1
             else:
                 self._seen.add(text)
                 found.append(TrainingItem(self._id(passage, f"{key}-{i}"), text, type=type_))
@@ -153,6 +138,6 @@ class _Passages:
     def _id(self, passage: Record, place: str) -> str:
         """The passage's id; one that was written by a model may have none, and is named here."""
         if passage.values.get("docid") in (None, "") and "docid" in passage.values:
-            self._counts["passages named by query and place"] += 1
+            self._tally.notes["passages_given_an_id"] += 1
             return f"{self._query.query_id}-{place}"
         return passage.identifier("docid")

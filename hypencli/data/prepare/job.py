@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TypeVar
 
 from hypencli.data.prepare.faults import Faults
 from hypencli.progress import SILENT, Progress, Task
+from hypencli.records import TrainingRow
 
 T = TypeVar("T")
 
@@ -59,12 +61,38 @@ class Part:
 
     Attributes:
         counts: What is in it.
-        left_out: What the source has and the part has not; nothing of a count of 0.
+        left_out: What the source has and the part has not.
+        notes: What is worth knowing of what is in it.
     """
 
     name: str
     counts: Mapping[str, int]
     left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+
+class RowTally:
+    """Counts while training rows are made.
+
+    Args:
+        faults: Told of records that cannot be used.
+    """
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+        self.left_out: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+
+    def add(self, row: TrainingRow) -> None:
+        """Count a row and its items."""
+        self._counts["rows"] += 1
+        self._counts.update(f"{item.type}s" for item in row.items)
+
+    def part(self, name: str) -> Part:
+        """What was counted; nothing of 0 is left out or noted."""
+        left_out, notes = +self.left_out, +self.notes
+        return Part(name, dict(self._counts), dict(left_out), dict(notes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,9 +85,9 @@ class Record:
 
 
 def titled(record: Record, title_key: str, text_key: str) -> str:
-    """A title, a full stop, a new line and a text; one of them alone where the other is empty."""
-    title, text = record.text(title_key).strip(), record.text(text_key).strip()
-    return f"{title}.\n{text}".strip() if title else text
+    """A title, a full stop, a new line and a text, as they are; the text alone without a title."""
+    title, text = record.text(title_key), record.text(text_key)
+    return f"{title}.\n{text}" if title.strip() else text
 
 
 def records_of(path: Path) -> Iterator[Record]:

@@ -47,7 +47,7 @@ _ALL = (
         "followir-train",
         "training rows",
         "MS MARCO queries with instructions, and negatives that break them",
-        "hub: samaya-ai/msmarco-w-instructions",
+        "the hub: samaya-ai/msmarco-w-instructions",
         ("hype data check {place}", "hype train followir --set data.train={place}"),
         prepare_followir_train,
         options=frozenset({"seed", "all_queries"}),
@@ -56,7 +56,7 @@ _ALL = (
         "followir-test",
         "collections",
         "Robust04, Core17 and News21 with instructions, original and changed, to re-rank",
-        "hub: jhu-clsp/robust04-instructions, core17-instructions, news21-instructions",
+        "the hub: jhu-clsp/robust04-instructions, core17-instructions, news21-instructions",
         (
             "hype encode {place}/robust04",
             "hype search {place}/robust04/queries.og.jsonl --corpus {place}/robust04 "

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from hypencli.data.lines import open_bytes
 from hypencli.data.prepare.collection import Text, known_judgements, twice
 from hypencli.data.prepare.download import RepositoryFile, fetch
 from hypencli.data.prepare.faults import EMPTY_TEXT, UNKNOWN_ID, Faults
-from hypencli.data.prepare.job import Job, Made, Part
+from hypencli.data.prepare.job import Job, Made, RowTally
 from hypencli.data.prepare.records import records_of, titled
 from hypencli.data.qrels import collect_judgements, iterate_judgements
 from hypencli.data.rows import checked_id
@@ -82,7 +82,9 @@ class Domain:
     def items(self, doc_ids: Iterable[str], type_: str) -> list[TrainingItem]:
         """Documents as items of a row; those without a text, or unknown, have been told of."""
         return [
-            TrainingItem(one, self.texts[one], type=type_) for one in doc_ids if self.texts.get(one)
+            TrainingItem(one, self.texts[one], type=type_)
+            for one in doc_ids
+            if self.texts.get(one, "").strip()
         ]
 
 
@@ -96,10 +98,10 @@ def prepare_tot_train(job: Job) -> Made:
     domains = [read_domain(folder, job) for folder in folders.values()]
     parts = []
     for split in SPLITS:
-        counts, left_out = Counter[str](), Counter[str]()
-        rows = known_item_rows(domains, split, job.faults, counts, left_out)
+        tally = RowTally(job.faults)
+        rows = known_item_rows(domains, split, tally)
         write_training_rows(job.out / f"{split}.jsonl", job.counted(rows))
-        parts.append(Part(split, dict(counts), dict(left_out)))
+        parts.append(tally.part(split))
     if job.given is None:
         sources = tuple(archive.source for archive in ARCHIVES.values())
     else:
@@ -133,9 +135,9 @@ def _unpacked(archive: Path, name: str, folder: Path) -> Path:
         with zipfile.ZipFile(archive) as packed:
             for file in wanted:
                 packed.extract(f"{name}/{file}", folder)
-    except (KeyError, zipfile.BadZipFile) as error:
+    except (KeyError, EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
         raise DataError(
-            f"{archive}: {error.args[0]}",
+            f"{archive} cannot be unpacked: {error}.",
             hint="Expected the archive as released in data_release of samarthbhargav/tomt-data.",
         ) from error
     return folder / name
@@ -158,17 +160,13 @@ def read_domain(folder: Path, job: Job) -> Domain:
                 raise twice(identifier, places[identifier], record.where)
             places[identifier] = record.where
             texts[identifier] = titled(record, "title", "text")
-            if not texts[identifier]:
+            if not texts[identifier].strip():
                 job.faults.meet(EMPTY_TEXT, record.where, "neither title nor text")
     return Domain(folder, texts, _negatives(folder / NEGATIVES))
 
 
 def known_item_rows(
-    domains: list[Domain],
-    split: str,
-    faults: Faults,
-    counts: Counter[str],
-    left_out: Counter[str],
+    domains: Sequence[Domain], split: str, tally: RowTally
 ) -> Iterator[TrainingRow]:
     """Training rows of one split: the query with its answers, then its negatives.
 
@@ -180,9 +178,7 @@ def known_item_rows(
     Args:
         domains: Where queries are from, in order.
         split: ``train``, ``validation`` or ``test``.
-        faults: Told of empty texts and unknown documents; both are left out.
-        counts: Told of what there is.
-        left_out: Told of what is not.
+        tally: Counts. Of its faults, queries and documents that are empty or unknown are left out.
 
     Raises:
         DataError: A file is not what it should be, or a query id comes twice.
@@ -190,12 +186,11 @@ def known_item_rows(
     places: dict[str, str] = {}
     for domain in domains:
         queries = list(_queries(domain.file(split, "queries.json"), places))
-        qrels = _judged(domain, split, places, faults)
+        qrels = _judged(domain, split, {query.id for query in queries}, tally.faults)
         for query in queries:
-            row = _row(query, qrels.get(query.id, {}), domain, faults, left_out)
+            row = _row(query, qrels.get(query.id, {}), domain, tally)
             if row is not None:
-                counts["rows"] += 1
-                counts.update(f"{item.type}s" for item in row.items)
+                tally.add(row)
                 yield row
 
 
@@ -209,7 +204,7 @@ def _queries(path: Path, places: dict[str, str]) -> Iterator[Text]:
         yield query
 
 
-def _judged(domain: Domain, split: str, queries: Mapping[str, str], faults: Faults) -> Qrels:
+def _judged(domain: Domain, split: str, queries: Container[str], faults: Faults) -> Qrels:
     path = domain.file(split, "qrels.txt")
     known = known_judgements(
         iterate_judgements(path), queries=queries, documents=domain.texts, faults=faults
@@ -218,26 +213,22 @@ def _judged(domain: Domain, split: str, queries: Mapping[str, str], faults: Faul
 
 
 def _row(
-    query: Text,
-    judged: Mapping[str, int],
-    domain: Domain,
-    faults: Faults,
-    left_out: Counter[str],
+    query: Text, judged: Mapping[str, int], domain: Domain, tally: RowTally
 ) -> TrainingRow | None:
-    if not query.text:
-        faults.meet(EMPTY_TEXT, query.where, "neither title nor description")
+    if not query.text.strip():
+        tally.faults.meet(EMPTY_TEXT, query.where, "neither title nor description")
         return None
     answers = domain.items((one for one, grade in judged.items() if grade > 0), "positive")
     if not answers:
-        left_out["queries without an answer"] += 1
+        tally.left_out["queries_without_answer"] += 1
         return None
     others = [one for one, grade in judged.items() if grade <= 0]
-    others += domain.released(query.id, faults)
+    others += domain.released(query.id, tally.faults)
     texts = {item.content for item in answers}
     negatives = []
     for item in domain.items(dict.fromkeys(others), "negative"):
         if item.content in texts:
-            left_out["answers among the negatives"] += 1
+            tally.left_out["answers_among_negatives"] += 1
         else:
             negatives.append(item)
     return TrainingRow(Query(query.id, query.text), (*answers, *negatives))
