@@ -6,8 +6,9 @@ that of the reproduction (arneeichholtz/Hypencoder-reprod, ``scripts/data_hard_t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from hypencli.data.prepare.download import offering_from
 from hypencli.data.prepare.faults import EMPTY_TEXT
@@ -15,11 +16,13 @@ from hypencli.data.prepare.job import DEFAULT_SEED, Job, Made, RowTally
 from hypencli.data.prepare.records import Record, records_of
 from hypencli.data.training import write_training_rows
 from hypencli.data.training.folder import locate_in_folder
-from hypencli.data.training.hub import locate_on_hub
+from hypencli.data.training.hub import files_on_hub
+from hypencli.data.training.splits import select_files
 from hypencli.data.unique import hash_id
 from hypencli.records import Query, TrainingItem, TrainingRow
 
 SOURCE = "samaya-ai/msmarco-w-instructions"
+SPLIT = "train"
 NEGATIVES = 5
 """Negatives of a row, where the source has so many."""
 
@@ -46,18 +49,23 @@ def prepare_followir_train(job: Job) -> Made:
     Raises:
         DataError: The source cannot be had, or is not what it should be.
     """
-    if job.given is None:
-        with offering_from():
-            files = locate_on_hub(SOURCE, "train").files
-    else:
-        files = locate_in_folder(job.given, "train").files
+    files = _hub_files() if job.given is None else locate_in_folder(job.given, SPLIT).files
     sources = (f"hub:{SOURCE}",) if job.given is None else tuple(map(job.source, files))
     tally = RowTally(job.faults)
     rule = InstructionRule(seed=job.seed, all_queries=job.all_queries)
     records = job.counted(record for file in files for record in records_of(file))
     rows = instruction_rows(records, rule, tally)
-    write_training_rows(job.out / "train.jsonl", rows)
-    return Made((tally.part("train"),), sources)
+    write_training_rows(job.out / f"{SPLIT}.jsonl", rows)
+    return Made((tally.part(SPLIT),), sources)
+
+
+def _hub_files() -> tuple[Path, ...]:
+    def choose(names: Sequence[str], where: str) -> Sequence[str]:
+        return select_files(names, SPLIT, where=where).names
+
+    with offering_from():
+        folder, names = files_on_hub(SOURCE, choose)
+    return tuple(folder / name for name in names)
 
 
 def instruction_rows(
