@@ -97,10 +97,11 @@ def mine(
 
     if rows is not None and min_grade != 1 and qrels is None:
         raise UsageError("--min-grade is for --qrels.")
+    rule = MiningRule(from_rank, to_rank, negatives, sample, seed, max_score_ratio)
     opened = open_store(store)
     options = MineOptions(
         output=output,
-        rule=MiningRule(from_rank, to_rank, negatives, sample, seed, max_score_ratio),
+        rule=rule,
         qrels=dataset_place(opened.root, qrels),
         min_grade=min_grade,
         corpus=None if corpus is None else open_corpus(dataset_place(opened.root, corpus)),
