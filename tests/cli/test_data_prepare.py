@@ -181,6 +181,22 @@ def test_training_takes_prepared_rows_by_name(
     assert taught.json["rows"] == 3
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["encode", "tot-test", "--model", "x"],
+        ["search", "followir-test/robust04/queries.og.jsonl"],
+        ["data", "check", "tot-train"],
+    ],
+    ids=" ".join,
+)
+def test_a_dataset_that_is_not_prepared_yet(arguments: list[str], hype: Hype, store: Path) -> None:
+    outcome = hype(*arguments)
+    assert outcome.code == DATA
+    name = next(word for word in arguments if "-t" in word).split("/")[0]
+    assert f"\nPrepare it: hype data prepare {name}\n" in outcome.err
+
+
 @pytest.fixture
 def places(hard_tasks: Path, store: Path, tmp_path: Path) -> dict[str, object]:
     """What stands in braces in the cases."""
