@@ -152,8 +152,18 @@ def prepare(
     known = _existing(preparation, place, settings, overwrite=options.overwrite)
     if known is not None:
         return _outcome(preparation, place, known, store_root, existing=True)
+    record = _make(preparation, place, options, settings, progress)
+    return _outcome(preparation, place, record, store_root, existing=False)
+
+
+def _make(
+    preparation: Preparation,
+    place: Path,
+    options: PrepareOptions,
+    settings: Mapping[str, str | int | bool | None],
+    progress: Progress,
+) -> DatasetRecord:
     faults = Faults(lenient=options.lenient)
-    seed = DEFAULT_SEED if options.seed is None else options.seed
     with (
         whole_folder(place) as work,
         progress.task(f"prepare {preparation.name}", unit="records") as task,
@@ -166,13 +176,13 @@ def prepare(
             faults=faults,
             task=task,
             progress=progress,
-            seed=seed,
+            seed=DEFAULT_SEED if options.seed is None else options.seed,
             all_queries=options.all_queries,
         )
         made = preparation.run(job)
         record = _record(preparation, settings, made, faults, work.out)
         write_record(work.out, record)
-    return _outcome(preparation, place, record, store_root, existing=False)
+    return record
 
 
 def _settings(

@@ -39,6 +39,7 @@ def whole_folder(place: Path) -> Iterator[Workplace]:
         UsageError: Another process is making it.
         DataError: The folder above cannot be written to.
     """
+    place = place.absolute()
     work = place.with_name(f".{place.name}.work")
     lock = place.with_name(f".{place.name}.lock")
     with _writing(place):
@@ -51,7 +52,7 @@ def whole_folder(place: Path) -> Iterator[Workplace]:
             with _writing(place):
                 _finish(place, work)
         finally:
-            _tidy(work)
+            _tidy(place, work)
 
 
 @contextmanager
@@ -80,10 +81,7 @@ def _writing(place: Path) -> Iterator[None]:
 
 
 def _begin(place: Path, work: Path) -> Workplace:
-    replaced = work / "replaced"
-    if replaced.exists() and not place.exists():
-        replaced.rename(place)
-    _remove(replaced, work / "out", work / "unpacked")
+    _clear(place, work)
     made = Workplace(work / "out", work / "downloads", work / "unpacked")
     for folder in (made.out, made.downloads, made.unpacked):
         folder.mkdir(parents=True, exist_ok=True)
@@ -98,9 +96,17 @@ def _finish(place: Path, work: Path) -> None:
     shutil.rmtree(work / "downloads")
 
 
-def _tidy(work: Path) -> None:
+def _clear(place: Path, work: Path) -> None:
+    """Leave downloads alone; the dataset of before is put back if nothing has come in its place."""
+    replaced = work / "replaced"
+    if replaced.exists() and not place.exists():
+        replaced.rename(place)
+    _remove(work / "out", work / "unpacked", replaced)
+
+
+def _tidy(place: Path, work: Path) -> None:
     """Leave only downloads behind, and nothing where there are none."""
-    _remove(work / "out", work / "unpacked", work / "replaced")
+    _clear(place, work)
     downloads = work / "downloads"
     if not downloads.exists() or not any(downloads.iterdir()):
         _remove(work)

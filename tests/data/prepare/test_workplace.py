@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,6 +102,25 @@ def test_a_kill_between_the_two_renames_loses_nothing(tmp_path: Path) -> None:
         raise ValueError("stop")
     assert (place / "rows.jsonl").read_text(encoding="utf-8") == "one"
     assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_rename_that_fails_puts_back_what_was_there(tmp_path: Path) -> None:
+    """What was to become the dataset is gone when its turn comes."""
+    place = tmp_path / "set"
+    write(place, "one")
+    with pytest.raises(DataError, match="cannot be written"), whole_folder(place) as work:
+        shutil.rmtree(work.out)
+    assert (place / "rows.jsonl").read_text(encoding="utf-8") == "one"
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_an_empty_folder_may_be_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "set").mkdir()
+    monkeypatch.chdir(tmp_path / "set")
+    with whole_folder(Path()) as work:
+        (work.out / "rows.jsonl").write_text("one", encoding="utf-8")
+    assert (tmp_path / "set" / "rows.jsonl").read_text(encoding="utf-8") == "one"
 
 
 def test_two_at_once(tmp_path: Path) -> None:
