@@ -30,7 +30,8 @@ def eval_(
     qrels: Annotated[
         str | None,
         typer.Option(
-            help="An ir_datasets id, or a file: TREC, JSON as published, BEIR TSV.",
+            help="An ir_datasets id, a prepared dataset, or a file: TREC, JSON as published, "
+            "BEIR TSV.",
             show_default="the queries' own",
         ),
     ] = None,
@@ -51,10 +52,13 @@ def eval_(
 
         hype eval my-run --qrels beir/scifact/test --measures "nDCG@10, AP(rel=2)@100"
     """
+    from hypencli.ops.datasets import dataset_place
     from hypencli.ops.evaluate import EvaluateOptions, evaluate
 
-    options = EvaluateOptions(qrels=qrels, measures=split_names(measures) or None)
-    show(evaluate(open_store(store), run, options, progress()), draw_evaluated, as_json=json)
+    opened = open_store(store)
+    judged = dataset_place(opened.root, qrels)
+    options = EvaluateOptions(qrels=judged, measures=split_names(measures) or None)
+    show(evaluate(opened, run, options, progress()), draw_evaluated, as_json=json)
 
 
 def draw_evaluated(console: Console, done: Evaluated) -> None:

@@ -57,7 +57,8 @@ def search(
     queries: Annotated[
         str | None,
         typer.Argument(
-            help="An ir_datasets id, a JSONL or TSV file (.gz too), or - for standard input.",
+            help="An ir_datasets id, a prepared dataset, a JSONL or TSV file (.gz too), or - for "
+            "standard input.",
             show_default="the store's default, else the encoded dataset's own",
         ),
     ] = None,
@@ -103,6 +104,7 @@ def search(
         hype search beir/scifact/test --qrels beir/scifact/test --measures "nDCG@10 R@100"
     """
     from hypencli.data.queries import open_queries
+    from hypencli.ops.datasets import dataset_place
     from hypencli.ops.models import ModelSource
     from hypencli.ops.search import search as run
     from hypencli.ops.search_records import SearchOptions
@@ -111,7 +113,7 @@ def search(
     options = SearchOptions(
         k=k,
         embeddings=embeddings,
-        corpus=corpus,
+        corpus=dataset_place(opened.root, corpus),
         query_max_length=query_max_length,
         width=width,
         batch_queries=batch_queries,
@@ -119,11 +121,11 @@ def search(
         device=chosen_device(device, opened),
         dtype=dtype,
         name=name,
-        qrels=qrels,
+        qrels=dataset_place(opened.root, qrels),
         measures=split_names(measures) or None,
     )
     source = ModelSource(model, backbone=backbone, pooling=pooling, trust_code=trust_code)
-    queries = queries or opened.defaults.get("queries")
+    queries = dataset_place(opened.root, queries or opened.defaults.get("queries"))
     asked = None if queries is None else open_queries(queries, id_key=id_key, text_key=text_key)
     show(run(opened, asked, source, options, progress()), _draw_searched, as_json=json)
 

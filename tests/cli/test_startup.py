@@ -43,6 +43,8 @@ def run(arguments: list[str], heavy: list[str]) -> tuple[int, list[str]]:
         ["search", "--help"],
         ["report", "--help"],
         ["data", "check", "--help"],
+        ["data", "prepare", "--help"],
+        ["data", "list", "--help"],
         ["mine", "--help"],
         ["teach", "--help"],
     ],
@@ -69,6 +71,9 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         ["eval", "again", "--qrels", "{collection}/qrels.txt"],
         ["rm", "again", "--force"],
         ["data", "check", "{collection}/train.jsonl"],
+        ["data", "prepare", "tot-train", "--from", "{samples}/tot-train"],
+        ["data", "prepare", "followir-test", "--from", "{samples}/followir-test"],
+        ["data", "list"],
         [
             "mine",
             "hyper-run",
@@ -81,14 +86,15 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         ["recipes", "show", "tiny"],
         ["init", "{folder}/other"],
     ],
-    ids=lambda arguments: " ".join(arguments[:2]),
+    ids=lambda arguments: " ".join(arguments[:3]),
 )
 def test_verbs_without_a_model_import_neither_torch_nor_transformers(
-    arguments: list[str], shared_study: Path, tiny_collection: Path
+    arguments: list[str], shared_study: Path, tiny_collection: Path, hard_tasks: Path
 ) -> None:
     folder = shared_study.parent
     (folder / "few.qrels").write_text("q0 0 d0 1\n", encoding="utf-8")
-    filled = [part.format(folder=folder, collection=tiny_collection) for part in arguments]
+    places = {"folder": folder, "collection": tiny_collection, "samples": hard_tasks}
+    filled = [part.format(**places) for part in arguments]
     if filled[0] not in ("recipes", "init"):
         filled += ["--store", str(shared_study)]
     assert run(filled, HEAVY) == (0, [])
