@@ -154,6 +154,10 @@ def _about(manifest: Manifest) -> str:
         )
     if manifest.kind == "graph":
         return _about_graph(inputs, stats)
+    if manifest.kind == "calibration":
+        return (
+            f"{inputs.get('engine')}, {stats.get('n_queries')} queries of {inputs.get('queries')}"
+        )
     if manifest.kind == "run":
         return f"{inputs.get('queries')} over {inputs.get('corpus')}, k={inputs.get('k')}"
     if manifest.kind == "evaluation":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
@@ -150,10 +150,9 @@ class _Work:
         listed = list(queries)
         writer.queries([(query.query_id, query.text) for query in listed])
         encoded = self._encode([query.text for query in listed])
-        batch = self.options.batch_queries or _automatic_batch(encoded)
         with progress.task("search", total=len(listed) * self.embeddings.n, unit="scores") as task:
-            for start in range(0, len(listed), batch):
-                ids = [query.query_id for query in listed[start : start + batch]]
+            for start, stop in query_batches(encoded, self.options.batch_queries):
+                ids = [query.query_id for query in listed[start:stop]]
                 scored = self._search(writer, encoded, ids, start, task)
                 task.advance(len(ids) * self.embeddings.n - scored)  # what needed no score
         return writer.commit(
@@ -222,11 +221,19 @@ def encoded_queries(
     )
 
 
-def _automatic_batch(encoded: EncodedQueries) -> int:
-    """As many queries as 1 GiB of q-nets holds, 256 at most; all of them for query vectors."""
-    if not encoded.has_q_nets:
-        return max(1, len(encoded))
-    return max(1, min(256, Q_NET_BYTES // max(1, encoded.q_net_bytes)))
+def query_batches(encoded: EncodedQueries, size: int | None = None) -> Iterator[tuple[int, int]]:
+    """First and last place of the queries that are searched together, batch after batch.
+
+    Args:
+        encoded: All queries.
+        size: Queries of a batch; None takes as many as 1 GiB of q-nets holds, at most 256, and all
+            queries at once where they are vectors.
+    """
+    if size is None and encoded.has_q_nets and len(encoded):
+        size = max(1, min(256, Q_NET_BYTES // max(1, encoded.q_net_bytes)))
+    size = size or max(1, len(encoded))
+    for start in range(0, len(encoded), size):
+        yield start, min(start + size, len(encoded))
 
 
 def make_scorer(encoded: EncodedQueries, start: int, stop: int, dim: int, dtype: str) -> Scorer:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from hypestore.caches import Cache
+from hypestore.calibrations import CurvePoint
 from hypestore.catalog import Catalog, QueryResult
 from hypestore.catalog_schema import Column, Relation
 from hypestore.doctor import DoctorReport, Finding
@@ -62,6 +63,7 @@ __all__ = [
     "Catalog",
     "CatalogQueryError",
     "Column",
+    "CurvePoint",
     "DamagedArtifact",
     "DiskFull",
     "DoctorReport",

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from hypestore.caches import MAKING_SECONDS, Cache, Caches
+from hypestore.calibrations import CurvePoint, read_curve, write_calibration
 from hypestore.catalog import Catalog
 from hypestore.doctor import DoctorReport, examine
 from hypestore.embedding_files import EmbeddingSpec, shards_done
@@ -250,6 +251,42 @@ class Store:
         """
         manifest = self.get(reference, "graph")
         return open_graph(self.path(manifest), manifest)
+
+    # Calibrations
+
+    def write_calibration(
+        self,
+        slug: str,
+        inputs: Mapping[str, Any],
+        *,
+        parents: Iterable[str],
+        points: Iterable[CurvePoint],
+        stats: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Manifest:
+        """Keep what recall an engine reaches at which setting; the arguments are those of ``draft``.
+
+        Args:
+            slug: A few words for people, part of the id.
+            inputs: What was measured, on what.
+            parents: The model, the embedding set, and the graph where there is one.
+            points: The measurements.
+            stats: Queries, seconds.
+            provenance: Versions, hardware.
+        """
+        return write_calibration(
+            self._bench,
+            slug,
+            inputs,
+            parents=parents,
+            points=points,
+            stats=stats or {},
+            provenance=provenance or {},
+        )
+
+    def curve(self, calibration_id: str) -> list[CurvePoint]:
+        """The measurements of a calibration."""
+        return read_curve(self.path(self.get(calibration_id, "calibration")))
 
     # Runs and evaluations
 
