@@ -6,7 +6,7 @@ import json
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -45,6 +45,8 @@ WALKS = (
 )
 """Settings of ``graph``: entry points, candidates, iterations; the presets of the paper are two."""
 
+_WALK = ("entry_points", "candidates", "max_iterations")
+
 
 @dataclass(frozen=True, slots=True)
 class CalibrateOptions:
@@ -61,7 +63,7 @@ class CalibrateOptions:
     engine: Calibratable = "guided"
     n_queries: int = 64
     depths: tuple[int, ...] = DEPTHS
-    search: SearchOptions = SearchOptions()
+    search: SearchOptions = field(default_factory=SearchOptions)
     seed: int = 0
 
 
@@ -173,8 +175,7 @@ def _identity(
 def _settings(engine: str) -> list[Setting]:
     if engine == "guided":
         return [{"gain": gain} for gain in GAINS]
-    names = ("entry_points", "candidates", "max_iterations")
-    return [dict(zip(names, walk, strict=True)) for walk in WALKS]
+    return [dict(zip(_WALK, walk, strict=True)) for walk in WALKS]
 
 
 class _Study:
@@ -293,8 +294,14 @@ def with_setting(options: SearchOptions, setting: Setting) -> SearchOptions:
     if options.engine == "guided":
         guide = options.guide or GuidedOptions()
         return replace(options, guide=replace(guide, gain=float(str(setting["gain"])), budget=None))
-    numbers = {name: int(str(value)) for name, value in setting.items()}
-    return replace(options, walk=replace(options.walk or WalkOptions(), **numbers))
+    points, candidates, iterations = (int(str(setting[name])) for name in _WALK)
+    walk = replace(
+        options.walk or WalkOptions(),
+        entry_points=points,
+        candidates=candidates,
+        max_iterations=iterations,
+    )
+    return replace(options, walk=walk)
 
 
 @dataclass(frozen=True, slots=True)
