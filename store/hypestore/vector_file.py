@@ -170,14 +170,13 @@ class VectorFile:
 
     def take_from(self, group: RowGroup, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Copies of some rows [n] of one row group, counted from its first -> [n, d]."""
+        taken: np.ndarray[Any, Any]
         if group.offset is None:
-            decoded: np.ndarray[Any, Any] = np.concatenate(
-                [part for _, part in self._decode(group)]
-            )
-            return decoded[rows]
-        # As bytes: an array of numbers that is not aligned would be copied as a whole.
-        taken: np.ndarray[Any, Any] = np.take(self._bytes(group), rows, axis=0)
-        return taken.view(self.dtype)
+            taken = np.concatenate([block for _, block in self._decode(group)])[rows]
+        else:
+            # As bytes: an array of numbers that is not aligned would be copied as a whole.
+            taken = np.take(self._bytes(group), rows, axis=0).view(self.dtype)
+        return taken
 
     def _bytes(self, group: RowGroup) -> np.ndarray[Any, Any]:
         """The rows of a group as bytes [n, d * itemsize]; its map is kept open for the next time.
