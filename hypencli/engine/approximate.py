@@ -19,9 +19,8 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Approximate: TypeAlias = Literal["nn-descent", "hnsw"]
 OnDone: TypeAlias = Callable[[int], None]
 
-ONE_LENGTH = 0.01
-"""Lengths that differ by less, relatively, are one: vectors normalised before float16 are."""
-
+_NN_DESCENT_METRICS = {"l2": "euclidean", "ip": "inner_product", "cos": "cosine"}
+_HNSW_SPACES = {"l2": "l2", "ip": "ip", "cos": "cosine"}
 _ROWS = 8_192
 
 
@@ -68,17 +67,16 @@ def by_nn_descent(
 
     Raises:
         MissingDependencyError: pynndescent is not installed.
-        UsageError: Inner products of vectors of different lengths, or a corpus of k documents.
+        UsageError: A corpus of hardly more than k documents.
     """
     library = _library("pynndescent", "nn-descent")
     _refuse_small(corpus, k, "nn-descent")
-    space = {"l2": "euclidean", "cos": "cosine"}[_metric_of_one_length(corpus, metric, k)]
     with warnings.catch_warnings():
         # Of rows that are not full: the measured recall says more.
         warnings.filterwarnings("ignore", "Failed to correctly find n_neighbors")
         index = library.NNDescent(
             _all_vectors(corpus),
-            metric=space,
+            metric=_NN_DESCENT_METRICS[metric],
             n_neighbors=k + 1,
             n_trees=settings.trees,
             n_iters=settings.iterations,
@@ -106,11 +104,9 @@ def by_hnsw(
 
     Raises:
         MissingDependencyError: hnswlib is not installed.
-        UsageError: Inner products of vectors of different lengths.
     """
     library = _library("hnswlib", "ann")
-    space = {"l2": "l2", "cos": "cosine"}[_metric_of_one_length(corpus, metric, k)]
-    index = library.Index(space=space, dim=corpus.dim)
+    index = library.Index(space=_HNSW_SPACES[metric], dim=corpus.dim)
     index.init_index(
         max_elements=corpus.n,
         M=settings.m,
@@ -155,29 +151,6 @@ def recall(found: Ordinals, exact: Ordinals) -> float:
     pairs = zip(found, exact, strict=True)
     hits = sum(int(np.isin(near[near != NO_NEIGHBOUR], row).sum()) for row, near in pairs)
     return hits / there if there else 1.0
-
-
-def _metric_of_one_length(corpus: VectorSource, metric: Metric, k: int) -> Metric:
-    """The metric to search with: inner products of vectors of one length order as distances."""
-    if metric != "ip":
-        return metric
-    shortest, longest = _lengths(corpus)
-    if longest - shortest > ONE_LENGTH * longest:
-        raise UsageError(
-            f"The approximate builders find no neighbours by inner product where lengths differ: "
-            f"the vectors here are from {shortest:.3g} to {longest:.3g} long.",
-            hint=f"Take --builder exact, or another metric: hype graph --k {k} --metric l2",
-        )
-    return "l2"
-
-
-def _lengths(corpus: VectorSource) -> tuple[float, float]:
-    """Length of the shortest and of the longest vector."""
-    lengths = [np.linalg.norm(vectors, axis=1) for _, vectors in _blocks(corpus)]
-    return (
-        float(min((found.min() for found in lengths), default=0.0)),
-        float(max((found.max() for found in lengths), default=0.0)),
-    )
 
 
 def _refuse_small(corpus: VectorSource, k: int, builder: str) -> None:

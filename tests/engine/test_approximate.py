@@ -1,0 +1,44 @@
+"""What the approximate builders share: rows without the document itself, and recall."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypencli.engine.approximate import recall, without_self
+
+
+@given(
+    rows=st.lists(st.permutations(range(8)), min_size=1, max_size=8),
+    width=st.integers(1, 8),
+    k=st.integers(1, 9),
+    lost=st.sets(st.integers(0, 7)),
+)
+def test_rows_lose_the_document_itself_and_what_is_no_document(
+    rows: list[list[int]], width: int, k: int, lost: set[int]
+) -> None:
+    found = np.array([row[:width] for row in rows], dtype=np.int32)
+    found[np.isin(found, list(lost))] = -1
+    kept = without_self(found, 2, k)
+    assert kept.shape == (len(rows), k)
+    for i, (row, before) in enumerate(zip(kept.tolist(), found.tolist(), strict=True)):
+        wanted = [one for one in before if one not in (-1, i + 2)][:k]
+        assert row == wanted + [-1] * (k - len(wanted))
+
+
+@pytest.mark.parametrize(
+    ("found", "exact", "share"),
+    [
+        ([[1, 2, 3]], [[3, 2, 1]], 1.0),
+        ([[1, 2, 9]], [[1, 2, 3]], 2 / 3),
+        ([[1, 2, -1], [0, 5, 6]], [[1, 2, -1], [0, 2, -1]], 3 / 4),
+        ([[-1, -1]], [[4, -1]], 0.0),
+        ([[-1, -1]], [[-1, -1]], 1.0),
+    ],
+)
+def test_recall_counts_neighbours_of_all_rows(
+    found: list[list[int]], exact: list[list[int]], share: float
+) -> None:
+    assert recall(np.array(found), np.array(exact)) == pytest.approx(share)
