@@ -121,10 +121,30 @@ def by_hnsw(
     index.set_ef(max(settings.ef_search, k + 1))
     asked = min(k + 1, corpus.n)
     for first, vectors in _blocks(corpus):
-        labels, _ = index.knn_query(vectors, k=asked)
-        yield without_self(labels.astype(np.int32), first, k)
+        yield without_self(_reached(index, vectors, asked), first, k)
         if on_done is not None:
             on_done(len(vectors))
+
+
+def _reached(index: Any, vectors: Floats, k: int) -> Ordinals:
+    """Ordinals [r, k] nearest to vectors in an HNSW index, -1 where it reaches fewer.
+
+    hnswlib refuses a whole query for one vector that reaches fewer: such are asked one by one, for
+    ever fewer.
+    """
+    if k == 0:
+        return np.empty((len(vectors), 0), dtype=np.int32)
+    try:
+        labels, _ = index.knn_query(vectors, k=k)
+    except RuntimeError:
+        half = len(vectors) // 2
+        if half:
+            parts = (vectors[:half], vectors[half:])
+            return np.concatenate([_reached(index, part, k) for part in parts])
+        fewer = _reached(index, vectors, k // 2)
+        missing = ((0, 0), (0, k - fewer.shape[1]))
+        return np.pad(fewer, missing, constant_values=NO_NEIGHBOUR)
+    return np.asarray(labels, dtype=np.int32)
 
 
 def without_self(found: Ordinals, first: int, k: int) -> Ordinals:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypencli.engine.approximate import recall, without_self
+from hypencli.engine.approximate import Hnsw, by_hnsw, recall, without_self
+from hypestore.graphs import check_neighbours
 
 
 @given(
@@ -42,3 +45,15 @@ def test_recall_counts_neighbours_of_all_rows(
     found: list[list[int]], exact: list[list[int]], share: float
 ) -> None:
     assert recall(np.array(found), np.array(exact)) == pytest.approx(share)
+
+
+def test_an_index_that_does_not_reach_all_gives_what_it_reaches(
+    in_memory: Any, vectors: Any
+) -> None:
+    """hnswlib gives nothing for a query that reaches fewer documents than it asks for."""
+    corpus = in_memory(vectors(300, 8))
+    poor = Hnsw(m=2, ef_construction=2, ef_search=1, seed=0)
+    found = np.concatenate(list(by_hnsw(corpus, "l2", k=150, settings=poor)))
+    assert found.shape == (300, 150)
+    assert (found == -1).any()
+    assert check_neighbours(found, 0, 300) == (found >= 0).sum() > 0
