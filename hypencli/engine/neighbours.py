@@ -29,7 +29,7 @@ _FEWEST_KEPT = 64
 _SHARE_OF_PRODUCTS = 0.7
 """Of the time; the rest is choosing the nearest."""
 
-_ROWS_GIVEN = 65_536
+_ROWS_GIVEN = 16_384
 
 
 class Pair(NamedTuple):
@@ -62,9 +62,11 @@ class ExactNeighbours:
         self._similarity = similarity
         self._rows = similarity.block_rows
         self._n_blocks = -(-corpus.n // self._rows)
-        self._done = np.zeros(self.n_pairs, dtype=bool)
-        self._keys: Keys = np.full((corpus.n, k), NO_KEY)
-        self._nearest = self._kept_by_block()
+        self._k = k
+        self._keys: Keys
+        self._nearest: list[Nearest]
+        self._done: npt.NDArray[np.bool_]
+        self._begin()
         kept = _KEPT_BYTES // (4 * self._rows * corpus.dim)
         self._block = lru_cache(maxsize=max(kept, _FEWEST_KEPT))(self._read_block)
         self._local = threading.local()
@@ -116,26 +118,32 @@ class ExactNeighbours:
         """Go on from what :meth:`save` wrote.
 
         Returns:
-            Whether it fits; where it does not, or is damaged, nothing has changed.
+            Whether it fits; where it does not, or is damaged, the work begins anew.
         """
         try:
             with np.load(stored, allow_pickle=False) as arrays:
-                if not np.array_equal(arrays["layout"], self._layout()):
-                    return False
-                done = np.unpackbits(arrays["done"], count=self.n_pairs).astype(bool)
-                keys = arrays["keys"]
+                if np.array_equal(arrays["layout"], self._layout()):
+                    del self._keys, self._nearest  # there are never two of them in memory
+                    self._keys = arrays["keys"]
+                    self._done = np.unpackbits(arrays["done"], count=self.n_pairs).astype(bool)
+                    self._nearest = self._kept_by_block()
+                    return True
         except (ValueError, KeyError, OSError, EOFError, BadZipFile):
-            return False
-        self._done, self._keys = done, keys
-        self._nearest = self._kept_by_block()
-        return True
+            pass
+        self._begin()
+        return False
 
-    def _layout(self) -> npt.NDArray[np.int64]:
-        return np.array([*self._keys.shape, self._rows, self._corpus.dim])
+    def _begin(self) -> None:
+        self._keys = np.full((self._corpus.n, self._k), NO_KEY)
+        self._done = np.zeros(self.n_pairs, dtype=bool)
+        self._nearest = self._kept_by_block()
 
     def _kept_by_block(self) -> list[Nearest]:
         starts = range(0, self._corpus.n, self._rows)
         return [Nearest(self._keys[start : start + self._rows]) for start in starts]
+
+    def _layout(self) -> npt.NDArray[np.int64]:
+        return np.array([self._corpus.n, self._k, self._rows, self._corpus.dim])
 
     def _settle(self) -> None:
         for kept in self._nearest:
