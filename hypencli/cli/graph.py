@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hypencli.cli.calibrate import SampleOption, draw_calibrated
 from hypencli.cli.options import (
     DeviceOption,
     JsonOption,
@@ -20,6 +21,7 @@ from hypencli.cli.render import progress, safe, seconds, show
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hypencli.ops.calibrate import BuiltAndCalibrated
     from hypencli.ops.graph import BuiltGraph
 
 
@@ -64,6 +66,22 @@ def graph(
     dtype: Annotated[
         str, typer.Option(help="Arithmetic of the exact builder: float32, bfloat16, float16.")
     ] = "float32",
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Then measure which settings of guided and of graph search have which recall, "
+            "as hype calibrate does.",
+        ),
+    ] = False,
+    queries: Annotated[
+        str | None,
+        typer.Option(
+            help="For --calibrate: where queries are drawn from.",
+            show_default="the store's default, else the encoded dataset's own",
+        ),
+    ] = None,
+    sample: SampleOption = 64,
     device: DeviceOption = None,
     store: StoreOption = None,
     json: JsonOption = False,
@@ -78,10 +96,23 @@ def graph(
         hype graph docs --k 50 --metric ip
 
         hype graph --corpus msmarco-passage --builder nn-descent
+
+        hype graph --calibrate --queries questions.tsv
     """
+    from hypencli.data.queries import open_queries
+    from hypencli.ops.calibrate import (
+        CALIBRATABLE,
+        BuiltAndCalibrated,
+        CalibrateOptions,
+    )
+    from hypencli.ops.calibrate import (
+        calibrate as measure,
+    )
     from hypencli.ops.choose import choose_any_embeddings
+    from hypencli.ops.datasets import dataset_place
     from hypencli.ops.graph import GraphOptions, build_graph
     from hypencli.ops.models import ModelSource
+    from hypencli.ops.search_records import SearchOptions
 
     opened = open_store(store)
     options = GraphOptions(
@@ -103,7 +134,30 @@ def graph(
     chosen = choose_any_embeddings(
         opened, named=embeddings, model=source, corpus=corpus, progress=progress()
     )
-    show(build_graph(opened, chosen, options, progress()), _draw_built, as_json=json)
+    built = build_graph(opened, chosen, options, progress())
+    if not calibrate:
+        show(built, _draw_built, as_json=json)
+        return
+    given = queries or opened.defaults.get("queries")
+    asked = None if given is None else open_queries(dataset_place(opened.root, given))
+    search = SearchOptions(embeddings=chosen.id, graph=built.graph, device=options.device)
+    measured = [
+        measure(
+            opened,
+            asked,
+            ModelSource(model),
+            CalibrateOptions(engine=engine, n_queries=sample, search=search),
+            progress(),
+        )
+        for engine in CALIBRATABLE
+    ]
+    show(BuiltAndCalibrated(built, measured), _draw_both, as_json=json)
+
+
+def _draw_both(console: Console, done: BuiltAndCalibrated) -> None:
+    _draw_built(console, done.graph)
+    for one in done.calibrations:
+        draw_calibrated(console, one)
 
 
 def _draw_built(console: Console, done: BuiltGraph) -> None:
