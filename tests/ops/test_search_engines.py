@@ -1,4 +1,4 @@
-"""Searches by every engine over a real store: what a run records, what is refused."""
+"""Searches by every engine over a real store: what a run records, and what is refused."""
 
 from __future__ import annotations
 
@@ -391,7 +391,7 @@ def test_a_graph_of_too_few_neighbours_is_refused(
     store: Store, queries: QuerySet, graph: Manifest
 ) -> None:
     walk = replace(WALK, neighbours=9)
-    with pytest.raises(UsageError, match="at most 8 neighbours.*9 are needed") as caught:
+    with pytest.raises(UsageError, match=r"at most 8 neighbours.*9 are needed") as caught:
         search(store, queries, HYPER, options("graph", walk=walk))
     assert f"hype graph {graph.inputs['embeddings']} --k 9" in str(caught.value.hint)
     found = search(store, queries, HYPER, options("graph", walk=replace(WALK, neighbours=2)))
@@ -414,7 +414,6 @@ def test_reranking_something_that_is_no_run_is_refused(store: Store, queries: Qu
 def test_reranking_a_run_of_another_corpus_names_a_document(
     store: Store, queries: QuerySet, tiny_collection: Path
 ) -> None:
-    """And leaves no unfinished run."""
     corpus = open_corpus(tiny_collection / "corpus.jsonl")
     encode(store, corpus, HYPER, EncodeOptions(limit=10, name="ten"))
     before = len(store.artifacts("run")), len(store.unfinished())
