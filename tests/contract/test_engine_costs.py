@@ -158,7 +158,9 @@ def test_a_lower_gain_scores_more(corpus_of: CorpusOf, scorers: dict[str, Any]) 
     corpus = corpus_of(1800)
     scorer = scorers["q-net"](5, 13, torch.Generator().manual_seed(1))
     means = [
-        GuidedEngine(corpus, GuidedOptions(gain=gain)).search(scorer, k=50).evaluations.mean()
+        GuidedEngine(corpus, GuidedOptions(gain=gain, pool=100.0))
+        .search(scorer, k=50)
+        .evaluations.mean()
         for gain in (1, 0.5, 0.2, 0.0, -1)
     ]
     assert means == sorted(means)
