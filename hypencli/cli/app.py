@@ -19,6 +19,7 @@ from hypencli.cli import (
     teach,
     train,
     transfer,
+    transfer_embeddings,
 )
 
 
@@ -52,7 +53,7 @@ def hype(
 
 for module in (
     *(project, data, train, encode, search, evaluate),
-    *(mine, teach, transfer, recipes, demo),
+    *(mine, teach, transfer, transfer_embeddings, recipes, demo),
 ):
     module.register(app)
 
