@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hypencli.ops.evaluate import Evaluated
+    from hypencli.ops.evaluate_p_mrr import EvaluatedPMrr
+    from hypencli.ops.pool import Pool
     from hypencli.ops.report import Comparison, Table
     from hypestore import Store
 
@@ -23,8 +26,13 @@ TableFormat = Literal["table", "json", "csv", "markdown", "latex"]
 
 
 def eval_(
-    run: Annotated[
-        str, typer.Argument(help="Name, id, or beginning of an id.", show_default=False)
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN",
+            help="Name, id, or beginning of an id; with --p-mrr, OG_RUN and CHANGED_RUN.",
+            show_default=False,
+        ),
     ],
     qrels: Annotated[
         str | None,
@@ -36,24 +44,98 @@ def eval_(
     measures: Annotated[
         str | None,
         typer.Option(
-            help="ir_measures names, separated by commas or blanks.",
-            show_default="nDCG@10 nDCG@5 P@10 P@5 R@10 RR R@1000 RR@10",
+            help="ir_measures names, separated by commas or blanks; a document counts as relevant "
+            "from grade 2 on in RR(rel=2), P(rel=2)@10, ….",
+            show_default="nDCG@10 nDCG@5 P@10 P@5 R@10 RR R@1000 RR@10, on the passages of TREC "
+            "Deep Learning and DL-HARD with rel=2",
         ),
+    ] = None,
+    p_mrr: Annotated[
+        bool,
+        typer.Option("--p-mrr", help="Whether the second run follows its changed instructions."),
+    ] = False,
+    qrels_og: Annotated[
+        str | None,
+        typer.Option(help="Of --p-mrr: judgements of OG_RUN's queries.", show_default=False),
+    ] = None,
+    qrels_changed: Annotated[
+        str | None,
+        typer.Option(help="Of --p-mrr: judgements of CHANGED_RUN's queries.", show_default=False),
     ] = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure a run against judgements; values are kept in all and per query.
 
+    With --p-mrr, measure as FollowIR does whether documents fall that an instruction ruled out.
+
     Examples:
         hype eval my-run --qrels qrels.txt
 
         hype eval my-run --qrels beir/scifact/test --measures "nDCG@10, AP(rel=2)@100"
+
+        hype eval --p-mrr og changed --qrels-og og.qrels --qrels-changed changed.qrels
     """
+    if p_mrr:
+        _eval_p_mrr(runs, qrels, measures, qrels_og, qrels_changed, store=store, json=json)
+        return
+    if len(runs) != 1 or qrels_og or qrels_changed:
+        raise UsageError(
+            f"{len(runs)} runs are named; one is measured at a time."
+            if len(runs) != 1
+            else "--qrels-og and --qrels-changed are for pairs of runs.",
+            hint="hype eval RUN --qrels QRELS, or "
+            "hype eval --p-mrr OG_RUN CHANGED_RUN --qrels-og QRELS --qrels-changed QRELS",
+        )
     from hypencli.ops.evaluate import EvaluateOptions, evaluate
 
     options = EvaluateOptions(qrels=qrels, measures=split_names(measures) or None)
-    show(evaluate(open_store(store), run, options, progress()), draw_evaluated, as_json=json)
+    show(evaluate(open_store(store), runs[0], options, progress()), draw_evaluated, as_json=json)
+
+
+def _eval_p_mrr(
+    runs: list[str],
+    qrels: str | None,
+    measures: str | None,
+    qrels_og: str | None,
+    qrels_changed: str | None,
+    *,
+    store: Path | None,
+    json: bool,
+) -> None:
+    if len(runs) != 2 or qrels_og is None or qrels_changed is None or qrels or measures:
+        raise UsageError(
+            "p-MRR takes two runs and the judgements of each, and nothing else.",
+            hint="hype eval --p-mrr OG_RUN CHANGED_RUN --qrels-og QRELS --qrels-changed QRELS",
+        )
+    from hypencli.ops.evaluate_p_mrr import evaluate_p_mrr
+
+    found = evaluate_p_mrr(
+        open_store(store),
+        runs[0],
+        runs[1],
+        qrels_original=qrels_og,
+        qrels_changed=qrels_changed,
+        progress=progress(),
+    )
+    show(found, _draw_p_mrr, as_json=json)
+
+
+def _draw_p_mrr(console: Console, found: EvaluatedPMrr) -> None:
+    title = f"p-MRR of {found.changed} after {found.original}, {len(found.per_query)} queries"
+    rows = [*sorted(found.per_query.items(), key=lambda row: (row[1], row[0]))]
+    print_table(title, ("query", "p-MRR"), [*rows, ("all", found.p_mrr)])
+    console.print(
+        f"{found.changed_documents:,} documents have another grade after the change. "
+        "1: they fell, far; 0: they did not move; -1: they rose."
+    )
+    if found.missing_queries:
+        some = ", ".join(safe(query) for query in found.missing_queries[:5])
+        more = ", …" if len(found.missing_queries) > 5 else ""
+        console.print(
+            f"{len(found.missing_queries)} queries are not in both runs: left out, as the "
+            f"benchmark does: {some}{more}"
+        )
 
 
 def draw_evaluated(console: Console, done: Evaluated) -> None:
@@ -75,6 +157,19 @@ def report(
         list[str] | None,
         typer.Argument(help="Two runs to put side by side; none shows the leaderboard."),
     ] = None,
+    pool: Annotated[
+        bool,
+        typer.Option(
+            "--pool", help="Take the runs, of one system on several query sets, as one run."
+        ),
+    ] = False,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of --pool: a run of the system to compare with; once for each of its runs.",
+            show_default=False,
+        ),
+    ] = None,
     sql: Annotated[
         str | None,
         typer.Option(help="A read-only SQL query over the catalog.", show_default=False),
@@ -92,12 +187,14 @@ def report(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare runs: a leaderboard, two runs with paired tests, or any SQL.
+    """Compare runs: a leaderboard, two runs with paired tests, pools of runs, or any SQL.
 
     Examples:
         hype report
 
         hype report bi-encoder hypencoder
+
+        hype report --pool dl19-bi dl20-bi --against dl19-hyper --against dl20-hyper
 
         hype report --sql "SELECT name, value FROM leaderboard WHERE measure = 'nDCG@10'"
 
@@ -109,6 +206,11 @@ def report(
     asked = [bool(runs), sql is not None, schema]
     if sum(asked) > 1:
         raise UsageError("Two runs, --sql and --schema exclude each other.")
+    if against and not pool:
+        raise UsageError("--against goes with --pool.", hint="hype report RUN_A RUN_B")
+    if pool:
+        _pool(opened, tuple(runs or ()), tuple(against or ()), wanted, qrels, chosen)
+        return
     from hypencli.ops import report as ops
 
     if sql is not None:
@@ -130,6 +232,42 @@ def report(
         show(found, draw, as_json=chosen == "json")
     else:
         _leaderboard(opened, wanted, chosen)
+
+
+def _pool(
+    store: Store,
+    runs: tuple[str, ...],
+    against: tuple[str, ...],
+    measures: tuple[str, ...],
+    qrels: str | None,
+    format: TableFormat,
+) -> None:
+    if not runs or qrels:
+        raise UsageError(
+            "--qrels does not go with --pool: each run counts on its own judgements."
+            if qrels
+            else "No runs are named to pool.",
+            hint="hype report --pool RUN RUN [--against RUN …]",
+        )
+    from hypencli.ops.pool import compare_pools, pool
+
+    if against:
+        comparison = compare_pools(store, runs, against, measures=measures)
+        draw = partial(draw_comparison, format=format)
+        show(comparison, draw, as_json=format == "json")
+        return
+
+    def draw_pool(console: Console, found: Pool) -> None:
+        lines = [
+            (one.run, one.qrels, one.n_queries, *(one.aggregates[name] for name in found.measures))
+            for one in found.runs
+        ]
+        total = ("together", "", found.n_queries, *(found.aggregates.values()))
+        print_table(
+            "", ("run", "judgements", "queries", *found.measures), [*lines, total], format=format
+        )
+
+    show(pool(store, runs, measures=measures), draw_pool, as_json=format == "json")
 
 
 def _leaderboard(store: Store, measures: tuple[str, ...], format: TableFormat) -> None:

@@ -238,6 +238,7 @@ class Store:
         aggregates: Mapping[str, float],
         stats: Mapping[str, Any] | None = None,
         provenance: Mapping[str, Any] | None = None,
+        others: Iterable[str] = (),
     ) -> Manifest:
         """Keep the measures of a run; what is there for the same inputs is returned as it is.
 
@@ -250,6 +251,7 @@ class Store:
             aggregates: Measure -> value over the judged queries.
             stats: Judged queries, queries without results, seconds.
             provenance: Versions.
+            others: Ids of the runs that it was measured against, where a measure takes several.
         """
         return write_evaluation(
             self._bench,
@@ -260,12 +262,13 @@ class Store:
             aggregates=aggregates,
             stats=stats or {},
             provenance=provenance or {},
+            others=others,
         )
 
     def evaluations(self, run_id: str) -> list[Manifest]:
-        """The evaluations of a run, oldest first."""
+        """The evaluations of a run, oldest first; not those that others have against it."""
         run = self.get(run_id, "run")
-        return [manifest for manifest in self.artifacts("evaluation") if run.id in manifest.parents]
+        return [one for one in self.artifacts("evaluation") if one.parents[:1] == (run.id,)]
 
     def per_query(self, evaluation_id: str) -> pa.Table:
         """``query_id, measure, value`` of an evaluation."""
