@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hypencli.cli.comparisons import TableFormat, draw_comparison, show_pool
 from hypencli.cli.options import JsonOption, StoreOption, open_store, split_names
+from hypencli.cli.p_mrr import P_MRR_USAGE, show_p_mrr
 from hypencli.cli.render import progress, safe, show
 from hypencli.cli.tables import print_table
 from hypencli.errors import UsageError
@@ -17,12 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hypencli.ops.evaluate import Evaluated
-    from hypencli.ops.evaluate_p_mrr import EvaluatedPMrr
-    from hypencli.ops.pool import Pool
-    from hypencli.ops.report import Comparison, Table
+    from hypencli.ops.report import Table
     from hypestore import Store
-
-TableFormat = Literal["table", "json", "csv", "markdown", "latex"]
 
 
 def eval_(
@@ -77,65 +74,22 @@ def eval_(
         hype eval --p-mrr og changed --qrels-og og.qrels --qrels-changed changed.qrels
     """
     if p_mrr:
-        _eval_p_mrr(runs, qrels, measures, qrels_og, qrels_changed, store=store, json=json)
+        if qrels or measures:
+            raise UsageError("--qrels and --measures do not go with --p-mrr.", hint=P_MRR_USAGE)
+        pair = (qrels_og, qrels_changed)
+        show_p_mrr(open_store(store), tuple(runs), pair, as_json=json)
         return
     if len(runs) != 1 or qrels_og or qrels_changed:
         raise UsageError(
             f"{len(runs)} runs are named; one is measured at a time."
             if len(runs) != 1
             else "--qrels-og and --qrels-changed are for pairs of runs.",
-            hint="hype eval RUN --qrels QRELS, or "
-            "hype eval --p-mrr OG_RUN CHANGED_RUN --qrels-og QRELS --qrels-changed QRELS",
+            hint=f"hype eval RUN --qrels QRELS, or {P_MRR_USAGE}",
         )
     from hypencli.ops.evaluate import EvaluateOptions, evaluate
 
     options = EvaluateOptions(qrels=qrels, measures=split_names(measures) or None)
     show(evaluate(open_store(store), runs[0], options, progress()), draw_evaluated, as_json=json)
-
-
-def _eval_p_mrr(
-    runs: list[str],
-    qrels: str | None,
-    measures: str | None,
-    qrels_og: str | None,
-    qrels_changed: str | None,
-    *,
-    store: Path | None,
-    json: bool,
-) -> None:
-    if len(runs) != 2 or qrels_og is None or qrels_changed is None or qrels or measures:
-        raise UsageError(
-            "p-MRR takes two runs and the judgements of each, and nothing else.",
-            hint="hype eval --p-mrr OG_RUN CHANGED_RUN --qrels-og QRELS --qrels-changed QRELS",
-        )
-    from hypencli.ops.evaluate_p_mrr import evaluate_p_mrr
-
-    found = evaluate_p_mrr(
-        open_store(store),
-        runs[0],
-        runs[1],
-        qrels_original=qrels_og,
-        qrels_changed=qrels_changed,
-        progress=progress(),
-    )
-    show(found, _draw_p_mrr, as_json=json)
-
-
-def _draw_p_mrr(console: Console, found: EvaluatedPMrr) -> None:
-    title = f"p-MRR of {found.changed} after {found.original}, {len(found.per_query)} queries"
-    rows = [*sorted(found.per_query.items(), key=lambda row: (row[1], row[0]))]
-    print_table(title, ("query", "p-MRR"), [*rows, ("all", found.p_mrr)])
-    console.print(
-        f"{found.changed_documents:,} documents have another grade after the change. "
-        "1: they fell, far; 0: they did not move; -1: they rose."
-    )
-    if found.missing_queries:
-        some = ", ".join(safe(query) for query in found.missing_queries[:5])
-        more = ", …" if len(found.missing_queries) > 5 else ""
-        console.print(
-            f"{len(found.missing_queries)} queries are not in both runs: left out, as the "
-            f"benchmark does: {some}{more}"
-        )
 
 
 def draw_evaluated(console: Console, done: Evaluated) -> None:
@@ -209,7 +163,10 @@ def report(
     if against and not pool:
         raise UsageError("--against goes with --pool.", hint="hype report RUN_A RUN_B")
     if pool:
-        _pool(opened, tuple(runs or ()), tuple(against or ()), wanted, qrels, chosen)
+        if qrels:
+            raise UsageError("With --pool, each run counts on its own judgements: no --qrels.")
+        pools = (tuple(runs or ()), tuple(against or ()))
+        show_pool(opened, *pools, measures=wanted, format=chosen)
         return
     from hypencli.ops import report as ops
 
@@ -234,42 +191,6 @@ def report(
         _leaderboard(opened, wanted, chosen)
 
 
-def _pool(
-    store: Store,
-    runs: tuple[str, ...],
-    against: tuple[str, ...],
-    measures: tuple[str, ...],
-    qrels: str | None,
-    format: TableFormat,
-) -> None:
-    if not runs or qrels:
-        raise UsageError(
-            "--qrels does not go with --pool: each run counts on its own judgements."
-            if qrels
-            else "No runs are named to pool.",
-            hint="hype report --pool RUN RUN [--against RUN …]",
-        )
-    from hypencli.ops.pool import compare_pools, pool
-
-    if against:
-        comparison = compare_pools(store, runs, against, measures=measures)
-        draw = partial(draw_comparison, format=format)
-        show(comparison, draw, as_json=format == "json")
-        return
-
-    def draw_pool(console: Console, found: Pool) -> None:
-        lines = [
-            (one.run, one.qrels, one.n_queries, *(one.aggregates[name] for name in found.measures))
-            for one in found.runs
-        ]
-        total = ("together", "", found.n_queries, *(found.aggregates.values()))
-        print_table(
-            "", ("run", "judgements", "queries", *found.measures), [*lines, total], format=format
-        )
-
-    show(pool(store, runs, measures=measures), draw_pool, as_json=format == "json")
-
-
 def _leaderboard(store: Store, measures: tuple[str, ...], format: TableFormat) -> None:
     from hypencli.ops.report import leaderboard
 
@@ -283,49 +204,6 @@ def _leaderboard(store: Store, measures: tuple[str, ...], format: TableFormat) -
             print_table(board.title, board.columns, board.rows, format=format)
 
     show(boards, draw, as_json=format == "json")
-
-
-def draw_comparison(console: Console, found: Comparison, *, format: TableFormat = "table") -> None:
-    """Two runs side by side, a row a measure."""
-    title = f"A: {found.run_a}   B: {found.run_b}   on {found.qrels}, {found.n_queries} queries"
-    names = list(found.tests[0].corrected)
-    columns = ("measure", "A", "B", "B - A", "wins", "losses", "ties", *(f"p {n}" for n in names))
-    rows = [
-        (
-            test.measure,
-            test.mean_a,
-            test.mean_b,
-            test.difference,
-            test.wins,
-            test.losses,
-            test.ties,
-            *(_p_value(test.corrected[name]) for name in names),
-        )
-        for test in found.tests
-    ]
-    print_table(title, columns, rows, format=format)
-    if format == "table":
-        console.print(
-            "Wins: queries where B is better. p: two-sided paired tests, "
-            f"Holm-corrected over the {len(rows)} measures."
-        )
-        console.print(verdict(found))
-
-
-def _p_value(p: float) -> str:
-    return "<0.0001" if p < 0.0001 else f"{p:.4f}"
-
-
-def verdict(found: Comparison, level: float = 0.05) -> str:
-    """What the randomisation test says, in a sentence: where B is better, worse, or neither."""
-    sorted_out: dict[str, list[str]] = {"better": [], "worse": []}
-    for test in found.tests:
-        if test.corrected["randomisation"] < level:
-            sorted_out["better" if test.difference > 0 else "worse"].append(test.measure)
-    said = [f"{how} on {', '.join(names)}" for how, names in sorted_out.items() if names]
-    if not said:
-        return f"No difference between {found.run_a} and {found.run_b} is significant."
-    return f"{found.run_b} is significantly {' and '.join(said)} than {found.run_a} (p < {level})."
 
 
 def register(app: typer.Typer) -> None:

@@ -25,7 +25,8 @@ from hypencli.cli.transfer import export, import_
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hypencli.ops.embeddings_transfer import ExportedEmbeddings, ImportedEmbeddings
+    from hypencli.ops.embeddings_export import ExportedEmbeddings
+    from hypencli.ops.embeddings_import import ImportedEmbeddings
 
 
 def import_embeddings(
@@ -81,8 +82,8 @@ def import_embeddings(
 
         hype import embeddings vectors.npy --ids docs.jsonl --model mine --check 8
     """
-    from hypencli.ops.embeddings_transfer import ImportOptions
-    from hypencli.ops.embeddings_transfer import import_embeddings as run
+    from hypencli.ops.embeddings_import import ImportOptions
+    from hypencli.ops.embeddings_import import import_embeddings as run
     from hypencli.ops.models import ModelSource
 
     opened = open_store(store)
@@ -143,7 +144,7 @@ def export_embeddings(
 
         hype export embeddings docs --output docs.docs
     """
-    from hypencli.ops.embeddings_transfer import export_embeddings as run
+    from hypencli.ops.embeddings_export import export_embeddings as run
 
     done = run(open_store(store), embeddings, output, overwrite=overwrite, progress=progress())
     show(done, _draw_exported, as_json=json)

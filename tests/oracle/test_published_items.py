@@ -16,7 +16,7 @@ import pytest
 
 from hypencli.data.encoded import open_encoded, write_item_stream
 from hypencli.data.queries import query_set
-from hypencli.ops.embeddings_transfer import ImportOptions, import_embeddings
+from hypencli.ops.embeddings_import import ImportOptions, import_embeddings
 from hypencli.ops.models import ModelSource
 from hypencli.ops.search import SearchOptions, search
 from hypencli.records import Query
