@@ -12,6 +12,7 @@ from hypencli.cli import (
     demo,
     encode,
     evaluate,
+    fuse,
     mine,
     project,
     recipes,
@@ -52,7 +53,7 @@ def hype(
 
 
 for module in (
-    *(project, data, train, encode, search, evaluate),
+    *(project, data, train, encode, search, evaluate, fuse),
     *(mine, teach, transfer, transfer_embeddings, recipes, demo),
 ):
     module.register(app)

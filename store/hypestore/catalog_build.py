@@ -285,14 +285,19 @@ def _run_row(manifest: Manifest, by_id: Mapping[str, Manifest]) -> Row:
 
 
 def _ancestor(manifest: Manifest, kind: str, by_id: Mapping[str, Manifest]) -> str | None:
-    """The nearest ancestor of a kind."""
+    """The nearest ancestor of a kind; what lies behind another run is not the run's own."""
     level = list(manifest.parents)
     while level:
         parents = [by_id[parent] for parent in level if parent in by_id]
         found = next((parent.id for parent in parents if parent.kind == kind), None)
         if found is not None:
             return found
-        level = [grandparent for parent in parents for grandparent in parent.parents]
+        level = [
+            grandparent
+            for parent in parents
+            if parent.kind != "run"
+            for grandparent in parent.parents
+        ]
     return None
 
 

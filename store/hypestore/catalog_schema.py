@@ -88,7 +88,7 @@ RUNS = Relation(
     _columns(
         ("run", "VARCHAR", "id of the run"),
         *_ABOUT[1:],
-        ("engine", "VARCHAR", "exact, imported, …"),
+        ("engine", "VARCHAR", "exact, imported, rrf, …"),
         ("model", "VARCHAR", "id of the model"),
         ("embeddings", "VARCHAR", "id of the embedding set that was searched"),
         ("corpus", "VARCHAR", "id of the corpus"),
@@ -149,7 +149,7 @@ LEADERBOARD = Relation(
     _columns(
         ("run", "VARCHAR", "id of the run"),
         ("name", "VARCHAR", "name of the run, or NULL"),
-        ("engine", "VARCHAR", "exact, imported, …"),
+        ("engine", "VARCHAR", "exact, imported, rrf, …"),
         ("model", "VARCHAR", "name of the model, or its id where it has none"),
         ("model_id", "VARCHAR", "id of the model"),
         ("embeddings", "VARCHAR", "id of the embedding set"),
