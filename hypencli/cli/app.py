@@ -14,6 +14,7 @@ from hypencli.cli import (
     evaluate,
     fuse,
     mine,
+    perturb,
     project,
     recipes,
     search,
@@ -53,7 +54,7 @@ def hype(
 
 
 for module in (
-    *(project, data, train, encode, search, evaluate, fuse),
+    *(project, data, train, encode, search, evaluate, fuse, perturb),
     *(mine, teach, transfer, transfer_embeddings, recipes, demo),
 ):
     module.register(app)

@@ -1,17 +1,19 @@
-"""Comparisons as they are printed: two runs, two pools of runs, one pool."""
+"""Comparisons as they are printed: two runs, pools of runs, what variants of queries cost."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from hypencli.cli.render import show
+from hypencli.cli.charts import bars
+from hypencli.cli.render import safe, show
 from hypencli.cli.tables import print_table
 from hypencli.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hypencli.ops.drop import Drop
     from hypencli.ops.pool import Pool
     from hypencli.ops.report import Comparison
     from hypestore import Store
@@ -98,3 +100,50 @@ def _draw_pool(console: Console, found: Pool, *, format: TableFormat) -> None:
     total = ("together", "", found.n_queries, *found.aggregates.values())
     columns = ("run", "judgements", "queries", *found.measures)
     print_table("", columns, [*lines, total], format=format)
+
+
+def show_drop(
+    store: Store,
+    base: str,
+    runs: tuple[str, ...],
+    *,
+    measures: tuple[str, ...],
+    format: TableFormat,
+) -> None:
+    """Print what each kind of variation of the queries costs, with bars for the first measure.
+
+    Raises:
+        UsageError: There is nothing to compare with.
+    """
+    from hypencli.ops.drop import drop
+
+    found = drop(store, base, runs, measures=measures)
+    show(found, partial(_draw_drop, format=format), as_json=format == "json")
+
+
+def _draw_drop(console: Console, found: Drop, *, format: TableFormat) -> None:
+    rows = [
+        (
+            kind.kind,
+            len(kind.runs),
+            kind.n_queries,
+            loss.measure,
+            loss.base,
+            loss.variant,
+            "–" if loss.loss is None else f"{100 * loss.loss:.1f} %",
+            _p_value(loss.p),
+        )
+        for kind in found.kinds
+        for loss in kind.losses
+    ]
+    columns = ("variation", "runs", "queries", "measure", "base", "variant", "loss", "p")
+    print_table(f"Base: {found.base} on {found.qrels}", columns, rows, format=format)
+    if format != "table":
+        return
+    first = [(safe(kind.kind), kind.losses[0].loss) for kind in found.kinds]
+    console.print(f"Relative loss of {found.measures[0]}:")
+    for line in bars([(kind, loss) for kind, loss in first if loss is not None]):
+        console.print(line)
+    if found.unmeasured:
+        listed = ", ".join(safe(run) for run in found.unmeasured)
+        console.print(f"Not measured on these judgements and left out: {listed}.")

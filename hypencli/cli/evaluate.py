@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.comparisons import TableFormat, draw_comparison, show_pool
+from hypencli.cli.comparisons import TableFormat, draw_comparison, show_drop, show_pool
 from hypencli.cli.options import JsonOption, StoreOption, open_store, split_names
 from hypencli.cli.p_mrr import P_MRR_USAGE, show_p_mrr
 from hypencli.cli.render import progress, safe, show
@@ -124,6 +124,14 @@ def report(
             show_default=False,
         ),
     ] = None,
+    drop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BASE_RUN",
+            help="What runs of perturbed queries lose against this one; named, or all there are.",
+            show_default=False,
+        ),
+    ] = None,
     sql: Annotated[
         str | None,
         typer.Option(help="A read-only SQL query over the catalog.", show_default=False),
@@ -150,6 +158,8 @@ def report(
 
         hype report --pool dl19-bi dl20-bi --against dl19-hyper --against dl20-hyper
 
+        hype report --drop my-run
+
         hype report --sql "SELECT name, value FROM leaderboard WHERE measure = 'nDCG@10'"
 
         hype report --format latex
@@ -157,17 +167,16 @@ def report(
     chosen: TableFormat = "json" if json else format
     opened = open_store(store)
     wanted = split_names(measures)
-    asked = [bool(runs), sql is not None, schema]
-    if sum(asked) > 1:
-        raise UsageError("Two runs, --sql and --schema exclude each other.")
+    asked = [sql is not None, schema, pool, drop is not None]
+    if sum(asked) > 1 or (runs and (sql is not None or schema)):
+        raise UsageError("Two runs, --pool, --drop, --sql and --schema exclude each other.")
     if against and not pool:
         raise UsageError("--against goes with --pool.", hint="hype report RUN_A RUN_B")
-    if pool:
-        if qrels:
-            raise UsageError("With --pool, each run counts on its own judgements: no --qrels.")
-        pools = (tuple(runs or ()), tuple(against or ()))
-        show_pool(opened, *pools, measures=wanted, format=chosen)
-        return
+    if qrels is not None and (pool or drop is not None):
+        raise UsageError(
+            "--qrels is for two runs side by side: in a pool each run counts on its own "
+            "judgements, and with --drop all count on those of BASE_RUN."
+        )
     from hypencli.ops import report as ops
 
     if sql is not None:
@@ -178,6 +187,11 @@ def report(
             rows = [(column.name, column.type, column.description) for column in relation.columns]
             title = f"{relation.name}: {relation.description}"
             print_table(title, ("column", "type", "meaning"), rows, format=chosen)
+    elif drop is not None:
+        show_drop(opened, drop, tuple(runs or ()), measures=wanted, format=chosen)
+    elif pool:
+        pools = (tuple(runs or ()), tuple(against or ()))
+        show_pool(opened, *pools, measures=wanted, format=chosen)
     elif runs:
         if len(runs) != 2:
             raise UsageError(

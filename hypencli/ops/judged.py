@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hypencli.errors import UsageError
@@ -92,3 +93,23 @@ def values_by_measure(store: Store, evaluation: Manifest) -> dict[str, dict[str,
     for query_id, measure, value in zip(*columns, strict=True):
         values.setdefault(measure, {})[query_id] = value
     return values
+
+
+def common_measures(runs: Sequence[JudgedRun], asked: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The measures asked for that every run has; all that every run has where none are asked for.
+
+    Raises:
+        UsageError: There are none.
+    """
+    everywhere = [
+        name
+        for name in runs[0].evaluation.per_query
+        if all(name in run.evaluation.per_query for run in runs)
+    ]
+    chosen = tuple(name for name in asked or everywhere if name in everywhere)
+    if not chosen:
+        raise UsageError(
+            "The runs have no measure in common among those asked for.",
+            hint=f"Measures that all have: {', '.join(everywhere) or 'none'}",
+        )
+    return chosen

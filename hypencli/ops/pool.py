@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hypencli.errors import UsageError
-from hypencli.ops.judged import JudgedRun, judged_run
+from hypencli.ops.judged import JudgedRun, common_measures, judged_run
 from hypencli.ops.models import label
 from hypencli.ops.report import Comparison
 from hypencli.p_mrr import P_MRR
@@ -61,7 +61,7 @@ def pool(store: Store, runs: tuple[str, ...], *, measures: tuple[str, ...] = ())
     """
     members = [judged_run(store, run, measures=measures) for run in runs]
     together = _together(members)
-    names = _chosen(members, measures)
+    names = common_measures(members, measures)
     return Pool(
         measures=names,
         runs=tuple(
@@ -109,7 +109,7 @@ def compare_pools(
             hint="Both need a run on the judgements of each set: hype eval RUN --qrels QRELS",
         )
     a, b = (_together(members) for members in pools)
-    names = _chosen([*pools[0], *pools[1]], measures)
+    names = common_measures([*pools[0], *pools[1]], measures)
     tests = library.compare(a, b, names)
     return Comparison(
         run_a=" + ".join(label(member.run) for member in pools[0]),
@@ -139,21 +139,6 @@ def _together(members: list[JudgedRun]) -> Evaluation:
             together = per_query.setdefault(measure, {})
             together |= {f"{member.fingerprint} {query}": value for query, value in values.items()}
     return Evaluation({}, per_query, len(seen))
-
-
-def _chosen(members: list[JudgedRun], measures: tuple[str, ...]) -> tuple[str, ...]:
-    common = [
-        name
-        for name in members[0].evaluation.per_query
-        if all(name in member.evaluation.per_query for member in members)
-    ]
-    chosen = tuple(name for name in measures if name in common) if measures else tuple(common)
-    if not chosen:
-        raise UsageError(
-            "The runs have no measure in common among those asked for.",
-            hint=f"Measures that all have: {', '.join(common) or 'none'}",
-        )
-    return chosen
 
 
 def _aggregate(measure: str, values: Iterable[float]) -> float:

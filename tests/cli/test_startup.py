@@ -44,6 +44,9 @@ def run(arguments: list[str], heavy: list[str]) -> tuple[int, list[str]]:
         ["data", "check", "--help"],
         ["mine", "--help"],
         ["teach", "--help"],
+        ["perturb", "--help"],
+        ["fuse", "--help"],
+        ["import", "embeddings", "--help"],
     ],
     ids=" ".join,
 )
@@ -66,6 +69,15 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         ["import", "run", "{folder}/run.trec", "--name", "again"],
         ["eval", "again", "--qrels", "{collection}/qrels.txt"],
         ["rm", "again", "--force"],
+        ["fuse", "hyper-run", "plain-run", "--qrels", "{collection}/qrels.txt"],
+        ["report", "--pool", "hyper-run"],
+        ["report", "--drop", "hyper-run", "plain-run"],
+        ["perturb", "{collection}/queries.jsonl", "--kind", "ordering", "-o", "{folder}/o.jsonl"],
+        ["export", "embeddings", "hyper-docs", "--output", "{folder}/docs.npy"],
+        [
+            *("import", "embeddings", "{folder}/docs.npy", "--model", "hyper"),
+            *("--ids", "{folder}/docs.ids.txt"),
+        ],
         ["data", "check", "{collection}/train.jsonl"],
         [
             "mine",
@@ -87,7 +99,7 @@ def test_verbs_without_a_model_import_neither_torch_nor_transformers(
     folder = shared_study.parent
     (folder / "few.qrels").write_text("q0 0 d0 1\n", encoding="utf-8")
     filled = [part.format(folder=folder, collection=tiny_collection) for part in arguments]
-    if filled[0] not in ("recipes", "init"):
+    if filled[0] not in ("recipes", "init", "perturb"):
         filled += ["--store", str(shared_study)]
     assert run(filled, HEAVY) == (0, [])
 
