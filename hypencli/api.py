@@ -222,7 +222,7 @@ class Project:
         """
         from hypencli.ops.ask import Asker
         from hypencli.ops.models import ModelSource
-        from hypencli.ops.search import SearchOptions
+        from hypencli.ops.search_records import SearchOptions
 
         key = (model, embeddings, corpus, query_max_length, width)
         if key not in self._askers:

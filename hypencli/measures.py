@@ -37,7 +37,7 @@ DL_MEASURES = (
 and no answer", and binary measures count from grade 2 on (Craswell et al., overview of the TREC
 2019 Deep Learning track)."""
 
-_DL_PASSAGES = re.compile(r"irds:msmarco-passage(-v2)?/trec-dl-")
+_DL_PASSAGES = re.compile(r"irds:msmarco-passage(-v2)?/trec-dl-|file:dl-hard-test/qrels\.txt$")
 
 TESTS = ("t", "wilcoxon", "randomisation")
 """Paired tests of :func:`compare`, each two-sided."""

@@ -75,6 +75,12 @@ def goldens(shared: Path) -> Path:
     return shared / "goldens"
 
 
+@pytest.fixture(scope="session")
+def hard_tasks(repository: Path) -> Path:
+    """Small releases of the hard tasks' datasets, in the schemas of the real ones."""
+    return repository / "tests" / "samples" / "hard-tasks"
+
+
 def tiny_vocabulary() -> list[str]:
     """A fixed WordPiece vocabulary: the topic words whole, everything else in letters."""
     letters = string.ascii_lowercase + string.digits + string.punctuation

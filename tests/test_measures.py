@@ -241,6 +241,7 @@ def test_holm_by_hand() -> None:
         ("irds:msmarco-passage-v2/trec-dl-2021", "(rel=2)"),
         ("irds:msmarco-passage/dev/small", ""),
         ("irds:msmarco-document/trec-dl-2019", ""),
+        ("file:dl-hard-test/qrels.txt", "(rel=2)"),
         ("file:trec-dl-2019.qrels", ""),
     ],
 )

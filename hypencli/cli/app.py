@@ -8,11 +8,13 @@ import typer
 
 from hypencli._version import __version__
 from hypencli.cli import (
+    calibrate,
     data,
     demo,
     encode,
     evaluate,
     fuse,
+    graph,
     mine,
     perturb,
     project,
@@ -54,7 +56,7 @@ def hype(
 
 
 for module in (
-    *(project, data, train, encode, search, evaluate, fuse, perturb),
+    *(project, data, train, encode, graph, search, calibrate, evaluate, fuse, perturb),
     *(mine, teach, transfer, transfer_embeddings, recipes, demo),
 ):
     module.register(app)

@@ -1,12 +1,14 @@
-"""``hype data``: training files, looked at before they are trained on."""
+"""``hype data``: training files, looked at before they are trained on; datasets, prepared."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hypencli.cli.options import JsonOption, StoreOption, open_store
+from hypencli.cli import data_prepare
+from hypencli.cli.options import JsonOption, StoreOption, open_store, store_around
 from hypencli.cli.render import progress, safe, show
 from hypencli.cli.tables import print_table
 from hypencli.errors import UsageError
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
     from hypencli.ops.data_check import DataCheck, Tokens
     from hypencli.ops.data_verdict import CheckOptions
 
-data = typer.Typer(help="Look at training files before hours are spent.", no_args_is_help=True)
+data = typer.Typer(
+    help="Look at training files before hours are spent; prepare datasets of the hard tasks.",
+    no_args_is_help=True,
+)
 
 FINDINGS = {
     "best_not_first": "rows whose first item is not the best scored",
@@ -39,7 +44,7 @@ def check(
         typer.Argument(
             metavar="FILE",
             help="A JSONL (.gz too) or Parquet file, a folder of such or one that the datasets "
-            "library saved, or owner/name of a dataset on the hub.",
+            "library saved, a prepared dataset, or owner/name of a dataset on the hub.",
             show_default="the recipe's",
         ),
     ] = None,
@@ -105,7 +110,10 @@ def check(
         hype data check --recipe mine.toml
     """
     from hypencli.ops.data_check import check_data
+    from hypencli.ops.datasets import dataset_place
 
+    root = store_around(store)
+    rows = dataset_place(root, rows)
     given = {
         "positives": positives,
         "positive_type": positive_type,
@@ -117,7 +125,7 @@ def check(
     }
     chosen = {name: value for name, value in given.items() if value is not None}
     if recipe is not None:
-        source, options = _by_recipe(recipe, override or [], rows, split, chosen)
+        source, options = _by_recipe(recipe, override or [], (rows, split), root, chosen)
     else:
         source, options = _by_options(rows, split, override or [], chosen)
     found = check_data(source, options, store=lambda: open_store(store), progress=progress())
@@ -125,7 +133,11 @@ def check(
 
 
 def _by_recipe(
-    recipe: str, overrides: list[str], rows: str | None, split: str | None, given: dict[str, Any]
+    recipe: str,
+    overrides: list[str],
+    place: tuple[str | None, str | None],
+    root: Path | None,
+    given: dict[str, Any],
 ) -> tuple[TrainingSource, CheckOptions]:
     from hypencli.data.training import open_training_rows
     from hypencli.ops.data_check import options_of, rows_of_recipe
@@ -137,13 +149,14 @@ def _by_recipe(
             f"--recipe and --{option} exclude each other: the recipe says it.",
             hint="Change one value of the recipe: --set data.KEY=VALUE",
         )
+    rows, split = place
     resolved = load_recipe(recipe, overrides)
     if rows is not None:
         source = open_training_rows(rows, split=split or resolved.data.split)
     elif split is not None:
         raise UsageError("--split needs FILE.", hint=f"With a recipe: --set data.split={split}")
     else:
-        source = rows_of_recipe(resolved)
+        source = rows_of_recipe(resolved, root)
     return source, options_of(resolved)
 
 
@@ -220,4 +233,5 @@ def _draw_cut(console: Console, what: str, tokens: Tokens | None) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add these verbs."""
+    data_prepare.register(data)
     app.add_typer(data, name="data")

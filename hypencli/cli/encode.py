@@ -34,8 +34,8 @@ def encode(
     dataset: Annotated[
         str,
         typer.Argument(
-            help="An ir_datasets id (msmarco-passage, vaswani, beir/scifact), a JSONL or TSV file "
-            "(.gz too), or a BEIR folder.",
+            help="An ir_datasets id (msmarco-passage, vaswani, beir/scifact), a prepared dataset, "
+            "a JSONL or TSV file (.gz too), or a BEIR folder.",
             show_default=False,
         ),
     ],
@@ -84,6 +84,7 @@ def encode(
         hype encode msmarco-passage --shard 2/8 --device cuda
     """
     from hypencli.data.corpus import open_corpus
+    from hypencli.ops.datasets import dataset_place
     from hypencli.ops.encode import EncodeOptions, plan
     from hypencli.ops.encode import encode as run
     from hypencli.ops.models import ModelSource
@@ -102,7 +103,8 @@ def encode(
         name=name,
     )
     source = ModelSource(model, backbone=backbone, pooling=pooling, trust_code=trust_code)
-    corpus = open_corpus(dataset, id_key=id_key, text_key=text_key)
+    place = dataset_place(opened.root, dataset)
+    corpus = open_corpus(place, id_key=id_key, text_key=text_key)
     if dry_run:
         show(plan(opened, corpus, source, options, progress()), _draw_plan, as_json=json)
     else:

@@ -10,6 +10,7 @@ import typer
 from hypencli.cli.comparisons import TableFormat, draw_comparison, show_drop, show_pool
 from hypencli.cli.options import JsonOption, StoreOption, open_store, split_names
 from hypencli.cli.p_mrr import P_MRR_USAGE, show_p_mrr
+from hypencli.cli.pareto import report_costs
 from hypencli.cli.render import progress, safe, show
 from hypencli.cli.tables import print_table
 from hypencli.errors import UsageError
@@ -34,7 +35,8 @@ def eval_(
     qrels: Annotated[
         str | None,
         typer.Option(
-            help="An ir_datasets id, or a file: TREC, JSON as published, BEIR TSV.",
+            help="An ir_datasets id, a prepared dataset, or a file: TREC, JSON as published, "
+            "BEIR TSV.",
             show_default="the queries' own",
         ),
     ] = None,
@@ -86,10 +88,13 @@ def eval_(
             else "--qrels-og and --qrels-changed are for pairs of runs.",
             hint=f"hype eval RUN --qrels QRELS, or {P_MRR_USAGE}",
         )
+    from hypencli.ops.datasets import dataset_place
     from hypencli.ops.evaluate import EvaluateOptions, evaluate
 
-    options = EvaluateOptions(qrels=qrels, measures=split_names(measures) or None)
-    show(evaluate(open_store(store), runs[0], options, progress()), draw_evaluated, as_json=json)
+    opened = open_store(store)
+    judged = dataset_place(opened.root, qrels)
+    options = EvaluateOptions(qrels=judged, measures=split_names(measures) or None)
+    show(evaluate(opened, runs[0], options, progress()), draw_evaluated, as_json=json)
 
 
 def draw_evaluated(console: Console, done: Evaluated) -> None:
@@ -139,6 +144,16 @@ def report(
     schema: Annotated[
         bool, typer.Option("--schema", help="Show the catalog's tables and views.")
     ] = False,
+    pareto: Annotated[
+        bool,
+        typer.Option("--pareto", help="What searches find against what they take, with plots."),
+    ] = False,
+    k: Annotated[
+        int | None,
+        typer.Option(
+            "--k", min=1, help="Depth of recall for --pareto.", show_default="100 where known"
+        ),
+    ] = None,
     qrels: Annotated[
         str | None, typer.Option(help="Judgements to compare on.", show_default=False)
     ] = None,
@@ -149,7 +164,7 @@ def report(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare runs: a leaderboard, two runs with paired tests, pools of runs, or any SQL.
+    """Compare runs: a leaderboard, paired tests, pools, costs of searches, or any SQL.
 
     Examples:
         hype report
@@ -162,16 +177,25 @@ def report(
 
         hype report --sql "SELECT name, value FROM leaderboard WHERE measure = 'nDCG@10'"
 
+        hype report --pareto --k 100
+
         hype report --format latex
     """
     chosen: TableFormat = "json" if json else format
     opened = open_store(store)
     wanted = split_names(measures)
-    asked = [sql is not None, schema, pool, drop is not None]
-    if sum(asked) > 1 or (runs and (sql is not None or schema)):
-        raise UsageError("Two runs, --pool, --drop, --sql and --schema exclude each other.")
+    asked = [sql is not None, schema, pareto, pool, drop is not None]
+    alone = sql is not None or schema or pareto
+    if sum(asked) > 1 or (runs and alone):
+        raise UsageError(
+            "Two runs, --pool, --drop, --sql, --schema and --pareto exclude each other."
+        )
     if against and not pool:
         raise UsageError("--against goes with --pool.", hint="hype report RUN_A RUN_B")
+    if k is not None and not pareto:
+        raise UsageError(
+            "--k is the depth of recall of --pareto.", hint=f"hype report --pareto --k {k}"
+        )
     if qrels is not None and (pool or drop is not None):
         raise UsageError(
             "--qrels is for two runs side by side: in a pool each run counts on its own "
@@ -192,6 +216,8 @@ def report(
     elif pool:
         pools = (tuple(runs or ()), tuple(against or ()))
         show_pool(opened, *pools, measures=wanted, format=chosen)
+    elif pareto:
+        report_costs(opened, depth=k, format=chosen)
     elif runs:
         if len(runs) != 2:
             raise UsageError(

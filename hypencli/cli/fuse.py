@@ -64,15 +64,17 @@ def fuse(
         hype fuse bm25 hypencoder --method interpolate --weights "0.3 0.7" --name mixed
     """
     from hypencli.fusion import Fusion
+    from hypencli.ops.datasets import dataset_place
     from hypencli.ops.fuse import fuse as run
 
     how = Fusion(method, k, rrf_k, _numbers(weights), normalise)
+    opened = open_store(store)
     done = run(
-        open_store(store),
+        opened,
         tuple(runs),
         how,
         name=name,
-        qrels=qrels,
+        qrels=dataset_place(opened.root, qrels),
         measures=split_names(measures) or None,
         progress=progress(),
     )

@@ -91,21 +91,25 @@ def mine(
     from hypencli.data.corpus import open_corpus
     from hypencli.data.training import open_training_rows
     from hypencli.data.training.negatives import MiningRule
+    from hypencli.ops.datasets import dataset_place
     from hypencli.ops.mine import MineOptions
     from hypencli.ops.mine import mine as run_mine
 
     if rows is not None and min_grade != 1 and qrels is None:
         raise UsageError("--min-grade is for --qrels.")
+    rule = MiningRule(from_rank, to_rank, negatives, sample, seed, max_score_ratio)
+    opened = open_store(store)
     options = MineOptions(
         output=output,
-        rule=MiningRule(from_rank, to_rank, negatives, sample, seed, max_score_ratio),
-        qrels=qrels,
+        rule=rule,
+        qrels=dataset_place(opened.root, qrels),
         min_grade=min_grade,
-        corpus=None if corpus is None else open_corpus(corpus),
+        corpus=None if corpus is None else open_corpus(dataset_place(opened.root, corpus)),
         overwrite=overwrite,
     )
-    source = None if rows is None else open_training_rows(rows, split=split)
-    done = run_mine(open_store(store), run, options, rows=source, progress=progress())
+    place = dataset_place(opened.root, rows)
+    source = None if place is None else open_training_rows(place, split=split)
+    done = run_mine(opened, run, options, rows=source, progress=progress())
     show(done, _draw_mined, as_json=json)
 
 

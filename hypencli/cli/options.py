@@ -80,6 +80,18 @@ def open_store(path: Path | None) -> Store:
     return Store.open(find_store(explicit=path))
 
 
+def store_around(path: Path | None) -> Path | None:
+    """The folder of the store at ``path`` or around the current folder; None where none is."""
+    from hypestore import StoreNotFound, find_store
+
+    try:
+        return find_store(explicit=path)
+    except StoreNotFound:
+        if path is not None:
+            raise
+        return None
+
+
 def chosen_device(device: str | None, store: Store) -> str | None:
     """The device named, else the store's default, else None for the best there is."""
     return device or store.defaults.get("device")

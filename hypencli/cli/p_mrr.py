@@ -31,6 +31,7 @@ def show_p_mrr(
     Raises:
         UsageError: It takes two runs and the judgements of each.
     """
+    from hypencli.ops.datasets import dataset_place
     from hypencli.ops.evaluate_p_mrr import evaluate_p_mrr
 
     before, after = qrels
@@ -41,8 +42,8 @@ def show_p_mrr(
         store,
         original,
         changed,
-        qrels_original=before,
-        qrels_changed=after,
+        qrels_original=dataset_place(store.root, before),
+        qrels_changed=dataset_place(store.root, after),
         progress=progress(),
     )
     show(found, _draw_p_mrr, as_json=as_json)

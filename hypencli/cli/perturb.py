@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.options import DeviceOption, IdKeyOption, JsonOption, TextKeyOption
+from hypencli.cli.options import (
+    DeviceOption,
+    IdKeyOption,
+    JsonOption,
+    StoreOption,
+    TextKeyOption,
+    store_around,
+)
 from hypencli.cli.render import progress, safe, show
 from hypencli.data.variations import VariationKind
 
@@ -62,6 +69,7 @@ def perturb(
     id_key: IdKeyOption = None,
     text_key: TextKeyOption = None,
     device: DeviceOption = None,
+    store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write a variant of every query under its own id, so that its judgements hold.
@@ -77,6 +85,7 @@ def perturb(
         hype perturb queries.jsonl --kind paraphrase --model ../t5 --prefix "paraphrase: "
     """
     from hypencli.data.queries import open_queries
+    from hypencli.ops.datasets import dataset_place
     from hypencli.ops.perturb import PerturbOptions
     from hypencli.ops.perturb import perturb as run
 
@@ -89,7 +98,8 @@ def perturb(
         prefix=prefix,
         device=device,
     )
-    asked = open_queries(queries, id_key=id_key, text_key=text_key)
+    place = dataset_place(store_around(store), queries)
+    asked = open_queries(place, id_key=id_key, text_key=text_key)
     done = run(asked, options, output=output, overwrite=overwrite, progress=progress())
     show(done, _draw_perturbed, as_json=json)
 

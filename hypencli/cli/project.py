@@ -69,7 +69,10 @@ def init(
 def ls(
     kind: Annotated[
         str | None,
-        typer.Argument(help="models, embeddings, graphs, runs or evaluations.", show_default="all"),
+        typer.Argument(
+            help="models, embeddings, graphs, calibrations, runs or evaluations.",
+            show_default="all",
+        ),
     ] = None,
     store: StoreOption = None,
     json: JsonOption = False,

@@ -16,6 +16,7 @@ from hypencli.cli.options import (
     TrustOption,
     open_store,
     parse_batch_size,
+    store_around,
 )
 from hypencli.cli.render import progress, safe, seconds, show
 from hypencli.errors import UsageError
@@ -31,8 +32,8 @@ def teach(
         str,
         typer.Argument(
             metavar="FILE",
-            help="Training rows: a JSONL (.gz too) or Parquet file, a folder of such, or "
-            "owner/name of a dataset on the hub.",
+            help="Training rows: a JSONL (.gz too) or Parquet file, a folder of such, a prepared "
+            "dataset, or owner/name of a dataset on the hub.",
             show_default=False,
         ),
     ],
@@ -97,6 +98,7 @@ def teach(
     """
     from hypencli.data.training import open_training_rows
     from hypencli.data.training.writing import refuse_existing
+    from hypencli.ops.datasets import dataset_place
     from hypencli.ops.models import ModelSource
     from hypencli.ops.teach import teach as run
     from hypencli.ops.teachers import TeacherOptions, cross_encoder, dual_encoder
@@ -107,7 +109,7 @@ def teach(
             hint="Name one: --model CROSS_ENCODER, or --bi-encoder MODEL",
         )
     refuse_existing(output, overwrite=overwrite)
-    source = open_training_rows(rows, split=split)
+    source = open_training_rows(dataset_place(store_around(store), rows), split=split)
     options = TeacherOptions(
         max_length, query_max_length, parse_batch_size(batch_size), dtype, device
     )

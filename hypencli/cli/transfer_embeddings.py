@@ -82,6 +82,7 @@ def import_embeddings(
 
         hype import embeddings vectors.npy --ids docs.jsonl --model mine --check 8
     """
+    from hypencli.ops.datasets import dataset_place
     from hypencli.ops.embeddings_import import ImportOptions
     from hypencli.ops.embeddings_import import import_embeddings as run
     from hypencli.ops.models import ModelSource
@@ -89,7 +90,7 @@ def import_embeddings(
     opened = open_store(store)
     options = ImportOptions(
         ids=ids,
-        corpus=corpus,
+        corpus=dataset_place(opened.root, corpus),
         storage_dtype=storage_dtype,
         shard_rows=shard_rows,
         keep_text=keep_text,

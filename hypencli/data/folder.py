@@ -1,9 +1,13 @@
-"""The layout of a BEIR folder: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv."""
+"""The layout of a BEIR folder: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv.
+
+A prepared dataset is such a folder too; its documents may be those of another dataset.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from hypencli.data.dataset_record import read_record
 from hypencli.errors import DataError
 
 SPLIT = "test"
@@ -17,9 +21,25 @@ def corpus_file(path: Path) -> Path:
         DataError: The folder has none.
     """
     found = _first(path, "corpus.jsonl", "corpus.jsonl.gz", "corpus.tsv", "corpus.tsv.gz")
-    if found is None:
+    if found is not None:
+        return found
+    elsewhere = corpus_elsewhere(path)
+    if elsewhere is None:
         raise _lacks(path, "corpus.jsonl")
-    return found
+    raise DataError(
+        f"{path} holds no documents: its queries are asked of {elsewhere}.",
+        hint=f"Name that: {elsewhere.removeprefix('irds:')}",
+    )
+
+
+def corpus_elsewhere(path: Path) -> str | None:
+    """The corpus id of a prepared dataset whose documents are those of another dataset.
+
+    Raises:
+        DataError: The dataset's record cannot be read.
+    """
+    record = read_record(path)
+    return None if record is None else record.corpus
 
 
 def queries_file(path: Path) -> Path | None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from hypencli.data.rows import Fields, Row, checked_id, checked_text, joined
 from hypencli.errors import DataError, UsageError
@@ -89,6 +89,13 @@ class IrdsDataset:
     def documents(self, fields: Fields) -> Iterator[Row]:
         """Documents in their order; the position counts from 1."""
         return self._rows(self._dataset.docs_iter, "doc_id", fields)
+
+    def records(self, part: Literal["docs", "queries"]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Documents or queries with all of their fields, each behind a name for messages."""
+        iterate = self._dataset.docs_iter if part == "docs" else self._dataset.queries_iter
+        with reading(self.name):
+            for count, record in enumerate(iterate(), start=1):
+                yield f"irds:{self.name}, record {count}", record._asdict()
 
     def queries(self, fields: Fields) -> Iterator[Row]:
         """Queries in their order; the position counts from 1."""

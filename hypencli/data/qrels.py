@@ -39,7 +39,13 @@ class Judgements(NamedTuple):
     fingerprint: str
 
 
-class _Judgement(NamedTuple):
+class Judgement(NamedTuple):
+    """One judgement as it stands: the grade is not checked yet.
+
+    Attributes:
+        where: File and line, for messages.
+    """
+
     where: str
     query_id: str
     doc_id: str
@@ -69,7 +75,7 @@ def read_qrels(source: str | Path) -> Judgements:
             path = folder.require_qrels_file(found.path)
         case found:
             path = found.path
-    return _judgements(_collect(_read_file(path), str(path)), FileSource(path).id)
+    return _judgements(collect_judgements(iterate_judgements(path), str(path)), FileSource(path).id)
 
 
 def fingerprint(qrels: Qrels) -> str:
@@ -84,7 +90,17 @@ def _judgements(qrels: Qrels, identifier: str) -> Judgements:
     return Judgements(qrels, identifier, fingerprint(qrels))
 
 
-def _collect(judgements: Iterable[_Judgement], name: str) -> dict[str, dict[str, int]]:
+def collect_judgements(judgements: Iterable[Judgement], name: str) -> dict[str, dict[str, int]]:
+    """Judgements together, each document once for a query.
+
+    Args:
+        judgements: The judgements.
+        name: Stands for all of them in messages.
+
+    Raises:
+        DataError: A grade is not a whole number, a document has two grades for one query, or there
+            is no judgement.
+    """
     qrels: dict[str, dict[str, int]] = {}
     for where, query_id, doc_id, value in judgements:
         grade = _grade(value, where)
@@ -116,7 +132,12 @@ def _integral(value: object) -> int:
     return int(value)
 
 
-def _read_file(path: Path) -> Iterator[_Judgement]:
+def iterate_judgements(path: Path) -> Iterator[Judgement]:
+    """The judgements of a file one by one; its format is told by its content.
+
+    Raises:
+        DataError: The file cannot be read or is empty, or a line is not a judgement.
+    """
     name = str(path)
     lines = (line for line in read_lines(path) if not line.text.startswith("#"))
     first = next(lines, None)
@@ -130,17 +151,30 @@ def _read_file(path: Path) -> Iterator[_Judgement]:
     return _trec(chain([first], lines), name)
 
 
-def _trec(lines: Iterable[Line], name: str) -> Iterator[_Judgement]:
+def irds_judgements(name: str) -> Iterator[Judgement]:
+    """The judgements of an ir_datasets dataset one by one.
+
+    Raises:
+        DataError: It has none, or they cannot be had.
+    """
+    dataset = irds.IrdsDataset(name)
+    dataset.require("qrels")
+    for query_id, judged in dataset.qrels().items():
+        for doc_id, grade in judged.items():
+            yield Judgement(f"irds:{name}", query_id, doc_id, grade)
+
+
+def _trec(lines: Iterable[Line], name: str) -> Iterator[Judgement]:
     for line in lines:
         columns = line.text.split()
         where = f"{name}, line {line.number}"
         if len(columns) != 4:
             hint = f"Accepted: {_FORMATS}."
             raise DataError(f"{where}: {len(columns)} columns, TREC qrels have 4.", hint=hint)
-        yield _Judgement(where, columns[0], columns[2], columns[3])
+        yield Judgement(where, columns[0], columns[2], columns[3])
 
 
-def _beir(lines: Iterable[Line], name: str) -> Iterator[_Judgement]:
+def _beir(lines: Iterable[Line], name: str) -> Iterator[Judgement]:
     for line in lines:
         columns = line.text.split("\t")
         where = f"{name}, line {line.number}"
@@ -148,10 +182,10 @@ def _beir(lines: Iterable[Line], name: str) -> Iterator[_Judgement]:
             raise DataError(
                 f"{where}: {len(columns)} columns, BEIR qrels have 3, separated by tabs."
             )
-        yield _Judgement(where, columns[0].strip(), columns[1].strip(), columns[2].strip())
+        yield Judgement(where, columns[0].strip(), columns[1].strip(), columns[2].strip())
 
 
-def _json(path: Path) -> Iterator[_Judgement]:
+def _json(path: Path) -> Iterator[Judgement]:
     with open_bytes(path) as stream:
         content = stream.read()
     try:
@@ -165,4 +199,4 @@ def _json(path: Path) -> Iterator[_Judgement]:
         if not isinstance(documents, dict):
             raise DataError(f"{where}: expected an object of documents and grades.")
         for doc_id, grade in documents.items():
-            yield _Judgement(f"{where}, document {doc_id!r}", query_id, doc_id, grade)
+            yield Judgement(f"{where}, document {doc_id!r}", query_id, doc_id, grade)

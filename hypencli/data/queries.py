@@ -136,7 +136,7 @@ def _from_folder(source: FolderSource, fields: Fields) -> QuerySet:
     return query_set(
         source.id,
         queries,
-        corpus_id=source.id,
+        corpus_id=folder.corpus_elsewhere(source.path) or source.id,
         qrels=None if qrels is None else str(qrels.resolve()),
     )
 

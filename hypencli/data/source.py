@@ -127,6 +127,7 @@ def _may_be_id(text: str) -> bool:
 
 def _unknown(text: str, what: str) -> Source:
     from hypencli.data.irds import known_ids
+    from hypencli.data.prepare.registry import offer_to_prepare
 
     near = difflib.get_close_matches(text, known_ids(), n=3, cutoff=0.6)
     folder = Path(text).expanduser().parent
@@ -137,5 +138,5 @@ def _unknown(text: str, what: str) -> Source:
     raise DataError(
         f"No {what} {text!r}: there is no such path (looked in {folder.resolve()}), "
         "and ir_datasets has no such id.",
-        hint=f"{offer}Accepted: {ACCEPTED}.",
+        hint=f"{offer_to_prepare(text)}{offer}Accepted: {ACCEPTED}.",
     )

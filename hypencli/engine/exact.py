@@ -2,55 +2,57 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from hypencli.engine.blocks import BLOCK_ROWS, BlockScorer, Pieces, refuse_non_finite
+from hypencli.engine.corpus import Block, Corpus, DocIds, Vectors
+from hypencli.engine.found import Found, OnScored, SearchSeconds, counts, refuse_k
 from hypencli.engine.scorers import Scorer
-from hypencli.engine.topk import DocIds, Scores, TopK
+from hypencli.engine.topk import TopK
+from hypencli.engine.workers import Workers, workers
 from hypencli.errors import ModelError
-from hypencli.records import Ranking
-
-Vectors: TypeAlias = npt.NDArray[np.generic]
-Block: TypeAlias = tuple[int, Vectors]
-"""Position of the first document, and vectors ``[n, d]`` in float16 or float32."""
-
-Pieces: TypeAlias = list[Vectors]
-"""Views that make up one block to score."""
-
-ScoreAll: TypeAlias = Callable[[Callable[[Pieces], Scores], list[Pieces]], list[Scores]]
-
-BLOCK_ROWS = 1024
-"""Documents scored at once: a block and its activations stay in the cache of a CPU core."""
 
 CHUNK_ROWS = 64 * BLOCK_ROWS
 """Documents between two selections of the best k."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExactSearch:
-    """What an exact search found.
+class ExactEngine:
+    """Scores every document of a corpus.
 
-    Attributes:
-        rankings: One a query, best first.
-        n_documents: How many documents were scored.
-        scoring_seconds: Time in reading vectors and scoring.
-        topk_seconds: Time in selecting and ordering the best k.
+    Args:
+        corpus: The documents.
+        device: Where to score; the CPU by default.
+        dtype: Arithmetic of the scores.
     """
 
-    rankings: list[Ranking]
-    n_documents: int
-    scoring_seconds: float
-    topk_seconds: float
+    def __init__(
+        self,
+        corpus: Corpus,
+        *,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self._corpus = corpus
+        self._device = device
+        self._dtype = dtype
+
+    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> Found:
+        """The ``k`` best documents of every query; see :func:`search_exact`."""
+        return search_exact(
+            scorer,
+            self._corpus.blocks(),
+            k=k,
+            doc_ids=self._corpus.ids,
+            device=self._device,
+            dtype=self._dtype,
+            on_scored=on_scored,
+        )
 
 
 def search_exact(
@@ -62,8 +64,8 @@ def search_exact(
     device: torch.device | None = None,
     dtype: torch.dtype = torch.float32,
     block_rows: int = BLOCK_ROWS,
-    on_scored: Callable[[int], None] | None = None,
-) -> ExactSearch:
+    on_scored: OnScored | None = None,
+) -> Found:
     """The ``k`` best documents of every query, by scoring all of them.
 
     Blocks are streamed and may be of any size: they are laid out again in blocks of ``block_rows``
@@ -83,39 +85,80 @@ def search_exact(
         device: Where to score; the CPU by default.
         dtype: Arithmetic of the scores.
         block_rows: Documents scored at once.
-        on_scored: Called with the number of documents just scored.
+        on_scored: Called with the number of scores just computed, over all queries.
 
     Raises:
         ModelError: A score is NaN or infinite, or the vectors have another width than the scorer.
     """
-    if k < 1:
-        raise ModelError(f"k is {k}; a search returns at least 1 document a query.")
-    kept = [TopK(k, doc_ids) for _ in range(scorer.n_queries)]
-    scoring, selecting, n_documents = 0.0, 0.0, 0
-    block_scorer = _BlockScorer(scorer, block_rows, device or torch.device("cpu"), dtype)
+    refuse_k(k)
+    with workers(device or torch.device("cpu")) as threads:
+        scan = Scan(threads, doc_ids=doc_ids, device=device, dtype=dtype, block_rows=block_rows)
+        kept, seconds = scan(scorer, blocks, k=k, on_scored=on_scored)
+        n_documents = scan.n_documents
     started = time.perf_counter()
-    with _threads(block_scorer.device) as score_all:
-        chunks = _batched(_block_pieces(blocks, scorer.dim, block_rows), CHUNK_ROWS // block_rows)
-        for chunk in chunks:
-            scores = np.concatenate(score_all(block_scorer, chunk), axis=1)
+    rankings = [top.ranking() for top in kept]
+    return Found(
+        rankings=rankings,
+        evaluations=counts([n_documents] * scorer.n_queries),
+        iterations=counts([1] * scorer.n_queries),
+        seconds=seconds.plus(topk=time.perf_counter() - started),
+    )
+
+
+class Scan:
+    """One pass over a corpus that keeps the best documents of every query.
+
+    Args:
+        threads: Who scores.
+        doc_ids: Asked where scores tie.
+        device: Where to score; the CPU by default.
+        dtype: Arithmetic of the scores.
+        block_rows: Documents scored at once.
+
+    Attributes:
+        n_documents: How many the last pass has scored.
+    """
+
+    def __init__(
+        self,
+        threads: Workers,
+        *,
+        doc_ids: DocIds,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+        block_rows: int = BLOCK_ROWS,
+    ) -> None:
+        self._threads = threads
+        self._doc_ids = doc_ids
+        self._device = device or torch.device("cpu")
+        self._dtype = dtype
+        self._block_rows = block_rows
+        self.n_documents = 0
+
+    def __call__(
+        self, scorer: Scorer, blocks: Iterable[Block], *, k: int, on_scored: OnScored | None = None
+    ) -> tuple[list[TopK], SearchSeconds]:
+        """The best ``k`` of each query, and where the time went."""
+        kept = [TopK(k, self._doc_ids) for _ in range(scorer.n_queries)]
+        seconds, first = SearchSeconds(), 0
+        rows = self._block_rows
+        score = BlockScorer(
+            device=self._device, dtype=self._dtype, dim=scorer.dim, rows=rows, multiple=rows
+        )
+        started = time.perf_counter()
+        for chunk in _batched(_block_pieces(blocks, scorer.dim, rows), CHUNK_ROWS // rows):
+            scores = np.concatenate(self._threads.map(partial(score, scorer), chunk), axis=1)
             scored = time.perf_counter()
-            scoring += scored - started
-            _refuse_non_finite(scores, n_documents, doc_ids)
+            refuse_non_finite(scores, first, self._doc_ids)
             for top, row in zip(kept, scores, strict=True):
-                top.add(row, n_documents)
-            n_documents += scores.shape[1]
+                top.add(row, first)
+            first += scores.shape[1]
             if on_scored is not None:
-                on_scored(scores.shape[1])
+                on_scored(scores.size)
+            seconds = seconds.plus(scoring=scored - started, topk=time.perf_counter() - scored)
             started = time.perf_counter()
-            selecting += started - scored
-    scoring += time.perf_counter() - started
-    started = time.perf_counter()
-    rankings = []
-    for top in kept:
-        _, best, ids = top.ranking()
-        rankings.append(list(zip(ids, best.tolist(), strict=True)))
-    selecting += time.perf_counter() - started
-    return ExactSearch(rankings, n_documents, scoring, selecting)
+        self.n_documents = first
+        return kept, seconds.plus(scoring=time.perf_counter() - started)
 
 
 def _block_pieces(blocks: Iterable[Block], dim: int, block_rows: int) -> Iterator[Pieces]:
@@ -142,63 +185,6 @@ def _block_pieces(blocks: Iterable[Block], dim: int, block_rows: int) -> Iterato
         yield pieces
 
 
-class _BlockScorer:
-    """Scores one block after another, each padded to the same shape, in a buffer of its thread."""
-
-    def __init__(
-        self, scorer: Scorer, block_rows: int, device: torch.device, dtype: torch.dtype
-    ) -> None:
-        self.device = device
-        self._scorer = scorer
-        self._shape = (block_rows, scorer.dim)
-        self._dtype = dtype
-        self._local = threading.local()
-
-    @torch.inference_mode()
-    def __call__(self, pieces: Pieces) -> Scores:
-        """Scores ``[q, n]`` of the ``n`` documents of a block."""
-        if not hasattr(self._local, "buffer"):
-            self._local.buffer = torch.zeros(self._shape, dtype=torch.float32)
-        buffer: torch.Tensor = self._local.buffer
-        rows: npt.NDArray[np.float32] = buffer.numpy()
-        filled = 0
-        for piece in pieces:
-            rows[filled : filled + len(piece)] = piece
-            filled += len(piece)
-        rows[filled:] = 0.0
-        scores = self._scorer(buffer.to(device=self.device, dtype=self._dtype))
-        found: Scores = scores.to(device="cpu", dtype=torch.float32).numpy()
-        return found[:, :filled]
-
-
-@contextmanager
-def _threads(device: torch.device) -> Iterator[ScoreAll]:
-    """How to score many blocks: on a CPU, as many at a time as torch has threads."""
-    if device.type != "cpu":
-        yield lambda score, blocks: [score(pieces) for pieces in blocks]
-        return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads) as pool:
-            yield lambda score, blocks: list(pool.map(score, blocks))
-    finally:
-        torch.set_num_threads(threads)
-
-
 def _batched(pieces: Iterator[Pieces], size: int) -> Iterator[list[Pieces]]:
     while batch := list(islice(pieces, max(1, size))):
         yield batch
-
-
-def _refuse_non_finite(scores: Scores, first: int, doc_ids: DocIds) -> None:
-    finite = np.isfinite(scores)
-    if finite.all():
-        return
-    query, column = np.argwhere(~finite)[0]
-    doc_id = doc_ids(np.array([first + column]))[0]
-    raise ModelError(
-        f"The score of document {doc_id!r} for query number {query + 1} of the batch is "
-        f"{scores[query, column]}; a ranking needs finite scores.",
-        hint="Check the model's weights, or score in another dtype: --dtype float32",
-    )

@@ -33,6 +33,14 @@ class Scorer(Protocol):
         """Scores ``[q, n]`` of document vectors ``[n, d]``."""
         ...
 
+    def select(self, queries: Sequence[int]) -> Scorer:
+        """The scorer of some of the queries, by their places."""
+        ...
+
+    def slopes(self, vectors: torch.Tensor) -> torch.Tensor:
+        """How scores change with a document vector: gradients ``[q, n, d]`` at ``[n, d]``."""
+        ...
+
 
 class QNet(Protocol):
     """The q-net of one query, as the models layer makes it."""
@@ -79,15 +87,31 @@ class QNetScorer:
             row.copy_(q_net(vectors.unsqueeze(0))[0, :, 0])
         return scores
 
+    def select(self, queries: Sequence[int]) -> QNetScorer:
+        """The scorer of some of the queries, by their places."""
+        return QNetScorer([self._q_nets[query] for query in queries], self._dim)
+
+    def slopes(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Gradients ``[q, n, d]`` of the scores at document vectors ``[n, d]``."""
+        found = vectors.new_empty((len(self._q_nets), *vectors.shape))
+        for row, q_net in zip(found, self._q_nets, strict=True):
+            with torch.inference_mode(False), torch.enable_grad():
+                points = vectors.clone().requires_grad_()
+                # A document's score depends on its own vector alone: one pass for all of them.
+                total = q_net(points.unsqueeze(0)).sum()
+                row.copy_(torch.autograd.grad(total, points)[0])
+        return found
+
 
 class InnerProductScorer:
     """Scores with inner products: the bi-encoder.
 
-    Args:
+    Attributes:
         queries: Query vectors ``[q, d]``.
     """
 
     def __init__(self, queries: torch.Tensor) -> None:
+        self.queries = queries
         self._n_queries, self._dim = queries.shape
         padding = -self._n_queries % _COLUMNS
         padded = torch.nn.functional.pad(queries, (0, 0, 0, padding))
@@ -109,3 +133,11 @@ class InnerProductScorer:
             return vectors.new_empty((0, vectors.shape[0]))
         columns = [vectors @ group for group in self._groups]
         return torch.cat(columns, dim=1)[:, : self._n_queries].t()
+
+    def select(self, queries: Sequence[int]) -> InnerProductScorer:
+        """The scorer of some of the queries, by their places."""
+        return InnerProductScorer(self.queries[list(queries)])
+
+    def slopes(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Gradients ``[q, n, d]`` of the scores: the query vectors, wherever they are asked for."""
+        return self.queries.to(vectors.dtype).unsqueeze(1).expand(-1, len(vectors), -1)

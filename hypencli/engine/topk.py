@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
-
 import numpy as np
-import numpy.typing as npt
 
-Scores: TypeAlias = npt.NDArray[np.float32]
-Ordinals: TypeAlias = npt.NDArray[np.int64]
-DocIds: TypeAlias = Callable[[Ordinals], Sequence[str]]
-"""Ids of positions in the corpus: asked only where scores tie, and for the final ranking."""
+from hypencli.engine.corpus import DocIds, Ordinals, Scores
+from hypencli.records import Ranking
 
 
 class TopK:
@@ -31,16 +25,31 @@ class TopK:
         self._scores: Scores = np.empty(0, dtype=np.float32)
         self._ordinals: Ordinals = np.empty(0, dtype=np.int64)
 
+    @property
+    def full(self) -> bool:
+        """Whether ``k`` documents are kept."""
+        return len(self._scores) == self._k
+
+    @property
+    def last(self) -> float:
+        """The score of the last place; minus infinity while there is room."""
+        return float(self._scores.min()) if self.full else -np.inf
+
     def add(self, scores: Scores, first_ordinal: int) -> None:
         """Take in the scores ``[n]`` of the documents from ``first_ordinal`` on."""
-        if len(self._scores) == self._k:
-            chosen = np.flatnonzero(scores >= self._scores.min())
-        else:
-            chosen = np.arange(len(scores))
-        if len(chosen) == 0:
+        chosen = np.flatnonzero(scores >= self.last)
+        self._keep(scores[chosen], chosen + first_ordinal)
+
+    def add_some(self, scores: Scores, ordinals: Ordinals) -> None:
+        """Take in the scores ``[n]`` of documents that were not given before, in any order."""
+        chosen = scores >= self.last
+        self._keep(scores[chosen], ordinals[chosen])
+
+    def _keep(self, scores: Scores, ordinals: Ordinals) -> None:
+        if len(scores) == 0:
             return
-        self._scores = np.concatenate([self._scores, scores[chosen]])
-        self._ordinals = np.concatenate([self._ordinals, chosen + first_ordinal])
+        self._scores = np.concatenate([self._scores, scores])
+        self._ordinals = np.concatenate([self._ordinals, ordinals])
         if len(self._scores) > self._k:
             self._cut()
 
@@ -56,13 +65,17 @@ class TopK:
         keep = np.concatenate([above, tied])
         self._scores, self._ordinals = self._scores[keep], self._ordinals[keep]
 
-    def ranking(self) -> tuple[Ordinals, Scores, list[str]]:
-        """Ordinals, scores and ids of what was kept: best score first, ties by document id."""
+    @property
+    def kept(self) -> tuple[Ordinals, Scores]:
+        """What is kept so far, in no order."""
+        return self._ordinals, self._scores
+
+    def ranking(self) -> Ranking:
+        """Ids and scores of what was kept: best score first, ties by document id."""
         order = np.argsort(-self._scores, kind="stable")
-        scores, ordinals = self._scores[order], self._ordinals[order]
-        ids = list(self._doc_ids(ordinals))
+        scores = self._scores[order]
+        ids = list(self._doc_ids(self._ordinals[order]))
         if len(scores) > 1 and bool((scores[1:] == scores[:-1]).any()):
             by_id = sorted(range(len(ids)), key=lambda i: (-scores[i], ids[i]))
-            scores, ordinals = scores[by_id], ordinals[by_id]
-            ids = [ids[i] for i in by_id]
-        return ordinals, scores, ids
+            scores, ids = scores[by_id], [ids[i] for i in by_id]
+        return list(zip(ids, scores.tolist(), strict=True))

@@ -198,7 +198,7 @@ class EncodedQueries:
         """Whether the queries become q-nets; else they are vectors."""
         return isinstance(self._encoder, Hypencoder)
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference mode: a search may ask for the slope of a q-net
     def q_nets(self, start: int = 0, stop: int | None = None) -> list[QNetBatch]:
         """One q-net a query, for the queries from ``start`` to ``stop``."""
         nets = []
@@ -250,7 +250,7 @@ def encode_queries(
     return encode_query_tokens(encoder, tokens, options, order=order, width=width)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference mode, for the same reason
 def encode_query_tokens(
     encoder: Hypencoder | TextEncoder,
     tokens: TokenRows,

@@ -114,6 +114,13 @@ class QNetBatch:
 
     @cached_property
     def _net(self) -> QNet:
+        if not torch.is_inference_mode_enabled():
+            return self._make()
+        # It is kept, and tensors of inference mode could not be differentiated through later.
+        with torch.inference_mode(False), torch.no_grad():
+            return self._make()
+
+    def _make(self) -> QNet:
         matrices, vectors = list(self.matrices), list(self.vectors)
         if getattr(self.converter, "takes_query_embedding", False):
             return self.converter(  # type: ignore[call-arg]

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 from hypencli.errors import DataError
 from hypencli.ops.choose import choose_embeddings
+from hypencli.ops.engines import plan_engine
 from hypencli.ops.models import ModelSource, find_model, label, load_model
-from hypencli.ops.search import SearchOptions, exact_rankings, make_scorer
+from hypencli.ops.search import encoded_queries, found_rankings, make_scorer
+from hypencli.ops.search_records import SearchOptions
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import resolve_device
 from hypestore import Store, TextNotKept
@@ -66,6 +68,8 @@ class Asker:
             progress=progress,
         )
         self._embeddings = store.embeddings(chosen.id)
+        plan = plan_engine(store, manifest, chosen, self._options)
+        self._open_engine = plan.open(self._embeddings, progress)
         self._device = resolve_device(self._options.device)
         self._loaded = load_model(store, manifest, device=self._device)
 
@@ -76,21 +80,14 @@ class Asker:
             DataError: The question is empty.
             ModelError: The model has no q-nets of the width in the options.
         """
-        from hypencli.models.encoding import EncodingOptions, encode_queries
-
         if not question.strip():
             raise DataError("The question is empty.", hint='Ask one: hype query "how do I …?"')
         options = replace(self._options, k=k or self._options.k)
         started = time.perf_counter()
-        encoded = encode_queries(
-            self._loaded.dual.query_encoder,
-            self._loaded.tokenizer,
-            [question],
-            EncodingOptions(max_length=options.query_max_length, device=self._device),
-            width=options.width,
-        )
+        encoded = encoded_queries(self._loaded, [question], options)
         scorer = make_scorer(encoded, 0, 1, self._embeddings.dim, options.dtype)
-        ranking = exact_rankings(scorer, self._embeddings, [""], options).rankings[0]
+        found = found_rankings(self._open_engine([""]), scorer, [""], options)
+        ranking = found.rankings[0]
         texts = self._texts([doc_id for doc_id, _ in ranking])
         hits = [
             Hit(rank, doc_id, score, text)

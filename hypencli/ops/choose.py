@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypencli.data.queries import QuerySet
 from hypencli.errors import DataError, UsageError
-from hypencli.ops.models import label
+from hypencli.ops.models import ModelSource, find_model, label
 from hypencli.progress import SILENT, Progress
 from hypestore import Manifest, Store
 
@@ -50,6 +50,52 @@ def choose_embeddings(
         progress.message(f"embeddings: {label(fitting[0])} ({fitting[0].inputs['corpus']})")
         return fitting[0]
     raise _no_single(store, model, corpus, fitting)
+
+
+def choose_any_embeddings(
+    store: Store,
+    *,
+    named: str | None = None,
+    model: ModelSource | None = None,
+    corpus: str | None = None,
+    progress: Progress = SILENT,
+) -> Manifest:
+    """The embedding set that is meant where no model is needed: named, or the only one that fits.
+
+    Args:
+        store: The project store.
+        named: An embedding set by name or id; nothing else is looked at then.
+        model: The model it was made with; None takes any.
+        corpus: A corpus id, or what ``hype encode`` takes; None is enough where one set fits.
+        progress: Told what was taken.
+
+    Raises:
+        UsageError: None fits, or several do.
+    """
+    if named is not None:
+        return store.get(named, kind="embeddings")
+    if model is not None:
+        chosen = find_model(store, model, progress)
+        return choose_embeddings(store, chosen, corpus=corpus, progress=progress)
+    there = store.artifacts("embeddings")
+    if corpus is None and len(there) > 1:
+        corpus = store.defaults.get("corpus")
+    names = None if corpus is None else _corpus_names(corpus)
+    fitting = [one for one in there if names is None or _is_corpus(one, names)]
+    if len(fitting) == 1:
+        progress.message(f"embeddings: {label(fitting[0])} ({fitting[0].inputs['corpus']})")
+        return fitting[0]
+    of_corpus = "" if corpus is None else f" of corpus {corpus}"
+    listed = ", ".join(f"{label(one)} ({one.inputs['corpus']})" for one in fitting or there)
+    if fitting:
+        raise UsageError(
+            f"Several embedding sets{of_corpus}: {listed}.",
+            hint="Say which, by its name or id, or by --model and --corpus",
+        )
+    raise UsageError(
+        f"No embedding set{of_corpus}. Embedding sets here: {listed or 'none'}.",
+        hint=f"Encode first: hype encode {corpus or 'DATASET'} --model NAME",
+    )
 
 
 def _corpus_names(corpus: str) -> set[str]:

@@ -13,6 +13,7 @@ from hypencli.data.training.survey import Survey, SurveyOptions, survey_rows
 from hypencli.data.training.tally import Spread, Spreads
 from hypencli.errors import RecipeError, UsageError
 from hypencli.ops.data_verdict import CheckOptions, problems_of, readiness, stopping
+from hypencli.ops.datasets import dataset_place
 from hypencli.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -82,8 +83,12 @@ def options_of(recipe: Recipe) -> CheckOptions:
     )
 
 
-def rows_of_recipe(recipe: Recipe) -> TrainingSource:
+def rows_of_recipe(recipe: Recipe, store_root: Path | None = None) -> TrainingSource:
     """The training rows that a recipe names.
+
+    Args:
+        recipe: The recipe.
+        store_root: The store whose prepared datasets have names; None outside of one.
 
     Raises:
         RecipeError: It names none.
@@ -94,7 +99,8 @@ def rows_of_recipe(recipe: Recipe) -> TrainingSource:
             f"Recipe {recipe.name!r} names no training data.",
             hint="Name it: hype data check FILE --recipe NAME, or --set data.train=FILE",
         )
-    return open_training_rows(recipe.data.train, split=recipe.data.split)
+    place = dataset_place(store_root, recipe.data.train)
+    return open_training_rows(place, split=recipe.data.split)
 
 
 def check_data(

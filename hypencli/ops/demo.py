@@ -13,7 +13,8 @@ from hypencli.ops.ask import Answer, Asker
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.models import ModelSource, find_model
 from hypencli.ops.report import Comparison, Table, compare, leaderboard
-from hypencli.ops.search import SearchOptions, search
+from hypencli.ops.search import search
+from hypencli.ops.search_records import SearchOptions
 from hypencli.ops.train import train
 from hypencli.progress import SILENT, Progress
 from hypestore import Store

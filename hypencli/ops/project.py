@@ -132,6 +132,16 @@ def _about_model(
     return f"{stats.get('architecture') or inputs.get('architecture')}, {origin}"
 
 
+def _about_graph(inputs: Mapping[str, JsonValue], stats: Mapping[str, JsonValue]) -> str:
+    measured = stats.get("recall")
+    recall = f", recall {measured['value']:.3f}" if isinstance(measured, dict) else ""
+    metric = inputs.get("metric") or "an unknown metric"
+    return (
+        f"{inputs.get('embeddings')}: {stats.get('n_documents')} × {inputs.get('k')} by {metric}, "
+        f"{inputs.get('builder')}{recall}"
+    )
+
+
 def _about(manifest: Manifest) -> str:
     """One line on what an artifact is, from its manifest."""
     inputs, stats = manifest.inputs, manifest.stats
@@ -141,6 +151,12 @@ def _about(manifest: Manifest) -> str:
         return (
             f"{inputs.get('corpus')}: {stats.get('n_documents')} × {stats.get('dim')} "
             f"{inputs.get('storage_dtype')}"
+        )
+    if manifest.kind == "graph":
+        return _about_graph(inputs, stats)
+    if manifest.kind == "calibration":
+        return (
+            f"{inputs.get('engine')}, {stats.get('n_queries')} queries of {inputs.get('queries')}"
         )
     if manifest.kind == "run":
         return f"{inputs.get('queries')} over {inputs.get('corpus')}, k={inputs.get('k')}"

@@ -1,19 +1,23 @@
-"""Exact search of a query set over an embedding set, stored as a run."""
+"""Search of a query set over an embedding set, by any engine, stored as a run."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
 
 import hypestore
 from hypencli.data.queries import QuerySet
 from hypencli.errors import DataError, ModelError
+from hypencli.ops.check import Checker
 from hypencli.ops.choose import choose_embeddings, own_queries
+from hypencli.ops.engines import EnginePlan, OpenEngine, plan_engine
 from hypencli.ops.evaluate import Evaluated, EvaluateOptions, evaluate
 from hypencli.ops.models import LoadedModel, ModelSource, find_model, label, load_model
+from hypencli.ops.search_records import Check, Searched, SearchOptions, SearchSeconds, Spread
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Ranking
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
@@ -22,93 +26,13 @@ from hypestore import EmbeddingSet, Manifest, RunWriter, Store
 if TYPE_CHECKING:
     import torch
 
-    from hypencli.engine.exact import Block, ExactSearch
+    from hypencli.engine.found import Engine, Found, OnScored
     from hypencli.engine.scorers import Scorer
     from hypencli.models.encoding import EncodedQueries
     from hypencli.models.qnet import QNetBatch
 
 Q_NET_BYTES = 1 << 30
 """Memory that the q-nets of one batch of queries may take when ``batch_queries`` is automatic."""
-
-
-@dataclass(frozen=True, slots=True)
-class SearchOptions:
-    """How a search is done.
-
-    Attributes:
-        k: Documents a query gets.
-        embeddings: The embedding set; None finds it by model and corpus.
-        corpus: Corpus id, where the queries do not say and several are encoded.
-        query_max_length: Tokens a query is cut to.
-        width: Hidden width of the q-nets, of a model that nests several; None is the full one.
-        batch_queries: Queries scored in one pass over the corpus; None fills 1 GiB with q-nets.
-        exclude_same_id: Leave out the document whose id is the query's.
-        device: Where to score; None takes the best there is.
-        dtype: Arithmetic of the scores.
-        name: Name of the run.
-        qrels: Judgements to evaluate with; None takes the query set's own, if any.
-        measures: What to measure; None takes the default set.
-    """
-
-    k: int = 1000
-    embeddings: str | None = None
-    corpus: str | None = None
-    query_max_length: int = 64
-    width: int | None = None
-    batch_queries: int | None = None
-    exclude_same_id: bool = False
-    device: str | None = None
-    dtype: str = "float32"
-    name: str | None = None
-    qrels: str | None = None
-    measures: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SearchSeconds:
-    """Where the time of a search went."""
-
-    query_encoding: float = 0.0
-    scoring: float = 0.0
-    topk: float = 0.0
-    writing: float = 0.0
-
-    @property
-    def total(self) -> float:
-        """Sum of the parts."""
-        return self.query_encoding + self.scoring + self.topk + self.writing
-
-    def plus(self, **parts: float) -> SearchSeconds:
-        """The same with the given parts increased."""
-        return replace(self, **{name: getattr(self, name) + more for name, more in parts.items()})
-
-
-@dataclass(frozen=True, slots=True)
-class Searched:
-    """What a search did.
-
-    Attributes:
-        run: Id of the run.
-        width: Hidden width of the q-nets, where one was asked for.
-        existing: Whether the same search had been done before, and nothing was done now.
-        evaluation: Measures, where judgements are known.
-    """
-
-    run: str
-    name: str | None
-    model: str
-    embeddings: str
-    corpus: str
-    queries: str
-    engine: str
-    k: int
-    width: int | None
-    n_queries: int
-    n_documents: int
-    n_results: int
-    seconds: SearchSeconds
-    existing: bool
-    evaluation: Evaluated | None = None
 
 
 def search(
@@ -118,7 +42,7 @@ def search(
     options: SearchOptions | None = None,
     progress: Progress = SILENT,
 ) -> Searched:
-    """Score every document of an embedding set for every query and keep the best ``k``.
+    """The best ``k`` documents that an engine finds for every query, kept as a run.
 
     Args:
         store: The project store.
@@ -128,7 +52,8 @@ def search(
         progress: Where to report.
 
     Raises:
-        UsageError: No embedding set fits the model and the corpus, or several do.
+        UsageError: No embedding set fits the model and the corpus, or several do; the engine is
+            not for this model, or lacks what it needs.
         DataError: The query set is empty.
         ModelError: The model has no q-nets of that width.
     """
@@ -144,10 +69,11 @@ def search(
     if queries is None:
         queries = own_queries(chosen)
     embeddings = store.embeddings(chosen.id)
-    inputs = _inputs(manifest, chosen, queries, options)
-    slug = f"{chosen.id.rpartition('-')[0]}-{manifest.name or manifest.id}-exact"
+    plan = plan_engine(store, manifest, chosen, options)
+    inputs = _inputs(manifest, chosen, queries, options, plan)
+    slug = f"{chosen.id.rpartition('-')[0]}-{manifest.name or manifest.id}-{plan.slug}"
     slug += "" if options.width is None else f"-w{options.width}"
-    parents = (manifest.id, chosen.id)
+    parents = (manifest.id, chosen.id, *plan.parents)
     with store.run_writer(slug, inputs, parents=parents, name=options.name) as writer:
         done = writer.existing
         existing = done is not None
@@ -157,7 +83,9 @@ def search(
                 raise DataError(f"The query set {queries.id} has no queries; nothing to search.")
             loaded = load_model(store, manifest, device=resolve_device(options.device))
             _check_width(writer, loaded, options.width)
-            done = _run(writer, loaded, embeddings, queries, options, progress)
+            checker = Checker(store, inputs, embeddings, queries, options)
+            work = _Work(loaded, embeddings, options, plan.open(embeddings, progress), checker)
+            done = work.run(writer, queries, progress)
         else:
             progress.message(f"this search was done before: {done.id}")
     evaluation = _evaluate(store, done, queries, options, progress)
@@ -165,10 +93,14 @@ def search(
 
 
 def _inputs(
-    model: Manifest, embeddings: Manifest, queries: QuerySet, options: SearchOptions
+    model: Manifest,
+    embeddings: Manifest,
+    queries: QuerySet,
+    options: SearchOptions,
+    plan: EnginePlan,
 ) -> dict[str, hypestore.JsonValue]:
     inputs: dict[str, hypestore.JsonValue] = {
-        "engine": "exact",
+        "engine": options.engine,
         "model": model.id,
         "embeddings": embeddings.id,
         "corpus": embeddings.inputs["corpus"],
@@ -178,7 +110,10 @@ def _inputs(
         "query_max_length": options.query_max_length,
         "exclude_same_id": options.exclude_same_id,
         "dtype": options.dtype,
+        **plan.inputs,
     }
+    if options.check is not None:
+        inputs["check"] = options.check
     # Only where one is given: runs at the full width keep the ids that they always had.
     return inputs if options.width is None else {**inputs, "width": options.width}
 
@@ -196,73 +131,109 @@ def _check_width(writer: RunWriter, loaded: LoadedModel, width: int | None) -> N
         raise
 
 
-def _run(
-    writer: RunWriter,
-    loaded: LoadedModel,
-    embeddings: EmbeddingSet,
-    queries: QuerySet,
-    options: SearchOptions,
-    progress: Progress,
-) -> Manifest:
-    """Search all queries, batch by batch, and commit the run."""
+@dataclass(slots=True)
+class _Work:
+    """One search while it runs, batch by batch."""
+
+    loaded: LoadedModel
+    embeddings: EmbeddingSet
+    options: SearchOptions
+    open_engine: OpenEngine
+    checker: Checker
+    seconds: SearchSeconds = field(default_factory=SearchSeconds)
+    evaluations: list[int] = field(default_factory=list)
+    iterations: list[int] = field(default_factory=list)
+    n_results: int = 0
+
+    def run(self, writer: RunWriter, queries: QuerySet, progress: Progress) -> Manifest:
+        """Search all queries and commit the run."""
+        listed = list(queries)
+        writer.queries([(query.query_id, query.text) for query in listed])
+        encoded = self._encode([query.text for query in listed])
+        with progress.task("search", total=len(listed) * self.embeddings.n, unit="scores") as task:
+            for start, stop in query_batches(encoded, self.options.batch_queries):
+                ids = [query.query_id for query in listed[start:stop]]
+                scored = self._search(writer, encoded, ids, start, task)
+                task.advance(len(ids) * self.embeddings.n - scored)  # what needed no score
+        return writer.commit(
+            stats=self._stats(queries, encoded),
+            provenance=provenance(device=str(resolve_device(self.options.device))),
+        )
+
+    def _encode(self, texts: list[str]) -> EncodedQueries:
+        started = time.perf_counter()
+        encoded = encoded_queries(self.loaded, texts, self.options)
+        self.seconds = self.seconds.plus(query_encoding=time.perf_counter() - started)
+        return encoded
+
+    def _search(
+        self, writer: RunWriter, encoded: EncodedQueries, ids: list[str], start: int, task: Task
+    ) -> int:
+        """Search one batch; gives the number of scores."""
+        started = time.perf_counter()
+        stop = start + len(ids)
+        scorer = make_scorer(encoded, start, stop, self.embeddings.dim, self.options.dtype)
+        made = time.perf_counter() - started
+        found = found_rankings(
+            self.open_engine(ids), scorer, ids, self.options, on_scored=task.advance
+        )
+        started = time.perf_counter()
+        self.n_results += append_rankings(writer, ids, found.rankings)
+        written = time.perf_counter() - started
+        self.seconds = self.seconds.with_engine(found.seconds).plus(
+            query_encoding=made, writing=written
+        )
+        self.evaluations += found.evaluations.tolist()
+        self.iterations += found.iterations.tolist()
+        self.checker.compare(scorer, ids, found.rankings)
+        return int(found.evaluations.sum())
+
+    def _stats(self, queries: QuerySet, encoded: EncodedQueries) -> dict[str, hypestore.JsonValue]:
+        stats: dict[str, hypestore.JsonValue] = {
+            "n_queries": len(encoded),
+            "n_documents": self.embeddings.n,
+            "n_results": self.n_results,
+            "qrels": queries.qrels,
+            "seconds": {**asdict(self.seconds), "total": self.seconds.total},
+        }
+        if encoded.has_q_nets and self.evaluations:
+            stats["evaluations"] = asdict(spread(self.evaluations))
+            stats["iterations"] = asdict(spread(self.iterations))
+        check = self.checker.result()
+        return stats if check is None else {**stats, "check": asdict(check)}
+
+
+def spread(values: Sequence[int]) -> Spread:
+    """Mean, least and most of at least one count."""
+    return Spread(sum(values) / len(values), min(values), max(values))
+
+
+def encoded_queries(
+    loaded: LoadedModel, texts: list[str], options: SearchOptions
+) -> EncodedQueries:
+    """The queries, read by the model of a search."""
     from hypencli.models.encoding import EncodingOptions, encode_queries
 
-    listed = list(queries)
-    writer.queries([(query.query_id, query.text) for query in listed])
     device = resolve_device(options.device)
     settings = EncodingOptions(max_length=options.query_max_length, device=device)
-    started = time.perf_counter()
-    encoded = encode_queries(
-        loaded.dual.query_encoder,
-        loaded.tokenizer,
-        [query.text for query in listed],
-        settings,
-        width=options.width,
+    return encode_queries(
+        loaded.dual.query_encoder, loaded.tokenizer, texts, settings, width=options.width
     )
-    seconds = SearchSeconds(query_encoding=time.perf_counter() - started)
-    n_results = 0
-    batch = options.batch_queries or _automatic_batch(encoded)
-    total = len(listed) * embeddings.n
-    with progress.task("search", total=total, unit="scores") as task:
-        for start in range(0, len(listed), batch):
-            ids = [query.query_id for query in listed[start : start + batch]]
-            started = time.perf_counter()
-            scorer = make_scorer(encoded, start, start + batch, embeddings.dim, options.dtype)
-            made = time.perf_counter() - started
-            found = exact_rankings(
-                scorer,
-                embeddings,
-                ids,
-                options,
-                on_scored=partial(_advance, task, len(ids)),
-            )
-            started = time.perf_counter()
-            n_results += append_rankings(writer, ids, found.rankings)
-            seconds = seconds.plus(
-                query_encoding=made,
-                scoring=found.scoring_seconds,
-                topk=found.topk_seconds,
-                writing=time.perf_counter() - started,
-            )
-    stats: dict[str, hypestore.JsonValue] = {
-        "n_queries": len(listed),
-        "n_documents": embeddings.n,
-        "n_results": n_results,
-        "qrels": queries.qrels,
-        "seconds": {**asdict(seconds), "total": seconds.total},
-    }
-    return writer.commit(stats=stats, provenance=provenance(device=str(device)))
 
 
-def _advance(task: Task, n_queries: int, n_documents: int) -> None:
-    task.advance(n_queries * n_documents)
+def query_batches(encoded: EncodedQueries, size: int | None = None) -> Iterator[tuple[int, int]]:
+    """First and last place of the queries that are searched together, batch after batch.
 
-
-def _automatic_batch(encoded: EncodedQueries) -> int:
-    """As many queries as 1 GiB of q-nets holds, 256 at most; all of them for query vectors."""
-    if not encoded.has_q_nets:
-        return max(1, len(encoded))
-    return max(1, min(256, Q_NET_BYTES // max(1, encoded.q_net_bytes)))
+    Args:
+        encoded: All queries.
+        size: Queries of a batch; None takes as many as 1 GiB of q-nets holds, at most 256, and all
+            queries at once where they are vectors.
+    """
+    if size is None and encoded.has_q_nets and len(encoded):
+        size = max(1, min(256, Q_NET_BYTES // max(1, encoded.q_net_bytes)))
+    size = size or max(1, len(encoded))
+    for start in range(0, len(encoded), size):
+        yield start, min(start + size, len(encoded))
 
 
 def make_scorer(encoded: EncodedQueries, start: int, stop: int, dim: int, dtype: str) -> Scorer:
@@ -280,31 +251,15 @@ def _in_dtype(net: QNetBatch, dtype: torch.dtype) -> QNetBatch:
     return net if net.dtype == dtype else net.to(dtype=dtype)
 
 
-def embedding_blocks(embeddings: EmbeddingSet) -> Iterator[Block]:
-    """The vectors of a set in corpus order, as the engine takes them."""
-    for shard in embeddings.shards:
-        yield from shard.blocks()
-
-
-def exact_rankings(
+def found_rankings(
+    engine: Engine,
     scorer: Scorer,
-    embeddings: EmbeddingSet,
-    query_ids: list[str],
+    query_ids: Sequence[str],
     options: SearchOptions,
-    on_scored: Callable[[int], None] | None = None,
-) -> ExactSearch:
-    """Exact search of one batch of queries over an embedding set."""
-    from hypencli.engine.exact import search_exact
-
-    found = search_exact(
-        scorer,
-        embedding_blocks(embeddings),
-        k=options.k + options.exclude_same_id,
-        doc_ids=embeddings.ids,
-        device=resolve_device(options.device),
-        dtype=resolve_dtype(options.dtype),
-        on_scored=on_scored,
-    )
+    on_scored: OnScored | None = None,
+) -> Found:
+    """What an engine finds for one batch of queries."""
+    found = engine.search(scorer, k=options.k + options.exclude_same_id, on_scored=on_scored)
     if not options.exclude_same_id:
         return found
     rankings = [
@@ -345,8 +300,7 @@ def _evaluate(
 def _outcome(
     run: Manifest, model: Manifest, *, existing: bool, evaluation: Evaluated | None
 ) -> Searched:
-    parts = run.stats["seconds"]
-    times = parts if isinstance(parts, dict) else {}
+    parts = _numbers(run, "seconds") or {}
     return Searched(
         run=run.id,
         name=run.name,
@@ -360,9 +314,31 @@ def _outcome(
         n_queries=int(str(run.stats["n_queries"])),
         n_documents=int(str(run.stats["n_documents"])),
         n_results=int(str(run.stats["n_results"])),
+        # A part that a run made before it was measured lacks took no time of its own.
         seconds=SearchSeconds(
-            **{field.name: float(str(times[field.name])) for field in fields(SearchSeconds)}
+            **{each.name: float(str(parts.get(each.name, 0.0))) for each in fields(SearchSeconds)}
         ),
         existing=existing,
+        evaluations=_spread(run, "evaluations"),
+        iterations=_spread(run, "iterations"),
+        check=_check(run),
         evaluation=evaluation,
     )
+
+
+def _numbers(run: Manifest, key: str) -> Mapping[str, hypestore.JsonValue] | None:
+    found = run.stats.get(key)
+    return found if isinstance(found, Mapping) else None
+
+
+def _spread(run: Manifest, key: str) -> Spread | None:
+    found = _numbers(run, key)
+    if found is None:
+        return None
+    mean, least, most = (float(str(found[part])) for part in ("mean", "min", "max"))
+    return Spread(mean, int(least), int(most))
+
+
+def _check(run: Manifest) -> Check | None:
+    found = run.stats.get("check")
+    return None if found is None else TypeAdapter(Check).validate_python(found)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypencli.errors import DataError, RecipeError, UsageError
+from hypencli.ops.datasets import dataset_place
 from hypencli.ops.models import files_fingerprint, model_folder
 from hypencli.recipe import Recipe
 from hypestore import ArtifactNotFound, JsonValue, Store
@@ -110,9 +111,9 @@ def find_inputs(store: Store, recipe: Recipe) -> Inputs:
         recipe=recipe,
         start=_start(store, recipe),
         hyper_head=None if head is None else _found(store, head, "hyper_head_from"),
-        rows=_rows(recipe),
-        pool=_pool(recipe),
-        validation=_validation(recipe),
+        rows=_rows(store, recipe),
+        pool=_pool(store, recipe),
+        validation=_validation(store, recipe),
     )
 
 
@@ -162,24 +163,25 @@ def _place(store: Store, named: str, key: str) -> tuple[str, str, tuple[str, ...
     return str(model_folder(store, manifest)), manifest.id, (manifest.id,)
 
 
-def _rows(recipe: Recipe) -> TrainingSource:
+def _rows(store: Store, recipe: Recipe) -> TrainingSource:
     from hypencli.data.training import open_training_rows
 
     if recipe.data.train is None:
         raise RecipeError(
             f"Recipe {recipe.name!r} names no training data.", hint="--set data.train=FILE.jsonl"
         )
-    return open_training_rows(recipe.data.train, split=recipe.data.split)
+    place = dataset_place(store.root, recipe.data.train)
+    return open_training_rows(place, split=recipe.data.split)
 
 
-def _pool(recipe: Recipe) -> Corpus | None:
+def _pool(store: Store, recipe: Recipe) -> Corpus | None:
     from hypencli.data.corpus import open_corpus
 
     named = recipe.data.random_negatives_from if recipe.data.random_negatives else None
-    return None if named is None else open_corpus(named)
+    return None if named is None else open_corpus(dataset_place(store.root, named))
 
 
-def _validation(recipe: Recipe) -> HeldOutRows | JudgedCorpus | None:
+def _validation(store: Store, recipe: Recipe) -> HeldOutRows | JudgedCorpus | None:
     from hypencli.data.training import open_training_rows
     from hypencli.training import HeldOutRows
 
@@ -187,8 +189,12 @@ def _validation(recipe: Recipe) -> HeldOutRows | JudgedCorpus | None:
     if section is None:
         return None
     if section.rows is None:
-        return _judged_corpus(str(section.queries), str(section.corpus), section.qrels)
-    rows = open_training_rows(section.rows, split=section.split)
+        return _judged_corpus(
+            dataset_place(store.root, str(section.queries)),
+            dataset_place(store.root, str(section.corpus)),
+            dataset_place(store.root, section.qrels),
+        )
+    rows = open_training_rows(dataset_place(store.root, section.rows), split=section.split)
     return HeldOutRows(key=rows.fingerprint, rows=rows)
 
 

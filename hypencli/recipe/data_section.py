@@ -15,9 +15,9 @@ class DataSection(Section):
     train: str | None = Field(
         None,
         min_length=1,
-        description="training rows: a JSONL (.gz too) or Parquet file, a folder of such, or a "
-        'dataset on the hub; a row is {"query": {"id", "content"}, '
-        '"items": [{"id", "content", "score", "type"}]}',
+        description="training rows: a JSONL (.gz too) or Parquet file, a folder of such, a "
+        "prepared dataset of the store, or a dataset on the hub; a row is "
+        '{"query": {"id", "content"}, "items": [{"id", "content", "score", "type"}]}',
         json_schema_extra=NOT_IDENTITY,
     )
     split: str = Field(

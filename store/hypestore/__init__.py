@@ -1,4 +1,4 @@
-"""The project store of hype: embedding sets, models, runs and evaluations on disk.
+"""The project store of hype: embedding sets, graphs, models, runs and evaluations on disk.
 
     store = hypestore.Store.open(hypestore.find_store())
     for run in store.artifacts("run"):
@@ -14,6 +14,7 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from hypestore.caches import Cache
+from hypestore.calibrations import CurvePoint
 from hypestore.catalog import Catalog, QueryResult
 from hypestore.catalog_schema import Column, Relation
 from hypestore.doctor import DoctorReport, Finding
@@ -39,10 +40,11 @@ from hypestore.errors import (
     TextNotKept,
 )
 from hypestore.files import atomic_folder, atomic_path, atomic_write_bytes, atomic_write_text
+from hypestore.graphs import GraphDraft, NeighbourGraph
 from hypestore.layout import PROGRESS_NAME, SCRATCH_NAME, find_store
 from hypestore.manifest import FORMAT_VERSION, KINDS, FileRecord, Kind, Manifest, artifact_id
 from hypestore.progress import Point, read_progress
-from hypestore.runs import RunWriter, StoredRun
+from hypestore.runs import ResultsByQuery, RunWriter, StoredRun
 from hypestore.store import Store
 from hypestore.unfinished import Unfinished
 from hypestore.vector_file import VectorFile, write_vector_file
@@ -61,6 +63,7 @@ __all__ = [
     "Catalog",
     "CatalogQueryError",
     "Column",
+    "CurvePoint",
     "DamagedArtifact",
     "DiskFull",
     "DoctorReport",
@@ -70,15 +73,18 @@ __all__ = [
     "EmbeddingWork",
     "FileRecord",
     "Finding",
+    "GraphDraft",
     "IncompleteWork",
     "InvalidContent",
     "JsonValue",
     "Kind",
     "Manifest",
     "NameTaken",
+    "NeighbourGraph",
     "Point",
     "QueryResult",
     "Relation",
+    "ResultsByQuery",
     "RunWriter",
     "Shard",
     "Store",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CATALOG_VERSION = 2
+CATALOG_VERSION = 3
 """A catalog of another version is dropped and made again; raise it with every change below."""
 
 
@@ -43,10 +43,11 @@ def _columns(*columns: tuple[str, str, str]) -> tuple[Column, ...]:
     return tuple(Column(*column) for column in columns)
 
 
-SECONDS = ("query_encoding", "scoring", "topk", "writing", "total")
+SECONDS = ("query_encoding", "selection", "scoring", "topk", "writing", "total")
 
 _SECONDS_COLUMNS = (
     ("seconds_query_encoding", "DOUBLE", "time of encoding the queries"),
+    ("seconds_selection", "DOUBLE", "time of choosing what to score; NULL where all is scored"),
     ("seconds_scoring", "DOUBLE", "time of scoring documents"),
     ("seconds_topk", "DOUBLE", "time of keeping the best k"),
     ("seconds_writing", "DOUBLE", "time of writing the run"),
@@ -167,8 +168,8 @@ LEADERBOARD = Relation(
     sql="""
         SELECT r.run, r.name, r.engine, coalesce(model.name, r.model) AS model,
             r.model AS model_id, r.embeddings, r.corpus, r.queries, m.qrels, m.measure, m.value,
-            r.n_queries, r.k, r.created, r.seconds_query_encoding, r.seconds_scoring,
-            r.seconds_topk, r.seconds_writing, r.seconds_total, m.evaluation
+            r.n_queries, r.k, r.created, r.seconds_query_encoding, r.seconds_selection,
+            r.seconds_scoring, r.seconds_topk, r.seconds_writing, r.seconds_total, m.evaluation
         FROM metrics AS m
         JOIN runs AS r ON r.run = m.run
         JOIN artifacts AS e ON e.id = m.evaluation
@@ -176,6 +177,83 @@ LEADERBOARD = Relation(
         QUALIFY row_number() OVER (
             PARTITION BY m.run, m.qrels, m.measure ORDER BY e.created DESC, e.id DESC
         ) = 1
+    """,
+)
+_ALL_EVALUATED = """
+                CASE WHEN r.engine = 'exact' AND lower(coalesce(
+                    model.inputs->>'$.architecture', model.stats->>'$.architecture'
+                )) LIKE 'hypencoder%' THEN n_documents END"""
+"""What an exact search evaluates: every document where the model has q-nets, else NULL."""
+
+
+def _recall(depth: int) -> str:
+    """Recall at a depth: 1 where the search was exact and that deep, else what was measured."""
+    return f"""
+            CASE WHEN r.engine = 'exact' AND r.k >= least({depth}, n_documents) THEN 1::DOUBLE
+                ELSE TRY_CAST(a.stats->>'$.check.recall."{depth}"' AS DOUBLE)
+            END AS recall_{depth}"""
+
+
+EFFICIENCY = Relation(
+    "efficiency",
+    "One row for each run whose time or evaluations are known: what its search took and found.",
+    _columns(
+        ("run", "VARCHAR", "id of the run"),
+        *_ABOUT[1:],
+        ("engine", "VARCHAR", "exact, …"),
+        ("model", "VARCHAR", "name of the model, or its id where it has none"),
+        ("model_id", "VARCHAR", "id of the model"),
+        ("embeddings", "VARCHAR", "id of the embedding set"),
+        ("corpus", "VARCHAR", "id of the corpus"),
+        ("queries", "VARCHAR", "id of the query set"),
+        ("k", "INTEGER", "results asked for, per query"),
+        ("n_queries", "BIGINT", "queries of the run"),
+        ("n_documents", "BIGINT", "documents of the embedding set"),
+        ("ms_per_query", "DOUBLE", "milliseconds of selection, scoring and top k, per query"),
+        ("ms_query_encoding", "DOUBLE", "milliseconds of encoding a query, not in ms_per_query"),
+        ("evaluations_mean", "DOUBLE", "documents a q-net scored, per query; all when exact"),
+        ("evaluations_min", "BIGINT", "of the query with the fewest"),
+        ("evaluations_max", "BIGINT", "of the query with the most"),
+        ("evaluations_share", "DOUBLE", "evaluations_mean as a share of the documents, 0 to 1"),
+        ("iterations_mean", "DOUBLE", "rounds of the search, per query"),
+        ("iterations_max", "BIGINT", "of the query with the most"),
+        ("recall_10", "DOUBLE", "share of the exact top 10 that was found; 1 when exact"),
+        ("recall_100", "DOUBLE", "share of the exact top 100"),
+        ("recall_1000", "DOUBLE", "share of the exact top 1000"),
+        ("checked_queries", "BIGINT", "queries that recall was measured on with the run"),
+        ("checked_against", "VARCHAR", "id of the exact run it was measured against, if any"),
+    ),
+    sql=f"""
+        SELECT r.run, r.name, r.created, r.engine, coalesce(model.name, r.model) AS model,
+            r.model AS model_id, r.embeddings, r.corpus, r.queries, r.k, r.n_queries,
+            coalesce(
+                TRY_CAST(a.stats->>'$.n_documents' AS BIGINT),
+                TRY_CAST(embeddings.stats->>'$.n_documents' AS BIGINT)
+            ) AS n_documents,
+            1000 * (
+                r.seconds_scoring + coalesce(r.seconds_selection, 0) + coalesce(r.seconds_topk, 0)
+            ) / nullif(r.n_queries, 0) AS ms_per_query,
+            1000 * r.seconds_query_encoding / nullif(r.n_queries, 0) AS ms_query_encoding,
+            coalesce(
+                TRY_CAST(a.stats->>'$.evaluations.mean' AS DOUBLE), {_ALL_EVALUATED}
+            ) AS evaluations_mean,
+            coalesce(
+                TRY_CAST(a.stats->>'$.evaluations.min' AS BIGINT), {_ALL_EVALUATED}
+            ) AS evaluations_min,
+            coalesce(
+                TRY_CAST(a.stats->>'$.evaluations.max' AS BIGINT), {_ALL_EVALUATED}
+            ) AS evaluations_max,
+            evaluations_mean / nullif(n_documents, 0) AS evaluations_share,
+            TRY_CAST(a.stats->>'$.iterations.mean' AS DOUBLE) AS iterations_mean,
+            TRY_CAST(a.stats->>'$.iterations.max' AS BIGINT) AS iterations_max,
+            {_recall(10)}, {_recall(100)}, {_recall(1000)},
+            TRY_CAST(a.stats->>'$.check.n_queries' AS BIGINT) AS checked_queries,
+            a.stats->>'$.check.against' AS checked_against
+        FROM runs AS r
+        JOIN artifacts AS a ON a.id = r.run
+        LEFT JOIN artifacts AS model ON model.id = r.model
+        LEFT JOIN artifacts AS embeddings ON embeddings.id = r.embeddings
+        WHERE ms_per_query IS NOT NULL OR evaluations_mean IS NOT NULL
     """,
 )
 MODELS = Relation(
@@ -238,7 +316,7 @@ TABLES = (
     UNFINISHED,
     META,
 )
-VIEWS = (LEADERBOARD, MODELS, EMBEDDING_SETS)
+VIEWS = (LEADERBOARD, EFFICIENCY, MODELS, EMBEDDING_SETS)
 
 OWNER_COLUMNS = {
     "artifacts": "id",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from hypestore.embedding_files import text_name, vector_name
 from hypestore.errors import DamagedArtifact, InvalidContent, TextNotKept
-from hypestore.manifest import Manifest
-from hypestore.vector_file import VectorFile
+from hypestore.manifest import Manifest, check_sizes, whole_number
+from hypestore.vector_file import VectorFile, parts
 
 
 class Shard:
@@ -93,11 +93,11 @@ class EmbeddingSet:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.manifest = manifest
         self.folder = folder
-        self.n = _whole_number(manifest, "stats", "n_documents")
-        self.dim = _whole_number(manifest, "inputs", "dim")
+        self.n = whole_number(manifest, "stats", "n_documents")
+        self.dim = whole_number(manifest, "inputs", "dim")
         self.dtype: np.dtype[Any] = np.dtype(str(manifest.inputs["storage_dtype"]))
-        self._shard_rows = _whole_number(manifest, "stats", "shard_rows")
-        self._check_sizes()
+        self._shard_rows = whole_number(manifest, "stats", "shard_rows")
+        check_sizes(folder, manifest)
         self.shards = tuple(
             Shard(
                 folder / vector_name(index),
@@ -180,22 +180,10 @@ class EmbeddingSet:
 
     def _by_shard(
         self, ordinals: np.ndarray[Any, Any]
-    ) -> Iterator[tuple[int, np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+    ) -> Iterator[tuple[int, slice | np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
         """Shard, places in ``ordinals``, rows in the shard: for each shard that is needed."""
-        shards = ordinals // self._shard_rows
-        for shard in np.unique(shards):
-            places = np.flatnonzero(shards == shard)
-            yield int(shard), places, ordinals[places] - shard * self._shard_rows
-
-    def _check_sizes(self) -> None:
-        for record in self.manifest.files:
-            path = self.folder / record.path
-            size = path.stat().st_size if path.is_file() else None
-            if size != record.size_bytes:
-                state = "missing" if size is None else f"{size} bytes long"
-                raise DamagedArtifact(
-                    f"{path} is {state}, expected {record.size_bytes} bytes.", hint="hype doctor"
-                )
+        for index, places in parts(ordinals, [shard.offset for shard in self.shards]):
+            yield index, places, ordinals[places] - self.shards[index].offset
 
 
 def _read_texts(path: Path, rows: np.ndarray[Any, Any]) -> list[str]:
@@ -214,10 +202,3 @@ def _read_texts(path: Path, rows: np.ndarray[Any, Any]) -> list[str]:
         return [texts[row] for row in rows.tolist()]
     except (pa.ArrowException, OSError, KeyError) as error:
         raise DamagedArtifact(f"{path}: {error}.", hint="hype doctor --checksums") from error
-
-
-def _whole_number(manifest: Manifest, part: Literal["inputs", "stats"], key: str) -> int:
-    value = (manifest.inputs if part == "inputs" else manifest.stats).get(key)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise DamagedArtifact(f"The manifest of {manifest.id} has {part}.{key} = {value!r}.")
-    return value

@@ -32,6 +32,7 @@ FOLDERS: MappingProxyType[Kind, str] = MappingProxyType(
         "model": "models",
         "embeddings": "embeddings",
         "graph": "graphs",
+        "calibration": "calibrations",
         "run": "runs",
         "evaluation": "evaluations",
     }

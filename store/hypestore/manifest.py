@@ -30,7 +30,7 @@ REQUIRES = "hypencli >= 0.1"
 
 MANIFEST_NAME = "manifest.json"
 
-Kind = Literal["model", "embeddings", "graph", "run", "evaluation"]
+Kind = Literal["model", "embeddings", "graph", "calibration", "run", "evaluation"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _HASH_DIGITS = 10
@@ -208,6 +208,34 @@ def read_manifest(path: Path) -> Manifest:
     if manifest.id != path.parent.name:
         raise _damaged(path, f"has the id {manifest.id!r}, expected the name of its folder")
     return manifest
+
+
+def whole_number(manifest: Manifest, part: Literal["inputs", "stats"], key: str) -> int:
+    """A whole number that a manifest must hold.
+
+    Raises:
+        DamagedArtifact: It is not there, or something else.
+    """
+    value = (manifest.inputs if part == "inputs" else manifest.stats).get(key)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise DamagedArtifact(f"The manifest of {manifest.id} has {part}.{key} = {value!r}.")
+    return value
+
+
+def check_sizes(folder: Path, manifest: Manifest) -> None:
+    """Compare the files of an artifact with its manifest, by size.
+
+    Raises:
+        DamagedArtifact: One is missing, or of another size.
+    """
+    for record in manifest.files:
+        path = folder / record.path
+        size = path.stat().st_size if path.is_file() else None
+        if size != record.size_bytes:
+            state = "missing" if size is None else f"{size} bytes long"
+            raise DamagedArtifact(
+                f"{path} is {state}, expected {record.size_bytes} bytes.", hint="hype doctor"
+            )
 
 
 def _damaged(path: Path, problem: str) -> DamagedArtifact:

@@ -258,6 +258,10 @@ class StoredRun:
         """All results: ``query_id, doc_id, rank, score``, by query and then rank."""
         return read_table(self.folder / RESULTS_NAME)
 
+    def by_query(self) -> ResultsByQuery:
+        """The results, to be looked up by query: held in columns, not as an object a row."""
+        return ResultsByQuery(self.table())
+
     def queries(self) -> dict[str, str]:
         """Query id -> text, for every query of the run, also those without results."""
         table = read_table(self.folder / QUERIES_NAME)
@@ -273,3 +277,32 @@ class StoredRun:
                 raise DamagedArtifact(f"{self.folder}: results of the unknown query {query_id!r}.")
             rankings[query_id].append((doc_id, score))
         return rankings
+
+
+class ResultsByQuery:
+    """The results of a run by query.
+
+    Args:
+        table: ``query_id, doc_id, rank, score``, by query and then rank.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        ends = pc.run_end_encode(table["query_id"].combine_chunks())
+        stops = ends.run_ends.to_pylist()
+        starts = [0, *stops[:-1]]
+        self._bounds = dict(
+            zip(ends.values.to_pylist(), zip(starts, stops, strict=True), strict=True)
+        )
+        self._doc_ids = table["doc_id"].combine_chunks()
+        self._scores = table["score"].combine_chunks()
+
+    def doc_ids(self, query_id: str) -> list[str]:
+        """The documents of a query by rank; none where it has no results."""
+        start, stop = self._bounds.get(query_id, (0, 0))
+        found: list[str] = self._doc_ids[start:stop].to_pylist()
+        return found
+
+    def ranking(self, query_id: str) -> list[tuple[str, float]]:
+        """``(doc_id, score)`` of a query by rank."""
+        start, stop = self._bounds.get(query_id, (0, 0))
+        return list(zip(self.doc_ids(query_id), self._scores[start:stop].to_pylist(), strict=True))

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from hypestore.caches import MAKING_SECONDS, Cache, Caches
+from hypestore.calibrations import CurvePoint, read_curve, write_calibration
 from hypestore.catalog import Catalog
 from hypestore.doctor import DoctorReport, examine
 from hypestore.embedding_files import EmbeddingSpec, shards_done
@@ -18,6 +19,7 @@ from hypestore.embedding_work import EmbeddingWork
 from hypestore.errors import StoreExists
 from hypestore.evaluations import read_aggregates, read_per_query, write_evaluation
 from hypestore.files import atomic_write_text, writing_in
+from hypestore.graphs import GraphDraft, NeighbourGraph, open_graph
 from hypestore.inventory import Inventory
 from hypestore.layout import Layout, find_store, new_marker_text, read_marker, write_default
 from hypestore.locks import SHORT_WAIT_SECONDS, hold
@@ -207,6 +209,84 @@ class Store:
         """
         manifest = self.get(reference, "embeddings")
         return EmbeddingSet(self.path(manifest), manifest)
+
+    # Neighbour graphs
+
+    def graph_draft(
+        self,
+        embeddings: str,
+        slug: str,
+        inputs: Mapping[str, Any],
+        *,
+        k: int,
+        name: str | None = None,
+        wait_seconds: float = 0.0,
+    ) -> GraphDraft:
+        """Begin the neighbour graph of an embedding set; see ``GraphDraft``.
+
+        Args:
+            embeddings: Id or name of the embedding set.
+            slug: A few words for people, part of the id.
+            inputs: What else determines the neighbours: metric, builder, seed. The manifest also
+                has ``embeddings`` and ``k`` among them.
+            k: Neighbours a document.
+            name: What the user calls it.
+            wait_seconds: How long to wait while another process makes the same one.
+        """
+        return GraphDraft(
+            self._bench,
+            slug,
+            inputs,
+            embeddings=self.get(embeddings, "embeddings"),
+            k=k,
+            name=name,
+            wait_seconds=wait_seconds,
+        )
+
+    def graph(self, reference: str) -> NeighbourGraph:
+        """Open a neighbour graph by id or name.
+
+        Raises:
+            DamagedArtifact: Its file is missing, or not what the manifest says.
+        """
+        manifest = self.get(reference, "graph")
+        return open_graph(self.path(manifest), manifest)
+
+    # Calibrations
+
+    def write_calibration(
+        self,
+        slug: str,
+        inputs: Mapping[str, Any],
+        *,
+        parents: Iterable[str],
+        points: Iterable[CurvePoint],
+        stats: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Manifest:
+        """Keep what recall an engine reaches at which setting, or return what is there.
+
+        Args:
+            slug: A few words for people, part of the id.
+            inputs: What was measured, on what.
+            parents: The model, the embedding set, and the graph where there is one.
+            points: The measurements.
+            stats: Queries, seconds.
+            provenance: Versions, hardware.
+        """
+        return write_calibration(
+            self._bench,
+            slug,
+            inputs,
+            parents=parents,
+            points=points,
+            stats=stats or {},
+            provenance=provenance or {},
+        )
+
+    def curve(self, calibration_id: str) -> list[CurvePoint]:
+        """The measurements of a calibration."""
+        return read_curve(self.path(self.get(calibration_id, "calibration")))
 
     # Runs and evaluations
 

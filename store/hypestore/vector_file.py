@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,22 @@ class RowGroup:
     offset: int | None
 
 
+def parts(
+    places: np.ndarray[Any, Any], firsts: Sequence[int]
+) -> Iterator[tuple[int, slice | np.ndarray[Any, Any]]]:
+    """Cut places [n] by the parts that they lie in, which begin at ``firsts``.
+
+    Yields:
+        Index of a part that is needed, and where its places are: a slice where places rise.
+    """
+    order = None if bool((places[1:] >= places[:-1]).all()) else np.argsort(places, kind="stable")
+    rising = places if order is None else places[order]
+    bounds = [*np.searchsorted(rising, firsts).tolist(), len(places)]
+    for index, (start, stop) in enumerate(pairwise(bounds)):
+        if stop > start:
+            yield index, slice(start, stop) if order is None else order[start:stop]
+
+
 class VectorFile:
     """A Parquet file with columns ``vector`` (lists of one length) and ``doc_id``.
 
@@ -93,6 +110,7 @@ class VectorFile:
         except (pa.ArrowException, OSError) as error:
             raise self.damaged(str(error)) from error
         self.n: int = self._metadata.num_rows
+        self._kept: dict[int, np.ndarray[Any, Any]] = {}
 
     @property
     def in_place(self) -> bool:
@@ -143,19 +161,29 @@ class VectorFile:
         return flat.reshape(group.rows, self.dim)
 
     def take(self, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Copies of some rows [n] -> [n, d], in the order asked for."""
+        """Copies of some rows [n] -> [n, d], in the order asked for; fastest where it rises."""
         taken = np.empty((len(rows), self.dim), self.dtype)
-        for group in self.row_groups:
-            within = (rows >= group.first_row) & (rows < group.first_row + group.rows)
-            if not within.any():
-                continue
-            if group.offset is not None:
-                taken[within] = self.map(group)[rows[within] - group.first_row]
-                continue
-            for first, block in self._decode(group):
-                here = (rows >= first) & (rows < first + len(block))
-                taken[here] = block[rows[here] - first]
+        for index, places in parts(rows, [group.first_row for group in self.row_groups]):
+            group = self.row_groups[index]
+            within = rows[places] - group.first_row
+            if group.offset is None:
+                taken[places] = self._decoded(group)[within]
+            else:
+                # As bytes: an array of numbers that is not aligned would be copied as a whole.
+                taken[places] = self._bytes(group)[within].view(self.dtype)
         return taken
+
+    def _bytes(self, group: RowGroup) -> np.ndarray[Any, Any]:
+        """The rows of a group as bytes [n, d * itemsize]; its map is kept open for the next time.
+
+        What is kept is an address range: pages that are read stay in the system's file cache.
+        """
+        if group.index not in self._kept:
+            self._kept[group.index] = self.map(group).view(np.uint8)
+        return self._kept[group.index]
+
+    def _decoded(self, group: RowGroup) -> np.ndarray[Any, Any]:
+        return np.concatenate([block for _, block in self._decode(group)])
 
     def damaged(self, problem: str) -> DamagedArtifact:
         """The error to raise about this file."""

@@ -39,9 +39,12 @@ def run(arguments: list[str], heavy: list[str]) -> tuple[int, list[str]]:
         ["--help"],
         ["--version"],
         ["encode", "--help"],
+        ["graph", "--help"],
         ["search", "--help"],
         ["report", "--help"],
         ["data", "check", "--help"],
+        ["data", "prepare", "--help"],
+        ["data", "list", "--help"],
         ["mine", "--help"],
         ["teach", "--help"],
         ["perturb", "--help"],
@@ -63,6 +66,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         ["doctor", "--rebuild"],
         ["report"],
         ["report", "--schema"],
+        ["report", "--pareto"],
         ["report", "plain-run", "hyper-run"],
         ["report", "--sql", "SELECT 1"],
         ["export", "run", "hyper-run", "--output", "{folder}/run.trec"],
@@ -79,6 +83,9 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
             *("--ids", "{folder}/docs.ids.txt"),
         ],
         ["data", "check", "{collection}/train.jsonl"],
+        ["data", "prepare", "tot-train", "--from", "{samples}/tot-train"],
+        ["data", "prepare", "followir-test", "--from", "{samples}/followir-test"],
+        ["data", "list"],
         [
             "mine",
             "hyper-run",
@@ -91,15 +98,16 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         ["recipes", "show", "tiny"],
         ["init", "{folder}/other"],
     ],
-    ids=lambda arguments: " ".join(arguments[:2]),
+    ids=lambda arguments: " ".join(arguments[:3]),
 )
 def test_verbs_without_a_model_import_neither_torch_nor_transformers(
-    arguments: list[str], shared_study: Path, tiny_collection: Path
+    arguments: list[str], shared_study: Path, tiny_collection: Path, hard_tasks: Path
 ) -> None:
     folder = shared_study.parent
     (folder / "few.qrels").write_text("q0 0 d0 1\n", encoding="utf-8")
-    filled = [part.format(folder=folder, collection=tiny_collection) for part in arguments]
-    if filled[0] not in ("recipes", "init", "perturb"):
+    places = {"folder": folder, "collection": tiny_collection, "samples": hard_tasks}
+    filled = [part.format(**places) for part in arguments]
+    if filled[0] not in ("recipes", "init"):
         filled += ["--store", str(shared_study)]
     assert run(filled, HEAVY) == (0, [])
 

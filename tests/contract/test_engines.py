@@ -104,7 +104,7 @@ def run(
         doc_ids=lambda ordinals: [ids[i] for i in ordinals],
         **options,
     )
-    assert found.n_documents == len(vectors)
+    assert found.evaluations.tolist() == [len(vectors)] * scorer.n_queries
     return found.rankings
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hypencli.data.training import open_training_rows, read_training_rows, training_fingerprint
-from hypencli.data.training.splits import select_files
+from hypencli.data.training.splits import select_files, select_part
 from hypencli.errors import DataError
 
 
@@ -81,6 +81,36 @@ def test_what_cannot_be_chosen_is_said(names: list[str], split: str, problem: st
         taken(names, split)
     assert caught.value.message.startswith("here: ")
     assert caught.value.hint
+
+
+TABLES = ["corpus.jsonl", "queries-00000-of-00002.parquet", "queries-00001-of-00002.parquet"]
+TABLES += ["qrels_og/test.jsonl", "qrels_og_more/test.jsonl", "data/corpus.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ("corpus", TABLES[:1]),
+        ("queries", TABLES[1:3]),
+        ("qrels_og", TABLES[3:4]),
+        ("qrels", []),
+        ("data", TABLES[5:]),
+    ],
+)
+def test_files_are_chosen_by_the_part_they_name(part: str, expected: list[str]) -> None:
+    assert list(select_part(reversed(TABLES), part, where="here")) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (TABLES[1:2], "1 of 2 parts of 'queries' are missing, the first of them 00001"),
+        (["queries.jsonl", "queries.parquet"], "the same split in several formats"),
+    ],
+)
+def test_a_part_that_is_not_whole_is_refused(names: list[str], problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        select_part(names, "queries", where="here")
 
 
 def test_only_training_files_of_a_folder_are_read(tmp_path: Path) -> None:

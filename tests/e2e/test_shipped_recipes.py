@@ -102,6 +102,7 @@ def training_rows(path: Path) -> Path:
                     "id": f"d{i}-{j}",
                     "content": f"{words[(i + j) % 10]} {words[(i * 3 + j * 7) % 10]} in the old",
                     "score": 10.0 - j,
+                    "type": "negative" if j else "positive",
                 }
                 for j in range(10)
             ]

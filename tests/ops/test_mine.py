@@ -17,7 +17,8 @@ from hypencli.ops import mine_rows
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.mine import Mined, MineOptions, mine
 from hypencli.ops.models import ModelSource
-from hypencli.ops.search import SearchOptions, append_rankings, search
+from hypencli.ops.search import append_rankings, search
+from hypencli.ops.search_records import SearchOptions
 from hypencli.records import Query, TrainingItem, TrainingRow
 from hypestore import DamagedArtifact, Store
 

@@ -18,7 +18,8 @@ from hypencli.errors import DataError, ModelError, UsageError
 from hypencli.models.checkpoint import ModelSpec, build_dual_encoder, load_tokenizer
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.models import ModelSource
-from hypencli.ops.search import SearchOptions, search
+from hypencli.ops.search import search
+from hypencli.ops.search_records import SearchOptions
 from hypestore import Store
 
 

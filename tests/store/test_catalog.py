@@ -64,6 +64,7 @@ def test_the_leaderboard_has_one_row_a_measure(filled_once: Any) -> None:
         "k": 2,
         "created": filled_once.run.created.replace(tzinfo=None).isoformat(),
         "seconds_query_encoding": None,
+        "seconds_selection": None,
         "seconds_scoring": 1.0,
         "seconds_topk": None,
         "seconds_writing": None,

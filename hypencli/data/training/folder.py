@@ -27,9 +27,18 @@ def locate_in_folder(folder: Path, split: str) -> Located:
     Raises:
         DataError: There are none, or none of that split.
     """
-    names = [*_data_files(folder), *_saved_files(folder)]
+    names = data_files_of(folder)
     selected = select_files(names, split, where=str(folder))
     return Located(tuple(folder / name for name in selected.names), selected.split)
+
+
+def data_files_of(folder: Path) -> list[str]:
+    """Files of rows in a folder and the folders below it, relative, with ``/`` between parts.
+
+    Raises:
+        DataError: A folder that ``datasets`` saved does not list its files.
+    """
+    return [*_data_files(folder), *_saved_files(folder)]
 
 
 def _data_files(folder: Path) -> Iterator[str]:

@@ -88,9 +88,11 @@ def open_training_rows(place: str | Path, *, split: str = "train") -> TrainingSo
     if may_be_hub_id(str(place)):
         found = locate_on_hub(str(place), split)
         return TrainingSource(str(place), found.files, found.split)
+    from hypencli.data.prepare.registry import offer_to_prepare
+
     raise DataError(
         f"No training file {path} (from {Path.cwd()}).",
-        hint=f"Accepted: {ACCEPTED}.",
+        hint=f"{offer_to_prepare(str(place))}Accepted: {ACCEPTED}.",
     )
 
 

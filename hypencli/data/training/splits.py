@@ -1,4 +1,4 @@
-"""Which files of a folder or a hub dataset belong to a split, told by their names."""
+"""Which files of a folder or a hub dataset belong to a split or a part, told by their names."""
 
 from __future__ import annotations
 
@@ -76,6 +76,35 @@ def select_files(names: Iterable[str], split: str, *, where: str) -> Selection:
     _refuse_two_formats(selected, where)
     _refuse_missing_parts(selected, where)
     return Selection(tuple(selected), split if found else None)
+
+
+def select_part(names: Iterable[str], part: str, *, where: str) -> tuple[str, ...]:
+    """The files of one part of a dataset of several tables, such as ``corpus`` and ``queries``.
+
+    They are named after it (``queries.jsonl``, ``queries-00000-of-00002.parquet``), or lie in a
+    folder that is (``qrels_og/test.jsonl``).
+
+    Args:
+        names: Data files, relative, with ``/`` between parts.
+        part: The part wanted.
+        where: Stands for the folder or dataset in messages.
+
+    Returns:
+        Their names in name order; none where there is no such part.
+
+    Raises:
+        DataError: A file of several is missing, or the part is there in two formats.
+    """
+    found = sorted(name for name in names if _part_of(name) == part)
+    _refuse_two_formats(found, where)
+    _refuse_missing_parts(found, where)
+    return tuple(found)
+
+
+def _part_of(name: str) -> str:
+    first = PurePosixPath(name).parts[0].split(".")[0]
+    shard = _SHARD.fullmatch(first)
+    return first if shard is None else shard["stem"]
 
 
 def _no_split(split: str, found: Sequence[str], names: Sequence[str], where: str) -> DataError:

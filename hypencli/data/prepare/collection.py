@@ -1,0 +1,172 @@
+"""The files of a prepared collection: documents, queries, judgements and ranked lists, checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from hypencli.data.aside import written_aside
+from hypencli.data.prepare.faults import EMPTY_TEXT, UNKNOWN_ID, Faults
+from hypencli.data.qrels import Judgement, collect_judgements
+from hypencli.data.runs import write_run
+from hypencli.errors import DataError
+from hypencli.records import Qrels
+
+CORPUS, QUERIES, QRELS = "corpus.jsonl", "queries.jsonl", "qrels.txt"
+
+_RANKED_TAG = "top-ranked"
+
+
+class Text(NamedTuple):
+    """A document or a query, and where it stands in its source."""
+
+    where: str
+    id: str
+    text: str
+
+
+class Ranked(NamedTuple):
+    """A document of a query's ranked list, and where it stands in its source."""
+
+    where: str
+    query_id: str
+    doc_id: str
+
+
+def write_texts(path: Path, texts: Iterable[Text], faults: Faults) -> dict[str, str]:
+    """Write documents or queries as JSONL of ``id`` and ``text``.
+
+    Args:
+        path: The file.
+        texts: Taken one by one.
+        faults: Told of empty texts, which are written all the same.
+
+    Returns:
+        Id -> where it came from, in order.
+
+    Raises:
+        DataError: An id comes twice, or there is no text at all.
+    """
+    places: dict[str, str] = {}
+    with written_aside(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as out:
+        for where, identifier, text in texts:
+            if identifier in places:
+                raise twice(identifier, places[identifier], where)
+            places[identifier] = where
+            if not text.strip():
+                faults.meet(EMPTY_TEXT, where, "it has no text")
+            out.write(json.dumps({"id": identifier, "text": text}, ensure_ascii=False) + "\n")
+        if not places:
+            raise DataError(f"There is nothing to write to {path.name}: the source is empty.")
+    return places
+
+
+def write_judgements(
+    path: Path,
+    judgements: Iterable[Judgement],
+    *,
+    queries: Container[str],
+    documents: Container[str] | None,
+    faults: Faults,
+) -> Qrels:
+    """Write judgements in the TREC format, queries and documents in the order they come.
+
+    A judgement on a document that is not there is kept where faults are counted: it decides what a
+    perfect ranking would have reached. One of a query that is not there is left out.
+
+    Args:
+        path: The file.
+        judgements: Taken one by one.
+        queries: Ids of the queries.
+        documents: Ids of the documents; None where they are elsewhere, and any is known.
+        faults: Told of ids that are not among them.
+
+    Raises:
+        DataError: A judgement is none, contradicts another, or an id holds white space.
+    """
+    known = known_judgements(judgements, queries=queries, documents=documents, faults=faults)
+    qrels = collect_judgements(known, path.name)
+    with written_aside(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as out:
+        for query_id, judged in qrels.items():
+            for doc_id, grade in judged.items():
+                _refuse_blanks(query_id, doc_id)
+                out.write(f"{query_id} 0 {doc_id} {grade}\n")
+    return qrels
+
+
+def known_judgements(
+    judgements: Iterable[Judgement],
+    *,
+    queries: Container[str],
+    documents: Container[str] | None,
+    faults: Faults,
+) -> Iterator[Judgement]:
+    """Pass on the judgements of queries that are there; see :func:`write_judgements`."""
+    for judgement in judgements:
+        if judgement.query_id not in queries:
+            faults.meet(UNKNOWN_ID, judgement.where, f"no query {judgement.query_id!r}")
+            continue
+        if documents is not None and judgement.doc_id not in documents:
+            faults.meet(UNKNOWN_ID, judgement.where, f"no document {judgement.doc_id!r}")
+        yield judgement
+
+
+def write_ranked(
+    path: Path,
+    entries: Iterable[Ranked],
+    *,
+    queries: Container[str],
+    documents: Container[str],
+    faults: Faults,
+) -> Mapping[str, Sequence[str]]:
+    """Write ranked lists as a TREC run whose scores count down to 1.
+
+    Args:
+        path: The file.
+        entries: The documents of each query, best first.
+        queries: Ids of the queries.
+        documents: Ids of the documents.
+        faults: Told of ids that are not among them; these are left out.
+
+    Returns:
+        Query id -> its list.
+
+    Raises:
+        DataError: A document comes twice for one query, or there is none at all.
+    """
+    lists: dict[str, dict[str, str]] = {}
+    for where, query_id, doc_id in entries:
+        if query_id not in queries:
+            faults.meet(UNKNOWN_ID, where, f"no query {query_id!r}")
+        elif doc_id not in documents:
+            faults.meet(UNKNOWN_ID, where, f"no document {doc_id!r}")
+        else:
+            ranked = lists.setdefault(query_id, {})
+            if doc_id in ranked:
+                raise twice(doc_id, ranked[doc_id], where)
+            ranked[doc_id] = where
+    if not lists:
+        raise DataError(f"There is nothing to write to {path.name}: the source is empty.")
+    scored = {
+        query_id: [(doc_id, float(len(ranked) - i)) for i, doc_id in enumerate(ranked)]
+        for query_id, ranked in lists.items()
+    }
+    with written_aside(path) as aside:
+        write_run(aside, scored, format="trec", tag=_RANKED_TAG)
+    return {query_id: list(ranked) for query_id, ranked in lists.items()}
+
+
+def twice(identifier: str, first: str, second: str) -> DataError:
+    """The error for an id that is there twice."""
+    return DataError(
+        f"{second}: the id {identifier!r} is there before, at {first}.",
+        hint="Ids must be unique: results could not be told apart.",
+    )
+
+
+def _refuse_blanks(*identifiers: str) -> None:
+    for identifier in identifiers:
+        if identifier.split() != [identifier]:
+            raise DataError(f"The id {identifier!r} holds white space, which TREC cannot express.")

@@ -1,0 +1,100 @@
+"""DL-HARD with the judgements of TREC alone: those of its queries that NIST judged.
+
+Source: ``msmarco-passage/trec-dl-hard`` of ir_datasets, or the files of grill-lab/DL-Hard on GitHub
+(Mackie, Dalton, Yates, SIGIR 2021), and from there the list of judgements that its authors added.
+Taking those away is the reproduction's way (arneeichholtz/Hypencoder-reprod,
+``scripts/load_data_old.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypencli.data.prepare.collection import QRELS, QUERIES, Text, write_judgements, write_texts
+from hypencli.data.prepare.download import RepositoryFile, fetch, offered, offering_from
+from hypencli.data.prepare.job import Job, Made, Part
+from hypencli.data.qrels import Judgement, irds_judgements, iterate_judgements, read_qrels
+from hypencli.data.queries import QuerySet, open_queries
+from hypencli.errors import DataError
+
+DATASET = "msmarco-passage/trec-dl-hard"
+CORPUS_ID = "irds:msmarco-passage"
+TOPICS, JUDGED = "topics.tsv", "dl_hard-passage.qrels"
+ADDED = RepositoryFile(
+    repository="grill-lab/DL-Hard",
+    commit="2be6435c2b1f8131dfa23f3c0dee72f9dd47d849",
+    path="annotations/new_judgements/new_judgements-passage.passage-level.qrels",
+    blob="9ee42395d0d1e1b4bd9c51cca1f6e63322875497",
+)
+"""Judgements by DL-HARD's authors; some are of queries of DL 2019 and 2020 that are not in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What the query set is made of.
+
+    Attributes:
+        queries: All of DL-HARD's.
+        judgements: Of TREC and of DL-HARD's authors.
+        added: The file of the latter.
+        sources: Where all this comes from.
+    """
+
+    queries: QuerySet
+    judgements: Iterable[Judgement]
+    added: Path
+    sources: tuple[str, ...]
+
+
+def prepare_dl_hard(job: Job) -> Made:
+    """Write queries and judgements; the documents are those of MS MARCO, and stay where they are.
+
+    Raises:
+        DataError: The source cannot be had, or is not what it should be.
+    """
+    tables = _online_tables(job) if job.given is None else _given_tables(job.given, job)
+    added = read_qrels(tables.added).qrels
+    judgements = list(job.counted(tables.judgements))
+    kept = [one for one in judgements if one.doc_id not in added.get(one.query_id, {})]
+    judged = {one.query_id for one in kept}
+    queries = [query for query in tables.queries if query.query_id in judged]
+    texts = (Text(tables.queries.id, query.query_id, query.text) for query in queries)
+    known = write_texts(job.out / QUERIES, texts, job.faults)
+    qrels = write_judgements(
+        job.out / QRELS, kept, queries=known, documents=None, faults=job.faults
+    )
+    counts = {"queries": len(known), "judgements": sum(map(len, qrels.values()))}
+    left_out = {
+        "queries": len(tables.queries) - len(known),
+        "judgements": len(judgements) - len(kept),
+    }
+    return Made((Part("test", counts, left_out),), tables.sources, corpus=CORPUS_ID)
+
+
+def _online_tables(job: Job) -> Tables:
+    added = fetch(ADDED, job.downloads, job.progress)
+    with offering_from():
+        queries = open_queries(f"irds:{DATASET}")
+    return Tables(
+        queries, offered(irds_judgements(DATASET)), added, (f"irds:{DATASET}", ADDED.source)
+    )
+
+
+def _given_tables(given: Path, job: Job) -> Tables:
+    topics, judged, added = (_found(given, name) for name in (TOPICS, JUDGED, ADDED.name))
+    sources = tuple(map(job.source, (topics, judged, added)))
+    return Tables(open_queries(topics), iterate_judgements(judged), added, sources)
+
+
+def _found(folder: Path, name: str) -> Path:
+    """The file of that name in a folder or below it."""
+    found = sorted(folder.rglob(name))
+    if len(found) == 1:
+        return found[0]
+    what = "none" if not found else f"{len(found)}: {', '.join(map(str, found))}"
+    raise DataError(
+        f"{folder}: one file {name} was expected in it or below it; there is {what}.",
+        hint=f"Expected {TOPICS}, {JUDGED} and {ADDED.name}, as in {ADDED.repository} on GitHub.",
+    )

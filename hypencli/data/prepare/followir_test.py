@@ -1,0 +1,183 @@
+"""FollowIR's three collections: each query asked twice, and the lists that are to be re-ranked.
+
+Source: Weller et al., FollowIR, 2024, on the Hugging Face hub. The conversion is that of the
+reproduction (arneeichholtz/Hypencoder-reprod, ``scripts/data_hard_tasks.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypencli.data.prepare.collection import (
+    CORPUS,
+    Ranked,
+    Text,
+    write_judgements,
+    write_ranked,
+    write_texts,
+)
+from hypencli.data.prepare.download import offering_from
+from hypencli.data.prepare.job import Job, Made, Part
+from hypencli.data.prepare.records import Record, records_of
+from hypencli.data.qrels import Judgement, iterate_judgements
+from hypencli.data.training.folder import data_files_of
+from hypencli.data.training.hub import files_on_hub
+from hypencli.data.training.splits import select_part
+from hypencli.errors import DataError
+
+COLLECTIONS = {
+    "robust04": "jhu-clsp/robust04-instructions",
+    "core17": "jhu-clsp/core17-instructions",
+    "news21": "jhu-clsp/news21-instructions",
+}
+QUERY_SETS = ("og", "changed")
+"""The instruction as it was, and as it was changed so that fewer documents are relevant."""
+
+TABLES = ("corpus", "queries", "qrels_og", "qrels_changed", "top_ranked")
+RANKED = "top_ranked.trec"
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables of one collection.
+
+    Attributes:
+        folder: Where its files lie.
+        names: Its files of rows, relative to the folder.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+
+    def records(self, table: str) -> Iterator[Record]:
+        """The rows of a table.
+
+        Raises:
+            DataError: There is no such table, or a row is no JSON object.
+        """
+        files = select_part(self.names, table, where=str(self.folder))
+        if not files:
+            raise self._lacks(table)
+        for file in files:
+            yield from records_of(self.folder / file)
+
+    def judgements(self, table: str) -> Iterator[Judgement]:
+        """The judgements of a table: rows, or a file in a format of qrels.
+
+        Raises:
+            DataError: There is no such table, or a row is no judgement.
+        """
+        if select_part(self.names, table, where=str(self.folder)):
+            for record in self.records(table):
+                query_id, doc_id = record.identifier("query-id"), record.identifier("corpus-id")
+                yield Judgement(record.where, query_id, doc_id, record.value("score"))
+            return
+        paths = [self.folder / f"{table}{ending}" for ending in (".json", ".tsv", "/test.tsv")]
+        path = next((path for path in paths if path.is_file()), None)
+        if path is None:
+            raise self._lacks(table)
+        yield from iterate_judgements(path)
+
+    def _lacks(self, table: str) -> DataError:
+        return DataError(
+            f"{self.folder}: no {table} in it.",
+            hint=f"Expected {table}.jsonl or {table}.parquet, or a folder {table} with such; "
+            f"beside it {', '.join(one for one in TABLES if one != table)}.",
+        )
+
+
+def prepare_followir_test(job: Job) -> Made:
+    """Write a folder for each collection: corpus, two query sets, judgements, ranked lists.
+
+    Raises:
+        DataError: A source cannot be had, or is not what it should be.
+    """
+    parts, sources = [], []
+    for name, hub_name in COLLECTIONS.items():
+        tables = _hub_tables(hub_name) if job.given is None else _given_tables(job.given, name)
+        folder = job.out / name
+        folder.mkdir()
+        parts.append(write_instruction_collection(name, folder, tables, job))
+        sources.append(f"hub:{hub_name}" if job.given is None else job.source(tables.folder))
+    return Made(tuple(parts), tuple(sources))
+
+
+def _hub_tables(hub_name: str) -> Tables:
+    def choose(names: Sequence[str], where: str) -> Sequence[str]:
+        return [name for table in TABLES for name in select_part(names, table, where=where)]
+
+    with offering_from():
+        folder, names = files_on_hub(hub_name, choose)
+    return Tables(folder, names)
+
+
+def _given_tables(given: Path, name: str) -> Tables:
+    """The tables below a folder, in ``robust04`` or ``robust04-instructions``."""
+    folders = [given / name, given / f"{name}-instructions"]
+    folder = next((folder for folder in folders if folder.is_dir()), None)
+    if folder is None:
+        there = ", ".join(sorted(one.name for one in given.iterdir())[:12]) or "nothing"
+        raise DataError(
+            f"{given}: no folder {name} in it; it holds {there}.",
+            hint=f"Expected a folder for each of {', '.join(COLLECTIONS)}, with "
+            f"{', '.join(TABLES)}.",
+        )
+    return Tables(folder, tuple(data_files_of(folder)))
+
+
+def write_instruction_collection(name: str, folder: Path, tables: Tables, job: Job) -> Part:
+    """Write one collection: a corpus, queries and judgements of both kinds, and ranked lists.
+
+    A query is its text and its instruction. As in the reproduction, a document is its text alone.
+
+    Args:
+        name: Of the part.
+        folder: Where to.
+        tables: The source.
+        job: Told of records and faults.
+
+    Raises:
+        DataError: A record is not what it should be, or an id is not known.
+    """
+    documents = write_texts(
+        folder / CORPUS, job.counted(map(_document, tables.records("corpus"))), job.faults
+    )
+    queries = list(tables.records("queries"))
+    counts = {"documents": len(documents), "queries": len(queries)}
+    known: dict[str, str] = {}
+    for kind in QUERY_SETS:
+        texts = [_instructed(record, kind) for record in queries]
+        known = write_texts(folder / f"queries.{kind}.jsonl", texts, job.faults)
+        qrels = write_judgements(
+            folder / f"qrels.{kind}.txt",
+            tables.judgements(f"qrels_{kind}"),
+            queries=known,
+            documents=documents,
+            faults=job.faults,
+        )
+        counts[f"judgements_{kind}"] = sum(map(len, qrels.values()))
+    ranked = write_ranked(
+        folder / RANKED,
+        job.counted(map(_ranked, tables.records("top_ranked"))),
+        queries=known,
+        documents=documents,
+        faults=job.faults,
+    )
+    counts["ranked_documents"] = sum(map(len, ranked.values()))
+    return Part(name, counts)
+
+
+def _document(record: Record) -> Text:
+    return Text(record.where, record.identifier("_id"), record.text("text"))
+
+
+def _instructed(record: Record, kind: str) -> Text:
+    """A query with one of its instructions; without either it is empty, which is a fault."""
+    parts = (record.text("text").strip(), record.text(f"instruction_{kind}").strip())
+    return Text(record.where, record.identifier("_id"), " ".join(parts) if all(parts) else "")
+
+
+def _ranked(record: Record) -> Ranked:
+    return Ranked(record.where, record.identifier("qid"), record.identifier("pid"))

@@ -1,0 +1,151 @@
+"""FollowIR's training set: MS MARCO with instructions, from the Hugging Face hub.
+
+Source: ``samaya-ai/msmarco-w-instructions`` (Weller et al., Promptriever, 2024). The conversion is
+that of the reproduction (arneeichholtz/Hypencoder-reprod, ``scripts/data_hard_tasks.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypencli.data.prepare.download import offering_from
+from hypencli.data.prepare.faults import EMPTY_TEXT
+from hypencli.data.prepare.job import DEFAULT_SEED, Job, Made, RowTally
+from hypencli.data.prepare.records import Record, records_of
+from hypencli.data.training import write_training_rows
+from hypencli.data.training.folder import locate_in_folder
+from hypencli.data.training.hub import files_on_hub
+from hypencli.data.training.splits import select_files
+from hypencli.data.unique import hash_id
+from hypencli.records import Query, TrainingItem, TrainingRow
+
+SOURCE = "samaya-ai/msmarco-w-instructions"
+SPLIT = "train"
+NEGATIVES = 5
+"""Negatives of a row, where the source has so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstructionRule:
+    """Which rows are taken, and which negatives they get.
+
+    Attributes:
+        negatives: How many a row is filled up to.
+        seed: Of the choice among ``negative_passages``, another for each query and independent of
+            their order.
+        all_queries: Take rows without an instruction too.
+    """
+
+    negatives: int = NEGATIVES
+    seed: int = DEFAULT_SEED
+    all_queries: bool = False
+
+
+def prepare_followir_train(job: Job) -> Made:
+    """Write ``train.jsonl`` from the released rows; see :func:`instruction_rows`.
+
+    Raises:
+        DataError: The source cannot be had, or is not what it should be.
+    """
+    files = _hub_files() if job.given is None else locate_in_folder(job.given, SPLIT).files
+    sources = (f"hub:{SOURCE}",) if job.given is None else tuple(map(job.source, files))
+    tally = RowTally(job.faults)
+    rule = InstructionRule(seed=job.seed, all_queries=job.all_queries)
+    records = job.counted(record for file in files for record in records_of(file))
+    rows = instruction_rows(records, rule, tally)
+    write_training_rows(job.out / f"{SPLIT}.jsonl", rows)
+    return Made((tally.part(SPLIT),), sources)
+
+
+def _hub_files() -> tuple[Path, ...]:
+    def choose(names: Sequence[str], where: str) -> Sequence[str]:
+        return select_files(names, SPLIT, where=where).names
+
+    with offering_from():
+        folder, names = files_on_hub(SOURCE, choose)
+    return tuple(folder / name for name in names)
+
+
+def instruction_rows(
+    records: Iterable[Record], rule: InstructionRule, tally: RowTally
+) -> Iterator[TrainingRow]:
+    """Training rows: positives, then ``new_negatives``, then some of ``negative_passages``.
+
+    ``new_negatives`` answer the query and break the instruction. The query's text holds the
+    instruction already. Titles are not read.
+
+    Deviation: the published conversion draws without a seed, and keeps a negative with the text of
+    a positive, or of another negative of its row; those are left out here.
+
+    Args:
+        records: Rows as released.
+        rule: Which are taken.
+        tally: Counts. Of its faults, passages and queries without a text are left out.
+
+    Raises:
+        DataError: A record lacks a field, or has one of another type.
+    """
+    for record in records:
+        if not (record.flag("has_instruction") or rule.all_queries):
+            tally.left_out["rows_without_instruction"] += 1
+            continue
+        query = Query(record.identifier("query_id"), record.text("query"))
+        if not query.text.strip():
+            tally.faults.meet(EMPTY_TEXT, record.where, "the query has no text")
+            continue
+        row = _row(record, query, rule, _Passages(query, tally))
+        if row is None:
+            tally.left_out["rows_without_positive"] += 1
+            continue
+        negatives = sum(item.type == "negative" for item in row.items)
+        tally.notes["rows_of_fewer_negatives"] += negatives < rule.negatives
+        tally.add(row)
+        yield row
+
+
+def _row(
+    record: Record, query: Query, rule: InstructionRule, passages: _Passages
+) -> TrainingRow | None:
+    import numpy as np
+
+    positives = passages.of(record, "positive_passages", "positive")
+    if not positives:
+        return None
+    negatives = passages.of(record, "new_negatives", "negative")
+    others = passages.of(record, "negative_passages", "negative")
+    generator = np.random.default_rng([rule.seed, hash_id(query.query_id)])
+    order = generator.permutation(len(others))[: max(0, rule.negatives - len(negatives))]
+    negatives += [others[int(i)] for i in order]
+    return TrainingRow(query, (*positives, *negatives))
+
+
+class _Passages:
+    """The passages of one row, no text twice."""
+
+    def __init__(self, query: Query, tally: RowTally) -> None:
+        self._query = query
+        self._tally = tally
+        self._seen: set[str] = set()
+
+    def of(self, record: Record, key: str, type_: str) -> list[TrainingItem]:
+        """The passages of one list whose texts are new."""
+        found = []
+        for i, passage in enumerate(record.records(key)):
+            text = passage.text("text")
+            if not text.strip():
+                self._tally.faults.meet(EMPTY_TEXT, passage.where, "the passage has no text")
+            elif text in self._seen:
+                self._tally.left_out["repeated_passages"] += 1
+            else:
+                self._seen.add(text)
+                found.append(TrainingItem(self._id(passage, f"{key}-{i}"), text, type=type_))
+        return found
+
+    def _id(self, passage: Record, place: str) -> str:
+        """The passage's id; one that was written by a model may have none, and is named here."""
+        if passage.values.get("docid") in (None, "") and "docid" in passage.values:
+            self._tally.notes["passages_given_an_id"] += 1
+            return f"{self._query.query_id}-{place}"
+        return passage.identifier("docid")

@@ -1,0 +1,109 @@
+"""TREC Tip-of-the-Tongue 2023, development queries: documents, queries and judgements.
+
+Source: ``trec-tot/2023/dev`` of ir_datasets, or the files of its archive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypencli.data.irds import IrdsDataset
+from hypencli.data.prepare.collection import (
+    CORPUS,
+    QRELS,
+    QUERIES,
+    Text,
+    write_judgements,
+    write_texts,
+)
+from hypencli.data.prepare.download import offered
+from hypencli.data.prepare.job import Job, Made, Part
+from hypencli.data.prepare.records import Record, records_of, titled
+from hypencli.data.qrels import Judgement, irds_judgements, iterate_judgements
+from hypencli.errors import DataError
+
+DATASET = "trec-tot/2023/dev"
+FILES = {"documents": "corpus.jsonl", "queries": "dev/queries.jsonl", "qrels": "dev/qrel.txt"}
+"""As in the archive ``TREC-TOT.zip``, below its one folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What the collection is made of.
+
+    Attributes:
+        documents: With ``doc_id``, ``page_title`` and ``text``.
+        queries: With an id, ``title`` and ``text``.
+        query_id_key: What the id of a query is called.
+        judgements: Of the queries.
+        source: Where all this comes from.
+    """
+
+    documents: Iterable[Record]
+    queries: Iterable[Record]
+    query_id_key: str
+    judgements: Iterable[Judgement]
+    source: str
+
+
+def prepare_tot_test(job: Job) -> Made:
+    """Write corpus, queries and judgements, documents and queries in the form of the training rows.
+
+    Deviation: the reproduction takes the text of documents and queries without their titles, as
+    ``hype encode trec-tot/2023/dev`` does; it trains on both.
+
+    Raises:
+        DataError: The source cannot be had, or is not what it should be.
+    """
+    tables = _irds_tables() if job.given is None else _given_tables(job.given, job)
+    faults = job.faults
+    corpus = _texts(tables.documents, "doc_id", "page_title")
+    documents = write_texts(job.out / CORPUS, job.counted(corpus), faults)
+    asked = _texts(tables.queries, tables.query_id_key, "title")
+    queries = write_texts(job.out / QUERIES, job.counted(asked), faults)
+    qrels = write_judgements(
+        job.out / QRELS, tables.judgements, queries=queries, documents=documents, faults=faults
+    )
+    counts = {
+        "documents": len(documents),
+        "queries": len(queries),
+        "judgements": sum(map(len, qrels.values())),
+    }
+    return Made((Part("dev", counts),), (tables.source,))
+
+
+def _texts(records: Iterable[Record], id_key: str, title_key: str) -> Iterator[Text]:
+    for record in records:
+        text = titled(record, title_key, "text")
+        yield Text(record.where, record.identifier(id_key), text)
+
+
+def _irds_tables() -> Tables:
+    dataset = IrdsDataset(DATASET)
+    return Tables(
+        documents=offered(Record(*record) for record in dataset.records("docs")),
+        queries=offered(Record(*record) for record in dataset.records("queries")),
+        query_id_key="query_id",
+        judgements=offered(irds_judgements(DATASET)),
+        source=f"irds:{DATASET}",
+    )
+
+
+def _given_tables(given: Path, job: Job) -> Tables:
+    folder = next((one for one in (given, given / "TREC-TOT") if (one / "dev").is_dir()), given)
+    paths = {what: folder / name for what, name in FILES.items()}
+    missing = [name for what, name in FILES.items() if not paths[what].is_file()]
+    if missing:
+        raise DataError(
+            f"{folder}: no {', '.join(missing)} in it.",
+            hint=f"Expected {', '.join(FILES.values())}, as in the archive of TREC ToT 2023.",
+        )
+    return Tables(
+        documents=records_of(paths["documents"]),
+        queries=records_of(paths["queries"]),
+        query_id_key="id",
+        judgements=iterate_judgements(paths["qrels"]),
+        source=job.source(folder),
+    )

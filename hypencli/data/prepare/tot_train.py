@@ -1,0 +1,253 @@
+"""Reddit-TOMT: questions about books and movies that were on the tip of somebody's tongue.
+
+Source: Bhargav, Sidiropoulos, Kanoulas, WSDM 2022, github.com/samarthbhargav/tomt-data. The
+conversion is that of the reproduction (arneeichholtz/Hypencoder-reprod,
+``scripts/data_hard_tasks.py``).
+
+The released negatives are less than their name says: in ``Books``, a hundred queries in a row share
+one list, and some lists hold the answer of a query.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hypencli.data.lines import open_bytes
+from hypencli.data.prepare.collection import Text, known_judgements, twice
+from hypencli.data.prepare.download import RepositoryFile, fetch
+from hypencli.data.prepare.faults import EMPTY_TEXT, UNKNOWN_ID, Faults
+from hypencli.data.prepare.job import Job, Made, RowTally
+from hypencli.data.prepare.records import records_of, titled
+from hypencli.data.qrels import collect_judgements, iterate_judgements
+from hypencli.data.rows import checked_id
+from hypencli.data.training import write_training_rows
+from hypencli.errors import DataError
+from hypencli.records import Qrels, Query, TrainingItem, TrainingRow
+
+DOMAINS = ("Movies", "Books")
+SPLITS = ("train", "validation", "test")
+DOCUMENTS = ("documents.json", "hard_negative_documents.json", "negative_documents.json")
+NEGATIVES = "bm25_hard_negatives_all.json"
+
+_COMMIT = "91715717363665c72f020ed29264f83318ecbc08"
+_BLOBS = {
+    "Movies": "048be259eb3acee49ce6e68cd41d1946c48f3ceb",
+    "Books": "c876cc2567e1e94ee0226f86ad72675d7717013b",
+}
+ARCHIVES = {
+    domain: RepositoryFile(
+        "samarthbhargav/tomt-data", _COMMIT, f"data_release/{domain}.zip", _BLOBS[domain]
+    )
+    for domain in DOMAINS
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """Books or movies.
+
+    Attributes:
+        folder: Where its files lie.
+        texts: Id of a document -> its title and text.
+        negatives: Id of a query -> ids of documents.
+    """
+
+    folder: Path
+    texts: Mapping[str, str]
+    negatives: Mapping[str, tuple[str, ...]]
+
+    def file(self, split: str, name: str) -> Path:
+        """A file of one split."""
+        return self.folder / "splits" / split / name
+
+    def released(self, query_id: str, faults: Faults) -> list[str]:
+        """The negatives of a query.
+
+        Raises:
+            DataError: One of them is no document, and faults are not to be counted.
+        """
+        doc_ids = self.negatives.get(query_id, ())
+        where = f"{self.folder / NEGATIVES}, query {query_id!r}"
+        for doc_id in doc_ids:
+            if doc_id not in self.texts:
+                faults.meet(UNKNOWN_ID, where, f"no document {doc_id!r}")
+        return list(doc_ids)
+
+    def items(self, doc_ids: Iterable[str], type_: str) -> list[TrainingItem]:
+        """Documents as items of a row; those without a text, or unknown, have been told of."""
+        return [
+            TrainingItem(one, self.texts[one], type=type_)
+            for one in doc_ids
+            if self.texts.get(one, "").strip()
+        ]
+
+
+def prepare_tot_train(job: Job) -> Made:
+    """Write ``train.jsonl``, ``validation.jsonl`` and ``test.jsonl``, movies before books.
+
+    Raises:
+        DataError: The source cannot be had, or is not what it should be.
+    """
+    folders = {name: _domain_folder(name, job) for name in DOMAINS}
+    domains = [read_domain(folder, job) for folder in folders.values()]
+    parts = []
+    for split in SPLITS:
+        tally = RowTally(job.faults)
+        rows = known_item_rows(domains, split, tally)
+        write_training_rows(job.out / f"{split}.jsonl", job.counted(rows))
+        parts.append(tally.part(split))
+    if job.given is None:
+        sources = tuple(archive.source for archive in ARCHIVES.values())
+    else:
+        sources = tuple(f"file:{name}" for name in folders)
+    return Made(tuple(parts), sources)
+
+
+def _domain_folder(name: str, job: Job) -> Path:
+    """The folder of a domain: given, or unpacked from an archive that is given or downloaded."""
+    if job.given is None:
+        return _unpacked(fetch(ARCHIVES[name], job.downloads, job.progress), name, job.unpacked)
+    if (job.given / name).is_dir():
+        return job.given / name
+    archive = job.given / f"{name}.zip"
+    if archive.is_file():
+        return _unpacked(archive, name, job.unpacked)
+    there = ", ".join(sorted(one.name for one in job.given.iterdir())[:12]) or "nothing"
+    raise DataError(
+        f"{job.given}: neither a folder {name} nor {name}.zip in it; it holds {there}.",
+        hint="Expected Books and Movies as released in data_release of samarthbhargav/tomt-data.",
+    )
+
+
+def _unpacked(archive: Path, name: str, folder: Path) -> Path:
+    """Unpack what is read of an archive."""
+    wanted = [*DOCUMENTS, NEGATIVES]
+    wanted += [
+        f"splits/{split}/{file}" for split in SPLITS for file in ("qrels.txt", "queries.json")
+    ]
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            for file in wanted:
+                packed.extract(f"{name}/{file}", folder)
+    except (KeyError, EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{archive} cannot be unpacked: {error}.",
+            hint="Expected the archive as released in data_release of samarthbhargav/tomt-data.",
+        ) from error
+    return folder / name
+
+
+def read_domain(folder: Path, job: Job) -> Domain:
+    """Read the documents and negatives of a domain.
+
+    A document that several files have counts as the last of them has it.
+
+    Raises:
+        DataError: A file is not there or not what it should be, or has an id twice.
+    """
+    texts: dict[str, str] = {}
+    for name in DOCUMENTS:
+        places: dict[str, str] = {}
+        for record in job.counted(records_of(folder / name)):
+            identifier = record.identifier("id")
+            if identifier in places:
+                raise twice(identifier, places[identifier], record.where)
+            places[identifier] = record.where
+            texts[identifier] = titled(record, "title", "text")
+            if not texts[identifier].strip():
+                job.faults.meet(EMPTY_TEXT, record.where, "neither title nor text")
+    return Domain(folder, texts, _negatives(folder / NEGATIVES))
+
+
+def known_item_rows(
+    domains: Sequence[Domain], split: str, tally: RowTally
+) -> Iterator[TrainingRow]:
+    """Training rows of one split: the query with its answers, then its negatives.
+
+    A query is title and description, a document title and text; see :func:`titled`.
+
+    Deviation: the published conversion keeps an answer that is among the negatives of its query,
+    also under another id; it is left out of them here.
+
+    Args:
+        domains: Where queries are from, in order.
+        split: ``train``, ``validation`` or ``test``.
+        tally: Counts. Of its faults, queries and documents that are empty or unknown are left out.
+
+    Raises:
+        DataError: A file is not what it should be, or a query id comes twice.
+    """
+    places: dict[str, str] = {}
+    for domain in domains:
+        queries = list(_queries(domain.file(split, "queries.json"), places))
+        qrels = _judged(domain, split, {query.id for query in queries}, tally.faults)
+        for query in queries:
+            row = _row(query, qrels.get(query.id, {}), domain, tally)
+            if row is not None:
+                tally.add(row)
+                yield row
+
+
+def _queries(path: Path, places: dict[str, str]) -> Iterator[Text]:
+    """The queries of a file, whose places are noted; replies and the like are let go at once."""
+    for record in records_of(path):
+        query = Text(record.where, record.identifier("id"), titled(record, "title", "description"))
+        if query.id in places:
+            raise twice(query.id, places[query.id], query.where)
+        places[query.id] = query.where
+        yield query
+
+
+def _judged(domain: Domain, split: str, queries: Container[str], faults: Faults) -> Qrels:
+    path = domain.file(split, "qrels.txt")
+    known = known_judgements(
+        iterate_judgements(path), queries=queries, documents=domain.texts, faults=faults
+    )
+    return collect_judgements(known, str(path))
+
+
+def _row(
+    query: Text, judged: Mapping[str, int], domain: Domain, tally: RowTally
+) -> TrainingRow | None:
+    if not query.text.strip():
+        tally.faults.meet(EMPTY_TEXT, query.where, "neither title nor description")
+        return None
+    answers = domain.items((one for one, grade in judged.items() if grade > 0), "positive")
+    if not answers:
+        tally.left_out["queries_without_answer"] += 1
+        return None
+    others = [one for one, grade in judged.items() if grade <= 0]
+    others += domain.released(query.id, tally.faults)
+    texts = {item.content for item in answers}
+    negatives = []
+    for item in domain.items(dict.fromkeys(others), "negative"):
+        if item.content in texts:
+            tally.left_out["answers_among_negatives"] += 1
+        else:
+            negatives.append(item)
+    return TrainingRow(Query(query.id, query.text), (*answers, *negatives))
+
+
+def _negatives(path: Path) -> dict[str, tuple[str, ...]]:
+    """The released negatives of each query: one JSON object of lists of ids."""
+    with open_bytes(path) as stream:
+        content = stream.read()
+    try:
+        values: Any = json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not valid JSON: {error}.") from error
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: an object of queries and lists of documents was expected.")
+    for query_id, doc_ids in values.items():
+        if not isinstance(doc_ids, list):
+            raise DataError(f"{path}, query {query_id!r}: a list of documents was expected.")
+    return {
+        query_id: tuple(checked_id(doc_id, f"{path}, query {query_id!r}") for doc_id in doc_ids)
+        for query_id, doc_ids in values.items()
+    }

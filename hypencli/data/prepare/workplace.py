@@ -1,0 +1,126 @@
+"""A dataset's folder that appears as a whole: made aside, then renamed.
+
+Beside ``data/tot-train`` lies ``data/.tot-train.work`` while it is made:
+
+* ``out``: what becomes the dataset. It is begun anew after a kill.
+* ``downloads``: kept by a command that was stopped, so that the next one need not fetch it again.
+* ``unpacked``: archives, unpacked.
+* ``replaced``: the dataset of before, for the moment between two renames.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from hypencli.errors import DataError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """The folders that a dataset is made in; see the module."""
+
+    out: Path
+    downloads: Path
+    unpacked: Path
+
+
+@contextmanager
+def whole_folder(place: Path) -> Iterator[Workplace]:
+    """Make a folder as a whole or not at all; one that is there is replaced.
+
+    Raises:
+        UsageError: Another process is making it.
+        DataError: The folder above cannot be written to.
+    """
+    place = place.absolute()
+    work = place.with_name(f".{place.name}.work")
+    lock = place.with_name(f".{place.name}.lock")
+    with _writing(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    with _only_one(lock, place):
+        with _writing(place):
+            made = _begin(place, work)
+        try:
+            yield made
+            with _writing(place):
+                _finish(place, work)
+        finally:
+            _tidy(place, work)
+
+
+@contextmanager
+def _only_one(lock: Path, place: Path) -> Iterator[None]:
+    held = FileLock(lock, timeout=0)
+    try:
+        held.acquire()
+    except Timeout as error:
+        raise UsageError(f"Another process is preparing {place}.") from error
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        held.release()
+
+
+@contextmanager
+def _writing(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{place} cannot be written: {error.strerror or error}.",
+            hint="Name a folder that can be written to: --output FOLDER",
+        ) from error
+
+
+def _begin(place: Path, work: Path) -> Workplace:
+    _clear(place, work)
+    made = Workplace(work / "out", work / "downloads", work / "unpacked")
+    for folder in (made.out, made.downloads, made.unpacked):
+        folder.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def _finish(place: Path, work: Path) -> None:
+    if place.exists():
+        place.rename(work / "replaced")
+    (work / "out").rename(place)
+    _flush(place.parent)
+    shutil.rmtree(work / "downloads")
+
+
+def _clear(place: Path, work: Path) -> None:
+    """Leave downloads alone; the dataset of before is put back if nothing has come in its place."""
+    replaced = work / "replaced"
+    if replaced.exists() and not place.exists():
+        replaced.rename(place)
+    _remove(work / "out", work / "unpacked", replaced)
+
+
+def _tidy(place: Path, work: Path) -> None:
+    """Leave only downloads behind, and nothing where there are none."""
+    _clear(place, work)
+    downloads = work / "downloads"
+    if not downloads.exists() or not any(downloads.iterdir()):
+        _remove(work)
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        if folder.exists():
+            shutil.rmtree(folder)
+
+
+def _flush(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

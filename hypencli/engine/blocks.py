@@ -1,0 +1,101 @@
+"""Scores of blocks of documents, in buffers that stay in the cache of a core."""
+
+from __future__ import annotations
+
+import threading
+from typing import TypeAlias
+
+import numpy as np
+import torch
+
+from hypencli.engine.corpus import DocIds, Scores, Vectors
+from hypencli.engine.scorers import Scorer
+from hypencli.errors import ModelError
+
+BLOCK_ROWS = 1024
+"""Documents scored at once: a block and its activations stay in the cache of a CPU core."""
+
+Pieces: TypeAlias = list[Vectors]
+"""Views that make up one block to score."""
+
+
+class BlockScorer:
+    """Scores one block after another, each in a buffer of its thread.
+
+    Args:
+        device: Where to score.
+        dtype: Arithmetic of the scores.
+        rows: The most documents of a block.
+        multiple: A block is padded with zeros to a multiple of so many rows: matrix products of a
+            few rows add up in another order, and a document's score would depend on its company.
+    """
+
+    def __init__(
+        self,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        dim: int,
+        rows: int = BLOCK_ROWS,
+        multiple: int = BLOCK_ROWS,
+    ) -> None:
+        self.device = device
+        self.rows = rows
+        self._shape = (rows + -rows % multiple, dim)
+        self._multiple = multiple
+        self._dtype = dtype
+        self._local = threading.local()
+
+    @torch.inference_mode()
+    def __call__(self, scorer: Scorer, pieces: Pieces) -> Scores:
+        """Scores ``[q, n]`` of the ``n`` documents of a block."""
+        buffer = self._buffer("rows", torch.float32)
+        filled = 0
+        for piece in pieces:
+            self._fill(buffer[filled : filled + len(piece)], piece)
+            filled += len(piece)
+        padded = filled + -filled % self._multiple
+        buffer[filled:padded] = 0.0
+        scores = scorer(buffer[:padded].to(device=self.device, dtype=self._dtype))
+        found: Scores = scores.to(device="cpu", dtype=torch.float32).numpy()
+        return found[:, :filled]
+
+    def _fill(self, rows: torch.Tensor, piece: Vectors) -> None:
+        """Copy vectors ``[n, d]`` into float32 rows ``[n, d]``."""
+        if piece.dtype == np.float32:
+            rows.numpy()[:] = piece
+            return
+        # By way of a copy of the bytes: torch converts five times as fast as NumPy, and needs
+        # what a memory map does not give, numbers that are aligned.
+        halves = self._buffer("halves", torch.float16)[: len(piece)]
+        halves.numpy().view(np.uint8)[:] = piece.view(np.uint8)
+        rows.copy_(halves)
+
+    def _buffer(self, name: str, dtype: torch.dtype) -> torch.Tensor:
+        """A buffer of this thread, made on first use."""
+        if not hasattr(self._local, name):
+            setattr(self._local, name, torch.zeros(self._shape, dtype=dtype))
+        buffer: torch.Tensor = getattr(self._local, name)
+        return buffer
+
+
+def refuse_non_finite(scores: Scores, first: int, doc_ids: DocIds) -> None:
+    """Refuse scores ``[q, n]`` of the documents from ``first`` on, unless all are finite.
+
+    Raises:
+        ModelError: One is NaN or infinite; names the document and the query.
+    """
+    finite = np.isfinite(scores)
+    if finite.all():
+        return
+    query, column = np.argwhere(~finite)[0]
+    raise non_finite(doc_ids(np.array([first + column]))[0], int(query), scores[query, column])
+
+
+def non_finite(doc_id: str, query: int, score: float) -> ModelError:
+    """The error about a score that cannot be ranked."""
+    return ModelError(
+        f"The score of document {doc_id!r} for query number {query + 1} of the batch is "
+        f"{score}; a ranking needs finite scores.",
+        hint="Check the model's weights, or score in another dtype: --dtype float32",
+    )

@@ -1,0 +1,83 @@
+"""What search reads: the vectors of a corpus in order or by place, and its document ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors: TypeAlias = npt.NDArray[np.generic]
+"""Document vectors ``[n, d]``, float16 or float32."""
+
+Scores: TypeAlias = npt.NDArray[np.float32]
+Ordinals: TypeAlias = npt.NDArray[np.int64]
+"""Places of documents in their corpus, from 0."""
+
+DocIds: TypeAlias = Callable[[Ordinals], Sequence[str]]
+"""Ids of places in the corpus: asked only where scores tie, and for the final ranking."""
+
+Block: TypeAlias = tuple[int, Vectors]
+"""Place of the first document, and vectors ``[n, d]``."""
+
+
+class Corpus(Protocol):
+    """The documents that are searched. An embedding set of a project store is one."""
+
+    @property
+    def n(self) -> int:
+        """How many documents."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Width of their vectors, ``d``."""
+        ...
+
+    def blocks(self) -> Iterable[Block]:
+        """All vectors in order, in blocks of any size."""
+        ...
+
+    def vectors(self, ordinals: Ordinals, /) -> Vectors:
+        """The vectors ``[m, d]`` of some documents, in the order asked for."""
+        ...
+
+    def ids(self, ordinals: Ordinals, /) -> Sequence[str]:
+        """The ids of some documents, in the order asked for."""
+        ...
+
+
+class VectorCorpus:
+    """A corpus in memory.
+
+    Args:
+        vectors: ``[n, d]``, float16 or float32.
+        ids: One a document; their places as text by default.
+    """
+
+    def __init__(self, vectors: Vectors, ids: Sequence[str] | None = None) -> None:
+        self._vectors = vectors
+        self._ids = [str(i) for i in range(len(vectors))] if ids is None else ids
+
+    @property
+    def n(self) -> int:
+        """How many documents."""
+        return len(self._vectors)
+
+    @property
+    def dim(self) -> int:
+        """Width of their vectors, ``d``."""
+        return int(self._vectors.shape[1])
+
+    def blocks(self) -> Iterable[Block]:
+        """All vectors as one block."""
+        return [(0, self._vectors)]
+
+    def vectors(self, ordinals: Ordinals, /) -> Vectors:
+        """The vectors ``[m, d]`` of some documents, in the order asked for."""
+        return self._vectors[ordinals]
+
+    def ids(self, ordinals: Ordinals, /) -> list[str]:
+        """The ids of some documents, in the order asked for."""
+        return [self._ids[i] for i in ordinals.tolist()]

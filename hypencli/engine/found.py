@@ -1,0 +1,83 @@
+"""What a search found, and what it cost: the same record for every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from hypencli.engine.scorers import Scorer
+from hypencli.errors import ModelError
+from hypencli.records import Ranking
+
+Counts: TypeAlias = npt.NDArray[np.int64]
+
+OnScored: TypeAlias = Callable[[int], None]
+"""Called with the number of scores just computed, over all queries."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSeconds:
+    """Where the time of a search went.
+
+    Attributes:
+        selection: Choosing which documents to score; 0 where all are.
+        scoring: Reading vectors and scoring them.
+        topk: Keeping and ordering the best k.
+    """
+
+    selection: float = 0.0
+    scoring: float = 0.0
+    topk: float = 0.0
+
+    def plus(self, **parts: float) -> SearchSeconds:
+        """The same with the given parts increased."""
+        return replace(self, **{name: getattr(self, name) + more for name, more in parts.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        rankings: One a query, best first.
+        evaluations: How many documents each query's scorer has scored, ``[q]``.
+        iterations: Steps that each query's search took, ``[q]``; 1 for engines without steps.
+        seconds: Where the time went.
+    """
+
+    rankings: list[Ranking]
+    evaluations: Counts
+    iterations: Counts
+    seconds: SearchSeconds = field(default_factory=SearchSeconds)
+
+
+class Engine(Protocol):
+    """One way to find the best documents: exact, over a graph, guided, over a vector index."""
+
+    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> Found:
+        """The ``k`` best documents found for every query of the scorer.
+
+        Raises:
+            ModelError: A score is NaN or infinite, the vectors have another width than the scorer,
+                or ``k`` is below 1.
+        """
+        ...
+
+
+def refuse_k(k: int) -> None:
+    """Every engine's check of ``k``.
+
+    Raises:
+        ModelError: It is below 1.
+    """
+    if k < 1:
+        raise ModelError(f"k is {k}; a search returns at least 1 document a query.")
+
+
+def counts(values: Sequence[int]) -> Counts:
+    """Counts ``[q]``."""
+    return np.asarray(values, dtype=np.int64)

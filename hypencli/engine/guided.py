@@ -1,0 +1,231 @@
+"""Search guided by the scorer itself: its slope says where to look, its scores correct that.
+
+A q-net is a function of the document vector. Near its best documents it is close to a linear one,
+which a pass over the corpus ranks at a fraction of the cost of the q-net: the slope of the q-net at
+the centre of the corpus gives the first linear function; least squares on what was scored give
+better ones. Scoring stops when what is scored hardly enters the ranking any more.
+
+Deviation: the paper walks over a neighbour graph instead (:mod:`hypencli.engine.graph`); this finds
+more with fewer evaluations (``docs/approximate-search.md``) and needs no graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
+from hypencli.engine.corpus import Corpus, Ordinals, Scores
+from hypencli.engine.exact import Scan
+from hypencli.engine.found import Found, OnScored
+from hypencli.engine.scorers import InnerProductScorer, Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class GuidedOptions:
+    """How much is scored, and how the next documents are chosen.
+
+    Attributes:
+        gain: A query's search ends when no more than this share of the last batch has entered its
+            best ``k``. Lower finds more.
+        budget: Evaluations a query, exactly (all documents where there are fewer); ``gain`` then
+            does not matter.
+        first: Documents that the slope alone chooses, as a share of ``k``.
+        batch: Documents of a later batch, as a share of ``k``.
+        pool: From how many documents later batches are chosen, as a multiple of ``k``.
+        fitted: Scored documents that a linear function is fitted to, at most.
+        ridge: How strongly a fit is held to the function before, as a share of the mean variance.
+        sample: Documents that the centre of the corpus is taken from.
+        seed: Of that sample.
+    """
+
+    gain: float = 0.2
+    budget: int | None = None
+    first: float = 0.25
+    batch: float = 0.2
+    pool: float = 5.0
+    fitted: int = 384
+    ridge: float = 0.3
+    sample: int = 4096
+    seed: int = 0
+
+
+_LEAST_BATCH = 16
+_LEAST_POOL = 2_000
+
+
+class GuidedEngine:
+    """Scores the documents that a linear stand-in for the scorer ranks first, and learns from them.
+
+    Two passes over the corpus rank all documents for all queries by an inner product each: by the
+    slope, and by the first fit. The rest happens within the pool that the second pass leaves.
+
+    Args:
+        corpus: The documents.
+        options: How much to score.
+        device: Where to score; the CPU by default.
+        dtype: Arithmetic of the scores.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        options: GuidedOptions | None = None,
+        *,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self._corpus = corpus
+        self._options = options or GuidedOptions()
+        self._device, self._dtype = device or torch.device("cpu"), dtype
+        self._centre: torch.Tensor | None = None
+
+    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> Found:
+        """The ``k`` best documents of those that each query's search has scored."""
+        return search_by(
+            self._search,
+            scorer,
+            self._corpus,
+            k=k,
+            device=self._device,
+            dtype=self._dtype,
+            on_scored=on_scored,
+        )
+
+    def _search(self, batch: BatchSearch) -> None:
+        if not batch.queries or self._corpus.n == 0:
+            return
+        centre = self._corpus_centre().to(device=self._device, dtype=self._dtype)
+        slopes = batch.scorer.slopes(centre)[:, 0].float().cpu()
+        # A q-net that is not finite is found out by the first score, which names the document.
+        weights = torch.nan_to_num(slopes, posinf=0.0, neginf=0.0)
+        plan = _Plan.of(self._options, k=batch.k, n=self._corpus.n)
+        seeds = self._scan(batch, weights, plan.first)
+
+        def begin(search: QuerySearch) -> None:
+            search.evaluate(seeds[search.query])
+            search.iterations += 1
+            weights[search.query] = self._refit(weights[search.query], search)
+
+        batch.each(begin)
+        pools = self._scan(batch, weights, plan.pool)
+        batch.each(
+            lambda search: self._go_on(search, weights[search.query], pools[search.query], plan)
+        )
+
+    def _corpus_centre(self) -> torch.Tensor:
+        """The mean vector ``[1, d]`` of a sample of the corpus."""
+        if self._centre is None:
+            n, size = self._corpus.n, self._options.sample
+            drawn = np.random.default_rng(self._options.seed).choice(n, min(n, size), replace=False)
+            vectors = self._corpus.vectors(np.sort(drawn)).astype(np.float32)
+            self._centre = torch.from_numpy(vectors.mean(axis=0, keepdims=True))
+        return self._centre
+
+    def _scan(self, batch: BatchSearch, weights: torch.Tensor, m: int) -> list[Ordinals]:
+        """The ``m`` documents with the largest inner products, for weights ``[q, d]``."""
+        scan = Scan(batch.threads, doc_ids=_by_place, device=self._device)
+        scorer = InnerProductScorer(weights.to(self._device))
+        kept, _ = scan(scorer, self._corpus.blocks(), k=m)
+        return [np.sort(top.kept[0]) for top in kept]
+
+    def _go_on(
+        self, search: QuerySearch, weights: torch.Tensor, pool: Ordinals, plan: _Plan
+    ) -> None:
+        """Score the pool of a query, best by the last fit first, until nothing is gained."""
+        vectors = self._vectors(pool)
+        left = torch.from_numpy(np.isin(pool, search.scored[0], invert=True))
+        while size := min(plan.next(search.evaluations), int(left.sum())):
+            expected = torch.where(left, vectors @ weights, -torch.inf)
+            chosen = expected.topk(size, sorted=False).indices.sort().values
+            left[chosen] = False
+            before = search.evaluations
+            scores = search.evaluate(pool[chosen.numpy()])
+            search.iterations += 1
+            if plan.ends(before, float((scores >= search.top.last).mean())):
+                return
+            weights = self._refit(weights, search)
+
+    def _vectors(self, ordinals: Ordinals) -> torch.Tensor:
+        return torch.from_numpy(self._corpus.vectors(ordinals)).float()
+
+    def _refit(self, weights: torch.Tensor, search: QuerySearch) -> torch.Tensor:
+        """Weights ``[d]`` of a linear function that is fitted to what was scored."""
+        ordinals, scores = search.scored
+        chosen = _spread(scores, self._options.fitted)
+        vectors = self._vectors(ordinals[chosen])
+        return fit(weights, vectors, torch.from_numpy(scores[chosen]), self._options.ridge)
+
+
+def _by_place(ordinals: Ordinals) -> Sequence[str]:
+    """Names of documents that sort as their places do."""
+    return [f"{place:020d}" for place in ordinals.tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How many documents are scored when, of one query."""
+
+    k: int
+    first: int
+    batch: int
+    pool: int
+    budget: int | None
+    gain: float
+
+    @classmethod
+    def of(cls, options: GuidedOptions, *, k: int, n: int) -> _Plan:
+        """The plan for the ``k`` best of ``n`` documents."""
+        budget = options.budget
+        first = max(_LEAST_BATCH, round(options.first * k))
+        pool = max(_LEAST_POOL, round(options.pool * k), budget or 0)
+        return cls(
+            k=k,
+            first=min(n, first if budget is None else min(first, budget)),
+            batch=max(_LEAST_BATCH, round(options.batch * k)),
+            pool=min(n, pool),
+            budget=budget,
+            gain=options.gain,
+        )
+
+    def next(self, evaluated: int) -> int:
+        """Documents of the next batch: up to ``k`` at once, then in batches."""
+        size = self.k - evaluated if evaluated < self.k else self.batch
+        return size if self.budget is None else min(size, self.budget - evaluated)
+
+    def ends(self, before: int, gained: float) -> bool:
+        """Whether a batch is the last, by the share of it that has entered the ranking."""
+        return self.budget is None and before >= self.k and gained <= self.gain
+
+
+@torch.no_grad()
+def fit(
+    weights: torch.Tensor, vectors: torch.Tensor, scores: torch.Tensor, ridge: float
+) -> torch.Tensor:
+    """Weights ``[d]`` with which vectors are ranked as their scores rank them.
+
+    Ridge regression of scores ``[m]`` on vectors ``[m, d]``, both centred, that is held to the
+    direction of the ``weights`` ``[d]`` before, scaled as fits best; solved in the dual, which is
+    of ``m`` unknowns.
+    """
+    centred, target = vectors - vectors.mean(dim=0), scores - scores.mean()
+    along = centred @ weights
+    scale = (along @ target) / (along @ along).clamp_min(torch.finfo(along.dtype).tiny)
+    gram = centred @ centred.t()
+    gram.diagonal().add_(ridge * gram.diagonal().mean() + torch.finfo(gram.dtype).eps)
+    missing = torch.cholesky_solve(
+        (target - scale * along).unsqueeze(-1), torch.linalg.cholesky(gram)
+    )
+    return scale * weights + (centred.t() @ missing).squeeze(-1)
+
+
+def _spread(scores: Scores, m: int) -> Ordinals:
+    """Places of ``m`` scores: half of them the best, the others evenly from best to worst."""
+    order = np.argsort(-scores, kind="stable")
+    if len(order) <= m:
+        return order
+    best, others = order[: m // 2], order[m // 2 :]
+    return np.concatenate([best, others[np.linspace(0, len(others) - 1, m - m // 2).astype(int)]])

@@ -1,0 +1,60 @@
+"""Search of a bi-encoder over a vector index, behind the interface of all engines."""
+
+from __future__ import annotations
+
+import time
+
+from hypencli.engine.corpus import Corpus, Ordinals, Scores
+from hypencli.engine.found import Found, OnScored, SearchSeconds, counts, refuse_k
+from hypencli.engine.scorers import InnerProductScorer, Scorer
+from hypencli.engine.vector_index import VectorIndex
+from hypencli.errors import UsageError
+from hypencli.records import Ranking
+
+
+class IndexEngine:
+    """The documents whose vectors have the largest inner products with a query's, by an index.
+
+    Args:
+        corpus: The documents, whose places the index gives.
+        index: The index.
+    """
+
+    def __init__(self, corpus: Corpus, index: VectorIndex) -> None:
+        self._corpus = corpus
+        self._index = index
+
+    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> Found:
+        """The ``k`` documents that the index gives for every query.
+
+        No scorer evaluations are counted: the index has scores of its own.
+
+        Raises:
+            UsageError: The queries are q-nets, not vectors.
+        """
+        refuse_k(k)
+        if not isinstance(scorer, InnerProductScorer):
+            raise UsageError(
+                "A vector index searches with query vectors; these queries are q-nets.",
+                hint="Search with a bi-encoder, or with --engine guided, graph or exact",
+            )
+        started = time.perf_counter()
+        queries = scorer.queries.detach().to(device="cpu").float().numpy()
+        ordinals, scores = self._index.search(queries, k)
+        ended = time.perf_counter()
+        rankings = [self._ranking(*row) for row in zip(ordinals, scores, strict=True)]
+        if on_scored is not None:
+            on_scored(len(queries) * self._corpus.n)
+        return Found(
+            rankings=rankings,
+            evaluations=counts([0] * len(rankings)),
+            iterations=counts([1] * len(rankings)),
+            seconds=SearchSeconds(scoring=ended - started, topk=time.perf_counter() - ended),
+        )
+
+    def _ranking(self, ordinals: Ordinals, scores: Scores) -> Ranking:
+        """Best score first, ties by document id, as every engine gives it."""
+        found = ordinals >= 0
+        ids = self._corpus.ids(ordinals[found])
+        pairs = list(zip(ids, scores[found].tolist(), strict=True))
+        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))

@@ -1,0 +1,52 @@
+"""Scores for the documents of an earlier stage: each query has its own list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+
+from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
+from hypencli.engine.corpus import Corpus, Ordinals
+from hypencli.engine.found import Found, OnScored
+from hypencli.engine.scorers import Scorer
+
+
+class RerankEngine:
+    """Scores the documents that another search found.
+
+    Args:
+        corpus: The documents.
+        candidates: The documents to score, one array ``[m]`` a query, each document once.
+        device: Where to score; the CPU by default.
+        dtype: Arithmetic of the scores.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        candidates: Sequence[Ordinals],
+        *,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self._corpus = corpus
+        self._candidates = candidates
+        self._device, self._dtype = device, dtype
+
+    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> Found:
+        """The ``k`` best of each query's candidates."""
+        return search_by(
+            partial(BatchSearch.each, step=self._rerank),
+            scorer,
+            self._corpus,
+            k=k,
+            device=self._device,
+            dtype=self._dtype,
+            on_scored=on_scored,
+        )
+
+    def _rerank(self, search: QuerySearch) -> None:
+        search.evaluate(self._candidates[search.query])
+        search.iterations += 1

@@ -1,0 +1,168 @@
+"""Vector indexes as caches of a store: built once, found again, never trusted when damaged."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hypestore as hs
+from hypencli.engine.index_spec import INDEX_OPTIONS, IndexSpec
+from hypencli.errors import UsageError
+from hypencli.ops.vector_index import index_name, open_index
+
+N, DIM = 300, 16
+OPTIONS = {"faiss-ivfpq": {"nlist": 8, "nbits": 4}}
+
+
+class Listener:
+    """Hears what is built, and how many vectors of it."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        self.vectors = 0
+
+    @contextmanager
+    def task(self, description: str, **_: Any) -> Iterator[Any]:
+        outer = self
+
+        class Task:
+            def advance(self, count: int = 1) -> None:
+                outer.vectors += count
+
+            def set_total(self, total: int) -> None: ...
+
+            def note(self, text: str) -> None: ...
+
+        yield Task()
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+def some_vectors(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(N, DIM)).astype(np.float32)
+
+
+def put(store: hs.Store, seed: int = 0) -> hs.EmbeddingSet:
+    """An embedding set of N documents in shards of 128, float16."""
+    spec = hs.EmbeddingSpec(
+        slug="docs",
+        inputs={"corpus": "docs", "seed": seed},
+        parents=(),
+        dim=DIM,
+        dtype="float16",
+        shard_rows=128,
+        keep_text=False,
+    )
+    vectors = some_vectors(seed)
+    with store.embedding_work(spec) as work:
+        for shard, start in enumerate(range(0, N, 128)):
+            rows = vectors[start : start + 128]
+            work.write_shard(shard, [f"d{start + i}" for i in range(len(rows))], rows, None)
+        return store.embeddings(work.finish(N).id)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> hs.Store:
+    return hs.Store.create(tmp_path / "store")
+
+
+@pytest.fixture(params=INDEX_OPTIONS)
+def spec(request: pytest.FixtureRequest) -> IndexSpec:
+    return IndexSpec(request.param, {"threads": 1, **OPTIONS.get(request.param, {})})
+
+
+def names(store: hs.Store) -> list[str]:
+    return [cache.name for cache in store.caches()]
+
+
+def test_an_index_is_built_once(store: hs.Store, spec: IndexSpec) -> None:
+    embeddings, listener = put(store), Listener()
+    first = open_index(store, embeddings, spec, listener)
+    assert names(store) == [first.cache] == [index_name(embeddings, spec)]
+    assert first.build_seconds is not None
+    assert first.build_seconds > 0
+    assert listener.vectors == N
+    assert spec.kind in listener.messages[0]
+    again = open_index(hs.Store.open(store.root), embeddings, spec, listener)
+    assert (again.build_seconds, again.cache, listener.vectors) == (None, first.cache, N)
+    queries = some_vectors(seed=5)[:20]
+    for one, other in zip(
+        first.index.search(queries, 7), again.index.search(queries, 7), strict=True
+    ):
+        assert np.array_equal(one, other)
+
+
+def test_ordinals_are_those_of_the_set(store: hs.Store) -> None:
+    embeddings = put(store)
+    queries = some_vectors(seed=5)[:20]
+    found, scores = open_index(store, embeddings, IndexSpec("faiss-flat")).index.search(queries, N)
+    halves = some_vectors().astype(np.float16).astype(np.float32)
+    wanted = queries @ halves.T
+    assert np.array_equal(found, np.argsort(-wanted, axis=1))
+    np.testing.assert_allclose(scores, -np.sort(-wanted, axis=1), atol=1e-5)
+    assert embeddings.ids(found[0, :1]) == [f"d{wanted[0].argmax()}"]
+
+
+@pytest.mark.parametrize(("kind", "name"), [("hnsw", "ef_search"), ("faiss-ivfpq", "nprobe")])
+def test_parameters_of_searches_share_an_index(store: hs.Store, kind: str, name: str) -> None:
+    embeddings, options = put(store), OPTIONS.get(kind, {"M": 4, "ef_construction": 10})
+    built = open_index(store, embeddings, IndexSpec(kind, {**options, name: 1}))
+    other = open_index(store, embeddings, IndexSpec(kind, {**options, name: 8, "threads": 2}))
+    assert (other.cache, other.build_seconds) == (built.cache, None)
+    queries = some_vectors(seed=5)[:100]
+    assert not np.array_equal(built.index.search(queries, 1)[0], other.index.search(queries, 1)[0])
+
+
+def test_what_determines_the_content_makes_another(store: hs.Store) -> None:
+    embeddings, spec = put(store), IndexSpec("hnsw", {"threads": 1})
+    named = {
+        index_name(embeddings, spec),
+        index_name(embeddings, IndexSpec("hnsw", {"threads": 1, "M": 8})),
+        index_name(embeddings, IndexSpec("hnsw")),
+        index_name(embeddings, IndexSpec("faiss-hnsw", {"threads": 1})),
+        index_name(put(store, seed=1), spec),
+    }
+    assert len(named) == 5
+
+
+@pytest.mark.parametrize("remedy", ["rm -r", "hype doctor --clean"])
+def test_a_damaged_index_says_what_to_remove(tmp_path: Path, spec: IndexSpec, remedy: str) -> None:
+    folder = damaged(tmp_path / "store", spec, remedy)
+    gc.collect()  # the store that used the index is gone, as when the command has ended
+    store = hs.Store.open(tmp_path / "store")
+    if remedy == "rm -r":
+        shutil.rmtree(folder)
+    else:
+        store.doctor(clean=True)
+    (embeddings,) = store.artifacts("embeddings")
+    assert open_index(store, store.embeddings(embeddings.id), spec).build_seconds is not None
+
+
+def damaged(root: Path, spec: IndexSpec, remedy: str) -> Path:
+    """A store with an index that cannot be read any more; gives the folder of the index."""
+    store = hs.Store.create(root)
+    embeddings = put(store)
+    path = root / "cache" / open_index(store, embeddings, spec).cache / "index.bin"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(hs.DamagedArtifact, match="crc32") as caught:
+        open_index(store, embeddings, spec)
+    assert remedy in str(caught.value.hint)
+    assert str(path.parent) in str(caught.value.hint)
+    return path.parent
+
+
+def test_a_refused_index_leaves_nothing(store: hs.Store) -> None:
+    with pytest.raises(UsageError, match="256 centroids"):
+        open_index(store, put(store), IndexSpec("faiss-ivfpq", {"train_size": 10}))
+    assert names(store) == []
+    assert list((store.root / "cache").iterdir()) == []
