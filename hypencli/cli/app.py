@@ -24,6 +24,7 @@ from hypencli.cli import (
     train,
     transfer,
     transfer_embeddings,
+    transfer_study,
 )
 
 
@@ -57,7 +58,7 @@ def hype(
 
 for module in (
     *(project, data, train, encode, graph, search, calibrate, evaluate, fuse, perturb),
-    *(mine, teach, transfer, transfer_embeddings, recipes, demo),
+    *(mine, teach, transfer, transfer_embeddings, transfer_study, recipes, demo),
 ):
     module.register(app)
 
