@@ -40,7 +40,6 @@ def test_a_study_goes_to_another_store(hype: Hype, study: Path, tmp_path: Path) 
     [
         (["import", "study", "{folder}/none.zip"], 5, "none.zip"),
         (["import", "study", "{folder}/text.zip"], 5, "hype export study"),
-        (["import", "study", "{folder}/s.zip", "--max-gigabytes", "0.001"], 0, ""),
         (["export", "study", "{folder}/s.zip"], 2, "--overwrite"),
         (["export", "study", "{folder}/x.zip", "--run", "hyper-rum"], 4, "hyper-run"),
         (["export", "study", "{folder}/no/x.zip"], 5, "folder"),
