@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -24,8 +24,10 @@ from hypestore import CurvePoint, EmbeddingSet, JsonValue, Manifest, Store
 if TYPE_CHECKING:
     from hypencli.engine.scorers import Scorer
     from hypencli.models.encoding import EncodedQueries
+    from hypencli.ops.graph import BuiltGraph
 
 Calibratable: TypeAlias = Literal["guided", "graph"]
+CALIBRATABLE: tuple[Calibratable, ...] = get_args(Calibratable)
 Setting: TypeAlias = Mapping[str, JsonValue]
 
 DEPTHS = (10, 100, 1000)
@@ -87,6 +89,14 @@ class Calibrated:
     existing: bool
 
 
+@dataclass(frozen=True, slots=True)
+class BuiltAndCalibrated:
+    """A neighbour graph, and what the approximate engines find with it and beside it."""
+
+    graph: BuiltGraph
+    calibrations: list[Calibrated]
+
+
 def calibrate(
     store: Store,
     queries: QuerySet | None,
@@ -121,8 +131,9 @@ def calibrate(
     )
     plan = plan_engine(store, manifest, chosen, replace(asked, k=1))
     queries = queries or own_queries(chosen)
+    asked = replace(asked, graph=None if asked.engine == "guided" else str(plan.inputs["graph"]))
     inputs = {
-        **_identity(manifest, chosen, asked, graph=plan.inputs.get("graph")),
+        **_identity(manifest, chosen, asked),
         "corpus": chosen.inputs["corpus"],
         "queries": queries.id,
         "queries_fingerprint": queries.fingerprint,
@@ -158,14 +169,14 @@ def calibrate(
 
 
 def _identity(
-    model: Manifest, embeddings: Manifest, options: SearchOptions, *, graph: JsonValue
+    model: Manifest, embeddings: Manifest, options: SearchOptions
 ) -> dict[str, JsonValue]:
     """What a calibration must have in common with a search that uses it."""
     return {
         "engine": options.engine,
         "model": model.id,
         "embeddings": embeddings.id,
-        "graph": graph,
+        "graph": options.graph,
         "query_max_length": options.query_max_length,
         "width": options.width,
         "dtype": options.dtype,
@@ -328,12 +339,14 @@ def choose_setting(
     Raises:
         UsageError: Nothing was calibrated for this search, or no setting reaches the recall.
     """
+    from hypencli.ops.graph import find_graph
+
     recall = options.recall
     if recall is None or not 0.0 < recall <= 1.0:
         raise UsageError(f"A recall of {recall} cannot be reached; give one above 0, up to 1.")
-    identity = _identity(model, embeddings, options, graph=options.graph)
-    if options.graph is None:
-        del identity["graph"]
+    identity = _identity(model, embeddings, options)
+    if options.engine == "graph":
+        identity["graph"] = find_graph(store, embeddings.id, k=1, named=options.graph).id
     there = store.find("calibration", identity)
     command = f"hype calibrate --engine {options.engine} --model {label(model)}"
     if not there:
