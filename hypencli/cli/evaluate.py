@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hypencli.cli.html import HtmlOption, html_options, write_page
 from hypencli.cli.options import JsonOption, StoreOption, open_store, split_names
 from hypencli.cli.pareto import report_costs
 from hypencli.cli.render import progress, safe, show
@@ -94,20 +95,35 @@ def report(
     k: Annotated[
         int | None,
         typer.Option(
-            "--k", min=1, help="Depth of recall for --pareto.", show_default="100 where known"
+            "--k",
+            min=1,
+            help="Depth of recall for --pareto and --html.",
+            show_default="100 where known",
         ),
     ] = None,
+    html: HtmlOption = None,
     qrels: Annotated[
-        str | None, typer.Option(help="Judgements to compare on.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Judgements to compare on: an id that evaluations have; with --html also a file "
+            "or dataset, whose grades the page then shows.",
+            show_default=False,
+        ),
     ] = None,
     measures: Annotated[
         str | None, typer.Option(help="Measures to show; the first one sorts.", show_default=False)
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file of --html if it is there.")
+    ] = False,
     format: Annotated[TableFormat, typer.Option(help="How to print tables.")] = "table",
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compare runs: a leaderboard, two runs with paired tests, costs of searches, or any SQL.
+
+    Or all of it as a page for people: leaderboards, two runs query by query with their documents,
+    recall against cost, training curves, and what every number was made from.
 
     Examples:
         hype report
@@ -118,11 +134,25 @@ def report(
 
         hype report --pareto --k 100
 
+        hype report bi-encoder hypencoder --html report.html --qrels qrels.txt
+
         hype report --format latex
     """
     chosen: TableFormat = "json" if json else format
     opened = open_store(store)
     wanted = split_names(measures)
+    if html is not None:
+        if sql is not None or schema or pareto or format != "table":
+            raise UsageError(
+                "--html holds everything: --sql, --schema, --pareto and --format exclude it.",
+                hint=f"hype report --html {html}",
+            )
+        from hypencli.ops.datasets import dataset_place
+
+        place = dataset_place(opened.root, qrels)
+        page = html_options(html, runs, qrels=place, measures=wanted, depth=k, overwrite=overwrite)
+        write_page(opened, page, as_json=json)
+        return
     asked = [bool(runs), sql is not None, schema, pareto]
     if sum(asked) > 1:
         raise UsageError("Two runs, --sql, --schema and --pareto exclude each other.")
@@ -130,6 +160,8 @@ def report(
         raise UsageError(
             "--k is the depth of recall of --pareto.", hint=f"hype report --pareto --k {k}"
         )
+    if overwrite:
+        raise UsageError("--overwrite is for --html.", hint="hype report --html FILE --overwrite")
     from hypencli.ops import report as ops
 
     if sql is not None:
@@ -172,6 +204,8 @@ def _leaderboard(store: Store, measures: tuple[str, ...], format: TableFormat) -
 
 def draw_comparison(console: Console, found: Comparison, *, format: TableFormat = "table") -> None:
     """Two runs side by side, a row a measure."""
+    from hypencli.ops.report import verdict
+
     title = f"A: {found.run_a}   B: {found.run_b}   on {found.qrels}, {found.n_queries} queries"
     names = list(found.tests[0].corrected)
     columns = ("measure", "A", "B", "B - A", "wins", "losses", "ties", *(f"p {n}" for n in names))
@@ -199,18 +233,6 @@ def draw_comparison(console: Console, found: Comparison, *, format: TableFormat 
 
 def _p_value(p: float) -> str:
     return "<0.0001" if p < 0.0001 else f"{p:.4f}"
-
-
-def verdict(found: Comparison, level: float = 0.05) -> str:
-    """What the randomisation test says, in a sentence: where B is better, worse, or neither."""
-    sorted_out: dict[str, list[str]] = {"better": [], "worse": []}
-    for test in found.tests:
-        if test.corrected["randomisation"] < level:
-            sorted_out["better" if test.difference > 0 else "worse"].append(test.measure)
-    said = [f"{how} on {', '.join(names)}" for how, names in sorted_out.items() if names]
-    if not said:
-        return f"No difference between {found.run_a} and {found.run_b} is significant."
-    return f"{found.run_b} is significantly {' and '.join(said)} than {found.run_a} (p < {level})."
 
 
 def register(app: typer.Typer) -> None:
