@@ -121,7 +121,7 @@ def gather_report(store: Store, options: HtmlOptions, progress: Progress = SILEN
     curves, more_models = curves_of(store, boards, models=limits.models, points=limits.points)
     remarks["curves"] = left_out(more_models, "trained models", "hype show MODEL")
     lineage, more_runs = lineage_of(
-        store, boards, runs=limits.runs, recipe_characters=limits.recipe_characters
+        store, boards, costs, runs=limits.runs, recipe_characters=limits.recipe_characters
     )
     remarks["lineage"] = left_out(more_runs, "runs", "hype show RUN")
     return HtmlReport(

@@ -8,7 +8,13 @@ from typing import Any, TypeAlias
 
 from hypencli.ops.model_card import RECIPE_FILE
 from hypencli.ops.models import label
-from hypencli.reporting.contents import Artifact, Environment, Leaderboard, Lineage
+from hypencli.reporting.contents import (
+    Artifact,
+    Environment,
+    Leaderboard,
+    Lineage,
+    SearchCosts,
+)
 from hypestore import Manifest, Store
 
 Fact: TypeAlias = str | int | float | None
@@ -68,14 +74,20 @@ _FACTS: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def lineage_of(
-    store: Store, boards: Sequence[Leaderboard], *, runs: int, recipe_characters: int
+    store: Store,
+    boards: Sequence[Leaderboard],
+    costs: Sequence[SearchCosts],
+    *,
+    runs: int,
+    recipe_characters: int,
 ) -> tuple[Lineage, int]:
-    """What the numbers of some leaderboards were made from, to the recipes.
+    """What the numbers of leaderboards and searches were made from, to the recipes.
 
     Args:
         store: The project store.
         boards: The leaderboards.
-        runs: How many of their runs to take at most, leaderboard by leaderboard.
+        costs: What searches took.
+        runs: How many runs to take at most, those of the leaderboards first.
         recipe_characters: How much of a recipe's text to take.
 
     Returns:
@@ -85,8 +97,11 @@ def lineage_of(
     evaluations: dict[str, tuple[str, ...]] = {}
     for entry in (entry for board in boards for entry in board.entries):
         evaluations[entry.run] = (*evaluations.get(entry.run, ()), *entry.evaluations)
+    for search in (search for one in costs for search in one.searches):
+        evaluations.setdefault(search.run, ())
     chosen = list(evaluations)[:runs]
-    found = _with_ancestors([one for run in chosen for one in evaluations[run]], known)
+    measured = [one for run in chosen for one in evaluations[run]]
+    found = _with_ancestors([*chosen, *measured], known)
     places: dict[tuple[tuple[str, str], ...], int] = {}
     artifacts = [
         _artifact(store, manifest, places, recipe_characters)
@@ -97,10 +112,7 @@ def lineage_of(
 
 
 def _with_ancestors(ids: Iterable[str], known: Mapping[str, Manifest]) -> list[Manifest]:
-    """Artifacts, what they were made from, and so on, each once; what cannot be read is not there.
-
-    An evaluation or run comes in the order asked for.
-    """
+    """Artifacts, what they were made from, and so on, each once, as far as they can be read."""
     found: dict[str, Manifest] = {}
     queue = list(ids)
     while queue:

@@ -62,12 +62,16 @@ def axis(values: Sequence[float], start: float, end: float, *, may_be_log: bool 
 
 def short(value: float) -> str:
     """A value in a sentence."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return _true_minus(f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}")
 
 
 def _label(value: float) -> str:
     """A value beside an axis: as many digits as tell neighbours apart, and no minus zero."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value + 0.0:.6g}"
+    return _true_minus(f"{value:,.0f}" if abs(value) >= 1000 else f"{value + 0.0:.6g}")
+
+
+def _true_minus(text: str) -> str:
+    return text.replace("-", "−")
 
 
 def _linear_values(low: float, high: float, count: int) -> list[float]:

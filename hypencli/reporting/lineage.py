@@ -71,14 +71,15 @@ def _kind_table(kind: str, artifacts: Sequence[Artifact], index: LineageIndex) -
     parents = [_parents(one, index) for one in artifacts]
     kinds = [known for known in (*_SINGULAR.values(), _OTHER) if any(known in p for p in parents)]
     facts = [dict(one.facts) for one in artifacts]
-    names = list(dict.fromkeys(name for one in facts for name in one if one[name] is not None))
+    names = [name for name in _names(facts) if any(one.get(name) is not None for one in facts)]
+    has_device = any(one.device for one in artifacts)
     rows = [
         Row(
             (
                 Cell(one.label, note=one.id if one.id != one.label else None),
                 *(Cell(MISSING, links=tuple(made_from.get(known, ()))) for known in kinds),
                 *_fact_cells(one, names, index),
-                Cell(one.device or MISSING),
+                *([Cell(one.device or MISSING)] if has_device else []),
                 _environment_cell(one.environment),
                 Cell(one.created.strftime("%Y-%m-%d %H:%M")),
             ),
@@ -90,9 +91,15 @@ def _kind_table(kind: str, artifacts: Sequence[Artifact], index: LineageIndex) -
         Column(_SINGULAR[kind]),
         *(Column(known) for known in kinds),
         *(Column(name, numeric=_is_numeric(one.get(name) for one in facts)) for name in names),
-        *(Column(label) for label in ("device", "environment", "made (UTC)")),
+        *([Column("device")] if has_device else []),
+        *(Column(label) for label in ("environment", "made (UTC)")),
     )
     return Table(_TITLES[kind], columns, tuple(rows))
+
+
+def _names(facts: Sequence[dict[str, str | int | float | None]]) -> list[str]:
+    """Names of facts, each once, in their order."""
+    return list(dict.fromkeys(name for one in facts for name in one))
 
 
 def _parents(artifact: Artifact, index: LineageIndex) -> dict[str, list[tuple[str, str | None]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypencli.reporting.axes import Axis, Tick, axis, short
 from hypencli.reporting.contents import Points, RunPair, Search, SearchCosts
@@ -11,7 +11,8 @@ from hypencli.reporting.contents import Points, RunPair, Search, SearchCosts
 MAX_BARS = 400
 """Bars of a plot of differences: of more queries, evenly spaced ones are drawn."""
 
-_LABEL_WIDTH, _LABEL_HEIGHT = 7.0, 11.0
+_LABEL_WIDTH = 6.5
+"""Of a digit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,20 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A point: ``label`` stands beside it where there is room; ``title`` is said of it."""
+    """A point.
+
+    Attributes:
+        label: Stands beside it, the middle at ``label_at``; empty where there is no room.
+        title: What is said of it.
+        style: Class of the style sheet.
+    """
 
     x: float
     y: float
     label: str
     title: str
     style: str
+    label_at: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,8 @@ class Plot:
 
     Attributes:
         left: Where the plot begins; the labels of the y axis stand before it.
-        bottom: Where the x axis is.
+        bottom: Where the x axis is; its labels stand below.
+        base: Where the line of the x axis is drawn.
         description: What it shows, for those who do not see it.
     """
 
@@ -47,6 +56,7 @@ class Plot:
     height: int
     left: float
     bottom: float
+    base: float
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     x_label: str
@@ -60,7 +70,7 @@ def difference_plot(pair: RunPair) -> Plot | None:
     """A bar for each query that differs, from B's greatest gain to its greatest loss."""
     if not pair.differences:
         return None
-    width, height, left, right, top, bottom = 420, 210, 40.0, 412.0, 14.0, 178.0
+    width, height, left, right, top, bottom = 420, 220, 40.0, 420.0, 28.0, 192.0
     most = max(abs(value) for value in pair.differences)
     up = Axis(-most, most, bottom, top)
     values = _spaced(pair.differences, MAX_BARS)
@@ -76,6 +86,7 @@ def difference_plot(pair: RunPair) -> Plot | None:
         height,
         left,
         bottom,
+        base=up.place(0.0),
         x_ticks=(),
         y_ticks=up.ticks(),
         x_label=f"{len(pair.differences):,} queries that differ, of {pair.n_queries:,}",
@@ -118,7 +129,7 @@ def cost_plot(costs: SearchCosts, *, by: str) -> Plot | None:
     ]
     if len(known) < 2:
         return None
-    width, height, left, right, top, bottom = 420, 250, 46.0, 396.0, 16.0, 208.0
+    width, height, left, right, top, bottom = 420, 250, 46.0, 396.0, 28.0, 204.0
     along = axis([cost for _, _, cost, _ in known], left + 8, right, may_be_log=True)
     up = axis([recall for _, _, _, recall in known], bottom - 8, top)
     marks = [
@@ -137,6 +148,7 @@ def cost_plot(costs: SearchCosts, *, by: str) -> Plot | None:
         height,
         left,
         bottom,
+        base=bottom,
         x_ticks=along.ticks(),
         y_ticks=up.ticks(),
         x_label=f"{unit} a query{scale}",
@@ -168,31 +180,53 @@ def _front_lines(searches: Sequence[Search], marks: Sequence[Mark]) -> Iterable[
 
 
 def _labelled(marks: Sequence[Mark]) -> Iterable[Mark]:
-    """The marks, without the labels that would lie on others; those of a front come first."""
-    taken: list[tuple[float, float, float]] = [(mark.x, mark.x, mark.y) for mark in marks]
+    """The marks with their labels put where they lie on no other; those of a front come first."""
+    taken = [_Box(mark.x - 4, mark.x + 4, mark.y - 4, mark.y + 4) for mark in marks]
     order = sorted(range(len(marks)), key=lambda i: marks[i].style != "front")
-    kept = set()
+    places: dict[int, tuple[float, float]] = {}
     for i in order:
-        mark = marks[i]
-        box = (mark.x + 6, mark.x + 6 + _LABEL_WIDTH * len(mark.label), mark.y)
-        if not any(_overlap(box, other) for other in taken):
-            taken.append(box)
-            kept.add(i)
+        for place in _label_places(marks[i]):
+            box = _label_box(marks[i], place)
+            if not any(box.overlaps(other) for j, other in enumerate(taken) if j != i):
+                taken.append(box)
+                places[i] = place
+                break
     for i, mark in enumerate(marks):
-        label = mark.label if i in kept else ""
-        yield Mark(mark.x, mark.y, label, mark.title, mark.style)
+        place = places.get(i, (0.0, 0.0))
+        yield replace(mark, label=mark.label if i in places else "", label_at=place)
 
 
-def _overlap(one: tuple[float, float, float], other: tuple[float, float, float]) -> bool:
-    apart = one[1] < other[0] - 3 or other[1] + 3 < one[0]
-    return not apart and abs(one[2] - other[2]) < _LABEL_HEIGHT
+def _label_places(mark: Mark) -> Iterable[tuple[float, float]]:
+    """Where the middle of a label may be: right of the mark, above, left, below."""
+    aside = 7 + _LABEL_WIDTH * len(mark.label) / 2
+    for across, down in ((aside, 0.0), (0.0, -11.0), (-aside, 0.0), (0.0, 11.0)):
+        yield round(mark.x + across, 1), round(mark.y + down, 1)
+
+
+def _label_box(mark: Mark, place: tuple[float, float]) -> _Box:
+    half = _LABEL_WIDTH * len(mark.label) / 2
+    return _Box(place[0] - half, place[0] + half, place[1] - 5, place[1] + 5)
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    """What a mark or a label takes."""
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+    def overlaps(self, other: _Box) -> bool:
+        across = self.left < other.right and other.left < self.right
+        return across and self.top < other.bottom and other.top < self.bottom
 
 
 def curve_plot(name: str, points: Points) -> Plot | None:
     """A training curve; None where it has fewer than two points."""
     if len(points) < 2:
         return None
-    width, height, left, right, top, bottom = 280, 130, 44.0, 272.0, 12.0, 104.0
+    width, height, left, right, top, bottom = 280, 144, 44.0, 272.0, 26.0, 106.0
     along = axis([float(step) for step, _ in points], left, right)
     up = axis([value for _, value in points], bottom - 4, top)
     placed = [(along.place(step), up.place(value)) for step, value in points]
@@ -202,6 +236,7 @@ def curve_plot(name: str, points: Points) -> Plot | None:
         height,
         left,
         bottom,
+        base=bottom,
         x_ticks=along.ticks(3),
         y_ticks=up.ticks(3),
         x_label="step",

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Literal
 
 from hypencli.reporting.contents import Entry, Leaderboard, RunPair, Search, SearchCosts
-from hypencli.reporting.text import MISSING, decimals, digits, p_value, signed, whole
+from hypencli.reporting.text import MISSING, decimals, p_value, signed, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +69,19 @@ def leaderboard_table(board: Leaderboard, anchors: Mapping[str, str]) -> Table:
         board: The runs.
         anchors: Id of an artifact -> id of its element on the page.
     """
-    columns = [Column("run"), Column("model"), Column("engine")]
-    columns += [
-        Column(measure, numeric=True, order="descending" if i == 0 else None)
-        for i, measure in enumerate(board.measures)
+    columns = [
+        Column("run"),
+        *(
+            Column(measure, numeric=True, order="descending" if i == 0 else None)
+            for i, measure in enumerate(board.measures)
+        ),
+        Column("seconds", numeric=True),
+        *(Column(label) for label in ("engine", "model")),
     ]
     best = {measure: _best(board.entries, measure) for measure in board.measures}
     rows = tuple(Row(tuple(_entry_cells(entry, best, anchors))) for entry in board.entries)
     caption = f"{board.corpus} · {board.qrels}"
-    return Table(caption, (*columns, Column("seconds", numeric=True)), rows)
+    return Table(caption, tuple(columns), rows)
 
 
 def _best(entries: Sequence[Entry], measure: str) -> float | None:
@@ -90,13 +94,13 @@ def _entry_cells(
     entry: Entry, best: Mapping[str, float | None], anchors: Mapping[str, str]
 ) -> Iterable[Cell]:
     yield Cell(entry.label, target=anchors.get(entry.run))
-    yield Cell(entry.model or MISSING)
-    yield Cell(entry.engine or MISSING)
     for measure, most in best.items():
         value = entry.values.get(measure)
         is_best = value is not None and value == most
         yield Cell(decimals(value), value, is_best=is_best)
-    yield Cell(digits(entry.seconds), entry.seconds)
+    yield Cell(decimals(entry.seconds, 1), entry.seconds)
+    yield Cell(entry.engine or MISSING)
+    yield Cell(entry.model or MISSING)
 
 
 def tests_table(pair: RunPair) -> Table:
@@ -122,8 +126,8 @@ def costs_table(costs: SearchCosts, anchors: Mapping[str, str]) -> Table:
     """A row a search, numbered as in the plots; no column that says nothing."""
     depths = sorted({depth for search in costs.searches for depth in search.recall})
     cells: dict[str, Callable[[Search], Cell]] = {
-        "ms a query": lambda one: Cell(digits(one.ms_per_query), one.ms_per_query),
-        "encoding ms": lambda one: Cell(digits(one.ms_query_encoding), one.ms_query_encoding),
+        "ms a query": lambda one: Cell(decimals(one.ms_per_query, 2), one.ms_per_query),
+        "encoding ms": lambda one: Cell(decimals(one.ms_query_encoding, 2), one.ms_query_encoding),
         "evaluations": lambda one: Cell(whole(one.evaluations), one.evaluations),
         "% of corpus": lambda one: _percent(one.evaluations_share),
         **{f"recall@{depth}": partial(_recall, depth=depth) for depth in depths},
@@ -140,29 +144,29 @@ def costs_table(costs: SearchCosts, anchors: Mapping[str, str]) -> Table:
             (
                 Cell(str(number), number),
                 Cell(search.label, target=anchors.get(search.run)),
-                Cell(search.model),
-                Cell(search.engine),
                 *(column[number - 1] for column in shown.values()),
                 Cell(" and ".join(search.fronts) or MISSING),
+                Cell(search.engine),
+                Cell(search.model),
             )
         )
         for number, search in enumerate(costs.searches, start=1)
     )
     headers = (
         Column("no.", numeric=True),
-        *(Column(label) for label in ("run", "model", "engine")),
+        Column("run"),
         *(
             Column(label, numeric=True, order="ascending" if label == "ms a query" else None)
             for label in shown
         ),
-        Column(f"front at {costs.depth:,}"),
+        *(Column(label) for label in (f"front at {costs.depth:,}", "engine", "model")),
     )
-    return Table(f"Searches of {costs.corpus} with {costs.queries}", headers, rows, heading=1)
+    return Table("Searches, quickest first", headers, rows, heading=1)
 
 
 def _percent(share: float | None) -> Cell:
     percent = None if share is None else 100 * share
-    return Cell(digits(percent), percent)
+    return Cell(decimals(percent, 2), percent)
 
 
 def _recall(search: Search, depth: int) -> Cell:

@@ -36,8 +36,8 @@ def shortened(text: str, limit: int) -> str:
 
 
 def decimals(value: float | None, places: int = 4) -> str:
-    """A measure."""
-    return MISSING if value is None else f"{value:.{places}f}"
+    """A measure, or a duration."""
+    return MISSING if value is None else f"{value:,.{places}f}"
 
 
 def signed(value: float) -> str:
@@ -52,7 +52,7 @@ def whole(value: float | None) -> str:
 
 
 def digits(value: float | None, count: int = 3) -> str:
-    """A duration or a share: ``count`` digits, all those before the point."""
+    """A value of any size: ``count`` digits, and all of those before the point."""
     if value is None:
         return MISSING
     return f"{value:,.0f}" if abs(value) >= 10 ** (count - 1) else f"{value:.{count}g}"
