@@ -30,7 +30,7 @@ class JudgementFinder:
             evaluation: Says which judgements, by their fingerprint.
             runs: Runs that may say where judgements of their queries are.
         """
-        fingerprint = str(evaluation.inputs["qrels_fingerprint"])
+        fingerprint = str(evaluation.inputs.get("qrels_fingerprint"))
         for place in _places(evaluation, runs):
             if fingerprint in self._known:
                 break
@@ -72,11 +72,11 @@ def named_judgements(store: Store, given: str) -> tuple[str, Judgements | None]:
         UsageError: No run was evaluated with these judgements.
     """
     evaluations = store.artifacts("evaluation")
-    if any(one.inputs["qrels"] == given for one in evaluations):
+    if any(one.inputs.get("qrels") == given for one in evaluations):
         return given, None
     found = read_qrels(given)
     for one in reversed(evaluations):
-        if one.inputs["qrels_fingerprint"] == found.fingerprint:
+        if one.inputs.get("qrels_fingerprint") == found.fingerprint:
             return str(one.inputs["qrels"]), found
     raise UsageError(
         f"No run of the store was evaluated with the judgements of {given}.",
