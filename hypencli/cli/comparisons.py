@@ -23,6 +23,8 @@ TableFormat: TypeAlias = Literal["table", "json", "csv", "markdown", "latex"]
 
 def draw_comparison(console: Console, found: Comparison, *, format: TableFormat = "table") -> None:
     """Two runs side by side, a row a measure."""
+    from hypencli.ops.report import verdict
+
     title = f"A: {found.run_a}   B: {found.run_b}   on {found.qrels}, {found.n_queries} queries"
     names = list(found.tests[0].corrected)
     columns = ("measure", "A", "B", "B - A", "wins", "losses", "ties", *(f"p {n}" for n in names))
@@ -50,18 +52,6 @@ def draw_comparison(console: Console, found: Comparison, *, format: TableFormat 
 
 def _p_value(p: float) -> str:
     return "<0.0001" if p < 0.0001 else f"{p:.4f}"
-
-
-def verdict(found: Comparison, level: float = 0.05) -> str:
-    """What the randomisation test says, in a sentence: where B is better, worse, or neither."""
-    sorted_out: dict[str, list[str]] = {"better": [], "worse": []}
-    for test in found.tests:
-        if test.corrected["randomisation"] < level:
-            sorted_out["better" if test.difference > 0 else "worse"].append(test.measure)
-    said = [f"{how} on {', '.join(names)}" for how, names in sorted_out.items() if names]
-    if not said:
-        return f"No difference between {found.run_a} and {found.run_b} is significant."
-    return f"{found.run_b} is significantly {' and '.join(said)} than {found.run_a} (p < {level})."
 
 
 def show_pool(

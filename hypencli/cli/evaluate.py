@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hypencli.cli.comparisons import TableFormat, draw_comparison, show_drop, show_pool
+from hypencli.cli.html import HtmlOption, html_options, write_page
 from hypencli.cli.options import JsonOption, StoreOption, open_store, split_names
 from hypencli.cli.p_mrr import P_MRR_USAGE, show_p_mrr
 from hypencli.cli.pareto import report_costs
@@ -151,20 +152,35 @@ def report(
     k: Annotated[
         int | None,
         typer.Option(
-            "--k", min=1, help="Depth of recall for --pareto.", show_default="100 where known"
+            "--k",
+            min=1,
+            help="Depth of recall for --pareto and --html.",
+            show_default="100 where known",
         ),
     ] = None,
+    html: HtmlOption = None,
     qrels: Annotated[
-        str | None, typer.Option(help="Judgements to compare on.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Judgements to compare on: an id that evaluations have; with --html also a file "
+            "or dataset, whose grades the page then shows.",
+            show_default=False,
+        ),
     ] = None,
     measures: Annotated[
         str | None, typer.Option(help="Measures to show; the first one sorts.", show_default=False)
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file of --html if it is there.")
+    ] = False,
     format: Annotated[TableFormat, typer.Option(help="How to print tables.")] = "table",
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compare runs: a leaderboard, paired tests, pools, costs of searches, or any SQL.
+
+    Or all of it as a page for people: leaderboards, two runs query by query with their documents,
+    recall against cost, training curves, and what every number was made from.
 
     Examples:
         hype report
@@ -179,11 +195,26 @@ def report(
 
         hype report --pareto --k 100
 
+        hype report bi-encoder hypencoder --html report.html --qrels qrels.txt
+
         hype report --format latex
     """
     chosen: TableFormat = "json" if json else format
     opened = open_store(store)
     wanted = split_names(measures)
+    if html is not None:
+        if sql is not None or schema or pareto or pool or drop is not None or format != "table":
+            raise UsageError(
+                "--html holds everything: --sql, --schema, --pareto, --pool, --drop and --format "
+                "exclude it.",
+                hint=f"hype report --html {html}",
+            )
+        from hypencli.ops.datasets import dataset_place
+
+        place = dataset_place(opened.root, qrels)
+        page = html_options(html, runs, qrels=place, measures=wanted, depth=k, overwrite=overwrite)
+        write_page(opened, page, as_json=json)
+        return
     asked = [sql is not None, schema, pareto, pool, drop is not None]
     alone = sql is not None or schema or pareto
     if sum(asked) > 1 or (runs and alone):
@@ -201,6 +232,8 @@ def report(
             "--qrels is for two runs side by side: in a pool each run counts on its own "
             "judgements, and with --drop all count on those of BASE_RUN."
         )
+    if overwrite:
+        raise UsageError("--overwrite is for --html.", hint="hype report --html FILE --overwrite")
     from hypencli.ops import report as ops
 
     if sql is not None:
