@@ -99,6 +99,20 @@ def test_a_run_is_reranked(search: Search, hype: Hype, study: Path) -> None:
     assert "first" in {parent["name"] for parent in parents}
 
 
+def test_only_the_lists_of_a_file_are_ranked(
+    search: Search, tmp_path: Path, study: Path, hype: Hype
+) -> None:
+    lists = tmp_path / "top_ranked.trec"
+    exported = hype("export", "run", "plain-run", "--output", lists, "--store", study)
+    assert exported.code == 0
+    done = search("--rerank-lists", lists, "--k", 3, "--json").json
+    assert (done["engine"], done["evaluations"]["max"]) == ("rerank", 20)
+    again = search("--rerank-lists", lists, "--k", 3, "--json").json
+    assert again["existing"]
+    both = search("--rerank-lists", lists, "--rerank", "plain-run")
+    assert (both.code, "exclude" in both.err) == (USAGE, True)
+
+
 def test_two_stages_in_one_command_are_two_runs(search: Search) -> None:
     both = search("--first", "plain", "--first-k", 20, "--k", 5, "--json").json
     assert (both["first"]["k"], both["first"]["engine"]) == (20, "exact")
