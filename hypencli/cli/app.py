@@ -13,14 +13,18 @@ from hypencli.cli import (
     demo,
     encode,
     evaluate,
+    fuse,
     graph,
     mine,
+    perturb,
     project,
     recipes,
     search,
     teach,
     train,
     transfer,
+    transfer_embeddings,
+    transfer_study,
 )
 
 
@@ -53,8 +57,8 @@ def hype(
 
 
 for module in (
-    *(project, data, train, encode, graph, search, calibrate, evaluate),
-    *(mine, teach, transfer, recipes, demo),
+    *(project, data, train, encode, graph, search, calibrate, evaluate, fuse, perturb),
+    *(mine, teach, transfer, transfer_embeddings, transfer_study, recipes, demo),
 ):
     module.register(app)
 

@@ -207,6 +207,28 @@ def test_evaluations_hang_below_their_run(
     assert other.parents == (filled.run.id,)
 
 
+def test_an_evaluation_against_another_run_belongs_to_the_first(
+    filled: Any, make_run: Callable[..., hs.Manifest]
+) -> None:
+    store = filled.store
+    other = make_run(store, "second", k=3)
+    found = store.write_evaluation(
+        "second",
+        qrels_id="pair",
+        inputs={},
+        per_query=[("q1", "p-MRR", 0.5)],
+        aggregates={"p-MRR": 0.5},
+        others=(filled.run.id,),
+    )
+    assert found.parents == (other.id, filled.run.id)
+    assert store.evaluations("second") == [found]
+    assert store.evaluations("first") == [filled.evaluation]
+    rows = store.catalog.query("SELECT run, value FROM metrics WHERE measure = 'p-MRR'").rows
+    assert rows == ((other.id, 0.5),)
+    with pytest.raises(hs.ArtifactInUse):
+        store.remove("second")
+
+
 def test_the_same_evaluation_is_kept_once(
     filled: Any, evaluate: Callable[..., hs.Manifest]
 ) -> None:
