@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -70,10 +70,6 @@ class Study:
             for ranking, exact in zip(rankings, self.exact, strict=True)
         ]
         return float(np.mean(shares))
-
-    def part(self, queries: int) -> Study:
-        """The study of the first so many queries."""
-        return replace(self, q_nets=self.q_nets[:queries], scores=self.scores[:queries])
 
 
 def make_study(

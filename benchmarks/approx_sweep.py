@@ -23,14 +23,15 @@ from hypencli.engine.scorers import Scorer
 
 Setting: TypeAlias = WalkOptions | GuidedOptions
 
-ENTRY_POINTS = (100, 300, 1_000, 3_000, 10_000)
-CANDIDATES = (8, 16, 32, 64, 128, 328)
-NEIGHBOURS = (10, 30, 100)
+ENTRY_POINTS = (30, 100, 300, 1_000, 3_000, 10_000)
+CANDIDATES = (4, 8, 16, 32, 64, 128, 328)
+NEIGHBOURS = (10, 20, 50, 100)
 MAX_ITERATIONS = (8, 16, 64)
 
 GAINS = (0.8, 0.65, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.0)
-BUDGETS = (1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 5.0, 10.0, 20.0)
-"""Evaluations, as multiples of ``k``."""
+BUDGETS = (1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 5.0, 10.0)
+SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
+"""Evaluations, as multiples of ``k``, then as shares of the corpus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,11 @@ def sweep_graph(study: Study, k: int, settings: Iterable[WalkOptions]) -> Iterat
 
 def sweep_guided(study: Study, k: int, target: float) -> Iterator[Measured]:
     """Search with every setting from cheap to dear, until one has the recall."""
-    budgets = (round(budget * k) for budget in BUDGETS)
+    n = study.corpus.n
+    budgets = {round(times * k) for times in BUDGETS} | {round(share * n) for share in SHARES}
     for settings in (
         (GuidedOptions(gain=gain) for gain in GAINS),
-        (GuidedOptions(budget=budget) for budget in budgets if budget <= study.corpus.n),
+        (GuidedOptions(budget=budget) for budget in sorted(budgets) if k <= budget <= n),
     ):
         for setting in settings:
             found, ms = timed(GuidedEngine(study.corpus, setting), study.scorer, k)

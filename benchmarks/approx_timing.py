@@ -65,7 +65,7 @@ class Contender:
             "k": self.k,
             "least": list(self.least),
             "setting": self.setting,
-            "recall": round(study.part(self.n_queries).recall(self.rankings, self.k), 4),
+            "recall": round(study.recall(self.rankings, self.k), 4),
             "evaluations": round(self.evaluations, 1),
             "share": round(self.evaluations / study.corpus.n, 5),
             "ms": round(self.ms, 3),
@@ -110,8 +110,8 @@ def searched_by(
     return search
 
 
-def plain(study: Study, walk: WalkOptions, k: int, *, queries: int) -> Contender:
-    """The plain search of the first queries, from the entry points of the engine."""
+def plain(study: Study, walk: WalkOptions, k: int) -> Contender:
+    """The plain search, from the entry points of the engine, always a query at a time."""
     everything = np.arange(study.corpus.n)
     entry_points = GraphEngine(study.corpus, study.neighbours, walk).entry_points.tolist()
     searcher = PlainGraphSearch(
@@ -119,7 +119,6 @@ def plain(study: Study, walk: WalkOptions, k: int, *, queries: int) -> Contender
         study.corpus.vectors(everything),
         study.neighbours[:, : walk.neighbours],
     )
-    q_nets = study.q_nets[:queries]
 
     def search() -> tuple[list[Ranking], list[int]]:
         found = [
@@ -131,8 +130,8 @@ def plain(study: Study, walk: WalkOptions, k: int, *, queries: int) -> Contender
                 max_iterations=walk.max_iterations,
                 early_stop=walk.early_stop,
             )
-            for q_net in q_nets
+            for q_net in study.q_nets
         ]
         return [one.ranking for one in found], [one.evaluations for one in found]
 
-    return Contender("plain", k, search, len(q_nets), ("time",), asdict(walk))
+    return Contender("plain", k, search, len(study.q_nets), ("time",), asdict(walk))
