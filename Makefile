@@ -44,8 +44,9 @@ format: install ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install ## Measure encode, open, search and training against plain implementations
+bench: install ## Measure encode, open, search, graphs and training against plain implementations
 	$(BIN)/python benchmarks/pipeline.py
+	$(BIN)/python benchmarks/graph.py
 	$(BIN)/python benchmarks/train.py
 
 clean: ## Remove what make created

@@ -8,6 +8,7 @@ import typer
 
 from hypencli._version import __version__
 from hypencli.cli import (
+    calibrate,
     data,
     demo,
     encode,
@@ -52,7 +53,7 @@ def hype(
 
 
 for module in (
-    *(project, data, train, encode, graph, search, evaluate),
+    *(project, data, train, encode, graph, search, calibrate, evaluate),
     *(mine, teach, transfer, recipes, demo),
 ):
     module.register(app)

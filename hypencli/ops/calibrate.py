@@ -6,8 +6,8 @@ import json
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -24,8 +24,10 @@ from hypestore import CurvePoint, EmbeddingSet, JsonValue, Manifest, Store
 if TYPE_CHECKING:
     from hypencli.engine.scorers import Scorer
     from hypencli.models.encoding import EncodedQueries
+    from hypencli.ops.graph import BuiltGraph
 
 Calibratable: TypeAlias = Literal["guided", "graph"]
+CALIBRATABLE: tuple[Calibratable, ...] = get_args(Calibratable)
 Setting: TypeAlias = Mapping[str, JsonValue]
 
 DEPTHS = (10, 100, 1000)
@@ -45,6 +47,8 @@ WALKS = (
 )
 """Settings of ``graph``: entry points, candidates, iterations; the presets of the paper are two."""
 
+_WALK = ("entry_points", "candidates", "max_iterations")
+
 
 @dataclass(frozen=True, slots=True)
 class CalibrateOptions:
@@ -61,7 +65,7 @@ class CalibrateOptions:
     engine: Calibratable = "guided"
     n_queries: int = 64
     depths: tuple[int, ...] = DEPTHS
-    search: SearchOptions = SearchOptions()
+    search: SearchOptions = field(default_factory=SearchOptions)
     seed: int = 0
 
 
@@ -83,6 +87,14 @@ class Calibrated:
     n_queries: int
     curve: list[CurvePoint]
     existing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltAndCalibrated:
+    """A neighbour graph, and what the approximate engines find with it and beside it."""
+
+    graph: BuiltGraph
+    calibrations: list[Calibrated]
 
 
 def calibrate(
@@ -119,8 +131,9 @@ def calibrate(
     )
     plan = plan_engine(store, manifest, chosen, replace(asked, k=1))
     queries = queries or own_queries(chosen)
+    asked = replace(asked, graph=None if asked.engine == "guided" else str(plan.inputs["graph"]))
     inputs = {
-        **_identity(manifest, chosen, asked, graph=plan.inputs.get("graph")),
+        **_identity(manifest, chosen, asked),
         "corpus": chosen.inputs["corpus"],
         "queries": queries.id,
         "queries_fingerprint": queries.fingerprint,
@@ -156,14 +169,14 @@ def calibrate(
 
 
 def _identity(
-    model: Manifest, embeddings: Manifest, options: SearchOptions, *, graph: JsonValue
+    model: Manifest, embeddings: Manifest, options: SearchOptions
 ) -> dict[str, JsonValue]:
     """What a calibration must have in common with a search that uses it."""
     return {
         "engine": options.engine,
         "model": model.id,
         "embeddings": embeddings.id,
-        "graph": graph,
+        "graph": options.graph,
         "query_max_length": options.query_max_length,
         "width": options.width,
         "dtype": options.dtype,
@@ -173,8 +186,7 @@ def _identity(
 def _settings(engine: str) -> list[Setting]:
     if engine == "guided":
         return [{"gain": gain} for gain in GAINS]
-    names = ("entry_points", "candidates", "max_iterations")
-    return [dict(zip(names, walk, strict=True)) for walk in WALKS]
+    return [dict(zip(_WALK, walk, strict=True)) for walk in WALKS]
 
 
 class _Study:
@@ -293,8 +305,14 @@ def with_setting(options: SearchOptions, setting: Setting) -> SearchOptions:
     if options.engine == "guided":
         guide = options.guide or GuidedOptions()
         return replace(options, guide=replace(guide, gain=float(str(setting["gain"])), budget=None))
-    numbers = {name: int(str(value)) for name, value in setting.items()}
-    return replace(options, walk=replace(options.walk or WalkOptions(), **numbers))
+    points, candidates, iterations = (int(str(setting[name])) for name in _WALK)
+    walk = replace(
+        options.walk or WalkOptions(),
+        entry_points=points,
+        candidates=candidates,
+        max_iterations=iterations,
+    )
+    return replace(options, walk=walk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,12 +339,14 @@ def choose_setting(
     Raises:
         UsageError: Nothing was calibrated for this search, or no setting reaches the recall.
     """
+    from hypencli.ops.graph import find_graph
+
     recall = options.recall
     if recall is None or not 0.0 < recall <= 1.0:
         raise UsageError(f"A recall of {recall} cannot be reached; give one above 0, up to 1.")
-    identity = _identity(model, embeddings, options, graph=options.graph)
-    if options.graph is None:
-        del identity["graph"]
+    identity = _identity(model, embeddings, options)
+    if options.engine == "graph":
+        identity["graph"] = find_graph(store, embeddings.id, k=1, named=options.graph).id
     there = store.find("calibration", identity)
     command = f"hype calibrate --engine {options.engine} --model {label(model)}"
     if not there:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from hypencli.errors import DataError, UsageError, did_you_mean
 from hypencli.ops.models import label
-from hypencli.ops.search_records import ENGINES, SearchOptions
+from hypencli.ops.search_records import ENGINES, VECTOR_INDEXES, SearchOptions
 from hypencli.progress import Progress
 from hypencli.runtime import resolve_device, resolve_dtype
 from hypestore import EmbeddingSet, JsonValue, Manifest, Store
@@ -49,6 +49,12 @@ def plan_engine(
         UsageError: There is no engine of that name, it is not for this model, or what it needs is
             not in the store.
     """
+    if options.index and options.engine not in VECTOR_INDEXES:
+        raise UsageError(
+            f"{options.index[0][0]} is a parameter of a vector index; this engine is "
+            f"{options.engine}.",
+            hint=f"Search with one of {', '.join(VECTOR_INDEXES)}",
+        )
     if options.recall is not None:
         return _calibrated(store, model, embeddings, options)
     planners = {"exact": _exact, "graph": _graph, "guided": _guided, "rerank": _rerank}

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 import hypestore
 from hypencli.data.queries import QuerySet
-from hypencli.errors import DataError, ModelError
+from hypencli.errors import DataError, HypeError
 from hypencli.ops.check import Checker
 from hypencli.ops.choose import choose_embeddings, own_queries
 from hypencli.ops.engines import EnginePlan, OpenEngine, plan_engine
@@ -78,14 +78,14 @@ def search(
         done = writer.existing
         existing = done is not None
         if done is None:
-            texts = [query.text for query in queries]
-            if not texts:
-                raise DataError(f"The query set {queries.id} has no queries; nothing to search.")
-            loaded = load_model(store, manifest, device=resolve_device(options.device))
-            _check_width(writer, loaded, options.width)
-            checker = Checker(store, inputs, embeddings, queries, options)
-            work = _Work(loaded, embeddings, options, plan.open(embeddings, progress), checker)
-            done = work.run(writer, queries, progress)
+            try:
+                loaded = _load(store, manifest, queries, options)
+                checker = Checker(store, inputs, embeddings, queries, options)
+                work = _Work(loaded, embeddings, options, plan.open(embeddings, progress), checker)
+                done = work.run(writer, queries, progress)
+            except HypeError:
+                writer.discard()  # refused: nothing of it helps another search
+                raise
         else:
             progress.message(f"this search was done before: {done.id}")
     evaluation = _evaluate(store, done, queries, options, progress)
@@ -118,17 +118,16 @@ def _inputs(
     return inputs if options.width is None else {**inputs, "width": options.width}
 
 
-def _check_width(writer: RunWriter, loaded: LoadedModel, width: int | None) -> None:
-    """Refuse a width that the model lacks, and leave no unfinished run behind."""
+def _load(store: Store, model: Manifest, queries: QuerySet, options: SearchOptions) -> LoadedModel:
+    """The model, after what can be refused by then."""
     from hypencli.models.encoding import refuse_width
 
-    if width is None:
-        return
-    try:
-        refuse_width(loaded.dual.query_encoder, width)
-    except ModelError:
-        writer.discard()
-        raise
+    if not len(queries):
+        raise DataError(f"The query set {queries.id} has no queries; nothing to search.")
+    loaded = load_model(store, model, device=resolve_device(options.device))
+    if options.width is not None:
+        refuse_width(loaded.dual.query_encoder, options.width)
+    return loaded
 
 
 @dataclass(slots=True)

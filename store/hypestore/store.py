@@ -264,7 +264,7 @@ class Store:
         stats: Mapping[str, Any] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> Manifest:
-        """Keep what recall an engine reaches at which setting; the arguments are those of ``draft``.
+        """Keep what recall an engine reaches at which setting, or return what is there.
 
         Args:
             slug: A few words for people, part of the id.
