@@ -24,14 +24,18 @@ import torch
 from approx_study import Study, linearity, make_study, q_nets_of, random_nets
 
 from hypencli.engine.graph import Neighbours
-from hypencli.engine.guided import fit
+from hypencli.engine.guided import GuidedOptions, fit
 from hypencli.ops.graph import find_graph
 from hypestore import Store
 
 DEPTHS = (100, 1000)
 TIMES = (1.0, 1.1, 1.3, 1.6, 2.0, 3.0, 5.0)
-FIRST, BATCH, FITTED, RIDGE = 0.25, 0.2, 384, 0.3
 NEAR, PRIOR, EXPANDED = 30, 2.0, 16
+GUIDE = GuidedOptions()
+"""Shares and sizes are those of the engine."""
+
+FREE = 0.003
+"""The ridge of a fit that is held to nothing: of 0.3, 0.03, 0.003 and 0, that which finds most."""
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Places: TypeAlias = npt.NDArray[np.int64]
@@ -58,15 +62,19 @@ class Query:
         """All documents by the linear function that the slope is."""
         return self.vectors @ self.slope
 
-    def fitted(self, before: Floats, seen: Places) -> Floats:
-        """Weights ``[d]`` fitted to half of the best of what was seen, and others evenly."""
+    def fitted(self, before: Floats, chosen: Places, ridge: float = GUIDE.ridge) -> Floats:
+        """Weights ``[d]`` fitted to the scores of some documents, and held to those before."""
+        parts = (before, self.vectors[chosen], self.scores[chosen])
+        return fit(*map(torch.from_numpy, parts), ridge).numpy()
+
+    def spread(self, seen: Places) -> Places:
+        """Those that a fit is made to: half of them the best, the others evenly from all."""
         order = seen[np.argsort(-self.scores[seen])]
-        if len(order) > FITTED:
-            best, rest = order[: FITTED // 2], order[FITTED // 2 :]
-            evenly = np.linspace(0, len(rest) - 1, FITTED - len(best)).astype(int)
-            order = np.concatenate([best, rest[evenly]])
-        parts = (before, self.vectors[order], self.scores[order])
-        return fit(*map(torch.from_numpy, parts), RIDGE).numpy()
+        if len(order) <= GUIDE.fitted:
+            return order
+        half = GUIDE.fitted // 2
+        evenly = np.linspace(half, len(order) - 1, GUIDE.fitted - half).astype(int)
+        return np.concatenate([order[:half], order[evenly]])
 
     def recall(self, seen: Places) -> float:
         """The share of the best ``k`` that is among those seen."""
@@ -74,7 +82,7 @@ class Query:
 
 
 Idea: TypeAlias = Callable[[Query, int | None], Places]
-"""The documents that are scored for a query, with a budget of so many; None: as many as it likes."""
+"""The documents that are scored for a query: so many, or, for None, as many as it takes."""
 
 
 def best(values: Floats, m: int, seen: Places | None = None) -> Places:
@@ -97,7 +105,7 @@ def slope_alone(query: Query, budget: int | None) -> Places:
 def random_fit(query: Query, budget: int | None) -> Places:
     """A third at random; the rest as a function ranks them that is fitted to those alone."""
     seen = at_random(query, budget // 3)
-    weights = query.fitted(np.zeros_like(query.slope), seen)
+    weights = query.fitted(np.zeros_like(query.slope), seen, FREE)
     return np.concatenate([seen, best(query.vectors @ weights, budget - len(seen), seen)])
 
 
@@ -125,22 +133,22 @@ def in_batches(
     query: Query, budget: int | None, expected: Callable[[Places, Floats], Floats]
 ) -> Places:
     k = query.k
-    weights, seen = query.slope, best(query.by_slope, round(FIRST * (budget or k)))
+    weights, seen = query.slope, best(query.by_slope, round(GUIDE.first * (budget or k)))
     while budget is None or len(seen) < budget:
-        weights = query.fitted(weights, seen)
-        size = k - len(seen) if len(seen) < k else max(1, round(BATCH * k))
+        weights = query.fitted(weights, query.spread(seen))
+        size = k - len(seen) if len(seen) < k else max(1, round(GUIDE.batch * k))
         size = size if budget is None else min(size, budget - len(seen))
         new = best(expected(seen, weights), size, seen)
         before, seen = len(seen), np.concatenate([seen, new])
         last = query.scores[seen][best(query.scores[seen], k)].min()
-        if budget is None and before >= k and (query.scores[new] >= last).mean() <= BATCH:
+        if budget is None and before >= k and (query.scores[new] >= last).mean() <= GUIDE.gain:
             break
     return seen
 
 
 def best_first(query: Query, budget: int | None) -> Places:
     """From the same seeds over the graph: always the neighbours of the best not yet expanded."""
-    seen = best(query.by_slope, round(FIRST * budget))
+    seen = best(query.by_slope, round(GUIDE.first * budget))
     listed, expanded = (np.zeros(len(query.scores), dtype=bool) for _ in range(2))
     listed[seen] = True
     while len(seen) < budget and len(waiting := seen[~expanded[seen]]):
