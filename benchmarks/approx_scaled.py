@@ -14,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hypencli.engine.approximate import ONE_LENGTH
 from hypencli.engine.neighbours import nearest_of
 from hypencli.engine.similarity import Similarity
 from hypestore import EmbeddingSet, EmbeddingSpec, Store
 
 SAMPLE, NEAREST = 2_000, 10
+ONE_LENGTH = 0.01
+"""Lengths that differ from 1 by less are 1: those of vectors normalised before float16 are."""
+
 SHARD_ROWS = 16_384
 SEED = 0
 
