@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -63,13 +64,16 @@ class Study:
             [doc_id for doc_id, _ in best_of(row, DEEPEST, self.corpus.ids)] for row in self.scores
         ]
 
-    def recall(self, rankings: Sequence[Ranking], k: int) -> float:
-        """The mean share of the exact best ``k`` that is among the first ``k`` found."""
-        shares = [
+    def recalls(self, rankings: Sequence[Ranking], k: int) -> list[float]:
+        """The share of the exact best ``k`` that is among the first ``k`` found, by query."""
+        return [
             len({doc_id for doc_id, _ in ranking[:k]}.intersection(exact[:k])) / len(exact[:k])
             for ranking, exact in zip(rankings, self.exact, strict=True)
         ]
-        return float(np.mean(shares))
+
+    def recall(self, rankings: Sequence[Ranking], k: int) -> float:
+        """The mean of it over the queries."""
+        return statistics.mean(self.recalls(rankings, k))
 
 
 def make_study(

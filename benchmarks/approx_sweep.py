@@ -26,7 +26,7 @@ Setting: TypeAlias = WalkOptions | GuidedOptions
 ENTRY_POINTS = (30, 100, 300, 1_000, 3_000, 10_000)
 CANDIDATES = (4, 8, 16, 32, 64, 128, 328)
 NEIGHBOURS = (10, 20, 50, 100)
-MAX_ITERATIONS = (8, 16, 64)
+MAX_ITERATIONS = (4, 8, 16, 64)
 
 GAINS = (0.8, 0.65, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.0)
 BUDGETS = (1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 5.0, 10.0)

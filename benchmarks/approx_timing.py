@@ -60,12 +60,14 @@ class Contender:
     def figures(self, study: Study) -> dict[str, object]:
         """What it found and took."""
         extremes = min(self.seconds), max(self.seconds)
+        recalls = study.recalls(self.rankings, self.k)
         return {
             "engine": self.engine,
             "k": self.k,
             "least": list(self.least),
             "setting": self.setting,
-            "recall": round(study.recall(self.rankings, self.k), 4),
+            "recall": round(statistics.mean(recalls), 4),
+            "recall_least": round(min(recalls), 4),
             "evaluations": round(self.evaluations, 1),
             "share": round(self.evaluations / study.corpus.n, 5),
             "ms": round(self.ms, 3),
