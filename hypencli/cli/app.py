@@ -17,6 +17,7 @@ from hypencli.cli import (
     mine,
     project,
     recipes,
+    replicate,
     search,
     teach,
     train,
@@ -54,7 +55,7 @@ def hype(
 
 for module in (
     *(project, data, train, encode, graph, search, calibrate, evaluate),
-    *(mine, teach, transfer, recipes, demo),
+    *(mine, teach, transfer, recipes, replicate, demo),
 ):
     module.register(app)
 
