@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from hypencli.ops.replicate import Replicated
     from hypencli.ops.replicate_survey import Survey, SurveyedStep
+    from hypencli.ops.replicate_table import Figure
     from hypencli.recipe.replication import ReplicationSummary
 
 
@@ -151,20 +152,21 @@ def _costs(one: SurveyedStep) -> tuple[str, str]:
 
 
 def _draw_replicated(console: Console, done: Replicated, *, format: TableFormat = "table") -> None:
+    signed = format == "table"
     rows = [
         (
             one.dataset,
-            one.measure,
+            _measure(one),
             one.search,
             one.model,
             one.value,
             one.published,
-            None if one.difference is None else f"{one.difference or 0.0:+.4f}",
+            _signed(one.difference) if signed else one.difference,
             one.agreement or "",
         )
         for one in done.figures
     ]
-    columns = ("dataset", "measure", "search", "model", "here", "paper", "difference", "")
+    columns = ("dataset", "measure", "search", "model", "here", "paper", "difference", "agreement")
     print_table(f"{done.recipe}: {done.description}", columns, rows, format=format)
     if format != "table":
         return
@@ -184,6 +186,14 @@ def _draw_replicated(console: Console, done: Replicated, *, format: TableFormat 
             console.print(f"  {safe(failure.hint)}", soft_wrap=True)
         for step in failure.waiting:
             console.print(f"  waits for it: {safe(step)}", soft_wrap=True)
+
+
+def _measure(figure: Figure) -> str:
+    return figure.measure if figure.base is None else f"loss of {figure.measure} (%)"
+
+
+def _signed(difference: float | None) -> str:
+    return "–" if difference is None else f"{difference or 0.0:+.4f}"
 
 
 def register(app: typer.Typer) -> None:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from hypencli.errors import HypeError
+from hypencli.ops.replicate_options import query_source
 from hypencli.ops.replicate_plan import Plan, Selection, Step, plan_replication
 from hypencli.ops.replicate_table import Figure, make_table
 from hypencli.ops.replicate_work import Work, measured_cells
@@ -94,6 +95,8 @@ def replicate(
     options = options or ReplicateOptions()
     started = time.perf_counter()
     plan = plan_replication(recipe, options.selection, store_root=store.root)
+    if not options.keep_going:
+        _require_queries(plan, store)
     work = Work(store, recipe, options.device)
     failures = _do_all(plan, work, options, progress)
     measured = measured_cells(store, plan, work.made)
@@ -110,6 +113,12 @@ def replicate(
         tolerance=None if section is None else section.tolerance,
         seconds=time.perf_counter() - started,
     )
+
+
+def _require_queries(plan: Plan, store: Store) -> None:
+    """Refuse a plan whose queries are not there, before hours are spent on its documents."""
+    for dataset in dict.fromkeys(cell.dataset for cell in plan.cells):
+        query_source(plan.recipe, dataset, store.root)
 
 
 def _do_all(plan: Plan, work: Work, options: ReplicateOptions, progress: Progress) -> list[Failure]:
@@ -131,6 +140,9 @@ def _do_all(plan: Plan, work: Work, options: ReplicateOptions, progress: Progres
                 raise
             progress.message(f"{where} failed: {error}")
             failed[step] = error
+        else:
+            if step in work.existing:
+                progress.message("  there already")
     return [_failure(step, error, waiting.get(step, [])) for step, error in failed.items()]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypencli.data.queries import QuerySet, open_queries
+from hypencli.data.source import Source, resolve
 from hypencli.errors import DataError
 from hypencli.ops.datasets import dataset_place
 from hypencli.ops.encode import EncodeOptions
@@ -78,16 +78,18 @@ def search_options(
     )
 
 
-def open_query_set(recipe: Replication, dataset: str, store_root: Path) -> QuerySet:
-    """The queries of a dataset.
+def query_source(recipe: Replication, dataset: str, store_root: Path) -> Source | None:
+    """What the queries of a dataset are, without reading them; None where they are prepared later.
 
     Raises:
         DataError: They are not there; the hint is the command that makes them.
     """
     entry = recipe.datasets[dataset]
     try:
-        return open_queries(dataset_place(store_root, entry.queries))
+        return resolve(dataset_place(store_root, entry.queries), what="query set")
     except DataError as error:
+        if entry.prepare is not None:
+            return None
         if entry.made_by is None:
             raise
         raise DataError(error.message, hint=f"Make it: {entry.made_by}") from error

@@ -46,7 +46,7 @@ class TakeModel:
         return ()
 
     def __str__(self) -> str:
-        return f"model {self.source}"
+        return f"model {short(self.source)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class ImportLists:
     kind: StepKind = "lists"
 
     def __str__(self) -> str:
-        return f"lists {self.place}"
+        return f"lists {short(self.place)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Encode:
         return (self.model, *self.prepared)
 
     def __str__(self) -> str:
-        return f"encode {self.corpus} with {self.model.source}"
+        return f"encode {short(self.corpus)} with {short(self.model.source)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class BuildGraph:
         return (self.encode,)
 
     def __str__(self) -> str:
-        return f"graph of {self.encode.corpus} with {self.encode.model.source}"
+        return f"graph of {short(self.encode.corpus)} with {short(self.encode.model.source)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Search:
         return (self.encode, *self.others)
 
     def __str__(self) -> str:
-        return f"search {self.dataset} with {self.encode.model.source} ({self.search})"
+        return f"search {self.dataset} with {short(self.encode.model.source)} ({self.search})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +129,18 @@ class Evaluate:
 
     def __str__(self) -> str:
         search = self.search
-        return f"eval {search.dataset} with {search.encode.model.source} ({search.search})"
+        return f"eval {search.dataset} with {short(search.encode.model.source)} ({search.search})"
 
 
 Step: TypeAlias = Prepare | TakeModel | ImportLists | Encode | BuildGraph | Search | Evaluate
-_FIRST = ("prepare", "model", "lists")
-"""Steps that fail early where they fail, before hours are spent."""
+_FIRST = ("model", "prepare", "lists")
+"""Kinds of steps that come first: where they fail, no hours have been spent."""
+
+
+def short(place: str) -> str:
+    """A name for a line: the end of a path, anything else as it is."""
+    path = PurePosixPath(place)
+    return f"…/{'/'.join(path.parts[-2:])}" if path.is_absolute() else place
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +208,9 @@ def plan_replication(recipe: Replication, selection: Selection, *, store_root: P
             hint=f"Searches of each model: hype replicate {recipe.name} --dry-run",
         )
     ordered = dict.fromkeys(step for cell in cells for step in _with_needs(cell.step))
-    first = [step for step in ordered if step.kind in _FIRST]
+    first = sorted(
+        (step for step in ordered if step.kind in _FIRST), key=lambda step: _FIRST.index(step.kind)
+    )
     later = [step for step in ordered if step.kind not in _FIRST]
     return Plan(recipe, tuple(cells), (*first, *later))
 
@@ -233,7 +241,7 @@ class _Planner:
         corpus = self._corpus(entry)
         in_it = entry.prepare is not None and PurePosixPath(corpus).parts[0] == entry.prepare
         source = self._recipe.source_of(model, dataset)
-        taken = TakeModel(source, row.backbone, row.pooling, row.made_by)
+        taken = TakeModel(source, row.backbone, row.pooling, row.made_by.get(source))
         encode = Encode(taken, corpus, prepared if in_it else ())
         others: tuple[Step, ...] = prepared
         if how.engine == "graph":

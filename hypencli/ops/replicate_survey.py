@@ -11,7 +11,7 @@ from hypencli.data.dataset_record import read_record
 from hypencli.data.irds import IrdsDataset
 from hypencli.data.prepare import find_preparation
 from hypencli.data.qrels import read_qrels
-from hypencli.data.queries import QuerySet
+from hypencli.data.queries import QuerySet, open_queries
 from hypencli.data.source import IrdsSource, resolve
 from hypencli.errors import DataError, HypeError
 from hypencli.measures import parse_measures
@@ -24,7 +24,7 @@ from hypencli.ops.replicate_options import (
     encode_options,
     evaluate_options,
     model_source,
-    open_query_set,
+    query_source,
     search_options,
 )
 from hypencli.ops.replicate_plan import (
@@ -232,18 +232,13 @@ class _Surveyor:
 
     def _queries(self, dataset: str) -> _Queries | None:
         """What is known of a query set; None where it is still to be prepared."""
-        entry, root = self._recipe.datasets[dataset], self._store.root
-        try:
-            source = resolve(dataset_place(root, entry.queries), what="query set")
-        except DataError as error:
-            if entry.prepare is not None:
-                return None
-            if entry.made_by is None:
-                raise
-            raise DataError(error.message, hint=f"Make it: {entry.made_by}") from error
+        root = self._store.root
+        source = query_source(self._recipe, dataset, root)
+        if source is None:
+            return None
         if isinstance(source, IrdsSource):  # reading it could mean to download it
             return _Queries(source.id, None, IrdsDataset(source.name).stated_count("queries"))
-        read = open_query_set(self._recipe, dataset, root)
+        read = open_queries(dataset_place(root, self._recipe.datasets[dataset].queries))
         return _Queries(read.id, read.fingerprint, len(read))
 
     def _runs(

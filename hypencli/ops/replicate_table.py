@@ -42,6 +42,7 @@ class Figure:
         agreement: ``same`` where both print alike, ``near`` within the tolerance, ``differs``
             beyond it; ``other machine`` for times, which say nothing about each other.
         source: Where the published figure stands.
+        base: The dataset against which the figure is a loss in percent, where it is one.
     """
 
     model: str
@@ -53,6 +54,7 @@ class Figure:
     difference: float | None = None
     agreement: Agreement | None = None
     source: str | None = None
+    base: str | None = None
 
 
 CellKey: TypeAlias = tuple[str, str, str]
@@ -83,7 +85,7 @@ def make_table(
     if references:
         there = {dataset for _, dataset, _ in planned}
         figures += [
-            _beside(recipe, Figure(*key, measure), published)
+            _beside(recipe, Figure(*key, measure, base=recipe.base_of(key[1])), published)
             for key, measure in published
             if key[0] not in recipe.models and key[1] in there
         ]
@@ -170,12 +172,12 @@ def _figure(
     published: Mapping[tuple[CellKey, str], tuple[float, str]],
 ) -> Figure:
     model, dataset, search = key
-    base = recipe.base_of(dataset)
+    base = None if measure == MS_PER_QUERY else recipe.base_of(dataset)
     value = _value(known.get(key), measure)
-    if base is not None and measure != MS_PER_QUERY:
+    if base is not None:
         before = _value(known.get((model, base, search)), measure)
         value = 100 * (before - value) / before if value is not None and before else None
-    return _beside(recipe, Figure(*key, measure, value=value), published)
+    return _beside(recipe, Figure(*key, measure, value=value, base=base), published)
 
 
 def _value(measured: Measured | None, measure: str) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hypencli.data.corpus import Corpus, open_corpus
+from hypencli.data.queries import open_queries
 from hypencli.errors import DataError, ModelError, UsageError
 from hypencli.ops.data_prepare import PrepareOptions, prepare
 from hypencli.ops.datasets import dataset_place
@@ -18,7 +19,7 @@ from hypencli.ops.replicate_options import (
     evaluate_options,
     graph_options,
     model_source,
-    open_query_set,
+    query_source,
     search_options,
 )
 from hypencli.ops.replicate_plan import (
@@ -120,7 +121,8 @@ class Work:
             store_root=root,
             device=self._device,
         )
-        queries = open_query_set(self._recipe, step.dataset, root)
+        query_source(self._recipe, step.dataset, root)  # says how to make them, where they lack
+        queries = open_queries(dataset_place(root, self._recipe.datasets[step.dataset].queries))
         source = ModelSource(self.made[step.encode.model])
         return search(self._store, queries, source, options, progress).run
 

@@ -41,8 +41,8 @@ class ReplicatedModel(Section):
     searches: tuple[str, ...] | None = Field(
         None, strict=False, description="which searches it is for; none: all of them"
     )
-    made_by: str | None = Field(
-        None, description="the command that makes the models that only the store can have"
+    made_by: dict[str, str] = Field(
+        default_factory=dict, description="model -> the command that makes it in the store"
     )
 
 
