@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from hypencli.data.corpus import Corpus, open_corpus
-from hypencli.data.dataset_record import read_record
 from hypencli.data.irds import IrdsDataset
-from hypencli.data.prepare import find_preparation
 from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import QuerySet, open_queries
 from hypencli.data.source import IrdsSource, resolve
 from hypencli.errors import DataError, HypeError
 from hypencli.measures import parse_measures
-from hypencli.ops.datasets import DATA_FOLDER, dataset_place
+from hypencli.ops.datasets import dataset_place
 from hypencli.ops.encode import plan as plan_encode
 from hypencli.ops.engines import plan_engine
 from hypencli.ops.models import ModelSource, comes_from_outside, known_model
@@ -39,7 +37,7 @@ from hypencli.ops.replicate_plan import (
     TakeModel,
     plan_replication,
 )
-from hypencli.ops.replicate_work import graph_there, lists_name
+from hypencli.ops.replicate_work import graph_there, lists_name, prepared_folder
 from hypencli.ops.search import run_inputs
 from hypencli.recipe.replication import Replication
 from hypestore import Manifest, Store
@@ -141,8 +139,8 @@ class _Surveyor:
     def _look(self, step: Step) -> Look:
         match step:
             case Prepare():
-                folder = self._store.root / DATA_FOLDER / find_preparation(step.dataset).name
-                return "to do" if read_record(folder) is None else "done", None, _NOTHING
+                there = prepared_folder(self._store.root, step) is not None
+                return "done" if there else "to do", None, _NOTHING
             case TakeModel():
                 return self._model(step)
             case ImportLists():

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hypencli.data.corpus import Corpus, open_corpus
+from hypencli.data.dataset_record import read_record
+from hypencli.data.prepare import find_preparation
 from hypencli.data.queries import open_queries
 from hypencli.errors import DataError, ModelError, UsageError
 from hypencli.ops.data_prepare import PrepareOptions, prepare
-from hypencli.ops.datasets import dataset_place
+from hypencli.ops.datasets import DATA_FOLDER, dataset_place
 from hypencli.ops.encode import encode
 from hypencli.ops.evaluate import evaluate
 from hypencli.ops.graph import build_graph, find_graph
@@ -82,10 +84,13 @@ class Work:
             self.existing.add(step)
 
     def _prepare(self, step: Prepare, progress: Progress) -> str:
+        """The dataset as it is there, from whatever files; else downloaded."""
         root = self._store.root
-        done = prepare(step.dataset, PrepareOptions(), store_root=root, progress=progress)
-        if done.existing:
+        folder = prepared_folder(root, step)
+        if folder is not None:
             self.existing.add(step)
+            return str(folder)
+        done = prepare(step.dataset, PrepareOptions(), store_root=root, progress=progress)
         return str(done.path)
 
     def _import_lists(self, step: ImportLists) -> str:
@@ -134,6 +139,17 @@ class Work:
         dataset = step.search.dataset
         options = evaluate_options(self._recipe, dataset, self._store.root)
         return evaluate(self._store, self.made[step.search], options, progress).evaluation
+
+
+def prepared_folder(store_root: Path, step: Prepare) -> Path | None:
+    """Where a prepared dataset lies in the store; None where it is still to be made.
+
+    Raises:
+        UsageError: There is no such dataset.
+        DataError: Its record cannot be read.
+    """
+    folder = store_root / DATA_FOLDER / find_preparation(step.dataset).name
+    return None if read_record(folder) is None else folder
 
 
 def lists_name(step: ImportLists) -> str:
