@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.evaluate import TableFormat
+from hypencli.cli.comparisons import TableFormat
 from hypencli.cli.options import (
     DeviceOption,
     JsonOption,
