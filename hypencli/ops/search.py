@@ -155,6 +155,8 @@ class _Work:
                 ids = [query.query_id for query in listed[start:stop]]
                 scored = self._search(writer, encoded, ids, start, task)
                 task.advance(len(ids) * self.embeddings.n - scored)  # what needed no score
+        if encoded.has_q_nets:
+            writer.costs(self.evaluations, self.iterations)
         return writer.commit(
             stats=self._stats(queries, encoded),
             provenance=provenance(device=str(resolve_device(self.options.device))),

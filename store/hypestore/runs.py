@@ -20,6 +20,7 @@ from hypestore.work import Bench, Draft
 
 RESULTS_NAME = "results.parquet"
 QUERIES_NAME = "queries.parquet"
+COSTS_NAME = "costs.parquet"
 
 RESULTS_SCHEMA = pa.schema(
     [
@@ -33,6 +34,13 @@ QUERIES_SCHEMA = pa.schema(
     [
         pa.field("query_id", pa.string(), nullable=False),
         pa.field("text", pa.string(), nullable=False),
+    ]
+)
+COSTS_SCHEMA = pa.schema(
+    [
+        pa.field("query_id", pa.string(), nullable=False),
+        pa.field("evaluations", pa.int64(), nullable=False),
+        pa.field("iterations", pa.int64(), nullable=False),
     ]
 )
 _ROW_GROUP_ROWS = 131_072
@@ -50,6 +58,7 @@ class RunWriter(Draft):
         self._temporary = temporary_sibling(self.path / RESULTS_NAME)
         self._pending: list[pa.Table] = []
         self._queries: dict[str, str] | None = None
+        self._costs: pa.Table | None = None
         self._order = _ResultOrder()
 
     def __enter__(self) -> Self:
@@ -74,6 +83,27 @@ class RunWriter(Draft):
             if not query_id or query_id in self._queries:
                 raise InvalidContent(f"The query id {query_id!r} is empty or occurs twice.")
             self._queries[query_id] = text
+
+    def costs(self, evaluations: Sequence[int], iterations: Sequence[int]) -> None:
+        """Say what each query took, in the order of the queries: documents scored, and steps.
+
+        Raises:
+            IncompleteWork: The queries were not given.
+            InvalidContent: Not one number a query.
+        """
+        if self._queries is None:
+            raise IncompleteWork(f"The run {self.id} has no queries: give them before their costs.")
+        if not len(evaluations) == len(iterations) == len(self._queries):
+            raise InvalidContent(
+                f"The run {self.id} has {len(self._queries)} queries, and costs of "
+                f"{len(evaluations)} and {len(iterations)}."
+            )
+        columns = [
+            string_array(list(self._queries), "query ids"),
+            pa.array(np.asarray(evaluations, dtype=np.int64)),
+            pa.array(np.asarray(iterations, dtype=np.int64)),
+        ]
+        self._costs = pa.table(columns, schema=COSTS_SCHEMA)
 
     def append(
         self,
@@ -130,6 +160,8 @@ class RunWriter(Draft):
             string_array(list(self._queries.values()), "texts of queries"),
         ]
         write_table(self.path / QUERIES_NAME, pa.table(columns, schema=QUERIES_SCHEMA))
+        if self._costs is not None:
+            write_table(self.path / COSTS_NAME, self._costs)
         counts = {"n_queries": len(self._queries), "n_results": self._order.rows}
         return super().commit(stats={**(stats or {}), **counts}, provenance=provenance)
 
@@ -257,6 +289,11 @@ class StoredRun:
     def table(self) -> pa.Table:
         """All results: ``query_id, doc_id, rank, score``, by query and then rank."""
         return read_table(self.folder / RESULTS_NAME)
+
+    def costs(self) -> pa.Table | None:
+        """``query_id, evaluations, iterations`` of every query; None where it was not kept."""
+        path = self.folder / COSTS_NAME
+        return read_table(path) if path.exists() else None
 
     def by_query(self) -> ResultsByQuery:
         """The results, to be looked up by query: held in columns, not as an object a row."""

@@ -150,12 +150,22 @@ def test_evaluations_and_iterations_are_told(store: Store, queries: QuerySet) ->
         stats = store.get(found.run).stats
         assert stats["evaluations"] == asdict(found.evaluations)
         assert stats["iterations"] == asdict(found.iterations)
+        costs = store.run(found.run).costs()
+        assert costs is not None
+        assert costs["query_id"].to_pylist() == [query.query_id for query in queries]
+        evaluations = costs["evaluations"].to_pylist()
+        assert (min(evaluations), max(evaluations)) == (
+            found.evaluations.min,
+            found.evaluations.max,
+        )
+        assert sum(costs["iterations"].to_pylist()) / len(costs) == found.iterations.mean
 
 
 @pytest.mark.parametrize("engine", ["hnsw", "faiss-flat"])
 def test_a_bi_encoder_evaluates_no_q_nets(store: Store, queries: QuerySet, engine: str) -> None:
     found = search(store, queries, PLAIN, options(engine))
     assert (found.evaluations, found.iterations) == (None, None)
+    assert store.run(found.run).costs() is None
     assert not {"evaluations", "iterations"} & store.get(found.run).stats.keys()
 
 

@@ -164,6 +164,27 @@ def test_the_queries_must_be_given_and_cover_the_results(store: hs.Store) -> Non
     assert store.artifacts() == []
 
 
+def test_costs_are_kept_a_query(store: hs.Store) -> None:
+    with store.run_writer("costly", {"n": 1}) as writer:
+        with pytest.raises(hs.IncompleteWork, match="queries"):
+            writer.costs([1], [1])
+        writer.queries([("q1", "a"), ("q2", "b")])
+        with pytest.raises(hs.InvalidContent, match="2 queries"):
+            writer.costs([1], [1, 2])
+        writer.costs([120, 7], [3, 1])
+        done = writer.commit()
+    costs = store.run(done.id).costs()
+    assert costs is not None
+    assert costs.to_pylist() == [
+        {"query_id": "q1", "evaluations": 120, "iterations": 3},
+        {"query_id": "q2", "evaluations": 7, "iterations": 1},
+    ]
+
+
+def test_a_run_without_costs_has_none(filled: Any) -> None:
+    assert filled.store.run("first").costs() is None
+
+
 def test_a_run_begins_anew(store: hs.Store) -> None:
     with store.run_writer("r", {}) as writer:
         (writer.path / "results.parquet").write_text("left by a killed process")
