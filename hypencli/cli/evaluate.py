@@ -141,28 +141,21 @@ def report(
     chosen: TableFormat = "json" if json else format
     opened = open_store(store)
     wanted = split_names(measures)
-    if html is not None:
-        if sql is not None or schema or pareto or format != "table":
-            raise UsageError(
-                "--html holds everything: --sql, --schema, --pareto and --format exclude it.",
-                hint=f"hype report --html {html}",
-            )
-        from hypencli.ops.datasets import dataset_place
-
-        place = dataset_place(opened.root, qrels)
-        page = html_options(html, runs, qrels=place, measures=wanted, depth=k, overwrite=overwrite)
-        write_page(opened, page, as_json=json)
-        return
-    asked = [bool(runs), sql is not None, schema, pareto]
+    asked = [bool(runs) and html is None, sql is not None, schema, pareto, html is not None]
     if sum(asked) > 1:
-        raise UsageError("Two runs, --sql, --schema and --pareto exclude each other.")
-    if k is not None and not pareto:
         raise UsageError(
-            "--k is the depth of recall of --pareto.", hint=f"hype report --pareto --k {k}"
+            "Two runs, --sql, --schema, --pareto and --html exclude each other; "
+            "--html alone goes with two runs."
         )
-    if overwrite:
+    if k is not None and not pareto and html is None:
+        raise UsageError(
+            "--k is the depth of recall of --pareto and --html.",
+            hint=f"hype report --pareto --k {k}",
+        )
+    if overwrite and html is None:
         raise UsageError("--overwrite is for --html.", hint="hype report --html FILE --overwrite")
     from hypencli.ops import report as ops
+    from hypencli.ops.datasets import dataset_place
 
     if sql is not None:
         table = ops.sql(opened, sql)
@@ -174,6 +167,11 @@ def report(
             print_table(title, ("column", "type", "meaning"), rows, format=chosen)
     elif pareto:
         report_costs(opened, depth=k, format=chosen)
+    elif html is not None:
+        place = dataset_place(opened.root, qrels)
+        asked_runs = tuple(runs or ())
+        page = html_options(html, asked_runs, place, measures=wanted, depth=k, overwrite=overwrite)
+        write_page(opened, page, format=format, as_json=json)
     elif runs:
         if len(runs) != 2:
             raise UsageError(
