@@ -8,18 +8,23 @@ import typer
 
 from hypencli._version import __version__
 from hypencli.cli import (
+    calibrate,
     data,
     demo,
     encode,
     evaluate,
+    fuse,
     graph,
     mine,
+    perturb,
     project,
     recipes,
     search,
     teach,
     train,
     transfer,
+    transfer_embeddings,
+    transfer_study,
 )
 
 
@@ -52,8 +57,8 @@ def hype(
 
 
 for module in (
-    *(project, data, train, encode, graph, search, evaluate),
-    *(mine, teach, transfer, recipes, demo),
+    *(project, data, train, encode, graph, search, calibrate, evaluate, fuse, perturb),
+    *(mine, teach, transfer, transfer_embeddings, transfer_study, recipes, demo),
 ):
     module.register(app)
 

@@ -1,11 +1,13 @@
-"""``hype graph``: the nearest neighbours of every document."""
+"""``hype graph``: the nearest neighbours of every document; ``export graph``, ``import graph``."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hypencli.cli.calibrate import SampleOption, draw_calibrated
 from hypencli.cli.options import (
     DeviceOption,
     JsonOption,
@@ -16,11 +18,20 @@ from hypencli.cli.options import (
     open_store,
 )
 from hypencli.cli.render import progress, safe, seconds, show
+from hypencli.cli.transfer import export, import_
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hypencli.ops.calibrate import BuiltAndCalibrated
     from hypencli.ops.graph import BuiltGraph
+    from hypencli.ops.graph_export import ExportedGraph
+    from hypencli.ops.graph_import import ImportedGraph
+
+CorpusOption = Annotated[
+    str | None,
+    typer.Option("--corpus", help="The corpus, where several are encoded.", show_default=False),
+]
 
 
 def graph(
@@ -41,9 +52,7 @@ def graph(
     ] = "auto",
     name: NameOption = None,
     model: ModelOption = None,
-    corpus: Annotated[
-        str | None, typer.Option(help="The corpus, where several are encoded.", show_default=False)
-    ] = None,
+    corpus: CorpusOption = None,
     seed: Annotated[
         int, typer.Option(help="Of approximate builders, and of the sample for their recall.")
     ] = 0,
@@ -64,6 +73,22 @@ def graph(
     dtype: Annotated[
         str, typer.Option(help="Arithmetic of the exact builder: float32, bfloat16, float16.")
     ] = "float32",
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Then measure which settings of guided and of graph search have which recall, "
+            "as hype calibrate does.",
+        ),
+    ] = False,
+    queries: Annotated[
+        str | None,
+        typer.Option(
+            help="For --calibrate: where queries are drawn from.",
+            show_default="the store's default, else the encoded dataset's own",
+        ),
+    ] = None,
+    sample: SampleOption = 64,
     device: DeviceOption = None,
     store: StoreOption = None,
     json: JsonOption = False,
@@ -78,10 +103,23 @@ def graph(
         hype graph docs --k 50 --metric ip
 
         hype graph --corpus msmarco-passage --builder nn-descent
+
+        hype graph --calibrate --queries questions.tsv
     """
+    from hypencli.data.queries import open_queries
+    from hypencli.ops.calibrate import (
+        CALIBRATABLE,
+        BuiltAndCalibrated,
+        CalibrateOptions,
+    )
+    from hypencli.ops.calibrate import (
+        calibrate as measure,
+    )
     from hypencli.ops.choose import choose_any_embeddings
+    from hypencli.ops.datasets import dataset_place
     from hypencli.ops.graph import GraphOptions, build_graph
     from hypencli.ops.models import ModelSource
+    from hypencli.ops.search_records import SearchOptions
 
     opened = open_store(store)
     options = GraphOptions(
@@ -103,7 +141,30 @@ def graph(
     chosen = choose_any_embeddings(
         opened, named=embeddings, model=source, corpus=corpus, progress=progress()
     )
-    show(build_graph(opened, chosen, options, progress()), _draw_built, as_json=json)
+    built = build_graph(opened, chosen, options, progress())
+    if not calibrate:
+        show(built, _draw_built, as_json=json)
+        return
+    given = queries or opened.defaults.get("queries")
+    asked = None if given is None else open_queries(dataset_place(opened.root, given))
+    search = SearchOptions(embeddings=chosen.id, graph=built.graph, device=options.device)
+    measured = [
+        measure(
+            opened,
+            asked,
+            ModelSource(model),
+            CalibrateOptions(engine=engine, n_queries=sample, search=search),
+            progress(),
+        )
+        for engine in CALIBRATABLE
+    ]
+    show(BuiltAndCalibrated(built, measured), _draw_both, as_json=json)
+
+
+def _draw_both(console: Console, done: BuiltAndCalibrated) -> None:
+    _draw_built(console, done.graph)
+    for one in done.calibrations:
+        draw_calibrated(console, one)
 
 
 def _draw_built(console: Console, done: BuiltGraph) -> None:
@@ -119,6 +180,118 @@ def _draw_built(console: Console, done: BuiltGraph) -> None:
         console.print(f"Recall of the exact neighbours, on a sample: {done.recall:.4f}.")
     if done.advice is not None:
         console.print(f"Warning: that is low; to find more, {done.advice}.")
+
+
+@export.command("graph")
+def export_graph(
+    graph: Annotated[
+        str, typer.Argument(help="Name, id, or beginning of an id.", show_default=False)
+    ],
+    k: Annotated[
+        int | None,
+        typer.Option("--k", "-k", min=1, help="Neighbours of a document.", show_default="all"),
+    ] = None,
+    format: Annotated[
+        Literal["jsonl", "npy"] | None,
+        typer.Option(help="The format.", show_default="told by the file's ending, else jsonl"),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The file.", show_default="NAME.FORMAT here"),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file if it is there.")
+    ] = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a neighbour graph as the published JSONL, or as a NumPy array of ordinals.
+
+    Examples:
+        hype export graph near --output near.jsonl
+
+        hype export graph near --k 10 --format npy
+    """
+    from hypencli.ops.graph_export import export_graph as graph_export
+
+    done = graph_export(
+        open_store(store),
+        graph,
+        output=output,
+        k=k,
+        format=format,
+        overwrite=overwrite,
+        progress=progress(),
+    )
+
+    def draw(console: Console, done: ExportedGraph) -> None:
+        console.print(
+            f"Wrote {done.n_edges:,} neighbours of {done.n_documents:,} documents, up to {done.k} "
+            f"each, to {done.path} ({done.format})."
+        )
+
+    show(done, draw, as_json=json)
+
+
+@import_.command("graph")
+def import_graph(
+    file: Annotated[Path, typer.Argument(help="JSONL as published (.gz too).", show_default=False)],
+    embeddings: Annotated[
+        str | None,
+        typer.Option(
+            "--embeddings", help="The embedding set.", show_default="the only one that fits"
+        ),
+    ] = None,
+    corpus: CorpusOption = None,
+    name: NameOption = None,
+    metric: Annotated[
+        Literal["l2", "ip", "cos"] | None,
+        typer.Option(help="What is near in it; its recall is then measured.", show_default=False),
+    ] = None,
+    device: DeviceOption = None,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take in a neighbour graph made elsewhere, for an embedding set of the same documents.
+
+    Each line is {"item_id": "d1", "neighbors": ["d7", "d3"]}, nearest first.
+
+    Examples:
+        hype import graph published.jsonl --embeddings docs --metric l2
+
+        hype import graph neighbours.jsonl.gz --name theirs
+    """
+    from hypencli.ops.choose import choose_any_embeddings
+    from hypencli.ops.graph_import import import_graph as graph_import
+
+    opened = open_store(store)
+    chosen = choose_any_embeddings(opened, named=embeddings, corpus=corpus, progress=progress())
+    done = graph_import(
+        opened,
+        file,
+        chosen,
+        name=name,
+        metric=metric,
+        device=chosen_device(device, opened),
+        progress=progress(),
+    )
+    show(done, _draw_imported, as_json=json)
+
+
+def _draw_imported(console: Console, done: ImportedGraph) -> None:
+    verb = "Already there" if done.existing else "Took in"
+    console.print(
+        f"{verb}: {safe(done.name or done.graph)}, {done.n_edges:,} neighbours of "
+        f"{done.n_documents:,} documents of {safe(done.embeddings)}, up to {done.k} each."
+    )
+    if done.self_edges:
+        console.print(f"Left out: {done.self_edges:,} documents among their own neighbours.")
+    if done.repeated:
+        console.print(f"Left out: {done.repeated:,} neighbours that their row had before.")
+    if done.recall is not None:
+        console.print(f"Recall of the exact neighbours, on a sample: {done.recall:.4f}.")
+    if done.low:
+        console.print("Warning: that is low: are these the embeddings, and is this the metric?")
 
 
 def register(app: typer.Typer) -> None:

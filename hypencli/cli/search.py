@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hypencli.cli.engine_options import (
+    ApproxOption,
+    BudgetOption,
+    CandidatesOption,
+    CheckOption,
+    EarlyStopOption,
+    EngineChoice,
+    EngineOption,
+    EntryPointsOption,
+    GainOption,
+    GraphOption,
+    IndexOption,
+    IterationsOption,
+    NeighboursOption,
+    PresetOption,
+    RecallOption,
+    SeedOption,
+    chosen_engine,
+    guide_options,
+    index_parameters,
+    walk_options,
+)
 from hypencli.cli.evaluate import draw_evaluated
 from hypencli.cli.options import (
     BackboneOption,
@@ -23,12 +46,16 @@ from hypencli.cli.options import (
     split_names,
 )
 from hypencli.cli.render import progress, safe, seconds, show
+from hypencli.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from hypencli.ops.ask import Answer
-    from hypencli.ops.search_records import Searched
+    from hypencli.ops.search_records import Check, Searched
+    from hypencli.ops.two_stages import SearchedTwice
+
+_STAGES = "Two stages"
 
 EmbeddingsOption = Annotated[
     str | None,
@@ -50,6 +77,41 @@ WidthOption = Annotated[
 ]
 ScoreDtypeOption = Annotated[
     str, typer.Option("--dtype", help="Arithmetic of the scores: float32, bfloat16.")
+]
+RerankOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rerank",
+        help="Score only what this run has found: BM25, a bi-encoder, any run of the corpus.",
+        show_default=False,
+        rich_help_panel=_STAGES,
+    ),
+]
+RerankListsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--rerank-lists",
+        help="The same for lists in a file (TREC, the published JSONL), which becomes a run.",
+        show_default=False,
+        rich_help_panel=_STAGES,
+    ),
+]
+FirstOption = Annotated[
+    str | None,
+    typer.Option(
+        "--first",
+        help="Search with this model first, and score what it finds.",
+        show_default=False,
+        rich_help_panel=_STAGES,
+    ),
+]
+FirstKOption = Annotated[
+    int,
+    typer.Option("--first-k", min=1, help="Documents of the first stage.", rich_help_panel=_STAGES),
+]
+FirstEngineOption = Annotated[
+    EngineChoice,
+    typer.Option("--first-engine", help="Engine of the first stage.", rich_help_panel=_STAGES),
 ]
 
 
@@ -78,6 +140,26 @@ def search(
         bool,
         typer.Option("--exclude-same-id", help="Leave out the document whose id is the query's."),
     ] = False,
+    approx: ApproxOption = False,
+    engine: EngineOption = None,
+    recall: RecallOption = None,
+    budget: BudgetOption = None,
+    gain: GainOption = None,
+    check: CheckOption = None,
+    rerank: RerankOption = None,
+    rerank_lists: RerankListsOption = None,
+    first: FirstOption = None,
+    first_k: FirstKOption = 1000,
+    first_engine: FirstEngineOption = "exact",
+    index: IndexOption = None,
+    preset: PresetOption = None,
+    graph: GraphOption = None,
+    entry_points: EntryPointsOption = None,
+    candidates: CandidatesOption = None,
+    max_iterations: IterationsOption = None,
+    neighbours: NeighboursOption = None,
+    early_stop: EarlyStopOption = None,
+    seed: SeedOption = None,
     query_max_length: QueryLengthOption = 64,
     width: WidthOption = None,
     batch_queries: Annotated[
@@ -94,10 +176,21 @@ def search(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Search a query set exactly, keep the run, and evaluate it where judgements are known.
+    """Search a query set, keep the run, and evaluate it where judgements are known.
+
+    Exact search scores every document. With --approx the q-nets lead to the documents that are
+    worth scoring; --check says what that misses.
 
     Examples:
         hype search --k 1000
+
+        hype search --approx --k 1000 --check 50
+
+        hype search --engine graph --preset efficient-1
+
+        hype search --rerank bm25 --k 100
+
+        hype search --first my-bi-encoder --first-k 500
 
         hype search questions.tsv --corpus docs.jsonl --name first-try
 
@@ -108,12 +201,36 @@ def search(
     from hypencli.ops.models import ModelSource
     from hypencli.ops.search import search as run
     from hypencli.ops.search_records import SearchOptions
+    from hypencli.ops.transfer import import_run
+    from hypencli.ops.two_stages import FirstStage, search_in_two_stages
 
     opened = open_store(store)
+    if rerank_lists is not None:
+        if rerank is not None:
+            raise UsageError("--rerank and --rerank-lists exclude each other.")
+        rerank = import_run(opened, rerank_lists).run
+    how = chosen_engine(approx=approx, engine=engine, rerank=rerank)
     options = SearchOptions(
         k=k,
+        engine=how,
         embeddings=embeddings,
         corpus=dataset_place(opened.root, corpus),
+        graph=graph,
+        walk=walk_options(
+            how,
+            preset,
+            entry_points=entry_points,
+            candidates=candidates,
+            max_iterations=max_iterations,
+            neighbours=neighbours,
+            early_stop=early_stop,
+            seed=seed,
+        ),
+        guide=guide_options(how, budget=budget, gain=gain, recall=recall),
+        recall=recall,
+        index=() if first else index_parameters(index),
+        rerank=rerank,
+        check=check,
         query_max_length=query_max_length,
         width=width,
         batch_queries=batch_queries,
@@ -127,7 +244,25 @@ def search(
     source = ModelSource(model, backbone=backbone, pooling=pooling, trust_code=trust_code)
     queries = dataset_place(opened.root, queries or opened.defaults.get("queries"))
     asked = None if queries is None else open_queries(queries, id_key=id_key, text_key=text_key)
-    show(run(opened, asked, source, options, progress()), _draw_searched, as_json=json)
+    if first is None:
+        show(run(opened, asked, source, options, progress()), _draw_searched, as_json=json)
+        return
+    if how != "exact":
+        raise UsageError(
+            f"--first reranks what a first stage finds; it excludes the engine {how}.",
+            hint="The engine of the first stage is --first-engine",
+        )
+    stage = FirstStage(
+        ModelSource(first), k=first_k, engine=first_engine, index=index_parameters(index)
+    )
+    both = search_in_two_stages(opened, asked, source, stage, options, progress())
+    show(both, _draw_both, as_json=json)
+
+
+def _draw_both(console: Console, done: SearchedTwice) -> None:
+    _draw_searched(console, done.first)
+    console.print()
+    _draw_searched(console, done.second)
 
 
 def _draw_searched(console: Console, done: Searched) -> None:
@@ -138,16 +273,38 @@ def _draw_searched(console: Console, done: Searched) -> None:
         f"queries with {safe(done.model)} ({done.engine}, k={done.k}{width})."
     )
     parts = done.seconds
+    chosen = f"selection {seconds(parts.selection)}, " if parts.selection else ""
     console.print(
-        f"Time: {seconds(parts.total)}: query encoding {seconds(parts.query_encoding)}, "
+        f"Time: {seconds(parts.total)}: query encoding {seconds(parts.query_encoding)}, {chosen}"
         f"scoring {seconds(parts.scoring)}, top-k {seconds(parts.topk)}, "
         f"writing {seconds(parts.writing)}."
     )
+    if done.evaluations is not None and done.engine != "exact":
+        share = done.evaluations.mean / max(1, done.n_documents)
+        console.print(
+            f"q-net evaluations a query: {done.evaluations.mean:,.0f} ({share:.1%} of the corpus; "
+            f"from {done.evaluations.min:,} to {done.evaluations.max:,})."
+        )
+    if done.check is not None:
+        _draw_check(console, done.check)
     console.print(f"Run: {safe(done.name or done.run)}" + (f" ({done.run})" if done.name else ""))
     if done.evaluation is not None:
         draw_evaluated(console, done.evaluation)
     else:
         console.print(f"Next: hype eval {done.name or done.run} --qrels FILE")
+
+
+def _draw_check(console: Console, check: Check) -> None:
+    """What an approximate search has missed."""
+    found = ", ".join(f"@{depth} {recall:.4f}" for depth, recall in check.recall.items())
+    of_what = f"run {check.against}" if check.against else "exact search"
+    console.print(f"Recall of {of_what}, {check.n_queries:,} queries: {found}.")
+    for name, values in check.measures.items():
+        change = values["approximate"] - values["exact"]
+        console.print(
+            f"  {safe(name)}: {values['approximate']:.4f}, exact {values['exact']:.4f} "
+            f"({change or 0.0:+.4f})"
+        )
 
 
 def query(
@@ -156,6 +313,7 @@ def query(
     model: ModelOption = None,
     embeddings: EmbeddingsOption = None,
     corpus: CorpusOption = None,
+    approx: ApproxOption = False,
     query_max_length: QueryLengthOption = 64,
     width: WidthOption = None,
     dtype: ScoreDtypeOption = "float32",
@@ -177,6 +335,7 @@ def query(
     opened = open_store(store)
     options = SearchOptions(
         k=k,
+        engine="guided" if approx else "exact",
         embeddings=embeddings,
         corpus=corpus,
         query_max_length=query_max_length,

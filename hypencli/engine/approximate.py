@@ -11,17 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from hypencli.engine.corpus import VectorSource
 from hypencli.engine.nearest import NO_NEIGHBOUR, Ordinals
-from hypencli.engine.similarity import Metric, VectorSource
+from hypencli.engine.similarity import Metric
 from hypencli.errors import MissingDependencyError, UsageError
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Approximate: TypeAlias = Literal["nn-descent", "hnsw"]
 OnDone: TypeAlias = Callable[[int], None]
 
-ONE_LENGTH = 0.01
-"""Lengths that differ by less, relatively, are one: vectors normalised before float16 are."""
-
+_NN_DESCENT_METRICS = {"l2": "euclidean", "ip": "inner_product", "cos": "cosine"}
+_HNSW_SPACES = {"l2": "l2", "ip": "ip", "cos": "cosine"}
 _ROWS = 8_192
 
 
@@ -68,17 +68,16 @@ def by_nn_descent(
 
     Raises:
         MissingDependencyError: pynndescent is not installed.
-        UsageError: Inner products of vectors of different lengths, or a corpus of k documents.
+        UsageError: A corpus of hardly more than k documents.
     """
     library = _library("pynndescent", "nn-descent")
     _refuse_small(corpus, k, "nn-descent")
-    space = {"l2": "euclidean", "cos": "cosine"}[_metric_of_one_length(corpus, metric, k)]
     with warnings.catch_warnings():
         # Of rows that are not full: the measured recall says more.
         warnings.filterwarnings("ignore", "Failed to correctly find n_neighbors")
         index = library.NNDescent(
             _all_vectors(corpus),
-            metric=space,
+            metric=_NN_DESCENT_METRICS[metric],
             n_neighbors=k + 1,
             n_trees=settings.trees,
             n_iters=settings.iterations,
@@ -106,11 +105,9 @@ def by_hnsw(
 
     Raises:
         MissingDependencyError: hnswlib is not installed.
-        UsageError: Inner products of vectors of different lengths.
     """
     library = _library("hnswlib", "ann")
-    space = {"l2": "l2", "cos": "cosine"}[_metric_of_one_length(corpus, metric, k)]
-    index = library.Index(space=space, dim=corpus.dim)
+    index = library.Index(space=_HNSW_SPACES[metric], dim=corpus.dim)
     index.init_index(
         max_elements=corpus.n,
         M=settings.m,
@@ -125,10 +122,30 @@ def by_hnsw(
     index.set_ef(max(settings.ef_search, k + 1))
     asked = min(k + 1, corpus.n)
     for first, vectors in _blocks(corpus):
-        labels, _ = index.knn_query(vectors, k=asked)
-        yield without_self(labels.astype(np.int32), first, k)
+        yield without_self(_reached(index, vectors, asked), first, k)
         if on_done is not None:
             on_done(len(vectors))
+
+
+def _reached(index: Any, vectors: Floats, k: int) -> Ordinals:
+    """Ordinals [r, k] nearest to vectors in an HNSW index, -1 where it reaches fewer.
+
+    hnswlib refuses a whole query for one vector that reaches fewer: such are asked one by one, for
+    ever fewer.
+    """
+    if k == 0:
+        return np.empty((len(vectors), 0), dtype=np.int32)
+    try:
+        labels, _ = index.knn_query(vectors, k=k)
+    except RuntimeError:
+        half = len(vectors) // 2
+        if half:
+            parts = (vectors[:half], vectors[half:])
+            return np.concatenate([_reached(index, part, k) for part in parts])
+        fewer = _reached(index, vectors, k // 2)
+        missing = ((0, 0), (0, k - fewer.shape[1]))
+        return np.pad(fewer, missing, constant_values=NO_NEIGHBOUR)
+    return np.asarray(labels, dtype=np.int32)
 
 
 def without_self(found: Ordinals, first: int, k: int) -> Ordinals:
@@ -155,29 +172,6 @@ def recall(found: Ordinals, exact: Ordinals) -> float:
     pairs = zip(found, exact, strict=True)
     hits = sum(int(np.isin(near[near != NO_NEIGHBOUR], row).sum()) for row, near in pairs)
     return hits / there if there else 1.0
-
-
-def _metric_of_one_length(corpus: VectorSource, metric: Metric, k: int) -> Metric:
-    """The metric to search with: inner products of vectors of one length order as distances."""
-    if metric != "ip":
-        return metric
-    shortest, longest = _lengths(corpus)
-    if longest - shortest > ONE_LENGTH * longest:
-        raise UsageError(
-            f"The approximate builders find no neighbours by inner product where lengths differ: "
-            f"the vectors here are from {shortest:.3g} to {longest:.3g} long.",
-            hint=f"Take --builder exact, or another metric: hype graph --k {k} --metric l2",
-        )
-    return "l2"
-
-
-def _lengths(corpus: VectorSource) -> tuple[float, float]:
-    """Length of the shortest and of the longest vector."""
-    lengths = [np.linalg.norm(vectors, axis=1) for _, vectors in _blocks(corpus)]
-    return (
-        float(min((found.min() for found in lengths), default=0.0)),
-        float(max((found.max() for found in lengths), default=0.0)),
-    )
 
 
 def _refuse_small(corpus: VectorSource, k: int, builder: str) -> None:

@@ -22,8 +22,8 @@ Block: TypeAlias = tuple[int, Vectors]
 """Place of the first document, and vectors ``[n, d]``."""
 
 
-class Corpus(Protocol):
-    """The documents that are searched. An embedding set of a project store is one."""
+class VectorSource(Protocol):
+    """Vectors that are read in order, or some of them."""
 
     @property
     def n(self) -> int:
@@ -40,8 +40,12 @@ class Corpus(Protocol):
         ...
 
     def vectors(self, ordinals: Ordinals, /) -> Vectors:
-        """The vectors ``[m, d]`` of some documents, in the order asked for."""
+        """Copies of the vectors ``[m, d]`` of some documents, in the order asked for."""
         ...
+
+
+class Corpus(VectorSource, Protocol):
+    """The documents that are searched. An embedding set of a project store is one."""
 
     def ids(self, ordinals: Ordinals, /) -> Sequence[str]:
         """The ids of some documents, in the order asked for."""

@@ -110,7 +110,8 @@ class Scan:
 
     Args:
         threads: Who scores.
-        doc_ids: Asked where scores tie.
+        doc_ids: Names the document whose score cannot be ranked.
+        tie_ids: Asked where scores tie; ``doc_ids`` by default.
         device: Where to score; the CPU by default.
         dtype: Arithmetic of the scores.
         block_rows: Documents scored at once.
@@ -124,12 +125,14 @@ class Scan:
         threads: Workers,
         *,
         doc_ids: DocIds,
+        tie_ids: DocIds | None = None,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
         block_rows: int = BLOCK_ROWS,
     ) -> None:
         self._threads = threads
         self._doc_ids = doc_ids
+        self._tie_ids = tie_ids or doc_ids
         self._device = device or torch.device("cpu")
         self._dtype = dtype
         self._block_rows = block_rows
@@ -139,7 +142,7 @@ class Scan:
         self, scorer: Scorer, blocks: Iterable[Block], *, k: int, on_scored: OnScored | None = None
     ) -> tuple[list[TopK], SearchSeconds]:
         """The best ``k`` of each query, and where the time went."""
-        kept = [TopK(k, self._doc_ids) for _ in range(scorer.n_queries)]
+        kept = [TopK(k, self._tie_ids) for _ in range(scorer.n_queries)]
         seconds, first = SearchSeconds(), 0
         rows = self._block_rows
         score = BlockScorer(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 
+from hypencli.engine.blocks import non_finite
 from hypencli.engine.corpus import Corpus, Ordinals, Scores
 from hypencli.engine.found import Found, OnScored, SearchSeconds, counts, refuse_k
 from hypencli.engine.scorers import InnerProductScorer, Scorer
@@ -31,6 +33,8 @@ class IndexEngine:
 
         Raises:
             UsageError: The queries are q-nets, not vectors.
+            ModelError: A score is not finite, the queries have another width or are not finite, or
+                ``k`` is below 1.
         """
         refuse_k(k)
         if not isinstance(scorer, InnerProductScorer):
@@ -42,7 +46,8 @@ class IndexEngine:
         queries = scorer.queries.detach().to(device="cpu").float().numpy()
         ordinals, scores = self._index.search(queries, k)
         ended = time.perf_counter()
-        rankings = [self._ranking(*row) for row in zip(ordinals, scores, strict=True)]
+        rows = zip(ordinals, scores, strict=True)
+        rankings = [self._ranking(query, *row) for query, row in enumerate(rows)]
         if on_scored is not None:
             on_scored(len(queries) * self._corpus.n)
         return Found(
@@ -52,9 +57,12 @@ class IndexEngine:
             seconds=SearchSeconds(scoring=ended - started, topk=time.perf_counter() - ended),
         )
 
-    def _ranking(self, ordinals: Ordinals, scores: Scores) -> Ranking:
+    def _ranking(self, query: int, ordinals: Ordinals, scores: Scores) -> Ranking:
         """Best score first, ties by document id, as every engine gives it."""
         found = ordinals >= 0
         ids = self._corpus.ids(ordinals[found])
         pairs = list(zip(ids, scores[found].tolist(), strict=True))
+        for doc_id, score in pairs:
+            if not math.isfinite(score):
+                raise non_finite(doc_id, query, score)
         return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import islice
-from typing import BinaryIO, NamedTuple, TypeAlias
+from typing import BinaryIO, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from hypencli.engine.corpus import VectorSource
 from hypencli.engine.nearest import NO_KEY, Keys, Nearest, Ordinals, nearest_first
-from hypencli.engine.similarity import Block, Similarity, VectorSource
+from hypencli.engine.similarity import Block, Similarity
+from hypencli.engine.workers import workers
 
 _PAIRS_A_THREAD = 8
 """Pairs of blocks that a thread does between two looks at the clock."""
@@ -29,7 +29,7 @@ _FEWEST_KEPT = 64
 _SHARE_OF_PRODUCTS = 0.7
 """Of the time; the rest is choosing the nearest."""
 
-_ROWS_GIVEN = 65_536
+_ROWS_GIVEN = 16_384
 
 
 class Pair(NamedTuple):
@@ -38,9 +38,6 @@ class Pair(NamedTuple):
     number: int
     a: int
     b: int
-
-
-RunAll: TypeAlias = Callable[[Callable[[Pair], None], Sequence[Pair]], None]
 
 
 class ExactNeighbours:
@@ -62,9 +59,11 @@ class ExactNeighbours:
         self._similarity = similarity
         self._rows = similarity.block_rows
         self._n_blocks = -(-corpus.n // self._rows)
-        self._done = np.zeros(self.n_pairs, dtype=bool)
-        self._keys: Keys = np.full((corpus.n, k), NO_KEY)
-        self._nearest = self._kept_by_block()
+        self._k = k
+        self._keys: Keys
+        self._nearest: list[Nearest]
+        self._done: npt.NDArray[np.bool_]
+        self._begin()
         kept = _KEPT_BYTES // (4 * self._rows * corpus.dim)
         self._block = lru_cache(maxsize=max(kept, _FEWEST_KEPT))(self._read_block)
         self._local = threading.local()
@@ -93,9 +92,9 @@ class ExactNeighbours:
                 :meth:`save`, and to raise what is to end the work.
         """
         todo = self._todo()
-        with _threads(self._similarity.device) as (n_threads, run_all):
-            while batch := list(islice(todo, n_threads * _PAIRS_A_THREAD)):
-                run_all(self._multiply, batch)
+        with workers(self._similarity.device) as each:
+            while batch := list(islice(todo, each.threads * _PAIRS_A_THREAD)):
+                each.map(self._multiply, batch)
                 if on_done is not None:
                     on_done(len(batch))
                 if on_pause is not None:
@@ -116,26 +115,32 @@ class ExactNeighbours:
         """Go on from what :meth:`save` wrote.
 
         Returns:
-            Whether it fits; where it does not, or is damaged, nothing has changed.
+            Whether it fits; where it does not, or is damaged, the work begins anew.
         """
         try:
             with np.load(stored, allow_pickle=False) as arrays:
-                if not np.array_equal(arrays["layout"], self._layout()):
-                    return False
-                done = np.unpackbits(arrays["done"], count=self.n_pairs).astype(bool)
-                keys = arrays["keys"]
+                if np.array_equal(arrays["layout"], self._layout()):
+                    del self._keys, self._nearest  # there are never two of them in memory
+                    self._keys = arrays["keys"]
+                    self._done = np.unpackbits(arrays["done"], count=self.n_pairs).astype(bool)
+                    self._nearest = self._kept_by_block()
+                    return True
         except (ValueError, KeyError, OSError, EOFError, BadZipFile):
-            return False
-        self._done, self._keys = done, keys
-        self._nearest = self._kept_by_block()
-        return True
+            pass
+        self._begin()
+        return False
 
-    def _layout(self) -> npt.NDArray[np.int64]:
-        return np.array([*self._keys.shape, self._rows, self._corpus.dim])
+    def _begin(self) -> None:
+        self._keys = np.full((self._corpus.n, self._k), NO_KEY)
+        self._done = np.zeros(self.n_pairs, dtype=bool)
+        self._nearest = self._kept_by_block()
 
     def _kept_by_block(self) -> list[Nearest]:
         starts = range(0, self._corpus.n, self._rows)
         return [Nearest(self._keys[start : start + self._rows]) for start in starts]
+
+    def _layout(self) -> npt.NDArray[np.int64]:
+        return np.array([self._corpus.n, self._k, self._rows, self._corpus.dim])
 
     def _settle(self) -> None:
         for kept in self._nearest:
@@ -223,28 +228,3 @@ def read_block(corpus: VectorSource, similarity: Similarity, index: int) -> Bloc
     first = index * similarity.block_rows
     ordinals = np.arange(first, min(first + similarity.block_rows, corpus.n))
     return similarity.block(corpus.vectors(ordinals), first)
-
-
-@contextmanager
-def _threads(device: torch.device) -> Iterator[tuple[int, RunAll]]:
-    """How many threads there are, and how to have them do pairs: on a CPU, one pair a thread."""
-    threads = torch.get_num_threads()
-    if device.type != "cpu" or threads == 1:
-        yield 1, _in_turn
-        return
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads) as pool:
-            yield threads, lambda do, pairs: _exhaust(pool.map(do, pairs))
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _in_turn(do: Callable[[Pair], None], pairs: Sequence[Pair]) -> None:
-    for pair in pairs:
-        do(pair)
-
-
-def _exhaust(results: Iterator[None]) -> None:
-    for _ in results:
-        pass

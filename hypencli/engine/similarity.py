@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
-import numpy as np
 import numpy.typing as npt
 import torch
 
@@ -17,28 +15,6 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 
 BLOCK_ROWS = 1024
 """Documents of one side of a matrix product: its result stays in the cache of a CPU."""
-
-
-class VectorSource(Protocol):
-    """Vectors that are read in blocks, or some of them; an embedding set is one."""
-
-    @property
-    def n(self) -> int:
-        """Documents."""
-        ...
-
-    @property
-    def dim(self) -> int:
-        """Width of the vectors, ``d``."""
-        ...
-
-    def blocks(self) -> Iterable[tuple[int, npt.NDArray[Any]]]:
-        """The vectors in order, as ``(first ordinal, vectors [n, d])`` in float16 or float32."""
-        ...
-
-    def vectors(self, ordinals: npt.NDArray[np.int64], /) -> npt.NDArray[Any]:
-        """Copies of the vectors [n, d] of some documents, in the order asked for."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hypencli.data.queries import QuerySet
+from hypencli.ops.run_recall import find_reference
 from hypencli.ops.search_records import Check, SearchOptions
 from hypencli.records import Ranking
 from hypencli.runtime import resolve_device, resolve_dtype
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 DEPTHS = (10, 100, 1000)
 """Depths at which recall is measured, as far as the run is that deep."""
 
-_SAME = ("model", "embeddings", "queries_fingerprint", "query_max_length", "exclude_same_id")
 _SEED = 0
 
 
@@ -60,7 +60,7 @@ class Checker:
             drawn = random.Random(_SEED).sample(ids, min(options.check, len(ids)))
             self._chosen = frozenset(drawn)
         else:
-            self._reference = exact_run(store, inputs, options.k)
+            self._reference = find_reference(store, inputs)
             if self._reference is not None:
                 self._exact = store.run(self._reference.id).by_query()
 
@@ -127,17 +127,6 @@ class Checker:
             name: {"exact": value, "approximate": found.aggregates[name]}
             for name, value in exact.aggregates.items()
         }
-
-
-def exact_run(store: Store, inputs: Mapping[str, JsonValue], k: int) -> Manifest | None:
-    """The newest exact run of the same model, documents and queries that is as deep; else None."""
-    same = {key: inputs[key] for key in _SAME}
-    runs = [
-        run
-        for run in store.find("run", {"engine": "exact", "dtype": "float32", **same})
-        if run.inputs.get("width") == inputs.get("width") and int(str(run.inputs["k"])) >= k
-    ]
-    return runs[-1] if runs else None
 
 
 def _depths(k: int) -> list[int]:

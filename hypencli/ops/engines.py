@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from hypencli.errors import DataError, UsageError, did_you_mean
 from hypencli.ops.models import label
-from hypencli.ops.search_records import ENGINES, SearchOptions
+from hypencli.ops.search_records import ENGINES, VECTOR_INDEXES, SearchOptions
 from hypencli.progress import Progress
 from hypencli.runtime import resolve_device, resolve_dtype
 from hypestore import EmbeddingSet, JsonValue, Manifest, Store
@@ -49,6 +49,14 @@ def plan_engine(
         UsageError: There is no engine of that name, it is not for this model, or what it needs is
             not in the store.
     """
+    if options.index and options.engine not in VECTOR_INDEXES:
+        raise UsageError(
+            f"{options.index[0][0]} is a parameter of a vector index; this engine is "
+            f"{options.engine}.",
+            hint=f"Search with one of {', '.join(VECTOR_INDEXES)}",
+        )
+    if options.recall is not None:
+        return _calibrated(store, model, embeddings, options)
     planners = {"exact": _exact, "graph": _graph, "guided": _guided, "rerank": _rerank}
     if options.engine not in ENGINES:
         raise UsageError(
@@ -72,6 +80,25 @@ def _refuse_wrong_queries(plan: EnginePlan, model: Manifest) -> None:
         f"The engine {plan.slug} searches with query vectors; {label(model)} makes q-nets.",
         hint="Use --engine exact, graph or guided, or name a bi-encoder: hype ls models",
     )
+
+
+def _calibrated(
+    store: Store, model: Manifest, embeddings: Manifest, options: SearchOptions
+) -> EnginePlan:
+    """The engine at the setting that has the recall asked for."""
+    from hypencli.ops.calibrate import choose_setting, with_setting
+
+    if options.engine not in ("guided", "graph"):
+        raise UsageError(
+            f"The engine {options.engine} has no calibration.",
+            hint="--recall is for the engines guided and graph",
+        )
+    chosen = choose_setting(store, model, embeddings, options)
+    plan = plan_engine(
+        store, model, embeddings, replace(with_setting(options, chosen.setting), recall=None)
+    )
+    inputs = {**plan.inputs, "calibration": chosen.calibration, "recall": options.recall}
+    return replace(plan, inputs=inputs, parents=(*plan.parents, chosen.calibration))
 
 
 def has_q_nets(model: Manifest) -> bool:

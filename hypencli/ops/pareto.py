@@ -126,7 +126,7 @@ def _cost(store: Store, row: _Row, depths: Sequence[int]) -> SearchCost:
     if row["engine"] == "exact":
         known |= dict.fromkeys(lacking, 1.0)
     elif lacking:
-        reference = find_reference(store, row["manifest"])
+        reference = find_reference(store, row["manifest"].inputs)
         if reference is not None:
             measured = recall_of(store, row["manifest"], reference, lacking)
             checked = checked if known else (row["n_queries"], reference.id)

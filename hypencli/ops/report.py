@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypencli.errors import UsageError
-from hypencli.measures import DEFAULT_MEASURES
+from hypencli.measures import DEFAULT_MEASURES, DL_MEASURES
+from hypencli.ops.judged import values_by_measure
 from hypencli.records import Evaluation, PairedTest
 from hypencli.reporting.contents import Entry, Leaderboard
 from hypestore import Manifest, QueryResult, Store
@@ -103,8 +104,10 @@ def _entry(rows: list[dict[str, Any]]) -> Entry:
 
 def _place(measure: str) -> tuple[int, str]:
     """Order of columns: the default measures as published, then the others by name."""
-    known = measure in DEFAULT_MEASURES
-    return DEFAULT_MEASURES.index(measure) if known else len(DEFAULT_MEASURES), measure
+    for known in (DEFAULT_MEASURES, DL_MEASURES):
+        if measure in known:
+            return known.index(measure), measure
+    return len(DEFAULT_MEASURES), measure
 
 
 def compare(
@@ -176,15 +179,9 @@ def common_evaluations(
 
 
 def _evaluation(store: Store, manifest: Manifest) -> Evaluation:
-    table = store.per_query(manifest.id).to_pydict()
-    per_query: dict[str, dict[str, float]] = {}
-    for query_id, measure, value in zip(
-        table["query_id"], table["measure"], table["value"], strict=True
-    ):
-        per_query.setdefault(measure, {})[query_id] = value
-    aggregates = store.aggregates(manifest.id)
     judged = int(str(manifest.stats["judged_queries"]))
-    return Evaluation(aggregates, per_query, judged)
+    values = values_by_measure(store, manifest)
+    return Evaluation(store.aggregates(manifest.id), values, judged)
 
 
 def sql(store: Store, statement: str) -> Table:

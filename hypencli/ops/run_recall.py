@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import duckdb
 
-from hypestore import DamagedArtifact, Manifest, Store
+from hypestore import DamagedArtifact, JsonValue, Manifest, Store
 
 _SAME = ("model", "embeddings", "queries_fingerprint", "width")
 """Inputs that two runs must share to be searches of the same."""
@@ -15,33 +15,32 @@ _NOT_OTHER = ("query_max_length", "exclude_same_id")
 """Inputs in which they must not differ, where both say."""
 
 
-def find_reference(store: Store, run: Manifest) -> Manifest | None:
-    """The exact run that ranks what ``run`` ranks, at least as deep; None where there is none.
+def find_reference(store: Store, inputs: Mapping[str, JsonValue]) -> Manifest | None:
+    """The exact run that ranks what a run ranks, at least as deep; None where there is none.
 
     Of several, one with the same arithmetic is taken before others, then the newest.
     """
-    if "queries_fingerprint" not in run.inputs:
+    if "queries_fingerprint" not in inputs:
         return None
-    fitting = [one for one in store.artifacts("run") if _is_reference(one, run)]
-    dtype = run.inputs.get("dtype")
+    fitting = [one for one in store.artifacts("run") if _is_reference(one.inputs, inputs)]
+    dtype = inputs.get("dtype")
     return max(
         fitting, key=lambda one: (one.inputs.get("dtype") == dtype, one.created), default=None
     )
 
 
-def _is_reference(other: Manifest, run: Manifest) -> bool:
-    mine, its = run.inputs, other.inputs
+def _is_reference(its: Mapping[str, JsonValue], mine: Mapping[str, JsonValue]) -> bool:
     return (
         its.get("engine") == "exact"
-        and depth_of(other) >= depth_of(run) > 0
+        and depth_of(its) >= depth_of(mine) > 0
         and all(mine.get(key) == its.get(key) for key in _SAME)
         and all(mine.get(key, its.get(key)) == its.get(key, mine.get(key)) for key in _NOT_OTHER)
     )
 
 
-def depth_of(run: Manifest) -> int:
-    """How many results a query of a run has at most; 0 where it does not say."""
-    k = run.inputs.get("k")
+def depth_of(inputs: Mapping[str, JsonValue]) -> int:
+    """How many results a query of a run has at most; 0 where its inputs do not say."""
+    k = inputs.get("k")
     return k if isinstance(k, int) else 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 import hypestore
 from hypencli.data.queries import QuerySet
-from hypencli.errors import DataError, ModelError
+from hypencli.errors import DataError, HypeError
 from hypencli.ops.check import Checker
 from hypencli.ops.choose import choose_embeddings, own_queries
 from hypencli.ops.engines import EnginePlan, OpenEngine, plan_engine
@@ -78,14 +78,14 @@ def search(
         done = writer.existing
         existing = done is not None
         if done is None:
-            texts = [query.text for query in queries]
-            if not texts:
-                raise DataError(f"The query set {queries.id} has no queries; nothing to search.")
-            loaded = load_model(store, manifest, device=resolve_device(options.device))
-            _check_width(writer, loaded, options.width)
-            checker = Checker(store, inputs, embeddings, queries, options)
-            work = _Work(loaded, embeddings, options, plan.open(embeddings, progress), checker)
-            done = work.run(writer, queries, progress)
+            try:
+                loaded = _load(store, manifest, queries, options)
+                checker = Checker(store, inputs, embeddings, queries, options)
+                work = _Work(loaded, embeddings, options, plan.open(embeddings, progress), checker)
+                done = work.run(writer, queries, progress)
+            except HypeError:
+                writer.discard()  # refused: nothing of it helps another search
+                raise
         else:
             progress.message(f"this search was done before: {done.id}")
     evaluation = _evaluate(store, done, queries, options, progress)
@@ -118,17 +118,16 @@ def _inputs(
     return inputs if options.width is None else {**inputs, "width": options.width}
 
 
-def _check_width(writer: RunWriter, loaded: LoadedModel, width: int | None) -> None:
-    """Refuse a width that the model lacks, and leave no unfinished run behind."""
+def _load(store: Store, model: Manifest, queries: QuerySet, options: SearchOptions) -> LoadedModel:
+    """The model, after what can be refused by then."""
     from hypencli.models.encoding import refuse_width
 
-    if width is None:
-        return
-    try:
-        refuse_width(loaded.dual.query_encoder, width)
-    except ModelError:
-        writer.discard()
-        raise
+    if not len(queries):
+        raise DataError(f"The query set {queries.id} has no queries; nothing to search.")
+    loaded = load_model(store, model, device=resolve_device(options.device))
+    if options.width is not None:
+        refuse_width(loaded.dual.query_encoder, options.width)
+    return loaded
 
 
 @dataclass(slots=True)
@@ -150,10 +149,9 @@ class _Work:
         listed = list(queries)
         writer.queries([(query.query_id, query.text) for query in listed])
         encoded = self._encode([query.text for query in listed])
-        batch = self.options.batch_queries or _automatic_batch(encoded)
         with progress.task("search", total=len(listed) * self.embeddings.n, unit="scores") as task:
-            for start in range(0, len(listed), batch):
-                ids = [query.query_id for query in listed[start : start + batch]]
+            for start, stop in query_batches(encoded, self.options.batch_queries):
+                ids = [query.query_id for query in listed[start:stop]]
                 scored = self._search(writer, encoded, ids, start, task)
                 task.advance(len(ids) * self.embeddings.n - scored)  # what needed no score
         return writer.commit(
@@ -222,11 +220,19 @@ def encoded_queries(
     )
 
 
-def _automatic_batch(encoded: EncodedQueries) -> int:
-    """As many queries as 1 GiB of q-nets holds, 256 at most; all of them for query vectors."""
-    if not encoded.has_q_nets:
-        return max(1, len(encoded))
-    return max(1, min(256, Q_NET_BYTES // max(1, encoded.q_net_bytes)))
+def query_batches(encoded: EncodedQueries, size: int | None = None) -> Iterator[tuple[int, int]]:
+    """First and last place of the queries that are searched together, batch after batch.
+
+    Args:
+        encoded: All queries.
+        size: Queries of a batch; None takes as many as 1 GiB of q-nets holds, at most 256, and all
+            queries at once where they are vectors.
+    """
+    if size is None and encoded.has_q_nets and len(encoded):
+        size = max(1, min(256, Q_NET_BYTES // max(1, encoded.q_net_bytes)))
+    size = size or max(1, len(encoded))
+    for start in range(0, len(encoded), size):
+        yield start, min(start + size, len(encoded))
 
 
 def make_scorer(encoded: EncodedQueries, start: int, stop: int, dim: int, dtype: str) -> Scorer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from hypencli.ops.evaluate import Evaluated
 
@@ -15,17 +15,11 @@ if TYPE_CHECKING:
 EngineName: TypeAlias = Literal[
     "exact", "graph", "guided", "rerank", "hnsw", "faiss-flat", "faiss-hnsw", "faiss-ivfpq"
 ]
-ENGINES: tuple[EngineName, ...] = (
-    "exact",
-    "graph",
-    "guided",
-    "rerank",
-    "hnsw",
-    "faiss-flat",
-    "faiss-hnsw",
-    "faiss-ivfpq",
-)
-"""Every way to search; the last four are for bi-encoders."""
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+"""Every way to search."""
+
+VECTOR_INDEXES: tuple[EngineName, ...] = ("hnsw", "faiss-flat", "faiss-hnsw", "faiss-ivfpq")
+"""Those that search with query vectors alone: for bi-encoders."""
 
 
 @dataclass(frozen=True, slots=True)

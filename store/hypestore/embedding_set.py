@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from hypestore.embedding_files import text_name, vector_name
 from hypestore.errors import DamagedArtifact, InvalidContent, TextNotKept
 from hypestore.manifest import Manifest, check_sizes, whole_number
-from hypestore.vector_file import VectorFile, parts
+from hypestore.vector_file import RowGroup, VectorFile, parts
 
 
 class Shard:
@@ -120,12 +120,25 @@ class EmbeddingSet:
             yield from shard.blocks()
 
     def vectors(self, ordinals: Sequence[int] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Copies of the vectors [n, d] of some documents, in the order asked for."""
+        """Copies of the vectors [n, d] of some documents, in the order asked for.
+
+        Fastest where ordinals rise. The first call opens the files of all shards; what lies in
+        place stays mapped.
+        """
         wanted = self._check_ordinals(ordinals)
         taken = np.empty((len(wanted), self.dim), self.dtype)
-        for shard, places, rows in self._by_shard(wanted):
-            taken[places] = self.shards[shard].file.take(rows)
+        firsts, groups = self._row_groups
+        for index, places in parts(wanted, firsts):
+            file, group = groups[index]
+            taken[places] = file.take_from(group, wanted[places] - firsts[index])
         return taken
+
+    @cached_property
+    def _row_groups(self) -> tuple[list[int], list[tuple[VectorFile, RowGroup]]]:
+        """Ordinal of the first document of each row group of all shards, and the row groups."""
+        found = [(shard, group) for shard in self.shards for group in shard.file.row_groups]
+        firsts = [shard.offset + group.first_row for shard, group in found]
+        return firsts, [(shard.file, group) for shard, group in found]
 
     def ids(self, ordinals: Sequence[int] | np.ndarray[Any, Any]) -> list[str]:
         """The document ids of some ordinals, in the order asked for.
@@ -171,8 +184,8 @@ class EmbeddingSet:
         self, ordinals: Sequence[int] | np.ndarray[Any, Any]
     ) -> np.ndarray[Any, Any]:
         wanted = np.asarray(ordinals, dtype=np.int64).reshape(-1)
-        outside = wanted[(wanted < 0) | (wanted >= self.n)]
-        if len(outside):
+        if len(wanted) and (wanted.min() < 0 or wanted.max() >= self.n):
+            outside = wanted[(wanted < 0) | (wanted >= self.n)]
             raise InvalidContent(
                 f"There is no document {outside[0]} in {self.manifest.id}, which has {self.n}."
             )

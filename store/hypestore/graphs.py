@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -194,8 +195,16 @@ def open_graph(folder: Path, manifest: Manifest) -> NeighbourGraph:
     offset = _check_header(path, shape)
     if shape[0] == 0:  # nothing can be mapped
         return NeighbourGraph(manifest, np.empty(shape, np.int32))
-    mapped = np.memmap(path, _DTYPE, mode="r", offset=offset, shape=shape)
-    return NeighbourGraph(manifest, np.asarray(mapped))
+    return NeighbourGraph(manifest, _map(path, shape, offset))
+
+
+def _map(path: Path, shape: tuple[int, int], offset: int) -> npt.NDArray[np.int32]:
+    """The ordinals where they lie: rows are asked for here and there, so none is read ahead."""
+    with path.open("rb") as stream:
+        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    if hasattr(mmap, "MADV_RANDOM"):
+        mapped.madvise(mmap.MADV_RANDOM)
+    return np.frombuffer(mapped, _DTYPE, shape[0] * shape[1], offset).reshape(shape)
 
 
 def _check_header(path: Path, shape: tuple[int, int]) -> int:

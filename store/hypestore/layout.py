@@ -32,6 +32,7 @@ FOLDERS: MappingProxyType[Kind, str] = MappingProxyType(
         "model": "models",
         "embeddings": "embeddings",
         "graph": "graphs",
+        "calibration": "calibrations",
         "run": "runs",
         "evaluation": "evaluations",
     }
@@ -80,6 +81,11 @@ class Layout:
     def cache_lock(self, name: str, part: str = "make") -> Path:
         """The lock of the one who makes or removes a cache, or of one who uses it."""
         return self.locks / "cache" / name / f"{part}.lock"
+
+    @property
+    def references(self) -> Layout:
+        """Where manifests lie of artifacts that are in another store, by kind and id as here."""
+        return Layout(self.root / "references")
 
     def kind_folder(self, kind: Kind) -> Path:
         """The folder that holds all artifacts of a kind."""

@@ -30,7 +30,7 @@ REQUIRES = "hypencli >= 0.1"
 
 MANIFEST_NAME = "manifest.json"
 
-Kind = Literal["model", "embeddings", "graph", "run", "evaluation"]
+Kind = Literal["model", "embeddings", "graph", "calibration", "run", "evaluation"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _HASH_DIGITS = 10

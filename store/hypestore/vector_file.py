@@ -161,16 +161,21 @@ class VectorFile:
         return flat.reshape(group.rows, self.dim)
 
     def take(self, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Copies of some rows [n] -> [n, d], in the order asked for; fastest where it rises."""
+        """Copies of some rows [n] -> [n, d], in the order asked for; fastest where they rise."""
         taken = np.empty((len(rows), self.dim), self.dtype)
         for index, places in parts(rows, [group.first_row for group in self.row_groups]):
             group = self.row_groups[index]
-            within = rows[places] - group.first_row
-            if group.offset is None:
-                taken[places] = self._decoded(group)[within]
-            else:
-                # As bytes: an array of numbers that is not aligned would be copied as a whole.
-                taken[places] = self._bytes(group)[within].view(self.dtype)
+            taken[places] = self.take_from(group, rows[places] - group.first_row)
+        return taken
+
+    def take_from(self, group: RowGroup, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Copies of some rows [n] of one row group, counted from its first -> [n, d]."""
+        taken: np.ndarray[Any, Any]
+        if group.offset is None:
+            taken = np.concatenate([block for _, block in self._decode(group)])[rows]
+        else:
+            # As bytes: an array of numbers that is not aligned would be copied as a whole.
+            taken = np.take(self._bytes(group), rows, axis=0).view(self.dtype)
         return taken
 
     def _bytes(self, group: RowGroup) -> np.ndarray[Any, Any]:
@@ -181,9 +186,6 @@ class VectorFile:
         if group.index not in self._kept:
             self._kept[group.index] = self.map(group).view(np.uint8)
         return self._kept[group.index]
-
-    def _decoded(self, group: RowGroup) -> np.ndarray[Any, Any]:
-        return np.concatenate([block for _, block in self._decode(group)])
 
     def damaged(self, problem: str) -> DamagedArtifact:
         """The error to raise about this file."""

@@ -1,9 +1,10 @@
-"""What every search engine must hold, with every scorer."""
+"""What every search engine must hold, with every kind of queries that it takes."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,229 +12,311 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypencli.engine.exact import search_exact
+import hypestore as hs
+from hypencli.engine.corpus import VectorCorpus
+from hypencli.engine.exact import ExactEngine
+from hypencli.engine.rerank import RerankEngine
 from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
-from hypencli.errors import ModelError
-from hypencli.models.converters import MatryoshkaConverter
-from hypencli.models.qnet import QNetBatch
+from hypencli.errors import ModelError, UsageError
+from hypencli.records import Ranking
+
+CorpusOf = Callable[..., VectorCorpus]
+
+SAME = 1e-6
+"""How far a score may be from that of exact search: not at all on a CPU that adds up products of 16
+rows as it does those of 1,024, and this much elsewhere."""
+
+SAME_BY_INDEX = 1e-5
+"""The libraries of indexes add up in an order of their own."""
 
 
-class TanhNet:
-    """A q-net of the smallest kind: ``tanh(x W) v``."""
+def exact(scorer: Scorer, corpus: VectorCorpus, k: int | None = None) -> list[Ranking]:
+    """The ranking of all documents, or of the best k, by exact search."""
+    return ExactEngine(corpus).search(scorer, k=k or max(1, corpus.n)).rankings
 
-    def __init__(self, matrix: torch.Tensor, vector: torch.Tensor) -> None:
-        self.matrix, self.vector = matrix, vector
 
-    @property
-    def dim(self) -> int:
-        return self.matrix.shape[0]
+def tolerance(case: Any) -> float:
+    return SAME_BY_INDEX if case.by_index else SAME
+
+
+def ids(ranking: Ranking) -> list[str]:
+    return [doc_id for doc_id, _ in ranking]
+
+
+def all_ids(corpus: VectorCorpus) -> list[str]:
+    return corpus.ids(np.arange(corpus.n))
+
+
+def test_best_first_and_each_document_once(case: Any, corpus_of: CorpusOf) -> None:
+    corpus = corpus_of(600)
+    found = case.open_engine(corpus, 0.3).search(case.scorer(5), k=40)
+    assert len(found.rankings) == 5
+    for ranking in found.rankings:
+        assert len(ranking) == 40
+        assert ranking == sorted(ranking, key=lambda pair: (-pair[1], pair[0]))
+        assert len(set(ids(ranking)) & set(all_ids(corpus))) == 40
+
+
+def test_scores_are_those_of_exact_search(case: Any, corpus_of: CorpusOf) -> None:
+    corpus, scorer = corpus_of(600), case.scorer(5)
+    found = case.open_engine(corpus, 0.2).search(scorer, k=40)
+    for ranking, expected in zip(found.rankings, exact(scorer, corpus), strict=True):
+        of_exact = dict(expected)
+        assert dict(ranking) == pytest.approx(
+            {doc_id: of_exact[doc_id] for doc_id in ids(ranking)}, rel=0, abs=tolerance(case)
+        )
+
+
+def test_all_documents_looked_at_give_the_exact_ranking(case: Any, corpus_of: CorpusOf) -> None:
+    corpus, scorer = corpus_of(600), case.scorer(5)
+    found = case.open_engine(corpus, 1).search(scorer, k=50)
+    for ranking, expected in zip(found.rankings, exact(scorer, corpus, 50), strict=True):
+        assert ids(ranking) == ids(expected)
+        assert dict(ranking) == pytest.approx(dict(expected), rel=0, abs=tolerance(case))
+
+
+def test_more_effort_finds_more_until_it_finds_all(case: Any, corpus_of: CorpusOf) -> None:
+    corpus, scorer = corpus_of(1500), case.scorer(8)
+    wanted = [set(ids(ranking)) for ranking in exact(scorer, corpus, 20)]
+    recalls = []
+    for effort in (0.01, 0.1, 1):
+        found = case.open_engine(corpus, effort).search(scorer, k=20).rankings
+        shares = [len(set(ids(r)) & best) / 20 for r, best in zip(found, wanted, strict=True)]
+        recalls.append(float(np.mean(shares)))
+    assert recalls == sorted(recalls)
+    assert recalls[-1] == 1
+    assert (recalls[0] == 1) == case.finds_all_at_once
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+        assert torch.get_num_threads() == count, "a search leaves the number of threads as it was"
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_neither_the_batch_of_queries_nor_threads_matter(case: Any, corpus_of: CorpusOf) -> None:
+    """Bit-equal: all at once, one alone, in another order, by one thread or several."""
+    corpus, scorer = corpus_of(2600), case.scorer(6)
+    with torch_threads(1):
+        engine = case.open_engine(corpus, 0.6)
+        together = engine.search(scorer, k=300)
+    for threads in (1, 2, 3):
+        for batch in ([0, 1, 2, 3, 4, 5], [2], [5, 3]):
+            with torch_threads(threads):
+                found = engine.search(scorer.select(batch), k=300)
+            assert found.rankings == [together.rankings[query] for query in batch]
+            assert found.evaluations.tolist() == together.evaluations[batch].tolist()
+            assert found.iterations.tolist() == together.iterations[batch].tolist()
+
+
+def test_the_same_search_again_finds_the_same(case: Any, corpus_of: CorpusOf) -> None:
+    corpus, scorer = corpus_of(500), case.scorer(3)
+    engine = case.open_engine(corpus, 0.1)
+    first = engine.search(scorer, k=20).rankings
+    assert engine.search(scorer, k=20).rankings == first
+    assert case.open_engine(corpus, 0.1).search(scorer, k=20).rankings == first
+
+
+class WholeNet:
+    """A q-net of whole numbers, ``relu(x W) v``: its scores are exact on every machine."""
+
+    dim = 13
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self._matrix = torch.randint(-3, 4, (13, 16), generator=generator).float()
+        self._vector = torch.randint(-3, 4, (16, 1), generator=generator).float()
 
     def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
-        hidden = torch.tanh(vectors @ self.matrix.to(vectors.dtype))
-        return hidden @ self.vector.to(vectors.dtype)
+        return torch.relu(vectors @ self._matrix) @ self._vector
 
 
-def q_net_scorer(q: int, dim: int, generator: torch.Generator) -> QNetScorer:
-    nets = [
-        TanhNet(
-            torch.randn((dim, dim + 3), generator=generator),
-            torch.randn((dim + 3, 1), generator=generator),
-        )
-        for _ in range(q)
+def whole_numbers(q: int, *, by_vectors: bool) -> Scorer:
+    generator = torch.Generator().manual_seed(5)
+    if by_vectors:
+        return InnerProductScorer(torch.randint(-3, 4, (q, 13), generator=generator).float())
+    return QNetScorer([WholeNet(generator) for _ in range(q)], 13)
+
+
+def test_ties_are_ordered_by_document_id(case: Any, corpus_of: CorpusOf) -> None:
+    """Five vectors forty times each; which of tied documents an index finds is its own choice."""
+    few = np.random.default_rng(3).integers(-3, 4, (5, 13)).astype(np.float32)
+    corpus = corpus_of(np.tile(few, (40, 1)))
+    scorer = whole_numbers(2, by_vectors=case.kind == "inner product")
+    found = case.open_engine(corpus, 1).search(scorer, k=130).rankings
+    if not case.by_index:
+        assert found == exact(scorer, corpus, 130)
+    for ranking, expected in zip(found, exact(scorer, corpus), strict=True):
+        assert len({score for _, score in ranking}) < len(ranking) // 10
+        assert ranking == [pair for pair in expected if pair[0] in dict(ranking)]
+
+
+def test_of_equal_documents_the_first_ids_are_found(scoring_case: Any, corpus_of: CorpusOf) -> None:
+    one = np.random.default_rng(4).integers(-3, 4, (1, 13)).astype(np.float32)
+    corpus = corpus_of(np.tile(one, (500, 1)))
+    scorer = whole_numbers(2, by_vectors=scoring_case.kind == "inner product")
+    for ranking in scoring_case.open_engine(corpus, 1).search(scorer, k=10).rankings:
+        assert ids(ranking) == sorted(all_ids(corpus))[:10]
+
+
+@pytest.mark.parametrize(("n", "k"), [(7, 1000), (1, 1), (1, 5), (2, 1)])
+def test_few_documents(case: Any, corpus_of: CorpusOf, n: int, k: int) -> None:
+    corpus, scorer = corpus_of(n), case.scorer(3)
+    found = case.open_engine(corpus, 1).search(scorer, k=k)
+    assert [ids(ranking) for ranking in found.rankings] == [
+        ids(ranking) for ranking in exact(scorer, corpus, k)
     ]
-    return QNetScorer(nets, dim)
 
 
-def inner_product_scorer(q: int, dim: int, generator: torch.Generator) -> Scorer:
-    return InnerProductScorer(torch.randn((q, dim), generator=generator))
+def test_no_documents(case: Any, corpus_of: CorpusOf) -> None:
+    found = case.open_engine(corpus_of(0), 1).search(case.scorer(2), k=5)
+    assert found.rankings == [[], []]
+    assert found.evaluations.tolist() == [0, 0]
+    assert len(found.iterations) == 2
 
 
-def narrow_q_net_scorer(q: int, dim: int, generator: torch.Generator) -> QNetScorer:
-    """Q-nets at a width below their full one: views of larger matrices."""
-    converter = MatryoshkaConverter([dim, 16, 16, 1], widths=[8], do_residual=False)
-    nets = [
-        QNetBatch(
-            tuple(torch.randn(1, *s, generator=generator) for s in converter.weight_shapes),
-            tuple(torch.randn(1, *s, generator=generator) for s in converter.bias_shapes),
-            converter,
-        )
-        for _ in range(q)
-    ]
-    return QNetScorer([net.narrow(8) for net in nets], dim)
+def test_no_queries(case: Any, corpus_of: CorpusOf) -> None:
+    found = case.open_engine(corpus_of(50), 1).search(case.scorer(0), k=5)
+    assert found.rankings == found.evaluations.tolist() == found.iterations.tolist() == []
 
 
-SCORERS = {
-    "q-net": q_net_scorer,
-    "narrow q-net": narrow_q_net_scorer,
-    "inner product": inner_product_scorer,
-}
-MakeScorer = Callable[[int, int, torch.Generator], Scorer]
+@pytest.mark.parametrize("k", [0, -3])
+def test_k_below_one_is_refused(case: Any, corpus_of: CorpusOf, k: int) -> None:
+    with pytest.raises(ModelError, match=f"k is {k};.*at least 1"):
+        case.open_engine(corpus_of(10), 1).search(case.scorer(1), k=k)
 
 
-@pytest.fixture(params=SCORERS)
-def make_scorer(request: pytest.FixtureRequest) -> MakeScorer:
-    return SCORERS[request.param]
+def test_a_wrong_width_is_refused(case: Any, corpus_of: CorpusOf) -> None:
+    engine = case.open_engine(corpus_of(10, 6), 1)
+    with pytest.raises(ModelError, match=r"13\b.*\b6|6 wide.*takes 13") as caught:
+        engine.search(case.scorer(1), k=3)
+    assert "hype ls embeddings" in str(caught.value.hint)
 
 
-def names(count: int) -> list[str]:
-    """Ids whose order is not that of the corpus."""
-    return [f"doc{(i * 7919) % 100_003:06d}" for i in range(count)]
-
-
-def pieces(vectors: np.ndarray, cuts: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-    edges = [0, *sorted(cuts), len(vectors)]
-    for start, end in itertools.pairwise(edges):
-        if end > start:
-            yield start, vectors[start:end]
-
-
-def run(
-    scorer: Scorer,
-    vectors: np.ndarray,
-    *,
-    k: int,
-    cuts: Sequence[int] = (),
-    ids: list[str] | None = None,
-    **options: int,
-) -> list[list[tuple[str, float]]]:
-    ids = ids or names(len(vectors))
-    found = search_exact(
-        scorer,
-        pieces(vectors, cuts),
-        k=k,
-        doc_ids=lambda ordinals: [ids[i] for i in ordinals],
-        **options,
-    )
-    assert found.evaluations.tolist() == [len(vectors)] * scorer.n_queries
-    return found.rankings
-
-
-def vectors_of(n: int, dim: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
-
-
-def test_scores_fall_and_documents_are_distinct(make_scorer: MakeScorer) -> None:
-    rankings = run(make_scorer(5, 12, torch.Generator().manual_seed(1)), vectors_of(300, 12), k=40)
-    assert len(rankings) == 5
-    for ranking in rankings:
-        scores = [score for _, score in ranking]
-        assert len(ranking) == 40
-        assert scores == sorted(scores, reverse=True)
-        assert len({doc_id for doc_id, _ in ranking}) == 40
-
-
-def test_ten_line_numpy_search_agrees() -> None:
-    scorer = q_net_scorer(4, 9, torch.Generator().manual_seed(2))
-    vectors, ids = vectors_of(200, 9), names(200)
-    rankings = run(scorer, vectors, k=200)
-    for query, net in enumerate(scorer._q_nets):
-        scores = np.tanh(vectors.astype(np.float64) @ net.matrix.double().numpy())
-        scores = (scores @ net.vector.double().numpy())[:, 0]
-        order = sorted(range(200), key=lambda i: (-scores[i], ids[i]))
-        assert [doc_id for doc_id, _ in rankings[query]] == [ids[i] for i in order]
-        np.testing.assert_allclose([s for _, s in rankings[query]], scores[order], atol=1e-5)
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    n=st.integers(1, 150),
-    dim=st.integers(1, 17),
-    q=st.integers(1, 5),
-    k=st.integers(1, 200),
-    cuts=st.lists(st.integers(0, 150), max_size=5),
-    kind=st.sampled_from(sorted(SCORERS)),
-    levels=st.integers(1, 4),
-)
-def test_shards_and_query_batches_change_nothing(
-    n: int, dim: int, q: int, k: int, cuts: list[int], kind: str, levels: int
+def test_a_vector_that_is_not_finite_names_the_document(
+    scoring_case: Any, corpus_of: CorpusOf
 ) -> None:
-    """Bit-equal rankings for any cut of the corpus and any cut of the queries, ties included."""
-    vectors = np.round(vectors_of(n, dim, seed=n) * levels) / levels
-    scorer = SCORERS[kind](q, dim, torch.Generator().manual_seed(3))
-    whole = run(scorer, vectors, k=k, block_rows=16)
-    assert run(scorer, vectors, k=k, cuts=[c for c in cuts if c <= n], block_rows=16) == whole
-    if isinstance(scorer, QNetScorer):
-        alone = [QNetScorer([net], dim) for net in scorer._q_nets]
-        assert [run(one, vectors, k=k, block_rows=16)[0] for one in alone] == whole
-
-
-def test_many_query_vectors_score_as_one_alone() -> None:
-    queries = torch.randn((70, 24), generator=torch.Generator().manual_seed(4))
-    vectors = vectors_of(500, 24)
-    together = run(InnerProductScorer(queries), vectors, k=30)
-    for i in (0, 31, 32, 69):
-        assert run(InnerProductScorer(queries[i : i + 1]), vectors, k=30)[0] == together[i]
-
-
-def test_ties_are_broken_by_document_id(make_scorer: MakeScorer) -> None:
-    # 13 wide makes the hidden layer 16: with odd widths SIMD tails may round equal rows apart.
-    vectors = np.tile(vectors_of(1, 13), (500, 1))
-    scorer = make_scorer(2, 13, torch.Generator().manual_seed(5))
-    rankings = run(scorer, vectors, k=10, cuts=[3, 77])
-    for ranking in rankings:
-        assert [doc_id for doc_id, _ in ranking] == sorted(names(500))[:10]
-
-
-def test_k_larger_than_the_corpus_gives_the_corpus(make_scorer: MakeScorer) -> None:
-    rankings = run(make_scorer(1, 4, torch.Generator().manual_seed(6)), vectors_of(7, 4), k=1000)
-    assert len(rankings[0]) == 7
-
-
-def test_one_document(make_scorer: MakeScorer) -> None:
-    rankings = run(make_scorer(3, 4, torch.Generator().manual_seed(7)), vectors_of(1, 4), k=5)
-    assert [len(ranking) for ranking in rankings] == [1, 1, 1]
-
-
-def test_no_queries_and_no_documents(make_scorer: MakeScorer) -> None:
-    generator = torch.Generator().manual_seed(8)
-    assert run(make_scorer(0, 4, generator), vectors_of(5, 4), k=5) == []
-    assert run(make_scorer(2, 4, generator), vectors_of(0, 4), k=5) == [[], []]
-
-
-def test_float16_vectors_score_as_their_float32_values(make_scorer: MakeScorer) -> None:
-    scorer = make_scorer(2, 8, torch.Generator().manual_seed(9))
-    halves = vectors_of(100, 8).astype(np.float16)
-    assert run(scorer, halves, k=20) == run(scorer, halves.astype(np.float32), k=20)
-
-
-def test_bfloat16_scores_are_near(make_scorer: MakeScorer) -> None:
-    scorer = make_scorer(1, 16, torch.Generator().manual_seed(10))
-    if isinstance(scorer, InnerProductScorer):
-        scorer = InnerProductScorer(
-            torch.randn((1, 16), generator=torch.Generator().manual_seed(10)).bfloat16()
-        )
-    vectors = vectors_of(50, 16)
-    coarse = dict(run(scorer, vectors, k=50, dtype=torch.bfloat16)[0])  # type: ignore[arg-type]
-    assert len(coarse) == 50
-    assert all(np.isfinite(score) for score in coarse.values())
-
-
-def test_a_wrong_width_is_refused(make_scorer: MakeScorer) -> None:
-    scorer = make_scorer(1, 8, torch.Generator().manual_seed(11))
-    with pytest.raises(ModelError, match=r"6 wide.*takes 8"):
-        run(scorer, vectors_of(10, 6), k=3)
-
-
-def test_a_score_that_is_not_finite_names_the_document(make_scorer: MakeScorer) -> None:
-    vectors = vectors_of(10, 8)
+    vectors = np.random.default_rng(0).normal(size=(100, 13)).astype(np.float32)
     vectors[7] = np.nan
-    scorer = make_scorer(1, 8, torch.Generator().manual_seed(12))
-    with pytest.raises(ModelError, match=names(10)[7]):
-        run(scorer, vectors, k=3)
+    corpus = corpus_of(vectors)
+    with pytest.raises(ModelError, match=f"{all_ids(corpus)[7]}.* is nan"):
+        scoring_case.open_engine(corpus, 1).search(scoring_case.scorer(2), k=3)
 
 
-def test_k_below_one_is_refused(make_scorer: MakeScorer) -> None:
-    scorer = make_scorer(1, 8, torch.Generator().manual_seed(13))
-    with pytest.raises(ModelError, match="at least 1"):
-        run(scorer, vectors_of(10, 8), k=0)
+class Nearness:
+    """A q-net that is infinite at one place: ``1 / |x - place|``."""
+
+    dim = 13
+
+    def __init__(self, place: np.ndarray) -> None:
+        self._place = torch.from_numpy(place)
+
+    def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
+        return 1 / (vectors - self._place).norm(dim=-1, keepdim=True)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_gpu_scores_as_the_cpu_does() -> None:
-    queries = torch.randn((3, 16), generator=torch.Generator().manual_seed(14))
-    vectors, device = vectors_of(200, 16), torch.device("cuda")
-    here = run(InnerProductScorer(queries), vectors, k=200)
-    there = run(InnerProductScorer(queries.to(device)), vectors, k=200, device=device)  # type: ignore[arg-type]
-    for one, other in zip(here, there, strict=True):
-        np.testing.assert_allclose([s for _, s in one], [s for _, s in other], atol=1e-3)
+def test_a_score_that_is_not_finite_names_the_document_and_the_query(
+    q_net_case: Any, corpus_of: CorpusOf
+) -> None:
+    corpus = corpus_of(100)
+    places = [np.full(13, 9.0, np.float32), corpus.vectors(np.array([42]))[0]]
+    scorer = QNetScorer([Nearness(place) for place in places], 13)
+    with pytest.raises(ModelError, match=rf"{all_ids(corpus)[42]}' for query number 2 .* inf"):
+        q_net_case.open_engine(corpus, 1).search(scorer, k=3)
+
+
+def test_a_query_that_is_not_finite_is_refused(vector_case: Any, corpus_of: CorpusOf) -> None:
+    queries = torch.ones(3, 13)
+    queries[1, 4] = torch.nan
+    with pytest.raises(ModelError, match=r"query number 2 of the batch is (nan|not finite)"):
+        vector_case.open_engine(corpus_of(100), 1).search(InnerProductScorer(queries), k=3)
+
+
+def test_a_score_beyond_float32_is_refused(vector_case: Any, corpus_of: CorpusOf) -> None:
+    corpus = corpus_of(1000 * np.random.default_rng(0).normal(size=(100, 13)).astype(np.float32))
+    queries = torch.cat([torch.ones(1, 13), torch.full((1, 13), 1e38)])
+    with pytest.raises(ModelError, match=r"'doc\d{6}' for query number 2 .* (nan|-?inf);"):
+        vector_case.open_engine(corpus, 1).search(InnerProductScorer(queries), k=3)
+
+
+def test_float16_vectors_score_as_their_float32_values(case: Any, corpus_of: CorpusOf) -> None:
+    halves = np.random.default_rng(1).normal(size=(300, 13)).astype(np.float16)
+    scorer = case.scorer(3)
+    whole = corpus_of(halves.astype(np.float32))
+    expected = case.open_engine(whole, 0.3).search(scorer, k=20).rankings
+    assert case.open_engine(corpus_of(halves), 0.3).search(scorer, k=20).rankings == expected
+
+
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory: pytest.TempPathFactory) -> hs.EmbeddingSet:
+    """2,500 documents of a real store, in float16, in shards of 700."""
+    vectors = np.random.default_rng(2).normal(size=(2500, 13)).astype(np.float16)
+    store = hs.Store.create(tmp_path_factory.mktemp("sharded") / "store")
+    spec = hs.EmbeddingSpec(
+        slug="docs", inputs={}, dim=13, dtype="float16", shard_rows=700, keep_text=False
+    )
+    with store.embedding_work(spec) as work:
+        for shard, first in enumerate(range(0, 2500, 700)):
+            rows = vectors[first : first + 700]
+            work.write_shard(shard, [f"d{first + i}" for i in range(len(rows))], rows, None)
+        return store.embeddings(work.finish(2500).id)
+
+
+def test_shards_of_a_store_are_searched_as_one_array(case: Any, sharded: hs.EmbeddingSet) -> None:
+    places = np.arange(sharded.n)
+    array = VectorCorpus(sharded.vectors(places), sharded.ids(places))
+    scorer = case.scorer(4)
+    expected = case.open_engine(array, 0.3).search(scorer, k=60)
+    found = case.open_engine(sharded, 0.3).search(scorer, k=60)
+    assert found.rankings == expected.rankings
+    assert found.evaluations.tolist() == expected.evaluations.tolist()
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    n=st.integers(1, 120),
+    q=st.integers(1, 4),
+    k=st.integers(1, 130),
+    effort=st.floats(0, 1),
+    levels=st.integers(1, 5),
+    seed=st.integers(0, 99),
+)
+def test_whatever_is_asked(
+    case: Any, corpus_of: CorpusOf, n: int, q: int, k: int, effort: float, levels: int, seed: int
+) -> None:
+    """Few different vectors or many, little effort or much: no document twice, no wrong score."""
+    vectors = np.random.default_rng(seed).normal(size=(n, 13)).astype(np.float32)
+    corpus = corpus_of(np.round(vectors * levels) / levels)
+    scorer = case.scorer(q, seed=seed)
+    found = case.open_engine(corpus, effort).search(scorer, k=k).rankings
+    everything = case.open_engine(corpus, 1).search(scorer, k=k).rankings
+    for ranking, all_of_it, expected in zip(found, everything, exact(scorer, corpus), strict=True):
+        of_exact = dict(expected)
+        assert len(set(ids(ranking))) == len(ranking) <= min(k, n)
+        for doc_id, score in ranking:
+            assert score == pytest.approx(of_exact[doc_id], rel=0, abs=tolerance(case))
+        best = [score for _, score in expected[:k]]
+        assert [score for _, score in all_of_it] == pytest.approx(best, abs=tolerance(case))
+
+
+def test_reranking_keeps_to_the_list_of_each_query(corpus_of: CorpusOf) -> None:
+    corpus = corpus_of(100)
+    scorer = InnerProductScorer(torch.randn(3, 13, generator=torch.Generator().manual_seed(0)))
+    lists = [np.array([5, 50, 7]), np.array([], dtype=np.int64), np.arange(100)]
+    found = RerankEngine(corpus, lists).search(scorer, k=100)
+    whole = exact(scorer, corpus)
+    for ranking, expected, listed in zip(found.rankings, whole, lists, strict=True):
+        allowed = set(corpus.ids(listed))
+        assert ids(ranking) == [doc_id for doc_id in ids(expected) if doc_id in allowed]
+    assert found.evaluations.tolist() == [3, 0, 100]
+
+
+def test_an_index_does_not_take_q_nets(index_case: Any, corpus_of: CorpusOf) -> None:
+    scorer = QNetScorer([Nearness(np.zeros(13, np.float32))], 13)
+    with pytest.raises(UsageError, match="these queries are q-nets") as caught:
+        index_case.open_engine(corpus_of(100), 1).search(scorer, k=3)
+    assert "--engine guided" in str(caught.value.hint)

@@ -182,6 +182,7 @@ def test_what_does_not_fit_is_not_gone_on_from(in_memory: Any, vectors: Any) -> 
     corpus = in_memory(vectors(200, 8))
     work = ExactNeighbours(corpus, similarity("l2"), k=7)
     work.run()
+    whole = list(work.neighbours())
     saved = io.BytesIO()
     work.save(saved)
     content = saved.getvalue()
@@ -190,6 +191,8 @@ def test_what_does_not_fit_is_not_gone_on_from(in_memory: Any, vectors: Any) -> 
         fresh = ExactNeighbours(corpus, similarity("l2"), k=7)
         assert not fresh.load(io.BytesIO(damaged))
         assert fresh.n_done == 0
+        fresh.run()
+        np.testing.assert_array_equal(*map(np.concatenate, (whole, list(fresh.neighbours()))))
     for other in (
         ExactNeighbours(corpus, similarity("l2"), k=8),
         ExactNeighbours(corpus, similarity("l2", 32), k=7),

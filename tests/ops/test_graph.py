@@ -110,14 +110,20 @@ def test_the_same_graph_is_made_once(store: Store, docs: Manifest) -> None:
     assert build_graph(store, docs, GraphOptions(k=5, metric="cos")).graph != first.graph
 
 
-@pytest.mark.parametrize("builder", ["hnsw", "nn-descent"])
-@pytest.mark.parametrize("metric", ["l2", "cos", "ip"])
+APPROXIMATE = [
+    *((builder, metric) for builder in ("hnsw", "nn-descent") for metric in ("l2", "ip")),
+    ("hnsw", "cos"),
+    pytest.param("nn-descent", "cos", marks=pytest.mark.slow),  # compiled for half a minute
+]
+
+
+@pytest.mark.parametrize(("builder", "metric"), APPROXIMATE)
 def test_approximate_builders_tell_their_recall(
-    store: Store, docs: Manifest, unit: Manifest, builder: Any, metric: Any
+    store: Store, docs: Manifest, builder: Any, metric: Any
 ) -> None:
-    chosen = unit if metric == "ip" else docs
-    made = build_graph(store, chosen, GraphOptions(k=10, builder=builder, metric=metric))
-    exact = build_graph(store, chosen, GraphOptions(k=10, builder="exact", metric=metric))
+    """Also by inner product, though the vectors are of different lengths."""
+    made = build_graph(store, docs, GraphOptions(k=10, builder=builder, metric=metric))
+    exact = build_graph(store, docs, GraphOptions(k=10, builder="exact", metric=metric))
     found, wanted = store.graph(made.graph), store.graph(exact.graph)
     # All of the 400 documents are in the sample, so the recall is that of the whole graph.
     assert made.recall == pytest.approx(shared(found.neighbours, wanted.neighbours))
@@ -125,6 +131,17 @@ def test_approximate_builders_tell_their_recall(
     assert made.advice is None
     assert found.manifest.stats["recall"] == {"value": made.recall, "k": 10, "sample": N, "seed": 0}
     assert found.manifest.inputs["seed"] == found.manifest.provenance["seed"] == 0
+
+
+def test_nn_descent_of_one_seed_is_one_graph(store: Store, docs: Manifest) -> None:
+    graphs = []
+    for seed in (3, 3):
+        made = build_graph(
+            store, docs, GraphOptions(k=10, builder="nn-descent", seed=seed, trees=1)
+        )
+        graphs.append(store.graph(made.graph).neighbours.copy())
+        store.remove(made.graph)
+    np.testing.assert_array_equal(graphs[0], graphs[1])
 
 
 def test_low_recall_names_what_to_raise(store: Store, vectors: np.ndarray) -> None:
@@ -137,16 +154,6 @@ def test_low_recall_names_what_to_raise(store: Store, vectors: np.ndarray) -> No
     assert "--ef-search" in str(made.advice)
     poor = GraphOptions(k=20, builder="nn-descent", candidates=2, iterations=1, trees=1)
     assert "--candidates" in str(build_graph(store, wide, poor).advice)
-
-
-@pytest.mark.parametrize("builder", ["hnsw", "nn-descent"])
-def test_inner_products_of_different_lengths_are_refused(
-    store: Store, docs: Manifest, builder: Any
-) -> None:
-    with pytest.raises(UsageError, match="lengths differ") as caught:
-        build_graph(store, docs, GraphOptions(k=5, builder=builder, metric="ip"))
-    assert "--builder exact" in str(caught.value.hint)
-    assert store.unfinished() == []
 
 
 def test_nn_descent_needs_more_documents_than_neighbours(store: Store, docs: Manifest) -> None:

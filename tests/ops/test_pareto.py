@@ -164,9 +164,9 @@ def test_only_an_exact_run_of_the_same_search_is_a_reference(
     run = put("near", k=100, exclude_same_id=False, query_max_length=64)
     same = {"engine": "exact", "k": 100, "exclude_same_id": False, "query_max_length": 64}
     put("other", rankings=exact(50), **{**same, **other})
-    assert find_reference(store, run) is None
+    assert find_reference(store, run.inputs) is None
     fitting = put("fitting", **same)
-    found = find_reference(store, run)
+    found = find_reference(store, run.inputs)
     assert found is not None
     assert found.id == fitting.id
 
@@ -176,15 +176,15 @@ def test_a_reference_need_not_say_all_and_has_the_same_arithmetic_first(
 ) -> None:
     run = put("near", query_max_length=64, dtype="float32")
     put("silent", engine="exact", k=100)
-    found = find_reference(store, run)
+    found = find_reference(store, run.inputs)
     assert found is not None
     assert found.name == "silent"
     wanted = put("same", engine="exact", dtype="float32")
     put("newer", engine="exact", dtype="bfloat16")
-    found = find_reference(store, run)
+    found = find_reference(store, run.inputs)
     assert found is not None
     assert found.id == wanted.id
-    assert find_reference(store, put("unnamed", queries_fingerprint=None)) is None
+    assert find_reference(store, put("unnamed", queries_fingerprint=None).inputs) is None
 
 
 def test_a_check_counts_before_results(store: hs.Store, put: Put) -> None:

@@ -112,7 +112,7 @@ def test_the_query_itself_can_be_left_out(store: Store) -> None:
 def test_time_is_recorded_apart(store: Store) -> None:
     seconds = store.get("hyper-run").stats["seconds"]
     assert isinstance(seconds, dict)
-    assert set(seconds) == {"query_encoding", "scoring", "topk", "writing", "total"}
+    assert set(seconds) == {"query_encoding", "selection", "scoring", "topk", "writing", "total"}
     assert sum(v for k, v in seconds.items() if k != "total") == pytest.approx(seconds["total"])
 
 

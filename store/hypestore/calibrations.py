@@ -1,0 +1,80 @@
+"""Calibrations: what recall an approximate engine reaches at which setting, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from hypestore.errors import InvalidContent
+from hypestore.manifest import Manifest
+from hypestore.tables import read_table, write_table
+from hypestore.work import Bench, Draft, plan_work
+
+CURVE_NAME = "curve.parquet"
+CURVE_SCHEMA = pa.schema(
+    [
+        pa.field("k", pa.int32(), nullable=False),
+        pa.field("setting", pa.string(), nullable=False),
+        pa.field("recall", pa.float64(), nullable=False),
+        pa.field("recall_error", pa.float64(), nullable=False),
+        pa.field("evaluations", pa.float64(), nullable=False),
+        pa.field("milliseconds", pa.float64(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One setting of an engine, measured over the queries of a calibration.
+
+    Attributes:
+        k: Documents that were asked for.
+        setting: The engine's options that vary, as a JSON object with sorted keys.
+        recall: Mean share of the exact best ``k`` that were found, 0 to 1.
+        recall_error: Standard error of that mean.
+        evaluations: Mean q-net evaluations a query.
+        milliseconds: Mean time of the engine a query.
+    """
+
+    k: int
+    setting: str
+    recall: float
+    recall_error: float
+    evaluations: float
+    milliseconds: float
+
+
+def write_calibration(
+    bench: Bench,
+    slug: str,
+    inputs: Mapping[str, Any],
+    *,
+    parents: Iterable[str],
+    points: Iterable[CurvePoint],
+    stats: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+) -> Manifest:
+    """Keep a calibration, or return the one that is there for the same inputs.
+
+    Raises:
+        InvalidContent: A recall outside of 0 to 1.
+    """
+    rows = [asdict(point) for point in points]
+    for row in rows:
+        if not 0.0 <= row["recall"] <= 1.0:
+            raise InvalidContent(f"A calibration has the recall {row['recall']}; expected 0 to 1.")
+    record = plan_work("calibration", slug, inputs, parents=tuple(parents), name=None)
+    with Draft(bench, record) as draft:
+        if draft.existing is None:
+            table = pa.Table.from_pylist(rows, schema=CURVE_SCHEMA)
+            write_table(draft.path / CURVE_NAME, table)
+        return draft.commit(stats=stats, provenance=provenance)
+
+
+def read_curve(folder: Path) -> list[CurvePoint]:
+    """The points of a calibration, in the order they were written."""
+    return [CurvePoint(**row) for row in read_table(folder / CURVE_NAME).to_pylist()]

@@ -1,0 +1,207 @@
+"""Approximate search at the command line: engines, two stages, checks, calibration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Hype = Callable[..., Any]
+Search = Callable[..., Any]
+USAGE, STORE, DATA = 2, 4, 5
+
+
+@pytest.fixture
+def search(hype: Hype, study: Path, tiny_collection: Path) -> Search:
+    """Search the tiny collection; its store has the model hyper and the bi-encoder plain."""
+
+    def run(*arguments: object, model: str = "hyper") -> Any:
+        queries = tiny_collection / "queries.jsonl"
+        return hype("search", queries, "--model", model, *arguments, "--store", study)
+
+    return run
+
+
+def test_approximate_search_says_what_it_cost_and_missed(search: Search) -> None:
+    done = search("--approx", "--k", 5, "--check", 4)
+    assert done.code == 0, done.err
+    assert "(guided, k=5)" in done.out
+    assert "q-net evaluations a query:" in done.out
+    assert "selection" in done.out
+    assert "Recall of exact search, 4 queries: @5" in done.out
+
+
+def test_an_exact_run_that_is_there_is_the_measure(search: Search) -> None:
+    exact = search("--k", 20, "--name", "all", "--json").json
+    done = search("--approx", "--k", 10, "--json").json
+    assert done["check"]["against"] == exact["run"]
+    assert done["check"]["n_queries"] == exact["n_queries"]
+    assert set(done["check"]["recall"]) == {"10"}
+    assert 0.5 < done["check"]["recall"]["10"] <= 1.0
+    assert exact["check"] is None
+    assert exact["evaluations"] == {"mean": 120.0, "min": 120, "max": 120}
+
+
+def test_a_budget_of_all_documents_is_exact_search(search: Search) -> None:
+    done = search("--approx", "--k", 5, "--budget", 120, "--check", 10, "--json").json
+    assert done["check"]["recall"]["5"] == 1.0
+    assert done["evaluations"]["mean"] == 120.0
+    measures = done["check"]["measures"]
+    assert all(values["exact"] == values["approximate"] for values in measures.values())
+
+
+def test_the_search_of_the_paper_needs_a_graph_and_takes_its_presets(
+    hype: Hype, search: Search, study: Path
+) -> None:
+    lacking = search("--engine", "graph", "--k", 5)
+    assert lacking.code == USAGE
+    assert "hype graph" in lacking.err
+    assert hype("graph", "hyper-docs", "--k", 10, "--store", study).code == 0
+    done = search("--engine", "graph", "--preset", "efficient-2", "--k", 5, "--check", 3, "--json")
+    # As many entry points as there are documents.
+    assert done.json["check"]["recall"]["5"] == 1.0
+    walked = search("--engine", "graph", "--entry-points", 4, "--candidates", 2, "--k", 5, "--json")
+    assert walked.json["evaluations"]["mean"] < 120
+    shown = hype("show", walked.json["run"], "--store", study, "--json").json["manifest"]["inputs"]
+    assert (shown["entry_points"], shown["candidates"], shown["seed"]) == (4, 2, 43)
+
+
+def test_the_same_search_twice_is_done_once_and_other_settings_are_another(search: Search) -> None:
+    first = search("--approx", "--k", 5, "--json").json
+    again = search("--approx", "--k", 5, "--json").json
+    other = search("--approx", "--k", 5, "--gain", 0.5, "--json").json
+    assert (again["existing"], again["run"]) == (True, first["run"])
+    assert other["run"] != first["run"]
+    assert again["evaluations"] == first["evaluations"]
+
+
+def test_vector_indexes_are_for_bi_encoders(search: Search) -> None:
+    pytest.importorskip("faiss")
+    flat = search("--engine", "faiss-flat", "--k", 5, "--check", 5, "--json", model="plain").json
+    assert flat["check"]["recall"]["5"] == 1.0
+    assert flat["evaluations"] is None
+    refused = search("--engine", "faiss-flat", "--k", 5)
+    assert refused.code == USAGE
+    assert "q-nets" in refused.err
+    assert "guided" in refused.err
+
+
+def test_a_run_is_reranked(search: Search, hype: Hype, study: Path) -> None:
+    assert search("--k", 15, "--name", "first", model="plain").code == 0
+    reranked = search("--rerank", "first", "--k", 5, "--json")
+    assert reranked.code == 0, reranked.out
+    done = reranked.json
+    assert (done["engine"], done["evaluations"]["mean"]) == ("rerank", 15.0)
+    parents = hype("show", done["run"], "--store", study, "--json").json["parents"]
+    assert "first" in {parent["name"] for parent in parents}
+
+
+def test_only_the_lists_of_a_file_are_ranked(
+    search: Search, tmp_path: Path, study: Path, hype: Hype
+) -> None:
+    lists = tmp_path / "top_ranked.trec"
+    exported = hype("export", "run", "plain-run", "--output", lists, "--store", study)
+    assert exported.code == 0
+    done = search("--rerank-lists", lists, "--k", 3, "--json").json
+    assert (done["engine"], done["evaluations"]["max"]) == ("rerank", 20)
+    again = search("--rerank-lists", lists, "--k", 3, "--json").json
+    assert again["existing"]
+    both = search("--rerank-lists", lists, "--rerank", "plain-run")
+    assert (both.code, "exclude" in both.err) == (USAGE, True)
+
+
+def test_two_stages_in_one_command_are_two_runs(search: Search) -> None:
+    both = search("--first", "plain", "--first-k", 20, "--k", 5, "--json").json
+    assert (both["first"]["k"], both["first"]["engine"]) == (20, "exact")
+    assert (both["second"]["engine"], both["second"]["evaluations"]["max"]) == ("rerank", 20)
+    text = search("--first", "plain", "--first-k", 20, "--k", 5).out
+    assert text.count("Had searched") == 2
+
+
+def test_a_calibration_gives_the_setting_for_a_recall(
+    hype: Hype, search: Search, study: Path, tiny_collection: Path
+) -> None:
+    unknown = search("--approx", "--recall", 0.9, "--k", 10)
+    assert unknown.code == USAGE
+    assert "hype calibrate" in unknown.err
+    queries = tiny_collection / "queries.jsonl"
+    arguments = ["calibrate", queries, "--model", "hyper", "--sample", 6, "--store", study]
+    curve = hype(*arguments, "--json").json["curve"]
+    assert {point["k"] for point in curve} == {10, 100, 1000}
+    assert all(0 <= point["recall"] <= 1 for point in curve)
+    assert json.loads(curve[0]["setting"])["gain"] == 0.8
+    assert "Already measured" in hype(*arguments).out
+    found = search("--approx", "--recall", 0.6, "--k", 10, "--json").json
+    inputs = hype("show", found["run"], "--store", study, "--json").json["manifest"]["inputs"]
+    fitting = [point for point in curve if point["k"] == 10 and point["recall"] >= 0.6]
+    cheapest = min(fitting, key=lambda point: point["evaluations"])
+    assert inputs["gain"] == json.loads(cheapest["setting"])["gain"]
+    assert inputs["recall"] == 0.6
+    assert "guided, 6 queries" in hype("ls", "calibrations", "--store", study).out
+
+
+def test_a_graph_is_made_and_calibrated_at_once(
+    hype: Hype, search: Search, study: Path, tiny_collection: Path
+) -> None:
+    asked = ["--calibrate", "--queries", tiny_collection / "queries.jsonl", "--sample", 4]
+    graph = ["graph", "hyper-docs", "--k", 8, "--model", "hyper", *asked, "--store", study]
+    made = hype(*graph, "--json").json
+    assert [one["engine"] for one in made["calibrations"]] == ["guided", "graph"]
+    settings = [json.loads(point["setting"]) for point in made["calibrations"][1]["curve"]]
+    # Settings that differ only in entry points beyond the corpus are measured once.
+    assert len({json.dumps(setting) for setting in settings}) * 3 == len(settings)
+    assert max(setting["entry_points"] for setting in settings) == 120
+    assert search("--engine", "graph", "--recall", 0.5, "--k", 10).code == 0
+    assert "entry points" in hype(*graph).out
+
+
+def test_one_question_approximately(hype: Hype, study: Path) -> None:
+    ask = ["query", "river and boat", "--model", "hyper", "--k", 3, "--store", study, "--json"]
+    exact, quick = hype(*ask).json, hype(*ask, "--approx").json
+    assert {hit["doc_id"] for hit in exact["hits"]} & {hit["doc_id"] for hit in quick["hits"]}
+
+
+REFUSED = {
+    "two engines": (["--approx", "--engine", "exact"], "exclude each other"),
+    "rerank and engine": (["--rerank", "hyper-run", "--engine", "graph"], "exclude each other"),
+    "budget and gain": (["--approx", "--budget", "50", "--gain", "0.1"], "exclude each other"),
+    "budget and recall": (["--approx", "--budget", "50", "--recall", "0.9"], "exclude each other"),
+    "budget of another engine": (["--budget", "50"], "--engine guided"),
+    "entry points of another engine": (["--approx", "--entry-points", "5"], "--engine graph"),
+    "preset of another engine": (["--preset", "efficient-1"], "--engine graph"),
+    "recall of exact search": (["--recall", "0.9"], "guided and graph"),
+    "recall above 1": (["--approx", "--recall", "1.5"], "up to 1"),
+    "budget below k": (["--approx", "--budget", "3", "--k", "5"], "--k 3"),
+    "index parameter of another engine": (["--index", "ef_search=9"], "hnsw"),
+    "malformed index parameter": (["--engine", "hnsw", "--index", "ef_search"], "NAME=NUMBER"),
+    "first stage and engine": (["--first", "plain", "--approx"], "--first-engine"),
+    "gain above 1": (["--approx", "--gain", "2"], "--gain"),
+    "no such engine": (["--engine", "hnws"], "--engine"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_options_that_do_not_go_together(case: str, search: Search, study: Path) -> None:
+    arguments, words = REFUSED[case]
+    before = sorted(study.rglob("*"))
+    outcome = search(*arguments)
+    assert outcome.code == USAGE, outcome.err
+    assert words in outcome.err
+    assert "Traceback" not in outcome.err
+    assert [path for path in sorted(study.rglob("*")) if path not in before] == []
+
+
+def test_a_run_of_other_documents_cannot_be_reranked(
+    hype: Hype, search: Search, study: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "other.trec"
+    run.write_text("q0 Q0 elsewhere 1 0.5 bm25\n", encoding="utf-8")
+    assert hype("import", "run", run, "--name", "other", "--store", study).code == 0
+    refused = search("--rerank", "other", "--k", 5)
+    assert refused.code == DATA
+    assert "'elsewhere'" in refused.err
+    assert search("--rerank", "none-such", "--k", 5).code == STORE
+    assert hype("doctor", "--store", study).code == 0

@@ -1,0 +1,433 @@
+"""Searches by every engine over a real store: what a run records, and what is refused."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hypencli.data.corpus import open_corpus
+from hypencli.data.queries import QuerySet, open_queries, query_set
+from hypencli.engine.graph import WalkOptions
+from hypencli.engine.guided import GuidedOptions
+from hypencli.engine.index_spec import IndexSpec
+from hypencli.errors import DataError, UsageError
+from hypencli.ops.encode import EncodeOptions, encode
+from hypencli.ops.graph import GraphOptions, build_graph
+from hypencli.ops.models import ModelSource
+from hypencli.ops.search import search
+from hypencli.ops.search_records import Searched, SearchOptions
+from hypencli.records import Query
+from hypestore import ArtifactNotFound, Manifest, Store
+
+HYPER, PLAIN = ModelSource("hyper"), ModelSource("plain")
+WALK = WalkOptions(entry_points=12, candidates=4, max_iterations=3)
+GUIDE = GuidedOptions(budget=40)
+
+
+@pytest.fixture
+def store(study: Path) -> Store:
+    return Store.open(study)
+
+
+@pytest.fixture
+def queries(tiny_collection: Path) -> QuerySet:
+    return open_queries(tiny_collection / "queries.jsonl")
+
+
+@pytest.fixture
+def graph(store: Store) -> Manifest:
+    """The eight neighbours of every document, of the vectors that both models' q-nets take."""
+    docs = store.get("hyper-docs", kind="embeddings")
+    return store.get(build_graph(store, docs, GraphOptions(k=8, name="near")).graph)
+
+
+def options(engine: Any, **more: Any) -> SearchOptions:
+    of_engine: dict[str, Any] = {
+        "graph": {"walk": WALK},
+        "guided": {"guide": GUIDE},
+        "rerank": {"rerank": "plain-run"},
+    }
+    return SearchOptions(**{"k": 20, "engine": engine, **of_engine.get(engine, {}), **more})
+
+
+def model_of(engine: str) -> ModelSource:
+    return HYPER if engine in ("graph", "guided", "rerank") else PLAIN
+
+
+def rankings(store: Store, run: str) -> Mapping[str, list[tuple[str, float]]]:
+    return store.run(run).results()
+
+
+def scores_of_all(store: Store, queries: QuerySet, model: ModelSource) -> dict[str, Any]:
+    """Query id -> document id -> score, by exact search of the whole corpus."""
+    found = search(store, queries, model, SearchOptions(k=120, name="all"))
+    scores = {query: dict(ranking) for query, ranking in rankings(store, found.run).items()}
+    store.remove(found.run, force=True)
+    return scores
+
+
+ENGINES = ["graph", "guided", "rerank", "hnsw", "faiss-flat"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.usefixtures("graph")
+def test_a_run_of_every_engine(store: Store, queries: QuerySet, engine: str) -> None:
+    """Ranks without gaps, documents once, the scores of exact search, and how it was done."""
+    model = model_of(engine)
+    found = search(store, queries, model, options(engine, name="by-engine"))
+    run = store.get("by-engine", kind="run")
+    assert (found.run, found.engine, found.k, found.existing) == (run.id, engine, 20, False)
+    assert (found.n_queries, found.n_documents) == (12, 120)
+    assert f"-{model.name}-{engine}-" in run.id
+    assert run.inputs["engine"] == engine
+    whole = scores_of_all(store, queries, model)
+    n_results = 0
+    for query, ranking in rankings(store, run.id).items():
+        n_results += len(ranking)
+        assert ranking == sorted(ranking, key=lambda pair: (-pair[1], pair[0]))
+        assert dict(ranking) == pytest.approx(
+            {doc_id: whole[query][doc_id] for doc_id in dict(ranking)}, abs=1e-5
+        )
+    assert found.n_results == n_results == run.stats["n_results"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_run_names_what_it_was_made_of(
+    store: Store, queries: QuerySet, graph: Manifest, engine: str
+) -> None:
+    plain_run = store.get("plain-run", kind="run")
+    expected: dict[str, tuple[dict[str, Any], list[str]]] = {
+        "graph": ({"graph": graph.id, **asdict(WALK)}, [graph.id]),
+        "guided": (asdict(GUIDE), []),
+        "rerank": ({"rerank": plain_run.id}, [plain_run.id]),
+        "hnsw": (dict(IndexSpec("hnsw", {"ef_search": 50}).options), []),
+        "faiss-flat": ({"threads": 0}, []),
+    }
+    of_engine, parents = expected[engine]
+    index = (("ef_search", 50),) if engine == "hnsw" else ()
+    found = search(store, queries, model_of(engine), options(engine, index=index))
+    run = store.get(found.run)
+    name = str(model_of(engine).name)
+    docs = store.get(f"{name}-docs")
+    assert run.parents == (store.get(name).id, docs.id, *parents)
+    exact = store.get(f"{name}-run").inputs
+    assert run.inputs == {**exact, **of_engine, "engine": engine}
+
+
+def test_entry_points_of_a_run_can_be_drawn_again(
+    store: Store, queries: QuerySet, graph: Manifest
+) -> None:
+    """The run records what they follow from: the seed, their number and the corpus."""
+    found = search(store, queries, HYPER, options("graph", walk=replace(WALK, max_iterations=1)))
+    inputs = store.get(found.run).inputs
+    drawn = random.Random(int(str(inputs["seed"]))).sample(range(120), 12)
+    ids = store.embeddings("hyper-docs").ids(drawn)
+    for ranking in rankings(store, found.run).values():
+        assert sorted(dict(ranking)) == sorted(ids)
+
+
+@pytest.mark.usefixtures("graph")
+def test_evaluations_and_iterations_are_told(store: Store, queries: QuerySet) -> None:
+    walked = search(store, queries, HYPER, options("graph"))
+    assert walked.evaluations is not None
+    assert 12 <= walked.evaluations.min <= walked.evaluations.mean <= walked.evaluations.max
+    assert walked.evaluations.max <= 12 + 2 * 4 * 8
+    assert walked.iterations is not None
+    assert 1 <= walked.iterations.min <= walked.iterations.max <= 3
+    guided = search(store, queries, HYPER, options("guided"))
+    assert guided.evaluations is not None
+    assert (guided.evaluations.min, guided.evaluations.mean, guided.evaluations.max) == (40, 40, 40)
+    listed = search(store, queries, HYPER, options("rerank"))
+    assert listed.evaluations is not None
+    assert (listed.evaluations.min, listed.evaluations.max) == (20, 20)
+    for found in (walked, guided, listed):
+        stats = store.get(found.run).stats
+        assert stats["evaluations"] == asdict(found.evaluations)
+        assert stats["iterations"] == asdict(found.iterations)
+
+
+@pytest.mark.parametrize("engine", ["hnsw", "faiss-flat"])
+def test_a_bi_encoder_evaluates_no_q_nets(store: Store, queries: QuerySet, engine: str) -> None:
+    found = search(store, queries, PLAIN, options(engine))
+    assert (found.evaluations, found.iterations) == (None, None)
+    assert not {"evaluations", "iterations"} & store.get(found.run).stats.keys()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.usefixtures("graph")
+def test_time_is_recorded_apart_for_every_engine(
+    store: Store, queries: QuerySet, engine: str
+) -> None:
+    found = search(store, queries, model_of(engine), options(engine))
+    seconds: Any = store.get(found.run).stats["seconds"]
+    parts = ["query_encoding", "selection", "scoring", "topk", "writing"]
+    assert list(seconds) == [*parts, "total"]
+    assert sum(seconds[part] for part in parts) == pytest.approx(seconds["total"])
+    assert all(seconds[part] > 0 for part in parts if part != "selection")
+    assert (seconds["selection"] > 0) == (engine in ("graph", "guided", "rerank"))
+
+
+@pytest.mark.parametrize(
+    ("engine", "everything"),
+    [
+        ("graph", {"walk": WalkOptions()}),
+        ("guided", {"guide": GuidedOptions(budget=120)}),
+        ("rerank", {"rerank": "all-of-plain"}),
+    ],
+)
+@pytest.mark.usefixtures("graph")
+def test_who_may_look_at_everything_finds_what_exact_search_finds(
+    store: Store, queries: QuerySet, engine: str, everything: dict[str, Any]
+) -> None:
+    """To the last bit."""
+    search(store, queries, PLAIN, SearchOptions(k=120, name="all-of-plain"))
+    found = search(store, queries, HYPER, options(engine, **everything))
+    assert rankings(store, found.run) == rankings(store, "hyper-run")
+    assert found.check is not None
+    assert found.check.recall == {"10": 1.0}
+
+
+@pytest.mark.parametrize("engine", ["hnsw", "faiss-flat", "faiss-hnsw"])
+def test_indexes_find_what_exact_search_of_a_bi_encoder_finds(
+    store: Store, queries: QuerySet, engine: str
+) -> None:
+    found = search(store, queries, PLAIN, options(engine))
+    assert [cache.name.startswith(f"index-{engine}") for cache in store.caches()].count(True) == 1
+    exact = rankings(store, "plain-run")
+    for query, ranking in rankings(store, found.run).items():
+        scores = [score for _, score in ranking]
+        assert scores == pytest.approx([score for _, score in exact[query]], abs=1e-5)
+    assert found.check is not None
+    assert found.check.against == store.get("plain-run").id
+
+
+def test_engines_of_any_queries_take_a_bi_encoder(store: Store, queries: QuerySet) -> None:
+    """Its slope is the query vector: a budget of one batch above k is enough."""
+    found = search(store, queries, PLAIN, options("guided", guide=GuidedOptions(budget=21)))
+    assert rankings(store, found.run) == rankings(store, "plain-run")
+    assert found.evaluations is None
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.usefixtures("graph")
+def test_batches_of_queries_change_nothing(store: Store, queries: QuerySet, engine: str) -> None:
+    tables = []
+    for batch in (None, 1, 5):
+        found = search(store, queries, model_of(engine), options(engine, batch_queries=batch))
+        tables.append(store.run(found.run).table())
+        store.remove(found.run, force=True)
+    assert tables[1].equals(tables[0])
+    assert tables[2].equals(tables[0])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.usefixtures("graph")
+def test_the_same_search_is_done_once(store: Store, queries: QuerySet, engine: str) -> None:
+    first = search(store, queries, model_of(engine), options(engine))
+    again = search(store, queries, model_of(engine), options(engine))
+    assert again == replace(first, existing=True)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (options("graph"), options("graph", walk=replace(WALK, candidates=5))),
+        (options("graph"), options("graph", walk=replace(WALK, seed=1))),
+        (options("guided"), options("guided", guide=GuidedOptions(budget=41))),
+        (options("guided"), options("guided", guide=GuidedOptions(gain=0.1))),
+        (options("guided"), options("guided", check=3)),
+        (options("rerank"), options("rerank", rerank="hyper-run")),
+    ],
+)
+@pytest.mark.usefixtures("graph")
+def test_what_changes_the_result_makes_another_run(
+    store: Store, queries: QuerySet, one: SearchOptions, other: SearchOptions
+) -> None:
+    runs = [search(store, queries, HYPER, each).run for each in (one, other)]
+    assert runs[0] != runs[1]
+
+
+def test_another_graph_makes_another_run(store: Store, queries: QuerySet, graph: Manifest) -> None:
+    docs = store.get("hyper-docs")
+    by_cosine = build_graph(store, docs, GraphOptions(k=8, metric="cos", name="angles"))
+    named = search(store, queries, HYPER, options("graph", graph="angles"))
+    other = search(store, queries, HYPER, options("graph", graph="near"))
+    assert store.get(named.run).inputs["graph"] == by_cosine.graph
+    assert store.get(other.run).inputs["graph"] == graph.id
+
+
+@pytest.mark.usefixtures("graph")
+def test_bfloat16_scores_choose_and_rank_nearly_the_same(store: Store, queries: QuerySet) -> None:
+    for engine in ("graph", "guided", "rerank"):
+        fine = rankings(store, search(store, queries, HYPER, options(engine)).run)
+        found = search(store, queries, HYPER, options(engine, dtype="bfloat16"))
+        coarse = rankings(store, found.run)
+        shares = [len(dict(coarse[q]).keys() & dict(fine[q])) / len(fine[q]) for q in fine]
+        assert np.mean(shares) > 0.7
+        assert coarse != fine
+
+
+@pytest.mark.parametrize("engine", ["graph", "guided", "rerank"])
+@pytest.mark.usefixtures("graph")
+def test_the_query_itself_can_be_left_out(store: Store, engine: str) -> None:
+    asked = query_set("likes", [Query("d3", "river water"), Query("d9", "moon and star")])
+    first = search(store, asked, PLAIN, SearchOptions(k=120, name="first"))
+    everything: dict[str, Any] = {
+        "graph": {"walk": WalkOptions()},
+        "guided": {"guide": GuidedOptions(budget=120)},
+        "rerank": {"rerank": first.run},
+    }
+    found = search(
+        store, asked, HYPER, options(engine, k=50, exclude_same_id=True, **everything[engine])
+    )
+    whole = rankings(store, search(store, asked, HYPER, SearchOptions(k=51)).run)
+    for query, ranking in rankings(store, found.run).items():
+        assert ranking == [pair for pair in whole[query] if pair[0] != query][:50]
+
+
+def by_hand_recall(store: Store, found: Searched, depth: int, queries: list[str]) -> float:
+    exact, mine = rankings(store, "hyper-run"), rankings(store, found.run)
+    shares = [len(dict(exact[q][:depth]).keys() & dict(mine[q][:depth])) / depth for q in queries]
+    return float(np.mean(shares))
+
+
+@pytest.mark.usefixtures("graph")
+def test_an_exact_run_of_the_same_queries_is_the_measure(store: Store, queries: QuerySet) -> None:
+    little = WalkOptions(entry_points=20, candidates=1, max_iterations=1)
+    found = search(store, queries, HYPER, options("graph", walk=little))
+    assert found.check is not None
+    assert found.check.against == store.get("hyper-run").id
+    assert found.check.n_queries == 12
+    assert found.check.measures == {}
+    ids = [query.query_id for query in queries]
+    assert found.check.recall == pytest.approx({"10": by_hand_recall(store, found, 10, ids)})
+    assert 0 < found.check.recall["10"] < 1
+    assert store.get(found.run).stats["check"] == asdict(found.check)
+
+
+def test_an_exact_run_that_is_less_deep_is_no_measure(store: Store, queries: QuerySet) -> None:
+    found = search(store, queries, HYPER, options("guided", k=21))
+    assert found.check is None
+    assert "check" not in store.get(found.run).stats
+
+
+@pytest.mark.parametrize("count", [1, 5, 12, 99])
+def test_some_queries_are_searched_exactly_for_a_check(
+    store: Store, queries: QuerySet, tiny_collection: Path, count: int
+) -> None:
+    """Those drawn are the same each time; what they were found to miss is compared by hand."""
+    judged = str(tiny_collection / "qrels.txt")
+    found = search(
+        store,
+        queries,
+        HYPER,
+        options("rerank", check=count, qrels=judged, measures=("P@10",), batch_queries=5),
+    )
+    assert found.check is not None
+    assert (found.check.against, found.check.n_queries) == (None, min(count, 12))
+    ids = [query.query_id for query in queries]
+    drawn = random.Random(0).sample(ids, min(count, 12))
+    assert found.check.recall == pytest.approx({"10": by_hand_recall(store, found, 10, drawn)})
+    lines = Path(judged).read_text(encoding="utf-8").splitlines()
+    relevant = {(query, doc_id) for query, _, doc_id, _ in (line.split() for line in lines)}
+
+    def precision(run: str) -> float:
+        found_by = rankings(store, run)
+        hits = [[(q, d) in relevant for d, _ in found_by[q][:10]] for q in drawn]
+        return float(np.mean(hits))
+
+    assert found.check.measures["P@10"] == pytest.approx(
+        {"exact": precision("hyper-run"), "approximate": precision(found.run)}
+    )
+
+
+def test_exact_search_is_not_checked(store: Store, queries: QuerySet) -> None:
+    found = search(store, queries, HYPER, options("exact", check=3, name="checked"))
+    assert found.check is None
+
+
+def unchanged(store: Store, before: tuple[int, int]) -> bool:
+    return before == (len(store.artifacts("run")), len(store.unfinished()))
+
+
+REFUSED: list[tuple[ModelSource, SearchOptions, str, str]] = [
+    (HYPER, options("graph"), "no neighbour graph, and 1 are needed", "Make one: hype graph"),
+    (HYPER, options("guided", guide=GuidedOptions(budget=19)), "budget of 19", "--k 19"),
+    (HYPER, options("hnsw"), r"query vectors; hyper makes q-nets", "--engine exact, graph or guid"),
+    (HYPER, options("faiss-flat"), r"query vectors; hyper makes q-nets", "bi-encoder"),
+    (HYPER, options("rerank", rerank=None), "Which run", "hype search --rerank RUN"),
+    (HYPER, options("hsnw"), "no engine 'hsnw'", "hnsw"),
+    (PLAIN, options("hnsw", index=(("ef_serch", 3),)), "no parameter 'ef_serch'", "ef_search"),
+    (PLAIN, options("hnsw", index=(("M", 1),)), "M=1 is not a value", "links"),
+    (HYPER, options("guided", index=(("M", 8),)), "parameter of a vector index", "hnsw"),
+    (PLAIN, options("hnsw", recall=0.9), "has no calibration", "guided and graph"),
+]
+
+
+@pytest.mark.parametrize(("model", "asked", "problem", "remedy"), REFUSED)
+def test_what_is_refused(
+    store: Store,
+    queries: QuerySet,
+    model: ModelSource,
+    asked: SearchOptions,
+    problem: str,
+    remedy: str,
+) -> None:
+    """Before any model is loaded; nothing is left behind."""
+    before = len(store.artifacts("run")), len(store.unfinished())
+    with pytest.raises(UsageError, match=problem) as caught:
+        search(store, queries, model, asked)
+    assert remedy in str(caught.value.hint)
+    assert unchanged(store, before)
+
+
+def test_a_graph_of_too_few_neighbours_is_refused(
+    store: Store, queries: QuerySet, graph: Manifest
+) -> None:
+    walk = replace(WALK, neighbours=9)
+    with pytest.raises(UsageError, match=r"at most 8 neighbours.*9 are needed") as caught:
+        search(store, queries, HYPER, options("graph", walk=walk))
+    assert f"hype graph {graph.inputs['embeddings']} --k 9" in str(caught.value.hint)
+    found = search(store, queries, HYPER, options("graph", walk=replace(WALK, neighbours=2)))
+    assert store.get(found.run).inputs["neighbours"] == 2
+
+
+def test_a_graph_of_other_embeddings_is_refused(store: Store, queries: QuerySet) -> None:
+    build_graph(store, store.get("plain-docs"), GraphOptions(k=8, name="of-plain"))
+    with pytest.raises(UsageError, match="of-plain is of the embedding set"):
+        search(store, queries, HYPER, options("graph", graph="of-plain"))
+    with pytest.raises(UsageError, match="no neighbour graph"):
+        search(store, queries, HYPER, options("graph"))
+
+
+def test_reranking_something_that_is_no_run_is_refused(store: Store, queries: QuerySet) -> None:
+    with pytest.raises(ArtifactNotFound, match="hyper-docs"):
+        search(store, queries, HYPER, options("rerank", rerank="hyper-docs"))
+
+
+def test_reranking_a_run_of_another_corpus_names_a_document(
+    store: Store, queries: QuerySet, tiny_collection: Path
+) -> None:
+    corpus = open_corpus(tiny_collection / "corpus.jsonl")
+    encode(store, corpus, HYPER, EncodeOptions(limit=10, name="ten"))
+    before = len(store.artifacts("run")), len(store.unfinished())
+    with pytest.raises(DataError, match=r"plain-run ranks 'd\d+', .* embedding set ten") as caught:
+        search(store, queries, HYPER, options("rerank", embeddings="ten"))
+    assert "--embeddings ID" in str(caught.value.hint)
+    assert unchanged(store, before)
+
+
+def test_a_run_that_lacks_a_query_reranks_to_nothing(store: Store, queries: QuerySet) -> None:
+    more = query_set("more", [*queries, Query("new", "a river of bread")])
+    found = search(store, more, HYPER, options("rerank"))
+    results = rankings(store, found.run)
+    assert results["new"] == []
+    assert found.n_results == 12 * 20
+    assert found.evaluations is not None
+    assert found.evaluations.min == 0
