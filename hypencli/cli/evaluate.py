@@ -202,39 +202,29 @@ def report(
     chosen: TableFormat = "json" if json else format
     opened = open_store(store)
     wanted = split_names(measures)
-    if html is not None:
-        if sql is not None or schema or pareto or pool or drop is not None or format != "table":
-            raise UsageError(
-                "--html holds everything: --sql, --schema, --pareto, --pool, --drop and --format "
-                "exclude it.",
-                hint=f"hype report --html {html}",
-            )
-        from hypencli.ops.datasets import dataset_place
-
-        place = dataset_place(opened.root, qrels)
-        page = html_options(html, runs, qrels=place, measures=wanted, depth=k, overwrite=overwrite)
-        write_page(opened, page, as_json=json)
-        return
-    asked = [sql is not None, schema, pareto, pool, drop is not None]
+    asked = [sql is not None, schema, pareto, pool, drop is not None, html is not None]
     alone = sql is not None or schema or pareto
     if sum(asked) > 1 or (runs and alone):
         raise UsageError(
-            "Two runs, --pool, --drop, --sql, --schema and --pareto exclude each other."
+            "Two runs, --pool, --drop, --sql, --schema, --pareto and --html exclude each other; "
+            "--html takes two runs."
         )
     if against and not pool:
         raise UsageError("--against goes with --pool.", hint="hype report RUN_A RUN_B")
-    if k is not None and not pareto:
+    if k is not None and not pareto and html is None:
         raise UsageError(
-            "--k is the depth of recall of --pareto.", hint=f"hype report --pareto --k {k}"
+            "--k is the depth of recall of --pareto and --html.",
+            hint=f"hype report --pareto --k {k}",
         )
     if qrels is not None and (pool or drop is not None):
         raise UsageError(
             "--qrels is for two runs side by side: in a pool each run counts on its own "
             "judgements, and with --drop all count on those of BASE_RUN."
         )
-    if overwrite:
+    if overwrite and html is None:
         raise UsageError("--overwrite is for --html.", hint="hype report --html FILE --overwrite")
     from hypencli.ops import report as ops
+    from hypencli.ops.datasets import dataset_place
 
     if sql is not None:
         table = ops.sql(opened, sql)
@@ -251,6 +241,11 @@ def report(
         show_pool(opened, *pools, measures=wanted, format=chosen)
     elif pareto:
         report_costs(opened, depth=k, format=chosen)
+    elif html is not None:
+        place = dataset_place(opened.root, qrels)
+        asked_runs = tuple(runs or ())
+        page = html_options(html, asked_runs, place, measures=wanted, depth=k, overwrite=overwrite)
+        write_page(opened, page, format=format, as_json=json)
     elif runs:
         if len(runs) != 2:
             raise UsageError(

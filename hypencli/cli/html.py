@@ -29,9 +29,9 @@ HtmlOption = Annotated[
 
 def html_options(
     output: Path,
-    runs: list[str] | None,
-    *,
+    runs: tuple[str, ...],
     qrels: str | None,
+    *,
     measures: tuple[str, ...],
     depth: int | None,
     overwrite: bool,
@@ -53,10 +53,19 @@ def html_options(
     return HtmlOptions(output, pair, qrels, measures, depth, overwrite)
 
 
-def write_page(store: Store, options: HtmlOptions, *, as_json: bool) -> None:
-    """Write the page and say where it is."""
+def write_page(store: Store, options: HtmlOptions, *, format: str, as_json: bool) -> None:
+    """Write the page and say where it is.
+
+    Raises:
+        UsageError: A format of printed tables is named.
+    """
     from hypencli.ops.html_report import write_html_report
 
+    if format != "table":
+        raise UsageError(
+            "--format is of tables that are printed; --html writes a page.",
+            hint=f"hype report --html {options.output}",
+        )
     show(write_html_report(store, options, progress()), _draw_written, as_json=as_json)
 
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from hypencli.reporting import plots, tables, text
@@ -39,14 +40,11 @@ def render_page(report: HtmlReport) -> str:
     Everything in it is escaped, and rid of control characters and marks of direction, where it
     comes into a template; the page's policy lets nothing run or load but its own two parts.
     """
-    environment = _environment()
-    loader = environment.loader
-    if loader is None:
-        raise RuntimeError("The templates of the page are not there.")
-    style, script = (loader.get_source(environment, name)[0] for name in ("style.css", "sort.js"))
     from markupsafe import Markup
 
-    return environment.get_template("page.html").render(
+    style, script = _source("style.css"), _source("sort.js")
+    template = _environment().get_template("page.html")
+    return template.render(
         report=report,
         sections=_sections(report),
         counted=_counted(report.counts),
@@ -159,6 +157,12 @@ def _environment() -> Environment:
     )
     environment.filters.update(_FILTERS)
     return environment
+
+
+def _source(name: str) -> str:
+    """A part of the page that is no template."""
+    place = resources.files("hypencli.reporting") / "templates" / name
+    return place.read_text(encoding="utf-8")
 
 
 def _finalize(value: object) -> object:

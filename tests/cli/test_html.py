@@ -122,10 +122,10 @@ def test_names_that_steer_are_harmless_in_text_and_json(hype: Hype, tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--html", "{page}", "--sql", "SELECT 1"], "exclude it"),
-        (["--html", "{page}", "--schema"], "exclude it"),
-        (["--html", "{page}", "--pareto"], "exclude it"),
-        (["--html", "{page}", "--format", "csv"], "exclude it"),
+        (["--html", "{page}", "--sql", "SELECT 1"], "exclude each other"),
+        (["--html", "{page}", "--schema"], "exclude each other"),
+        (["--html", "{page}", "--pareto"], "exclude each other"),
+        (["--html", "{page}", "--format", "csv"], "tables that are printed"),
         (["--html", "{page}", "hyper-run"], "hype report RUN_A RUN_B --html"),
         (["--html", "{page}", "a", "b", "c"], "3 runs are named"),
         (["--overwrite"], "hype report --html FILE --overwrite"),
