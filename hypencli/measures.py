@@ -11,6 +11,7 @@ from its own only where documents with equal scores have different grades.
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -28,6 +29,16 @@ if TYPE_CHECKING:
 DEFAULT_MEASURES = ("nDCG@10", "nDCG@5", "P@10", "P@5", "R@10", "RR", "R@1000", "RR@10")
 """The set that the published code reports, in its order."""
 
+DL_MEASURES = (
+    *("nDCG@10", "nDCG@5", "P(rel=2)@10", "P(rel=2)@5", "R(rel=2)@10", "RR(rel=2)"),
+    *("R(rel=2)@1000", "RR(rel=2)@10"),
+)
+"""The same set for the passages of TREC Deep Learning and DL-HARD: there, grade 1 is "on the topic,
+and no answer", and binary measures count from grade 2 on (Craswell et al., overview of the TREC
+2019 Deep Learning track)."""
+
+_DL_PASSAGES = re.compile(r"irds:msmarco-passage(-v2)?/trec-dl-|file:dl-hard-test/qrels\.txt$")
+
 TESTS = ("t", "wilcoxon", "randomisation")
 """Paired tests of :func:`compare`, each two-sided."""
 
@@ -43,6 +54,15 @@ _NOISE = 1e-12
 
 # Values held at once by the randomisation test: 64 MiB.
 _BLOCK_VALUES = 2**23
+
+
+def default_measures(qrels_id: str) -> tuple[str, ...]:
+    """What judgements are measured with where nobody names measures: by their own convention.
+
+    Args:
+        qrels_id: As :class:`~hypencli.data.qrels.Judgements` has it: ``irds:NAME``, ``file:NAME``.
+    """
+    return DL_MEASURES if _DL_PASSAGES.match(qrels_id) else DEFAULT_MEASURES
 
 
 def parse_measures(names: Iterable[str] = DEFAULT_MEASURES) -> tuple[Measure, ...]:
@@ -162,7 +182,7 @@ def evaluate(results: Results, qrels: Qrels, measures: Sequence[Measure]) -> Eva
         for found in ir_measures.DefaultPipeline.iter_calc(measures, judgements, run):
             values[found.measure][batch[int(found.query_id)]] = float(found.value)
     return Evaluation(
-        aggregates={str(measure): _aggregate(measure, values[measure]) for measure in measures},
+        aggregates={str(one): aggregate(one, values[one].values()) for one in measures},
         per_query={str(measure): values[measure] for measure in measures},
         judged_queries=len(judged),
         missing_queries=tuple(query for query in judged if query not in retrieved),
@@ -208,10 +228,10 @@ def _numbered(
     return run, judgements
 
 
-def _aggregate(measure: Measure, values: Mapping[str, float]) -> float:
+def aggregate(measure: Measure, values: Iterable[float]) -> float:
     """The mean over queries, or the sum where ir_measures defines one (``NumRet``)."""
     aggregator = measure.aggregator()
-    for value in values.values():
+    for value in values:
         aggregator.add(value)
     return float(aggregator.result())
 

@@ -231,3 +231,24 @@ def test_holm_by_hand() -> None:
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
     assert holm([0.2]) == [0.2]
+
+
+@pytest.mark.parametrize(
+    ("qrels", "binary"),
+    [
+        ("irds:msmarco-passage/trec-dl-2019/judged", "(rel=2)"),
+        ("irds:msmarco-passage/trec-dl-hard/fold1", "(rel=2)"),
+        ("irds:msmarco-passage-v2/trec-dl-2021", "(rel=2)"),
+        ("irds:msmarco-passage/dev/small", ""),
+        ("irds:msmarco-document/trec-dl-2019", ""),
+        ("file:dl-hard-test/qrels.txt", "(rel=2)"),
+        ("file:trec-dl-2019.qrels", ""),
+    ],
+)
+def test_deep_learning_passages_count_from_grade_two_on(qrels: str, binary: str) -> None:
+    names = [str(measure) for measure in parse_measures(measures.default_measures(qrels))]
+    assert names == [
+        name if name.startswith("nDCG") else f"{name.partition('@')[0]}{binary}{cutoff}"
+        for name in DEFAULT_MEASURES
+        for cutoff in [name[len(name.partition("@")[0]) :]]
+    ]

@@ -13,8 +13,10 @@ from hypencli.cli import (
     demo,
     encode,
     evaluate,
+    fuse,
     graph,
     mine,
+    perturb,
     project,
     recipes,
     replicate,
@@ -22,6 +24,8 @@ from hypencli.cli import (
     teach,
     train,
     transfer,
+    transfer_embeddings,
+    transfer_study,
 )
 
 
@@ -54,8 +58,8 @@ def hype(
 
 
 for module in (
-    *(project, data, train, encode, graph, search, calibrate, evaluate),
-    *(mine, teach, transfer, recipes, replicate, demo),
+    *(project, data, train, encode, graph, search, calibrate, evaluate, fuse, perturb),
+    *(mine, teach, transfer, transfer_embeddings, transfer_study, recipes, replicate, demo),
 ):
     module.register(app)
 

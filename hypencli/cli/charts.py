@@ -1,4 +1,4 @@
-"""Curves in the terminal: a chart of braille dots, or one line of blocks; no colour needed."""
+"""Curves and bars in the terminal, of braille dots and blocks; no colour needed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ Points: TypeAlias = Sequence[tuple[int, float]]
 
 _WIDTH, _HEIGHT, _LOW_HEIGHT = 60, 8, 4
 _LABEL, _NAME, _SPARK = 9, 24, 24
+_BARS = 40
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_PARTS = " ▏▎▍▌▋▊▉"
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Bit of each dot of a braille character: 4 rows of 2."""
 
@@ -84,6 +86,25 @@ def sparkline(values: Sequence[float], width: int = _WIDTH) -> str:
     means = [sum(values[a:b]) / (b - a) for a, b in pairwise(bounds)]
     low, span = min(means), (max(means) - min(means)) or 1.0
     return "".join(_BLOCKS[int((value - low) / span * (len(_BLOCKS) - 1))] for value in means)
+
+
+def bars(values: Sequence[tuple[str, float]], width: int = _BARS) -> list[str]:
+    """A line for each name, as long as its value is great; negative ones are hatched.
+
+    Args:
+        values: Names and values, all finite.
+        width: Characters of the longest bar.
+    """
+    longest = max((abs(value) for _, value in values), default=0.0) or 1.0
+    column = max((len(name) for name, _ in values), default=0)
+    lines = []
+    for name, value in values:
+        eighths = round(abs(value) / longest * width * 8)
+        full, rest = divmod(eighths, 8)
+        bar = "█" * full + (_PARTS[rest] if rest else "")
+        bar = bar if value >= 0 else "▒" * max(1, round(eighths / 8))
+        lines.append(f"{name:{column}} {bar:{width}} {100 * value:6.1f} %".rstrip())
+    return lines
 
 
 def _braille(points: Points, *, width: int, height: int) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.evaluate import draw_comparison
+from hypencli.cli.comparisons import draw_comparison
 from hypencli.cli.options import JsonOption
 from hypencli.cli.render import progress, seconds, show
 from hypencli.cli.search import draw_answer

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hypencli.cli.comparisons import TableFormat, draw_comparison, show_drop, show_pool
+from hypencli.cli.html import HtmlOption, html_options, write_page
 from hypencli.cli.options import JsonOption, StoreOption, open_store, split_names
+from hypencli.cli.p_mrr import P_MRR_USAGE, show_p_mrr
 from hypencli.cli.pareto import report_costs
 from hypencli.cli.render import progress, safe, show
 from hypencli.cli.tables import print_table
@@ -17,15 +20,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hypencli.ops.evaluate import Evaluated
-    from hypencli.ops.report import Comparison, Table
+    from hypencli.ops.report import Table
     from hypestore import Store
-
-TableFormat = Literal["table", "json", "csv", "markdown", "latex"]
 
 
 def eval_(
-    run: Annotated[
-        str, typer.Argument(help="Name, id, or beginning of an id.", show_default=False)
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN",
+            help="Name, id, or beginning of an id; with --p-mrr, OG_RUN and CHANGED_RUN.",
+            show_default=False,
+        ),
     ],
     qrels: Annotated[
         str | None,
@@ -38,27 +44,58 @@ def eval_(
     measures: Annotated[
         str | None,
         typer.Option(
-            help="ir_measures names, separated by commas or blanks.",
-            show_default="nDCG@10 nDCG@5 P@10 P@5 R@10 RR R@1000 RR@10",
+            help="ir_measures names, separated by commas or blanks; a document counts as relevant "
+            "from grade 2 on in RR(rel=2), P(rel=2)@10, ….",
+            show_default="nDCG@10 nDCG@5 P@10 P@5 R@10 RR R@1000 RR@10, on the passages of TREC "
+            "Deep Learning and DL-HARD with rel=2",
         ),
+    ] = None,
+    p_mrr: Annotated[
+        bool,
+        typer.Option("--p-mrr", help="Whether the second run follows its changed instructions."),
+    ] = False,
+    qrels_og: Annotated[
+        str | None,
+        typer.Option(help="Of --p-mrr: judgements of OG_RUN's queries.", show_default=False),
+    ] = None,
+    qrels_changed: Annotated[
+        str | None,
+        typer.Option(help="Of --p-mrr: judgements of CHANGED_RUN's queries.", show_default=False),
     ] = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure a run against judgements; values are kept in all and per query.
 
+    With --p-mrr, measure as FollowIR does whether documents fall that an instruction ruled out.
+
     Examples:
         hype eval my-run --qrels qrels.txt
 
         hype eval my-run --qrels beir/scifact/test --measures "nDCG@10, AP(rel=2)@100"
+
+        hype eval --p-mrr og changed --qrels-og og.qrels --qrels-changed changed.qrels
     """
+    if p_mrr:
+        if qrels or measures:
+            raise UsageError("--qrels and --measures do not go with --p-mrr.", hint=P_MRR_USAGE)
+        pair = (qrels_og, qrels_changed)
+        show_p_mrr(open_store(store), tuple(runs), pair, as_json=json)
+        return
+    if len(runs) != 1 or qrels_og or qrels_changed:
+        raise UsageError(
+            f"{len(runs)} runs are named; one is measured at a time."
+            if len(runs) != 1
+            else "--qrels-og and --qrels-changed are for pairs of runs.",
+            hint=f"hype eval RUN --qrels QRELS, or {P_MRR_USAGE}",
+        )
     from hypencli.ops.datasets import dataset_place
     from hypencli.ops.evaluate import EvaluateOptions, evaluate
 
     opened = open_store(store)
     judged = dataset_place(opened.root, qrels)
     options = EvaluateOptions(qrels=judged, measures=split_names(measures) or None)
-    show(evaluate(opened, run, options, progress()), draw_evaluated, as_json=json)
+    show(evaluate(opened, runs[0], options, progress()), draw_evaluated, as_json=json)
 
 
 def draw_evaluated(console: Console, done: Evaluated) -> None:
@@ -80,6 +117,27 @@ def report(
         list[str] | None,
         typer.Argument(help="Two runs to put side by side; none shows the leaderboard."),
     ] = None,
+    pool: Annotated[
+        bool,
+        typer.Option(
+            "--pool", help="Take the runs, of one system on several query sets, as one run."
+        ),
+    ] = False,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of --pool: a run of the system to compare with; once for each of its runs.",
+            show_default=False,
+        ),
+    ] = None,
+    drop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BASE_RUN",
+            help="What runs of perturbed queries lose against this one; named, or all there are.",
+            show_default=False,
+        ),
+    ] = None,
     sql: Annotated[
         str | None,
         typer.Option(help="A read-only SQL query over the catalog.", show_default=False),
@@ -94,42 +152,88 @@ def report(
     k: Annotated[
         int | None,
         typer.Option(
-            "--k", min=1, help="Depth of recall for --pareto.", show_default="100 where known"
+            "--k",
+            min=1,
+            help="Depth of recall for --pareto and --html.",
+            show_default="100 where known",
         ),
     ] = None,
+    html: HtmlOption = None,
     qrels: Annotated[
-        str | None, typer.Option(help="Judgements to compare on.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Judgements to compare on: an id that evaluations have; with --html also a file "
+            "or dataset, whose grades the page then shows.",
+            show_default=False,
+        ),
     ] = None,
     measures: Annotated[
         str | None, typer.Option(help="Measures to show; the first one sorts.", show_default=False)
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file of --html if it is there.")
+    ] = False,
     format: Annotated[TableFormat, typer.Option(help="How to print tables.")] = "table",
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare runs: a leaderboard, two runs with paired tests, costs of searches, or any SQL.
+    """Compare runs: a leaderboard, paired tests, pools, costs of searches, or any SQL.
+
+    Or all of it as a page for people: leaderboards, two runs query by query with their documents,
+    recall against cost, training curves, and what every number was made from.
 
     Examples:
         hype report
 
         hype report bi-encoder hypencoder
 
+        hype report --pool dl19-bi dl20-bi --against dl19-hyper --against dl20-hyper
+
+        hype report --drop my-run
+
         hype report --sql "SELECT name, value FROM leaderboard WHERE measure = 'nDCG@10'"
 
         hype report --pareto --k 100
+
+        hype report bi-encoder hypencoder --html report.html --qrels qrels.txt
 
         hype report --format latex
     """
     chosen: TableFormat = "json" if json else format
     opened = open_store(store)
     wanted = split_names(measures)
-    asked = [bool(runs), sql is not None, schema, pareto]
-    if sum(asked) > 1:
-        raise UsageError("Two runs, --sql, --schema and --pareto exclude each other.")
+    if html is not None:
+        if sql is not None or schema or pareto or pool or drop is not None or format != "table":
+            raise UsageError(
+                "--html holds everything: --sql, --schema, --pareto, --pool, --drop and --format "
+                "exclude it.",
+                hint=f"hype report --html {html}",
+            )
+        from hypencli.ops.datasets import dataset_place
+
+        place = dataset_place(opened.root, qrels)
+        page = html_options(html, runs, qrels=place, measures=wanted, depth=k, overwrite=overwrite)
+        write_page(opened, page, as_json=json)
+        return
+    asked = [sql is not None, schema, pareto, pool, drop is not None]
+    alone = sql is not None or schema or pareto
+    if sum(asked) > 1 or (runs and alone):
+        raise UsageError(
+            "Two runs, --pool, --drop, --sql, --schema and --pareto exclude each other."
+        )
+    if against and not pool:
+        raise UsageError("--against goes with --pool.", hint="hype report RUN_A RUN_B")
     if k is not None and not pareto:
         raise UsageError(
             "--k is the depth of recall of --pareto.", hint=f"hype report --pareto --k {k}"
         )
+    if qrels is not None and (pool or drop is not None):
+        raise UsageError(
+            "--qrels is for two runs side by side: in a pool each run counts on its own "
+            "judgements, and with --drop all count on those of BASE_RUN."
+        )
+    if overwrite:
+        raise UsageError("--overwrite is for --html.", hint="hype report --html FILE --overwrite")
     from hypencli.ops import report as ops
 
     if sql is not None:
@@ -140,6 +244,11 @@ def report(
             rows = [(column.name, column.type, column.description) for column in relation.columns]
             title = f"{relation.name}: {relation.description}"
             print_table(title, ("column", "type", "meaning"), rows, format=chosen)
+    elif drop is not None:
+        show_drop(opened, drop, tuple(runs or ()), measures=wanted, format=chosen)
+    elif pool:
+        pools = (tuple(runs or ()), tuple(against or ()))
+        show_pool(opened, *pools, measures=wanted, format=chosen)
     elif pareto:
         report_costs(opened, depth=k, format=chosen)
     elif runs:
@@ -168,49 +277,6 @@ def _leaderboard(store: Store, measures: tuple[str, ...], format: TableFormat) -
             print_table(board.title, board.columns, board.rows, format=format)
 
     show(boards, draw, as_json=format == "json")
-
-
-def draw_comparison(console: Console, found: Comparison, *, format: TableFormat = "table") -> None:
-    """Two runs side by side, a row a measure."""
-    title = f"A: {found.run_a}   B: {found.run_b}   on {found.qrels}, {found.n_queries} queries"
-    names = list(found.tests[0].corrected)
-    columns = ("measure", "A", "B", "B - A", "wins", "losses", "ties", *(f"p {n}" for n in names))
-    rows = [
-        (
-            test.measure,
-            test.mean_a,
-            test.mean_b,
-            test.difference,
-            test.wins,
-            test.losses,
-            test.ties,
-            *(_p_value(test.corrected[name]) for name in names),
-        )
-        for test in found.tests
-    ]
-    print_table(title, columns, rows, format=format)
-    if format == "table":
-        console.print(
-            "Wins: queries where B is better. p: two-sided paired tests, "
-            f"Holm-corrected over the {len(rows)} measures."
-        )
-        console.print(verdict(found))
-
-
-def _p_value(p: float) -> str:
-    return "<0.0001" if p < 0.0001 else f"{p:.4f}"
-
-
-def verdict(found: Comparison, level: float = 0.05) -> str:
-    """What the randomisation test says, in a sentence: where B is better, worse, or neither."""
-    sorted_out: dict[str, list[str]] = {"better": [], "worse": []}
-    for test in found.tests:
-        if test.corrected["randomisation"] < level:
-            sorted_out["better" if test.difference > 0 else "worse"].append(test.measure)
-    said = [f"{how} on {', '.join(names)}" for how, names in sorted_out.items() if names]
-    if not said:
-        return f"No difference between {found.run_a} and {found.run_b} is significant."
-    return f"{found.run_b} is significantly {' and '.join(said)} than {found.run_a} (p < {level})."
 
 
 def register(app: typer.Typer) -> None:

@@ -133,6 +133,8 @@ def show_(reference: Reference, store: StoreOption = None, json: JsonOption = Fa
 def _draw_shown(console: Console, shown: Shown) -> None:
     manifest = shown.manifest
     console.print(f"{manifest.kind} {safe(manifest.name or manifest.id)}")
+    if not shown.here:
+        console.print("It is in another store, and known here by its manifest.")
     facts = [("id", manifest.id), ("folder", shown.path), ("created", manifest.created)]
     facts += [*_flat(manifest.inputs), *_flat(manifest.stats)]
     facts += [pair for pair in _flat(manifest.provenance) if pair[0] in _SHOWN_PROVENANCE]

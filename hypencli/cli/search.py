@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -86,6 +87,15 @@ RerankOption = Annotated[
         rich_help_panel=_STAGES,
     ),
 ]
+RerankListsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--rerank-lists",
+        help="The same for lists in a file (TREC, the published JSONL), which becomes a run.",
+        show_default=False,
+        rich_help_panel=_STAGES,
+    ),
+]
 FirstOption = Annotated[
     str | None,
     typer.Option(
@@ -137,6 +147,7 @@ def search(
     gain: GainOption = None,
     check: CheckOption = None,
     rerank: RerankOption = None,
+    rerank_lists: RerankListsOption = None,
     first: FirstOption = None,
     first_k: FirstKOption = 1000,
     first_engine: FirstEngineOption = "exact",
@@ -190,9 +201,14 @@ def search(
     from hypencli.ops.models import ModelSource
     from hypencli.ops.search import search as run
     from hypencli.ops.search_records import SearchOptions
+    from hypencli.ops.transfer import import_run
     from hypencli.ops.two_stages import FirstStage, search_in_two_stages
 
     opened = open_store(store)
+    if rerank_lists is not None:
+        if rerank is not None:
+            raise UsageError("--rerank and --rerank-lists exclude each other.")
+        rerank = import_run(opened, rerank_lists).run
     how = chosen_engine(approx=approx, engine=engine, rerank=rerank)
     options = SearchOptions(
         k=k,

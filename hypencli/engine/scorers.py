@@ -99,7 +99,8 @@ class QNetScorer:
                 points = vectors.clone().requires_grad_()
                 # A document's score depends on its own vector alone: one pass for all of them.
                 total = q_net(points.unsqueeze(0)).sum()
-                row.copy_(torch.autograd.grad(total, points)[0])
+                (slopes,) = torch.autograd.grad(total, points)
+            row.copy_(slopes)
         return found
 
 

@@ -19,7 +19,8 @@ class EvaluateOptions:
     Attributes:
         qrels: An ir_datasets id, or a file (TREC, JSON as published, BEIR TSV); None takes the
             judgements that come with the run's queries.
-        measures: Names as ir_measures has them; None takes the published default set.
+        measures: Names as ir_measures has them; None takes the published default set, with the
+            binary measures as the judgements have it (TREC Deep Learning: from grade 2 on).
     """
 
     qrels: str | None = None
@@ -64,8 +65,9 @@ def evaluate(
 
     options = options or EvaluateOptions()
     stored = store.run(run)
-    chosen = measures.parse_measures(options.measures or measures.DEFAULT_MEASURES)
+    chosen = measures.parse_measures(options.measures) if options.measures else None
     qrels, qrels_id, qrels_fingerprint = read_qrels(_source(stored.manifest, options))
+    chosen = chosen or measures.parse_measures(measures.default_measures(qrels_id))
     inputs = {
         "run": stored.manifest.id,
         "qrels": qrels_id,

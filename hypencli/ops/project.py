@@ -52,6 +52,7 @@ class Shown:
         parents: What it was made from, nearest first, to the model.
         children: What was made from it.
         curves: Training curves of a model.
+        here: Whether the artifact is in this store, and not known by its manifest alone.
     """
 
     manifest: Manifest
@@ -60,6 +61,7 @@ class Shown:
     children: list[Listed]
     metrics: dict[str, dict[str, float]]
     curves: Curves
+    here: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +177,9 @@ def show(store: Store, ref: str) -> Shown | ShownWork:
         manifest = store.get(ref)
     except ArtifactNotFound:
         work = store.find_unfinished(ref)
-        if work is None:
-            raise
-        return _shown_work(work)
+        if work is not None:
+            return _shown_work(work)
+        manifest = store.known(ref)
     metrics = {}
     if manifest.kind == "run":
         metrics = {
@@ -191,6 +193,7 @@ def show(store: Store, ref: str) -> Shown | ShownWork:
         children=[_listed(child) for child in store.children_of(manifest.id)],
         metrics=metrics,
         curves=_curves(store, manifest),
+        here=store.has(manifest.id),
     )
 
 

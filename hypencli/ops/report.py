@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from hypencli.errors import UsageError
-from hypencli.measures import DEFAULT_MEASURES
+from hypencli.measures import DEFAULT_MEASURES, DL_MEASURES
+from hypencli.ops.judged import values_by_measure
 from hypencli.records import Evaluation, PairedTest
+from hypencli.reporting.contents import Entry, Leaderboard
 from hypestore import Manifest, QueryResult, Store
 
 
@@ -42,43 +45,69 @@ def leaderboard(store: Store, *, measures: tuple[str, ...] = ()) -> list[Table]:
         store: The project store.
         measures: Which measures to show, in this order, the first one sorting; empty shows all.
     """
+    return [_table(board) for board in leaderboards(store, measures=measures)]
+
+
+def _table(board: Leaderboard) -> Table:
+    rows = tuple(
+        (
+            entry.label,
+            entry.model,
+            entry.engine,
+            *(entry.values.get(measure) for measure in board.measures),
+            entry.seconds,
+        )
+        for entry in board.entries
+    )
+    columns = ("run", "model", "engine", *board.measures, "seconds")
+    return Table(f"{board.corpus} · {board.qrels}", columns, rows)
+
+
+def leaderboards(store: Store, *, measures: tuple[str, ...] = ()) -> list[Leaderboard]:
+    """The same as :func:`leaderboard`, with the ids of runs and evaluations."""
     found = store.catalog.query(
-        "SELECT corpus, qrels, run, name, model, engine, measure, value, seconds_total "
+        "SELECT corpus, qrels, run, name, model, engine, measure, value, seconds_total, evaluation "
         "FROM leaderboard ORDER BY corpus, qrels, run"
     )
-    groups: dict[tuple[str, str], list[dict[str, object]]] = {}
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in (dict(zip(found.columns, values, strict=True)) for values in found.rows):
         groups.setdefault((str(row["corpus"]), str(row["qrels"])), []).append(row)
-    return [
-        _board(f"{corpus} · {qrels}", rows, measures) for (corpus, qrels), rows in groups.items()
-    ]
+    return [_board(corpus, qrels, rows, measures) for (corpus, qrels), rows in groups.items()]
 
 
-def _board(title: str, rows: list[dict[str, object]], measures: tuple[str, ...]) -> Table:
+def _board(
+    corpus: str, qrels: str, rows: list[dict[str, Any]], measures: tuple[str, ...]
+) -> Leaderboard:
     known = sorted({str(row["measure"]) for row in rows}, key=_place)
-    shown = [measure for measure in measures if measure in known] or known
-    runs: dict[str, dict[str, object]] = {}
+    shown = tuple(measure for measure in measures if measure in known) or tuple(known)
+    by_run: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        run = runs.setdefault(str(row["run"]), dict(row))
-        run[str(row["measure"])] = row["value"]
-    lines = [
-        (
-            str(run["name"] or run["run"]),
-            run["model"],
-            run["engine"],
-            *(run.get(measure) for measure in shown),
-            run["seconds_total"],
-        )
-        for run in runs.values()
-    ]
-    lines.sort(key=lambda line: -float(str(line[3])) if line[3] is not None else 0.0)
-    return Table(title, ("run", "model", "engine", *shown, "seconds"), tuple(lines))
+        by_run.setdefault(row["run"], []).append(row)
+    entries = [_entry(some) for some in by_run.values()]
+    entries.sort(key=lambda entry: -(entry.values.get(shown[0]) or 0.0))
+    return Leaderboard(corpus, qrels, shown, tuple(entries))
+
+
+def _entry(rows: list[dict[str, Any]]) -> Entry:
+    """One run, from its rows of a measure each."""
+    first = rows[0]
+    return Entry(
+        run=first["run"],
+        label=first["name"] or first["run"],
+        model=first["model"],
+        engine=first["engine"],
+        values={row["measure"]: row["value"] for row in rows},
+        seconds=first["seconds_total"],
+        evaluations=tuple(dict.fromkeys(row["evaluation"] for row in rows)),
+    )
 
 
 def _place(measure: str) -> tuple[int, str]:
     """Order of columns: the default measures as published, then the others by name."""
-    known = measure in DEFAULT_MEASURES
-    return DEFAULT_MEASURES.index(measure) if known else len(DEFAULT_MEASURES), measure
+    for known in (DEFAULT_MEASURES, DL_MEASURES):
+        if measure in known:
+            return known.index(measure), measure
+    return len(DEFAULT_MEASURES), measure
 
 
 def compare(
@@ -97,7 +126,7 @@ def compare(
     from hypencli import measures as library
 
     first, second = store.get(run_a, kind="run"), store.get(run_b, kind="run")
-    evaluation_a, evaluation_b = _common(store, first, second, qrels)
+    evaluation_a, evaluation_b = common_evaluations(store, first, second, qrels)
     values_a, values_b = _evaluation(store, evaluation_a), _evaluation(store, evaluation_b)
     both = [name for name in values_a.per_query if name in values_b.per_query]
     chosen = [name for name in measures if name in both] if measures else both
@@ -116,10 +145,26 @@ def compare(
     )
 
 
-def _common(
+def verdict(found: Comparison, level: float = 0.05) -> str:
+    """What the randomisation test says, in a sentence: where B is better, worse, or neither."""
+    sorted_out: dict[str, list[str]] = {"better": [], "worse": []}
+    for test in found.tests:
+        if test.corrected["randomisation"] < level:
+            sorted_out["better" if test.difference > 0 else "worse"].append(test.measure)
+    said = [f"{how} on {', '.join(names)}" for how, names in sorted_out.items() if names]
+    if not said:
+        return f"No difference between {found.run_a} and {found.run_b} is significant."
+    return f"{found.run_b} is significantly {' and '.join(said)} than {found.run_a} (p < {level})."
+
+
+def common_evaluations(
     store: Store, first: Manifest, second: Manifest, qrels: str | None
 ) -> tuple[Manifest, Manifest]:
-    """The newest evaluations of both runs with the same judgements."""
+    """The newest evaluations of both runs with the same judgements.
+
+    Raises:
+        UsageError: There are none.
+    """
     of_second = store.evaluations(second.id)
     for one in reversed(store.evaluations(first.id)):
         if qrels is not None and one.inputs["qrels"] != qrels:
@@ -134,15 +179,9 @@ def _common(
 
 
 def _evaluation(store: Store, manifest: Manifest) -> Evaluation:
-    table = store.per_query(manifest.id).to_pydict()
-    per_query: dict[str, dict[str, float]] = {}
-    for query_id, measure, value in zip(
-        table["query_id"], table["measure"], table["value"], strict=True
-    ):
-        per_query.setdefault(measure, {})[query_id] = value
-    aggregates = store.aggregates(manifest.id)
     judged = int(str(manifest.stats["judged_queries"]))
-    return Evaluation(aggregates, per_query, judged)
+    values = values_by_measure(store, manifest)
+    return Evaluation(store.aggregates(manifest.id), values, judged)
 
 
 def sql(store: Store, statement: str) -> Table:

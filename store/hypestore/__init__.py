@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pydantic import JsonValue
 
+from hypestore.adoption import Adopted
 from hypestore.caches import Cache
 from hypestore.calibrations import CurvePoint
 from hypestore.catalog import Catalog, QueryResult
@@ -41,7 +42,7 @@ from hypestore.errors import (
 )
 from hypestore.files import atomic_folder, atomic_path, atomic_write_bytes, atomic_write_text
 from hypestore.graphs import GraphDraft, NeighbourGraph
-from hypestore.layout import PROGRESS_NAME, SCRATCH_NAME, find_store
+from hypestore.layout import FOLDERS, PROGRESS_NAME, SCRATCH_NAME, find_store
 from hypestore.manifest import FORMAT_VERSION, KINDS, FileRecord, Kind, Manifest, artifact_id
 from hypestore.progress import Point, read_progress
 from hypestore.runs import ResultsByQuery, RunWriter, StoredRun
@@ -51,10 +52,12 @@ from hypestore.vector_file import VectorFile, write_vector_file
 from hypestore.work import Draft
 
 __all__ = [
+    "FOLDERS",
     "FORMAT_VERSION",
     "KINDS",
     "PROGRESS_NAME",
     "SCRATCH_NAME",
+    "Adopted",
     "AmbiguousReference",
     "ArtifactBusy",
     "ArtifactInUse",

@@ -22,6 +22,7 @@ import duckdb
 from hypestore.catalog_build import (
     build,
     known_artifacts,
+    known_references,
     known_work,
     stored_artifacts,
     stored_work,
@@ -187,6 +188,7 @@ class Catalog:
         """Whether it has the artifacts of the folders, and unfinished work as far as it is."""
         return (
             self._has_all_artifacts(connection)
+            and known_references(connection) == stored_artifacts(self._inventory.references())
             and known_work(connection) == stored_work(self._inventory).keys()
         )
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from hypestore.catalog_schema import (
     ARTIFACTS,
     CATALOG_VERSION,
+    ELSEWHERE,
     METRICS,
     OWNER_COLUMNS,
     PARENTS,
@@ -80,6 +81,11 @@ def stored_work(inventory: Inventory) -> dict[Row, Path]:
     return {_work_row(*found): found[1] for found in work_records(inventory.layout)}
 
 
+def known_references(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, Any]]:
+    """``(id, created)`` of what a catalog of this version has of other stores."""
+    return set(connection.execute("SELECT id, created FROM elsewhere").fetchall())
+
+
 def build(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
     """Bring a database, empty or not, to what is in the folders, in one transaction."""
     manifests = inventory.artifacts()
@@ -101,6 +107,9 @@ def build(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
         new = [m for m in manifests if (m.id, _created(m)) not in known]
         _insert_all(connection, inventory, new)
         _insert_work(connection, {row: work[row] for row in work.keys() - known_rows})
+        connection.execute("DELETE FROM elsewhere")
+        references = [_reference_row(manifest) for manifest in inventory.references()]
+        _insert_rows(connection, ELSEWHERE, references)
         connection.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(duckdb.Error):  # an error may have ended the transaction already
@@ -150,7 +159,8 @@ def _insert_work(connection: duckdb.DuckDBPyConnection, work: Mapping[Row, Path]
 def _insert_all(
     connection: duckdb.DuckDBPyConnection, inventory: Inventory, new: Sequence[Manifest]
 ) -> None:
-    by_id = {manifest.id: manifest for manifest in inventory.artifacts()} if new else {}
+    known = [*inventory.references(), *inventory.artifacts()] if new else []
+    by_id = {manifest.id: manifest for manifest in known}
     _insert_rows(connection, ARTIFACTS, [_artifact_row(manifest) for manifest in new])
     parents = [(m.id, parent, at) for m in new for at, parent in enumerate(m.parents)]
     _insert_rows(connection, PARENTS, parents)
@@ -257,10 +267,22 @@ def _artifact_row(manifest: Manifest) -> Row:
         manifest.format_version,
         len(manifest.files),
         manifest.size_bytes,
-        json.dumps(manifest.inputs, ensure_ascii=False),
-        json.dumps(manifest.stats, ensure_ascii=False),
-        json.dumps(manifest.provenance, ensure_ascii=False),
+        *(_json(part) for part in (manifest.inputs, manifest.stats, manifest.provenance)),
     )
+
+
+def _reference_row(manifest: Manifest) -> Row:
+    return (
+        manifest.id,
+        manifest.name,
+        _created(manifest),
+        manifest.kind,
+        *(_json(part) for part in (manifest.inputs, manifest.stats, manifest.provenance)),
+    )
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _run_row(manifest: Manifest, by_id: Mapping[str, Manifest]) -> Row:
@@ -285,14 +307,19 @@ def _run_row(manifest: Manifest, by_id: Mapping[str, Manifest]) -> Row:
 
 
 def _ancestor(manifest: Manifest, kind: str, by_id: Mapping[str, Manifest]) -> str | None:
-    """The nearest ancestor of a kind."""
+    """The nearest ancestor of a kind; what lies behind another run is not the run's own."""
     level = list(manifest.parents)
     while level:
         parents = [by_id[parent] for parent in level if parent in by_id]
         found = next((parent.id for parent in parents if parent.kind == kind), None)
         if found is not None:
             return found
-        level = [grandparent for parent in parents for grandparent in parent.parents]
+        level = [
+            grandparent
+            for parent in parents
+            if parent.kind != "run"
+            for grandparent in parent.parents
+        ]
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CATALOG_VERSION = 3
+CATALOG_VERSION = 4
 """A catalog of another version is dropped and made again; raise it with every change below."""
 
 
@@ -89,7 +89,7 @@ RUNS = Relation(
     _columns(
         ("run", "VARCHAR", "id of the run"),
         *_ABOUT[1:],
-        ("engine", "VARCHAR", "exact, imported, …"),
+        ("engine", "VARCHAR", "exact, imported, rrf, …"),
         ("model", "VARCHAR", "id of the model"),
         ("embeddings", "VARCHAR", "id of the embedding set that was searched"),
         ("corpus", "VARCHAR", "id of the corpus"),
@@ -131,6 +131,17 @@ TRAINING_CURVES = Relation(
         ("value", "DOUBLE", "value at this step"),
     ),
 )
+ELSEWHERE = Relation(
+    "elsewhere",
+    "Artifacts that are in another store and known by their manifests, such as models of imports.",
+    _columns(
+        *_ABOUT,
+        ("kind", "VARCHAR", "model, embeddings, …"),
+        ("inputs", "JSON", "what determines it"),
+        ("stats", "JSON", "what came out: counts, sizes, times"),
+        ("provenance", "JSON", "versions, seed, hardware it was made with"),
+    ),
+)
 UNFINISHED = Relation(
     "unfinished",
     "What is being made, or was begun and not finished; its points are in training_curves.",
@@ -150,7 +161,7 @@ LEADERBOARD = Relation(
     _columns(
         ("run", "VARCHAR", "id of the run"),
         ("name", "VARCHAR", "name of the run, or NULL"),
-        ("engine", "VARCHAR", "exact, imported, …"),
+        ("engine", "VARCHAR", "exact, imported, rrf, …"),
         ("model", "VARCHAR", "name of the model, or its id where it has none"),
         ("model_id", "VARCHAR", "id of the model"),
         ("embeddings", "VARCHAR", "id of the embedding set"),
@@ -166,7 +177,7 @@ LEADERBOARD = Relation(
         ("evaluation", "VARCHAR", "id of the evaluation"),
     ),
     sql="""
-        SELECT r.run, r.name, r.engine, coalesce(model.name, r.model) AS model,
+        SELECT r.run, r.name, r.engine, coalesce(model.name, distant.name, r.model) AS model,
             r.model AS model_id, r.embeddings, r.corpus, r.queries, m.qrels, m.measure, m.value,
             r.n_queries, r.k, r.created, r.seconds_query_encoding, r.seconds_selection,
             r.seconds_scoring, r.seconds_topk, r.seconds_writing, r.seconds_total, m.evaluation
@@ -174,6 +185,7 @@ LEADERBOARD = Relation(
         JOIN runs AS r ON r.run = m.run
         JOIN artifacts AS e ON e.id = m.evaluation
         LEFT JOIN artifacts AS model ON model.id = r.model
+        LEFT JOIN elsewhere AS distant ON distant.id = r.model
         QUALIFY row_number() OVER (
             PARTITION BY m.run, m.qrels, m.measure ORDER BY e.created DESC, e.id DESC
         ) = 1
@@ -224,8 +236,9 @@ EFFICIENCY = Relation(
         ("checked_against", "VARCHAR", "id of the exact run it was measured against, if any"),
     ),
     sql=f"""
-        SELECT r.run, r.name, r.created, r.engine, coalesce(model.name, r.model) AS model,
-            r.model AS model_id, r.embeddings, r.corpus, r.queries, r.k, r.n_queries,
+        SELECT r.run, r.name, r.created, r.engine,
+            coalesce(model.name, distant.name, r.model) AS model, r.model AS model_id,
+            r.embeddings, r.corpus, r.queries, r.k, r.n_queries,
             coalesce(
                 TRY_CAST(a.stats->>'$.n_documents' AS BIGINT),
                 TRY_CAST(embeddings.stats->>'$.n_documents' AS BIGINT)
@@ -252,6 +265,7 @@ EFFICIENCY = Relation(
         FROM runs AS r
         JOIN artifacts AS a ON a.id = r.run
         LEFT JOIN artifacts AS model ON model.id = r.model
+        LEFT JOIN elsewhere AS distant ON distant.id = r.model
         LEFT JOIN artifacts AS embeddings ON embeddings.id = r.embeddings
         WHERE ms_per_query IS NOT NULL OR evaluations_mean IS NOT NULL
     """,
@@ -314,6 +328,7 @@ TABLES = (
     PER_QUERY_METRICS,
     TRAINING_CURVES,
     UNFINISHED,
+    ELSEWHERE,
     META,
 )
 VIEWS = (LEADERBOARD, EFFICIENCY, MODELS, EMBEDDING_SETS)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hypestore.adoption import needless_references
 from hypestore.caches import Caches
 from hypestore.catalog import Catalog
 from hypestore.errors import ArtifactBusy, StoreNotWritable
@@ -19,6 +20,7 @@ from hypestore.manifest import MANIFEST_NAME, FileRecord, Kind, Manifest, inputs
 from hypestore.unfinished import holder_of, locks_of, read_work, work_folders
 
 Severity = Literal["error", "warning", "info"]
+_MISSING = "is missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ def examine(
     caches = Caches(inventory.layout)
     if clean:
         _clean(inventory.layout)
+        for reference in needless_references(inventory):
+            remove_folder(inventory.layout.references.artifact(reference.kind, reference.id))
         caches.clean()
     rebuilt = list(_rebuild(catalog)) if rebuild else []
     scan = inventory.scan()
@@ -83,6 +87,7 @@ def examine(
         *rebuilt,
         *(_damaged_manifest(damage) for damage in scan.damaged),
         *_artifact_findings(inventory, scan, checksums=checksums),
+        *_reference_findings(inventory, checksums=checksums),
         *_unfinished(inventory.layout, scan),
         *_leftovers(inventory.layout),
         *_catalog_findings(catalog),
@@ -116,6 +121,7 @@ def _damaged_manifest(damage: DamagedManifest) -> Finding:
 def _artifact_findings(inventory: Inventory, scan: Scan, *, checksums: bool) -> Iterator[Finding]:
     layout = inventory.layout
     there = {manifest.id for manifest in scan.manifests}
+    there |= {manifest.id for manifest in inventory.elsewhere.artifacts()}
     unreadable = {damage.id for damage in scan.damaged}
     names: dict[tuple[Kind, str], str] = {}
     for manifest in scan.manifests:
@@ -138,6 +144,32 @@ def _artifact_findings(inventory: Inventory, scan: Scan, *, checksums: bool) -> 
                 problem = f"its name {manifest.name!r} is also that of {first}"
                 yield Finding("warning", manifest.id, None, problem, "Refer to it by its id.")
         yield from _file_findings(layout, manifest, checksums=checksums)
+
+
+def _reference_findings(inventory: Inventory, *, checksums: bool) -> Iterator[Finding]:
+    """Manifests of artifacts that are elsewhere, and those of their files that are here."""
+    scan = inventory.elsewhere.scan()
+    there = {manifest.id for manifest in (*inventory.artifacts(), *scan.manifests)}
+    yield from (_damaged_manifest(damage) for damage in scan.damaged)
+    for manifest in scan.manifests:
+        if missing := [parent for parent in manifest.parents if parent not in there]:
+            yield _unsound(inventory, manifest, f"its parents are not known: {', '.join(missing)}")
+        folder = inventory.layout.references.artifact(manifest.kind, manifest.id)
+        for record in manifest.files:
+            problem = _file_problem(folder / record.path, record, checksums=checksums)
+            if problem not in (None, _MISSING):
+                yield _unsound(inventory, manifest, f"its {record.path} {problem}")
+
+
+def _unsound(inventory: Inventory, manifest: Manifest, problem: str) -> Finding:
+    folder = inventory.layout.references.artifact(manifest.kind, manifest.id)
+    return Finding(
+        "error",
+        manifest.id,
+        _relative(inventory.layout, folder),
+        problem,
+        "Delete the folder and import the study again.",
+    )
 
 
 def _file_findings(layout: Layout, manifest: Manifest, *, checksums: bool) -> Iterator[Finding]:
@@ -168,7 +200,7 @@ def _file_problem(path: Path, record: FileRecord, *, checksums: bool) -> str | N
         if checksums and sha256_file(path) != record.sha256:
             return "has changed: its SHA-256 is not that of the manifest"
     except FileNotFoundError:
-        return "is missing"
+        return _MISSING
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     return None

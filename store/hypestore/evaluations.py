@@ -42,6 +42,7 @@ def write_evaluation(
     aggregates: Mapping[str, float],
     stats: Mapping[str, Any],
     provenance: Mapping[str, Any],
+    others: Iterable[str] = (),
 ) -> Manifest:
     """Write an evaluation of ``run``, or return the one that is there for the same inputs.
 
@@ -54,6 +55,7 @@ def write_evaluation(
         aggregates: Measure -> mean over the judged queries.
         stats: What came out besides (judged queries, queries without results, seconds).
         provenance: What it was made with.
+        others: Ids of runs that this one was measured against.
 
     Raises:
         InvalidContent: A value that is not finite, a pair of query and measure twice.
@@ -65,7 +67,7 @@ def write_evaluation(
         "evaluation",
         f"eval-{qrels_id}",
         {"measures": sorted(aggregates), **inputs, "run": run.id, "qrels": qrels_id},
-        parents=(run.id,),
+        parents=(run.id, *others),
     )
     with Draft(bench, record, wait_seconds=30.0) as draft:
         if draft.existing is None:

@@ -6,6 +6,7 @@ import difflib
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,18 @@ class Inventory:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self._parsed: dict[Path, tuple[tuple[int, int, int], Manifest]] = {}
+
+    @cached_property
+    def elsewhere(self) -> Inventory:
+        """Artifacts that are known by their manifests alone, for their files are in another store.
+
+        Some of them may be here as well by now.
+        """
+        return Inventory(self.layout.references)
+
+    def references(self) -> list[Manifest]:
+        """Artifacts that are known by their manifests alone and are not here, oldest first."""
+        return [one for one in self.elsewhere.artifacts() if not self.has(one.id)]
 
     def scan(self, kinds: Iterable[Kind] = KINDS) -> Scan:
         """Read every manifest; the damaged ones are returned apart."""
@@ -122,7 +135,8 @@ class Inventory:
         named = [manifest for manifest in candidates if manifest.name == reference]
         fitting = named or [m for m in candidates if reference and m.id.startswith(reference)]
         if not fitting:
-            raise _not_found(reference, kind, candidates)
+            distant = self._distant(reference, kind)
+            raise _not_found(reference, kind, candidates) if distant is None else _not_here(distant)
         if len(fitting) > 1:
             raise AmbiguousReference(
                 f"{reference!r} fits {len(fitting)} artifacts.",
@@ -130,31 +144,57 @@ class Inventory:
             )
         return fitting[0]
 
-    def path(self, artifact: Manifest | str) -> Path:
-        """The folder of an artifact."""
-        manifest = artifact if isinstance(artifact, Manifest) else self.get(artifact)
-        return self.layout.artifact(manifest.kind, manifest.id)
-
-    def parents_of(self, reference: str) -> list[Manifest]:
-        """The artifacts that this one was made from, in the order of its manifest.
+    def known(self, reference: str, kind: Kind | None = None) -> Manifest:
+        """One artifact as ``get`` finds it, or the manifest of one that is not here.
 
         Raises:
-            DamagedArtifact: One of them is not there any more.
+            ArtifactNotFound: As for ``get``.
+            AmbiguousReference: As for ``get``.
         """
-        child = self.get(reference)
+        try:
+            return self.get(reference, kind)
+        except ArtifactNotFound:
+            distant = self._distant(reference, kind)
+            if distant is None:
+                raise
+            return distant
+
+    def _distant(self, reference: str, kind: Kind | None) -> Manifest | None:
+        """What ``get`` finds among the references, which need not be there at all."""
+        if not self.elsewhere.layout.root.is_dir():
+            return None
+        try:
+            return self.elsewhere.get(reference, kind)
+        except (ArtifactNotFound, AmbiguousReference):
+            return None
+
+    def path(self, artifact: Manifest | str) -> Path:
+        """The folder of an artifact, or of what is known of one that is not here."""
+        manifest = artifact if isinstance(artifact, Manifest) else self.get(artifact)
+        distant = not self.has(manifest.id) and self.elsewhere.has(manifest.id)
+        layout = self.layout.references if distant else self.layout
+        return layout.artifact(manifest.kind, manifest.id)
+
+    def parents_of(self, reference: str) -> list[Manifest]:
+        """What this one was made from, in the order of its manifest, also what is not here.
+
+        Raises:
+            DamagedArtifact: One of them is not known any more.
+        """
+        child = self.known(reference)
         parents = []
         for parent in child.parents:
-            if not self.has(parent):
+            if not self.has(parent) and not self.elsewhere.has(parent):
                 raise DamagedArtifact(
                     f"The parent {parent} of {child.kind} {child.id} is not in {self.layout.root}.",
                     hint=f"Copy {parent} into the store, or remove {child.id} with `hype rm`.",
                 )
-            parents.append(self.get(parent))
+            parents.append(self.known(parent))
         return parents
 
     def children_of(self, reference: str) -> list[Manifest]:
         """The artifacts that were made from this one directly, oldest first."""
-        parent = self.get(reference)
+        parent = self.known(reference)
         return [manifest for manifest in self.artifacts() if parent.id in manifest.parents]
 
     def _manifest_paths(self, kind: Kind) -> list[Path]:
@@ -180,6 +220,14 @@ class Inventory:
 def _label(manifest: Manifest) -> str:
     name = f" ({manifest.name})" if manifest.name else ""
     return f"{manifest.kind} {manifest.id}{name}"
+
+
+def _not_here(manifest: Manifest) -> ArtifactNotFound:
+    return ArtifactNotFound(
+        f"The {_label(manifest)} is in another store: here is its manifest alone, which came with "
+        "an imported study.",
+        hint="`hype show` shows what is known of it. To use it, make or import it here.",
+    )
 
 
 def _not_found(reference: str, kind: Kind | None, there: list[Manifest]) -> ArtifactNotFound:

@@ -82,6 +82,11 @@ class Layout:
         """The lock of the one who makes or removes a cache, or of one who uses it."""
         return self.locks / "cache" / name / f"{part}.lock"
 
+    @property
+    def references(self) -> Layout:
+        """Where manifests lie of artifacts that are in another store, by kind and id as here."""
+        return Layout(self.root / "references")
+
     def kind_folder(self, kind: Kind) -> Path:
         """The folder that holds all artifacts of a kind."""
         return self.root / FOLDERS[kind]

@@ -289,7 +289,7 @@ class ResultsByQuery:
     def __init__(self, table: pa.Table) -> None:
         ends = pc.run_end_encode(table["query_id"].combine_chunks())
         stops = ends.run_ends.to_pylist()
-        starts = [0, *stops[:-1]]
+        starts = [0, *stops][:-1]
         self._bounds = dict(
             zip(ends.values.to_pylist(), zip(starts, stops, strict=True), strict=True)
         )

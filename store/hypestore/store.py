@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from hypestore.adoption import Adopted, adopt
 from hypestore.caches import MAKING_SECONDS, Cache, Caches
 from hypestore.calibrations import CurvePoint, read_curve, write_calibration
 from hypestore.catalog import Catalog
@@ -18,7 +21,7 @@ from hypestore.embedding_set import EmbeddingSet
 from hypestore.embedding_work import EmbeddingWork
 from hypestore.errors import StoreExists
 from hypestore.evaluations import read_aggregates, read_per_query, write_evaluation
-from hypestore.files import atomic_write_text, writing_in
+from hypestore.files import atomic_write_text, temporary_sibling, writing_in
 from hypestore.graphs import GraphDraft, NeighbourGraph, open_graph
 from hypestore.inventory import Inventory
 from hypestore.layout import Layout, find_store, new_marker_text, read_marker, write_default
@@ -125,7 +128,7 @@ class Store:
         return self._inventory.path(artifact)
 
     def parents_of(self, reference: str) -> list[Manifest]:
-        """What an artifact was made from."""
+        """What an artifact was made from, also what is known by its manifest alone."""
         return self._inventory.parents_of(reference)
 
     def children_of(self, reference: str) -> list[Manifest]:
@@ -143,6 +146,58 @@ class Store:
             AmbiguousReference: Several fit.
         """
         return find_unfinished(self.unfinished(kind), reference)
+
+    # What is known of other stores
+
+    def references(self) -> list[Manifest]:
+        """Artifacts that are known by their manifests alone: parents of what was imported."""
+        return self._inventory.references()
+
+    def known(self, reference: str, kind: Kind | None = None) -> Manifest:
+        """One artifact as ``get`` finds it, or the manifest of one that is in another store.
+
+        Raises:
+            ArtifactNotFound: Nothing fits.
+            AmbiguousReference: Several fit.
+        """
+        return self._inventory.known(reference, kind)
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """An empty folder for files on their way into the store; it goes on leaving."""
+        folder = temporary_sibling(self.root / "staging")
+        with writing_in(self.root):
+            folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def adopt(
+        self,
+        artifacts: Iterable[Path],
+        references: Iterable[Path] = (),
+        *,
+        drop_names: bool = False,
+    ) -> Adopted:
+        """Take in folders of artifacts that another store made; see ``store/FORMAT.md``, 14.
+
+        All are checked before the first is moved. What is here already stays as it is.
+
+        Args:
+            artifacts: Folders of whole artifacts, called by their ids, within ``staging``.
+            references: Folders of manifests alone, of artifacts that stay in the other store.
+            drop_names: Leave out names that other artifacts have here.
+
+        Raises:
+            DamagedArtifact: Files that are not those of their manifest.
+            InvalidContent: Inputs that do not give the id, files of another schema.
+            ArtifactNotFound: A parent that is neither among them nor here.
+            NameTaken: A name that another artifact has here.
+        """
+        done = adopt(self._inventory, artifacts, references, drop_names=drop_names)
+        self._sync_catalog()
+        return done
 
     # Making and removing
 
@@ -318,6 +373,7 @@ class Store:
         aggregates: Mapping[str, float],
         stats: Mapping[str, Any] | None = None,
         provenance: Mapping[str, Any] | None = None,
+        others: Iterable[str] = (),
     ) -> Manifest:
         """Keep the measures of a run; what is there for the same inputs is returned as it is.
 
@@ -330,6 +386,7 @@ class Store:
             aggregates: Measure -> value over the judged queries.
             stats: Judged queries, queries without results, seconds.
             provenance: Versions.
+            others: Ids of the runs that it was measured against, where a measure takes several.
         """
         return write_evaluation(
             self._bench,
@@ -340,12 +397,13 @@ class Store:
             aggregates=aggregates,
             stats=stats or {},
             provenance=provenance or {},
+            others=others,
         )
 
     def evaluations(self, run_id: str) -> list[Manifest]:
-        """The evaluations of a run, oldest first."""
+        """The evaluations of a run, oldest first; not those that others have against it."""
         run = self.get(run_id, "run")
-        return [manifest for manifest in self.artifacts("evaluation") if run.id in manifest.parents]
+        return [one for one in self.artifacts("evaluation") if one.parents[:1] == (run.id,)]
 
     def per_query(self, evaluation_id: str) -> pa.Table:
         """``query_id, measure, value`` of an evaluation."""

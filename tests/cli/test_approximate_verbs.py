@@ -90,11 +90,27 @@ def test_vector_indexes_are_for_bi_encoders(search: Search) -> None:
 
 
 def test_a_run_is_reranked(search: Search, hype: Hype, study: Path) -> None:
-    assert search("--k", 20, "--name", "first", model="plain").code == 0
-    done = search("--rerank", "first", "--k", 5, "--json").json
-    assert (done["engine"], done["evaluations"]["mean"]) == ("rerank", 20.0)
+    assert search("--k", 15, "--name", "first", model="plain").code == 0
+    reranked = search("--rerank", "first", "--k", 5, "--json")
+    assert reranked.code == 0, reranked.out
+    done = reranked.json
+    assert (done["engine"], done["evaluations"]["mean"]) == ("rerank", 15.0)
     parents = hype("show", done["run"], "--store", study, "--json").json["parents"]
     assert "first" in {parent["name"] for parent in parents}
+
+
+def test_only_the_lists_of_a_file_are_ranked(
+    search: Search, tmp_path: Path, study: Path, hype: Hype
+) -> None:
+    lists = tmp_path / "top_ranked.trec"
+    exported = hype("export", "run", "plain-run", "--output", lists, "--store", study)
+    assert exported.code == 0
+    done = search("--rerank-lists", lists, "--k", 3, "--json").json
+    assert (done["engine"], done["evaluations"]["max"]) == ("rerank", 20)
+    again = search("--rerank-lists", lists, "--k", 3, "--json").json
+    assert again["existing"]
+    both = search("--rerank-lists", lists, "--rerank", "plain-run")
+    assert (both.code, "exclude" in both.err) == (USAGE, True)
 
 
 def test_two_stages_in_one_command_are_two_runs(search: Search) -> None:
@@ -124,7 +140,7 @@ def test_a_calibration_gives_the_setting_for_a_recall(
     cheapest = min(fitting, key=lambda point: point["evaluations"])
     assert inputs["gain"] == json.loads(cheapest["setting"])["gain"]
     assert inputs["recall"] == 0.6
-    assert "measured with" in hype("ls", "calibrations", "--store", study).out
+    assert "guided, 6 queries" in hype("ls", "calibrations", "--store", study).out
 
 
 def test_a_graph_is_made_and_calibrated_at_once(

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hypencli.cli.evaluate import verdict
 from hypencli.cli.render import number, safe, seconds, size, to_json
 from hypencli.cli.tables import TABLE_FORMATS, print_table
-from hypencli.ops.report import Comparison
+from hypencli.ops.report import Comparison, verdict
 from hypencli.records import PairedTest
 
 COLUMNS = ("run", "nDCG@10")

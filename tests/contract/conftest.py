@@ -110,8 +110,8 @@ def guided(corpus: Corpus, effort: float) -> Engine:
 
 
 def guided_by_gain(corpus: Corpus, effort: float) -> Engine:
-    """A gain below 0 lets it go on to the end of its pool: all of a corpus below 2,000."""
-    return GuidedEngine(corpus, GuidedOptions(gain=1 - 2 * effort))
+    """A gain below 0 lets it go on to the end of its pool, which is all documents."""
+    return GuidedEngine(corpus, GuidedOptions(gain=1 - 2 * effort, pool=corpus.n))
 
 
 def rerank(corpus: Corpus, effort: float) -> Engine:

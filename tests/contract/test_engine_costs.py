@@ -157,10 +157,9 @@ def test_a_budget_is_used_exactly(corpus_of: CorpusOf, scorers: dict[str, Any]) 
 def test_a_lower_gain_scores_more(corpus_of: CorpusOf, scorers: dict[str, Any]) -> None:
     corpus = corpus_of(1800)
     scorer = scorers["q-net"](5, 13, torch.Generator().manual_seed(1))
-    means = [
-        GuidedEngine(corpus, GuidedOptions(gain=gain)).search(scorer, k=50).evaluations.mean()
-        for gain in (1, 0.5, 0.2, 0.0, -1)
-    ]
+    options = [GuidedOptions(gain=gain, pool=1800) for gain in (1, 0.5, 0.2, 0.0, -1)]
+    found = [GuidedEngine(corpus, each).search(scorer, k=50) for each in options]
+    means = [each.evaluations.mean() for each in found]
     assert means == sorted(means)
     assert means[0] < means[2] < means[-1] == 1800
 

@@ -31,6 +31,7 @@ def test_a_run_without_results_or_queries_is_one(store: hs.Store) -> None:
         writer.append([], [], [], [])
         run = writer.commit()
     assert store.run(run.id).results() == {"q1": []}
+    assert store.run(run.id).by_query().doc_ids("q1") == []
     with store.run_writer("r", {"a": 2}) as writer:
         writer.queries([])
         empty = writer.commit()
@@ -63,6 +64,40 @@ def test_every_run_survives_every_cutting(
     found = store.run(manifest.id).results()
     assert list(found) == list(rankings)
     assert {query: [doc for doc, _ in ranking] for query, ranking in found.items()} == rankings
+    by_query = store.run(manifest.id).by_query()
+    assert {query: by_query.doc_ids(query) for query in rankings} == rankings
+    assert {query: by_query.ranking(query) for query in rankings} == found
+
+
+def test_results_are_looked_up_by_query(filled: Any) -> None:
+    found = filled.store.run("first").by_query()
+    assert found.ranking("q1") == [("d1", 2.0), ("d2", 1.0)]
+    assert found.doc_ids("q2") == ["d1"]
+    for without in ("q3", "absent", ""):
+        assert (found.doc_ids(without), found.ranking(without)) == ([], [])
+
+
+def test_a_run_without_results_has_none_to_look_up(store: hs.Store) -> None:
+    with store.run_writer("r", {}) as writer:
+        writer.queries([("q1", "one")])
+        run = writer.commit()
+    assert store.run(run.id).by_query().doc_ids("q1") == []
+
+
+def test_queries_of_several_row_groups_are_looked_up(store: hs.Store) -> None:
+    """The results of one query begin in one row group and end in the next."""
+    with store.run_writer("r", {}) as writer:
+        queries = [f"q{i}" for i in range(4)]
+        writer.queries((query, "") for query in queries)
+        for query in queries:
+            documents = [f"{query}-{i}" for i in range(50_000)]
+            writer.append([query] * 50_000, documents, range(1, 50_001), np.arange(50_000, 0, -1))
+        run = store.run(writer.commit().id)
+    assert pq.read_metadata(run.folder / "results.parquet").num_row_groups > 1
+    found = run.by_query()
+    for query in queries:
+        assert found.doc_ids(query) == [f"{query}-{i}" for i in range(50_000)]
+    assert found.ranking("q2")[0] == ("q2-0", 50_000.0)
 
 
 def test_results_are_streamed_in_large_row_groups(store: hs.Store) -> None:
@@ -171,6 +206,28 @@ def test_evaluations_hang_below_their_run(
     }
     assert other.inputs["measures"] == ["RR", "nDCG@10"]
     assert other.parents == (filled.run.id,)
+
+
+def test_an_evaluation_against_another_run_belongs_to_the_first(
+    filled: Any, make_run: Callable[..., hs.Manifest]
+) -> None:
+    store = filled.store
+    other = make_run(store, "second", k=3)
+    found = store.write_evaluation(
+        "second",
+        qrels_id="pair",
+        inputs={},
+        per_query=[("q1", "p-MRR", 0.5)],
+        aggregates={"p-MRR": 0.5},
+        others=(filled.run.id,),
+    )
+    assert found.parents == (other.id, filled.run.id)
+    assert store.evaluations("second") == [found]
+    assert store.evaluations("first") == [filled.evaluation]
+    rows = store.catalog.query("SELECT run, value FROM metrics WHERE measure = 'p-MRR'").rows
+    assert rows == ((other.id, 0.5),)
+    with pytest.raises(hs.ArtifactInUse):
+        store.remove("second")
 
 
 def test_the_same_evaluation_is_kept_once(

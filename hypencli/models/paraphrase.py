@@ -1,0 +1,79 @@
+"""Texts said otherwise by a sequence-to-sequence model of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hypencli.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+_BATCH_TEXTS = 16
+
+
+def paraphrases(
+    name: str | Path,
+    texts: Sequence[str],
+    *,
+    device: torch.device,
+    prefix: str = "",
+    beams: int = 5,
+    max_length: int = 64,
+    on_done: Callable[[int], None] = lambda count: None,
+) -> list[list[str]]:
+    """What the beams of a model make of each text, best first; nothing is left to chance.
+
+    Args:
+        name: A folder, or a name on the hub, that transformers loads as a seq2seq model.
+        texts: The texts.
+        device: Where it runs.
+        prefix: What the model wants to read before each text, such as ``paraphrase: ``.
+        beams: How many are kept, and given back.
+        max_length: Tokens that a text is cut to, and that are written.
+        on_done: Told of every batch.
+
+    Raises:
+        ModelError: There is no such model, or it is none of that kind.
+    """
+    import torch
+
+    model, tokenizer = _load(name)
+    model.to(device).eval()
+    found: list[list[str]] = []
+    for start in range(0, len(texts), _BATCH_TEXTS):
+        batch = [f"{prefix}{text}" for text in texts[start : start + _BATCH_TEXTS]]
+        tokens = tokenizer(
+            batch, return_tensors="pt", padding=True, truncation=True, max_length=max_length
+        )
+        with torch.inference_mode():
+            written = model.generate(
+                input_ids=tokens["input_ids"].to(device),
+                attention_mask=tokens["attention_mask"].to(device),
+                num_beams=beams,
+                num_return_sequences=beams,
+                do_sample=False,
+                max_new_tokens=max_length,
+            )
+        lines = tokenizer.batch_decode(written, skip_special_tokens=True)
+        cleaned = [" ".join(line.split()) for line in lines]
+        found += [cleaned[i : i + beams] for i in range(0, len(cleaned), beams)]
+        on_done(len(batch))
+    return found
+
+
+def _load(name: str | Path) -> tuple[Any, Any]:
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    try:
+        model = AutoModelForSeq2SeqLM.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"{name} cannot be loaded as a sequence-to-sequence model: {reason}",
+            hint="Name a folder or a model of the hub that writes paraphrases, a T5 or BART.",
+        ) from error
+    return model, tokenizer

@@ -1,0 +1,255 @@
+"""Embedding sets from files of encoded items, the published ones too."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from hypencli.data.encoded import EncodedItem, EncodedItems, open_encoded
+from hypencli.data.source import FileSource
+from hypencli.errors import DataError, ModelError, UsageError
+from hypencli.ops.encode import SHARD_ROWS
+from hypencli.ops.models import ModelSource, find_model, label, load_model
+from hypencli.progress import SILENT, Progress, Task
+from hypencli.runtime import provenance, resolve_device
+from hypestore import EmbeddingSpec, EmbeddingWork, JsonValue, Manifest, Store
+
+LEAST_COSINE = 0.99
+"""How near a vector must be to the model's own, to pass for it: float16 is far nearer, another
+pooling or another model far from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """How encoded items are taken in.
+
+    Attributes:
+        ids: Ids of the rows of a ``.npy`` file: one a line, or the corpus.
+        corpus: The corpus the items are of; a dataset brings its queries to ``search``.
+        storage_dtype: ``float16`` or ``float32`` on disk.
+        shard_rows: Documents in a shard.
+        keep_text: Keep the texts, where the file has them.
+        check: Encode the first so many documents anew, and refuse vectors of another model.
+        device: Where they are encoded; None takes the best there is.
+        name: Name of the embedding set; None takes none.
+    """
+
+    ids: Path | None = None
+    corpus: str | None = None
+    storage_dtype: str = "float32"
+    shard_rows: int = SHARD_ROWS
+    keep_text: bool = True
+    check: int = 0
+    device: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedEmbeddings:
+    """An embedding set that was taken in.
+
+    Attributes:
+        existing: Whether it was there before.
+        checked: Documents that the model was seen to give the same vectors for; 0 means that the
+            model is what the user said, and nobody looked.
+    """
+
+    embeddings: str
+    name: str | None
+    existing: bool
+    model: str
+    corpus: str
+    n_documents: int
+    dim: int
+    storage_dtype: str
+    has_text: bool
+    checked: int
+    seconds: float
+
+
+def import_embeddings(
+    store: Store,
+    path: Path,
+    model: ModelSource,
+    options: ImportOptions | None = None,
+    progress: Progress = SILENT,
+) -> ImportedEmbeddings:
+    """Take encoded items into the store, as the embedding set of a model.
+
+    Nothing in such a file says which model made it: the set is recorded under the passage encoder
+    of the model that is named, so that searches with that model find it. Read in a stream, written
+    by shards; after a kill the same command goes on at the first shard that is not there.
+
+    Args:
+        store: The project store.
+        path: A published stream (``.docs``), or an array (``.npy``) with ``options.ids``.
+        model: The model whose passage encoder made the vectors.
+        options: See :class:`ImportOptions`.
+        progress: Where to report.
+
+    Raises:
+        DataError: The file is not what it should be; names the byte, or the line.
+        UsageError: The vectors have another width than the model's, or a check needs texts.
+        ModelError: A document that was checked has another vector than the model gives.
+    """
+    options = options or ImportOptions()
+    started = time.perf_counter()
+    items = open_encoded(path, ids=options.ids)
+    manifest = find_model(store, model, progress)
+    first = next(iter(items))
+    _check_width(first, manifest, items)
+    corpus, queries = _corpus(path, options, progress)
+    spec = _spec(path, items, manifest, corpus, options)
+    if not store.has(spec.id):
+        _check_vectors(store, manifest, items, options)
+    with store.embedding_work(spec, name=options.name) as work:
+        done = work.existing
+        if done is None:
+            progress.message(f"reading {path.name} as vectors of {label(manifest)}: {work.id}")
+            with progress.task("import", total=items.count, unit="documents") as task:
+                seen = _write_shards(work, items, options, task)
+            stats = {"source": path.name, "checked": options.check, "queries": queries}
+            done = work.finish(seen, stats=stats, provenance=provenance())
+            return _imported(done, manifest, existing=False, seconds=time.perf_counter() - started)
+        return _imported(done, manifest, existing=True, seconds=time.perf_counter() - started)
+
+
+def _spec(
+    path: Path, items: EncodedItems, model: Manifest, corpus: str, options: ImportOptions
+) -> EmbeddingSpec:
+    inputs: dict[str, JsonValue] = {
+        "passage_fingerprint": model.stats["passage_fingerprint"],
+        "corpus": corpus,
+        "source_sha256": _sha256(path),
+        "ids_sha256": None if options.ids is None else _sha256(options.ids),
+        "storage_dtype": options.storage_dtype,
+        "shard_rows": options.shard_rows,
+    }
+    slug = path.stem if options.corpus is None else corpus.partition(":")[2] or corpus
+    return EmbeddingSpec(
+        slug=f"{slug}-imported",
+        inputs=inputs,
+        parents=(model.id,),
+        dim=int(str(model.stats["dim"])),
+        dtype="float16" if options.storage_dtype == "float16" else "float32",
+        shard_rows=options.shard_rows,
+        keep_text=options.keep_text and items.has_text,
+    )
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def _corpus(path: Path, options: ImportOptions, progress: Progress) -> tuple[str, str | None]:
+    """The corpus' id, and the queries that come with it; a name that is no dataset stays."""
+    from hypencli.data.corpus import open_corpus
+
+    if options.corpus is None:
+        return FileSource(path).id, None
+    try:
+        found = open_corpus(options.corpus)
+    except DataError:
+        progress.message(f"corpus: {options.corpus} (a name; there is no such dataset here)")
+        return options.corpus, None
+    return found.corpus_id, found.queries
+
+
+def _check_width(first: EncodedItem, model: Manifest, items: EncodedItems) -> None:
+    dim = int(str(model.stats["dim"]))
+    if len(first.vector) != dim:
+        raise UsageError(
+            f"The vectors of {items.name} are {len(first.vector)} wide, those of model "
+            f"{label(model)} {dim}.",
+            hint="Name the model that made them: --model MODEL",
+        )
+
+
+def _check_vectors(
+    store: Store, model: Manifest, items: EncodedItems, options: ImportOptions
+) -> None:
+    """Encode the first documents anew, and compare directions."""
+    if not options.check:
+        return
+    if not items.has_text:
+        raise UsageError(
+            f"{items.name} has no texts that could be encoded to check it.",
+            hint="Give the corpus itself as --ids, or leave out --check.",
+        )
+    import numpy as np
+
+    from hypencli.models.encoding import EncodingOptions, encode_passages
+
+    device = resolve_device(options.device)
+    loaded = load_model(store, model, device=device)
+    chosen = list(islice(items, options.check))
+    texts = [item.text or "" for item in chosen]
+    settings = EncodingOptions(max_length=512, device=device)
+    own = encode_passages(loaded.dual.passage_encoder, loaded.tokenizer, texts, settings)
+    given = np.stack([item.vector for item in chosen]).astype(np.float32)
+    lengths = np.linalg.norm(own, axis=1) * np.linalg.norm(given, axis=1)
+    cosines = (own * given).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)
+    # Not "less than", for a vector that is not finite must not pass.
+    wrong = np.flatnonzero(~(cosines >= LEAST_COSINE))
+    if len(wrong):
+        row = int(wrong[0])
+        raise ModelError(
+            f"Model {label(model)} gives other vectors than {items.name} has: {len(wrong)} of "
+            f"{len(chosen)} documents differ, first {chosen[row].doc_id!r} with a cosine of "
+            f"{cosines[row]:.3f} (at least {LEAST_COSINE} was expected).",
+            hint="Name the model that made them: --model MODEL",
+        )
+
+
+def _write_shards(
+    work: EmbeddingWork, items: EncodedItems, options: ImportOptions, task: Task
+) -> int:
+    """Write the shards that are not there yet; gives the number of documents."""
+    import numpy as np
+
+    keep_text = options.keep_text and items.has_text
+    seen = 0
+    for index, shard in enumerate(_batches(items, options.shard_rows)):
+        if not work.has_shard(index):
+            task.note(f"shard {index}")
+            work.write_shard(
+                index,
+                [item.doc_id for item in shard],
+                np.stack([item.vector for item in shard]),
+                [item.text or "" for item in shard] if keep_text else None,
+            )
+        seen += len(shard)
+        task.advance(len(shard))
+    return seen
+
+
+def _batches(items: Iterable[EncodedItem], size: int) -> Iterator[list[EncodedItem]]:
+    stream = iter(items)
+    while batch := list(islice(stream, size)):
+        yield batch
+
+
+def _imported(
+    done: Manifest, model: Manifest, *, existing: bool, seconds: float
+) -> ImportedEmbeddings:
+    return ImportedEmbeddings(
+        embeddings=done.id,
+        name=done.name,
+        existing=existing,
+        model=label(model),
+        corpus=str(done.inputs["corpus"]),
+        n_documents=int(str(done.stats["n_documents"])),
+        dim=int(str(done.stats["dim"])),
+        storage_dtype=str(done.inputs["storage_dtype"]),
+        has_text=bool(done.inputs["keep_text"]),
+        checked=int(str(done.stats["checked"])),
+        seconds=seconds,
+    )

@@ -1,0 +1,84 @@
+"""The judgements behind an evaluation, which the store does not keep: found where they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from hypencli.data.qrels import Judgements, read_qrels
+from hypencli.errors import DataError, UsageError
+from hypencli.records import Qrels
+from hypestore import Manifest, Store
+
+
+class JudgementFinder:
+    """Reads judgements once, and takes none that an evaluation was not made with.
+
+    Args:
+        named: Judgements that the user named; they are tried first.
+    """
+
+    def __init__(self, named: Judgements | None = None) -> None:
+        self._known: dict[str, Qrels] = {}
+        self._tried: set[str] = set()
+        if named is not None:
+            self._known[named.fingerprint] = named.qrels
+
+    def find(self, evaluation: Manifest, runs: Sequence[Manifest]) -> Qrels | None:
+        """The judgements of an evaluation; None where they are not at hand.
+
+        Args:
+            evaluation: Says which judgements, by their fingerprint.
+            runs: Runs that may say where judgements of their queries are.
+        """
+        fingerprint = str(evaluation.inputs.get("qrels_fingerprint"))
+        for place in _places(evaluation, runs):
+            if fingerprint in self._known:
+                break
+            if place not in self._tried:
+                self._read(place)
+        return self._known.get(fingerprint)
+
+    def _read(self, place: str) -> None:
+        self._tried.add(place)
+        try:
+            found = read_qrels(place)
+        except DataError:  # moved or gone since: whoever asks says that they are not at hand
+            return
+        self._known[found.fingerprint] = found.qrels
+
+
+def _places(evaluation: Manifest, runs: Sequence[Manifest]) -> Iterator[str]:
+    """Where the judgements may be."""
+    for run in runs:
+        if isinstance(place := run.stats.get("qrels"), str):
+            yield place
+    kind, _, name = str(evaluation.inputs["qrels"]).partition(":")
+    if kind == "irds":
+        yield name
+
+
+def named_judgements(store: Store, given: str) -> tuple[str, Judgements | None]:
+    """Judgements that a user names: their id among the evaluations, and what they say.
+
+    Args:
+        store: The project store.
+        given: An id that evaluations have, or what ``hype eval --qrels`` takes.
+
+    Returns:
+        The id, and the judgements where they were read.
+
+    Raises:
+        DataError: It is no such id, and cannot be read.
+        UsageError: No run was evaluated with these judgements.
+    """
+    evaluations = store.artifacts("evaluation")
+    if any(one.inputs.get("qrels") == given for one in evaluations):
+        return given, None
+    found = read_qrels(given)
+    for one in reversed(evaluations):
+        if one.inputs.get("qrels_fingerprint") == found.fingerprint:
+            return str(one.inputs["qrels"]), found
+    raise UsageError(
+        f"No run of the store was evaluated with the judgements of {given}.",
+        hint=f"hype eval RUN --qrels {given}",
+    )

@@ -1,0 +1,180 @@
+"""Lineage for a report: everything that some numbers were made from, as the manifests have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from hypencli.ops.model_card import RECIPE_FILE
+from hypencli.ops.models import label
+from hypencli.reporting.contents import (
+    Artifact,
+    Environment,
+    Leaderboard,
+    Lineage,
+    SearchCosts,
+)
+from hypestore import Manifest, Store
+
+Fact: TypeAlias = str | int | float | None
+
+_ORDER = ("evaluation", "run", "graph", "embeddings", "model")
+_HASH_DIGITS = 10
+
+_FACTS: dict[str, tuple[tuple[str, str], ...]] = {
+    "evaluation": (
+        ("judgements", "inputs.qrels"),
+        ("hash of the judgements", "inputs.qrels_fingerprint"),
+        ("judged queries", "stats.judged_queries"),
+    ),
+    "run": (
+        ("engine", "inputs.engine"),
+        ("corpus", "inputs.corpus"),
+        ("queries", "inputs.queries"),
+        ("hash of the queries", "inputs.queries_fingerprint"),
+        ("number of queries", "stats.n_queries"),
+        ("k", "inputs.k"),
+        ("width", "inputs.width"),
+        ("query tokens", "inputs.query_max_length"),
+        ("dtype", "inputs.dtype"),
+    ),
+    "graph": (
+        ("k", "inputs.k"),
+        ("metric", "inputs.metric"),
+        ("builder", "inputs.builder"),
+        ("documents", "stats.n_documents"),
+    ),
+    "embeddings": (
+        ("corpus", "inputs.corpus"),
+        ("hash of the corpus", "inputs.corpus_fingerprint"),
+        ("hash of the encoder", "inputs.passage_fingerprint"),
+        ("documents", "stats.n_documents"),
+        ("width", "inputs.dim"),
+        ("passage tokens", "inputs.max_length"),
+        ("dtype", "inputs.dtype"),
+        ("kept as", "inputs.storage_dtype"),
+    ),
+    "model": (
+        ("architecture", "stats.architecture"),
+        ("recipe", "inputs.recipe"),
+        ("source", "inputs.source"),
+        ("training data", "inputs.data"),
+        ("hash of the data", "inputs.data_fingerprint"),
+        ("backbone", "inputs.backbone"),
+        ("seed", "inputs.seed"),
+        ("steps", "stats.steps"),
+        ("parameters", "stats.parameters"),
+        ("trained parameters", "stats.trainable_parameters"),
+        ("training seconds", "stats.seconds"),
+        ("hash of the weights", "stats.model_fingerprint"),
+    ),
+}
+"""Kind -> what is said of an artifact, and where its manifest has it."""
+
+
+def lineage_of(
+    store: Store,
+    boards: Sequence[Leaderboard],
+    costs: Sequence[SearchCosts],
+    *,
+    runs: int,
+    recipe_characters: int,
+) -> tuple[Lineage, int]:
+    """What the numbers of leaderboards and searches were made from, to the recipes.
+
+    Args:
+        store: The project store.
+        boards: The leaderboards.
+        costs: What searches took.
+        runs: How many runs to take at most, those of the leaderboards first.
+        recipe_characters: How much of a recipe's text to take.
+
+    Returns:
+        The lineage, and how many runs were left out.
+    """
+    known = {manifest.id: manifest for manifest in store.artifacts()}
+    evaluations: dict[str, tuple[str, ...]] = {}
+    for entry in (entry for board in boards for entry in board.entries):
+        evaluations[entry.run] = (*evaluations.get(entry.run, ()), *entry.evaluations)
+    for search in (search for one in costs for search in one.searches):
+        evaluations.setdefault(search.run, ())
+    chosen = list(evaluations)[:runs]
+    measured = [one for run in chosen for one in evaluations[run]]
+    found = _with_ancestors([*chosen, *measured], known)
+    places: dict[tuple[tuple[str, str], ...], int] = {}
+    artifacts = [
+        _artifact(store, manifest, places, recipe_characters)
+        for manifest in sorted(found, key=lambda one: _ORDER.index(one.kind))
+    ]
+    environments = tuple(Environment(facts) for facts in places)
+    return Lineage(tuple(artifacts), environments), len(evaluations) - len(chosen)
+
+
+def _with_ancestors(ids: Iterable[str], known: Mapping[str, Manifest]) -> list[Manifest]:
+    """Artifacts, what they were made from, and so on, each once, as far as they can be read."""
+    found: dict[str, Manifest] = {}
+    queue = list(ids)
+    while queue:
+        one = queue.pop(0)
+        if one not in found and one in known:
+            found[one] = known[one]
+            queue.extend(known[one].parents)
+    return list(found.values())
+
+
+def _artifact(
+    store: Store,
+    manifest: Manifest,
+    places: dict[tuple[tuple[str, str], ...], int],
+    recipe_characters: int,
+) -> Artifact:
+    """An artifact; its environment gets a place among those that are known."""
+    made = manifest.provenance
+    device = made.get("device")
+    return Artifact(
+        kind=manifest.kind,
+        id=manifest.id,
+        label=label(manifest),
+        created=manifest.created,
+        facts=tuple((name, _fact(manifest, place)) for name, place in _FACTS[manifest.kind]),
+        parents=manifest.parents,
+        environment=places.setdefault(_environment(made), len(places)),
+        device=device if isinstance(device, str) else None,
+        recipe=_recipe(store.path(manifest), recipe_characters),
+    )
+
+
+def _fact(manifest: Manifest, place: str) -> Fact:
+    """A value of a manifest; a hash by its first digits, as ids have them."""
+    part, _, key = place.partition(".")
+    value = getattr(manifest, part).get(key)
+    if isinstance(value, str) and key.endswith("_fingerprint"):
+        return value[:_HASH_DIGITS]
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def _environment(made: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Versions and hardware, as far as they are known."""
+    packages = made.get("packages")
+    versions = packages.items() if isinstance(packages, Mapping) else ()
+    cpus = made.get("cpus")
+    facts = {
+        "hype": made.get("hype"),
+        "git": made.get("git"),
+        "python": made.get("python"),
+        **dict(versions),
+        "platform": made.get("platform"),
+        "processor": made.get("processor"),
+        "CPUs": cpus,
+    }
+    return tuple((name, str(value)) for name, value in facts.items() if value is not None)
+
+
+def _recipe(folder: Path, characters: int) -> str | None:
+    """The beginning of the recipe that lies beside a model's weights."""
+    path = folder / RECIPE_FILE
+    if not path.is_file():
+        return None
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return text if len(text) <= characters else f"{text[:characters]}\n…"

@@ -1,0 +1,181 @@
+"""The page: one file with its styles and its script, which asks nothing of any network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from hypencli.reporting import plots, tables, text
+from hypencli.reporting.axes import short
+from hypencli.reporting.contents import HtmlReport, ModelCurves, MovedDocument, SearchCosts
+from hypencli.reporting.lineage import LineageIndex, lineage_tables
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+SECTIONS = {
+    "leaderboards": "Leaderboards",
+    "pairs": "Query by query",
+    "costs": "Recall against cost",
+    "curves": "Training",
+    "lineage": "Lineage",
+}
+"""Sections in their order: anchor -> title. A report's ``remarks`` have the same keys."""
+
+_COUNTED = {
+    "run": ("run", "runs"),
+    "model": ("model", "models"),
+    "embeddings": ("embedding set", "embedding sets"),
+    "graph": ("neighbour graph", "neighbour graphs"),
+}
+
+
+def render_page(report: HtmlReport) -> str:
+    """A report as HTML.
+
+    Everything in it is escaped, and rid of control characters and marks of direction, where it
+    comes into a template; the page's policy lets nothing run or load but its own two parts.
+    """
+    environment = _environment()
+    loader = environment.loader
+    if loader is None:
+        raise RuntimeError("The templates of the page are not there.")
+    style, script = (loader.get_source(environment, name)[0] for name in ("style.css", "sort.js"))
+    from markupsafe import Markup
+
+    return environment.get_template("page.html").render(
+        report=report,
+        sections=_sections(report),
+        counted=_counted(report.counts),
+        policy=_policy(style, script),
+        style=Markup(style),
+        script=Markup(script),
+        **_parts(report),
+    )
+
+
+def _parts(report: HtmlReport) -> dict[str, Any]:
+    """What the sections draw."""
+    index = LineageIndex(report.lineage)
+    anchors = index.anchors
+    return {
+        "anchors": anchors,
+        "leaderboards": [tables.leaderboard_table(one, anchors) for one in report.leaderboards],
+        "pairs": [
+            (pair, plots.difference_plot(pair), tables.comparison_table(pair))
+            for pair in report.pairs
+        ],
+        "costs": [
+            (one, _cost_plots(one), tables.costs_table(one, anchors)) for one in report.costs
+        ],
+        "curves": [(one, _curve_plots(one), _about_curves(one)) for one in report.curves],
+        "lineage": lineage_tables(index),
+        "recipes": index.recipes,
+    }
+
+
+def _sections(report: HtmlReport) -> list[tuple[str, str]]:
+    """The sections that say something; the leaderboards always."""
+    filled = {
+        "leaderboards": True,
+        "pairs": report.pairs,
+        "costs": report.costs,
+        "curves": report.curves,
+        "lineage": report.lineage.artifacts,
+    }
+    return [
+        (anchor, title)
+        for anchor, title in SECTIONS.items()
+        if filled[anchor] or report.remarks.get(anchor)
+    ]
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    """How much the store has, in words."""
+    parts = [
+        f"{counts[kind]:,} {one if counts[kind] == 1 else many}"
+        for kind, (one, many) in _COUNTED.items()
+        if counts.get(kind)
+    ]
+    return ", ".join(parts) or "Nothing in the store yet"
+
+
+def _cost_plots(costs: SearchCosts) -> list[plots.Plot]:
+    """Against time and against evaluations; exact searches alone have nothing to plot."""
+    if all(search.engine == "exact" for search in costs.searches):
+        return []
+    drawn = (plots.cost_plot(costs, by=by) for by in ("time", "evaluations"))
+    return [plot for plot in drawn if plot is not None]
+
+
+def _curve_plots(model: ModelCurves) -> list[plots.Plot]:
+    drawn = (plots.curve_plot(name, points) for name, points in model.curves.items())
+    return [plot for plot in drawn if plot is not None]
+
+
+def _about_curves(model: ModelCurves) -> str:
+    """Recipe, where each curve ends, and what cannot be drawn."""
+    said = [f"recipe {model.recipe}"] if model.recipe else []
+    said += ["not finished"] if model.unfinished else []
+    for name, points in model.curves.items():
+        if points:
+            step, value = points[-1]
+            said.append(f"{name} {short(value)} at step {step:,}")
+    said += [f"{count:,} values of {name} not finite" for name, count in model.not_finite.items()]
+    return "; ".join(said)
+
+
+def _movement(document: MovedDocument) -> str:
+    """How far a document went up from A to B: ``+3``, ``−2``, ``new``, ``gone``."""
+    if document.rank_a is None or document.rank_b is None:
+        return "new" if document.rank_a is None else "gone"
+    up = document.rank_a - document.rank_b
+    return f"+{up:,}" if up > 0 else f"{up:,}".replace("-", "−")
+
+
+_FILTERS: dict[str, Callable[..., str]] = {
+    "decimals": text.decimals,
+    "signed": text.signed,
+    "whole": text.whole,
+    "movement": _movement,
+}
+
+
+@cache
+def _environment() -> Environment:
+    """The templates; whatever comes into them is made harmless, then escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("hypencli.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(_FILTERS)
+    return environment
+
+
+def _finalize(value: object) -> object:
+    """A value as it comes into a template; markup of the templates themselves stays."""
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return text.harmless(value)
+    return value
+
+
+def _policy(style: str, script: str) -> str:
+    """A Content-Security-Policy: this style sheet, this script, no request to anywhere."""
+    return (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(source: str) -> str:
+    digest = hashlib.sha256(source.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

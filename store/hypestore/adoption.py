@@ -1,0 +1,237 @@
+"""Artifacts that another store made, taken in as they are: checked all together, then moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hypestore.errors import ArtifactNotFound, DamagedArtifact, InvalidContent, NameTaken
+from hypestore.evaluations import METRICS_NAME, METRICS_SCHEMA, PER_QUERY_NAME, PER_QUERY_SCHEMA
+from hypestore.files import (
+    atomic_write_text,
+    remove_folder,
+    sha256_file,
+    sync_folder,
+    sync_tree,
+    writing_in,
+)
+from hypestore.inventory import Inventory
+from hypestore.layout import Layout
+from hypestore.locks import SHORT_WAIT_SECONDS, hold
+from hypestore.manifest import (
+    MANIFEST_NAME,
+    Kind,
+    Manifest,
+    clean_slug,
+    inputs_hash,
+    read_manifest,
+)
+from hypestore.runs import QUERIES_NAME, QUERIES_SCHEMA, RESULTS_NAME, RESULTS_SCHEMA
+
+_SCHEMAS: dict[Kind, dict[str, pa.Schema]] = {
+    "run": {RESULTS_NAME: RESULTS_SCHEMA, QUERIES_NAME: QUERIES_SCHEMA},
+    "evaluation": {METRICS_NAME: METRICS_SCHEMA, PER_QUERY_NAME: PER_QUERY_SCHEMA},
+}
+"""Files without which an artifact of a kind is none, and their columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What was taken in.
+
+    Attributes:
+        artifacts: Those that are new here, parents first.
+        references: Manifests of artifacts that stay in the other store, as far as they are new.
+        existing: Artifacts that were here before, and stayed as they were.
+        unnamed: New artifacts whose names were taken here: they have none now.
+    """
+
+    artifacts: tuple[Manifest, ...]
+    references: tuple[Manifest, ...]
+    existing: tuple[Manifest, ...]
+    unnamed: tuple[Manifest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A folder that was checked."""
+
+    folder: Path
+    manifest: Manifest
+
+
+def adopt(
+    inventory: Inventory,
+    artifacts: Iterable[Path],
+    references: Iterable[Path],
+    *,
+    drop_names: bool = False,
+) -> Adopted:
+    """Move folders of artifacts into the store, after all of them were checked.
+
+    Args:
+        inventory: What is in the store.
+        artifacts: Folders of whole artifacts, called by their ids, on the store's file system.
+        references: Folders of manifests, with some of the artifact's files or none: of artifacts
+            that stay where they are, and are parents of others.
+        drop_names: Leave out names that other artifacts have here.
+
+    Raises:
+        DamagedArtifact: A manifest that is none, files that are not those of the manifest.
+        InvalidContent: Inputs that do not give the id, files of another schema.
+        ArtifactNotFound: A parent that is neither among them nor here.
+        NameTaken: A name that another artifact has here, and ``drop_names`` is not given.
+        ArtifactBusy: A process makes one of them at this moment.
+    """
+    whole = _parents_first([_checked(folder, whole=True) for folder in artifacts])
+    known = [_checked(folder, whole=False) for folder in references]
+    layout = inventory.layout
+    with hold(layout.store_lock, what="The store", wait_seconds=SHORT_WAIT_SECONDS):
+        new = [one for one in whole if not inventory.has(one.manifest.id)]
+        distant = [one for one in known if not _is_known(inventory, one.manifest.id)]
+        _check_parents(inventory, [*new, *distant], {one.manifest.id for one in [*whole, *known]})
+        unnamed = _taken_names(inventory, new)
+        if unnamed and not drop_names:
+            raise _name_taken(unnamed)
+        for one in distant:
+            _move(one.folder, layout.references, one.manifest)
+        for one in new:
+            if one in unnamed:
+                nameless = one.manifest.model_copy(update={"name": None})
+                atomic_write_text(one.folder / MANIFEST_NAME, nameless.to_text())
+            with hold(layout.lock(one.manifest.id), what=f"The artifact {one.manifest.id}"):
+                # Work on it that somebody began here, and which it makes needless.
+                remove_folder(layout.artifact(one.manifest.kind, one.manifest.id))
+                _move(one.folder, layout, one.manifest)
+    return Adopted(
+        artifacts=tuple(one.manifest for one in new),
+        references=tuple(one.manifest for one in distant),
+        existing=tuple(one.manifest for one in whole if one not in new),
+        unnamed=tuple(one.manifest for one in unnamed),
+    )
+
+
+def _checked(folder: Path, *, whole: bool) -> _Found:
+    """A folder whose manifest and files are what they should be."""
+    try:
+        manifest = read_manifest(folder / MANIFEST_NAME)
+    except FileNotFoundError:
+        raise DamagedArtifact(f"{folder} has no {MANIFEST_NAME}.") from None
+    slug, _, digest = manifest.id.rpartition("-")
+    if clean_slug(slug) != slug or digest != inputs_hash(manifest.kind, manifest.inputs):
+        raise InvalidContent(
+            f"The inputs of {manifest.kind} {manifest.id} do not give its id: the manifest was "
+            "changed."
+        )
+    listed = {record.path: record for record in manifest.files}
+    paths = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    there = {path.relative_to(folder).as_posix() for path in paths} - {MANIFEST_NAME}
+    if not there <= listed.keys() or (whole and there != listed.keys()):
+        odd = sorted(there ^ listed.keys() if whole else there - listed.keys())
+        raise DamagedArtifact(
+            f"The files of {manifest.kind} {manifest.id} are not those of its manifest: "
+            f"{', '.join(odd[:5])}."
+        )
+    for name in sorted(there):
+        path, record = folder / name, listed[name]
+        if path.is_symlink() or path.stat().st_size != record.size_bytes:
+            raise DamagedArtifact(f"{name} of {manifest.id} is not {record.size_bytes} bytes long.")
+        if sha256_file(path) != record.sha256:
+            raise DamagedArtifact(f"{name} of {manifest.id} is not what its manifest says.")
+    if whole:
+        _check_schemas(folder, manifest)
+    return _Found(folder, manifest)
+
+
+def _check_schemas(folder: Path, manifest: Manifest) -> None:
+    for name, schema in _SCHEMAS.get(manifest.kind, {}).items():
+        try:
+            found = pq.read_schema(folder / name)
+        except (pa.ArrowException, OSError) as error:
+            raise DamagedArtifact(f"{name} of {manifest.id} cannot be read: {error}.") from error
+        if not found.remove_metadata().equals(schema):
+            raise InvalidContent(
+                f"{name} of {manifest.kind} {manifest.id} has other columns than expected: "
+                f"{', '.join(found.names)}."
+            )
+
+
+def _parents_first(found: Sequence[_Found]) -> list[_Found]:
+    """Each after those that it was made from."""
+    by_id = {one.manifest.id: one for one in found}
+    ordered: dict[str, _Found] = {}
+
+    def visit(one: _Found, below: tuple[str, ...]) -> None:
+        if one.manifest.id in below:
+            raise InvalidContent(f"{one.manifest.id} is among its own ancestors.")
+        for parent in one.manifest.parents:
+            if parent in by_id and parent not in ordered:
+                visit(by_id[parent], (*below, one.manifest.id))
+        ordered[one.manifest.id] = one
+
+    for one in found:
+        if one.manifest.id not in ordered:
+            visit(one, ())
+    return list(ordered.values())
+
+
+def _is_known(inventory: Inventory, artifact_id: str) -> bool:
+    return inventory.has(artifact_id) or inventory.elsewhere.has(artifact_id)
+
+
+def _check_parents(inventory: Inventory, found: list[_Found], coming: set[str]) -> None:
+    for one in found:
+        for parent in one.manifest.parents:
+            if parent not in coming and not _is_known(inventory, parent):
+                raise ArtifactNotFound(
+                    f"The {one.manifest.kind} {one.manifest.id} names the parent {parent!r}, which "
+                    "neither came with it nor is here."
+                )
+
+
+def _taken_names(inventory: Inventory, new: list[_Found]) -> list[_Found]:
+    """Those whose names other artifacts have, here or among them."""
+    taken = {(one.kind, one.name) for one in inventory.artifacts()}
+    found = []
+    for one in new:
+        name = (one.manifest.kind, one.manifest.name)
+        if one.manifest.name is not None and name in taken:
+            found.append(one)
+        taken.add(name)
+    return found
+
+
+def _name_taken(unnamed: list[_Found]) -> NameTaken:
+    names = ", ".join(f"{one.manifest.kind} {one.manifest.name}" for one in unnamed[:10])
+    more = f" and {len(unnamed) - 10} more" if len(unnamed) > 10 else ""
+    return NameTaken(
+        f"Other artifacts here have these names: {names}{more}.",
+        hint="Add --drop-names: what comes in then goes by its id where its name is taken.",
+    )
+
+
+def _move(folder: Path, layout: Layout, manifest: Manifest) -> None:
+    target = layout.artifact(manifest.kind, manifest.id)
+    with writing_in(layout.root):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sync_tree(folder)
+        folder.rename(target)
+        sync_folder(target.parent)
+
+
+def needless_references(inventory: Inventory) -> list[Manifest]:
+    """References that no artifact of the store descends from, or whose artifact is here by now."""
+    parents = {parent for one in inventory.artifacts() for parent in one.parents}
+    elsewhere = {one.id: one for one in inventory.elsewhere.artifacts()}
+    needed: set[str] = set()
+    queue = [parent for parent in parents if not inventory.has(parent)]
+    while queue:
+        wanted = queue.pop()
+        if wanted in elsewhere and wanted not in needed:
+            needed.add(wanted)
+            queue += [one for one in elsewhere[wanted].parents if not inventory.has(one)]
+    return [one for artifact_id, one in elsewhere.items() if artifact_id not in needed]

@@ -1,0 +1,154 @@
+"""``hype eval`` and ``hype report`` on real runs: p-MRR, thresholds, pools."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Hype = Callable[..., Any]
+
+
+@pytest.fixture
+def goldens_of(shared: Path) -> Path:
+    return shared / "data" / "eval-goldens"
+
+
+@pytest.fixture
+def store(hype: Hype, tmp_path: Path) -> Path:
+    assert hype("init", tmp_path / "store").code == 0
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def p_mrr(hype: Hype, store: Path, goldens_of: Path) -> list[object]:
+    """The arguments of an evaluation of the benchmark's case."""
+    folder = goldens_of / "pmrr"
+    for name in ("og", "changed"):
+        run = folder / f"case1_{name}.run"
+        assert hype("import", "run", run, "--name", name, "--store", store).code == 0
+    named = ["--qrels-og", folder / "case1_og.qrels"]
+    named += ["--qrels-changed", folder / "case1_changed.qrels"]
+    return ["eval", "--p-mrr", "og", "changed", *named, "--store", store]
+
+
+def test_p_mrr_in_all_and_per_query(hype: Hype, p_mrr: list[object], goldens_of: Path) -> None:
+    golden = json.loads((goldens_of / "pmrr" / "golden.json").read_text(encoding="utf-8"))["case1"]
+    drawn = hype(*p_mrr)
+    assert drawn.code == 0
+    assert "p-MRR of changed after og, 50 queries" in drawn.out
+    rows = dict(line.split() for line in drawn.out.splitlines() if len(line.split()) == 2)
+    assert rows["all"] == f"{golden['p-MRR']:.4f}"
+    for query, value in golden["per_query"].items():
+        assert rows[query] == f"{value:.4f}"
+    found = hype(*p_mrr, "--json").json
+    assert found["existing"]
+    assert found["per_query"] == pytest.approx(golden["per_query"])
+    board = hype("report", "--store", p_mrr[-1]).out
+    assert "p-MRR" in board
+    assert "-0.1058" in board
+
+
+def test_queries_of_one_run_alone_are_said(
+    hype: Hype, p_mrr: list[object], goldens_of: Path, tmp_path: Path
+) -> None:
+    lines = (goldens_of / "pmrr" / "case1_changed.run").read_text(encoding="utf-8").splitlines()
+    fewer = [line for line in lines if not line.startswith("915593 ")]
+    (tmp_path / "fewer.run").write_text("\n".join(fewer), encoding="utf-8")
+    hype("import", "run", tmp_path / "fewer.run", "--store", p_mrr[-1])
+    arguments = ["fewer" if part == "changed" else part for part in p_mrr]
+    found = hype(*arguments)
+    assert "1 queries are not in both runs: left out" in found.out
+    assert "915593" in found.out
+    assert len(hype(*arguments, "--json").json["per_query"]) == 49
+
+
+def test_thresholds_are_trec_evals(hype: Hype, store: Path, goldens_of: Path) -> None:
+    folder = goldens_of / "dlhard"
+    hype("import", "run", folder / "passage" / "bm25.run", "--name", "bm25", "--store", store)
+    named = ["eval", "bm25", "--qrels", folder / "dl_hard-passage.qrels", "--store", store]
+    lines = (folder / "passage" / "bm25.run.eval").read_text(encoding="utf-8").splitlines()
+    official = {line.split()[0]: line.split()[2] for line in lines if "\tall\t" in line}
+    out = hype(*named, "--measures", "RR(rel=2), P(rel=2)@10 AP(rel=2)").out
+    rows = dict(line.split() for line in out.splitlines() if len(line.split()) == 2)
+    assert rows["RR(rel=2)"] == official["recip_rank"]
+    assert rows["P(rel=2)@10"] == official["P_10"]
+    assert rows["AP(rel=2)"] == official["map"]
+
+
+def test_trailing_junk_is_refused_with_its_line(hype: Hype, store: Path, goldens_of: Path) -> None:
+    outcome = hype("import", "run", goldens_of / "trec_eval" / "results.trunc", "--store", store)
+    assert outcome.code == 5
+    assert "results.trunc, line 1: 9 columns" in outcome.err
+
+
+def test_a_pool_and_its_comparison(hype: Hype, store: Path, goldens_of: Path) -> None:
+    folder = goldens_of / "trec_eval"
+    qrels = (folder / "qrels.test").read_text(encoding="utf-8").splitlines()
+    run = (folder / "results.test").read_text(encoding="utf-8").splitlines()
+    for part, chosen in {"a": ("301",), "b": ("302", "303")}.items():
+        judged = store.parent / f"{part}.qrels"
+        judged.write_text("\n".join(line for line in qrels if line.split()[0] in chosen))
+        for name, ranked in {"up": run, "down": upside_down(run)}.items():
+            path = store.parent / f"{name}-{part}.run"
+            path.write_text("\n".join(line for line in ranked if line.split()[0] in chosen))
+            hype("import", "run", path, "--store", store)
+            hype("eval", f"{name}-{part}", "--qrels", judged, "--store", store)
+    pool = ["report", "--pool", "up-a", "up-b", "--store", store, "--measures", "P@10, RR"]
+    drawn = hype(*pool)
+    assert drawn.code == 0
+    assert "together" in drawn.out
+    assert "0.3000" in drawn.out  # what trec_eval has for the three queries
+    found = hype(*pool, "--json").json
+    assert (found["n_queries"], found["measures"]) == (3, ["P@10", "RR"])
+    assert f"{found['aggregates']['RR']:.4f}" == "0.4064"
+    compared = hype(*pool, "--against", "down-a", "--against", "down-b", "--json").json
+    assert (compared["run_b"], compared["n_queries"]) == ("down-a + down-b", 3)
+    assert compared["tests"][0]["mean_a"] == pytest.approx(found["aggregates"]["P@10"])
+    assert "Holm" in hype(*pool, "--against", "down-a", "--against", "down-b").out
+    assert "up-a,file:a.qrels,1," in hype(*pool, "--format", "csv").out
+
+
+def upside_down(run: list[str]) -> list[str]:
+    """The same run with its scores negated."""
+    columns = [line.split() for line in run]
+    return [" ".join([*row[:3], "0", str(-float(row[4])), row[5]]) for row in columns]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["eval", "--p-mrr", "hyper-run"], 2, "OG_RUN CHANGED_RUN"),
+        (["eval", "--p-mrr", "hyper-run", "plain-run", "--qrels-og", "{qrels}"], 2, "takes two"),
+        (["eval", "hyper-run", "plain-run", "--qrels", "{qrels}"], 2, "one is measured at a time"),
+        (["eval", "hyper-run", "--qrels-og", "{qrels}"], 2, "for pairs of runs"),
+        (["eval", "--p-mrr", "plain-run", "plain-run", "{both}"], 2, "the same run"),
+        (["eval", "--p-mrr", "hyper-run", "plain-run", "{both}"], 5, "agree on every document"),
+        (["eval", "--p-mrr", "hyper-run", "plain-rum", "{both}"], 4, "plain-run"),
+        (["report", "--pool"], 2, "No runs are named"),
+        (["report", "--pool", "hyper-run", "plain-run"], 2, "count twice"),
+        (["report", "--pool", "hyper-run", "--qrels", "{qrels}"], 2, "own judgements"),
+        (["report", "hyper-run", "--against", "plain-run"], 2, "goes with --pool"),
+    ],
+)
+def test_errors(
+    hype: Hype,
+    study: Path,
+    tiny_collection: Path,
+    arguments: list[str],
+    code: int,
+    words: str,
+) -> None:
+    qrels = str(tiny_collection / "qrels.txt")
+    both = ["--qrels-og", qrels, "--qrels-changed", qrels]
+    filled = [
+        part
+        for argument in arguments
+        for part in (both if argument == "{both}" else [argument.format(qrels=qrels, both="")])
+    ]
+    outcome = hype(*filled, "--store", study)
+    assert (outcome.code, outcome.out) == (code, ""), outcome.err
+    assert words in outcome.err
