@@ -141,7 +141,7 @@ def _do_all(plan: Plan, work: Work, options: ReplicateOptions, progress: Progres
             progress.message(f"{where} failed: {error}")
             failed[step] = error
         else:
-            if step in work.existing:
+            if step in work.existing and step.kind != "search":  # a search says so itself
                 progress.message("  there already")
     return [_failure(step, error, waiting.get(step, [])) for step, error in failed.items()]
 

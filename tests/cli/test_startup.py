@@ -96,6 +96,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
             "{folder}/mined.parquet",
         ],
         ["recipes"],
+        ["replicate"],
         ["recipes", "show", "tiny"],
         ["init", "{folder}/other"],
     ],

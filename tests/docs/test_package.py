@@ -54,8 +54,12 @@ def test_the_wheel_holds_both_packages_and_the_recipes(wheel: Path, repository: 
         "hypestore/__init__.py",
         "hypestore/py.typed",
     } <= names
-    shipped = {f"hypencli/recipes/{path.name}" for path in (repository / "recipes").glob("*.toml")}
-    assert shipped
+    recipes = repository / "recipes"
+    shipped = {
+        f"hypencli/recipes/{path.relative_to(recipes).as_posix()}"
+        for path in recipes.rglob("*.toml")
+    }
+    assert "hypencli/recipes/replicate/in-domain.toml" in shipped
     assert shipped <= names
     templates = repository / "hypencli" / "reporting" / "templates"
     assert {str(path.relative_to(repository)) for path in templates.iterdir()} <= names
