@@ -44,10 +44,11 @@ format: install ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install ## Measure encode, open, search, graphs and training against plain implementations
+bench: install ## Measure against plain implementations; the study of approximate search takes hours
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/graph.py
 	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/approx.py study
 
 clean: ## Remove what make created
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import string
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -54,6 +55,18 @@ GLUE = [
     "for",
     "from",
 ]
+
+
+_THREADS = 2
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Every test with the same threads, whatever those before it and their libraries have left:
+    sums over several threads differ in their last bits from sums over one."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(_THREADS)
 
 
 @pytest.fixture(scope="session")

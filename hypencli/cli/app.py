@@ -19,6 +19,7 @@ from hypencli.cli import (
     perturb,
     project,
     recipes,
+    replicate,
     search,
     teach,
     train,
@@ -58,7 +59,7 @@ def hype(
 
 for module in (
     *(project, data, train, encode, graph, search, calibrate, evaluate, fuse, perturb),
-    *(mine, teach, transfer, transfer_embeddings, transfer_study, recipes, demo),
+    *(mine, teach, transfer, transfer_embeddings, transfer_study, recipes, replicate, demo),
 ):
     module.register(app)
 

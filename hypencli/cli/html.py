@@ -61,7 +61,7 @@ def write_page(store: Store, options: HtmlOptions, *, as_json: bool) -> None:
 
 
 def _draw_written(console: Console, done: HtmlWritten) -> None:
-    console.print(f"Wrote {safe(done.path)} ({size(done.size_bytes)}).")
+    console.print(f"Wrote {safe(done.path)} ({size(done.size_bytes)}).", soft_wrap=True)
     counts = {
         "leaderboards": done.leaderboards,
         "evaluated runs": done.runs,
@@ -72,5 +72,5 @@ def _draw_written(console: Console, done: HtmlWritten) -> None:
     for label_a, label_b in done.pairs:
         console.print(f"  query by query: {safe(label_a)} against {safe(label_b)}")
     for remark in done.remarks:
-        console.print(f"  {safe(remark)}")
-    console.print(f"Open it in a browser: {done.path.absolute().as_uri()}")
+        console.print(f"  {safe(remark)}", soft_wrap=True)
+    console.print(f"Open it in a browser: {done.path.absolute().as_uri()}", soft_wrap=True)

@@ -86,6 +86,11 @@ class IrdsDataset:
             count = self._dataset.docs_count()
         return None if count is None else int(count)
 
+    def stated_count(self, part: Literal["docs", "queries"]) -> int | None:
+        """Documents or queries as ir_datasets states them; nothing is read or downloaded."""
+        stated = self._dataset.metadata().get(part, {}).get("count")
+        return None if stated is None else int(stated)
+
     def documents(self, fields: Fields) -> Iterator[Row]:
         """Documents in their order; the position counts from 1."""
         return self._rows(self._dataset.docs_iter, "doc_id", fields)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from hypencli.data.qrels import Judgements, read_qrels
 from hypencli.errors import UsageError
+from hypencli.p_mrr import P_MRR, changed_documents, p_mrr
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance
 from hypestore import JsonValue, Manifest, Store
@@ -58,9 +60,6 @@ def evaluate_p_mrr(
         UsageError: Both runs are the same.
         DataError: Judgements cannot be read, agree on everything, or are of other queries.
     """
-    from hypencli.data.qrels import read_qrels
-    from hypencli.p_mrr import P_MRR, changed_documents, p_mrr
-
     before, after = store.run(original), store.run(changed)
     if before.manifest.id == after.manifest.id:
         raise UsageError(
@@ -69,15 +68,7 @@ def evaluate_p_mrr(
         )
     old, new = read_qrels(qrels_original), read_qrels(qrels_changed)
     documents = changed_documents(old.qrels, new.qrels)
-    inputs: dict[str, JsonValue] = {
-        "run": after.manifest.id,
-        "original_run": before.manifest.id,
-        "qrels": f"{old.id} -> {new.id}",
-        "qrels_fingerprint": hashlib.sha256(
-            f"{old.fingerprint} {new.fingerprint}".encode()
-        ).hexdigest(),
-        "measures": [P_MRR],
-    }
+    inputs = _inputs(before.manifest, after.manifest, old, new)
     for known in store.evaluations(after.manifest.id):
         if known.inputs == inputs:
             return _outcome(store, known, before.manifest, after.manifest, existing=True)
@@ -100,6 +91,19 @@ def evaluate_p_mrr(
         others=(before.manifest.id,),
     )
     return _outcome(store, manifest, before.manifest, after.manifest, existing=False)
+
+
+def _inputs(
+    before: Manifest, after: Manifest, old: Judgements, new: Judgements
+) -> dict[str, JsonValue]:
+    fingerprints = f"{old.fingerprint} {new.fingerprint}"
+    return {
+        "run": after.id,
+        "original_run": before.id,
+        "qrels": f"{old.id} -> {new.id}",
+        "qrels_fingerprint": hashlib.sha256(fingerprints.encode()).hexdigest(),
+        "measures": [P_MRR],
+    }
 
 
 def _outcome(

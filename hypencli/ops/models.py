@@ -64,7 +64,7 @@ def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
     try:
         found = store.get(source.name, kind="model")
     except ArtifactNotFound:
-        if not _comes_from_outside(source.name):
+        if not comes_from_outside(source.name):
             raise
         return register_model(store, source, progress)
     if source.backbone is not None or source.pooling is not None:
@@ -75,9 +75,22 @@ def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
     return found
 
 
-def _comes_from_outside(name: str) -> bool:
+def comes_from_outside(name: str) -> bool:
     """A folder, or the ``owner/name`` of a hub."""
     return Path(name).expanduser().is_dir() or "/" in name
+
+
+def known_model(store: Store, source: ModelSource) -> Manifest | None:
+    """The model that :func:`find_model` would give, if the store has it; nothing is registered."""
+    name = str(source.name)
+    try:
+        return store.get(name, kind="model")
+    except ArtifactNotFound:
+        folder = Path(name).expanduser()
+        place = str(folder.resolve()) if folder.is_dir() else name
+        inputs = {"source": place, "backbone": source.backbone, "pooling": source.pooling}
+        found = store.find("model", inputs)
+    return found[-1] if found else None
 
 
 def _default_model(store: Store, progress: Progress) -> Manifest:

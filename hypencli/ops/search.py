@@ -70,7 +70,7 @@ def search(
         queries = own_queries(chosen)
     embeddings = store.embeddings(chosen.id)
     plan = plan_engine(store, manifest, chosen, options)
-    inputs = _inputs(manifest, chosen, queries, options, plan)
+    inputs = run_inputs(manifest, chosen, queries, options, plan)
     slug = f"{chosen.id.rpartition('-')[0]}-{manifest.name or manifest.id}-{plan.slug}"
     slug += "" if options.width is None else f"-w{options.width}"
     parents = (manifest.id, chosen.id, *plan.parents)
@@ -92,13 +92,14 @@ def search(
     return _outcome(done, manifest, existing=existing, evaluation=evaluation)
 
 
-def _inputs(
+def run_inputs(
     model: Manifest,
     embeddings: Manifest,
     queries: QuerySet,
     options: SearchOptions,
     plan: EnginePlan,
 ) -> dict[str, hypestore.JsonValue]:
+    """What determines a run, and with it the run's id."""
     inputs: dict[str, hypestore.JsonValue] = {
         "engine": options.engine,
         "model": model.id,

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -18,6 +18,8 @@ from hypencli.recipe.section import Section
 
 Table: TypeAlias = dict[str, Any]
 KeyPath: TypeAlias = tuple[str, ...]
+Kind = TypeVar("Kind", bound=Section)
+"""What a file describes: a training, or a replication."""
 
 _OVERRIDE = "--set"
 _RELATIVE = {
@@ -31,6 +33,11 @@ _RELATIVE = {
     ("validation", "corpus"),
     ("validation", "qrels"),
 }
+_RELATIVE_IN_EACH = {
+    "datasets": ("queries", "corpus", "qrels", "lists"),
+    "models": ("source", "backbone"),
+}
+"""The same in sections that hold a table for each name."""
 _EXPECTED = {
     "bool_type": "expected true or false",
     "dict_type": "expected a table",
@@ -84,7 +91,7 @@ def list_recipes() -> list[RecipeSummary]:
     """
     summaries = []
     for path in sorted(recipes_folder().glob("*.toml"), key=lambda path: path.stem):
-        values = _with_parents(path, chain=()).values
+        values = _with_parents(path, chain=(), folder=path.parent).values
         description = str(values.get("description", ""))
         summaries.append(RecipeSummary(path.stem, path, description, values.get("group")))
     order: tuple[str, ...] = get_args(Group)
@@ -103,12 +110,28 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         RecipeError: Not found, not TOML (with the line), a circle of ``extends``, an unknown key,
             or a value out of bounds; says which file or override it came from.
     """
-    path = find_recipe(name_or_path)
-    joined = _with_parents(path, chain=())
+    return load_section(Recipe, find_recipe(name_or_path), overrides, folder=recipes_folder())
+
+
+def load_section(
+    kind: type[Kind], path: Path, overrides: Sequence[str] = (), *, folder: Path
+) -> Kind:
+    """Read a file of any kind; see :func:`load_recipe`.
+
+    Args:
+        kind: What the file describes.
+        path: The file.
+        overrides: ``key.path=value`` each.
+        folder: Where what it extends is found by name.
+
+    Raises:
+        RecipeError: As :func:`load_recipe`.
+    """
+    joined = _with_parents(path, chain=(), folder=folder)
     for override in overrides:
         _join(joined, _parse_override(override), source=f"{_OVERRIDE} {override}")
     joined.values.setdefault("name", path.stem)
-    return _validated(joined, source=str(path))
+    return _validated(joined, kind, source=str(path))
 
 
 def resolve_recipe(values: Mapping[str, Any], *, source: str = "recipe") -> Recipe:
@@ -119,29 +142,34 @@ def resolve_recipe(values: Mapping[str, Any], *, source: str = "recipe") -> Reci
     """
     joined = _Joined()
     _join(joined, dict(values), source=source)
-    return _validated(joined, source=source)
+    return _validated(joined, Recipe, source=source)
 
 
-def find_recipe(name_or_path: str | Path) -> Path:
+def find_recipe(name_or_path: str | Path, *, folder: Path | None = None) -> Path:
     """The file of a recipe: a path when it ends in ``.toml`` or has a folder, else a shipped name.
+
+    Args:
+        name_or_path: What the user named.
+        folder: Where names are looked for; None is the folder of what can be trained.
 
     Raises:
         RecipeError: There is no such file or name; lists where it was looked for.
     """
+    folder = recipes_folder() if folder is None else folder
     text = os.fspath(name_or_path)
     if text.endswith(".toml") or Path(text).name != text:
         path = Path(text).expanduser()
         if not path.is_file():
-            raise RecipeError(f"No recipe file {path}.", hint=_names_hint(path.stem))
+            raise RecipeError(f"No recipe file {path}.", hint=_names_hint(path.stem, folder))
         return path
-    path = recipes_folder() / f"{text}.toml"
+    path = folder / f"{text}.toml"
     if not path.is_file():
-        raise RecipeError(f"No recipe {text!r} in {recipes_folder()}.", hint=_names_hint(text))
+        raise RecipeError(f"No recipe {text!r} in {folder}.", hint=_names_hint(text, folder))
     return path
 
 
-def _names_hint(given: str) -> str:
-    names = [path.stem for path in recipes_folder().glob("*.toml")]
+def _names_hint(given: str, folder: Path) -> str:
+    names = [path.stem for path in folder.glob("*.toml")]
     return f"{did_you_mean(given, names)} A path ends in .toml."
 
 
@@ -155,7 +183,7 @@ def _read_toml(path: Path) -> Table:
         raise RecipeError(f"{path}: cannot be read: {error}") from error
 
 
-def _with_parents(path: Path, *, chain: tuple[Path, ...]) -> _Joined:
+def _with_parents(path: Path, *, chain: tuple[Path, ...], folder: Path) -> _Joined:
     here = path.resolve()
     if here in chain:
         circle = " -> ".join(str(each) for each in (*chain[chain.index(here) :], here))
@@ -165,7 +193,9 @@ def _with_parents(path: Path, *, chain: tuple[Path, ...]) -> _Joined:
     if parent is None:
         joined = _Joined()
     elif isinstance(parent, str):
-        joined = _with_parents(_parent_path(path, parent), chain=(*chain, here))
+        joined = _with_parents(
+            _parent_path(path, parent, folder), chain=(*chain, here), folder=folder
+        )
         joined.values.pop("name", None)
     else:
         raise RecipeError(
@@ -182,9 +212,9 @@ def _with_parents(path: Path, *, chain: tuple[Path, ...]) -> _Joined:
     return joined
 
 
-def _parent_path(path: Path, parent: str) -> Path:
+def _parent_path(path: Path, parent: str, folder: Path) -> Path:
     if not parent.endswith(".toml"):
-        return find_recipe(parent)
+        return find_recipe(parent, folder=folder)
     beside = path.parent / parent
     if not beside.is_file():
         raise RecipeError(f"{path}: extends: no recipe file {beside}.")
@@ -194,10 +224,18 @@ def _parent_path(path: Path, parent: str) -> Path:
 def _anchor(values: Table, *, folder: Path) -> None:
     """Places that start with ``./`` or ``../`` are meant from the folder of the recipe."""
     for section, key in _RELATIVE:
-        table = values.get(section)
-        place = table.get(key) if isinstance(table, dict) else None
-        if isinstance(table, dict) and isinstance(place, str) and place.startswith(("./", "../")):
-            table[key] = os.path.normpath(folder.absolute() / place)
+        _anchor_key(values.get(section), key, folder)
+    for section, keys in _RELATIVE_IN_EACH.items():
+        tables = values.get(section)
+        for table in tables.values() if isinstance(tables, dict) else ():
+            for key in keys:
+                _anchor_key(table, key, folder)
+
+
+def _anchor_key(table: object, key: str, folder: Path) -> None:
+    place = table.get(key) if isinstance(table, dict) else None
+    if isinstance(table, dict) and isinstance(place, str) and place.startswith(("./", "../")):
+        table[key] = os.path.normpath(folder.absolute() / place)
 
 
 def _parse_override(text: str) -> Table:
@@ -260,12 +298,12 @@ def _is_by_index(value: object, length: int) -> bool:
     )
 
 
-def _validated(joined: _Joined, *, source: str) -> Recipe:
+def _validated(joined: _Joined, kind: type[Kind], *, source: str) -> Kind:
     try:
-        return Recipe.model_validate(joined.values)
+        return kind.model_validate(joined.values)
     except ValidationError as error:
         problems = [
-            _problem(detail, joined, source=source)
+            _problem(detail, joined, kind, source=source)
             for detail in error.errors(include_url=False, include_context=True)
         ]
     message = "\n".join(text for text, _ in problems)
@@ -273,24 +311,26 @@ def _validated(joined: _Joined, *, source: str) -> Recipe:
     raise RecipeError(message, hint=hints[0] if hints else None)
 
 
-def _problem(detail: ErrorDetails, joined: _Joined, *, source: str) -> tuple[str, str | None]:
+def _problem(
+    detail: ErrorDetails, joined: _Joined, kind: type[Section], *, source: str
+) -> tuple[str, str | None]:
     """What one validation error says to the user: the sentence, and the hint where there is one."""
     path: KeyPath = tuple(str(part) for part in detail["loc"] if part != "[key]")
     where = joined.origin(path, default=source)
     key = ".".join(path) or "the recipe"
     given = detail["input"]
     if detail["type"] == "extra_forbidden":
-        known = _known_keys(path[:-1])
+        known = _known_keys(kind, path[:-1])
         return f"{where}: unknown key {key!r}.", did_you_mean(path[-1], known)
     if detail["type"] == "missing":
-        return f"{where}: {key} is missing: {_meaning(path)}.", None
+        return f"{where}: {key} is missing: {_meaning(kind, path)}.", None
     if detail["type"] == "value_error":
         return f"{where}: {key}: {detail['ctx']['error']}.", None
     expected = _EXPECTED.get(detail["type"]) or detail["msg"].replace("Input should be", "expected")
     hint = None
     if detail["type"] == "literal_error" and isinstance(given, str):
         hint = did_you_mean(given, _choices(detail))
-    return f"{where}: {key}: {expected}, got {given!r} ({_meaning(path)}).", hint
+    return f"{where}: {key}: {expected}, got {given!r} ({_meaning(kind, path)}).", hint
 
 
 def _choices(detail: ErrorDetails) -> list[str]:
@@ -298,18 +338,24 @@ def _choices(detail: ErrorDetails) -> list[str]:
     return [part.strip("' ") for part in expected.replace(" or ", ", ").split(", ")]
 
 
-def _sections(path: KeyPath) -> Iterator[type[Section]]:
-    """The section classes met while walking down ``path`` from the whole recipe."""
-    section: type[Section] = Recipe
+def _sections(kind: type[Section], path: KeyPath) -> Iterator[type[Section]]:
+    """The section classes met while walking down ``path`` from the whole file, a key at a time."""
+    section = kind
     yield section
+    is_name = False
     for part in path:
+        if is_name:
+            is_name = False
+            yield section
+            continue
         if part.isdigit():
             continue
         known = section.model_fields.get(part)
         inner = _section_of(known.annotation) if known else None
-        if inner is None:
+        if known is None or inner is None:
             return
         section = inner
+        is_name = get_origin(known.annotation) is dict
         yield section
 
 
@@ -321,14 +367,16 @@ def _section_of(annotation: object) -> type[Section] | None:
     return None
 
 
-def _known_keys(path: KeyPath) -> list[str]:
-    *_, section = _sections(path)
+def _known_keys(kind: type[Section], path: KeyPath) -> list[str]:
+    *_, section = _sections(kind, path)
     known = list(section.model_fields)
-    return [*known, "extends"] if section is Recipe else known
+    return [*known, "extends"] if section is kind else known
 
 
-def _meaning(path: KeyPath) -> str:
-    for section, part in zip(_sections(path), (p for p in path if not p.isdigit()), strict=False):
+def _meaning(kind: type[Section], path: KeyPath) -> str:
+    meaning = None
+    parts = (part for part in path if not part.isdigit())
+    for section, part in zip(_sections(kind, path), parts, strict=False):
         known = section.model_fields.get(part)
-        meaning = known.description if known else None
+        meaning = known.description if known else meaning
     return meaning or "no such key"

@@ -65,7 +65,8 @@ def _parts(report: HtmlReport) -> dict[str, Any]:
         "anchors": anchors,
         "leaderboards": [tables.leaderboard_table(one, anchors) for one in report.leaderboards],
         "pairs": [
-            (pair, plots.difference_plot(pair), tables.tests_table(pair)) for pair in report.pairs
+            (pair, plots.difference_plot(pair), tables.comparison_table(pair))
+            for pair in report.pairs
         ],
         "costs": [
             (one, _cost_plots(one), tables.costs_table(one, anchors)) for one in report.costs

@@ -103,7 +103,7 @@ def _entry_cells(
     yield Cell(entry.model or MISSING)
 
 
-def tests_table(pair: RunPair) -> Table:
+def comparison_table(pair: RunPair) -> Table:
     """A row a measure: both means, their difference, and what the paired tests say."""
     names = list(pair.tests[0].corrected) if pair.tests else []
     labels = ("A", "B", "B − A", "wins", "losses", "ties", *(f"p {name}" for name in names))

@@ -68,6 +68,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         ["report", "--schema"],
         ["report", "--pareto"],
         ["report", "plain-run", "hyper-run"],
+        ["report", "--html", "{folder}/page.html"],
         ["report", "--sql", "SELECT 1"],
         ["export", "run", "hyper-run", "--output", "{folder}/run.trec"],
         ["import", "run", "{folder}/run.trec", "--name", "again"],

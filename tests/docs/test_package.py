@@ -57,6 +57,8 @@ def test_the_wheel_holds_both_packages_and_the_recipes(wheel: Path, repository: 
     shipped = {f"hypencli/recipes/{path.name}" for path in (repository / "recipes").glob("*.toml")}
     assert shipped
     assert shipped <= names
+    templates = repository / "hypencli" / "reporting" / "templates"
+    assert {str(path.relative_to(repository)) for path in templates.iterdir()} <= names
     modules = {
         str(path.relative_to(repository / root))
         for root, package in ((".", "hypencli"), ("store", "hypestore"))

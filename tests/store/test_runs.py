@@ -31,6 +31,7 @@ def test_a_run_without_results_or_queries_is_one(store: hs.Store) -> None:
         writer.append([], [], [], [])
         run = writer.commit()
     assert store.run(run.id).results() == {"q1": []}
+    assert store.run(run.id).by_query().doc_ids("q1") == []
     with store.run_writer("r", {"a": 2}) as writer:
         writer.queries([])
         empty = writer.commit()

@@ -1,0 +1,208 @@
+"""Each step of a replication, done with the operation of its verb."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hypencli.data.corpus import Corpus, open_corpus
+from hypencli.data.dataset_record import read_record
+from hypencli.data.prepare import find_preparation
+from hypencli.data.queries import open_queries
+from hypencli.errors import DataError, ModelError, UsageError
+from hypencli.ops.data_prepare import PrepareOptions, prepare
+from hypencli.ops.datasets import DATA_FOLDER, dataset_place
+from hypencli.ops.encode import encode
+from hypencli.ops.evaluate import evaluate
+from hypencli.ops.graph import build_graph, find_graph
+from hypencli.ops.models import ModelSource, find_model
+from hypencli.ops.replicate_options import (
+    encode_options,
+    evaluate_options,
+    graph_options,
+    model_source,
+    query_source,
+    search_options,
+)
+from hypencli.ops.replicate_plan import (
+    BuildGraph,
+    Encode,
+    Evaluate,
+    ImportLists,
+    Plan,
+    Prepare,
+    Search,
+    Step,
+    TakeModel,
+)
+from hypencli.ops.replicate_table import CellKey, Measured
+from hypencli.ops.search import search
+from hypencli.ops.transfer import import_run
+from hypencli.progress import Progress
+from hypencli.recipe.replication import Replication
+from hypestore import ArtifactNotFound, Manifest, Store
+
+
+class Work:
+    """Does steps, and remembers what each has made or found.
+
+    Attributes:
+        made: Step -> id of its artifact; of a prepared dataset its folder.
+        existing: Those that had been there before.
+    """
+
+    def __init__(self, store: Store, recipe: Replication, device: str | None) -> None:
+        self._store, self._recipe, self._device = store, recipe, device
+        self._before = {manifest.id for manifest in store.artifacts()}
+        self.made: dict[Step, str] = {}
+        self.existing: set[Step] = set()
+
+    def do(self, step: Step, progress: Progress) -> None:
+        """Do one step, all that it needs being done.
+
+        Raises:
+            HypeError: It cannot be done.
+            StoreError: The same, in the store.
+        """
+        match step:
+            case Prepare():
+                made = self._prepare(step, progress)
+            case TakeModel():
+                made = take_model(self._store, step, progress).id
+            case ImportLists():
+                made = self._import_lists(step)
+            case Encode():
+                made = self._encode(step, progress)
+            case BuildGraph():
+                made = self._build_graph(step, progress)
+            case Search():
+                made = self._search(step, progress)
+            case Evaluate():
+                made = self._evaluate(step, progress)
+        self.made[step] = made
+        if made in self._before:
+            self.existing.add(step)
+
+    def _prepare(self, step: Prepare, progress: Progress) -> str:
+        """The dataset as it is there, from whatever files; else downloaded."""
+        root = self._store.root
+        folder = prepared_folder(root, step)
+        if folder is not None:
+            self.existing.add(step)
+            return str(folder)
+        done = prepare(step.dataset, PrepareOptions(), store_root=root, progress=progress)
+        return str(done.path)
+
+    def _import_lists(self, step: ImportLists) -> str:
+        path = Path(dataset_place(self._store.root, step.place))
+        if not path.is_file():
+            raise DataError(f"No lists {step.place} to rank again.")
+        return import_run(self._store, path, name=lists_name(step)).run
+
+    def _encode(self, step: Encode, progress: Progress) -> str:
+        source = ModelSource(self.made[step.model])
+        options = encode_options(self._recipe, self._device)
+        return encode(self._store, self._corpus(step), source, options, progress).embeddings
+
+    def _corpus(self, step: Encode) -> Corpus:
+        return open_corpus(dataset_place(self._store.root, step.corpus))
+
+    def _build_graph(self, step: BuildGraph, progress: Progress) -> str:
+        embeddings = self._store.get(self.made[step.encode], "embeddings")
+        there = graph_there(self._store, embeddings, self._recipe)
+        if there is not None:
+            return there.id
+        options = graph_options(self._recipe, self._device)
+        return build_graph(self._store, embeddings, options, progress).graph
+
+    def _search(self, step: Search, progress: Progress) -> str:
+        root = self._store.root
+        options = search_options(
+            self._recipe,
+            step,
+            embeddings=self.made[step.encode],
+            graph=self._made_by(step, BuildGraph),
+            lists=self._made_by(step, ImportLists),
+            store_root=root,
+            device=self._device,
+        )
+        query_source(self._recipe, step.dataset, root)  # says how to make them, where they lack
+        queries = open_queries(dataset_place(root, self._recipe.datasets[step.dataset].queries))
+        source = ModelSource(self.made[step.encode.model])
+        return search(self._store, queries, source, options, progress).run
+
+    def _made_by(self, step: Search, kind: type[Step]) -> str | None:
+        """The artifact of the one step of a kind that a search needs beside its embeddings."""
+        return next((self.made[one] for one in step.others if isinstance(one, kind)), None)
+
+    def _evaluate(self, step: Evaluate, progress: Progress) -> str:
+        dataset = step.search.dataset
+        options = evaluate_options(self._recipe, dataset, self._store.root)
+        return evaluate(self._store, self.made[step.search], options, progress).evaluation
+
+
+def prepared_folder(store_root: Path, step: Prepare) -> Path | None:
+    """Where a prepared dataset lies in the store; None where it is still to be made.
+
+    Raises:
+        UsageError: There is no such dataset.
+        DataError: Its record cannot be read.
+    """
+    folder = store_root / DATA_FOLDER / find_preparation(step.dataset).name
+    return None if read_record(folder) is None else folder
+
+
+def lists_name(step: ImportLists) -> str:
+    """What the run of the lists is called."""
+    return f"lists-{step.dataset}"
+
+
+def take_model(store: Store, step: TakeModel, progress: Progress) -> Manifest:
+    """The model of a step.
+
+    Raises:
+        ModelError: There is none of this name; the hint is the command that makes it.
+    """
+    try:
+        return find_model(store, model_source(step), progress)
+    except ArtifactNotFound as error:
+        makes = "" if step.made_by is None else f"Make it: {step.made_by}\n"
+        raise ModelError(
+            f"No model {step.source!r}: the store has none of this name, and it is no folder.",
+            hint=f"{makes}Or take others: --models NAMES, or --set models.NAME.source=MODEL",
+        ) from error
+
+
+def graph_there(store: Store, embeddings: Manifest, recipe: Replication) -> Manifest | None:
+    """A graph that serves; None where one is to be made, also where a builder is asked for."""
+    wanted = recipe.graph
+    if wanted.builder != "auto":
+        return None
+    try:
+        return find_graph(store, embeddings.id, k=wanted.k, metric=wanted.metric)
+    except UsageError:
+        return None
+
+
+def measured_cells(store: Store, plan: Plan, made: Mapping[Step, str]) -> dict[CellKey, Measured]:
+    """What was measured, of the cells whose steps are done."""
+    found = {}
+    for cell in plan.cells:
+        if cell.step in made:
+            key = (cell.model, cell.dataset, cell.search)
+            found[key] = _measured(store, made[cell.step.search], made[cell.step])
+    return found
+
+
+def _measured(store: Store, run_id: str, evaluation_id: str) -> Measured:
+    run = store.get(run_id, "run")
+    evaluation = store.get(evaluation_id, "evaluation")
+    seconds = run.stats["seconds"]
+    parts = seconds if isinstance(seconds, dict) else {}
+    whole = float(str(parts.get("total", 0.0))) - float(str(parts.get("writing", 0.0)))
+    return Measured(
+        aggregates=store.aggregates(evaluation_id),
+        judged_queries=int(str(evaluation.stats["judged_queries"])),
+        ms_per_query=1000 * whole / int(str(run.stats["n_queries"])),
+        evaluation=evaluation_id,
+    )

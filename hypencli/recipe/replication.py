@@ -1,0 +1,248 @@
+"""A replication: one table of a paper, as models, datasets, searches and measures to make it from.
+
+The paper's figures stand in the same file, each with where it was published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from hypencli.recipe.loading import find_recipe, load_section, recipes_folder
+from hypencli.recipe.section import Pooling, Section
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$")]
+
+EXACT = "exact"
+"""The search that is there where a replication names none."""
+
+MS_PER_QUERY = "ms/query"
+"""Stands among the measures for the time of a search."""
+
+
+class ReplicatedModel(Section):
+    """A row of the table."""
+
+    source: str = Field(description="a model of the store, a folder, or a name on the hub")
+    instead: dict[Name, str] = Field(
+        default_factory=dict,
+        description="dataset -> the model in its place there, such as a fine-tuned one",
+    )
+    backbone: str | None = Field(
+        None, description="backbone of a checkpoint that does not describe its own"
+    )
+    pooling: Pooling | None = Field(
+        None, description="pooling of a plain encoder that does not record its own"
+    )
+    searches: tuple[str, ...] | None = Field(
+        None, strict=False, description="which searches it is for; none: all of them"
+    )
+    made_by: dict[str, str] = Field(
+        default_factory=dict, description="model -> the command that makes it in the store"
+    )
+
+
+class ReplicatedDataset(Section):
+    """A query set with its judgements."""
+
+    queries: str = Field(description="an ir_datasets id, a prepared dataset, or a file")
+    corpus: str | None = Field(None, description="what is searched; none: the queries' own")
+    qrels: str | None = Field(None, description="judgements; none: the queries' own")
+    lists: str | None = Field(
+        None, description="a run file: only its documents are ranked, for each query"
+    )
+    prepare: str | None = Field(None, description="what hype data prepare makes for it")
+    made_by: str | None = Field(None, description="the command that makes the query file")
+    measures: tuple[str, ...] | None = Field(
+        None, min_length=1, strict=False, description="in place of the table's measures"
+    )
+    query_max_length: int | None = Field(
+        None, ge=2, description="tokens a query is cut to, in place of the table's"
+    )
+    exclude_same_id: bool = Field(False, description="leave out the document with the query's id")
+    loss_against: str | None = Field(
+        None, description="show what is lost against this dataset or pool, in percent"
+    )
+
+
+class Pool(Section):
+    """Several datasets as one: each of their judged queries counts once."""
+
+    datasets: tuple[str, ...] = Field(min_length=2, strict=False, description="which ones")
+    loss_against: str | None = Field(
+        None, description="show what is lost against this dataset or pool, in percent"
+    )
+
+
+class ReplicatedSearch(Section):
+    """A way to search."""
+
+    engine: Literal["exact", "graph", "guided"] = Field("exact", description="how it searches")
+    preset: Literal["efficient-1", "efficient-2"] | None = Field(
+        None, description="graph: the paper's settings"
+    )
+
+    @model_validator(mode="after")
+    def _presets_are_of_graphs(self) -> ReplicatedSearch:
+        if (self.engine == "graph") != (self.preset is not None):
+            raise ValueError("engine = 'graph' needs a preset, and no other engine takes one")
+        return self
+
+
+class EncodingSection(Section):
+    """How documents are encoded; the defaults are those of ``hype encode``."""
+
+    max_length: int = Field(512, ge=2, description="tokens a document is cut to")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="arithmetic of the encoder"
+    )
+    storage_dtype: Literal["float16", "float32"] = Field("float16", description="vectors on disk")
+    keep_text: bool = Field(True, description="keep the documents' text, to show results")
+    limit: int | None = Field(None, ge=1, description="only the first so many documents: a trial")
+
+
+class GraphSection(Section):
+    """How neighbour graphs are made."""
+
+    k: int = Field(100, ge=1, description="neighbours of a document")
+    metric: Literal["l2", "ip", "cos"] = Field("l2", description="what is near")
+    builder: Literal["auto", "exact", "nn-descent", "hnsw"] = Field(
+        "auto", description="auto takes a graph that is there, and exact up to 100,000 documents"
+    )
+
+
+class PublishedFigures(Section):
+    """What a paper says of one model on one dataset."""
+
+    model: str = Field(description="a model of the table, or another one of the paper")
+    dataset: str = Field(description="a dataset or pool of the table")
+    search: str = Field(EXACT, description="a search of the table")
+    values: dict[str, float] = Field(min_length=1, description="measure -> figure")
+    source: str | None = Field(None, description="where it stands; none: as the others")
+
+
+class PublishedSection(Section):
+    """What a paper says."""
+
+    source: str = Field(min_length=1, description="where the figures stand")
+    decimals: int = Field(3, ge=0, description="to how many places they were printed")
+    tolerance: float = Field(0.01, ge=0, description="a larger difference is marked")
+    figures: tuple[PublishedFigures, ...] = Field(
+        min_length=1, strict=False, description="the figures"
+    )
+
+
+class Replication(Section):
+    """One table."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="short name; by default the file's"
+    )
+    description: str = Field("", description="what the table shows, in a line")
+    models: dict[Name, ReplicatedModel] = Field(min_length=1, description="rows")
+    datasets: dict[Name, ReplicatedDataset] = Field(min_length=1, description="query sets")
+    pools: dict[Name, Pool] = Field(
+        default_factory=dict, description="several query sets taken as one"
+    )
+    searches: dict[Name, ReplicatedSearch] = Field(
+        default_factory=lambda: {EXACT: ReplicatedSearch()}, description="ways to search"
+    )
+    encoding: EncodingSection = Field(
+        default_factory=lambda: EncodingSection(), description="how documents are encoded"
+    )
+    graph: GraphSection = Field(
+        default_factory=lambda: GraphSection(), description="neighbour graphs, where searched"
+    )
+    measures: tuple[str, ...] = Field(
+        min_length=1, strict=False, description="by ir_measures names"
+    )
+    k: int = Field(1000, ge=1, description="documents a query gets")
+    query_max_length: int = Field(64, ge=2, description="tokens a query is cut to")
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="arithmetic of scores")
+    published: PublishedSection | None = Field(None, description="the paper's figures")
+
+    @model_validator(mode="after")
+    def _names_are_there(self) -> Replication:
+        shown = {**self.datasets, **self.pools}
+        if len(shown) < len(self.datasets) + len(self.pools):
+            raise ValueError("a pool has the name of a dataset")
+        for name, pool in self.pools.items():
+            _require(f"pools.{name}.datasets", pool.datasets, self.datasets)
+        for name in shown:
+            _require(f"{name}.loss_against", [self.base_of(name) or name], shown)
+        for name, model in self.models.items():
+            _require(f"models.{name}.searches", model.searches or (), self.searches)
+            _require(f"models.{name}.instead", model.instead, self.datasets)
+        for figures in () if self.published is None else self.published.figures:
+            _require("published.figures: dataset", [figures.dataset], shown)
+            _require("published.figures: search", [figures.search], self.searches)
+        return self
+
+    def source_of(self, model: str, dataset: str) -> str:
+        """The model that stands in a row of the table for a dataset."""
+        row = self.models[model]
+        return row.instead.get(dataset, row.source)
+
+    def base_of(self, shown: str) -> str | None:
+        """What a dataset or pool shows the loss against; None where it shows its own figures."""
+        if shown in self.pools:
+            return self.pools[shown].loss_against
+        return self.datasets[shown].loss_against
+
+    def measures_of(self, dataset: str) -> tuple[str, ...]:
+        """What a dataset is measured with."""
+        return self.datasets[dataset].measures or self.measures
+
+
+def _require(where: str, given: Sequence[str] | dict[str, str], known: object) -> None:
+    names = set(known) if isinstance(known, dict) else set()
+    for name in given:
+        if name not in names:
+            listed = ", ".join(sorted(names))
+            raise ValueError(f"{where}: there is no {name!r}; there are {listed}")
+
+
+@dataclass(frozen=True)
+class ReplicationSummary:
+    """One shipped replication."""
+
+    name: str
+    path: Path
+    description: str
+
+
+def replications_folder() -> Path:
+    """The folder of shipped replications, below that of the recipes."""
+    return recipes_folder() / "replicate"
+
+
+def list_replications() -> list[ReplicationSummary]:
+    """The shipped replications, by name.
+
+    Raises:
+        RecipeError: One of them cannot be read.
+    """
+    found = sorted(replications_folder().glob("*.toml"))
+    return [
+        ReplicationSummary(path.stem, path, load_replication(path).description) for path in found
+    ]
+
+
+def load_replication(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Replication:
+    """Read a replication, join what it extends, apply overrides, and check all of it.
+
+    Args:
+        name_or_path: Name of a shipped replication, or the path of a TOML file.
+        overrides: ``key.path=value`` each, such as ``models.hypencoder.source=mine``.
+
+    Raises:
+        RecipeError: Not found, not TOML, an unknown key, a value out of bounds, or a name that
+            stands for nothing; says which file or override it came from.
+    """
+    folder = replications_folder()
+    path = find_recipe(name_or_path, folder=folder)
+    return load_section(Replication, path, overrides, folder=folder)
