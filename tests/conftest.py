@@ -58,15 +58,20 @@ GLUE = [
 
 
 _THREADS = 2
+_RUNNING: set[Path] = set()
+"""The file whose tests run."""
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup() -> None:
-    """Every test with the same threads, whatever those before it and their libraries have left:
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Every file begins with the same threads, whatever those before it and their libraries left:
     sums over several threads differ in their last bits from sums over one."""
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(_THREADS)
+    if item.path in _RUNNING:
+        return
+    _RUNNING.clear()
+    _RUNNING.add(item.path)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(_THREADS)
 
 
 @pytest.fixture(scope="session")
