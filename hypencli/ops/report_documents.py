@@ -94,10 +94,10 @@ class PairDocuments:
 
 
 def _sets_with_text(store: Store, runs: Iterable[StoredRun]) -> list[EmbeddingSet]:
-    """The embedding sets that some runs searched, each once, if they keep text."""
+    """The embedding sets that some runs searched, each once, if they are here and keep text."""
     names = dict.fromkeys(run.manifest.inputs.get("embeddings") for run in runs)
-    sets = [store.embeddings(name) for name in names if isinstance(name, str)]
-    return [embeddings for embeddings in sets if embeddings.has_text]
+    here = [name for name in names if isinstance(name, str) and store.has(name)]
+    return [embeddings for name in here if (embeddings := store.embeddings(name)).has_text]
 
 
 def _top(

@@ -19,10 +19,9 @@ from hypestore import Manifest, Store
 
 Fact: TypeAlias = str | int | float | None
 
-_ORDER = ("evaluation", "run", "graph", "embeddings", "model")
 _HASH_DIGITS = 10
 
-_FACTS: dict[str, tuple[tuple[str, str], ...]] = {
+FACTS: dict[str, tuple[tuple[str, str], ...]] = {
     "evaluation": (
         ("judgements", "inputs.qrels"),
         ("hash of the judgements", "inputs.qrels_fingerprint"),
@@ -38,6 +37,13 @@ _FACTS: dict[str, tuple[tuple[str, str], ...]] = {
         ("width", "inputs.width"),
         ("query tokens", "inputs.query_max_length"),
         ("dtype", "inputs.dtype"),
+    ),
+    "calibration": (
+        ("engine", "inputs.engine"),
+        ("queries", "inputs.queries"),
+        ("hash of the queries", "inputs.queries_fingerprint"),
+        ("number of queries", "stats.n_queries"),
+        ("seed", "inputs.seed"),
     ),
     "graph": (
         ("k", "inputs.k"),
@@ -70,7 +76,7 @@ _FACTS: dict[str, tuple[tuple[str, str], ...]] = {
         ("hash of the weights", "stats.model_fingerprint"),
     ),
 }
-"""Kind -> what is said of an artifact, and where its manifest has it."""
+"""Kind, children first -> what is said of an artifact, and where its manifest has it."""
 
 
 def lineage_of(
@@ -93,7 +99,7 @@ def lineage_of(
     Returns:
         The lineage, and how many runs were left out.
     """
-    known = {manifest.id: manifest for manifest in store.artifacts()}
+    known = {manifest.id: manifest for manifest in (*store.references(), *store.artifacts())}
     evaluations: dict[str, tuple[str, ...]] = {}
     for entry in (entry for board in boards for entry in board.entries):
         evaluations[entry.run] = (*evaluations.get(entry.run, ()), *entry.evaluations)
@@ -105,7 +111,7 @@ def lineage_of(
     places: dict[tuple[tuple[str, str], ...], int] = {}
     artifacts = [
         _artifact(store, manifest, places, recipe_characters)
-        for manifest in sorted(found, key=lambda one: _ORDER.index(one.kind))
+        for manifest in sorted(found, key=lambda one: list(FACTS).index(one.kind))
     ]
     environments = tuple(Environment(facts) for facts in places)
     return Lineage(tuple(artifacts), environments), len(evaluations) - len(chosen)
@@ -132,12 +138,14 @@ def _artifact(
     """An artifact; its environment gets a place among those that are known."""
     made = manifest.provenance
     device = made.get("device")
+    facts = [(name, _fact(manifest, place)) for name, place in FACTS[manifest.kind]]
+    facts.append(("where", None if store.has(manifest.id) else "in another store"))
     return Artifact(
         kind=manifest.kind,
         id=manifest.id,
         label=label(manifest),
         created=manifest.created,
-        facts=tuple((name, _fact(manifest, place)) for name, place in _FACTS[manifest.kind]),
+        facts=tuple(facts),
         parents=manifest.parents,
         environment=places.setdefault(_environment(made), len(places)),
         device=device if isinstance(device, str) else None,

@@ -140,6 +140,6 @@ def _remarks(found: Comparison, documents: PairDocuments, *, has_grades: bool) -
         )
     if not documents.has_text:
         yield (
-            "Documents are shown by id: no embedding set that these runs searched keeps text, "
-            "as hype encode does without --no-keep-text."
+            "Documents are shown by id: no embedding set that these runs searched is here and "
+            "keeps text, as hype encode does without --no-keep-text."
         )

@@ -13,6 +13,7 @@ from hypencli.reporting.text import MISSING, digits, whole
 _TITLES = {
     "evaluation": "Evaluations",
     "run": "Runs",
+    "calibration": "Calibrations",
     "graph": "Neighbour graphs",
     "embeddings": "Embedding sets",
     "model": "Models",

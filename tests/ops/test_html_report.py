@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ from hypencli.errors import DataError, UsageError
 from hypencli.ops.evaluate import EvaluateOptions, evaluate
 from hypencli.ops.html_report import HtmlOptions, gather_report, write_html_report
 from hypencli.ops.report_curves import thinned
-from hypencli.reporting.contents import HtmlReport, Limits, RunPair
+from hypencli.ops.report_lineage import FACTS
+from hypencli.ops.study_export import export_study
+from hypencli.ops.study_import import import_study
+from hypencli.reporting.contents import Artifact, HtmlReport, Limits, Lineage, RunPair
+from hypencli.reporting.lineage import LineageIndex, lineage_tables
 
 QUERIES = {f"q{i}": f"question {i}" for i in range(6)}
 QRELS = {query: {f"d{i}": 2, f"d{i + 6}": 1, "d30": 0} for i, query in enumerate(QUERIES)}
@@ -272,6 +277,50 @@ def test_things_made_alike_share_an_environment(store: hs.Store, put: Put) -> No
     assert places["model"] == places["embeddings"]
     assert len(places["evaluation"]) == len(places["run"]) == 1
     assert len(lineage.environments) == 3
+
+
+def test_what_an_imported_study_was_made_from_is_in_another_store(
+    store: hs.Store, put: Put, qrels: Path, tmp_path: Path
+) -> None:
+    put("a", [2] * 6)
+    put("b", [1] * 6)
+    export_study(store, tmp_path / "study.zip")
+    other = hs.Store.create(tmp_path / "other")
+    import_study(other, tmp_path / "study.zip")
+    here, there = gathered(store, qrels=str(qrels)), gathered(other, qrels=str(qrels))
+    assert there.leaderboards == here.leaderboards
+    assert [one.id for one in there.lineage.artifacts] == [one.id for one in here.lineage.artifacts]
+    where = {one.kind: dict(one.facts)["where"] for one in there.lineage.artifacts}
+    distant = "in another store"
+    assert where == {"evaluation": None, "run": None, "embeddings": distant, "model": distant}
+    assert there.lineage.artifacts[-1].recipe == "steps = 9\n"
+    (pair,) = there.pairs
+    assert [one.doc_id for one in pair.queries[0].top_b] == [
+        one.doc_id for one in here.pairs[0].queries[0].top_b
+    ]
+    assert pair.queries[0].top_b[0].text is None
+    assert any("shown by id" in remark for remark in pair.remarks)
+
+
+def test_a_run_by_a_calibration_leads_to_it(store: hs.Store, embeddings: hs.Manifest) -> None:
+    parents = (embeddings.parents[0], embeddings.id)
+    inputs = {"engine": "guided", "model": parents[0], "embeddings": parents[1], "graph": None}
+    calibration = store.write_calibration("docs", inputs, parents=parents, points=[])
+    told = {"engine": "guided", "corpus": "docs", "calibration": calibration.id}
+    with store.run_writer("run", told, parents=(*parents, calibration.id), name="quick") as writer:
+        writer.queries(list(QUERIES.items()))
+        writer.commit(stats={"n_queries": 6, "seconds": {"scoring": 1.0}})
+    kinds = [one.kind for one in gathered(store).lineage.artifacts]
+    assert kinds == ["run", "calibration", "embeddings", "model"]
+
+
+@pytest.mark.parametrize("kind", hs.KINDS)
+def test_every_kind_of_artifact_has_its_facts_and_its_table(kind: hs.Kind) -> None:
+    assert kind in FACTS
+    made = datetime.now(UTC)
+    artifact = Artifact(kind, "one", "one", made, (("fact", 1),), (), 0, None)
+    tables = lineage_tables(LineageIndex(Lineage((artifact,))))
+    assert [row.cells[0].text for table in tables for row in table.rows] == ["one"]
 
 
 def test_searches_that_nobody_evaluated_have_a_lineage_too(store: hs.Store, put: Put) -> None:
