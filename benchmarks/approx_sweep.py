@@ -83,7 +83,7 @@ def sweep_guided(study: Study, k: int, target: float) -> Iterator[Measured]:
     budgets = {round(times * k) for times in BUDGETS} | {round(share * n) for share in SHARES}
     for settings in (
         (GuidedOptions(gain=gain) for gain in GAINS),
-        (GuidedOptions(budget=budget) for budget in sorted(budgets) if k <= budget <= n),
+        (fixed(budget, k) for budget in sorted(budgets) if k <= budget <= n),
     ):
         for setting in settings:
             found, ms = timed(GuidedEngine(study.corpus, setting), study.scorer, k)
@@ -91,6 +91,11 @@ def sweep_guided(study: Study, k: int, target: float) -> Iterator[Measured]:
             yield Measured(setting, recall, float(found.evaluations.mean()), ms)
             if recall >= target:
                 break
+
+
+def fixed(budget: int, k: int) -> GuidedOptions:
+    """A budget, spent in 16 batches at most: more fits of many documents take long."""
+    return GuidedOptions(budget=budget, batch=max(GuidedOptions().batch, budget / k / 16))
 
 
 def timed(engine: Engine, scorer: Scorer, k: int) -> tuple[Found, float]:
