@@ -28,6 +28,7 @@ data = typer.Typer(
 
 FINDINGS = {
     "best_not_first": "rows whose first item is not the best scored",
+    "first_not_positive": "rows whose first item counts as relevant and has another type",
     "passage_twice": "rows that hold a passage twice",
     "negative_like_positive": "rows with a negative of the same text as a positive",
     "row_twice": "rows that are there twice",

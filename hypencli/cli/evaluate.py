@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hypencli.ops.evaluate import Evaluated
+    from hypencli.ops.folds import EvaluatedInFolds
     from hypencli.ops.report import Table
     from hypestore import Store
 
@@ -50,6 +52,15 @@ def eval_(
             "Deep Learning and DL-HARD with rel=2",
         ),
     ] = None,
+    folds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Means by folds of the queries too: JSON with lists of query ids, or lines of a "
+            "query and its fold.",
+            show_default=False,
+        ),
+    ] = None,
     p_mrr: Annotated[
         bool,
         typer.Option("--p-mrr", help="Whether the second run follows its changed instructions."),
@@ -74,11 +85,15 @@ def eval_(
 
         hype eval my-run --qrels beir/scifact/test --measures "nDCG@10, AP(rel=2)@100"
 
+        hype eval my-run --qrels qrels.txt --folds folds.json
+
         hype eval --p-mrr og changed --qrels-og og.qrels --qrels-changed changed.qrels
     """
     if p_mrr:
-        if qrels or measures:
-            raise UsageError("--qrels and --measures do not go with --p-mrr.", hint=P_MRR_USAGE)
+        if qrels or measures or folds:
+            raise UsageError(
+                "--qrels, --measures and --folds do not go with --p-mrr.", hint=P_MRR_USAGE
+            )
         pair = (qrels_og, qrels_changed)
         show_p_mrr(open_store(store), tuple(runs), pair, as_json=json)
         return
@@ -95,7 +110,14 @@ def eval_(
     opened = open_store(store)
     judged = dataset_place(opened.root, qrels)
     options = EvaluateOptions(qrels=judged, measures=split_names(measures) or None)
-    show(evaluate(opened, runs[0], options, progress()), draw_evaluated, as_json=json)
+    done = evaluate(opened, runs[0], options, progress())
+    if folds is None:
+        show(done, draw_evaluated, as_json=json)
+        return
+    from hypencli.ops.folds import fold
+
+    place = Path(dataset_place(opened.root, str(folds)))
+    show(fold(opened, done, place), _draw_folds, as_json=json)
 
 
 def draw_evaluated(console: Console, done: Evaluated) -> None:
@@ -110,6 +132,18 @@ def draw_evaluated(console: Console, done: Evaluated) -> None:
         )
     if done.unjudged_queries:
         console.print(f"{done.unjudged_queries} queries of the run have no judgements: left out.")
+
+
+def _draw_folds(console: Console, done: EvaluatedInFolds) -> None:
+    draw_evaluated(console, done.evaluated)
+    found = done.by_folds
+    rows = [(name, found.queries[name], *of_fold.values()) for name, of_fold in found.folds.items()]
+    rows.append(("mean of folds", sum(found.queries.values()), *found.means.values()))
+    print_table("By folds", ("fold", "queries", *found.means), rows)
+    if found.outside:
+        console.print(f"{found.outside} judged queries are in no fold: left out of these means.")
+    if found.unjudged:
+        console.print(f"{found.unjudged} queries of the folds have no judgements: left out.")
 
 
 def report(

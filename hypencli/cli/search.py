@@ -201,14 +201,14 @@ def search(
     from hypencli.ops.models import ModelSource
     from hypencli.ops.search import search as run
     from hypencli.ops.search_records import SearchOptions
-    from hypencli.ops.transfer import import_run
+    from hypencli.ops.transfer import import_lists
     from hypencli.ops.two_stages import FirstStage, search_in_two_stages
 
     opened = open_store(store)
     if rerank_lists is not None:
         if rerank is not None:
             raise UsageError("--rerank and --rerank-lists exclude each other.")
-        rerank = import_run(opened, rerank_lists).run
+        rerank = import_lists(opened, rerank_lists)
     how = chosen_engine(approx=approx, engine=engine, rerank=rerank)
     options = SearchOptions(
         k=k,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hypencli.errors import UsageError
+from hypencli.errors import DataError, UsageError
+from hypencli.ops.datasets import dataset_place
 from hypencli.ops.search import append_rankings
 from hypencli.runtime import provenance
 from hypestore import Store, atomic_path
@@ -101,7 +102,7 @@ def import_run(
 
     Args:
         store: The project store.
-        path: A TREC run or the published JSONL.
+        path: A TREC run or the published JSONL; of a prepared dataset also by its name.
         name: Name of the run; by default the file's stem.
         corpus: Corpus id the run is of, for the leaderboard.
         queries: Query set the run is of (an ir_datasets id brings its judgements to ``eval``).
@@ -109,21 +110,58 @@ def import_run(
     Raises:
         DataError: The file is not a run, with the line.
     """
+    path = Path(dataset_place(store.root, str(path)))
+    label = name or "-".join(path.stem.split())
+    return _take_in(store, path, label, name=label, corpus=corpus, queries=queries)
+
+
+def import_lists(store: Store, path: Path) -> str:
+    """The run that has the ranked lists of a file: one taken in from it before, else a new one.
+
+    A new one has no name: the file only says what is to be scored again.
+
+    Args:
+        store: The project store.
+        path: A TREC run or the published JSONL; of a prepared dataset also by its name.
+
+    Raises:
+        DataError: The file is not a run, with the line.
+    """
+    path = Path(dataset_place(store.root, str(path)))
+    wanted = {"engine": "imported", "file_sha256": _sha256(path)}
+    found = store.find("run", wanted)
+    return found[0].id if found else _take_in(store, path, "-".join(path.stem.split())).run
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
+
+
+def _take_in(
+    store: Store,
+    path: Path,
+    label: str,
+    *,
+    name: str | None = None,
+    corpus: str | None = None,
+    queries: str | None = None,
+) -> Imported:
     from hypencli.data.runs import read_run
 
     contents = read_run(path)
-    with path.open("rb") as stream:
-        fingerprint = hashlib.file_digest(stream, "sha256").hexdigest()
-    label = name or "-".join(path.stem.split())
     inputs = {
         "engine": "imported",
-        "file_sha256": fingerprint,
+        "file_sha256": _sha256(path),
         "corpus": corpus,
         "queries": queries,
         "k": max((len(ranking) for ranking in contents.results.values()), default=0),
     }
     n_results = sum(len(ranking) for ranking in contents.results.values())
-    with store.run_writer(f"{label}-imported", inputs, parents=(), name=label) as writer:
+    with store.run_writer(f"{label}-imported", inputs, parents=(), name=name) as writer:
         existing = writer.existing is not None
         manifest = writer.existing
         if manifest is None:

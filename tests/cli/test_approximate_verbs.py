@@ -113,6 +113,29 @@ def test_only_the_lists_of_a_file_are_ranked(
     assert (both.code, "exclude" in both.err) == (USAGE, True)
 
 
+def test_lists_that_were_taken_in_before_are_not_taken_in_twice(
+    search: Search, tmp_path: Path, study: Path, hype: Hype
+) -> None:
+    lists = tmp_path / "mine.trec"
+    assert hype("export", "run", "plain-run", "--output", lists, "--store", study).code == 0
+    first = hype("import", "run", lists, "--corpus", "elsewhere", "--store", study, "--json").json
+    done = search("--rerank-lists", lists, "--k", 2, "--json").json
+    parents = hype("show", done["run"], "--store", study, "--json").json["parents"]
+    assert first["run"] in {parent["id"] for parent in parents}
+
+
+def test_lists_of_a_prepared_dataset_have_its_name(search: Search, study: Path, hype: Hype) -> None:
+    prepared = study / "data" / "listed"
+    prepared.mkdir(parents=True)
+    (prepared / "dataset.json").write_text("{}", encoding="utf-8")
+    lists = prepared / "top_ranked.trec"
+    assert hype("export", "run", "plain-run", "--output", lists, "--store", study).code == 0
+    assert search("--rerank-lists", "listed/top_ranked.trec", "--k", 4).code == 0
+    missing = search("--rerank-lists", "listed/none.trec", "--k", 4)
+    assert missing.code == DATA
+    assert "listed/none.trec" in missing.err
+
+
 def test_two_stages_in_one_command_are_two_runs(search: Search) -> None:
     both = search("--first", "plain", "--first-k", 20, "--k", 5, "--json").json
     assert (both["first"]["k"], both["first"]["engine"]) == (20, "exact")

@@ -152,3 +152,44 @@ def test_errors(
     outcome = hype(*filled, "--store", study)
     assert (outcome.code, outcome.out) == (code, ""), outcome.err
     assert words in outcome.err
+
+
+def test_means_by_folds_are_those_of_the_queries(
+    hype: Hype, store: Path, goldens_of: Path, tmp_path: Path
+) -> None:
+    folder = goldens_of / "dlhard"
+    run, qrels = folder / "passage" / "bm25.run", folder / "dl_hard-passage.qrels"
+    assert hype("import", "run", run, "--name", "bm25", "--store", store).code == 0
+    # trec_eval's own values of each query, which ties alone can change in the fourth place.
+    lines = (folder / "passage" / "bm25.run.eval").read_text(encoding="utf-8").splitlines()
+    rows = [line.split() for line in lines if line.startswith("ndcg_cut_10 ")]
+    golden = {query: float(value) for _, query, value in rows if query != "all"}
+    queries = sorted(golden)
+    halves = {"few": queries[:10], "many": [*queries[10:45], "nobody"]}
+    (tmp_path / "folds.json").write_text(json.dumps(halves), encoding="utf-8")
+    asked = ["eval", "bm25", "--qrels", qrels, "--measures", "nDCG@10", "--store", store]
+    found = hype(*asked, "--folds", tmp_path / "folds.json", "--json").json["by_folds"]
+    expected = {
+        name: sum(golden[query] for query in part if query in golden)
+        / (10 if name == "few" else 35)
+        for name, part in halves.items()
+    }
+    assert {name: means["nDCG@10"] for name, means in found["folds"].items()} == pytest.approx(
+        expected, abs=2e-3
+    )
+    assert found["means"]["nDCG@10"] == pytest.approx(
+        sum(found["folds"][n]["nDCG@10"] for n in halves) / 2
+    )
+    assert (found["queries"], found["outside"], found["unjudged"]) == (
+        {"few": 10, "many": 35},
+        5,
+        1,
+    )
+    drawn = hype(*asked, "--folds", tmp_path / "folds.json")
+    assert "5 judged queries are in no fold" in drawn.out
+    assert "1 queries of the folds have no judgements" in drawn.out
+    (tmp_path / "other.txt").write_text("somebody a\n", encoding="utf-8")
+    other = hype(*asked, "--folds", tmp_path / "other.txt")
+    assert (other.code, "no query of fold 'a' is judged" in other.err) == (5, True)
+    both = hype("eval", "--p-mrr", "a", "b", "--folds", tmp_path / "other.txt", "--store", store)
+    assert both.code == 2

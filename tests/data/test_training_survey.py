@@ -51,6 +51,10 @@ def by_hand(given_rows: list[TrainingRow], rule: PositiveRule, negatives: int) -
         found["no_negative"] += not others
         found["few_negatives"] += len(others) < negatives
         found["no_score"] += scores.count(None)
+        found["first_not_positive"] += rule.positives == "first" and row.items[0].type not in (
+            None,
+            "positive",
+        )
         found["best_not_first"] += None not in scores and scores[0] != max(scores)
         found["negative_like_positive"] += bool(
             {item.content for item in relevant} & {item.content for item in others}
@@ -129,6 +133,18 @@ def test_the_first_place_is_named() -> None:
     assert found["best_not_first"].first == "row 2, query '2'"
     assert found["passage_id_reused"].first == "row 3, query '3', passage 'c'"
     assert found["few_negatives"].count == 3
+
+
+def test_a_first_item_of_another_type_is_named_where_the_first_counts() -> None:
+    given_rows = [
+        row("1", ("a", "flour", None, "positive"), ("b", "yeast", None, "negative")),
+        row("2", ("a", "flour", None, "negative"), ("c", "river", None, "positive")),
+        row("3", ("a", "flour"), ("c", "river")),
+    ]
+    first = survey_rows(given_rows, SurveyOptions()).findings["first_not_positive"]
+    assert (first.count, first.first) == (1, "row 2, query '2', type 'negative'")
+    by_type = SurveyOptions(rule=PositiveRule("type"))
+    assert "first_not_positive" not in survey_rows(given_rows, by_type).findings
 
 
 def test_scores_of_rows_that_are_left_out_are_not_missed() -> None:

@@ -60,7 +60,8 @@ _ALL = (
         (
             "hype encode {place}/robust04",
             "hype search {place}/robust04/queries.og.jsonl --corpus {place}/robust04 "
-            "--qrels {place}/robust04/qrels.og.txt --query-max-length 512",
+            "--qrels {place}/robust04/qrels.og.txt --query-max-length 512 "
+            "--rerank-lists {place}/robust04/top_ranked.trec",
         ),
         prepare_followir_test,
     ),

@@ -69,8 +69,8 @@ class Survey:
         types: Type of an item -> items.
         findings: What was met that may matter -> how often, and where first: ``no_positive``,
             ``few_negatives``, ``no_negative``, ``no_score`` (an item of a row that is trained on),
-            ``best_not_first``, ``passage_twice``, ``negative_like_positive``, ``row_twice``,
-            ``query_id_reused``, ``passage_id_reused``.
+            ``best_not_first``, ``first_not_positive``, ``passage_twice``,
+            ``negative_like_positive``, ``row_twice``, ``query_id_reused``, ``passage_id_reused``.
     """
 
     rows: int
@@ -207,6 +207,9 @@ class _Surveyor:
         given = [score for score in scores if score is not None]
         if len(given) == len(scores) and given[0] < max(given):
             self._findings.add("best_not_first", where)
+        rule, first = self._options.rule, row.items[0]
+        if rule.positives == "first" and first.type not in (None, rule.positive_type):
+            self._findings.add("first_not_positive", f"{where}, type {first.type!r}")
 
     def _repeats(
         self,

@@ -1,0 +1,80 @@
+"""Folds of a query set, as cross-validation uses them, from JSON or lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from hypencli.data.lines import open_bytes, read_lines
+from hypencli.errors import DataError
+
+Folds = Mapping[str, tuple[str, ...]]
+"""Fold -> its queries, in the file's order."""
+
+_ACCEPTED = (
+    'Accepted: JSON {"fold": ["query", ...]} or [["query", ...], ...], or lines of a query and '
+    "its fold."
+)
+
+
+def read_folds(path: Path) -> Folds:
+    """The folds of a file.
+
+    Lists without names are called 1, 2, 3, ….
+
+    Args:
+        path: JSON, by its ending: an object or a list of lists of query ids. Else lines of a query
+            id and its fold between blanks.
+
+    Raises:
+        DataError: The file cannot be read or holds something else; a query is in two folds.
+    """
+    pairs = _of_json(path) if path.suffix == ".json" else _of_lines(path)
+    folds: dict[str, list[str]] = {}
+    fold_of: dict[str, str] = {}
+    for where, fold, query in pairs:
+        if fold_of.setdefault(query, fold) != fold:
+            raise DataError(
+                f"{where}: query {query!r} is in two folds, {fold_of[query]!r} and {fold!r}."
+            )
+        queries = folds.setdefault(fold, [])
+        if query not in queries:
+            queries.append(query)
+    if not folds:
+        raise DataError(f"{path}: no folds.", hint=_ACCEPTED)
+    return {fold: tuple(queries) for fold, queries in folds.items()}
+
+
+def _of_lines(path: Path) -> Iterator[tuple[str, str, str]]:
+    for line in read_lines(path):
+        columns = line.text.split()
+        if not columns:
+            continue
+        where = f"{path}, line {line.number}"
+        if len(columns) != 2:
+            raise DataError(f"{where}: {len(columns)} columns, folds have 2.", hint=_ACCEPTED)
+        query, fold = columns
+        yield where, fold, query
+
+
+def _of_json(path: Path) -> Iterator[tuple[str, str, str]]:
+    with open_bytes(path) as stream:
+        content = stream.read()
+    try:
+        found = json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not valid JSON: {error}.", hint=_ACCEPTED) from error
+    if isinstance(found, list):
+        found = {str(number): queries for number, queries in enumerate(found, start=1)}
+    if not isinstance(found, dict) or not all(map(_is_queries, found.values())):
+        raise DataError(f"{path}: not folds.", hint=_ACCEPTED)
+    for fold, queries in found.items():
+        for query in queries:
+            yield f"{path}, fold {fold!r}", fold, str(query)
+
+
+def _is_queries(found: object) -> bool:
+    return isinstance(found, list) and all(
+        isinstance(query, str | int) and not isinstance(query, bool) for query in found
+    )
