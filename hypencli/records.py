@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+UNNAMED_CORPUS = "unnamed corpus"
+"""Stands for the corpus of a run that was taken in without one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Document:

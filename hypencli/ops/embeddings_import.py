@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -104,8 +104,7 @@ def import_embeddings(
     _check_width(first, manifest, items)
     corpus, queries = _corpus(path, options, progress)
     spec = _spec(path, items, manifest, corpus, options)
-    if not store.has(spec.id):
-        _check_vectors(store, manifest, items, options)
+    _check_vectors(store, manifest, items, options)
     with store.embedding_work(spec, name=options.name) as work:
         done = work.existing
         if done is None:
@@ -115,7 +114,8 @@ def import_embeddings(
             stats = {"source": path.name, "checked": options.check, "queries": queries}
             done = work.finish(seen, stats=stats, provenance=provenance())
             return _imported(done, manifest, existing=False, seconds=time.perf_counter() - started)
-        return _imported(done, manifest, existing=True, seconds=time.perf_counter() - started)
+        again = _imported(done, manifest, existing=True, seconds=time.perf_counter() - started)
+        return replace(again, checked=max(again.checked, options.check))
 
 
 def _spec(

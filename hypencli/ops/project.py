@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from hypencli.ops.model_card import CURVES_FILE
+from hypencli.records import UNNAMED_CORPUS
 from hypestore import (
     PROGRESS_NAME,
     ArtifactNotFound,
@@ -161,7 +162,8 @@ def _about(manifest: Manifest) -> str:
             f"{inputs.get('engine')}, {stats.get('n_queries')} queries of {inputs.get('queries')}"
         )
     if manifest.kind == "run":
-        return f"{inputs.get('queries')} over {inputs.get('corpus')}, k={inputs.get('k')}"
+        queries = inputs.get("queries") or "unnamed queries"
+        return f"{queries} over {inputs.get('corpus') or UNNAMED_CORPUS}, k={inputs.get('k')}"
     if manifest.kind == "evaluation":
         return f"{inputs.get('qrels')}: {stats.get('judged_queries')} judged queries"
     return ""

@@ -8,7 +8,7 @@ from typing import Any
 from hypencli.errors import UsageError
 from hypencli.measures import DEFAULT_MEASURES, DL_MEASURES
 from hypencli.ops.judged import values_by_measure
-from hypencli.records import Evaluation, PairedTest
+from hypencli.records import UNNAMED_CORPUS, Evaluation, PairedTest
 from hypencli.reporting.contents import Entry, Leaderboard
 from hypestore import Manifest, QueryResult, Store
 
@@ -71,7 +71,7 @@ def leaderboards(store: Store, *, measures: tuple[str, ...] = ()) -> list[Leader
     )
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in (dict(zip(found.columns, values, strict=True)) for values in found.rows):
-        groups.setdefault((str(row["corpus"]), str(row["qrels"])), []).append(row)
+        groups.setdefault((row["corpus"] or UNNAMED_CORPUS, str(row["qrels"])), []).append(row)
     return [_board(corpus, qrels, rows, measures) for (corpus, qrels), rows in groups.items()]
 
 

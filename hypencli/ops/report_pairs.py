@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hypencli.ops.report import Comparison, common_evaluations, compare, verdict
 from hypencli.ops.report_documents import PairDocuments
 from hypencli.ops.report_judgements import JudgementFinder
+from hypencli.records import UNNAMED_CORPUS
 from hypencli.reporting.contents import Leaderboard, Limits, QueryDifference, RunPair
 from hypencli.reporting.text import shortened
 from hypestore import Manifest, Store
@@ -77,7 +78,7 @@ def pair_of(store: Store, plan: PairPlan, finder: JudgementFinder, limits: Limit
     documents = PairDocuments(store, run_a, run_b, qrels or {}, limits)
     shown = differing[: limits.queries]
     return RunPair(
-        corpus=str(run_a.manifest.inputs.get("corpus")),
+        corpus=str(run_a.manifest.inputs.get("corpus") or UNNAMED_CORPUS),
         qrels=found.qrels,
         run_a=run_a.manifest.id,
         run_b=run_b.manifest.id,

@@ -193,3 +193,17 @@ def test_means_by_folds_are_those_of_the_queries(
     assert (other.code, "no query of fold 'a' is judged" in other.err) == (5, True)
     both = hype("eval", "--p-mrr", "a", "b", "--folds", tmp_path / "other.txt", "--store", store)
     assert both.code == 2
+
+
+def test_a_run_of_no_named_corpus_is_not_called_none(
+    hype: Hype, store: Path, goldens_of: Path
+) -> None:
+    folder = goldens_of / "pmrr"
+    run = folder / "case1_og.run"
+    assert hype("import", "run", run, "--name", "og", "--store", store).code == 0
+    qrels = folder / "case1_og.qrels"
+    assert hype("eval", "og", "--qrels", qrels, "--store", store).code == 0
+    for words in (["report"], ["ls"]):
+        printed = " ".join(hype(*words, "--store", store).out.split())
+        assert "unnamed corpus" in printed
+        assert "None" not in printed

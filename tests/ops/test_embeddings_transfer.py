@@ -78,6 +78,13 @@ def test_what_is_known_is_recorded(store: Store, stream: Path, tiny_collection: 
     assert manifest.stats["queries"] == str(tiny_collection)
     assert (manifest.stats["checked"], done.checked) == (4, 4)
     assert take(store, stream, corpus="a-name").corpus == "a-name"
+
+
+def test_what_is_there_already_is_checked_when_that_is_asked(store: Store, stream: Path) -> None:
+    first = take(store, stream)
+    assert (first.existing, first.checked) == (False, 0)
+    again = take(store, stream, check=3)
+    assert (again.existing, again.checked) == (True, 3)
     assert take(store, stream).corpus == "file:out.docs"
 
 
