@@ -144,10 +144,12 @@ def _guided(store: Store, embeddings: Manifest, options: SearchOptions) -> Engin
     from hypencli.engine.guided import GuidedOptions
 
     guide = options.guide or GuidedOptions()
-    if guide.budget is not None and guide.budget < options.k:
+    # One more where the query's own document is left out.
+    wanted = options.k + options.exclude_same_id
+    if guide.budget is not None and guide.budget < wanted:
         raise UsageError(
-            f"A budget of {guide.budget} evaluations cannot rank {options.k} documents.",
-            hint=f"Raise it, or ask for fewer documents: --k {guide.budget}",
+            f"A budget of {guide.budget} evaluations cannot rank {wanted} documents.",
+            hint=f"Raise it to {wanted}, or ask for fewer documents with --k",
         )
 
     def open_guided(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:

@@ -197,7 +197,11 @@ REFUSED = {
     "preset of another engine": (["--preset", "efficient-1"], "--engine graph"),
     "recall of exact search": (["--recall", "0.9"], "guided and graph"),
     "recall above 1": (["--approx", "--recall", "1.5"], "up to 1"),
-    "budget below k": (["--approx", "--budget", "3", "--k", "5"], "--k 3"),
+    "budget below k": (["--approx", "--budget", "3", "--k", "5"], "Raise it to 5"),
+    "budget of k but for its own": (
+        ["--approx", "--budget", "5", "--k", "5", "--exclude-same-id"],
+        "cannot rank 6 documents",
+    ),
     "index parameter of another engine": (["--index", "ef_search=9"], "hnsw"),
     "malformed index parameter": (["--engine", "hnsw", "--index", "ef_search"], "NAME=NUMBER"),
     "first stage and engine": (["--first", "plain", "--approx"], "--first-engine"),
