@@ -21,7 +21,8 @@ from hypencli.ops.data_prepare import PrepareOptions, prepare
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.models import ModelSource
 from hypencli.ops.replicate import Replicated, ReplicateOptions, replicate
-from hypencli.ops.replicate_plan import Selection, plan_replication
+from hypencli.ops.replicate_choice import Selection
+from hypencli.ops.replicate_plan import plan_replication
 from hypencli.ops.replicate_survey import Survey, survey
 from hypencli.ops.replicate_table import Figure
 from hypencli.ops.search import search
