@@ -1,4 +1,4 @@
-"""Changed queries of a replication: made once, under a name that says what they were made of."""
+"""Changed queries of a replication: how they are made, and where they lie."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from hypencli.data.queries import open_queries
 from hypencli.data.source import IrdsSource, resolve
 from hypencli.data.variations import read_synonyms
 from hypencli.ops.datasets import DATA_FOLDER, dataset_place
-from hypencli.ops.perturb import PerturbOptions, perturb
+from hypencli.ops.perturb import PerturbOptions
 from hypencli.ops.replicate_steps import Perturb
-from hypencli.progress import Progress
 from hypencli.recipe.replication import Replication
 
 PERTURBED_FOLDER = "perturbed"
@@ -58,23 +57,3 @@ def perturbed_path(store_root: Path, recipe: Replication, step: Perturb) -> Path
     key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:8]
     name = f"{source.slug.replace('/', '-')}-{key}.{options.kind}-{options.seed}.jsonl"
     return store_root / DATA_FOLDER / PERTURBED_FOLDER / name
-
-
-def make_perturbed(
-    store_root: Path, recipe: Replication, step: Perturb, *, device: str | None, progress: Progress
-) -> Path:
-    """Change the queries of a step, where that was not done before.
-
-    Raises:
-        DataError: The queries or the word list cannot be read, or the file not be written.
-        ModelError: The paraphrasing model cannot be loaded.
-    """
-    path = perturbed_path(store_root, recipe, step)
-    if path.is_file():
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    queries = open_queries(dataset_place(store_root, step.queries))
-    options = perturb_options(recipe, step, device)
-    done = perturb(queries, options, output=path, progress=progress)
-    progress.message(f"{done.n_changed} of {done.n_queries} queries changed: {path.name}")
-    return path

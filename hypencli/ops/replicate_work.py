@@ -17,6 +17,7 @@ from hypencli.ops.evaluate import evaluate
 from hypencli.ops.evaluate_p_mrr import evaluate_p_mrr
 from hypencli.ops.graph import build_graph, find_graph
 from hypencli.ops.models import ModelSource, find_model
+from hypencli.ops.perturb import perturb
 from hypencli.ops.replicate_options import (
     dataset_of,
     encode_options,
@@ -26,7 +27,7 @@ from hypencli.ops.replicate_options import (
     query_source,
     search_options,
 )
-from hypencli.ops.replicate_perturb import make_perturbed, perturbed_path
+from hypencli.ops.replicate_perturb import perturb_options, perturbed_path
 from hypencli.ops.replicate_plan import Cell, Plan
 from hypencli.ops.replicate_steps import (
     BuildGraph,
@@ -105,11 +106,16 @@ class Work:
         return str(done.path)
 
     def _perturb(self, step: Perturb, progress: Progress) -> str:
-        root = self._store.root
-        if perturbed_path(root, self._recipe, step).is_file():
+        path = perturbed_path(self._store.root, self._recipe, step)
+        if path.is_file():
             self.existing.add(step)
-        device = self._device
-        return str(make_perturbed(root, self._recipe, step, device=device, progress=progress))
+            return str(path)
+        options = perturb_options(self._recipe, step, self._device)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        queries = open_queries(dataset_place(self._store.root, step.queries))
+        done = perturb(queries, options, output=path, progress=progress)
+        progress.message(f"{done.n_changed} of {done.n_queries} queries changed: {path.name}")
+        return str(path)
 
     def _import_lists(self, step: ImportLists) -> str:
         path = Path(dataset_place(self._store.root, step.place))

@@ -13,7 +13,7 @@ from hypencli.data.variations import EDITS, drawing
 from hypencli.errors import DataError, RecipeError, UsageError
 from hypencli.ops.data_prepare import PrepareOptions, prepare
 from hypencli.ops.drop import drop
-from hypencli.ops.perturb import variation_of
+from hypencli.ops.perturb import PerturbOptions, perturb, variation_of
 from hypencli.ops.replicate import ReplicateOptions, replicate
 from hypencli.ops.replicate_choice import Selection
 from hypencli.ops.replicate_perturb import perturbed_path
@@ -159,6 +159,26 @@ def test_what_only_the_user_has_is_left_out_until_it_is_given(
     lost = {**small, "perturb": {"words": str(tmp_path / "gone.tsv")}}
     with pytest.raises(DataError, match=r"gone\.tsv"):
         make(table=lost, selection=Selection(rows, ("reworded",)))
+
+
+def test_paraphrases_are_those_of_the_verb(
+    make: Make, store: Store, collection: str, tiny_seq2seq: Path, tmp_path: Path
+) -> None:
+    name = f"{collection}/one"
+    retold = misspelt(collection, perturb="paraphrase", loss_against=None)
+    make(
+        table={
+            "datasets": {"retold": retold},
+            "pools": {},
+            "perturb": {"model": str(tiny_seq2seq), "prefix": "a the ", "changes": 2, "seed": 4},
+        },
+        selection=Selection(("bi",)),
+    )
+    options = PerturbOptions("paraphrase", 4, model=str(tiny_seq2seq), prefix="a the ")
+    expected = perturb(open_queries(name), options, output=tmp_path / "expected.jsonl")
+    assert expected.n_changed
+    (path,) = (store.root / "data" / "perturbed").iterdir()
+    assert path.read_bytes() == expected.path.read_bytes()
 
 
 def test_a_pool_brings_the_pool_that_its_loss_is_against(
