@@ -17,6 +17,7 @@ from hypencli.measures import parse_measures
 from hypencli.ops.datasets import dataset_place
 from hypencli.ops.encode import plan as plan_encode
 from hypencli.ops.engines import plan_engine
+from hypencli.ops.graph_builders import AUTO_EXACT_DOCUMENTS, installed_builder
 from hypencli.ops.models import ModelSource, comes_from_outside, known_model
 from hypencli.ops.replicate_estimate import Estimate, Rates
 from hypencli.ops.replicate_options import (
@@ -52,6 +53,10 @@ Look: TypeAlias = tuple[State, str | None, Estimate]
 
 _NOTHING = Estimate()
 _AT_ONCE = Estimate(seconds=0.0, bytes=0)
+_NO_BUILDER = (
+    "no package that finds neighbours of so many documents is installed: "
+    "pip install 'hypencli[nn-descent]', or take the time: --set graph.builder=exact"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +189,20 @@ class Surveyor:
     def _graph(self, step: BuildGraph) -> Look:
         embeddings = self._found.get(step.encode)
         graph, count = self._recipe.graph, self._documents.get(step.encode)
-        if embeddings is None:
-            return "to do", None, self._rates.graph(graph.k, count)
-        there = graph_there(self._store, embeddings, self._recipe)
-        if there is None and graph.builder != "auto":
-            wanted = {"embeddings": embeddings.id, **graph.model_dump()}
-            there = next(iter(self._store.find("graph", wanted)), None)
-        return self._keep(step, [there] if there else []), None, self._rates.graph(graph.k, count)
+        there = None if embeddings is None else self._graph_of(embeddings)
+        if there is not None:
+            return self._keep(step, [there]), None, _NOTHING
+        is_large = count is not None and count > AUTO_EXACT_DOCUMENTS
+        if graph.builder == "auto" and is_large and installed_builder() is None:
+            return "missing", _NO_BUILDER, _NOTHING
+        return "to do", None, self._rates.graph(graph.k, count)
+
+    def _graph_of(self, embeddings: Manifest) -> Manifest | None:
+        graph = self._recipe.graph
+        if graph.builder == "auto":
+            return graph_there(self._store, embeddings, self._recipe)
+        wanted = {"embeddings": embeddings.id, **graph.model_dump()}
+        return next(iter(self._store.find("graph", wanted)), None)
 
     def _search(self, step: Search) -> Look:
         queries = self._queries(step)

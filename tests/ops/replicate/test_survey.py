@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from hypencli.ops.replicate_choice import Selection
 from hypencli.ops.replicate_survey import survey
-from hypencli.recipe.replication import Replication
+from hypencli.recipe.replication import Replication, load_replication
 from hypestore import Store
 from tests.ops.replicate.conftest import Make, look, states
 
@@ -122,3 +123,27 @@ def test_a_model_that_is_not_there_is_taken_for_a_bert_base(
     assert "vectors 768 wide, assumed: a BERT base" in found.bases
     assert by_step["search one with someone/somewhere (exact)"].seconds == 12 * 120 / 1.8e4
     assert by_step["search one with someone/elsewhere (exact)"].seconds is None
+
+
+def test_a_package_that_neighbours_need_is_missed_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = Store.create(tmp_path / "study")
+    efficient = load_replication("efficient")
+
+    def seen(recipe: Replication) -> dict[str, tuple[str, str | None]]:
+        found = survey(empty, recipe, Selection(), device="cpu")
+        return {one.step.partition(" ")[0]: (one.state, one.note) for one in found.steps}
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "hnswlib" or find(name))
+    assert seen(efficient)["graph"][0] == "to do"
+    absent = ("hnswlib", "pynndescent")
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name in absent else find(name)
+    )
+    state, note = seen(efficient)["graph"]
+    assert (state, "pip install 'hypencli[nn-descent]'" in str(note)) == ("missing", True)
+    assert seen(efficient)["search"][0] == "waiting"
+    exact = load_replication("efficient", ["graph.builder=exact"])
+    assert seen(exact)["graph"] == ("to do", None)
