@@ -127,13 +127,19 @@ def check_bases(recipe: Replication, cells: set[tuple[str, str, str]]) -> None:
     Raises:
         RecipeError: There is such a loss.
     """
-    for model, dataset, search in sorted(cells):
-        base = recipe.base_of(dataset)
-        for each in () if base is None else recipe.members_of(base):
-            if (model, each, search) not in cells:
+    losses = {
+        name: base
+        for name in {**recipe.datasets, **recipe.pools}
+        if (base := recipe.base_of(name)) is not None
+    }
+    for model, search in sorted({(model, search) for model, _, search in cells}):
+        there = {dataset for one, dataset, way in cells if (one, way) == (model, search)}
+        for name, base in losses.items():
+            lacking = [each for each in recipe.members_of(base) if each not in there]
+            if lacking and there.issuperset(recipe.members_of(name)):
                 raise RecipeError(
-                    f"{recipe.name}: {dataset} shows its loss against {base}, and {each} is not "
-                    f"searched with {model} by {search}.",
-                    hint=f"Give {dataset} and {each} the same lists, or choose others: "
+                    f"{recipe.name}: {name} shows its loss against {base}, and {lacking[0]} is "
+                    f"not searched with {model} by {search}.",
+                    hint=f"Give {name} and {lacking[0]} the same lists, or choose others: "
                     "--datasets, --searches",
                 )

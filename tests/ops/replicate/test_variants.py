@@ -222,6 +222,24 @@ def test_a_loss_that_could_not_be_told_is_refused(
     assert refused.value.hint
 
 
+def test_a_pool_whose_loss_could_not_be_told_is_refused(
+    collection: str, table: dict[str, Any], tmp_path: Path
+) -> None:
+    one = {"queries": f"{collection}/one"}
+    datasets = {
+        **table["datasets"],
+        "two": {**table["datasets"]["two"], "lists": "lists.trec"},
+        "three": one,
+        "four": one,
+    }
+    pools = {**table["pools"], "others": {"datasets": ("three", "four"), "loss_against": "both"}}
+    recipe = Replication.model_validate({**table, "datasets": datasets, "pools": pools})
+    with pytest.raises(RecipeError, match=r"others shows its loss .* two is not .* by walk"):
+        plan_replication(recipe, Selection(datasets=("others",)), store_root=tmp_path)
+    exact = Selection(datasets=("others",), searches=("exact",))
+    assert len(plan_replication(recipe, exact, store_root=tmp_path).cells) == 8
+
+
 @pytest.fixture
 def followir(
     store: Store, table: dict[str, Any], hard_tasks: Path, monkeypatch: pytest.MonkeyPatch
