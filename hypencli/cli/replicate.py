@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hypencli.ops.replicate import Replicated
-    from hypencli.ops.replicate_survey import Survey, SurveyedStep
+    from hypencli.ops.replicate_choice import LeftOut
+    from hypencli.ops.replicate_survey import Survey
+    from hypencli.ops.replicate_surveyor import SurveyedStep
     from hypencli.ops.replicate_table import Figure
     from hypencli.recipe.replication import ReplicationSummary
 
@@ -92,7 +95,7 @@ def replicate(
         show(list_replications(), _draw_list, as_json=json)
         return
     loaded = load_replication(recipe, override or ())
-    from hypencli.ops.replicate_plan import Selection
+    from hypencli.ops.replicate_choice import Selection
 
     opened = open_store(store)
     on = chosen_device(device, opened)
@@ -126,18 +129,34 @@ def _draw_survey(console: Console, found: Survey) -> None:
     for one in found.steps:
         if one.note is not None and one.state != "waiting":
             console.print(f"{safe(one.step)}: {safe(one.note)}", soft_wrap=True)
-    done = sum(one.state == "done" for one in found.steps)
-    to_do = sum(one.state == "to do" for one in found.steps)
-    more = f" and {len(found.unknown)} steps of unknown time" if found.unknown else ""
-    console.print(
-        f"{done} of {len(found.steps)} steps are done, {to_do} to do: "
-        f"some {seconds(found.seconds)}{more}, {size(found.bytes)}."
-    )
+    _draw_left_out(console, found.left_out)
+    counts = Counter(one.state for one in found.steps)
+    done, to_do = counts.pop("done", 0), counts.pop("to do", 0)
+    blocked = "".join(f", {number} {state}" for state, number in counts.items())
+    console.print(f"{done} of {len(found.steps)} steps are done, {to_do} to do{blocked}.")
+    if to_do:
+        console.print(
+            f"To do: some {seconds(found.seconds)}{_unknown(found.unknown)}; "
+            f"on disk some {size(found.bytes)}{_unknown(found.unknown_disk)}."
+        )
     if found.bases:
-        console.print("Time is counts by rates, whatever the texts' lengths:")
+        console.print("These are counts by rates, whatever the texts' lengths:")
     for basis in found.bases:
         console.print(f"  {safe(basis)}", soft_wrap=True)
     console.print("Disk: vectors, neighbours and runs; the documents' text is not counted.")
+
+
+def _draw_left_out(console: Console, left_out: tuple[LeftOut, ...]) -> None:
+    for one in left_out:
+        text = f"Left out: {', '.join(one.datasets)}: {one.reason}"
+        console.print(safe(text), soft_wrap=True)
+
+
+def _unknown(steps: tuple[str, ...]) -> str:
+    """What a sum lacks."""
+    if not steps:
+        return ""
+    return f" (unknown of {len(steps)} step{'s' if len(steps) > 1 else ''})"
 
 
 def _costs(one: SurveyedStep) -> tuple[str, str]:
@@ -180,6 +199,7 @@ def _draw_replicated(console: Console, done: Replicated, *, format: TableFormat 
         f"{done.steps} steps: {done.made} done now, {done.existing} before, "
         f"{len(done.failures)} failed ({seconds(done.seconds)})."
     )
+    _draw_left_out(console, done.left_out)
     for failure in done.failures:
         console.print(f"Failed: {safe(failure.step)}: {safe(failure.message)}", soft_wrap=True)
         if failure.hint:

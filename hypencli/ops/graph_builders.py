@@ -53,7 +53,7 @@ def choose_builder(corpus: EmbeddingSet, options: GraphOptions, progress: Progre
     """
     builder: str = options.builder
     if builder == "auto":
-        builder = "exact" if corpus.n <= AUTO_EXACT_DOCUMENTS else _installed(corpus, options)
+        builder = "exact" if corpus.n <= AUTO_EXACT_DOCUMENTS else _approximate(corpus, options)
         progress.message(f"builder: {builder} ({corpus.n:,} documents; --builder takes another)")
     if builder != "exact" and options.dtype != "float32":
         raise UsageError(
@@ -63,11 +63,16 @@ def choose_builder(corpus: EmbeddingSet, options: GraphOptions, progress: Progre
     return builder
 
 
-def _installed(corpus: EmbeddingSet, options: GraphOptions) -> str:
-    """An approximate builder whose package is there."""
-    for builder, package in _PACKAGES.items():
-        if importlib.util.find_spec(package) is not None:
-            return builder
+def installed_builder() -> str | None:
+    """An approximate builder whose package is there; None where there is none."""
+    found = (name for name, package in _PACKAGES.items() if importlib.util.find_spec(package))
+    return next(found, None)
+
+
+def _approximate(corpus: EmbeddingSet, options: GraphOptions) -> str:
+    builder = installed_builder()
+    if builder is not None:
+        return builder
     from hypencli.engine.neighbours import estimated_seconds
 
     hours = estimated_seconds(corpus, _similarity(options)) / 3600

@@ -7,8 +7,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from hypencli.errors import HypeError
+from hypencli.ops.replicate_choice import LeftOut, Selection
 from hypencli.ops.replicate_options import query_source
-from hypencli.ops.replicate_plan import Plan, Selection, Step, plan_replication
+from hypencli.ops.replicate_plan import Plan, plan_replication
+from hypencli.ops.replicate_steps import Search, Step
 from hypencli.ops.replicate_table import Figure, make_table
 from hypencli.ops.replicate_work import Work, measured_cells
 from hypencli.progress import SILENT, Progress, Task
@@ -58,6 +60,7 @@ class Replicated:
         made: How many were done by this call.
         existing: How many had been done before.
         failures: Those that could not be done.
+        left_out: What could not be part of it.
         figures: The table.
         published: Where the paper's figures stand.
         tolerance: From which difference on a figure is marked.
@@ -70,6 +73,7 @@ class Replicated:
     made: int
     existing: int
     failures: tuple[Failure, ...]
+    left_out: tuple[LeftOut, ...]
     figures: tuple[Figure, ...]
     published: str | None
     tolerance: float | None
@@ -108,6 +112,7 @@ def replicate(
         made=len(work.made) - len(work.existing),
         existing=len(work.existing),
         failures=tuple(failures),
+        left_out=plan.left_out,
         figures=make_table(plan, measured, references=options.references),
         published=None if section is None else section.source,
         tolerance=None if section is None else section.tolerance,
@@ -117,8 +122,9 @@ def replicate(
 
 def _require_queries(plan: Plan, store: Store) -> None:
     """Refuse a plan whose queries are not there, before hours are spent on its documents."""
-    for dataset in dict.fromkeys(cell.dataset for cell in plan.cells):
-        query_source(plan.recipe, dataset, store.root)
+    for step in plan.steps:
+        if isinstance(step, Search):
+            query_source(plan.recipe, step, store.root)
 
 
 def _do_all(plan: Plan, work: Work, options: ReplicateOptions, progress: Progress) -> list[Failure]:

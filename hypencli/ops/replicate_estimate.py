@@ -27,7 +27,13 @@ _ENCODING = {
 }
 """Documents a second."""
 
-_SCORING = {"cuda": (5.0e6, "the paper's 1,769.8 ms for 8.8 million documents, on an L40S")}
+_WIDTH = 768
+"""Of the vectors of a BERT base, which stands for a model that is not there yet."""
+
+_SCORING = {
+    "cuda": (5.0e6, "the paper's 1,769.8 ms for 8.8 million documents, on an L40S"),
+    "cpu": (1.8e4, "the 130 GFLOP/s of docs/benchmarks.md, on 2 cores"),
+}
 """Scores of six-layer q-nets, 768 wide, a second."""
 
 _WALKING = {
@@ -44,11 +50,18 @@ class Estimate:
         seconds: None where nothing is known of it.
         bytes: On disk; None where that is not known, 0 where it is next to nothing.
         basis: What the seconds are made from.
+        disk_basis: What the bytes are made from, where they are assumed.
     """
 
     seconds: float | None = None
     bytes: int | None = None
     basis: str | None = None
+    disk_basis: str | None = None
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """What there is of both."""
+        return tuple(basis for basis in (self.basis, self.disk_basis) if basis)
 
 
 class Rates:
@@ -68,13 +81,27 @@ class Rates:
         count: int | None,
         *,
         bytes_in_all: int | None = None,
+        storage: str = "float16",
     ) -> Estimate:
-        """Encoding of the documents that are left, of so many."""
+        """Encoding of the documents that are left, of so many.
+
+        Args:
+            model: Whose rate to look for; None where the model is not there.
+            left: Documents to encode; None where it is not known how many.
+            count: Documents in all.
+            bytes_in_all: Of their vectors, where the model's width is known.
+            storage: Type of vectors on disk, where it is not.
+        """
         if left is None:
             return Estimate()
         rate, basis = self._encoding_rate(model)
-        on_disk = None if bytes_in_all is None or not count else bytes_in_all * left // count
-        return Estimate(None if rate is None else left / rate, on_disk, basis)
+        seconds = None if rate is None else left / rate
+        if bytes_in_all is not None and count:
+            return Estimate(seconds, bytes_in_all * left // count, basis)
+        width = None if model is None else int(str(model.stats["dim"]))
+        on_disk = left * (width or _WIDTH) * (2 if storage == "float16" else 4)
+        assumed = f"vectors {_WIDTH} wide, assumed: a BERT base" if width is None else None
+        return Estimate(seconds, on_disk, basis, assumed)
 
     def _encoding_rate(self, model: Manifest | None) -> tuple[float | None, str | None]:
         for one in self._measured("embeddings"):
@@ -109,26 +136,39 @@ class Rates:
         n_queries: int | None,
         n_documents: int | None,
         k: int,
+        plain: bool = False,
     ) -> Estimate:
-        """A search of all documents, or a walk or guided search."""
+        """A search of all documents, or a walk or guided search.
+
+        Args:
+            model: Whose rate to look for; None where the model is not there.
+            how: The way to search.
+            n_queries: How many there are; None where that is not known.
+            n_documents: The same.
+            k: Results of a query.
+            plain: Whether the model is known to have no q-nets.
+        """
         if n_queries is None:
             return Estimate()
         on_disk = n_queries * k * BYTES_PER_RESULT
         if how.engine == "exact":
-            rate, basis = self._scoring_rate(model)
+            rate, basis = self._scoring_rate(model, plain=plain)
             if rate is None or n_documents is None:
                 return Estimate(None, on_disk)
             return Estimate(n_queries * n_documents / rate, on_disk, basis)
         each, basis = self._seconds_a_query(model, how)
         return Estimate(None if each is None else n_queries * each, on_disk, basis)
 
-    def _scoring_rate(self, model: Manifest | None) -> tuple[float | None, str | None]:
+    def _scoring_rate(
+        self, model: Manifest | None, *, plain: bool
+    ) -> tuple[float | None, str | None]:
         for one in self._measured("run"):
             scores = _product(one, "n_queries", "n_documents")
             if _is_by(one, model, "exact") and scores:
                 rate = scores / _seconds(one)
                 return rate, f"scoring {rate:,.0f} documents/s a query, measured: {label(one)}"
-        if self._kind not in _SCORING or (model is not None and not has_q_nets(model)):
+        plain = plain if model is None else not has_q_nets(model)
+        if plain or self._kind not in _SCORING:
             return None, None
         rate, source = _SCORING[self._kind]
         return rate, f"scoring {rate:,.0f} documents/s a query, assumed: {source}"

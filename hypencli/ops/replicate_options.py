@@ -11,9 +11,9 @@ from hypencli.ops.encode import EncodeOptions
 from hypencli.ops.evaluate import EvaluateOptions
 from hypencli.ops.graph import GraphOptions
 from hypencli.ops.models import ModelSource
-from hypencli.ops.replicate_plan import Search, TakeModel
+from hypencli.ops.replicate_steps import Search, TakeModel
 from hypencli.ops.search_records import SearchOptions
-from hypencli.recipe.replication import Replication
+from hypencli.recipe.replication import ReplicatedDataset, Replication
 
 
 def model_source(step: TakeModel) -> ModelSource:
@@ -31,10 +31,16 @@ def graph_options(recipe: Replication, device: str | None) -> GraphOptions:
     return GraphOptions(**recipe.graph.model_dump(), device=device)
 
 
-def evaluate_options(recipe: Replication, dataset: str, store_root: Path) -> EvaluateOptions:
-    """What a run on a dataset is measured with."""
-    qrels = dataset_place(store_root, recipe.datasets[dataset].qrels)
-    return EvaluateOptions(qrels=qrels, measures=recipe.measures_of(dataset))
+def dataset_of(recipe: Replication, step: Search) -> ReplicatedDataset:
+    """What a search asks: the dataset as it is, or with changed instructions."""
+    entry = recipe.datasets[step.dataset]
+    return entry.with_changed_instructions() if step.changed else entry
+
+
+def evaluate_options(recipe: Replication, step: Search, store_root: Path) -> EvaluateOptions:
+    """What the run of a search is measured with."""
+    qrels = dataset_place(store_root, dataset_of(recipe, step).qrels)
+    return EvaluateOptions(qrels=qrels, measures=recipe.measures_of(step.dataset))
 
 
 def search_options(
@@ -60,8 +66,8 @@ def search_options(
     """
     from hypencli.engine.graph import PRESETS
 
-    entry, how = recipe.datasets[step.dataset], recipe.searches[step.search]
-    judged = evaluate_options(recipe, step.dataset, store_root)
+    entry, how = dataset_of(recipe, step), recipe.searches[step.search]
+    judged = evaluate_options(recipe, step, store_root)
     return SearchOptions(
         k=recipe.k,
         engine="rerank" if entry.lists is not None else how.engine,
@@ -78,13 +84,15 @@ def search_options(
     )
 
 
-def query_source(recipe: Replication, dataset: str, store_root: Path) -> Source | None:
-    """What the queries of a dataset are, without reading them; None where they are prepared later.
+def query_source(recipe: Replication, step: Search, store_root: Path) -> Source | None:
+    """What the queries of a search are, without reading them; None where they are prepared later.
+
+    Of queries that are changed first it is what they are changed from.
 
     Raises:
         DataError: They are not there; the hint is the command that makes them.
     """
-    entry = recipe.datasets[dataset]
+    entry = dataset_of(recipe, step)
     try:
         return resolve(dataset_place(store_root, entry.queries), what="query set")
     except DataError as error:

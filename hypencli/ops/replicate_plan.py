@@ -3,169 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Literal, TypeAlias
 
-from hypencli.errors import DataError, RecipeError, UsageError, did_you_mean
+from hypencli.errors import DataError, UsageError
 from hypencli.ops.datasets import dataset_place
+from hypencli.ops.replicate_choice import (
+    LeftOut,
+    Selection,
+    check_bases,
+    check_measures,
+    choose,
+    choose_datasets,
+)
+from hypencli.ops.replicate_steps import (
+    BuildGraph,
+    Compare,
+    Encode,
+    Evaluate,
+    ImportLists,
+    Perturb,
+    Prepare,
+    Search,
+    Step,
+    TakeModel,
+)
 from hypencli.recipe.replication import ReplicatedDataset, Replication
 
-StepKind: TypeAlias = Literal["prepare", "model", "lists", "encode", "graph", "search", "eval"]
-
-
-@dataclass(frozen=True, slots=True)
-class Prepare:
-    """Make a dataset of the hard tasks."""
-
-    dataset: str
-    kind: StepKind = "prepare"
-
-    @property
-    def needs(self) -> tuple[Step, ...]:
-        """Nothing."""
-        return ()
-
-    def __str__(self) -> str:
-        return f"prepare {self.dataset}"
-
-
-@dataclass(frozen=True, slots=True)
-class TakeModel:
-    """Find a model, or register it where it comes from outside."""
-
-    source: str
-    backbone: str | None
-    pooling: str | None
-    made_by: str | None
-    kind: StepKind = "model"
-
-    @property
-    def needs(self) -> tuple[Step, ...]:
-        """Nothing."""
-        return ()
-
-    def __str__(self) -> str:
-        return f"model {short(self.source)}"
-
-
-@dataclass(frozen=True, slots=True)
-class ImportLists:
-    """Take the lists that a dataset's queries are to rank again into the store, as a run."""
-
-    dataset: str
-    place: str
-    needs: tuple[Step, ...]
-    kind: StepKind = "lists"
-
-    def __str__(self) -> str:
-        return f"lists {short(self.place)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Encode:
-    """Encode a corpus with a model, for all datasets over it."""
-
-    model: TakeModel
-    corpus: str
-    prepared: tuple[Step, ...]
-    kind: StepKind = "encode"
-
-    @property
-    def needs(self) -> tuple[Step, ...]:
-        """The model, and the corpus where it is prepared."""
-        return (self.model, *self.prepared)
-
-    def __str__(self) -> str:
-        return f"encode {short(self.corpus)} with {short(self.model.source)}"
-
-
-@dataclass(frozen=True, slots=True)
-class BuildGraph:
-    """Find the neighbours of the documents."""
-
-    encode: Encode
-    kind: StepKind = "graph"
-
-    @property
-    def needs(self) -> tuple[Step, ...]:
-        """The embeddings."""
-        return (self.encode,)
-
-    def __str__(self) -> str:
-        return f"graph of {short(self.encode.corpus)} with {short(self.encode.model.source)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """Search a dataset's queries in one way."""
-
-    encode: Encode
-    dataset: str
-    search: str
-    others: tuple[Step, ...] = ()
-    kind: StepKind = "search"
-
-    @property
-    def needs(self) -> tuple[Step, ...]:
-        """The embeddings, and a graph or lists where the search takes them."""
-        return (self.encode, *self.others)
-
-    def __str__(self) -> str:
-        return f"search {self.dataset} with {short(self.encode.model.source)} ({self.search})"
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluate:
-    """Measure what a search has found."""
-
-    search: Search
-    kind: StepKind = "eval"
-
-    @property
-    def needs(self) -> tuple[Step, ...]:
-        """The run."""
-        return (self.search,)
-
-    def __str__(self) -> str:
-        search = self.search
-        return f"eval {search.dataset} with {short(search.encode.model.source)} ({search.search})"
-
-
-Step: TypeAlias = Prepare | TakeModel | ImportLists | Encode | BuildGraph | Search | Evaluate
-_FIRST = ("model", "prepare", "lists")
+_FIRST = ("model", "prepare", "perturb", "lists")
 """Kinds of steps that come first: where they fail, no hours have been spent."""
-
-
-def short(place: str) -> str:
-    """A name for a line: the end of a path, anything else as it is."""
-    path = PurePosixPath(place)
-    return f"…/{'/'.join(path.parts[-2:])}" if path.is_absolute() else place
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which part of a table is wanted; empty is all of it.
-
-    Attributes:
-        models: Rows.
-        datasets: Datasets, or pools, which stand for their members.
-        searches: Ways to search.
-    """
-
-    models: tuple[str, ...] = ()
-    datasets: tuple[str, ...] = ()
-    searches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A place in the table: a model and a search on one dataset, and the step that fills it."""
+    """A place in the table: a model and a search on one dataset, and the steps that fill it.
+
+    Attributes:
+        step: Measures the search.
+        pair: Compares it with that of the changed instructions, where there are any.
+    """
 
     model: str
     dataset: str
     search: str
     step: Evaluate
+    pair: Compare | None = None
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All that fill it."""
+        return (self.step,) if self.pair is None else (self.step, self.pair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,30 +62,35 @@ class Plan:
     Attributes:
         cells: What is to be filled, in the order of the table.
         steps: What fills it, each after what it needs.
+        left_out: What is no part of it.
     """
 
     recipe: Replication
     cells: tuple[Cell, ...]
     steps: tuple[Step, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def plan_replication(recipe: Replication, selection: Selection, *, store_root: Path) -> Plan:
     """Lay out the steps; nothing is read but what names stand for.
 
-    Documents are encoded once for all datasets that share a corpus.
+    Documents are encoded once for all datasets that share a corpus. What a loss is against is done
+    too, whatever was selected.
 
     Raises:
-        UsageError: The selection names what the table does not have, or leaves nothing of it.
-        RecipeError: A measure of the recipe is none.
+        UsageError: The selection names what the table does not have or what lacks something, or
+            leaves nothing of it.
+        RecipeError: A measure of the recipe is none, or a loss is against what is not measured.
     """
-    _check_measures(recipe)
-    models = _chosen("models", selection.models, recipe.models)
-    searches = _chosen("searches", selection.searches, recipe.searches)
+    check_measures(recipe)
+    models = choose("models", selection.models, recipe.models)
+    searches = choose("searches", selection.searches, recipe.searches)
+    datasets, left_out = choose_datasets(recipe, selection.datasets)
     planner = _Planner(recipe, store_root)
     cells = [
         cell
         for model in models
-        for dataset in _datasets(recipe, selection)
+        for dataset in datasets
         for search in searches
         if (cell := planner.cell(model, dataset, search)) is not None
     ]
@@ -207,12 +99,18 @@ def plan_replication(recipe: Replication, selection: Selection, *, store_root: P
             f"Nothing of {recipe.name} is left: none of these models is for these searches.",
             hint=f"Searches of each model: hype replicate {recipe.name} --dry-run",
         )
-    ordered = dict.fromkeys(step for cell in cells for step in _with_needs(cell.step))
+    check_bases(recipe, {(cell.model, cell.dataset, cell.search) for cell in cells})
+    return Plan(recipe, tuple(cells), _in_order(cells), left_out)
+
+
+def _in_order(cells: Iterable[Cell]) -> tuple[Step, ...]:
+    """Each step once, after what it needs; what may fail at once comes first."""
+    finals = [step for cell in cells for step in cell.steps]
+    ordered = dict.fromkeys(step for final in finals for step in _with_needs(final))
     first = sorted(
         (step for step in ordered if step.kind in _FIRST), key=lambda step: _FIRST.index(step.kind)
     )
-    later = [step for step in ordered if step.kind not in _FIRST]
-    return Plan(recipe, tuple(cells), (*first, *later))
+    return (*first, *(step for step in ordered if step.kind not in _FIRST))
 
 
 def _with_needs(step: Step) -> Iterable[Step]:
@@ -244,11 +142,16 @@ class _Planner:
         taken = TakeModel(source, row.backbone, row.pooling, row.made_by.get(source))
         encode = Encode(taken, corpus, prepared if in_it else ())
         others: tuple[Step, ...] = prepared
+        if entry.perturb is not None:
+            others = (*others, Perturb(entry.queries, entry.perturb, prepared))
         if how.engine == "graph":
             others = (*others, BuildGraph(encode))
         if entry.lists is not None:
             others = (*others, ImportLists(dataset, entry.lists, prepared))
-        return Cell(model, dataset, search, Evaluate(Search(encode, dataset, search, others)))
+        found = Search(encode, dataset, search, others)
+        again = replace(found, changed=True)
+        pair = None if entry.changed_queries is None else Compare(found, again)
+        return Cell(model, dataset, search, Evaluate(found), pair)
 
     def _corpus(self, entry: ReplicatedDataset) -> str:
         """What to encode: the corpus id where it is one of ir_datasets, else the place given."""
@@ -267,34 +170,3 @@ def corpus_name(given: str, store_root: Path) -> str:
     except DataError:
         return given  # not there yet, or not at all: the step that reads it will say so
     return corpus.corpus_id if corpus.corpus_id.startswith("irds:") else given
-
-
-def _datasets(recipe: Replication, selection: Selection) -> list[str]:
-    known = {**recipe.pools, **recipe.datasets}
-    chosen = _chosen("datasets", selection.datasets, known)
-    members = [
-        member
-        for name in chosen
-        for member in (recipe.pools[name].datasets if name in recipe.pools else (name,))
-    ]
-    return [name for name in recipe.datasets if name in members]
-
-
-def _chosen(what: str, wanted: tuple[str, ...], known: Iterable[str]) -> list[str]:
-    names = list(known)
-    for name in wanted:
-        if name not in names:
-            raise UsageError(
-                f"--{what} {name}: the table has no such thing.", hint=did_you_mean(name, names)
-            )
-    return [name for name in names if not wanted or name in wanted]
-
-
-def _check_measures(recipe: Replication) -> None:
-    from hypencli.measures import parse_measures
-
-    for dataset in recipe.datasets:
-        try:
-            parse_measures(recipe.measures_of(dataset))
-        except UsageError as error:
-            raise RecipeError(f"{recipe.name}: {error.message}", hint=error.hint) from error

@@ -6,10 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from hypencli.p_mrr import P_MRR
 from hypencli.recipe.replication import MS_PER_QUERY, PublishedFigures, Replication
 
 if TYPE_CHECKING:
     from hypencli.ops.replicate_plan import Plan
+
+_OURS = (P_MRR, MS_PER_QUERY)
+"""What stands among the measures and is none of ir_measures; neither is ever shown as a loss."""
 
 Agreement: TypeAlias = Literal["same", "near", "differs", "other machine"]
 
@@ -23,12 +27,14 @@ class Measured:
         judged_queries: How many these are.
         ms_per_query: Time of the search, from the query's text to the ranking.
         evaluation: Id of the evaluation, from which every figure can be traced.
+        p_mrr: Against the run with changed instructions, where there is one.
     """
 
     aggregates: Mapping[str, float]
     judged_queries: int
     ms_per_query: float
     evaluation: str
+    p_mrr: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,7 @@ def make_table(
     if references:
         there = {dataset for _, dataset, _ in planned}
         figures += [
-            _beside(recipe, Figure(*key, measure, base=recipe.base_of(key[1])), published)
+            _beside(recipe, Figure(*key, measure, base=_base(recipe, key[1], measure)), published)
             for key, measure in published
             if key[0] not in recipe.models and key[1] in there
         ]
@@ -95,10 +101,14 @@ def make_table(
 def _measures(
     recipe: Replication, key: CellKey, published: Mapping[tuple[CellKey, str], object]
 ) -> list[str]:
-    """What a cell shows: its measures, and its time where the paper states one for the dataset."""
+    """What a cell shows: its measures, p-MRR where instructions change, and its time.
+
+    The time is shown where the paper states one for the dataset.
+    """
     _, dataset, _ = key
-    first = recipe.pools[dataset].datasets[0] if dataset in recipe.pools else dataset
-    names = list(canonical(recipe.measures_of(first)))
+    names = list(canonical(recipe.measures_of(recipe.members_of(dataset)[0])))
+    if dataset in recipe.datasets and recipe.datasets[dataset].changed_queries is not None:
+        names.append(P_MRR)
     timed = any(of[1] == dataset and name == MS_PER_QUERY for of, name in published)
     return [*names, MS_PER_QUERY] if timed else names
 
@@ -124,7 +134,7 @@ def _published(recipe: Replication) -> dict[tuple[CellKey, str], tuple[float, st
 
 def _values(figures: PublishedFigures) -> Iterator[tuple[str, float]]:
     for name, value in figures.values.items():
-        if name == MS_PER_QUERY:
+        if name in _OURS:
             yield name, value
         else:
             (measure,) = canonical((name,))
@@ -172,7 +182,7 @@ def _figure(
     published: Mapping[tuple[CellKey, str], tuple[float, str]],
 ) -> Figure:
     model, dataset, search = key
-    base = None if measure == MS_PER_QUERY else recipe.base_of(dataset)
+    base = _base(recipe, dataset, measure)
     value = _value(known.get(key), measure)
     if base is not None:
         before = _value(known.get((model, base, search)), measure)
@@ -180,10 +190,17 @@ def _figure(
     return _beside(recipe, Figure(*key, measure, value=value, base=base), published)
 
 
+def _base(recipe: Replication, dataset: str, measure: str) -> str | None:
+    """What a figure is a loss against; None where it is no loss."""
+    return None if measure in _OURS else recipe.base_of(dataset)
+
+
 def _value(measured: Measured | None, measure: str) -> float | None:
     if measured is None:
         return None
-    return measured.ms_per_query if measure == MS_PER_QUERY else measured.aggregates.get(measure)
+    if measure in _OURS:
+        return measured.ms_per_query if measure == MS_PER_QUERY else measured.p_mrr
+    return measured.aggregates.get(measure)
 
 
 def _beside(
@@ -224,7 +241,7 @@ class _Order:
             for name in canonical(recipe.measures_of(dataset)):
                 if name not in self._measures:
                     self._measures.append(name)
-        self._measures.append(MS_PER_QUERY)
+        self._measures += _OURS
 
     def place(self, figure: Figure) -> tuple[int, int, int, int, str]:
         """For sorting; models of the paper alone come last."""

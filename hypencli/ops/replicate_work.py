@@ -14,9 +14,12 @@ from hypencli.ops.data_prepare import PrepareOptions, prepare
 from hypencli.ops.datasets import DATA_FOLDER, dataset_place
 from hypencli.ops.encode import encode
 from hypencli.ops.evaluate import evaluate
+from hypencli.ops.evaluate_p_mrr import evaluate_p_mrr
 from hypencli.ops.graph import build_graph, find_graph
 from hypencli.ops.models import ModelSource, find_model
+from hypencli.ops.perturb import perturb
 from hypencli.ops.replicate_options import (
+    dataset_of,
     encode_options,
     evaluate_options,
     graph_options,
@@ -24,12 +27,15 @@ from hypencli.ops.replicate_options import (
     query_source,
     search_options,
 )
-from hypencli.ops.replicate_plan import (
+from hypencli.ops.replicate_perturb import perturb_options, perturbed_path
+from hypencli.ops.replicate_plan import Cell, Plan
+from hypencli.ops.replicate_steps import (
     BuildGraph,
+    Compare,
     Encode,
     Evaluate,
     ImportLists,
-    Plan,
+    Perturb,
     Prepare,
     Search,
     Step,
@@ -38,6 +44,7 @@ from hypencli.ops.replicate_plan import (
 from hypencli.ops.replicate_table import CellKey, Measured
 from hypencli.ops.search import search
 from hypencli.ops.transfer import import_run
+from hypencli.p_mrr import P_MRR
 from hypencli.progress import Progress
 from hypencli.recipe.replication import Replication
 from hypestore import ArtifactNotFound, Manifest, Store
@@ -47,7 +54,8 @@ class Work:
     """Does steps, and remembers what each has made or found.
 
     Attributes:
-        made: Step -> id of its artifact; of a prepared dataset its folder.
+        made: Step -> id of its artifact; of a prepared dataset its folder, of changed queries
+            their file.
         existing: Those that had been there before.
     """
 
@@ -69,6 +77,8 @@ class Work:
                 made = self._prepare(step, progress)
             case TakeModel():
                 made = take_model(self._store, step, progress).id
+            case Perturb():
+                made = self._perturb(step, progress)
             case ImportLists():
                 made = self._import_lists(step)
             case Encode():
@@ -79,6 +89,8 @@ class Work:
                 made = self._search(step, progress)
             case Evaluate():
                 made = self._evaluate(step, progress)
+            case Compare():
+                made = self._compare(step, progress)
         self.made[step] = made
         if made in self._before:
             self.existing.add(step)
@@ -92,6 +104,18 @@ class Work:
             return str(folder)
         done = prepare(step.dataset, PrepareOptions(), store_root=root, progress=progress)
         return str(done.path)
+
+    def _perturb(self, step: Perturb, progress: Progress) -> str:
+        path = perturbed_path(self._store.root, self._recipe, step)
+        if path.is_file():
+            self.existing.add(step)
+            return str(path)
+        options = perturb_options(self._recipe, step, self._device)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        queries = open_queries(dataset_place(self._store.root, step.queries))
+        done = perturb(queries, options, output=path, progress=progress)
+        progress.message(f"{done.n_changed} of {done.n_queries} queries changed: {path.name}")
+        return str(path)
 
     def _import_lists(self, step: ImportLists) -> str:
         path = Path(dataset_place(self._store.root, step.place))
@@ -126,8 +150,9 @@ class Work:
             store_root=root,
             device=self._device,
         )
-        query_source(self._recipe, step.dataset, root)  # says how to make them, where they lack
-        queries = open_queries(dataset_place(root, self._recipe.datasets[step.dataset].queries))
+        query_source(self._recipe, step, root)  # says how to make them, where they lack
+        place = self._made_by(step, Perturb) or dataset_of(self._recipe, step).queries
+        queries = open_queries(dataset_place(root, place))
         source = ModelSource(self.made[step.encode.model])
         return search(self._store, queries, source, options, progress).run
 
@@ -136,9 +161,23 @@ class Work:
         return next((self.made[one] for one in step.others if isinstance(one, kind)), None)
 
     def _evaluate(self, step: Evaluate, progress: Progress) -> str:
-        dataset = step.search.dataset
-        options = evaluate_options(self._recipe, dataset, self._store.root)
+        options = evaluate_options(self._recipe, step.search, self._store.root)
         return evaluate(self._store, self.made[step.search], options, progress).evaluation
+
+    def _compare(self, step: Compare, progress: Progress) -> str:
+        root = self._store.root
+        before, after = (
+            str(evaluate_options(self._recipe, one, root).qrels)
+            for one in (step.original, step.changed)
+        )
+        return evaluate_p_mrr(
+            self._store,
+            self.made[step.original],
+            self.made[step.changed],
+            qrels_original=before,
+            qrels_changed=after,
+            progress=progress,
+        ).evaluation
 
 
 def prepared_folder(store_root: Path, step: Prepare) -> Path | None:
@@ -190,19 +229,21 @@ def measured_cells(store: Store, plan: Plan, made: Mapping[Step, str]) -> dict[C
     for cell in plan.cells:
         if cell.step in made:
             key = (cell.model, cell.dataset, cell.search)
-            found[key] = _measured(store, made[cell.step.search], made[cell.step])
+            found[key] = _measured(store, cell, made)
     return found
 
 
-def _measured(store: Store, run_id: str, evaluation_id: str) -> Measured:
-    run = store.get(run_id, "run")
-    evaluation = store.get(evaluation_id, "evaluation")
+def _measured(store: Store, cell: Cell, made: Mapping[Step, str]) -> Measured:
+    run = store.get(made[cell.step.search], "run")
+    evaluation = store.get(made[cell.step], "evaluation")
+    pair = None if cell.pair is None else made.get(cell.pair)
     seconds = run.stats["seconds"]
     parts = seconds if isinstance(seconds, dict) else {}
     whole = float(str(parts.get("total", 0.0))) - float(str(parts.get("writing", 0.0)))
     return Measured(
-        aggregates=store.aggregates(evaluation_id),
+        aggregates=store.aggregates(evaluation.id),
         judged_queries=int(str(evaluation.stats["judged_queries"])),
         ms_per_query=1000 * whole / int(str(run.stats["n_queries"])),
-        evaluation=evaluation_id,
+        evaluation=evaluation.id,
+        p_mrr=None if pair is None else store.aggregates(pair)[P_MRR],
     )

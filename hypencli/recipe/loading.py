@@ -28,13 +28,15 @@ _RELATIVE = {
     ("model", "backbone"),
     ("model", "initial"),
     ("model", "hyper_head_from"),
+    ("perturb", "words"),
+    ("perturb", "model"),
     ("validation", "rows"),
     ("validation", "queries"),
     ("validation", "corpus"),
     ("validation", "qrels"),
 }
 _RELATIVE_IN_EACH = {
-    "datasets": ("queries", "corpus", "qrels", "lists"),
+    "datasets": ("queries", "corpus", "qrels", "lists", "changed_queries", "changed_qrels"),
     "models": ("source", "backbone"),
 }
 """The same in sections that hold a table for each name."""

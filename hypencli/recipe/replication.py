@@ -17,6 +17,8 @@ from hypencli.recipe.section import Pooling, Section
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$")]
 
+Variation = Literal["misspelling", "word-drop", "ordering", "synonym", "paraphrase"]
+
 EXACT = "exact"
 """The search that is there where a replication names none."""
 
@@ -64,9 +66,36 @@ class ReplicatedDataset(Section):
         None, ge=2, description="tokens a query is cut to, in place of the table's"
     )
     exclude_same_id: bool = Field(False, description="leave out the document with the query's id")
+    perturb: Variation | None = Field(
+        None, description="the queries are changed first, as hype perturb does"
+    )
     loss_against: str | None = Field(
         None, description="show what is lost against this dataset or pool, in percent"
     )
+    changed_queries: str | None = Field(
+        None, description="the queries with changed instructions: p-MRR is shown too"
+    )
+    changed_qrels: str | None = Field(None, description="judgements of changed_queries")
+
+    @model_validator(mode="after")
+    def _changed_queries_have_judgements(self) -> ReplicatedDataset:
+        if self.perturb is not None and self.qrels is None:
+            raise ValueError("perturb needs qrels: queries that were changed bring none")
+        changed = (self.changed_queries, self.changed_qrels)
+        if changed == (None, None):
+            return self
+        if None in changed or self.qrels is None:
+            raise ValueError("p-MRR needs changed_queries, changed_qrels and qrels")
+        if self.perturb is not None:
+            raise ValueError("perturb and changed_queries exclude each other")
+        return self
+
+    def with_changed_instructions(self) -> ReplicatedDataset:
+        """The dataset as it is asked for p-MRR a second time."""
+        there = {"queries": self.changed_queries, "qrels": self.changed_qrels}
+        gone = {"changed_queries": None, "changed_qrels": None}
+        corpus = self.corpus or self.queries
+        return self.model_copy(update={**there, **gone, "corpus": corpus})
 
 
 class Pool(Section):
@@ -115,6 +144,26 @@ class GraphSection(Section):
     )
 
 
+class PerturbSection(Section):
+    """How queries are changed; the defaults are those of ``hype perturb``."""
+
+    seed: int = Field(0, ge=0, description="another one gives other variants")
+    changes: int = Field(1, ge=1, description="words that are changed in each query")
+    words: str | None = Field(None, description="synonym: a file of words and their synonyms")
+    model: str | None = Field(
+        None, description="paraphrase: a sequence-to-sequence model, a folder or a name on the hub"
+    )
+    prefix: str = Field("", description="paraphrase: what the model reads before each query")
+
+    def lacks(self, variation: Variation) -> str | None:
+        """What a kind of variation needs and has not been given."""
+        if variation == "synonym" and self.words is None:
+            return "synonyms come from a word list of yours: --set perturb.words=FILE"
+        if variation == "paraphrase" and self.model is None:
+            return "paraphrases come from a model of yours: --set perturb.model=FOLDER_OR_HUB_NAME"
+        return None
+
+
 class PublishedFigures(Section):
     """What a paper says of one model on one dataset."""
 
@@ -157,6 +206,9 @@ class Replication(Section):
     graph: GraphSection = Field(
         default_factory=lambda: GraphSection(), description="neighbour graphs, where searched"
     )
+    perturb: PerturbSection = Field(
+        default_factory=lambda: PerturbSection(), description="changed queries, where there are any"
+    )
     measures: tuple[str, ...] = Field(
         min_length=1, strict=False, description="by ir_measures names"
     )
@@ -174,6 +226,8 @@ class Replication(Section):
             _require(f"pools.{name}.datasets", pool.datasets, self.datasets)
         for name in shown:
             _require(f"{name}.loss_against", [self.base_of(name) or name], shown)
+            if self.base_of(name) == name:
+                raise ValueError(f"{name}.loss_against names itself")
         for name, model in self.models.items():
             _require(f"models.{name}.searches", model.searches or (), self.searches)
             _require(f"models.{name}.instead", model.instead, self.datasets)
@@ -192,6 +246,10 @@ class Replication(Section):
         if shown in self.pools:
             return self.pools[shown].loss_against
         return self.datasets[shown].loss_against
+
+    def members_of(self, shown: str) -> tuple[str, ...]:
+        """The datasets of a pool; a dataset is its own."""
+        return self.pools[shown].datasets if shown in self.pools else (shown,)
 
     def measures_of(self, dataset: str) -> tuple[str, ...]:
         """What a dataset is measured with."""

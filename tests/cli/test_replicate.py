@@ -99,6 +99,58 @@ def test_a_dry_run_lists_the_steps_and_does_none(hype: Hype, table: Path, study:
     ]
 
 
+LOSS = """
+[datasets.misspelt]
+queries = "COLLECTION/queries.jsonl"
+corpus = "COLLECTION/corpus.jsonl"
+qrels = "COLLECTION/qrels.txt"
+perturb = "misspelling"
+loss_against = "tiny"
+
+[datasets.reworded]
+queries = "COLLECTION/queries.jsonl"
+corpus = "COLLECTION/corpus.jsonl"
+qrels = "COLLECTION/qrels.txt"
+perturb = "synonym"
+loss_against = "tiny"
+"""
+
+
+def test_a_loss_is_shown_with_its_base_and_what_lacks_something_is_named(
+    hype: Hype, table: Path, tiny_collection: Path, study: Path
+) -> None:
+    more = LOSS.replace("COLLECTION", str(tiny_collection))
+    table.write_text(table.read_text(encoding="utf-8") + more, encoding="utf-8")
+    rows = ("--models", "hype")
+    planned = hype("replicate", table, *rows, "--dry-run")
+    assert re.search(r"^ +to do +perturb \S+/queries.jsonl \(misspelling\) *$", planned.out, re.M)
+    left_out = "Left out: reworded: synonyms come from a word list of yours: --set perturb.words="
+    assert left_out in planned.out
+    assert not (study / "data").exists()
+    done = hype("replicate", table, *rows, "--datasets", "misspelt")
+    assert done.code == 0, done.err
+    lines = [line.split() for line in done.out.splitlines()]
+    assert [line[4] for line in lines if line[:4] == ["tiny", "nDCG@10", "exact", "hype"]]
+    assert [line for line in lines if line[:5] == ["misspelt", "loss", "of", "nDCG@10", "(%)"]]
+    assert "12 queries changed: " in done.err
+    assert "Left out" not in done.out
+    assert left_out in hype("replicate", table, *rows).out
+    refused = hype("replicate", table, *rows, "--datasets", "reworded")
+    assert refused.code == 2
+    assert "The queries of reworded cannot be changed: synonyms" in refused.err
+    found = hype("replicate", table, *rows, "--json").json
+    assert found["left_out"][0]["datasets"] == ["reworded"]
+
+
+def test_what_an_estimate_lacks_is_said(hype: Hype, table: Path) -> None:
+    far = ("--set", "models.bi.source=someone/somewhere", "--set", "models.bi.pooling=cls")
+    shown = hype("replicate", table, "--dry-run", *far, "--set", "k=10")
+    assert re.search(r"^To do: some \S+ s \(unknown of 1 step\); on disk some", shown.out, re.M)
+    assert "vectors 768 wide, assumed: a BERT base" in shown.out
+    blocked = hype("replicate", table, "--dry-run", "--set", "models.bi.source=absent")
+    assert "1 missing, 3 waiting." in blocked.out
+
+
 def test_without_a_name_the_shipped_tables_are_listed(hype: Hype) -> None:
     listed = hype("replicate")
     assert listed.code == 0

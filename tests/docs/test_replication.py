@@ -41,7 +41,7 @@ def test_the_example_loads(page: str, tmp_path: Path) -> None:
 
 def test_what_the_commands_set_and_choose_is_there(page: str) -> None:
     commands = re.findall(r"^    hype replicate (.*)$", page, re.MULTILINE)
-    assert len(commands) == 4
+    assert len(commands) == 5
     for command in commands:
         name, *options = shlex.split(command)
         settings = [value for key, value in pairwise(options) if key == "--set"]
@@ -56,7 +56,7 @@ def test_the_keys_of_the_page_exist(page: str) -> None:
     rows = page[page.index("| key | what |") :].partition("\n\n")[0]
     cells = [line.split("|")[1] for line in rows.splitlines()[2:]]
     keys = [key for cell in cells for key in re.findall(r"`([\w.]+)`", cell)]
-    assert len(keys) == 11
+    assert len(keys) == 14
     sections = {"models": ReplicatedModel, "datasets": ReplicatedDataset, "pools": Pool}
     for key in keys:
         first, *rest = key.split(".")

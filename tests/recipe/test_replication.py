@@ -42,6 +42,13 @@ TABLES: dict[str, list[tuple[str, str, str, str, float]]] = {
         ("hypencoder", "robust04", "exact", "AP", 0.212),
         ("hypencoder", "news21", "exact", "nDCG@5", 0.272),
         ("hypencoder", "core17", "exact", "AP", 0.193),
+        ("hypencoder", "news21", "exact", "p-MRR", 0.020),
+        ("be-base", "core17", "exact", "p-MRR", -0.077),
+        ("BM25", "robust04", "exact", "p-MRR", -0.031),
+    ],
+    "encoders": [
+        ("tasb-plain", "dl", "exact", "nDCG@10", 0.700),
+        ("tasb-plain", "dev", "exact", "RR@10", 0.344),
     ],
     "efficient": [
         ("hypencoder", "dl-2019", "exact", "ms/query", 1769.8),
@@ -119,8 +126,10 @@ def test_a_figure_of_a_row_is_one_that_is_measured(name: str) -> None:
     for model, shown, _, measure in figures(recipe):
         if model not in recipe.models or measure == "ms/query":
             continue
-        members = recipe.pools[shown].datasets if shown in recipe.pools else (shown,)
-        for member in members:
+        if measure == "p-MRR":
+            assert recipe.datasets[shown].changed_queries is not None, (model, shown)
+            continue
+        for member in recipe.members_of(shown):
             assert measure in recipe.measures_of(member), (model, shown, measure)
 
 
@@ -134,6 +143,30 @@ def test_long_queries_and_prepared_data_where_the_paper_has_them() -> None:
     }
     assert hard.source_of("hypencoder", "dl-hard") == "jfkback/hypencoder.6_layer"
     assert hard.source_of("hypencoder", "tot") == "hypencoder-tot"
+
+
+def test_perturbed_queries_are_lost_against_those_they_are_made_of() -> None:
+    recipe = load_replication("robustness")
+    perturbed = {name: one for name, one in recipe.datasets.items() if one.perturb is not None}
+    assert len(perturbed) == 15
+    for name, one in perturbed.items():
+        assert one.loss_against is not None
+        base = recipe.datasets[one.loss_against]
+        assert (one.queries, one.qrels) == (base.queries, base.queries), name
+        assert name == f"{one.loss_against}-{one.perturb}"
+    assert recipe.perturb.lacks("misspelling") is None
+
+
+def test_word_lists_and_changed_queries_are_meant_from_the_recipe(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    table = SMALL + "qrels = 'q'\nchanged_queries = './c.jsonl'\nchanged_qrels = './c.txt'\n"
+    recipe = load_replication(write(table + "[perturb]\nwords = './words.tsv'\nmodel = 't5'\n"))
+    changed = recipe.datasets["first"].with_changed_instructions()
+    assert (changed.queries, changed.qrels) == (
+        str(tmp_path / "c.jsonl"),
+        str(tmp_path / "c.txt"),
+    )
+    assert (changed.corpus, changed.changed_queries) == ("docs.jsonl", None)
+    assert (recipe.perturb.words, recipe.perturb.model) == (str(tmp_path / "words.tsv"), "t5")
 
 
 def test_the_table_of_the_readme_is_complete(repository: Path) -> None:
@@ -166,6 +199,16 @@ def test_one_may_extend_a_shipped_one(write) -> None:  # type: ignore[no-untyped
         ("[models.mine]\nsearches = ['fast']", ["models.mine.searches", "'fast'"]),
         ("[models.mine]\ninstead = {x = 'y'}", ["models.mine.instead", "'x'"]),
         ("[datasets.first]\nloss_against = 'x'", ["first.loss_against", "'x'"]),
+        ("[datasets.first]\nloss_against = 'first'", ["first.loss_against names itself"]),
+        ("[datasets.first]\nperturb = 'ordering'", ["datasets.first", "perturb needs qrels"]),
+        ("[datasets.first]\nperturb = 'odering'", ["datasets.first.perturb", "'ordering'"]),
+        ("[datasets.first]\nchanged_queries = 'x'", ["datasets.first", "p-MRR needs"]),
+        (
+            "[datasets.first]\nqrels = 'q'\nperturb = 'ordering'\nchanged_queries = 'x'\n"
+            "changed_qrels = 'y'",
+            ["datasets.first", "exclude each other"],
+        ),
+        ("[perturb]\nchanges = 0", ["perturb.changes", "greater than or equal to 1"]),
         ("[searches.s]\nengine = 'graph'", ["searches.s", "needs a preset"]),
         ("[searches.s]\nengine = 'grahp'", ["searches.s.engine", "'grahp'"]),
         ("[encoding]\nlimit = 0", ["encoding.limit", "greater than or equal to 1"]),
