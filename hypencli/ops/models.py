@@ -247,8 +247,18 @@ def model_folder(store: Store, manifest: Manifest) -> Path:
     return folder
 
 
-def load_model(store: Store, manifest: Manifest, *, device: torch.device) -> LoadedModel:
-    """Load a model of the store for inference."""
+def load_model(
+    store: Store, manifest: Manifest, *, device: torch.device, trust_code: bool = False
+) -> LoadedModel:
+    """Load a model of the store for inference.
+
+    Args:
+        store: The project store.
+        manifest: The model.
+        device: Where it is put.
+        trust_code: Whether it may name q-net converter code of its own. What its manifest says of
+            that does not count: a store may come from somebody else.
+    """
     from hypencli.models.checkpoint import load_dual_encoder
 
     quiet_libraries()
@@ -257,7 +267,7 @@ def load_model(store: Store, manifest: Manifest, *, device: torch.device) -> Loa
         model_folder(store, manifest),
         backbone=_text(options.get("backbone")),
         pooling=_pooling(_text(options.get("pooling"))),
-        trust_code=bool(options.get("trust_code", "source" not in manifest.inputs)),
+        trust_code=trust_code,
     )
     dual.to(device)  # type: ignore[arg-type]
     return LoadedModel(manifest, dual, tokenizer)
