@@ -26,7 +26,8 @@ from transformers.utils import logging
 from hypencli.errors import ModelError
 from hypencli.models.untrusted import (
     LIBRARY_ERRORS,
-    refuse_unless_weights_fill,
+    reason,
+    refuse_unless_filled,
     refuse_unsafe,
 )
 from hypencli.models.weights import refuse_odd_parts
@@ -215,13 +216,15 @@ def refuse_unless_encoder(config: PretrainedConfig, *, name: str) -> None:
         )
 
 
-def empty_backbone(config: PretrainedConfig, *, with_pooler: bool, weights: Path) -> nn.Module:
+def empty_backbone(
+    config: PretrainedConfig, *, with_pooler: bool, weights: Path | None = None
+) -> nn.Module:
     """A backbone whose weights are yet to be filled in; draws nothing from a random generator.
 
     Args:
         config: Its configuration.
         with_pooler: False leaves out the pooler, which is never used, where there may be one.
-        weights: The folder of its weights, whose size bounds what is made for them.
+        weights: The folder of its weights, whose size bounds what is made for them, if any.
 
     Raises:
         ModelError: The configuration cannot be built, or is not of these weights.
@@ -229,23 +232,18 @@ def empty_backbone(config: PretrainedConfig, *, with_pooler: bool, weights: Path
     make: Any = AutoModel.from_config
     try:
         with no_init_weights():
-            _refuse_unless_filled(make, config, weights)
+            if weights is not None:
+                refuse_unless_filled(make, config, weights)
             model = make(config, dtype=torch.float32, trust_remote_code=False)
     except ModelError:
         raise
     except LIBRARY_ERRORS as error:
-        raise ModelError(f"The backbone of {weights} cannot be built: {error}") from error
+        raise ModelError(
+            f"A backbone of the type {config.model_type!r} cannot be built: {reason(error)}"
+        ) from error
     if not with_pooler and getattr(model, "pooler", None) is not None:
         model.pooler = None
     return _as_module(model)
-
-
-def _refuse_unless_filled(make: Any, config: PretrainedConfig, weights: Path) -> None:
-    """Compare the size of a model with that of its weights, on a device that takes no memory."""
-    with torch.device("meta"):
-        model = make(config, dtype=torch.float32, trust_remote_code=False)
-    parameters = sum(tensor.numel() for tensor in model.parameters())
-    refuse_unless_weights_fill(parameters, weights, where=f"the backbone ({config.model_type})")
 
 
 def load_backbone(source: str) -> nn.Module:
@@ -267,7 +265,7 @@ def load_backbone(source: str) -> nn.Module:
     try:
         if Path(source).is_dir():
             refuse_odd_parts(Path(source))
-            _refuse_unless_filled(AutoModel.from_config, found.config, Path(source))
+            refuse_unless_filled(AutoModel.from_config, found.config, Path(source))
         with _quietly():
             model, report = AutoModel.from_pretrained(
                 source,
@@ -279,7 +277,7 @@ def load_backbone(source: str) -> nn.Module:
     except ModelError:
         raise
     except LIBRARY_ERRORS as error:
-        raise ModelError(f"The encoder at {source!r} cannot be loaded: {error}") from error
+        raise ModelError(f"The encoder at {source!r} cannot be loaded: {reason(error)}") from error
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing:
         raise ModelError(f"The encoder at {source!r} lacks weights: {', '.join(missing[:5])}.")
@@ -332,7 +330,9 @@ def _from_fields(fields: Mapping[str, Any], *, source: str) -> ResolvedBackbone:
     try:
         config = AutoConfig.for_model(kind, **options)
     except LIBRARY_ERRORS as error:
-        raise ModelError(f"{source} has a backbone that cannot be built: {error}") from error
+        raise ModelError(
+            f"{source} has a backbone that cannot be built: {reason(error)}"
+        ) from error
     refuse_unsafe(config, where=source)
     return ResolvedBackbone(config, source)
 
@@ -350,6 +350,8 @@ def _read(name: str, *, local_only: bool) -> ResolvedBackbone | None:
     except (OSError, ValueError):
         return None
     except LIBRARY_ERRORS as error:
-        raise ModelError(f"The configuration at {name!r} cannot be read: {error}") from error
+        raise ModelError(
+            f"The configuration at {name!r} cannot be read: {reason(error)}"
+        ) from error
     refuse_unsafe(config, where=repr(name))
     return ResolvedBackbone(config, f"{name!r}")

@@ -18,7 +18,7 @@ from transformers.utils import logging
 from hypencli.errors import ModelError
 from hypencli.models.encoding import TOKEN_BUDGET, EncodingOptions, pad
 from hypencli.models.sentence import load_tokenizer
-from hypencli.models.untrusted import LIBRARY_ERRORS, refuse_unsafe
+from hypencli.models.untrusted import LIBRARY_ERRORS, reason, refuse_unless_filled, refuse_unsafe
 from hypencli.models.weights import locate, refuse_odd_parts
 
 
@@ -63,6 +63,7 @@ def load_cross_encoder(source: str | Path, *, label: str | None = None) -> Cross
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             refuse_unsafe(config, where=str(source))
             refuse_odd_parts(folder)
+            refuse_unless_filled(AutoModelForSequenceClassification.from_config, config, folder)
             model, loading = AutoModelForSequenceClassification.from_pretrained(
                 folder,
                 config=config,
@@ -74,7 +75,9 @@ def load_cross_encoder(source: str | Path, *, label: str | None = None) -> Cross
     except ModelError:
         raise
     except LIBRARY_ERRORS as error:
-        raise ModelError(f"No cross-encoder can be loaded from {source}: {error}") from error
+        raise ModelError(
+            f"No cross-encoder can be loaded from {source}: {reason(error)}"
+        ) from error
     missing = sorted(loading["missing_keys"])
     if missing:
         raise ModelError(

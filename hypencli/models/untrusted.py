@@ -6,12 +6,15 @@ modules beside the weights, kernels and packages. None of that is needed for a t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from pickle import UnpicklingError
 from typing import Any
 
+import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
+from torch import nn
 from transformers import PretrainedConfig
 
 from hypencli.errors import ModelError
@@ -27,6 +30,7 @@ LIBRARY_ERRORS: tuple[type[Exception], ...] = (
     ImportError,
     UnpicklingError,
     SafetensorError,
+    StrictDataclassError,
 )
 """What the libraries raise over files that are not what they should be: there is no one kind."""
 
@@ -50,8 +54,8 @@ _LARGEST: Mapping[str, int] = {
 """Far above the encoders there are; a module is made for every layer before a weight is read."""
 
 _BYTES_A_PARAMETER = 0.5
-_UNSAVED_PARAMETERS = 2**24
-"""Of a pooler that is made and never used."""
+_PARAMETERS_FOR_NOTHING = 2**28
+"""What is made whatever the weights: 1 GiB, above the usual encoders."""
 
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
@@ -85,22 +89,36 @@ def refuse_unsafe(config: PretrainedConfig, *, where: str) -> None:
             refuse_unsafe(part, where=where)
 
 
-def refuse_unless_weights_fill(parameters: int, folder: Path, *, where: str) -> None:
+def reason(error: Exception) -> str:
+    """What a library says of a file, in a line; but not how to run the code that is in it."""
+    if isinstance(error, UnpicklingError) or "weights_only" in str(error):
+        return "its weights are damaged, or more than tensors: reading that could run code."
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
+
+
+def refuse_unless_filled(
+    make: Callable[..., nn.Module], config: PretrainedConfig, folder: Path
+) -> None:
     """Refuse a model that is far larger than the weights that are there for it.
 
+    It is made on a device that takes no memory, and compared with the size of the files.
+
     Args:
-        parameters: How many its configuration asks for.
+        make: ``from_config`` of its class.
+        config: Its configuration.
         folder: Where its weights lie.
-        where: Words on the configuration.
 
     Raises:
         ModelError: It is.
     """
+    with torch.device("meta"):
+        model = make(config, dtype=torch.float32, trust_remote_code=False)
+    parameters = sum(tensor.numel() for tensor in model.parameters())
     n_bytes = sum(path.stat().st_size for pattern in _WEIGHTS for path in folder.glob(pattern))
-    if parameters * _BYTES_A_PARAMETER > n_bytes + _UNSAVED_PARAMETERS:
+    if parameters > _PARAMETERS_FOR_NOTHING and parameters * _BYTES_A_PARAMETER > n_bytes:
         raise ModelError(
-            f"The configuration of {where} asks for {parameters:,} parameters; the weights in "
-            f"{folder} are {n_bytes:,} bytes."
+            f"The configuration ({config.model_type}) asks for {parameters:,} parameters; the "
+            f"weights in {folder} are {n_bytes:,} bytes."
         )
 
 

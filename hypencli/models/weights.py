@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hypencli.errors import ModelError
-from hypencli.models.untrusted import LIBRARY_ERRORS, parts_of
+from hypencli.models.untrusted import LIBRARY_ERRORS, parts_of, reason
 
 State: TypeAlias = dict[str, Tensor]
 
@@ -156,7 +156,7 @@ def _read_file(path: Path) -> State:
             hint="Convert it to safetensors where it was made.",
         ) from error
     except (EOFError, *LIBRARY_ERRORS) as error:
-        raise ModelError(f"{path} cannot be read as weights: {error}") from error
+        raise ModelError(f"{path} cannot be read as weights: {reason(error)}") from error
     return _tensors(read, path)
 
 

@@ -230,10 +230,11 @@ def model_folder(store: Store, manifest: Manifest) -> Path:
     """Where the files of a model are: in the store, or where it was registered from.
 
     Raises:
-        ModelError: A registered model is gone, or its files have changed since.
+        ModelError: A registered model is gone, or its files have changed since; or a file of a
+            model in the store is a link.
     """
     if "source" not in manifest.inputs:
-        return store.path(manifest)
+        return _own_folder(store, manifest)
     from hypencli.models.weights import locate
 
     source = str(manifest.inputs["source"])
@@ -244,6 +245,15 @@ def model_folder(store: Store, manifest: Manifest) -> Path:
             "vectors made with it would not match.",
             hint=f"Register what is there now as a model of its own: --model {source}",
         )
+    return folder
+
+
+def _own_folder(store: Store, manifest: Manifest) -> Path:
+    """The folder of a model in the store, whose files lie in it and nowhere else."""
+    folder = store.path(manifest)
+    links = [record.path for record in manifest.files if (folder / record.path).is_symlink()]
+    if links:
+        raise ModelError(f"{folder / links[0]} is a link; a store holds its files itself.")
     return folder
 
 

@@ -118,7 +118,7 @@ class Catalog:
             StoreNotWritable: The store is read-only.
         """
         with self._locked():
-            if self.path.exists() and self._is_open_elsewhere():
+            if self.path.exists() and not self._is_link() and self._is_open_elsewhere():
                 raise ArtifactBusy(
                     f"{self.path} is open in another program.",
                     hint="Close it there (a notebook, a DuckDB shell) and run the command again.",
@@ -131,6 +131,8 @@ class Catalog:
         """Whether the file has just the artifacts of the folders; None when it cannot be read."""
         if not self.path.exists():
             return not self._inventory.artifacts()
+        if self._is_link():
+            return False
         try:
             with _connect(self.path, read_only=True) as connection:
                 return self._has_all_artifacts(connection)
@@ -178,7 +180,7 @@ class Catalog:
 
     def _read_without_lock(self) -> duckdb.DuckDBPyConnection | None:
         """The file opened for reading if that is possible now and it is up to date."""
-        if not self.path.exists():
+        if not self.path.exists() or self._is_link():
             return None
         try:
             connection = _connect(self.path, read_only=True)
@@ -205,6 +207,9 @@ class Catalog:
 
     def _catch_up(self) -> bool:
         """Write what is new into the file, under the lock; one that is damaged is made again."""
+        if self._is_link():
+            _LOG.warning("the catalog is made again, for it is a link: %s", self.path)
+            self._delete()
         for attempt in range(2):
             try:
                 with _connect(self.path, read_only=False) as connection:
@@ -226,9 +231,17 @@ class Catalog:
             return _held_elsewhere(error)
         return False
 
+    @property
+    def _wal(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.wal")
+
+    def _is_link(self) -> bool:
+        """Whether it leads to another database, which is not ours to change."""
+        return self.path.is_symlink() or self._wal.is_symlink()
+
     def _delete(self) -> None:
         self.path.unlink(missing_ok=True)
-        self.path.with_name(f"{self.path.name}.wal").unlink(missing_ok=True)
+        self._wal.unlink(missing_ok=True)
 
 
 def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
