@@ -21,6 +21,7 @@ from hypencli.errors import ModelError
 
 LIBRARY_ERRORS: tuple[type[Exception], ...] = (
     OSError,
+    EOFError,
     ValueError,
     RuntimeError,
     LookupError,

@@ -155,7 +155,7 @@ def _read_file(path: Path) -> State:
             f"{path} is damaged, or holds more than tensors: reading that could run code.",
             hint="Convert it to safetensors where it was made.",
         ) from error
-    except (EOFError, *LIBRARY_ERRORS) as error:
+    except LIBRARY_ERRORS as error:
         raise ModelError(f"{path} cannot be read as weights: {reason(error)}") from error
     return _tensors(read, path)
 

@@ -50,7 +50,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) ->
     return folder
 
 
-@pytest.fixture(params=["hypencoder", "encoder", "cross-encoder", "paraphraser"])
+@pytest.fixture(params=["hypencoder", "encoder", "cross-encoder"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -67,8 +67,6 @@ def folder(
 def load(kind: str, folder: Path) -> object:
     if kind == "cross-encoder":
         return load_cross_encoder(folder)
-    if kind == "paraphraser":
-        return paraphrases(str(folder), ["a"], device=torch.device("cpu"))
     return load_dual_encoder(folder, pooling="mean" if kind == "encoder" else None)
 
 
@@ -255,7 +253,6 @@ HARMLESS: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("case", HARMLESS)
-@pytest.mark.parametrize("kind", ["hypencoder", "encoder", "cross-encoder"], indirect=True)
 def test_code_that_is_not_needed_is_not_run(
     folder: Path, kind: str, case: str, canary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,7 +261,6 @@ def test_code_that_is_not_needed_is_not_run(
     assert load(kind, folder)
 
 
-@pytest.mark.parametrize("kind", ["hypencoder", "encoder", "cross-encoder"], indirect=True)
 def test_nobody_is_asked_whether_code_may_run(
     folder: Path, kind: str, canary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,6 +273,31 @@ def test_nobody_is_asked_whether_code_may_run(
             load(kind, folder)
     else:
         assert load(kind, folder)
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("an attention kernel of others", "leads to code"),
+        ("quantised by a package", "leads to code"),
+        ("an index that leads up", "no file beside it"),
+        ("an absurd number of layers", "at most 1,000"),
+        ("an unknown type with code", "cannot be loaded"),
+    ],
+)
+def test_what_paraphrases_is_refused_before_it_is_loaded(
+    tiny_backbone: Path,
+    tmp_path: Path,
+    canary: Path,
+    case: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("the user was asked to run code"))
+    folder = Path(shutil.copytree(tiny_backbone, tmp_path / "model"))
+    HOSTILE[case](folder, canary)
+    with pytest.raises(ModelError, match=said):
+        paraphrases(str(folder), ["a"], device=torch.device("cpu"))
 
 
 @pytest.mark.parametrize("kind", ["encoder", "cross-encoder"], indirect=True)

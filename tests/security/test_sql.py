@@ -129,6 +129,7 @@ def test_a_query_has_limits(
 ) -> None:
     if from_memory:
         monkeypatch.setattr(hs.Catalog, "_open_current", lambda self: None)
+    monkeypatch.setattr("hypestore.catalog._BOUNDS", {"memory_limit": "100MB"})
     ask = filled.catalog.query
     assert len(ask("FROM range(7)", max_rows=7).rows) == 7
     with pytest.raises(hs.CatalogQueryError, match="more than 6 rows"):
