@@ -61,7 +61,11 @@ def one_line(text: str) -> str:
 
 def json_text(value: Any) -> str:
     """A value as JSON in one line: the exact text, with escapes for what is not harmless."""
-    text = json.dumps(value, ensure_ascii=False)
+    return escaped(json.dumps(value, ensure_ascii=False))
+
+
+def escaped(text: str) -> str:
+    """JSON or TOML with escapes for what is not harmless, which stands in their strings alone."""
     return _HARMFUL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
 from hypencli.errors import RecipeError
-from hypencli.harmless import json_text
 from hypencli.recipe.schema import Recipe
 from hypencli.recipe.section import Section
 
@@ -156,5 +156,5 @@ def _toml_key(key: str) -> str:
 
 
 def _toml_string(text: str) -> str:
-    # A TOML basic string is a JSON string, but for DEL, which must be escaped too, as it is here.
-    return json_text(text)
+    # A TOML basic string is a JSON string, but for DEL, which must be escaped too.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

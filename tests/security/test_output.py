@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -297,3 +298,17 @@ def test_whatever_the_text_each_form_is_what_it_should_be(text: str) -> None:
         assert STEERS.findall(form) == []
         assert "\n" not in form
     assert not re.search(r"(?<!\\)(?:\\\\)*[|`*_\[\]]", markdown(text))
+
+
+def test_a_recipe_of_others_is_shown_and_loads_again(
+    hype: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "theirs.toml"
+    told = "".join(f"\\u{ord(sign):04x}" for sign in HOSTILE["title"] + HOSTILE["override"])
+    path.write_text(f'extends = "tiny"\ndescription = "{told}"\n', encoding="utf-8")
+    for arguments in (["--toml"], [], ["--json"]):
+        shown = hype("recipes", "show", path, *arguments)
+        assert shown.code == 0
+        assert STEERS.findall(shown.out) == []
+    again = tomllib.loads(hype("recipes", "show", path, "--toml").out)
+    assert again["description"] == HOSTILE["title"] + HOSTILE["override"]
