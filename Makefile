@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format bench clean
+.PHONY: help install demo test test-slow lint format bench audit clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,15 @@ bench: install ## Measure against plain implementations; the study of approximat
 	$(BIN)/python benchmarks/graph.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/approx.py study
+
+# In an environment of its own, so that the tool is no part of what it looks at.
+$(VENV)/audit/.installed: constraints.txt | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt pip-audit
+	touch $@
+
+audit: install $(VENV)/audit/.installed ## Look all installed packages up in an advisory database; needs the network
+	$(BIN)/python .ci/audit.py $(VENV)/audit/bin/pip-audit
 
 clean: ## Remove what make created
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from hypencli.errors import EXIT_STORE, HypeError
+from hypencli.harmless import harmless, json_text
 
 EXIT_INTERRUPTED = 130
 EXIT_CLOSED_PIPE = 141
@@ -52,22 +53,20 @@ def _run(arguments: list[str]) -> int:
 def _fail(error: Exception, hint: str | None, code: int, arguments: Sequence[str]) -> int:
     message = str(error.args[0]) if error.args else str(error)
     if "--json" in arguments:
-        import json
-
         problem = {
             "type": type(error).__name__,
             "message": message,
             "hint": hint,
             "exit_code": code,
         }
-        sys.stdout.write(json.dumps({"error": problem}, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text({"error": problem}) + "\n")
     else:
         _say(f"Error: {message}" + (f"\n{hint}" if hint else ""))
     return code
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(harmless(text) + "\n")
 
 
 if __name__ == "__main__":

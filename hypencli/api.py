@@ -204,6 +204,7 @@ class Project:
         corpus: str | None = None,
         query_max_length: int = 64,
         width: int | None = None,
+        trust_code: bool = False,
     ) -> list[Hit]:
         """The ``k`` best documents for a question, with their text where it was kept.
 
@@ -215,6 +216,7 @@ class Project:
             corpus: Corpus id, where several are encoded.
             query_max_length: Tokens the question is cut to.
             width: Hidden width of the q-net, of a model that nests several; None is the full one.
+            trust_code: Allow the model to name q-net converter code of its own.
 
         Raises:
             UsageError: No embedding set fits the model, or several do.
@@ -224,7 +226,7 @@ class Project:
         from hypencli.ops.models import ModelSource
         from hypencli.ops.search_records import SearchOptions
 
-        key = (model, embeddings, corpus, query_max_length, width)
+        key = (model, embeddings, corpus, query_max_length, width, trust_code)
         if key not in self._askers:
             options = SearchOptions(
                 embeddings=embeddings,
@@ -232,11 +234,16 @@ class Project:
                 query_max_length=query_max_length,
                 width=width,
             )
-            self._askers[key] = Asker(self.store, ModelSource(model), options)
+            source = ModelSource(model, trust_code=trust_code)
+            self._askers[key] = Asker(self.store, source, options)
         return self._askers[key].ask(question, k=k).hits
 
     def sql(self, statement: str) -> list[dict[str, object]]:
-        """Rows of a read-only query over the catalog, as dictionaries."""
+        """Rows of a read-only query over the catalog, as dictionaries.
+
+        Raises:
+            CatalogQueryError: It is no query, one that changes or reaches something, or too large.
+        """
         found = self.store.catalog.query(statement)
         return [dict(zip(found.columns, row, strict=True)) for row in found.rows]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 from typing import Annotated
 
 import typer
@@ -27,6 +29,7 @@ from hypencli.cli import (
     transfer_embeddings,
     transfer_study,
 )
+from hypencli.harmless import harmless
 
 
 def _version(wanted: bool) -> None:
@@ -71,6 +74,13 @@ _CommandLineError: type[typer.BadParameter] = next(
 )
 
 
+class _HarmlessMessages(logging.Formatter):
+    """Warnings of the store, which name files and ids as they are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return harmless(super().format(record))
+
+
 _INTERRUPTED = 130
 """What Typer makes of Ctrl-C in a verb: an exit code, and no word to the user."""
 
@@ -81,10 +91,14 @@ def run(arguments: list[str]) -> int:
     Args:
         arguments: The command line without the program's name.
     """
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_HarmlessMessages())
     try:
         result = command.main(args=arguments, prog_name="hype", standalone_mode=False)
     except _CommandLineError as error:
-        error.show()
+        usage = io.StringIO()
+        error.show(file=usage)
+        typer.echo(harmless(usage.getvalue()), err=True, nl=False)
         return int(error.exit_code)
     except typer.Abort as abort:
         raise KeyboardInterrupt from abort

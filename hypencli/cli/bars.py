@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 from hypencli.cli.render import safe
+from hypencli.harmless import harmless
 
 
 class RateColumn(ProgressColumn):
@@ -79,17 +80,17 @@ class TerminalProgress:
             yield NoBar()
             return
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             RateColumn(unit),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-            yield Bar(bars, bars.add_task(description, total=total, note=""))
+            yield Bar(bars, bars.add_task(safe(description), total=total, note=""))
 
     def message(self, text: str) -> None:
         """One line on stderr."""
-        sys.stderr.write(safe(text) + "\n")
+        sys.stderr.write(harmless(text) + "\n")

@@ -12,6 +12,7 @@ from hypencli.cli.options import (
     JsonOption,
     ModelOption,
     StoreOption,
+    TrustOption,
     chosen_device,
     open_store,
 )
@@ -58,6 +59,7 @@ def calibrate(
     width: WidthOption = None,
     dtype: ScoreDtypeOption = "float32",
     device: DeviceOption = None,
+    trust_code: TrustOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -95,7 +97,7 @@ def calibrate(
     )
     given = queries or opened.defaults.get("queries")
     asked = None if given is None else open_queries(dataset_place(opened.root, given))
-    done = measure(opened, asked, ModelSource(model), options, progress())
+    done = measure(opened, asked, ModelSource(model, trust_code=trust_code), options, progress())
     show(done, draw_calibrated, as_json=json)
 
 

@@ -14,6 +14,7 @@ from hypencli.cli.options import (
     ModelOption,
     NameOption,
     StoreOption,
+    TrustOption,
     chosen_device,
     open_store,
 )
@@ -90,6 +91,7 @@ def graph(
     ] = None,
     sample: SampleOption = 64,
     device: DeviceOption = None,
+    trust_code: TrustOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -152,7 +154,7 @@ def graph(
         measure(
             opened,
             asked,
-            ModelSource(model),
+            ModelSource(model, trust_code=trust_code),
             CalibrateOptions(engine=engine, n_queries=sample, search=search),
             progress(),
         )

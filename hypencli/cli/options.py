@@ -50,7 +50,7 @@ PoolingOption = Annotated[
 ]
 TrustOption = Annotated[
     bool,
-    typer.Option("--trust-code", help="Let the checkpoint import q-net converter code of its own."),
+    typer.Option("--trust-code", help="Let the model import q-net converter code of its own."),
 ]
 DeviceOption = Annotated[
     str | None,

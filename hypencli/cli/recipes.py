@@ -10,6 +10,7 @@ import typer
 from hypencli.cli.options import JsonOption
 from hypencli.cli.render import show
 from hypencli.cli.tables import print_pairs
+from hypencli.harmless import escaped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +64,7 @@ def show_recipe(
 
     resolved = load_recipe(recipe, override or ())
     if toml and not json:
-        typer.echo(to_toml(resolved), nl=False)
+        typer.echo(escaped(to_toml(resolved)), nl=False)
         return
 
     show(describe(resolved), _draw_fields, as_json=json)

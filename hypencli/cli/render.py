@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,25 +10,25 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hypencli.harmless import harmless, json_text
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from hypencli.progress import Progress
 
 T = TypeVar("T")
-_CONTROL = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)))
-_CONTROL |= dict.fromkeys((*range(8234, 8239), *range(8294, 8298)))
 
 
 def safe(text: object) -> str:
-    """Text of a document, without what could steer a terminal."""
-    return str(text).translate(_CONTROL)
+    """Text that others wrote, within a line: nothing in it steers a terminal or begins another."""
+    return harmless(str(text)).replace("\n", " ")
 
 
 def show(result: T, draw: Callable[[Console, T], None], *, as_json: bool) -> None:
     """Print a result: drawn for people, or as one line of JSON."""
     if as_json:
-        sys.stdout.write(json.dumps(to_json(result), ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(to_json(result)) + "\n")
         return
     draw(console(), result)
 

@@ -253,7 +253,10 @@ def search(
             hint="The engine of the first stage is --first-engine",
         )
     stage = FirstStage(
-        ModelSource(first), k=first_k, engine=first_engine, index=index_parameters(index)
+        ModelSource(first, trust_code=trust_code),
+        k=first_k,
+        engine=first_engine,
+        index=index_parameters(index),
     )
     both = search_in_two_stages(opened, asked, source, stage, options, progress())
     show(both, _draw_both, as_json=json)
@@ -318,6 +321,7 @@ def query(
     width: WidthOption = None,
     dtype: ScoreDtypeOption = "float32",
     device: DeviceOption = None,
+    trust_code: TrustOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -343,7 +347,7 @@ def query(
         device=chosen_device(device, opened),
         dtype=dtype,
     )
-    asker = Asker(opened, ModelSource(model), options, progress())
+    asker = Asker(opened, ModelSource(model, trust_code=trust_code), options, progress())
     show(asker.ask(text), draw_answer, as_json=json)
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import sys
 from collections.abc import Sequence
 
 from hypencli.cli.render import console, number, safe, to_json
+from hypencli.harmless import csv_line, json_text, latex, markdown
 
 TABLE_FORMATS = ("table", "json", "csv", "markdown", "latex")
 
@@ -64,44 +62,24 @@ def print_pairs(rows: Sequence[tuple[str, str]], *, width: int) -> None:
 
 def _json_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     records = [dict(zip(columns, map(to_json, row), strict=True)) for row in rows]
-    return json.dumps({"title": title, "rows": records}, ensure_ascii=False) + "\n"
+    return json_text({"title": title, "rows": records}) + "\n"
 
 
 def _csv(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        cells = [to_json(cell) for cell in row]
-        writer.writerow(
-            [
-                f"'{c}" if isinstance(c, str) and c.startswith(("=", "+", "-", "@")) else c
-                for c in cells
-            ]
-        )
-    return out.getvalue()
+    return csv_line(columns) + "".join(csv_line(map(to_json, row)) for row in rows)
 
 
 def _markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    def line(cells: Sequence[str]) -> str:
-        escaped = [cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells]
-        return f"| {' | '.join(escaped)} |\n"
+    def line(cells: Sequence[object]) -> str:
+        return f"| {' | '.join(markdown(number(cell)) for cell in cells)} |\n"
 
-    head = f"**{safe(title)}**\n\n" if title else ""
-    body = "".join(line([number(cell).replace("\n", " ") for cell in row]) for row in rows)
-    return head + line([safe(column) for column in columns]) + line(["---"] * len(columns)) + body
+    head = f"**{markdown(title)}**\n\n" if title else ""
+    return head + line(columns) + line(["---"] * len(columns)) + "".join(map(line, rows))
 
 
 def _latex(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    special = {c: f"\\{c}" for c in "&%$#_{}"} | {
-        "~": "\\textasciitilde{}",
-        "^": "\\textasciicircum{}",
-        "\\": "\\textbackslash{}",
-    }
-    table = str.maketrans(special)
-
     def line(cells: Sequence[object]) -> str:
-        return " & ".join(number(cell).translate(table) for cell in cells) + " \\\\\n"
+        return " & ".join(latex(number(cell)) for cell in cells) + " \\\\\n"
 
     layout = "l" + "r" * (len(columns) - 1)
     head = f"% {safe(title)}\n" if title else ""

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from rich.console import Console
+
+from hypencli.harmless import harmless
 
 _WIDTH_OF_FILES = 160
 
 
 class Terminal(Console):
-    """Plain text as it is: no markup, no highlighting; wide where the output goes to a file."""
+    """Plain text: no markup, emoji or highlighting; wide where the output goes to a file.
+
+    Whatever is printed was made harmless, should a verb have forgotten to.
+    """
 
     def __init__(self) -> None:
         width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
-        super().__init__(width=width, highlight=False, markup=False)
+        super().__init__(width=width, highlight=False, markup=False, emoji=False)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print texts and tables; nothing in a text steers the terminal."""
+        texts = [harmless(one) if isinstance(one, str) else one for one in objects]
+        super().print(*texts, **options)
 
     def on_broken_pipe(self) -> None:
         """A reader that leaves (``| head``) is handled where the program ends."""

@@ -93,6 +93,7 @@ def export_model(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the model that is in the folder.")
     ] = False,
+    trust_code: TrustOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -114,6 +115,7 @@ def export_model(
         backbone_name=backbone_name,
         with_bin=with_bin,
         overwrite=overwrite,
+        trust_code=trust_code,
     )
     show(done, _draw_exported, as_json=json)
 

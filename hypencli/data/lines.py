@@ -17,6 +17,9 @@ from hypencli.errors import DataError
 MAX_LINE_BYTES = 256 * 2**20
 """A longer line is refused before it is read whole; the longest real document is far below."""
 
+MAX_WHOLE_BYTES = 2**30
+"""A larger file (after decompression) is not read at once: JSON that is not a line a record."""
+
 _CHUNK_BYTES = 2**20
 _GZIP_MAGIC = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
@@ -63,6 +66,19 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         ) from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def read_whole(path: Path) -> bytes:
+    """The content of a file that is read at once, after decompression.
+
+    Raises:
+        DataError: The file cannot be read, or holds more than ``MAX_WHOLE_BYTES``.
+    """
+    with open_bytes(path) as stream:
+        content = stream.read(MAX_WHOLE_BYTES + 1)
+    if len(content) > MAX_WHOLE_BYTES:
+        raise DataError(f"{path}: more than {MAX_WHOLE_BYTES:,} bytes, the most that are read.")
+    return content
 
 
 def read_lines(path: Path) -> Iterator[Line]:

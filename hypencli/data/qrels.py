@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hypencli.data import folder, irds
-from hypencli.data.lines import Line, open_bytes, read_lines
+from hypencli.data.lines import Line, read_lines, read_whole
 from hypencli.data.source import FileSource, FolderSource, IrdsSource, resolve
 from hypencli.errors import DataError
 from hypencli.records import Qrels
@@ -186,8 +186,7 @@ def _beir(lines: Iterable[Line], name: str) -> Iterator[Judgement]:
 
 
 def _json(path: Path) -> Iterator[Judgement]:
-    with open_bytes(path) as stream:
-        content = stream.read()
+    content = read_whole(path)
     try:
         value: Any = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModel, PretrainedConfig
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, PretrainedConfig
 from transformers.initialization import no_init_weights
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
@@ -24,6 +24,13 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils import logging
 
 from hypencli.errors import ModelError
+from hypencli.models.untrusted import (
+    LIBRARY_ERRORS,
+    reason,
+    refuse_unless_filled,
+    refuse_unsafe,
+)
+from hypencli.models.weights import refuse_odd_parts
 
 _BERT_BASE: Mapping[str, Any] = {
     "model_type": "bert",
@@ -209,16 +216,31 @@ def refuse_unless_encoder(config: PretrainedConfig, *, name: str) -> None:
         )
 
 
-def empty_backbone(config: PretrainedConfig, *, with_pooler: bool) -> nn.Module:
+def empty_backbone(
+    config: PretrainedConfig, *, with_pooler: bool, weights: Path | None = None
+) -> nn.Module:
     """A backbone whose weights are yet to be filled in; draws nothing from a random generator.
 
     Args:
         config: Its configuration.
         with_pooler: False leaves out the pooler, which is never used, where there may be one.
+        weights: The folder of its weights, whose size bounds what is made for them, if any.
+
+    Raises:
+        ModelError: The configuration cannot be built, or is not of these weights.
     """
     make: Any = AutoModel.from_config
-    with no_init_weights():
-        model = make(config, dtype=torch.float32)
+    try:
+        with no_init_weights():
+            if weights is not None:
+                refuse_unless_filled(make, config, weights)
+            model = make(config, dtype=torch.float32, trust_remote_code=False)
+    except ModelError:
+        raise
+    except LIBRARY_ERRORS as error:
+        raise ModelError(
+            f"A backbone of the type {config.model_type!r} cannot be built: {reason(error)}"
+        ) from error
     if not with_pooler and getattr(model, "pooler", None) is not None:
         model.pooler = None
     return _as_module(model)
@@ -241,15 +263,21 @@ def load_backbone(source: str) -> nn.Module:
         )
     refuse_unless_encoder(found.config, name=source)
     try:
+        if Path(source).is_dir():
+            refuse_odd_parts(Path(source))
+            refuse_unless_filled(AutoModel.from_config, found.config, Path(source))
         with _quietly():
             model, report = AutoModel.from_pretrained(
                 source,
                 dtype=torch.float32,
                 output_loading_info=True,
                 trust_remote_code=False,
+                weights_only=True,
             )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"The encoder at {source!r} cannot be loaded: {error}") from error
+    except ModelError:
+        raise
+    except LIBRARY_ERRORS as error:
+        raise ModelError(f"The encoder at {source!r} cannot be loaded: {reason(error)}") from error
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing:
         raise ModelError(f"The encoder at {source!r} lacks weights: {', '.join(missing[:5])}.")
@@ -293,14 +321,20 @@ def _known(name: str) -> ResolvedBackbone | None:
 
 def _from_fields(fields: Mapping[str, Any], *, source: str) -> ResolvedBackbone:
     options = dict(fields)
-    kind = options.pop("model_type")
-    try:
-        return ResolvedBackbone(AutoConfig.for_model(kind, **options), source)
-    except (KeyError, ValueError) as error:
+    kind = options.pop("model_type", None)
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
         raise ModelError(
-            f"{source} has a backbone of type {kind!r}, which this transformers lacks.",
+            f"{source} has a backbone of type {kind!r:.100}, which this transformers lacks.",
             hint="pip install --upgrade transformers",
+        )
+    try:
+        config = AutoConfig.for_model(kind, **options)
+    except LIBRARY_ERRORS as error:
+        raise ModelError(
+            f"{source} has a backbone that cannot be built: {reason(error)}"
         ) from error
+    refuse_unsafe(config, where=source)
+    return ResolvedBackbone(config, source)
 
 
 def _read(name: str, *, local_only: bool) -> ResolvedBackbone | None:
@@ -315,4 +349,9 @@ def _read(name: str, *, local_only: bool) -> ResolvedBackbone | None:
         )
     except (OSError, ValueError):
         return None
+    except LIBRARY_ERRORS as error:
+        raise ModelError(
+            f"The configuration at {name!r} cannot be read: {reason(error)}"
+        ) from error
+    refuse_unsafe(config, where=repr(name))
     return ResolvedBackbone(config, f"{name!r}")

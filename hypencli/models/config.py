@@ -262,6 +262,8 @@ def _ours(raw: Json) -> Json:
     ours: Json | None = raw.get("hype")
     if ours is None:
         return {}
+    if not isinstance(ours, Mapping):
+        raise ModelError(f"config.json has {ours!r:.100} as 'hype', expected a table.")
     if ours.get("format") != FORMAT:
         raise ModelError(
             f"The checkpoint has hype format {ours.get('format')!r}; this version reads {FORMAT}.",

@@ -8,6 +8,7 @@ from typing import Any
 
 from hypencli.errors import ModelError, did_you_mean
 from hypencli.models.architecture import QNetConverter
+from hypencli.models.installed import CONVERTERS_GROUP, installed_converter
 from hypencli.models.matryoshka import MatryoshkaConverter
 from hypencli.models.repeated_dense import RepeatedDenseBlockConverter
 from hypencli.models.warm_start import WarmStartConverter
@@ -40,7 +41,8 @@ def resolve_converter(
         name: A short name of :data:`SHIPPED_CONVERTERS`, a user's own as ``module:Class``, or None
             for the published one.
         options: Keyword arguments of its constructor.
-        trust_code: Whether a ``module:Class`` may be imported, which runs its code.
+        trust_code: Whether any ``module:Class`` may be imported, which runs its code; without it
+            only those are that an installed package offers.
 
     Raises:
         ModelError: It is not there, not trusted, not a converter, or refuses the options.
@@ -71,10 +73,7 @@ def _converter_class(name: str, *, trust_code: bool) -> type:
             hint=f"{did_you_mean(name, SHIPPED_CONVERTERS)} One of your own is module:Class.",
         )
     if not trust_code:
-        raise ModelError(
-            f"The model names a converter of its own, {name!r}: using it runs that module's code.",
-            hint="Load it with trust_code=True (--trust-code) if you trust that code.",
-        )
+        return _offered(name)
     try:
         found = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
@@ -84,4 +83,16 @@ def _converter_class(name: str, *, trust_code: bool) -> type:
         ) from error
     if not isinstance(found, type):
         raise ModelError(f"Converter {name!r} is not a class.")
+    return found
+
+
+def _offered(name: str) -> type:
+    """A converter that an installed package offers."""
+    found = installed_converter(name)
+    if found is None:
+        raise ModelError(
+            f"The model names a converter of its own, {name!r}: using it runs that module's code.",
+            hint="If you trust that code: trust_code=True (--trust-code), or install a package "
+            f"that offers it (entry points {CONVERTERS_GROUP}, see docs/converters.md).",
+        )
     return found

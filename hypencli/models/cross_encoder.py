@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging
 
 from hypencli.errors import ModelError
 from hypencli.models.encoding import TOKEN_BUDGET, EncodingOptions, pad
 from hypencli.models.sentence import load_tokenizer
-from hypencli.models.weights import locate
+from hypencli.models.untrusted import LIBRARY_ERRORS, reason, refuse_unless_filled, refuse_unsafe
+from hypencli.models.weights import locate, refuse_odd_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,24 @@ def load_cross_encoder(source: str | Path, *, label: str | None = None) -> Cross
     folder = locate(source)
     try:
         with _without_report():
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            refuse_unsafe(config, where=str(source))
+            refuse_odd_parts(folder)
+            refuse_unless_filled(AutoModelForSequenceClassification.from_config, config, folder)
             model, loading = AutoModelForSequenceClassification.from_pretrained(
-                folder, output_loading_info=True, dtype=torch.float32
+                folder,
+                config=config,
+                output_loading_info=True,
+                dtype=torch.float32,
+                trust_remote_code=False,
+                weights_only=True,
             )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise ModelError(f"No cross-encoder can be loaded from {source}: {error}") from error
+    except ModelError:
+        raise
+    except LIBRARY_ERRORS as error:
+        raise ModelError(
+            f"No cross-encoder can be loaded from {source}: {reason(error)}"
+        ) from error
     missing = sorted(loading["missing_keys"])
     if missing:
         raise ModelError(

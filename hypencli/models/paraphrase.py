@@ -65,12 +65,24 @@ def paraphrases(
 
 
 def _load(name: str | Path) -> tuple[Any, Any]:
-    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
+
+    from hypencli.models.untrusted import LIBRARY_ERRORS, refuse_unless_filled, refuse_unsafe
+    from hypencli.models.weights import refuse_odd_parts
 
     try:
-        model = AutoModelForSeq2SeqLM.from_pretrained(name)
-        tokenizer = AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError, KeyError) as error:
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        refuse_unsafe(config, where=repr(str(name)))
+        if Path(name).is_dir():
+            refuse_odd_parts(Path(name))
+            refuse_unless_filled(AutoModelForSeq2SeqLM.from_config, config, Path(name))
+        model = AutoModelForSeq2SeqLM.from_pretrained(
+            name, config=config, trust_remote_code=False, weights_only=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except ModelError:
+        raise
+    except LIBRARY_ERRORS as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"{name} cannot be loaded as a sequence-to-sequence model: {reason}",

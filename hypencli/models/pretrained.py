@@ -100,7 +100,9 @@ class Checkpointed(nn.Module):
         state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         settings = cls.read_settings(raw)
         named = None if backbone is None else str(backbone)
-        skeletons = _skeletons(settings, raw, prefix=prefix, state=state, named=named)
+        skeletons = _skeletons(
+            settings, raw, prefix=prefix, state=state, named=named, weights=folder
+        )
         # A user's own converter may draw from the global generator, as modules of torch do.
         with torch.random.fork_rng(devices=[]):
             model = cls.assemble(settings, skeletons.modules, trust_code=trust_code)
@@ -203,6 +205,7 @@ def _skeletons(
     prefix: str,
     state: State,
     named: str | None,
+    weights: Path,
 ) -> _Skeletons:
     modules: dict[str, nn.Module] = {}
     sources: list[str] = []
@@ -216,6 +219,6 @@ def _skeletons(
         )
         inner = f"{side}_encoder." if isinstance(settings, DualEncoderConfig) else ""
         pooler = any(key.startswith(f"{inner}transformer.pooler.") for key in state)
-        modules[side] = empty_backbone(found.config, with_pooler=pooler)
+        modules[side] = empty_backbone(found.config, with_pooler=pooler, weights=weights)
         sources.append(found.source)
     return _Skeletons(modules, " and ".join(dict.fromkeys(sources)))

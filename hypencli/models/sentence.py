@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from transformers import AutoTokenizer
 
 from hypencli.errors import ModelError
 from hypencli.models.config import Pooling
+from hypencli.models.untrusted import LIBRARY_ERRORS, refuse_foreign_files
 from hypencli.models.weights import fetch_optional
 
 _POOLING_FLAGS: dict[str, Pooling] = {
@@ -18,6 +19,8 @@ _POOLING_FLAGS: dict[str, Pooling] = {
     "pooling_mode_mean_tokens": "mean",
 }
 _MODULES_FILE = "modules.json"
+_LENGTH_FILE = "sentence_bert_config.json"
+_TOKENIZER_FILES = ("tokenizer_file", "vocab_file", "merges_file")
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,13 @@ def sentence_encoder_facts(source: str) -> SentenceEncoderFacts:
     Raises:
         ModelError: It has a step that is neither pooling ``cls`` or ``mean`` nor normalisation.
     """
-    modules = _read(source, _MODULES_FILE)
+    modules = _read(source, _MODULES_FILE, kind=list)
     if modules is None:
         return SentenceEncoderFacts()
+    if not all(
+        isinstance(module, dict) and {"type", "path"} <= module.keys() for module in modules
+    ):
+        raise ModelError(f"{_MODULES_FILE} of {source!r} does not list steps with type and path.")
     kinds = [str(module["type"]).rpartition(".")[2] for module in modules]
     unknown = sorted(set(kinds) - {"Transformer", "Pooling", "Normalize"})
     if unknown:
@@ -51,11 +58,10 @@ def sentence_encoder_facts(source: str) -> SentenceEncoderFacts:
             f"The encoder at {source!r} has a step that cannot be reproduced: {', '.join(unknown)}."
         )
     folders = {kind: module["path"] for kind, module in zip(kinds, modules, strict=True)}
-    length = _read(source, "sentence_bert_config.json") or {}
     return SentenceEncoderFacts(
         pooling=_pooling(source, folders["Pooling"]) if "Pooling" in folders else None,
         normalize="Normalize" in kinds,
-        max_length=length.get("max_seq_length"),
+        max_length=_declared_length(source),
     )
 
 
@@ -65,17 +71,29 @@ def load_tokenizer(source: str | Path) -> Any:
     Raises:
         ModelError: There is none.
     """
+    if Path(source).is_dir():
+        said = _read(str(source), "tokenizer_config.json") or {}
+        refuse_foreign_files(Path(source), said, _TOKENIZER_FILES)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(source))
-    except (OSError, ValueError, KeyError) as error:
+        tokenizer = AutoTokenizer.from_pretrained(str(source), trust_remote_code=False)
+    except LIBRARY_ERRORS as error:
         raise ModelError(f"No tokenizer at {str(source)!r}: {error}") from error
-    declared = (_read(str(source), "sentence_bert_config.json") or {}).get("max_seq_length")
+    declared = _declared_length(str(source))
     if declared is not None:
-        tokenizer.model_max_length = min(tokenizer.model_max_length, int(declared))
+        tokenizer.model_max_length = min(tokenizer.model_max_length, declared)
     return tokenizer
 
 
+def _declared_length(source: str) -> int | None:
+    length = (_read(source, _LENGTH_FILE) or {}).get("max_seq_length")
+    if length is None or (isinstance(length, int) and length > 0):
+        return length
+    raise ModelError(f"{_LENGTH_FILE} of {source!r} has max_seq_length = {length!r:.40}.")
+
+
 def _pooling(source: str, folder: str) -> Pooling:
+    if not isinstance(folder, str) or PurePosixPath(folder).name != folder or ".." in folder:
+        raise ModelError(f"The encoder at {source!r} has a step in {folder!r:.200}, beside itself.")
     raw = _read(source, f"{folder}/config.json") or {}
     chosen = [
         key for key, value in raw.items() if key.startswith("pooling_mode_") and value is True
@@ -94,9 +112,15 @@ def _pooling(source: str, folder: str) -> Pooling:
     return _POOLING_FLAGS[chosen[0]]
 
 
-def _read(source: str, file: str) -> Any:
+def _read(source: str, file: str, *, kind: type = dict) -> Any:
     folder = Path(source)
     path: Path | None = folder / file if folder.is_dir() else fetch_optional(source, file)
     if path is None or not path.is_file():
         return None
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is not JSON: {error}") from error
+    if not isinstance(value, kind):
+        raise ModelError(f"{path} holds a {type(value).__name__}, expected a {kind.__name__}.")
+    return value

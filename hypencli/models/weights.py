@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 import torch
 from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hypencli.errors import ModelError
+from hypencli.models.untrusted import LIBRARY_ERRORS, parts_of, reason
 
 State: TypeAlias = dict[str, Tensor]
 
@@ -84,7 +84,7 @@ def _fetch_weights(name: str, *, revision: str) -> None:
         if path is None:
             continue
         if file.endswith(".index.json"):
-            for part in sorted(set(_json(path)["weight_map"].values())):
+            for part in parts_of(_json(path), where=path):
                 hf_hub_download(name, part, revision=revision)
         return
 
@@ -122,10 +122,26 @@ def read_weights(folder: Path) -> State:
         if not file.endswith(".index.json"):
             return _read_file(path)
         state: State = {}
-        for part in sorted(set(_json(path)["weight_map"].values())):
+        for part in parts_of(_json(path), where=path):
             state |= _read_file(folder / part)
         return state
     raise ModelError(f"{folder} has no weights; looked for {', '.join(_WEIGHT_FILES)}.")
+
+
+def refuse_odd_parts(folder: Path) -> None:
+    """Refuse a folder of weights that leads the library elsewhere: to other folders or models.
+
+    Raises:
+        ModelError: An index names files that are not in it, or it holds an adapter.
+    """
+    for index in sorted(folder.glob("*.index.json")):
+        parts_of(_json(index), where=index)
+    adapter = folder / "adapter_config.json"
+    if adapter.is_file():
+        raise ModelError(
+            f"{adapter}: adapters of other models are not loaded.",
+            hint="Merge it into its model where it was made, and use that.",
+        )
 
 
 def _read_file(path: Path) -> State:
@@ -133,15 +149,28 @@ def _read_file(path: Path) -> State:
         if path.suffix == ".safetensors":
             return load_file(path)
         # weights_only: tensors and plain containers; a pickle that names code is refused.
-        state: State = torch.load(path, map_location="cpu", weights_only=True)
-        return state
+        read = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise ModelError(
             f"{path} is damaged, or holds more than tensors: reading that could run code.",
             hint="Convert it to safetensors where it was made.",
         ) from error
-    except (OSError, RuntimeError, SafetensorError, ValueError, EOFError) as error:
-        raise ModelError(f"{path} cannot be read as weights: {error}") from error
+    except LIBRARY_ERRORS as error:
+        raise ModelError(f"{path} cannot be read as weights: {reason(error)}") from error
+    return _tensors(read, path)
+
+
+def _tensors(read: object, path: Path) -> State:
+    """What a weight file holds, if that is tensors by their names.
+
+    Raises:
+        ModelError: It is something else.
+    """
+    if isinstance(read, Mapping) and all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in read.items()
+    ):
+        return dict(read)
+    raise ModelError(f"{path} does not hold tensors by their names: it is no weight file.")
 
 
 def write_weights(folder: Path, state: Mapping[str, Tensor], *, shared: bool) -> None:
@@ -244,7 +273,7 @@ def _listed(what: str, names: Iterable[str]) -> list[str]:
 def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path} is not a JSON object.")

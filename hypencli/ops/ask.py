@@ -71,7 +71,7 @@ class Asker:
         plan = plan_engine(store, manifest, chosen, self._options)
         self._open_engine = plan.open(self._embeddings, progress)
         self._device = resolve_device(self._options.device)
-        self._loaded = load_model(store, manifest, device=self._device)
+        self._loaded = load_model(store, manifest, device=self._device, trust_code=model.trust_code)
 
     def ask(self, question: str, *, k: int | None = None) -> Answer:
         """The best documents for a question.

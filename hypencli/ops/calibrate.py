@@ -147,7 +147,9 @@ def calibrate(
     done = found[-1] if found else None
     if done is None:
         opened = store.embeddings(chosen.id)
-        study = _Study(store, manifest, opened, queries, options, asked, progress)
+        study = _Study(
+            store, manifest, opened, queries, options, asked, progress, trust_code=model.trust_code
+        )
         done = store.write_calibration(
             f"{chosen.id.rpartition('-')[0]}-{manifest.name or manifest.id}-{options.engine}",
             inputs,
@@ -201,6 +203,8 @@ class _Study:
         options: CalibrateOptions,
         asked: SearchOptions,
         progress: Progress,
+        *,
+        trust_code: bool,
     ) -> None:
         listed = list(queries)
         if not listed:
@@ -211,14 +215,14 @@ class _Study:
         self._texts = [query.text for query in drawn]
         self._store, self._model, self._embeddings = store, model, embeddings
         self._options, self._asked, self._progress = options, asked, progress
-        self.n_queries = len(drawn)
+        self._trust_code, self.n_queries = trust_code, len(drawn)
 
     def curve(self) -> list[CurvePoint]:
         """Every setting at every depth, over all drawn queries."""
         from hypencli.ops.search import encoded_queries, query_batches
 
         device = resolve_device(self._asked.device)
-        loaded = load_model(self._store, self._model, device=device)
+        loaded = load_model(self._store, self._model, device=device, trust_code=self._trust_code)
         encoded = encoded_queries(loaded, self._texts, self._asked)
         trials = [(k, each) for k in self._options.depths for each in self._planned()]
         figures: list[list[tuple[float, float, float]]] = [[] for _ in trials]

@@ -104,7 +104,7 @@ def import_embeddings(
     _check_width(first, manifest, items)
     corpus, queries = _corpus(path, options, progress)
     spec = _spec(path, items, manifest, corpus, options)
-    _check_vectors(store, manifest, items, options)
+    _check_vectors(store, manifest, items, options, trust_code=model.trust_code)
     with store.embedding_work(spec, name=options.name) as work:
         done = work.existing
         if done is None:
@@ -174,7 +174,12 @@ def _check_width(first: EncodedItem, model: Manifest, items: EncodedItems) -> No
 
 
 def _check_vectors(
-    store: Store, model: Manifest, items: EncodedItems, options: ImportOptions
+    store: Store,
+    model: Manifest,
+    items: EncodedItems,
+    options: ImportOptions,
+    *,
+    trust_code: bool,
 ) -> None:
     """Encode the first documents anew, and compare directions."""
     if not options.check:
@@ -189,7 +194,7 @@ def _check_vectors(
     from hypencli.models.encoding import EncodingOptions, encode_passages
 
     device = resolve_device(options.device)
-    loaded = load_model(store, model, device=device)
+    loaded = load_model(store, model, device=device, trust_code=trust_code)
     chosen = list(islice(items, options.check))
     texts = [item.text or "" for item in chosen]
     settings = EncodingOptions(max_length=512, device=device)

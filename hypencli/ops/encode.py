@@ -118,7 +118,7 @@ def encode(
         if work.existing is not None:
             return _outcome(work.existing, manifest, corpus, existing=True)
         device = resolve_device(options.device)
-        loaded = load_model(store, manifest, device=device)
+        loaded = load_model(store, manifest, device=device, trust_code=model.trust_code)
         progress.message(f"encoding {corpus.id} with {label(manifest)} on {device}: {work.id}")
         seen, encoded = _encode_shards(work, corpus, loaded, options, progress)
         if seen == 0:

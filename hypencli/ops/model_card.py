@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hypencli.harmless import markdown, markdown_code
 from hypencli.recipe import Recipe
 from hypestore import JsonValue
 
@@ -58,13 +59,13 @@ def write_curves(path: Path, points: Sequence[tuple[int, str, float]]) -> None:
 def model_card(recipe: Recipe, *, start: str, data: str, stats: dict[str, JsonValue]) -> str:
     """The README.md beside the weights: what it is, how to use it, how it was made."""
     kind = "Hypencoder" if recipe.model.architecture == "hypencoder" else "bi-encoder"
-    sentence = f"{recipe.description}\n\n" if recipe.description else ""
+    sentence = f"{markdown(recipe.description)}\n\n" if recipe.description else ""
     return f"""\
 {_FRONT_MATTER}
-# {recipe.name}
+# {markdown(recipe.name)}
 
 {sentence}A {kind} of {stats["parameters"]:,} parameters, {stats["trainable_parameters"]:,} of them
-trained, started from `{start}`.
+trained, started from `{markdown_code(start)}`.
 
 {_USE}
 Queries are read up to {stats["query_max_length"]} tokens,
@@ -74,7 +75,7 @@ passages up to {stats["passage_max_length"]}.
 
 | | |
 | --- | --- |
-| data | `{data}`, {stats["n_rows"]:,} rows |
+| data | `{markdown_code(data)}`, {stats["n_rows"]:,} rows |
 | losses | {", ".join(loss.type for loss in recipe.losses)} |
 | steps | {stats["steps"]:,} of {recipe.training.batch_size} queries |
 | learning rate | {recipe.training.learning_rate:g}, {recipe.training.schedule} |
@@ -89,9 +90,9 @@ def plain_card(name: str, *, kind: str, source: str, stats: Mapping[str, JsonVal
     """The README.md of a model that was not trained here: what it is and where it came from."""
     return f"""\
 {_FRONT_MATTER}
-# {name}
+# {markdown(name)}
 
-A {kind} of {stats["parameters"]:,} parameters, taken from `{source}`.
+A {kind} of {stats["parameters"]:,} parameters, taken from `{markdown_code(source)}`.
 
 {_USE}"""
 

@@ -83,6 +83,7 @@ def export_model(
     backbone_name: str | None = None,
     with_bin: bool = False,
     overwrite: bool = False,
+    trust_code: bool = False,
 ) -> ExportedModel:
     """Write a model as a folder of its own: weights, configuration, tokenizer, card, recipe.
 
@@ -95,6 +96,7 @@ def export_model(
         backbone_name: What published code loads the backbone by, in place of the recorded name.
         with_bin: Also write ``pytorch_model.bin``.
         overwrite: Replace a model that is in the folder.
+        trust_code: Whether the model may name q-net converter code of its own.
 
     Raises:
         ArtifactNotFound: There is no such model.
@@ -109,7 +111,7 @@ def export_model(
     source = model_folder(store, manifest)
     target = output.expanduser().absolute()
     _refuse_occupied(store, source, target, overwrite=overwrite)
-    loaded = load_model(store, manifest, device=torch.device("cpu"))
+    loaded = load_model(store, manifest, device=torch.device("cpu"), trust_code=trust_code)
     if backbone_name is not None:
         name_backbone(loaded.dual, backbone_name)
     names = backbone_names(loaded.dual.settings)

@@ -230,10 +230,11 @@ def model_folder(store: Store, manifest: Manifest) -> Path:
     """Where the files of a model are: in the store, or where it was registered from.
 
     Raises:
-        ModelError: A registered model is gone, or its files have changed since.
+        ModelError: A registered model is gone, or its files have changed since; or a file of a
+            model in the store is a link.
     """
     if "source" not in manifest.inputs:
-        return store.path(manifest)
+        return _own_folder(store, manifest)
     from hypencli.models.weights import locate
 
     source = str(manifest.inputs["source"])
@@ -247,8 +248,27 @@ def model_folder(store: Store, manifest: Manifest) -> Path:
     return folder
 
 
-def load_model(store: Store, manifest: Manifest, *, device: torch.device) -> LoadedModel:
-    """Load a model of the store for inference."""
+def _own_folder(store: Store, manifest: Manifest) -> Path:
+    """The folder of a model in the store, whose files lie in it and nowhere else."""
+    folder = store.path(manifest)
+    links = [record.path for record in manifest.files if (folder / record.path).is_symlink()]
+    if links:
+        raise ModelError(f"{folder / links[0]} is a link; a store holds its files itself.")
+    return folder
+
+
+def load_model(
+    store: Store, manifest: Manifest, *, device: torch.device, trust_code: bool = False
+) -> LoadedModel:
+    """Load a model of the store for inference.
+
+    Args:
+        store: The project store.
+        manifest: The model.
+        device: Where it is put.
+        trust_code: Whether it may name q-net converter code of its own. What its manifest says of
+            that does not count: a store may come from somebody else.
+    """
     from hypencli.models.checkpoint import load_dual_encoder
 
     quiet_libraries()
@@ -257,7 +277,7 @@ def load_model(store: Store, manifest: Manifest, *, device: torch.device) -> Loa
         model_folder(store, manifest),
         backbone=_text(options.get("backbone")),
         pooling=_pooling(_text(options.get("pooling"))),
-        trust_code=bool(options.get("trust_code", "source" not in manifest.inputs)),
+        trust_code=trust_code,
     )
     dual.to(device)  # type: ignore[arg-type]
     return LoadedModel(manifest, dual, tokenizer)

@@ -12,6 +12,10 @@ from hypencli.records import UNNAMED_CORPUS, Evaluation, PairedTest
 from hypencli.reporting.contents import Entry, Leaderboard
 from hypestore import Manifest, QueryResult, Store
 
+MAX_SQL_ROWS = 1_000_000
+MAX_SQL_SECONDS = 600.0
+"""What a query of a user's own may give and take."""
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -185,6 +189,12 @@ def _evaluation(store: Store, manifest: Manifest) -> Evaluation:
 
 
 def sql(store: Store, statement: str) -> Table:
-    """A read-only query over the catalog."""
-    found: QueryResult = store.catalog.query(statement)
+    """A read-only query over the catalog, of a user's own.
+
+    Raises:
+        CatalogQueryError: It is none, or asks for too much.
+    """
+    found: QueryResult = store.catalog.query(
+        statement, max_rows=MAX_SQL_ROWS, max_seconds=MAX_SQL_SECONDS
+    )
     return Table("", tuple(found.columns), tuple(tuple(row) for row in found.rows))

@@ -79,7 +79,7 @@ def search(
         existing = done is not None
         if done is None:
             try:
-                loaded = _load(store, manifest, queries, options)
+                loaded = _load(store, manifest, queries, options, trust_code=model.trust_code)
                 checker = Checker(store, inputs, embeddings, queries, options)
                 work = _Work(loaded, embeddings, options, plan.open(embeddings, progress), checker)
                 done = work.run(writer, queries, progress)
@@ -119,13 +119,16 @@ def run_inputs(
     return inputs if options.width is None else {**inputs, "width": options.width}
 
 
-def _load(store: Store, model: Manifest, queries: QuerySet, options: SearchOptions) -> LoadedModel:
+def _load(
+    store: Store, model: Manifest, queries: QuerySet, options: SearchOptions, *, trust_code: bool
+) -> LoadedModel:
     """The model, after what can be refused by then."""
     from hypencli.models.encoding import refuse_width
 
     if not len(queries):
         raise DataError(f"The query set {queries.id} has no queries; nothing to search.")
-    loaded = load_model(store, model, device=resolve_device(options.device))
+    device = resolve_device(options.device)
+    loaded = load_model(store, model, device=device, trust_code=trust_code)
     if options.width is not None:
         refuse_width(loaded.dual.query_encoder, options.width)
     return loaded

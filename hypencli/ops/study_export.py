@@ -11,6 +11,7 @@ from hypencli._version import __version__
 from hypencli.data.aside import written_aside
 from hypencli.data.study_archive import StudyArchiveWriter, write_study_archive
 from hypencli.errors import UsageError
+from hypencli.harmless import markdown
 from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
 from hypencli.ops.report import Table, leaderboard
 from hypencli.progress import SILENT, Progress
@@ -160,11 +161,16 @@ def _contents(whole: list[Manifest], references: list[Manifest]) -> str:
 def _report(store: Store, runs: list[Manifest]) -> str:
     """The leaderboard of the runs, in Markdown."""
     names = {manifest.name or manifest.id for manifest in runs}
-    lines = [f"# {store.root.name}", "", f"{len(runs)} runs, written by hype {__version__}.", ""]
+    lines = [
+        f"# {markdown(store.root.name)}",
+        "",
+        f"{len(runs)} runs, written by hype {__version__}.",
+        "",
+    ]
     for board in leaderboard(store):
         rows = [row for row in board.rows if row[0] in names]
         if rows:
-            lines += [f"## {board.title}", "", *_markdown(board, rows), ""]
+            lines += [f"## {markdown(board.title)}", "", *_markdown(board, rows), ""]
     return "\n".join(lines)
 
 
@@ -179,4 +185,4 @@ def _cell(value: object) -> str:
     if value is None:
         return "–"
     text = f"{value:.4f}" if isinstance(value, float) else str(value)
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    return markdown(text)

@@ -197,7 +197,8 @@ def _load_dual(
     if not comes_from_outside(name):
         opened = store()
         manifest = find_model(opened, source)
-        loaded = load_model(opened, manifest, device=resolve_device(options.device))
+        device = resolve_device(options.device)
+        loaded = load_model(opened, manifest, device=device, trust_code=source.trust_code)
         return loaded.dual, loaded.tokenizer
     pooling = source.pooling
     return load_dual_encoder(

@@ -127,8 +127,12 @@ def train(
 
 
 def _refuse_untrusted(recipe: Recipe) -> None:
+    from hypencli.models.installed import installed_converter
+
     converter = recipe.model.converter
-    if converter is not None and ":" in converter.name and not recipe.model.trust_code:
+    if converter is None or ":" not in converter.name or recipe.model.trust_code:
+        return
+    if installed_converter(converter.name) is None:
         raise ModelError(
             f"The recipe names a converter of its own, {converter.name!r}; training runs its code.",
             hint="If you trust that code: --set model.trust_code=true",

@@ -9,6 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from hypencli.harmless import harmless
 from hypencli.reporting import plots, tables, text
 from hypencli.reporting.axes import short
 from hypencli.reporting.contents import HtmlReport, ModelCurves, MovedDocument, SearchCosts
@@ -166,9 +167,12 @@ def _source(name: str) -> str:
 
 
 def _finalize(value: object) -> object:
-    """A value as it comes into a template; markup of the templates themselves stays."""
+    """A value as it comes into a template; markup of the templates themselves stays.
+
+    The page isolates such text (``bdi``), so that letters which run right to left stay readable.
+    """
     if isinstance(value, str) and not hasattr(value, "__html__"):
-        return text.harmless(value)
+        return harmless(value)
     return value
 
 

@@ -1,28 +1,11 @@
-"""Text that others wrote, made harmless, and numbers as people read them."""
+"""Text cut short, and numbers as people read them."""
 
 from __future__ import annotations
 
 import re
 
-_HARMFUL = re.compile(
-    "["
-    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters; tabs and line ends stay
-    "\u061c\u200e\u200f"  # marks of direction
-    "\u202a-\u202e\u2066-\u2069"  # embeddings, overrides and isolates
-    "\u2028\u2029\ufeff"  # separators of lines and paragraphs, byte order mark
-    "\ufff9-\ufffb\ufffe\uffff\ud800-\udfff"  # annotations, no characters at all
-    "]"
-)
 _BLANKS = re.compile(r"\s+")
 MISSING = "–"
-
-
-def harmless(text: str) -> str:
-    """Text without what steers a terminal, turns the direction of others, or is no character.
-
-    The page isolates such text (``bdi``), so that letters which run right to left stay readable.
-    """
-    return _HARMFUL.sub("", text)
 
 
 def shortened(text: str, limit: int) -> str:

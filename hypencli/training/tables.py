@@ -40,7 +40,7 @@ class TokenTable:
     @classmethod
     def open(cls, folder: Path, name: str) -> TokenTable:
         """Map the table that a :class:`TokenWriter` of this name wrote."""
-        offsets = np.load(folder / f"{name}.offsets.npy")
+        offsets = np.load(folder / f"{name}.offsets.npy", allow_pickle=False)
         pad_id = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["pad_id"]
         return cls(map_array(folder / f"{name}.ids", np.int32), offsets, pad_id)
 

@@ -118,8 +118,8 @@ def task_of_corpus(folder: Path, judged: JudgedCorpus) -> Task:
     Raises:
         DataError: No query of it is judged.
     """
-    query_at = np.load(folder / "queries.positions.npy")
-    passage_at = np.load(folder / "passages.positions.npy")
+    query_at = np.load(folder / "queries.positions.npy", allow_pickle=False)
+    passage_at = np.load(folder / "passages.positions.npy", allow_pickle=False)
     passages = {document.doc_id: str(passage_at[i]) for i, document in enumerate(judged.documents)}
     qrels: dict[str, dict[str, int]] = {}
     for i, query in enumerate(judged.queries):

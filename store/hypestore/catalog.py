@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import math
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from hypestore.locks import hold
 _LOG = logging.getLogger("hypestore")
 _ALLOWED_STATEMENTS = {"SELECT", "EXPLAIN", "MULTI"}  # MULTI is what PIVOT expands to
 _CLOSED = {"enable_external_access": "false", "python_enable_replacements": "false"}
+_BOUNDS = {"memory_limit": "4GB", "max_temp_directory_size": "16GB"}
+"""What one query may take; what it spills goes beside the catalog's file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +74,24 @@ class Catalog:
         """Tables and views with a description of each column: what users may rely on."""
         return (*VIEWS, *TABLES)
 
-    def query(self, sql: str) -> QueryResult:
+    def query(
+        self, sql: str, *, max_rows: int | None = None, max_seconds: float | None = None
+    ) -> QueryResult:
         """Answer one read-only query over what is in the store now.
 
         The connection can neither write nor reach files, the network, extensions or settings.
 
+        Args:
+            sql: The query.
+            max_rows: How many rows it may give.
+            max_seconds: How long it may take.
+
         Raises:
-            CatalogQueryError: Not one query, or one that DuckDB refuses.
+            CatalogQueryError: Not one query, one that DuckDB refuses, or one that gives or takes
+                more than it may.
         """
-        with self._reading() as connection:
-            return _run(connection, sql)
+        with self._reading() as connection, _stopped_after(connection, max_seconds):
+            return _run(connection, sql, max_rows=max_rows)
 
     def sync(self, *, wait_seconds: float | None = None) -> bool:
         """Bring the file to what is in the folders.
@@ -107,7 +118,7 @@ class Catalog:
             StoreNotWritable: The store is read-only.
         """
         with self._locked():
-            if self.path.exists() and self._is_open_elsewhere():
+            if self.path.exists() and not self._is_link() and self._is_open_elsewhere():
                 raise ArtifactBusy(
                     f"{self.path} is open in another program.",
                     hint="Close it there (a notebook, a DuckDB shell) and run the command again.",
@@ -120,6 +131,8 @@ class Catalog:
         """Whether the file has just the artifacts of the folders; None when it cannot be read."""
         if not self.path.exists():
             return not self._inventory.artifacts()
+        if self._is_link():
+            return False
         try:
             with _connect(self.path, read_only=True) as connection:
                 return self._has_all_artifacts(connection)
@@ -167,7 +180,7 @@ class Catalog:
 
     def _read_without_lock(self) -> duckdb.DuckDBPyConnection | None:
         """The file opened for reading if that is possible now and it is up to date."""
-        if not self.path.exists():
+        if not self.path.exists() or self._is_link():
             return None
         try:
             connection = _connect(self.path, read_only=True)
@@ -194,6 +207,9 @@ class Catalog:
 
     def _catch_up(self) -> bool:
         """Write what is new into the file, under the lock; one that is damaged is made again."""
+        if self._is_link():
+            _LOG.warning("the catalog is made again, for it is a link: %s", self.path)
+            self._delete()
         for attempt in range(2):
             try:
                 with _connect(self.path, read_only=False) as connection:
@@ -215,17 +231,26 @@ class Catalog:
             return _held_elsewhere(error)
         return False
 
+    @property
+    def _wal(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.wal")
+
+    def _is_link(self) -> bool:
+        """Whether it leads to another database, which is not ours to change."""
+        return self.path.is_symlink() or self._wal.is_symlink()
+
     def _delete(self) -> None:
         self.path.unlink(missing_ok=True)
-        self.path.with_name(f"{self.path.name}.wal").unlink(missing_ok=True)
+        self._wal.unlink(missing_ok=True)
 
 
 def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    # With settings of its own, a reader never shares an instance with another connection of this
-    # process, whose settings it would lock.
-    config: dict[str, str | bool | int | float | list[str]] = {}
+    # A catalog may have come with a store of somebody else's, and its views are code: nobody who
+    # opens it reaches files. With settings of its own, a reader never shares an instance with
+    # another connection of this process, whose settings it would lock.
+    config: dict[str, str | bool | int | float | list[str]] = {**_BOUNDS, **_CLOSED}
     if read_only:
-        config = {**_CLOSED, "lock_configuration": "true"}
+        config["lock_configuration"] = "true"
     return duckdb.connect(str(path), read_only=read_only, config=config)
 
 
@@ -240,13 +265,45 @@ def _held_elsewhere(error: duckdb.Error) -> bool:
 
 
 def _lock_down(connection: duckdb.DuckDBPyConnection) -> None:
-    """From here on: no files, no network, no extensions, no settings."""
-    for name, value in _CLOSED.items():
-        connection.execute(f"SET {name} = {value}")
+    """A database in memory from here on: no files, network, extensions, settings, or writing."""
+    # Without a folder of its own it would spill into the current one.
+    for name, value in {**_BOUNDS, "temp_directory": "", **_CLOSED}.items():
+        connection.execute(f"SET {name} = '{value}'")
     connection.execute("SET lock_configuration = true")
+    connection.execute("BEGIN TRANSACTION READ ONLY")
 
 
-def _run(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryResult:
+@contextmanager
+def _stopped_after(
+    connection: duckdb.DuckDBPyConnection, max_seconds: float | None
+) -> Iterator[None]:
+    """Interrupt what the connection does when its time is up.
+
+    Raises:
+        CatalogQueryError: It was.
+    """
+    if max_seconds is None:
+        yield
+        return
+    timer = threading.Timer(max_seconds, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except CatalogQueryError as error:
+        if isinstance(error.__cause__, duckdb.InterruptException):
+            raise CatalogQueryError(
+                f"The query was stopped after {max_seconds:g} s, the longest it may take.",
+                hint="Ask for less: a filter, or a LIMIT within.",
+            ) from error
+        raise
+    finally:
+        timer.cancel()
+
+
+def _run(
+    connection: duckdb.DuckDBPyConnection, sql: str, *, max_rows: int | None = None
+) -> QueryResult:
     try:
         statements = connection.extract_statements(sql)
         if len(statements) != 1 or statements[0].type.name not in _ALLOWED_STATEMENTS:
@@ -257,7 +314,13 @@ def _run(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryResult:
             )
         cursor = connection.execute(statements[0])
         columns = tuple(str(column[0]) for column in cursor.description or ())
-        rows = tuple(tuple(_plain(value) for value in row) for row in cursor.fetchall())
+        fetched = cursor.fetchall() if max_rows is None else cursor.fetchmany(max_rows + 1)
+        if max_rows is not None and len(fetched) > max_rows:
+            raise CatalogQueryError(
+                f"The query gives more than {max_rows:,} rows, the most that are shown.",
+                hint="Ask for fewer: a filter, an aggregate, or LIMIT.",
+            )
+        rows = tuple(tuple(_plain(value) for value in row) for row in fetched)
     except duckdb.Error as error:
         raise CatalogQueryError(
             f"DuckDB refuses the query: {_first_lines(error)}",

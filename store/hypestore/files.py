@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypestore.errors import DiskFull, StoreNotWritable
+from hypestore.errors import DamagedArtifact, DiskFull, StoreNotWritable
 
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -141,6 +141,19 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
 def atomic_write_text(path: Path, data: str) -> None:
     """Write a UTF-8 text file, line ends as they are, as a whole or not at all."""
     atomic_write_bytes(path, data.encode("utf-8"))
+
+
+def refuse_link(path: Path) -> None:
+    """Refuse a link where a store has a file of its own: it may lead out of the store.
+
+    Raises:
+        DamagedArtifact: It is one.
+    """
+    if path.is_symlink():
+        raise DamagedArtifact(
+            f"{path} is a link; a store holds its files itself.",
+            hint="Put the file itself there, if you know where the link came from.",
+        )
 
 
 def sha256_file(path: Path) -> str:

@@ -6,6 +6,7 @@ import mmap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -22,6 +23,8 @@ NO_NEIGHBOUR = -1
 
 _DTYPE = np.dtype("<i4")
 _CHECKED_ROWS = 16_384
+_NO_HEADER = (SyntaxError, TokenError, RecursionError, MemoryError)
+"""What Python's parser raises over text that is none, besides ``ValueError``."""
 
 Rows = npt.NDArray[np.integer[Any]]
 
@@ -222,6 +225,7 @@ def _check_header(path: Path, shape: tuple[int, int]) -> int:
         expected = offset + shape[0] * shape[1] * _DTYPE.itemsize
         if size != expected:
             raise ValueError(f"{size} bytes long, expected {expected}")
-    except (OSError, ValueError) as error:
-        raise DamagedArtifact(f"{path}: {error}.", hint="hype doctor --checksums") from error
+    except (OSError, ValueError, *_NO_HEADER) as error:
+        problem = str(error) if isinstance(error, OSError | ValueError) else "no NumPy header"
+        raise DamagedArtifact(f"{path}: {problem}.", hint="hype doctor --checksums") from error
     return offset

@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from hypestore.errors import ArtifactBusy
-from hypestore.files import writing_in
+from hypestore.files import refuse_link, writing_in
 
 SHORT_WAIT_SECONDS = 60.0
 """How long to wait for locks that are held for moments only (the store lock, a probe)."""
@@ -68,7 +68,10 @@ def hold(lock: Path, *, what: str, wait_seconds: float = 0.0) -> Iterator[None]:
     Raises:
         ArtifactBusy: Another process (or another object in this one) holds it.
         StoreNotWritable: The store is read-only.
+        DamagedArtifact: The lock is a link.
     """
+    for file in (lock.parent, lock, _note(lock)):
+        refuse_link(file)
     with writing_in(lock.parent):
         lock.parent.mkdir(parents=True, exist_ok=True)
         file_lock = FileLock(lock, thread_local=False)

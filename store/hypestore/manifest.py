@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from hypestore.errors import DamagedArtifact, InvalidContent, StoreVersionError
+from hypestore.files import refuse_link
 
 FORMAT_VERSION = 1
 """The newest format version that this code reads and writes (``store/FORMAT.md``)."""
@@ -91,6 +92,13 @@ class Manifest(BaseModel):
     def size_bytes(self) -> int:
         """Bytes of all files together, the manifest not counted."""
         return sum(file.size_bytes for file in self.files)
+
+    @field_validator("name")
+    @classmethod
+    def _in_one_word(cls, name: str | None) -> str | None:
+        if name is not None and _NAME.fullmatch(name) is None:
+            raise ValueError(f"{name!r:.200} cannot be the name of an artifact")
+        return name
 
     @model_validator(mode="after")
     def _each_file_once(self) -> Self:
@@ -194,7 +202,7 @@ def read_manifest(path: Path) -> Manifest:
     """
     try:
         content = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, f"is not JSON ({error})") from error
     if not isinstance(content, dict):
         raise _damaged(path, "is not a JSON object")
@@ -226,10 +234,11 @@ def check_sizes(folder: Path, manifest: Manifest) -> None:
     """Compare the files of an artifact with its manifest, by size.
 
     Raises:
-        DamagedArtifact: One is missing, or of another size.
+        DamagedArtifact: One is missing, a link, or of another size.
     """
     for record in manifest.files:
         path = folder / record.path
+        refuse_link(path)
         size = path.stat().st_size if path.is_file() else None
         if size != record.size_bytes:
             state = "missing" if size is None else f"{size} bytes long"

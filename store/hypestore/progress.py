@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from hypestore.files import writing_in
+from hypestore.files import refuse_link, writing_in
 from hypestore.layout import PROGRESS_NAME
 
 Point: TypeAlias = tuple[int, str, float]
@@ -20,6 +20,7 @@ Point: TypeAlias = tuple[int, str, float]
 def append_progress(folder: Path, points: Iterable[Point]) -> None:
     """Append points to the progress of the work in a folder, for readers to see at once."""
     text = "".join(_line(*point) for point in points)
+    refuse_link(folder / PROGRESS_NAME)
     with writing_in(folder), (folder / PROGRESS_NAME).open("a+b") as stream:
         if stream.seek(0, os.SEEK_END):
             stream.seek(-1, os.SEEK_END)

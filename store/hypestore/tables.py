@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hypestore.errors import DamagedArtifact, InvalidContent
-from hypestore.files import atomic_path
+from hypestore.files import atomic_path, refuse_link
 
 
 def string_array(values: Sequence[str], what: str) -> pa.StringArray:
@@ -37,8 +37,9 @@ def read_table(path: Path) -> pa.Table:
     """Read a Parquet file.
 
     Raises:
-        DamagedArtifact: Missing, truncated, or with a checksum that does not agree.
+        DamagedArtifact: Missing, a link, truncated, or with a checksum that does not agree.
     """
+    refuse_link(path)
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
             table = parquet.read()

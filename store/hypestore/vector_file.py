@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hypestore.errors import DamagedArtifact
-from hypestore.files import atomic_path
+from hypestore.files import atomic_path, refuse_link
 from hypestore.page_header import read_data_page
 from hypestore.tables import string_array
 
@@ -93,11 +93,12 @@ class VectorFile:
         dim: Width to expect; needed where the file has plain lists, which do not say it.
 
     Raises:
-        DamagedArtifact: Not a Parquet file, or without these columns.
+        DamagedArtifact: A link, not a Parquet file, or without these columns.
     """
 
     def __init__(self, path: Path, *, dim: int | None = None) -> None:
         self.path = path
+        refuse_link(path)
         try:
             with path.open("rb") as stream:
                 parquet = pq.ParquetFile(stream)

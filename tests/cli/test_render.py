@@ -26,7 +26,7 @@ def printed(capsys: pytest.CaptureFixture[str], format: str) -> str:
 
 def test_escape_sequences_and_direction_marks_are_dropped() -> None:
     assert safe("a\x1b[31mred\x07\u202eb\u2066c\x9b") == "a[31mredbc"
-    assert safe("tab\tand\nline") == "tab\tand\nline"
+    assert safe("tab\tand\nline") == "tab\tand line"
 
 
 def test_every_format_holds_every_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,9 @@ def written_commands(text: str) -> list[str]:
     return [*spans, *lines]
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs", "store/FORMAT.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "store/FORMAT.md"]
+)
 def test_documents_name_only_verbs_that_exist(name: str, repository: Path) -> None:
     place = repository / name
     files = sorted(place.glob("*.md")) if place.is_dir() else [place]

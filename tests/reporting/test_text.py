@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hypencli.harmless import harmless
 from hypencli.reporting.text import (
     decimals,
     digits,
-    harmless,
     left_out,
     p_value,
     shortened,

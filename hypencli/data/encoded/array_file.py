@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from hypencli.data.encoded.item import MAX_DIM, EncodedItem
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Array = npt.NDArray[np.floating[Any]]
+
+MAX_HEADER_BYTES = 65_536
+"""The longest that is read; those of arrays of numbers are some hundred bytes long."""
+
+_NO_HEADER = (SyntaxError, TokenError, RecursionError, MemoryError)
+"""What Python's parser raises over text that is none, besides ``ValueError``."""
 
 KINDS = ("float16", "float32", "float64")
 """Element types of the arrays that are read."""
@@ -31,10 +38,13 @@ def open_array(path: Path) -> Array:
     import numpy as np
 
     try:
+        _check_header_length(path)
         array = np.lib.format.open_memmap(path, mode="r")
         size = path.stat().st_size
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: not a NumPy array (.npy) that can be read: {error}.") from error
+    except _NO_HEADER as error:
+        raise DataError(f"{path}: not a NumPy array (.npy): its header is no header.") from error
     if array.ndim != 2 or array.dtype.newbyteorder("=").name not in KINDS:
         raise DataError(
             f"{path}: an array of shape {array.shape} and type {array.dtype}, expected documents "
@@ -49,6 +59,19 @@ def open_array(path: Path) -> Array:
     if size != end:
         raise DataError(f"{path}, byte {end}: {size - end:,} more bytes behind the values.")
     return array
+
+
+def _check_header_length(path: Path) -> None:
+    """Refuse a header that is longer than any: NumPy takes as much memory before it looks.
+
+    Raises:
+        ValueError: It is.
+    """
+    with path.open("rb") as stream:
+        begin = stream.read(12)
+    length = int.from_bytes(begin[8:10] if begin[6:7] == b"\x01" else begin[8:12], "little")
+    if length > MAX_HEADER_BYTES:
+        raise ValueError(f"a header of {length:,} bytes, {MAX_HEADER_BYTES:,} at most are read")
 
 
 def ids_have_text(ids: Path) -> bool:

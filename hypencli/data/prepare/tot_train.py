@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hypencli.data.lines import open_bytes
+from hypencli.data.lines import read_whole
 from hypencli.data.prepare.collection import Text, known_judgements, twice
 from hypencli.data.prepare.download import RepositoryFile, fetch
 from hypencli.data.prepare.faults import EMPTY_TEXT, UNKNOWN_ID, Faults
@@ -29,6 +29,9 @@ from hypencli.data.rows import checked_id
 from hypencli.data.training import write_training_rows
 from hypencli.errors import DataError
 from hypencli.records import Qrels, Query, TrainingItem, TrainingRow
+
+MAX_UNPACKED_BYTES = 16 * 2**30
+"""Of a released archive, which has a tenth of it."""
 
 DOMAINS = ("Movies", "Books")
 SPLITS = ("train", "validation", "test")
@@ -133,9 +136,15 @@ def _unpacked(archive: Path, name: str, folder: Path) -> Path:
     ]
     try:
         with zipfile.ZipFile(archive) as packed:
+            size = sum(packed.getinfo(f"{name}/{file}").file_size for file in wanted)
+            if size > MAX_UNPACKED_BYTES:
+                raise DataError(
+                    f"{archive}: it unpacks to {size:,} bytes, {MAX_UNPACKED_BYTES:,} at most are "
+                    "read."
+                )
             for file in wanted:
                 packed.extract(f"{name}/{file}", folder)
-    except (KeyError, EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+    except (KeyError, EOFError, OSError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         raise DataError(
             f"{archive} cannot be unpacked: {error}.",
             hint="Expected the archive as released in data_release of samarthbhargav/tomt-data.",
@@ -236,8 +245,7 @@ def _row(
 
 def _negatives(path: Path) -> dict[str, tuple[str, ...]]:
     """The released negatives of each query: one JSON object of lists of ids."""
-    with open_bytes(path) as stream:
-        content = stream.read()
+    content = read_whole(path)
     try:
         values: Any = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:

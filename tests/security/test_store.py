@@ -1,0 +1,541 @@
+"""Stores, archives and data files of others: nothing beside them is read, written or believed."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import pickle
+import struct
+import tarfile
+import tracemalloc
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import hypestore as hs
+from hypencli.data import lines
+from hypencli.data.encoded.wire import encode_field, encode_varint
+from hypencli.data.prepare import tot_train
+from hypencli.errors import DataError
+from hypestore.locks import hold
+
+Hype = Callable[..., Any]
+
+
+@contextmanager
+def little_memory(limit_bytes: int = 64 * 2**20) -> Iterator[None]:
+    """Fails where more is taken at a time."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < limit_bytes
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> hs.Store:
+    """An embedding set of two shards, its graph, and an evaluated run."""
+    made = hs.Store.create(tmp_path / "store")
+    spec = hs.EmbeddingSpec(slug="docs", inputs={"corpus": "c"}, dim=4, shard_rows=3)
+    with made.embedding_work(spec, name="docs") as work:
+        for shard, count in enumerate((3, 2)):
+            ids = [f"d{shard}-{i}" for i in range(count)]
+            vectors = np.ones((count, 4), np.float32)
+            work.write_shard(shard, ids, vectors, ids)
+        work.finish(5)
+    with made.graph_draft("docs", "g", {}, k=2, name="near") as draft:
+        draft.write([np.array([[(i + 1) % 5, (i + 2) % 5] for i in range(5)])])
+        draft.commit()
+    with made.run_writer("r", {"corpus": "c"}, name="run") as writer:
+        writer.queries([("q", "text")])
+        writer.append(["q"], ["d0-0"], [1], [1.0])
+        run = writer.commit()
+    made.write_evaluation(
+        run.id, qrels_id="qrels", inputs={}, per_query=[("q", "RR", 1.0)], aggregates={"RR": 1.0}
+    )
+    return made
+
+
+# Links within a store
+
+
+def link_of(outside: Path, store: hs.Store, name: str, kind: str, file: str) -> Path:
+    """A file of an artifact that is a link to an equal one elsewhere."""
+    path = store.path(store.get(name, kind)) / file  # type: ignore[arg-type]
+    target = outside.parent / "elsewhere"
+    target.write_bytes(path.read_bytes())
+    path.unlink()
+    path.symlink_to(target)
+    return path
+
+
+LINKED: dict[str, tuple[str, str, str, Callable[[hs.Store], object]]] = {
+    "vectors": ("docs", "embeddings", "vectors-00001.parquet", lambda s: s.embeddings("docs")),
+    "texts": ("docs", "embeddings", "text-00000.parquet", lambda s: s.embeddings("docs")),
+    "graph": ("near", "graph", "neighbours.npy", lambda s: s.graph("near")),
+    "results": ("run", "run", "results.parquet", lambda s: s.run("run").table()),
+    "queries": ("run", "run", "queries.parquet", lambda s: s.run("run").queries()),
+}
+
+
+@pytest.mark.parametrize("case", LINKED)
+def test_a_file_that_is_a_link_is_not_followed(store: hs.Store, outside: Path, case: str) -> None:
+    name, kind, file, read = LINKED[case]
+    folder = store.path(store.get(name, kind))  # type: ignore[arg-type]
+    found = sorted(path.name for path in folder.iterdir())
+    assert file in found, found
+    link_of(outside, store, name, kind, file)
+    with pytest.raises(hs.DamagedArtifact, match="is a link"):
+        read(store)
+
+
+@pytest.mark.parametrize("file", ["catalog.lock", "catalog.lock.holder"])
+def test_a_lock_that_is_a_link_overwrites_nothing(
+    store: hs.Store, outside: Path, file: str
+) -> None:
+    lock = store.root / "locks" / "catalog.lock"
+    for there in (lock, lock.with_name("catalog.lock.holder")):
+        there.unlink(missing_ok=True)
+    (store.root / "locks" / file).symlink_to(outside / "secret.txt")
+    with pytest.raises(hs.DamagedArtifact, match="is a link"), hold(lock, what="x"):
+        pass
+
+
+def test_locks_in_a_folder_elsewhere_are_not_taken(tmp_path: Path, outside: Path) -> None:
+    made = hs.Store.create(tmp_path / "store")
+    (made.root / "locks").rmdir()
+    (made.root / "locks").symlink_to(outside)
+    with pytest.raises(hs.StoreError, match="is a link"):
+        made.set_default("model", "x")
+
+
+@pytest.mark.parametrize("name", ["catalog.duckdb", "catalog.duckdb.wal"])
+def test_a_catalog_that_is_a_link_is_replaced_and_its_target_stays(
+    store: hs.Store, outside: Path, name: str
+) -> None:
+    """Its tables would be dropped, to make room for those of the catalog."""
+    other = outside.parent / "other.duckdb"
+    with duckdb.connect(str(other)) as mine:
+        mine.execute("CREATE TABLE mine AS SELECT 42 AS x")
+    before = other.read_bytes()
+    (store.root / "catalog.duckdb").unlink(missing_ok=True)
+    (store.root / name).symlink_to(other)
+    assert store.catalog.query("SELECT run_name FROM (SELECT name AS run_name FROM runs)").rows
+    assert store.catalog.sync()
+    assert other.read_bytes() == before
+    assert not (store.root / name).is_symlink()
+
+
+def test_progress_that_is_a_link_is_not_written(tmp_path: Path, outside: Path) -> None:
+    made = hs.Store.create(tmp_path / "store")
+    with made.draft("model", "m", {}) as draft:
+        (draft.path / "progress.jsonl").symlink_to(outside / "secret.txt")
+        with pytest.raises(hs.DamagedArtifact, match="is a link"):
+            draft.progress([(1, "loss", 0.5)])
+
+
+def test_removing_what_links_elsewhere_leaves_that(store: hs.Store, outside: Path) -> None:
+    folder = store.path(store.get("run", "run"))
+    (folder / "more").symlink_to(outside)
+    store.remove("run", force=True)
+    store.doctor(clean=True)
+    assert not folder.exists()
+
+
+# Manifests
+
+
+def rewrite(
+    store: hs.Store, name: str, kind: str, change: Callable[[dict[str, Any]], None]
+) -> Path:
+    path = store.path(store.get(name, kind)) / "manifest.json"  # type: ignore[arg-type]
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    change(raw)
+    path.write_text(json.dumps(raw), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "path", ["../x", "a/../../x", "/etc/passwd", "..", "a\\..\\x", "", "a/../../../secret.txt"]
+)
+def test_a_manifest_lists_files_of_its_folder_alone(store: hs.Store, path: str) -> None:
+    def elsewhere(raw: dict[str, Any]) -> None:
+        raw["files"][0]["path"] = path
+
+    run = store.get("run", "run").id
+    rewrite(store, "run", "run", elsewhere)
+    fresh = hs.Store.open(store.root)
+    assert [finding.severity for finding in fresh.doctor().findings][:1] == ["error"]
+    with pytest.raises(hs.StoreError, match="does not lie inside"):
+        fresh.get(run)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stats": {"n_documents": 10**15, "shard_rows": 1}},
+        {"stats": {"n_documents": 10**15, "shard_rows": 10**15}},
+        {"stats": {"n_documents": 5, "shard_rows": 0}},
+        {"stats": {"n_documents": 5, "shard_rows": -3}},
+        {"stats": {"n_documents": -5, "shard_rows": 3}},
+        {"stats": {"n_documents": 5.5, "shard_rows": 3}},
+        {"inputs": {"dim": 10**15}},
+        {"inputs": {"dim": -4}},
+        {"inputs": {"storage_dtype": "object"}},
+        {"inputs": {"storage_dtype": "O8"}},
+        {"inputs": {"storage_dtype": None}},
+    ],
+    ids=str,
+)
+def test_numbers_of_a_manifest_lay_nothing_out(
+    store: hs.Store, change: dict[str, dict[str, object]]
+) -> None:
+    def absurd(raw: dict[str, Any]) -> None:
+        for part, values in change.items():
+            raw[part].update(values)
+
+    rewrite(store, "docs", "embeddings", absurd)
+
+    def read() -> None:
+        list(hs.Store.open(store.root).embeddings("docs").blocks())
+
+    with little_memory(), pytest.raises(hs.DamagedArtifact):
+        read()
+
+
+@pytest.mark.parametrize("name", ["a b", "a\nError: b", "\x1b[31m", "x" * 300, ""])
+def test_names_of_manifests_are_names(store: hs.Store, name: str) -> None:
+    rewrite(store, "run", "run", lambda raw: raw.update(name=name))
+    assert hs.Store.open(store.root).artifacts("run") == []
+
+
+def test_a_manifest_without_end_is_damage(store: hs.Store) -> None:
+    folder = store.path(store.get("run", "run"))
+    (folder / "manifest.json").write_text('{"a":' * 100_000, encoding="utf-8")
+    fresh = hs.Store.open(store.root)
+    assert fresh.artifacts("run") == []
+    assert fresh.doctor().findings[0].severity == "error"
+
+
+# Files of vectors, graphs and tables
+
+
+def test_a_shard_with_another_width_or_length_is_refused(store: hs.Store) -> None:
+    path = store.path(store.get("docs", "embeddings")) / "vectors-00000.parquet"
+    size = path.stat().st_size
+    table = pq.read_table(path)
+    thin = pa.table({"vector": table["vector"], "doc_id": ["d"] * 3, "more": [1, 2, 3]})
+    for made in (thin, table.slice(0, 1), table.select(["doc_id"])):
+        pq.write_table(made, path)
+        path.write_bytes(path.read_bytes().ljust(size, b"\0")[:size])
+        with pytest.raises(hs.DamagedArtifact):
+            list(hs.Store.open(store.root).embeddings("docs").blocks())
+
+
+def footer(path: Path, change: Callable[[bytes], bytes]) -> None:
+    """Change the footer of a Parquet file."""
+    content = path.read_bytes()
+    (length,) = struct.unpack("<I", content[-8:-4])
+    start = len(content) - 8 - length
+    changed = change(content[start:-8])
+    assert changed != content[start:-8]
+    path.write_bytes(content[:start] + changed + struct.pack("<I", len(changed)) + b"PAR1")
+
+
+def test_a_footer_that_claims_more_rows_than_there_are_is_damage(tmp_path: Path) -> None:
+    """The number of rows as Parquet writes it, made the largest that there is."""
+    from hypestore.tables import read_table
+
+    rows = 1_234
+    claimed = encode_varint(2 * (2**62))
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"x": pa.array(range(rows))}), path, use_dictionary=False)
+    footer(path, lambda old: old.replace(encode_varint(2 * rows), claimed))
+    with little_memory(), pytest.raises(hs.DamagedArtifact):
+        read_table(path)
+
+
+def test_a_footer_longer_than_its_file_is_damage(tmp_path: Path) -> None:
+    from hypestore.tables import read_table
+    from hypestore.vector_file import VectorFile
+
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"x": [1]}), path)
+    content = path.read_bytes()
+    for claim in (2**31 - 1, 2**32 - 1, len(content)):
+        path.write_bytes(content[:-8] + struct.pack("<I", claim) + b"PAR1")
+        for read in (read_table, VectorFile):
+            with little_memory(), pytest.raises(hs.DamagedArtifact):
+                read(path)
+
+
+def array_file(header: str, values: bytes = b"") -> bytes:
+    text = header.encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + values
+
+
+ARRAYS = {
+    "absurd": array_file("{'descr': '<f4', 'fortran_order': False, 'shape': (2**9, 4), }"),
+    "huge": array_file(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({2**50}, 1024), }}"),
+    "huge graph": array_file(
+        f"{{'descr': '<i4', 'fortran_order': False, 'shape': ({2**50}, 2), }}"
+    ),
+    "negative": array_file("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 4), }"),
+    "code": array_file("{'descr': __import__('os').system('true'), 'shape': (1, 4)}"),
+    "deep": array_file("(" * 9_000),
+    "long": b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**32 - 1) + b"{",
+    "version": b"\x93NUMPY\x09\x00" + bytes(99),
+}
+
+
+def objects(canary: Path) -> bytes:
+    """An array of objects, which NumPy unpickles when it is allowed to."""
+    out = io.BytesIO()
+    np.save(out, np.array([Payload(canary)], dtype=object), allow_pickle=True)
+    return out.getvalue()
+
+
+class Payload:
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (str(self.canary), "w")
+
+
+@pytest.mark.parametrize("case", [*ARRAYS, "objects", "a pickle", "an archive"])
+def test_arrays_of_others(hype: Hype, study: Path, tmp_path: Path, canary: Path, case: str) -> None:
+    """As vectors that are imported, and as the graph of a store."""
+    content = (
+        ARRAYS.get(case)
+        or {
+            "objects": objects(canary),
+            "a pickle": pickle.dumps(Payload(canary)),
+            "an archive": zipped({"x.npy": objects(canary)}),
+        }[case]
+    )
+    path, ids = tmp_path / "x.npy", tmp_path / "ids.txt"
+    path.write_bytes(content)
+    ids.write_text("a\n", encoding="utf-8")
+    with little_memory():
+        shown = hype(
+            *("import", "embeddings", path, "--ids", ids, "--model", "plain", "--corpus", "c"),
+            *("--store", study),
+        )
+    assert shown.code == 5
+    assert "x.npy" in shown.err
+
+
+@pytest.mark.parametrize("case", [*ARRAYS, "objects"])
+def test_graphs_of_others(store: hs.Store, canary: Path, case: str) -> None:
+    content = ARRAYS.get(case) or objects(canary)
+    path = store.path(store.get("near", "graph")) / "neighbours.npy"
+    path.write_bytes(content)
+
+    def as_listed(raw: dict[str, Any]) -> None:
+        raw["files"][0]["size_bytes"] = len(content)
+        raw["stats"]["n_documents"], raw["inputs"]["k"] = 2**50, 2
+
+    rewrite(store, "near", "graph", as_listed)
+    with little_memory(), pytest.raises(hs.DamagedArtifact):
+        hs.Store.open(store.root).graph("near")
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+# Streams of encoded items
+
+
+def packed(message: bytes) -> bytes:
+    record = gzip.compress(message)
+    return struct.pack(">I", len(record)) + record + struct.pack(">I", 0)
+
+
+def item(**nodes: bytes) -> bytes:
+    entries = (encode_field(1, key.encode()) + encode_field(2, node) for key, node in nodes.items())
+    return b"".join(encode_field(1, entry) for entry in entries)
+
+
+def dense(shape: int, dtype: bytes = b"<f4", values: bytes = bytes(8)) -> bytes:
+    fields = encode_field(1, values) + encode_field(2, encode_varint(shape))
+    return encode_field(6, encode_field(1, fields + encode_field(3, dtype)))
+
+
+TEXT = encode_field(1, b"x")
+STREAMS = {
+    "an item of 4 GiB": struct.pack(">I", 2**32 - 1) + b"x",
+    "an item of 1 GiB of zeros": packed(bytes(2**28)),
+    "a vector of 8 EiB": packed(item(id=TEXT, text=TEXT, representation=dense(2**61))),
+    "objects": packed(item(id=TEXT, text=TEXT, representation=dense(1, b"|O"))),
+    "a field without end": packed(b"\x0a" + encode_varint(2**62)),
+    "a number without end": packed(b"\xff" * 99),
+}
+
+
+@pytest.mark.parametrize("case", [*STREAMS, "a pickle", "a packed pickle"])
+def test_streams_of_others(
+    hype: Hype, study: Path, tmp_path: Path, canary: Path, case: str
+) -> None:
+    """DocArray reads pickles and protocol buffers alike; here there are only the latter."""
+    payload = pickle.dumps(Payload(canary))
+    content = STREAMS.get(case) or {"a pickle": payload, "a packed pickle": packed(payload)}[case]
+    path = tmp_path / "x.docs"
+    path.write_bytes(content)
+    shown = hype(
+        *("import", "embeddings", path, "--model", "plain", "--corpus", "c", "--store", study)
+    )
+    assert shown.code == 5
+    assert "x.docs, byte 0" in shown.err
+
+
+# Archives, and what is packed
+
+
+@pytest.fixture
+def archive(store: hs.Store, hype: Hype, tmp_path: Path) -> Path:
+    path = tmp_path / "good.zip"
+    assert hype("export", "study", path, "--store", store.root).code == 0
+    return path
+
+
+def with_file(archive: Path, name: str, content: bytes, mode: int = 0o100644) -> Path:
+    path = archive.with_name("evil.zip")
+    path.write_bytes(archive.read_bytes())
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = mode << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(path, "a") as out:
+        out.writestr(entry, content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("../../outside/new.txt", 0o100644),
+        ("/tmp/new.txt", 0o100644),
+        ("runs/x/../../../../outside/new.txt", 0o100644),
+        ("runs/link", 0o120777),
+        ("runs/device", 0o020666),
+        ("hype.toml", 0o100644),
+        ("catalog.duckdb", 0o100644),
+        ("locks/store.lock", 0o100644),
+        ("models/x-0123456789/model.safetensors", 0o100644),
+        ("cache/x/index.bin", 0o100644),
+    ],
+)
+def test_an_archive_brings_runs_and_nothing_else(
+    hype: Hype, archive: Path, tmp_path: Path, outside: Path, name: str, mode: int
+) -> None:
+    evil = with_file(archive, name, b"/etc/passwd", mode)
+    target = hs.Store.create(tmp_path / "target")
+    before = sorted(target.root.rglob("*"))
+    shown = hype("import", "study", evil, "--store", target.root)
+    assert shown.code == 5
+    assert "evil.zip" in shown.err
+    assert [path for path in sorted(target.root.rglob("*")) if path not in before] == []
+
+
+def test_a_bomb_in_an_archive_is_refused_before_it_is_unpacked(
+    hype: Hype, archive: Path, tmp_path: Path
+) -> None:
+    target = hs.Store.create(tmp_path / "target")
+    bomb = with_file(archive, "runs/bomb-0123456789/results.parquet", bytes(2**26))
+    with little_memory(32 * 2**20):
+        small = hype("import", "study", bomb, "--max-gigabytes", "0.01", "--store", target.root)
+        large = hype("import", "study", bomb, "--store", target.root)
+    assert (small.code, large.code) == (5, 5)
+    assert "bytes at most are read" in small.err.replace(",", "") or "at most" in small.err
+    assert target.artifacts() == []
+
+
+def test_an_archive_of_tar_is_none(hype: Hype, tmp_path: Path, outside: Path) -> None:
+    path = tmp_path / "study.zip"
+    with tarfile.open(path, "w:gz") as archive:
+        entry = tarfile.TarInfo("../outside/new.txt")
+        archive.addfile(entry)
+    target = hs.Store.create(tmp_path / "target")
+    shown = hype("import", "study", path, "--store", target.root)
+    assert (shown.code, "not a ZIP file" in shown.err) == (5, True)
+
+
+def test_a_run_of_the_archive_whose_parent_leads_elsewhere(
+    hype: Hype, archive: Path, tmp_path: Path, outside: Path
+) -> None:
+    """A manifest that was changed, with the hash of its inputs made to fit."""
+    from hypestore.manifest import inputs_hash
+
+    inputs = {"corpus": "../../outside"}
+    slug = f"r-{inputs_hash('run', inputs)}"
+    with zipfile.ZipFile(archive) as packed_study:
+        files = {name: packed_study.read(name) for name in packed_study.namelist()}
+    home = next(name for name in files if name.startswith("runs/")).split("/")[1]
+    manifest = json.loads(files[f"runs/{home}/manifest.json"])
+    manifest |= {"id": slug, "inputs": inputs, "parents": ["../../outside"], "name": None}
+    study = json.loads(files["study.json"])
+    study |= {"artifacts": [slug], "references": []}
+    evil = tmp_path / "evil.zip"
+    with zipfile.ZipFile(evil, "w") as out:
+        out.writestr("study.json", json.dumps(study))
+        out.writestr(f"runs/{slug}/manifest.json", json.dumps(manifest))
+        for name, content in files.items():
+            if name.startswith(f"runs/{home}/") and not name.endswith("manifest.json"):
+                out.writestr(f"runs/{slug}/{name.split('/', 2)[2]}", content)
+    target = hs.Store.create(tmp_path / "target")
+    shown = hype("import", "study", evil, "--store", target.root)
+    assert (shown.code, "names the parent" in shown.err) == (4, True)
+    assert target.artifacts() == []
+
+
+def test_packed_lines_and_files_have_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hype: Hype, study: Path
+) -> None:
+    """A few kilobytes that unpack to one line, or one JSON file, without end."""
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 2**20)
+    monkeypatch.setattr(lines, "MAX_WHOLE_BYTES", 2**20)
+    bomb = tmp_path / "bomb.jsonl.gz"
+    bomb.write_bytes(gzip.compress(b'{"id": "a", "text": "' + bytes(2**25)))
+    qrels = tmp_path / "qrels.json.gz"
+    qrels.write_bytes(gzip.compress(b'{"q": {"d": ' + b" " * 2**25))
+    with little_memory(16 * 2**20):
+        shown = hype("encode", bomb, "--model", "plain", "--store", study)
+        assert (shown.code, "longer than 1,048,576 bytes" in shown.err) == (5, True)
+        shown = hype("eval", "plain-run", "--qrels", qrels, "--store", study)
+        assert (shown.code, shown.err.count("1,048,576")) == (5, 1)
+
+
+def test_a_released_archive_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tot_train, "MAX_UNPACKED_BYTES", 10**6 - 1)
+    wanted = [*tot_train.DOCUMENTS, tot_train.NEGATIVES]
+    wanted += [f"splits/{s}/{f}" for s in tot_train.SPLITS for f in ("qrels.txt", "queries.json")]
+    path = tmp_path / "Books.zip"
+    path.write_bytes(zipped({f"Books/{name}": bytes(10**5) for name in wanted}))
+    with pytest.raises(DataError, match="unpacks to"):
+        tot_train._unpacked(path, "Books", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_the_canary_would_show(canary: Path) -> None:
+    """The payload of these tests does what it says when something unpickles it."""
+    pickle.loads(pickle.dumps(Payload(canary))).close()
+    assert hashlib.sha256(canary.read_bytes()).hexdigest().startswith("e3b0c442")
+    canary.unlink()
