@@ -26,6 +26,7 @@ from hypencli.ops.training_work import (
 from hypencli.progress import SILENT, Progress
 from hypencli.recipe import Recipe, to_toml
 from hypencli.runtime import provenance, quiet_libraries, resolve_device
+from hypencli.signals import Ended
 from hypestore import Draft, JsonValue, Manifest, Store
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _lead(
     trained = _train_in(draft.path, store, inputs, config, draft.progress, progress)
     outcome = trained.outcome
     if outcome.interrupted:
-        raise KeyboardInterrupt
+        raise Ended(outcome.signal)
     if not outcome.finished:
         return _stopped(draft, inputs.recipe, trained)
     _write(draft, inputs, trained, device=str(config.device))

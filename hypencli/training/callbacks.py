@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeAlias
@@ -15,6 +14,7 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hypencli.progress import Progress, Task
+from hypencli.signals import heeding
 from hypencli.training.checkpoints import (
     mark_complete,
     remove_older,
@@ -226,6 +226,7 @@ class Stopper(TrainerCallback):
 
     Attributes:
         interrupted: Whether a signal asked for it.
+        signal: Which one, where this process got it.
         out_of_time: Whether the time was up.
     """
 
@@ -233,6 +234,7 @@ class Stopper(TrainerCallback):
         self._deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
         self._progress = progress
         self.interrupted = False
+        self.signal: int | None = None
         self.out_of_time = False
 
     def on_step_end(
@@ -247,22 +249,12 @@ class Stopper(TrainerCallback):
         if self.interrupted or self.out_of_time:
             control.should_save = control.should_log = control.should_training_stop = True
 
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM as a wish to stop; a second SIGINT ends the process at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        kinds = (signal.SIGINT, signal.SIGTERM)
-        before = {kind: signal.signal(kind, self._on_signal) for kind in kinds}
-        try:
-            yield
-        finally:
-            for kind, handler in before.items():
-                signal.signal(kind, handler)
+    def listening(self) -> AbstractContextManager[None]:
+        """Take a signal as a wish to stop; a second Ctrl-C ends the process at once."""
+        return heeding(self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.interrupted and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.interrupted = True
+        self.interrupted, self.signal = True, number
         self._progress.message("Stopping after this step with a checkpoint; Ctrl-C again: now.")
