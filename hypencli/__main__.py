@@ -69,18 +69,25 @@ def _answer(arguments: list[str], *, debug: bool) -> int:
     """Run a verb and say what is wrong."""
     try:
         code = _run(arguments)
+        sys.stdout.flush()
+        return code
     except HypeError as error:
         if debug:
             raise
-        code = _fail(error, error.hint, error.exit_code, arguments)
+        return _fail(error, error.hint, error.exit_code, arguments)
+    except OSError as error:
+        if debug or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        silence((1,))  # what waits to be written there would be tried again at the end
+        where = error.filename or "what the command prints"
+        problem = HypeError(f"Cannot write {where}: {error.strerror}.")
+        return _fail(problem, "Free some space and run the same command again.", EXIT_STORE, ())
     except Exception as error:
         # hypestore has a tree of its own, and is not imported by verbs that need no store.
         store = sys.modules.get("hypestore")
         if debug or store is None or not isinstance(error, store.StoreError):
             raise
-        code = _fail(error, error.hint, EXIT_STORE, arguments)
-    sys.stdout.flush()
-    return code
+        return _fail(error, error.hint, EXIT_STORE, arguments)
 
 
 def _stopped(stop: KeyboardInterrupt, arguments: Sequence[str]) -> int:

@@ -94,6 +94,19 @@ def what_to_raise(builder: str) -> str:
     }.get(builder, "make one here: hype graph")
 
 
+def bytes_of_build(draft: GraphDraft, builder: str) -> int:
+    """What a build still takes on disk: ordinals, and what an exact one is saved with."""
+    ordinals, saving = 4 * draft.n * draft.k, 8 * draft.n * draft.k
+    if builder != "exact":
+        return ordinals
+    # A new saving is written beside the last one, which makes room then.
+    return saving if _saved_in(draft).exists() else ordinals + saving
+
+
+def _saved_in(draft: GraphDraft) -> Path:
+    return draft.path / SCRATCH_NAME / "neighbours.npz"
+
+
 def neighbour_blocks(
     draft: GraphDraft,
     corpus: EmbeddingSet,
@@ -138,7 +151,7 @@ def _exact(
     from hypencli.engine.neighbours import ExactNeighbours
 
     work = ExactNeighbours(corpus, _similarity(options), k=options.k)
-    saved = Saved(draft.path / SCRATCH_NAME / "neighbours.npz", work)
+    saved = Saved(_saved_in(draft), work)
     if saved.restore():
         progress.message(f"going on: {work.n_done:,} of {work.n_pairs:,} pairs of blocks are done")
     with (

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from hypestore.errors import ArtifactBusy, ArtifactNotFound, InvalidContent, StoreNotWritable
 from hypestore.files import (
-    disk_full_in,
     remove_folder,
     sync_folder,
     sync_tree,
@@ -23,6 +22,7 @@ from hypestore.files import (
 )
 from hypestore.layout import Layout
 from hypestore.locks import hold, is_held, read_holder
+from hypestore.space import disk_full_in
 
 MAKING_SECONDS = 24 * 3600.0
 """How long to wait for another maker: a killed one lets go at once, and a live one is at work."""

@@ -69,6 +69,10 @@ class Layout:
         """The lock file of an artifact, or of one part of the work on it."""
         return self.locks / f"{name}.lock"
 
+    def staging_lock(self, folder: Path) -> Path:
+        """The lock of a temporary folder at the root, held by the one who fills it."""
+        return self.lock(folder.name.strip("."))
+
     @property
     def caches(self) -> Path:
         """The folder of derived data that may be deleted."""

@@ -166,12 +166,16 @@ class Store:
     def staging(self) -> Iterator[Path]:
         """An empty folder for files on their way into the store; it goes on leaving."""
         folder = temporary_sibling(self.root / "staging")
-        with writing_in(self.root):
-            folder.mkdir()
-            try:
-                yield folder
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+        lock = self._layout.staging_lock(folder)
+        try:
+            with hold(lock, what=f"The folder {folder.name}"), writing_in(self.root):
+                try:
+                    folder.mkdir()
+                    yield folder
+                finally:
+                    shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            lock.unlink(missing_ok=True)  # nobody else ever takes it
 
     def adopt(
         self,
@@ -225,12 +229,13 @@ class Store:
         return Draft(self._bench, record, wait_seconds=wait_seconds)
 
     def remove(self, reference: str, *, force: bool = False) -> list[str]:
-        """Remove an artifact; with ``force`` also everything made from it.
+        """Remove an artifact, with ``force`` also everything made from it; or unfinished work.
 
         Returns:
             The ids removed, in order: children before parents.
 
         Raises:
+            ArtifactNotFound: Nothing fits, neither an artifact nor unfinished work.
             ArtifactInUse: Others were made from it, and ``force`` is not given; names them.
             ArtifactBusy: A process works on it.
         """

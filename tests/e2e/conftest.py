@@ -135,7 +135,7 @@ def trials(
         "train": ["train", "tiny", "--name", "third", *training],
         "import run": ["import", "run", file("run.jsonl"), "--name", "theirs"],
         "import embeddings": [*imported, "--shard-rows", "50", "--name", "given"],
-        "import graph": ["import", "graph", file("near.jsonl"), "--embeddings", "long"],
+        "import graph": ["import", "graph", file("near.jsonl"), "--name", "again"],
     }
     found = {name: Trial(command, full) for name, command in commands_of.items()}
     found["import study"] = Trial(["import", "study", file("study.zip")], empty)
@@ -156,7 +156,7 @@ def _lasting(value: Any) -> Any:
     }
 
 
-def contents(root: Path) -> dict[str, dict[str, Any]]:
+def _contents(root: Path) -> dict[str, dict[str, Any]]:
     """Every artifact: the hash of each file, and its manifest without times and circumstances."""
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(root.glob("*/*/manifest.json")):
@@ -173,7 +173,7 @@ def contents(root: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def snapshot(root: Path) -> dict[str, str]:
+def _snapshot(root: Path) -> dict[str, str]:
     """Every file of every artifact, bit for bit."""
     return {
         one.relative_to(root).as_posix(): hashlib.sha256(one.read_bytes()).hexdigest()
@@ -181,3 +181,15 @@ def snapshot(root: Path) -> dict[str, str]:
         for one in path.parent.rglob("*")
         if one.is_file()
     }
+
+
+@pytest.fixture(scope="session")
+def contents() -> Callable[[Path], dict[str, Any]]:
+    """What a store holds, as far as the same commands make it again."""
+    return _contents
+
+
+@pytest.fixture(scope="session")
+def snapshot() -> Callable[[Path], dict[str, str]]:
+    """What a store holds, to the last bit."""
+    return _snapshot
