@@ -36,12 +36,16 @@ _ABOUT_THE_WHOLE = frozenset(("train_runtime", "total_flos"))
 
 
 def points_of(log: Mapping[str, float]) -> list[Point]:
-    """The points of one entry of the Trainer's log; its summary at the end has none."""
+    """The points of one entry of the Trainer's log, the loss first, then by name.
+
+    The Trainer's own order is another one after a resumption. Its summary at the end has none.
+    """
     if not _ABOUT_THE_WHOLE.isdisjoint(log):
         return []
     step = int(log["step"])
     validated = [name for name in log if name.startswith(VALIDATION)]
     names = validated or [name for name in log if name != "step"]
+    names.sort(key=lambda name: (name != "loss", name))
     return [(step, name, float(log[name])) for name in names]
 
 

@@ -16,7 +16,7 @@ from hypestore.errors import ArtifactBusy, StoreNotWritable
 from hypestore.files import is_temporary, remove_folder, sha256_file, writing_in
 from hypestore.inventory import DamagedManifest, Inventory, Scan
 from hypestore.layout import SCRATCH_NAME, WORK_NAME, Layout
-from hypestore.locks import SHORT_WAIT_SECONDS, hold, is_held
+from hypestore.locks import SHORT_WAIT_SECONDS, hold, is_held, remove_lock
 from hypestore.manifest import MANIFEST_NAME, FileRecord, Kind, Manifest, inputs_hash
 from hypestore.unfinished import holder_of, locks_of, read_work, remove_work, work_folders
 
@@ -81,6 +81,7 @@ def examine(
         _clean(inventory.layout)
         _forget(inventory)
         caches.clean()
+        catalog.sync()
     rebuilt = list(_rebuild(catalog)) if rebuild else []
     scan = inventory.scan()
     findings = [
@@ -297,7 +298,7 @@ def _clean(layout: Layout) -> None:
         with writing_in(path.parent), contextlib.suppress(FileNotFoundError):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         if path.parent == layout.root:
-            layout.staging_lock(path).unlink(missing_ok=True)
+            remove_lock(layout.staging_lock(path))
     for _, parent in layout.kind_folders():
         for record in parent.glob(f"*/{WORK_NAME}"):
             if (record.parent / MANIFEST_NAME).exists():

@@ -72,6 +72,8 @@ class EmbeddingWork:
                     if self._part is None:
                         self._area.clear_temporary()
                     self._locks = stack.pop_all()
+        if self.existing is not None:
+            self._bench.after_found()
         return self
 
     def __exit__(

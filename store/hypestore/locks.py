@@ -101,3 +101,9 @@ def is_held(lock: Path) -> bool:
         return _note(lock).exists()
     file_lock.release()
     return False
+
+
+def remove_lock(lock: Path) -> None:
+    """Delete a lock that nobody holds or will ask for again, and the note of who held it."""
+    lock.unlink(missing_ok=True)
+    _note(lock).unlink(missing_ok=True)

@@ -63,7 +63,7 @@ def require_space(folder: Path, needed_bytes: int, *, what: str) -> None:
     Args:
         folder: Where it is written.
         needed_bytes: What it takes at least.
-        what: What is made, for the message: "The embedding set vaswani-0a1b2c3d4e".
+        what: What is made, for the message: "Making graph vaswani-0a1b2c3d4e".
 
     Raises:
         DiskFull: Less is free; the message has both.
@@ -97,11 +97,12 @@ def disk_full(folder: Path, error: BaseException) -> DiskFull:
     """What to raise where a write found no space."""
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.EFBIG:
-        why = f"{os.strerror(errno.EFBIG)}: the system allows no file of this size"
+        why = f"{os.strerror(errno.EFBIG)}, and the system allows none of this size"
     elif number == errno.EDQUOT:
-        why = f"{os.strerror(errno.EDQUOT)}"
+        why = os.strerror(errno.EDQUOT)
     else:
-        why = f"no space left: {in_words(free_bytes(folder))} are free, and more is needed"
+        free = in_words(free_bytes(folder))
+        why = f"{os.strerror(errno.ENOSPC)}, {free} are free there and more is needed"
     return DiskFull(
         f"Cannot write in {folder}: {why}.",
         hint="Free some space and run the same command again: what was finished before is whole.",

@@ -53,10 +53,17 @@ _NOT_OF_THE_ARTIFACT = (WORK_NAME, PROGRESS_NAME, MANIFEST_NAME)
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What work needs from its store: the inventory, and whom to tell when an artifact is there."""
+    """What work needs from its store: the inventory, and whom to tell when an artifact is there.
+
+    Attributes:
+        inventory: What is in the store.
+        after_commit: Told of an artifact that was finished this moment.
+        after_found: Told of one that was there.
+    """
 
     inventory: Inventory
     after_commit: Callable[[], None]
+    after_found: Callable[[], None]
 
     @property
     def layout(self) -> Layout:
@@ -144,7 +151,7 @@ class WorkArea:
 
     def require_space(self, needed_bytes: int) -> None:
         """Refuse to begin what there is no space for; see ``space.require_space``."""
-        require_space(self.path, needed_bytes, what=f"The {self.label}")
+        require_space(self.path, needed_bytes, what=f"Making {self.label}")
 
     def refuse_full_disk(self, error: BaseException | None) -> None:
         """Say it in the store's words where this is what ended the work.
@@ -277,6 +284,8 @@ class Draft:
                     self._area.begin()
                     self._area.clear_temporary()
                     self._lock = stack.pop_all()
+        if self.existing is not None:
+            self._bench.after_found()
         return self
 
     def __exit__(

@@ -26,14 +26,14 @@ Run = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
-def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def commands() -> Iterator[Run]:
     """Run a command to its end, or until it is killed or has no space left; what became of it.
 
     ``pattern`` and ``passing`` kill it at an operation on the store, ``after`` so many seconds
     after the first one; ``writes`` leaves space for so many files, ``file_bytes`` for so many
     bytes in each; ``started`` is a process of its own from its first instruction on.
     """
-    command = [sys.executable, str(COMMANDS), str(tmp_path_factory.mktemp("commands"))]
+    command = [sys.executable, str(COMMANDS)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **pipes) as process:
 
@@ -127,6 +127,7 @@ def trials(
     training = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     searching = ["search", queries, *on_long, "--k", "100", "--qrels", qrels, "--name", "again"]
     imported = ["import", "embeddings", file("long.docs"), "--model", "hyper"]
+    given = ["--embeddings", "long", "--name", "again"]
     commands_of = {
         "encode": [*sharded, "--max-length", "32", "--name", "short"],
         "graph": ["graph", "long", "--k", "12", "--name", "wider"],
@@ -135,7 +136,7 @@ def trials(
         "train": ["train", "tiny", "--name", "third", *training],
         "import run": ["import", "run", file("run.jsonl"), "--name", "theirs"],
         "import embeddings": [*imported, "--shard-rows", "50", "--name", "given"],
-        "import graph": ["import", "graph", file("near.jsonl"), "--name", "again"],
+        "import graph": ["import", "graph", file("near.jsonl"), *given],
     }
     found = {name: Trial(command, full) for name, command in commands_of.items()}
     found["import study"] = Trial(["import", "study", file("study.zip")], empty)

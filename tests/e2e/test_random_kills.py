@@ -107,7 +107,10 @@ class Killing:
             assert "No artifact has the id or name" in outcome["stderr"]
         else:
             assert outcome["code"] == 0, outcome["stderr"]
-        assert self.contents(root) == self.expected
+        found = self.contents(root)
+        assert found.keys() == self.expected.keys()
+        for artifact, content in self.expected.items():
+            assert found[artifact] == content
         if self.trial.command[0] in ("report", "eval"):
             assert outcome["stdout"] == self.calm["stdout"]
 

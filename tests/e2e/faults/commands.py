@@ -1,6 +1,6 @@
 """Commands that are killed, or run out of space, each in a process of its own.
 
-    python commands.py FOLDER < jobs
+    python commands.py < jobs
 
 A line in is a job, as the fixture ``commands`` writes it; a line out is what became of it. The
 libraries are imported once, for all the processes, which are forks of this one; ``"started": true``
@@ -16,6 +16,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -26,20 +27,28 @@ from watch import Watch
 from hypencli.__main__ import main
 
 
-def run(job: dict[str, Any], folder: Path) -> dict[str, Any]:
+def run(job: dict[str, Any]) -> dict[str, Any]:
     """What became of one job."""
+    # Pipes, for a limit on the size of files is not theirs.
     names = ("operations", "stdout", "stderr")
-    files = {name: folder / name for name in names}
-    log, out, err = (os.open(path, os.O_CREAT | os.O_RDWR | os.O_TRUNC) for path in files.values())
-    begins, begun = os.pipe()
+    pipes = [os.pipe() for _ in (*names, "begun")]
     start = _started if job.get("started") else _forked
-    child = start(job, (log, out, err, begun))
-    for descriptor in (log, out, err, begun):
-        os.close(descriptor)
+    child = start(job, [writing for _, writing in pipes])
+    for _, writing in pipes:
+        os.close(writing)
+    said: dict[str, str] = {}
+    *ends, begins = [reading for reading, _ in pipes]
+    readers = [
+        threading.Thread(target=_read, args=(said, name, end))
+        for name, end in zip(names, ends, strict=True)
+    ]
+    for reader in readers:
+        reader.start()
     began, seconds = _wait(child, begins, job.get("after"))
+    for reader in readers:
+        reader.join()
     os.close(begins)
     _, status = os.waitpid(child, 0)
-    said = {name: path.read_text(encoding="utf-8") for name, path in files.items()}
     return {
         **said,
         "operations": said["operations"].splitlines(),
@@ -47,6 +56,11 @@ def run(job: dict[str, Any], folder: Path) -> dict[str, Any]:
         "began": began,
         "seconds": seconds,
     }
+
+
+def _read(said: dict[str, str], name: str, end: int) -> None:
+    with os.fdopen(end, encoding="utf-8") as stream:
+        said[name] = stream.read()
 
 
 def _wait(child: int, begins: int, after: float | None) -> tuple[bool, float]:
@@ -64,7 +78,7 @@ def _wait(child: int, begins: int, after: float | None) -> tuple[bool, float]:
     return began, time.monotonic() - since
 
 
-def _forked(job: dict[str, Any], streams: tuple[int, int, int, int]) -> int:
+def _forked(job: dict[str, Any], streams: list[int]) -> int:
     """The command in a fork of this process."""
     child = os.fork()
     if child:
@@ -83,7 +97,7 @@ def _forked(job: dict[str, Any], streams: tuple[int, int, int, int]) -> int:
         os._exit(code)
 
 
-def _started(job: dict[str, Any], streams: tuple[int, int, int, int]) -> int:
+def _started(job: dict[str, Any], streams: list[int]) -> int:
     """The command as a user starts it."""
     log, out, err, begun = streams
     here = str(Path(__file__).parent)
@@ -113,4 +127,4 @@ if __name__ == "__main__":
     import hypestore  # noqa: F401
 
     for line in sys.stdin:
-        print(json.dumps(run(json.loads(line), Path(sys.argv[1]))), flush=True)  # noqa: T201
+        print(json.dumps(run(json.loads(line))), flush=True)  # noqa: T201

@@ -17,8 +17,8 @@ class Watch:
 
     Args:
         job: The ``store``; the ``pattern`` of an operation, ``NAME PATH``, that is let pass
-            ``passing`` times and then ends the process, None never does; how many ``writes`` there
-            is space for, None for no end of space.
+            ``passing`` times and then ends the process, None never does, by a ``signal``, SIGKILL
+            where none is named; how many ``writes`` there is space for, None for no end of space.
         log: Where operations are written down.
         begun: A pipe that gets a byte with the first operation.
     """
@@ -27,6 +27,7 @@ class Watch:
         self._store, self._log, self._begun = f"{job['store']}/", log, begun
         self._pattern = None if job.get("pattern") is None else re.compile(job["pattern"])
         self._passing, self._writes = job.get("passing", 0), job.get("writes")
+        self._signal = job.get("signal", signal.SIGKILL)
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event not in OPERATIONS or not isinstance(arguments[0], str | Path):
@@ -41,7 +42,7 @@ class Watch:
         os.write(self._log, f"{operation}\n".encode())
         if self._pattern is not None and self._pattern.search(operation):
             if self._passing == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), self._signal)
             self._passing -= 1
         if self._writes is not None and _takes_space(event, arguments):
             if self._writes == 0:
