@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from hypencli.errors import EXIT_STORE, HypeError
 from hypencli.signals import (
+    ReaderLeft,
     heeding,
     leave_to_the_system,
     raise_ended,
@@ -42,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _answer(arguments, debug=debug)
         except KeyboardInterrupt as stop:
             return _stopped(stop, arguments)
-        except BrokenPipeError:
-            if not readers_left():
+        except BrokenPipeError as error:
+            if not isinstance(error, ReaderLeft) and not readers_left():
                 raise
             # The reader (`| head`) has left; keep the interpreter from complaining at shutdown.
             silence()

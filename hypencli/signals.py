@@ -33,6 +33,10 @@ class Ended(KeyboardInterrupt):
         super().__init__(self.number)
 
 
+class ReaderLeft(BrokenPipeError):
+    """Nobody reads what a command prints, and it is known to be that pipe."""
+
+
 @contextmanager
 def heeding(handler: Handler) -> Iterator[None]:
     """Have a handler called for every signal that asks for an end, for the length of the block.

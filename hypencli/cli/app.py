@@ -30,6 +30,7 @@ from hypencli.cli import (
     transfer_embeddings,
     transfer_study,
 )
+from hypencli.signals import ReaderLeft
 
 
 def _version(wanted: bool) -> None:
@@ -52,6 +53,10 @@ def _past_typer() -> Iterator[None]:
         yield
     except (KeyboardInterrupt, BrokenPipeError) as reason:
         raise _Stopped(reason) from reason
+    except SystemExit as end:  # what Rich makes of a closed pipe where Typer prints help
+        if isinstance(end.__context__, BrokenPipeError):
+            raise _Stopped(ReaderLeft()) from end
+        raise
 
 
 class Verbs(typer.core.TyperGroup):

@@ -197,4 +197,5 @@ def test_what_does_not_fit_is_not_begun(
         assert "are free there." in outcome["stderr"]
         assert "run the same command again" in outcome["stderr"]
         assert f"{what} " in outcome["stderr"]
-        assert not list(root.glob("*/*/vectors-*")) or verb != "encode"
+        for work in root.glob("*/*/work.json"):
+            assert not [*work.parent.glob("vectors-*"), *work.parent.glob("neighbours*")]

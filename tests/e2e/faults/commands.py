@@ -32,15 +32,18 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     # Pipes, for a limit on the size of files is not theirs.
     names = ("operations", "stdout", "stderr")
     pipes = [os.pipe() for _ in (*names, "begun")]
+    if job.get("unread"):  # nobody reads what it prints
+        os.close(pipes[1][0])
     start = _started if job.get("started") else _forked
     child = start(job, [writing for _, writing in pipes])
     for _, writing in pipes:
         os.close(writing)
-    said: dict[str, str] = {}
+    said = {"stdout": ""}
     *ends, begins = [reading for reading, _ in pipes]
     readers = [
         threading.Thread(target=_read, args=(said, name, end))
         for name, end in zip(names, ends, strict=True)
+        if name != "stdout" or not job.get("unread")
     ]
     for reader in readers:
         reader.start()
