@@ -250,7 +250,7 @@ def _temporary_files(layout: Layout) -> Iterator[tuple[str | None, Path]]:
         if not is_held(lock):
             yield None, path
     yield from ((None, path) for path in Caches(layout).leftovers())
-    for _, parent in layout.kind_folders():
+    for _, parent in (*layout.kind_folders(), *layout.references.kind_folders()):
         for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
             if is_temporary(folder):
                 yield None, folder

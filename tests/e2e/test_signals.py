@@ -233,3 +233,18 @@ def test_nohup(trials: dict[str, Any], commands: Run, tmp_path: Path) -> None:
         _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert b"Stopping" not in said
+
+
+@pytest.mark.parametrize("verb", ["mine", "data check"])
+def test_verbs_that_keep_nothing_do_not_promise_it(
+    verb: str, study: Path, commands: Run, tiny_collection: Path, tmp_path: Path
+) -> None:
+    output, qrels = tmp_path / "mined.jsonl", str(tiny_collection / "qrels.txt")
+    arguments = {
+        "mine": ["hyper-run", "--qrels", qrels, "--output", str(output)],
+        "data check": [str(tiny_collection / "train.jsonl"), "--tokenizer", "hyper"],
+    }[verb]
+    stopped = commands([*verb.split(), *arguments], study, pattern=".", passing=2, signal=2)
+    assert stopped["code"] == 130
+    assert stopped["stderr"].endswith(f"Interrupted. {NOTHING}")
+    assert list(tmp_path.glob("*mined*")) == []
