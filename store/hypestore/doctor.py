@@ -297,8 +297,9 @@ def _clean(layout: Layout) -> None:
         # Not there any more: the one who removes it was not done yet.
         with writing_in(path.parent), contextlib.suppress(FileNotFoundError):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        if path.parent == layout.root:
-            remove_lock(layout.staging_lock(path))
+    for lock in layout.staging_locks():
+        if not is_held(lock):
+            remove_lock(lock)
     for _, parent in layout.kind_folders():
         for record in parent.glob(f"*/{WORK_NAME}"):
             if (record.parent / MANIFEST_NAME).exists():

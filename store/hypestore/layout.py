@@ -73,6 +73,10 @@ class Layout:
         """The lock of a temporary folder at the root, held by the one who fills it."""
         return self.lock(folder.name.strip("."))
 
+    def staging_locks(self) -> list[Path]:
+        """All such locks, those of killed commands too."""
+        return sorted(self.locks.glob("staging.*.tmp.lock"))
+
     @property
     def caches(self) -> Path:
         """The folder of derived data that may be deleted."""

@@ -157,10 +157,16 @@ def _lasting(value: Any) -> Any:
     }
 
 
+def _manifests(root: Path) -> list[Path]:
+    """Of all artifacts; not of those that are removed at this moment."""
+    found = sorted(root.glob("*/*/manifest.json"))
+    return [path for path in found if not path.parent.name.startswith(".")]
+
+
 def _contents(root: Path) -> dict[str, dict[str, Any]]:
     """Every artifact: the hash of each file, and its manifest without times and circumstances."""
     found: dict[str, dict[str, Any]] = {}
-    for path in sorted(root.glob("*/*/manifest.json")):
+    for path in _manifests(root):
         manifest = json.loads(path.read_text(encoding="utf-8"))
         files = {record["path"]: record.pop("sha256") for record in manifest.pop("files")}
         there = {
@@ -178,7 +184,7 @@ def _snapshot(root: Path) -> dict[str, str]:
     """Every file of every artifact, bit for bit."""
     return {
         one.relative_to(root).as_posix(): hashlib.sha256(one.read_bytes()).hexdigest()
-        for path in root.glob("*/*/manifest.json")
+        for path in _manifests(root)
         for one in path.parent.rglob("*")
         if one.is_file()
     }
