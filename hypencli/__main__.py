@@ -24,7 +24,10 @@ EXIT_SIGNAL = 128
 
 EXIT_CLOSED_PIPE = 141
 
-_GOING_ON = ("encode", "train", "graph", "replicate", "teach", "demo", "import", "data prepare")
+_GOING_ON = (
+    *("encode", "train", "graph", "replicate", "teach", "demo"),
+    *("import embeddings", "data prepare"),
+)
 """Verbs that go on where they were stopped; of the others nothing is kept."""
 
 

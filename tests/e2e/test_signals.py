@@ -25,8 +25,11 @@ Run = Callable[..., dict[str, Any]]
 STOPS = {"SIGINT": "Interrupted", "SIGTERM": "Ended by SIGTERM", "SIGHUP": "Ended by SIGHUP"}
 KEPT = "What is done is kept: run the same command again to go on.\n"
 NOTHING = "Nothing is left half done.\n"
-GOING_ON = ("encode", "graph", "train", "import run", "import embeddings", "import graph")
-QUIET_VERBS = ("search", "eval", "rm", "report", "doctor")
+GOING_ON = ("encode", "graph", "train", "import embeddings")
+OTHERS = (
+    *("search", "eval", "rm", "report", "doctor"),
+    *("import run", "import graph", "import study"),
+)
 
 
 OFTEN = {("encode", "SIGTERM"), ("train", "SIGTERM"), ("search", "SIGHUP"), ("graph", "SIGHUP")}
@@ -34,7 +37,7 @@ OFTEN = {("encode", "SIGTERM"), ("train", "SIGTERM"), ("search", "SIGHUP"), ("gr
 
 
 def each() -> Iterator[Any]:
-    for verb in (*GOING_ON, "import study", *QUIET_VERBS):
+    for verb in (*GOING_ON, *OTHERS):
         for name in STOPS:
             quick = name == "SIGINT" or (verb, name) in OFTEN
             yield pytest.param(verb, name, marks=() if quick else pytest.mark.slow)
@@ -59,8 +62,7 @@ def test_a_signal(
     stopped = commands(trial.command, root, pattern=".", passing=middle, signal=int(number))
     assert stopped["code"] == 128 + number, stopped["stderr"]
     assert stopped["stdout"] == ""
-    goes_on = verb in GOING_ON or verb == "import study"
-    assert stopped["stderr"].endswith(f"{STOPS[name]}. {KEPT if goes_on else NOTHING}")
+    assert stopped["stderr"].endswith(f"{STOPS[name]}. {KEPT if verb in GOING_ON else NOTHING}")
     if not trial.removes:
         assert snapshot(root).items() >= before.items()
     assert hypestore.Store.open(root).doctor(checksums=True).healthy
