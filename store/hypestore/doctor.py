@@ -16,7 +16,7 @@ from hypestore.errors import ArtifactBusy, StoreNotWritable
 from hypestore.files import is_temporary, remove_folder, sha256_file, writing_in
 from hypestore.inventory import DamagedManifest, Inventory, Scan
 from hypestore.layout import SCRATCH_NAME, WORK_NAME, Layout
-from hypestore.locks import SHORT_WAIT_SECONDS, hold, is_held, remove_lock
+from hypestore.locks import SHORT_WAIT_SECONDS, clear_staging_locks, hold, is_held
 from hypestore.manifest import MANIFEST_NAME, FileRecord, Kind, Manifest, inputs_hash
 from hypestore.unfinished import holder_of, locks_of, read_work, remove_work, work_folders
 
@@ -297,9 +297,7 @@ def _clean(layout: Layout) -> None:
         # Not there any more: the one who removes it was not done yet.
         with writing_in(path.parent), contextlib.suppress(FileNotFoundError):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for lock in layout.staging_locks():
-        if not is_held(lock):
-            remove_lock(lock)
+    clear_staging_locks(layout)
     for _, parent in layout.kind_folders():
         for record in parent.glob(f"*/{WORK_NAME}"):
             if (record.parent / MANIFEST_NAME).exists():

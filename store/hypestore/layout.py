@@ -73,9 +73,10 @@ class Layout:
         """The lock of a temporary folder at the root, held by the one who fills it."""
         return self.lock(folder.name.strip("."))
 
-    def staging_locks(self) -> list[Path]:
-        """All such locks, those of killed commands too."""
-        return sorted(self.locks.glob("staging.*.tmp.lock"))
+    def staging_locks(self) -> list[tuple[Path, Path]]:
+        """All such locks, those of killed commands too, each with its folder."""
+        locks = sorted(self.locks.glob("staging.*.tmp.lock"))
+        return [(lock, self.root / f".{lock.name.removesuffix('.lock')}") for lock in locks]
 
     @property
     def caches(self) -> Path:

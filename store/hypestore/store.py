@@ -25,7 +25,7 @@ from hypestore.files import atomic_write_text, temporary_sibling, writing_in
 from hypestore.graphs import GraphDraft, NeighbourGraph, open_graph
 from hypestore.inventory import Inventory
 from hypestore.layout import Layout, find_store, new_marker_text, read_marker, write_default
-from hypestore.locks import SHORT_WAIT_SECONDS, hold, remove_lock
+from hypestore.locks import SHORT_WAIT_SECONDS, clear_staging_locks, hold, remove_lock
 from hypestore.manifest import KINDS, Kind, Manifest
 from hypestore.removal import remove
 from hypestore.runs import RunWriter, StoredRun
@@ -168,6 +168,7 @@ class Store:
         """An empty folder for files on their way into the store; it goes on leaving."""
         folder = temporary_sibling(self.root / "staging")
         lock = self._layout.staging_lock(folder)
+        clear_staging_locks(self._layout)
         try:
             with hold(lock, what=f"The folder {folder.name}"), writing_in(self.root):
                 try:
