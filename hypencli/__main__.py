@@ -2,46 +2,109 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import errno
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hypencli.errors import EXIT_STORE, HypeError
 from hypencli.harmless import harmless, json_text
+from hypencli.signals import (
+    ReaderLeft,
+    heeding,
+    leave_to_the_system,
+    raise_ended,
+    readers_left,
+    silence,
+    terminals,
+)
 
-EXIT_INTERRUPTED = 130
+EXIT_SIGNAL = 128
+"""And the number of the signal: 130 Ctrl-C, 143 SIGTERM, 129 a terminal that was closed."""
+
 EXIT_CLOSED_PIPE = 141
+
+_GOING_ON = (
+    *("encode", "train", "graph", "replicate", "teach", "demo"),
+    *("import embeddings", "data prepare"),
+)
+"""Verbs that go on where they were stopped; of the others nothing is kept."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
-    0 done, 1 other, 2 usage, 3 recipe, 4 store, 5 data, 6 model or device, 130 interrupted.
+    0 done, 1 other, 2 usage, 3 recipe, 4 store, 5 data, 6 model or device; 128 and its number
+    where a signal ended it, 141 where nobody reads what it prints.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    drawn_on = terminals()
+    with _ending(program=argv is None), heeding(raise_ended):
+        try:
+            return _answer(arguments, debug=debug)
+        except KeyboardInterrupt as stop:
+            return _stopped(stop, arguments)
+        except BrokenPipeError as error:
+            if not isinstance(error, ReaderLeft) and not readers_left():
+                raise
+            # The reader (`| head`) has left; keep the interpreter from complaining at shutdown.
+            silence()
+            return EXIT_CLOSED_PIPE
+        except OSError as error:
+            if error.errno != errno.EIO or terminals() == drawn_on:
+                raise
+            silence()
+            return EXIT_SIGNAL + signal.SIGHUP
+
+
+@contextlib.contextmanager
+def _ending(*, program: bool) -> Iterator[None]:
+    """What comes after the verb; a program has nothing to tidy up any more."""
+    try:
+        yield
+    finally:
+        if program:
+            leave_to_the_system()
+
+
+def _answer(arguments: list[str], *, debug: bool) -> int:
+    """Run a verb and say what is wrong."""
     try:
         code = _run(arguments)
         sys.stdout.flush()
         return code
-    except KeyboardInterrupt:
-        _say("Interrupted. What is done is kept: run the same command again to go on.")
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader (`| head`) has left; keep the interpreter from complaining at shutdown.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_CLOSED_PIPE
     except HypeError as error:
         if debug:
             raise
         return _fail(error, error.hint, error.exit_code, arguments)
+    except OSError as error:
+        if debug or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        silence((1,))  # what waits to be written there would be tried again at the end
+        where = error.filename or "what the command prints"
+        problem = HypeError(f"Cannot write {where}: {error.strerror}.")
+        return _fail(problem, "Free some space and run the same command again.", EXIT_STORE, ())
     except Exception as error:
         # hypestore has a tree of its own, and is not imported by verbs that need no store.
         store = sys.modules.get("hypestore")
         if debug or store is None or not isinstance(error, store.StoreError):
             raise
         return _fail(error, error.hint, EXIT_STORE, arguments)
+
+
+def _stopped(stop: KeyboardInterrupt, arguments: Sequence[str]) -> int:
+    """Say which signal it was, and what the same command does next time."""
+    number = getattr(stop, "number", signal.SIGINT)
+    how = "Interrupted" if number == signal.SIGINT else f"Ended by {signal.Signals(number).name}"
+    verb = " ".join(arguments[:2])
+    goes_on = any(verb == known or verb.startswith(f"{known} ") for known in _GOING_ON)
+    kept = "What is done is kept: run the same command again to go on."
+    with contextlib.suppress(OSError):
+        _say(f"{how}. {kept if goes_on else 'Nothing is left half done.'}")
+    return EXIT_SIGNAL + number
 
 
 def _run(arguments: list[str]) -> int:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import logging
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from hypencli._version import __version__
 from hypencli.cli import (
@@ -30,6 +33,7 @@ from hypencli.cli import (
     transfer_study,
 )
 from hypencli.harmless import harmless
+from hypencli.signals import ReaderLeft
 
 
 def _version(wanted: bool) -> None:
@@ -38,8 +42,43 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+class _Stopped(Exception):
+    """Carries past Typer what it would make an exit code of: a signal, a pipe without reader."""
+
+    def __init__(self, reason: KeyboardInterrupt | BrokenPipeError) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@contextmanager
+def _past_typer() -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, BrokenPipeError) as reason:
+        raise _Stopped(reason) from reason
+    except SystemExit as end:  # what Rich makes of a closed pipe where Typer prints help
+        if isinstance(end.__context__, BrokenPipeError):
+            raise _Stopped(ReaderLeft()) from end
+        raise
+
+
+class Verbs(typer.core.TyperGroup):
+    """The verbs, which end by a signal or a closed pipe as ``main`` says, not as Typer would."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the command line; help is printed here."""
+        with _past_typer():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb."""
+        with _past_typer():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
     name="hype",
+    cls=Verbs,
     help="Hypencoder retrieval: train q-nets, encode corpora, search, evaluate, compare.\n\n"
     "Everything a study makes is kept in one project store: start with `hype init`, "
     "or see it all on this machine's own documentation with `hype demo`.",
@@ -81,10 +120,6 @@ class _HarmlessMessages(logging.Formatter):
         return harmless(super().format(record))
 
 
-_INTERRUPTED = 130
-"""What Typer makes of Ctrl-C in a verb: an exit code, and no word to the user."""
-
-
 def run(arguments: list[str]) -> int:
     """Run a verb; usage errors are shown and give 2, all others are raised.
 
@@ -102,6 +137,6 @@ def run(arguments: list[str]) -> int:
         return int(error.exit_code)
     except typer.Abort as abort:
         raise KeyboardInterrupt from abort
-    if result == _INTERRUPTED:
-        raise KeyboardInterrupt
+    except _Stopped as stopped:
+        raise stopped.reason from None
     return result if isinstance(result, int) else 0

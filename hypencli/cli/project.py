@@ -181,6 +181,8 @@ def rm(
 ) -> None:
     """Remove an artifact; never one that another needs, unless forced.
 
+    Work that was begun and not finished goes too, with all that was done of it.
+
     Examples:
         hype rm old-run
 

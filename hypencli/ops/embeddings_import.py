@@ -13,6 +13,7 @@ from hypencli.data.encoded import EncodedItem, EncodedItems, open_encoded
 from hypencli.data.source import FileSource
 from hypencli.errors import DataError, ModelError, UsageError
 from hypencli.ops.encode import SHARD_ROWS
+from hypencli.ops.encode_room import bytes_of_vectors
 from hypencli.ops.models import ModelSource, find_model, label, load_model
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.runtime import provenance, resolve_device
@@ -95,6 +96,8 @@ def import_embeddings(
         DataError: The file is not what it should be; names the byte, or the line.
         UsageError: The vectors have another width than the model's, or a check needs texts.
         ModelError: A document that was checked has another vector than the model gives.
+        StoreError: Another process takes in the same at this moment, or the disk has not the space
+            that it takes.
     """
     options = options or ImportOptions()
     started = time.perf_counter()
@@ -108,6 +111,9 @@ def import_embeddings(
     with store.embedding_work(spec, name=options.name) as work:
         done = work.existing
         if done is None:
+            if items.count is not None:  # a stream does not say it
+                rows = work.missing_rows(items.count)
+                work.require_space(bytes_of_vectors(rows, spec.dim, options.storage_dtype))
             progress.message(f"reading {path.name} as vectors of {label(manifest)}: {work.id}")
             with progress.task("import", total=items.count, unit="documents") as task:
                 seen = _write_shards(work, items, options, task)

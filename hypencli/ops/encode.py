@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from hypencli.errors import DataError
+from hypencli.ops.encode_room import Room, bytes_of_vectors, is_mine
 from hypencli.ops.models import LoadedModel, ModelSource, find_model, label, load_model
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Document
@@ -108,7 +109,8 @@ def encode(
 
     Raises:
         DataError: The corpus is empty or holds an id twice.
-        StoreError: Another process does the same part at this moment, or the disk is full.
+        StoreError: Another process does the same part at this moment, or the disk has not the
+            space that it takes.
     """
     options = options or EncodeOptions()
     manifest = find_model(store, model, progress)
@@ -164,7 +166,7 @@ def plan(
     if count is not None and options.limit is not None:
         count = min(count, options.limit)
     n_shards = None if count is None else -(-count // options.shard_rows)
-    width = 2 if options.storage_dtype == "float16" else 4
+    size = None if count is None else bytes_of_vectors(count, spec.dim, options.storage_dtype)
     done = store.shards_done(spec)
     return EncodePlan(
         embeddings=spec.id,
@@ -174,7 +176,7 @@ def plan(
         n_shards=n_shards,
         shards_done=done,
         dim=spec.dim,
-        bytes_on_disk=None if count is None else count * spec.dim * width,
+        bytes_on_disk=size,
         finished=store.has(spec.id),
     )
 
@@ -217,15 +219,18 @@ def _encode_shards(
     """Encode the shards of this part that are not there yet: documents seen and encoded."""
     seen = encoded = 0
     count = corpus.count if options.limit is None else None
+    room = Room(work, corpus, options, dim=int(str(loaded.manifest.stats["dim"])))
+    room.require()
     with progress.task("encode", total=count or options.limit, unit="documents") as task:
         for index, documents in enumerate(_shards(corpus, options)):
             seen += len(documents)
-            if not _is_mine(index, options.part) or work.has_shard(index):
+            if not is_mine(index, options.part) or work.has_shard(index):
                 task.advance(len(documents))
                 continue
             task.note(f"shard {index}")
             _encode_shard(work, index, documents, loaded, options, task)
             encoded += len(documents)
+            room.after(index, len(documents))
     return seen, encoded
 
 
@@ -238,10 +243,6 @@ def _settings(options: EncodeOptions) -> EncodingOptions:
         dtype=resolve_dtype(options.dtype),
         device=resolve_device(options.device),
     )
-
-
-def _is_mine(index: int, part: tuple[int, int] | None) -> bool:
-    return part is None or index % part[1] == part[0] - 1
 
 
 def _shards(corpus: Corpus, options: EncodeOptions) -> Iterator[list[Document]]:

@@ -10,6 +10,7 @@ from hypencli.errors import HypeError, UsageError, did_you_mean
 from hypencli.ops.graph_builders import (
     Sample,
     builder_inputs,
+    bytes_of_build,
     choose_builder,
     neighbour_blocks,
     what_to_raise,
@@ -152,6 +153,7 @@ def _build(
     device = resolve_device(options.device)
     named = label(corpus.manifest)
     progress.message(f"{builder} neighbours of {corpus.n:,} documents of {named}: {draft.id}")
+    draft.require_space(bytes_of_build(draft, builder))
     sample = Sample(corpus.n, k=options.k, seed=options.seed)
     started = time.perf_counter()
     blocks = neighbour_blocks(draft, corpus, builder, options, progress)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import signal
-import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from hypencli.errors import MissingDependencyError, UsageError
 from hypencli.progress import Progress
 from hypencli.runtime import resolve_device, resolve_dtype
+from hypencli.signals import Ended, heeding
 from hypestore import SCRATCH_NAME, EmbeddingSet, GraphDraft, atomic_path
 
 if TYPE_CHECKING:
@@ -99,6 +99,19 @@ def what_to_raise(builder: str) -> str:
     }.get(builder, "make one here: hype graph")
 
 
+def bytes_of_build(draft: GraphDraft, builder: str) -> int:
+    """What a build still takes on disk: ordinals, and what an exact one is saved with."""
+    ordinals, saving = 4 * draft.n * draft.k, 8 * draft.n * draft.k
+    if builder != "exact":
+        return ordinals
+    # A new saving is written beside the last one, which makes room then.
+    return saving if _saved_in(draft).exists() else ordinals + saving
+
+
+def _saved_in(draft: GraphDraft) -> Path:
+    return draft.path / SCRATCH_NAME / "neighbours.npz"
+
+
 def neighbour_blocks(
     draft: GraphDraft,
     corpus: EmbeddingSet,
@@ -143,7 +156,7 @@ def _exact(
     from hypencli.engine.neighbours import ExactNeighbours
 
     work = ExactNeighbours(corpus, _similarity(options), k=options.k)
-    saved = Saved(draft.path / SCRATCH_NAME / "neighbours.npz", work)
+    saved = Saved(_saved_in(draft), work)
     if saved.restore():
         progress.message(f"going on: {work.n_done:,} of {work.n_pairs:,} pairs of blocks are done")
     with (
@@ -166,7 +179,7 @@ class Saved:
     def __init__(self, path: Path, work: ExactNeighbours) -> None:
         self._path = path
         self._work = work
-        self._stopped = False
+        self._signal: int | None = None
         self._next = time.monotonic() + SAVE_SECONDS
 
     def restore(self) -> bool:
@@ -183,7 +196,7 @@ class Saved:
         Raises:
             KeyboardInterrupt: The work is to end; it is saved.
         """
-        if not self._stopped and time.monotonic() < self._next:
+        if self._signal is None and time.monotonic() < self._next:
             return
         started = time.monotonic()
         self._path.parent.mkdir(exist_ok=True)
@@ -191,28 +204,19 @@ class Saved:
             self._work.save(out)
         ended = time.monotonic()
         self._next = ended + max(SAVE_SECONDS, _SAVING_SHARE * (ended - started))
-        if self._stopped:
-            raise KeyboardInterrupt
+        if self._signal is not None:
+            raise Ended(self._signal)
 
-    @contextmanager
-    def when_stopped(self, progress: Progress) -> Iterator[None]:
-        """Take SIGINT and SIGTERM as a wish to stop; a second SIGINT ends the process at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
+    def when_stopped(self, progress: Progress) -> AbstractContextManager[None]:
+        """Take a signal as a wish to stop; a second Ctrl-C ends the process at once."""
 
         def stop(number: int, frame: FrameType | None) -> None:
-            if self._stopped and number == signal.SIGINT:
+            if self._signal is not None and number == signal.SIGINT:
                 raise KeyboardInterrupt
-            self._stopped = True
+            self._signal = number
             progress.message("Stopping after these pairs of blocks; Ctrl-C again: now.")
 
-        before = {kind: signal.signal(kind, stop) for kind in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for kind, handler in before.items():
-                signal.signal(kind, handler)
+        return heeding(stop)
 
 
 class Sample:

@@ -26,7 +26,8 @@ from hypencli.ops.training_work import (
 from hypencli.progress import SILENT, Progress
 from hypencli.recipe import Recipe, to_toml
 from hypencli.runtime import provenance, quiet_libraries, resolve_device
-from hypestore import Draft, JsonValue, Manifest, Store
+from hypencli.signals import Ended
+from hypestore import Draft, JsonValue, Manifest, Store, require_space
 
 if TYPE_CHECKING:
     from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
@@ -153,7 +154,7 @@ def _lead(
     trained = _train_in(draft.path, store, inputs, config, draft.progress, progress)
     outcome = trained.outcome
     if outcome.interrupted:
-        raise KeyboardInterrupt
+        raise Ended(outcome.signal)
     if not outcome.finished:
         return _stopped(draft, inputs.recipe, trained)
     _write(draft, inputs, trained, device=str(config.device))
@@ -174,6 +175,7 @@ def _train_in(
     from hypencli.models.checkpoint import build_dual_encoder, load_tokenizer
     from hypencli.training import Surroundings
     from hypencli.training import train as run
+    from hypencli.training.distributed import is_leader
 
     tokenizer = load_tokenizer(inputs.start.source)
     _refuse_too_long(config, tokenizer)
@@ -181,6 +183,8 @@ def _train_in(
     dual = build_dual_encoder(
         model_spec(inputs.recipe, inputs.start.source, None if head is None else head.source)
     )
+    if is_leader():
+        require_space(folder, _bytes_of_checkpoint(dual), what=f"Training {inputs.recipe.name}")
     where = Surroundings(
         output_dir=folder / WORK_FOLDER,
         caches=store.cached,
@@ -189,6 +193,13 @@ def _train_in(
     )
     outcome = run(dual, tokenizer, inputs.training_data(), config, where)
     return _Trained(outcome.dual, tokenizer, outcome)
+
+
+def _bytes_of_checkpoint(dual: HypencoderDualEncoder | TextDualEncoder) -> int:
+    """The least that a training writes: all weights, and two moments of those that are trained."""
+    weights = sum(each.numel() * each.element_size() for each in dual.parameters())
+    trained = sum(each.numel() for each in dual.parameters() if each.requires_grad)
+    return weights + 2 * 4 * trained
 
 
 def _write(draft: Draft, inputs: Inputs, trained: _Trained, *, device: str) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -211,7 +213,17 @@ def _new_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, int]) -> npt.
     if 0 in shape:  # nothing can be mapped of an empty file
         path.touch()
         return np.empty(shape, dtype=dtype)
-    return np.memmap(path, dtype=dtype, mode="w+", shape=shape)
+    _reserve(path, np.dtype(dtype).itemsize * math.prod(shape))
+    return np.memmap(path, dtype=dtype, mode="r+", shape=shape)
+
+
+def _reserve(path: Path, n_bytes: int) -> None:
+    """Take the space now: a disk that is full when a mapped page is written ends the process."""
+    with path.open("wb") as out:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(out.fileno(), 0, n_bytes)
+        else:
+            out.truncate(n_bytes)
 
 
 def _numpy_dtype(dtype: torch.dtype) -> npt.DTypeLike:

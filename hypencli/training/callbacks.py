@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeAlias
@@ -15,6 +14,7 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hypencli.progress import Progress, Task
+from hypencli.signals import heeding
 from hypencli.training.checkpoints import (
     mark_complete,
     remove_older,
@@ -36,12 +36,16 @@ _ABOUT_THE_WHOLE = frozenset(("train_runtime", "total_flos"))
 
 
 def points_of(log: Mapping[str, float]) -> list[Point]:
-    """The points of one entry of the Trainer's log; its summary at the end has none."""
+    """The points of one entry of the Trainer's log, the loss first, then by name.
+
+    The Trainer's own order is another one after a resumption. Its summary at the end has none.
+    """
     if not _ABOUT_THE_WHOLE.isdisjoint(log):
         return []
     step = int(log["step"])
     validated = [name for name in log if name.startswith(VALIDATION)]
     names = validated or [name for name in log if name != "step"]
+    names.sort(key=lambda name: (name != "loss", name))
     return [(step, name, float(log[name])) for name in names]
 
 
@@ -226,6 +230,7 @@ class Stopper(TrainerCallback):
 
     Attributes:
         interrupted: Whether a signal asked for it.
+        signal: Which one, where this process got it.
         out_of_time: Whether the time was up.
     """
 
@@ -233,6 +238,7 @@ class Stopper(TrainerCallback):
         self._deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
         self._progress = progress
         self.interrupted = False
+        self.signal: int | None = None
         self.out_of_time = False
 
     def on_step_end(
@@ -247,22 +253,12 @@ class Stopper(TrainerCallback):
         if self.interrupted or self.out_of_time:
             control.should_save = control.should_log = control.should_training_stop = True
 
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM as a wish to stop; a second SIGINT ends the process at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        kinds = (signal.SIGINT, signal.SIGTERM)
-        before = {kind: signal.signal(kind, self._on_signal) for kind in kinds}
-        try:
-            yield
-        finally:
-            for kind, handler in before.items():
-                signal.signal(kind, handler)
+    def listening(self) -> AbstractContextManager[None]:
+        """Take a signal as a wish to stop; a second Ctrl-C ends the process at once."""
+        return heeding(self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.interrupted and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.interrupted = True
+        self.interrupted, self.signal = True, number
         self._progress.message("Stopping after this step with a checkpoint; Ctrl-C again: now.")

@@ -59,6 +59,7 @@ class TrainingOutcome:
         dual: The trained model: the one that was given, or its whole where FSDP divided that.
         finished: Whether it came to its end; else the checkpoint is where it goes on.
         interrupted: Whether a signal stopped it.
+        signal: Which one, where this process got it.
         steps: Optimiser steps, those before a resumption included.
         seconds: Of training in this call, after texts were tokenised and cached states were made.
         preparation_seconds: Of that.
@@ -73,6 +74,7 @@ class TrainingOutcome:
     dual: HypencoderDualEncoder | TextDualEncoder
     finished: bool
     interrupted: bool
+    signal: int | None
     steps: int
     seconds: float
     preparation_seconds: float
@@ -147,6 +149,7 @@ def train(
         dual=whole,
         finished=run.finished,
         interrupted=run.interrupted,
+        signal=run.signal,
         steps=run.steps,
         seconds=time.perf_counter() - prepared,
         preparation_seconds=prepared - started,
@@ -182,6 +185,7 @@ def _refuse_contradictions(config: TrainingConfig, data: TrainingData) -> None:
 class _Run:
     finished: bool
     interrupted: bool
+    signal: int | None
     steps: int
     points: list[Point]
     best_step: int | None
@@ -221,7 +225,7 @@ def _run(
     if config.fsdp and not stopped:
         gather_weights(trainer, where.output_dir)
     run = _ended(step, trainer.state, config, where, resumed=resumed, whole=not stopped)
-    return replace(run, interrupted=stopper.interrupted)
+    return replace(run, interrupted=stopper.interrupted, signal=stopper.signal)
 
 
 def _callbacks(
@@ -259,6 +263,7 @@ def _ended(
     return _Run(
         finished=whole,
         interrupted=False,
+        signal=None,
         steps=state.global_step,
         points=[point for log in state.log_history for point in points_of(log)],
         best_step=best,

@@ -46,6 +46,7 @@ from hypestore.layout import FOLDERS, PROGRESS_NAME, SCRATCH_NAME, find_store
 from hypestore.manifest import FORMAT_VERSION, KINDS, FileRecord, Kind, Manifest, artifact_id
 from hypestore.progress import Point, read_progress
 from hypestore.runs import ResultsByQuery, RunWriter, StoredRun
+from hypestore.space import require_space
 from hypestore.store import Store
 from hypestore.unfinished import Unfinished
 from hypestore.vector_file import VectorFile, write_vector_file
@@ -107,5 +108,6 @@ __all__ = [
     "atomic_write_text",
     "find_store",
     "read_progress",
+    "require_space",
     "write_vector_file",
 ]

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from hypestore.errors import ArtifactBusy, ArtifactNotFound, InvalidContent, StoreNotWritable
 from hypestore.files import (
-    disk_full_in,
     remove_folder,
     sync_folder,
     sync_tree,
@@ -22,7 +21,8 @@ from hypestore.files import (
     writing_in,
 )
 from hypestore.layout import Layout
-from hypestore.locks import hold, is_held, read_holder
+from hypestore.locks import hold, is_held, read_holder, remove_lock
+from hypestore.space import disk_full_in
 
 MAKING_SECONDS = 24 * 3600.0
 """How long to wait for another maker: a killed one lets go at once, and a live one is at work."""
@@ -125,8 +125,7 @@ class Caches:
             return
         for lock in self._use_locks(name):
             if not is_held(lock):  # its process has ended
-                lock.unlink(missing_ok=True)
-                lock.with_name(f"{lock.name}.holder").unlink(missing_ok=True)
+                remove_lock(lock)
         own = self._layout.cache_lock(name, f"{os.getpid()}-{secrets.token_hex(4)}")
         # The lock goes with this object, or with the process.
         self._uses[name] = contextlib.ExitStack()

@@ -29,9 +29,16 @@ from hypestore.catalog_build import (
     stored_work,
 )
 from hypestore.catalog_schema import TABLES, VIEWS, Relation
-from hypestore.errors import ArtifactBusy, CatalogQueryError, StoreError, StoreNotWritable
+from hypestore.errors import (
+    ArtifactBusy,
+    CatalogQueryError,
+    DiskFull,
+    StoreError,
+    StoreNotWritable,
+)
 from hypestore.inventory import Inventory
 from hypestore.locks import hold
+from hypestore.space import disk_full, is_disk_full
 
 _LOG = logging.getLogger("hypestore")
 _ALLOWED_STATEMENTS = {"SELECT", "EXPLAIN", "MULTI"}  # MULTI is what PIVOT expands to
@@ -100,13 +107,13 @@ class Catalog:
             wait_seconds: How long to wait for other commands; the catalog's own time by default.
 
         Returns:
-            Whether it is now; False when another process has it or the store is read-only, and
-            the next command will see to it.
+            Whether it is now; False when another process has it, the store is read-only or the
+            disk full, and the next command will see to it.
         """
         try:
             with self._locked(wait_seconds):
                 return self._catch_up()
-        except (ArtifactBusy, StoreNotWritable) as error:
+        except (ArtifactBusy, DiskFull, StoreNotWritable) as error:
             _LOG.info("the catalog is left as it is: %s", error.message)
             return False
 
@@ -116,6 +123,7 @@ class Catalog:
         Raises:
             ArtifactBusy: Another process has it open.
             StoreNotWritable: The store is read-only.
+            DiskFull: No space is left for it.
         """
         with self._locked():
             if self.path.exists() and not self._is_link() and self._is_open_elsewhere():
@@ -155,7 +163,7 @@ class Catalog:
                     with connection:
                         yield connection
                     return
-        except (ArtifactBusy, StoreNotWritable):
+        except (ArtifactBusy, DiskFull, StoreNotWritable):
             if connection is not None:
                 raise
             connection = self._read_without_lock()
@@ -206,7 +214,11 @@ class Catalog:
         )
 
     def _catch_up(self) -> bool:
-        """Write what is new into the file, under the lock; one that is damaged is made again."""
+        """Write what is new into the file, under the lock; one that is damaged is made again.
+
+        Raises:
+            DiskFull: No space is left for it.
+        """
         if self._is_link():
             _LOG.warning("the catalog is made again, for it is a link: %s", self.path)
             self._delete()
@@ -217,6 +229,8 @@ class Catalog:
                         build(connection, self._inventory)
                 return True
             except duckdb.Error as error:
+                if is_disk_full(error):
+                    raise disk_full(self.path.parent, error) from error
                 if _held_elsewhere(error) or attempt:
                     _LOG.info("the catalog cannot be written now: %s", error)
                     return False

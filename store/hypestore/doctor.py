@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ from hypestore.errors import ArtifactBusy, StoreNotWritable
 from hypestore.files import is_temporary, remove_folder, sha256_file, writing_in
 from hypestore.inventory import DamagedManifest, Inventory, Scan
 from hypestore.layout import SCRATCH_NAME, WORK_NAME, Layout
-from hypestore.locks import hold, is_held
+from hypestore.locks import SHORT_WAIT_SECONDS, clear_staging_locks, hold, is_held
 from hypestore.manifest import MANIFEST_NAME, FileRecord, Kind, Manifest, inputs_hash
-from hypestore.unfinished import holder_of, locks_of, read_work, work_folders
+from hypestore.unfinished import holder_of, locks_of, read_work, remove_work, work_folders
 
 Severity = Literal["error", "warning", "info"]
 _MISSING = "is missing"
@@ -78,9 +79,9 @@ def examine(
     caches = Caches(inventory.layout)
     if clean:
         _clean(inventory.layout)
-        for reference in needless_references(inventory):
-            remove_folder(inventory.layout.references.artifact(reference.kind, reference.id))
+        _forget(inventory)
         caches.clean()
+        catalog.sync()
     rebuilt = list(_rebuild(catalog)) if rebuild else []
     scan = inventory.scan()
     findings = [
@@ -245,10 +246,11 @@ def _unfinished(layout: Layout, scan: Scan) -> Iterator[Finding]:
 def _temporary_files(layout: Layout) -> Iterator[tuple[str | None, Path]]:
     """Temporary files and folders that nobody is writing, with the artifact they belong to."""
     for path in sorted(layout.root.glob(".*.tmp")):
-        if not is_held(layout.store_lock):
+        lock = layout.staging_lock(path) if path.is_dir() else layout.store_lock
+        if not is_held(lock):
             yield None, path
     yield from ((None, path) for path in Caches(layout).leftovers())
-    for _, parent in layout.kind_folders():
+    for _, parent in (*layout.kind_folders(), *layout.references.kind_folders()):
         for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
             if is_temporary(folder):
                 yield None, folder
@@ -292,8 +294,10 @@ def _clean(layout: Layout) -> None:
     for _, folder in list(work_folders(layout)):
         _remove_unheld(layout, folder)
     for _, path in list(_temporary_files(layout)):
-        with writing_in(path.parent):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        # Not there any more: the one who removes it was not done yet.
+        with writing_in(path.parent), contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    clear_staging_locks(layout)
     for _, parent in layout.kind_folders():
         for record in parent.glob(f"*/{WORK_NAME}"):
             if (record.parent / MANIFEST_NAME).exists():
@@ -303,12 +307,17 @@ def _clean(layout: Layout) -> None:
                 remove_folder(scratch)
 
 
-def _remove_unheld(layout: Layout, folder: Path) -> None:
-    if holder_of(layout, folder.name) is not None:
+def _forget(inventory: Inventory) -> None:
+    """Delete references that nothing needs: not while a study comes in, references first."""
+    layout = inventory.layout
+    if not layout.references.root.is_dir():
         return
-    try:
-        with hold(layout.lock(folder.name), what=f"The folder {folder.name}"):
-            if not (folder / MANIFEST_NAME).exists():
-                remove_folder(folder)
-    except ArtifactBusy:
-        return  # somebody took it up this very moment; then it is not left over
+    with hold(layout.store_lock, what="The store", wait_seconds=SHORT_WAIT_SECONDS):
+        for reference in needless_references(inventory):
+            remove_folder(layout.references.artifact(reference.kind, reference.id))
+
+
+def _remove_unheld(layout: Layout, folder: Path) -> None:
+    # Where somebody is at it, or took it up this very moment, it is not left over.
+    with contextlib.suppress(ArtifactBusy):
+        remove_work(layout, folder)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -71,10 +72,31 @@ class EmbeddingWork:
                     if self._part is None:
                         self._area.clear_temporary()
                     self._locks = stack.pop_all()
+        if self.existing is not None:
+            self._bench.after_found()
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self._locks.close()
+        self._area.refuse_full_disk(error)
+
+    def require_space(self, needed_bytes: int) -> None:
+        """Refuse to go on where the disk has less space than this is known to take.
+
+        Raises:
+            DiskFull: Less is free; the message has both.
+        """
+        self._area.require_space(needed_bytes)
+
+    def shard_bytes(self, shard: int) -> int:
+        """Size of the files of a shard that is written."""
+        names = [vector_name(shard), *([text_name(shard)] if self._spec.keep_text else [])]
+        return sum((self.path / name).stat().st_size for name in names)
 
     def has_shard(self, shard: int) -> bool:
         """Whether this shard is written, its text included where text is kept."""
@@ -84,6 +106,16 @@ class EmbeddingWork:
     def missing(self, n_shards: int) -> list[int]:
         """The shards, of ``n_shards`` in all, that are not written yet."""
         return [shard for shard in range(n_shards) if not self.has_shard(shard)]
+
+    def missing_rows(self, n_documents: int, shards: Collection[int] | None = None) -> int:
+        """How many of the documents are not written yet, of these shards or of all."""
+        size = self._spec.shard_rows
+        missing = self.missing(-(-n_documents // size))
+        return sum(
+            min(size, n_documents - shard * size)
+            for shard in missing
+            if shards is None or shard in shards
+        )
 
     def write_shard(
         self,

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypestore.errors import DamagedArtifact, DiskFull, StoreNotWritable
+from hypestore.errors import DamagedArtifact, StoreNotWritable
+from hypestore.space import disk_full_in
 
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def temporary_sibling(path: Path) -> Path:
@@ -51,24 +51,6 @@ def _sync(path: Path, flags: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def disk_full_in(folder: Path) -> Iterator[None]:
-    """Turn "no space left" into a sentence about the store.
-
-    Raises:
-        DiskFull: No space is left there.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise DiskFull(
-            f"Cannot write in {folder}: {error.strerror}.",
-            hint="Free some space and run the same command again: it goes on where it stopped.",
-        ) from error
 
 
 @contextmanager

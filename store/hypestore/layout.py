@@ -69,6 +69,15 @@ class Layout:
         """The lock file of an artifact, or of one part of the work on it."""
         return self.locks / f"{name}.lock"
 
+    def staging_lock(self, folder: Path) -> Path:
+        """The lock of a temporary folder at the root, held by the one who fills it."""
+        return self.lock(folder.name.strip("."))
+
+    def staging_locks(self) -> list[tuple[Path, Path]]:
+        """All such locks, those of killed commands too, each with its folder."""
+        locks = sorted(self.locks.glob("staging.*.tmp.lock"))
+        return [(lock, self.root / f".{lock.name.removesuffix('.lock')}") for lock in locks]
+
     @property
     def caches(self) -> Path:
         """The folder of derived data that may be deleted."""

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from hypestore.errors import ArtifactBusy
 from hypestore.files import refuse_link, writing_in
+from hypestore.layout import Layout
 
 SHORT_WAIT_SECONDS = 60.0
 """How long to wait for locks that are held for moments only (the store lock, a probe)."""
@@ -104,3 +105,16 @@ def is_held(lock: Path) -> bool:
         return _note(lock).exists()
     file_lock.release()
     return False
+
+
+def remove_lock(lock: Path) -> None:
+    """Delete a lock that nobody holds or will ask for again, and the note of who held it."""
+    lock.unlink(missing_ok=True)
+    _note(lock).unlink(missing_ok=True)
+
+
+def clear_staging_locks(layout: Layout) -> None:
+    """Delete the locks of killed commands whose folders are gone, or were never made."""
+    for lock, folder in layout.staging_locks():
+        if not folder.exists() and not is_held(lock):
+            remove_lock(lock)

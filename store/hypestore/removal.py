@@ -6,11 +6,12 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hypestore.errors import ArtifactInUse, DamagedArtifact
+from hypestore.errors import ArtifactInUse, ArtifactNotFound, DamagedArtifact
 from hypestore.files import remove_folder
 from hypestore.inventory import Inventory
 from hypestore.locks import SHORT_WAIT_SECONDS, hold
 from hypestore.manifest import Kind, Manifest
+from hypestore.unfinished import find_unfinished, remove_work, unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ def remove(inventory: Inventory, reference: str, *, force: bool = False) -> list
 
     Each folder leaves the store in one rename, so a kill leaves every artifact whole or gone; its
     children go first. With ``force``, an artifact whose manifest is damaged goes too, by its id.
+    Where no artifact fits, unfinished work does, by its id or name: with all that was done of it.
 
     Returns:
         The ids removed, in order.
@@ -39,7 +41,14 @@ def remove(inventory: Inventory, reference: str, *, force: bool = False) -> list
     """
     layout = inventory.layout
     with hold(layout.store_lock, what="The store", wait_seconds=SHORT_WAIT_SECONDS):
-        target = _target(inventory, reference, force=force)
+        try:
+            target = _target(inventory, reference, force=force)
+        except ArtifactNotFound:
+            work = find_unfinished(unfinished(layout), reference)
+            if work is None:
+                raise
+            remove_work(layout, work.path)
+            return [work.id]
         doomed = _with_descendants(inventory.artifacts(), target)
         if len(doomed) > 1 and not force:
             raise _in_use(target, doomed[:-1])

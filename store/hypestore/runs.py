@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -67,10 +68,19 @@ class RunWriter(Draft):
             self._area.clear()
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
-        self._close_writer()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self._close_writer()
+        except OSError:  # on a full disk it fails as the write did that ended the work
+            if error is None:
+                raise
         self._temporary.unlink(missing_ok=True)
-        super().__exit__(*exc_info)
+        super().__exit__(kind, error, traceback)
 
     def queries(self, queries: Iterable[tuple[str, str]]) -> None:
         """Give every query of the run as ``(query_id, text)``, in the order of the results.

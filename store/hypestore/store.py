@@ -25,7 +25,7 @@ from hypestore.files import atomic_write_text, temporary_sibling, writing_in
 from hypestore.graphs import GraphDraft, NeighbourGraph, open_graph
 from hypestore.inventory import Inventory
 from hypestore.layout import Layout, find_store, new_marker_text, read_marker, write_default
-from hypestore.locks import SHORT_WAIT_SECONDS, hold
+from hypestore.locks import SHORT_WAIT_SECONDS, clear_staging_locks, hold, remove_lock
 from hypestore.manifest import KINDS, Kind, Manifest
 from hypestore.removal import remove
 from hypestore.runs import RunWriter, StoredRun
@@ -46,7 +46,8 @@ class Store:
         self.root = root
         self._layout = Layout(root)
         self._inventory = Inventory(self._layout)
-        self._bench = Bench(self._inventory, self._sync_catalog)
+        self._is_synced = False
+        self._bench = Bench(self._inventory, self._sync_catalog, self._sync_catalog_once)
         self._caches = Caches(self._layout)
 
     @classmethod
@@ -166,12 +167,17 @@ class Store:
     def staging(self) -> Iterator[Path]:
         """An empty folder for files on their way into the store; it goes on leaving."""
         folder = temporary_sibling(self.root / "staging")
-        with writing_in(self.root):
-            folder.mkdir()
-            try:
-                yield folder
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+        lock = self._layout.staging_lock(folder)
+        clear_staging_locks(self._layout)
+        try:
+            with hold(lock, what=f"The folder {folder.name}"), writing_in(self.root):
+                try:
+                    folder.mkdir()
+                    yield folder
+                finally:
+                    shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            remove_lock(lock)  # nobody else ever takes it
 
     def adopt(
         self,
@@ -225,12 +231,13 @@ class Store:
         return Draft(self._bench, record, wait_seconds=wait_seconds)
 
     def remove(self, reference: str, *, force: bool = False) -> list[str]:
-        """Remove an artifact; with ``force`` also everything made from it.
+        """Remove an artifact, with ``force`` also everything made from it; or unfinished work.
 
         Returns:
             The ids removed, in order: children before parents.
 
         Raises:
+            ArtifactNotFound: Nothing fits, neither an artifact nor unfinished work.
             ArtifactInUse: Others were made from it, and ``force`` is not given; names them.
             ArtifactBusy: A process works on it.
         """
@@ -473,4 +480,10 @@ class Store:
 
     def _sync_catalog(self) -> None:
         # Briefly: whoever reads next brings the catalog up to date where this one could not.
-        self.catalog.sync(wait_seconds=1.0)
+        self._is_synced = self.catalog.sync(wait_seconds=1.0)
+
+    def _sync_catalog_once(self) -> None:
+        """For an artifact that was there: who finished it may have been killed before that."""
+        if not self._is_synced and self.catalog.in_step() is False:
+            self._sync_catalog()
+        self._is_synced = True

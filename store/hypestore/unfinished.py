@@ -9,9 +9,10 @@ from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
-from hypestore.errors import AmbiguousReference
+from hypestore.errors import AmbiguousReference, ArtifactBusy
+from hypestore.files import remove_folder
 from hypestore.layout import WORK_NAME, Layout
-from hypestore.locks import is_held, read_holder
+from hypestore.locks import hold, is_held, read_holder
 from hypestore.manifest import KINDS, MANIFEST_NAME, Kind, WorkRecord
 
 
@@ -95,6 +96,24 @@ def _unfinished(layout: Layout, record: WorkRecord, folder: Path) -> Unfinished:
         is_held=holder is not None,
         holder=holder,
     )
+
+
+def remove_work(layout: Layout, folder: Path) -> None:
+    """Remove the folder of unfinished work, unless it is an artifact by now.
+
+    Raises:
+        ArtifactBusy: A process works on it; the message says which.
+    """
+    what = f"The unfinished {folder.name}"
+    for lock in locks_of(layout, folder.name)[1:]:  # of parts, and of the finish
+        if is_held(lock):
+            raise ArtifactBusy(
+                f"{what} is in use by {read_holder(lock)}.",
+                hint="Wait until it is done, or stop it, and run the same command again.",
+            )
+    with hold(layout.lock(folder.name), what=what):
+        if not (folder / MANIFEST_NAME).exists():
+            remove_folder(folder)
 
 
 def find_unfinished(work: Sequence[Unfinished], reference: str) -> Unfinished | None:

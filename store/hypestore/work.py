@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 from pydantic import JsonValue
@@ -44,6 +45,7 @@ from hypestore.manifest import (
     pretty_json,
 )
 from hypestore.progress import Point, append_progress
+from hypestore.space import disk_full, is_disk_full, require_space
 from hypestore.unfinished import read_work
 
 _NOT_OF_THE_ARTIFACT = (WORK_NAME, PROGRESS_NAME, MANIFEST_NAME)
@@ -51,10 +53,17 @@ _NOT_OF_THE_ARTIFACT = (WORK_NAME, PROGRESS_NAME, MANIFEST_NAME)
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What work needs from its store: the inventory, and whom to tell when an artifact is there."""
+    """What work needs from its store: the inventory, and whom to tell when an artifact is there.
+
+    Attributes:
+        inventory: What is in the store.
+        after_commit: Told of an artifact that was finished this moment.
+        after_found: Told of one that was there.
+    """
 
     inventory: Inventory
     after_commit: Callable[[], None]
+    after_found: Callable[[], None]
 
     @property
     def layout(self) -> Layout:
@@ -139,6 +148,19 @@ class WorkArea:
         for path in self.path.iterdir():
             if path.name != WORK_NAME:
                 _delete(path)
+
+    def require_space(self, needed_bytes: int) -> None:
+        """Refuse to begin what there is no space for; see ``space.require_space``."""
+        require_space(self.path, needed_bytes, what=f"Making {self.label}")
+
+    def refuse_full_disk(self, error: BaseException | None) -> None:
+        """Say it in the store's words where this is what ended the work.
+
+        Raises:
+            DiskFull: A write found no space.
+        """
+        if error is not None and not isinstance(error, StoreError) and is_disk_full(error):
+            raise disk_full(self.path, error) from error
 
     def discard(self) -> None:
         """Delete the folder and all that was done so far."""
@@ -262,10 +284,26 @@ class Draft:
                     self._area.begin()
                     self._area.clear_temporary()
                     self._lock = stack.pop_all()
+        if self.existing is not None:
+            self._bench.after_found()
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self._lock.close()
+        self._area.refuse_full_disk(error)
+
+    def require_space(self, needed_bytes: int) -> None:
+        """Refuse to go on where the disk has less space than this is known to take.
+
+        Raises:
+            DiskFull: Less is free; the message has both.
+        """
+        self._area.require_space(needed_bytes)
 
     def progress(self, points: Iterable[Point]) -> None:
         """Show points ``(step, name, value)`` to whoever watches the work, at once.

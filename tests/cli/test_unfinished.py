@@ -112,3 +112,15 @@ def test_sql_of_another_process_follows_a_training(store: Store) -> None:
             assert ask() == [{"name": "long", "last_step": step, "points": 2 * step // 5}]
         draft.commit()
     assert ask() == []
+
+
+def test_rm_takes_what_ls_lists(hype: Hype, store: Store) -> None:
+    with begin(store) as draft:
+        draft.progress([(10, "loss", 0.5)])
+        busy = hype("rm", "long", "--store", store.root)
+        assert (busy.code, busy.out) == (4, "")
+        assert f"in use by process {os.getpid()}" in busy.err
+    removed = hype("rm", "long", "--store", store.root)
+    assert (removed.code, removed.out) == (0, f"Removed {draft.id}.\n")
+    assert hype("ls", "--store", store.root, "--json").json == []
+    assert hype("rm", "long", "--store", store.root).code == 4

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,6 @@ import pytest
 
 import hypestore
 from hypencli.__main__ import main
-
-KILLER = Path(__file__).with_name("killed.py")
 
 MOMENTS = {
     "the work not yet recorded": r"os.rename models/[^/]+/\.work\.json",
@@ -66,33 +64,12 @@ def short(settings: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
-    """Run a command until it is killed at an operation, or to its end."""
-    command = [sys.executable, str(KILLER), str(tmp_path_factory.mktemp("killed"))]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **pipes) as process:
-
-        def run(
-            command: list[str], store: Path, pattern: str | None = None, passing: int = 0
-        ) -> dict[str, Any]:
-            job = {"command": command, "store": str(store), "pattern": pattern, "passing": passing}
-            process.stdin.write(json.dumps(job) + "\n")
-            process.stdin.flush()
-            outcome: dict[str, Any] = json.loads(process.stdout.readline())
-            assert "Traceback" not in outcome["stderr"], outcome["stderr"]
-            return outcome
-
-        yield run
-        process.stdin.close()
-
-
-@pytest.fixture(scope="module")
 def whole(
-    tmp_path_factory: pytest.TempPathFactory, short: list[str], killed: Killed
+    tmp_path_factory: pytest.TempPathFactory, short: list[str], commands: Killed
 ) -> tuple[Path, list[str]]:
     """The model of an uninterrupted training, and the operations that made it."""
     root = hypestore.Store.create(tmp_path_factory.mktemp("whole") / "store").root
-    outcome = killed(short, root)
+    outcome = commands(short, root)
     assert outcome["code"] == 0, outcome["stderr"]
     return the_model(root), outcome["operations"]
 
@@ -129,29 +106,29 @@ def checkpoint(root: Path) -> int:
 
 
 def test_killed_at_every_kind_of_moment(
-    short: list[str], killed: Killed, whole: tuple[Path, list[str]], tmp_path: Path
+    short: list[str], commands: Killed, whole: tuple[Path, list[str]], tmp_path: Path
 ) -> None:
     root = hypestore.Store.create(tmp_path / "store").root
     for moment, pattern in MOMENTS.items():
         before = checkpoint(root)
-        outcome = killed(short, root, pattern)
+        outcome = commands(short, root, pattern)
         assert outcome["code"] == -signal.SIGKILL, (moment, outcome["operations"][-5:])
         assert re.search(pattern, outcome["operations"][-1])
         assert (f"going on from step {before}\n" in outcome["stderr"]) == (before > 0), moment
         assert hypestore.Store.open(root).artifacts("model") == [], moment
-    assert killed(short, root)["code"] == 0
+    assert commands(short, root)["code"] == 0
     assert_equal(the_model(root), whole[0])
 
 
 def test_killed_at_random_moments(
-    short: list[str], killed: Killed, whole: tuple[Path, list[str]], tmp_path: Path
+    short: list[str], commands: Killed, whole: tuple[Path, list[str]], tmp_path: Path
 ) -> None:
     model, operations = whole
     generator = random.Random(20)
     for i, passing in enumerate(generator.sample(range(len(operations)), 2)):
         root = hypestore.Store.create(tmp_path / str(i)).root
-        assert killed(short, root, ".", passing)["code"] == -signal.SIGKILL, passing
-        assert killed(short, root)["code"] == 0, passing
+        assert commands(short, root, ".", passing)["code"] == -signal.SIGKILL, passing
+        assert commands(short, root)["code"] == 0, passing
         assert_equal(the_model(root), model)
 
 
@@ -208,10 +185,11 @@ def test_signals(long: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[
         if kind == signal.SIGINT:
             assert_seen_while_it_runs(root, capsys, step=reached + 8)
         code, said = running.stop(kind)
-        assert code == 130
+        assert code == 128 + kind
         assert f"going on from step {reached}\n" in said
         assert "Stopping after this step with a checkpoint; Ctrl-C again: now.\n" in said
-        last = "Interrupted. What is done is kept: run the same command again to go on.\n"
+        how = "Interrupted" if kind == signal.SIGINT else "Ended by SIGTERM"
+        last = f"{how}. What is done is kept: run the same command again to go on.\n"
         assert said.endswith(last)
         reached = checkpoint(root)
     capsys.readouterr()

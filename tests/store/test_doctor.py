@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,61 @@ def test_work_of_another_process_is_not_cleaned(filled: Any, python: Start) -> N
     other.wait()
     assert problems(filled.store, clean=True) == []
     assert not path.exists()
+
+
+def test_files_on_their_way_in_are_not_cleaned(filled: Any, python: Start) -> None:
+    code = """
+        import sys, hypestore as hs
+        with hs.Store.open(sys.argv[1]).staging() as folder:
+            (folder / "file").write_text("unpacked")
+            print(folder, flush=True)
+            sys.stdin.readline()
+    """
+    other, killed = python(code, filled.root), python(code, filled.root)
+    folder, left = (Path(one.stdout.readline().strip()) for one in (other, killed))
+    assert problems(filled.store, clean=True) == []
+    assert (folder / "file").read_text() == "unpacked"
+    killed.kill()
+    killed.wait()
+    (finding,) = problems(filled.store)
+    assert finding == ("warning", None, left.name, "left over from a command that was killed")
+    assert problems(filled.store, clean=True) == []
+    assert (left.exists(), folder.exists()) == (False, True)
+    assert other.communicate("\n", timeout=60)[1] == ""
+    assert not folder.exists()
+    assert list((filled.root / "locks").glob("staging*")) == []
+
+
+def test_references_that_come_in_are_not_forgotten(filled: Any, python: Start) -> None:
+    """A study's references are there before the runs that need them."""
+    code = """
+        import sys, hypestore as hs
+        from hypestore.layout import Layout
+        from hypestore.locks import hold
+        from pathlib import Path
+        layout = Layout(Path(sys.argv[1]))
+        with hold(layout.store_lock, what="it"):
+            folder = layout.references.artifact("model", "coming-0123456789")
+            folder.mkdir(parents=True)
+            print("in", flush=True)
+            sys.stdin.readline()
+            folder.rename(layout.root / "taken")
+    """
+    other = python(code, filled.root)
+    assert other.stdout.readline() == "in\n"
+    with ThreadPoolExecutor(1) as pool:
+        cleaning = pool.submit(filled.store.doctor, clean=True)
+        with pytest.raises(TimeoutError):
+            cleaning.result(timeout=1)
+        assert other.communicate("\n", timeout=60)[1] == ""
+        assert cleaning.result(timeout=60).findings == ()
+    assert (filled.root / "taken").is_dir()
+
+
+def test_cleaning_brings_the_catalog_in_step(filled: Any) -> None:
+    filled.store.catalog.path.unlink()
+    assert problems(filled.store, clean=True) == []
+    assert filled.store.catalog.in_step() is True
 
 
 def test_a_forgotten_work_record_is_cleaned(filled: Any) -> None:

@@ -74,3 +74,45 @@ def test_a_damaged_artifact_goes_by_force_only(filled: Any) -> None:
         filled.store.remove(filled.evaluation.id)
     assert filled.store.remove(filled.evaluation.id, force=True) == [filled.evaluation.id]
     assert filled.store.doctor().findings == ()
+
+
+def test_unfinished_work_goes_by_id_name_and_beginning(store: hs.Store) -> None:
+    for reference in ("long", None, "tiny-"):
+        with store.draft("model", "tiny", {"seed": 1}, name="long") as draft:
+            (draft.path / "weights").write_text("half")
+        assert store.remove(reference or draft.id) == [draft.id]
+        assert not draft.path.exists()
+    assert store.unfinished() == []
+    assert store.catalog.query("FROM unfinished").rows == ()
+    assert store.doctor().findings == ()
+
+
+def test_an_artifact_is_meant_before_unfinished_work(
+    store: hs.Store, make_model: Callable[..., hs.Manifest]
+) -> None:
+    with store.draft("model", "other", {"seed": 1}, name="tiny") as draft:
+        pass
+    made = make_model(store, "tiny")
+    assert store.remove("tiny") == [made.id]
+    assert store.remove("tiny") == [draft.id]
+
+
+@pytest.mark.parametrize("part", [None, (2, 3)])
+def test_work_that_somebody_does_stays(
+    store: hs.Store, python: Callable[..., Any], part: tuple[int, int] | None
+) -> None:
+    code = """
+        import sys, hypestore as hs
+        store = hs.Store.open(sys.argv[1])
+        spec = hs.EmbeddingSpec(slug="c", inputs={}, dim=2, shard_rows=1, keep_text=False)
+        with store.embedding_work(spec, part=eval(sys.argv[2])) as work:
+            print(work.id, flush=True)
+            sys.stdin.readline()
+    """
+    other = python(code, store.root, part)
+    work = other.stdout.readline().strip()
+    with pytest.raises(hs.ArtifactBusy, match=f"process {other.pid}"):
+        store.remove(work)
+    other.kill()
+    other.wait()
+    assert store.remove(work) == [work]
