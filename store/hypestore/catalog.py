@@ -6,6 +6,7 @@ leave it to the next one, and readers build the same tables in memory.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 import math
@@ -20,6 +21,7 @@ from uuid import UUID
 import duckdb
 
 from hypestore.catalog_build import (
+    agrees_with,
     build,
     known_artifacts,
     known_references,
@@ -34,6 +36,12 @@ from hypestore.locks import hold
 
 _LOG = logging.getLogger("hypestore")
 _ALLOWED_STATEMENTS = {"SELECT", "EXPLAIN", "MULTI"}  # MULTI is what PIVOT expands to
+_DAMAGE = (
+    duckdb.IOException,
+    duckdb.FatalException,
+    duckdb.InternalException,
+    duckdb.SerializationException,
+)
 _CLOSED = {"enable_external_access": "false", "python_enable_replacements": "false"}
 
 
@@ -79,7 +87,14 @@ class Catalog:
         Raises:
             CatalogQueryError: Not one query, or one that DuckDB refuses.
         """
-        with self._reading() as connection:
+        try:
+            with self._reading() as connection:
+                return _run(connection, sql)
+        except duckdb.Error as error:
+            _LOG.warning("the catalog is made again, for it cannot be read: %s", error)
+            with contextlib.suppress(StoreError):  # another program has it open
+                self.rebuild()
+        with self._in_memory() as connection:
             return _run(connection, sql)
 
     def sync(self, *, wait_seconds: float | None = None) -> bool:
@@ -126,6 +141,20 @@ class Catalog:
         except duckdb.Error as error:
             return None if _held_elsewhere(error) else False
 
+    def agrees(self) -> bool | None:
+        """Whether the file says just what the artifacts do, every row; None when it cannot be read.
+
+        The catalog is built in memory for this.
+        """
+        if not self.path.exists():
+            return not self._inventory.artifacts()
+        with duckdb.connect(":memory:") as memory:
+            build(memory, self._inventory)
+            try:
+                return agrees_with(memory, self.path)
+            except duckdb.Error as error:
+                return None if _held_elsewhere(error) else False
+
     def _locked(self, wait_seconds: float | None = None) -> AbstractContextManager[None]:
         lock = self._inventory.layout.lock("catalog")
         wait = self._wait_seconds if wait_seconds is None else wait_seconds
@@ -150,6 +179,12 @@ class Catalog:
                 with connection:
                     yield connection
                 return
+        with self._in_memory() as memory:
+            yield memory
+
+    @contextmanager
+    def _in_memory(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The same tables, built from the folders for this query alone."""
         with duckdb.connect(":memory:") as memory:
             build(memory, self._inventory)
             _lock_down(memory)
@@ -258,6 +293,8 @@ def _run(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryResult:
         cursor = connection.execute(statements[0])
         columns = tuple(str(column[0]) for column in cursor.description or ())
         rows = tuple(tuple(_plain(value) for value in row) for row in cursor.fetchall())
+    except _DAMAGE:
+        raise  # no fault of the query's
     except duckdb.Error as error:
         raise CatalogQueryError(
             f"DuckDB refuses the query: {_first_lines(error)}",

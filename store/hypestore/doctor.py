@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Literal
 
 from hypestore.adoption import needless_references
+from hypestore.cache_record import cache_problem
 from hypestore.caches import Caches
 from hypestore.catalog import Catalog
 from hypestore.errors import ArtifactBusy, StoreNotWritable
-from hypestore.files import is_temporary, remove_folder, sha256_file, writing_in
+from hypestore.files import is_temporary, remove_folder, writing_in
 from hypestore.inventory import DamagedManifest, Inventory, Scan
 from hypestore.layout import SCRATCH_NAME, WORK_NAME, Layout
 from hypestore.locks import hold, is_held
-from hypestore.manifest import MANIFEST_NAME, FileRecord, Kind, Manifest, inputs_hash
+from hypestore.manifest import MANIFEST_NAME, Kind, Manifest, inputs_hash
 from hypestore.unfinished import holder_of, locks_of, read_work, work_folders
+from hypestore.verification import MISSING, file_problem
 
 Severity = Literal["error", "warning", "info"]
-_MISSING = "is missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,8 @@ def examine(
         *_reference_findings(inventory, checksums=checksums),
         *_unfinished(inventory.layout, scan),
         *_leftovers(inventory.layout),
-        *_catalog_findings(catalog),
+        *_cache_findings(caches, checksums=checksums),
+        *_catalog_findings(catalog, checksums=checksums),
     ]
     order = {"error": 0, "warning": 1, "info": 2}
     findings.sort(key=lambda finding: order[finding.severity])
@@ -156,8 +158,8 @@ def _reference_findings(inventory: Inventory, *, checksums: bool) -> Iterator[Fi
             yield _unsound(inventory, manifest, f"its parents are not known: {', '.join(missing)}")
         folder = inventory.layout.references.artifact(manifest.kind, manifest.id)
         for record in manifest.files:
-            problem = _file_problem(folder / record.path, record, checksums=checksums)
-            if problem not in (None, _MISSING):
+            problem = file_problem(folder / record.path, record, contents=checksums)
+            if problem not in (None, MISSING):
                 yield _unsound(inventory, manifest, f"its {record.path} {problem}")
 
 
@@ -175,7 +177,7 @@ def _unsound(inventory: Inventory, manifest: Manifest, problem: str) -> Finding:
 def _file_findings(layout: Layout, manifest: Manifest, *, checksums: bool) -> Iterator[Finding]:
     folder = layout.artifact(manifest.kind, manifest.id)
     for record in manifest.files:
-        problem = _file_problem(folder / record.path, record, checksums=checksums)
+        problem = file_problem(folder / record.path, record, contents=checksums)
         if problem is not None:
             yield _about(layout, manifest, record.path, problem)
     listed = {record.path for record in manifest.files} | {MANIFEST_NAME}
@@ -190,20 +192,6 @@ def _file_findings(layout: Layout, manifest: Manifest, *, checksums: bool) -> It
                 "is not in the manifest",
                 "hype doctor --clean" if left else "Delete it if you do not know it.",
             )
-
-
-def _file_problem(path: Path, record: FileRecord, *, checksums: bool) -> str | None:
-    try:
-        size = path.stat().st_size
-        if size != record.size_bytes:
-            return f"is {size} bytes long, expected {record.size_bytes}"
-        if checksums and sha256_file(path) != record.sha256:
-            return "has changed: its SHA-256 is not that of the manifest"
-    except FileNotFoundError:
-        return _MISSING
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    return None
 
 
 def _about(layout: Layout, manifest: Manifest, file: str, problem: str) -> Finding:
@@ -269,8 +257,23 @@ def _leftovers(layout: Layout) -> Iterator[Finding]:
         )
 
 
-def _catalog_findings(catalog: Catalog) -> Iterator[Finding]:
+def _cache_findings(caches: Caches, *, checksums: bool) -> Iterator[Finding]:
+    for cache in caches.listed():
+        problem = cache_problem(cache.path, contents=checksums)
+        if problem is not None:
+            yield Finding(
+                "warning",
+                None,
+                f"{cache.path.parent.name}/{cache.name}/{problem.file}",
+                problem.problem,
+                "hype doctor --clean, or leave it: whoever needs this cache next makes it again.",
+            )
+
+
+def _catalog_findings(catalog: Catalog, *, checksums: bool) -> Iterator[Finding]:
     state = catalog.in_step()
+    if state and checksums:
+        state = catalog.agrees()
     if state is False:
         problem = "the catalog is not in step with the artifacts"
         yield Finding("warning", None, catalog.path.name, problem, "hype doctor --rebuild")

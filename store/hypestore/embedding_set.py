@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from hypestore.embedding_files import text_name, vector_name
 from hypestore.errors import DamagedArtifact, InvalidContent, TextNotKept
-from hypestore.manifest import Manifest, check_sizes, whole_number
+from hypestore.manifest import Manifest, whole_number
 from hypestore.vector_file import RowGroup, VectorFile, parts
+from hypestore.verification import check_files
 
 
 class Shard:
@@ -94,10 +95,10 @@ class EmbeddingSet:
         self.manifest = manifest
         self.folder = folder
         self.n = whole_number(manifest, "stats", "n_documents")
-        self.dim = whole_number(manifest, "inputs", "dim")
-        self.dtype: np.dtype[Any] = np.dtype(str(manifest.inputs["storage_dtype"]))
-        self._shard_rows = whole_number(manifest, "stats", "shard_rows")
-        check_sizes(folder, manifest)
+        self.dim = whole_number(manifest, "inputs", "dim", at_least=1)
+        self.dtype = _dtype_of(manifest)
+        self._shard_rows = whole_number(manifest, "stats", "shard_rows", at_least=1)
+        check_files(folder, manifest)
         self.shards = tuple(
             Shard(
                 folder / vector_name(index),
@@ -197,6 +198,16 @@ class EmbeddingSet:
         """Shard, places in ``ordinals``, rows in the shard: for each shard that is needed."""
         for index, places in parts(ordinals, [shard.offset for shard in self.shards]):
             yield index, places, ordinals[places] - self.shards[index].offset
+
+
+def _dtype_of(manifest: Manifest) -> np.dtype[Any]:
+    stored = manifest.inputs.get("storage_dtype")
+    if stored not in ("float16", "float32"):
+        raise DamagedArtifact(
+            f"The manifest of {manifest.id} has inputs.storage_dtype = {stored!r}.",
+            hint="hype doctor --checksums",
+        )
+    return np.dtype(str(stored))
 
 
 def _read_texts(path: Path, rows: np.ndarray[Any, Any]) -> list[str]:

@@ -112,7 +112,8 @@ def test_a_damaged_manifest_hides_itself_only(
 
 def test_a_manifest_in_the_folder_of_another_kind_is_damage(filled: Any) -> None:
     path = filled.store.path(filled.run) / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "kind": "model"}))
+    content = {**json.loads(path.read_text()), "kind": "model"}
+    path.write_text(json.dumps({**content, "provenance": {}}))
     with pytest.raises(hs.DamagedArtifact, match="kind"):
         filled.store.get(filled.run.id)
 
