@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,8 +61,8 @@ def write_record(folder: Path) -> None:
     (folder / RECORD_NAME).write_text(json.dumps({"files": files}) + "\n", encoding="utf-8")
 
 
-def cache_problem(folder: Path, *, contents: bool = False) -> CacheProblem | None:
-    """The first thing that is wrong with a cache, or None.
+def cache_problems(folder: Path, *, contents: bool = False) -> Iterator[CacheProblem]:
+    """What is wrong with a cache.
 
     A file is read only where its time of change is another than when it was made, or with
     ``contents``: caches are large, and are opened often.
@@ -69,17 +70,17 @@ def cache_problem(folder: Path, *, contents: bool = False) -> CacheProblem | Non
     try:
         record = _Record.model_validate_json((folder / RECORD_NAME).read_bytes())
     except (OSError, ValidationError):
-        return CacheProblem(RECORD_NAME, "is missing or cannot be read")
+        yield CacheProblem(RECORD_NAME, "is missing or cannot be read")
+        return
     listed = {file.path for file in record.files}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name not in listed and name != RECORD_NAME:
-            return CacheProblem(name, "was not there when the cache was made")
+            yield CacheProblem(name, "was not there when the cache was made")
     for file in record.files:
         problem = _problem(folder / file.path, file, contents=contents)
         if problem is not None:
-            return CacheProblem(file.path, problem)
-    return None
+            yield CacheProblem(file.path, problem)
 
 
 def _problem(path: Path, file: _CachedFile, *, contents: bool) -> str | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hypestore.cache_record import RECORD_NAME, cache_problem, write_record
+from hypestore.cache_record import RECORD_NAME, cache_problems, write_record
 from hypestore.errors import ArtifactBusy, ArtifactNotFound, InvalidContent, StoreNotWritable
 from hypestore.files import (
     disk_full_in,
@@ -69,7 +69,7 @@ class Caches:
                     _make(path, make)
                 self._use(name, path)
         except StoreNotWritable:
-            if not path.is_dir() or cache_problem(path) is not None:
+            if not path.is_dir() or any(cache_problems(path)):
                 raise
         return path
 
@@ -120,7 +120,7 @@ class Caches:
 
     def _remove_damaged(self, name: str, path: Path) -> None:
         """Remove a cache that is not as it was made; who has its files open keeps them."""
-        problem = None if name in self._uses else cache_problem(path)
+        problem = None if name in self._uses else next(cache_problems(path), None)
         if problem is not None:
             _LOG.warning(
                 "the cache %s is made again, for its file %s %s",

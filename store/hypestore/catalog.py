@@ -274,6 +274,11 @@ def _held_elsewhere(error: duckdb.Error) -> bool:
     return any(mark in text for mark in marks)
 
 
+def _is_damage(error: duckdb.Error) -> bool:
+    """Whether the file is at fault and not the query, whose errors have classes of their own."""
+    return type(error) is duckdb.Error or isinstance(error, _DAMAGE)
+
+
 def _lock_down(connection: duckdb.DuckDBPyConnection) -> None:
     """From here on: no files, no network, no extensions, no settings."""
     for name, value in _CLOSED.items():
@@ -293,9 +298,9 @@ def _run(connection: duckdb.DuckDBPyConnection, sql: str) -> QueryResult:
         cursor = connection.execute(statements[0])
         columns = tuple(str(column[0]) for column in cursor.description or ())
         rows = tuple(tuple(_plain(value) for value in row) for row in cursor.fetchall())
-    except _DAMAGE:
-        raise  # no fault of the query's
     except duckdb.Error as error:
+        if _is_damage(error):
+            raise
         raise CatalogQueryError(
             f"DuckDB refuses the query: {_first_lines(error)}",
             hint="`hype report --schema` shows the tables and their columns.",

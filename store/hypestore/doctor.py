@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from hypestore.adoption import needless_references
-from hypestore.cache_record import cache_problem
+from hypestore.cache_record import cache_problems
 from hypestore.caches import Caches
 from hypestore.catalog import Catalog
 from hypestore.errors import ArtifactBusy, StoreNotWritable
@@ -17,9 +17,11 @@ from hypestore.files import is_temporary, remove_folder, writing_in
 from hypestore.inventory import DamagedManifest, Inventory, Scan
 from hypestore.layout import SCRATCH_NAME, WORK_NAME, Layout
 from hypestore.locks import hold, is_held
-from hypestore.manifest import MANIFEST_NAME, Kind, Manifest, inputs_hash
+from hypestore.manifest import MANIFEST_NAME, Kind, Manifest, has_seal, inputs_hash
 from hypestore.unfinished import holder_of, locks_of, read_work, work_folders
 from hypestore.verification import MISSING, file_problem
+
+_LISTED = 10
 
 Severity = Literal["error", "warning", "info"]
 
@@ -88,6 +90,7 @@ def examine(
         *rebuilt,
         *(_damaged_manifest(damage) for damage in scan.damaged),
         *_artifact_findings(inventory, scan, checksums=checksums),
+        *(_unsealed(inventory.layout, scan) if checksums else ()),
         *_reference_findings(inventory, checksums=checksums),
         *_unfinished(inventory.layout, scan),
         *_leftovers(inventory.layout),
@@ -146,6 +149,22 @@ def _artifact_findings(inventory: Inventory, scan: Scan, *, checksums: bool) -> 
                 problem = f"its name {manifest.name!r} is also that of {first}"
                 yield Finding("warning", manifest.id, None, problem, "Refer to it by its id.")
         yield from _file_findings(layout, manifest, checksums=checksums)
+
+
+def _unsealed(layout: Layout, scan: Scan) -> Iterator[Finding]:
+    """Manifests of which nothing says whether they are as they were written."""
+    paths = [layout.manifest(one.kind, one.id) for one in scan.manifests]
+    names = [_relative(layout, path) for path in paths if not has_seal(path)]
+    if names:
+        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        yield Finding(
+            "info",
+            None,
+            None,
+            f"{len(names)} manifests have no seal, so that a change of their names, stats or "
+            f"provenance would not be found: {', '.join(names[:_LISTED])}{more}",
+            "Nothing, where hype before 0.4 wrote them: newer artifacts have one.",
+        )
 
 
 def _reference_findings(inventory: Inventory, *, checksums: bool) -> Iterator[Finding]:
@@ -216,6 +235,8 @@ def _unfinished(layout: Layout, scan: Scan) -> Iterator[Finding]:
         holder = holder_of(layout, folder.name)
         record = read_work(folder)
         what = f"unfinished {kind}, {len(files)} files of {size:,} bytes"
+        if record is None and files:
+            what = f"{MANIFEST_NAME} is missing: {what}"
         if holder is not None:
             problem = f"{what}, being made by {holder}"
             yield Finding("info", folder.name, _relative(layout, folder), problem, "Let it finish.")
@@ -259,8 +280,7 @@ def _leftovers(layout: Layout) -> Iterator[Finding]:
 
 def _cache_findings(caches: Caches, *, checksums: bool) -> Iterator[Finding]:
     for cache in caches.listed():
-        problem = cache_problem(cache.path, contents=checksums)
-        if problem is not None:
+        for problem in cache_problems(cache.path, contents=checksums):
             yield Finding(
                 "warning",
                 None,

@@ -6,6 +6,7 @@ import mmap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -223,6 +224,6 @@ def _check_header(path: Path, shape: tuple[int, int]) -> int:
         expected = offset + shape[0] * shape[1] * _DTYPE.itemsize
         if size != expected:
             raise ValueError(f"{size} bytes long, expected {expected}")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, SyntaxError, TokenError) as error:
         raise DamagedArtifact(f"{path}: {error}.", hint="hype doctor --checksums") from error
     return offset

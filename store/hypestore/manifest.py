@@ -227,6 +227,12 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
+def has_seal(path: Path) -> bool:
+    """Whether a manifest that can be read has a seal; those before 0.4 have none."""
+    made_with = _read_object(path).get("provenance")
+    return isinstance(made_with, dict) and SEAL in made_with
+
+
 def _read_object(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
