@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hypestore.files import sha256_file
+from hypestore.files import present_files, sha256_file
 
 RECORD_NAME = ".files.json"
 
@@ -55,8 +55,7 @@ def write_record(folder: Path) -> None:
             "modified_ns": path.stat().st_mtime_ns,
             "sha256": sha256_file(path),
         }
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        for path in present_files(folder)
     ]
     (folder / RECORD_NAME).write_text(json.dumps({"files": files}) + "\n", encoding="utf-8")
 
@@ -73,9 +72,9 @@ def cache_problems(folder: Path, *, contents: bool = False) -> Iterator[CachePro
         yield CacheProblem(RECORD_NAME, "is missing or cannot be read")
         return
     listed = {file.path for file in record.files}
-    for path in sorted(folder.rglob("*")):
+    for path in present_files(folder):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in listed and name != RECORD_NAME:
+        if name not in listed and name != RECORD_NAME:
             yield CacheProblem(name, "was not there when the cache was made")
     for file in record.files:
         problem = _problem(folder / file.path, file, contents=contents)

@@ -17,6 +17,8 @@ from hypestore.cache_record import RECORD_NAME, cache_problems, write_record
 from hypestore.errors import ArtifactBusy, ArtifactNotFound, InvalidContent, StoreNotWritable
 from hypestore.files import (
     disk_full_in,
+    present_files,
+    present_size,
     remove_folder,
     sync_folder,
     sync_tree,
@@ -202,8 +204,7 @@ def _clear_leftovers(path: Path) -> None:
 def _cache(path: Path) -> Cache | None:
     """What is in a folder; None when it is being removed."""
     try:
-        files = [file for file in path.rglob("*") if file.is_file() and file.name != RECORD_NAME]
-        sizes = [file.lstat().st_size for file in files]
+        sizes = [present_size(file) for file in present_files(path) if file.name != RECORD_NAME]
         used = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except FileNotFoundError:
         return None

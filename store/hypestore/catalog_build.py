@@ -29,7 +29,7 @@ from hypestore.catalog_schema import (
     VIEWS,
     Relation,
 )
-from hypestore.errors import DamagedArtifact
+from hypestore.errors import ArtifactNotFound, DamagedArtifact
 from hypestore.evaluations import METRICS_NAME, PER_QUERY_NAME
 from hypestore.inventory import Inventory
 from hypestore.layout import PROGRESS_NAME
@@ -215,7 +215,7 @@ class _FileRows:
         folder = self._inventory.path(manifest)
         try:
             table = _with_keys(read_artifact_table(folder, manifest, name), relation, keys)
-        except (DamagedArtifact, KeyError, pa.ArrowException) as error:
+        except (DamagedArtifact, ArtifactNotFound, KeyError, pa.ArrowException) as error:
             _LOG.warning("left out of the catalog: %s", error)
             return
         self._pending.setdefault(relation.name, []).append(table)

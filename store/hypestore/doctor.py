@@ -13,7 +13,13 @@ from hypestore.cache_record import cache_problems
 from hypestore.caches import Caches
 from hypestore.catalog import Catalog
 from hypestore.errors import ArtifactBusy, StoreNotWritable
-from hypestore.files import is_temporary, remove_folder, writing_in
+from hypestore.files import (
+    is_temporary,
+    present_files,
+    present_size,
+    remove_folder,
+    writing_in,
+)
 from hypestore.inventory import DamagedManifest, Inventory, Scan
 from hypestore.layout import SCRATCH_NAME, WORK_NAME, Layout
 from hypestore.locks import hold, is_held
@@ -200,9 +206,9 @@ def _file_findings(layout: Layout, manifest: Manifest, *, checksums: bool) -> It
         if problem is not None:
             yield _about(layout, manifest, record.path, problem)
     listed = {record.path for record in manifest.files} | {MANIFEST_NAME}
-    for path in sorted(folder.rglob("*")):
+    for path in present_files(folder):
         relative = path.relative_to(folder).as_posix()
-        if path.is_file() and relative not in listed and not is_temporary(path):
+        if relative not in listed and not is_temporary(path):
             left = relative == WORK_NAME or relative.split("/")[0] == SCRATCH_NAME
             yield Finding(
                 "info" if left else "warning",
@@ -230,8 +236,8 @@ def _relative(layout: Layout, path: Path) -> str:
 
 def _unfinished(layout: Layout, scan: Scan) -> Iterator[Finding]:
     for kind, folder in work_folders(layout):
-        files = [path for path in folder.rglob("*") if path.is_file() and path.name != WORK_NAME]
-        size = sum(path.stat().st_size for path in files)
+        files = [path for path in present_files(folder) if path.name != WORK_NAME]
+        size = sum(map(present_size, files))
         holder = holder_of(layout, folder.name)
         record = read_work(folder)
         what = f"unfinished {kind}, {len(files)} files of {size:,} bytes"
@@ -262,7 +268,7 @@ def _temporary_files(layout: Layout) -> Iterator[tuple[str | None, Path]]:
             if is_temporary(folder):
                 yield None, folder
             elif folder.is_dir():
-                found = [path for path in sorted(folder.rglob("*.tmp")) if is_temporary(path)]
+                found = [path for path in present_files(folder) if is_temporary(path)]
                 if found and not any(is_held(lock) for lock in locks_of(layout, folder.name)):
                     yield from ((folder.name, path) for path in found)
 

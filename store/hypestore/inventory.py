@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import logging
 from collections.abc import Iterable, Mapping
@@ -130,7 +131,8 @@ class Inventory:
         """
         exact = self.kind_of(reference)
         if exact is not None and kind in (None, exact):
-            return self._read(self.layout.manifest(exact, reference), exact)
+            with contextlib.suppress(FileNotFoundError):  # removed this very moment
+                return self._read(self.layout.manifest(exact, reference), exact)
         candidates = self.artifacts(kind)
         named = [manifest for manifest in candidates if manifest.name == reference]
         fitting = named or [m for m in candidates if reference and m.id.startswith(reference)]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 
-from hypestore.errors import DamagedArtifact
+from hypestore.errors import ArtifactNotFound, DamagedArtifact
 from hypestore.files import sha256_file
-from hypestore.manifest import FileRecord, Manifest
+from hypestore.manifest import MANIFEST_NAME, FileRecord, Manifest
 from hypestore.tables import read_table
 
 MISSING = "is missing"
@@ -40,9 +42,11 @@ def check_files(folder: Path, manifest: Manifest, *, contents: bool = False) -> 
 
     Raises:
         DamagedArtifact: One is missing, or is not what the manifest says; names it.
+        ArtifactNotFound: The artifact was removed meanwhile.
     """
-    for record in manifest.files:
-        _check(folder / record.path, record, contents=contents)
+    with _unless_removed(folder, manifest):
+        for record in manifest.files:
+            _check(folder / record.path, record, contents=contents)
 
 
 def verified_path(folder: Path, manifest: Manifest, name: str) -> Path:
@@ -56,7 +60,8 @@ def verified_path(folder: Path, manifest: Manifest, name: str) -> Path:
         raise DamagedArtifact(
             f"The manifest of {manifest.kind} {manifest.id} has no file {name}.", hint="hype doctor"
         )
-    _check(folder / name, record, contents=True)
+    with _unless_removed(folder, manifest):
+        _check(folder / name, record, contents=True)
     return folder / name
 
 
@@ -74,8 +79,23 @@ def read_artifact_table(
     Raises:
         DamagedArtifact: Missing, not what the manifest says, or not a table of these columns.
     """
-    table = read_table(verified_path(folder, manifest, name))
+    with _unless_removed(folder, manifest):
+        table = read_table(verified_path(folder, manifest, name))
     return table if schema is None else _with_columns(table, schema, folder / name)
+
+
+@contextmanager
+def _unless_removed(folder: Path, manifest: Manifest) -> Iterator[None]:
+    """An artifact that another process removes meanwhile is not damaged, but gone."""
+    try:
+        yield
+    except DamagedArtifact as error:
+        if (folder / MANIFEST_NAME).exists():
+            raise
+        raise ArtifactNotFound(
+            f"The {manifest.kind} {manifest.id} was removed while it was read.",
+            hint="`hype ls` shows what there is.",
+        ) from error
 
 
 def _with_columns(table: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
