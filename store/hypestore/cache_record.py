@@ -69,7 +69,7 @@ def cache_problems(folder: Path, *, contents: bool = False) -> Iterator[CachePro
     try:
         record = _Record.model_validate_json((folder / RECORD_NAME).read_bytes())
     except (OSError, ValidationError):
-        yield CacheProblem(RECORD_NAME, "is missing or cannot be read")
+        yield CacheProblem(RECORD_NAME, "is missing, as before hype 0.4, or cannot be read")
         return
     listed = {file.path for file in record.files}
     for path in present_files(folder):
