@@ -1,7 +1,7 @@
 """Stores that released versions made are opened, brought up to date, and gone on with.
 
 Each sample is a store with the files that it was made from: ``hype init``, ``train``, ``encode``
-and ``search --qrels`` of that version. Between 0.2.0 and 0.3.0 the catalog had a version of its own.
+and ``search --qrels`` of that version. On the way to 0.3.0 the catalog had a version of its own.
 """
 
 from __future__ import annotations
