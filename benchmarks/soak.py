@@ -50,7 +50,8 @@ def make_model(folder: Path) -> Path:
     BertModel(config).save_pretrained(backbone)
     tokenizer = BertTokenizerFast(vocab=str(backbone / "vocab.txt"), model_max_length=64)
     tokenizer.save_pretrained(backbone)
-    built = build_dual_encoder(ModelSpec(backbone=str(backbone), pooling="mean"))
+    spec = ModelSpec(backbone=str(backbone), pooling="mean", converter_options={"hidden_layers": 2})
+    built = build_dual_encoder(spec)
     built.save_pretrained(folder / "model", tokenizer=load_tokenizer(str(backbone)))
     return folder / "model"
 
