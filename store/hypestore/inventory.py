@@ -204,7 +204,16 @@ class Inventory:
         if not folder.is_dir():
             return []
         paths = (child / MANIFEST_NAME for child in folder.iterdir() if child.name[0] != ".")
-        return sorted(path for path in paths if path.is_file())
+        found = sorted(path for path in paths if path.is_file())
+        self._forget_all_but(found, folder)
+        return found
+
+    def _forget_all_but(self, found: Iterable[Path], folder: Path) -> None:
+        """Drop the parsed manifests of what was removed from the folder of a kind."""
+        there = set(found)
+        for path in [path for path in self._parsed if path.parents[1] == folder]:
+            if path not in there:
+                self._parsed.pop(path, None)
 
     def _read(self, path: Path, kind: Kind) -> Manifest:
         stat = path.stat()

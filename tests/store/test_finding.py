@@ -139,3 +139,15 @@ def test_copied_folders_are_part_of_the_store(
     assert filled.store.get("elsewhere") == run
     found = filled.store.catalog.query("SELECT count(*) FROM runs")
     assert found.rows == ((2,),)
+
+
+def test_manifests_of_what_was_removed_are_not_kept(
+    filled: Any, make_run: Callable[..., hs.Manifest]
+) -> None:
+    reader = hs.Store.open(filled.root)
+    for number in range(3):
+        run = make_run(filled.store, number=number)
+        assert len(reader.artifacts()) == 5
+        filled.store.remove(run.id)
+    reader.artifacts()
+    assert len(reader._inventory._parsed) == 4
