@@ -65,6 +65,14 @@ def encode(
     keep_text: Annotated[
         bool, typer.Option(help="Keep the documents' text, so that results can be shown.")
     ] = True,
+    wait: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Wait so long while another process makes the same set; 0 leaves, saying who.",
+        ),
+    ] = 0.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
     backbone: BackboneOption = None,
     pooling: PoolingOption = None,
@@ -101,6 +109,7 @@ def encode(
         limit=limit,
         part=parse_part(shard),
         name=name,
+        wait_seconds=wait,
     )
     source = ModelSource(model, backbone=backbone, pooling=pooling, trust_code=trust_code)
     place = dataset_place(opened.root, dataset)

@@ -237,7 +237,8 @@ def _draw_report(console: Console, report: DoctorReport) -> None:
         )
     for finding in report.findings:
         place = " ".join(str(part) for part in (finding.artifact, finding.file) if part)
-        console.print(f"{finding.severity}: {safe(place)}: {safe(finding.problem)}")
+        parts = (finding.severity, safe(place), safe(finding.problem))
+        console.print(": ".join(part for part in parts if part))
         if finding.remedy:
             console.print(f"  {safe(finding.remedy)}")
     if not report.findings:

@@ -40,6 +40,7 @@ class EncodeOptions:
         limit: Encode only the first so many documents.
         part: ``(i, N)`` with i from 1: do the i-th of N parts of the plan.
         name: Name of the embedding set.
+        wait_seconds: How long to wait while another process makes the same set (or part).
     """
 
     max_length: int = 512
@@ -52,6 +53,7 @@ class EncodeOptions:
     limit: int | None = None
     part: tuple[int, int] | None = None
     name: str | None = None
+    wait_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,10 @@ def encode(
     manifest = find_model(store, model, progress)
     spec = _spec(corpus, manifest, options)
     started = time.perf_counter()
-    with store.embedding_work(spec, name=options.name, part=options.part) as work:
+    _say_who_makes_it(store, spec, options, progress)
+    with store.embedding_work(
+        spec, name=options.name, part=options.part, wait_seconds=options.wait_seconds
+    ) as work:
         if work.existing is not None:
             return _outcome(work.existing, manifest, corpus, existing=True)
         device = resolve_device(options.device)
@@ -149,6 +154,19 @@ def encode(
         }
         done = work.finish(seen, stats=stats, provenance=provenance(device=str(device)))
         return _outcome(done, manifest, corpus, encoded=encoded, seconds=seconds)
+
+
+def _say_who_makes_it(
+    store: Store, spec: EmbeddingSpec, options: EncodeOptions, progress: Progress
+) -> None:
+    """Before waiting: for whom, and how long."""
+    if options.wait_seconds and options.part is None:
+        work = store.find_unfinished(spec.id)
+        if work is not None and work.holder is not None:
+            progress.message(
+                f"{spec.id} is being made by {work.holder}; "
+                f"waiting up to {options.wait_seconds:g} s for it"
+            )
 
 
 def plan(

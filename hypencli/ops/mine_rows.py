@@ -9,7 +9,7 @@ from itertools import islice
 
 from hypencli.data.training.negatives import MiningRule, Ranked, candidates, choose
 from hypencli.errors import DataError
-from hypencli.ops.mine_texts import Texts, rankings_of, require_texts
+from hypencli.ops.mine_texts import Texts, require_texts
 from hypencli.ops.models import label
 from hypencli.progress import Task
 from hypencli.records import Qrels, Query, TrainingItem, TrainingRow
@@ -125,10 +125,15 @@ class Miner:
         stream = iter(rows)
         while window := list(islice(stream, self._window)):
             only = {row.query.query_id for row in window}
-            rankings = dict(rankings_of(self._run, to_rank=self._depth, only=only))
+            rankings = dict(self._rankings(only))
             yield from self._finished([self._of_row(row, rankings) for row in window])
             task.advance(len(window))
         self._refuse_none()
+
+    def _rankings(self, only: Collection[str] | None = None) -> Iterator[tuple[str, list[Ranked]]]:
+        """The rankings of the run as deep as they are needed, a part of it in memory at a time."""
+        for query_id, ranking in self._run.rankings(to_rank=self._depth, only=only):
+            yield query_id, [Ranked(*one) for one in ranking]
 
     @property
     def _depth(self) -> int | None:
@@ -138,7 +143,7 @@ class Miner:
     def _judged(self, task: Task) -> Iterator[_Pending]:
         unranked = dict(self._queries)
         self._counts["queries"] = len(unranked)
-        for query_id, ranking in rankings_of(self._run, to_rank=self._depth):
+        for query_id, ranking in self._rankings():
             yield from self._of_query(Query(query_id, unranked.pop(query_id)), ranking)
             task.advance()
         for query_id in unranked:

@@ -1,59 +1,17 @@
-"""What mining reads: the rankings of a run, and the texts of its documents, bounded in memory."""
+"""What mining reads besides a run: the texts of its documents."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from itertools import groupby
+from collections.abc import Callable, Collection, Mapping
 from typing import TypeAlias
 
 from hypencli.data.corpus import Corpus
-from hypencli.data.training.negatives import Ranked
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.models import label
-from hypestore import ArtifactNotFound, DamagedArtifact, EmbeddingSet, Store, StoredRun
-
-RESULTS_FILE = "results.parquet"
-
-_EVERY_RANK = 2**31 - 1
+from hypestore import ArtifactNotFound, EmbeddingSet, Store, StoredRun
 
 Texts: TypeAlias = Callable[[Collection[str]], Mapping[str, str]]
 """Texts of documents by id; those that are not there are left out."""
-
-
-def rankings_of(
-    run: StoredRun, *, to_rank: int | None, only: Collection[str] | None = None
-) -> Iterator[tuple[str, list[Ranked]]]:
-    """The ranking of each query that has one, in the run's order, a part of the run at a time.
-
-    Args:
-        run: The run.
-        to_rank: The last rank that is needed; None for all.
-        only: Queries that are needed; None for all.
-    """
-    rows = _rows(run, to_rank, None if only is None else sorted(only))
-    for query_id, group in groupby(rows, key=lambda row: row[0]):
-        yield query_id, [Ranked(doc_id, rank, score) for _, doc_id, rank, score in group]
-
-
-def _rows(
-    run: StoredRun, to_rank: int | None, only: list[str] | None
-) -> Iterator[tuple[str, str, int, float]]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    wanted = pc.field("rank") <= (_EVERY_RANK if to_rank is None else to_rank)
-    if only is not None:
-        wanted &= pc.field("query_id").isin(pa.array(only, pa.string()))
-    columns = ("query_id", "doc_id", "rank", "score")
-    path = run.folder / RESULTS_FILE
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for batch in file.iter_batches(columns=list(columns)):
-                kept = batch.filter(wanted)
-                yield from zip(*(kept[name].to_pylist() for name in columns), strict=True)
-    except (pa.ArrowException, OSError) as error:
-        raise DamagedArtifact(f"{path}: {error}.", hint="hype doctor --checksums") from error
 
 
 def texts_of_run(store: Store, run: StoredRun, corpus: Corpus | None) -> Texts:

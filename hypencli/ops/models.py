@@ -229,12 +229,14 @@ def files_fingerprint(folder: Path) -> str:
 def model_folder(store: Store, manifest: Manifest) -> Path:
     """Where the files of a model are: in the store, or where it was registered from.
 
+    Either way, every file was compared with what it was when the model came into the store.
+
     Raises:
-        ModelError: A registered model is gone, or its files have changed since; or a file of a
-            model in the store is a link.
+        ModelError: A registered model is gone, or its files have changed since.
+        DamagedArtifact: A file in the store is not what was written.
     """
     if "source" not in manifest.inputs:
-        return _own_folder(store, manifest)
+        return store.verified(manifest.id, "model")
     from hypencli.models.weights import locate
 
     source = str(manifest.inputs["source"])

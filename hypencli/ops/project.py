@@ -20,6 +20,7 @@ from hypestore import (
     Point,
     Store,
     Unfinished,
+    read_artifact_table,
     read_progress,
 )
 
@@ -226,12 +227,12 @@ def _shown_work(work: Unfinished) -> ShownWork:
 
 
 def _curves(store: Store, manifest: Manifest) -> Curves:
-    path = store.path(manifest) / CURVES_FILE
-    if manifest.kind != "model" or not path.exists():
+    folder = store.path(manifest)
+    there = store.has(manifest.id) or (folder / CURVES_FILE).is_file()
+    listed = any(record.path == CURVES_FILE for record in manifest.files)
+    if manifest.kind != "model" or not (there and listed):
         return {}
-    import pyarrow.parquet as pq
-
-    rows = pq.read_table(path).to_pydict()
+    rows = read_artifact_table(folder, manifest, CURVES_FILE).to_pydict()
     return _by_name(zip(rows["step"], rows["name"], rows["value"], strict=True))
 
 

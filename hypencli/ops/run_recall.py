@@ -74,7 +74,7 @@ def recall_of(
         "FROM read_parquet(?) AS e LEFT JOIN read_parquet(?) AS a USING (query_id, doc_id) "
         f"WHERE e.rank <= {max(depths)} GROUP BY query_id)"
     )
-    files = [str(store.path(one) / "results.parquet") for one in (reference, run)]
+    files = [str(store.run(one.id).results_path) for one in (reference, run)]
     try:
         with duckdb.connect(":memory:") as connection:
             (found,) = connection.execute(statement, files).fetchall()

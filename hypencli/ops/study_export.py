@@ -15,7 +15,7 @@ from hypencli.harmless import markdown
 from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
 from hypencli.ops.report import Table, leaderboard
 from hypencli.progress import SILENT, Progress
-from hypestore import FOLDERS, FORMAT_VERSION, Kind, Manifest, Store
+from hypestore import FOLDERS, FORMAT_VERSION, Kind, Manifest, Store, verified_path
 
 STUDY_FILE, REPORT_FILE = "study.json", "report.md"
 REFERENCES = "references"
@@ -64,6 +64,7 @@ def export_study(
     Raises:
         UsageError: There are no runs, or the file exists.
         DataError: The file cannot be written.
+        DamagedArtifact: A file of the store is not what was written.
     """
     path = output / f"{store.root.name}.study.zip" if output.is_dir() else output
     if path.exists() and not overwrite:
@@ -82,7 +83,9 @@ def export_study(
         archive.write_text(STUDY_FILE, _contents(whole, references))
         archive.write_text(REPORT_FILE, _report(store, chosen))
         for manifest in references:
-            _write(archive, store, manifest, COMPANIONS, place=f"{REFERENCES}/")
+            folder, listed = store.path(manifest), {record.path for record in manifest.files}
+            here = [name for name in COMPANIONS if name in listed and (folder / name).is_file()]
+            _write(archive, store, manifest, here, place=f"{REFERENCES}/")
         for manifest in whole:
             _write(archive, store, manifest, [record.path for record in manifest.files], place="")
             task.advance()
@@ -137,14 +140,12 @@ def _write(
     *,
     place: str,
 ) -> None:
-    """The manifest of an artifact, and those of its files that are here."""
+    """The manifest of an artifact, and some of its files: each is what the manifest says."""
     folder = store.path(manifest)
     home = f"{place}{FOLDERS[manifest.kind]}/{manifest.id}"
     archive.write_file(f"{home}/manifest.json", folder / "manifest.json")
-    listed = {record.path for record in manifest.files}
     for name in files:
-        if name in listed and (folder / name).is_file():
-            archive.write_file(f"{home}/{name}", folder / name)
+        archive.write_file(f"{home}/{name}", verified_path(folder, manifest, name))
 
 
 def _contents(whole: list[Manifest], references: list[Manifest]) -> str:

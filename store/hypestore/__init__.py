@@ -45,11 +45,13 @@ from hypestore.graphs import GraphDraft, NeighbourGraph
 from hypestore.layout import FOLDERS, PROGRESS_NAME, SCRATCH_NAME, find_store
 from hypestore.manifest import FORMAT_VERSION, KINDS, FileRecord, Kind, Manifest, artifact_id
 from hypestore.progress import Point, read_progress
-from hypestore.runs import ResultsByQuery, RunWriter, StoredRun
+from hypestore.runs import RunWriter
 from hypestore.space import require_space
 from hypestore.store import Store
+from hypestore.stored_run import Ranking, ResultsByQuery, StoredRun
 from hypestore.unfinished import Unfinished
 from hypestore.vector_file import VectorFile, write_vector_file
+from hypestore.verification import read_artifact_table, verified_path
 from hypestore.work import Draft
 
 __all__ = [
@@ -87,6 +89,7 @@ __all__ = [
     "NeighbourGraph",
     "Point",
     "QueryResult",
+    "Ranking",
     "Relation",
     "ResultsByQuery",
     "RunWriter",
@@ -107,7 +110,9 @@ __all__ = [
     "atomic_write_bytes",
     "atomic_write_text",
     "find_store",
+    "read_artifact_table",
     "read_progress",
     "require_space",
+    "verified_path",
     "write_vector_file",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import secrets
@@ -12,8 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hypestore.cache_record import RECORD_NAME, cache_problems, write_record
 from hypestore.errors import ArtifactBusy, ArtifactNotFound, InvalidContent, StoreNotWritable
 from hypestore.files import (
+    present_files,
+    present_size,
     remove_folder,
     sync_folder,
     sync_tree,
@@ -27,6 +31,7 @@ from hypestore.space import disk_full_in
 MAKING_SECONDS = 24 * 3600.0
 """How long to wait for another maker: a killed one lets go at once, and a live one is at work."""
 
+_LOG = logging.getLogger("hypestore")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _TEMPORARY = re.compile(r"\.(.+)\.\d+-[0-9a-f]{8}\.tmp")
 
@@ -60,11 +65,13 @@ class Caches:
         path = self._layout.cache(_checked(name))
         try:
             with self._holding(name, wait_seconds):
+                if path.is_dir():
+                    self._remove_damaged(name, path)
                 if not path.is_dir():
                     _make(path, make)
                 self._use(name, path)
         except StoreNotWritable:
-            if not path.is_dir():
+            if not path.is_dir() or any(cache_problems(path)):
                 raise
         return path
 
@@ -113,6 +120,18 @@ class Caches:
             if match is None or not is_held(self._layout.cache_lock(match[1])):
                 yield path
 
+    def _remove_damaged(self, name: str, path: Path) -> None:
+        """Remove a cache that is not as it was made; who has its files open keeps them."""
+        problem = None if name in self._uses else next(cache_problems(path), None)
+        if problem is not None:
+            _LOG.warning(
+                "the cache %s is made again, for its file %s %s",
+                name,
+                problem.file,
+                problem.problem,
+            )
+            remove_folder(path)
+
     def _holding(self, name: str, wait_seconds: float) -> contextlib.AbstractContextManager[None]:
         lock = self._layout.cache_lock(name)
         return hold(lock, what=f"The cache {name}", wait_seconds=wait_seconds)
@@ -155,6 +174,7 @@ def _make(path: Path, make: Callable[[Path], None]) -> None:
     try:
         with disk_full_in(path.parent):
             make(temporary)
+            write_record(temporary)
         with writing_in(path.parent):
             sync_tree(temporary)
             _rename(temporary, path)
@@ -183,7 +203,7 @@ def _clear_leftovers(path: Path) -> None:
 def _cache(path: Path) -> Cache | None:
     """What is in a folder; None when it is being removed."""
     try:
-        sizes = [file.lstat().st_size for file in path.rglob("*") if file.is_file()]
+        sizes = [present_size(file) for file in present_files(path) if file.name != RECORD_NAME]
         used = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except FileNotFoundError:
         return None

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from hypestore.errors import InvalidContent
 from hypestore.manifest import Manifest
-from hypestore.tables import read_table, write_table
+from hypestore.tables import write_table
+from hypestore.verification import read_artifact_table
 from hypestore.work import Bench, Draft, plan_work
 
 CURVE_NAME = "curve.parquet"
@@ -75,6 +76,7 @@ def write_calibration(
         return draft.commit(stats=stats, provenance=provenance)
 
 
-def read_curve(folder: Path) -> list[CurvePoint]:
+def read_curve(folder: Path, calibration: Manifest) -> list[CurvePoint]:
     """The points of a calibration, in the order they were written."""
-    return [CurvePoint(**row) for row in read_table(folder / CURVE_NAME).to_pylist()]
+    table = read_artifact_table(folder, calibration, CURVE_NAME, CURVE_SCHEMA)
+    return [CurvePoint(**row) for row in table.to_pylist()]

@@ -6,6 +6,7 @@ leave it to the next one, and readers build the same tables in memory.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 import math
@@ -21,6 +22,7 @@ from uuid import UUID
 import duckdb
 
 from hypestore.catalog_build import (
+    agrees_with,
     build,
     known_artifacts,
     known_references,
@@ -42,6 +44,12 @@ from hypestore.space import disk_full, is_disk_full
 
 _LOG = logging.getLogger("hypestore")
 _ALLOWED_STATEMENTS = {"SELECT", "EXPLAIN", "MULTI"}  # MULTI is what PIVOT expands to
+_DAMAGE = (
+    duckdb.IOException,
+    duckdb.FatalException,
+    duckdb.InternalException,
+    duckdb.SerializationException,
+)
 _CLOSED = {"enable_external_access": "false", "python_enable_replacements": "false"}
 _BOUNDS = {"memory_limit": "4GB", "max_temp_directory_size": "16GB"}
 """What one query may take; what it spills goes beside the catalog's file."""
@@ -97,8 +105,20 @@ class Catalog:
             CatalogQueryError: Not one query, one that DuckDB refuses, or one that gives or takes
                 more than it may.
         """
-        with self._reading() as connection, _stopped_after(connection, max_seconds):
-            return _run(connection, sql, max_rows=max_rows)
+
+        def asked(connection: duckdb.DuckDBPyConnection) -> QueryResult:
+            with _stopped_after(connection, max_seconds):
+                return _run(connection, sql, max_rows=max_rows)
+
+        try:
+            with self._reading() as connection:
+                return asked(connection)
+        except duckdb.Error as error:
+            _LOG.warning("the catalog is made again, for it cannot be read: %s", error)
+            with contextlib.suppress(StoreError):  # another program has it open
+                self.rebuild()
+        with self._in_memory() as connection:
+            return asked(connection)
 
     def sync(self, *, wait_seconds: float | None = None) -> bool:
         """Bring the file to what is in the folders.
@@ -147,6 +167,20 @@ class Catalog:
         except duckdb.Error as error:
             return None if _held_elsewhere(error) else False
 
+    def agrees(self) -> bool | None:
+        """Whether the file says just what the artifacts do, every row; None when it cannot be read.
+
+        The catalog is built in memory for this.
+        """
+        if not self.path.exists():
+            return not self._inventory.artifacts()
+        with duckdb.connect(":memory:") as memory:
+            build(memory, self._inventory)
+            try:
+                return agrees_with(memory, self.path)
+            except duckdb.Error as error:
+                return None if _held_elsewhere(error) else False
+
     def _locked(self, wait_seconds: float | None = None) -> AbstractContextManager[None]:
         lock = self._inventory.layout.lock("catalog")
         wait = self._wait_seconds if wait_seconds is None else wait_seconds
@@ -171,6 +205,12 @@ class Catalog:
                 with connection:
                     yield connection
                 return
+        with self._in_memory() as memory:
+            yield memory
+
+    @contextmanager
+    def _in_memory(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The same tables, built from the folders for this query alone."""
         with duckdb.connect(":memory:") as memory:
             build(memory, self._inventory)
             _lock_down(memory)
@@ -278,6 +318,11 @@ def _held_elsewhere(error: duckdb.Error) -> bool:
     return any(mark in text for mark in marks)
 
 
+def _is_damage(error: duckdb.Error) -> bool:
+    """Whether the file is at fault and not the query, whose errors have classes of their own."""
+    return type(error) is duckdb.Error or isinstance(error, _DAMAGE)
+
+
 def _lock_down(connection: duckdb.DuckDBPyConnection) -> None:
     """A database in memory from here on: no files, network, extensions, settings, or writing."""
     # Without a folder of its own it would spill into the current one.
@@ -336,6 +381,8 @@ def _run(
             )
         rows = tuple(tuple(_plain(value) for value in row) for row in fetched)
     except duckdb.Error as error:
+        if _is_damage(error):
+            raise
         raise CatalogQueryError(
             f"DuckDB refuses the query: {_first_lines(error)}",
             hint="`hype report --schema` shows the tables and their columns.",

@@ -29,14 +29,14 @@ from hypestore.catalog_schema import (
     VIEWS,
     Relation,
 )
-from hypestore.errors import DamagedArtifact
+from hypestore.errors import ArtifactNotFound, DamagedArtifact
 from hypestore.evaluations import METRICS_NAME, PER_QUERY_NAME
 from hypestore.inventory import Inventory
 from hypestore.layout import PROGRESS_NAME
 from hypestore.manifest import Manifest, WorkRecord
 from hypestore.progress import read_progress
-from hypestore.tables import read_table
 from hypestore.unfinished import work_records
+from hypestore.verification import read_artifact_table
 
 _LOG = logging.getLogger("hypestore")
 
@@ -117,6 +117,27 @@ def build(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
         raise
 
 
+def agrees_with(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    """Whether a catalog file has just the rows and views of a catalog that was built in memory."""
+    connection.execute(f"ATTACH '{str(path).replace(chr(39), 2 * chr(39))}' AS file (READ_ONLY)")
+    try:
+        for relation in TABLES:
+            columns = ", ".join(column.name for column in relation.columns)
+            built = f"SELECT {columns} FROM memory.main.{relation.name}"
+            found = f"SELECT {columns} FROM file.main.{relation.name}"
+            for one, other in ((built, found), (found, built)):
+                if connection.execute(f"{one} EXCEPT ALL {other} LIMIT 1").fetchall():
+                    return False
+        return _views(connection, "memory") == _views(connection, "file")
+    finally:
+        connection.execute("DETACH file")
+
+
+def _views(connection: duckdb.DuckDBPyConnection, database: str) -> set[Row]:
+    query = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal AND database_name = ?"
+    return set(connection.execute(query, [database]).fetchall())
+
+
 def _make_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Drop what an older version left, and make all tables and views."""
     for name, kind in connection.execute(
@@ -166,33 +187,36 @@ def _insert_all(
     _insert_rows(connection, PARENTS, parents)
     runs = [_run_row(manifest, by_id) for manifest in new if manifest.kind == "run"]
     _insert_rows(connection, RUNS, runs)
-    files = _FileRows(connection)
+    files = _FileRows(connection, inventory)
     for manifest in new:
-        folder = inventory.path(manifest)
         if manifest.kind == "evaluation":
             run, qrels = _text(manifest.inputs, "run"), _text(manifest.inputs, "qrels")
             keys = {"evaluation": manifest.id, "run": run, "qrels": qrels}
-            files.add(METRICS, folder / METRICS_NAME, keys)
-            files.add(PER_QUERY_METRICS, folder / PER_QUERY_NAME, keys)
-        elif manifest.kind == "model" and (folder / CURVES_NAME).is_file():
-            files.add(TRAINING_CURVES, folder / CURVES_NAME, {"model": manifest.id})
+            files.add(METRICS, manifest, METRICS_NAME, keys)
+            files.add(PER_QUERY_METRICS, manifest, PER_QUERY_NAME, keys)
+        elif manifest.kind == "model" and CURVES_NAME in {one.path for one in manifest.files}:
+            files.add(TRAINING_CURVES, manifest, CURVES_NAME, {"model": manifest.id})
     files.flush()
 
 
 class _FileRows:
     """Rows from the Parquet files of artifacts, inserted many files at a time."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
         self._connection = connection
+        self._inventory = inventory
         self._pending: dict[str, list[pa.Table]] = {}
         self._rows = 0
 
-    def add(self, relation: Relation, path: Path, keys: Mapping[str, str | None]) -> None:
+    def add(
+        self, relation: Relation, manifest: Manifest, name: str, keys: Mapping[str, str | None]
+    ) -> None:
         """Add a file with constant columns; one that is damaged is left out, and logged."""
+        folder = self._inventory.path(manifest)
         try:
-            table = _with_keys(read_table(path), relation, keys)
-        except (DamagedArtifact, KeyError, pa.ArrowException) as error:
-            _LOG.warning("left out of the catalog: %s: %s", path, error)
+            table = _with_keys(read_artifact_table(folder, manifest, name), relation, keys)
+        except (DamagedArtifact, ArtifactNotFound, KeyError, pa.ArrowException) as error:
+            _LOG.warning("left out of the catalog: %s", error)
             return
         self._pending.setdefault(relation.name, []).append(table)
         self._rows += len(table)

@@ -10,18 +10,27 @@ from pathlib import Path
 from typing import Literal
 
 from hypestore.adoption import needless_references
+from hypestore.cache_record import cache_problems
 from hypestore.caches import Caches
 from hypestore.catalog import Catalog
 from hypestore.errors import ArtifactBusy, StoreNotWritable
-from hypestore.files import is_temporary, remove_folder, sha256_file, writing_in
+from hypestore.files import (
+    is_temporary,
+    present_files,
+    present_size,
+    remove_folder,
+    writing_in,
+)
 from hypestore.inventory import DamagedManifest, Inventory, Scan
 from hypestore.layout import SCRATCH_NAME, WORK_NAME, Layout
 from hypestore.locks import SHORT_WAIT_SECONDS, clear_staging_locks, hold, is_held
-from hypestore.manifest import MANIFEST_NAME, FileRecord, Kind, Manifest, inputs_hash
+from hypestore.manifest import MANIFEST_NAME, Kind, Manifest, has_seal, inputs_hash
 from hypestore.unfinished import holder_of, locks_of, read_work, remove_work, work_folders
+from hypestore.verification import MISSING, file_problem
+
+_LISTED = 10
 
 Severity = Literal["error", "warning", "info"]
-_MISSING = "is missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +97,12 @@ def examine(
         *rebuilt,
         *(_damaged_manifest(damage) for damage in scan.damaged),
         *_artifact_findings(inventory, scan, checksums=checksums),
+        *(_unsealed(inventory.layout, scan) if checksums else ()),
         *_reference_findings(inventory, checksums=checksums),
         *_unfinished(inventory.layout, scan),
         *_leftovers(inventory.layout),
-        *_catalog_findings(catalog),
+        *_cache_findings(caches, checksums=checksums),
+        *_catalog_findings(catalog, checksums=checksums),
     ]
     order = {"error": 0, "warning": 1, "info": 2}
     findings.sort(key=lambda finding: order[finding.severity])
@@ -147,6 +158,22 @@ def _artifact_findings(inventory: Inventory, scan: Scan, *, checksums: bool) -> 
         yield from _file_findings(layout, manifest, checksums=checksums)
 
 
+def _unsealed(layout: Layout, scan: Scan) -> Iterator[Finding]:
+    """Manifests of which nothing says whether they are as they were written."""
+    paths = [layout.manifest(one.kind, one.id) for one in scan.manifests]
+    names = [_relative(layout, path) for path in paths if not has_seal(path)]
+    if names:
+        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        yield Finding(
+            "info",
+            None,
+            None,
+            f"{len(names)} manifests have no seal, so that a change of their names, stats or "
+            f"provenance would not be found: {', '.join(names[:_LISTED])}{more}",
+            "Nothing, where hype before 0.4 wrote them: newer artifacts have one.",
+        )
+
+
 def _reference_findings(inventory: Inventory, *, checksums: bool) -> Iterator[Finding]:
     """Manifests of artifacts that are elsewhere, and those of their files that are here."""
     scan = inventory.elsewhere.scan()
@@ -157,8 +184,8 @@ def _reference_findings(inventory: Inventory, *, checksums: bool) -> Iterator[Fi
             yield _unsound(inventory, manifest, f"its parents are not known: {', '.join(missing)}")
         folder = inventory.layout.references.artifact(manifest.kind, manifest.id)
         for record in manifest.files:
-            problem = _file_problem(folder / record.path, record, checksums=checksums)
-            if problem not in (None, _MISSING):
+            problem = file_problem(folder / record.path, record, contents=checksums)
+            if problem not in (None, MISSING):
                 yield _unsound(inventory, manifest, f"its {record.path} {problem}")
 
 
@@ -176,13 +203,13 @@ def _unsound(inventory: Inventory, manifest: Manifest, problem: str) -> Finding:
 def _file_findings(layout: Layout, manifest: Manifest, *, checksums: bool) -> Iterator[Finding]:
     folder = layout.artifact(manifest.kind, manifest.id)
     for record in manifest.files:
-        problem = _file_problem(folder / record.path, record, checksums=checksums)
+        problem = file_problem(folder / record.path, record, contents=checksums)
         if problem is not None:
             yield _about(layout, manifest, record.path, problem)
     listed = {record.path for record in manifest.files} | {MANIFEST_NAME}
-    for path in sorted(folder.rglob("*")):
+    for path in present_files(folder):
         relative = path.relative_to(folder).as_posix()
-        if path.is_file() and relative not in listed and not is_temporary(path):
+        if relative not in listed and not is_temporary(path):
             left = relative == WORK_NAME or relative.split("/")[0] == SCRATCH_NAME
             yield Finding(
                 "info" if left else "warning",
@@ -191,20 +218,6 @@ def _file_findings(layout: Layout, manifest: Manifest, *, checksums: bool) -> It
                 "is not in the manifest",
                 "hype doctor --clean" if left else "Delete it if you do not know it.",
             )
-
-
-def _file_problem(path: Path, record: FileRecord, *, checksums: bool) -> str | None:
-    try:
-        size = path.stat().st_size
-        if size != record.size_bytes:
-            return f"is {size} bytes long, expected {record.size_bytes}"
-        if checksums and sha256_file(path) != record.sha256:
-            return "has changed: its SHA-256 is not that of the manifest"
-    except FileNotFoundError:
-        return _MISSING
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    return None
 
 
 def _about(layout: Layout, manifest: Manifest, file: str, problem: str) -> Finding:
@@ -224,11 +237,13 @@ def _relative(layout: Layout, path: Path) -> str:
 
 def _unfinished(layout: Layout, scan: Scan) -> Iterator[Finding]:
     for kind, folder in work_folders(layout):
-        files = [path for path in folder.rglob("*") if path.is_file() and path.name != WORK_NAME]
-        size = sum(path.stat().st_size for path in files)
+        files = [path for path in present_files(folder) if path.name != WORK_NAME]
+        size = sum(map(present_size, files))
         holder = holder_of(layout, folder.name)
         record = read_work(folder)
         what = f"unfinished {kind}, {len(files)} files of {size:,} bytes"
+        if record is None and files:
+            what = f"{MANIFEST_NAME} is missing: {what}"
         if holder is not None:
             problem = f"{what}, being made by {holder}"
             yield Finding("info", folder.name, _relative(layout, folder), problem, "Let it finish.")
@@ -255,7 +270,7 @@ def _temporary_files(layout: Layout) -> Iterator[tuple[str | None, Path]]:
             if is_temporary(folder):
                 yield None, folder
             elif folder.is_dir():
-                found = [path for path in sorted(folder.rglob("*.tmp")) if is_temporary(path)]
+                found = [path for path in present_files(folder) if is_temporary(path)]
                 if found and not any(is_held(lock) for lock in locks_of(layout, folder.name)):
                     yield from ((folder.name, path) for path in found)
 
@@ -271,8 +286,22 @@ def _leftovers(layout: Layout) -> Iterator[Finding]:
         )
 
 
-def _catalog_findings(catalog: Catalog) -> Iterator[Finding]:
+def _cache_findings(caches: Caches, *, checksums: bool) -> Iterator[Finding]:
+    for cache in caches.listed():
+        for problem in cache_problems(cache.path, contents=checksums):
+            yield Finding(
+                "warning",
+                None,
+                f"{cache.path.parent.name}/{cache.name}/{problem.file}",
+                problem.problem,
+                "hype doctor --clean, or leave it: whoever needs this cache next makes it again.",
+            )
+
+
+def _catalog_findings(catalog: Catalog, *, checksums: bool) -> Iterator[Finding]:
     state = catalog.in_step()
+    if state and checksums:
+        state = catalog.agrees()
     if state is False:
         problem = "the catalog is not in step with the artifacts"
         yield Finding("warning", None, catalog.path.name, problem, "hype doctor --rebuild")

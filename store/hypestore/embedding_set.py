@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from hypestore.embedding_files import text_name, vector_name
 from hypestore.errors import DamagedArtifact, InvalidContent, TextNotKept
 from hypestore.files import refuse_link
-from hypestore.manifest import Manifest, check_sizes, whole_number
+from hypestore.manifest import Manifest, whole_number
 from hypestore.vector_file import RowGroup, VectorFile, parts
+from hypestore.verification import check_files
 
 
 class Shard:
@@ -95,11 +96,11 @@ class EmbeddingSet:
         self.manifest = manifest
         self.folder = folder
         self.n = whole_number(manifest, "stats", "n_documents")
-        self.dim = whole_number(manifest, "inputs", "dim")
-        self.dtype = _storage_dtype(manifest)
-        self._shard_rows = whole_number(manifest, "stats", "shard_rows")
-        _check_counts(manifest, self.n, self.dim, self._shard_rows)
-        check_sizes(folder, manifest)
+        self.dim = whole_number(manifest, "inputs", "dim", at_least=1)
+        self.dtype = _dtype_of(manifest)
+        self._shard_rows = whole_number(manifest, "stats", "shard_rows", at_least=1)
+        _check_counts(manifest, self.n, self._shard_rows)
+        check_files(folder, manifest)
         self.shards = tuple(
             Shard(
                 folder / vector_name(index),
@@ -201,26 +202,28 @@ class EmbeddingSet:
             yield index, places, ordinals[places] - self.shards[index].offset
 
 
-def _storage_dtype(manifest: Manifest) -> np.dtype[Any]:
-    named = manifest.inputs.get("storage_dtype")
-    if named not in ("float16", "float32"):
-        raise DamagedArtifact(f"The manifest of {manifest.id} has storage_dtype = {named!r:.40}.")
-    return np.dtype(str(named))
+def _dtype_of(manifest: Manifest) -> np.dtype[Any]:
+    stored = manifest.inputs.get("storage_dtype")
+    if stored not in ("float16", "float32"):
+        raise DamagedArtifact(
+            f"The manifest of {manifest.id} has inputs.storage_dtype = {stored!r}.",
+            hint="hype doctor --checksums",
+        )
+    return np.dtype(str(stored))
 
 
-def _check_counts(manifest: Manifest, n: int, dim: int, shard_rows: int) -> None:
+def _check_counts(manifest: Manifest, n: int, shard_rows: int) -> None:
     """Whether the numbers of a manifest can be those of the files that it lists.
 
     Raises:
         DamagedArtifact: They cannot: nothing is laid out after them.
     """
     listed = {record.path for record in manifest.files}
-    n_shards = -(-n // shard_rows) if shard_rows > 0 else -1
-    possible = n >= 0 and dim > 0 and 0 <= n_shards <= len(listed)
-    if not possible or any(vector_name(index) not in listed for index in range(n_shards)):
+    n_shards = -(-n // shard_rows)
+    if n_shards > len(listed) or any(vector_name(i) not in listed for i in range(n_shards)):
         raise DamagedArtifact(
-            f"The manifest of {manifest.id} has {n} documents of width {dim} in shards of "
-            f"{shard_rows}, and lists {len(listed)} files, which do not hold that.",
+            f"The manifest of {manifest.id} has {n} documents in shards of {shard_rows}, and "
+            f"lists {len(listed)} files, which do not hold that.",
             hint="hype doctor",
         )
 

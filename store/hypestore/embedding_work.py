@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
@@ -21,11 +22,14 @@ from hypestore.embedding_files import (
     vector_name,
     write_texts,
 )
-from hypestore.errors import IncompleteWork, InvalidContent, StoreError
+from hypestore.errors import DamagedArtifact, IncompleteWork, InvalidContent, StoreError
 from hypestore.locks import SHORT_WAIT_SECONDS, hold
 from hypestore.manifest import Manifest
+from hypestore.tables import read_table
 from hypestore.vector_file import VectorFile, write_vector_file
 from hypestore.work import Bench, WorkArea
+
+_LOG = logging.getLogger("hypestore")
 
 
 class EmbeddingWork:
@@ -57,6 +61,7 @@ class EmbeddingWork:
         self._part = _check_part(part)
         self._wait_seconds = wait_seconds
         self._locks = contextlib.ExitStack()
+        self._whole: set[int] = set()
         self.id = record.id
         self.path = self._area.path
         self.existing: Manifest | None = None
@@ -99,13 +104,33 @@ class EmbeddingWork:
         return sum((self.path / name).stat().st_size for name in names)
 
     def has_shard(self, shard: int) -> bool:
-        """Whether this shard is written, its text included where text is kept."""
-        text = not self._spec.keep_text or (self.path / text_name(shard)).is_file()
-        return text and (self.path / vector_name(shard)).is_file()
+        """Whether this shard is written, its text included where text is kept, and whole.
+
+        One that was written before is read once: what is damaged counts as not written.
+        """
+        if shard not in self._whole and self._is_written(shard) and self._is_whole(shard):
+            self._whole.add(shard)
+        return shard in self._whole
 
     def missing(self, n_shards: int) -> list[int]:
         """The shards, of ``n_shards`` in all, that are not written yet."""
-        return [shard for shard in range(n_shards) if not self.has_shard(shard)]
+        return [shard for shard in range(n_shards) if not self._is_written(shard)]
+
+    def _is_written(self, shard: int) -> bool:
+        text = not self._spec.keep_text or (self.path / text_name(shard)).is_file()
+        return text and (self.path / vector_name(shard)).is_file()
+
+    def _is_whole(self, shard: int) -> bool:
+        try:
+            file = VectorFile(self.path / vector_name(shard), dim=self._spec.dim)
+            file.check()
+            if self._spec.keep_text:
+                texts = read_table(self.path / text_name(shard))
+                return bool(texts["doc_id"].combine_chunks().equals(file.doc_ids))
+        except (DamagedArtifact, KeyError) as error:
+            _LOG.warning("shard %d is written again: %s", shard, error)
+            return False
+        return True
 
     def missing_rows(self, n_documents: int, shards: Collection[int] | None = None) -> int:
         """How many of the documents are not written yet, of these shards or of all."""
@@ -151,6 +176,7 @@ class EmbeddingWork:
         if texts is not None:
             write_texts(self.path / text_name(shard), ids, texts)
         write_vector_file(self.path / vector_name(shard), ids, ready)
+        self._whole.add(shard)
 
     def finish(
         self,
@@ -170,7 +196,7 @@ class EmbeddingWork:
             The manifest, the one of the first process for the others.
 
         Raises:
-            IncompleteWork: Shards are missing, or have too few or too many rows.
+            IncompleteWork: Shards are missing, damaged, or have too few or too many rows.
             InvalidContent: A document id occurs twice; names it.
         """
         if self.existing is not None:
@@ -243,7 +269,12 @@ class EmbeddingWork:
         refuse_repeated(ids, self.id)
 
     def _shard_ids(self, shard: int, expected: int) -> pa.StringArray:
-        """The ids of a shard that has as many vectors (and texts) as it should."""
+        """The ids of a shard that is whole, with as many vectors (and texts) as it should have."""
+        if not self.has_shard(shard):
+            raise IncompleteWork(
+                f"Shard {shard} of {self.id} is damaged.",
+                hint="Run the same command again (this part of it) to write it anew.",
+            )
         file = VectorFile(self.path / vector_name(shard), dim=self._spec.dim)
         counts = [file.n]
         if self._spec.keep_text:

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from hypestore.errors import InvalidContent
 from hypestore.manifest import Manifest
-from hypestore.tables import read_table, write_table
+from hypestore.tables import write_table
+from hypestore.verification import read_artifact_table
 from hypestore.work import Bench, Draft, plan_work
 
 METRICS_NAME = "metrics.parquet"
@@ -77,15 +78,15 @@ def write_evaluation(
         return draft.commit(stats=stats, provenance=provenance)
 
 
-def read_aggregates(folder: Path) -> dict[str, float]:
+def read_aggregates(folder: Path, evaluation: Manifest) -> dict[str, float]:
     """Measure -> value over the judged queries."""
-    table = read_table(folder / METRICS_NAME)
+    table = read_artifact_table(folder, evaluation, METRICS_NAME, METRICS_SCHEMA)
     return dict(zip(table["measure"].to_pylist(), table["value"].to_pylist(), strict=True))
 
 
-def read_per_query(folder: Path) -> pa.Table:
+def read_per_query(folder: Path, evaluation: Manifest) -> pa.Table:
     """``query_id, measure, value``, one row each pair."""
-    return read_table(folder / PER_QUERY_NAME)
+    return read_artifact_table(folder, evaluation, PER_QUERY_NAME, PER_QUERY_SCHEMA)
 
 
 def _check_values(rows: list[tuple[str, str, float]], aggregates: Mapping[str, float]) -> None:

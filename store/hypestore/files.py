@@ -27,6 +27,20 @@ def is_temporary(path: Path) -> bool:
     return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
+def present_files(folder: Path) -> list[Path]:
+    """The files below a folder in which others may work: what goes meanwhile is left out."""
+    found = (Path(place) / name for place, _, names in os.walk(folder) for name in names)
+    return sorted(path for path in found if path.is_file())
+
+
+def present_size(path: Path) -> int:
+    """Size of a file in bytes; 0 where it is gone by now."""
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def sync_file(path: Path) -> None:
     """Flush the content of a file to the disk."""
     _sync(path, os.O_RDWR)

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from hypestore.errors import DamagedArtifact, IncompleteWork, InvalidContent
 from hypestore.files import atomic_path
-from hypestore.manifest import Manifest, check_sizes, whole_number
+from hypestore.manifest import Manifest, whole_number
+from hypestore.verification import check_files
 from hypestore.work import Bench, Draft, plan_work
 
 NEIGHBOURS_NAME = "neighbours.npy"
@@ -192,7 +193,7 @@ def open_graph(folder: Path, manifest: Manifest) -> NeighbourGraph:
         DamagedArtifact: Its file is missing, of another size than the manifest says, or not an
             array of the shape and type that the manifest gives it.
     """
-    check_sizes(folder, manifest)
+    check_files(folder, manifest)
     shape = (whole_number(manifest, "stats", "n_documents"), whole_number(manifest, "inputs", "k"))
     path = folder / NEIGHBOURS_NAME
     offset = _check_header(path, shape)

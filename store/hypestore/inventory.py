@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import logging
 from collections.abc import Iterable, Mapping
@@ -130,7 +131,8 @@ class Inventory:
         """
         exact = self.kind_of(reference)
         if exact is not None and kind in (None, exact):
-            return self._read(self.layout.manifest(exact, reference), exact)
+            with contextlib.suppress(FileNotFoundError):  # removed this very moment
+                return self._read(self.layout.manifest(exact, reference), exact)
         candidates = self.artifacts(kind)
         named = [manifest for manifest in candidates if manifest.name == reference]
         fitting = named or [m for m in candidates if reference and m.id.startswith(reference)]
@@ -202,7 +204,16 @@ class Inventory:
         if not folder.is_dir():
             return []
         paths = (child / MANIFEST_NAME for child in folder.iterdir() if child.name[0] != ".")
-        return sorted(path for path in paths if path.is_file())
+        found = sorted(path for path in paths if path.is_file())
+        self._forget_all_but(found, folder)
+        return found
+
+    def _forget_all_but(self, found: Iterable[Path], folder: Path) -> None:
+        """Drop the parsed manifests of what was removed from the folder of a kind."""
+        there = set(found)
+        for path in [path for path in self._parsed if path.parents[1] == folder]:
+            if path not in there:
+                self._parsed.pop(path, None)
 
     def _read(self, path: Path, kind: Kind) -> Manifest:
         stat = path.stat()

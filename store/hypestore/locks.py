@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ SHORT_WAIT_SECONDS = 60.0
 
 _PROBE_SECONDS = 0.2
 """``is_held`` takes a lock for a moment: nobody who wants that lock may fail because of it."""
+
+_NOTE_TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,16 @@ def read_holder(lock: Path) -> Holder:
         return Holder(pid=int(note["pid"]), host=str(note["host"]), since=str(note["since"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Holder()
+
+
+def _present_holder(lock: Path) -> Holder:
+    """Who holds a lock that is held now: the note may be in the making."""
+    for _ in range(_NOTE_TRIES):
+        holder = read_holder(lock)
+        if holder.pid is not None:
+            return holder
+        time.sleep(_PROBE_SECONDS / _NOTE_TRIES)
+    return holder
 
 
 def _write_note(lock: Path) -> None:
@@ -80,7 +93,7 @@ def hold(lock: Path, *, what: str, wait_seconds: float = 0.0) -> Iterator[None]:
             file_lock.acquire(timeout=max(wait_seconds, _PROBE_SECONDS), poll_interval=0.02)
         except Timeout as error:
             raise ArtifactBusy(
-                f"{what} is in use by {read_holder(lock)} (waited {wait_seconds:g} s).",
+                f"{what} is in use by {_present_holder(lock)} (waited {wait_seconds:g} s).",
                 hint="Wait until it is done and run the same command again.",
             ) from error
     try:

@@ -21,7 +21,6 @@ from pydantic import (
 )
 
 from hypestore.errors import DamagedArtifact, InvalidContent, StoreVersionError
-from hypestore.files import refuse_link
 
 FORMAT_VERSION = 1
 """The newest format version that this code reads and writes (``store/FORMAT.md``)."""
@@ -30,6 +29,9 @@ REQUIRES = "hypencli >= 0.1"
 """Which program reads ``FORMAT_VERSION``, written into ``hype.toml``."""
 
 MANIFEST_NAME = "manifest.json"
+
+SEAL = "manifest_sha256"
+"""Key of the seal of a manifest, in its ``provenance`` on disk (``store/FORMAT.md``, section 3)."""
 
 Kind = Literal["model", "embeddings", "graph", "calibration", "run", "evaluation"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -107,8 +109,10 @@ class Manifest(BaseModel):
         return self
 
     def to_text(self) -> str:
-        """The manifest as it is written to disk."""
-        return pretty_json(self.model_dump(mode="json"))
+        """The manifest as it is written to disk, with a seal over all that it says."""
+        content = self.model_dump(mode="json")
+        content["provenance"][SEAL] = seal_of(content)
+        return pretty_json(content)
 
 
 def pretty_json(value: Mapping[str, Any]) -> str:
@@ -150,8 +154,24 @@ def artifact_id(kind: Kind, slug: str, inputs: Mapping[str, Any]) -> str:
 def inputs_hash(kind: Kind, inputs: Mapping[str, Any]) -> str:
     """The ten hexadecimal digits that end an id."""
     content = {"kind": kind, "inputs": plain_json(inputs, what="inputs")}
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:_HASH_DIGITS]
+    return _canonical_sha256(content)[:_HASH_DIGITS]
+
+
+def seal_of(content: Mapping[str, Any]) -> str:
+    """The seal of a manifest as JSON has it: SHA-256 of its canonical form without a seal.
+
+    Raises:
+        ValueError: NaN or infinity in it, or text without a UTF-8 form.
+    """
+    made_with = {key: value for key, value in content["provenance"].items() if key != SEAL}
+    return _canonical_sha256({**content, "provenance": made_with})
+
+
+def _canonical_sha256(content: Mapping[str, Any]) -> str:
+    canonical = json.dumps(
+        content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
 
 
 def clean_slug(slug: str) -> str:
@@ -193,20 +213,16 @@ def check_version(version: object, *, where: Path, requires: str | None = None) 
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a ``manifest.json`` and check that it belongs where it lies.
+    """Read a ``manifest.json`` and check that it belongs where it lies and says what was written.
 
     Raises:
         FileNotFoundError: There is none.
         StoreVersionError: It has a newer format version.
-        DamagedArtifact: It is not JSON, or not a manifest.
+        DamagedArtifact: It is not JSON, not a manifest, or was changed after it was sealed.
     """
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise _damaged(path, f"is not JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise _damaged(path, "is not a JSON object")
+    content = _read_object(path)
     check_version(content.get("format_version"), where=path)
+    _break_seal(content, path)
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
@@ -218,33 +234,56 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
-def whole_number(manifest: Manifest, part: Literal["inputs", "stats"], key: str) -> int:
+def has_seal(path: Path) -> bool:
+    """Whether a manifest that can be read has a seal; those before 0.4 have none."""
+    made_with = _read_object(path).get("provenance")
+    return isinstance(made_with, dict) and SEAL in made_with
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _damaged(path, f"cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"is not JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise _damaged(path, "is not a JSON object")
+    return content
+
+
+def _break_seal(content: dict[str, Any], path: Path) -> None:
+    """Take the seal out of a manifest, after comparing it; those before 0.4 have none."""
+    made_with = content.get("provenance")
+    if not isinstance(made_with, dict) or SEAL not in made_with:
+        return
+    try:
+        is_whole = made_with[SEAL] == seal_of(content)
+    except ValueError as error:
+        raise _damaged(path, f"is not a manifest ({error})") from error
+    if not is_whole:
+        raise _damaged(path, f"was changed after it was written: {SEAL} is not that of its content")
+    content["provenance"] = {key: value for key, value in made_with.items() if key != SEAL}
+
+
+def whole_number(
+    manifest: Manifest, part: Literal["inputs", "stats"], key: str, *, at_least: int = 0
+) -> int:
     """A whole number that a manifest must hold.
 
     Raises:
         DamagedArtifact: It is not there, or something else.
     """
     value = (manifest.inputs if part == "inputs" else manifest.stats).get(key)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise DamagedArtifact(f"The manifest of {manifest.id} has {part}.{key} = {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+        raise DamagedArtifact(
+            f"The manifest of {manifest.id} has {part}.{key} = {value!r}, "
+            f"expected a whole number from {at_least} on.",
+            hint="hype doctor --checksums",
+        )
     return value
-
-
-def check_sizes(folder: Path, manifest: Manifest) -> None:
-    """Compare the files of an artifact with its manifest, by size.
-
-    Raises:
-        DamagedArtifact: One is missing, a link, or of another size.
-    """
-    for record in manifest.files:
-        path = folder / record.path
-        refuse_link(path)
-        size = path.stat().st_size if path.is_file() else None
-        if size != record.size_bytes:
-            state = "missing" if size is None else f"{size} bytes long"
-            raise DamagedArtifact(
-                f"{path} is {state}, expected {record.size_bytes} bytes.", hint="hype doctor"
-            )
 
 
 def _damaged(path: Path, problem: str) -> DamagedArtifact:

@@ -1,10 +1,9 @@
-"""Runs: results streamed to Parquet as they are found, and read back in rank order."""
+"""Runs in the making: results streamed to Parquet as they are found."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hypestore.errors import DamagedArtifact, IncompleteWork, InvalidContent
+from hypestore.errors import IncompleteWork, InvalidContent
 from hypestore.files import sync_file, temporary_sibling, writing_in
 from hypestore.manifest import Manifest, WorkRecord
-from hypestore.tables import read_table, string_array, write_table
+from hypestore.tables import string_array, write_table
 from hypestore.work import Bench, Draft
 
 RESULTS_NAME = "results.parquet"
@@ -282,74 +281,3 @@ def _results_table(
         pa.array(values),
     ]
     return pa.table(columns, schema=RESULTS_SCHEMA)
-
-
-class StoredRun:
-    """A finished run.
-
-    Attributes:
-        manifest: Its manifest.
-        folder: Its folder.
-    """
-
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
-        self.manifest = manifest
-        self.folder = folder
-
-    def table(self) -> pa.Table:
-        """All results: ``query_id, doc_id, rank, score``, by query and then rank."""
-        return read_table(self.folder / RESULTS_NAME)
-
-    def costs(self) -> pa.Table | None:
-        """``query_id, evaluations, iterations`` of every query; None where it was not kept."""
-        path = self.folder / COSTS_NAME
-        return read_table(path) if path.exists() else None
-
-    def by_query(self) -> ResultsByQuery:
-        """The results, to be looked up by query: held in columns, not as an object a row."""
-        return ResultsByQuery(self.table())
-
-    def queries(self) -> dict[str, str]:
-        """Query id -> text, for every query of the run, also those without results."""
-        table = read_table(self.folder / QUERIES_NAME)
-        return dict(zip(table["query_id"].to_pylist(), table["text"].to_pylist(), strict=True))
-
-    def results(self) -> dict[str, list[tuple[str, float]]]:
-        """Query id -> ``(doc_id, score)`` by rank; a query without results has an empty list."""
-        table = self.table()
-        rankings: dict[str, list[tuple[str, float]]] = {query: [] for query in self.queries()}
-        columns = (table[name].to_pylist() for name in ("query_id", "doc_id", "score"))
-        for query_id, doc_id, score in zip(*columns, strict=True):
-            if query_id not in rankings:
-                raise DamagedArtifact(f"{self.folder}: results of the unknown query {query_id!r}.")
-            rankings[query_id].append((doc_id, score))
-        return rankings
-
-
-class ResultsByQuery:
-    """The results of a run by query.
-
-    Args:
-        table: ``query_id, doc_id, rank, score``, by query and then rank.
-    """
-
-    def __init__(self, table: pa.Table) -> None:
-        ends = pc.run_end_encode(table["query_id"].combine_chunks())
-        stops = ends.run_ends.to_pylist()
-        starts = [0, *stops][:-1]
-        self._bounds = dict(
-            zip(ends.values.to_pylist(), zip(starts, stops, strict=True), strict=True)
-        )
-        self._doc_ids = table["doc_id"].combine_chunks()
-        self._scores = table["score"].combine_chunks()
-
-    def doc_ids(self, query_id: str) -> list[str]:
-        """The documents of a query by rank; none where it has no results."""
-        start, stop = self._bounds.get(query_id, (0, 0))
-        found: list[str] = self._doc_ids[start:stop].to_pylist()
-        return found
-
-    def ranking(self, query_id: str) -> list[tuple[str, float]]:
-        """``(doc_id, score)`` of a query by rank."""
-        start, stop = self._bounds.get(query_id, (0, 0))
-        return list(zip(self.doc_ids(query_id), self._scores[start:stop].to_pylist(), strict=True))

@@ -28,8 +28,10 @@ from hypestore.layout import Layout, find_store, new_marker_text, read_marker, w
 from hypestore.locks import SHORT_WAIT_SECONDS, clear_staging_locks, hold, remove_lock
 from hypestore.manifest import KINDS, Kind, Manifest
 from hypestore.removal import remove
-from hypestore.runs import RunWriter, StoredRun
+from hypestore.runs import RunWriter
+from hypestore.stored_run import StoredRun
 from hypestore.unfinished import Unfinished, find_unfinished, unfinished
+from hypestore.verification import check_files
 from hypestore.work import Bench, Draft, plan_work
 
 
@@ -127,6 +129,16 @@ class Store:
     def path(self, artifact: Manifest | str) -> Path:
         """The folder of an artifact."""
         return self._inventory.path(artifact)
+
+    def verified(self, reference: str, kind: Kind | None = None) -> Path:
+        """The folder of an artifact, after every file was read and compared with the manifest.
+
+        Raises:
+            DamagedArtifact: A file is missing, or not what was written; names it.
+        """
+        manifest = self.get(reference, kind)
+        check_files(self.path(manifest), manifest, contents=True)
+        return self.path(manifest)
 
     def parents_of(self, reference: str) -> list[Manifest]:
         """What an artifact was made from, also what is known by its manifest alone."""
@@ -348,7 +360,8 @@ class Store:
 
     def curve(self, calibration_id: str) -> list[CurvePoint]:
         """The measurements of a calibration."""
-        return read_curve(self.path(self.get(calibration_id, "calibration")))
+        manifest = self.get(calibration_id, "calibration")
+        return read_curve(self.path(manifest), manifest)
 
     # Runs and evaluations
 
@@ -414,11 +427,13 @@ class Store:
 
     def per_query(self, evaluation_id: str) -> pa.Table:
         """``query_id, measure, value`` of an evaluation."""
-        return read_per_query(self.path(self.get(evaluation_id, "evaluation")))
+        manifest = self.get(evaluation_id, "evaluation")
+        return read_per_query(self.path(manifest), manifest)
 
     def aggregates(self, evaluation_id: str) -> dict[str, float]:
         """Measure -> value of an evaluation."""
-        return read_aggregates(self.path(self.get(evaluation_id, "evaluation")))
+        manifest = self.get(evaluation_id, "evaluation")
+        return read_aggregates(self.path(manifest), manifest)
 
     # Caches
 

@@ -146,6 +146,17 @@ class VectorFile:
             else:
                 yield group.first_row, self.map(group)
 
+    def check(self) -> None:
+        """Read every value and id, compared with the checksums that were written with them.
+
+        Raises:
+            DamagedArtifact: One does not agree.
+        """
+        for group in self.row_groups:
+            for _ in self._decode(group):
+                pass
+        _ = self.doc_ids
+
     def map(self, group: RowGroup) -> np.ndarray[Any, Any]:
         """The vectors of a row group that lies in place, as a view [n, d] of the file."""
         if group.offset is None:

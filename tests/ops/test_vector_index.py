@@ -146,6 +146,18 @@ def test_a_damaged_index_says_what_to_remove(tmp_path: Path, spec: IndexSpec, re
     assert open_index(store, store.embeddings(embeddings.id), spec).build_seconds is not None
 
 
+def test_a_damaged_index_is_built_again_by_the_next_command(
+    tmp_path: Path, spec: IndexSpec
+) -> None:
+    damaged(tmp_path / "store", spec, "rm -r")
+    gc.collect()
+    store = hs.Store.open(tmp_path / "store")
+    (embeddings,) = store.artifacts("embeddings")
+    again = open_index(store, store.embeddings(embeddings.id), spec)
+    assert again.build_seconds is not None
+    assert store.doctor(checksums=True).findings == ()
+
+
 def damaged(root: Path, spec: IndexSpec, remedy: str) -> Path:
     """A store with an index that cannot be read any more; gives the folder of the index."""
     store = hs.Store.create(root)

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import hypestore as hs
+from hypestore.manifest import SEAL, seal_of
 
 
 @pytest.fixture
@@ -153,8 +154,11 @@ def test_a_missing_parent_is_refused_and_nothing_is_written(filled: Any, other: 
 
 
 def change_manifest(folder: Path, **changes: Any) -> None:
+    """As a program would that writes another seal too."""
     path = folder / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    content = {**json.loads(path.read_text()), **changes}
+    content["provenance"][SEAL] = seal_of(content)
+    path.write_text(json.dumps(content))
 
 
 def flip(folder: Path) -> None:

@@ -170,13 +170,13 @@ def test_only_what_is_new_is_read(
     filled: Any, make_run: Make, evaluate: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Path] = []
-    original = catalog_build.read_table
+    original = catalog_build.read_artifact_table
 
-    def spy(path: Path) -> Any:
-        read.append(path)
-        return original(path)
+    def spy(folder: Path, manifest: hs.Manifest, name: str) -> Any:
+        read.append(folder / name)
+        return original(folder, manifest, name)
 
-    monkeypatch.setattr(catalog_build, "read_table", spy)
+    monkeypatch.setattr(catalog_build, "read_artifact_table", spy)
     run = make_run(filled.store, seed=9)
     assert read == []
     new = evaluate(filled.store, run.id)

@@ -97,8 +97,31 @@ def test_a_manifest_of_a_newer_version_is_found(filled: Any) -> None:
     assert "version 2 is needed" in problems(filled.store)[0][3]
 
 
-def test_changed_inputs_are_found(filled: Any) -> None:
-    edit(filled.store.path(filled.evaluation) / "manifest.json", inputs={"run": "another"})
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "mine"},
+        {"stats": {"judged_queries": 3}},
+        {"parents": []},
+        {"created": "2020-01-01T00:00:00Z"},
+        {"provenance": {"manifest_sha256": "0" * 64}},
+    ],
+    ids=lambda change: str(*change),
+)
+def test_a_manifest_that_was_changed_is_found(filled: Any, change: dict[str, Any]) -> None:
+    path = filled.store.path(filled.evaluation) / "manifest.json"
+    seal = json.loads(path.read_text())["provenance"]
+    edit(path, **{"provenance": seal, **change})
+    with pytest.raises(hs.DamagedArtifact, match="changed after it was written"):
+        filled.store.get(filled.evaluation.id)
+    finding = problems(filled.store)[0]
+    assert finding[2] == f"evaluations/{filled.evaluation.id}/manifest.json"
+    assert "changed after it was written" in finding[3]
+
+
+def test_changed_inputs_are_found_without_a_seal(filled: Any) -> None:
+    path = filled.store.path(filled.evaluation) / "manifest.json"
+    edit(path, inputs={"run": "another"}, provenance={})
     (finding,) = problems(filled.store)
     assert finding[0] == "error"
     assert "do not give its id" in finding[3]

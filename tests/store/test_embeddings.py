@@ -197,6 +197,24 @@ def test_work_goes_on_where_it_stopped(store: hs.Store) -> None:
     assert store.shards_done(spec()) == 2
 
 
+@pytest.mark.parametrize("name", ["vectors-00000.parquet", "text-00000.parquet"])
+def test_a_shard_that_was_damaged_meanwhile_is_written_again(store: hs.Store, name: str) -> None:
+    texts = [f"text {i}" for i in range(4)]
+    with store.embedding_work(spec(keep_text=True)) as work:
+        work.write_shard(0, list("abcd"), np.ones((4, 8)), texts)
+    path = work.path / name
+    content = bytearray(path.read_bytes())
+    content[60] ^= 1
+    path.write_bytes(content)
+    with store.embedding_work(spec(keep_text=True)) as work:
+        assert not work.has_shard(0)
+        with pytest.raises(hs.IncompleteWork, match=r"Shard 0 .* is damaged"):
+            work.finish(4)
+        work.write_shard(0, list("abcd"), np.ones((4, 8)), texts)
+        work.finish(4)
+    assert store.embeddings(work.id).vectors(range(4)).tolist() == [[1.0] * 8] * 4
+
+
 def test_a_finished_set_takes_no_more_shards(store: hs.Store) -> None:
     with store.embedding_work(spec()) as work:
         work.write_shard(0, ["a"], np.zeros((1, 8)))

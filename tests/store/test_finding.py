@@ -112,7 +112,8 @@ def test_a_damaged_manifest_hides_itself_only(
 
 def test_a_manifest_in_the_folder_of_another_kind_is_damage(filled: Any) -> None:
     path = filled.store.path(filled.run) / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "kind": "model"}))
+    content = {**json.loads(path.read_text()), "kind": "model"}
+    path.write_text(json.dumps({**content, "provenance": {}}))
     with pytest.raises(hs.DamagedArtifact, match="kind"):
         filled.store.get(filled.run.id)
 
@@ -138,3 +139,15 @@ def test_copied_folders_are_part_of_the_store(
     assert filled.store.get("elsewhere") == run
     found = filled.store.catalog.query("SELECT count(*) FROM runs")
     assert found.rows == ((2,),)
+
+
+def test_manifests_of_what_was_removed_are_not_kept(
+    filled: Any, make_run: Callable[..., hs.Manifest]
+) -> None:
+    reader = hs.Store.open(filled.root)
+    for number in range(3):
+        run = make_run(filled.store, number=number)
+        assert len(reader.artifacts()) == 5
+        filled.store.remove(run.id)
+    reader.artifacts()
+    assert len(reader._inventory._parsed) == 4
