@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from hypencli.errors import UsageError, did_you_mean
+from hypencli.errors import DataError, UsageError, did_you_mean
 from hypencli.records import Ranking, Results
 
 FusionMethod: TypeAlias = Literal["rrf", "combsum", "interpolate"]
@@ -82,13 +83,14 @@ def fuse(runs: Sequence[Results], how: Fusion) -> dict[str, Ranking]:
 
     Raises:
         UsageError: Another number of weights than of runs.
+        DataError: A score is NaN or infinite, or a sum of them is; names query and document.
     """
     parts = _parts(how, how.weights_of(len(runs)))
     queries = dict.fromkeys(query for run in runs for query in run)
     return {
-        query: _summed([part(run.get(query, [])) for part, run in zip(parts, runs, strict=True)])[
-            : how.k
-        ]
+        query: _summed(
+            [part(run.get(query, [])) for part, run in zip(parts, runs, strict=True)], query
+        )[: how.k]
         for query in queries
     }
 
@@ -122,9 +124,12 @@ def _min_max(ranking: Ranking) -> Ranking:
     return [(doc_id, (score - low) / span if span else 1.0) for doc_id, score in ranking]
 
 
-def _summed(parts: Sequence[Ranking]) -> Ranking:
+def _summed(parts: Sequence[Ranking], query: str) -> Ranking:
     scores: dict[str, float] = {}
     for part in parts:
         for doc_id, score in part:
             scores[doc_id] = scores.get(doc_id, 0.0) + score
+    for doc_id, score in scores.items():
+        if not math.isfinite(score):
+            raise DataError(f"Query {query!r}, document {doc_id!r}: the fused score is {score}.")
     return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))

@@ -117,14 +117,21 @@ def parse_json_object(line: Line, name: str) -> dict[str, Any]:
         value = json.loads(line.text)
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{name}, line {line.number}: not valid JSON: {error}. "
-            "Every line of a JSONL file is one JSON object."
+            f"{name}, line {line.number}: not valid JSON: {_json_problem(error)}.",
+            hint="Every line of a JSONL file is one JSON object.",
         ) from error
     if not isinstance(value, dict):
         raise DataError(
             f"{name}, line {line.number}: a JSON object was expected, not {type(value).__name__}."
         )
     return value
+
+
+def _json_problem(error: Exception) -> str:
+    """What is wrong with one line; the parser's own message counts lines anew."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} (column {error.colno})"
+    return str(error)
 
 
 def scan(path: Path) -> Scan:

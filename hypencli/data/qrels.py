@@ -11,12 +11,17 @@ from typing import Any, NamedTuple
 
 from hypencli.data import folder, irds
 from hypencli.data.lines import Line, open_bytes, read_lines
+from hypencli.data.numbers import whole_number
+from hypencli.data.rows import checked_text
 from hypencli.data.source import FileSource, FolderSource, IrdsSource, resolve
 from hypencli.errors import DataError
 from hypencli.records import Qrels
 
 MAX_GRADE = 1_000_000
 """Grades beyond this are refused: trec_eval's code reserves memory in proportion to the grade."""
+
+MAX_JSON_BYTES = 2**30
+"""A longer JSON file, unpacked, is refused before it is read whole."""
 
 _BEIR_HEADER = ("query-id", "corpus-id", "score")
 _FORMATS = (
@@ -103,6 +108,8 @@ def collect_judgements(judgements: Iterable[Judgement], name: str) -> dict[str, 
     """
     qrels: dict[str, dict[str, int]] = {}
     for where, query_id, doc_id, value in judgements:
+        if not query_id or not doc_id:
+            raise DataError(f"{where}: a query or document without an id.")
         grade = _grade(value, where)
         known = qrels.setdefault(query_id, {}).setdefault(doc_id, grade)
         if known != grade:
@@ -117,7 +124,7 @@ def collect_judgements(judgements: Iterable[Judgement], name: str) -> dict[str, 
 
 def _grade(value: object, where: str) -> int:
     try:
-        grade = int(value) if isinstance(value, str) else _integral(value)
+        grade = whole_number(value) if isinstance(value, str) else _integral(value)
     except ValueError as error:
         raise DataError(f"{where}: a grade must be an integer, not {value!r:.40}.") from error
     if abs(grade) > MAX_GRADE:
@@ -187,16 +194,26 @@ def _beir(lines: Iterable[Line], name: str) -> Iterator[Judgement]:
 
 def _json(path: Path) -> Iterator[Judgement]:
     with open_bytes(path) as stream:
-        content = stream.read()
+        content = stream.read(MAX_JSON_BYTES + 1)
+    if len(content) > MAX_JSON_BYTES:
+        raise DataError(
+            f"{path}: longer than {MAX_JSON_BYTES:,} bytes, which JSON is read whole of.",
+            hint="TREC and BEIR judgements of any length are read line by line.",
+        )
     try:
-        value: Any = json.loads(content.decode("utf-8-sig"))
+        value: Any = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_Members)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not valid JSON: {error}.") from error
-    if not isinstance(value, dict):
+    if not isinstance(value, _Members):
         raise DataError(f"{path}: expected {_FORMATS}.")
-    for query_id, documents in value.items():
+    for query_id, documents in value:
         where = f"{path}, query {query_id!r}"
-        if not isinstance(documents, dict):
+        if not isinstance(documents, _Members):
             raise DataError(f"{where}: expected an object of documents and grades.")
-        for doc_id, grade in documents.items():
-            yield Judgement(f"{where}, document {doc_id!r}", query_id, doc_id, grade)
+        for doc_id, grade in documents:
+            place = f"{where}, document {doc_id!r}"
+            yield Judgement(place, checked_text(query_id, where), checked_text(doc_id, place), grade)
+
+
+class _Members(list[tuple[str, Any]]):
+    """The members of a JSON object in order: a dictionary would keep one of two of one name."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging
@@ -18,7 +19,7 @@ from transformers.utils import logging
 from hypencli.errors import ModelError
 from hypencli.models.encoding import TOKEN_BUDGET, EncodingOptions, pad
 from hypencli.models.sentence import load_tokenizer
-from hypencli.models.weights import locate
+from hypencli.models.weights import locate, refuse_non_finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,8 @@ def load_cross_encoder(source: str | Path, *, label: str | None = None) -> Cross
         label: Which output is relevance, by name or number; needed where there are several.
 
     Raises:
-        ModelError: There is no such model, it is not a whole classifier, or it has several
-            outputs and none is named.
+        ModelError: There is no such model, it is damaged or its weights are not finite, it is not
+            a whole classifier, or it has several outputs and none is named.
     """
     folder = locate(source)
     try:
@@ -62,7 +63,7 @@ def load_cross_encoder(source: str | Path, *, label: str | None = None) -> Cross
             model, loading = AutoModelForSequenceClassification.from_pretrained(
                 folder, output_loading_info=True, dtype=torch.float32
             )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise ModelError(f"No cross-encoder can be loaded from {source}: {error}") from error
     missing = sorted(loading["missing_keys"])
     if missing:
@@ -71,6 +72,7 @@ def load_cross_encoder(source: str | Path, *, label: str | None = None) -> Cross
             "would be random.",
             hint="Name a trained sequence classifier; for an encoder: --bi-encoder MODEL",
         )
+    refuse_non_finite(model, where=f"the cross-encoder {source}")
     tokenizer = load_tokenizer(source)
     if tokenizer.pad_token_id is None:
         raise ModelError(f"The tokenizer of {source} has no padding token.")

@@ -194,7 +194,7 @@ def read_manifest(path: Path) -> Manifest:
     """
     try:
         content = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, f"is not JSON ({error})") from error
     if not isinstance(content, dict):
         raise _damaged(path, "is not a JSON object")

@@ -287,8 +287,18 @@ class StoredRun:
         self.folder = folder
 
     def table(self) -> pa.Table:
-        """All results: ``query_id, doc_id, rank, score``, by query and then rank."""
-        return read_table(self.folder / RESULTS_NAME)
+        """All results: ``query_id, doc_id, rank, score``, by query and then rank.
+
+        Raises:
+            DamagedArtifact: The file is damaged, or has a score that no run was written with.
+        """
+        path = self.folder / RESULTS_NAME
+        table = read_table(path)
+        if not pc.all(pc.is_finite(table["score"]), min_count=0).as_py():
+            raise DamagedArtifact(
+                f"{path} has a score that is not finite.", hint="hype doctor --checksums"
+            )
+        return table
 
     def costs(self) -> pa.Table | None:
         """``query_id, evaluations, iterations`` of every query; None where it was not kept."""
