@@ -1,6 +1,7 @@
 """Numbers as text files have them, read strictly.
 
-``int`` and ``float`` take more than any file means: ``1_0`` is 10, and digits of every script count.
+``int`` and ``float`` take more than any file means: ``1_0`` is 10 to them, and digits of every
+script count.
 """
 
 from __future__ import annotations

@@ -208,11 +208,12 @@ def _json(path: Path) -> Iterator[Judgement]:
         raise DataError(f"{path}: expected {_FORMATS}.")
     for query_id, documents in value:
         where = f"{path}, query {query_id!r}"
+        checked_text(query_id, where)
         if not isinstance(documents, _Members):
             raise DataError(f"{where}: expected an object of documents and grades.")
         for doc_id, grade in documents:
             place = f"{where}, document {doc_id!r}"
-            yield Judgement(place, checked_text(query_id, where), checked_text(doc_id, place), grade)
+            yield Judgement(place, query_id, checked_text(doc_id, place), grade)
 
 
 class _Members(list[tuple[str, Any]]):

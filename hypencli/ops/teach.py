@@ -142,7 +142,8 @@ def _refuse_non_finite(
     for (query_id, doc_id), score in zip(pairs, scores, strict=True):
         if not math.isfinite(score):
             raise ModelError(
-                f"{teacher.name} gives query {query_id!r} and passage {doc_id!r} the score {score}.",
+                f"{teacher.name} gives query {query_id!r} and passage {doc_id!r} the score "
+                f"{score}.",
                 hint="Check the weights of the teacher.",
             )
 
