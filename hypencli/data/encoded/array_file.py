@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from hypencli.data.encoded.item import MAX_DIM, EncodedItem
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Array = npt.NDArray[np.floating[Any]]
+
+# A header is a Python literal: what its parsers raise is more than NumPy says.
+_UNREADABLE = (OSError, ValueError, TypeError, OverflowError, RecursionError, TokenError)
 
 KINDS = ("float16", "float32", "float64")
 """Element types of the arrays that are read."""
@@ -31,9 +36,12 @@ def open_array(path: Path) -> Array:
     import numpy as np
 
     try:
-        array = np.lib.format.open_memmap(path, mode="r")
+        with warnings.catch_warnings():
+            # Of headers that other languages wrote: they are read all the same.
+            warnings.simplefilter("ignore", UserWarning)
+            array = np.lib.format.open_memmap(path, mode="r")
         size = path.stat().st_size
-    except (OSError, ValueError) as error:
+    except _UNREADABLE as error:
         raise DataError(f"{path}: not a NumPy array (.npy) that can be read: {error}.") from error
     if array.ndim != 2 or array.dtype.newbyteorder("=").name not in KINDS:
         raise DataError(
