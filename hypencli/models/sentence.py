@@ -99,4 +99,7 @@ def _read(source: str, file: str) -> Any:
     path: Path | None = folder / file if folder.is_dir() else fetch_optional(source, file)
     if path is None or not path.is_file():
         return None
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is not JSON: {error}") from error

@@ -260,7 +260,7 @@ def _listed(what: str, names: Iterable[str]) -> list[str]:
 def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path} is not a JSON object.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -193,7 +194,7 @@ def read_manifest(path: Path) -> Manifest:
         DamagedArtifact: It is not JSON, or not a manifest.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes(), parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"is not JSON ({error})") from error
     if not isinstance(content, dict):
@@ -208,6 +209,13 @@ def read_manifest(path: Path) -> Manifest:
     if manifest.id != path.parent.name:
         raise _damaged(path, f"has the id {manifest.id!r}, expected the name of its folder")
     return manifest
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text:.40} is no number of JSON")
+    return value
 
 
 def whole_number(manifest: Manifest, part: Literal["inputs", "stats"], key: str) -> int:

@@ -160,9 +160,9 @@ def test_a_text_longer_than_the_encoder_reads_says_what_to_cut_to(path: Path, hy
 
 def test_a_question_that_is_no_text_is_refused(hype: Hype) -> None:
     """What a shell hands over for bytes that are not UTF-8."""
-    outcome = hype("query", "river \udcff", "--model", "hyper")
+    outcome = hype("query", "river \udcff", "--model", "hyper", "--embeddings", "hyper-docs")
     assert (outcome.code, "The question: half a surrogate pair" in outcome.err) == (DATA, True)
-    assert hype("query", "river \x00", "--model", "hyper").code == 0
+    assert hype("query", "river \x00", "--model", "hyper", "--embeddings", "hyper-docs").code == 0
 
 
 def row(**changes: Any) -> bytes:

@@ -42,7 +42,8 @@ def open_array(path: Path) -> Array:
             array = np.lib.format.open_memmap(path, mode="r")
         size = path.stat().st_size
     except _UNREADABLE as error:
-        raise DataError(f"{path}: not a NumPy array (.npy) that can be read: {error}.") from error
+        problem = f"{error!s:.200}"
+        raise DataError(f"{path}: not a NumPy array (.npy) that can be read: {problem}.") from error
     if array.ndim != 2 or array.dtype.newbyteorder("=").name not in KINDS:
         raise DataError(
             f"{path}: an array of shape {array.shape} and type {array.dtype}, expected documents "
