@@ -60,14 +60,19 @@ def _fail(error: Exception, hint: str | None, code: int, arguments: Sequence[str
             "hint": hint,
             "exit_code": code,
         }
-        sys.stdout.write(json.dumps({"error": problem}, ensure_ascii=False) + "\n")
+        sys.stdout.write(_printable(json.dumps({"error": problem}, ensure_ascii=False)) + "\n")
     else:
         _say(f"Error: {message}" + (f"\n{hint}" if hint else ""))
     return code
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(_printable(text) + "\n")
+
+
+def _printable(text: str) -> str:
+    """Text without halves of surrogate pairs: a shell hands them over for bytes that are no text."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 if __name__ == "__main__":
