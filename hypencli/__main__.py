@@ -71,7 +71,7 @@ def _say(text: str) -> None:
 
 
 def _printable(text: str) -> str:
-    """Text without halves of surrogate pairs: a shell hands them over for bytes that are no text."""
+    """Text without halves of surrogate pairs, which stand for bytes that are no text."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -87,12 +87,22 @@ def fuse(runs: Sequence[Results], how: Fusion) -> dict[str, Ranking]:
     """
     parts = _parts(how, how.weights_of(len(runs)))
     queries = dict.fromkeys(query for run in runs for query in run)
-    return {
-        query: _summed(
-            [part(run.get(query, [])) for part, run in zip(parts, runs, strict=True)], query
-        )[: how.k]
-        for query in queries
-    }
+    fused: dict[str, Ranking] = {}
+    for query in queries:
+        rankings = [run.get(query, []) for run in runs]
+        if how.method != "rrf":  # which reads ranks alone
+            for ranking in rankings:
+                _refuse_non_finite(query, ranking, "the score")
+        summed = _summed([part(ranking) for part, ranking in zip(parts, rankings, strict=True)])
+        _refuse_non_finite(query, summed, "the fused score")
+        fused[query] = summed[: how.k]
+    return fused
+
+
+def _refuse_non_finite(query: str, ranking: Ranking, what: str) -> None:
+    for doc_id, score in ranking:
+        if not math.isfinite(score):
+            raise DataError(f"Query {query!r}, document {doc_id!r}: {what} is {score}.")
 
 
 def _parts(how: Fusion, weights: Sequence[float]) -> list[Callable[[Ranking], Ranking]]:
@@ -124,12 +134,9 @@ def _min_max(ranking: Ranking) -> Ranking:
     return [(doc_id, (score - low) / span if span else 1.0) for doc_id, score in ranking]
 
 
-def _summed(parts: Sequence[Ranking], query: str) -> Ranking:
+def _summed(parts: Sequence[Ranking]) -> Ranking:
     scores: dict[str, float] = {}
     for part in parts:
         for doc_id, score in part:
             scores[doc_id] = scores.get(doc_id, 0.0) + score
-    for doc_id, score in scores.items():
-        if not math.isfinite(score):
-            raise DataError(f"Query {query!r}, document {doc_id!r}: the fused score is {score}.")
     return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))

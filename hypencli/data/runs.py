@@ -283,6 +283,10 @@ def _score(value: object, where: str) -> float:
     return score
 
 
+def _narrow(score: float, query_id: str, doc_id: str) -> float:
+    return _read_score(score, f"query {query_id!r}, document {doc_id!r}")
+
+
 def _checked(query: RankedQuery) -> Iterator[tuple[int, str, float]]:
     for rank, (doc_id, score) in enumerate(query.ranking, start=1):
         where = f"query {query.query_id!r}, document {doc_id!r}"
@@ -355,7 +359,8 @@ def _write_parquet(queries: Iterable[RankedQuery], out: BinaryIO) -> None:
     with pq.ParquetWriter(out, schema, compression="zstd") as writer:
         for query in queries:
             rows += [
-                (query.query_id, doc_id, rank, score) for rank, doc_id, score in _checked(query)
+                (query.query_id, doc_id, rank, _narrow(score, query.query_id, doc_id))
+                for rank, doc_id, score in _checked(query)
             ]
             if len(rows) >= _PARQUET_ROWS:
                 writer.write_table(_table(rows, schema))

@@ -1,4 +1,4 @@
-"""``hype encode --on-error skip``: lines that hold no document are left out, counted, and recorded."""
+"""``hype encode --on-error skip``: lines that hold no document are left out and counted."""
 
 from __future__ import annotations
 
