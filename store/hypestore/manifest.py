@@ -194,7 +194,7 @@ def read_manifest(path: Path) -> Manifest:
         DamagedArtifact: It is not JSON, or not a manifest.
     """
     try:
-        content = json.loads(path.read_bytes(), parse_float=_finite, parse_constant=_finite)
+        content = _parse(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"is not JSON ({error})") from error
     if not isinstance(content, dict):
@@ -209,6 +209,15 @@ def read_manifest(path: Path) -> Manifest:
     if manifest.id != path.parent.name:
         raise _damaged(path, f"has the id {manifest.id!r}, expected the name of its folder")
     return manifest
+
+
+def _parse(raw: bytes) -> object:
+    """A manifest's content: what is no text, or no number of JSON, is a ``ValueError``."""
+    text = raw.decode("utf-8")  # the parser itself lets halves of surrogate pairs pass
+    content: object = json.loads(text, parse_float=_finite, parse_constant=_finite)
+    if "\\u" in text:
+        json.dumps(content, ensure_ascii=False).encode("utf-8")
+    return content
 
 
 def _finite(text: str) -> float:
