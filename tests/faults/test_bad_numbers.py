@@ -6,7 +6,6 @@ What the parts do by themselves stands with them: ``tests/contract/test_engines.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Callable
@@ -272,8 +271,3 @@ def test_token_states_beyond_float16_are_not_kept_as_such() -> None:
         table.put(1, torch.tensor([[1.0, 2.0], [1e6, 0.0]]))
     assert "training.cache_dtype=float32" in str(caught.value.hint)
     assert table.states.tolist() == [[1.0, 2.0], [0.0, 0.0], [0.0, 0.0]]
-
-
-def test_json_of_a_run_has_no_numbers_that_json_lacks(hype: Hype) -> None:
-    for one in hype("ls", "--json").json:
-        assert "NaN" not in json.dumps(one)
