@@ -114,8 +114,8 @@ def collect_judgements(judgements: Iterable[Judgement], name: str) -> dict[str, 
         known = qrels.setdefault(query_id, {}).setdefault(doc_id, grade)
         if known != grade:
             raise DataError(
-                f"{where}: document {doc_id!r} of query {query_id!r} has grade {grade} here "
-                f"and {known} before."
+                f"{where}: document {doc_id!r:.80} of query {query_id!r:.80} has grade {grade} "
+                f"here and {known} before."
             )
     if not qrels:
         raise DataError(f"{name}: no judgements in it.", hint=f"Accepted: {_FORMATS}.")
@@ -128,7 +128,7 @@ def _grade(value: object, where: str) -> int:
     except ValueError as error:
         raise DataError(f"{where}: a grade must be an integer, not {value!r:.40}.") from error
     if abs(grade) > MAX_GRADE:
-        raise DataError(f"{where}: grade {grade} is beyond {MAX_GRADE:,}.")
+        raise DataError(f"{where}: grade {grade!s:.40} is beyond {MAX_GRADE:,}.")
     return grade
 
 
@@ -207,12 +207,12 @@ def _json(path: Path) -> Iterator[Judgement]:
     if not isinstance(value, _Members):
         raise DataError(f"{path}: expected {_FORMATS}.")
     for query_id, documents in value:
-        where = f"{path}, query {query_id!r}"
+        where = f"{path}, query {query_id!r:.80}"
         checked_text(query_id, where)
         if not isinstance(documents, _Members):
             raise DataError(f"{where}: expected an object of documents and grades.")
         for doc_id, grade in documents:
-            place = f"{where}, document {doc_id!r}"
+            place = f"{where}, document {doc_id!r:.80}"
             yield Judgement(place, query_id, checked_text(doc_id, place), grade)
 
 

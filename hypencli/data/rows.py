@@ -165,7 +165,8 @@ def _json_reader(
 
 def _value(record: dict[str, Any], key: str, where: str) -> Any:
     if key not in record:
-        raise DataError(f"{where}: no {key!r} here; its keys are {', '.join(map(repr, record))}.")
+        keys = ", ".join(map(repr, record))
+        raise DataError(f"{where}: no {key!r} here; its keys are {keys:.300}.")
     return record[key]
 
 
@@ -178,7 +179,7 @@ def _choose(
     given: str | None, tried: tuple[str, ...], found: list[str], where: str, what: str
 ) -> str:
     """The key to read: the one named, else the only one of those tried that is there."""
-    names = ", ".join(repr(key) for key in found) or "none"
+    names = f"{', '.join(repr(key) for key in found) or 'none':.300}"
     if given is not None:
         if given in found:
             return given

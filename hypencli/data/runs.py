@@ -207,7 +207,7 @@ def _read_jsonl(lines: Iterable[Line], name: str) -> RunFile:
             raise DataError(f'{where}: expected {{"query": {{...}}, "items": [...]}}.')
         query_id = checked_id(query.get("id"), f"{where}, query id")
         if query_id in entries:
-            raise DataError(f"{where}: query {query_id!r} is there twice.")
+            raise DataError(f"{where}: query {query_id!r:.80} is there twice.")
         if query.get("content") is not None:
             texts[query_id] = checked_text(query["content"], f"{where}, query content")
         entries[query_id] = list(_items(items, query_id, where))
@@ -251,7 +251,9 @@ def _read_parquet(path: Path) -> RunFile:
 
 def _note(seen: set[str], doc_id: str, query_id: str, where: str) -> None:
     if doc_id in seen:
-        raise DataError(f"{where}: document {doc_id!r} is there twice for query {query_id!r}.")
+        raise DataError(
+            f"{where}: document {doc_id!r:.80} is there twice for query {query_id!r:.80}."
+        )
     seen.add(doc_id)
 
 
