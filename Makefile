@@ -3,11 +3,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+FUZZ_SECONDS ?= 600
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint format bench audit clean
+.PHONY: help install demo test test-slow fuzz lint format bench audit clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +34,9 @@ test: install lint ## All checks: lint, format, types, layers, tests
 
 test-slow: install ## The tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+fuzz: install ## Feed every reader with broken files, FUZZ_SECONDS each
+	HYPE_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -m slow tests/faults/test_fuzz_readers.py
 
 lint: install ## Ruff, mypy and import-linter
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hypencli.errors import UsageError
+from hypencli.errors import ModelError, UsageError
 from hypencli.runtime import resolve_device, resolve_dtype
 
 if TYPE_CHECKING:
@@ -39,8 +39,11 @@ class EncodedQueries:
 
         Raises:
             UsageError: The vectors have another width than the model.
+            ModelError: A score is NaN or infinite, for the vector is, or is too long; names both.
         """
         import torch
+
+        from hypencli.engine.blocks import refuse_non_finite
 
         array = np.ascontiguousarray(vectors, dtype=np.float32)
         if array.ndim != 2 or array.shape[1] != self._dim:
@@ -53,6 +56,7 @@ class EncodedQueries:
             scores: npt.NDArray[np.float32] = (
                 self.scorer()(torch.from_numpy(array).to(self.device)).float().cpu().numpy()
             )
+        refuse_non_finite(scores, 0, lambda rows: [f"number {row + 1}" for row in rows.tolist()])
         return scores
 
     @property
@@ -104,6 +108,10 @@ class Model:
             max_length: Tokens a passage is cut to.
             batch_size: Passages in a batch; None fills batches to a token budget.
             dtype: Arithmetic: float32, bfloat16 or float16.
+
+        Raises:
+            DataError: A passage is not Unicode text.
+            ModelError: A vector is not finite, as arithmetic in float16 may give; names the text.
         """
         from hypencli.models.encoding import EncodingOptions, encode_passages
 
@@ -113,7 +121,15 @@ class Model:
             dtype=resolve_dtype(dtype),
             device=self.device,
         )
-        return encode_passages(self.dual.passage_encoder, self.tokenizer, texts, options)
+        _check_texts(texts, "Passage")
+        vectors = encode_passages(self.dual.passage_encoder, self.tokenizer, texts, options)
+        finite = np.isfinite(vectors).all(axis=1)
+        if not finite.all():
+            raise ModelError(
+                f"The vector of passage {int(np.argmin(finite)) + 1} is not finite.",
+                hint="Compute in another type: dtype='float32'",
+            )
+        return vectors
 
     def encode_queries(
         self, texts: Sequence[str], *, max_length: int = 64, width: int | None = None
@@ -126,15 +142,25 @@ class Model:
             width: Hidden width of the q-nets, of a model that nests several; None is the full one.
 
         Raises:
+            DataError: A query is not Unicode text.
             ModelError: The model has no q-nets of that width.
         """
         from hypencli.models.encoding import EncodingOptions, encode_queries
+
+        _check_texts(texts, "Query")
 
         options = EncodingOptions(max_length=max_length, device=self.device)
         states = encode_queries(
             self.dual.query_encoder, self.tokenizer, texts, options, width=width
         )
         return EncodedQueries(states, self.dim)
+
+
+def _check_texts(texts: Sequence[str], what: str) -> None:
+    from hypencli.data.rows import checked_text
+
+    for number, text in enumerate(texts, start=1):
+        checked_text(text, f"{what} {number}")
 
 
 def load(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from hypencli.errors import UsageError, did_you_mean
+from hypencli.errors import DataError, UsageError, did_you_mean
 from hypencli.records import Ranking, Results
 
 FusionMethod: TypeAlias = Literal["rrf", "combsum", "interpolate"]
@@ -82,15 +83,26 @@ def fuse(runs: Sequence[Results], how: Fusion) -> dict[str, Ranking]:
 
     Raises:
         UsageError: Another number of weights than of runs.
+        DataError: A score is NaN or infinite, or a sum of them is; names query and document.
     """
     parts = _parts(how, how.weights_of(len(runs)))
     queries = dict.fromkeys(query for run in runs for query in run)
-    return {
-        query: _summed([part(run.get(query, [])) for part, run in zip(parts, runs, strict=True)])[
-            : how.k
-        ]
-        for query in queries
-    }
+    fused: dict[str, Ranking] = {}
+    for query in queries:
+        rankings = [run.get(query, []) for run in runs]
+        if how.method != "rrf":  # which reads ranks alone
+            for ranking in rankings:
+                _refuse_non_finite(query, ranking, "the score")
+        summed = _summed([part(ranking) for part, ranking in zip(parts, rankings, strict=True)])
+        _refuse_non_finite(query, summed, "the fused score")
+        fused[query] = summed[: how.k]
+    return fused
+
+
+def _refuse_non_finite(query: str, ranking: Ranking, what: str) -> None:
+    for doc_id, score in ranking:
+        if not math.isfinite(score):
+            raise DataError(f"Query {query!r}, document {doc_id!r}: {what} is {score}.")
 
 
 def _parts(how: Fusion, weights: Sequence[float]) -> list[Callable[[Ranking], Ranking]]:

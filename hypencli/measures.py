@@ -160,13 +160,13 @@ def evaluate(results: Results, qrels: Qrels, measures: Sequence[Measure]) -> Eva
     Aggregates are over all judged queries: one without results counts 0 in each measure.
 
     Args:
-        results: Query id -> documents in rank order; the scores do not matter.
+        results: Query id -> documents in rank order; the scores do not matter, but are finite.
         qrels: Query id -> document id -> grade.
         measures: From :func:`parse_measures`.
 
     Raises:
-        DataError: There are no judgements, none for any query of the run, or a document is ranked
-            twice for a query.
+        DataError: There are no judgements, none for any query of the run, a document is ranked
+            twice for a query, or a score is NaN or infinite.
     """
     import ir_measures
 
@@ -216,6 +216,12 @@ def _numbered(
     falling = [float(longest - rank) for rank in range(longest)]
     for number, query in enumerate(judged):
         ranking: Ranking = results.get(query, [])
+        worthless = next((doc for doc, score in ranking if not math.isfinite(score)), None)
+        if worthless is not None:
+            raise DataError(
+                f"The score of document {worthless!r} for query {query!r} is not finite: nothing "
+                "can be ranked by it."
+            )
         named = dict(zip((doc_id for doc_id, _ in ranking), names, strict=False))
         if len(named) != len(ranking):
             raise DataError(f"A document is ranked twice for query {query!r}.")

@@ -121,7 +121,7 @@ def test_ids_may_hold_anything() -> None:
 
 def test_scores_do_not_matter_ranks_do() -> None:
     qrels = {"q": {"b": 1}}
-    for scores in ((2.0, 1.0), (1.0, 1.0), (1.0, 2.0), (float("nan"), float("inf"))):
+    for scores in ((2.0, 1.0), (1.0, 1.0), (1.0, 2.0)):
         ranking = [("a", scores[0]), ("b", scores[1])]
         found = evaluate({"q": ranking}, qrels, parse_measures(DEFAULT_MEASURES))
         assert found.aggregates["RR"] == found.aggregates["RR@10"] == 0.5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,7 +22,7 @@ from hypencli.cli.options import (
     parse_batch_size,
     parse_part,
 )
-from hypencli.cli.render import progress, seconds, show, size
+from hypencli.cli.render import progress, safe, seconds, show, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,6 +73,10 @@ def encode(
             help="Wait so long while another process makes the same set; 0 leaves, saying who.",
         ),
     ] = 0.0,
+    on_error: Annotated[
+        Literal["stop", "skip"],
+        typer.Option(help="At a line of the file that holds no document: stop, or leave it out."),
+    ] = "stop",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
     backbone: BackboneOption = None,
     pooling: PoolingOption = None,
@@ -113,7 +117,7 @@ def encode(
     )
     source = ModelSource(model, backbone=backbone, pooling=pooling, trust_code=trust_code)
     place = dataset_place(opened.root, dataset)
-    corpus = open_corpus(place, id_key=id_key, text_key=text_key)
+    corpus = open_corpus(place, id_key=id_key, text_key=text_key, on_error=on_error)
     if dry_run:
         show(plan(opened, corpus, source, options, progress()), _draw_plan, as_json=json)
     else:
@@ -144,6 +148,9 @@ def _draw_encoded(console: Console, done: Encoded) -> None:
         )
     else:
         console.print(f"This part is done. Shards still to come: {done.missing_shards}.")
+    if done.skipped:
+        lines = "1 line" if done.skipped == 1 else f"{done.skipped:,} lines"
+        console.print(safe(f"Left out: {lines} that hold no document. {done.first_skipped[0]}"))
     if done.finished:
         console.print("Next: hype search, or hype query 'a question'")
 

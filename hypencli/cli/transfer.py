@@ -217,6 +217,12 @@ def import_run(
         console.print(
             f"{verb}: {label}, {done.n_results:,} results for {done.n_queries:,} queries."
         )
+        if done.reordered_queries:
+            count = done.reordered_queries
+            whose = (
+                "1 query contradict its" if count == 1 else f"{count:,} queries contradict their"
+            )
+            console.print(f"The ranks of {whose} scores: the scores are followed.")
         console.print(f"Next: hype eval {label} --qrels FILE_OR_DATASET")
 
     show(done, draw, as_json=json)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 from hypencli.data import folder, irds
+from hypencli.data.faults import OnError, OnFault, Skipped, stop, stop_saying_how_to_go_on
 from hypencli.data.lines import Scan, first_line, read_lines, scan
 from hypencli.data.rows import Fields, Row, has_header, read_rows
 from hypencli.data.source import FileSource, FolderSource, IrdsSource, resolve
 from hypencli.data.unique import check_unique
-from hypencli.errors import DataError
+from hypencli.errors import DataError, UsageError
 from hypencli.records import Document
 
 
@@ -46,6 +47,10 @@ class Corpus(Protocol):
         """Number of documents: exact for files (with the pass that hashes them), else as stated."""
 
     @property
+    def skipped(self) -> Skipped | None:
+        """Lines that the last reading has passed over so far; None where none ever is."""
+
+    @property
     def queries(self) -> str | None:
         """What :func:`~hypencli.data.queries.open_queries` takes, if the dataset has queries."""
 
@@ -63,6 +68,7 @@ def open_corpus(
     id_key: str | None = None,
     text_key: str | None = None,
     title_key: str | None = None,
+    on_error: OnError = "stop",
 ) -> Corpus:
     """Open a corpus; documents are read only when it is iterated.
 
@@ -73,23 +79,31 @@ def open_corpus(
         id_key: Field of the id; None takes the one of ``id``, ``_id``, ``doc_id`` that is there.
         text_key: Field of the text; None takes the one of ``text``, ``content``, ``contents``.
         title_key: Field of the title; None takes ``title`` where it is there, ``""`` takes none.
+        on_error: ``skip`` passes over lines of a file that hold no document, and counts them. An
+            id that comes twice ends the reading all the same: which document is meant is not known.
 
     Raises:
         DataError: There is no such dataset, or it has no documents.
+        UsageError: Lines of an ir_datasets dataset are to be skipped, which has none.
     """
     fields = Fields(id_key, text_key, "title" if title_key is None else title_key)
     match resolve(source, what="corpus"):
         case IrdsSource() as found:
+            if on_error == "skip":
+                raise UsageError(
+                    f"{found.id} is no file of lines, of which some could be skipped.",
+                    hint="--on-error skip is for JSONL and TSV files, and BEIR folders.",
+                )
             return IrdsCorpus(found, fields)
         case FolderSource() as found:
-            return FolderCorpus(found, fields)
+            return FolderCorpus(found, fields, on_error)
         case found:
-            return FileCorpus(found, fields)
+            return FileCorpus(found, fields, on_error)
 
 
-def _documents(rows: Callable[[], Iterator[Row]], name: str, unit: str) -> Iterator[Document]:
+def _documents(rows: Iterable[Row], name: str) -> Iterator[Document]:
     empty = True
-    for row in check_unique(rows(), rows, name=name, unit=unit):
+    for row in rows:
         empty = False
         yield Document(row.id, row.text)
     if empty:
@@ -102,9 +116,10 @@ class FileCorpus:
     queries: str | None = None
     qrels: str | None = None
 
-    def __init__(self, source: FileSource, fields: Fields) -> None:
+    def __init__(self, source: FileSource, fields: Fields, on_error: OnError = "stop") -> None:
         self.id = self.corpus_id = source.id
         self.slug = source.slug
+        self.skipped = Skipped() if on_error == "skip" else None
         self._path = source.path
         self._fields = fields
 
@@ -116,28 +131,43 @@ class FileCorpus:
     def fingerprint(self) -> str:
         """Hash of the file's content and the reader's options."""
         inputs = {"sha256": self._scan.sha256, **self._fields.as_options()}
+        if self.skipped is not None:
+            inputs["on_error"] = "skip"
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
     @cached_property
     def count(self) -> int | None:
-        """Lines that hold a document."""
+        """Lines that hold a document; None where some may not, and it takes a reading to know."""
+        if self.skipped is not None:
+            return None
         first = first_line(self._path)
         header = first is not None and has_header(str(self._path), first, self._fields)
         return self._scan.rows - header
 
     def __iter__(self) -> Iterator[Document]:
         """The documents, in the file's order."""
-        return _documents(self._rows, str(self._path), "line")
+        on_fault: OnFault = stop_saying_how_to_go_on
+        if self.skipped is not None:
+            self.skipped = Skipped()
+            on_fault = self.skipped.note
+        # Read again only to look for an id, without counting anew what is passed over.
+        again = stop if self.skipped is None else Skipped().note
+        rows = check_unique(
+            self._rows(on_fault), lambda: self._rows(again), name=str(self._path), unit="line"
+        )
+        return _documents(rows, str(self._path))
 
-    def _rows(self) -> Iterator[Row]:
-        return read_rows(read_lines(self._path), str(self._path), self._fields, plain=False)
+    def _rows(self, on_fault: OnFault) -> Iterator[Row]:
+        name = str(self._path)
+        lines = read_lines(self._path, on_fault)
+        return read_rows(lines, name, self._fields, plain=False, on_fault=on_fault)
 
 
 class FolderCorpus(FileCorpus):
     """``corpus.jsonl`` of a BEIR folder, with the queries and judgements beside it."""
 
-    def __init__(self, source: FolderSource, fields: Fields) -> None:
-        super().__init__(FileSource(folder.corpus_file(source.path)), fields)
+    def __init__(self, source: FolderSource, fields: Fields, on_error: OnError = "stop") -> None:
+        super().__init__(FileSource(folder.corpus_file(source.path)), fields, on_error)
         self.id = self.corpus_id = source.id
         self.slug = source.slug
         has_queries = folder.queries_file(source.path) is not None
@@ -148,6 +178,8 @@ class FolderCorpus(FileCorpus):
 
 class IrdsCorpus:
     """The documents of an ir_datasets dataset."""
+
+    skipped: Skipped | None = None
 
     def __init__(self, source: IrdsSource, fields: Fields) -> None:
         self._dataset = irds.IrdsDataset(source.name)
@@ -168,4 +200,8 @@ class IrdsCorpus:
 
     def __iter__(self) -> Iterator[Document]:
         """The documents, in the dataset's order."""
-        return _documents(lambda: self._dataset.documents(self._fields), self.id, "document")
+        rows = check_unique(self._rows(), self._rows, name=self.id, unit="document")
+        return _documents(rows, self.id)
+
+    def _rows(self) -> Iterator[Row]:
+        return self._dataset.documents(self._fields)

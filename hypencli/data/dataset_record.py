@@ -96,7 +96,7 @@ def read_record(folder: Path) -> DatasetRecord | None:
         if values["format_version"] > FORMAT_VERSION:
             raise DataError(f"{path} is of format {values['format_version']}, newer than known.")
         return _record(values)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(

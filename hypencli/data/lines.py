@@ -9,9 +9,11 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
+from hypencli.data.faults import OnFault, attempt, stop
 from hypencli.errors import DataError
 
 MAX_LINE_BYTES = 256 * 2**20
@@ -81,17 +83,21 @@ def read_whole(path: Path) -> bytes:
     return content
 
 
-def read_lines(path: Path) -> Iterator[Line]:
+def read_lines(path: Path, on_fault: OnFault = stop) -> Iterator[Line]:
     """The lines of a file that are not blank; a byte order mark and CRLF line ends are accepted.
+
+    Args:
+        path: The file.
+        on_fault: Told of a line that is not UTF-8.
 
     Raises:
         DataError: The file cannot be read, is not UTF-8, or has a line beyond ``MAX_LINE_BYTES``.
     """
     with open_bytes(path) as stream:
-        yield from decode_lines(stream, str(path))
+        yield from decode_lines(stream, str(path), on_fault)
 
 
-def decode_lines(stream: BinaryIO, name: str) -> Iterator[Line]:
+def decode_lines(stream: BinaryIO, name: str, on_fault: OnFault = stop) -> Iterator[Line]:
     """The same for an open stream; ``name`` stands for it in messages.
 
     Lines end at a line feed only: a document may hold other characters that Unicode counts as
@@ -106,14 +112,19 @@ def decode_lines(stream: BinaryIO, name: str) -> Iterator[Line]:
             raw = raw.removeprefix(_BOM)
         if not raw.strip():
             continue
-        try:
-            text = raw.rstrip(b"\r\n").decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{name}, line {number}: not valid UTF-8 (byte {error.start + 1} of the line).",
-                hint="Convert it first: iconv -f LATIN1 -t UTF-8 FILE",
-            ) from error
-        yield Line(number, text)
+        text = attempt(partial(_decoded, raw, f"{name}, line {number}"), on_fault)
+        if text is not None:
+            yield Line(number, text)
+
+
+def _decoded(raw: bytes, where: str) -> str:
+    try:
+        return raw.rstrip(b"\r\n").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{where}: not valid UTF-8 (byte {error.start + 1} of the line).",
+            hint="Convert it first: iconv -f LATIN1 -t UTF-8 FILE",
+        ) from error
 
 
 def first_line(path: Path) -> str | None:
@@ -133,14 +144,21 @@ def parse_json_object(line: Line, name: str) -> dict[str, Any]:
         value = json.loads(line.text)
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{name}, line {line.number}: not valid JSON: {error}. "
-            "Every line of a JSONL file is one JSON object."
+            f"{name}, line {line.number}: not valid JSON: {_json_problem(error)}.",
+            hint="Every line of a JSONL file is one JSON object.",
         ) from error
     if not isinstance(value, dict):
         raise DataError(
             f"{name}, line {line.number}: a JSON object was expected, not {type(value).__name__}."
         )
     return value
+
+
+def _json_problem(error: Exception) -> str:
+    """What is wrong with one line; the parser's own message counts lines anew."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} (column {error.colno})"
+    return str(error)
 
 
 def scan(path: Path) -> Scan:

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from hypencli.data import folder, irds
 from hypencli.data.lines import Line, read_lines, read_whole
+from hypencli.data.numbers import whole_number
+from hypencli.data.rows import checked_text
 from hypencli.data.source import FileSource, FolderSource, IrdsSource, resolve
 from hypencli.errors import DataError
 from hypencli.records import Qrels
@@ -103,12 +105,14 @@ def collect_judgements(judgements: Iterable[Judgement], name: str) -> dict[str, 
     """
     qrels: dict[str, dict[str, int]] = {}
     for where, query_id, doc_id, value in judgements:
+        if not query_id or not doc_id:
+            raise DataError(f"{where}: a query or document without an id.")
         grade = _grade(value, where)
         known = qrels.setdefault(query_id, {}).setdefault(doc_id, grade)
         if known != grade:
             raise DataError(
-                f"{where}: document {doc_id!r} of query {query_id!r} has grade {grade} here "
-                f"and {known} before."
+                f"{where}: document {doc_id!r:.80} of query {query_id!r:.80} has grade {grade} "
+                f"here and {known} before."
             )
     if not qrels:
         raise DataError(f"{name}: no judgements in it.", hint=f"Accepted: {_FORMATS}.")
@@ -117,11 +121,11 @@ def collect_judgements(judgements: Iterable[Judgement], name: str) -> dict[str, 
 
 def _grade(value: object, where: str) -> int:
     try:
-        grade = int(value) if isinstance(value, str) else _integral(value)
+        grade = whole_number(value) if isinstance(value, str) else _integral(value)
     except ValueError as error:
         raise DataError(f"{where}: a grade must be an integer, not {value!r:.40}.") from error
     if abs(grade) > MAX_GRADE:
-        raise DataError(f"{where}: grade {grade} is beyond {MAX_GRADE:,}.")
+        raise DataError(f"{where}: grade {grade!s:.40} is beyond {MAX_GRADE:,}.")
     return grade
 
 
@@ -188,14 +192,20 @@ def _beir(lines: Iterable[Line], name: str) -> Iterator[Judgement]:
 def _json(path: Path) -> Iterator[Judgement]:
     content = read_whole(path)
     try:
-        value: Any = json.loads(content.decode("utf-8-sig"))
+        value: Any = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_Members)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not valid JSON: {error}.") from error
-    if not isinstance(value, dict):
+    if not isinstance(value, _Members):
         raise DataError(f"{path}: expected {_FORMATS}.")
-    for query_id, documents in value.items():
-        where = f"{path}, query {query_id!r}"
-        if not isinstance(documents, dict):
+    for query_id, documents in value:
+        where = f"{path}, query {query_id!r:.80}"
+        checked_text(query_id, where)
+        if not isinstance(documents, _Members):
             raise DataError(f"{where}: expected an object of documents and grades.")
-        for doc_id, grade in documents.items():
-            yield Judgement(f"{where}, document {doc_id!r}", query_id, doc_id, grade)
+        for doc_id, grade in documents:
+            place = f"{where}, document {doc_id!r:.80}"
+            yield Judgement(place, query_id, checked_text(doc_id, place), grade)
+
+
+class _Members(list[tuple[str, Any]]):
+    """The members of a JSON object in order: a dictionary would keep one of two of one name."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from hypencli.data.faults import OnFault, attempt, stop
 from hypencli.data.lines import Line, parse_json_object
 from hypencli.errors import DataError
 
@@ -56,7 +58,9 @@ def format_of(name: str, first: str) -> RowFormat:
     return "tsv" if "\t" in first else "plain"
 
 
-def read_rows(lines: Iterable[Line], name: str, fields: Fields, *, plain: bool) -> Iterator[Row]:
+def read_rows(
+    lines: Iterable[Line], name: str, fields: Fields, *, plain: bool, on_fault: OnFault = stop
+) -> Iterator[Row]:
     """The records of a file, one a line.
 
     Args:
@@ -64,6 +68,8 @@ def read_rows(lines: Iterable[Line], name: str, fields: Fields, *, plain: bool) 
         name: Stands for the file in messages, and tells the format by its ending.
         fields: Which fields are read.
         plain: Whether lines that are neither JSON nor TSV are texts, numbered from 1 for an id.
+        on_fault: Told of a line of JSON or TSV that holds no record. The first that can be read
+            decides which fields there are: where that is not clear, the reading ends.
 
     Raises:
         DataError: No line at all, or one that does not hold what it should; file and line named.
@@ -75,9 +81,9 @@ def read_rows(lines: Iterable[Line], name: str, fields: Fields, *, plain: bool) 
     lines = chain([first], stream)
     match format_of(name, first.text):
         case "jsonl":
-            return _json_rows(lines, name, fields)
+            return _json_rows(lines, name, fields, on_fault)
         case "tsv":
-            return _tsv_rows(lines, name, fields)
+            return _tsv_rows(lines, name, fields, on_fault)
         case _ if plain:
             return _plain_rows(lines, name)
     raise DataError(
@@ -126,25 +132,41 @@ def checked_text(value: object, where: str) -> str:
     return value
 
 
-def _json_rows(lines: Iterable[Line], name: str, fields: Fields) -> Iterator[Row]:
-    id_key = text_key = None
+def _json_rows(
+    lines: Iterable[Line], name: str, fields: Fields, on_fault: OnFault
+) -> Iterator[Row]:
+    read: Callable[[Line, dict[str, Any]], Row] | None = None
     for line in lines:
-        record = parse_json_object(line, name)
+        record = attempt(partial(parse_json_object, line, name), on_fault)
+        if record is None:
+            continue
+        read = read or _json_reader(record, line, name, fields)
+        row = attempt(partial(read, line, record), on_fault)
+        if row is not None:
+            yield row
+
+
+def _json_reader(
+    first: dict[str, Any], line: Line, name: str, fields: Fields
+) -> Callable[[Line, dict[str, Any]], Row]:
+    """What makes rows of records that have the keys of the first."""
+    where = f"{name}, line {line.number}"
+    id_key = _choose(fields.id_key, fields.id_keys, list(first), where, "id")
+    text_key = _choose(fields.text_key, fields.text_keys, list(first), where, "text")
+
+    def read(line: Line, record: dict[str, Any]) -> Row:
         where = f"{name}, line {line.number}"
-        if id_key is None or text_key is None:
-            id_key = _choose(fields.id_key, fields.id_keys, list(record), where, "id")
-            text_key = _choose(fields.text_key, fields.text_keys, list(record), where, "text")
         text = checked_text(_value(record, text_key, where), f"{where}, {text_key!r}")
-        yield Row(
-            line.number,
-            checked_id(_value(record, id_key, where), f"{where}, {id_key!r}"),
-            joined(_title(record, fields, where), text),
-        )
+        identifier = checked_id(_value(record, id_key, where), f"{where}, {id_key!r}")
+        return Row(line.number, identifier, joined(_title(record, fields, where), text))
+
+    return read
 
 
 def _value(record: dict[str, Any], key: str, where: str) -> Any:
     if key not in record:
-        raise DataError(f"{where}: no {key!r} here; its keys are {', '.join(map(repr, record))}.")
+        keys = ", ".join(map(repr, record))
+        raise DataError(f"{where}: no {key!r} here; its keys are {keys:.300}.")
     return record[key]
 
 
@@ -157,7 +179,7 @@ def _choose(
     given: str | None, tried: tuple[str, ...], found: list[str], where: str, what: str
 ) -> str:
     """The key to read: the one named, else the only one of those tried that is there."""
-    names = ", ".join(repr(key) for key in found) or "none"
+    names = f"{', '.join(repr(key) for key in found) or 'none':.300}"
     if given is not None:
         if given in found:
             return given
@@ -175,23 +197,35 @@ def _choose(
     )
 
 
-def _tsv_rows(lines: Iterable[Line], name: str, fields: Fields) -> Iterator[Row]:
+def _tsv_rows(lines: Iterable[Line], name: str, fields: Fields, on_fault: OnFault) -> Iterator[Row]:
     """``id<TAB>text``; or any columns, under a header line, when the keys are among its names."""
     stream = iter(lines)
     first = next(stream)
     header = first.text.split("\t")
     if not _is_header(header, fields):
-        yield from _tsv_pairs(chain([first], stream), name)
+        yield from _attempted(chain([first], stream), partial(_tsv_pair, name=name), on_fault)
         return
     where = f"{name}, line {first.number}"
     id_column = header.index(_choose(fields.id_key, fields.id_keys, header, where, "id"))
     text_column = header.index(_choose(fields.text_key, fields.text_keys, header, where, "text"))
     title_column = header.index(fields.title_key) if fields.title_key in header else None
-    for line in stream:
+
+    def read(line: Line) -> Row:
         cells = _cells(line, name, len(header))
         title = None if title_column is None else cells[title_column]
         identifier = checked_id(cells[id_column], f"{name}, line {line.number}")
-        yield Row(line.number, identifier, joined(title, cells[text_column]))
+        return Row(line.number, identifier, joined(title, cells[text_column]))
+
+    yield from _attempted(stream, read, on_fault)
+
+
+def _attempted(
+    lines: Iterable[Line], read: Callable[[Line], Row], on_fault: OnFault
+) -> Iterator[Row]:
+    for line in lines:
+        row = attempt(partial(read, line), on_fault)
+        if row is not None:
+            yield row
 
 
 def _is_header(cells: list[str], fields: Fields) -> bool:
@@ -203,10 +237,9 @@ def _is_header(cells: list[str], fields: Fields) -> bool:
     )
 
 
-def _tsv_pairs(lines: Iterable[Line], name: str) -> Iterator[Row]:
-    for line in lines:
-        identifier, text = _cells(line, name, 2)
-        yield Row(line.number, checked_id(identifier, f"{name}, line {line.number}"), text.strip())
+def _tsv_pair(line: Line, name: str) -> Row:
+    identifier, text = _cells(line, name, 2)
+    return Row(line.number, checked_id(identifier, f"{name}, line {line.number}"), text.strip())
 
 
 def _cells(line: Line, name: str, expected: int) -> list[str]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, TypeAlias, get_args
 
 from hypencli.data.lines import Line, open_bytes, parse_json_object, read_lines
+from hypencli.data.numbers import finite_score, whole_number
 from hypencli.data.rows import checked_id, checked_text
 from hypencli.errors import DataError, UsageError
 from hypencli.records import Ranking, Results
@@ -73,7 +74,7 @@ def read_run(path: str | Path) -> RunFile:
 
     Raises:
         DataError: The file cannot be read or is empty; a line has another number of columns or
-            lacks a key; a score is not a finite number; a document comes twice for one query.
+            lacks a key; a score is not a finite float32; a document comes twice for one query.
             File and line are named.
     """
     path = Path(path).expanduser()
@@ -190,7 +191,7 @@ def _read_trec(lines: Iterable[Line], name: str) -> RunFile:
         query_id, _, doc_id, rank, score, tag_here = columns
         tag = tag or tag_here
         _note(seen.setdefault(query_id, set()), doc_id, query_id, where)
-        entry = _Entry(_rank(rank, where), doc_id, _score(score, where))
+        entry = _Entry(_rank(rank, where), doc_id, _read_score(score, where))
         entries.setdefault(query_id, []).append(entry)
     return _run_file(entries, tag=tag)
 
@@ -206,7 +207,7 @@ def _read_jsonl(lines: Iterable[Line], name: str) -> RunFile:
             raise DataError(f'{where}: expected {{"query": {{...}}, "items": [...]}}.')
         query_id = checked_id(query.get("id"), f"{where}, query id")
         if query_id in entries:
-            raise DataError(f"{where}: query {query_id!r} is there twice.")
+            raise DataError(f"{where}: query {query_id!r:.80} is there twice.")
         if query.get("content") is not None:
             texts[query_id] = checked_text(query["content"], f"{where}, query content")
         entries[query_id] = list(_items(items, query_id, where))
@@ -221,7 +222,7 @@ def _items(items: list[Any], query_id: str, where: str) -> Iterator[_Entry]:
             raise DataError(f'{place}: expected {{"id": ..., "score": ...}}.')
         doc_id = checked_id(item.get("id"), f"{place}, id")
         _note(seen, doc_id, query_id, place)
-        yield _Entry(rank, doc_id, _score(item.get("score"), place))
+        yield _Entry(rank, doc_id, _read_score(item.get("score"), place))
 
 
 def _read_parquet(path: Path) -> RunFile:
@@ -238,10 +239,11 @@ def _read_parquet(path: Path) -> RunFile:
     seen: dict[str, set[str]] = {}
     for row, (query_id, doc_id, rank, score) in enumerate(zip(*values, strict=True), start=1):
         where = f"{path}, row {row}"
-        if query_id is None or doc_id is None or rank is None:
+        if not query_id or not doc_id or rank is None:
             raise DataError(f"{where}: an empty value.")
         _note(seen.setdefault(query_id, set()), doc_id, query_id, where)
-        entries.setdefault(query_id, []).append(_Entry(rank, doc_id, _score(score, where)))
+        entry = _Entry(rank, doc_id, _read_score(score, where))
+        entries.setdefault(query_id, []).append(entry)
     if not entries:
         raise DataError(f"{path}: no results in it.")
     return _run_file(entries)
@@ -249,18 +251,31 @@ def _read_parquet(path: Path) -> RunFile:
 
 def _note(seen: set[str], doc_id: str, query_id: str, where: str) -> None:
     if doc_id in seen:
-        raise DataError(f"{where}: document {doc_id!r} is there twice for query {query_id!r}.")
+        raise DataError(
+            f"{where}: document {doc_id!r:.80} is there twice for query {query_id!r:.80}."
+        )
     seen.add(doc_id)
 
 
 def _rank(text: str, where: str) -> int:
     try:
-        return int(text)
+        return whole_number(text)
     except ValueError as error:
         raise DataError(f"{where}: a rank must be an integer, not {text!r:.40}.") from error
 
 
+def _read_score(value: object, where: str) -> float:
+    try:
+        return finite_score(value)
+    except (ValueError, OverflowError) as error:
+        raise DataError(
+            f"{where}: a score must be a finite number, not {value!r:.40}.",
+            hint="Scores are kept as float32, so that they are below 3.4e38.",
+        ) from error
+
+
 def _score(value: object, where: str) -> float:
+    """A score that is written: finite, in whichever precision."""
     try:
         score = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -268,6 +283,10 @@ def _score(value: object, where: str) -> float:
     if not math.isfinite(score):
         raise DataError(f"{where}: a score must be a finite number, not {value!r:.40}.")
     return score
+
+
+def _narrow(score: float, query_id: str, doc_id: str) -> float:
+    return _read_score(score, f"query {query_id!r}, document {doc_id!r}")
 
 
 def _checked(query: RankedQuery) -> Iterator[tuple[int, str, float]]:
@@ -342,7 +361,8 @@ def _write_parquet(queries: Iterable[RankedQuery], out: BinaryIO) -> None:
     with pq.ParquetWriter(out, schema, compression="zstd") as writer:
         for query in queries:
             rows += [
-                (query.query_id, doc_id, rank, score) for rank, doc_id, score in _checked(query)
+                (query.query_id, doc_id, rank, _narrow(score, query.query_id, doc_id))
+                for rank, doc_id, score in _checked(query)
             ]
             if len(rows) >= _PARQUET_ROWS:
                 writer.write_table(_table(rows, schema))

@@ -111,6 +111,7 @@ def _confirm(suspects: set[int], rows: Iterable[Row], name: str, unit: str) -> N
 def duplicate(name: str, identifier: str, places: tuple[int, int], unit: str) -> DataError:
     """The error for an id that is there twice."""
     return DataError(
-        f"{name}: the id {identifier!r} is there twice, at {unit}s {places[0]} and {places[1]}.",
+        f"{name}: the id {identifier!r:.80} is there twice, "
+        f"at {unit}s {places[0]} and {places[1]}.",
         hint="Ids must be unique: results could not be told apart.",
     )

@@ -20,6 +20,7 @@ from hypencli.engine.faiss_index import FaissIndex
 from hypencli.engine.hnswlib_index import HnswlibIndex
 from hypencli.engine.index_library import Library, Vectors
 from hypencli.engine.index_spec import IndexSpec
+from hypencli.engine.lengths import first_beyond
 from hypencli.errors import ModelError
 
 Blocks: TypeAlias = Callable[[], Iterable[tuple[int, npt.NDArray[np.generic]]]]
@@ -117,9 +118,12 @@ class LibraryIndex:
                 f"[q, {self.dim}].",
                 hint="Search the embeddings that were made with this model: hype ls embeddings",
             )
-        if not np.isfinite(asked).all():
-            query = int(np.flatnonzero(~np.isfinite(asked).all(axis=1))[0])
-            raise ModelError(f"The vector of query number {query + 1} of the batch is not finite.")
+        query = first_beyond(asked)
+        if query is not None:
+            raise ModelError(
+                f"The vector of query number {query + 1} of the batch is not finite, or too long "
+                "for products in float32."
+            )
         return asked
 
 

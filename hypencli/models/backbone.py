@@ -30,7 +30,7 @@ from hypencli.models.untrusted import (
     refuse_unless_filled,
     refuse_unsafe,
 )
-from hypencli.models.weights import refuse_odd_parts
+from hypencli.models.weights import refuse_non_finite, refuse_odd_parts
 
 _BERT_BASE: Mapping[str, Any] = {
     "model_type": "bert",
@@ -197,6 +197,16 @@ def backbone_width(config: PretrainedConfig) -> int:
     raise ModelError(f"A backbone of type {config.model_type!r} does not state its hidden_size.")
 
 
+def most_tokens(backbone: nn.Module) -> int | None:
+    """The longest text that a backbone has positions for; None where positions are relative."""
+    positions = getattr(getattr(backbone, "embeddings", None), "position_embeddings", None)
+    if not isinstance(positions, nn.Embedding):
+        return None
+    # RoBERTa and MPNet count positions from behind that of padding.
+    before = 0 if positions.padding_idx is None else positions.padding_idx + 1
+    return positions.num_embeddings - before
+
+
 def refuse_unless_encoder(config: PretrainedConfig, *, name: str) -> None:
     """Refuses what reads text in one direction only, or has a decoder.
 
@@ -253,9 +263,15 @@ def load_backbone(source: str) -> nn.Module:
         source: A folder, or a name on the hub.
 
     Raises:
-        ModelError: It is not there, is not an encoder, or lacks weights (a pooler may be missing).
+        ModelError: It is not there, is not an encoder, its weights are damaged or not finite, or
+            it lacks some (a pooler may be missing).
     """
     found = _read(source, local_only=False)
+    if found is None and (Path(source) / "config.json").is_file():
+        raise ModelError(
+            f"{source}/config.json describes no model that this transformers knows.",
+            hint="Expected a text encoder, such as BERT: see the key model_type in it.",
+        )
     if found is None:
         raise ModelError(
             f"No encoder at {source!r}: not a folder with one, not within reach on the hub.",
@@ -281,6 +297,7 @@ def load_backbone(source: str) -> nn.Module:
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing:
         raise ModelError(f"The encoder at {source!r} lacks weights: {', '.join(missing[:5])}.")
+    refuse_non_finite(model, where=f"the encoder at {source!r}")
     return _as_module(model)
 
 

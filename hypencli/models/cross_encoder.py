@@ -19,7 +19,7 @@ from hypencli.errors import ModelError
 from hypencli.models.encoding import TOKEN_BUDGET, EncodingOptions, pad
 from hypencli.models.sentence import load_tokenizer
 from hypencli.models.untrusted import LIBRARY_ERRORS, reason, refuse_unless_filled, refuse_unsafe
-from hypencli.models.weights import locate, refuse_odd_parts
+from hypencli.models.weights import locate, refuse_non_finite, refuse_odd_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ def load_cross_encoder(source: str | Path, *, label: str | None = None) -> Cross
         label: Which output is relevance, by name or number; needed where there are several.
 
     Raises:
-        ModelError: There is no such model, it is not a whole classifier, or it has several
-            outputs and none is named.
+        ModelError: There is no such model, it is damaged or its weights are not finite, it is not
+            a whole classifier, or it has several outputs and none is named.
     """
     folder = locate(source)
     try:
@@ -85,6 +85,7 @@ def load_cross_encoder(source: str | Path, *, label: str | None = None) -> Cross
             "would be random.",
             hint="Name a trained sequence classifier; for an encoder: --bi-encoder MODEL",
         )
+    refuse_non_finite(model, where=f"the cross-encoder {source}")
     tokenizer = load_tokenizer(source)
     if tokenizer.pad_token_id is None:
         raise ModelError(f"The tokenizer of {source} has no padding token.")

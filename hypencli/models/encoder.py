@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hypencli.errors import ModelError, UsageError
-from hypencli.models.backbone import backbone_width
+from hypencli.models.backbone import backbone_width, most_tokens
 from hypencli.models.config import Json, Pooling, TextEncoderConfig, text_encoder_config
 from hypencli.models.pretrained import Checkpointed, extras_of
 
@@ -83,7 +83,18 @@ class TokenEncoder(Checkpointed):
         return {"encoder": self.transformer}
 
     def token_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Token states ``[n, t, h]`` of ids ``[n, t]``."""
+        """Token states ``[n, t, h]`` of ids ``[n, t]``.
+
+        Raises:
+            ModelError: ``t`` is more than the backbone has positions for.
+        """
+        longest = most_tokens(self.transformer)
+        if longest is not None and input_ids.shape[1] > longest:
+            raise ModelError(
+                f"A text of {input_ids.shape[1]:,} tokens, and the encoder reads {longest:,}.",
+                hint=f"Cut texts to that: --max-length {longest} (of queries --query-max-length; "
+                "in a recipe data.passage_max_length and data.query_max_length)",
+            )
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):

@@ -34,6 +34,7 @@ from hypencli.models.weights import (
     mirror_shared,
     read_config,
     read_weights,
+    refuse_non_finite,
     write_weights,
 )
 
@@ -89,7 +90,7 @@ class Checkpointed(nn.Module):
 
         Raises:
             ModelError: It is not there, is of another kind, has missing, unexpected or misshapen
-                weights, or its backbone's configuration is unknown.
+                weights or such as are not finite, or its backbone's configuration is unknown.
         """
         folder = locate(source)
         raw = read_config(folder)
@@ -110,6 +111,7 @@ class Checkpointed(nn.Module):
             state, model.state_dict(), where=f"{folder} (backbone: {skeletons.source})"
         )
         model.load_state_dict(fitting, strict=False)
+        refuse_non_finite(model, where=str(folder))
         return model.to(device=device, dtype=torch.float32 if dtype is None else dtype).eval()
 
     @classmethod

@@ -12,7 +12,7 @@ import torch
 from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from hypencli.errors import ModelError
 from hypencli.models.untrusted import LIBRARY_ERRORS, parts_of, reason
@@ -260,6 +260,22 @@ def accounted_for(
     if problems:
         raise ModelError(f"The weights of {where} do not fit: {'; '.join(problems)}.", hint=hint)
     return dict(state)
+
+
+def refuse_non_finite(model: nn.Module, *, where: str) -> None:
+    """Refuses a model of which a weight is no number: every vector and score would be none.
+
+    Raises:
+        ModelError: One is NaN or infinite; names the tensor.
+    """
+    for name, weights in model.named_parameters():
+        finite = torch.isfinite(weights)
+        if not bool(finite.all()):
+            raise ModelError(
+                f"The weights of {where} hold NaN or infinity: {int((~finite).sum()):,} of "
+                f"{weights.numel():,} values of {name}.",
+                hint="Take an earlier checkpoint: this one has diverged, or was damaged.",
+            )
 
 
 def _listed(what: str, names: Iterable[str]) -> list[str]:

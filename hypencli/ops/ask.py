@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+from hypencli.data.rows import checked_text
 from hypencli.errors import DataError
 from hypencli.ops.choose import choose_embeddings
 from hypencli.ops.engines import plan_engine
@@ -77,9 +78,10 @@ class Asker:
         """The best documents for a question.
 
         Raises:
-            DataError: The question is empty.
+            DataError: The question is empty, or holds what is not Unicode text.
             ModelError: The model has no q-nets of the width in the options.
         """
+        checked_text(question, "The question")
         if not question.strip():
             raise DataError("The question is empty.", hint='Ask one: hype query "how do I …?"')
         options = replace(self._options, k=k or self._options.k)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hypencli.data.encoded import EncodedItem, EncodedItems, open_encoded
 from hypencli.data.source import FileSource
@@ -18,6 +19,9 @@ from hypencli.ops.models import ModelSource, find_model, label, load_model
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.runtime import provenance, resolve_device
 from hypestore import EmbeddingSpec, EmbeddingWork, JsonValue, Manifest, Store
+
+if TYPE_CHECKING:
+    from hypencli.data.encoded.item import Vector
 
 LEAST_COSINE = 0.99
 """How near a vector must be to the model's own, to pass for it: float16 is far nearer, another
@@ -93,7 +97,8 @@ def import_embeddings(
         progress: Where to report.
 
     Raises:
-        DataError: The file is not what it should be; names the byte, or the line.
+        DataError: The file is not what it should be (names the byte, or the line), or a vector is
+            not finite, or not as it is to be stored (names the document).
         UsageError: The vectors have another width than the model's, or a check needs texts.
         ModelError: A document that was checked has another vector than the model gives.
         StoreError: Another process takes in the same at this moment, or the disk has not the space
@@ -224,8 +229,6 @@ def _write_shards(
     work: EmbeddingWork, items: EncodedItems, options: ImportOptions, task: Task
 ) -> int:
     """Write the shards that are not there yet; gives the number of documents."""
-    import numpy as np
-
     keep_text = options.keep_text and items.has_text
     seen = 0
     for index, shard in enumerate(_batches(items, options.shard_rows)):
@@ -234,12 +237,40 @@ def _write_shards(
             work.write_shard(
                 index,
                 [item.doc_id for item in shard],
-                np.stack([item.vector for item in shard]),
+                _vectors(shard, items.name, options.storage_dtype),
                 [item.text or "" for item in shard] if keep_text else None,
             )
         seen += len(shard)
         task.advance(len(shard))
     return seen
+
+
+def _vectors(shard: Sequence[EncodedItem], name: str, dtype: str) -> Vector:
+    """The vectors ``[n, d]`` of a shard as they are stored.
+
+    Raises:
+        DataError: One has a value that is not finite, or that ``dtype`` cannot hold.
+    """
+    import numpy as np
+
+    given = np.stack([item.vector for item in shard])
+    with np.errstate(over="ignore"):
+        stored: Vector = given.astype(dtype, copy=False)
+    finite = np.isfinite(stored)
+    if finite.all():
+        return stored
+    row, place = np.argwhere(~finite)[0]
+    where = f"{name}: the vector of document {shard[row].doc_id!r}"
+    value = float(given[row, place])
+    if np.isfinite(value):
+        raise DataError(
+            f"{where} has {value:g} at position {place}, which is beyond {dtype}.",
+            hint="Keep it whole: --storage-dtype float32" if dtype == "float16" else None,
+        )
+    raise DataError(
+        f"{where} has {value:g} at position {place}; expected finite numbers.",
+        hint="Nothing can be ranked by it: make the file anew.",
+    )
 
 
 def _batches(items: Iterable[EncodedItem], size: int) -> Iterator[list[EncodedItem]]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
+from hypencli.data.faults import Skipped
 from hypencli.errors import DataError
 from hypencli.ops.encode_room import Room, bytes_of_vectors, is_mine
 from hypencli.ops.models import LoadedModel, ModelSource, find_model, label, load_model
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Document
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
-from hypestore import EmbeddingSpec, EmbeddingWork, Manifest, Store
+from hypestore import EmbeddingSpec, EmbeddingWork, JsonValue, Manifest, Store
 
 if TYPE_CHECKING:
     from hypencli.data.corpus import Corpus
@@ -80,6 +81,8 @@ class Encoded:
         finished: Whether the set is whole; else ``missing_shards`` says which parts are to come.
         existing: Whether it was there already and nothing was done.
         encoded: Documents encoded by this call.
+        skipped: Lines of the file that hold no document and were passed over, where asked.
+        first_skipped: What is wrong with the first of them.
         seconds: Time of this call.
     """
 
@@ -94,6 +97,8 @@ class Encoded:
     encoded: int
     seconds: float
     missing_shards: list[int] = field(default_factory=list)
+    skipped: int = 0
+    first_skipped: list[str] = field(default_factory=list)
 
 
 def encode(
@@ -146,12 +151,16 @@ def encode(
                 encoded=encoded,
                 seconds=seconds,
                 missing_shards=missing,
+                skipped=0 if corpus.skipped is None else corpus.skipped.count,
+                first_skipped=[] if corpus.skipped is None else corpus.skipped.first,
             )
-        stats = {
+        stats: dict[str, JsonValue] = {
             "seconds": {"total": seconds},
             "encoded_by_last_process": encoded,
             "queries": corpus.queries,
         }
+        if corpus.skipped is not None:
+            stats["skipped"] = {**asdict(corpus.skipped)}
         done = work.finish(seen, stats=stats, provenance=provenance(device=str(device)))
         return _outcome(done, manifest, corpus, encoded=encoded, seconds=seconds)
 
@@ -204,7 +213,7 @@ def _spec(corpus: Corpus, manifest: Manifest, options: EncodeOptions) -> Embeddi
 
     Models that share a frozen passage encoder share its vectors.
     """
-    inputs = {
+    inputs: dict[str, JsonValue] = {
         "passage_fingerprint": manifest.stats["passage_fingerprint"],
         "corpus": corpus.corpus_id,
         "corpus_fingerprint": corpus.fingerprint,
@@ -215,6 +224,8 @@ def _spec(corpus: Corpus, manifest: Manifest, options: EncodeOptions) -> Embeddi
         "limit": options.limit,
         "keep_text": options.keep_text,
     }
+    if corpus.skipped is not None:
+        inputs["on_error"] = "skip"
     dim = manifest.stats["dim"]
     return EmbeddingSpec(
         slug=corpus.slug,
@@ -309,6 +320,7 @@ def _outcome(
     encoded: int = 0,
     seconds: float = 0.0,
 ) -> Encoded:
+    skipped = Skipped(**cast("dict[str, Any]", done.stats.get("skipped") or {}))
     return Encoded(
         embeddings=done.id,
         name=done.name,
@@ -320,4 +332,6 @@ def _outcome(
         dim=int(str(done.stats["dim"])),
         encoded=encoded,
         seconds=seconds,
+        skipped=skipped.count,
+        first_skipped=skipped.first,
     )

@@ -109,7 +109,8 @@ def build_graph(
     Raises:
         UsageError: ``k`` or a name among the options is wrong, or the builder cannot do the metric.
         MissingDependencyError: The builder's package is not installed.
-        ModelError: A vector is too long for float32, or the device is not there.
+        ModelError: A vector is too long for float32 (names the document), or the device is not
+            there.
         StoreError: Another process makes the same graph at this moment, or the disk is full.
     """
     options = options or GraphOptions()
@@ -150,8 +151,11 @@ def _build(
     options: GraphOptions,
     progress: Progress,
 ) -> Manifest:
+    from hypencli.engine.lengths import refuse_beyond_float32
+
     device = resolve_device(options.device)
     named = label(corpus.manifest)
+    refuse_beyond_float32(corpus)
     progress.message(f"{builder} neighbours of {corpus.n:,} documents of {named}: {draft.id}")
     draft.require_space(bytes_of_build(draft, builder))
     sample = Sample(corpus.n, k=options.k, seed=options.seed)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from filelock import FileLock, Timeout
 from hypencli.data.training import TrainingSource, write_training_rows
 from hypencli.data.training.scores import UnfinishedScores
 from hypencli.data.training.writing import refuse_existing
-from hypencli.errors import DataError, UsageError
+from hypencli.errors import DataError, ModelError, UsageError
 from hypencli.ops.teachers import Teacher
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import TrainingRow
@@ -69,6 +70,7 @@ def teach(
         UsageError: The output exists, or another process writes it.
         DataError: A row is not what it should be; or unfinished scores of another command are in
             the way.
+        ModelError: The teacher gives a pair no finite score; names it.
     """
     refuse_existing(output, overwrite=overwrite)
     if not output.parent.is_dir():
@@ -126,9 +128,24 @@ def _score(source: TrainingSource, teacher: Teacher, scores: UnfinishedScores, t
                 left -= size
             else:
                 scored = teacher.score(window)
+                _refuse_non_finite(scored.tolist(), window, teacher)
                 scores.append(stream, scored[left:])
                 left = 0
             task.advance(size)
+
+
+def _refuse_non_finite(
+    scores: Sequence[float], window: Sequence[TrainingRow], teacher: Teacher
+) -> None:
+    """A teacher that gives no number for a pair teaches nothing, and says nothing of it."""
+    pairs = ((row.query.query_id, item.id) for row in window for item in row.items)
+    for (query_id, doc_id), score in zip(pairs, scores, strict=True):
+        if not math.isfinite(score):
+            raise ModelError(
+                f"{teacher.name} gives query {query_id!r} and passage {doc_id!r} the score "
+                f"{score}.",
+                hint="Check the weights of the teacher.",
+            )
 
 
 def _windows(rows: Iterable[TrainingRow]) -> Iterator[list[TrainingRow]]:

@@ -36,13 +36,18 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A run that was taken in."""
+    """A run that was taken in.
+
+    Attributes:
+        reordered_queries: Queries whose ranks contradict their scores; the scores were followed.
+    """
 
     run: str
     name: str | None
     n_queries: int
     n_results: int
     existing: bool
+    reordered_queries: int = 0
 
 
 def export_run(
@@ -175,7 +180,14 @@ def _take_in(
                 "qrels": _qrels_of(queries),
             }
             manifest = writer.commit(stats=stats, provenance=provenance())
-    return Imported(manifest.id, manifest.name, len(contents.results), n_results, existing)
+    return Imported(
+        run=manifest.id,
+        name=manifest.name,
+        n_queries=len(contents.results),
+        n_results=n_results,
+        existing=existing,
+        reordered_queries=len(contents.reordered_queries),
+    )
 
 
 def _qrels_of(queries: str | None) -> str | None:

@@ -51,6 +51,7 @@ def open_index(
     Raises:
         MissingDependencyError: The library of this index is not installed.
         UsageError: A parameter does not fit the embedding set.
+        ModelError: A vector is too long for inner products in float32; names the document.
         DamagedArtifact: The file of the index is not as it was written.
         StoreNotWritable: It is not there, and the store is read-only.
     """
@@ -92,8 +93,10 @@ def index_name(embeddings: EmbeddingSet, spec: IndexSpec) -> str:
 def _build(
     folder: Path, embeddings: EmbeddingSet, spec: IndexSpec, progress: Progress
 ) -> LibraryIndex:
+    from hypencli.engine.lengths import refuse_beyond_float32
     from hypencli.engine.vector_index import build_index
 
+    refuse_beyond_float32(embeddings)
     progress.message(f"building the index {spec.kind} of {embeddings.manifest.id}, once")
     with progress.task("index", total=embeddings.n, unit="vectors") as task:
         index = build_index(

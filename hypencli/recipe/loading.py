@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,6 +51,8 @@ _EXPECTED = {
     "tuple_type": "expected an array",
 }
 """Types in the words of TOML; the other messages of pydantic are plain as they are."""
+_SHOWN = 300
+"""Characters of a file, or of an override, that a message repeats at most."""
 _ONLY_BY_OVERRIDE = ("model", "trust_code")
 
 
@@ -177,12 +180,21 @@ def _names_hint(given: str, folder: Path) -> str:
 
 def _read_toml(path: Path) -> Table:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        # The parser's own message ends in "(at line 3, column 5)".
-        raise RecipeError(f"{path}: not TOML: {error}") from error
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error}") from error
+    try:
+        return tomllib.loads(content.removeprefix(codecs.BOM_UTF8).decode("utf-8"))
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise RecipeError(
+            f"{path}, line {line}: not valid UTF-8.",
+            hint="Convert it first: iconv -f LATIN1 -t UTF-8 FILE",
+        ) from error
+    except (ValueError, RecursionError) as error:
+        # The parser's own message ends in "(at line 3, column 5)"; numbers without end and nesting
+        # without end it leaves to Python.
+        raise RecipeError(f"{path}: not TOML: {_short(str(error))}") from error
 
 
 def _with_parents(path: Path, *, chain: tuple[Path, ...], folder: Path) -> _Joined:
@@ -201,7 +213,7 @@ def _with_parents(path: Path, *, chain: tuple[Path, ...], folder: Path) -> _Join
         joined.values.pop("name", None)
     else:
         raise RecipeError(
-            f"{path}: extends: expected the name or path of a recipe, got {parent!r}."
+            f"{path}: extends: expected the name or path of a recipe, got {_short(repr(parent))}."
         )
     section, key = _ONLY_BY_OVERRIDE
     if isinstance(values.get(section), dict) and key in values[section]:
@@ -248,12 +260,15 @@ def _parse_override(text: str) -> Table:
         parsed = tomllib.loads(text)
         if len(parsed) == 1 and "\n" not in text:
             return parsed
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         pass  # not a TOML value: a bare string, which is what paths and names are
     try:
         nested = tomllib.loads(f"{key} = 0")
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{_OVERRIDE} {text}: {key.strip()!r} is no key: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(
+            f"{_OVERRIDE} {_short(text)}: {_short(repr(key.strip()))} is no key: "
+            f"{_short(str(error))}"
+        ) from error
     table = nested
     while isinstance(inner := next(iter(table.values())), dict):
         table = inner
@@ -318,21 +333,26 @@ def _problem(
 ) -> tuple[str, str | None]:
     """What one validation error says to the user: the sentence, and the hint where there is one."""
     path: KeyPath = tuple(str(part) for part in detail["loc"] if part != "[key]")
-    where = joined.origin(path, default=source)
-    key = ".".join(path) or "the recipe"
-    given = detail["input"]
+    where = _short(joined.origin(path, default=source))
+    key = _short(".".join(path)) or "the recipe"
+    given = _short(repr(detail["input"]))
     if detail["type"] == "extra_forbidden":
         known = _known_keys(kind, path[:-1])
-        return f"{where}: unknown key {key!r}.", did_you_mean(path[-1], known)
+        return f"{where}: unknown key {key!r}.", did_you_mean(path[-1][:_SHOWN], known)
     if detail["type"] == "missing":
         return f"{where}: {key} is missing: {_meaning(kind, path)}.", None
     if detail["type"] == "value_error":
-        return f"{where}: {key}: {detail['ctx']['error']}.", None
+        return f"{where}: {key}: {_short(str(detail['ctx']['error']))}.", None
     expected = _EXPECTED.get(detail["type"]) or detail["msg"].replace("Input should be", "expected")
     hint = None
-    if detail["type"] == "literal_error" and isinstance(given, str):
-        hint = did_you_mean(given, _choices(detail))
-    return f"{where}: {key}: {expected}, got {given!r} ({_meaning(kind, path)}).", hint
+    if detail["type"] == "literal_error" and isinstance(detail["input"], str):
+        hint = did_you_mean(detail["input"][:_SHOWN], _choices(detail))
+    return f"{where}: {key}: {expected}, got {given} ({_meaning(kind, path)}).", hint
+
+
+def _short(text: str) -> str:
+    """Text of a file for a message: a recipe of one long line is not shown whole."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _choices(detail: ErrorDetails) -> list[str]:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from hypencli.errors import ModelError
 from hypencli.models.encoding import pad, tokenise
 
 _TEXTS_AT_ONCE = 2_048
@@ -125,9 +126,20 @@ class StateTable:
     offsets: npt.NDArray[np.int64]
 
     def put(self, text: int, states: Tensor) -> None:
-        """Keep the states ``[t, h]`` of one text."""
+        """Keep the states ``[t, h]`` of one text.
+
+        Raises:
+            ModelError: One is not finite, or beyond float16 where that is how they are kept.
+        """
         rows = slice(self.offsets[text], self.offsets[text + 1])
-        self.states[rows] = states.numpy().astype(self.states.dtype)
+        with np.errstate(over="ignore"):
+            kept = states.numpy().astype(self.states.dtype)
+        if not np.isfinite(kept).all():
+            raise ModelError(
+                f"The token states of text {text + 1:,} have values that {kept.dtype} cannot hold.",
+                hint="Keep them whole: --set training.cache_dtype=float32",
+            )
+        self.states[rows] = kept
 
     def batch(self, texts: Sequence[int]) -> tuple[Tensor, Tensor]:
         """States ``[n, t, h]`` in float32, zero where there is padding, and the mask ``[n, t]``."""

@@ -137,9 +137,9 @@ def check_vectors(
         raise InvalidContent(
             f"{where}: the vector of document {ids[row]!r} has {value} at position {at}"
             + (f", which is beyond {spec.dtype}." if overflow else "."),
-            hint="Store this set as float32."
-            if overflow
-            else "Check the model: it gave this value.",
+            hint="Store this set as float32: --storage-dtype float32"
+            if overflow and spec.dtype == "float16"
+            else "Check what made this vector: the model's weights, or the file it is from.",
         )
     return ready
 

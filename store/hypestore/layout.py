@@ -174,7 +174,7 @@ def read_marker(path: Path) -> Marker:
 def _parse_marker(text: str, path: Path) -> Marker:
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of numbers without end, and of nesting
         raise DamagedArtifact(f"{path} is not TOML: {error}.") from error
     version = content.get("format_version")
     check_version(version, where=path, requires=content.get("requires"))

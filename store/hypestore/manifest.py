@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -242,7 +243,7 @@ def has_seal(path: Path) -> bool:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        content = _parse(path.read_bytes())
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -266,6 +267,22 @@ def _break_seal(content: dict[str, Any], path: Path) -> None:
     if not is_whole:
         raise _damaged(path, f"was changed after it was written: {SEAL} is not that of its content")
     content["provenance"] = {key: value for key, value in made_with.items() if key != SEAL}
+
+
+def _parse(raw: bytes) -> object:
+    """A manifest's content: what is no text, or no number of JSON, is a ``ValueError``."""
+    text = raw.decode("utf-8")  # the parser itself lets halves of surrogate pairs pass
+    content: object = json.loads(text, parse_float=_finite, parse_constant=_finite)
+    if "\\u" in text:
+        json.dumps(content, ensure_ascii=False).encode("utf-8")
+    return content
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text:.40} is no number of JSON")
+    return value
 
 
 def whole_number(

@@ -53,8 +53,18 @@ class StoredRun:
         return verified_path(self.folder, self.manifest, RESULTS_NAME)
 
     def table(self) -> pa.Table:
-        """All results: ``query_id, doc_id, rank, score``, by query and then rank."""
-        return read_artifact_table(self.folder, self.manifest, RESULTS_NAME, RESULTS_SCHEMA)
+        """All results: ``query_id, doc_id, rank, score``, by query and then rank.
+
+        Raises:
+            DamagedArtifact: The file is damaged, or has a score that no run was written with.
+        """
+        table = read_artifact_table(self.folder, self.manifest, RESULTS_NAME, RESULTS_SCHEMA)
+        if not pc.all(pc.is_finite(table["score"]), min_count=0).as_py():
+            raise DamagedArtifact(
+                f"{self.folder / RESULTS_NAME} has a score that is not finite.",
+                hint="hype doctor --checksums",
+            )
+        return table
 
     def rankings(
         self, *, to_rank: int | None = None, only: Collection[str] | None = None

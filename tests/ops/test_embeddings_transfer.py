@@ -134,7 +134,7 @@ def test_a_vector_that_is_not_finite_does_not_pass_a_check(store: Store, stream:
     broken = write(stream.with_name("nan.docs"), items)
     with pytest.raises(ModelError, match="'d1'"):
         take(store, broken, check=2)
-    with pytest.raises(InvalidContent, match="'d1' has nan"):
+    with pytest.raises(DataError, match="the vector of document 'd1' has nan"):
         take(store, broken)
 
 

@@ -142,7 +142,7 @@ def test_syntax_error_names_file_and_line(tmp_path: Path) -> None:
 def test_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "latin.toml"
     path.write_bytes(b'description = "\xe9"\n')
-    assert "cannot be read" in refusal(path).message
+    assert "latin.toml, line 1: not valid UTF-8" in refusal(path).message
 
 
 @pytest.mark.parametrize(

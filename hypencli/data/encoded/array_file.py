@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tokenize import TokenError
@@ -39,10 +40,14 @@ def open_array(path: Path) -> Array:
 
     try:
         _check_header_length(path)
-        array = np.lib.format.open_memmap(path, mode="r")
+        with warnings.catch_warnings():
+            # Of headers that other languages wrote: they are read all the same.
+            warnings.simplefilter("ignore", UserWarning)
+            array = np.lib.format.open_memmap(path, mode="r")
         size = path.stat().st_size
-    except (OSError, ValueError, OverflowError) as error:
-        raise DataError(f"{path}: not a NumPy array (.npy) that can be read: {error}.") from error
+    except (OSError, ValueError, TypeError, OverflowError) as error:
+        problem = f"{error!s:.200}"
+        raise DataError(f"{path}: not a NumPy array (.npy) that can be read: {problem}.") from error
     except _NO_HEADER as error:
         raise DataError(f"{path}: not a NumPy array (.npy): its header is no header.") from error
     if array.ndim != 2 or array.dtype.newbyteorder("=").name not in KINDS:

@@ -60,7 +60,7 @@ def _listed(state: Path) -> list[str]:
     try:
         values = json.loads(state.read_text(encoding="utf-8"))
         return [Path(file["filename"]).name for file in values["_data_files"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f"{state} does not list the files of a saved dataset ({type(error).__name__}).",
             hint="Save it again with save_to_disk of the datasets library.",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
+from hypencli.data.numbers import finite_score
 from hypencli.data.rows import checked_text
 from hypencli.errors import DataError
 from hypencli.records import Query, TrainingItem, TrainingRow
@@ -75,9 +75,13 @@ def _score(values: Mapping[str, Any], where: str) -> float | None:
     value = values.get("score")
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise DataError(f"{where}: score: expected a finite number, got {value!r}.")
-    return float(value)
+    try:
+        return finite_score(None if isinstance(value, str) else value)
+    except (ValueError, OverflowError) as error:
+        raise DataError(
+            f"{where}: score: expected a finite number, got {value!r:.40}.",
+            hint="Scores are kept as float32, so that they are below 3.4e38.",
+        ) from error
 
 
 def _type(values: Mapping[str, Any], where: str) -> str | None:

@@ -1,0 +1,144 @@
+"""Judgements and runs that are not what they should be: ``hype eval``, ``hype import run``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Hype = Callable[..., Any]
+DATA = 5
+
+JUDGED = b"q0 0 d0 1\n"
+BEIR = b"query-id\tcorpus-id\tscore\n"
+
+QRELS_REFUSED: dict[str, tuple[bytes, str]] = {
+    "3 columns": (JUDGED + b"q0 0 d1\n", "line 2: 3 columns, TREC qrels have 4"),
+    "5 columns": (JUDGED + b"q0 0 d1 1 x\n", "line 2: 5 columns, TREC qrels have 4"),
+    "beir, 2 columns": (BEIR + b"q0\td1\n", "line 2: 2 columns, BEIR qrels have 3"),
+    "huge grade": (JUDGED + b"q0 0 d1 99999999\n", "line 2: grade 99999999 is beyond"),
+    "huge negative grade": (JUDGED + b"q0 0 d1 -99999999\n", "line 2: grade -99999999 is beyond"),
+    "grade with underscore": (JUDGED + b"q0 0 d1 1_0\n", "line 2: a grade must be an integer"),
+    "grade in other digits": (JUDGED + "q0 0 d1 １\n".encode(), "line 2: a grade must be"),
+    "grade with point": (JUDGED + b"q0 0 d1 1.0\n", "line 2: a grade must be an integer"),
+    "two grades": (JUDGED + b"q0 0 d0 2\n", "line 2: document 'd0' of query 'q0' has grade 2"),
+    "two grades, json": (b'{"q0": {"d0": 1, "d0": 2}}', "document 'd0': document 'd0' of query"),
+    "empty id": (BEIR + b"\td1\t1\n", "line 2: a query or document without an id"),
+    "empty id, json": (b'{"q0": {"": 1}}', "query 'q0', document '': a query or document without"),
+    "half a surrogate pair": (b'{"q0": {"\\ud800": 1}}', "half a surrogate pair"),
+    "invalid utf-8": (JUDGED + b"q0 0 d\xff 1\n", "line 2: not valid UTF-8"),
+    "empty file": (b"", "the file is empty"),
+    "nested json": (b'{"q0":' + b"[" * 100_000, "not valid JSON"),
+}
+
+QRELS_ACCEPTED: dict[str, bytes] = {
+    "byte order mark": b"\xef\xbb\xbf" + JUDGED,
+    "crlf": JUDGED.replace(b"\n", b"\r\n"),
+    "negative grade": JUDGED + b"q0 0 d1 -2\n",
+    "duplicate, equal grade": JUDGED * 2,
+    "two objects of one query": b'{"q0": {"d0": 1}, "q0": {"d1": 0}}',
+    "nul in an id": JUDGED + b"q0 0 d\x00 0\n",
+}
+
+RANKED = b"q0 Q0 d0 1 2.5 tag\n"
+
+RUNS_REFUSED: dict[str, tuple[bytes, str]] = {
+    "missing rank": (RANKED + b"q0 Q0 d1 2.5 tag\n", "line 2: 5 columns, a TREC run has 6"),
+    "7 columns": (RANKED + b"q0 Q0 d1 2 1 tag x\n", "line 2: 7 columns, a TREC run has 6"),
+    "rank of another type": (RANKED + b"q0 Q0 d1 two 1 tag\n", "line 2: a rank must be an integer"),
+    "rank with underscore": (RANKED + b"q0 Q0 d1 2_0 1 tag\n", "line 2: a rank must be an integer"),
+    "nan": (RANKED + b"q0 Q0 d1 2 nan tag\n", "line 2: a score must be a finite number, not 'nan'"),
+    "infinite": (RANKED + b"q0 Q0 d1 2 -Infinity tag\n", "line 2: a score must be a finite number"),
+    "score beyond float32": (RANKED + b"q0 Q0 d1 2 1e300 t\n", "line 2: a score must be a finite"),
+    "score with underscore": (RANKED + b"q0 Q0 d1 2 1_0.5 t\n", "line 2: a score must be a finite"),
+    "duplicate document": (RANKED * 2, "line 2: document 'd0' is there twice for query 'q0'"),
+    "invalid utf-8": (RANKED + b"q0 Q0 d\xff 2 1 t\n", "line 2: not valid UTF-8"),
+    "empty file": (b"", "the file is empty"),
+    "nan, jsonl": (
+        b'{"query": {"id": "q0"}, "items": [{"id": "d0", "score": NaN}]}\n',
+        "line 1, item 1: a score must be a finite number, not nan",
+    ),
+    "beyond float32, jsonl": (
+        b'{"query": {"id": "q0"}, "items": [{"id": "d0", "score": 1e300}]}\n',
+        "line 1, item 1: a score must be a finite number",
+    ),
+}
+
+RUNS_ACCEPTED: dict[str, tuple[bytes, list[str], int]] = {
+    "byte order mark": (b"\xef\xbb\xbf" + RANKED, ["d0"], 0),
+    "crlf": (RANKED.replace(b"\n", b"\r\n"), ["d0"], 0),
+    "ranks all 0": (b"q0 Q0 d0 0 2 t\nq0 Q0 d1 0 3 t\n", ["d1", "d0"], 0),
+    "ranks contradict scores": (b"q0 Q0 d0 1 1 t\nq0 Q0 d1 2 3 t\n", ["d1", "d0"], 1),
+    "nul in an id": (RANKED + b"q0 Q0 d\x00 2 1 t\n", ["d0", "d\x00"], 0),
+}
+
+
+@pytest.mark.parametrize("case", QRELS_REFUSED)
+def test_judgements_are_refused_by_line(
+    case: str, tmp_path: Path, hype: Hype, artifacts: Callable[[], set[str]]
+) -> None:
+    content, words = QRELS_REFUSED[case]
+    path = tmp_path / "judged.txt"
+    path.write_bytes(content)
+    before = artifacts()
+    outcome = hype("eval", "hyper-run", "--qrels", path)
+    assert outcome.code == DATA, outcome.err
+    assert str(path) in outcome.err
+    assert words in outcome.err
+    assert artifacts() == before
+
+
+@pytest.mark.parametrize("case", QRELS_ACCEPTED)
+def test_odd_judgements_count_once_and_as_they_are(case: str, tmp_path: Path, hype: Hype) -> None:
+    """All of them judge d0 relevant for q0, and nothing else."""
+    path = tmp_path / f"{case}.txt"
+    path.write_bytes(QRELS_ACCEPTED[case])
+    plain = tmp_path / "plain.txt"
+    plain.write_bytes(JUDGED)
+    measures = ["--measures", "RR,AP,nDCG@10", "--json"]
+    found = hype("eval", "hyper-run", "--qrels", path, *measures).json
+    expected = hype("eval", "hyper-run", "--qrels", plain, *measures).json
+    assert found["aggregates"] == expected["aggregates"]
+    assert found["judged_queries"] == 1
+
+
+@pytest.mark.parametrize("case", RUNS_REFUSED)
+def test_runs_are_refused_by_line(
+    case: str, tmp_path: Path, hype: Hype, artifacts: Callable[[], set[str]]
+) -> None:
+    content, words = RUNS_REFUSED[case]
+    path = tmp_path / "some.run"
+    path.write_bytes(content)
+    before = artifacts()
+    rerank = ["search", "--model", "hyper", "--embeddings", "hyper-docs", "--rerank-lists", path]
+    for command in (["import", "run", path], rerank):
+        outcome = hype(*command)
+        assert outcome.code == DATA, outcome.err
+        assert str(path) in outcome.err
+        assert words in outcome.err
+    assert artifacts() == before
+
+
+@pytest.mark.parametrize("case", RUNS_ACCEPTED)
+def test_odd_runs_are_taken_in_by_their_scores(
+    case: str, bench: Path, tmp_path: Path, hype: Hype
+) -> None:
+    import hypestore
+
+    content, order, reordered = RUNS_ACCEPTED[case]
+    path = tmp_path / "some.run"
+    path.write_bytes(content)
+    name = case.replace(" ", "-")
+    taken = hype("import", "run", path, "--name", name, "--json").json
+    assert taken["reordered_queries"] == reordered
+    results = hypestore.Store.open(bench).run(name).results()
+    assert [doc_id for doc_id, _ in results["q0"]] == order
+
+
+def test_ranks_that_contradict_scores_are_said(tmp_path: Path, hype: Hype) -> None:
+    path = tmp_path / "backwards.run"
+    path.write_bytes(b"q0 Q0 d0 1 1 t\nq0 Q0 d1 2 4 t\n")
+    outcome = hype("import", "run", path)
+    assert "ranks of 1 query contradict its scores" in outcome.out

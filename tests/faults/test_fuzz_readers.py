@@ -1,0 +1,401 @@
+"""Readers fed with files that are nearly right: what they give is valid, or the error says where.
+
+Never another exception, never a hang, never memory that the file does not account for. The fast
+tests take a fixed slice; ``make fuzz`` gives each reader ten minutes (``HYPE_FUZZ_SECONDS``).
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import itertools
+import json
+import os
+import re
+import resource
+import struct
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hypencli.data.corpus import open_corpus
+from hypencli.data.encoded import EncodedItem, read_array, read_item_stream, write_item_stream
+from hypencli.data.qrels import MAX_GRADE, read_qrels
+from hypencli.data.queries import open_queries
+from hypencli.data.runs import read_run, write_run
+from hypencli.data.training import read_training_rows
+from hypencli.errors import DataError, RecipeError
+from hypencli.recipe import load_recipe
+from hypencli.recipe.rendering import to_toml
+from hypestore import StoreError
+from hypestore.manifest import Manifest, read_manifest
+
+SECONDS = float(os.environ.get("HYPE_FUZZ_SECONDS", "20"))
+"""Time of one reader in the slow tests."""
+
+FAST_EXAMPLES = 100
+HANG_SECONDS = 10.0
+MEMORY_BYTES = 768 * 2**20
+"""What the process may grow by in a slow test: limits of the readers are at 256 MiB."""
+
+PIECES = [
+    *(b" ", b"\t", b"\n", b"\r\n", b"\r", b"\x00", b"\x0b", b"\x1c", b"\x85", b"\xef\xbb\xbf"),
+    *(b"\xff", b"\xed\xa0\x80", b"\xc3", b"\\ud800", b"\\u0000", b'"', b"'", b"\\", b"{", b"}"),
+    *(b"[", b"]", b"(", b")", b":", b",", b"#", b"=", b".", b"-", b"null", b"true", b"NaN"),
+    *(b"-Infinity", b"inf", b"1e999", b"1e300", b"-0", b"1_0", b"0x10", b"9" * 5000, b"PAR1"),
+    *("１".encode(), "\u2028".encode(), "\u00a0".encode(), "🦜".encode(), "\u202e".encode()),
+    *(b"[" * 20_000, b'{"a":' * 20_000, b"\x1f\x8b", gzip.compress(b"x\n"), b"\x93NUMPY"),
+]
+"""What breaks readers."""
+
+WORDS = [
+    *("q1", "q2", "d1", "d2", "0", "1", "-1", "+2", "2.5", "nan", "inf", "-Infinity", "1e999"),
+    *("1e300", "3.4028235e38", "1_0", "１", "0x1", "", "#", "{", "Q0", "tag", "\x00", "a\u2028b"),
+    *("🦜", "9" * 400, "query-id", "corpus-id", "score", "id", "text", "true", "\u00a0"),
+]
+
+
+@st.composite
+def edited(draw: st.DrawFn, files: st.SearchStrategy[bytes]) -> bytes:
+    """A file with up to four edits: bytes put in, taken away, or there twice; or packed."""
+    content = bytearray(draw(files))
+    for _ in range(draw(st.integers(0, 4))):
+        start = draw(st.integers(0, len(content)))
+        stop = min(len(content), start + draw(st.integers(0, 8)))
+        piece = draw(st.sampled_from(PIECES) | st.binary(min_size=1, max_size=4))
+        match draw(st.integers(0, 4)):
+            case 0:
+                content[start:start] = piece
+            case 1:
+                content[start:stop] = piece
+            case 2:
+                del content[start:stop]
+            case 3:
+                content[start:start] = content[start:stop]
+            case _:
+                del content[start:]
+    if draw(st.integers(0, 15)) == 0:
+        content = bytearray(gzip.compress(bytes(content), mtime=0))
+        if draw(st.booleans()):
+            del content[draw(st.integers(0, len(content))) :]
+    return bytes(content)
+
+
+words = st.sampled_from(WORDS)
+scalars = st.none() | st.booleans() | st.integers(-3, 3) | st.floats() | words | st.text(max_size=3)
+keys = st.sampled_from(
+    ["id", "_id", "text", "title", "contents", "query", "items", "content", "score", "type", "q1"]
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys | words, inner, max_size=3),
+    max_leaves=6,
+)
+ends = st.sampled_from(["\n", "\n", "\r\n", "\n\n", "\r", ""])
+
+
+def lines(rows: st.SearchStrategy[str], head: str = "") -> st.SearchStrategy[bytes]:
+    whole = st.lists(st.tuples(rows, ends).map("".join), max_size=5)
+    return whole.map(lambda found: (head + "".join(found)).encode("utf-8", "surrogatepass"))
+
+
+def columns(separator: str, least: int, most: int) -> st.SearchStrategy[str]:
+    return st.lists(words, min_size=least, max_size=most).map(separator.join)
+
+
+def as_json(records: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
+    return st.tuples(records, st.booleans()).map(lambda x: json.dumps(x[0], ensure_ascii=x[1]))
+
+
+documents = st.fixed_dictionaries({"id": words | values, "text": words | values})
+loose = st.dictionaries(keys, values, max_size=4)
+ranked = st.lists(st.fixed_dictionaries({"id": words, "score": st.floats() | words}), max_size=3)
+searched = st.fixed_dictionaries(
+    {"query": st.fixed_dictionaries({"id": words}), "items": ranked | values}
+)
+passage = st.fixed_dictionaries({"id": words, "content": words | values, "score": scalars})
+row = st.fixed_dictionaries(
+    {"query": passage | values, "items": st.lists(passage, min_size=1, max_size=3) | values}
+)
+grades = st.dictionaries(words, st.dictionaries(words, st.integers(-2, 3) | scalars, max_size=3))
+
+CORPORA = lines(as_json(documents | loose)) | lines(columns("\t", 2, 2) | columns("\t", 0, 4))
+RUNS = (
+    lines(columns(" ", 6, 6) | columns(" ", 0, 7) | columns("\t", 6, 6))
+    | lines(st.sampled_from(["q1 Q0 d1 1 2.5 t", "q1 Q0 d2 2 1 t", "q2 Q0 d1 0 -1 t"]))
+    | lines(as_json(searched | loose))
+)
+JUDGEMENTS = (
+    lines(columns(" ", 4, 4) | columns(" ", 0, 6) | columns("\t", 4, 4))
+    | lines(columns("\t", 3, 3) | columns("\t", 0, 4), head="query-id\tcorpus-id\tscore\n")
+    | as_json(grades | values).map(lambda text: text.encode("utf-8", "surrogatepass"))
+)
+ROWS = lines(as_json(row | loose))
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> bytes:
+    """A published stream, of which an item may be edited before it is packed again."""
+    vector = st.lists(st.floats(width=32), min_size=2, max_size=2)
+    texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
+    drawn = draw(st.lists(st.tuples(texts, vector, texts), max_size=3))
+    out = io.BytesIO()
+    write_item_stream([EncodedItem(a, np.array(v, "f4"), t) for a, v, t in drawn], out)
+    packed, place, parts = out.getvalue(), 0, []
+    while length := struct.unpack_from(">I", packed, place)[0]:
+        record = packed[place + 4 : place + 4 + length]
+        if draw(st.booleans()):
+            inner = draw(edited(st.just(gzip.decompress(record))))
+            record = gzip.compress(inner, mtime=0)
+        parts.append(struct.pack(">I", len(record)) + record)
+        place += 4 + length
+    return b"".join(parts) + bytes(4)
+
+
+@st.composite
+def arrays(draw: st.DrawFn) -> bytes:
+    """A NumPy file with a header of any kind, and as much data as two rows of two have."""
+    kind = st.sampled_from(
+        ["'<f4'", "'<f2'", "'>f8'", "'|O'", "'<i4'", "[('a', '<f4')]", "'<f4'*9"]
+    )
+    shape = st.sampled_from(
+        ["(2, 2)", "(2, 2)", "(4,)", "(0, 2)", "(-1, 2)", "(2**40, 2)", "(1099511627776, 2)", "2"]
+    )
+    fortran = st.sampled_from(["False", "True", "None"])
+    header = (
+        f"{{'descr': {draw(kind)}, 'fortran_order': {draw(fortran)}, 'shape': {draw(shape)}, }}"
+    )
+    raw = draw(edited(st.just(header.encode()))).ljust(118) + b"\n"
+    data = np.array(draw(st.lists(st.floats(width=32), min_size=4, max_size=4)), "<f4").tobytes()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(raw) % 65536) + raw + data
+
+
+MANIFEST: dict[str, Any] = {
+    "format_version": 1,
+    "kind": "run",
+    "id": "a-run",
+    "name": "bm25",
+    "created": "2026-01-02T03:04:05+00:00",
+    "inputs": {"engine": "imported", "k": 10},
+    "parents": ["a-model"],
+    "files": [{"path": "results.parquet", "size_bytes": 3, "sha256": "0" * 64}],
+    "stats": {"n_queries": 1},
+    "provenance": {"hype": "0.3.0"},
+}
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> bytes:
+    content = json.loads(json.dumps(MANIFEST))
+    tables = [content, content["inputs"], content["files"][0]]
+    for _ in range(draw(st.integers(0, 2))):
+        within = draw(st.sampled_from(tables))
+        key = draw(st.sampled_from([*within, "more"]))
+        if draw(st.booleans()):
+            within[key] = draw(values)
+        else:
+            within.pop(key, None)
+    return json.dumps(content, ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass")
+
+
+RECIPE = to_toml(load_recipe("tiny")).encode()
+
+
+def check_corpus(path: Path) -> None:
+    found = list(open_corpus(path))
+    assert open_corpus(path).count == len(found) > 0
+    assert len({document.doc_id for document in found}) == len(found)
+    for document in found:
+        assert document.doc_id
+        (document.doc_id + document.text).encode("utf-8")
+
+
+def check_queries(path: Path) -> None:
+    found = open_queries(path)
+    assert len({query.query_id for query in found}) == len(found) > 0
+    for query in found:
+        assert query.query_id
+        (query.query_id + query.text).encode("utf-8")
+
+
+def check_run(path: Path) -> None:
+    found = read_run(path)
+    for query_id, ranking in found.results.items():
+        assert query_id
+        assert all(doc_id and doc_id.encode("utf-8") for doc_id, _ in ranking)
+        assert len({doc_id for doc_id, _ in ranking}) == len(ranking)
+        scores = [score for _, score in ranking]
+        assert np.isfinite(np.array(scores, dtype=np.float32)).all()
+        assert scores == sorted(scores, reverse=True)
+    again = path.with_name("again.jsonl")
+    write_run(again, found.results, found.queries, format="jsonl")
+    if found.results:
+        assert read_run(again).results == found.results
+
+
+def check_qrels(path: Path) -> None:
+    for query_id, judged in read_qrels(path).qrels.items():
+        assert query_id
+        assert judged
+        for doc_id, grade in judged.items():
+            assert (query_id + doc_id).encode("utf-8")
+            assert doc_id
+            assert type(grade) is int
+            assert abs(grade) <= MAX_GRADE
+
+
+def check_rows(path: Path) -> None:
+    for found in read_training_rows(path):
+        assert found.query.query_id
+        assert found.items
+        for item in found.items:
+            assert item.id
+            assert item.content.strip()
+            assert item.score is None or np.isfinite(np.float32(item.score))
+
+
+def check_items(found: list[EncodedItem]) -> None:
+    assert found
+    width = len(found[0].vector)
+    for item in found:
+        assert item.doc_id
+        assert item.vector.shape == (width,)
+        assert item.vector.dtype.kind == "f"
+
+
+def check_array(path: Path) -> None:
+    ids = path.with_name("ids.txt")
+    ids.write_text("a\nb\n", encoding="utf-8")
+    check_items(list(read_array(path, ids)))
+
+
+def check_manifest(path: Path) -> None:
+    found = read_manifest(path)
+    assert Manifest.model_validate_json(found.to_text()) == found
+
+
+def check_recipe(path: Path) -> None:
+    found = load_recipe(path)
+    again = path.with_name("again.toml")
+    again.write_text(to_toml(found), encoding="utf-8")
+    assert load_recipe(again).hash == found.hash
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader: what it is fed, what must hold of what it gives, and what it may raise."""
+
+    file: str
+    files: st.SearchStrategy[bytes]
+    check: Callable[[Path], None]
+    place: str = r"line \d|lines \d|item \d|the file is empty|no (documents|queries)|gzip data"
+    errors: type[DataError] | type[StoreError] | type[RecipeError] = DataError
+
+
+GZIP = "|gzip data"
+READERS = {
+    "corpus jsonl": Reader("c.jsonl", edited(CORPORA), check_corpus),
+    "corpus": Reader("documents", edited(CORPORA), check_corpus),
+    "corpus tsv": Reader("c.tsv", edited(CORPORA), check_corpus),
+    "queries": Reader("queries", edited(CORPORA), check_queries),
+    "run": Reader("a.run", edited(RUNS), check_run, r"line \d|row \d|file is empty|Parquet" + GZIP),
+    "qrels": Reader(
+        "q.txt",
+        edited(JUDGEMENTS),
+        check_qrels,
+        r"line \d|, query .*:|file is empty|no judgements|not valid JSON|expected TREC" + GZIP,
+    ),
+    "training rows": Reader(
+        "t.jsonl", edited(ROWS), check_rows, r"line \d|no training rows|Parquet|Arrow" + GZIP
+    ),
+    "docs": Reader(
+        "x.docs",
+        edited(streams()),
+        lambda path: check_items(list(read_item_stream(path))),
+        r"byte \d|no items in it|item '.*' has",
+    ),
+    "npy": Reader(
+        "x.npy", edited(arrays()), check_array, r"not a NumPy array|an array of|byte \d|rows, and"
+    ),
+    "manifest": Reader("manifest.json", edited(manifests()), check_manifest, " ", StoreError),
+    "recipe": Reader("r.toml", edited(st.just(RECIPE)), check_recipe, r": ", RecipeError),
+}
+
+
+def hold(reader: Reader, content: bytes, folder: Path) -> None:
+    """The property of all readers."""
+    path = folder / reader.file
+    path.write_bytes(content)
+    started = time.perf_counter()
+    message = None
+    try:
+        reader.check(path)
+    except reader.errors as error:
+        message = error.message
+    assert time.perf_counter() - started < HANG_SECONDS
+    if message is not None:
+        assert str(path) in message
+        assert re.search(reader.place, message), message
+        assert len(message) < 4_000, "the file is poured out over the terminal"
+        json.dumps(message, ensure_ascii=False).encode("utf-8")
+
+
+def fuzz(reader: Reader, folder: Path, *, examples: int, seed: int | None = None) -> int:
+    """Feed a reader with so many files; a seed makes them others than those of every run."""
+    fed = itertools.count()
+
+    @settings(
+        max_examples=examples,
+        derandomize=seed is None,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(reader.files)
+    def holds(content: bytes) -> None:
+        next(fed)
+        hold(reader, content, folder)
+
+    (holds if seed is None else hypothesis.seed(seed)(holds))()
+    return next(fed)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the files are: a manifest belongs into the folder of its artifact."""
+    place = tmp_path / "a-run"
+    place.mkdir()
+    return place
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_reader_gives_what_is_valid_or_says_where(name: str, folder: Path) -> None:
+    assert fuzz(READERS[name], folder, examples=FAST_EXAMPLES) >= FAST_EXAMPLES
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(SECONDS + 300)
+@pytest.mark.parametrize("name", READERS)
+def test_a_reader_holds_for_minutes(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin, fed = time.monotonic(), 0
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    first = time.time_ns() % 2**32
+    for seed in itertools.count(first):
+        fed += fuzz(READERS[name], folder, examples=500, seed=seed)
+        if time.monotonic() - begin > SECONDS:
+            break
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    with capsys.disabled():
+        sys.stdout.write(f"\n{name}: {fed:,} files, seeds from {first}, {grown / 2**20:.0f} MiB\n")
+    assert grown < MEMORY_BYTES
