@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
+from typing import TypeAlias
 
 import numpy as np
 import torch
 
 from hypencli.engine.blocks import BLOCK_ROWS, BlockScorer, Pieces, refuse_non_finite
-from hypencli.engine.corpus import Block, Corpus, DocIds, Vectors
+from hypencli.engine.corpus import Block, Corpus, DocIds, Scores, Vectors
 from hypencli.engine.found import Found, OnScored, SearchSeconds, counts, refuse_k
-from hypencli.engine.scorers import Scorer
+from hypencli.engine.scorers import Scorer, laid_out
 from hypencli.engine.topk import TopK
 from hypencli.engine.workers import Workers, workers
 from hypencli.errors import ModelError
 
 CHUNK_ROWS = 64 * BLOCK_ROWS
 """Documents between two selections of the best k."""
+
+Watch: TypeAlias = Callable[[Scores, int], None]
+"""Sees the scores ``[q, n]`` of the documents from a place on."""
 
 
 class ExactEngine:
@@ -139,22 +143,37 @@ class Scan:
         self.n_documents = 0
 
     def __call__(
-        self, scorer: Scorer, blocks: Iterable[Block], *, k: int, on_scored: OnScored | None = None
+        self,
+        scorer: Scorer,
+        blocks: Iterable[Block],
+        *,
+        k: int,
+        on_scored: OnScored | None = None,
+        watch: Watch | None = None,
     ) -> tuple[list[TopK], SearchSeconds]:
-        """The best ``k`` of each query, and where the time went."""
+        """The best ``k`` of each query, and where the time went.
+
+        Args:
+            scorer: Scores blocks for ``q`` queries.
+            blocks: The corpus in order.
+            k: How many documents a query keeps.
+            on_scored: Called with the number of scores just computed.
+            watch: Called with the scores ``[q, n]`` and the place of the first of them.
+        """
         kept = [TopK(k, self._tie_ids) for _ in range(scorer.n_queries)]
         seconds, first = SearchSeconds(), 0
         rows = self._block_rows
-        score = BlockScorer(
-            device=self._device, dtype=self._dtype, dim=scorer.dim, rows=rows, multiple=rows
-        )
+        score = BlockScorer(device=self._device, dtype=self._dtype, dim=scorer.dim, rows=rows)
         started = time.perf_counter()
+        prepared = laid_out(scorer, self._dtype)
         for chunk in _batched(_block_pieces(blocks, scorer.dim, rows), CHUNK_ROWS // rows):
-            scores = np.concatenate(self._threads.map(partial(score, scorer), chunk), axis=1)
+            scores = np.concatenate(self._threads.map(partial(score, prepared), chunk), axis=1)
             scored = time.perf_counter()
             refuse_non_finite(scores, first, self._doc_ids)
             for top, row in zip(kept, scores, strict=True):
                 top.add(row, first)
+            if watch is not None:
+                watch(scores, first)
             first += scores.shape[1]
             if on_scored is not None:
                 on_scored(scores.size)
