@@ -24,6 +24,7 @@ from hypencli.engine.scorers import Scorer
 from hypencli.engine.topk import TopK
 from hypencli.errors import ModelError
 
+
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
     """How a scan goes, and what is scored again.

@@ -130,7 +130,9 @@ class GuidedEngine:
 
     def _scan(self, batch: BatchSearch, weights: torch.Tensor, m: int) -> list[Ordinals]:
         """The ``m`` documents with the largest inner products, for weights ``[q, d]``."""
-        scan = Scan(batch.threads, doc_ids=self._corpus.ids, tie_ids=names_by_place, device=self._device)
+        scan = Scan(
+            batch.threads, doc_ids=self._corpus.ids, tie_ids=names_by_place, device=self._device
+        )
         scorer = InnerProductScorer(weights.to(self._device))
         kept, _ = scan(scorer, self._corpus.blocks(), k=m)
         return [np.sort(top.kept[0]) for top in kept]

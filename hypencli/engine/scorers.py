@@ -119,9 +119,7 @@ class QNetScorer:
 
         Prepared q-nets are copies of their weights: keep them for one search, not longer.
         """
-        nets = [
-            net.laid_out(dtype) if isinstance(net, LayingOut) else net for net in self._q_nets
-        ]
+        nets = [net.laid_out(dtype) if isinstance(net, LayingOut) else net for net in self._q_nets]
         return QNetScorer(nets, self._dim)
 
     @property

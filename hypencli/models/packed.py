@@ -18,7 +18,8 @@ _PACKED_FOR_ROWS = 1024
 
 def can_pack(dtype: torch.dtype, device: torch.device) -> bool:
     """Whether this machine multiplies by packed weights in a dtype."""
-    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+    built_with_it = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if device.type != "cpu" or not built_with_it:
         return False
     named = ("_linear_pointwise", "_reorder_linear_weight", "_is_mkldnn_bf16_supported")
     if not all(hasattr(torch.ops.mkldnn, name) for name in named):

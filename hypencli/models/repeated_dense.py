@@ -158,7 +158,9 @@ class DenseNets:
         dropout = any(block.dropout for block in self.blocks)
         if len(last) != 1 or dropout or not can_pack(dtype, last.device):
             return None
-        if not all(bool((each.abs() <= _LARGEST).all()) for each in (*self.matrices, *self.vectors)):
+        if not all(
+            bool((each.abs() <= _LARGEST).all()) for each in (*self.matrices, *self.vectors)
+        ):
             return None
         layers = [
             block.packed(matrix[0], vector[0], dtype)
