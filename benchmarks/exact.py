@@ -90,8 +90,9 @@ def q_nets(case: Case) -> Sequence[object]:
     def one(seed: int) -> QNetBatch:
         drawn = torch.Generator().manual_seed(seed)
         matrices = [
-            torch.randn(1, *shape, generator=drawn) * (2 / shape[0]) ** 0.5
-            for shape in converter.weight_shapes
+            # As a hypernetwork writes them: ``[q, out, in]`` in memory.
+            (torch.randn(1, out, into, generator=drawn) * (2 / into) ** 0.5).transpose(1, 2)
+            for into, out in converter.weight_shapes
         ]
         vectors = [0.1 * torch.randn(1, *shape, generator=drawn) for shape in converter.bias_shapes]
         return QNetBatch(tuple(matrices), tuple(vectors), converter)

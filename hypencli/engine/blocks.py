@@ -13,7 +13,23 @@ from hypencli.engine.scorers import Scorer
 from hypencli.errors import ModelError
 
 BLOCK_ROWS = 1024
-"""Documents scored at once: a block and its activations stay in the cache of a CPU core."""
+"""Documents scored at once, at most."""
+
+_BLOCK_BYTES = 768 * 1024
+_LEAST_ROWS, _MOST_ROWS = 256, 512
+
+
+def block_rows(dim: int, dtype: torch.dtype, device: torch.device) -> int:
+    """Documents scored at once: on a CPU so few that activations stay in the cache of a core.
+
+    And in memory that the allocator keeps: larger blocks were returned to the system after every
+    layer, and asking for them again took up to a tenth of the time (``docs/performance-log.md``).
+    """
+    if device.type != "cpu":
+        return BLOCK_ROWS
+    rows = _BLOCK_BYTES // (max(1, dim) * dtype.itemsize)
+    return _LEAST_ROWS if rows < _MOST_ROWS else _MOST_ROWS
+
 
 Pieces: TypeAlias = list[Vectors]
 """Views that make up one block to score."""

@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 import numpy as np
 import torch
 
-from hypencli.engine.blocks import BLOCK_ROWS, BlockScorer, non_finite
+from hypencli.engine.blocks import BlockScorer, block_rows, non_finite
 from hypencli.engine.corpus import Corpus, Ordinals, Scores
 from hypencli.engine.found import Found, OnScored, SearchSeconds, counts, refuse_k
 from hypencli.engine.scorers import Scorer, laid_out
@@ -19,9 +19,10 @@ from hypencli.errors import ModelError
 
 _MULTIPLE = 64
 """Fewer rows are added up in another order by the matrix products of a CPU (measured: fewer than 4
-with wide layers, up to 48 with a last layer that reads fewer than 25 values)."""
+with wide layers, up to 48 with a last layer that reads fewer than 25 values), and the last few
+values of an activation are computed in another way where they do not fill a register."""
 
-_LEAST_ROWS = 256
+_LEAST_ROWS = 128
 """Documents that are worth a thread of their own."""
 
 _PREPARED = 8
@@ -54,7 +55,8 @@ class CandidateScorer:
         self._all = scorer
         self._corpus = corpus
         self._dtype = dtype
-        self._score = BlockScorer(device=device, dtype=dtype, dim=corpus.dim)
+        self._rows = block_rows(corpus.dim, dtype, device)
+        self._score = BlockScorer(device=device, dtype=dtype, dim=corpus.dim, rows=self._rows)
         self._scorer = lru_cache(_PREPARED)(self._prepare)
 
     def __call__(self, query: int, ordinals: Ordinals, threads: Workers = ALONE) -> Scores:
@@ -65,7 +67,7 @@ class CandidateScorer:
         """
         if not len(ordinals):
             return np.empty(0, dtype=np.float32)
-        blocks = _evenly(ordinals, threads.threads)
+        blocks = self._evenly(ordinals, threads.threads)
         scores = np.concatenate(threads.map(partial(self._block, self._scorer(query)), blocks))
         finite = np.isfinite(scores)
         if not finite.all():
@@ -74,21 +76,19 @@ class CandidateScorer:
             raise non_finite(doc_id, query, float(scores[worst]))
         return scores
 
+    def _evenly(self, ordinals: Ordinals, threads: int) -> list[Ordinals]:
+        """Blocks of about one size, as many for every thread, unless they would be small."""
+        blocks = -(-len(ordinals) // self._rows)
+        shared = min(blocks + -blocks % threads, len(ordinals) // _LEAST_ROWS)
+        return np.array_split(ordinals, max(blocks, shared))
+
     def _prepare(self, query: int) -> Scorer:
         return laid_out(self._all.select([query]), self._dtype)
 
     def _block(self, scorer: Scorer, ordinals: Ordinals) -> Scores:
-        multiple = 1 if getattr(scorer, "any_rows", False) else _MULTIPLE
         pieces = [self._corpus.vectors(ordinals)]
-        scores: Scores = self._score(scorer, pieces, multiple=multiple)[0]
+        scores: Scores = self._score(scorer, pieces, multiple=_MULTIPLE)[0]
         return scores
-
-
-def _evenly(ordinals: Ordinals, threads: int) -> list[Ordinals]:
-    """Blocks of about one size, as many for every thread, unless they would be small."""
-    blocks = -(-len(ordinals) // BLOCK_ROWS)
-    shared = min(blocks + -blocks % threads, len(ordinals) // _LEAST_ROWS)
-    return np.array_split(ordinals, max(blocks, shared))
 
 
 class QuerySearch:

@@ -11,7 +11,13 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from hypencli.engine.blocks import BLOCK_ROWS, BlockScorer, Pieces, refuse_non_finite
+from hypencli.engine.blocks import (
+    BLOCK_ROWS,
+    BlockScorer,
+    Pieces,
+    block_rows,
+    refuse_non_finite,
+)
 from hypencli.engine.corpus import Block, Corpus, DocIds, Scores, Vectors
 from hypencli.engine.found import Found, OnScored, SearchSeconds, counts, refuse_k
 from hypencli.engine.scorers import Scorer, laid_out
@@ -67,13 +73,13 @@ def search_exact(
     doc_ids: DocIds,
     device: torch.device | None = None,
     dtype: torch.dtype = torch.float32,
-    block_rows: int = BLOCK_ROWS,
+    rows: int | None = None,
     on_scored: OnScored | None = None,
 ) -> Found:
     """The ``k`` best documents of every query, by scoring all of them.
 
-    Blocks are streamed and may be of any size: they are laid out again in blocks of ``block_rows``
-    by position in the corpus, and each of these is scored by one thread, so that a document's
+    Blocks are streamed and may be of any size: they are laid out again in blocks of ``rows`` by
+    position in the corpus, and each of these is scored by one thread, so that a document's
     score, to the last bit, depends neither on the shards nor on the queries beside it, nor on the
     number of threads. Memory: a block a thread, ``CHUNK_ROWS`` scores a query, and k.
 
@@ -88,7 +94,7 @@ def search_exact(
         doc_ids: Ids of positions, asked for the ranking and where scores tie.
         device: Where to score; the CPU by default.
         dtype: Arithmetic of the scores.
-        block_rows: Documents scored at once.
+        rows: Documents scored at once; what suits the width, dtype and device by default.
         on_scored: Called with the number of scores just computed, over all queries.
 
     Raises:
@@ -96,7 +102,7 @@ def search_exact(
     """
     refuse_k(k)
     with workers(device or torch.device("cpu")) as threads:
-        scan = Scan(threads, doc_ids=doc_ids, device=device, dtype=dtype, block_rows=block_rows)
+        scan = Scan(threads, doc_ids=doc_ids, device=device, dtype=dtype, rows=rows)
         kept, seconds = scan(scorer, blocks, k=k, on_scored=on_scored)
         n_documents = scan.n_documents
     started = time.perf_counter()
@@ -118,7 +124,7 @@ class Scan:
         tie_ids: Asked where scores tie; ``doc_ids`` by default.
         device: Where to score; the CPU by default.
         dtype: Arithmetic of the scores.
-        block_rows: Documents scored at once.
+        rows: Documents scored at once; what suits the width, dtype and device by default.
 
     Attributes:
         n_documents: How many the last pass has scored.
@@ -132,14 +138,14 @@ class Scan:
         tie_ids: DocIds | None = None,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
-        block_rows: int = BLOCK_ROWS,
+        rows: int | None = None,
     ) -> None:
         self._threads = threads
         self._doc_ids = doc_ids
         self._tie_ids = tie_ids or doc_ids
         self._device = device or torch.device("cpu")
         self._dtype = dtype
-        self._block_rows = block_rows
+        self._rows = rows
         self.n_documents = 0
 
     def __call__(
@@ -162,7 +168,7 @@ class Scan:
         """
         kept = [TopK(k, self._tie_ids) for _ in range(scorer.n_queries)]
         seconds, first = SearchSeconds(), 0
-        rows = self._block_rows
+        rows = self._rows or block_rows(scorer.dim, self._dtype, self._device)
         score = BlockScorer(device=self._device, dtype=self._dtype, dim=scorer.dim, rows=rows)
         started = time.perf_counter()
         prepared = laid_out(scorer, self._dtype)
@@ -183,10 +189,10 @@ class Scan:
         return kept, seconds.plus(scoring=time.perf_counter() - started)
 
 
-def _block_pieces(blocks: Iterable[Block], dim: int, block_rows: int) -> Iterator[Pieces]:
-    """Views that together make ``block_rows`` documents each; the last has the rest."""
+def _block_pieces(blocks: Iterable[Block], dim: int, rows: int) -> Iterator[Pieces]:
+    """Views that together make ``rows`` documents each; the last has the rest."""
     pieces: list[Vectors] = []
-    room = block_rows
+    room = rows
     for first, vectors in blocks:
         if vectors.shape[1] != dim:
             raise ModelError(
@@ -202,7 +208,7 @@ def _block_pieces(blocks: Iterable[Block], dim: int, block_rows: int) -> Iterato
             room -= len(piece)
             if room == 0:
                 yield pieces
-                pieces, room = [], block_rows
+                pieces, room = [], rows
     if pieces:
         yield pieces
 

@@ -122,11 +122,6 @@ class QNetScorer:
         nets = [net.laid_out(dtype) if isinstance(net, LayingOut) else net for net in self._q_nets]
         return QNetScorer(nets, self._dim)
 
-    @property
-    def any_rows(self) -> bool:
-        """Whether a document's score is the same, to the last bit, in every number of rows."""
-        return all(getattr(net, "any_rows", False) for net in self._q_nets)
-
     def slopes(self, vectors: torch.Tensor) -> torch.Tensor:
         """Gradients ``[q, n, d]`` of the scores at document vectors ``[n, d]``."""
         found = vectors.new_empty((len(self._q_nets), *vectors.shape))

@@ -62,8 +62,8 @@ class PackingQNet(Protocol):
     def lay_out(self, dtype: torch.dtype) -> RowNet | None:
         """The q-net of the only query for scoring in a dtype, without gradients.
 
-        A row's outputs must not depend on the number of rows, to the last bit. None where there
-        are several queries, or this machine has no such way.
+        What a row gives must not depend on the other rows, to the last bit, nor on how many there
+        are, in multiples of 64. None where there are several queries, or no such way here.
         """
         ...
 

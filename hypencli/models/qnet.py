@@ -9,7 +9,6 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -246,12 +245,10 @@ class LaidOutQNet:
     Attributes:
         net: Rows ``[n, d]`` to outputs ``[n, 1]``.
         dim: Width of the items, ``d``.
-        any_rows: A row's score does not depend on the number of rows, to the last bit.
     """
 
     net: RowNet
     dim: int
-    any_rows: ClassVar[bool] = True
 
     def __call__(self, items: Tensor) -> Tensor:
         """Outputs ``[1, n, 1]`` of items ``[1, n, d]`` in the dtype that it is laid out for."""

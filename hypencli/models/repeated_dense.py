@@ -158,9 +158,7 @@ class DenseNets:
         dropout = any(block.dropout for block in self.blocks)
         if len(last) != 1 or dropout or not can_pack(dtype, last.device):
             return None
-        if not all(
-            bool((each.abs() <= _LARGEST).all()) for each in (*self.matrices, *self.vectors)
-        ):
+        if not all(_moderate(each) for each in (*self.matrices, *self.vectors)):
             return None
         layers = [
             block.packed(matrix[0], vector[0], dtype)
@@ -176,6 +174,11 @@ class DenseNets:
             return rows
 
         return q_net
+
+
+def _moderate(weights: Tensor) -> bool:
+    least, largest = torch.aminmax(weights)
+    return bool(least >= -_LARGEST and largest <= _LARGEST)
 
 
 _LARGEST = 1e15
