@@ -176,13 +176,12 @@ class DenseNets:
         return q_net
 
 
-def _moderate(weights: Tensor) -> bool:
-    least, largest = torch.aminmax(weights)
-    return bool(least >= -_LARGEST and largest <= _LARGEST)
-
-
 _LARGEST = 1e15
-"""Weights are packed up to this size: beyond, a sum could overflow, and a NaN must not be lost."""
+"""Weights are packed up to this norm: beyond, a sum could overflow, and a NaN must not be lost."""
+
+
+def _moderate(weights: Tensor) -> bool:
+    return bool(torch.linalg.vector_norm(weights.detach()) <= _LARGEST)
 
 
 def _checked_widths(vector_dimensions: Sequence[int]) -> list[int]:
