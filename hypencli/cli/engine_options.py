@@ -76,6 +76,23 @@ CheckOption = Annotated[
         rich_help_panel=_HOW,
     ),
 ]
+ScanOption = Annotated[
+    Literal["auto", "bfloat16", "float32"],
+    typer.Option(
+        "--scan",
+        help="exact: arithmetic in which all documents are scored before float32 decides; auto "
+        "is bfloat16 where this machine is faster at it.",
+        rich_help_panel=_HOW,
+    ),
+]
+CertifyOption = Annotated[
+    bool,
+    typer.Option(
+        "--certify/--no-certify",
+        help="Score again in float32 until nothing left can reach the best k.",
+        rich_help_panel=_HOW,
+    ),
+]
 IndexOption = Annotated[
     list[str] | None,
     typer.Option(

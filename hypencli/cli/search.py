@@ -11,6 +11,7 @@ from hypencli.cli.engine_options import (
     ApproxOption,
     BudgetOption,
     CandidatesOption,
+    CertifyOption,
     CheckOption,
     EarlyStopOption,
     EngineChoice,
@@ -23,6 +24,7 @@ from hypencli.cli.engine_options import (
     NeighboursOption,
     PresetOption,
     RecallOption,
+    ScanOption,
     SeedOption,
     chosen_engine,
     guide_options,
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hypencli.ops.ask import Answer
-    from hypencli.ops.search_records import Check, Searched
+    from hypencli.ops.search_records import Check, Scanned, Searched
     from hypencli.ops.two_stages import SearchedTwice
 
 _STAGES = "Two stages"
@@ -146,6 +148,8 @@ def search(
     budget: BudgetOption = None,
     gain: GainOption = None,
     check: CheckOption = None,
+    scan: ScanOption = "auto",
+    certify: CertifyOption = True,
     rerank: RerankOption = None,
     rerank_lists: RerankListsOption = None,
     first: FirstOption = None,
@@ -178,7 +182,8 @@ def search(
 ) -> None:
     """Search a query set, keep the run, and evaluate it where judgements are known.
 
-    Exact search scores every document. With --approx the q-nets lead to the documents that are
+    Exact search scores every document: where the machine is faster at bfloat16 it scans in that and
+    certifies in float32 (--scan). With --approx the q-nets lead to the documents that are
     worth scoring; --check says what that misses.
 
     Examples:
@@ -231,6 +236,8 @@ def search(
         index=() if first else index_parameters(index),
         rerank=rerank,
         check=check,
+        scan=scan,
+        certify=certify,
         query_max_length=query_max_length,
         width=width,
         batch_queries=batch_queries,
@@ -288,6 +295,8 @@ def _draw_searched(console: Console, done: Searched) -> None:
             f"q-net evaluations a query: {done.evaluations.mean:,.0f} ({share:.1%} of the corpus; "
             f"from {done.evaluations.min:,} to {done.evaluations.max:,})."
         )
+    if done.scan is not None:
+        _draw_scan(console, done.scan, done.n_queries)
     if done.check is not None:
         _draw_check(console, done.check)
     console.print(f"Run: {safe(done.name or done.run)}" + (f" ({done.run})" if done.name else ""))
@@ -295,6 +304,22 @@ def _draw_searched(console: Console, done: Searched) -> None:
         draw_evaluated(console, done.evaluation)
     else:
         console.print(f"Next: hype eval {done.name or done.run} --qrels FILE")
+
+
+def _draw_scan(console: Console, scan: Scanned, n_queries: int) -> None:
+    """What a scan in a fast dtype was worth."""
+    ends = "certified" if scan.certified else "not certified"
+    console.print(
+        f"Scanned in {scan.dtype}, {ends}: {scan.rescored.mean:,.0f} documents a query scored "
+        f"again in float32 (at most {scan.rescored.max:,}); scores taken to differ by up to "
+        f"{scan.bound:.2g}."
+    )
+    if scan.certified:
+        wider = f", by up to {scan.added:,} documents" if scan.widened else ""
+        console.print(
+            f"  widened for {scan.widened:,} of {n_queries:,} queries{wider}; "
+            f"{scan.fell_back:,} searched in float32 throughout."
+        )
 
 
 def _draw_check(console: Console, check: Check) -> None:

@@ -13,7 +13,23 @@ from hypencli.engine.scorers import Scorer
 from hypencli.errors import ModelError
 
 BLOCK_ROWS = 1024
-"""Documents scored at once: a block and its activations stay in the cache of a CPU core."""
+"""Documents scored at once, at most."""
+
+_BLOCK_BYTES = 768 * 1024
+_LEAST_ROWS, _MOST_ROWS = 256, 512
+
+
+def block_rows(dim: int, dtype: torch.dtype, device: torch.device) -> int:
+    """Documents scored at once: on a CPU so few that activations stay in the cache of a core.
+
+    And in memory that the allocator keeps: larger blocks were returned to the system after every
+    layer, and asking for them again took up to a tenth of the time (``docs/performance-log.md``).
+    """
+    if device.type != "cpu":
+        return BLOCK_ROWS
+    rows = _BLOCK_BYTES // (max(1, dim) * dtype.itemsize)
+    return _LEAST_ROWS if rows < _MOST_ROWS else _MOST_ROWS
+
 
 Pieces: TypeAlias = list[Vectors]
 """Views that make up one block to score."""
@@ -26,8 +42,6 @@ class BlockScorer:
         device: Where to score.
         dtype: Arithmetic of the scores.
         rows: The most documents of a block.
-        multiple: A block is padded with zeros to a multiple of so many rows: matrix products of a
-            few rows add up in another order, and a document's score would depend on its company.
     """
 
     def __init__(
@@ -37,24 +51,30 @@ class BlockScorer:
         dtype: torch.dtype,
         dim: int,
         rows: int = BLOCK_ROWS,
-        multiple: int = BLOCK_ROWS,
     ) -> None:
         self.device = device
         self.rows = rows
-        self._shape = (rows + -rows % multiple, dim)
-        self._multiple = multiple
+        self._shape = (rows, dim)
         self._dtype = dtype
         self._local = threading.local()
 
     @torch.inference_mode()
-    def __call__(self, scorer: Scorer, pieces: Pieces) -> Scores:
-        """Scores ``[q, n]`` of the ``n`` documents of a block."""
+    def __call__(self, scorer: Scorer, pieces: Pieces, *, multiple: int | None = None) -> Scores:
+        """Scores ``[q, n]`` of the ``n`` documents of a block.
+
+        Args:
+            scorer: Scores rows of the dtype.
+            pieces: What makes up the block.
+            multiple: The block is padded with zeros to a multiple of so many rows, a full one by
+                default: matrix products of a few rows add up in another order, and a document's
+                score would depend on its company.
+        """
         buffer = self._buffer("rows", torch.float32)
         filled = 0
         for piece in pieces:
             self._fill(buffer[filled : filled + len(piece)], piece)
             filled += len(piece)
-        padded = filled + -filled % self._multiple
+        padded = min(self.rows, filled + -filled % (multiple or self.rows))
         buffer[filled:padded] = 0.0
         scores = scorer(buffer[:padded].to(device=self.device, dtype=self._dtype))
         found: Scores = scores.to(device="cpu", dtype=torch.float32).numpy()

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 
-from hypencli.engine.blocks import BLOCK_ROWS, BlockScorer, non_finite
+from hypencli.engine.blocks import BlockScorer, block_rows, non_finite
 from hypencli.engine.corpus import Corpus, Ordinals, Scores
 from hypencli.engine.found import Found, OnScored, SearchSeconds, counts, refuse_k
-from hypencli.engine.scorers import Scorer
+from hypencli.engine.scorers import Scorer, laid_out
 from hypencli.engine.topk import TopK
 from hypencli.engine.workers import ALONE, Workers, workers
 from hypencli.errors import ModelError
 
-_MULTIPLE = 16
-"""Fewer rows than 4 are added up in another order by the matrix products of a CPU (measured)."""
+_MULTIPLE = 64
+"""Fewer rows are added up in another order by the matrix products of a CPU (measured: fewer than 4
+with wide layers, up to 48 with a last layer that reads fewer than 25 values), and the last few
+values of an activation are computed in another way where they do not fill a register."""
+
+_LEAST_ROWS = 128
+"""Documents that are worth a thread of their own."""
+
+_PREPARED = 8
+"""Queries whose scorers are kept prepared; each may be a copy of the q-net's weights."""
 
 
 class CandidateScorer:
     """Scores of documents that are chosen by their places.
 
-    On a CPU a document's score is, to the last bit, that of exact search in float32; but of q-nets
-    whose last layer reads fewer than 25 values, up to 48 rows are added up in another order.
+    On a CPU a document's score is, to the last bit, that of exact search in the same dtype.
 
     Args:
         scorer: Scores for ``q`` queries.
@@ -45,9 +52,12 @@ class CandidateScorer:
                 f"The vectors are {corpus.dim} wide; the queries' scorer takes {scorer.dim}.",
                 hint="Search the embeddings that were made with this model: hype ls embeddings",
             )
-        self._scorers = [scorer.select([query]) for query in range(scorer.n_queries)]
+        self._all = scorer
         self._corpus = corpus
-        self._score = BlockScorer(device=device, dtype=dtype, dim=corpus.dim, multiple=_MULTIPLE)
+        self._dtype = dtype
+        self._rows = block_rows(corpus.dim, dtype, device)
+        self._score = BlockScorer(device=device, dtype=dtype, dim=corpus.dim, rows=self._rows)
+        self._scorer = lru_cache(_PREPARED)(self._prepare)
 
     def __call__(self, query: int, ordinals: Ordinals, threads: Workers = ALONE) -> Scores:
         """Scores ``[m]`` of the documents at ``ordinals`` ``[m]`` for one query.
@@ -55,10 +65,10 @@ class CandidateScorer:
         Raises:
             ModelError: A score is NaN or infinite; names the document.
         """
-        blocks = [ordinals[i : i + BLOCK_ROWS] for i in range(0, len(ordinals), BLOCK_ROWS)]
-        if not blocks:
+        if not len(ordinals):
             return np.empty(0, dtype=np.float32)
-        scores = np.concatenate(threads.map(partial(self._block, self._scorers[query]), blocks))
+        blocks = self._evenly(ordinals, threads.threads)
+        scores = np.concatenate(threads.map(partial(self._block, self._scorer(query)), blocks))
         finite = np.isfinite(scores)
         if not finite.all():
             worst = int(np.argmin(finite))
@@ -66,8 +76,18 @@ class CandidateScorer:
             raise non_finite(doc_id, query, float(scores[worst]))
         return scores
 
+    def _evenly(self, ordinals: Ordinals, threads: int) -> list[Ordinals]:
+        """Blocks of about one size, as many for every thread, unless they would be small."""
+        blocks = -(-len(ordinals) // self._rows)
+        shared = min(blocks + -blocks % threads, len(ordinals) // _LEAST_ROWS)
+        return np.array_split(ordinals, max(blocks, shared))
+
+    def _prepare(self, query: int) -> Scorer:
+        return laid_out(self._all.select([query]), self._dtype)
+
     def _block(self, scorer: Scorer, ordinals: Ordinals) -> Scores:
-        scores: Scores = self._score(scorer, [self._corpus.vectors(ordinals)])[0]
+        pieces = [self._corpus.vectors(ordinals)]
+        scores: Scores = self._score(scorer, pieces, multiple=_MULTIPLE)[0]
         return scores
 
 

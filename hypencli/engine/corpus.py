@@ -22,6 +22,11 @@ Block: TypeAlias = tuple[int, Vectors]
 """Place of the first document, and vectors ``[n, d]``."""
 
 
+def names_by_place(ordinals: Ordinals) -> Sequence[str]:
+    """Names of documents that sort as their places do, where ids need not be known."""
+    return [f"{place:020d}" for place in ordinals.tolist()]
+
+
 class VectorSource(Protocol):
     """Vectors that are read in order, or some of them."""
 

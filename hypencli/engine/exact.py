@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
+from typing import TypeAlias
 
 import numpy as np
 import torch
 
-from hypencli.engine.blocks import BLOCK_ROWS, BlockScorer, Pieces, refuse_non_finite
-from hypencli.engine.corpus import Block, Corpus, DocIds, Vectors
+from hypencli.engine.blocks import (
+    BLOCK_ROWS,
+    BlockScorer,
+    Pieces,
+    block_rows,
+    refuse_non_finite,
+)
+from hypencli.engine.corpus import Block, Corpus, DocIds, Scores, Vectors
 from hypencli.engine.found import Found, OnScored, SearchSeconds, counts, refuse_k
-from hypencli.engine.scorers import Scorer
+from hypencli.engine.scorers import Scorer, laid_out
 from hypencli.engine.topk import TopK
 from hypencli.engine.workers import Workers, workers
 from hypencli.errors import ModelError
 
 CHUNK_ROWS = 64 * BLOCK_ROWS
 """Documents between two selections of the best k."""
+
+Watch: TypeAlias = Callable[[Scores, int], None]
+"""Sees the scores ``[q, n]`` of the documents from a place on."""
 
 
 class ExactEngine:
@@ -63,13 +73,13 @@ def search_exact(
     doc_ids: DocIds,
     device: torch.device | None = None,
     dtype: torch.dtype = torch.float32,
-    block_rows: int = BLOCK_ROWS,
+    rows: int | None = None,
     on_scored: OnScored | None = None,
 ) -> Found:
     """The ``k`` best documents of every query, by scoring all of them.
 
-    Blocks are streamed and may be of any size: they are laid out again in blocks of ``block_rows``
-    by position in the corpus, and each of these is scored by one thread, so that a document's
+    Blocks are streamed and may be of any size: they are laid out again in blocks of ``rows`` by
+    position in the corpus, and each of these is scored by one thread, so that a document's
     score, to the last bit, depends neither on the shards nor on the queries beside it, nor on the
     number of threads. Memory: a block a thread, ``CHUNK_ROWS`` scores a query, and k.
 
@@ -84,7 +94,7 @@ def search_exact(
         doc_ids: Ids of positions, asked for the ranking and where scores tie.
         device: Where to score; the CPU by default.
         dtype: Arithmetic of the scores.
-        block_rows: Documents scored at once.
+        rows: Documents scored at once; what suits the width, dtype and device by default.
         on_scored: Called with the number of scores just computed, over all queries.
 
     Raises:
@@ -92,7 +102,7 @@ def search_exact(
     """
     refuse_k(k)
     with workers(device or torch.device("cpu")) as threads:
-        scan = Scan(threads, doc_ids=doc_ids, device=device, dtype=dtype, block_rows=block_rows)
+        scan = Scan(threads, doc_ids=doc_ids, device=device, dtype=dtype, rows=rows)
         kept, seconds = scan(scorer, blocks, k=k, on_scored=on_scored)
         n_documents = scan.n_documents
     started = time.perf_counter()
@@ -114,7 +124,7 @@ class Scan:
         tie_ids: Asked where scores tie; ``doc_ids`` by default.
         device: Where to score; the CPU by default.
         dtype: Arithmetic of the scores.
-        block_rows: Documents scored at once.
+        rows: Documents scored at once; what suits the width, dtype and device by default.
 
     Attributes:
         n_documents: How many the last pass has scored.
@@ -128,33 +138,48 @@ class Scan:
         tie_ids: DocIds | None = None,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
-        block_rows: int = BLOCK_ROWS,
+        rows: int | None = None,
     ) -> None:
         self._threads = threads
         self._doc_ids = doc_ids
         self._tie_ids = tie_ids or doc_ids
         self._device = device or torch.device("cpu")
         self._dtype = dtype
-        self._block_rows = block_rows
+        self._rows = rows
         self.n_documents = 0
 
     def __call__(
-        self, scorer: Scorer, blocks: Iterable[Block], *, k: int, on_scored: OnScored | None = None
+        self,
+        scorer: Scorer,
+        blocks: Iterable[Block],
+        *,
+        k: int,
+        on_scored: OnScored | None = None,
+        watch: Watch | None = None,
     ) -> tuple[list[TopK], SearchSeconds]:
-        """The best ``k`` of each query, and where the time went."""
+        """The best ``k`` of each query, and where the time went.
+
+        Args:
+            scorer: Scores blocks for ``q`` queries.
+            blocks: The corpus in order.
+            k: How many documents a query keeps.
+            on_scored: Called with the number of scores just computed.
+            watch: Called with the scores ``[q, n]`` and the place of the first of them.
+        """
         kept = [TopK(k, self._tie_ids) for _ in range(scorer.n_queries)]
         seconds, first = SearchSeconds(), 0
-        rows = self._block_rows
-        score = BlockScorer(
-            device=self._device, dtype=self._dtype, dim=scorer.dim, rows=rows, multiple=rows
-        )
+        rows = self._rows or block_rows(scorer.dim, self._dtype, self._device)
+        score = BlockScorer(device=self._device, dtype=self._dtype, dim=scorer.dim, rows=rows)
         started = time.perf_counter()
+        prepared = laid_out(scorer, self._dtype)
         for chunk in _batched(_block_pieces(blocks, scorer.dim, rows), CHUNK_ROWS // rows):
-            scores = np.concatenate(self._threads.map(partial(score, scorer), chunk), axis=1)
+            scores = np.concatenate(self._threads.map(partial(score, prepared), chunk), axis=1)
             scored = time.perf_counter()
             refuse_non_finite(scores, first, self._doc_ids)
             for top, row in zip(kept, scores, strict=True):
                 top.add(row, first)
+            if watch is not None:
+                watch(scores, first)
             first += scores.shape[1]
             if on_scored is not None:
                 on_scored(scores.size)
@@ -164,10 +189,10 @@ class Scan:
         return kept, seconds.plus(scoring=time.perf_counter() - started)
 
 
-def _block_pieces(blocks: Iterable[Block], dim: int, block_rows: int) -> Iterator[Pieces]:
-    """Views that together make ``block_rows`` documents each; the last has the rest."""
+def _block_pieces(blocks: Iterable[Block], dim: int, rows: int) -> Iterator[Pieces]:
+    """Views that together make ``rows`` documents each; the last has the rest."""
     pieces: list[Vectors] = []
-    room = block_rows
+    room = rows
     for first, vectors in blocks:
         if vectors.shape[1] != dim:
             raise ModelError(
@@ -183,7 +208,7 @@ def _block_pieces(blocks: Iterable[Block], dim: int, block_rows: int) -> Iterato
             room -= len(piece)
             if room == 0:
                 yield pieces
-                pieces, room = [], block_rows
+                pieces, room = [], rows
     if pieces:
         yield pieces
 

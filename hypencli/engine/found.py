@@ -38,6 +38,50 @@ class SearchSeconds:
         return replace(self, **{name: getattr(self, name) + more for name, more in parts.items()})
 
 
+@dataclass(slots=True)
+class ScanOutcome:
+    """What became of one query whose documents were scanned in a fast dtype.
+
+    Attributes:
+        rescored: Documents scored again in float32.
+        widened: How many of these were added after the first.
+        bound: How far a float32 score was taken to lie above its scan, at most.
+        fell_back: Whether the query was searched in float32 after all.
+    """
+
+    rescored: int = 0
+    widened: int = 0
+    bound: float = 0.0
+    fell_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScanCosts:
+    """What scans in a fast dtype needed beside themselves: the outcomes ``[q]``, column by column.
+
+    Attributes:
+        rescored: Documents scored again.
+        widened: How many of these were added after the first.
+        bound: How far a float32 score was taken to lie above its scan, at most.
+        fell_back: Whether the query was searched in float32 after all.
+    """
+
+    rescored: Counts
+    widened: Counts
+    bound: npt.NDArray[np.float64]
+    fell_back: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, outcomes: Sequence[ScanOutcome]) -> ScanCosts:
+        """The outcomes of all queries, in order."""
+        return cls(
+            rescored=counts([each.rescored for each in outcomes]),
+            widened=counts([each.widened for each in outcomes]),
+            bound=np.asarray([each.bound for each in outcomes], dtype=np.float64),
+            fell_back=np.asarray([each.fell_back for each in outcomes], dtype=np.bool_),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a search found.
@@ -47,12 +91,14 @@ class Found:
         evaluations: How many documents each query's scorer has scored, ``[q]``.
         iterations: Steps that each query's search took, ``[q]``; 1 for engines without steps.
         seconds: Where the time went.
+        scan: What a scan in a fast dtype needed, where there was one.
     """
 
     rankings: list[Ranking]
     evaluations: Counts
     iterations: Counts
     seconds: SearchSeconds = field(default_factory=SearchSeconds)
+    scan: ScanCosts | None = None
 
 
 class Engine(Protocol):

@@ -11,14 +11,13 @@ more with fewer evaluations (``docs/approximate-search.md``) and needs no graph.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
-from hypencli.engine.corpus import Corpus, Ordinals, Scores
+from hypencli.engine.corpus import Corpus, Ordinals, Scores, names_by_place
 from hypencli.engine.exact import Scan
 from hypencli.engine.found import Found, OnScored
 from hypencli.engine.scorers import InnerProductScorer, Scorer
@@ -131,7 +130,9 @@ class GuidedEngine:
 
     def _scan(self, batch: BatchSearch, weights: torch.Tensor, m: int) -> list[Ordinals]:
         """The ``m`` documents with the largest inner products, for weights ``[q, d]``."""
-        scan = Scan(batch.threads, doc_ids=self._corpus.ids, tie_ids=_by_place, device=self._device)
+        scan = Scan(
+            batch.threads, doc_ids=self._corpus.ids, tie_ids=names_by_place, device=self._device
+        )
         scorer = InnerProductScorer(weights.to(self._device))
         kept, _ = scan(scorer, self._corpus.blocks(), k=m)
         return [np.sort(top.kept[0]) for top in kept]
@@ -162,11 +163,6 @@ class GuidedEngine:
         chosen = _spread(scores, self._options.fitted)
         vectors = self._vectors(ordinals[chosen])
         return fit(weights, vectors, torch.from_numpy(scores[chosen]), self._options.ridge)
-
-
-def _by_place(ordinals: Ordinals) -> Sequence[str]:
-    """Names of documents that sort as their places do."""
-    return [f"{place:020d}" for place in ordinals.tolist()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,29 @@ class QNet(Protocol):
         ...
 
 
+@runtime_checkable
+class LayingOut(Protocol):
+    """A q-net that can be prepared for scoring many blocks in one dtype."""
+
+    def laid_out(self, dtype: torch.dtype) -> QNet:
+        """The same q-net, for vectors of that dtype and no gradients."""
+        ...
+
+
+@runtime_checkable
+class LayingOutScorer(Scorer, Protocol):
+    """A scorer that can be prepared for scoring many blocks in one dtype."""
+
+    def laid_out(self, dtype: torch.dtype) -> Scorer:
+        """The same scorer, for vectors of that dtype and no slopes."""
+        ...
+
+
+def laid_out(scorer: Scorer, dtype: torch.dtype) -> Scorer:
+    """A scorer prepared for vectors of a dtype, where it can be; it must take them anyway."""
+    return scorer.laid_out(dtype) if isinstance(scorer, LayingOutScorer) else scorer
+
+
 class QNetScorer:
     """Scores with q-nets, one query at a time over a block that stays in the cache.
 
@@ -90,6 +113,14 @@ class QNetScorer:
     def select(self, queries: Sequence[int]) -> QNetScorer:
         """The scorer of some of the queries, by their places."""
         return QNetScorer([self._q_nets[query] for query in queries], self._dim)
+
+    def laid_out(self, dtype: torch.dtype) -> QNetScorer:
+        """The same scorer for vectors of that dtype; q-nets that cannot prepare stay as they are.
+
+        Prepared q-nets are copies of their weights: keep them for one search, not longer.
+        """
+        nets = [net.laid_out(dtype) if isinstance(net, LayingOut) else net for net in self._q_nets]
+        return QNetScorer(nets, self._dim)
 
     def slopes(self, vectors: torch.Tensor) -> torch.Tensor:
         """Gradients ``[q, n, d]`` of the scores at document vectors ``[n, d]``."""
@@ -138,6 +169,12 @@ class InnerProductScorer:
     def select(self, queries: Sequence[int]) -> InnerProductScorer:
         """The scorer of some of the queries, by their places."""
         return InnerProductScorer(self.queries[list(queries)])
+
+    def laid_out(self, dtype: torch.dtype) -> InnerProductScorer:
+        """The same scorer for vectors of that dtype."""
+        if self.queries.dtype == dtype:
+            return self
+        return InnerProductScorer(self.queries.to(dtype))
 
     def slopes(self, vectors: torch.Tensor) -> torch.Tensor:
         """Gradients ``[q, n, d]`` of the scores: the query vectors, wherever they are asked for."""

@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from hypencli.errors import ModelError
 
 QNet = Callable[[Tensor], Tensor]
 """A batch of q-nets as a function: items ``[q, n, d]`` -> outputs ``[q, n, out]``."""
+
+RowNet = Callable[[Tensor], Tensor]
+"""One q-net as a function of rows: ``[n, d]`` -> ``[n, out]``."""
 
 Shape = tuple[int, int]
 
@@ -40,6 +44,27 @@ class QNetConverter(Protocol):
 
     def __call__(self, matrices: list[Tensor], vectors: list[Tensor], is_training: bool) -> QNet:
         """The q-nets with matrices ``[q, in, out]`` and vectors ``[q, in, out]``."""
+        ...
+
+
+@runtime_checkable
+class PackingQNet(Protocol):
+    """What a converter may give instead of a plain function: q-nets that can be laid out.
+
+    Scoring a corpus evaluates a q-net on thousands of blocks: whatever can be prepared once
+    (another dtype, packed weights, activations in place) is.
+    """
+
+    def __call__(self, items: Tensor, /) -> Tensor:
+        """Outputs ``[q, n, out]`` of items ``[q, n, d]``."""
+        ...
+
+    def lay_out(self, dtype: torch.dtype) -> RowNet | None:
+        """The q-net of the only query for scoring in a dtype, without gradients.
+
+        What a row gives must not depend on the other rows, to the last bit, nor on how many there
+        are, in multiples of 64. None where there are several queries, or no such way here.
+        """
         ...
 
 

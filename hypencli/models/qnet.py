@@ -17,8 +17,10 @@ from torch.nn import functional
 from hypencli.errors import ModelError, UsageError
 from hypencli.models.architecture import (
     NestedQNetConverter,
+    PackingQNet,
     QNet,
     QNetConverter,
+    RowNet,
     Shape,
     narrowed,
 )
@@ -184,6 +186,18 @@ class QNetBatch:
             converter = copy.deepcopy(converter).to(device=device, dtype=dtype)
         return self._map(lambda tensor: tensor.to(device=device, dtype=dtype), converter)
 
+    def laid_out(self, dtype: torch.dtype) -> QNetBatch | LaidOutQNet:
+        """The q-net of one query for scoring many blocks in a dtype, without gradients.
+
+        Where the architecture or the machine has no layout for that, these q-nets in the dtype.
+        """
+        net = self._net
+        if isinstance(net, PackingQNet) and self.matrices[-1].shape[-1] == 1:
+            laid_out = net.lay_out(dtype)
+            if laid_out is not None:
+                return LaidOutQNet(laid_out, self.dim)
+        return self if dtype == self.dtype else self.to(dtype=dtype)
+
     def detach(self) -> QNetBatch:
         """The same q-nets without their gradients' history."""
         return self._map(Tensor.detach)
@@ -222,6 +236,23 @@ class QNetBatch:
             query_embedding=None if embedding is None else change(embedding),
             is_training=self.is_training,
         )
+
+
+@dataclass(frozen=True)
+class LaidOutQNet:
+    """The q-net of one query, laid out for scoring.
+
+    Attributes:
+        net: Rows ``[n, d]`` to outputs ``[n, 1]``.
+        dim: Width of the items, ``d``.
+    """
+
+    net: RowNet
+    dim: int
+
+    def __call__(self, items: Tensor) -> Tensor:
+        """Outputs ``[1, n, 1]`` of items ``[1, n, d]`` in the dtype that it is laid out for."""
+        return self.net(items[0]).unsqueeze(0)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from hypencli.errors import ModelError
-from hypencli.models.architecture import QNet, Shape
+from hypencli.models.architecture import RowNet, Shape
+from hypencli.models.packed import PackedLinear, can_pack
 from hypencli.models.qnet import activation, multiply
 
 
@@ -29,11 +31,29 @@ class _Block:
         y = functional.dropout(x, self.dropout) if self.dropout else x
         y = multiply(y, matrices, vectors.transpose(1, 2))
         y = activation(self.activation_type)(y)
+        return self._joined(x, y)
+
+    def packed(self, matrix: Tensor, vector: Tensor, dtype: torch.dtype) -> RowNet:
+        """The same ``[n, in] -> [n, out]`` for one query, without gradients or dropout."""
+        # The fused ReLU makes 0 of NaN. With a residual a row keeps its NaN all the same.
+        relu = self.activation_type == "relu" and self.residual
+        linear = PackedLinear(matrix, vector[:, 0], dtype=dtype, relu=relu)
+        activated = activation(self.activation_type)
+
+        def block(x: Tensor) -> Tensor:
+            y = linear(x)
+            return self._joined(x, y if relu else activated(y), in_place=True)
+
+        return block
+
+    def _joined(self, x: Tensor, y: Tensor, *, in_place: bool = False) -> Tensor:
+        """Layer norm and residual; ``in_place`` may write into ``y``."""
         if self.norm and self.norm_first:
             y = functional.layer_norm(y, y.shape[-1:])
         if self.residual:
             # A nested q-net's first block is narrower than the items: it adds their first columns.
-            y = y + x[..., : y.shape[-1]]
+            items = x[..., : y.shape[-1]]
+            y = y.add_(items) if in_place else y + items
         if self.norm and not self.norm_first:
             y = functional.layer_norm(y, y.shape[-1:])
         return y
@@ -100,18 +120,68 @@ class RepeatedDenseBlockConverter:
             block.residual and (block.norm_first or not block.norm) for block in self._blocks
         )
 
-    def __call__(self, matrices: list[Tensor], vectors: list[Tensor], is_training: bool) -> QNet:
+    def __call__(
+        self, matrices: list[Tensor], vectors: list[Tensor], is_training: bool
+    ) -> DenseNets:
         """The q-nets of matrices ``[q, in, out]`` and vectors ``[q, out, 1]``."""
         blocks = self._blocks
         if is_training and self._dropout:
             blocks = [replace(block, dropout=self._dropout) for block in blocks]
+        return DenseNets(blocks, matrices, vectors)
 
-        def q_nets(items: Tensor) -> Tensor:
-            for block, matrix, vector in zip(blocks, matrices[:-1], vectors, strict=True):
-                items = block(items, matrix, vector)
-            return multiply(items, matrices[-1])
 
-        return q_nets
+@dataclass(frozen=True)
+class DenseNets:
+    """Q-nets of dense blocks and a last matrix.
+
+    Attributes:
+        blocks: One a hidden layer.
+        matrices: ``[q, in, out]``, one a layer.
+        vectors: ``[q, out, 1]``, one a hidden layer.
+    """
+
+    blocks: Sequence[_Block]
+    matrices: Sequence[Tensor]
+    vectors: Sequence[Tensor]
+
+    def __call__(self, items: Tensor) -> Tensor:
+        """Outputs ``[q, n, out]`` of items ``[q, n, d]``."""
+        for block, matrix, vector in zip(
+            self.blocks, self.matrices[:-1], self.vectors, strict=True
+        ):
+            items = block(items, matrix, vector)
+        return multiply(items, self.matrices[-1])
+
+    def lay_out(self, dtype: torch.dtype) -> RowNet | None:
+        """The q-net of the only query with packed weights; None where this cannot be."""
+        last = self.matrices[-1]
+        dropout = any(block.dropout for block in self.blocks)
+        if len(last) != 1 or dropout or not can_pack(dtype, last.device):
+            return None
+        if not all(_moderate(each) for each in (*self.matrices, *self.vectors)):
+            return None
+        layers = [
+            block.packed(matrix[0], vector[0], dtype)
+            for block, matrix, vector in zip(
+                self.blocks, self.matrices[:-1], self.vectors, strict=True
+            )
+        ]
+        layers.append(PackedLinear(last[0], dtype=dtype))
+
+        def q_net(rows: Tensor) -> Tensor:
+            for layer in layers:
+                rows = layer(rows)
+            return rows
+
+        return q_net
+
+
+_LARGEST = 1e15
+"""Weights are packed up to this norm: beyond, a sum could overflow, and a NaN must not be lost."""
+
+
+def _moderate(weights: Tensor) -> bool:
+    return bool(torch.linalg.vector_norm(weights.detach()) <= _LARGEST)
 
 
 def _checked_widths(vector_dimensions: Sequence[int]) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hypencli.errors import ModelError
-from hypencli.models.architecture import QNet
+from hypencli.models.architecture import RowNet
+from hypencli.models.packed import PackedLinear
 from hypencli.models.qnet import multiply
-from hypencli.models.repeated_dense import RepeatedDenseBlockConverter
+from hypencli.models.repeated_dense import DenseNets, RepeatedDenseBlockConverter
 
 
 class WarmStartConverter(nn.Module):
@@ -69,8 +71,36 @@ class WarmStartConverter(nn.Module):
         is_training: bool,
         *,
         query_embedding: Tensor,
-    ) -> QNet:
+    ) -> GatedNets:
         """The q-nets ``[q, n, d] -> [q, n, 1]``, given pooled queries ``[q, d]`` too."""
         dense = self._dense(matrices, vectors, is_training)
         direction = functional.linear(query_embedding, self.projection).unsqueeze(-1)
-        return lambda items: multiply(items, direction) + self.gate * dense(items)
+        return GatedNets(direction, self.gate, dense)
+
+
+@dataclass(frozen=True)
+class GatedNets:
+    """A direction in the vectors' space and a gated q-net beside it.
+
+    Attributes:
+        direction: ``[q, d, 1]``.
+        gate: A number.
+        dense: The q-nets.
+    """
+
+    direction: Tensor
+    gate: Tensor
+    dense: DenseNets
+
+    def __call__(self, items: Tensor) -> Tensor:
+        """Outputs ``[q, n, 1]`` of items ``[q, n, d]``."""
+        return multiply(items, self.direction) + self.gate * self.dense(items)
+
+    def lay_out(self, dtype: torch.dtype) -> RowNet | None:
+        """The q-net of the only query with packed weights; None where this cannot be."""
+        dense = self.dense.lay_out(dtype)
+        if dense is None:
+            return None
+        along = PackedLinear(self.direction[0], dtype=dtype)
+        gate = self.gate.detach().to(dtype)
+        return lambda rows: along(rows).add_(dense(rows).mul_(gate))

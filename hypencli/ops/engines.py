@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from hypencli.errors import DataError, UsageError, did_you_mean
 from hypencli.ops.models import label
+from hypencli.ops.scan import choose_scan, refuse_scan, scan_inputs
 from hypencli.ops.search_records import ENGINES, VECTOR_INDEXES, SearchOptions
 from hypencli.progress import Progress
 from hypencli.runtime import resolve_device, resolve_dtype
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 OpenEngine: TypeAlias = Callable[[Sequence[str]], "Engine"]
 """Gives the engine for a batch of queries, by their ids."""
+
+
+Planner: TypeAlias = Callable[[Store, Manifest, SearchOptions], "EnginePlan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,13 @@ def plan_engine(
         )
     if options.recall is not None:
         return _calibrated(store, model, embeddings, options)
-    planners = {"exact": _exact, "graph": _graph, "guided": _guided, "rerank": _rerank}
+    refuse_scan(options)
+    planners: dict[str, Planner] = {
+        "exact": partial(_exact, has_q_nets(model)),
+        "graph": _graph,
+        "guided": _guided,
+        "rerank": _rerank,
+    }
     if options.engine not in ENGINES:
         raise UsageError(
             f"There is no engine {options.engine!r}.", hint=did_you_mean(options.engine, ENGINES)
@@ -106,16 +117,21 @@ def has_q_nets(model: Manifest) -> bool:
     return model.stats["architecture"] == "HypencoderDualEncoder"
 
 
-def _exact(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
+def _exact(q_nets: bool, store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
     def open_exact(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:
+        from hypencli.engine.certified import CertifiedEngine
         from hypencli.engine.exact import ExactEngine
 
-        engine = ExactEngine(
-            corpus, device=resolve_device(options.device), dtype=resolve_dtype(options.dtype)
+        device = resolve_device(options.device)
+        scan = choose_scan(store, options, n=corpus.n, dim=corpus.dim, q_nets=q_nets)
+        engine: Engine = (
+            ExactEngine(corpus, device=device, dtype=resolve_dtype(options.dtype))
+            if scan is None
+            else CertifiedEngine(corpus, scan, device=device)
         )
         return lambda query_ids: engine
 
-    return EnginePlan("exact", {}, (), open_exact)
+    return EnginePlan("exact", scan_inputs(options), (), open_exact)
 
 
 def _graph(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:

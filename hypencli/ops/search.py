@@ -17,7 +17,14 @@ from hypencli.ops.choose import choose_embeddings, own_queries
 from hypencli.ops.engines import EnginePlan, OpenEngine, plan_engine
 from hypencli.ops.evaluate import Evaluated, EvaluateOptions, evaluate
 from hypencli.ops.models import LoadedModel, ModelSource, find_model, label, load_model
-from hypencli.ops.search_records import Check, Searched, SearchOptions, SearchSeconds, Spread
+from hypencli.ops.search_records import (
+    Check,
+    Scanned,
+    Searched,
+    SearchOptions,
+    SearchSeconds,
+    Spread,
+)
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Ranking
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
@@ -26,7 +33,7 @@ from hypestore import EmbeddingSet, Manifest, RunWriter, Store
 if TYPE_CHECKING:
     import torch
 
-    from hypencli.engine.found import Engine, Found, OnScored
+    from hypencli.engine.found import Engine, Found, OnScored, ScanCosts
     from hypencli.engine.scorers import Scorer
     from hypencli.models.encoding import EncodedQueries
     from hypencli.models.qnet import QNetBatch
@@ -146,6 +153,7 @@ class _Work:
     seconds: SearchSeconds = field(default_factory=SearchSeconds)
     evaluations: list[int] = field(default_factory=list)
     iterations: list[int] = field(default_factory=list)
+    scans: list[ScanCosts] = field(default_factory=list)
     n_results: int = 0
 
     def run(self, writer: RunWriter, queries: QuerySet, progress: Progress) -> Manifest:
@@ -190,6 +198,7 @@ class _Work:
         )
         self.evaluations += found.evaluations.tolist()
         self.iterations += found.iterations.tolist()
+        self.scans += [] if found.scan is None else [found.scan]
         self.checker.compare(scorer, ids, found.rankings)
         return int(found.evaluations.sum())
 
@@ -204,6 +213,8 @@ class _Work:
         if encoded.has_q_nets and self.evaluations:
             stats["evaluations"] = asdict(spread(self.evaluations))
             stats["iterations"] = asdict(spread(self.iterations))
+        if self.scans:
+            stats["scan"] = asdict(scanned(self.scans, certified=self.options.certify))
         check = self.checker.result()
         return stats if check is None else {**stats, "check": asdict(check)}
 
@@ -211,6 +222,23 @@ class _Work:
 def spread(values: Sequence[int]) -> Spread:
     """Mean, least and most of at least one count."""
     return Spread(sum(values) / len(values), min(values), max(values))
+
+
+def scanned(batches: Sequence[ScanCosts], *, certified: bool) -> Scanned:
+    """What scans needed, over all queries of at least one batch."""
+    rescored, added, bounds = (
+        [value for each in batches for value in getattr(each, name).tolist()]
+        for name in ("rescored", "widened", "bound")
+    )
+    return Scanned(
+        dtype="bfloat16",
+        certified=certified,
+        rescored=spread(rescored),
+        widened=sum(value > 0 for value in added),
+        added=max(added),
+        bound=max(bounds),
+        fell_back=sum(int(each.fell_back.sum()) for each in batches),
+    )
 
 
 def encoded_queries(
@@ -327,6 +355,7 @@ def _outcome(
         evaluations=_spread(run, "evaluations"),
         iterations=_spread(run, "iterations"),
         check=_check(run),
+        scan=_scanned(run),
         evaluation=evaluation,
     )
 
@@ -347,3 +376,8 @@ def _spread(run: Manifest, key: str) -> Spread | None:
 def _check(run: Manifest) -> Check | None:
     found = run.stats.get("check")
     return None if found is None else TypeAdapter(Check).validate_python(found)
+
+
+def _scanned(run: Manifest) -> Scanned | None:
+    found = run.stats.get("scan")
+    return None if found is None else TypeAdapter(Scanned).validate_python(found)

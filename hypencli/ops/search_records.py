@@ -18,6 +18,8 @@ EngineName: TypeAlias = Literal[
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 """Every way to search."""
 
+ScanName: TypeAlias = Literal["auto", "bfloat16", "float32"]
+
 VECTOR_INDEXES: tuple[EngineName, ...] = ("hnsw", "faiss-flat", "faiss-hnsw", "faiss-ivfpq")
 """Those that search with query vectors alone: for bi-encoders."""
 
@@ -48,6 +50,10 @@ class SearchOptions:
         index: Parameters of a vector index, by their names.
         rerank: The run whose documents ``rerank`` scores.
         check: Also search so many of the queries exactly, and say what the search has missed.
+        scan: Arithmetic in which ``exact`` scores all documents before float32 decides; ``auto`` is
+            bfloat16 where that is faster.
+        certify: Score again in float32 until nothing left can reach the best ``k``, under a bound
+            that is measured.
     """
 
     k: int = 1000
@@ -70,6 +76,8 @@ class SearchOptions:
     index: tuple[tuple[str, int], ...] = ()
     rerank: str | None = None
     check: int | None = None
+    scan: ScanName = "auto"
+    certify: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,29 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Scanned:
+    """What a scan in a fast dtype needed beside itself, over the queries of a run.
+
+    Attributes:
+        dtype: Arithmetic of the scan.
+        certified: Whether float32 has certified it.
+        rescored: Documents scored again, a query.
+        widened: Queries for which more was scored again than the first so many.
+        added: The most documents that were added for one of them.
+        bound: The largest distance allowed for between a score and its scan.
+        fell_back: Queries that were searched in float32 after all.
+    """
+
+    dtype: str
+    certified: bool
+    rescored: Spread
+    widened: int
+    added: int
+    bound: float
+    fell_back: int
+
+
+@dataclass(frozen=True, slots=True)
 class Searched:
     """What a search did.
 
@@ -146,6 +177,7 @@ class Searched:
         evaluations: q-net evaluations a query; None for a bi-encoder.
         iterations: Steps a query, of an engine that takes some.
         check: What an approximate search has missed, where it is known.
+        scan: What a scan in a fast dtype needed, where there was one.
         existing: Whether the same search had been done before, and nothing was done now.
         evaluation: Measures, where judgements are known.
     """
@@ -167,4 +199,5 @@ class Searched:
     evaluations: Spread | None = None
     iterations: Spread | None = None
     check: Check | None = None
+    scan: Scanned | None = None
     evaluation: Evaluated | None = None

@@ -53,6 +53,32 @@ def test_a_budget_of_all_documents_is_exact_search(search: Search) -> None:
     assert all(values["exact"] == values["approximate"] for values in measures.values())
 
 
+def test_a_scan_says_what_float32_made_of_it(search: Search) -> None:
+    done = search("--k", 5, "--scan", "bfloat16")
+    assert done.code == 0, done.err
+    said = " ".join(done.out.split())
+    assert "Scanned in bfloat16, certified:" in said
+    assert "documents a query scored again in float32" in said
+    assert "0 searched in float32 throughout" in said
+    scan = search("--k", 5, "--scan", "bfloat16", "--json").json["scan"]
+    assert scan["certified"] is True
+    assert scan["rescored"]["min"] >= 5
+    rough = search("--k", 5, "--scan", "bfloat16", "--no-certify")
+    assert "Scanned in bfloat16, not certified" in rough.out
+    assert search("--k", 6, "--json").json["scan"] is None
+
+
+def test_a_scan_needs_exact_search_in_float32(search: Search) -> None:
+    for arguments in (
+        ("--approx", "--scan", "bfloat16"),
+        ("--no-certify",),
+        ("--scan", "bfloat16", "--dtype", "bfloat16"),
+    ):
+        done = search("--k", 5, *arguments)
+        assert done.code == USAGE
+        assert "--scan" in done.err
+
+
 def test_the_search_of_the_paper_needs_a_graph_and_takes_its_presets(
     hype: Hype, search: Search, study: Path
 ) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from hypencli.engine.certified import CertifiedEngine, ScanOptions
 from hypencli.engine.corpus import Corpus, VectorCorpus
 from hypencli.engine.exact import ExactEngine
 from hypencli.engine.found import Engine
@@ -133,6 +134,7 @@ def by_index(kind: str, **options: int) -> Callable[[Corpus, float], Engine]:
 OpenEngine = Callable[[Corpus, float], Engine]
 BY_SCORE: dict[str, OpenEngine] = {
     "exact": lambda corpus, effort: ExactEngine(corpus),
+    "certified": lambda corpus, effort: CertifiedEngine(corpus, ScanOptions(limit=1)),
     "graph": graph,
     "guided": guided,
     "guided by gain": guided_by_gain,
@@ -175,7 +177,7 @@ class Case:
     def finds_all_at_once(self) -> bool:
         """Whether no effort is too little: it looks at all, or the slope of a line says it all."""
         linear = (self.engine, self.kind) == ("guided by gain", "inner product")
-        return linear or self.engine in ("exact", "faiss-flat")
+        return linear or self.engine in ("exact", "certified", "faiss-flat")
 
     def scorer(self, q: int, dim: int = 13, seed: int = 0) -> Scorer:
         return self.make_scorer(q, dim, torch.Generator().manual_seed(seed))

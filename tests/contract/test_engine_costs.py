@@ -29,6 +29,7 @@ class Watched:
         scorer: What scores.
         pause: Seconds that every call takes longer.
         seen: The rows of each query; padding, of zeros alone, is not counted.
+        scanned: Rows in another dtype than float32, of all queries at once.
         calls: One entry a call, of this scorer or of those selected from it.
     """
 
@@ -44,6 +45,7 @@ class Watched:
         self._pause = pause
         self.seen = [[] for _ in range(scorer.n_queries)] if seen is None else seen
         self.calls = [] if calls is None else calls
+        self.scanned = 0
 
     @property
     def n_queries(self) -> int:
@@ -56,6 +58,9 @@ class Watched:
     def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
         time.sleep(self._pause)
         self.calls.append(len(vectors))
+        if vectors.dtype != torch.float32:
+            self.scanned += int(vectors.any(dim=1).sum())
+            return self._scorer(vectors)
         rows = [row.tobytes() for row in vectors.numpy() if row.any()]
         for seen in self.seen:
             seen += rows
@@ -77,7 +82,9 @@ def test_evaluations_are_what_the_scorer_saw(
     """And no document is scored twice for a query."""
     scorer = Watched(scoring_case.scorer(4))
     found = scoring_case.open_engine(corpus_of(700), effort).search(scorer, k=25)
-    assert found.evaluations.tolist() == [len(seen) for seen in scorer.seen]
+    counted = found.evaluations if found.scan is None else found.scan.rescored
+    assert counted.tolist() == [len(seen) for seen in scorer.seen]
+    assert scorer.scanned == (0 if found.scan is None else 700)
     assert all(len(set(seen)) == len(seen) > 0 for seen in scorer.seen)
     assert (found.iterations >= 1).all()
 

@@ -132,7 +132,8 @@ class WholeNet:
         self._vector = torch.randint(-3, 4, (16, 1), generator=generator).float()
 
     def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
-        return torch.relu(vectors @ self._matrix) @ self._vector
+        dtype = vectors.dtype
+        return torch.relu(vectors @ self._matrix.to(dtype)) @ self._vector.to(dtype)
 
 
 def whole_numbers(q: int, *, by_vectors: bool) -> Scorer:

@@ -82,11 +82,11 @@ def test_shards_and_query_batches_change_nothing(
     """Bit-equal rankings for any cut of the corpus and any cut of the queries, ties included."""
     vectors = np.round(vectors_of(n, dim, seed=n) * levels) / levels
     scorer = scorers[kind](q, dim, torch.Generator().manual_seed(3))
-    whole = run(scorer, vectors, k=k, block_rows=16)
-    assert run(scorer, vectors, k=k, cuts=[c for c in cuts if c <= n], block_rows=16) == whole
+    whole = run(scorer, vectors, k=k, rows=16)
+    assert run(scorer, vectors, k=k, cuts=[c for c in cuts if c <= n], rows=16) == whole
     if isinstance(scorer, QNetScorer):
         alone = [QNetScorer([net], dim) for net in scorer._q_nets]
-        assert [run(one, vectors, k=k, block_rows=16)[0] for one in alone] == whole
+        assert [run(one, vectors, k=k, rows=16)[0] for one in alone] == whole
 
 
 def test_many_query_vectors_score_as_one_alone() -> None:

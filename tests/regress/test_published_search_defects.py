@@ -52,7 +52,7 @@ def test_the_last_batch_may_have_fewer_documents_than_k(left: int) -> None:
     corpus, scorer = documents(BLOCK_ROWS + left), queries(3)
     assert found_ids(ExactEngine(corpus), scorer, 100) == by_hand(corpus, scorer, 100)
     blocks = [(start, corpus.vectors(np.arange(start, start + 1))) for start in range(corpus.n)]
-    found = search_exact(scorer, blocks, k=100, doc_ids=corpus.ids, block_rows=100)
+    found = search_exact(scorer, blocks, k=100, doc_ids=corpus.ids, rows=100)
     ids = [[doc_id for doc_id, _ in ranking] for ranking in found.rankings]
     assert ids == by_hand(corpus, scorer, 100)
 

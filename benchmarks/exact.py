@@ -1,0 +1,320 @@
+"""Exact search with six-layer q-nets: documents a second against the published way.
+
+    python benchmarks/exact.py                   # what docs/benchmarks.md quotes; half an hour
+    python benchmarks/exact.py --quick           # a minute, to see that it runs
+    python benchmarks/exact.py --documents 20000 --dim 768 --queries 1 --repeat 5
+
+Every measurement is a process of its own, all sides in turn: the published way (`plain.py`: one
+query at a time, 100,000 documents a batch, the q-net on a whole batch) in float32 and in bfloat16,
+hype's scan in float32, and its scan in bfloat16 that float32 certifies; and the rate of plain
+matrix products of both dtypes, a product a thread, which no side can pass. Vectors are random,
+around some hundred centres, in float16, q-nets random with the published initialisation's scale.
+One JSON line a measurement, then medians, spreads and ratios; whether the best 1,000 are those of
+the published way in float32, ids and order, is compared over all queries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from measuring import Figures, check, measure, tell
+
+K = 1000
+LAYERS = 6
+CENTRES = 100
+CEILING_ROWS, CEILING_SECONDS = 2048, 2.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One corpus and so many queries."""
+
+    documents: int
+    dim: int
+    queries: int
+
+    @property
+    def gflop(self) -> float:
+        """Of all scores."""
+        per_document = 2 * LAYERS * self.dim**2 + 2 * self.dim
+        return self.documents * self.queries * per_document / 1e9
+
+
+FULL = [
+    *(Case(n, dim, 1) for dim in (768, 384) for n in (20_000, 50_000, 200_000)),
+    *(Case(10_000, dim, 64) for dim in (768, 384)),
+]
+QUICK = [Case(4_000, 128, 2)]
+
+
+def prepare(folder: Path, case: Case) -> None:
+    """Write a store of vectors, and the case."""
+    import numpy as np
+
+    from hypestore import EmbeddingSpec, Store
+
+    generator = np.random.default_rng(0)
+    centres = generator.normal(size=(CENTRES, case.dim)).astype(np.float32)
+    store = Store.create(folder / "store")
+    spec = EmbeddingSpec(
+        slug="vectors", inputs={}, dim=case.dim, shard_rows=16_384, keep_text=False
+    )
+    with store.embedding_work(spec, name="vectors") as work:
+        for shard, start in enumerate(range(0, case.documents, 16_384)):
+            count = min(16_384, case.documents - start)
+            made = centres[generator.integers(CENTRES, size=count)]
+            made += 0.8 * generator.normal(size=made.shape).astype(np.float32)
+            made /= np.linalg.norm(made, axis=1, keepdims=True)
+            ids = [f"d{start + i}" for i in range(count)]
+            work.write_shard(shard, ids, made.astype(np.float16), None)
+        work.finish(case.documents, stats={}, provenance={})
+    (folder / "case.json").write_text(json.dumps(vars(case)), encoding="utf-8")
+
+
+def q_nets(case: Case) -> Sequence[object]:
+    """Random q-nets, one a query."""
+    import torch
+
+    from hypencli.models.converters import RepeatedDenseBlockConverter
+    from hypencli.models.qnet import QNetBatch
+
+    converter = RepeatedDenseBlockConverter([case.dim] * (LAYERS + 1) + [1])
+
+    def one(seed: int) -> QNetBatch:
+        drawn = torch.Generator().manual_seed(seed)
+        matrices = [
+            # As a hypernetwork writes them: ``[q, out, in]`` in memory.
+            (torch.randn(1, out, into, generator=drawn) * (2 / into) ** 0.5).transpose(1, 2)
+            for into, out in converter.weight_shapes
+        ]
+        vectors = [0.1 * torch.randn(1, *shape, generator=drawn) for shape in converter.bias_shapes]
+        return QNetBatch(tuple(matrices), tuple(vectors), converter)
+
+    return [one(seed) for seed in range(case.queries)]
+
+
+def case_of(folder: Path) -> Case:
+    return Case(**json.loads((folder / "case.json").read_text(encoding="utf-8")))
+
+
+def plain_way(folder: Path, dtype: str) -> None:
+    import time
+
+    import numpy as np
+    import plain
+    import torch
+
+    from hypestore import Store
+
+    nets = q_nets(case_of(folder))
+    corpus = Store.open(folder / "store").embeddings("vectors")
+    vectors = np.concatenate([block for _, block in corpus.blocks()]).astype(np.float32)
+    names = corpus.ids(np.arange(corpus.n))
+    items = [plain.Item(name, "", row) for name, row in zip(names, vectors, strict=True)]
+    if dtype == "bfloat16":
+        nets = [in_bfloat16(net.to(dtype=torch.bfloat16)) for net in nets]
+    plain.search(nets[0], items[:2000], 10)
+    started = time.perf_counter()
+    rankings = [plain.search(net, items, K) for net in nets]
+    seconds = time.perf_counter() - started
+    finish(folder, f"plain-{dtype}", rankings, seconds)
+
+
+def in_bfloat16(net: Callable) -> Callable:
+    """Takes what the plain search gives, and gives what its lists hold."""
+    return lambda vectors: net(vectors.bfloat16()).float()
+
+
+def hype_way(folder: Path, dtype: str) -> None:
+    import time
+
+    from hypencli.engine.certified import CertifiedEngine
+    from hypencli.engine.exact import ExactEngine
+    from hypencli.engine.scorers import QNetScorer
+    from hypestore import Store
+
+    case = case_of(folder)
+    corpus = Store.open(folder / "store").embeddings("vectors")
+    engine = CertifiedEngine(corpus) if dtype == "bfloat16" else ExactEngine(corpus)
+    scorer = QNetScorer(q_nets(case), case.dim)
+    ExactEngine(Head(corpus)).search(scorer.select([0]), k=10)
+    started = time.perf_counter()
+    found = engine.search(scorer, k=K)
+    seconds = time.perf_counter() - started
+    more = {}
+    if found.scan is not None:
+        more = {
+            "rescored": float(found.scan.rescored.mean()),
+            "widened": int((found.scan.widened > 0).sum()),
+            "added": int(found.scan.widened.max()),
+            "bound": float(found.scan.bound.max()),
+            "fell_back": int(found.scan.fell_back.sum()),
+        }
+    finish(folder, f"hype-{dtype}", found.rankings, seconds, **more)
+
+
+class Head:
+    """The first documents of a corpus, to warm up with."""
+
+    def __init__(self, corpus: object) -> None:
+        first, vectors = next(iter(corpus.blocks()))
+        self._block = first, vectors[:2048]
+        self.ids = corpus.ids
+
+    def blocks(self) -> list[object]:
+        return [self._block]
+
+
+def finish(
+    folder: Path, side: str, rankings: list[list[tuple[str, float]]], seconds: float, **more: float
+) -> None:
+    """Write what was found, and tell what it took."""
+    ids = [[doc_id for doc_id, _ in ranking] for ranking in rankings]
+    (folder / f"top-{side}.json").write_text(json.dumps(ids), encoding="utf-8")
+    case = case_of(folder)
+    tell(
+        seconds=seconds,
+        scores_per_second=case.documents * case.queries / seconds,
+        gflop_per_second=case.gflop / seconds,
+        **more,
+    )
+
+
+def ceiling(folder: Path, dtype: str) -> None:
+    """The rate of matrix products, one a thread as the engine has them, the faster of two ways."""
+    import time
+    from concurrent.futures import ThreadPoolExecutor
+
+    import torch
+
+    from hypencli.models.packed import PackedLinear
+
+    threads, kind = torch.get_num_threads(), getattr(torch, dtype)
+    torch.set_num_threads(1)
+    dim = case_of(folder).dim
+    rows, matrix = torch.randn(CEILING_ROWS, dim).to(kind), torch.randn(dim, dim)
+    plain, packed = matrix.to(kind), PackedLinear(matrix, dtype=kind)
+
+    def rate(multiply: Callable[[], object]) -> float:
+        multiply()
+        count, started = 0, time.perf_counter()
+        while (elapsed := time.perf_counter() - started) < CEILING_SECONDS:
+            multiply()
+            count += 1
+        return count * 2 * CEILING_ROWS * dim**2 / elapsed / 1e9
+
+    def by_product() -> float:
+        made = torch.empty_like(rows)
+        return rate(lambda: torch.mm(rows, plain, out=made))
+
+    def by_packed() -> float:
+        return rate(lambda: packed(rows))
+
+    with torch.inference_mode(), ThreadPoolExecutor(threads) as pool:
+        rates = [
+            sum(each.result() for each in [pool.submit(way) for _ in range(threads)])
+            for way in (by_product, by_packed)
+        ]
+    tell(gflop_per_second=max(rates))
+
+
+SIDES: dict[str, Callable[[Path], None]] = {
+    f"{side}-{dtype}": lambda folder, run=run, dtype=dtype: run(folder, dtype)
+    for dtype in ("float32", "bfloat16")
+    for side, run in (("ceiling", ceiling), ("plain", plain_way), ("hype", hype_way))
+}
+
+
+def compare(case: Case, repeat: int) -> None:
+    """Measure all sides in turn; print each, then what they come to."""
+    found: dict[str, list[Figures]] = {side: [] for side in SIDES}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        prepare(folder, case)
+        for _ in range(repeat):
+            for side, runs in found.items():
+                runs.append(measure(__file__, side, folder))
+                say(case, side=side, **runs[-1])
+        same = {side: same_top(folder, side) for side in SIDES if "ceiling" not in side}
+    say(case, summary=summary(found), same_top_1000=same)
+    check(same["hype-bfloat16"]["as_hype_float32"] == 1.0)
+
+
+def same_top(folder: Path, side: str) -> dict[str, float]:
+    """Share of queries whose best 1,000 are those of float32, ids and order."""
+    (mine, published, ours) = (
+        json.loads((folder / f"top-{one}.json").read_text(encoding="utf-8"))
+        for one in (side, "plain-float32", "hype-float32")
+    )
+    return {
+        "as_plain_float32": statistics.mean(a == b for a, b in zip(mine, published, strict=True)),
+        "as_hype_float32": statistics.mean(a == b for a, b in zip(mine, ours, strict=True)),
+        "documents_shared": statistics.mean(
+            len(set(a) & set(b)) / len(b) for a, b in zip(mine, published, strict=True)
+        ),
+    }
+
+
+def summary(found: dict[str, list[Figures]]) -> dict[str, object]:
+    """Medians and spreads by side, and ratios of medians."""
+    rates = {
+        side: [run["gflop_per_second"] for run in runs] for side, runs in found.items() if runs
+    }
+    median = {side: statistics.median(values) for side, values in rates.items()}
+    return {
+        "gflop_per_second": {side: round(value, 1) for side, value in median.items()},
+        "spread": {side: [round(min(v), 1), round(max(v), 1)] for side, v in rates.items()},
+        "scores_per_second": {
+            side: round(statistics.median(run["scores_per_second"] for run in runs))
+            for side, runs in found.items()
+            if "ceiling" not in side
+        },
+        "peak_mb": {
+            side: round(statistics.median(run["peak_mb"] for run in runs))
+            for side, runs in found.items()
+        },
+        "share_of_ceiling": {
+            dtype: round(median[f"hype-{dtype}"] / median[f"ceiling-{dtype}"], 3)
+            for dtype in ("float32", "bfloat16")
+        },
+        "times_plain_float32": {
+            side: round(median[side] / median["plain-float32"], 2)
+            for side in ("plain-bfloat16", "hype-float32", "hype-bfloat16")
+        },
+        "times_plain_bfloat16": round(median["hype-bfloat16"] / median["plain-bfloat16"], 2),
+    }
+
+
+def say(case: Case, **values: object) -> None:
+    print(json.dumps({**vars(case), **values}), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--documents", type=int)
+    parser.add_argument("--dim", type=int, default=768)
+    parser.add_argument("--queries", type=int, default=1)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--side", choices=SIDES)
+    parser.add_argument("--folder", type=Path)
+    options = parser.parse_args()
+    if options.side is not None:
+        SIDES[options.side](options.folder)
+        return
+    cases = QUICK if options.quick else FULL
+    if options.documents is not None:
+        cases = [Case(options.documents, options.dim, options.queries)]
+    for case in cases:
+        compare(case, 1 if options.quick else options.repeat)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
