@@ -6,6 +6,7 @@ What the parts do by themselves stands with them: ``tests/contract/test_engines.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import shutil
 from collections.abc import Callable
@@ -203,7 +204,7 @@ def test_a_run_with_a_score_that_is_none_is_not_measured(score: float) -> None:
         evaluate({"q": ranking}, {"q": {"a": 1}}, parse_measures(["RR"]))
 
 
-def test_a_stored_run_whose_file_came_to_hold_nan_is_damaged(
+def test_a_stored_run_that_was_written_with_nan_is_damaged(
     finished_study: Path, tmp_path: Path
 ) -> None:
     opened = hypestore.Store.open(Path(shutil.copytree(finished_study, tmp_path / "study")))
@@ -214,7 +215,17 @@ def test_a_stored_run_whose_file_came_to_hold_nan_is_damaged(
     scores[5] = math.nan
     place = table.schema.get_field_index("score")
     pq.write_table(table.set_column(place, table.schema.field(place), pa.array(scores)), path)
-    for read in (run.table, run.results, run.by_query):
+    # The manifest of a program that wrote them so: it fits the files.
+    written = [
+        hypestore.FileRecord(
+            path=record.path,
+            size_bytes=(run.folder / record.path).stat().st_size,
+            sha256=hashlib.sha256((run.folder / record.path).read_bytes()).hexdigest(),
+        )
+        for record in run.manifest.files
+    ]
+    foreign = hypestore.StoredRun(run.folder, run.manifest.model_copy(update={"files": written}))
+    for read in (foreign.table, foreign.results, foreign.by_query):
         with pytest.raises(hypestore.DamagedArtifact, match="a score that is not finite"):
             read()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from hypencli import api
 from hypencli.errors import ModelError
 from hypencli.models import installed
 from hypencli.models.converters import resolve_converter
+from hypestore.manifest import SEAL, seal_of
 
 CODE = """
 open({canary!r}, "a").close()
@@ -161,7 +163,14 @@ def named(study: Path) -> hs.Store:
     raw["query_encoder_kwargs"]["converter_kwargs"] = {"width": 32}
     raw["query_encoder_kwargs"]["converter"] = NAME
     path.write_text(json.dumps(raw), encoding="utf-8")
-    return store
+    listed = store.path(model) / "manifest.json"
+    manifest = json.loads(listed.read_text(encoding="utf-8"))
+    (record,) = (one for one in manifest["files"] if one["path"] == path.name)
+    content = path.read_bytes()
+    record |= {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    manifest["provenance"][SEAL] = seal_of(manifest)
+    listed.write_text(json.dumps(manifest), encoding="utf-8")
+    return hs.Store.open(study)
 
 
 def test_no_verb_runs_what_a_store_names(

@@ -28,6 +28,7 @@ from hypencli.data.encoded.wire import encode_field, encode_varint
 from hypencli.data.prepare import tot_train
 from hypencli.errors import DataError
 from hypestore.locks import hold
+from hypestore.manifest import SEAL, inputs_hash, seal_of
 
 Hype = Callable[..., Any]
 
@@ -162,8 +163,14 @@ def rewrite(
     path = store.path(store.get(name, kind)) / "manifest.json"  # type: ignore[arg-type]
     raw = json.loads(path.read_text(encoding="utf-8"))
     change(raw)
+    sealed(raw)
     path.write_text(json.dumps(raw), encoding="utf-8")
     return path
+
+
+def sealed(raw: dict[str, Any]) -> None:
+    """Whoever makes a manifest can make a seal that fits it: a seal finds damage, not malice."""
+    raw["provenance"][SEAL] = seal_of(raw)
 
 
 @pytest.mark.parametrize(
@@ -480,8 +487,6 @@ def test_a_run_of_the_archive_whose_parent_leads_elsewhere(
     hype: Hype, archive: Path, tmp_path: Path, outside: Path
 ) -> None:
     """A manifest that was changed, with the hash of its inputs made to fit."""
-    from hypestore.manifest import inputs_hash
-
     inputs = {"corpus": "../../outside"}
     slug = f"r-{inputs_hash('run', inputs)}"
     with zipfile.ZipFile(archive) as packed_study:
@@ -489,6 +494,7 @@ def test_a_run_of_the_archive_whose_parent_leads_elsewhere(
     home = next(name for name in files if name.startswith("runs/")).split("/")[1]
     manifest = json.loads(files[f"runs/{home}/manifest.json"])
     manifest |= {"id": slug, "inputs": inputs, "parents": ["../../outside"], "name": None}
+    sealed(manifest)
     study = json.loads(files["study.json"])
     study |= {"artifacts": [slug], "references": []}
     evil = tmp_path / "evil.zip"
