@@ -208,7 +208,7 @@ def test_a_shard_that_was_damaged_meanwhile_is_written_again(store: hs.Store, na
     path.write_bytes(content)
     with store.embedding_work(spec(keep_text=True)) as work:
         assert not work.has_shard(0)
-        with pytest.raises(hs.IncompleteWork, match="Shard 0 .* is damaged"):
+        with pytest.raises(hs.IncompleteWork, match=r"Shard 0 .* is damaged"):
             work.finish(4)
         work.write_shard(0, list("abcd"), np.ones((4, 8)), texts)
         work.finish(4)
