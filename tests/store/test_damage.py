@@ -260,14 +260,15 @@ def is_protected(file: str) -> bool:
 
 
 def is_named(file: str, report: hs.DoctorReport) -> bool:
-    """Whether a finding is about a file, or a folder that it lies in, or another of its cache."""
-    cache = "/".join(Path(file).parts[:2]) if file.startswith("cache/") else file
-    return any(
-        file.startswith(f"{one.file}/") or f"{one.file}/".startswith(f"{cache}/")
-        if one.file
-        else file in one.problem
-        for one in report.findings
-    )
+    """Whether a finding is about a file, a folder that it lies in, or another of its cache; or the
+    manifest beside it, without which nothing is known of it."""
+    parts = Path(file).parts
+    folder = "/".join(parts[:2])
+    known = {file, folder, f"{folder}/manifest.json"}
+    found = {one.file for one in report.findings if one.file}
+    if parts[0] == "cache":
+        return any(one.startswith(f"{folder}/") for one in found)
+    return bool(known & found) or any(file in one.problem for one in report.findings)
 
 
 def check(healthy: Healthy, root: Path, damage: Damage) -> None:
