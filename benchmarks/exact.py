@@ -256,6 +256,10 @@ def same_top(folder: Path, side: str) -> dict[str, float]:
     return {
         "as_plain_float32": statistics.mean(a == b for a, b in zip(mine, published, strict=True)),
         "as_hype_float32": statistics.mean(a == b for a, b in zip(mine, ours, strict=True)),
+        "places_that_differ": statistics.mean(
+            sum(x != y for x, y in zip(a, b, strict=True))
+            for a, b in zip(mine, published, strict=True)
+        ),
         "documents_shared": statistics.mean(
             len(set(a) & set(b)) / len(b) for a, b in zip(mine, published, strict=True)
         ),
