@@ -121,7 +121,7 @@ class _Certifying:
                 outcome.fell_back = True
         else:
             batch.each(lambda search: self._certify(search, scanned[search.query], batch.k))
-        self._fall_back(batch)
+        self._fall_back(batch, self.on_scored if scanned is None else None)
 
     def _scan(self, batch: BatchSearch) -> list[_Scanned] | None:
         """What the scan leaves of each query; None where it cannot help."""
@@ -184,14 +184,14 @@ class _Certifying:
         rounding = torch.finfo(self.options.dtype).eps * abs(last) if np.isfinite(last) else 0.0
         return max(rounding, centre + self.options.safety * float(np.abs(values - centre).max()))
 
-    def _fall_back(self, batch: BatchSearch) -> None:
+    def _fall_back(self, batch: BatchSearch, on_scored: OnScored | None) -> None:
         """Search in float32 where the scan does not do."""
         fallen = [place for place, outcome in enumerate(self.outcomes) if outcome.fell_back]
         if not fallen:
             return
         scorer = batch.scorer if len(fallen) == len(batch.queries) else batch.scorer.select(fallen)
         tops, _ = self._pass(batch, torch.float32, by_place=False)(
-            scorer, self.corpus.blocks(), k=batch.k
+            scorer, self.corpus.blocks(), k=batch.k, on_scored=on_scored
         )
         for place, top in zip(fallen, tops, strict=True):
             batch.queries[place].top = top

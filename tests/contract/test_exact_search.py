@@ -11,7 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypencli.engine.exact import search_exact
+from hypencli.engine.corpus import VectorCorpus
+from hypencli.engine.exact import ExactEngine, search_exact
+from hypencli.engine.rerank import RerankEngine
 from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
 
 MakeScorer = Callable[[int, int, torch.Generator], Scorer]
@@ -87,6 +89,20 @@ def test_shards_and_query_batches_change_nothing(
     if isinstance(scorer, QNetScorer):
         alone = [QNetScorer([net], dim) for net in scorer._q_nets]
         assert [run(one, vectors, k=k, rows=16)[0] for one in alone] == whole
+
+
+@pytest.mark.parametrize("dim", [1, 3, 8, 21, 30])
+@pytest.mark.parametrize("kind", ["inner product", "narrow q-net", "q-net"])
+def test_a_few_documents_score_as_they_do_among_all(scorers: Scorers, kind: str, dim: int) -> None:
+    """To the last bit, however few, of last layers however narrow."""
+    scorer = scorers[kind](2, dim, torch.Generator().manual_seed(5))
+    corpus = VectorCorpus(vectors_of(1500, dim))
+    whole = ExactEngine(corpus).search(scorer, k=1500).rankings
+    for few in (1, 2, 3, 5, 31, 48, 70, 700):
+        chosen = np.random.default_rng(few).permutation(1500)[:few]
+        found = RerankEngine(corpus, [chosen] * 2).search(scorer, k=few).rankings
+        for ranking, expected in zip(found, whole, strict=True):
+            assert ranking == [pair for pair in expected if pair[0] in dict(ranking)]
 
 
 def test_many_query_vectors_score_as_one_alone() -> None:
