@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from hypencli.cli.render import console, number, safe, to_json
 
 _MANY_ROWS = 100
-"""From here on a table that fits the terminal is laid out here: rich takes seconds for thousands."""
+"""From here on a table that fits is laid out here: rich takes seconds for thousands of rows."""
 
 TABLE_FORMATS = ("table", "json", "csv", "markdown", "latex")
 
