@@ -26,7 +26,7 @@ PARTS = ("query_encoding", "selection", "scoring", "topk", "writing")
 
 
 def prepare(folder: Path, *, documents: int, questions: int) -> None:
-    """A store with a six-layer Hypencoder and vectors of its passage encoder; files of questions."""
+    """A store with a six-layer Hypencoder and vectors of its encoder, and files of questions."""
     import hypencli
     from hypencli.data.demo import build_docstring_collection
     from hypencli.models.checkpoint import ModelSpec, build_dual_encoder, load_tokenizer

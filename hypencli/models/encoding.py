@@ -180,7 +180,8 @@ class EncodedQueries:
 
     The transformer has run over all of them, in batches without padding that depend on nothing but
     the query set; q-nets, which are large (14 MB each at 6 layers of 768), are written on demand,
-    one query at a time. So a query's q-net is bit-equal for every batch size of a search.
+    with products of one query each. So a query's q-net is bit-equal for every batch size of a
+    search.
 
     Args:
         encoder: The query encoder.
@@ -217,19 +218,18 @@ class EncodedQueries:
     @torch.no_grad()  # not inference mode: a search may ask for the slope of a q-net
     def q_nets(self, start: int = 0, stop: int | None = None) -> list[QNetBatch]:
         """One q-net a query, for the queries from ``start`` to ``stop``."""
-        nets = []
-        for states in self._states[start:stop]:
-            on_device = states.to(self._options.device).unsqueeze(0)
-            mask = torch.ones(on_device.shape[:2], dtype=torch.long, device=on_device.device)
-            output = self._encoder(token_states=on_device, attention_mask=mask, width=self._width)
-            nets.append(output.representation)
-        return nets
+        if not isinstance(self._encoder, Hypencoder):
+            raise ModelError("There are no q-nets: the model is a bi-encoder.")
+        states = [each.to(self._options.device) for each in self._states[start:stop]]
+        return self._encoder.write_each(states, width=self._width)
 
     @property
     def q_net_bytes(self) -> int:
-        """Memory of one q-net."""
-        net = self.q_nets(0, 1)[0]
-        return sum(tensor.nbytes for tensor in (*net.matrices, *net.vectors))
+        """Memory of one q-net; 0 where there are none."""
+        if not isinstance(self._encoder, Hypencoder):
+            return 0
+        per_weight = next(self._encoder.parameters()).element_size()
+        return per_weight * self._encoder.q_net_weights(self._width)
 
     def vectors(self, start: int = 0, stop: int | None = None) -> torch.Tensor:
         """Query vectors ``[q, d]`` of a bi-encoder."""
