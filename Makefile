@@ -51,6 +51,11 @@ format: install ## Format the code and fix what can be fixed
 bench: install ## Measure against plain implementations; the study of approximate search takes hours
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/exact.py
+	$(BIN)/python benchmarks/encode.py
+	$(BIN)/python benchmarks/queries.py
+	$(BIN)/python benchmarks/opening.py
+	$(BIN)/python benchmarks/end_to_end.py
+	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/graph.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/approx.py study

@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -73,3 +73,12 @@ def medians(found: Mapping[str, list[Figures]]) -> dict[str, Figures]:
 def times_less(of_sides: Mapping[str, Figures], key: str) -> float:
     """How many times less of something hype takes."""
     return of_sides["plain"][key] / of_sides["hype"][key]
+
+
+def spread(seconds: Sequence[float]) -> Figures:
+    """Median, least and most of some times."""
+    return {
+        "median_seconds": statistics.median(seconds),
+        "least_seconds": min(seconds),
+        "most_seconds": max(seconds),
+    }

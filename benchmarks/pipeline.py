@@ -1,4 +1,4 @@
-"""Encode, open and search: time and peak memory against a plain implementation.
+"""Search: time and peak memory against a plain implementation.
 
     python benchmarks/pipeline.py                # what docs/benchmarks.md quotes
     python benchmarks/pipeline.py --quick        # a minute, to see that it runs
@@ -17,15 +17,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from measuring import Figures, check, clock, in_turn, medians, times_less
+from measuring import Figures, clock, in_turn, medians, times_less
 
 K = 1000
-MAX_LENGTH = 256
 N_QUERIES = 8
 
 
-def prepare(folder: Path, *, documents: int, vectors: int) -> None:
-    """Write what both sides read: texts, a q-net model, and vectors in both formats."""
+def prepare(folder: Path, *, vectors: int) -> None:
+    """Write what both sides read: questions, a q-net model, and vectors in both formats."""
     import numpy as np
     from plain import Item, write_item
 
@@ -37,9 +36,6 @@ def prepare(folder: Path, *, documents: int, vectors: int) -> None:
 
     collection = build_docstring_collection()
     texts = [(document.doc_id, document.text) for document in collection.documents]
-    with (folder / "docs.jsonl").open("w", encoding="utf-8") as out:
-        for doc_id, text in texts[:documents]:
-            out.write(json.dumps({"id": doc_id, "text": text}) + "\n")
     questions = [query.text for query in collection.heldout.queries[:N_QUERIES]]
     (folder / "questions.json").write_text(json.dumps(questions), encoding="utf-8")
     encoder = encoder_folder()
@@ -67,51 +63,6 @@ def prepare(folder: Path, *, documents: int, vectors: int) -> None:
             for doc_id, text, vector in zip(ids, kept, made, strict=True):
                 write_item(out, Item(doc_id, text, vector.astype(np.float32)))
         work.finish(vectors, stats={}, provenance={})
-
-
-def encode_hype(folder: Path) -> None:
-    import shutil
-
-    from hypencli.data.corpus import open_corpus
-    from hypencli.ops.encode import EncodeOptions, encode
-    from hypencli.ops.models import ModelSource
-    from hypestore import Store
-
-    shutil.rmtree(folder / "encoded", ignore_errors=True)
-    store = Store.create(folder / "encoded")
-    options = EncodeOptions(max_length=MAX_LENGTH)
-    with clock():
-        corpus = open_corpus(folder / "docs.jsonl")
-        encode(store, corpus, ModelSource(str(folder / "model")), options)
-
-
-def encode_plain(folder: Path) -> None:
-    import plain
-
-    from hypencli.models.checkpoint import load_dual_encoder
-
-    with clock():
-        dual, tokenizer = load_dual_encoder(folder / "model")
-        with (folder / "docs.jsonl").open(encoding="utf-8") as lines:
-            rows = ((row["id"], row["text"]) for row in map(json.loads, lines))
-            plain.encode(dual.passage_encoder, tokenizer, rows, folder / "encoded.docs", MAX_LENGTH)
-
-
-def open_hype(folder: Path) -> None:
-    from hypestore import Store
-
-    with clock():
-        embeddings = Store.open(folder / "store").embeddings("vectors")
-        blocks = list(embeddings.blocks())
-        check(sum(len(block) for _, block in blocks) == embeddings.n)
-
-
-def open_plain(folder: Path) -> None:
-    import plain
-
-    with clock():
-        items = list(plain.read_items(folder / "vectors.docs"))
-        check(len(items) > 0)
 
 
 def search_hype(folder: Path) -> None:
@@ -146,10 +97,6 @@ def write_top(path: Path, rankings: list[list[tuple[str, float]]]) -> None:
 
 
 SIDES: dict[str, Callable[[Path], None]] = {
-    "encode-hype": encode_hype,
-    "encode-plain": encode_plain,
-    "open-hype": open_hype,
-    "open-plain": open_plain,
     "search-hype": search_hype,
     "search-plain": search_plain,
 }
@@ -164,7 +111,6 @@ def overlap(folder: Path) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--documents", type=int, default=1000)
     parser.add_argument("--vectors", type=int, default=100_000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--quick", action="store_true")
@@ -175,13 +121,12 @@ def main() -> None:
         SIDES[options.side](options.folder)
         return
     if options.quick:
-        options.documents, options.vectors, options.repeat = 200, 5_000, 1
+        options.vectors, options.repeat = 5_000, 1
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        prepare(folder, documents=options.documents, vectors=options.vectors)
-        for job in ("encode", "open", "search"):
-            found = in_turn(__file__, job, folder, repeat=options.repeat)
-            print(json.dumps(summary(job, found)), flush=True)
+        prepare(folder, vectors=options.vectors)
+        found = in_turn(__file__, "search", folder, repeat=options.repeat)
+        print(json.dumps(summary("search", found)), flush=True)
         print(json.dumps({"top_k_shared": overlap(folder)}))
 
 

@@ -48,7 +48,11 @@ def encode(
         str, typer.Option(help="Documents in a batch; auto fills batches to a token budget.")
     ] = "auto",
     dtype: Annotated[
-        str, typer.Option(help="Arithmetic of the encoder: float32, bfloat16, float16.")
+        str,
+        typer.Option(
+            help="Arithmetic of the encoder: float32, bfloat16, float16; auto takes bfloat16 where "
+            "it is faster on this machine."
+        ),
     ] = "float32",
     storage_dtype: Annotated[
         str, typer.Option(help="Vectors on disk: float16 or float32.")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hypencli.cli.render import console, number, safe, to_json
 from hypencli.harmless import csv_line, json_text, latex, markdown
+
+_MANY_ROWS = 100
+"""From here on a table that fits is laid out here: rich takes seconds for thousands of rows."""
 
 TABLE_FORMATS = ("table", "json", "csv", "markdown", "latex")
 
@@ -27,18 +30,41 @@ def _rich_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE)
-    for i, column in enumerate(columns):
-        numeric = any(isinstance(row[i], int | float) for row in rows)
-        table.add_column(
-            Text(safe(column)), justify="right" if numeric else "left", overflow="fold"
-        )
-    for row in rows:
-        table.add_row(*(Text(number(cell)) for cell in row))
     terminal = console()
     if title:
         terminal.print(Text(safe(title)))
+    numeric = [any(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
+    if len(rows) >= _MANY_ROWS:
+        lines = aligned([list(map(safe, columns)), *(map(number, row) for row in rows)], numeric)
+        if lines is not None and len(lines[0]) <= terminal.width:
+            terminal.print(Text("\n".join(lines)), soft_wrap=True)
+            return
+    table = Table(box=box.SIMPLE)
+    for column, right in zip(columns, numeric, strict=True):
+        table.add_column(Text(safe(column)), justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(number(cell)) for cell in row))
     terminal.print(table)
+
+
+def aligned(rows: Iterable[Iterable[str]], right: Sequence[bool]) -> list[str] | None:
+    """The lines of a table whose first row is its head, as rich draws a simple box.
+
+    None where a cell is not of characters of one column each.
+    """
+    cells = [list(row) for row in rows]
+    if not all(cell.isascii() or cell == "–" for row in cells for cell in row):
+        return None
+    if any("\n" in cell or "\t" in cell for row in cells for cell in row):
+        return None
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    layout = "".join(
+        f"  {{:{'>' if is_right else '<'}{width}}} "
+        for is_right, width in zip(right, widths, strict=True)
+    )
+    head, *body = (f"{layout.format(*row)} " for row in cells)
+    blank, rule = " " * len(head), f" {'─' * (len(head) - 2)} "
+    return [blank, head, rule, *body, blank]
 
 
 def print_pairs(rows: Sequence[tuple[str, str]], *, width: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from hypencli.errors import ModelError
 from hypencli.models.architecture import narrowed
@@ -18,8 +20,8 @@ from hypencli.models.encoder import TextEncoder
 from hypencli.models.hypernet import Hypencoder
 from hypencli.models.qnet import QNetBatch
 
-TOKEN_BUDGET = {"cpu": 4_096, "cuda": 131_072, "mps": 16_384}
-"""Tokens in one automatic batch, padding included, by device type."""
+TOKEN_BUDGET = {"cpu": 2_048, "cuda": 131_072, "mps": 16_384}
+"""Tokens in one automatic batch, padding included, by device type; a CPU's caches want few."""
 
 QUERY_BATCH = 32
 """Queries encoded at once, all of one length."""
@@ -126,15 +128,29 @@ def encode_tokens(
     lengths = [len(tokens[i]) for i in range(len(tokens))]
     order = sorted(range(len(tokens)), key=lambda i: (-lengths[i], i))
     same_length = encoder.pooling == "mean-unmasked"
+    in_dtype = encoder if options.dtype == torch.float32 else with_cast_linears(encoder, options)
     for batch in _batches(order, lengths, options, same_length=same_length):
         ids, mask = pad([tokens[i] for i in batch], pad_id)
         with options.autocast():
-            output = encoder(
+            output = in_dtype(
                 input_ids=ids.to(options.device), attention_mask=mask.to(options.device)
             )
         out[batch] = output.representation.float().cpu().numpy()
         if on_encoded is not None:
             on_encoded(len(batch))
+
+
+def with_cast_linears(encoder: TextEncoder, options: EncodingOptions) -> TextEncoder:
+    """An encoder that shares all tensors with the one given, but for cast weights of linear layers.
+
+    Autocast would cast these for every batch; the numbers that come out are the same.
+    """
+    tensors: dict[int, Any] = {id(one): one for one in (*encoder.parameters(), *encoder.buffers())}
+    for module in encoder.modules():
+        if isinstance(module, nn.Linear):
+            for one in module.parameters(recurse=False):
+                tensors[id(one)] = nn.Parameter(one.detach().to(options.dtype), requires_grad=False)
+    return copy.deepcopy(encoder, tensors)
 
 
 def _batches(
@@ -164,7 +180,8 @@ class EncodedQueries:
 
     The transformer has run over all of them, in batches without padding that depend on nothing but
     the query set; q-nets, which are large (14 MB each at 6 layers of 768), are written on demand,
-    one query at a time. So a query's q-net is bit-equal for every batch size of a search.
+    with products of one query each. So a query's q-net is bit-equal for every batch size of a
+    search.
 
     Args:
         encoder: The query encoder.
@@ -201,19 +218,18 @@ class EncodedQueries:
     @torch.no_grad()  # not inference mode: a search may ask for the slope of a q-net
     def q_nets(self, start: int = 0, stop: int | None = None) -> list[QNetBatch]:
         """One q-net a query, for the queries from ``start`` to ``stop``."""
-        nets = []
-        for states in self._states[start:stop]:
-            on_device = states.to(self._options.device).unsqueeze(0)
-            mask = torch.ones(on_device.shape[:2], dtype=torch.long, device=on_device.device)
-            output = self._encoder(token_states=on_device, attention_mask=mask, width=self._width)
-            nets.append(output.representation)
-        return nets
+        if not isinstance(self._encoder, Hypencoder):
+            raise ModelError("There are no q-nets: the model is a bi-encoder.")
+        states = [each.to(self._options.device) for each in self._states[start:stop]]
+        return self._encoder.write_each(states, width=self._width)
 
     @property
     def q_net_bytes(self) -> int:
-        """Memory of one q-net."""
-        net = self.q_nets(0, 1)[0]
-        return sum(tensor.nbytes for tensor in (*net.matrices, *net.vectors))
+        """Memory of one q-net; 0 where there are none."""
+        if not isinstance(self._encoder, Hypencoder):
+            return 0
+        per_weight = next(self._encoder.parameters()).element_size()
+        return per_weight * self._encoder.q_net_weights(self._width)
 
     def vectors(self, start: int = 0, stop: int | None = None) -> torch.Tensor:
         """Query vectors ``[q, d]`` of a bi-encoder."""

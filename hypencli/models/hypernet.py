@@ -7,7 +7,9 @@ Axes: ``q`` queries, ``t`` tokens, ``h`` width of the token states; a generated 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import starmap
 from typing import Any, ClassVar, Self
 
 import torch
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hypencli.errors import ModelError
-from hypencli.models.architecture import QNetConverter, narrowed
+from hypencli.models.architecture import QNetConverter, Shape, narrowed
 from hypencli.models.config import HypencoderConfig, Json, hypencoder_config
 from hypencli.models.converters import resolve_converter
 from hypencli.models.encoder import (
@@ -183,26 +185,67 @@ class Hypencoder(TokenEncoder):
         With a width, nothing is computed that q-nets of that width do not take.
         """
         padding = (attention_mask == 0).unsqueeze(1)
-        converter = self._architecture(width)
-        shapes = (*converter.weight_shapes, *converter.bias_shapes)
-        written = tuple(
-            _written(
-                _attend(queries[0], out, key(token_states), value(token_states), padding),
-                projection,
-                base[..., :out, :into],
+        written = tuple(head.write(token_states, padding) for head in self._heads(width))
+        n_matrices = len(self.weight_shapes)
+        return written[:n_matrices], written[n_matrices:]
+
+    @torch.no_grad()
+    def write_each(
+        self, token_states: Sequence[Tensor], *, width: int | None = None
+    ) -> list[QNetBatch]:
+        """The q-nets of some queries, one a query, for inference.
+
+        Every product is that of one query, so that its q-net is bit-equal whatever is written
+        beside it. What is written for all queries in turn is one head at a time: its weights are
+        read from memory once, not once a query.
+
+        Args:
+            token_states: ``[t, h]`` of each query, without padding.
+            width: As for ``forward``.
+
+        Raises:
+            ModelError: The q-nets have no such width.
+        """
+        by_head = [[head.write_one(each) for each in token_states] for head in self._heads(width)]
+        n_matrices = len(self.weight_shapes)
+        q_nets = []
+        for states, written in zip(token_states, zip(*by_head, strict=True), strict=True):
+            batch = states.unsqueeze(0)
+            q_nets.append(
+                QNetBatch(
+                    matrices=written[:n_matrices],
+                    vectors=written[n_matrices:],
+                    converter=self._architecture(width),
+                    query_embedding=self._query_embedding(batch, batch.new_ones(batch.shape[:2])),
+                    is_training=self.training,
+                )
             )
-            for queries, key, value, projection, base, (into, out) in zip(
+        return q_nets
+
+    def q_net_weights(self, width: int | None = None) -> int:
+        """How many numbers a q-net has.
+
+        Raises:
+            ModelError: The q-nets have no such width.
+        """
+        converter = self._architecture(width)
+        return sum(into * out for into, out in (*converter.weight_shapes, *converter.bias_shapes))
+
+    def _heads(self, width: int | None) -> Iterator[_Head]:
+        """What writes each matrix, then each vector."""
+        converter = self._architecture(width)
+        return starmap(
+            _Head,
+            zip(
                 (*self.weight_query_embeddings, *self.bias_query_embeddings),
                 self.key_projections,
                 self.value_projections,
                 (*self.weight_hyper_projection, *self.bias_hyper_projection),
                 (*self.hyper_base_matrices, *self.hyper_base_vectors),
-                shapes,
+                (*converter.weight_shapes, *converter.bias_shapes),
                 strict=True,
-            )
+            ),
         )
-        n_matrices = len(self.weight_shapes)
-        return written[:n_matrices], written[n_matrices:]
 
     def _architecture(self, width: int | None) -> QNetConverter:
         converter: QNetConverter = self.weight_to_model_converter
@@ -216,33 +259,65 @@ class Hypencoder(TokenEncoder):
         return functional.normalize(embedding, dim=-1) if self.settings.normalize else embedding
 
 
-def _attend(queries: Tensor, first: int, keys: Tensor, values: Tensor, padding: Tensor) -> Tensor:
-    """Contexts ``[q, first, in]`` of the first of the embeddings ``[out, in]``.
+@dataclass(frozen=True)
+class _Head:
+    """What writes one matrix or vector of a q-net.
 
-    They attend over keys and values ``[q, t, in]``. The scale is one over the square root of the
-    number of all embeddings, ``out``, as published: for vectors and for a last layer with one
-    output it is 1, whatever the width.
+    Attributes:
+        queries: Embeddings ``[1, full out, full in]`` that attend over the query's tokens.
+        key: Makes keys ``[q, t, full in]``.
+        value: Makes values ``[q, t, full in]``.
+        projection: From ``full in`` to ``full in``.
+        base: ``[.., full out, full in]``.
+        shape: ``(in, out)``: of embeddings, base, and rows of the projection the first are taken.
     """
-    # One product a query, in the published order, though one for all would be somewhat faster: it
-    # keeps gradients equal to published ones in the last digits.
-    expanded = queries[:first].expand(keys.shape[0], -1, -1)
-    scores = torch.einsum("qoi,qti->qot", expanded, keys)
-    scores = (scores / math.sqrt(queries.shape[0])).masked_fill(padding, -math.inf)
-    return torch.einsum("qot,qti->qoi", scores.softmax(dim=-1), values)
 
+    queries: Tensor
+    key: nn.Module
+    value: nn.Module
+    projection: nn.Module
+    base: Tensor
+    shape: Shape
 
-def _written(context: Tensor, projection: nn.Module, base: Tensor) -> Tensor:
-    """A matrix ``[q, in, out]`` from its context ``[q, out, full in]`` and base ``[.., out, in]``.
+    def write(self, token_states: Tensor, padding: Tensor) -> Tensor:
+        """Matrices ``[q, in, out]`` for states ``[q, t, h]``, where padding ``[q, 1, t]`` is True.
 
-    Of a projection to more rows than the base has, the first are taken.
-    """
-    normed = functional.layer_norm(functional.relu(context), context.shape[-1:])
-    into = base.shape[-1]
-    if into < context.shape[-1] and isinstance(projection, nn.Linear):
-        projected = functional.linear(normed, projection.weight[:into], projection.bias[:into])
-    else:
-        projected = projection(normed)[..., :into]
-    return (projected + base).transpose(1, 2)
+        The scale of attention is one over the square root of the number of all embeddings, as
+        published: for vectors and for a last layer with one output it is 1, whatever the width.
+        """
+        into, out = self.shape
+        keys, values = self.key(token_states), self.value(token_states)
+        # One product a query, in the published order, though one for all would be somewhat faster:
+        # it keeps gradients equal to published ones in the last digits.
+        expanded = self.queries[0, :out].expand(keys.shape[0], -1, -1)
+        scores = torch.einsum("qoi,qti->qot", expanded, keys)
+        scores = (scores / self._scale).masked_fill(padding, -math.inf)
+        context = torch.einsum("qot,qti->qoi", scores.softmax(dim=-1), values)
+        written = self._projected(functional.relu(context)) + self.base[..., :out, :into]
+        return written.transpose(1, 2)
+
+    def write_one(self, token_states: Tensor) -> Tensor:
+        """The same ``[1, in, out]`` for one query ``[t, h]`` without padding, without gradients."""
+        into, out = self.shape
+        scores = self.queries[0, :out] @ self.key(token_states).T
+        attention = scores.div_(self._scale).softmax(dim=-1)
+        context = (attention @ self.value(token_states)).relu_()
+        base = self.base.view(self.base.shape[-2:])[:out, :into]
+        return self._projected(context).add_(base).T.unsqueeze(0)
+
+    @property
+    def _scale(self) -> float:
+        return math.sqrt(self.queries.shape[1])
+
+    def _projected(self, context: Tensor) -> Tensor:
+        """Of contexts ``[.., out, full in]``, normalised; ``[.., out, in]``."""
+        into = self.shape[0]
+        normed = functional.layer_norm(context, context.shape[-1:])
+        if into < context.shape[-1] and isinstance(self.projection, nn.Linear):
+            weight, bias = self.projection.weight[:into], self.projection.bias[:into]
+            return functional.linear(normed, weight, bias)
+        projected: Tensor = self.projection(normed)
+        return projected[..., :into]
 
 
 def _linears(layers: nn.ModuleList) -> list[nn.Linear]:

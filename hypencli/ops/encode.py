@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hypencli.data.corpus import Corpus
     from hypencli.models.encoding import EncodingOptions
 
+AUTO_DTYPE = "auto"
 SHARD_ROWS = 16_384
 WINDOW_ROWS = 8_192
 """Documents tokenised and sorted by length at a time."""
@@ -32,7 +33,8 @@ class EncodeOptions:
 
     Attributes:
         max_length: Tokens a document is cut to.
-        dtype: Arithmetic of the encoder.
+        dtype: Arithmetic of the encoder; ``auto`` goes on in that of vectors that are there for the
+            same inputs, and else takes bfloat16 where it is faster on this machine.
         storage_dtype: ``float16`` or ``float32`` on disk.
         batch_size: Texts in a batch; None fills batches to a token budget.
         device: Where the encoder runs; None takes the best there is.
@@ -121,8 +123,8 @@ def encode(
     """
     options = options or EncodeOptions()
     manifest = find_model(store, model, progress)
-    spec = _spec(corpus, manifest, options)
     started = time.perf_counter()
+    spec, options = _chosen(store, corpus, manifest, options)
     _say_who_makes_it(store, spec, options, progress)
     with store.embedding_work(
         spec, name=options.name, part=options.part, wait_seconds=options.wait_seconds
@@ -188,7 +190,7 @@ def plan(
     """What :func:`encode` would do, without doing it."""
     options = options or EncodeOptions()
     manifest = find_model(store, model, progress)
-    spec = _spec(corpus, manifest, options)
+    spec, options = _chosen(store, corpus, manifest, options)
     count = corpus.count
     if count is not None and options.limit is not None:
         count = min(count, options.limit)
@@ -206,6 +208,28 @@ def plan(
         bytes_on_disk=size,
         finished=store.has(spec.id),
     )
+
+
+def _chosen(
+    store: Store, corpus: Corpus, manifest: Manifest, options: EncodeOptions
+) -> tuple[EmbeddingSpec, EncodeOptions]:
+    """What is derived, and the options with the arithmetic that ``auto`` stands for.
+
+    The arithmetic is part of what a set is derived from. So what is finished comes first, then what
+    was begun, by another process too, and only then what is fast here.
+    """
+    if options.dtype != AUTO_DTYPE:
+        return _spec(corpus, manifest, options), options
+    either = [replace(options, dtype=dtype) for dtype in ("bfloat16", "float32")]
+    known = [(_spec(corpus, manifest, one), one) for one in either]
+    for is_there in (store.has, store.find_unfinished):
+        for spec, one in known:
+            if is_there(spec.id):
+                return spec, one
+    from hypencli.models.arithmetic import fastest_dtype
+
+    fastest = str(fastest_dtype(resolve_device(options.device))).removeprefix("torch.")
+    return next(pair for pair in known if pair[1].dtype == fastest)
 
 
 def _spec(corpus: Corpus, manifest: Manifest, options: EncodeOptions) -> EmbeddingSpec:

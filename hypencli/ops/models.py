@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -235,28 +237,28 @@ def model_folder(store: Store, manifest: Manifest) -> Path:
         ModelError: A registered model is gone, or its files have changed since.
         DamagedArtifact: A file in the store is not what was written.
     """
+    folder = _located(store, manifest)
+    if "source" in manifest.inputs:
+        _refuse_changed(manifest, folder, files_fingerprint(folder))
+    return folder
+
+
+def _located(store: Store, manifest: Manifest) -> Path:
     if "source" not in manifest.inputs:
         return store.verified(manifest.id, "model")
     from hypencli.models.weights import locate
 
-    source = str(manifest.inputs["source"])
-    folder = locate(source)
-    if files_fingerprint(folder) != manifest.inputs["files_sha256"]:
+    return locate(str(manifest.inputs["source"]))
+
+
+def _refuse_changed(manifest: Manifest, folder: Path, fingerprint: str) -> None:
+    if fingerprint != manifest.inputs["files_sha256"]:
         raise ModelError(
             f"The files of model {manifest.id} in {folder} have changed since it was registered; "
             "vectors made with it would not match.",
-            hint=f"Register what is there now as a model of its own: --model {source}",
+            hint="Register what is there now as a model of its own: "
+            f"--model {manifest.inputs['source']}",
         )
-    return folder
-
-
-def _own_folder(store: Store, manifest: Manifest) -> Path:
-    """The folder of a model in the store, whose files lie in it and nowhere else."""
-    folder = store.path(manifest)
-    links = [record.path for record in manifest.files if (folder / record.path).is_symlink()]
-    if links:
-        raise ModelError(f"{folder / links[0]} is a link; a store holds its files itself.")
-    return folder
 
 
 def load_model(
@@ -270,19 +272,37 @@ def load_model(
         device: Where it is put.
         trust_code: Whether it may name q-net converter code of its own. What its manifest says of
             that does not count: a store may come from somebody else.
+
+    Raises:
+        ModelError: A registered model is gone, or its files have changed since.
     """
+    quiet_libraries()
+    folder = _located(store, manifest)
+    if "source" not in manifest.inputs:
+        dual, tokenizer = _read_model(folder, {}, trust_code=trust_code)
+    else:
+        # Reading the files twice, once to compare them, takes as long as the slower of the two.
+        with ThreadPoolExecutor(max_workers=1) as other:
+            fingerprint = other.submit(files_fingerprint, folder)
+            try:
+                dual, tokenizer = _read_model(folder, manifest.inputs, trust_code=trust_code)
+            finally:  # what has changed may not load: that it has changed is the reason then
+                _refuse_changed(manifest, folder, fingerprint.result())
+    dual.to(device)  # type: ignore[arg-type]
+    return LoadedModel(manifest, dual, tokenizer)
+
+
+def _read_model(
+    folder: Path, options: Mapping[str, JsonValue], *, trust_code: bool
+) -> tuple[DualEncoder, Any]:
     from hypencli.models.checkpoint import load_dual_encoder
 
-    quiet_libraries()
-    options = manifest.inputs if "source" in manifest.inputs else {}
-    dual, tokenizer = load_dual_encoder(
-        model_folder(store, manifest),
+    return load_dual_encoder(
+        folder,
         backbone=_text(options.get("backbone")),
         pooling=_pooling(_text(options.get("pooling"))),
         trust_code=trust_code,
     )
-    dual.to(device)  # type: ignore[arg-type]
-    return LoadedModel(manifest, dual, tokenizer)
 
 
 def _text(value: object) -> str | None:

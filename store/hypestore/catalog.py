@@ -25,9 +25,11 @@ from hypestore.catalog_build import (
     agrees_with,
     build,
     known_artifacts,
+    known_files,
     known_references,
     known_work,
     stored_artifacts,
+    stored_files,
     stored_work,
 )
 from hypestore.catalog_schema import TABLES, VIEWS, Relation
@@ -246,12 +248,16 @@ class Catalog:
         return known_artifacts(connection) == stored_artifacts(self._inventory.artifacts())
 
     def _is_current(self, connection: duckdb.DuckDBPyConnection) -> bool:
-        """Whether it has the artifacts of the folders, and unfinished work as far as it is."""
-        return (
+        """Whether it has the artifacts of the folders, and unfinished work as far as it is.
+
+        Manifests are read only where their files are not those that it was made from.
+        """
+        same_files = known_files(connection) == stored_files(self._inventory)
+        same_artifacts = same_files or (
             self._has_all_artifacts(connection)
             and known_references(connection) == stored_artifacts(self._inventory.references())
-            and known_work(connection) == stored_work(self._inventory).keys()
         )
+        return same_artifacts and known_work(connection) == stored_work(self._inventory).keys()
 
     def _catch_up(self) -> bool:
         """Write what is new into the file, under the lock; one that is damaged is made again.

@@ -17,6 +17,7 @@ from hypestore.catalog_schema import (
     ARTIFACTS,
     CATALOG_VERSION,
     ELSEWHERE,
+    MANIFEST_FILES,
     METRICS,
     OWNER_COLUMNS,
     PARENTS,
@@ -70,6 +71,23 @@ def stored_artifacts(manifests: Iterable[Manifest]) -> set[tuple[str, Any]]:
     return {(manifest.id, _created(manifest)) for manifest in manifests}
 
 
+def known_files(connection: duckdb.DuckDBPyConnection) -> set[Row] | None:
+    """The manifest files that a catalog was made from; None when it is not of this version."""
+    try:
+        versions = connection.execute("SELECT version FROM catalog_meta").fetchall()
+        if versions != [(CATALOG_VERSION,)]:
+            return None
+        return set(connection.execute("SELECT * FROM manifest_files").fetchall())
+    except duckdb.CatalogException:
+        return None
+
+
+def stored_files(inventory: Inventory) -> set[Row]:
+    """The manifest files in the folders, as the catalog has them."""
+    places = (("here", inventory), ("elsewhere", inventory.elsewhere))
+    return {(place, path, *found) for place, one in places for path, found in one.stamps().items()}
+
+
 def known_work(connection: duckdb.DuckDBPyConnection) -> set[Row]:
     """The unfinished work in a catalog of this version, each as ``stored_work`` has it."""
     columns = ", ".join(_WORK_COLUMNS)
@@ -88,6 +106,7 @@ def known_references(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, An
 
 def build(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
     """Bring a database, empty or not, to what is in the folders, in one transaction."""
+    files = stored_files(inventory)  # first: what changes from here on is seen the next time
     manifests = inventory.artifacts()
     connection.execute("BEGIN TRANSACTION")
     try:
@@ -110,6 +129,12 @@ def build(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
         connection.execute("DELETE FROM elsewhere")
         references = [_reference_row(manifest) for manifest in inventory.references()]
         _insert_rows(connection, ELSEWHERE, references)
+        # A damaged one is left out, so that it is read, and said to be damaged, every time.
+        readable = {("here", manifest.id) for manifest in manifests}
+        readable |= {("elsewhere", manifest.id) for manifest in inventory.elsewhere.artifacts()}
+        connection.execute("DELETE FROM manifest_files")
+        known_to_be = [file for file in files if (file[0], file[2]) in readable]
+        _insert_rows(connection, MANIFEST_FILES, known_to_be)
         connection.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(duckdb.Error):  # an error may have ended the transaction already
@@ -232,12 +257,18 @@ class _FileRows:
 
 def _with_keys(table: pa.Table, relation: Relation, keys: Mapping[str, str | None]) -> pa.Table:
     arrays = [
-        pa.repeat(pa.scalar(keys[column.name], pa.string()), len(table))
+        _constant(keys[column.name], len(table))
         if column.name in keys
         else table[column.name].cast(_ARROW[column.type])
         for column in relation.columns
     ]
     return pa.table(arrays, names=[column.name for column in relation.columns])
+
+
+def _constant(value: str | None, count: int) -> pa.Array:
+    """So many times the same text, which is held once."""
+    places = pa.repeat(pa.scalar(0, pa.int32()), count)
+    return pa.DictionaryArray.from_arrays(places, pa.array([value], pa.string()))
 
 
 def _insert_rows(

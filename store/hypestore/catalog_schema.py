@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CATALOG_VERSION = 4
+CATALOG_VERSION = 5
 """A catalog of another version is dropped and made again; raise it with every change below."""
 
 
@@ -314,6 +314,16 @@ EMBEDDING_SETS = Relation(
         FROM artifacts WHERE kind = 'embeddings'
     """,
 )
+MANIFEST_FILES = Relation(
+    "manifest_files",
+    "The files that artifacts were read from: while they are the same, none is read again.",
+    _columns(
+        ("place", "VARCHAR", "here, or elsewhere for what is known of other stores"),
+        ("path", "VARCHAR", "below the folder of that place"),
+        ("id", "VARCHAR", "id of the artifact"),
+        ("stamp", "VARCHAR", "time of the last change in nanoseconds, inode, size"),
+    ),
+)
 META = Relation(
     "catalog_meta",
     "The catalog's own version; one row.",
@@ -329,6 +339,7 @@ TABLES = (
     TRAINING_CURVES,
     UNFINISHED,
     ELSEWHERE,
+    MANIFEST_FILES,
     META,
 )
 VIEWS = (LEADERBOARD, EFFICIENCY, MODELS, EMBEDDING_SETS)

@@ -66,6 +66,16 @@ class Inventory:
         """Artifacts that are known by their manifests alone and are not here, oldest first."""
         return [one for one in self.elsewhere.artifacts() if not self.has(one.id)]
 
+    def stamps(self) -> dict[str, tuple[str, str]]:
+        """Path of each manifest -> its artifact, and what changes with the file; none is read."""
+        found = {}
+        for kind in KINDS:
+            for path in self._manifest_paths(kind):
+                with contextlib.suppress(FileNotFoundError):
+                    stamp = "-".join(str(part) for part in _stamp(path))
+                    found[str(path.relative_to(self.layout.root))] = (path.parent.name, stamp)
+        return found
+
     def scan(self, kinds: Iterable[Kind] = KINDS) -> Scan:
         """Read every manifest; the damaged ones are returned apart."""
         manifests: list[Manifest] = []
@@ -216,8 +226,7 @@ class Inventory:
                 self._parsed.pop(path, None)
 
     def _read(self, path: Path, kind: Kind) -> Manifest:
-        stat = path.stat()
-        stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        stamp = _stamp(path)
         known = self._parsed.get(path)
         if known is not None and known[0] == stamp:
             return known[1]
@@ -226,6 +235,12 @@ class Inventory:
             raise DamagedArtifact(f"{path} is of kind {manifest.kind!r}, expected {kind!r}.")
         self._parsed[path] = (stamp, manifest)
         return manifest
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """What another file at the same place would have otherwise."""
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_ino, stat.st_size
 
 
 def _label(manifest: Manifest) -> str:

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from hypencli.cli.render import number, safe, seconds, size, to_json
 from hypencli.cli.tables import TABLE_FORMATS, print_table
@@ -65,6 +69,28 @@ def test_latex_escapes_its_own_signs(capsys: pytest.CaptureFixture[str]) -> None
 def test_columns_of_the_terminal_table_are_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
     print_table("", ("name", "value"), [("x" * 90, 0.5)])
     assert "x" * 90 in capsys.readouterr().out
+
+
+def drawn_by_rich(columns: tuple[str, ...], rows: list[tuple[object, ...]], right: str) -> str:
+    table = Table(box=box.SIMPLE)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(number(cell)) for cell in row))
+    out = io.StringIO()
+    Console(file=out, width=160, highlight=False, markup=False).print(table)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("odd", ["plain", "名前", "two\nlines", "x" * 200, "tab\there", "–"])
+def test_a_long_table_looks_as_a_short_one_does(
+    capsys: pytest.CaptureFixture[str], odd: str
+) -> None:
+    columns = ("run", "score", "n", "none")
+    rows: list[tuple[object, ...]] = [(f"run-{i}", i / 7, i, None) for i in range(150)]
+    rows[70] = (odd, -0.5, 10**6, None)
+    print_table("", columns, rows)
+    assert capsys.readouterr().out == drawn_by_rich(columns, rows, "score n")
 
 
 def test_numbers() -> None:

@@ -83,6 +83,26 @@ def test_bfloat16_is_near(tiny_backbone: Path, tokenizer: Any) -> None:
     assert not np.array_equal(whole, coarse)
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_weights_cast_once_give_what_autocast_gives(
+    tiny_backbone: Path, tokenizer: Any, frozen: bool
+) -> None:
+    encoder = dual(tiny_backbone, pooling="mean", freeze_encoder=frozen).passage_encoder
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    options = EncodingOptions(max_length=32, batch_size=2, dtype=torch.bfloat16)
+    vectors = encode_passages(encoder, tokenizer, TEXTS, options)
+    tokens = tokenise(tokenizer, TEXTS, 32)
+    longest_first = sorted(range(len(TEXTS)), key=lambda i: -len(tokens[i]))
+    for start in range(0, len(TEXTS), 2):
+        batch = longest_first[start : start + 2]
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+            expected = encoder(*pad([tokens[i] for i in batch], 0)).representation
+        np.testing.assert_array_equal(vectors[batch], expected.float().numpy())
+    for name, tensor in encoder.state_dict().items():
+        assert torch.equal(tensor, before[name])
+        assert tensor.dtype == before[name].dtype
+
+
 @pytest.mark.parametrize("converter", [None, "warm-start"])
 def test_q_nets_score_as_the_model_does(
     tiny_backbone: Path, tokenizer: Any, converter: str | None

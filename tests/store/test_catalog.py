@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import duckdb
 import pytest
 
 import hypestore as hs
-from hypestore import catalog_build
+from hypestore import catalog_build, inventory
 
 Start = Callable[..., Any]
 Make = Callable[..., hs.Manifest]
@@ -187,6 +188,39 @@ def test_only_what_is_new_is_read(
     assert filled.store.catalog.query("SELECT DISTINCT run FROM leaderboard").rows == ((run.id,),)
     assert filled.store.catalog.query("SELECT count(*) FROM per_query_metrics").rows == ((3,),)
     assert len(read) == 2
+
+
+def test_a_catalog_in_step_answers_without_reading_a_manifest(
+    filled: Any, make_run: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = everything(filled.store)
+    read: list[Path] = []
+    original = inventory.read_manifest
+
+    def spy(path: Path) -> Any:
+        read.append(path)
+        return original(path)
+
+    monkeypatch.setattr(inventory, "read_manifest", spy)
+    assert everything(hs.Store.open(filled.root)) == before
+    assert read == []
+    # A copy of the store has other files: they are read, and the answers are the same.
+    shutil.copytree(filled.root, filled.root.with_name("copy"))
+    assert everything(hs.Store.open(filled.root.with_name("copy"))) == before
+    assert {path.parent.name for path in read} >= {filled.run.id, filled.model.id}
+
+
+def test_a_manifest_that_is_damaged_later_is_missed_and_said_every_time(
+    filled: Any, make_run: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = make_run(filled.store, seed=9)
+    query = "SELECT count(*) FROM runs"
+    assert filled.store.catalog.query(query).rows == ((2,),)
+    (filled.store.path(run) / "manifest.json").write_text("{")
+    for _ in range(2):
+        caplog.clear()
+        assert hs.Store.open(filled.root).catalog.query(query).rows == ((1,),)
+        assert run.id in caplog.text
 
 
 def test_a_damaged_evaluation_hides_itself_only(

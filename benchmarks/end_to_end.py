@@ -1,0 +1,151 @@
+"""`hype search` of one question over 45,000 documents, the start of the process included.
+
+    python benchmarks/end_to_end.py              # what docs/benchmarks.md quotes
+    python benchmarks/end_to_end.py --quick      # fewer documents, once
+
+Processes in turn: the command; Python that imports torch and what of transformers reads a model;
+the same that then loads the model. What the command takes beyond loading and searching is hype's
+own. The vectors are those of this Python's docstrings, repeated with a little noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from measuring import Figures, check, measure, spread, tell
+
+SHARD_ROWS = 16_384
+PARTS = ("query_encoding", "selection", "scoring", "topk", "writing")
+
+
+def prepare(folder: Path, *, documents: int, questions: int) -> None:
+    """A store with a six-layer Hypencoder and vectors of its encoder, and files of questions."""
+    import hypencli
+    from hypencli.data.demo import build_docstring_collection
+    from hypencli.models.checkpoint import ModelSpec, build_dual_encoder, load_tokenizer
+    from hypencli.ops.demo import encoder_folder
+    from hypencli.ops.models import ModelSource, find_model
+    from hypestore import EmbeddingSpec, Store
+
+    encoder = str(encoder_folder())
+    spec = ModelSpec(backbone=encoder, converter_options={"hidden_layers": 6})
+    build_dual_encoder(spec).save_pretrained(folder / "model", tokenizer=load_tokenizer(encoder))
+    collection = build_docstring_collection()
+    for number, query in enumerate(collection.heldout.queries[:questions]):
+        line = json.dumps({"id": query.query_id, "text": query.text})
+        (folder / f"question-{number}.jsonl").write_text(line + "\n", encoding="utf-8")
+    texts = [document.text for document in collection.documents[:1000]]
+    real = hypencli.load(encoder).encode_passages(texts, max_length=128)
+    store = Store.create(folder / "store")
+    model = find_model(store, ModelSource(str(folder / "model"), label="six-layers"))
+    facts = {"passage_fingerprint": model.stats["passage_fingerprint"], "corpus": "docstrings"}
+    made = EmbeddingSpec(
+        slug="docs",
+        inputs=facts,
+        dim=real.shape[1],
+        parents=(model.id,),
+        shard_rows=SHARD_ROWS,
+        keep_text=False,
+    )
+    generator = np.random.default_rng(0)
+    with store.embedding_work(made, name="docs") as work:
+        for shard, start in enumerate(range(0, documents, SHARD_ROWS)):
+            ids = [f"d{place}" for place in range(start, min(start + SHARD_ROWS, documents))]
+            vectors = real[generator.integers(len(real), size=len(ids))]
+            work.write_shard(shard, ids, vectors + generator.normal(0, 0.02, vectors.shape))
+        work.finish(documents)
+
+
+def search(folder: Path, number: int) -> Figures:
+    """Seconds of the command, and of the parts that it measures itself."""
+    question = str(folder / f"question-{number}.jsonl")
+    options = ["--model", "six-layers", "--embeddings", "docs", "--k", "1000", "--json"]
+    command = [sys.executable, "-m", "hypencli", "search", question, *options]
+    command += ["--store", str(folder / "store")]
+    started = time.perf_counter()
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    seconds = time.perf_counter() - started
+    found = json.loads(done.stdout.splitlines()[-1])
+    check(found["n_results"] == 1000 and not found["existing"])
+    return {"seconds": seconds, "search": sum(found["seconds"][part] for part in PARTS)}
+
+
+def imports() -> None:
+    import torch
+    import transformers
+
+    check(bool(torch.__version__))
+    check(all((transformers.AutoModel, transformers.AutoConfig, transformers.AutoTokenizer)))
+    from transformers.models.bert.modeling_bert import BertModel
+
+    check(BertModel is not None)
+
+
+def load(folder: Path) -> None:
+    """Of the model, by hype's own code: after the imports, the reading alone."""
+    imports()
+    from hypencli.models.checkpoint import load_dual_encoder
+
+    started = time.perf_counter()
+    load_dual_encoder(folder / "model")
+    tell(loading=time.perf_counter() - started)
+
+
+def whole(side: str, folder: Path) -> Figures:
+    """A side, with the time of its whole process."""
+    started = time.perf_counter()
+    found = measure(__file__, side, folder)
+    return {**found, "seconds": time.perf_counter() - started}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--documents", type=int, default=45_000)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--side", choices=("imports", "load"))
+    parser.add_argument("--folder", type=Path, help="where the store is, or is kept")
+    options = parser.parse_args()
+    if options.side == "imports":
+        imports()
+        tell()
+        return
+    if options.side == "load":
+        load(options.folder)
+        return
+    if options.quick:
+        options.documents, options.repeat = 2_000, 1
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        if not (folder / "store").exists():
+            prepare(folder, documents=options.documents, questions=100)
+        compare(folder, options.repeat)
+
+
+def compare(folder: Path, repeat: int) -> None:
+    """All processes in turn, and what is left of the command for hype itself."""
+    done = len(list((folder / "store" / "runs").iterdir()))
+    found: dict[str, list[float]] = {}
+    for number in range(done, done + repeat):
+        command = search(folder, number)
+        imported = whole("imports", folder)["seconds"]
+        loading = measure(__file__, "load", folder)["loading"]
+        times = {"command": command["seconds"], "search": command["search"]}
+        times |= {"imports": imported, "loading": loading}
+        times["own"] = times["command"] - times["search"] - imported - loading
+        for part, seconds in times.items():
+            found.setdefault(part, []).append(seconds)
+        print(json.dumps({"job": "end-to-end", **times}), flush=True)
+    for part, seconds in found.items():
+        print(json.dumps({"job": "end-to-end", "part": part, **spread(seconds)}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Encoding into a store: which arithmetic ``auto`` stands for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hypencli.data.corpus import Corpus, open_corpus
+from hypencli.ops.encode import EncodeOptions, encode, plan
+from hypencli.ops.models import ModelSource
+from hypestore import Store
+
+HYPER = ModelSource("hyper")
+
+
+@pytest.fixture
+def store(study: Path) -> Store:
+    return Store.open(study)
+
+
+@pytest.fixture
+def corpus(tiny_collection: Path) -> Corpus:
+    return open_corpus(tiny_collection / "corpus.jsonl")
+
+
+def options(dtype: str, *, limit: int = 20, part: tuple[int, int] | None = None) -> EncodeOptions:
+    return EncodeOptions(dtype=dtype, limit=limit, shard_rows=8, part=part)
+
+
+def test_auto_is_one_of_two_and_the_same_the_second_time(store: Store, corpus: Corpus) -> None:
+    made = encode(store, corpus, HYPER, options("auto"))
+    assert store.get(made.embeddings).inputs["dtype"] in ("bfloat16", "float32")
+    again = encode(store, corpus, HYPER, options("auto"))
+    assert again.existing
+    assert again.embeddings == made.embeddings
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_auto_takes_what_is_there(store: Store, corpus: Corpus, dtype: str) -> None:
+    made = encode(store, corpus, HYPER, options(dtype))
+    assert plan(store, corpus, HYPER, options("auto")).finished
+    assert encode(store, corpus, HYPER, options("auto")).embeddings == made.embeddings
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_auto_goes_on_with_what_was_begun(store: Store, corpus: Corpus, dtype: str) -> None:
+    """A part in one arithmetic: the others join it, whatever is fast where they run."""
+    begun = encode(store, corpus, HYPER, options(dtype, part=(1, 3)))
+    assert not begun.finished
+    for part in (2, 3):
+        done = encode(store, corpus, HYPER, options("auto", part=(part, 3)))
+    assert done.finished
+    assert done.embeddings == begun.embeddings
+    assert store.get(done.embeddings).inputs["dtype"] == dtype
+
+
+def test_other_inputs_are_another_set(store: Store, corpus: Corpus) -> None:
+    first = encode(store, corpus, HYPER, options("bfloat16"))
+    other = encode(store, corpus, HYPER, options("auto", limit=10))
+    assert not other.existing
+    assert other.embeddings != first.embeddings
