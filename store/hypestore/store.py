@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,15 @@ from hypestore.embedding_set import EmbeddingSet
 from hypestore.embedding_work import EmbeddingWork
 from hypestore.errors import StoreExists
 from hypestore.evaluations import read_aggregates, read_per_query, write_evaluation
-from hypestore.files import atomic_write_text, temporary_sibling, writing_in
+from hypestore.files import atomic_write_text, writing_in
 from hypestore.graphs import GraphDraft, NeighbourGraph, open_graph
 from hypestore.inventory import Inventory
 from hypestore.layout import Layout, find_store, new_marker_text, read_marker, write_default
-from hypestore.locks import SHORT_WAIT_SECONDS, clear_staging_locks, hold, remove_lock
+from hypestore.locks import SHORT_WAIT_SECONDS, hold
 from hypestore.manifest import KINDS, Kind, Manifest
 from hypestore.removal import remove
 from hypestore.runs import RunWriter
+from hypestore.staging import staging_folder
 from hypestore.stored_run import StoredRun
 from hypestore.unfinished import Unfinished, find_unfinished, unfinished
 from hypestore.verification import check_files
@@ -175,21 +175,9 @@ class Store:
         """
         return self._inventory.known(reference, kind)
 
-    @contextmanager
-    def staging(self) -> Iterator[Path]:
+    def staging(self) -> AbstractContextManager[Path]:
         """An empty folder for files on their way into the store; it goes on leaving."""
-        folder = temporary_sibling(self.root / "staging")
-        lock = self._layout.staging_lock(folder)
-        clear_staging_locks(self._layout)
-        try:
-            with hold(lock, what=f"The folder {folder.name}"), writing_in(self.root):
-                try:
-                    folder.mkdir()
-                    yield folder
-                finally:
-                    shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            remove_lock(lock)  # nobody else ever takes it
+        return staging_folder(self._layout)
 
     def adopt(
         self,
