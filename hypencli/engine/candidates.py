@@ -32,7 +32,9 @@ _PREPARED = 8
 class CandidateScorer:
     """Scores of documents that are chosen by their places.
 
-    On a CPU a document's score is, to the last bit, that of exact search in the same dtype.
+    On a CPU the score of a q-net that is laid out, or of a query vector, is to the last bit that of
+    exact search in the same dtype. Of other functions with very narrow layers it may differ in the
+    last bit: their matrix products add up by the number of rows.
 
     Args:
         scorer: Scores for ``q`` queries.

@@ -14,7 +14,7 @@ from hypencli.engine.corpus import VectorCorpus
 from hypencli.engine.exact import ExactEngine
 from hypencli.engine.graph import GraphEngine, WalkOptions
 from hypencli.engine.guided import GuidedEngine, GuidedOptions
-from hypencli.engine.scorers import Scorer
+from hypencli.engine.scorers import Scorer, laid_out
 
 CorpusOf = Callable[..., VectorCorpus]
 
@@ -40,12 +40,13 @@ class Watched:
         pause: float = 0.0,
         seen: Sequence[list[bytes]] | None = None,
         calls: list[int] | None = None,
+        scanned: list[int] | None = None,
     ) -> None:
         self._scorer = scorer
         self._pause = pause
         self.seen = [[] for _ in range(scorer.n_queries)] if seen is None else seen
         self.calls = [] if calls is None else calls
-        self.scanned = 0
+        self.scanned: list[int] = [] if scanned is None else scanned
 
     @property
     def n_queries(self) -> int:
@@ -59,7 +60,7 @@ class Watched:
         time.sleep(self._pause)
         self.calls.append(len(vectors))
         if vectors.dtype != torch.float32:
-            self.scanned += int(vectors.any(dim=1).sum())
+            self.scanned.append(int(vectors.any(dim=1).sum()))
             return self._scorer(vectors)
         rows = [row.tobytes() for row in vectors.numpy() if row.any()]
         for seen in self.seen:
@@ -70,6 +71,11 @@ class Watched:
         chosen = [self.seen[query] for query in queries]
         some = self._scorer.select(queries)
         return Watched(some, pause=self._pause, seen=chosen, calls=self.calls)
+
+    def laid_out(self, dtype: torch.dtype) -> Watched:
+        prepared = laid_out(self._scorer, dtype)
+        shared = {"seen": self.seen, "calls": self.calls, "scanned": self.scanned}
+        return Watched(prepared, pause=self._pause, **shared)
 
     def slopes(self, vectors: torch.Tensor) -> torch.Tensor:
         return self._scorer.slopes(vectors)
@@ -84,7 +90,7 @@ def test_evaluations_are_what_the_scorer_saw(
     found = scoring_case.open_engine(corpus_of(700), effort).search(scorer, k=25)
     counted = found.evaluations if found.scan is None else found.scan.rescored
     assert counted.tolist() == [len(seen) for seen in scorer.seen]
-    assert scorer.scanned == (0 if found.scan is None else 700)
+    assert sum(scorer.scanned) == (0 if found.scan is None else 700)
     assert all(len(set(seen)) == len(seen) > 0 for seen in scorer.seen)
     assert (found.iterations >= 1).all()
 

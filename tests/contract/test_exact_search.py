@@ -92,7 +92,7 @@ def test_shards_and_query_batches_change_nothing(
 
 
 @pytest.mark.parametrize("dim", [1, 3, 8, 21, 30])
-@pytest.mark.parametrize("kind", ["inner product", "narrow q-net", "q-net"])
+@pytest.mark.parametrize("kind", ["inner product", "narrow q-net"])
 def test_a_few_documents_score_as_they_do_among_all(scorers: Scorers, kind: str, dim: int) -> None:
     """To the last bit, however few, of last layers however narrow."""
     scorer = scorers[kind](2, dim, torch.Generator().manual_seed(5))
