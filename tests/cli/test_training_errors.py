@@ -51,7 +51,7 @@ CASES: dict[str, Case] = {
         ["data.train={folder}/broken.jsonl"],
         *(DATA, "DataError"),
         "{folder}/broken.jsonl, line 7: not valid JSON",
-        None,
+        "Every line of a JSONL file is one JSON object.",
     ),
     "no rows": (
         ["data.train={folder}/empty.jsonl"],
