@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from typing import Any
 
@@ -39,6 +40,8 @@ def join(device: torch.device) -> None:
     from accelerate import PartialState
 
     PartialState(cpu=device.type == "cpu")
+    # Threads of gloo that are still there when the interpreter goes end the process by SIGABRT.
+    atexit.register(_leave)
 
 
 def told_by_leader(value: Any) -> Any:
@@ -74,6 +77,11 @@ def of_other_processes(items: Tensor) -> Tensor:
     everywhere = all_gather(items)  # type: ignore[no-untyped-call]
     own = rank()
     return torch.cat([each for place, each in enumerate(everywhere) if place != own])
+
+
+def _leave() -> None:
+    if _joined():
+        distributed.destroy_process_group()
 
 
 def _joined() -> bool:

@@ -63,8 +63,8 @@ def old(
     return tmp_path / "store", CATALOGS[request.param]
 
 
-def test_there_is_a_store_of_every_catalog() -> None:
-    assert sorted(CATALOGS.values()) == list(range(1, CATALOG_VERSION + 1))
+def test_there_is_a_store_of_every_earlier_catalog() -> None:
+    assert sorted(CATALOGS.values()) == list(range(1, CATALOG_VERSION))
     assert {path.stem for path in SAMPLES.glob("*.zip")} == CATALOGS.keys()
 
 

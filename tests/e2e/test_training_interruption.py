@@ -212,6 +212,7 @@ def assert_seen_while_it_runs(root: Path, capsys: pytest.CaptureFixture[str], *,
     assert f"process {os.getpid()}" not in listed["about"]
 
 
+@pytest.mark.slow
 def test_out_of_time_then_restarted_then_finished(
     short: list[str],
     whole: tuple[Path, list[str]],

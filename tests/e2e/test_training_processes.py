@@ -70,6 +70,7 @@ def launch(command: list[str], repository: Path) -> tuple[int, str, str]:
     return Launched(command, repository).end()
 
 
+@pytest.mark.slow
 def test_interrupted_resumed_and_found_again(
     root: Path, command: list[str], repository: Path
 ) -> None:

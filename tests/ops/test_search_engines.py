@@ -368,7 +368,7 @@ def unchanged(store: Store, before: tuple[int, int]) -> bool:
 
 REFUSED: list[tuple[ModelSource, SearchOptions, str, str]] = [
     (HYPER, options("graph"), "no neighbour graph, and 1 are needed", "Make one: hype graph"),
-    (HYPER, options("guided", guide=GuidedOptions(budget=19)), "budget of 19", "--k 19"),
+    (HYPER, options("guided", guide=GuidedOptions(budget=19)), "budget of 19", "Raise it to 20"),
     (HYPER, options("hnsw"), r"query vectors; hyper makes q-nets", "--engine exact, graph or guid"),
     (HYPER, options("faiss-flat"), r"query vectors; hyper makes q-nets", "bi-encoder"),
     (HYPER, options("rerank", rerank=None), "Which run", "hype search --rerank RUN"),
