@@ -155,13 +155,19 @@ def _artifact_findings(inventory: Inventory, scan: Scan, *, checksums: bool) -> 
             if first != manifest.id:
                 problem = f"its name {manifest.name!r} is also that of {first}"
                 yield Finding("warning", manifest.id, None, problem, "Refer to it by its id.")
-        yield from _file_findings(layout, manifest, checksums=checksums)
+        of_files = list(_file_findings(layout, manifest, checksums=checksums))
+        # Whatever was removed while it was looked at has nothing left to be wrong.
+        if layout.manifest(manifest.kind, manifest.id).exists():
+            yield from of_files
 
 
 def _unsealed(layout: Layout, scan: Scan) -> Iterator[Finding]:
     """Manifests of which nothing says whether they are as they were written."""
-    paths = [layout.manifest(one.kind, one.id) for one in scan.manifests]
-    names = [_relative(layout, path) for path in paths if not has_seal(path)]
+    names = []
+    for path in (layout.manifest(one.kind, one.id) for one in scan.manifests):
+        with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+            if not has_seal(path):
+                names.append(_relative(layout, path))
     if names:
         more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
         yield Finding(

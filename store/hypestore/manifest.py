@@ -236,7 +236,12 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def has_seal(path: Path) -> bool:
-    """Whether a manifest that can be read has a seal; those before 0.4 have none."""
+    """Whether a manifest that can be read has a seal; those before 0.4 have none.
+
+    Raises:
+        FileNotFoundError: It is gone.
+        DamagedArtifact: It cannot be read.
+    """
     made_with = _read_object(path).get("provenance")
     return isinstance(made_with, dict) and SEAL in made_with
 

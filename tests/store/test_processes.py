@@ -69,7 +69,8 @@ REPORTER = """
         rows = store.catalog.query("SELECT run FROM leaderboard WHERE run NOT LIKE 'doomed%'").rows
         assert len(rows) >= last, (len(rows), last)
         last = len(rows)
-        assert store.doctor().healthy
+        report = store.doctor()
+        assert report.healthy, report.findings
     print(json.dumps({"seen": last}))
 """
 
