@@ -11,8 +11,10 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +74,36 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     _RUNNING.add(item.path)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(_THREADS)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command gave."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Hype = Callable[..., Outcome]
+
+
+@pytest.fixture
+def hype(capsys: pytest.CaptureFixture[str]) -> Hype:
+    """Run a command line in this process."""
+    from hypencli.__main__ import main
+
+    def run(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from hypencli.data.lines import open_bytes, read_lines
+from hypencli.data.lines import read_lines, read_whole
 from hypencli.errors import DataError
 
 Folds = Mapping[str, tuple[str, ...]]
@@ -59,8 +59,7 @@ def _of_lines(path: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _of_json(path: Path) -> Iterator[tuple[str, str, str]]:
-    with open_bytes(path) as stream:
-        content = stream.read()
+    content = read_whole(path)
     try:
         found = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:

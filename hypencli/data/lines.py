@@ -83,6 +83,19 @@ def read_whole(path: Path) -> bytes:
     return content
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes as they are on disk, compressed or not.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
 def read_lines(path: Path, on_fault: OnFault = stop) -> Iterator[Line]:
     """The lines of a file that are not blank; a byte order mark and CRLF line ends are accepted.
 

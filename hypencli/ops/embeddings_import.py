@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypencli.data.encoded import EncodedItem, EncodedItems, open_encoded
+from hypencli.data.lines import file_sha256
 from hypencli.data.source import FileSource
 from hypencli.errors import DataError, ModelError, UsageError
 from hypencli.ops.encode import SHARD_ROWS
@@ -135,8 +135,8 @@ def _spec(
     inputs: dict[str, JsonValue] = {
         "passage_fingerprint": model.stats["passage_fingerprint"],
         "corpus": corpus,
-        "source_sha256": _sha256(path),
-        "ids_sha256": None if options.ids is None else _sha256(options.ids),
+        "source_sha256": file_sha256(path),
+        "ids_sha256": None if options.ids is None else file_sha256(options.ids),
         "storage_dtype": options.storage_dtype,
         "shard_rows": options.shard_rows,
     }
@@ -150,14 +150,6 @@ def _spec(
         shard_rows=options.shard_rows,
         keep_text=options.keep_text and items.has_text,
     )
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
 
 
 def _corpus(path: Path, options: ImportOptions, progress: Progress) -> tuple[str, str | None]:

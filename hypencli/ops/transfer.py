@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hypencli.errors import DataError, UsageError
+from hypencli.data.lines import file_sha256
+from hypencli.errors import UsageError
 from hypencli.ops.datasets import dataset_place
 from hypencli.ops.search import append_rankings
 from hypencli.runtime import provenance
@@ -117,7 +117,9 @@ def import_run(
     """
     path = Path(dataset_place(store.root, str(path)))
     label = name or "-".join(path.stem.split())
-    return _take_in(store, path, label, name=label, corpus=corpus, queries=queries)
+    return _take_in(
+        store, path, file_sha256(path), label, name=label, corpus=corpus, queries=queries
+    )
 
 
 def import_lists(store: Store, path: Path) -> str:
@@ -133,22 +135,17 @@ def import_lists(store: Store, path: Path) -> str:
         DataError: The file is not a run, with the line.
     """
     path = Path(dataset_place(store.root, str(path)))
-    wanted = {"engine": "imported", "file_sha256": _sha256(path)}
-    found = store.find("run", wanted)
-    return found[0].id if found else _take_in(store, path, "-".join(path.stem.split())).run
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
+    fingerprint = file_sha256(path)
+    found = store.find("run", {"engine": "imported", "file_sha256": fingerprint})
+    if found:
+        return found[0].id
+    return _take_in(store, path, fingerprint, "-".join(path.stem.split())).run
 
 
 def _take_in(
     store: Store,
     path: Path,
+    fingerprint: str,
     label: str,
     *,
     name: str | None = None,
@@ -160,7 +157,7 @@ def _take_in(
     contents = read_run(path)
     inputs = {
         "engine": "imported",
-        "file_sha256": _sha256(path),
+        "file_sha256": fingerprint,
         "corpus": corpus,
         "queries": queries,
         "k": max((len(ranking) for ranking in contents.results.values()), default=0),

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hypencli.__main__ import main
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command gave."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Hype = Callable[..., Outcome]
+Hype = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +19,11 @@ def bench(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture
-def hype(bench: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Hype]:
+def hype(bench: Path, hype: Hype) -> Iterator[Hype]:
     """Run a command in that store; whatever a test did to it, the store is whole behind it."""
 
-    def run(*arguments: object) -> Outcome:
-        capsys.readouterr()
-        code = main([*map(str, arguments), "--store", str(bench)])
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
+    def run(*arguments: object) -> Any:
+        return hype(*arguments, "--store", bench)
 
     yield run
     assert run("doctor").code == 0

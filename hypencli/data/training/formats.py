@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from hypencli.data.lines import parse_json_object, read_lines, scan
+from hypencli.data.lines import file_sha256, parse_json_object, read_lines, scan
 from hypencli.data.training.row import training_row
 from hypencli.errors import DataError
 from hypencli.records import TrainingRow
@@ -65,5 +64,4 @@ def sha256_of(path: Path) -> str:
     """
     if format_of(path) == "jsonl":
         return scan(path).sha256
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_sha256(path)
