@@ -30,7 +30,7 @@ demo: install ## Train, encode, search and compare on this machine's own Python 
 	$(BIN)/hype demo
 
 test: install lint ## All checks: lint, format, types, layers, tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-slow: install ## The tests that take minutes
 	$(BIN)/python -m pytest -m slow

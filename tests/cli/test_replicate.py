@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Hype
+from tests.conftest import Hype
 
 TABLE = """
 description = "Two ways on the tiny collection"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-Hype = Callable[..., Any]
+from tests.conftest import Hype
 
 
 @pytest.fixture(scope="module")

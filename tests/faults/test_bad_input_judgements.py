@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-Hype = Callable[..., Any]
+from tests.conftest import Hype
+
 DATA = 5
 
 JUDGED = b"q0 0 d0 1\n"

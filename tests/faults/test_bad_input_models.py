@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
 
-Hype = Callable[..., Any]
+from tests.conftest import Hype
+
 MODEL = 6
 WEIGHTS = "model.safetensors"
 

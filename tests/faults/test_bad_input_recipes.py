@@ -16,8 +16,8 @@ from hypencli.errors import RecipeError
 from hypencli.recipe import Recipe, load_recipe
 from hypencli.recipe.replication import Replication, load_replication
 from hypencli.recipe.section import Section
+from tests.conftest import Hype
 
-Hype = Callable[..., Any]
 RECIPE = 3
 
 TRAINING = """

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-Hype = Callable[..., Any]
+from tests.conftest import Hype
+
 DATA, MODEL = 5, 6
 
 GOOD = b'{"id": "a", "text": "river water"}\n'

@@ -31,8 +31,8 @@ from hypencli.measures import evaluate, parse_measures
 from hypencli.ops.teach import teach
 from hypencli.ops.teachers import Teacher
 from hypencli.training.tables import StateTable
+from tests.conftest import Hype
 
-Hype = Callable[..., Any]
 STORE, DATA, MODEL = 4, 5, 6
 N, DIM = 120, 32
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import hypestore
 from hypencli.data.corpus import open_corpus
 from hypencli.errors import DataError, UsageError
+from tests.conftest import Hype
 
-Hype = Callable[..., Any]
 USAGE, DATA = 2, 5
 
 BROKEN = (
