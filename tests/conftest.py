@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 # Tiny models are slower on several threads, and libraries read these when they are imported.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -24,6 +25,10 @@ _IR_DATASETS_HOME = tempfile.TemporaryDirectory(prefix="hype-tests-")
 os.environ["IR_DATASETS_HOME"] = _IR_DATASETS_HOME.name
 os.environ["IR_DATASETS_DL_TRIES"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# Time is measured in benchmarks, and asserted nowhere.
+settings.register_profile("hype", deadline=None)
+settings.load_profile("hype")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.errors import UsageError
@@ -40,7 +40,6 @@ def rankings(draw: st.DrawFn) -> Ranking:
     return list(zip(docs, (v / 4 for v in sorted(values, reverse=True)), strict=True))
 
 
-@settings(deadline=None)
 @given(
     runs=st.lists(rankings(), min_size=2, max_size=4),
     method=st.sampled_from(FUSION_METHODS),

@@ -41,7 +41,7 @@ def exact(scorer: QNetScorer, corpus: VectorCorpus, k: int) -> Any:
     return ExactEngine(corpus).search(scorer, k=k).rankings
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(
     n=st.integers(1, 1500),
     dim=st.integers(1, 40),

@@ -278,7 +278,7 @@ def test_shards_of_a_store_are_searched_as_one_array(case: Any, sharded: hs.Embe
     assert found.evaluations.tolist() == expected.evaluations.tolist()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     n=st.integers(1, 120),
     q=st.integers(1, 4),

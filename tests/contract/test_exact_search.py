@@ -68,7 +68,7 @@ def test_ten_line_numpy_search_agrees(scorers: Scorers) -> None:
         np.testing.assert_allclose([s for _, s in rankings[query]], scores[order], atol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     n=st.integers(1, 150),
     dim=st.integers(1, 17),

@@ -269,7 +269,7 @@ rows = st.builds(
 @pytest.mark.parametrize(
     "maker", [made for made in MAKERS if made is not hub_cache], ids=lambda made: made.__name__
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(rows, min_size=1, max_size=4))
 def test_any_rows_survive(maker: Maker, some_rows: list[TrainingRow]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -80,7 +80,6 @@ items = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(items=items)
 def test_items_come_back_as_they_were_written(
     tmp_path_factory: pytest.TempPathFactory, items: list[tuple[str, str, list[float]]]
@@ -204,7 +203,7 @@ def test_a_length_that_is_not_there_takes_no_memory(write: Write) -> None:
     assert peak_bytes < 2**20
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(place=st.integers(0, 200), value=st.integers(0, 255), packed=st.booleans())
 def test_whatever_a_byte_becomes_only_data_errors_are_raised(
     tmp_path_factory: pytest.TempPathFactory, place: int, value: int, packed: bool

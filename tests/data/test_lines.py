@@ -6,7 +6,7 @@ import gzip
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.data import lines
@@ -96,7 +96,6 @@ def test_what_is_not_a_json_object_names_its_line(text: str, problem: str) -> No
         parse_json_object(Line(7, text), "f.jsonl")
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([b"a", b" ", b"\t", b"\r", b"\n", "\ufeff".encode(), b"\x0b"])).map(
         b"".join

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.data.qrels import MAX_GRADE, fingerprint, read_qrels
@@ -116,7 +116,6 @@ words = st.text(st.characters(categories=["L", "N", "P"]), min_size=1).filter(
 )
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(
         words,

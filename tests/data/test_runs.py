@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.data import runs
@@ -51,7 +51,6 @@ def rankings(draw: st.DrawFn) -> dict[str, list[tuple[str, float]]]:
     return run
 
 
-@settings(deadline=None)
 @given(run=rankings(), format=st.sampled_from(RUN_FORMATS))
 def test_a_run_comes_back_as_it_was_written(
     tmp_path_factory: pytest.TempPathFactory,
@@ -68,7 +67,6 @@ def test_a_run_comes_back_as_it_was_written(
     assert read.reordered_queries == ()
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, unique=True))
 def test_double_precision_survives_text(values: list[float]) -> None:
     ranking = [(str(i), score) for i, score in enumerate(sorted(values, reverse=True))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.data import unique
@@ -21,7 +21,6 @@ def passed(ids: list[str], recent_ids: int) -> list[Row]:
     return list(check_unique(rows, lambda: rows, name="corpus", unit="line", recent_ids=recent_ids))
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 40).map(str), max_size=60), st.integers(1, 9))
 def test_raises_exactly_when_an_id_comes_twice(ids: list[str], recent_ids: int) -> None:
     if len(set(ids)) == len(ids):

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.engine.nearest import (
@@ -42,7 +42,6 @@ def test_no_key_is_no_document() -> None:
     assert nearest_first(keys).tolist() == [[2, 7, -1]]
 
 
-@settings(deadline=None)
 @given(
     similarities=st.lists(st.integers(-3, 3), min_size=1, max_size=60),
     k=st.integers(1, 12),

@@ -358,7 +358,6 @@ def fuzz(reader: Reader, folder: Path, *, examples: int, seed: int | None = None
         max_examples=examples,
         derandomize=seed is None,
         database=None,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(reader.files)

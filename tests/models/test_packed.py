@@ -47,7 +47,7 @@ def both(net: QNetBatch, items: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
     return packed(items.unsqueeze(0))[0, :, 0], net.to(dtype=items.dtype).score(items)[0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     dim=st.integers(1, 40),
     hidden=st.integers(1, 40),

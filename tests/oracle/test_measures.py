@@ -155,7 +155,6 @@ def reference_rr(ranked: list[str], judged: dict[str, int], k: int) -> float:
     return 1 / hits[0] if hits else 0.0
 
 
-@settings(deadline=None)
 @given(
     runs=st.lists(documents, min_size=3, max_size=3),
     judged=st.lists(grades, min_size=3, max_size=3),
@@ -192,7 +191,7 @@ def pairs_of(fewest: int, most: int) -> st.SearchStrategy[list[tuple[float, floa
     return st.lists(st.tuples(twelfths, twelfths), min_size=fewest, max_size=most)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(pairs_of(2, 7) | pairs_of(20, 60))
 def test_t_and_wilcoxon_are_scipys(pairs: list[tuple[float, float]]) -> None:
     import numpy as np
@@ -215,7 +214,7 @@ def all_sign_flips(differences: list[float]) -> Iterator[float]:
         yield abs(sum(sign * value for sign, value in zip(signs, differences, strict=True)))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(twelfths, twelfths), min_size=2, max_size=9), st.integers(0, 5))
 def test_randomisation_tends_to_the_exact_permutation_test(
     pairs: list[tuple[float, float]], seed: int

@@ -31,7 +31,7 @@ def plain_walk(
     return best, scored, steps
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     data=st.data(),
     n=st.integers(1, 40),

@@ -348,7 +348,6 @@ def try_damage(healthy: Healthy, folder: Path, damage: Damage) -> None:
 @seed(7)
 @settings(
     max_examples=FAST_CASES,
-    deadline=None,
     database=None,
     phases=[Phase.explicit, Phase.generate],  # smaller cases are no clearer, and cost minutes
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -362,7 +361,6 @@ def test_damage_is_found_and_named(healthy: Healthy, tmp_path: Path, damage: Dam
 @pytest.mark.timeout(1800)
 @settings(
     max_examples=SLOW_CASES,
-    deadline=None,
     database=None,
     phases=[Phase.explicit, Phase.generate],  # smaller cases are no clearer, and cost minutes
     suppress_health_check=[HealthCheck.function_scoped_fixture],

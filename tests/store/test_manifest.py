@@ -26,7 +26,7 @@ def test_the_id_of_the_specification() -> None:
     assert hs.artifact_id("embeddings", "Vaswani", inputs) == "vaswani-2195808145"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), JSON_VALUES))
 def test_an_id_depends_on_the_inputs_and_not_on_their_order(inputs: dict[str, object]) -> None:
     backwards = dict(reversed(inputs.items()))

@@ -39,9 +39,7 @@ def test_a_run_without_results_or_queries_is_one(store: hs.Store) -> None:
     assert store.run(empty.id).table().num_rows == 0
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rankings=st.dictionaries(IDS, st.lists(IDS, unique=True, max_size=5), max_size=5),
     batch=st.integers(1, 7),

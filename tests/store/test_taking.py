@@ -127,9 +127,7 @@ def test_threads_take_at_once(sharded: hs.EmbeddingSet, values: np.ndarray) -> N
             np.testing.assert_array_equal(taken, values[places])
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     n=st.integers(1, 60),
     shard_rows=st.integers(1, 70),

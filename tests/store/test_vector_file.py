@@ -140,9 +140,7 @@ def test_other_readers_see_the_same(tmp_path: Path, vectors: Vectors, dtype: str
     np.testing.assert_array_equal(np.array([row for _, row in rows]), values)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     n=st.integers(1, 120),
     dim=st.integers(1, 9),

@@ -129,5 +129,6 @@ if __name__ == "__main__":
     import hypencli.training  # noqa: F401
     import hypestore  # noqa: F401
 
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as a shell leaves it, whatever started the tests
     for line in sys.stdin:
         print(json.dumps(run(json.loads(line))), flush=True)  # noqa: T201
