@@ -134,6 +134,24 @@ def test_who_makes_a_set_is_said_to_those_who_leave_and_those_who_wait(
     made_once(study)
 
 
+def test_a_model_is_taken_in_once_and_waited_for(
+    study: Path, tiny_collection: Path, tiny_backbone: Path, hype: Hype, tmp_path: Path
+) -> None:
+    """The first commands with a model from outside, at once: none is sent away."""
+    corpus = str(tiny_collection / "corpus.jsonl")
+    command = ["encode", corpus, "--model", str(tiny_backbone), "--pooling", "mean", "--dry-run"]
+    before = {model.id for model in hs.Store.open(study).artifacts("model")}
+    other = hs.Store.create(tmp_path / "other")
+    assert hype(*command, "--store", other.root).code == 0
+    (model,) = other.artifacts("model")
+    with forked(tmp_path / "said", [[*command, "--store", str(study)]] * 4) as commands:
+        with hold(Layout(study).lock(model.id), what="It"):
+            time.sleep(1)
+            assert [commands.code(number) for number in range(4)] == [None] * 4
+        assert commands.codes() == [0] * 4
+    assert {one.id for one in hs.Store.open(study).artifacts("model")} == before | {model.id}
+
+
 def one_makes_it(commands: Commands) -> None:
     """Half of them wait; whoever comes first makes it."""
     codes = commands.codes()
