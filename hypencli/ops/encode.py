@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
@@ -15,7 +16,7 @@ from hypencli.ops.models import LoadedModel, ModelSource, find_model, label, loa
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Document
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
-from hypestore import EmbeddingSpec, EmbeddingWork, JsonValue, Manifest, Store
+from hypestore import ArtifactBusy, EmbeddingSpec, EmbeddingWork, JsonValue, Manifest, Store
 
 if TYPE_CHECKING:
     from hypencli.data.corpus import Corpus
@@ -125,10 +126,7 @@ def encode(
     manifest = find_model(store, model, progress)
     started = time.perf_counter()
     spec, options = _chosen(store, corpus, manifest, options)
-    _say_who_makes_it(store, spec, options, progress)
-    with store.embedding_work(
-        spec, name=options.name, part=options.part, wait_seconds=options.wait_seconds
-    ) as work:
+    with _turn(store, spec, options, progress) as work:
         if work.existing is not None:
             return _outcome(work.existing, manifest, corpus, existing=True)
         device = resolve_device(options.device)
@@ -167,17 +165,27 @@ def encode(
         return _outcome(done, manifest, corpus, encoded=encoded, seconds=seconds)
 
 
-def _say_who_makes_it(
+@contextmanager
+def _turn(
     store: Store, spec: EmbeddingSpec, options: EncodeOptions, progress: Progress
-) -> None:
-    """Before waiting: for whom, and how long."""
-    if options.wait_seconds and options.part is None:
-        work = store.find_unfinished(spec.id)
-        if work is not None and work.holder is not None:
-            progress.message(
-                f"{spec.id} is being made by {work.holder}; "
-                f"waiting up to {options.wait_seconds:g} s for it"
-            )
+) -> Iterator[EmbeddingWork]:
+    """The work on a set once nobody else makes it; who does is said before the waiting."""
+
+    def work(wait_seconds: float) -> EmbeddingWork:
+        return store.embedding_work(
+            spec, name=options.name, part=options.part, wait_seconds=wait_seconds
+        )
+
+    patience = options.wait_seconds
+    with ExitStack() as stack:
+        try:
+            entered = stack.enter_context(work(patience if options.part else 0.0))
+        except ArtifactBusy as busy:
+            if options.part or not patience:
+                raise
+            progress.message(f"{busy.message} Waiting up to {patience:g} s for it.")
+            entered = stack.enter_context(work(patience))
+        yield entered
 
 
 def plan(

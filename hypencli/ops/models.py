@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from hypencli.models.dual import DualEncoder
     from hypestore import JsonValue
 
+REGISTERING_SECONDS = 300.0
+"""How long another process is waited for that takes in the same model; it reads its weights."""
+
 _WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 
 
@@ -161,7 +164,9 @@ def _outside_draft(
         "trust_code": source.trust_code,
     }
     name = source.label or _free_name(store, short)
-    return store.draft("model", source.label or short, inputs, name=name)
+    return store.draft(
+        "model", source.label or short, inputs, name=name, wait_seconds=REGISTERING_SECONDS
+    )
 
 
 def _read_outside(source: ModelSource, folder: Path, progress: Progress) -> tuple[DualEncoder, Any]:

@@ -11,11 +11,16 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_model, save_file, save_model
 from torch import Tensor, nn
 from transformers import TrainerState
+
+from hypencli.errors import ModelError
+from hypencli.models.untrusted import LIBRARY_ERRORS, reason
 
 MARKER_FILE = "complete.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -52,13 +57,36 @@ def step_of(checkpoint: Path | str) -> int:
     return int(str(checkpoint).rpartition("-")[2])
 
 
+@contextmanager
+def going_on_from(checkpoint: Path | str, *files: str) -> Iterator[None]:
+    """Say it in our words where these files of a checkpoint are not what they should be.
+
+    Raises:
+        ModelError: They are not, or they name code, which is not run.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except LIBRARY_ERRORS as error:
+        raise ModelError(
+            f"The checkpoint {checkpoint} cannot be gone on from ({', '.join(files)}): "
+            f"{reason(error)}",
+            hint="Begin the training anew: the same command with --restart.",
+        ) from error
+
+
 def state_at_the_end(checkpoint: Path) -> TrainerState | None:
     """What the Trainer knew, if the checkpoint is that of the last step; else None.
 
     Without whole weights in one file (FSDP may keep them in pieces) it is None too.
+
+    Raises:
+        ModelError: It cannot be read.
     """
-    state = TrainerState.load_from_json(str(checkpoint / STATE_FILE))
-    ended = state.global_step >= state.max_steps and (checkpoint / WEIGHTS_FILE).is_file()
+    with going_on_from(checkpoint, STATE_FILE):
+        state = TrainerState.load_from_json(str(checkpoint / STATE_FILE))
+        ended = state.global_step >= state.max_steps and (checkpoint / WEIGHTS_FILE).is_file()
     return state if ended else None
 
 
@@ -109,17 +137,22 @@ def save_weights(step: nn.Module, folder: Path, state: Mapping[str, Tensor] | No
 
 
 def load_weights(step: nn.Module, folder: Path) -> None:
-    """The inverse of that, strictly."""
-    load_model(step, str(folder / WEIGHTS_FILE), strict=True)
+    """The inverse of that, strictly.
+
+    Raises:
+        ModelError: They cannot be read, or are those of another model.
+    """
+    with going_on_from(folder, WEIGHTS_FILE):
+        load_model(step, str(folder / WEIGHTS_FILE), strict=True)
 
 
 def _is_complete(folder: Path) -> bool:
     try:
-        sizes = json.loads((folder / MARKER_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        sizes = dict(json.loads((folder / MARKER_FILE).read_text(encoding="utf-8")))
+        there = {path.name: path.stat().st_size for path in folder.iterdir()}
+    except (OSError, ValueError, TypeError):
         return False
-    files = [(folder / name, size) for name, size in sizes.items()]
-    return all(path.is_file() and path.stat().st_size == size for path, size in files)
+    return sizes.items() <= there.items()
 
 
 def _numbered(output_dir: Path, pattern: re.Pattern[str]) -> Iterator[tuple[int, Path]]:

@@ -18,7 +18,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from hypencli.errors import MissingDependencyError, ModelError, UsageError, did_you_mean
-from hypencli.training.checkpoints import load_weights, save_weights
+from hypencli.training.checkpoints import going_on_from, load_weights, save_weights
 from hypencli.training.collator import Collator
 from hypencli.training.config import TrainingConfig
 from hypencli.training.distributed import is_leader, n_processes
@@ -141,9 +141,22 @@ class DualEncoderTrainer(Trainer):
     ) -> None:
         """The inverse of that, strictly."""
         if self.is_fsdp_enabled:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            with going_on_from(resume_from_checkpoint, "weights"):
+                super()._load_from_checkpoint(resume_from_checkpoint, model)
             return
         load_weights(self.model, Path(resume_from_checkpoint))  # type: ignore[arg-type]
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with going_on_from(str(checkpoint), "optimizer.pt", "scheduler.pt"):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        with going_on_from(str(checkpoint), "scaler.pt"):
+            super()._load_scaler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with going_on_from(str(checkpoint), "rng_state*.pth"):
+            super()._load_rng_state(checkpoint)
 
 
 def training_arguments(config: TrainingConfig, output_dir: Path) -> TrainingArguments:
@@ -167,6 +180,8 @@ def training_arguments(config: TrainingConfig, output_dir: Path) -> TrainingArgu
         ddp_backend="gloo" if several and on_cpu else None,
         ddp_find_unused_parameters=False if several else None,
         fsdp=config.fsdp,  # type: ignore[arg-type]
+        # Whole: checkpoints in pieces are unpickled by torch, which runs what they name.
+        fsdp_config={"state_dict_type": "FULL_STATE_DICT"} if config.fsdp else None,
         dataloader_pin_memory=not on_cpu,
         dataloader_num_workers=config.workers,
         logging_steps=config.logging_steps,

@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from hypestore.errors import (
     ArtifactNotFound,
+    DamagedArtifact,
     IncompleteWork,
     InvalidContent,
     NameTaken,
@@ -120,7 +121,9 @@ class WorkArea:
             ArtifactNotFound: A parent does not exist.
             NameTaken: Another artifact of this kind has the name.
             InvalidContent: Unfinished work of this id is laid out differently.
+            DamagedArtifact: There is a link in it.
         """
+        self._refuse_links()
         self._check_parents()
         self._check_name()
         earlier = read_work(self.path)
@@ -136,6 +139,15 @@ class WorkArea:
                 text = pretty_json(self.record.model_dump(mode="json"))
                 atomic_write_text(self.path / WORK_NAME, text)
                 sync_folder(self.path.parent)
+
+    def _refuse_links(self) -> None:
+        """Who goes on here would write, and delete, where a link leads."""
+        for path in (self.path, *self.path.rglob("*")):
+            if path.is_symlink():
+                raise DamagedArtifact(
+                    f"{path} is a link; unfinished work holds its files itself.",
+                    hint=f"Begin anew: hype rm {self.record.id}, and the same command again.",
+                )
 
     def clear_temporary(self) -> None:
         """Delete what killed writers left. Only for one who works here alone."""

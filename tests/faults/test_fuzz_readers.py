@@ -40,7 +40,7 @@ from hypestore import StoreError
 from hypestore.manifest import read_manifest
 
 SECONDS = float(os.environ.get("HYPE_FUZZ_SECONDS", "20"))
-"""Time of one reader in the slow tests."""
+"""Processor time of one reader in the slow tests: what a busy machine takes does not count."""
 
 FAST_EXAMPLES = 100
 HANG_SECONDS = 10.0
@@ -336,13 +336,13 @@ def hold(reader: Reader, content: bytes, folder: Path) -> None:
     """The property of all readers."""
     path = folder / reader.file
     path.write_bytes(content)
-    started = time.perf_counter()
+    started = time.process_time()
     message = None
     try:
         reader.check(path)
     except reader.errors as error:
         message = error.message
-    assert time.perf_counter() - started < HANG_SECONDS
+    assert time.process_time() - started < HANG_SECONDS
     if message is not None:
         assert str(path) in message
         assert re.search(reader.place, message), message
@@ -383,19 +383,22 @@ def test_a_reader_gives_what_is_valid_or_says_where(name: str, folder: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(SECONDS + 300)
+@pytest.mark.timeout(8 * SECONDS + 300)
 @pytest.mark.parametrize("name", READERS)
 def test_a_reader_holds_for_minutes(
     name: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    begin, fed = time.monotonic(), 0
+    begin, fed = time.process_time(), 0
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     first = time.time_ns() % 2**32
     for seed in itertools.count(first):
         fed += fuzz(READERS[name], folder, examples=500, seed=seed)
-        if time.monotonic() - begin > SECONDS:
+        if (spent := time.process_time() - begin) > SECONDS:
             break
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     with capsys.disabled():
-        sys.stdout.write(f"\n{name}: {fed:,} files, seeds from {first}, {grown / 2**20:.0f} MiB\n")
+        sys.stdout.write(
+            f"\n{name}: {fed:,} files in {spent / 60:.1f} minutes, seeds from {first}, "
+            f"{grown / 2**20:.0f} MiB\n"
+        )
     assert grown < MEMORY_BYTES
