@@ -6,10 +6,12 @@ import contextlib
 import errno
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import NoReturn
 
 from hypencli.errors import EXIT_STORE, HypeError
 from hypencli.harmless import harmless, json_text
+from hypencli.process import OwnProcess
 from hypencli.signals import (
     ReaderLeft,
     heeding,
@@ -33,16 +35,20 @@ _GOING_ON = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code.
+    """Run a command line; returns the exit code.
 
     0 done, 1 other, 2 usage, 3 recipe, 4 store, 5 data, 6 model or device; 128 and its number
     where a signal ended it, 141 where nobody reads what it prints.
+
+    Args:
+        argv: The arguments; None takes those of this process, and ends it with the exit code.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
+    if argv is None:
+        _program()
+    debug = "--debug" in argv
+    arguments = [argument for argument in argv if argument != "--debug"]
     drawn_on = terminals()
-    with _ending(program=argv is None), heeding(raise_ended):
+    with heeding(raise_ended):
         try:
             return _answer(arguments, debug=debug)
         except KeyboardInterrupt as stop:
@@ -60,14 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             return EXIT_SIGNAL + signal.SIGHUP
 
 
-@contextlib.contextmanager
-def _ending(*, program: bool) -> Iterator[None]:
-    """What comes after the verb; a program has nothing to tidy up any more."""
+def _program() -> NoReturn:
+    """Run the command line of a process that is hype's own, and end it."""
+    process = OwnProcess()
     try:
-        yield
+        process.code = main(sys.argv[1:])
     finally:
-        if program:
-            leave_to_the_system()
+        leave_to_the_system()
+    sys.exit(process.code)
 
 
 def _answer(arguments: list[str], *, debug: bool) -> int:

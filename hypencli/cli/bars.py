@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,7 +20,6 @@ from rich.progress import (
 from rich.text import Text
 
 from hypencli.cli.render import safe
-from hypencli.harmless import harmless
 
 
 class RateColumn(ProgressColumn):
@@ -55,42 +53,17 @@ class Bar:
         self._bars.update(self._task, note=safe(text))
 
 
-class NoBar:
-    """One task where nobody watches."""
-
-    def advance(self, count: int = 1) -> None:
-        """Say nothing."""
-
-    def set_total(self, total: int) -> None:
-        """Say nothing."""
-
-    def note(self, text: str) -> None:
-        """Say nothing."""
-
-
-class TerminalProgress:
-    """Messages always; bars only where stderr is a terminal."""
-
-    @contextmanager
-    def task(
-        self, description: str, *, total: int | None = None, unit: str = "items"
-    ) -> Iterator[Bar | NoBar]:
-        """A bar that disappears when its task is done."""
-        if not sys.stderr.isatty():
-            yield NoBar()
-            return
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            RateColumn(unit),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
-        )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-            yield Bar(bars, bars.add_task(safe(description), total=total, note=""))
-
-    def message(self, text: str) -> None:
-        """One line on stderr."""
-        sys.stderr.write(harmless(text) + "\n")
+@contextmanager
+def bar(description: str, *, total: int | None, unit: str) -> Iterator[Bar]:
+    """A bar that disappears when its task is done."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(unit),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        yield Bar(bars, bars.add_task(safe(description), total=total, note=""))

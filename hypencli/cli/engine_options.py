@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -201,15 +202,13 @@ def walk_options(engine: EngineName, preset: str | None, **given: Any) -> WalkOp
     Raises:
         UsageError: Something is given, and the engine is another one.
     """
-    from dataclasses import replace
-
+    changed = {name: value for name, value in given.items() if value is not None}
+    if engine != "graph":
+        _refuse("graph", engine, [*(["preset"] if preset else []), *changed])
+        return None
     from hypencli.engine.graph import PRESETS
 
-    changed = {name: value for name, value in given.items() if value is not None}
-    if engine == "graph":
-        return replace(PRESETS[preset or "efficient-1"], **changed)
-    _refuse("graph", engine, [*(["preset"] if preset else []), *changed])
-    return None
+    return replace(PRESETS[preset or "efficient-1"], **changed)
 
 
 def guide_options(
@@ -221,10 +220,6 @@ def guide_options(
         UsageError: Something is given, and the engine is another one; or several are given, where
             each says how much.
     """
-    from dataclasses import replace
-
-    from hypencli.engine.guided import GuidedOptions
-
     amounts = {"budget": budget, "gain": gain, "recall": recall}
     given = [name for name, value in amounts.items() if value is not None]
     if len(given) > 1:
@@ -235,6 +230,8 @@ def guide_options(
     if engine != "guided":
         _refuse("guided", engine, [name for name in given if name != "recall"])
         return None
+    from hypencli.engine.guided import GuidedOptions
+
     options = replace(GuidedOptions(), budget=budget)
     return options if gain is None else replace(options, gain=gain)
 

@@ -6,16 +6,16 @@ import dataclasses
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypencli.harmless import harmless, json_text
+from hypencli.progress import SILENT, Progress, Task
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from hypencli.progress import Progress
 
 T = TypeVar("T")
 
@@ -96,8 +96,24 @@ def seconds(value: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
+class TerminalProgress:
+    """Where verbs report to: messages always, bars only where stderr is a terminal."""
+
+    def task(
+        self, description: str, *, total: int | None = None, unit: str = "items"
+    ) -> AbstractContextManager[Task]:
+        """A bar that disappears when its task is done."""
+        if not sys.stderr.isatty():
+            return SILENT.task(description, total=total, unit=unit)
+        from hypencli.cli.bars import bar
+
+        return bar(description, total=total, unit=unit)
+
+    def message(self, text: str) -> None:
+        """One line on stderr."""
+        sys.stderr.write(harmless(text) + "\n")
+
+
 def progress() -> Progress:
     """Where verbs report to."""
-    from hypencli.cli.bars import TerminalProgress
-
     return TerminalProgress()

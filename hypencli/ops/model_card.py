@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypencli.harmless import markdown, markdown_code
-from hypencli.recipe import Recipe
 from hypestore import JsonValue
 
 if TYPE_CHECKING:
     from hypencli.models.published import PublishedUse
+    from hypencli.recipe import Recipe
 
 CURVES_FILE = "training.parquet"
 RECIPE_FILE = "recipe.toml"

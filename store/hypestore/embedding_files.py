@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -177,6 +176,8 @@ def refuse_repeated(shards: list[pa.StringArray], set_id: str) -> None:
     Raises:
         InvalidContent: Names one of them and its shards.
     """
+    import pyarrow.compute as pc
+
     together = pa.chunked_array(shards, pa.string())
     if pc.count_distinct(together).as_py() == len(together):
         return

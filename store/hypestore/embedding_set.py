@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hypestore.embedding_files import text_name, vector_name
@@ -175,6 +174,8 @@ class EmbeddingSet:
 
     def ordinals(self, doc_ids: Sequence[str]) -> np.ndarray[Any, Any]:
         """The ordinal [n] int64 of each document id, -1 where it is not in the set."""
+        import pyarrow.compute as pc
+
         wanted = pa.array(list(doc_ids), pa.string())
         found = np.full(len(wanted), -1, dtype=np.int64)
         for shard in self.shards:

@@ -9,7 +9,6 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hypestore.errors import IncompleteWork, InvalidContent
@@ -233,7 +232,8 @@ class _ResultOrder:
         changes = np.ones(len(queries), dtype=bool)
         changes[0] = queries[0].as_py() != self._last_query
         if len(queries) > 1:
-            changes[1:] = pc.not_equal(queries[1:], queries[:-1]).to_numpy(zero_copy_only=False)
+            ids = queries.to_numpy(zero_copy_only=False)
+            changes[1:] = ids[1:] != ids[:-1]
         return np.flatnonzero(changes)
 
     def _begin_query(self, query_id: str) -> None:

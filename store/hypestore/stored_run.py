@@ -7,10 +7,10 @@ from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hypestore.errors import DamagedArtifact
@@ -24,6 +24,9 @@ from hypestore.runs import (
     RESULTS_SCHEMA,
 )
 from hypestore.verification import check_files, read_artifact_table, verified_path
+
+if TYPE_CHECKING:
+    import pyarrow.compute as pc
 
 _EVERY_RANK = 2**31 - 1
 
@@ -59,7 +62,7 @@ class StoredRun:
             DamagedArtifact: The file is damaged, or has a score that no run was written with.
         """
         table = read_artifact_table(self.folder, self.manifest, RESULTS_NAME, RESULTS_SCHEMA)
-        if not pc.all(pc.is_finite(table["score"]), min_count=0).as_py():
+        if not np.isfinite(table["score"].to_numpy()).all():
             raise DamagedArtifact(
                 f"{self.folder / RESULTS_NAME} has a score that is not finite.",
                 hint="hype doctor --checksums",
@@ -75,6 +78,8 @@ class StoredRun:
             to_rank: The last rank that is needed; None for all.
             only: Queries that are needed; None for all.
         """
+        import pyarrow.compute as pc
+
         wanted = pc.field("rank") <= (_EVERY_RANK if to_rank is None else to_rank)
         if only is not None:
             wanted &= pc.field("query_id").isin(pa.array(sorted(only), pa.string()))
@@ -127,6 +132,8 @@ class ResultsByQuery:
     """
 
     def __init__(self, table: pa.Table) -> None:
+        import pyarrow.compute as pc
+
         ends = pc.run_end_encode(table["query_id"].combine_chunks())
         stops = ends.run_ends.to_pylist()
         starts = [0, *stops][:-1]

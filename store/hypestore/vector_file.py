@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hypestore.errors import DamagedArtifact
@@ -288,6 +287,8 @@ class VectorFile:
             raise self.damaged(f"row group {group.index} has {found} rows, expected {group.rows}")
 
     def _to_numpy(self, lists: pa.Array) -> np.ndarray[Any, Any]:
+        import pyarrow.compute as pc
+
         lengths = pc.list_value_length(lists)
         if lists.null_count or pc.any(pc.not_equal(lengths, self.dim)).as_py():
             raise self.damaged(f"a vector is null or has not {self.dim} values")

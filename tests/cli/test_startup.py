@@ -114,6 +114,29 @@ def test_verbs_without_a_model_import_neither_torch_nor_transformers(
     assert run(filled, HEAVY) == (0, [])
 
 
+@pytest.mark.parametrize(
+    "arguments", [["ls"], ["show", "hyper-run"], ["report", "--json"]], ids=" ".join
+)
+def test_verbs_that_only_look_import_nothing_that_computes(
+    arguments: list[str], shared_study: Path
+) -> None:
+    heavy = [*HEAVY, "pyarrow.compute", "pyarrow.dataset", "pandas", "ir_measures", "rich.progress"]
+    assert run([*arguments, "--store", str(shared_study)], heavy) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [(["--model", "nobodys"], 4), (["--model", "hyper", "--budget", "10"], 2)],
+    ids=["no such model", "no such option of this engine"],
+)
+def test_a_search_is_refused_before_torch_is_imported(
+    arguments: list[str], expected: int, shared_study: Path, tiny_collection: Path
+) -> None:
+    question = str(tiny_collection / "queries.jsonl")
+    refused = run(["search", question, *arguments, "--store", str(shared_study)], HEAVY)
+    assert refused == (expected, [])
+
+
 @pytest.fixture(scope="module")
 def shared_study(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One copy for the commands above, which build on each other."""

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hypestore as hs
-from hypencli.cli.bars import TerminalProgress
+from hypencli.cli.render import TerminalProgress
 from hypencli.cli.tables import print_table
 from hypencli.harmless import csv_line, harmless, json_text, latex, markdown, one_line
 
