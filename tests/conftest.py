@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import shutil
+import socket
 import string
 import sys
 import tempfile
@@ -369,17 +370,31 @@ def serve_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         running.append(server)
-        endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-        constants = "huggingface_hub.constants"
-        template = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr(f"{constants}.ENDPOINT", endpoint)
-        monkeypatch.setattr(f"{constants}.HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(f"{constants}.HF_HUB_CACHE", str(cache))
-        monkeypatch.setattr(f"{constants}.HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(f"{constants}.HF_HUB_DISABLE_PROGRESS_BARS", True)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        _ask(f"http://127.0.0.1:{server.server_address[1]}", monkeypatch, cache=cache)
 
     yield serve
     for server in running:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def silent_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A hub that cannot be reached: nobody listens at its port. Gives its client's cache."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    _ask(address, monkeypatch, cache=tmp_path / "hub-cache")
+    return tmp_path / "hub-cache"
+
+
+def _ask(endpoint: str, monkeypatch: pytest.MonkeyPatch, *, cache: Path) -> None:
+    """Have the hub's real client ask at an address."""
+    constants = "huggingface_hub.constants"
+    template = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(f"{constants}.ENDPOINT", endpoint)
+    monkeypatch.setattr(f"{constants}.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(f"{constants}.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(f"{constants}.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(f"{constants}.HF_HUB_DISABLE_PROGRESS_BARS", True)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hypencli.cli.names import draw_name_not_given
 from hypencli.cli.options import (
     BackboneOption,
     DeviceOption,
@@ -155,6 +156,7 @@ def _draw_encoded(console: Console, done: Encoded) -> None:
     if done.skipped:
         lines = "1 line" if done.skipped == 1 else f"{done.skipped:,} lines"
         console.print(safe(f"Left out: {lines} that hold no document. {done.first_skipped[0]}"))
+    draw_name_not_given(console, done.name_not_given, done.name or done.embeddings)
     if done.finished:
         console.print("Next: hype search, or hype query 'a question'")
 

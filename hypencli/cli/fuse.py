@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hypencli.cli.evaluate import draw_evaluated
+from hypencli.cli.names import draw_name_not_given
 from hypencli.cli.options import JsonOption, NameOption, StoreOption, open_store, split_names
 from hypencli.cli.render import progress, safe, show
 from hypencli.errors import UsageError
@@ -101,6 +102,7 @@ def _draw_fused(console: Console, done: Fused) -> None:
     if done.partial_queries:
         console.print(f"{done.partial_queries} queries have no results in one of the runs.")
     console.print(f"Run: {safe(done.name or done.run)}" + (f" ({done.run})" if done.name else ""))
+    draw_name_not_given(console, done.name_not_given, done.name or done.run)
     if done.evaluation is not None:
         draw_evaluated(console, done.evaluation)
     else:

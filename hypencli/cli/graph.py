@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hypencli.cli.calibrate import SampleOption, draw_calibrated
+from hypencli.cli.names import draw_name_not_given
 from hypencli.cli.options import (
     DeviceOption,
     JsonOption,
@@ -176,6 +177,7 @@ def _draw_built(console: Console, done: BuiltGraph) -> None:
         f"{verb}: {called}, {done.k} neighbours by {done.metric} for each of "
         f"{done.n_documents:,} documents of {safe(done.corpus)}."
     )
+    draw_name_not_given(console, done.name_not_given, done.name or done.graph)
     if not done.existing:
         console.print(f"Builder: {done.builder}, in {seconds(done.seconds)}.")
     if done.recall is not None:
@@ -286,6 +288,7 @@ def _draw_imported(console: Console, done: ImportedGraph) -> None:
         f"{verb}: {safe(done.name or done.graph)}, {done.n_edges:,} neighbours of "
         f"{done.n_documents:,} documents of {safe(done.embeddings)}, up to {done.k} each."
     )
+    draw_name_not_given(console, done.name_not_given, done.name or done.graph)
     if done.self_edges:
         console.print(f"Left out: {done.self_edges:,} documents among their own neighbours.")
     if done.repeated:

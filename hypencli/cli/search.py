@@ -32,6 +32,7 @@ from hypencli.cli.engine_options import (
     walk_options,
 )
 from hypencli.cli.evaluate import draw_evaluated
+from hypencli.cli.names import draw_name_not_given
 from hypencli.cli.options import (
     BackboneOption,
     DeviceOption,
@@ -300,6 +301,7 @@ def _draw_searched(console: Console, done: Searched) -> None:
     if done.check is not None:
         _draw_check(console, done.check)
     console.print(f"Run: {safe(done.name or done.run)}" + (f" ({done.run})" if done.name else ""))
+    draw_name_not_given(console, done.name_not_given, done.name or done.run)
     if done.evaluation is not None:
         draw_evaluated(console, done.evaluation)
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hypencli.cli.names import draw_name_not_given
 from hypencli.cli.options import (
     DeviceOption,
     JsonOption,
@@ -94,6 +95,7 @@ def _draw_trained(console: Console, done: TrainedModel) -> None:
         return
     if done.existing:
         console.print(f"Already trained: {label} ({done.model_id}).")
+        draw_name_not_given(console, done.name_not_given, label)
     else:
         if done.resumed_from:
             console.print(f"Went on from step {done.resumed_from:,}.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hypencli.cli.names import draw_name_not_given
 from hypencli.cli.options import (
     BackboneOption,
     JsonOption,
@@ -178,6 +179,7 @@ def import_model(
             f"{verb}: {called} ({done.model}), a {done.architecture} of {done.parameters:,} "
             f"parameters, {done.dim} wide."
         )
+        draw_name_not_given(console, done.name_not_given, done.name or done.model)
         console.print(f"Next: hype encode DATASET --model {called}")
 
     show(done, draw, as_json=json)
@@ -217,6 +219,7 @@ def import_run(
         console.print(
             f"{verb}: {label}, {done.n_results:,} results for {done.n_queries:,} queries."
         )
+        draw_name_not_given(console, done.name_not_given, done.name or done.run)
         if done.reordered_queries:
             count = done.reordered_queries
             whose = (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hypencli.cli.names import draw_name_not_given
 from hypencli.cli.options import (
     BackboneOption,
     DeviceOption,
@@ -112,6 +113,7 @@ def _draw_imported(console: Console, done: ImportedEmbeddings) -> None:
             f"{safe(done.corpus)}, {'with' if done.has_text else 'without'} text, "
             f"in {seconds(done.seconds)}."
         )
+    draw_name_not_given(console, done.name_not_given, done.name or done.embeddings)
     if done.checked:
         console.print(f"{safe(done.model)} gives the same vectors for the first {done.checked}.")
     else:

@@ -30,7 +30,7 @@ from hypencli.models.untrusted import (
     refuse_unless_filled,
     refuse_unsafe,
 )
-from hypencli.models.weights import refuse_non_finite, refuse_odd_parts
+from hypencli.models.weights import refuse_non_finite, refuse_odd_parts, within_reach
 
 _BERT_BASE: Mapping[str, Any] = {
     "model_type": "bert",
@@ -284,7 +284,7 @@ def load_backbone(source: str) -> nn.Module:
             refuse_unless_filled(AutoModel.from_config, found.config, Path(source))
         with _quietly():
             model, report = AutoModel.from_pretrained(
-                source,
+                within_reach(source),
                 dtype=torch.float32,
                 output_loading_info=True,
                 trust_remote_code=False,
@@ -360,9 +360,10 @@ def _read(name: str, *, local_only: bool) -> ResolvedBackbone | None:
     folder = Path(name)
     if not folder.is_dir() and (folder.is_absolute() or name.startswith((".", os.sep))):
         return None
+    place = name if local_only else within_reach(name)
     try:
         config = AutoConfig.from_pretrained(
-            name, local_files_only=local_only, trust_remote_code=False
+            place, local_files_only=local_only, trust_remote_code=False
         )
     except (OSError, ValueError):
         return None

@@ -68,18 +68,19 @@ def _load(name: str | Path) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 
     from hypencli.models.untrusted import LIBRARY_ERRORS, refuse_unless_filled, refuse_unsafe
-    from hypencli.models.weights import refuse_odd_parts
+    from hypencli.models.weights import refuse_odd_parts, within_reach
 
+    place = within_reach(str(name))
     try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
         refuse_unsafe(config, where=repr(str(name)))
         if Path(name).is_dir():
             refuse_odd_parts(Path(name))
             refuse_unless_filled(AutoModelForSeq2SeqLM.from_config, config, Path(name))
         model = AutoModelForSeq2SeqLM.from_pretrained(
-            name, config=config, trust_remote_code=False, weights_only=True
+            place, config=config, trust_remote_code=False, weights_only=True
         )
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     except ModelError:
         raise
     except LIBRARY_ERRORS as error:

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 from hypencli.errors import ModelError
 from hypencli.models.config import Pooling
 from hypencli.models.untrusted import LIBRARY_ERRORS, refuse_foreign_files
-from hypencli.models.weights import fetch_optional
+from hypencli.models.weights import fetch_optional, within_reach
 
 _POOLING_FLAGS: dict[str, Pooling] = {
     "pooling_mode_cls_token": "cls",
@@ -44,7 +44,8 @@ def sentence_encoder_facts(source: str) -> SentenceEncoderFacts:
     Raises:
         ModelError: It has a step that is neither pooling ``cls`` or ``mean`` nor normalisation.
     """
-    modules = _read(source, _MODULES_FILE, kind=list)
+    place = within_reach(source)
+    modules = _read(place, _MODULES_FILE, kind=list)
     if modules is None:
         return SentenceEncoderFacts()
     if not all(
@@ -59,9 +60,9 @@ def sentence_encoder_facts(source: str) -> SentenceEncoderFacts:
         )
     folders = {kind: module["path"] for kind, module in zip(kinds, modules, strict=True)}
     return SentenceEncoderFacts(
-        pooling=_pooling(source, folders["Pooling"]) if "Pooling" in folders else None,
+        pooling=_pooling(place, folders["Pooling"]) if "Pooling" in folders else None,
         normalize="Normalize" in kinds,
-        max_length=_declared_length(source),
+        max_length=_declared_length(place),
     )
 
 
@@ -74,11 +75,12 @@ def load_tokenizer(source: str | Path) -> Any:
     if Path(source).is_dir():
         said = _read(str(source), "tokenizer_config.json") or {}
         refuse_foreign_files(Path(source), said, _TOKENIZER_FILES)
+    place = within_reach(str(source))
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(source), trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     except LIBRARY_ERRORS as error:
         raise ModelError(f"No tokenizer at {str(source)!r}: {error}") from error
-    declared = _declared_length(str(source))
+    declared = _declared_length(place)
     if declared is not None:
         tokenizer.model_max_length = min(tokenizer.model_max_length, declared)
     return tokenizer

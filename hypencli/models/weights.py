@@ -9,12 +9,18 @@ from pickle import UnpicklingError
 from typing import Any, TypeAlias
 
 import torch
-from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
+from huggingface_hub import (
+    _CACHED_NO_EXIST,
+    constants,
+    hf_hub_download,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hypencli.errors import ModelError
+from hypencli.hub import hub_answers, network_errors, reach_hub
 from hypencli.models.untrusted import LIBRARY_ERRORS, parts_of, reason
 
 State: TypeAlias = dict[str, Tensor]
@@ -64,18 +70,50 @@ def locate(source: str | Path) -> Path:
         if not (folder / CONFIG_FILE).is_file():
             raise ModelError(f"{folder} has no {CONFIG_FILE}: it is not a checkpoint.")
         return folder
+    name = str(source)
+    found = Path(within_reach(name))
+    if found.is_dir():
+        return found
     try:
-        folder = Path(hf_hub_download(str(source), CONFIG_FILE)).parent
+        folder = Path(hf_hub_download(name, CONFIG_FILE)).parent
     except (HFValidationError, HfHubHTTPError, OSError, ValueError) as error:
         raise ModelError(
-            f"No checkpoint {str(source)!r}: there is no such folder, and the hub does not give "
+            f"No checkpoint {name!r}: there is no such folder, and the hub does not give "
             f"one ({type(error).__name__}).",
             hint="Check the spelling, the connection, and HF_HUB_OFFLINE.",
         ) from error
-    _fetch_weights(str(source), revision=folder.name)
+    _fetch_weights(name, revision=folder.name)
     for file in _COMPANIONS:
-        fetch_optional(str(source), file, revision=folder.name)
+        fetch_optional(name, file, revision=folder.name)
     return folder
+
+
+def within_reach(name: str) -> str:
+    """What a library is to load a model by: its name, or the cache's copy where the hub is silent.
+
+    Raises:
+        ModelError: It is no folder, the hub does not answer, and its cache has no such model.
+    """
+    if Path(name).is_dir():
+        return name
+    try:
+        cached = try_to_load_from_cache(name, CONFIG_FILE)
+    except HFValidationError:
+        return name  # no name of a hub, as the library says
+    if isinstance(cached, str):
+        return name if hub_answers() else str(Path(cached).parent)
+    try:
+        reach_hub()
+    except network_errors() as error:
+        offline = constants.HF_HUB_OFFLINE
+        reason = "HF_HUB_OFFLINE is set" if offline else f"{type(error).__name__}: {error}"
+        raise ModelError(
+            f"No checkpoint {name!r}: there is no such folder (looked in {Path.cwd()}), the hub "
+            f"cannot be reached ({reason}), and its cache {constants.HF_HUB_CACHE} has none of "
+            "that name.",
+            hint=f"Check the spelling and the connection; where there is one: hf download {name}",
+        ) from error
+    return name
 
 
 def _fetch_weights(name: str, *, revision: str) -> None:

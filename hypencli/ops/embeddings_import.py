@@ -16,6 +16,7 @@ from hypencli.errors import DataError, ModelError, UsageError
 from hypencli.ops.encode import SHARD_ROWS
 from hypencli.ops.encode_room import bytes_of_vectors
 from hypencli.ops.models import ModelSource, find_model, label, load_model
+from hypencli.ops.names import NameNotGiven, name_not_given
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.runtime import provenance, resolve_device
 from hypestore import EmbeddingSpec, EmbeddingWork, JsonValue, Manifest, Store
@@ -59,6 +60,7 @@ class ImportedEmbeddings:
 
     Attributes:
         existing: Whether it was there before.
+        name_not_given: A name that was asked for and that it does not have, made before.
         checked: Documents that the model was seen to give the same vectors for; 0 means that the
             model is what the user said, and nobody looked.
     """
@@ -74,6 +76,7 @@ class ImportedEmbeddings:
     has_text: bool
     checked: int
     seconds: float
+    name_not_given: NameNotGiven | None = None
 
 
 def import_embeddings(
@@ -126,7 +129,8 @@ def import_embeddings(
             done = work.finish(seen, stats=stats, provenance=provenance())
             return _imported(done, manifest, existing=False, seconds=time.perf_counter() - started)
         again = _imported(done, manifest, existing=True, seconds=time.perf_counter() - started)
-        return replace(again, checked=max(again.checked, options.check))
+        unnamed = name_not_given(store, done, options.name)
+        return replace(again, checked=max(again.checked, options.check), name_not_given=unnamed)
 
 
 def _spec(

@@ -13,6 +13,7 @@ from hypencli.data.faults import Skipped
 from hypencli.errors import DataError
 from hypencli.ops.encode_room import Room, bytes_of_vectors, is_mine
 from hypencli.ops.models import LoadedModel, ModelSource, find_model, label, load_model
+from hypencli.ops.names import NameNotGiven, name_not_given
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Document
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
@@ -87,6 +88,7 @@ class Encoded:
         skipped: Lines of the file that hold no document and were passed over, where asked.
         first_skipped: What is wrong with the first of them.
         seconds: Time of this call.
+        name_not_given: A name that was asked for and that it does not have, made before.
     """
 
     embeddings: str
@@ -102,6 +104,7 @@ class Encoded:
     missing_shards: list[int] = field(default_factory=list)
     skipped: int = 0
     first_skipped: list[str] = field(default_factory=list)
+    name_not_given: NameNotGiven | None = None
 
 
 def encode(
@@ -128,7 +131,8 @@ def encode(
     spec, options = _chosen(store, corpus, manifest, options)
     with _turn(store, spec, options, progress) as work:
         if work.existing is not None:
-            return _outcome(work.existing, manifest, corpus, existing=True)
+            unnamed = name_not_given(store, work.existing, options.name)
+            return _outcome(work.existing, manifest, corpus, unnamed, existing=True)
         device = resolve_device(options.device)
         loaded = load_model(store, manifest, device=device, trust_code=model.trust_code)
         progress.message(f"encoding {corpus.id} with {label(manifest)} on {device}: {work.id}")
@@ -162,7 +166,8 @@ def encode(
         if corpus.skipped is not None:
             stats["skipped"] = {**asdict(corpus.skipped)}
         done = work.finish(seen, stats=stats, provenance=provenance(device=str(device)))
-        return _outcome(done, manifest, corpus, encoded=encoded, seconds=seconds)
+        unnamed = name_not_given(store, done, options.name)  # another process may have been first
+        return _outcome(done, manifest, corpus, unnamed, encoded=encoded, seconds=seconds)
 
 
 @contextmanager
@@ -347,6 +352,7 @@ def _outcome(
     done: Manifest,
     model: Manifest,
     corpus: Corpus,
+    unnamed: NameNotGiven | None,
     *,
     existing: bool = False,
     encoded: int = 0,
@@ -366,4 +372,5 @@ def _outcome(
         seconds=seconds,
         skipped=skipped.count,
         first_skipped=skipped.first,
+        name_not_given=unnamed,
     )

@@ -10,6 +10,7 @@ from hypencli.fusion import Fusion
 from hypencli.fusion import fuse as fuse_rankings
 from hypencli.ops.evaluate import Evaluated, EvaluateOptions, evaluate
 from hypencli.ops.models import label
+from hypencli.ops.names import NameNotGiven, name_not_given
 from hypencli.ops.search import append_rankings
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance
@@ -24,6 +25,7 @@ class Fused:
         runs: What it was made of.
         partial_queries: Queries that one of the runs has no results for.
         evaluation: Measures, where judgements are known.
+        name_not_given: A name that was asked for and that it does not have, made before.
     """
 
     run: str
@@ -36,6 +38,7 @@ class Fused:
     partial_queries: int
     existing: bool
     evaluation: Evaluated | None = None
+    name_not_given: NameNotGiven | None = None
 
 
 def fuse(
@@ -89,6 +92,7 @@ def fuse(
         partial_queries=int(str(done.stats["partial_queries"])),
         existing=existing,
         evaluation=evaluation,
+        name_not_given=name_not_given(store, done, name),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from hypencli.errors import HypeError, UsageError, did_you_mean
@@ -16,6 +16,7 @@ from hypencli.ops.graph_builders import (
     what_to_raise,
 )
 from hypencli.ops.models import label
+from hypencli.ops.names import NameNotGiven, name_not_given
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, resolve_device
 from hypestore import EmbeddingSet, GraphDraft, Manifest, Store
@@ -78,6 +79,7 @@ class BuiltGraph:
         recall: Share of the exact neighbours that it has, measured on a sample; None if exact.
         advice: What to raise where the recall is low.
         seconds: Time of the last process that worked on it.
+        name_not_given: A name that was asked for and that it does not have, made before.
     """
 
     graph: str
@@ -93,6 +95,7 @@ class BuiltGraph:
     recall: float | None
     advice: str | None
     seconds: float
+    name_not_given: NameNotGiven | None = None
 
 
 def build_graph(
@@ -122,7 +125,9 @@ def build_graph(
     inputs = builder_inputs(builder, options)
     with store.graph_draft(embeddings.id, slug, inputs, k=options.k, name=options.name) as draft:
         if draft.existing is not None:
-            return _outcome(draft.existing, embeddings, existing=True)
+            there = _outcome(draft.existing, embeddings, existing=True)
+            unnamed = name_not_given(store, draft.existing, options.name)
+            return replace(there, name_not_given=unnamed)
         try:
             done = _build(draft, opened, builder, options, progress)
         except HypeError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from hypencli.errors import DataError
 from hypencli.ops.graph import LOW_RECALL, recall_of, width
 from hypencli.ops.graph_builders import Sample
 from hypencli.ops.models import label
+from hypencli.ops.names import NameNotGiven, name_not_given
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, resolve_device
 from hypestore import EmbeddingSet, Manifest, Store
@@ -35,6 +36,7 @@ class ImportedGraph:
             metric is not known.
         low: Whether that is low.
         existing: Whether it was there before.
+        name_not_given: A name that was asked for and that it does not have, made before.
     """
 
     graph: str
@@ -48,6 +50,7 @@ class ImportedGraph:
     recall: float | None
     low: bool
     existing: bool
+    name_not_given: NameNotGiven | None = None
 
 
 def import_graph(
@@ -103,7 +106,8 @@ def import_graph(
                 where = resolve_device(device)
                 stats["recall"] = sample.recall(opened, metric, where, progress)
             done = draft.commit(stats=stats, provenance=provenance())
-    return _imported(done, embeddings, existing=existing)
+    taken = _imported(done, embeddings, existing=existing)
+    return replace(taken, name_not_given=name_not_given(store, done, name))
 
 
 class _Rows:

@@ -22,6 +22,7 @@ from hypencli.ops.models import (
     model_folder,
     register_model,
 )
+from hypencli.ops.names import NameNotGiven, name_not_given
 from hypencli.progress import SILENT, Progress
 from hypestore import JsonValue, Manifest, Store, atomic_folder
 
@@ -64,6 +65,7 @@ class ImportedModel:
         architecture: What it is.
         parameters: How many it has.
         dim: Width of its vectors.
+        name_not_given: A name that was asked for and that it does not have, made before.
     """
 
     model: str
@@ -73,6 +75,7 @@ class ImportedModel:
     architecture: str
     parameters: int
     dim: int
+    name_not_given: NameNotGiven | None = None
 
 
 def export_model(
@@ -216,4 +219,5 @@ def import_model(
         architecture=str(stats["architecture"]),
         parameters=int(str(stats["parameters"])),
         dim=int(str(stats["dim"])),
+        name_not_given=name_not_given(store, manifest, source.label),
     )

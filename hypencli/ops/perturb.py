@@ -161,8 +161,9 @@ def _check(options: PerturbOptions) -> None:
 
 
 def _stem(queries: QuerySet) -> str:
-    """What to call files made of a query set."""
-    return FileSource(Path(queries.id.partition(":")[2] or queries.id)).slug.replace("/", "-")
+    """What to call files made of a query set: the whole id of a dataset, else the file's name."""
+    kind, _, name = queries.id.rpartition(":")
+    return (name if kind == "irds" else FileSource(Path(name)).slug).replace("/", "-")
 
 
 def _variants(queries: QuerySet, options: PerturbOptions, progress: Progress) -> list[str]:

@@ -17,6 +17,7 @@ from hypencli.ops.choose import choose_embeddings, own_queries
 from hypencli.ops.engines import EnginePlan, OpenEngine, plan_engine
 from hypencli.ops.evaluate import Evaluated, EvaluateOptions, evaluate
 from hypencli.ops.models import LoadedModel, ModelSource, find_model, label, load_model
+from hypencli.ops.names import name_not_given
 from hypencli.ops.search_records import (
     Check,
     Scanned,
@@ -96,7 +97,8 @@ def search(
         else:
             progress.message(f"this search was done before: {done.id}")
     evaluation = _evaluate(store, done, queries, options, progress)
-    return _outcome(done, manifest, existing=existing, evaluation=evaluation)
+    outcome = _outcome(done, manifest, existing=existing, evaluation=evaluation)
+    return replace(outcome, name_not_given=name_not_given(store, done, options.name))
 
 
 def run_inputs(

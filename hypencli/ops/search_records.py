@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from hypencli.ops.evaluate import Evaluated
+from hypencli.ops.names import NameNotGiven
 
 if TYPE_CHECKING:
     from hypencli.engine.found import SearchSeconds as EngineSeconds
@@ -180,6 +181,7 @@ class Searched:
         scan: What a scan in a fast dtype needed, where there was one.
         existing: Whether the same search had been done before, and nothing was done now.
         evaluation: Measures, where judgements are known.
+        name_not_given: A name that was asked for and that it does not have, made before.
     """
 
     run: str
@@ -201,3 +203,4 @@ class Searched:
     check: Check | None = None
     scan: Scanned | None = None
     evaluation: Evaluated | None = None
+    name_not_given: NameNotGiven | None = None

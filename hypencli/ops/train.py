@@ -8,7 +8,7 @@ leader, alone writes to the store.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from hypencli.errors import ModelError, UsageError
 from hypencli.ops.from_recipe import model_spec, training_config
 from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE, model_card, write_curves
 from hypencli.ops.models import model_facts
+from hypencli.ops.names import NameNotGiven, name_not_given
 from hypencli.ops.training_inputs import Inputs, find_inputs
 from hypencli.ops.training_work import (
     WORK_FOLDER,
@@ -54,6 +55,7 @@ class TrainedModel:
         final_loss: Mean loss at the end of the curve.
         parameters: Of the whole model.
         trainable_parameters: Of those, how many were trained.
+        name_not_given: A name that was asked for and that it does not have, made before.
     """
 
     model_id: str
@@ -71,6 +73,7 @@ class TrainedModel:
     final_loss: float
     parameters: int
     trainable_parameters: int
+    name_not_given: NameNotGiven | None = None
 
 
 def train(
@@ -120,7 +123,9 @@ def train(
     ) as draft:
         if draft.existing is not None:
             told_by_leader(None)
-            return trained_model(store, draft.existing, existing=True)
+            there = trained_model(store, draft.existing, existing=True)
+            unnamed = name_not_given(store, draft.existing, name)
+            return replace(there, name_not_given=unnamed)
         begin_work(draft, restart=restart, progress=progress)
         told_by_leader(str(draft.path))
         with nothing_left_where_nothing_began(draft):

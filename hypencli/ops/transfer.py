@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from hypencli.data.lines import file_sha256
 from hypencli.errors import UsageError
 from hypencli.ops.datasets import dataset_place
+from hypencli.ops.names import NameNotGiven, name_not_given
 from hypencli.ops.search import append_rankings
 from hypencli.runtime import provenance
 from hypestore import Store, atomic_path
@@ -40,6 +41,7 @@ class Imported:
 
     Attributes:
         reordered_queries: Queries whose ranks contradict their scores; the scores were followed.
+        name_not_given: A name that was asked for and that it does not have, made before.
     """
 
     run: str
@@ -48,6 +50,7 @@ class Imported:
     n_results: int
     existing: bool
     reordered_queries: int = 0
+    name_not_given: NameNotGiven | None = None
 
 
 def export_run(
@@ -117,9 +120,11 @@ def import_run(
     """
     path = Path(dataset_place(store.root, str(path)))
     label = name or "-".join(path.stem.split())
-    return _take_in(
+    taken = _take_in(
         store, path, file_sha256(path), label, name=label, corpus=corpus, queries=queries
     )
+    unnamed = name_not_given(store, store.get(taken.run, kind="run"), name)
+    return replace(taken, name_not_given=unnamed)
 
 
 def import_lists(store: Store, path: Path) -> str:

@@ -116,7 +116,7 @@ CASES: dict[str, Case] = {
     "no such backbone on the hub": (
         ["model.backbone=no/such"],
         *(MODEL, "ModelError"),
-        "No checkpoint 'no/such': there is no such folder, and the hub does not give one",
+        "No checkpoint 'no/such': there is no such folder (looked in ",
         "HF_HUB_OFFLINE",
     ),
     "no such model of the store": (

@@ -272,6 +272,17 @@ def test_a_dataset_that_is_nowhere(local_hub: Any, monkeypatch: pytest.MonkeyPat
     assert "HF_HUB_OFFLINE is set" in str(caught.value.hint)
 
 
+def test_a_hub_that_cannot_be_reached_is_said_at_once(
+    silent_hub: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its client would try again for half a minute, a warning each time."""
+    with pytest.raises(DataError, match=r"hub cannot be reached \(ConnectError") as caught:
+        open_training_rows("me/rows")
+    assert str(silent_hub) in caught.value.message
+    assert "hf download me/rows --repo-type dataset" in str(caught.value.hint)
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("place", ["no/such.jsonl", "./owner/name", "a/b/c", "rows"])
 def test_what_cannot_be_a_dataset_is_not_asked_of_the_hub(place: str) -> None:
     with pytest.raises(DataError, match="No training file"):

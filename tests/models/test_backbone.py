@@ -162,7 +162,9 @@ def test_a_backbone_that_is_nowhere_is_refused_with_the_way_out() -> None:
         resolve_backbone("someone/unknown-encoder")
     assert error.value.hint is not None
     assert "--backbone" in error.value.hint
-    with pytest.raises(ModelError, match="No backbone configuration at"):
+    with pytest.raises(
+        ModelError, match=r"No checkpoint 'no/such-backbone'.*HF_HUB_OFFLINE is set"
+    ):
         resolve_backbone("bert-base-uncased", named="no/such-backbone")
 
 

@@ -79,7 +79,7 @@ def test_pooling_must_be_known(tiny_backbone: Path) -> None:
 
 
 def test_a_backbone_that_is_not_there_is_named() -> None:
-    with pytest.raises(ModelError, match="No encoder at 'no/such-encoder'"):
+    with pytest.raises(ModelError, match="No checkpoint 'no/such-encoder'"):
         build_dual_encoder(ModelSpec(backbone="no/such-encoder", pooling="cls"))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha1
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -13,7 +15,10 @@ import pytest
 import torch
 
 from hypencli.errors import ModelError
+from hypencli.hub import hub_answers, reach_hub
+from hypencli.models.backbone import load_backbone
 from hypencli.models.checkpoint import load_dual_encoder, load_tokenizer, locate
+from hypencli.models.paraphrase import paraphrases
 
 Build = Callable[..., Any]
 
@@ -34,6 +39,8 @@ def own_hub(tmp_path: Path, serve_hub: Callable[..., None]) -> Hub:
     hub.folder.mkdir()
 
     def answer(address: str) -> tuple[dict[str, str], bytes] | None:
+        if address == "/":  # a sign of life
+            return {}, b""
         _, _, file = unquote(address).partition("/resolve/")
         path = hub.folder / file.partition("/")[2]
         hub.asked.append(path.relative_to(hub.folder).as_posix())
@@ -89,3 +96,54 @@ def test_a_sentence_encoder_declares_how_it_pools(own_hub: Hub, encoder_folder: 
 def test_an_absent_repository_is_said(own_hub: Hub) -> None:
     with pytest.raises(ModelError, match="the hub does not give one"):
         locate("owner/absent")
+
+
+def write_paraphrases(name: str) -> None:
+    paraphrases(name, ["a river"], device=torch.device("cpu"))
+
+
+def test_a_hub_that_cannot_be_reached_is_said_at_once(
+    silent_hub: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its client would try again for half a minute, a warning each time."""
+    for load in (locate, load_backbone, load_tokenizer, write_paraphrases):
+        with pytest.raises(ModelError, match=r"hub cannot be reached \(ConnectError") as caught:
+            load("owner/name")
+        assert str(silent_hub) in caught.value.message
+        assert "hf download owner/name" in str(caught.value.hint)
+    assert caplog.records == []
+
+
+def test_without_a_hub_the_cache_serves(
+    silent_hub: Path, build: Build, tiny_backbone: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a download leaves there does not say which files the repository lacks."""
+    repository = silent_hub / "models--owner--name"
+    folder = repository / "snapshots" / COMMIT
+    build().save_pretrained(folder, tokenizer=load_tokenizer(tiny_backbone))
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT, encoding="utf-8")
+    assert locate("owner/name") == folder
+    _, tokenizer = load_dual_encoder("owner/name")
+    assert tokenizer("river")["input_ids"] == load_tokenizer(tiny_backbone)("river")["input_ids"]
+    assert caplog.records == []
+
+
+def test_a_hub_that_comes_back_is_waited_for(silent_hub: Path) -> None:
+    from huggingface_hub import constants
+
+    port = int(constants.ENDPOINT.rpartition(":")[2])
+    servers: list[HTTPServer] = []
+
+    def open_again() -> None:
+        servers.append(HTTPServer(("127.0.0.1", port), BaseHTTPRequestHandler))
+        servers[0].handle_request()
+
+    later = threading.Timer(0.3, open_again)
+    later.start()
+    try:
+        assert not hub_answers()
+        reach_hub(patience_seconds=30.0)
+    finally:
+        later.join()
+        servers[0].server_close()

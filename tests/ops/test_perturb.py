@@ -140,6 +140,16 @@ def test_a_model_of_another_kind_is_refused(make: Any, tiny_backbone: Path, tmp_
             make("paraphrase", model=model)
 
 
+def test_a_file_is_called_by_the_whole_id_of_a_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a/x/dev", "b/x/dev", "b/x/dev.2"):
+        perturb(query_set(f"irds:{name}", [Query("q", "a long river")]), PerturbOptions("ordering"))
+    made = {path.name.removesuffix(".ordering-0.jsonl") for path in tmp_path.iterdir()}
+    assert made == {"a-x-dev", "b-x-dev", "b-x-dev.2"}
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [

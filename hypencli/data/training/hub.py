@@ -11,6 +11,7 @@ from typing import TypeAlias
 from hypencli.data.training.folder import Located
 from hypencli.data.training.splits import DATA_ENDINGS, Selection, is_data_file, select_files
 from hypencli.errors import DataError
+from hypencli.hub import network_errors, reach_hub
 
 Choice: TypeAlias = Callable[[Sequence[str], str], Sequence[str]]
 """The data files of a dataset, and what stands for it in messages -> those that are wanted."""
@@ -68,30 +69,23 @@ def files_on_hub(
 
     missing = f"No {what} {name!r}: {looked}"
     try:
+        reach_hub()
         names = HfApi().list_repo_files(name, repo_type="dataset")
     except (RepositoryNotFoundError, ValueError) as error:
         raise _unknown(missing, looked, error) from error
-    except _network_errors() as error:
+    except network_errors() as error:
         return _cached(name, choose, missing, error)
     chosen = _chosen(choose, names, f"dataset {name} on the hub")
     try:
         patterns = [glob.escape(file) for file in chosen]
         folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
-    except _network_errors() as error:
+    except network_errors() as error:
         raise DataError(f"The dataset {name} cannot be downloaded: {error}") from error
     return folder, chosen
 
 
 def _chosen(choose: Choice, names: Iterable[str], where: str) -> tuple[str, ...]:
     return tuple(choose(list(filter(is_data_file, names)), where))
-
-
-def _network_errors() -> tuple[type[Exception], ...]:
-    """What the hub's client raises when there is no answer: its HTTP library is asked of it."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    http = [kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError"]
-    return (OSError, *http)
 
 
 def _cached(

@@ -1,0 +1,28 @@
+"""A name that was asked for, and that an artifact which was made before does not have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypestore import Manifest, Store
+
+
+@dataclass(frozen=True, slots=True)
+class NameNotGiven:
+    """A name that was not given: an artifact keeps the one it was made with, or has none.
+
+    Attributes:
+        asked: The name.
+        taken_by: The other artifact of this kind that has it, by id; None where none has.
+    """
+
+    asked: str
+    taken_by: str | None
+
+
+def name_not_given(store: Store, done: Manifest, asked: str | None) -> NameNotGiven | None:
+    """The name that the user asked for, where it is not that of the artifact; else None."""
+    if asked is None or asked == done.name:
+        return None
+    named = (other.id for other in store.artifacts(done.kind) if other.name == asked)
+    return NameNotGiven(asked, next(named, None))
