@@ -13,6 +13,7 @@ from hypencli.cli.options import (
     DeviceOption,
     JsonOption,
     StoreOption,
+    TrustOption,
     chosen_device,
     open_store,
     split_names,
@@ -72,6 +73,7 @@ def replicate(
     ] = False,
     format: Annotated[TableFormat, typer.Option(help="How to print the table.")] = "table",
     device: DeviceOption = None,
+    trust_code: TrustOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -108,7 +110,13 @@ def replicate(
     from hypencli.ops.replicate import ReplicateOptions
     from hypencli.ops.replicate import replicate as run
 
-    options = ReplicateOptions(chosen, keep_going=keep_going, references=references, device=on)
+    options = ReplicateOptions(
+        chosen,
+        keep_going=keep_going,
+        references=references,
+        device=on,
+        trust_code=trust_code,
+    )
     done = run(opened, loaded, options, progress())
     printed: TableFormat = "json" if json else format
     show(done, partial(_draw_replicated, format=printed), as_json=printed == "json")

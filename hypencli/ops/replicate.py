@@ -27,12 +27,14 @@ class ReplicateOptions:
         keep_going: Go on after a step that fails, with all that does not need it.
         references: Also show what the paper says of models that the table does not have.
         device: Where to compute; None takes the best there is.
+        trust_code: Whether models may import q-net converter code of their own.
     """
 
     selection: Selection = field(default_factory=Selection)
     keep_going: bool = False
     references: bool = False
     device: str | None = None
+    trust_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def replicate(
     plan = plan_replication(recipe, options.selection, store_root=store.root)
     if not options.keep_going:
         _require_queries(plan, store)
-    work = Work(store, recipe, options.device)
+    work = Work(store, recipe, options.device, trust_code=options.trust_code)
     failures = _do_all(plan, work, options, progress)
     measured = measured_cells(store, plan, work.made)
     section = recipe.published

@@ -16,9 +16,11 @@ from hypencli.ops.search_records import SearchOptions
 from hypencli.recipe.replication import ReplicatedDataset, Replication
 
 
-def model_source(step: TakeModel) -> ModelSource:
+def model_source(step: TakeModel, *, trust_code: bool = False) -> ModelSource:
     """The model of a step."""
-    return ModelSource(step.source, backbone=step.backbone, pooling=step.pooling)
+    return ModelSource(
+        step.source, backbone=step.backbone, pooling=step.pooling, trust_code=trust_code
+    )
 
 
 def encode_options(recipe: Replication, device: str | None) -> EncodeOptions:

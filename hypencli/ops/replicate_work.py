@@ -59,8 +59,11 @@ class Work:
         existing: Those that had been there before.
     """
 
-    def __init__(self, store: Store, recipe: Replication, device: str | None) -> None:
+    def __init__(
+        self, store: Store, recipe: Replication, device: str | None, *, trust_code: bool
+    ) -> None:
         self._store, self._recipe, self._device = store, recipe, device
+        self._trust_code = trust_code
         self._before = {manifest.id for manifest in store.artifacts()}
         self.made: dict[Step, str] = {}
         self.existing: set[Step] = set()
@@ -76,7 +79,7 @@ class Work:
             case Prepare():
                 made = self._prepare(step, progress)
             case TakeModel():
-                made = take_model(self._store, step, progress).id
+                made = take_model(self._store, step, progress, trust_code=self._trust_code).id
             case Perturb():
                 made = self._perturb(step, progress)
             case ImportLists():
@@ -124,7 +127,7 @@ class Work:
         return import_run(self._store, path, name=lists_name(step)).run
 
     def _encode(self, step: Encode, progress: Progress) -> str:
-        source = ModelSource(self.made[step.model])
+        source = ModelSource(self.made[step.model], trust_code=self._trust_code)
         options = encode_options(self._recipe, self._device)
         return encode(self._store, self._corpus(step), source, options, progress).embeddings
 
@@ -153,7 +156,7 @@ class Work:
         query_source(self._recipe, step, root)  # says how to make them, where they lack
         place = self._made_by(step, Perturb) or dataset_of(self._recipe, step).queries
         queries = open_queries(dataset_place(root, place))
-        source = ModelSource(self.made[step.encode.model])
+        source = ModelSource(self.made[step.encode.model], trust_code=self._trust_code)
         return search(self._store, queries, source, options, progress).run
 
     def _made_by(self, step: Search, kind: type[Step]) -> str | None:
@@ -196,14 +199,14 @@ def lists_name(step: ImportLists) -> str:
     return f"lists-{step.dataset}"
 
 
-def take_model(store: Store, step: TakeModel, progress: Progress) -> Manifest:
+def take_model(store: Store, step: TakeModel, progress: Progress, *, trust_code: bool) -> Manifest:
     """The model of a step.
 
     Raises:
         ModelError: There is none of this name; the hint is the command that makes it.
     """
     try:
-        return find_model(store, model_source(step), progress)
+        return find_model(store, model_source(step, trust_code=trust_code), progress)
     except ArtifactNotFound as error:
         makes = "" if step.made_by is None else f"Make it: {step.made_by}\n"
         raise ModelError(

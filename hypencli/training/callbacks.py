@@ -253,6 +253,10 @@ class Stopper(TrainerCallback):
         if self.interrupted or self.out_of_time:
             control.should_save = control.should_log = control.should_training_stop = True
 
+    def agree(self) -> None:
+        """After the last step: a signal that came to one process since then counts in all."""
+        self.interrupted = any_process(self.interrupted)
+
     def listening(self) -> AbstractContextManager[None]:
         """Take a signal as a wish to stop; a second Ctrl-C ends the process at once."""
         return heeding(self._on_signal)

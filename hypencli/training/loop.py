@@ -221,6 +221,7 @@ def _run(
         trainer.add_callback(Reporter(task, where.on_points))
         with stopper.listening():
             trainer.train(resume_from_checkpoint=told)
+    stopper.agree()
     stopped = stopper.interrupted or stopper.out_of_time
     if config.fsdp and not stopped:
         gather_weights(trainer, where.output_dir)

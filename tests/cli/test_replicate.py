@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -201,3 +203,27 @@ def test_errors(hype: Hype, table: Path, arguments: list[str], code: int, said: 
 def test_it_needs_a_store(hype: Hype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert hype("replicate", "in-domain", "--dry-run").code == 4
+
+
+def test_code_of_a_model_runs_only_where_the_command_says_so(
+    hype: Hype, study: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "own"
+    assert hype("export", "model", "hyper", "--output", folder).code == 0
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["query_encoder_kwargs"]["converter"] = "a_q_net_of_mine:Mine"
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    shipped = "from hypencli.models.repeated_dense import RepeatedDenseBlockConverter\n"
+    code = f"{shipped}\n\nclass Mine(RepeatedDenseBlockConverter):\n    pass\n"
+    (tmp_path / "a_q_net_of_mine.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    command = ["replicate", table, "--models", "hype", "--set", f"models.hype.source={folder}"]
+    refused = hype(*command)
+    assert (refused.code, "a_q_net_of_mine" in sys.modules) == (6, False)
+    assert "--trust-code" in refused.err
+    done = hype(*command, "--trust-code", "--json")
+    assert (done.code, "a_q_net_of_mine" in sys.modules) == (0, True), done.err
+    as_shipped = hype("replicate", table, "--models", "hype", "--json").json
+    assert [one["value"] for one in done.json["figures"]] == [
+        one["value"] for one in as_shipped["figures"]
+    ]

@@ -18,6 +18,7 @@ from hypencli.models.config import LossConfig
 from hypencli.models.converters import RepeatedDenseBlockConverter
 from hypencli.models.losses import make_losses
 from hypencli.models.qnet import QNetBatch
+from tests.oracle.test_sequential_q_nets import sequential
 
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 
@@ -103,6 +104,29 @@ def test_q_net_matrices_and_vectors(dual: HypencoderDualEncoder, read: Read) -> 
         for layer, vector in enumerate(nets.vectors):
             expected = read(f"qnet{query}_b{layer}")
             torch.testing.assert_close(vector[query, :, 0], expected, **TOLERANCE)
+
+
+@torch.no_grad()
+def test_activations_of_every_layer(dual: HypencoderDualEncoder, read: Read) -> None:
+    """Of the first passage: ordinary layers of our weights give what the published q-net gave."""
+    nets = dual.query_encoder(
+        input_ids=read("q_input_ids"), attention_mask=read("q_attention_mask")
+    ).representation
+    options = {
+        "activation_type": "relu",
+        "do_layer_norm": True,
+        "layer_norm_before_residual": True,
+        "do_residual": True,
+        "do_residual_on_last": False,
+    }
+    passage = read("passage_emb_padded")[:1]
+    for query in range(2):
+        state = passage
+        for number, layer in enumerate(sequential(nets, query, options)):
+            state = layer(state)
+            torch.testing.assert_close(state[0], read(f"qnet{query}_act{number}"), **TOLERANCE)
+        assert number == 2
+        torch.testing.assert_close(nets.score(passage)[query], state[0], **TOLERANCE)
 
 
 @torch.no_grad()

@@ -8,7 +8,10 @@ The first moment of AdamW after one step is a tenth of the gradient, and a check
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ import torch
 from hypencli.data.training import read_training_rows
 from hypencli.models.checkpoint import ModelSpec, build_dual_encoder, load_tokenizer
 from hypencli.training import Sampling, Surroundings, TrainingConfig, TrainingData, train
-from hypencli.training.distributed import is_leader, join
+from hypencli.training.distributed import is_leader, join, rank
 
 
 def main(job: dict[str, Any]) -> None:
@@ -43,10 +46,16 @@ def main(job: dict[str, Any]) -> None:
         sampling=Sampling(negatives_per_query=1),
         **job["config"],
     )
+    if rank() == job.get("signalled"):
+        stop = partial(os.kill, os.getpid(), signal.SIGTERM)
+        dual.query_encoder.register_forward_pre_hook(lambda *_: stop())
     rows = read_training_rows(job["rows"])
     where = Surroundings(output_dir=Path(job["output_dir"]))
     outcome = train(dual, load_tokenizer(spec.backbone), TrainingData(rows=rows), config, where)
-    if is_leader():
+    if "signalled" in job:
+        said = json.dumps([outcome.interrupted, outcome.finished, outcome.steps])
+        (Path(job["output_dir"]) / f"stopped-{rank()}.json").write_text(said)
+    elif is_leader():
         losses = [value for _, name, value in outcome.curves if name == "loss"]
         (Path(job["output_dir"]) / "losses.json").write_text(json.dumps(losses))
         torch.save(outcome.dual.state_dict(), Path(job["output_dir"]) / "weights.pt")

@@ -111,3 +111,18 @@ def test_weights_divided_among_processes(run_job: Job) -> None:
     name = "query_encoder.key_projections.0.weight"
     moved = (wanted[name] - untrained[name]).norm()
     assert (found[name] - wanted[name]).norm() < 0.2 * moved
+
+
+@pytest.mark.parametrize("signalled", [0, 1])
+def test_a_signal_at_the_last_step_stops_all(run_job: Job, signalled: int) -> None:
+    """One process that leaves while the other waits for its part of the weights is a hang."""
+    folder = run_job(
+        2,
+        spec=HYPENCODER,
+        losses=[MARGINS],
+        config={"batch_size": 8, "fsdp": True},
+        signalled=signalled,
+    )
+    for process in (0, 1):
+        said = json.loads((folder / f"stopped-{process}.json").read_text(encoding="utf-8"))
+        assert said == [True, False, 1]
