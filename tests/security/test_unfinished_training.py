@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -15,18 +14,9 @@ import torch
 
 import hypestore as hs
 from hypencli.training.checkpoints import MARKER_FILE, mark_complete
+from tests.security.conftest import Payload
 
 Train = Callable[..., Any]
-
-
-class Payload:
-    """Unpickled, it runs a command."""
-
-    def __init__(self, canary: Path) -> None:
-        self.canary = canary
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.system, (f"touch '{self.canary}'",)
 
 
 @pytest.fixture(scope="module")
