@@ -126,7 +126,7 @@ def _damaged_manifest(damage: DamagedManifest) -> Finding:
         damage.error.message,
         damage.error.hint
         if "version" in damage.error.message and damage.error.hint
-        else "Restore the file from a copy, or delete the folder and make the artifact again.",
+        else f"Restore it from a copy, or remove and make it again: hype rm {damage.id} --force",
     )
 
 
@@ -143,12 +143,14 @@ def _artifact_findings(inventory: Inventory, scan: Scan, *, checksums: bool) -> 
         for parent in manifest.parents:
             if parent not in there:
                 state = "cannot be read" if parent in unreadable else "is not in the store"
+                begin = "Mend" if parent in unreadable else "Copy"
+                place = "first" if parent in unreadable else "into the store"
                 yield Finding(
                     "error",
                     manifest.id,
                     None,
                     f"its parent {parent} {state}",
-                    f"Copy {parent} into the store, or remove this: hype rm {manifest.id} --force",
+                    f"{begin} {parent} {place}, or remove this: hype rm {manifest.id} --force",
                 )
         if manifest.name is not None:
             first = names.setdefault((manifest.kind, manifest.name), manifest.id)

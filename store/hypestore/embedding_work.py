@@ -78,7 +78,7 @@ class EmbeddingWork:
                         self._area.clear_temporary()
                     self._locks = stack.pop_all()
         if self.existing is not None:
-            self._bench.after_found()
+            self._area.found(self.existing)
         return self
 
     def __exit__(

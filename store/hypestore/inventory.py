@@ -53,6 +53,7 @@ class Inventory:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self._parsed: dict[Path, tuple[tuple[int, int, int], Manifest]] = {}
+        self._told: set[str] = set()
 
     @cached_property
     def elsewhere(self) -> Inventory:
@@ -92,10 +93,12 @@ class Inventory:
         return Scan(tuple(manifests), tuple(damaged))
 
     def artifacts(self, kind: Kind | None = None) -> list[Manifest]:
-        """The artifacts that can be read, oldest first; a damaged manifest is logged."""
+        """The artifacts that can be read, oldest first; a damaged manifest is logged once."""
         scan = self.scan(KINDS if kind is None else (kind,))
         for damage in scan.damaged:
-            _LOG.warning("left out: %s", damage.error.message)
+            if damage.error.message not in self._told:
+                self._told.add(damage.error.message)
+                _LOG.warning("left out: %s", damage.error.message)
         return list(scan.manifests)
 
     def find(self, kind: Kind, inputs_subset: Mapping[str, Any]) -> list[Manifest]:

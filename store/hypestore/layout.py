@@ -113,6 +113,10 @@ class Layout:
         return [(kind, self.kind_folder(kind)) for kind in KINDS]
 
 
+_NEEDED = f"Write it anew: all it needs is the line `format_version = {FORMAT_VERSION}`."
+"""What to do about a marker that was cut short: nothing else of a store depends on it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Marker:
     """What ``hype.toml`` says."""
@@ -167,7 +171,7 @@ def read_marker(path: Path) -> Marker:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise DamagedArtifact(f"{path} is not UTF-8 text: {error}.") from error
+        raise DamagedArtifact(f"{path} is not UTF-8 text: {error}.", hint=_NEEDED) from error
     return _parse_marker(text, path)
 
 
@@ -175,8 +179,10 @@ def _parse_marker(text: str, path: Path) -> Marker:
     try:
         content = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # of numbers without end, and of nesting
-        raise DamagedArtifact(f"{path} is not TOML: {error}.") from error
+        raise DamagedArtifact(f"{path} is not TOML: {error}.", hint=_NEEDED) from error
     version = content.get("format_version")
+    if version is None:
+        raise DamagedArtifact(f"{path} has no format_version.", hint=_NEEDED)
     check_version(version, where=path, requires=content.get("requires"))
     defaults = content.get("defaults", {})
     if not isinstance(defaults, dict) or not all(isinstance(v, str) for v in defaults.values()):

@@ -48,6 +48,7 @@ from hypestore.manifest import (
 from hypestore.progress import Point, append_progress
 from hypestore.space import disk_full, is_disk_full, require_space
 from hypestore.unfinished import read_work
+from hypestore.verification import check_files
 
 _NOT_OF_THE_ARTIFACT = (WORK_NAME, PROGRESS_NAME, MANIFEST_NAME)
 
@@ -113,6 +114,15 @@ class WorkArea:
     def existing(self) -> Manifest | None:
         """The manifest, when the artifact is finished already."""
         return self._bench.inventory.existing(self.record.kind, self.record.id)
+
+    def found(self, manifest: Manifest) -> None:
+        """Say that there is nothing to do, unless files of the artifact are gone or cut.
+
+        Raises:
+            DamagedArtifact: They are; names one.
+        """
+        check_files(self.path, manifest)
+        self._bench.after_found()
 
     def begin(self) -> None:
         """Make the folder, or go on in the one that is there.
@@ -297,7 +307,7 @@ class Draft:
                     self._area.clear_temporary()
                     self._lock = stack.pop_all()
         if self.existing is not None:
-            self._bench.after_found()
+            self._area.found(self.existing)
         return self
 
     def __exit__(

@@ -1,12 +1,57 @@
-"""What tells whether hostile input did anything."""
+"""A small store, what makes input hostile, and what tells whether it did anything."""
 
 from __future__ import annotations
 
 import hashlib
+import io
+import os
+import tracemalloc
+import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+
+import hypestore as hs
+from hypestore.manifest import SEAL, seal_of
+
+
+@contextmanager
+def little_memory(limit_bytes: int = 64 * 2**20) -> Iterator[None]:
+    """Fails where more is taken at a time."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < limit_bytes
+    finally:
+        tracemalloc.stop()
+
+
+def sealed(raw: dict[str, Any]) -> None:
+    """Whoever makes a manifest can make a seal that fits it: a seal finds damage, not malice."""
+    raw["provenance"][SEAL] = seal_of(raw)
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    """An archive of these files."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+class Payload:
+    """Unpickled, it runs a command."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch '{self.canary}'",)
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -35,3 +80,27 @@ def canary(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "payload-ran"
     yield path
     assert not path.exists()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> hs.Store:
+    """An embedding set of two shards, its graph, and an evaluated run."""
+    made = hs.Store.create(tmp_path / "store")
+    spec = hs.EmbeddingSpec(slug="docs", inputs={"corpus": "c"}, dim=4, shard_rows=3)
+    with made.embedding_work(spec, name="docs") as work:
+        for shard, count in enumerate((3, 2)):
+            ids = [f"d{shard}-{i}" for i in range(count)]
+            vectors = np.ones((count, 4), np.float32)
+            work.write_shard(shard, ids, vectors, ids)
+        work.finish(5)
+    with made.graph_draft("docs", "g", {}, k=2, name="near") as draft:
+        draft.write([np.array([[(i + 1) % 5, (i + 2) % 5] for i in range(5)])])
+        draft.commit()
+    with made.run_writer("r", {"corpus": "c"}, name="run") as writer:
+        writer.queries([("q", "text")])
+        writer.append(["q"], ["d0-0"], [1], [1.0])
+        run = writer.commit()
+    made.write_evaluation(
+        run.id, qrels_id="qrels", inputs={}, per_query=[("q", "RR", 1.0)], aggregates={"RR": 1.0}
+    )
+    return made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import shutil
 import tarfile
@@ -24,19 +23,10 @@ from hypencli.models.checkpoint import (
 )
 from hypencli.models.cross_encoder import load_cross_encoder
 from hypencli.models.paraphrase import paraphrases
+from tests.security.conftest import Payload
 
 Change = Callable[[Path, Path], None]
 """What is done to a folder, given it and the path that a payload would make."""
-
-
-class Payload:
-    """Unpickled, it runs a command."""
-
-    def __init__(self, canary: Path) -> None:
-        self.canary = canary
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.system, (f"touch '{self.canary}'",)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Stores, archives and data files of others: nothing beside them is read, written or believed."""
+"""Stores and data files of others: nothing beside them is read, written or believed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ import io
 import json
 import pickle
 import struct
-import tarfile
-import tracemalloc
-import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,50 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import hypestore as hs
-from hypencli.data import lines
 from hypencli.data.encoded.wire import encode_field, encode_varint
-from hypencli.data.prepare import tot_train
-from hypencli.errors import DataError
 from hypestore.locks import hold
-from hypestore.manifest import SEAL, inputs_hash, seal_of
-
-Hype = Callable[..., Any]
-
-
-@contextmanager
-def little_memory(limit_bytes: int = 64 * 2**20) -> Iterator[None]:
-    """Fails where more is taken at a time."""
-    tracemalloc.start()
-    try:
-        yield
-        assert tracemalloc.get_traced_memory()[1] < limit_bytes
-    finally:
-        tracemalloc.stop()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> hs.Store:
-    """An embedding set of two shards, its graph, and an evaluated run."""
-    made = hs.Store.create(tmp_path / "store")
-    spec = hs.EmbeddingSpec(slug="docs", inputs={"corpus": "c"}, dim=4, shard_rows=3)
-    with made.embedding_work(spec, name="docs") as work:
-        for shard, count in enumerate((3, 2)):
-            ids = [f"d{shard}-{i}" for i in range(count)]
-            vectors = np.ones((count, 4), np.float32)
-            work.write_shard(shard, ids, vectors, ids)
-        work.finish(5)
-    with made.graph_draft("docs", "g", {}, k=2, name="near") as draft:
-        draft.write([np.array([[(i + 1) % 5, (i + 2) % 5] for i in range(5)])])
-        draft.commit()
-    with made.run_writer("r", {"corpus": "c"}, name="run") as writer:
-        writer.queries([("q", "text")])
-        writer.append(["q"], ["d0-0"], [1], [1.0])
-        run = writer.commit()
-    made.write_evaluation(
-        run.id, qrels_id="qrels", inputs={}, per_query=[("q", "RR", 1.0)], aggregates={"RR": 1.0}
-    )
-    return made
-
+from tests.conftest import Hype
+from tests.security.conftest import little_memory, sealed, zipped
 
 # Links within a store
 
@@ -166,11 +122,6 @@ def rewrite(
     sealed(raw)
     path.write_text(json.dumps(raw), encoding="utf-8")
     return path
-
-
-def sealed(raw: dict[str, Any]) -> None:
-    """Whoever makes a manifest can make a seal that fits it: a seal finds damage, not malice."""
-    raw["provenance"][SEAL] = seal_of(raw)
 
 
 @pytest.mark.parametrize(
@@ -359,14 +310,6 @@ def test_graphs_of_others(store: hs.Store, canary: Path, case: str) -> None:
         hs.Store.open(store.root).graph("near")
 
 
-def zipped(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out.getvalue()
-
-
 # Streams of encoded items
 
 
@@ -410,134 +353,6 @@ def test_streams_of_others(
     )
     assert shown.code == 5
     assert "x.docs, byte 0" in shown.err
-
-
-# Archives, and what is packed
-
-
-@pytest.fixture
-def archive(store: hs.Store, hype: Hype, tmp_path: Path) -> Path:
-    path = tmp_path / "good.zip"
-    assert hype("export", "study", path, "--store", store.root).code == 0
-    return path
-
-
-def with_file(archive: Path, name: str, content: bytes, mode: int = 0o100644) -> Path:
-    path = archive.with_name("evil.zip")
-    path.write_bytes(archive.read_bytes())
-    entry = zipfile.ZipInfo(name)
-    entry.external_attr = mode << 16
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    with zipfile.ZipFile(path, "a") as out:
-        out.writestr(entry, content)
-    return path
-
-
-@pytest.mark.parametrize(
-    ("name", "mode"),
-    [
-        ("../../outside/new.txt", 0o100644),
-        ("/tmp/new.txt", 0o100644),
-        ("runs/x/../../../../outside/new.txt", 0o100644),
-        ("runs/link", 0o120777),
-        ("runs/device", 0o020666),
-        ("hype.toml", 0o100644),
-        ("catalog.duckdb", 0o100644),
-        ("locks/store.lock", 0o100644),
-        ("models/x-0123456789/model.safetensors", 0o100644),
-        ("cache/x/index.bin", 0o100644),
-    ],
-)
-def test_an_archive_brings_runs_and_nothing_else(
-    hype: Hype, archive: Path, tmp_path: Path, outside: Path, name: str, mode: int
-) -> None:
-    evil = with_file(archive, name, b"/etc/passwd", mode)
-    target = hs.Store.create(tmp_path / "target")
-    before = sorted(target.root.rglob("*"))
-    shown = hype("import", "study", evil, "--store", target.root)
-    assert shown.code == 5
-    assert "evil.zip" in shown.err
-    assert [path for path in sorted(target.root.rglob("*")) if path not in before] == []
-
-
-def test_a_bomb_in_an_archive_is_refused_before_it_is_unpacked(
-    hype: Hype, archive: Path, tmp_path: Path
-) -> None:
-    target = hs.Store.create(tmp_path / "target")
-    bomb = with_file(archive, "runs/bomb-0123456789/results.parquet", bytes(2**26))
-    with little_memory(32 * 2**20):
-        small = hype("import", "study", bomb, "--max-gigabytes", "0.01", "--store", target.root)
-        large = hype("import", "study", bomb, "--store", target.root)
-    assert (small.code, large.code) == (5, 5)
-    assert "bytes at most are read" in small.err.replace(",", "") or "at most" in small.err
-    assert target.artifacts() == []
-
-
-def test_an_archive_of_tar_is_none(hype: Hype, tmp_path: Path, outside: Path) -> None:
-    path = tmp_path / "study.zip"
-    with tarfile.open(path, "w:gz") as archive:
-        entry = tarfile.TarInfo("../outside/new.txt")
-        archive.addfile(entry)
-    target = hs.Store.create(tmp_path / "target")
-    shown = hype("import", "study", path, "--store", target.root)
-    assert (shown.code, "not a ZIP file" in shown.err) == (5, True)
-
-
-def test_a_run_of_the_archive_whose_parent_leads_elsewhere(
-    hype: Hype, archive: Path, tmp_path: Path, outside: Path
-) -> None:
-    """A manifest that was changed, with the hash of its inputs made to fit."""
-    inputs = {"corpus": "../../outside"}
-    slug = f"r-{inputs_hash('run', inputs)}"
-    with zipfile.ZipFile(archive) as packed_study:
-        files = {name: packed_study.read(name) for name in packed_study.namelist()}
-    home = next(name for name in files if name.startswith("runs/")).split("/")[1]
-    manifest = json.loads(files[f"runs/{home}/manifest.json"])
-    manifest |= {"id": slug, "inputs": inputs, "parents": ["../../outside"], "name": None}
-    sealed(manifest)
-    study = json.loads(files["study.json"])
-    study |= {"artifacts": [slug], "references": []}
-    evil = tmp_path / "evil.zip"
-    with zipfile.ZipFile(evil, "w") as out:
-        out.writestr("study.json", json.dumps(study))
-        out.writestr(f"runs/{slug}/manifest.json", json.dumps(manifest))
-        for name, content in files.items():
-            if name.startswith(f"runs/{home}/") and not name.endswith("manifest.json"):
-                out.writestr(f"runs/{slug}/{name.split('/', 2)[2]}", content)
-    target = hs.Store.create(tmp_path / "target")
-    shown = hype("import", "study", evil, "--store", target.root)
-    assert (shown.code, "names the parent" in shown.err) == (4, True)
-    assert target.artifacts() == []
-
-
-def test_packed_lines_and_files_have_limits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hype: Hype, study: Path
-) -> None:
-    """A few kilobytes that unpack to one line, or one JSON file, without end."""
-    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 2**20)
-    monkeypatch.setattr(lines, "MAX_WHOLE_BYTES", 2**20)
-    bomb = tmp_path / "bomb.jsonl.gz"
-    bomb.write_bytes(gzip.compress(b'{"id": "a", "text": "' + bytes(2**25)))
-    qrels = tmp_path / "qrels.json.gz"
-    qrels.write_bytes(gzip.compress(b'{"q": {"d": ' + b" " * 2**25))
-    with little_memory(16 * 2**20):
-        shown = hype("encode", bomb, "--model", "plain", "--store", study)
-        assert (shown.code, "longer than 1,048,576 bytes" in shown.err) == (5, True)
-        shown = hype("eval", "plain-run", "--qrels", qrels, "--store", study)
-        assert (shown.code, shown.err.count("1,048,576")) == (5, 1)
-
-
-def test_a_released_archive_that_unpacks_to_too_much_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tot_train, "MAX_UNPACKED_BYTES", 10**6 - 1)
-    wanted = [*tot_train.DOCUMENTS, tot_train.NEGATIVES]
-    wanted += [f"splits/{s}/{f}" for s in tot_train.SPLITS for f in ("qrels.txt", "queries.json")]
-    path = tmp_path / "Books.zip"
-    path.write_bytes(zipped({f"Books/{name}": bytes(10**5) for name in wanted}))
-    with pytest.raises(DataError, match="unpacks to"):
-        tot_train._unpacked(path, "Books", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
 
 
 def test_what_the_canary_would_show(canary: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -14,19 +13,10 @@ import pytest
 import torch
 
 import hypestore as hs
-from hypencli.training.checkpoints import MARKER_FILE, mark_complete
+from hypencli.training.checkpoints import MARKER_FILE, mark_complete, newest_checkpoint
+from tests.security.conftest import Payload
 
 Train = Callable[..., Any]
-
-
-class Payload:
-    """Unpickled, it runs a command."""
-
-    def __init__(self, canary: Path) -> None:
-        self.canary = canary
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.system, (f"touch '{self.canary}'",)
 
 
 @pytest.fixture(scope="module")
@@ -120,10 +110,11 @@ def test_an_index_leads_to_no_weights(train: Train, checkpoint: Path, outside: P
     ["[1]", "7", '{"../../../../../outside/secret.txt": 10}', '{"model.safetensors": null}', "{"],
 )
 def test_a_marker_of_another_kind_marks_nothing(
-    train: Train, checkpoint: Path, outside: Path, marker: str
+    checkpoint: Path, outside: Path, marker: str
 ) -> None:
-    (checkpoint / "complete.json").write_text(marker, encoding="utf-8")
-    assert goes_on(train) == 0
+    assert newest_checkpoint(checkpoint.parent) == checkpoint
+    (checkpoint / MARKER_FILE).write_text(marker, encoding="utf-8")
+    assert newest_checkpoint(checkpoint.parent) is None
 
 
 def emptied(path: Path) -> None:

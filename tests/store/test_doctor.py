@@ -137,6 +137,17 @@ def test_a_missing_parent_is_found(filled: Any) -> None:
     ]
 
 
+def test_what_to_do_about_a_manifest_that_cannot_be_read(filled: Any) -> None:
+    """It goes by its id; what was made from it waits for it."""
+    (filled.store.path(filled.embeddings) / "manifest.json").write_text("{")
+    store = hs.Store.open(filled.store.root)
+    remedies = {finding.artifact: finding.remedy for finding in store.doctor().findings}
+    assert f"hype rm {filled.embeddings.id} --force" in remedies[filled.embeddings.id]
+    assert remedies[filled.run.id].startswith(f"Mend {filled.embeddings.id} first")
+    store.remove(filled.embeddings.id, force=True)
+    assert not store.path(filled.embeddings).exists()
+
+
 def test_two_artifacts_of_one_name_are_found(
     filled: Any, tmp_path: Path, make_model: Callable[..., hs.Manifest]
 ) -> None:

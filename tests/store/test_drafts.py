@@ -46,6 +46,42 @@ def test_invariant_1_a_finished_artifact_does_not_change(
     assert [snapshot(folder) for folder in folders] == before
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"12")])
+def test_what_has_lost_a_file_is_not_said_to_be_there(
+    store: hs.Store, make_embeddings: Callable[..., hs.Manifest], damage: Callable[[Path], object]
+) -> None:
+    """A model, and an embedding set: the same command again names the file."""
+
+    def make() -> hs.Manifest:
+        with store.draft("model", "m", {"a": 1}) as draft:
+            if draft.existing is None:
+                (draft.path / "part.bin").write_bytes(b"123")
+            return draft.commit()
+
+    manifest, embeddings = make(), make_embeddings(store)
+    damage(store.path(manifest) / "part.bin")
+    damage(store.path(embeddings) / "vectors-00000.parquet")
+    for again, name in ((make, "part.bin"), (lambda: make_embeddings(store), "vectors-00000")):
+        with pytest.raises(hs.DamagedArtifact, match=name) as caught:
+            again()
+        assert caught.value.hint == "hype doctor"
+
+
+@pytest.mark.parametrize("place", [".", "work.json", "deep/er"])
+def test_work_with_a_link_is_not_gone_on_with(store: hs.Store, tmp_path: Path, place: str) -> None:
+    with store.draft("model", "m", {"a": 1}) as draft:
+        (draft.path / "deep").mkdir()
+    link = draft.path / place
+    if link == draft.path:
+        link.rename(tmp_path / "elsewhere")
+    else:
+        link.unlink(missing_ok=True)
+    link.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(hs.DamagedArtifact, match="is a link") as caught, draft:
+        pass
+    assert f"hype rm {draft.id}" in str(caught.value.hint)
+
+
 def test_invariant_3_the_same_inputs_are_made_once(store: hs.Store) -> None:
     made = []
     for _ in range(2):

@@ -109,6 +109,17 @@ def test_a_marker_written_another_way_is_not_guessed_at(store: hs.Store) -> None
     assert (store.root / "hype.toml").read_text() == text
 
 
+@pytest.mark.parametrize("text", ["", "format_version = ", "[defaults]\n"])
+def test_a_marker_that_was_cut_short_says_what_it_needs(store: hs.Store, text: str) -> None:
+    marker = store.root / "hype.toml"
+    marker.write_text(text)
+    with pytest.raises(hs.DamagedArtifact, match=r"hype\.toml") as caught:
+        hs.Store.open(store.root)
+    line = str(caught.value.hint).split("`")[1]
+    marker.write_text(line)
+    assert hs.Store.open(store.root).artifacts() == []
+
+
 def test_an_unknown_default_is_refused_with_the_known_ones(store: hs.Store) -> None:
     with pytest.raises(hs.InvalidContent, match="colour") as caught:
         store.set_default("colour", "red")
