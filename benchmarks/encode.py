@@ -15,20 +15,29 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from measuring import Figures, clock, measure, medians, spread, tell
+from measuring import (
+    Figures,
+    Sides,
+    clock,
+    folder_of,
+    in_turn,
+    medians,
+    options_of,
+    spreads,
+    tell,
+)
 
 MAX_LENGTH = 256
 WORDS = range(5, 251)
 
 
-def prepare(folder: Path, source: Path | None, count: int) -> None:
+def prepare(folder: Path, *, source: Path | None, count: int) -> None:
     """The first texts of a corpus, or of this Python's docstrings, of so many words."""
     if source is not None:
         from hypencli.data.corpus import open_corpus
@@ -108,12 +117,12 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-SIDES: dict[str, Callable[[Path], None]] = {
-    "hype-bfloat16": lambda folder: encode_hype(folder, "bfloat16"),
-    "hype-float32": lambda folder: encode_hype(folder, "float32"),
-    "plain": encode_plain,
-    "sentence-transformers": encode_library,
-    "ceiling": ceiling,
+SIDES: Sides = {
+    "encode-hype-bfloat16": partial(encode_hype, dtype="bfloat16"),
+    "encode-hype-float32": partial(encode_hype, dtype="float32"),
+    "encode-plain": encode_plain,
+    "encode-sentence-transformers": encode_library,
+    "encode-ceiling": ceiling,
 }
 
 
@@ -121,42 +130,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--texts", type=Path, help="a JSONL corpus; docstrings where none is given")
     parser.add_argument("--count", type=int, default=4000)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--side", choices=SIDES)
-    parser.add_argument("--folder", type=Path)
-    options = parser.parse_args()
-    if options.side is not None:
-        SIDES[options.side](options.folder)
-        return
-    if options.quick:
-        options.count, options.repeat = 100, 1
-    sides = list(SIDES)
+    options = options_of(parser, SIDES, repeat=3, quick={"count": 100})
+    sides = [side.removeprefix("encode-") for side in SIDES]
     if importlib.util.find_spec("sentence_transformers") is None:
         sides.remove("sentence-transformers")
         print(json.dumps({"skipped": "sentence-transformers is not installed"}))
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        prepare(folder, options.texts, options.count)
-        found: dict[str, list[Figures]] = {side: [] for side in sides}
-        for _ in range(options.repeat):
-            for side, runs in found.items():
-                runs.append(measure(__file__, side, folder))
-                print(json.dumps({"job": "encode", "side": side, **runs[-1]}), flush=True)
+    with folder_of(options, partial(prepare, source=options.texts, count=options.count)) as folder:
+        found = in_turn(__file__, "encode", folder, repeat=options.repeat, sides=sides)
         print(json.dumps(summary(found, folder)))
 
 
 def summary(found: dict[str, list[Figures]], folder: Path) -> dict[str, object]:
     of_sides = medians(found)
-    timings = {side: runs for side, runs in found.items() if side != "ceiling"}
-    others = [side for side in timings if not side.startswith("hype")]
+    others = [side for side in spreads(found) if not side.startswith("hype")]
     return {
         "job": "encode",
         "texts": len(texts_in(folder)),
         "median": of_sides,
-        "spread": {
-            side: spread([run["seconds"] for run in runs]) for side, runs in timings.items()
-        },
+        "spread": spreads(found),
         "times_faster": {
             f"{side} than {other}": of_sides[other]["seconds"] / of_sides[side]["seconds"]
             for side in ("hype-bfloat16", "hype-float32")

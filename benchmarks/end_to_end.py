@@ -4,8 +4,9 @@
     python benchmarks/end_to_end.py --quick      # fewer documents, once
 
 Processes in turn: the command; Python that imports torch and what of transformers reads a model;
-the same that then loads the model. What the command takes beyond loading and searching is hype's
-own. The vectors are those of this Python's docstrings, repeated with a little noise.
+the same as hype has it, which collects garbage rarely and is not taken apart at its end; and one
+that then loads the model. What the command takes beyond such imports, loading and searching is
+hype's own. The vectors are those of this Python's docstrings, repeated with a little noise.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import argparse
 import json
 import subprocess
 import sys
-import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from measuring import Figures, check, measure, spread, tell
+from measuring import Figures, Sides, check, folder_of, measure, options_of, spread, tell
 
 SHARD_ROWS = 16_384
 PARTS = ("query_encoding", "selection", "scoring", "topk", "writing")
@@ -88,6 +89,19 @@ def imports() -> None:
     check(BertModel is not None)
 
 
+def any_program(folder: Path) -> None:
+    imports()
+    tell()
+
+
+def own_program(folder: Path) -> None:
+    from hypencli.process import OwnProcess
+
+    process = OwnProcess()
+    any_program(folder)
+    process.code = 0
+
+
 def load(folder: Path) -> None:
     """Of the model, by hype's own code: after the imports, the reading alone."""
     imports()
@@ -105,27 +119,14 @@ def whole(side: str, folder: Path) -> Figures:
     return {**found, "seconds": time.perf_counter() - started}
 
 
+SIDES: Sides = {"any-program": any_program, "own-program": own_program, "load": load}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--documents", type=int, default=45_000)
-    parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--side", choices=("imports", "load"))
-    parser.add_argument("--folder", type=Path, help="where the store is, or is kept")
-    options = parser.parse_args()
-    if options.side == "imports":
-        imports()
-        tell()
-        return
-    if options.side == "load":
-        load(options.folder)
-        return
-    if options.quick:
-        options.documents, options.repeat = 2_000, 1
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
-        if not (folder / "store").exists():
-            prepare(folder, documents=options.documents, questions=100)
+    options = options_of(parser, SIDES, repeat=5, quick={"documents": 2_000})
+    with folder_of(options, partial(prepare, documents=options.documents, questions=100)) as folder:
         compare(folder, options.repeat)
 
 
@@ -135,10 +136,12 @@ def compare(folder: Path, repeat: int) -> None:
     found: dict[str, list[float]] = {}
     for number in range(done, done + repeat):
         command = search(folder, number)
-        imported = whole("imports", folder)["seconds"]
+        plain, imported = (
+            whole(side, folder)["seconds"] for side in ("any-program", "own-program")
+        )
         loading = measure(__file__, "load", folder)["loading"]
         times = {"command": command["seconds"], "search": command["search"]}
-        times |= {"imports": imported, "loading": loading}
+        times |= {"imports_of_any_program": plain, "imports": imported, "loading": loading}
         times["own"] = times["command"] - times["search"] - imported - loading
         for part, seconds in times.items():
             found.setdefault(part, []).append(seconds)

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from measuring import clock, in_turn, measure, medians, tell, times_less
+from measuring import Sides, clock, folder_of, in_turn, measure, options_of, summary, tell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,7 @@ COMPILED_ON = 2000
 """Vectors of the small graph in which NN-descent is compiled, before it is measured."""
 
 
-def prepare(folder: Path, options: argparse.Namespace) -> None:
+def prepare(options: argparse.Namespace, folder: Path) -> None:
     """Write what both sides read: the vectors in a store, and as one array."""
     import numpy as np
 
@@ -128,7 +128,7 @@ def approximate(builder: str) -> Callable[[Path], None]:
     return run
 
 
-SIDES: dict[str, Callable[[Path], None]] = {
+SIDES: Sides = {
     "exact-hype": exact_hype,
     "exact-plain": exact_plain,
     "nn-descent": approximate("nn-descent"),
@@ -155,30 +155,12 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=100)
     parser.add_argument("--store", type=Path)
     parser.add_argument("--embeddings")
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--side", choices=SIDES)
-    parser.add_argument("--folder", type=Path)
-    options = parser.parse_args()
-    if options.side is not None:
-        SIDES[options.side](options.folder)
-        return
-    if options.quick:
-        options.n, options.repeat = 5_000, 1
+    options = options_of(parser, SIDES, repeat=3, quick={"n": 5_000})
     if options.store is None and options.n is None:
         options.n = 50_000
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        prepare(folder, options)
-        of_sides = medians(in_turn(__file__, "exact", folder, repeat=options.repeat))
-        summary = {
-            "job": "exact",
-            "median": of_sides,
-            "times_faster": times_less(of_sides, "seconds"),
-            "times_less_memory": times_less(of_sides, "peak_mb"),
-            "neighbours_shared": shared(folder),
-        }
-        print(json.dumps(summary), flush=True)
+    with folder_of(options, partial(prepare, options)) as folder:
+        found = summary("exact", in_turn(__file__, "exact", folder, repeat=options.repeat))
+        print(json.dumps({**found, "neighbours_shared": shared(folder)}), flush=True)
         for builder in ("hnsw", "nn-descent"):
             print(json.dumps({"job": builder, **measure(__file__, builder, folder)}), flush=True)
 

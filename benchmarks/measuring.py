@@ -1,21 +1,62 @@
 """What the benchmarks share: both sides in turn, each run a process of its own, one JSON line each.
 
 A benchmark is a script that, called with ``--side JOB-SIDE --folder FOLDER``, runs one side of one
-job and ends with :func:`tell`; :func:`in_turn` calls it so.
+job and ends with :func:`tell`; :func:`options_of` sees to that, and :func:`in_turn` calls it so.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
 Figures: TypeAlias = dict[str, float]
+Sides: TypeAlias = Mapping[str, Callable[[Path], None]]
+
+BOTH = ("hype", "plain")
+
+
+def options_of(
+    parser: argparse.ArgumentParser, sides: Sides, *, repeat: int, quick: Mapping[str, object]
+) -> argparse.Namespace:
+    """A benchmark's options, its own and those of all; with ``--side`` that is all there is to do.
+
+    Args:
+        parser: Has the options of its own.
+        sides: What a process of its own runs, by name.
+        repeat: How often, unless the user says it.
+        quick: Options that ``--quick`` sets; each side runs once then.
+    """
+    parser.add_argument("--repeat", type=int, default=repeat)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--side", choices=sides)
+    parser.add_argument("--folder", type=Path, help="where the data is, or is kept")
+    options = parser.parse_args()
+    if options.side is not None:
+        sides[options.side](options.folder)
+        raise SystemExit
+    if options.quick:
+        vars(options).update(quick, repeat=1)
+    return options
+
+
+@contextmanager
+def folder_of(options: argparse.Namespace, prepare: Callable[[Path], None]) -> Iterator[Path]:
+    """The folder with the data, made where it is not kept from before."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        if not (folder.is_dir() and any(folder.iterdir())):
+            folder.mkdir(parents=True, exist_ok=True)
+            prepare(folder)
+        yield folder
 
 
 class clock:
@@ -45,9 +86,11 @@ def check(holds: bool) -> None:
         raise SystemExit("a benchmark did not do what it should")
 
 
-def in_turn(script: str, job: str, folder: Path, *, repeat: int) -> dict[str, list[Figures]]:
-    """Run both sides of a job so many times, one after the other; print a line for each run."""
-    found: dict[str, list[Figures]] = {"hype": [], "plain": []}
+def in_turn(
+    script: str, job: str, folder: Path, *, repeat: int, sides: Sequence[str] = BOTH
+) -> dict[str, list[Figures]]:
+    """Run the sides of a job so many times, one after the other; print a line for each run."""
+    found: dict[str, list[Figures]] = {side: [] for side in sides}
     for _ in range(repeat):
         for side, runs in found.items():
             runs.append(measure(script, f"{job}-{side}", folder))
@@ -73,6 +116,27 @@ def medians(found: Mapping[str, list[Figures]]) -> dict[str, Figures]:
 def times_less(of_sides: Mapping[str, Figures], key: str) -> float:
     """How many times less of something hype takes."""
     return of_sides["plain"][key] / of_sides["hype"][key]
+
+
+def summary(job: str, found: Mapping[str, list[Figures]]) -> dict[str, object]:
+    """Medians and spreads of both sides, and how many times less time and memory hype takes."""
+    of_sides = medians(found)
+    return {
+        "job": job,
+        "median": of_sides,
+        "spread": spreads(found),
+        "times_faster": times_less(of_sides, "seconds"),
+        "times_less_memory": times_less(of_sides, "peak_mb"),
+    }
+
+
+def spreads(found: Mapping[str, list[Figures]]) -> dict[str, Figures]:
+    """Of the seconds of each side that has some."""
+    return {
+        side: spread([run["seconds"] for run in runs])
+        for side, runs in found.items()
+        if "seconds" in runs[0]
+    }
 
 
 def spread(seconds: Sequence[float]) -> Figures:

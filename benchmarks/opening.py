@@ -13,19 +13,29 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from measuring import Figures, check, measure, medians, spread, tell
+from measuring import (
+    Figures,
+    Sides,
+    check,
+    folder_of,
+    in_turn,
+    medians,
+    options_of,
+    spreads,
+    tell,
+)
 
 DIM, SHARD_ROWS = 768, 16_384
 PLAIN_SHARE = 10
 
 
-def prepare(folder: Path, documents: int) -> None:
+def prepare(folder: Path, *, documents: int) -> None:
     """One block of random vectors, over and over, in both formats; the plain one holds a tenth."""
     from plain import Item, write_item
 
@@ -106,34 +116,16 @@ def private_mb() -> float:
     return sum(map(int, private)) * 1024 / 1e6
 
 
-SIDES: dict[str, Callable[[Path], None]] = {
-    "hype": open_hype,
-    "plain": open_plain,
-    "ceiling": read_all,
-}
+SIDES: Sides = {"open-hype": open_hype, "open-plain": open_plain, "open-ceiling": read_all}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--documents", type=int, default=1_000_000)
-    parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--side", choices=SIDES)
-    parser.add_argument("--folder", type=Path)
-    options = parser.parse_args()
-    if options.side is not None:
-        SIDES[options.side](options.folder)
-        return
-    if options.quick:
-        options.documents, options.repeat = 10_000, 1
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        prepare(folder, options.documents)
-        found: dict[str, list[Figures]] = {side: [] for side in SIDES}
-        for _ in range(options.repeat):
-            for side, runs in found.items():
-                runs.append(measure(__file__, side, folder))
-                print(json.dumps({"job": "open", "side": side, **runs[-1]}), flush=True)
+    options = options_of(parser, SIDES, repeat=5, quick={"documents": 10_000})
+    with folder_of(options, partial(prepare, documents=options.documents)) as folder:
+        sides = ("hype", "plain", "ceiling")
+        found = in_turn(__file__, "open", folder, repeat=options.repeat, sides=sides)
         print(json.dumps(summary(found)))
 
 
@@ -143,11 +135,7 @@ def summary(found: dict[str, list[Figures]]) -> dict[str, object]:
     return {
         "job": "open",
         "median": of_sides,
-        "seconds": {
-            side: spread([run["seconds"] for run in found[side]])
-            for side in SIDES
-            if side != "ceiling"
-        },
+        "spread": spreads(found),
         "plain_scaled": scaled,
         "times_faster": scaled["seconds"] / of_sides["hype"]["seconds"],
         "times_less_memory": scaled["private_mb"] / of_sides["hype"]["private_mb"],

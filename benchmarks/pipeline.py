@@ -13,11 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import tempfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from measuring import Figures, clock, in_turn, medians, times_less
+from measuring import Sides, clock, folder_of, in_turn, options_of, summary
 
 K = 1000
 N_QUERIES = 8
@@ -96,7 +95,7 @@ def write_top(path: Path, rankings: list[list[tuple[str, float]]]) -> None:
     path.write_text(json.dumps([[doc_id for doc_id, _ in one] for one in rankings]))
 
 
-SIDES: dict[str, Callable[[Path], None]] = {
+SIDES: Sides = {
     "search-hype": search_hype,
     "search-plain": search_plain,
 }
@@ -112,32 +111,11 @@ def overlap(folder: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vectors", type=int, default=100_000)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--side", choices=SIDES)
-    parser.add_argument("--folder", type=Path)
-    options = parser.parse_args()
-    if options.side is not None:
-        SIDES[options.side](options.folder)
-        return
-    if options.quick:
-        options.vectors, options.repeat = 5_000, 1
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        prepare(folder, vectors=options.vectors)
+    options = options_of(parser, SIDES, repeat=3, quick={"vectors": 5_000})
+    with folder_of(options, partial(prepare, vectors=options.vectors)) as folder:
         found = in_turn(__file__, "search", folder, repeat=options.repeat)
         print(json.dumps(summary("search", found)), flush=True)
         print(json.dumps({"top_k_shared": overlap(folder)}))
-
-
-def summary(job: str, found: dict[str, list[Figures]]) -> dict[str, object]:
-    of_sides = medians(found)
-    return {
-        "job": job,
-        "median": of_sides,
-        "times_faster": times_less(of_sides, "seconds"),
-        "times_less_memory": times_less(of_sides, "peak_mb"),
-    }
 
 
 if __name__ == "__main__":

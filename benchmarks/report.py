@@ -14,14 +14,14 @@ import argparse
 import json
 import subprocess
 import sys
-import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from measuring import check, clock, measure, spread
+from measuring import check, clock, folder_of, measure, options_of, spread
 
 import hypestore
 from hypencli.measures import DEFAULT_MEASURES
@@ -92,20 +92,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--queries", type=int, default=7000)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--side", choices=("plain",))
-    parser.add_argument("--folder", type=Path, help="where the store is, or is kept")
-    options = parser.parse_args()
-    if options.side is not None:
-        read_all(options.folder)
-        return
-    if options.quick:
-        options.runs, options.queries, options.repeat = 20, 500, 1
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
-        if not (folder / "store").exists():
-            prepare(folder, runs=options.runs, queries=options.queries)
+    options = options_of(parser, {"plain": read_all}, repeat=3, quick={"runs": 20, "queries": 500})
+    made = partial(prepare, runs=options.runs, queries=options.queries)
+    with folder_of(options, made) as folder:
         compare(folder, options.repeat)
 
 

@@ -27,11 +27,22 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from measuring import Figures, check, in_turn, measure, medians, tell, times_less
+from measuring import (
+    Figures,
+    check,
+    folder_of,
+    in_turn,
+    measure,
+    medians,
+    options_of,
+    tell,
+    times_less,
+)
 
 QUERY_LENGTH, PASSAGE_LENGTH = 64, 256
 HIDDEN_LAYERS = 6
@@ -317,25 +328,18 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=256)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--negatives", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=3, help="2 or more")
+    parser.add_argument("--steps", dest="unfrozen_steps", type=int, default=3, help="2 or more")
     parser.add_argument("--frozen-steps", type=int, default=6, help="2 or more")
-    parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--case", choices=CASES, action="append", help="only this one")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--side")
-    parser.add_argument("--folder", type=Path)
-    options = parser.parse_args()
-    if options.side is not None:
-        run_side(options.side, options.folder)
-        return
-    sizes = Sizes(
-        options.rows, options.batch_size, options.negatives, options.steps, options.frozen_steps
+    names = [f"{case}-{side}" for case in CASES for side in (*SIDES, "losses")]
+    options = options_of(
+        parser,
+        {name: partial(run_side, name) for name in names},
+        repeat=3,
+        quick=asdict(Sizes(16, 4, 3, 2, 3)),
     )
-    if options.quick:
-        sizes, options.repeat = Sizes(16, 4, 3, 2, 3), 1
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        prepare(folder, sizes)
+    sizes = Sizes(**{field.name: getattr(options, field.name) for field in fields(Sizes)})
+    with folder_of(options, partial(prepare, sizes=sizes)) as folder:
         for job in options.case or CASES:
             losses = measure(__file__, f"{job}-losses", folder)
             print(json.dumps({"job": job, "side": "both", **losses}), flush=True)

@@ -69,21 +69,16 @@ def quiet_libraries() -> None:
 
 def git_revision(folder: Path | None = None) -> str | None:
     """The git commit of ``folder``, or of the current one, with ``+dirty``; None outside git."""
-    command = ["git", "-C", str(folder or Path.cwd())]
+    command = ["git", "-C", str(folder or Path.cwd()), "status", "--porcelain=v2", "--branch"]
     try:
-        head = subprocess.run(
-            [*command, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
-        status = subprocess.run(
-            [*command, "status", "--porcelain"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        ).stdout
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return f"{head}+dirty" if status else head
+    lines = done.stdout.splitlines()
+    head = next((line.split()[2] for line in lines if line.startswith("# branch.oid ")), None)
+    if head is None or head == "(initial)":
+        return None
+    return head if all(line.startswith("# ") for line in lines) else f"{head}+dirty"
 
 
 def _installed(package: str) -> str | None:
