@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -197,8 +198,19 @@ class _Certifying:
             return None
         vectors = self.corpus.vectors(self._drawn[:: self.options.sparse])
         like = torch.from_numpy(vectors.astype(np.float32))
-        rough = quantised(scorer, like, batch.threads)
+        if len(queries) > 1:
+            rough = quantised(scorer, like, batch.threads)
+        else:
+            made = batch.threads.start(partial(quantised, scorer, like))
+            self._float32_of_drawn(batch.queries[queries[0]])
+            rough = made()
         return None if rough is None else _Prepared(rough, torch.float32)
+
+    def _float32_of_drawn(self, search: QuerySearch) -> Scores:
+        """Scores of the sample, in float32; they are computed once."""
+        if search.query not in self._of_drawn:
+            self._of_drawn[search.query] = search.evaluate(self._drawn)
+        return self._of_drawn[search.query]
 
     def _pass(self, batch: BatchSearch, dtype: torch.dtype, *, by_place: bool) -> Scan:
         return Scan(
@@ -212,9 +224,7 @@ class _Certifying:
     def _certify(self, search: QuerySearch, scanned: Scanned, k: int) -> bool:
         """Score again what may be among the best ``k`` of a query; False if it is too much."""
         outcome, options = self.outcomes[search.query], self.options
-        if search.query not in self._of_drawn:
-            self._of_drawn[search.query] = search.evaluate(self._drawn)
-        errors = [self._of_drawn[search.query] - scanned.sample_scores]
+        errors = [self._float32_of_drawn(search) - scanned.sample_scores]
         if options.certify and self._is_too_rough(errors[0], scanned, k):
             return False
         done, wanted = 0, min(options.first(k), len(scanned.ordinals))
