@@ -18,6 +18,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from hypencli.engine.blocks import block_rows
 from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
 from hypencli.engine.corpus import Corpus, Ordinals, Scores, names_by_place
 from hypencli.engine.exact import Scan
@@ -171,7 +172,8 @@ class _Certifying:
         if prepared is None:
             return None
         sample = Sample(self._drawn, len(queries))
-        scan = self._pass(batch, prepared.dtype, by_place=True)
+        rows = block_rows(self.corpus.dim, dtype, self.device)
+        scan = self._pass(batch, prepared.dtype, by_place=True, rows=rows)
         try:
             tops, _ = scan(
                 prepared.scorer,
@@ -212,13 +214,16 @@ class _Certifying:
             self._of_drawn[search.query] = search.evaluate(self._drawn)
         return self._of_drawn[search.query]
 
-    def _pass(self, batch: BatchSearch, dtype: torch.dtype, *, by_place: bool) -> Scan:
+    def _pass(
+        self, batch: BatchSearch, dtype: torch.dtype, *, by_place: bool, rows: int | None = None
+    ) -> Scan:
         return Scan(
             batch.threads,
             doc_ids=self.corpus.ids,
             tie_ids=names_by_place if by_place else None,
             device=self.device,
             dtype=dtype,
+            rows=rows,
         )
 
     def _certify(self, search: QuerySearch, scanned: Scanned, k: int) -> bool:

@@ -8,6 +8,7 @@ by name: torch has no public function for tensors that are plain bytes.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import torch
@@ -83,5 +84,39 @@ class QuantisedLinear:
 
     def _bytes(self, rows: Tensor) -> Tensor:
         """Rows ``[n, in]`` as whole numbers of 0 to 255, nearest."""
-        shifted = torch.add(self._shift, rows, alpha=1 / self._scale)
-        return shifted.clamp_(_WHOLE, _WHOLE + _LEVELS).view(torch.int32).to(torch.uint8)
+        shifted = _buffer("shifted", rows.shape, torch.float32)
+        torch.add(self._shift, rows, alpha=1 / self._scale, out=shifted)
+        levels = shifted.clamp_(_WHOLE, _WHOLE + _LEVELS).view(torch.int32)
+        return _buffer("bytes", rows.shape, torch.uint8).copy_(levels)
+
+
+def widened(rows: Tensor) -> Tensor:
+    """Rows ``[n, d]`` in float32, in a buffer of this thread unless they are that already."""
+    if rows.dtype == torch.float32:
+        return rows
+    return _buffer("items", rows.shape, torch.float32).copy_(rows)
+
+
+def summed(rows: Tensor, items: Tensor) -> Tensor:
+    """``items + rows`` ``[n, d]`` in float32, in a buffer of this thread, where items may be.
+
+    Two passes, each of one dtype, take less than one of two.
+    """
+    wide = _buffer("shifted", rows.shape, torch.float32).copy_(rows)
+    return torch.add(items, wide, out=_buffer("items", rows.shape, torch.float32))
+
+
+_BUFFERS = threading.local()
+
+
+def _buffer(name: str, shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    """A buffer of this thread, kept for the next block: new memory costs more than what it holds.
+
+    It is good until it is asked for again, so for one layer at a time.
+    """
+    kept: Tensor | None = getattr(_BUFFERS, name, None)
+    if kept is None or kept.numel() < shape.numel():
+        with torch.inference_mode(False):  # else it could not be written to outside of that mode
+            kept = torch.empty(shape.numel(), dtype=dtype)
+        setattr(_BUFFERS, name, kept)
+    return kept[: shape.numel()].view(shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,7 +14,7 @@ from hypencli.errors import ModelError
 from hypencli.models.architecture import RowNet, Shape
 from hypencli.models.packed import PackedLinear, can_pack
 from hypencli.models.qnet import activation, multiply
-from hypencli.models.quantised import QuantisedLinear, can_quantise
+from hypencli.models.quantised import QuantisedLinear, can_quantise, summed, widened
 
 
 @dataclass(frozen=True)
@@ -43,30 +43,34 @@ class _Block:
 
         def block(x: Tensor) -> Tensor:
             y = linear(x)
-            return self._joined(x, y if relu else activated(y), in_place=True)
+            return self._joined(x, y if relu else activated(y), Tensor.add_)
 
         return block
 
     def quantised(self, matrix: Tensor, vector: Tensor, like: Tensor) -> RowNet:
-        """The same in int8, float32 rows ``[n, in] -> [n, out]``, for rows like ``[m, in]``."""
+        """The same in int8, float32 rows ``[n, in] -> [n, out]``, for rows like ``[m, in]``.
+
+        What it gives is good until this thread calls it, or another one, again.
+        """
         relu = self.activation_type == "relu"
         linear = QuantisedLinear(matrix, vector[:, 0], like=like, relu=relu)
         activated = activation(self.activation_type)
 
         def block(x: Tensor) -> Tensor:
             y = linear(x)
-            return self._joined(x, y if relu else activated(y)).float()
+            return widened(self._joined(x, y if relu else activated(y), summed))
 
         return block
 
-    def _joined(self, x: Tensor, y: Tensor, *, in_place: bool = False) -> Tensor:
-        """Layer norm and residual; ``in_place`` may write into ``y``."""
+    def _joined(
+        self, x: Tensor, y: Tensor, add: Callable[[Tensor, Tensor], Tensor] = torch.add
+    ) -> Tensor:
+        """Layer norm and residual; ``add(y, items)`` may write into either."""
         if self.norm and self.norm_first:
             y = functional.layer_norm(y, y.shape[-1:])
         if self.residual:
             # A nested q-net's first block is narrower than the items: it adds their first columns.
-            items = x[..., : y.shape[-1]]
-            y = y.add_(items) if in_place else y + items
+            y = add(y, x[..., : y.shape[-1]])
         if self.norm and not self.norm_first:
             y = functional.layer_norm(y, y.shape[-1:])
         return y
