@@ -64,9 +64,13 @@ class QuantisedLinear:
 
     def __call__(self, rows: Tensor) -> Tensor:
         """``[n, in]`` -> ``[n, out]``, a new tensor."""
+        return self.of_bytes(self.as_bytes(rows))
+
+    def of_bytes(self, levels: Tensor) -> Tensor:
+        """What the layer makes of rows that are bytes already."""
         multiply: Any = torch.ops.onednn.qlinear_pointwise
         made: Tensor = multiply(
-            self._bytes(rows),
+            levels,
             self._scale,
             self._zero,
             self._weight,
@@ -82,8 +86,8 @@ class QuantisedLinear:
         )
         return made
 
-    def _bytes(self, rows: Tensor) -> Tensor:
-        """Rows ``[n, in]`` as whole numbers of 0 to 255, nearest."""
+    def as_bytes(self, rows: Tensor) -> Tensor:
+        """Rows ``[n, in]`` as whole numbers of 0 to 255, nearest, in a buffer of this thread."""
         shifted = _buffer("shifted", rows.shape, torch.float32)
         torch.add(self._shift, rows, alpha=1 / self._scale, out=shifted)
         levels = shifted.clamp_(_WHOLE, _WHOLE + _LEVELS).view(torch.int32)
