@@ -6,11 +6,14 @@
 
 Every measurement is a process of its own, all sides in turn: the published way (`plain.py`: one
 query at a time, 100,000 documents a batch, the q-net on a whole batch) in float32 and in bfloat16,
-hype's scan in float32, and its scan in bfloat16 that float32 certifies; and the rate of plain
-matrix products of both dtypes, a product a thread, which no side can pass. Vectors are random,
-around some hundred centres, in float16, q-nets random with the published initialisation's scale.
-One JSON line a measurement, then medians, spreads and ratios; whether the best 1,000 are those of
-the published way in float32, ids and order, is compared over all queries.
+hype's scan in float32, and its scans in bfloat16 and in int8 that float32 certifies; and the rate
+of plain matrix products of these dtypes, a product a thread, which no side can pass. Vectors are
+random, around some hundred centres, in float16, q-nets random with the published initialisation's
+scale. One JSON line a measurement, then medians, spreads and ratios; whether the best 1,000 are
+those of the published way in float32, ids and order, is compared over all queries. Where places
+differ, it says how far apart the scores are of the two documents there, by the published way, and
+how far apart both sides' scores of one document are, in units of float32's rounding: its epsilon
+(1.2e-7) times the largest score.
 """
 
 from __future__ import annotations
@@ -23,13 +26,19 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from measuring import Figures, check, measure, tell
 
 K = 1000
 LAYERS = 6
+EPSILON = 2.0**-23
 CENTRES = 100
-CEILING_ROWS, CEILING_SECONDS = 2048, 2.0
+CEILING_ROWS, CEILING_SECONDS = 2048, 1.0
+DTYPES = ("float32", "bfloat16", "int8")
+
+Ranking: TypeAlias = list[tuple[str, float]]
+Rankings: TypeAlias = list[Ranking]
 
 
 @dataclass(frozen=True)
@@ -136,8 +145,9 @@ def hype_way(folder: Path, dtype: str) -> None:
     import time
 
     import numpy as np
+    import torch
 
-    from hypencli.engine.certified import CertifiedEngine
+    from hypencli.engine.certified import CertifiedEngine, ScanOptions
     from hypencli.engine.corpus import VectorCorpus
     from hypencli.engine.exact import ExactEngine
     from hypencli.engine.scorers import QNetScorer
@@ -145,7 +155,12 @@ def hype_way(folder: Path, dtype: str) -> None:
 
     case = case_of(folder)
     corpus = Store.open(folder / "store").embeddings("vectors")
-    engine_of = CertifiedEngine if dtype == "bfloat16" else ExactEngine
+
+    def engine_of(corpus: object) -> ExactEngine | CertifiedEngine:
+        if dtype == "float32":
+            return ExactEngine(corpus)
+        return CertifiedEngine(corpus, ScanOptions(dtype=getattr(torch, dtype)))
+
     engine = engine_of(corpus)
     scorer = QNetScorer(q_nets(case), case.dim)
     few = VectorCorpus(corpus.vectors(np.arange(2000)))
@@ -165,12 +180,9 @@ def hype_way(folder: Path, dtype: str) -> None:
     finish(folder, f"hype-{dtype}", found.rankings, seconds, **more)
 
 
-def finish(
-    folder: Path, side: str, rankings: list[list[tuple[str, float]]], seconds: float, **more: float
-) -> None:
+def finish(folder: Path, side: str, rankings: Rankings, seconds: float, **more: float) -> None:
     """Write what was found, and tell what it took."""
-    ids = [[doc_id for doc_id, _ in ranking] for ranking in rankings]
-    (folder / f"top-{side}.json").write_text(json.dumps(ids), encoding="utf-8")
+    (folder / f"top-{side}.json").write_text(json.dumps(rankings), encoding="utf-8")
     case = case_of(folder)
     tell(
         seconds=seconds,
@@ -188,13 +200,21 @@ def ceiling(folder: Path, dtype: str) -> None:
     import torch
 
     from hypencli.models.packed import PackedLinear
+    from hypencli.models.quantised import QuantisedLinear
 
     threads, kind = torch.get_num_threads(), getattr(torch, dtype)
     torch.set_num_threads(1)
     dim = case_of(folder).dim
-    rows, matrix = torch.randn(CEILING_ROWS, dim).to(kind), torch.randn(dim, dim)
-    plain, packed = matrix.to(kind), PackedLinear(matrix, dtype=kind)
+    rows, matrix = torch.randn(CEILING_ROWS, dim), torch.randn(dim, dim)
+    if dtype == "int8":
+        layer = QuantisedLinear(matrix, torch.zeros(dim), like=rows, relu=False)
+        levels = layer.as_bytes(rows).clone()
+        ways = [lambda: layer.of_bytes(levels)]
+    else:
+        rows, plain, packed = rows.to(kind), matrix.to(kind), PackedLinear(matrix, dtype=kind)
+        ways = [lambda: torch.mm(rows, plain), lambda: packed(rows)]
 
+    @torch.inference_mode()
     def rate(multiply: Callable[[], object]) -> float:
         multiply()
         count, started = 0, time.perf_counter()
@@ -203,25 +223,19 @@ def ceiling(folder: Path, dtype: str) -> None:
             count += 1
         return count * 2 * CEILING_ROWS * dim**2 / elapsed / 1e9
 
-    def by_product() -> float:
-        made = torch.empty_like(rows)
-        return rate(lambda: torch.mm(rows, plain, out=made))
-
-    def by_packed() -> float:
-        return rate(lambda: packed(rows))
-
-    with torch.inference_mode(), ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         rates = [
-            sum(each.result() for each in [pool.submit(way) for _ in range(threads)])
-            for way in (by_product, by_packed)
+            sum(each.result() for each in [pool.submit(rate, way) for _ in range(threads)])
+            for way in ways
         ]
     tell(gflop_per_second=max(rates))
 
 
 SIDES: dict[str, Callable[[Path], None]] = {
     f"{side}-{dtype}": lambda folder, run=run, dtype=dtype: run(folder, dtype)
-    for dtype in ("float32", "bfloat16")
+    for dtype in DTYPES
     for side, run in (("ceiling", ceiling), ("plain", plain_way), ("hype", hype_way))
+    if (side, dtype) != ("plain", "int8")
 }
 
 
@@ -237,7 +251,7 @@ def compare(case: Case, repeat: int) -> None:
                 say(case, side=side, **runs[-1])
         same = {side: same_top(folder, side) for side in SIDES if "ceiling" not in side}
     say(case, summary=summary(found), same_top_1000=same)
-    check(same["hype-bfloat16"]["as_hype_float32"] == 1.0)
+    check(same["hype-bfloat16"]["as_hype_float32"] == same["hype-int8"]["as_hype_float32"] == 1.0)
 
 
 def same_top(folder: Path, side: str) -> dict[str, float]:
@@ -246,17 +260,47 @@ def same_top(folder: Path, side: str) -> dict[str, float]:
         json.loads((folder / f"top-{one}.json").read_text(encoding="utf-8"))
         for one in (side, "plain-float32", "hype-float32")
     )
+    pairs = list(zip(ids_of(mine), ids_of(published), strict=True))
     return {
-        "as_plain_float32": statistics.mean(a == b for a, b in zip(mine, published, strict=True)),
-        "as_hype_float32": statistics.mean(a == b for a, b in zip(mine, ours, strict=True)),
-        "places_that_differ": statistics.mean(
-            sum(x != y for x, y in zip(a, b, strict=True))
-            for a, b in zip(mine, published, strict=True)
+        "as_plain_float32": statistics.mean(a == b for a, b in pairs),
+        "as_hype_float32": statistics.mean(
+            a == b for a, b in zip(ids_of(mine), ids_of(ours), strict=True)
         ),
-        "documents_shared": statistics.mean(
-            len(set(a) & set(b)) / len(b) for a, b in zip(mine, published, strict=True)
+        "places_that_differ": statistics.mean(
+            sum(x != y for x, y in zip(a, b, strict=True)) for a, b in pairs
+        ),
+        "documents_shared": statistics.mean(len(set(a) & set(b)) / len(b) for a, b in pairs),
+        **dict(
+            zip(
+                ("largest_gap_of_swapped", "largest_difference_of_one"),
+                map(max, zip(*map(apart, mine, published), strict=True)),
+                strict=True,
+            )
         ),
     }
+
+
+def ids_of(rankings: Rankings) -> list[list[str]]:
+    return [[doc_id for doc_id, _ in ranking] for ranking in rankings]
+
+
+def apart(mine: Ranking, published: Ranking) -> tuple[float, float]:
+    """Of one query, in units of float32's rounding of its largest score.
+
+    The largest gap, by the published way, of the two documents at a place where both sides have
+    another one; and the largest difference of both sides' scores of one document.
+    """
+    of_mine, of_published = dict(map(tuple, mine)), dict(map(tuple, published))
+    unit = EPSILON * max(abs(score) for score in of_published.values())
+    gaps = [
+        abs(of_published[x] - of_published[y])
+        for (x, _), (y, _) in zip(mine, published, strict=True)
+        if x != y and x in of_published
+    ]
+    differences = [
+        abs(score - of_mine[doc_id]) for doc_id, score in of_published.items() if doc_id in of_mine
+    ]
+    return round(max(gaps, default=0.0) / unit, 1), round(max(differences) / unit, 1)
 
 
 def summary(found: dict[str, list[Figures]]) -> dict[str, object]:
@@ -279,13 +323,16 @@ def summary(found: dict[str, list[Figures]]) -> dict[str, object]:
         },
         "share_of_ceiling": {
             dtype: round(median[f"hype-{dtype}"] / median[f"ceiling-{dtype}"], 3)
-            for dtype in ("float32", "bfloat16")
+            for dtype in DTYPES
         },
         "times_plain_float32": {
             side: round(median[side] / median["plain-float32"], 2)
-            for side in ("plain-bfloat16", "hype-float32", "hype-bfloat16")
+            for side in ("plain-bfloat16", *(f"hype-{dtype}" for dtype in DTYPES))
         },
-        "times_plain_bfloat16": round(median["hype-bfloat16"] / median["plain-bfloat16"], 2),
+        "times_plain_bfloat16": {
+            side: round(median[side] / median["plain-bfloat16"], 2)
+            for side in ("hype-bfloat16", "hype-int8")
+        },
     }
 
 

@@ -78,11 +78,11 @@ CheckOption = Annotated[
     ),
 ]
 ScanOption = Annotated[
-    Literal["auto", "bfloat16", "float32"],
+    Literal["auto", "int8", "bfloat16", "float32"],
     typer.Option(
         "--scan",
         help="exact: arithmetic in which all documents are scored before float32 decides; auto "
-        "is bfloat16 where this machine is faster at it.",
+        "is what this machine is fastest at.",
         rich_help_panel=_HOW,
     ),
 ]

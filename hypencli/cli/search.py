@@ -183,8 +183,8 @@ def search(
 ) -> None:
     """Search a query set, keep the run, and evaluate it where judgements are known.
 
-    Exact search scores every document: where the machine is faster at bfloat16 it scans in that and
-    certifies in float32 (--scan). With --approx the q-nets lead to the documents that are
+    Exact search scores every document: where the machine is faster at int8 or bfloat16 it scans in
+    that and certifies in float32 (--scan). With --approx the q-nets lead to the documents that are
     worth scoring; --check says what that misses.
 
     Examples:

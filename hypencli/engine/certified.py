@@ -1,27 +1,30 @@
 """Exact search by two arithmetics: a fast one for all documents, float32 for those that may count.
 
-All documents are scored in the scan's dtype. The best are scored again in float32, and so is a
-sample of all; how far both scores are apart, times a safety factor, bounds what the scan may have
-missed. More are scored again until no document that is left can reach the best ``k`` under that
-bound. Scores are those of float32 search, to the last bit, and so are the documents and their order
-as long as the bound holds. It is measured, not proved: a document whose scan is further off than
-all that were looked at, by more than the safety factor allows, could be missed.
+All documents are scored in the scan's dtype, int8 or bfloat16. The best are scored again in
+float32, and so is a sample of all; how far both scores are apart, times a safety factor, bounds
+what the scan may have missed. More are scored again until no document that is left can reach the
+best ``k`` under that bound. Scores are those of float32 search, to the last bit, and so are the
+documents and their order as long as the bound holds. It is measured, not proved: a document whose
+scan is further off than all that were looked at, by more than the safety factor allows, could be
+missed.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
 
+from hypencli.engine.blocks import block_rows
 from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
 from hypencli.engine.corpus import Corpus, Ordinals, Scores, names_by_place
 from hypencli.engine.exact import Scan
 from hypencli.engine.found import Found, OnScored, ScanCosts, ScanOutcome, SearchSeconds, counts
-from hypencli.engine.scorers import Scorer
-from hypencli.engine.topk import TopK
+from hypencli.engine.scanned import Sample, Scanned
+from hypencli.engine.scorers import Scorer, quantised
 from hypencli.errors import ModelError
 
 
@@ -30,7 +33,8 @@ class ScanOptions:
     """How a scan goes, and what is scored again.
 
     Attributes:
-        dtype: Arithmetic of the scan.
+        dtype: Arithmetic of the scan: bfloat16, or int8 where q-nets can be prepared for it.
+            Queries for which int8 is too rough are scanned again in bfloat16.
         certify: Score more in float32 until nothing that is left can reach the best ``k``; else
             only ``margin`` more.
         margin: Documents scored again at first, beyond ``k``, as a share of it.
@@ -38,6 +42,7 @@ class ScanOptions:
         safety: What multiplies the largest deviation seen from the mean error.
         limit: Share of the corpus scored again at most; beyond, the query is searched in float32.
         most: The same as a number of documents.
+        sparse: Of how many documents of the sample one is looked at for the ranges of int8.
         seed: Of the sample.
     """
 
@@ -48,7 +53,13 @@ class ScanOptions:
     safety: float = 2.0
     limit: float = 0.2
     most: int = 200_000
+    sparse: int = 4
     seed: int = 0
+
+    @property
+    def dtypes(self) -> tuple[torch.dtype, ...]:
+        """Arithmetics to scan in, one after the other, until one is good enough."""
+        return (torch.int8, torch.bfloat16) if self.dtype == torch.int8 else (self.dtype,)
 
     def first(self, k: int) -> int:
         """Documents scored again before anything is known of the errors, the sample aside."""
@@ -109,33 +120,63 @@ class _Certifying:
     device: torch.device
     on_scored: OnScored | None
     outcomes: list[ScanOutcome] = field(default_factory=list)
+    _drawn: Ordinals = field(init=False)
+    _of_drawn: dict[int, Scores] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = self.corpus.n
+        drawn = np.random.default_rng(self.options.seed).choice(
+            n, min(n, self.options.sample), replace=False
+        )
+        self._drawn = np.sort(drawn)
 
     def __call__(self, batch: BatchSearch) -> None:
         """Scan, score again, and search in float32 what cannot be certified."""
         self.outcomes = [ScanOutcome() for _ in batch.queries]
         if not batch.queries or not self.corpus.n:
             return
-        scanned = self._scan(batch)
-        if scanned is None:
-            for outcome in self.outcomes:
-                outcome.fell_back = True
-        else:
-            batch.each(lambda search: self._certify(search, scanned[search.query], batch.k))
-        self._fall_back(batch, self.on_scored if scanned is None else None)
+        left = list(range(len(batch.queries)))
+        for dtype in self.options.dtypes:
+            left = self._scan_and_certify(batch, dtype, left)
+        for query in left:
+            self.outcomes[query].fell_back = True
+        self._fall_back(batch)
 
-    def _scan(self, batch: BatchSearch) -> list[_Scanned] | None:
-        """What the scan leaves of each query; None where it cannot help."""
+    def _scan_and_certify(
+        self, batch: BatchSearch, dtype: torch.dtype, queries: list[int]
+    ) -> list[int]:
+        """Scan for some queries; those for which that says too little, or nothing."""
+        scanned = self._scan(batch, dtype, queries) if queries else None
+        if scanned is None:
+            return queries
+        self.on_scored = None  # Whatever is scored from now on was counted.
+        of_query = dict(zip(queries, scanned, strict=True))
+        rough: set[int] = set()
+
+        def certify(search: QuerySearch) -> None:
+            self.outcomes[search.query].dtype = str(dtype).removeprefix("torch.")
+            if not self._certify(search, of_query[search.query], batch.k):
+                rough.add(search.query)
+
+        batch.each(certify, [batch.queries[query] for query in queries])
+        return [query for query in queries if query in rough]
+
+    def _scan(
+        self, batch: BatchSearch, dtype: torch.dtype, queries: list[int]
+    ) -> list[Scanned] | None:
+        """What a scan leaves of each of some queries; None where it cannot help."""
         n, kept = self.corpus.n, self.options.kept(self.corpus.n)
         if self.options.first(batch.k) > kept < n:
             return None
-        drawn = np.random.default_rng(self.options.seed).choice(
-            n, min(n, self.options.sample), replace=False
-        )
-        sample = _Sample(np.sort(drawn), len(batch.queries))
-        scan = self._pass(batch, self.options.dtype, by_place=True)
+        prepared = self._prepared(batch, dtype, queries)
+        if prepared is None:
+            return None
+        sample = Sample(self._drawn, len(queries))
+        rows = block_rows(self.corpus.dim, dtype, self.device)
+        scan = self._pass(batch, prepared.dtype, by_place=True, rows=rows)
         try:
             tops, _ = scan(
-                batch.scorer,
+                prepared.scorer,
                 self.corpus.blocks(),
                 k=kept,
                 on_scored=self.on_scored,
@@ -144,23 +185,53 @@ class _Certifying:
         except ModelError:  # a score is not finite: float32 may do better, or else says where
             return None
         return [
-            _Scanned.of(top, sample.ordinals, scores, whole=kept == n)
+            Scanned.of(top, sample.ordinals, scores, whole=kept == n)
             for top, scores in zip(tops, sample.scores, strict=True)
         ]
 
-    def _pass(self, batch: BatchSearch, dtype: torch.dtype, *, by_place: bool) -> Scan:
+    def _prepared(
+        self, batch: BatchSearch, dtype: torch.dtype, queries: list[int]
+    ) -> _Prepared | None:
+        """Who scans for some of the queries; None where that cannot be in this arithmetic."""
+        scorer = _some(batch, queries)
+        if dtype != torch.int8:
+            return _Prepared(scorer, dtype)
+        if self.device.type != "cpu":
+            return None
+        vectors = self.corpus.vectors(self._drawn[:: self.options.sparse])
+        like = torch.from_numpy(vectors.astype(np.float32))
+        if len(queries) > 1:
+            rough = quantised(scorer, like, batch.threads)
+        else:
+            made = batch.threads.start(partial(quantised, scorer, like))
+            self._float32_of_drawn(batch.queries[queries[0]])
+            rough = made()
+        return None if rough is None else _Prepared(rough, torch.float32)
+
+    def _float32_of_drawn(self, search: QuerySearch) -> Scores:
+        """Scores of the sample, in float32; they are computed once."""
+        if search.query not in self._of_drawn:
+            self._of_drawn[search.query] = search.evaluate(self._drawn)
+        return self._of_drawn[search.query]
+
+    def _pass(
+        self, batch: BatchSearch, dtype: torch.dtype, *, by_place: bool, rows: int | None = None
+    ) -> Scan:
         return Scan(
             batch.threads,
             doc_ids=self.corpus.ids,
             tie_ids=names_by_place if by_place else None,
             device=self.device,
             dtype=dtype,
+            rows=rows,
         )
 
-    def _certify(self, search: QuerySearch, scanned: _Scanned, k: int) -> None:
-        """Score again what may be among the best ``k`` of a query."""
+    def _certify(self, search: QuerySearch, scanned: Scanned, k: int) -> bool:
+        """Score again what may be among the best ``k`` of a query; False if it is too much."""
         outcome, options = self.outcomes[search.query], self.options
-        errors = [search.evaluate(scanned.sample) - scanned.sample_scores]
+        errors = [self._float32_of_drawn(search) - scanned.sample_scores]
+        if options.certify and self._is_too_rough(errors[0], scanned, k):
+            return False
         done, wanted = 0, min(options.first(k), len(scanned.ordinals))
         first = wanted
         while True:
@@ -176,72 +247,52 @@ class _Certifying:
                 break
         outcome.rescored = done + len(scanned.sample)
         outcome.widened = done - first
+        return True
+
+    def _is_too_rough(self, errors: Scores, scanned: Scanned, k: int) -> bool:
+        """Whether by the sample alone more would have to be scored again than may be.
+
+        The k-th best score is taken to be that of the scan plus the mean error.
+        """
+        if scanned.whole or len(scanned.ordinals) < k:
+            return False
+        last = float(scanned.scores[k - 1]) + float(errors.astype(np.float64).mean())
+        reaching = scanned.reaching(last - self._bound(errors, last))
+        return reaching == len(scanned.ordinals)
 
     def _bound(self, errors: Scores, last: float) -> float:
         """How far a score in float32 may lie above its scan."""
         values = errors.astype(np.float64)
         centre = float(values.mean())
-        rounding = torch.finfo(self.options.dtype).eps * abs(last) if np.isfinite(last) else 0.0
+        rounding = torch.finfo(torch.bfloat16).eps * abs(last) if np.isfinite(last) else 0.0
         return max(rounding, centre + self.options.safety * float(np.abs(values - centre).max()))
 
-    def _fall_back(self, batch: BatchSearch, on_scored: OnScored | None) -> None:
+    def _fall_back(self, batch: BatchSearch) -> None:
         """Search in float32 where the scan does not do."""
         fallen = [place for place, outcome in enumerate(self.outcomes) if outcome.fell_back]
         if not fallen:
             return
-        scorer = batch.scorer if len(fallen) == len(batch.queries) else batch.scorer.select(fallen)
         tops, _ = self._pass(batch, torch.float32, by_place=False)(
-            scorer, self.corpus.blocks(), k=batch.k, on_scored=on_scored
+            _some(batch, fallen), self.corpus.blocks(), k=batch.k, on_scored=self.on_scored
         )
         for place, top in zip(fallen, tops, strict=True):
             batch.queries[place].top = top
 
 
-class _Sample:
-    """Documents whose scores in the scan are kept, whatever they are.
-
-    Attributes:
-        ordinals: Their places, rising.
-        scores: ``[q, m]``.
-    """
-
-    def __init__(self, ordinals: Ordinals, n_queries: int) -> None:
-        self.ordinals = ordinals
-        self.scores: Scores = np.zeros((n_queries, len(ordinals)), dtype=np.float32)
-
-    def watch(self, scores: Scores, first: int) -> None:
-        """Take in the scores ``[q, n]`` of the documents from ``first`` on."""
-        start, stop = np.searchsorted(self.ordinals, [first, first + scores.shape[1]])
-        self.scores[:, start:stop] = scores[:, self.ordinals[start:stop] - first]
+def _some(batch: BatchSearch, queries: list[int]) -> Scorer:
+    """The scorer of some of a batch's queries."""
+    every = len(queries) == len(batch.queries)
+    return batch.scorer if every else batch.scorer.select(queries)
 
 
 @dataclass(frozen=True, slots=True)
-class _Scanned:
-    """What a scan leaves of one query.
+class _Prepared:
+    """Who scans, and what the vectors must be.
 
     Attributes:
-        ordinals: The best documents by the scan, best first, without those of the sample.
-        scores: Theirs.
-        sample: Documents of the sample.
-        sample_scores: Theirs.
-        whole: Whether these are all documents.
+        scorer: Of the queries that are scanned for.
+        dtype: Of the vectors that it takes.
     """
 
-    ordinals: Ordinals
-    scores: Scores
-    sample: Ordinals
-    sample_scores: Scores
-    whole: bool
-
-    @classmethod
-    def of(cls, top: TopK, sample: Ordinals, sample_scores: Scores, *, whole: bool) -> _Scanned:
-        """Of what the scan has kept and what it has seen of the sample."""
-        ordinals, scores = top.kept
-        others = np.isin(ordinals, sample, invert=True)
-        ordinals, scores = ordinals[others], scores[others]
-        order = np.argsort(-scores, kind="stable")
-        return cls(ordinals[order], scores[order], sample, sample_scores, whole)
-
-    def reaching(self, score: float) -> int:
-        """How many of the documents have such a score in the scan, or a better one."""
-        return int(np.searchsorted(-self.scores.astype(np.float64), -score, side="right"))
+    scorer: Scorer
+    dtype: torch.dtype

@@ -171,7 +171,7 @@ class Scan:
         rows = self._rows or block_rows(scorer.dim, self._dtype, self._device)
         score = BlockScorer(device=self._device, dtype=self._dtype, dim=scorer.dim, rows=rows)
         started = time.perf_counter()
-        prepared = laid_out(scorer, self._dtype)
+        prepared = laid_out(scorer, self._dtype, self._threads)
         for chunk in _batched(_block_pieces(blocks, scorer.dim, rows), CHUNK_ROWS // rows):
             scores = np.concatenate(self._threads.map(partial(score, prepared), chunk), axis=1)
             scored = time.perf_counter()

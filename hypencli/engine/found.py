@@ -47,12 +47,14 @@ class ScanOutcome:
         widened: How many of these were added after the first.
         bound: How far a float32 score was taken to lie above its scan, at most.
         fell_back: Whether the query was searched in float32 after all.
+        dtype: Arithmetic of the last scan.
     """
 
     rescored: int = 0
     widened: int = 0
     bound: float = 0.0
     fell_back: bool = False
+    dtype: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,14 @@ class ScanCosts:
         widened: How many of these were added after the first.
         bound: How far a float32 score was taken to lie above its scan, at most.
         fell_back: Whether the query was searched in float32 after all.
+        dtypes: Arithmetic of each query's last scan; empty where there was none.
     """
 
     rescored: Counts
     widened: Counts
     bound: npt.NDArray[np.float64]
     fell_back: npt.NDArray[np.bool_]
+    dtypes: tuple[str, ...]
 
     @classmethod
     def of(cls, outcomes: Sequence[ScanOutcome]) -> ScanCosts:
@@ -79,6 +83,7 @@ class ScanCosts:
             widened=counts([each.widened for each in outcomes]),
             bound=np.asarray([each.bound for each in outcomes], dtype=np.float64),
             fell_back=np.asarray([each.fell_back for each in outcomes], dtype=np.bool_),
+            dtypes=tuple(each.dtype for each in outcomes),
         )
 
 

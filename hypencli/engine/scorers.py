@@ -7,6 +7,8 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from hypencli.engine.workers import ALONE, Workers
+
 _COLUMNS = 32
 """Queries in one matrix product: fixed, so that a score never depends on how many were asked."""
 
@@ -65,17 +67,43 @@ class LayingOut(Protocol):
 
 
 @runtime_checkable
+class Quantising(Protocol):
+    """A q-net that can be prepared for a first look at many blocks, in int8."""
+
+    def quantised(self, like: torch.Tensor) -> QNet | None:
+        """Roughly the same q-net, for float32 vectors like ``[m, d]``; None where there is none.
+
+        A vector that is not finite must score NaN.
+        """
+        ...
+
+
+@runtime_checkable
 class LayingOutScorer(Scorer, Protocol):
     """A scorer that can be prepared for scoring many blocks in one dtype."""
 
-    def laid_out(self, dtype: torch.dtype) -> Scorer:
+    def laid_out(self, dtype: torch.dtype, threads: Workers = ALONE) -> Scorer:
         """The same scorer, for vectors of that dtype and no slopes."""
         ...
 
 
-def laid_out(scorer: Scorer, dtype: torch.dtype) -> Scorer:
+@runtime_checkable
+class QuantisingScorer(Scorer, Protocol):
+    """A scorer that can be prepared for a first look at many blocks, in int8."""
+
+    def quantised(self, like: torch.Tensor, threads: Workers = ALONE) -> Scorer | None:
+        """Roughly the same scorer, for float32 vectors like ``[m, d]``; None where it cannot be."""
+        ...
+
+
+def laid_out(scorer: Scorer, dtype: torch.dtype, threads: Workers = ALONE) -> Scorer:
     """A scorer prepared for vectors of a dtype, where it can be; it must take them anyway."""
-    return scorer.laid_out(dtype) if isinstance(scorer, LayingOutScorer) else scorer
+    return scorer.laid_out(dtype, threads) if isinstance(scorer, LayingOutScorer) else scorer
+
+
+def quantised(scorer: Scorer, like: torch.Tensor, threads: Workers = ALONE) -> Scorer | None:
+    """A scorer prepared for int8 and for float32 vectors like ``[m, d]``; None where it cannot."""
+    return scorer.quantised(like, threads) if isinstance(scorer, QuantisingScorer) else None
 
 
 class QNetScorer:
@@ -114,13 +142,29 @@ class QNetScorer:
         """The scorer of some of the queries, by their places."""
         return QNetScorer([self._q_nets[query] for query in queries], self._dim)
 
-    def laid_out(self, dtype: torch.dtype) -> QNetScorer:
+    def laid_out(self, dtype: torch.dtype, threads: Workers = ALONE) -> QNetScorer:
         """The same scorer for vectors of that dtype; q-nets that cannot prepare stay as they are.
 
         Prepared q-nets are copies of their weights: keep them for one search, not longer.
         """
-        nets = [net.laid_out(dtype) if isinstance(net, LayingOut) else net for net in self._q_nets]
-        return QNetScorer(nets, self._dim)
+
+        def prepared(net: QNet) -> QNet:
+            return net.laid_out(dtype) if isinstance(net, LayingOut) else net
+
+        return QNetScorer(threads.map(prepared, self._q_nets), self._dim)
+
+    def quantised(self, like: torch.Tensor, threads: Workers = ALONE) -> QNetScorer | None:
+        """The scorer in int8, for float32 vectors like ``[m, d]``; None unless all q-nets can be.
+
+        Copies of their weights too.
+        """
+
+        def prepared(net: QNet) -> QNet | None:
+            return net.quantised(like) if isinstance(net, Quantising) else None
+
+        made = threads.map(prepared, self._q_nets)
+        nets = [net for net in made if net is not None]
+        return QNetScorer(nets, self._dim) if len(nets) == len(made) else None
 
     def slopes(self, vectors: torch.Tensor) -> torch.Tensor:
         """Gradients ``[q, n, d]`` of the scores at document vectors ``[n, d]``."""
@@ -170,7 +214,7 @@ class InnerProductScorer:
         """The scorer of some of the queries, by their places."""
         return InnerProductScorer(self.queries[list(queries)])
 
-    def laid_out(self, dtype: torch.dtype) -> InnerProductScorer:
+    def laid_out(self, dtype: torch.dtype, threads: Workers = ALONE) -> InnerProductScorer:
         """The same scorer for vectors of that dtype."""
         if self.queries.dtype == dtype:
             return self

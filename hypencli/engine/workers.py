@@ -31,6 +31,13 @@ class Workers:
             return [function(item) for item in items]
         return list(self.pool.map(function, items))
 
+    def start(self, function: Callable[[], Made]) -> Callable[[], Made]:
+        """Begin something beside what the caller does; what is given back waits for it.
+
+        It must not use these threads itself: it holds one, and would wait for the others.
+        """
+        return function if self.pool is None else self.pool.submit(function).result
+
 
 ALONE = Workers()
 """The calling thread."""

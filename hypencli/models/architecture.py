@@ -69,6 +69,27 @@ class PackingQNet(Protocol):
 
 
 @runtime_checkable
+class QuantisingQNet(Protocol):
+    """What a converter may give besides: q-nets for a first look at every document, in int8."""
+
+    def __call__(self, items: Tensor, /) -> Tensor:
+        """Outputs ``[q, n, out]`` of items ``[q, n, d]``."""
+        ...
+
+    def quantise(self, like: Tensor) -> RowNet | None:
+        """The q-net of the only query, in int8, of float32 rows; without gradients.
+
+        Args:
+            like: Rows ``[m, d]`` such as it will get: what the layers make of them says which
+                ranges the whole numbers have to span. A row that is not finite must score NaN.
+
+        Returns:
+            None where there are several queries, or no such way here.
+        """
+        ...
+
+
+@runtime_checkable
 class NestedQNetConverter(QNetConverter, Protocol):
     """An architecture whose q-nets hold narrower ones in the first rows and columns of weights."""
 

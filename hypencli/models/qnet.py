@@ -20,6 +20,7 @@ from hypencli.models.architecture import (
     PackingQNet,
     QNet,
     QNetConverter,
+    QuantisingQNet,
     RowNet,
     Shape,
     narrowed,
@@ -197,6 +198,18 @@ class QNetBatch:
             if laid_out is not None:
                 return LaidOutQNet(laid_out, self.dim)
         return self if dtype == self.dtype else self.to(dtype=dtype)
+
+    @torch.no_grad()
+    def quantised(self, like: Tensor) -> LaidOutQNet | None:
+        """The q-net of one query in int8, for float32 vectors like ``[m, d]``, roughly.
+
+        None where the architecture or the machine has no such way.
+        """
+        net = self._net
+        if not isinstance(net, QuantisingQNet) or self.matrices[-1].shape[-1] != 1:
+            return None
+        quantised = net.quantise(like)
+        return None if quantised is None else LaidOutQNet(quantised, self.dim)
 
     def detach(self) -> QNetBatch:
         """The same q-nets without their gradients' history."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,6 +14,7 @@ from hypencli.errors import ModelError
 from hypencli.models.architecture import RowNet, Shape
 from hypencli.models.packed import PackedLinear, can_pack
 from hypencli.models.qnet import activation, multiply
+from hypencli.models.quantised import QuantisedLinear, can_quantise, summed, widened
 
 
 @dataclass(frozen=True)
@@ -42,18 +43,34 @@ class _Block:
 
         def block(x: Tensor) -> Tensor:
             y = linear(x)
-            return self._joined(x, y if relu else activated(y), in_place=True)
+            return self._joined(x, y if relu else activated(y), Tensor.add_)
 
         return block
 
-    def _joined(self, x: Tensor, y: Tensor, *, in_place: bool = False) -> Tensor:
-        """Layer norm and residual; ``in_place`` may write into ``y``."""
+    def quantised(self, matrix: Tensor, vector: Tensor, like: Tensor) -> RowNet:
+        """The same in int8, float32 rows ``[n, in] -> [n, out]``, for rows like ``[m, in]``.
+
+        What it gives is good until this thread calls it, or another one, again.
+        """
+        relu = self.activation_type == "relu"
+        linear = QuantisedLinear(matrix, vector[:, 0], like=like, relu=relu)
+        activated = activation(self.activation_type)
+
+        def block(x: Tensor) -> Tensor:
+            y = linear(x)
+            return widened(self._joined(x, y if relu else activated(y), summed))
+
+        return block
+
+    def _joined(
+        self, x: Tensor, y: Tensor, add: Callable[[Tensor, Tensor], Tensor] = torch.add
+    ) -> Tensor:
+        """Layer norm and residual; ``add(y, items)`` may write into either."""
         if self.norm and self.norm_first:
             y = functional.layer_norm(y, y.shape[-1:])
         if self.residual:
             # A nested q-net's first block is narrower than the items: it adds their first columns.
-            items = x[..., : y.shape[-1]]
-            y = y.add_(items) if in_place else y + items
+            y = add(y, x[..., : y.shape[-1]])
         if self.norm and not self.norm_first:
             y = functional.layer_norm(y, y.shape[-1:])
         return y
@@ -155,29 +172,67 @@ class DenseNets:
     def lay_out(self, dtype: torch.dtype) -> RowNet | None:
         """The q-net of the only query with packed weights; None where this cannot be."""
         last = self.matrices[-1]
-        dropout = any(block.dropout for block in self.blocks)
-        if len(last) != 1 or dropout or not can_pack(dtype, last.device):
+        if not can_pack(dtype, last.device) or not self._can_be_prepared():
             return None
-        if not all(_moderate(each) for each in (*self.matrices, *self.vectors)):
-            return None
-        layers = [
-            block.packed(matrix[0], vector[0], dtype)
-            for block, matrix, vector in zip(
-                self.blocks, self.matrices[:-1], self.vectors, strict=True
-            )
-        ]
+        layers = [block.packed(matrix[0], vector[0], dtype) for block, matrix, vector in self._each]
         layers.append(PackedLinear(last[0], dtype=dtype))
+        return _chain(layers)
 
-        def q_net(rows: Tensor) -> Tensor:
-            for layer in layers:
-                rows = layer(rows)
-            return rows
+    def quantise(self, like: Tensor) -> RowNet | None:
+        """The q-net of the only query in int8, for rows like ``[m, d]``; None where this cannot be.
 
-        return q_net
+        A row far longer than all of these, or one that is not finite, scores NaN.
+        """
+        last = self.matrices[-1]
+        if not can_quantise(last.device) or not self.blocks or not self._can_be_prepared():
+            return None
+        layers: list[RowNet] = []
+        items = like.float().unsqueeze(0)
+        for block, matrix, vector in self._each:
+            if not _moderate(items):
+                return None
+            layers.append(block.quantised(matrix[0], vector[0], items[0]))
+            items = block(items, matrix.float(), vector.float())
+        layers.append(PackedLinear(last[0], dtype=torch.float32))
+        longest = float(torch.linalg.vector_norm(like.float(), dim=1).max())
+        return _within(_FAR * longest, _chain(layers))
+
+    @property
+    def _each(self) -> Iterable[tuple[_Block, Tensor, Tensor]]:
+        return zip(self.blocks, self.matrices[:-1], self.vectors, strict=True)
+
+    def _can_be_prepared(self) -> bool:
+        """Whether there is one query, nothing is dropped, and no weight is too large."""
+        if len(self.matrices[-1]) != 1 or any(block.dropout for block in self.blocks):
+            return False
+        return all(_moderate(each) for each in (*self.matrices, *self.vectors))
 
 
 _LARGEST = 1e15
 """Weights are packed up to this norm: beyond, a sum could overflow, and a NaN must not be lost."""
+
+_FAR = 2.0
+"""Rows so many times as long as the longest of those that gave the ranges are not scored in int8:
+of most of their values nothing but the range's end would be left."""
+
+
+def _chain(layers: Sequence[RowNet]) -> RowNet:
+    def q_net(rows: Tensor) -> Tensor:
+        for layer in layers:
+            rows = layer(rows)
+        return rows
+
+    return q_net
+
+
+def _within(length: float, net: RowNet) -> RowNet:
+    """The net for rows up to a length; NaN for longer ones, and for those that are not finite."""
+
+    def q_net(rows: Tensor) -> Tensor:
+        far = torch.linalg.vector_norm(rows, dim=1, keepdim=True).le(length).logical_not()
+        return net(rows).masked_fill_(far, torch.nan)
+
+    return q_net
 
 
 def _moderate(weights: Tensor) -> bool:

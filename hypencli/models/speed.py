@@ -1,41 +1,72 @@
-"""How fast this machine multiplies by packed weights, in a dtype: which arithmetic a scan takes."""
+"""How fast this machine scores with a q-net, in an arithmetic: which one a scan takes."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import torch
 
-from hypencli.models.packed import PackedLinear, can_pack
+from hypencli.models.qnet import LaidOutQNet, QNetBatch
+from hypencli.models.repeated_dense import RepeatedDenseBlockConverter
 
 _ROWS = 512
-_SECONDS = 0.08
+_LAYERS = 2
+_SECONDS = 0.1
 
 
-def layers_per_second(inputs: int, outputs: int, dtype: torch.dtype) -> float:
-    """Rows a second through one layer ``[inputs, outputs]`` on one CPU thread, at best.
+def documents_per_second(dim: int, width: int, dtype: torch.dtype) -> float:
+    """Documents a second, on one CPU thread at best, through a q-net of two layers.
 
-    0 where the machine has no packed weights of that dtype.
+    With all that a layer is made of: beside its matrix product there are norm and residual, and
+    items that are brought to the arithmetic; of narrow layers these are most of the work.
+
+    Args:
+        dim: Width of the documents' vectors.
+        width: Width of the layers.
+        dtype: float32, bfloat16 or int8.
+
+    Returns:
+        0 where the machine has no layout for that arithmetic.
     """
-    if not can_pack(dtype, torch.device("cpu")):
-        return 0.0
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.randn((_ROWS, inputs), generator=generator).to(dtype)
-    layer = PackedLinear(torch.randn((inputs, outputs), generator=generator), dtype=dtype)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
+        drawn = torch.Generator().manual_seed(0)
+        rows = torch.randn((_ROWS, dim), generator=drawn)
+        net = _prepared(_q_net(dim, width, drawn), dtype, rows)
+        if net is None:
+            return 0.0
+        taken = torch.float32 if dtype == torch.int8 else dtype
         with torch.inference_mode():
-            return _ROWS / _least_seconds(layer, rows)
+            return _ROWS / _least_seconds(lambda: net(rows.to(taken).unsqueeze(0)))
     finally:
         torch.set_num_threads(threads)
 
 
-def _least_seconds(layer: PackedLinear, rows: torch.Tensor) -> float:
-    layer(rows)
+def _q_net(dim: int, width: int, drawn: torch.Generator) -> QNetBatch:
+    converter = RepeatedDenseBlockConverter(
+        [dim, *[width] * _LAYERS, 1], do_residual=dim == width, do_residual_on_last=None
+    )
+    matrices, vectors = (
+        tuple(torch.randn((1, *shape), generator=drawn) / shape[0] ** 0.5 for shape in shapes)
+        for shapes in (converter.weight_shapes, converter.bias_shapes)
+    )
+    return QNetBatch(matrices, vectors, converter)
+
+
+def _prepared(net: QNetBatch, dtype: torch.dtype, rows: torch.Tensor) -> LaidOutQNet | None:
+    if dtype == torch.int8:
+        return net.quantised(rows)
+    laid_out = net.laid_out(dtype)
+    return laid_out if isinstance(laid_out, LaidOutQNet) else None
+
+
+def _least_seconds(score: Callable[[], object]) -> float:
+    score()
     least, begun = float("inf"), time.perf_counter()
     while time.perf_counter() - begun < _SECONDS:
         started = time.perf_counter()
-        layer(rows)
+        score()
         least = min(least, time.perf_counter() - started)
     return least

@@ -104,3 +104,12 @@ class GatedNets:
         along = PackedLinear(self.direction[0], dtype=dtype)
         gate = self.gate.detach().to(dtype)
         return lambda rows: along(rows).add_(dense(rows).mul_(gate))
+
+    def quantise(self, like: Tensor) -> RowNet | None:
+        """The same in int8, but for the direction; None where this cannot be."""
+        dense = self.dense.quantise(like)
+        if dense is None:
+            return None
+        along = PackedLinear(self.direction[0], dtype=torch.float32)
+        gate = self.gate.detach().float()
+        return lambda rows: along(rows).add_(dense(rows).mul_(gate))

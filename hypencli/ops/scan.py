@@ -15,16 +15,22 @@ from hypencli.runtime import resolve_device
 from hypestore import JsonValue, Store, StoreNotWritable
 
 if TYPE_CHECKING:
+    import torch
+
     from hypencli.engine.certified import ScanOptions
 
-_VERSION = 1
-_FAST, _SURE = "bfloat16", "float32"
+_VERSION = 2
+_FAST = ("int8", "bfloat16")
+_SURE = "float32"
 
 LEAST_RATIO = 1.3
-"""How much faster the scan must be than float32, one layer against the other."""
+"""How much faster the scan must be than float32, one q-net against the other."""
 
-_RESCORED, _SAMPLED = 1.3, 500
-"""What is scored again, as a multiple of ``k`` and as so many documents beside (measured)."""
+_RESCORED = {"int8": 2.5, "bfloat16": 1.3}
+"""What is scored again, as a multiple of ``k`` (measured)."""
+
+_SAMPLED = 500
+"""And so many documents beside."""
 
 
 def refuse_scan(options: SearchOptions) -> None:
@@ -40,13 +46,17 @@ def refuse_scan(options: SearchOptions) -> None:
             f"--scan and --certify are for exact search; this search is {options.engine}.",
             hint="Add --engine exact, or leave them out.",
         )
-    if options.scan == _FAST and options.dtype != _SURE:
+    if options.scan in _FAST and options.dtype != _SURE:
         raise UsageError(
-            f"--scan {_FAST} is certified in float32; --dtype {options.dtype} is something else.",
+            f"--scan {options.scan} is certified in float32; --dtype {options.dtype} is something "
+            "else.",
             hint="Leave --dtype out.",
         )
-    if not options.certify and options.scan != _FAST:
-        raise UsageError("--no-certify is for a scan that is named.", hint=f"Add --scan {_FAST}.")
+    if not options.certify and options.scan not in _FAST:
+        raise UsageError(
+            "--no-certify is for a scan that is named.",
+            hint=f"Add {' or '.join(f'--scan {name}' for name in _FAST)}.",
+        )
 
 
 def scan_inputs(options: SearchOptions) -> Mapping[str, JsonValue]:
@@ -68,21 +78,41 @@ def choose_scan(
     """
     from hypencli.engine.certified import ScanOptions
 
-    if options.scan == _FAST:
-        return ScanOptions(certify=options.certify)
+    if options.scan in _FAST:
+        return ScanOptions(dtype=_arithmetic(options.scan), certify=options.certify)
     automatic = options.scan == "auto" and options.dtype == _SURE and q_nets
     if not automatic or resolve_device(options.device).type != "cpu":
         return None
-    again = _RESCORED * options.k + _SAMPLED
-    if n / LEAST_RATIO + again > n:  # too few documents, whatever the machine
+    if n / LEAST_RATIO + _again("bfloat16", options.k) > n:  # too few, whatever the machine
         return None
-    ratio = speed_ratio(store, dim, options.width or dim)
-    pays = ratio >= LEAST_RATIO and n / ratio + again < n
-    return ScanOptions() if pays else None
+    ratios = speed_ratios(store, dim, options.width or dim)
+    costs = {
+        name: n / ratio + _again(name, options.k)
+        for name, ratio in ratios.items()
+        if ratio >= LEAST_RATIO
+    }
+    best = min(costs, key=costs.__getitem__, default=_SURE)
+    return ScanOptions(dtype=_arithmetic(best)) if costs.get(best, n) < n else None
 
 
-def speed_ratio(store: Store, inputs: int, outputs: int) -> float:
-    """How many times faster a q-net's layer is in the scan's dtype, measured once a store."""
+def _arithmetic(name: str) -> torch.dtype:
+    """The dtype of that name: int8 too, which is none that a model computes in."""
+    import torch
+
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
+
+
+def _again(name: str, k: int) -> float:
+    """Documents scored again in float32 after a scan."""
+    return _RESCORED[name] * k + _SAMPLED
+
+
+def speed_ratios(store: Store, dim: int, width: int) -> dict[str, float]:
+    """How many times faster than in float32 q-nets of that width score, by the scan's arithmetic.
+
+    Measured once a store; 0 where this machine has no way.
+    """
     import torch
 
     about = {
@@ -90,29 +120,29 @@ def speed_ratio(store: Store, inputs: int, outputs: int) -> float:
         "processor": _processor(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "widths": [inputs, outputs],
+        "widths": [dim, width],
     }
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
     def make(folder: Path) -> None:
-        measured = {**about, "rows_per_second": _measure(inputs, outputs)}
+        measured = {**about, "documents_per_second": _measure(dim, width)}
         (folder / "speed.json").write_text(json.dumps(measured, indent=1), encoding="utf-8")
 
     try:
         folder = store.cached(f"scan-speed-{digest}", make)
-        rates = json.loads((folder / "speed.json").read_text(encoding="utf-8"))["rows_per_second"]
+        measured = json.loads((folder / "speed.json").read_text(encoding="utf-8"))
+        rates = measured["documents_per_second"]
     except StoreNotWritable:
-        rates = _measure(inputs, outputs)
-    return float(rates[_FAST]) / float(rates[_SURE]) if rates[_SURE] else 0.0
+        rates = _measure(dim, width)
+    sure = float(rates[_SURE])
+    return {name: float(rates[name]) / sure if sure else 0.0 for name in _FAST}
 
 
-def _measure(inputs: int, outputs: int) -> dict[str, float]:
-    from hypencli.models.speed import layers_per_second
-    from hypencli.runtime import resolve_dtype
+def _measure(dim: int, width: int) -> dict[str, float]:
+    from hypencli.models.speed import documents_per_second
 
     return {
-        name: round(layers_per_second(inputs, outputs, resolve_dtype(name)))
-        for name in (_SURE, _FAST)
+        name: round(documents_per_second(dim, width, _arithmetic(name))) for name in (_SURE, *_FAST)
     }
 
 

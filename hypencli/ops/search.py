@@ -233,7 +233,7 @@ def scanned(batches: Sequence[ScanCosts], *, certified: bool) -> Scanned:
         for name in ("rescored", "widened", "bound")
     )
     return Scanned(
-        dtype="bfloat16",
+        dtype=" and ".join(sorted({name for each in batches for name in each.dtypes if name})),
         certified=certified,
         rescored=spread(rescored),
         widened=sum(value > 0 for value in added),

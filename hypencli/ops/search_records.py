@@ -19,7 +19,7 @@ EngineName: TypeAlias = Literal[
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 """Every way to search."""
 
-ScanName: TypeAlias = Literal["auto", "bfloat16", "float32"]
+ScanName: TypeAlias = Literal["auto", "int8", "bfloat16", "float32"]
 
 VECTOR_INDEXES: tuple[EngineName, ...] = ("hnsw", "faiss-flat", "faiss-hnsw", "faiss-ivfpq")
 """Those that search with query vectors alone: for bi-encoders."""
@@ -52,7 +52,7 @@ class SearchOptions:
         rerank: The run whose documents ``rerank`` scores.
         check: Also search so many of the queries exactly, and say what the search has missed.
         scan: Arithmetic in which ``exact`` scores all documents before float32 decides; ``auto`` is
-            bfloat16 where that is faster.
+            what this machine is fastest at.
         certify: Score again in float32 until nothing left can reach the best ``k``, under a bound
             that is measured.
     """

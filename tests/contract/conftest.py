@@ -135,6 +135,9 @@ OpenEngine = Callable[[Corpus, float], Engine]
 BY_SCORE: dict[str, OpenEngine] = {
     "exact": lambda corpus, effort: ExactEngine(corpus),
     "certified": lambda corpus, effort: CertifiedEngine(corpus, ScanOptions(limit=1)),
+    "certified in int8": lambda corpus, effort: CertifiedEngine(
+        corpus, ScanOptions(dtype=torch.int8, limit=1)
+    ),
     "graph": graph,
     "guided": guided,
     "guided by gain": guided_by_gain,
@@ -177,7 +180,7 @@ class Case:
     def finds_all_at_once(self) -> bool:
         """Whether no effort is too little: it looks at all, or the slope of a line says it all."""
         linear = (self.engine, self.kind) == ("guided by gain", "inner product")
-        return linear or self.engine in ("exact", "certified", "faiss-flat")
+        return linear or self.engine in ("exact", "certified", "certified in int8", "faiss-flat")
 
     def scorer(self, q: int, dim: int = 13, seed: int = 0) -> Scorer:
         return self.make_scorer(q, dim, torch.Generator().manual_seed(seed))

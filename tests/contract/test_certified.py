@@ -41,7 +41,7 @@ def exact(scorer: QNetScorer, corpus: VectorCorpus, k: int) -> Any:
     return ExactEngine(corpus).search(scorer, k=k).rankings
 
 
-@settings(max_examples=60, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(
     n=st.integers(1, 1500),
     dim=st.integers(1, 40),
@@ -53,6 +53,7 @@ def exact(scorer: QNetScorer, corpus: VectorCorpus, k: int) -> Any:
     residual=st.booleans(),
     levels=st.sampled_from([None, 1, 3]),
     half=st.booleans(),
+    scan=st.sampled_from([torch.bfloat16, torch.int8]),
     seed=st.integers(0, 99),
 )
 def test_ids_order_and_scores_are_those_of_float32(
@@ -67,6 +68,7 @@ def test_ids_order_and_scores_are_those_of_float32(
     residual: bool,
     levels: int | None,
     half: bool,
+    scan: torch.dtype,
     seed: int,
 ) -> None:
     """Of odd widths, many equal documents, fewer documents than places, to the last bit."""
@@ -76,7 +78,8 @@ def test_ids_order_and_scores_are_those_of_float32(
     corpus = corpus_of(vectors.astype(np.float16 if half else np.float32))
     options = {"activation_type": activation, "do_layer_norm": norm, "do_residual": residual}
     scorer = dense_scorer(dim, layers, q, seed=seed, **options)
-    found = CertifiedEngine(corpus, ScanOptions(limit=1, sample=64)).search(scorer, k=k)
+    options_of_scan = ScanOptions(dtype=scan, limit=1, sample=64)
+    found = CertifiedEngine(corpus, options_of_scan).search(scorer, k=k)
     assert found.rankings == exact(scorer, corpus, k)
     assert found.evaluations.tolist() == [n] * q
 

@@ -15,6 +15,7 @@ from hypencli.engine.exact import ExactEngine
 from hypencli.engine.graph import GraphEngine, WalkOptions
 from hypencli.engine.guided import GuidedEngine, GuidedOptions
 from hypencli.engine.scorers import Scorer, laid_out
+from hypencli.engine.workers import ALONE, Workers
 
 CorpusOf = Callable[..., VectorCorpus]
 
@@ -72,8 +73,8 @@ class Watched:
         some = self._scorer.select(queries)
         return Watched(some, pause=self._pause, seen=chosen, calls=self.calls)
 
-    def laid_out(self, dtype: torch.dtype) -> Watched:
-        prepared = laid_out(self._scorer, dtype)
+    def laid_out(self, dtype: torch.dtype, threads: Workers = ALONE) -> Watched:
+        prepared = laid_out(self._scorer, dtype, threads)
         shared = {"seen": self.seen, "calls": self.calls, "scanned": self.scanned}
         return Watched(prepared, pause=self._pause, **shared)
 
