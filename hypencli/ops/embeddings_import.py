@@ -17,6 +17,7 @@ from hypencli.ops.encode import SHARD_ROWS
 from hypencli.ops.encode_room import bytes_of_vectors
 from hypencli.ops.models import ModelSource, find_model, label, load_model
 from hypencli.ops.names import NameNotGiven, name_not_given
+from hypencli.ops.refused import shards_left_where_refused
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.runtime import provenance, resolve_device
 from hypestore import EmbeddingSpec, EmbeddingWork, JsonValue, Manifest, Store
@@ -116,7 +117,8 @@ def import_embeddings(
     corpus, queries = _corpus(path, options, progress)
     spec = _spec(path, items, manifest, corpus, options)
     _check_vectors(store, manifest, items, options, trust_code=model.trust_code)
-    with store.embedding_work(spec, name=options.name) as work:
+    entered = store.embedding_work(spec, name=options.name)
+    with entered as work, shards_left_where_refused(work):
         done = work.existing
         if done is None:
             if items.count is not None:  # a stream does not say it

@@ -14,6 +14,7 @@ from hypencli.errors import DataError
 from hypencli.ops.encode_room import Room, bytes_of_vectors, is_mine
 from hypencli.ops.models import LoadedModel, ModelSource, find_model, label, load_model
 from hypencli.ops.names import NameNotGiven, name_not_given
+from hypencli.ops.refused import shards_left_where_refused
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Document
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
@@ -129,7 +130,7 @@ def encode(
     manifest = find_model(store, model, progress)
     started = time.perf_counter()
     spec, options = _chosen(store, corpus, manifest, options)
-    with _turn(store, spec, options, progress) as work:
+    with _turn(store, spec, options, progress) as work, shards_left_where_refused(work):
         if work.existing is not None:
             unnamed = name_not_given(store, work.existing, options.name)
             return _outcome(work.existing, manifest, corpus, unnamed, existing=True)

@@ -11,6 +11,7 @@ from hypencli.fusion import fuse as fuse_rankings
 from hypencli.ops.evaluate import Evaluated, EvaluateOptions, evaluate
 from hypencli.ops.models import label
 from hypencli.ops.names import NameNotGiven, name_not_given
+from hypencli.ops.refused import nothing_left_where_refused
 from hypencli.ops.search import append_rankings
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance
@@ -77,7 +78,8 @@ def fuse(
         done = writer.existing
         if done is None:
             progress.message(f"fusing {len(members)} runs: {writer.id}")
-            done = _write(writer, members, how)
+            with nothing_left_where_refused(writer):
+                done = _write(writer, members, how)
     known = qrels or done.stats.get("qrels")
     options = EvaluateOptions(qrels=None if known is None else str(known), measures=measures)
     evaluation = None if known is None else evaluate(store, done.id, options, progress)

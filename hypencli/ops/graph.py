@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from hypencli.errors import HypeError, UsageError, did_you_mean
+from hypencli.errors import UsageError, did_you_mean
 from hypencli.ops.graph_builders import (
     Sample,
     builder_inputs,
@@ -17,6 +17,7 @@ from hypencli.ops.graph_builders import (
 )
 from hypencli.ops.models import label
 from hypencli.ops.names import NameNotGiven, name_not_given
+from hypencli.ops.refused import nothing_left_where_refused
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, resolve_device
 from hypestore import EmbeddingSet, GraphDraft, Manifest, Store
@@ -128,11 +129,8 @@ def build_graph(
             there = _outcome(draft.existing, embeddings, existing=True)
             unnamed = name_not_given(store, draft.existing, options.name)
             return replace(there, name_not_given=unnamed)
-        try:
+        with nothing_left_where_refused(draft):
             done = _build(draft, opened, builder, options, progress)
-        except HypeError:
-            draft.discard()  # refused: nothing of it helps another command
-            raise
     return _outcome(done, embeddings)
 
 

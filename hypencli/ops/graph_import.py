@@ -11,6 +11,7 @@ from hypencli.ops.graph import LOW_RECALL, recall_of, width
 from hypencli.ops.graph_builders import Sample
 from hypencli.ops.models import label
 from hypencli.ops.names import NameNotGiven, name_not_given
+from hypencli.ops.refused import nothing_left_where_refused
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, resolve_device
 from hypestore import EmbeddingSet, Manifest, Store
@@ -95,7 +96,8 @@ def import_graph(
     inputs = {"metric": metric, "builder": "imported", "file_sha256": scan(path).sha256}
     slug = f"{called}-imported"
     k = neighbours.shape[1]
-    with store.graph_draft(embeddings.id, slug, inputs, k=k, name=called) as draft:
+    drafted = store.graph_draft(embeddings.id, slug, inputs, k=k, name=called)
+    with drafted as draft, nothing_left_where_refused(draft):
         done, existing = draft.existing, draft.existing is not None
         if done is None:
             draft.write([neighbours])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypencli.errors import ModelError, UsageError
 from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
+from hypencli.ops.refused import nothing_left_where_refused
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, quiet_libraries
 from hypestore import ArtifactNotFound, Draft, Manifest, Store
@@ -125,7 +126,10 @@ def register_model(store: Store, source: ModelSource, progress: Progress = SILEN
     name = str(source.name)
     folder = locate(name)
     where = name if not Path(name).expanduser().is_dir() else str(folder.resolve())
-    with _outside_draft(store, source, folder, {"source": where}) as draft:
+    with (
+        _outside_draft(store, source, folder, {"source": where}) as draft,
+        nothing_left_where_refused(draft),
+    ):
         if draft.existing is not None:
             return draft.existing
         dual, tokenizer = _read_outside(source, folder, progress)
@@ -141,7 +145,7 @@ def copy_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
     from hypencli.models.weights import locate
 
     folder = locate(str(source.name))
-    with _outside_draft(store, source, folder, {}) as draft:
+    with _outside_draft(store, source, folder, {}) as draft, nothing_left_where_refused(draft):
         if draft.existing is not None:
             return draft.existing
         dual, tokenizer = _read_outside(source, folder, progress)

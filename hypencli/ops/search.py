@@ -11,13 +11,14 @@ from pydantic import TypeAdapter
 
 import hypestore
 from hypencli.data.queries import QuerySet
-from hypencli.errors import DataError, HypeError
+from hypencli.errors import DataError
 from hypencli.ops.check import Checker
 from hypencli.ops.choose import choose_embeddings, own_queries
 from hypencli.ops.engines import EnginePlan, OpenEngine, plan_engine
 from hypencli.ops.evaluate import Evaluated, EvaluateOptions, evaluate
 from hypencli.ops.models import LoadedModel, ModelSource, find_model, label, load_model
 from hypencli.ops.names import name_not_given
+from hypencli.ops.refused import nothing_left_where_refused
 from hypencli.ops.search_records import (
     Check,
     Scanned,
@@ -86,14 +87,11 @@ def search(
         done = writer.existing
         existing = done is not None
         if done is None:
-            try:
+            with nothing_left_where_refused(writer):
                 loaded = _load(store, manifest, queries, options, trust_code=model.trust_code)
                 checker = Checker(store, inputs, embeddings, queries, options)
                 work = _Work(loaded, embeddings, options, plan.open(embeddings, progress), checker)
                 done = work.run(writer, queries, progress)
-            except HypeError:
-                writer.discard()  # refused: nothing of it helps another search
-                raise
         else:
             progress.message(f"this search was done before: {done.id}")
     evaluation = _evaluate(store, done, queries, options, progress)

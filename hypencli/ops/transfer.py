@@ -10,6 +10,7 @@ from hypencli.data.lines import file_sha256
 from hypencli.errors import UsageError
 from hypencli.ops.datasets import dataset_place
 from hypencli.ops.names import NameNotGiven, name_not_given
+from hypencli.ops.refused import nothing_left_where_refused
 from hypencli.ops.search import append_rankings
 from hypencli.runtime import provenance
 from hypestore import Store, atomic_path
@@ -168,7 +169,8 @@ def _take_in(
         "k": max((len(ranking) for ranking in contents.results.values()), default=0),
     }
     n_results = sum(len(ranking) for ranking in contents.results.values())
-    with store.run_writer(f"{label}-imported", inputs, parents=(), name=name) as writer:
+    begun = store.run_writer(f"{label}-imported", inputs, parents=(), name=name)
+    with begun as writer, nothing_left_where_refused(writer):
         existing = writer.existing is not None
         manifest = writer.existing
         if manifest is None:

@@ -116,6 +116,16 @@ class EmbeddingWork:
         """The shards, of ``n_shards`` in all, that are not written yet."""
         return [shard for shard in range(n_shards) if not self._is_written(shard)]
 
+    @property
+    def has_shards(self) -> bool:
+        """Whether any shard is written."""
+        return any(self.path.glob("vectors-*.parquet"))
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether this is one part of several, which other processes may be at."""
+        return self._part is not None
+
     def _is_written(self, shard: int) -> bool:
         text = not self._spec.keep_text or (self.path / text_name(shard)).is_file()
         return text and (self.path / vector_name(shard)).is_file()
