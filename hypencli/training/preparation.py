@@ -41,6 +41,10 @@ from hypencli.training.validation import (
     write_corpus,
 )
 
+_CHUNK_TOKENS = {**TOKEN_BUDGET, "cpu": 1_024}
+"""Tokens of a chunk of a batch: on a CPU half of what encoding takes, for the way back reads it all
+again."""
+
 _QUERIES_TO_FIT = 1_000
 """Queries that a head is fitted to; some hundred would do."""
 
@@ -152,7 +156,7 @@ class Preparation:
             pool=texts.pool,
             random_negatives=config.sampling.random_negatives if training else 0,
             seed=config.seed,
-            token_budget=TOKEN_BUDGET.get(config.device.type, TOKEN_BUDGET["cpu"]),
+            token_budget=_CHUNK_TOKENS.get(config.device.type, _CHUNK_TOKENS["cpu"]),
             chunk_size=config.chunk_size,
         )
 
