@@ -29,8 +29,11 @@ LEAST_RATIO = 1.3
 _RESCORED = {"int8": 2.5, "bfloat16": 1.3}
 """What is scored again, as a multiple of ``k`` (measured)."""
 
-_SAMPLED = 500
-"""And so many documents beside."""
+_BESIDE = {"int8": 1500, "bfloat16": 500}
+"""And so many documents beside: the sample, and what preparing the q-net takes (measured)."""
+
+_HANDICAP = {"int8": 0.9, "bfloat16": 1.0}
+"""What is left of a rate once the threads share memory (measured): int8 has more passes over it."""
 
 
 def refuse_scan(options: SearchOptions) -> None:
@@ -87,7 +90,7 @@ def choose_scan(
         return None
     ratios = speed_ratios(store, dim, options.width or dim)
     costs = {
-        name: n / ratio + _again(name, options.k)
+        name: (n / ratio + _again(name, options.k)) / _HANDICAP[name]
         for name, ratio in ratios.items()
         if ratio >= LEAST_RATIO
     }
@@ -104,8 +107,8 @@ def _arithmetic(name: str) -> torch.dtype:
 
 
 def _again(name: str, k: int) -> float:
-    """Documents scored again in float32 after a scan."""
-    return _RESCORED[name] * k + _SAMPLED
+    """Documents scored in float32 beside a scan, or what takes as long."""
+    return _RESCORED[name] * k + _BESIDE[name]
 
 
 def speed_ratios(store: Store, dim: int, width: int) -> dict[str, float]:
