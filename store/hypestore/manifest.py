@@ -203,12 +203,15 @@ def check_version(version: object, *, where: Path, requires: str | None = None) 
         DamagedArtifact: ``version`` is no version.
     """
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        raise DamagedArtifact(f"{where}: format_version is {version!r}, expected a whole number.")
+        raise DamagedArtifact(
+            f"{where}: format_version is {version!r:.100}, expected a whole number."
+        )
     if version > FORMAT_VERSION:
-        needed = f" (it says: {requires})" if requires else ""
+        needed = f" (it says: {requires!s:.100})" if requires else ""
+        newer = f"version {version!s:.30}"
         raise StoreVersionError(
-            f"{where} has format version {version}; a program that reads version {version} is "
-            f"needed{needed}, and this one reads up to {FORMAT_VERSION}.",
+            f"{where} has format {newer}; a program that reads {newer} is needed{needed}, "
+            f"and this one reads up to {FORMAT_VERSION}.",
             hint="pip install --upgrade hypencli",
         )
 
@@ -229,9 +232,10 @@ def read_manifest(path: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "it"
-        raise _damaged(path, f"is not a manifest ({place}: {first['msg']})") from error
+        problem = f"is not a manifest ({place:.100}: {first['msg']:.300})"
+        raise _damaged(path, problem) from error
     if manifest.id != path.parent.name:
-        raise _damaged(path, f"has the id {manifest.id!r}, expected the name of its folder")
+        raise _damaged(path, f"has the id {manifest.id!r:.100}, expected the name of its folder")
     return manifest
 
 

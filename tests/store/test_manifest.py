@@ -138,6 +138,28 @@ def test_text_that_is_no_manifest_is_damage(tmp_path: Path, text: str) -> None:
         read_manifest(path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({key: "[" * 20_000} for key in ("format_version", "kind", "id", "name", "created")),
+        *({"format_version": int("9" * 4000)}, {"x" * 20_000: 1}),
+        *({"files": "x" * 20_000}, {"provenance": {"manifest_sha256": "0" * 20_000}}),
+    ],
+    ids=lambda change: f"{next(iter(change)):.20}",
+)
+def test_a_manifest_is_not_poured_out_over_the_terminal(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    folder = tmp_path / "a-run"
+    folder.mkdir()
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(manifest_content(folder) | change), encoding="utf-8")
+    with pytest.raises(hs.StoreError) as caught:
+        read_manifest(path)
+    assert len(caught.value.message) < 1_000
+    assert str(path) in caught.value.message
+
+
 def test_a_manifest_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     path.write_text(json.dumps({"format_version": 7, "something": "new"}))
