@@ -19,6 +19,7 @@ from hypestore.files import (
     present_files,
     present_size,
     remove_folder,
+    temporaries,
     writing_in,
 )
 from hypestore.inventory import DamagedManifest, Inventory, Scan
@@ -217,7 +218,7 @@ def _file_findings(layout: Layout, manifest: Manifest, *, checksums: bool) -> It
     listed = {record.path for record in manifest.files} | {MANIFEST_NAME}
     for path in present_files(folder):
         relative = path.relative_to(folder).as_posix()
-        if relative not in listed and not is_temporary(path):
+        if relative not in listed and not any(is_temporary(Path(x)) for x in relative.split("/")):
             left = relative == WORK_NAME or relative.split("/")[0] == SCRATCH_NAME
             yield Finding(
                 "info" if left else "warning",
@@ -278,7 +279,7 @@ def _temporary_files(layout: Layout) -> Iterator[tuple[str | None, Path]]:
             if is_temporary(folder):
                 yield None, folder
             elif folder.is_dir():
-                found = [path for path in present_files(folder) if is_temporary(path)]
+                found = temporaries(folder)
                 if found and not any(is_held(lock) for lock in locks_of(layout, folder.name)):
                     yield from ((folder.name, path) for path in found)
 

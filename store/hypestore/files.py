@@ -33,6 +33,16 @@ def present_files(folder: Path) -> list[Path]:
     return sorted(path for path in found if path.is_file())
 
 
+def temporaries(folder: Path) -> list[Path]:
+    """Temporary files and removed folders below a folder; what such a folder holds goes with it."""
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        inside = (Path(place) / name for name in (*folders, *names))
+        found += (path for path in inside if is_temporary(path))
+        folders[:] = (name for name in folders if not is_temporary(Path(name)))
+    return sorted(found)
+
+
 def present_size(path: Path) -> int:
     """Size of a file in bytes; 0 where it is gone by now."""
     try:

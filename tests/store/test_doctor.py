@@ -160,6 +160,24 @@ def test_two_artifacts_of_one_name_are_found(
     ]
 
 
+@pytest.mark.parametrize("inside", [None, "checkpoint-3/model.safetensors"])
+def test_a_folder_that_was_half_removed_within_an_artifact_is_cleaned(
+    filled: Any, inside: str | None
+) -> None:
+    """As a kill leaves it that comes while the checkpoints of a finished training go."""
+    folder = filled.store.path(filled.model) / ".removed-unfinished-0a1b2c3d.tmp"
+    folder.mkdir()
+    if inside is not None:
+        (folder / inside).parent.mkdir()
+        (folder / inside).write_bytes(b"x")
+    (finding,) = filled.store.doctor(checksums=True).findings
+    assert finding.problem == "left over from a command that was killed"
+    assert str(finding.file).endswith(folder.name)
+    filled.store.doctor(clean=True)
+    assert not folder.exists()
+    assert filled.store.doctor(checksums=True).findings == ()
+
+
 def test_leftover_temporary_files_are_found_and_cleaned(filled: Any) -> None:
     left = [
         filled.root / ".hype.toml.12-00ff00ff.tmp",
