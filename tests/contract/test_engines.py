@@ -281,6 +281,7 @@ def test_shards_of_a_store_are_searched_as_one_array(case: Any, sharded: hs.Embe
 @settings(max_examples=15)
 @given(
     n=st.integers(1, 120),
+    dim=st.integers(1, 24),
     q=st.integers(1, 4),
     k=st.integers(1, 130),
     effort=st.floats(0, 1),
@@ -288,12 +289,20 @@ def test_shards_of_a_store_are_searched_as_one_array(case: Any, sharded: hs.Embe
     seed=st.integers(0, 99),
 )
 def test_whatever_is_asked(
-    case: Any, corpus_of: CorpusOf, n: int, q: int, k: int, effort: float, levels: int, seed: int
+    case: Any,
+    corpus_of: CorpusOf,
+    n: int,
+    dim: int,
+    q: int,
+    k: int,
+    effort: float,
+    levels: int,
+    seed: int,
 ) -> None:
     """Few different vectors or many, little effort or much: no document twice, no wrong score."""
-    vectors = np.random.default_rng(seed).normal(size=(n, 13)).astype(np.float32)
+    vectors = np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
     corpus = corpus_of(np.round(vectors * levels) / levels)
-    scorer = case.scorer(q, seed=seed)
+    scorer = case.scorer(q, dim, seed=seed)
     found = case.open_engine(corpus, effort).search(scorer, k=k).rankings
     everything = case.open_engine(corpus, 1).search(scorer, k=k).rankings
     for ranking, all_of_it, expected in zip(found, everything, exact(scorer, corpus), strict=True):
