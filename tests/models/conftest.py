@@ -13,6 +13,7 @@ import torch
 
 from hypencli.models.build import ModelSpec, build_dual_encoder
 from hypencli.models.dual import DualEncoder
+from hypencli.models.qnet import QNetBatch
 
 Build = Callable[..., Any]
 
@@ -69,3 +70,18 @@ def batch() -> dict[str, torch.Tensor]:
         "passage_attention_mask": passage_mask,
         "labels": torch.randn(3, 2, generator=generator),
     }
+
+
+def q_net(converter: Any, q: int = 1, seed: int = 0, **more: Any) -> QNetBatch:
+    """Random q-nets of an architecture."""
+    drawn = torch.Generator().manual_seed(seed)
+
+    def made(shapes: Any) -> tuple[torch.Tensor, ...]:
+        return tuple(torch.randn(q, *s, generator=drawn) / s[0] ** 0.5 for s in shapes)
+
+    return QNetBatch(made(converter.weight_shapes), made(converter.bias_shapes), converter, **more)
+
+
+def rows(n: int, dim: int, seed: int = 1) -> torch.Tensor:
+    """Random items ``[n, d]``."""
+    return torch.randn(n, dim, generator=torch.Generator().manual_seed(seed))

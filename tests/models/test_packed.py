@@ -16,6 +16,7 @@ from hypencli.models.converters import (
 )
 from hypencli.models.packed import PackedLinear, can_pack
 from hypencli.models.qnet import ACTIVATIONS, LaidOutQNet, QNetBatch
+from tests.models.conftest import q_net, rows
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.skipif(
@@ -24,19 +25,6 @@ pytestmark = pytest.mark.skipif(
 HALVES = pytest.mark.skipif(
     not can_pack(torch.bfloat16, CPU), reason="no packed weights in bfloat16"
 )
-
-
-def q_net(converter: Any, q: int = 1, seed: int = 0, **more: Any) -> QNetBatch:
-    drawn = torch.Generator().manual_seed(seed)
-
-    def made(shapes: Any) -> tuple[torch.Tensor, ...]:
-        return tuple(torch.randn(q, *s, generator=drawn) / s[0] ** 0.5 for s in shapes)
-
-    return QNetBatch(made(converter.weight_shapes), made(converter.bias_shapes), converter, **more)
-
-
-def rows(n: int, dim: int) -> torch.Tensor:
-    return torch.randn(n, dim, generator=torch.Generator().manual_seed(1))
 
 
 @torch.inference_mode()

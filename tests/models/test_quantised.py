@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,23 +14,11 @@ from hypencli.models.converters import (
 )
 from hypencli.models.qnet import ACTIVATIONS, LaidOutQNet, QNetBatch
 from hypencli.models.quantised import QuantisedLinear, can_quantise
+from tests.models.conftest import q_net, rows
 
 pytestmark = pytest.mark.skipif(
     not can_quantise(torch.device("cpu")), reason="this machine does not multiply bytes"
 )
-
-
-def q_net(converter: Any, q: int = 1, seed: int = 0, **more: Any) -> QNetBatch:
-    drawn = torch.Generator().manual_seed(seed)
-
-    def made(shapes: Any) -> tuple[torch.Tensor, ...]:
-        return tuple(torch.randn(q, *s, generator=drawn) / s[0] ** 0.5 for s in shapes)
-
-    return QNetBatch(made(converter.weight_shapes), made(converter.bias_shapes), converter, **more)
-
-
-def rows(n: int, dim: int, seed: int = 1) -> torch.Tensor:
-    return torch.randn(n, dim, generator=torch.Generator().manual_seed(seed))
 
 
 def both(net: QNetBatch, items: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -57,7 +43,7 @@ def test_a_layer_is_one_of_rounded_numbers(inputs: int, outputs: int, n: int, re
     torch.testing.assert_close(made.double(), expected, rtol=0.005, atol=0.005)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(
     dim=st.integers(1, 40),
     hidden=st.integers(1, 40),
