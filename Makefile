@@ -39,7 +39,8 @@ test: install lint ## All checks: lint, format, types, layers, tests
 test-slow: install ## The tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-fuzz: install ## Feed every reader with broken files, FUZZ_SECONDS each
+fuzz: install ## New random cases for every property test, then broken files for every reader, FUZZ_SECONDS each
+	$(BIN)/python -m pytest -m "hypothesis and not slow" --hypothesis-profile new-cases
 	HYPE_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -m slow tests/faults/test_fuzz_readers.py
 
 lint: install ## Ruff, mypy and import-linter

@@ -27,8 +27,10 @@ os.environ["IR_DATASETS_HOME"] = _IR_DATASETS_HOME.name
 os.environ["IR_DATASETS_DL_TRIES"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-# Time is measured in benchmarks, and asserted nowhere.
-settings.register_profile("hype", deadline=None)
+# Time is measured in benchmarks, and asserted nowhere. `make test` draws the same cases each time,
+# so that it fails for a change alone; `make fuzz` draws new ones.
+settings.register_profile("hype", deadline=None, derandomize=True)
+settings.register_profile("new-cases", deadline=None, print_blob=True)
 settings.load_profile("hype")
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -182,6 +182,11 @@ class Case:
         linear = (self.engine, self.kind) == ("guided by gain", "inner product")
         return linear or self.engine in ("exact", "certified", "certified in int8", "faiss-flat")
 
+    @property
+    def finds_all_with_effort(self) -> bool:
+        """Whether it looks at all with the most effort: a library's graph need not lead to each."""
+        return self.engine not in ("hnsw", "faiss-hnsw")
+
     def scorer(self, q: int, dim: int = 13, seed: int = 0) -> Scorer:
         return self.make_scorer(q, dim, torch.Generator().manual_seed(seed))
 
