@@ -58,7 +58,7 @@ class Case:
 
 FULL = [
     *(Case(n, dim, 1) for dim in (768, 384) for n in (20_000, 50_000, 200_000)),
-    *(Case(10_000, dim, 64) for dim in (768, 384)),
+    *(Case(20_000, dim, 64) for dim in (768, 384)),
 ]
 QUICK = [Case(4_000, 128, 2)]
 

@@ -15,8 +15,9 @@ from hypencli.errors import ModelError
 BLOCK_ROWS = 1024
 """Documents scored at once, at most."""
 
-_BLOCK_BYTES = 768 * 1024
-_LEAST_ROWS, _MOST_ROWS = 256, 512
+_BLOCK_BYTES, _ROWS = 768 * 1024, (256, 512)
+_BLOCK_BYTES_INT8, _ROWS_INT8 = 512 * 1024, (512, 1024)
+"""Bytes of a block's vectors, and how many there are of wide ones and of narrow ones."""
 
 
 def block_rows(dim: int, dtype: torch.dtype, device: torch.device) -> int:
@@ -27,8 +28,10 @@ def block_rows(dim: int, dtype: torch.dtype, device: torch.device) -> int:
     """
     if device.type != "cpu":
         return BLOCK_ROWS
-    rows = _BLOCK_BYTES // (max(1, dim) * dtype.itemsize)
-    return _LEAST_ROWS if rows < _MOST_ROWS else _MOST_ROWS
+    room, (least, most) = (
+        (_BLOCK_BYTES_INT8, _ROWS_INT8) if dtype == torch.int8 else (_BLOCK_BYTES, _ROWS)
+    )
+    return least if most * max(1, dim) * dtype.itemsize > room else most
 
 
 Pieces: TypeAlias = list[Vectors]

@@ -15,6 +15,7 @@ from hypestore.embedding_files import text_name, vector_name
 from hypestore.errors import DamagedArtifact, InvalidContent, TextNotKept
 from hypestore.files import refuse_link
 from hypestore.manifest import Manifest, whole_number
+from hypestore.tables import taken
 from hypestore.vector_file import RowGroup, VectorFile, parts
 from hypestore.verification import check_files
 
@@ -151,7 +152,7 @@ class EmbeddingSet:
         wanted = self._check_ordinals(ordinals)
         found = np.empty(len(wanted), dtype=object)
         for shard, places, rows in self._by_shard(wanted):
-            found[places] = self.shards[shard].doc_ids.take(pa.array(rows)).to_pylist()
+            found[places] = taken(self.shards[shard].doc_ids, rows)
         return list(found)
 
     def texts(self, ordinals: Sequence[int] | np.ndarray[Any, Any]) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -25,6 +27,21 @@ def string_array(values: Sequence[str], what: str) -> pa.StringArray:
     if array.null_count:
         raise InvalidContent(f"One of the {what} is None.")
     return array
+
+
+def taken(strings: pa.StringArray, rows: np.ndarray[Any, Any]) -> list[str]:
+    """The strings at some rows [n], in the order asked for; none of them null.
+
+    Out of Arrow's buffers: its own ``take`` is faster for a thousand rows (0.04 for 0.2 ms), but
+    imports ``pyarrow.compute`` first (40 ms).
+    """
+    _, bounds, characters = strings.buffers()
+    if not len(rows) or bounds is None or characters is None:
+        return [""] * len(rows)
+    offsets = np.frombuffer(bounds, dtype=np.int32)[strings.offset :]
+    text = memoryview(characters)
+    starts, stops = offsets[rows].tolist(), offsets[rows + 1].tolist()
+    return [str(text[start:stop], "utf-8") for start, stop in zip(starts, stops, strict=True)]
 
 
 def write_table(path: Path, table: pa.Table) -> None:
