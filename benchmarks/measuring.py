@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,9 @@ Figures: TypeAlias = dict[str, float]
 Sides: TypeAlias = Mapping[str, Callable[[Path], None]]
 
 BOTH = ("hype", "plain")
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+"""Processes that are started find bytecode, as a user's do from the second one on."""
 
 
 def options_of(

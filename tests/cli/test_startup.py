@@ -137,6 +137,14 @@ def test_a_search_is_refused_before_torch_is_imported(
     assert refused == (expected, [])
 
 
+def test_a_search_does_not_wait_for_functions_that_it_does_not_call(
+    shared_study: Path, tiny_collection: Path
+) -> None:
+    arguments = ["search", str(tiny_collection / "queries.jsonl"), "--model", "hyper", "--k", "3"]
+    arguments += ["--store", str(shared_study)]
+    assert run(arguments, ["pyarrow.compute", "pyarrow.dataset", "pandas"]) == (0, [])
+
+
 @pytest.fixture(scope="module")
 def shared_study(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One copy for the commands above, which build on each other."""
