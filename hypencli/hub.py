@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 
 PATIENCE_SECONDS = 3.0
 """How long a hub that cannot be reached is tried again; one try may take longer, as
@@ -43,7 +44,17 @@ def reach_hub(*, patience_seconds: float = PATIENCE_SECONDS) -> None:
 
 
 def hub_answers() -> bool:
-    """Whether the hub answers a single question: for those whom the cache can serve too."""
+    """Whether the hub answers a single question: for those whom the cache can serve too.
+
+    A model is read in several steps, which all ask: what was found out is good for a minute.
+    """
+    from huggingface_hub import constants
+
+    return _answers(constants.ENDPOINT, constants.HF_HUB_OFFLINE, int(time.monotonic() // 60))
+
+
+@lru_cache(maxsize=1)
+def _answers(_endpoint: str, _offline: bool, _minute: int) -> bool:
     try:
         reach_hub(patience_seconds=0.0)
     except network_errors():

@@ -10,12 +10,11 @@ import torch
 from hypencli.models.qnet import LaidOutQNet, QNetBatch
 from hypencli.models.repeated_dense import RepeatedDenseBlockConverter
 
-_ROWS = 512
 _LAYERS = 2
 _SECONDS = 0.1
 
 
-def documents_per_second(dim: int, width: int, dtype: torch.dtype) -> float:
+def documents_per_second(dim: int, width: int, dtype: torch.dtype, *, rows: int) -> float:
     """Documents a second, on one CPU thread at best, through a q-net of two layers.
 
     With all that a layer is made of: beside its matrix product there are norm and residual, and
@@ -25,6 +24,7 @@ def documents_per_second(dim: int, width: int, dtype: torch.dtype) -> float:
         dim: Width of the documents' vectors.
         width: Width of the layers.
         dtype: float32, bfloat16 or int8.
+        rows: Documents scored at once.
 
     Returns:
         0 where the machine has no layout for that arithmetic.
@@ -33,13 +33,13 @@ def documents_per_second(dim: int, width: int, dtype: torch.dtype) -> float:
     torch.set_num_threads(1)
     try:
         drawn = torch.Generator().manual_seed(0)
-        rows = torch.randn((_ROWS, dim), generator=drawn)
-        net = _prepared(_q_net(dim, width, drawn), dtype, rows)
+        items = torch.randn((rows, dim), generator=drawn)
+        net = _prepared(_q_net(dim, width, drawn), dtype, items)
         if net is None:
             return 0.0
         taken = torch.float32 if dtype == torch.int8 else dtype
         with torch.inference_mode():
-            return _ROWS / _least_seconds(lambda: net(rows.to(taken).unsqueeze(0)))
+            return rows / _least_seconds(lambda: net(items.to(taken).unsqueeze(0)))
     finally:
         torch.set_num_threads(threads)
 
@@ -55,9 +55,9 @@ def _q_net(dim: int, width: int, drawn: torch.Generator) -> QNetBatch:
     return QNetBatch(matrices, vectors, converter)
 
 
-def _prepared(net: QNetBatch, dtype: torch.dtype, rows: torch.Tensor) -> LaidOutQNet | None:
+def _prepared(net: QNetBatch, dtype: torch.dtype, items: torch.Tensor) -> LaidOutQNet | None:
     if dtype == torch.int8:
-        return net.quantised(rows)
+        return net.quantised(items)
     laid_out = net.laid_out(dtype)
     return laid_out if isinstance(laid_out, LaidOutQNet) else None
 

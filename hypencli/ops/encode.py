@@ -185,9 +185,9 @@ def _turn(
     patience = options.wait_seconds
     with ExitStack() as stack:
         try:
-            entered = stack.enter_context(work(patience if options.part else 0.0))
+            entered = stack.enter_context(work(0.0))
         except ArtifactBusy as busy:
-            if options.part or not patience:
+            if not patience:
                 raise
             progress.message(f"{busy.message} Waiting up to {patience:g} s for it.")
             entered = stack.enter_context(work(patience))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from hypencli.errors import HypeError
@@ -21,28 +21,32 @@ class Work(Protocol):
 
 
 @contextmanager
-def nothing_left_where_refused(work: Work) -> Iterator[None]:
+def nothing_left_where_refused(
+    work: Work,
+    *,
+    unless: Callable[[], bool] = lambda: False,
+    errors: tuple[type[Exception], ...] = (HypeError, InvalidContent),
+) -> Iterator[None]:
     """Discard what was made so far where the input turns out to be wrong.
 
     Another input makes another artifact: nobody would come back to this one.
+
+    Args:
+        work: What is made.
+        unless: Whether there is something by then that somebody goes on with after all.
+        errors: What says that the input is wrong.
     """
     try:
         yield
-    except (HypeError, InvalidContent):
-        if work.existing is None:
+    except errors:
+        if work.existing is None and not unless():
             work.discard()
         raise
 
 
-@contextmanager
-def shards_left_where_refused(work: EmbeddingWork) -> Iterator[None]:
+def shards_left_where_refused(work: EmbeddingWork) -> AbstractContextManager[None]:
     """The same for an embedding set, but shards stay: whoever mends the machine goes on there.
 
     A part among several leaves the folder to the others too.
     """
-    try:
-        yield
-    except (HypeError, InvalidContent):
-        if work.existing is None and not work.is_shared and not work.has_shards:
-            work.discard()
-        raise
+    return nothing_left_where_refused(work, unless=lambda: work.is_shared or work.has_shards)

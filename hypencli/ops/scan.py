@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from hypencli.engine.certified import ScanOptions
 
-_VERSION = 2
+_VERSION = 3
 _FAST = ("int8", "bfloat16")
 _SURE = "float32"
 
@@ -142,11 +142,17 @@ def speed_ratios(store: Store, dim: int, width: int) -> dict[str, float]:
 
 
 def _measure(dim: int, width: int) -> dict[str, float]:
+    import torch
+
+    from hypencli.engine.blocks import block_rows
     from hypencli.models.speed import documents_per_second
 
-    return {
-        name: round(documents_per_second(dim, width, _arithmetic(name))) for name in (_SURE, *_FAST)
-    }
+    def rate(name: str) -> float:
+        dtype = _arithmetic(name)
+        rows = block_rows(dim, dtype, torch.device("cpu"))
+        return round(documents_per_second(dim, width, dtype, rows=rows))
+
+    return {name: rate(name) for name in (_SURE, *_FAST)}
 
 
 def _processor() -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from hypencli.ops.refused import nothing_left_where_refused
 from hypencli.progress import Progress
 from hypestore import PROGRESS_NAME, SCRATCH_NAME, Draft
 
@@ -30,21 +30,18 @@ def begin_work(draft: Draft, *, restart: bool, progress: Progress) -> None:
         progress.message(f"beginning anew: the checkpoint of step {step_of(found):,} is deleted")
 
 
-@contextmanager
-def nothing_left_where_nothing_began(draft: Draft) -> Iterator[None]:
-    """What is refused before its first point or checkpoint is put right by another command.
+def nothing_left_where_nothing_began(draft: Draft) -> AbstractContextManager[None]:
+    """What ends before its first point or checkpoint is put right by another command.
 
     Its settings or data change then, and with them the id: nobody would come back to this work.
     """
-    try:
-        yield
-    except Exception:
+
+    def began() -> bool:
         points = draft.path / PROGRESS_NAME
-        began = points.is_file() and points.stat().st_size > 0
         checkpoints = (draft.path / WORK_FOLDER).glob("checkpoint-*")
-        if draft.existing is None and not began and not any(checkpoints):
-            draft.discard()
-        raise
+        return (points.is_file() and points.stat().st_size > 0) or any(checkpoints)
+
+    return nothing_left_where_refused(draft, unless=began, errors=(Exception,))
 
 
 def keep_events(folder: Path) -> None:

@@ -134,6 +134,22 @@ def test_who_makes_a_set_is_said_to_those_who_leave_and_those_who_wait(
     made_once(study)
 
 
+def test_who_makes_a_part_is_said_to_those_who_wait(
+    encoding: list[str], study: Path, hype: Hype, tmp_path: Path
+) -> None:
+    set_id = hype(*encoding, "--dry-run").json["embeddings"]
+    part = [*encoding, "--shard", "1/2", "--wait", str(PATIENCE_SECONDS)]
+    with forked(tmp_path / "said", [part]) as commands:
+        with hold(Layout(study).lock(f"{set_id}.part-1-of-2"), what="It"):
+            commands.wait(lambda number: "Waiting up to 240 s" in commands.said(number))
+            assert f"Part 1 of 2 of {set_id} is in use by process {os.getpid()} on " in (
+                commands.said(0)
+            )
+        assert commands.codes() == [0]
+    assert hype(*encoding, "--shard", "2/2").code == 0
+    made_once(study)
+
+
 def test_a_model_is_taken_in_once_and_waited_for(
     study: Path, tiny_collection: Path, tiny_backbone: Path, hype: Hype, tmp_path: Path
 ) -> None:

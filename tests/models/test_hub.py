@@ -31,6 +31,7 @@ class Hub:
 
     folder: Path
     asked: list[str] = field(default_factory=list)
+    signs_of_life: int = 0
 
 
 @pytest.fixture
@@ -39,7 +40,8 @@ def own_hub(tmp_path: Path, serve_hub: Callable[..., None]) -> Hub:
     hub.folder.mkdir()
 
     def answer(address: str) -> tuple[dict[str, str], bytes] | None:
-        if address == "/":  # a sign of life
+        if address == "/":
+            hub.signs_of_life += 1
             return {}, b""
         _, _, file = unquote(address).partition("/resolve/")
         path = hub.folder / file.partition("/")[2]
@@ -80,6 +82,18 @@ def test_what_is_there_is_not_asked_for_again(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert locate("owner/name") == folder
     assert own_hub.asked == ["config.json"]
+
+
+def test_a_hub_is_asked_once_whether_it_is_there(
+    own_hub: Hub, build: Build, tiny_backbone: Path
+) -> None:
+    """Not by every step of reading a model: where nothing answers, each would wait."""
+    build().save_pretrained(own_hub.folder, tokenizer=load_tokenizer(tiny_backbone))
+    locate("owner/name")
+    own_hub.signs_of_life = 0
+    for load in (locate, load_tokenizer, locate, load_tokenizer):
+        load("owner/name")
+    assert own_hub.signs_of_life <= 2, "a minute may have ended meanwhile"
 
 
 @pytest.mark.encoder
