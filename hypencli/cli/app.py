@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -12,28 +13,30 @@ import typer
 import typer.core
 
 from hypencli._version import __version__
-from hypencli.cli import (
-    calibrate,
-    data,
-    demo,
-    encode,
-    evaluate,
-    fuse,
-    graph,
-    mine,
-    perturb,
-    project,
-    recipes,
-    replicate,
-    search,
-    teach,
-    train,
-    transfer,
-    transfer_embeddings,
-    transfer_study,
-)
 from hypencli.harmless import harmless
 from hypencli.signals import ReaderLeft
+
+_VERBS: Mapping[str, Sequence[str]] = {
+    "project": ("init", "ls", "show", "rm", "doctor"),
+    "data": ("data",),
+    "train": ("train",),
+    "encode": ("encode",),
+    "graph": ("graph", "export", "import"),
+    "search": ("search", "query"),
+    "calibrate": ("calibrate",),
+    "evaluate": ("eval", "report"),
+    "fuse": ("fuse",),
+    "perturb": ("perturb",),
+    "mine": ("mine",),
+    "teach": ("teach",),
+    "transfer": ("export", "import"),
+    "transfer_embeddings": ("export", "import"),
+    "transfer_study": ("export", "import"),
+    "recipes": ("recipes",),
+    "replicate": ("replicate",),
+    "demo": ("demo",),
+}
+"""Modules of this package in the order of the help, and the verbs that each has a part in."""
 
 
 def _version(wanted: bool) -> None:
@@ -76,21 +79,7 @@ class Verbs(typer.core.TyperGroup):
             return super().invoke(ctx)
 
 
-app = typer.Typer(
-    name="hype",
-    cls=Verbs,
-    help="Hypencoder retrieval: train q-nets, encode corpora, search, evaluate, compare.\n\n"
-    "Everything a study makes is kept in one project store: start with `hype init`, "
-    "or see it all on this machine's own documentation with `hype demo`.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@app.callback()
-def hype(
+def _hype(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
@@ -99,13 +88,30 @@ def hype(
     """Options of every verb; ``--debug`` is read before, wherever it stands."""
 
 
-for module in (
-    *(project, data, train, encode, graph, search, calibrate, evaluate, fuse, perturb),
-    *(mine, teach, transfer, transfer_embeddings, transfer_study, recipes, replicate, demo),
-):
-    module.register(app)
+def command(verb: str | None = None) -> Any:
+    """The command line.
 
-command = typer.main.get_command(app)
+    Args:
+        verb: One that is called: others may be missing then. Each costs a millisecond or two of
+            every start. None, or a word that is none of the verbs, for all of them.
+    """
+    app = typer.Typer(
+        name="hype",
+        cls=Verbs,
+        help="Hypencoder retrieval: train q-nets, encode corpora, search, evaluate, compare.\n\n"
+        "Everything a study makes is kept in one project store: start with `hype init`, "
+        "or see it all on this machine's own documentation with `hype demo`.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_hype)
+    needed = [module for module, verbs in _VERBS.items() if verb in verbs]
+    for module in needed or _VERBS:
+        importlib.import_module(f"hypencli.cli.{module}").register(app)
+    return typer.main.get_command(app)
+
 
 # Newer versions of Typer carry a click of their own: the root of its errors is asked of Typer.
 _CommandLineError: type[typer.BadParameter] = next(
@@ -129,7 +135,8 @@ def run(arguments: list[str]) -> int:
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_HarmlessMessages())
     try:
-        result = command.main(args=arguments, prog_name="hype", standalone_mode=False)
+        verbs = command(arguments[0] if arguments else None)
+        result = verbs.main(args=arguments, prog_name="hype", standalone_mode=False)
     except _CommandLineError as error:
         usage = io.StringIO()
         error.show(file=usage)

@@ -141,7 +141,7 @@ def test_a_search_does_not_wait_for_functions_that_it_does_not_call(
     shared_study: Path, tiny_collection: Path
 ) -> None:
     arguments = ["search", str(tiny_collection / "queries.jsonl"), "--model", "hyper", "--k", "3"]
-    arguments += ["--store", str(shared_study)]
+    arguments += ["--embeddings", "hyper-docs", "--store", str(shared_study)]
     assert run(arguments, ["pyarrow.compute", "pyarrow.dataset", "pandas"]) == (0, [])
 
 

@@ -65,5 +65,5 @@ def test_every_option_of_the_page_is_one_of_the_verbs(page: str) -> None:
             gather(child)
         options.update(name for each in getattr(node, "params", []) for name in each.opts)
 
-    gather(command)
+    gather(command())
     assert set(re.findall(r"`(--[a-z-]+)", page)) <= options

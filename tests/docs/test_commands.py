@@ -23,7 +23,7 @@ def leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
         yield from leaves(child, (*path, name))
 
 
-VERBS = dict(leaves(command))
+VERBS = dict(leaves(command()))
 
 
 @pytest.mark.parametrize("verb", VERBS)
