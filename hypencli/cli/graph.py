@@ -11,9 +11,12 @@ from hypencli.cli.calibrate import SampleOption, draw_calibrated
 from hypencli.cli.names import draw_name_not_given
 from hypencli.cli.options import (
     DeviceOption,
+    ExportedOption,
     JsonOption,
     ModelOption,
     NameOption,
+    OverwriteOption,
+    ReferenceArgument,
     StoreOption,
     TrustOption,
     chosen_device,
@@ -188,9 +191,7 @@ def _draw_built(console: Console, done: BuiltGraph) -> None:
 
 @export.command("graph")
 def export_graph(
-    graph: Annotated[
-        str, typer.Argument(help="Name, id, or beginning of an id.", show_default=False)
-    ],
+    graph: ReferenceArgument,
     k: Annotated[
         int | None,
         typer.Option("--k", "-k", min=1, help="Neighbours of a document.", show_default="all"),
@@ -199,13 +200,8 @@ def export_graph(
         Literal["jsonl", "npy"] | None,
         typer.Option(help="The format.", show_default="told by the file's ending, else jsonl"),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="The file.", show_default="NAME.FORMAT here"),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file if it is there.")
-    ] = False,
+    output: ExportedOption = None,
+    overwrite: OverwriteOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:

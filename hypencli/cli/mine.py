@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hypencli.cli.options import JsonOption, StoreOption, open_store
+from hypencli.cli.options import (
+    JsonOption,
+    OverwriteOption,
+    ReferenceArgument,
+    StoreOption,
+    open_store,
+)
 from hypencli.cli.render import progress, safe, show
 from hypencli.errors import UsageError
 
@@ -25,15 +31,10 @@ OutputOption = Annotated[
         show_default=False,
     ),
 ]
-OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Replace the file if it is there.")
-]
 
 
 def mine(
-    run: Annotated[
-        str, typer.Argument(help="Name, id, or beginning of an id.", show_default=False)
-    ],
+    run: ReferenceArgument,
     output: OutputOption,
     qrels: Annotated[
         str | None,

@@ -22,6 +22,16 @@ StoreOption = Annotated[
         show_default=False,
     ),
 ]
+ReferenceArgument = Annotated[
+    str, typer.Argument(help="Name, id, or beginning of an id.", show_default=False)
+]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the file if it is there.")
+]
+ExportedOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="The file.", show_default="NAME.FORMAT here"),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
 ModelOption = Annotated[
     str | None,

@@ -11,6 +11,7 @@ from hypencli.cli.options import (
     DeviceOption,
     IdKeyOption,
     JsonOption,
+    OverwriteOption,
     StoreOption,
     TextKeyOption,
     store_around,
@@ -63,9 +64,7 @@ def perturb(
     prefix: Annotated[
         str, typer.Option(help="Of paraphrase: what the model reads before each query.")
     ] = "",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file if it is there.")
-    ] = False,
+    overwrite: OverwriteOption = False,
     id_key: IdKeyOption = None,
     text_key: TextKeyOption = None,
     device: DeviceOption = None,

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hypencli.cli.mine import OutputOption, OverwriteOption
+from hypencli.cli.mine import OutputOption
 from hypencli.cli.options import (
     BackboneOption,
     DeviceOption,
     JsonOption,
+    OverwriteOption,
     PoolingOption,
     StoreOption,
     TrustOption,

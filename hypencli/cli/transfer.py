@@ -10,9 +10,12 @@ import typer
 from hypencli.cli.names import draw_name_not_given
 from hypencli.cli.options import (
     BackboneOption,
+    ExportedOption,
     JsonOption,
     NameOption,
+    OverwriteOption,
     PoolingOption,
+    ReferenceArgument,
     StoreOption,
     TrustOption,
     open_store,
@@ -33,20 +36,13 @@ import_ = typer.Typer(help="Take what was made elsewhere into the store.", no_ar
 
 @export.command("run")
 def export_run(
-    run: Annotated[
-        str, typer.Argument(help="Name, id, or beginning of an id.", show_default=False)
-    ],
+    run: ReferenceArgument,
     format: Annotated[
         Literal["trec", "jsonl", "parquet"] | None,
         typer.Option(help="The format.", show_default="told by the file's ending, else trec"),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="The file.", show_default="NAME.FORMAT here"),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file if it is there.")
-    ] = False,
+    output: ExportedOption = None,
+    overwrite: OverwriteOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -72,9 +68,7 @@ def export_run(
 
 @export.command("model")
 def export_model(
-    model: Annotated[
-        str, typer.Argument(help="Name, id, or beginning of an id.", show_default=False)
-    ],
+    model: ReferenceArgument,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The folder to write.", show_default=False)
     ],

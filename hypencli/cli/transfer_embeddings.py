@@ -15,6 +15,7 @@ from hypencli.cli.options import (
     ModelOption,
     NameOption,
     PoolingOption,
+    ReferenceArgument,
     StoreOption,
     TrustOption,
     chosen_device,
@@ -122,9 +123,7 @@ def _draw_imported(console: Console, done: ImportedEmbeddings) -> None:
 
 
 def export_embeddings(
-    embeddings: Annotated[
-        str, typer.Argument(help="Name, id, or beginning of an id.", show_default=False)
-    ],
+    embeddings: ReferenceArgument,
     output: Annotated[
         Path,
         typer.Option(

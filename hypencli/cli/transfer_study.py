@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.options import JsonOption, StoreOption, open_store
+from hypencli.cli.options import JsonOption, OverwriteOption, StoreOption, open_store
 from hypencli.cli.render import progress, safe, show, size
 from hypencli.cli.transfer import export, import_
 
@@ -30,9 +30,7 @@ def export_study(
         list[str] | None,
         typer.Option(help="A run to take; once for each.", show_default="all runs"),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file if it is there.")
-    ] = False,
+    overwrite: OverwriteOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:

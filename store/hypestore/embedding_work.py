@@ -67,18 +67,7 @@ class EmbeddingWork:
         self.existing: Manifest | None = None
 
     def __enter__(self) -> Self:
-        self.existing = self._area.existing()
-        if self.existing is None:
-            with contextlib.ExitStack() as stack:
-                self._take_locks(stack)
-                self.existing = self._area.existing()
-                if self.existing is None:
-                    self._area.begin()
-                    if self._part is None:
-                        self._area.clear_temporary()
-                    self._locks = stack.pop_all()
-        if self.existing is not None:
-            self._area.found(self.existing)
+        self.existing, self._locks = self._area.entered(self._take_locks, alone=self._part is None)
         return self
 
     def __exit__(

@@ -99,7 +99,7 @@ def plan_work(
 
 
 class WorkArea:
-    """The folder of an artifact that is being made. Locking is the business of the caller."""
+    """The folder of an artifact that is being made. Which locks that takes, the caller knows."""
 
     def __init__(self, bench: Bench, record: WorkRecord) -> None:
         self._bench = bench
@@ -123,6 +123,29 @@ class WorkArea:
         """
         check_files(self.path, manifest)
         self._bench.after_found()
+
+    def entered(
+        self, take_locks: Callable[[contextlib.ExitStack], None], *, alone: bool
+    ) -> tuple[Manifest | None, contextlib.ExitStack]:
+        """The finished artifact, or None and the locks under which the folder was begun.
+
+        Args:
+            take_locks: Puts them on a stack.
+            alone: Whether nobody else works here then: what killed writers left is deleted.
+        """
+        existing, locks = self.existing(), contextlib.ExitStack()
+        if existing is None:
+            with contextlib.ExitStack() as stack:
+                take_locks(stack)
+                existing = self.existing()  # made while we waited
+                if existing is None:
+                    self.begin()
+                    if alone:
+                        self.clear_temporary()
+                    locks = stack.pop_all()
+        if existing is not None:
+            self.found(existing)
+        return existing, locks
 
     def begin(self) -> None:
         """Make the folder, or go on in the one that is there.
@@ -288,27 +311,19 @@ class Draft:
         self._bench = bench
         self._area = WorkArea(bench, record)
         self._wait_seconds = wait_seconds
-        self._lock = contextlib.ExitStack()
+        self._locks = contextlib.ExitStack()
         self.id = record.id
         self.path = self._area.path
         self.existing: Manifest | None = None
 
     def __enter__(self) -> Self:
-        self.existing = self._area.existing()
-        if self.existing is None:
-            with contextlib.ExitStack() as stack:
-                lock = self._bench.layout.lock(self.id)
-                stack.enter_context(
-                    hold(lock, what=f"The {self._area.label}", wait_seconds=self._wait_seconds)
-                )
-                self.existing = self._area.existing()  # made while we waited
-                if self.existing is None:
-                    self._area.begin()
-                    self._area.clear_temporary()
-                    self._lock = stack.pop_all()
-        if self.existing is not None:
-            self._area.found(self.existing)
+        self.existing, self._locks = self._area.entered(self._take_lock, alone=True)
         return self
+
+    def _take_lock(self, stack: contextlib.ExitStack) -> None:
+        lock = self._bench.layout.lock(self.id)
+        what = f"The {self._area.label}"
+        stack.enter_context(hold(lock, what=what, wait_seconds=self._wait_seconds))
 
     def __exit__(
         self,
@@ -316,7 +331,7 @@ class Draft:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._lock.close()
+        self._locks.close()
         self._area.refuse_full_disk(error)
 
     def require_space(self, needed_bytes: int) -> None:
