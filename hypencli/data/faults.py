@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, TypeVar, get_args
+from typing import Literal, TypeAlias, TypeVar
 
 from hypencli.errors import DataError
 
 OnError: TypeAlias = Literal["stop", "skip"]
-ON_ERROR: tuple[OnError, ...] = get_args(OnError)
 
 OnFault: TypeAlias = Callable[[DataError], None]
 """Told of a line that cannot be read; raises, or returns for the line to be passed over."""

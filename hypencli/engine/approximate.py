@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,6 @@ from hypencli.engine.similarity import Metric
 from hypencli.errors import MissingDependencyError, UsageError
 
 Floats: TypeAlias = npt.NDArray[np.float32]
-Approximate: TypeAlias = Literal["nn-descent", "hnsw"]
 OnDone: TypeAlias = Callable[[int], None]
 
 _NN_DESCENT_METRICS = {"l2": "euclidean", "ip": "inner_product", "cos": "cosine"}

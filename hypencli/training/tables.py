@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -195,8 +195,3 @@ def cut_by_length(
         chunk.append(i)
     if chunk:
         yield chunk
-
-
-def offsets_of(lengths: Iterable[int]) -> npt.NDArray[np.int64]:
-    """Where each of the texts of these lengths begins and the last one ends."""
-    return np.concatenate([[0], np.cumsum(np.fromiter(lengths, np.int64))]).astype(np.int64)

@@ -26,11 +26,6 @@ class Relation:
     columns: tuple[Column, ...]
     sql: str | None = None
 
-    @property
-    def is_view(self) -> bool:
-        """Whether this is a view."""
-        return self.sql is not None
-
     def definition(self) -> str:
         """The statement that makes it."""
         if self.sql is not None:
