@@ -285,5 +285,6 @@ def test_a_hub_that_cannot_be_reached_is_said_at_once(
 
 @pytest.mark.parametrize("place", ["no/such.jsonl", "./owner/name", "a/b/c", "rows"])
 def test_what_cannot_be_a_dataset_is_not_asked_of_the_hub(place: str) -> None:
-    with pytest.raises(DataError, match="No training file"):
+    with pytest.raises(DataError, match="No training file") as caught:
         open_training_rows(place)
+    assert "./NAME is what lies beside the recipe" in str(caught.value.hint)

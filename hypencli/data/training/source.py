@@ -90,9 +90,10 @@ def open_training_rows(place: str | Path, *, split: str = "train") -> TrainingSo
         return TrainingSource(str(place), found.files, found.split)
     from hypencli.data.prepare.registry import offer_to_prepare
 
+    beside = "" if path.is_absolute() else "In a recipe, ./NAME is what lies beside the recipe. "
     raise DataError(
         f"No training file {path} (from {Path.cwd()}).",
-        hint=f"{offer_to_prepare(str(place))}Accepted: {ACCEPTED}.",
+        hint=f"{offer_to_prepare(str(place))}{beside}Accepted: {ACCEPTED}.",
     )
 
 
