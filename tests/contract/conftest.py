@@ -182,10 +182,13 @@ class Case:
         linear = (self.engine, self.kind) == ("guided by gain", "inner product")
         return linear or self.engine in ("exact", "certified", "certified in int8", "faiss-flat")
 
-    @property
-    def finds_all_with_effort(self) -> bool:
-        """Whether it looks at all with the most effort: a library's graph need not lead to each."""
-        return self.engine not in ("hnsw", "faiss-hnsw")
+    def finds_all_with_effort(self, dim: int) -> bool:
+        """Whether it finds all with the most effort, in vectors of that width.
+
+        By inner product a library's graph need not lead to each document where vectors are narrow
+        (1,500 random cases: 73 at a width of 1, 24 at 2, 1 at 3, none from 4 to 24).
+        """
+        return dim >= 8 or self.engine not in ("hnsw", "faiss-hnsw")
 
     def scorer(self, q: int, dim: int = 13, seed: int = 0) -> Scorer:
         return self.make_scorer(q, dim, torch.Generator().manual_seed(seed))

@@ -311,7 +311,7 @@ def test_whatever_is_asked(
             assert len(set(ids(ranking))) == len(ranking) <= min(k, n)
             for doc_id, score in ranking:
                 assert score == pytest.approx(of_exact[doc_id], rel=0, abs=tolerance(case))
-        if case.finds_all_with_effort:
+        if case.finds_all_with_effort(dim):
             best = [score for _, score in expected[:k]]
             assert [score for _, score in much] == pytest.approx(best, abs=tolerance(case))
 
