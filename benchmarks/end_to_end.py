@@ -135,10 +135,10 @@ def compare(folder: Path, repeat: int) -> None:
 
     One search is not counted: it compiles Python's files and reads everything from the disk.
     """
-    search(folder, len(list((folder / "store" / "runs").iterdir())))
     done = len(list((folder / "store" / "runs").iterdir()))
+    search(folder, done)
     found: dict[str, list[float]] = {}
-    for number in range(done, done + repeat):
+    for number in range(done + 1, done + 1 + repeat):
         command = search(folder, number)
         plain, imported = (
             whole(side, folder)["seconds"] for side in ("any-program", "own-program")
