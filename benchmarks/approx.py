@@ -42,9 +42,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
     study = verbs.add_parser("study", help="make the study and measure all of it")
-    made = verbs.add_parser("prepare", help="only make it")
+    created = verbs.add_parser("prepare", help="only make it")
     measured = verbs.add_parser("measure", help="measure a store that there is")
-    for verb in (study, made):
+    for verb in (study, created):
         verb.add_argument("folder", type=Path, nargs="?", default=Path("approx-study"))
         verb.add_argument("--quick", action="store_true", help="300 documents, a few steps")
     measured.add_argument("--store", type=Path, required=True)
@@ -144,7 +144,7 @@ def contenders_of(
     study: Study, k: int, options: argparse.Namespace, about: dict[str, object]
 ) -> list[Contender]:
     """The best settings of each engine, and the plain search at that of the fastest walk."""
-    found: list[Contender] = []
+    actual: list[Contender] = []
     for engine, swept in sweeps(study, k, options).items():
         measured = []
         for one in swept:
@@ -156,18 +156,18 @@ def contenders_of(
             say(part="missed", **about, engine=engine, k=k, **as_line(most))
         for setting, least in best.items():
             one_by_one = options.one_by_one
-            found.append(approximate(study, setting, k, least, one_by_one=one_by_one))
+            actual.append(approximate(study, setting, k, least, one_by_one=one_by_one))
             if engine == "graph" and "time" in least:
-                found.append(plain(study, setting, k))
-    return found
+                actual.append(plain(study, setting, k))
+    return actual
 
 
 def sweeps(study: Study, k: int, options: argparse.Namespace) -> dict[str, Iterator[Measured]]:
-    found = {"guided": sweep_guided(study, k, options.target)}
+    actual = {"guided": sweep_guided(study, k, options.target)}
     if study.neighbours is not None:
         settings = walks(study.neighbours.shape[1], small=options.small_grid)
-        found["graph"] = sweep_graph(study, k, settings)
-    return found
+        actual["graph"] = sweep_graph(study, k, settings)
+    return actual
 
 
 def report(study: Study, k: int, contenders: Sequence[Contender], about: dict[str, object]) -> None:

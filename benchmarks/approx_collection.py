@@ -153,15 +153,15 @@ def prepare(folder: Path, sizes: Sizes) -> Files:
 def write_collection(folder: Path, sizes: Sizes) -> None:
     """The corpus, training rows, and held-out queries with their judgements."""
     drawn = random.Random(SEED)
-    found = list(docstrings())
-    if len(found) < min(FEWEST, sizes.documents):
+    actual = list(docstrings())
+    if len(actual) < min(FEWEST, sizes.documents):
         raise SystemExit(
-            f"The study needs {FEWEST:,} docstrings and this environment has {len(found):,}; "
+            f"The study needs {FEWEST:,} docstrings and this environment has {len(actual):,}; "
             "install more packages beside hype."
         )
-    drawn.shuffle(found)
-    found.sort(key=lambda one: not one.is_pair)  # pairs first, each kind in the order drawn
-    kept = found[: sizes.documents]
+    drawn.shuffle(actual)
+    actual.sort(key=lambda one: not one.is_pair)  # pairs first, each kind in the order drawn
+    kept = actual[: sizes.documents]
     drawn.shuffle(kept)
     ids = {one.name: f"d{place}" for place, one in enumerate(kept)}
     pairs = [one for one in kept if one.is_pair]
@@ -189,8 +189,8 @@ def docstrings() -> Iterator[Docstring]:
     library = (Docstring(one.signature, one.paragraphs) for one in read_symbols())
     texts: set[tuple[str, ...]] = set()
     names: set[str] = set()
-    for found in (library, installed()):
-        for one in found:
+    for actual in (library, installed()):
+        for one in actual:
             if one.paragraphs not in texts and one.name not in names:
                 yield one
             texts.add(one.paragraphs)
@@ -234,8 +234,8 @@ def definitions(node: ast.AST) -> Iterator[ast.ClassDef | ast.FunctionDef | ast.
 
 def paragraphs(text: str) -> tuple[str, ...]:
     """Cut at blank lines, white space collapsed."""
-    found = (" ".join(part.split()) for part in text.split("\n\n"))
-    return tuple(part for part in found if part)
+    actual = (" ".join(part.split()) for part in text.split("\n\n"))
+    return tuple(part for part in actual if part)
 
 
 def write(path: Path, values: Iterable[Mapping[str, object]]) -> None:

@@ -62,9 +62,9 @@ class Query:
         """All documents by the linear function that the slope is."""
         return self.vectors @ self.slope
 
-    def fitted(self, before: Floats, chosen: Places, ridge: float = GUIDE.ridge) -> Floats:
+    def fitted(self, before: Floats, selected: Places, ridge: float = GUIDE.ridge) -> Floats:
         """Weights ``[d]`` fitted to the scores of some documents, and held to those before."""
-        parts = (before, self.vectors[chosen], self.scores[chosen])
+        parts = (before, self.vectors[selected], self.scores[selected])
         return fit(*map(torch.from_numpy, parts), ridge).numpy()
 
     def spread(self, seen: Places) -> Places:
@@ -118,13 +118,13 @@ def smoothed(query: Query, budget: int | None) -> Places:
     """The same, and what a fit has missed counts for the neighbours of where it has."""
 
     def expected(seen: Places, weights: Floats) -> Floats:
-        found = query.vectors @ weights
-        missed = query.scores[seen] - found[seen]
+        actual = query.vectors @ weights
+        missed = query.scores[seen] - actual[seen]
         missed -= missed.mean()
         near = query.neighbours[seen, :NEAR]
-        shape = {"minlength": len(found)}
+        shape = {"minlength": len(actual)}
         total = np.bincount(near.ravel(), weights=np.repeat(missed, near.shape[1]), **shape)
-        return found + (total / (np.bincount(near.ravel(), **shape) + PRIOR)).astype(np.float32)
+        return actual + (total / (np.bincount(near.ravel(), **shape) + PRIOR)).astype(np.float32)
 
     return in_batches(query, budget, expected)
 
@@ -152,9 +152,9 @@ def best_first(query: Query, budget: int | None) -> Places:
     listed, expanded = (np.zeros(len(query.scores), dtype=bool) for _ in range(2))
     listed[seen] = True
     while len(seen) < budget and len(waiting := seen[~expanded[seen]]):
-        chosen = waiting[best(query.scores[waiting], EXPANDED)]
-        expanded[chosen] = True
-        near = np.unique(query.neighbours[chosen, :NEAR])
+        selected = waiting[best(query.scores[waiting], EXPANDED)]
+        expanded[selected] = True
+        near = np.unique(query.neighbours[selected, :NEAR])
         new = near[~listed[near]][: budget - len(seen)]
         listed[new] = True
         seen = np.concatenate([seen, new])
@@ -177,28 +177,28 @@ def measure(study: Study) -> None:
     blocks = [vectors for _, vectors in study.corpus.blocks()]
     vectors = np.concatenate(blocks).astype(np.float32)
     centre = torch.from_numpy(vectors.mean(axis=0, keepdims=True))
-    slopes = study.scorer.slopes(centre)[:, 0].numpy()
+    gradients = study.scorer.gradients(centre)[:, 0].numpy()
     fits = linearity(study)
     about = {
         "model": study.model,
         "n": len(vectors),
-        "n_queries": len(slopes),
+        "n_queries": len(gradients),
         "r2_linear": None if fits is None else round(float(np.mean(fits)), 4),
     }
     ideas = IDEAS if study.neighbours is None else {**IDEAS, **ON_A_GRAPH}
     for k in DEPTHS:
         queries = [
             Query(vectors, scores, slope, study.neighbours, k)
-            for scores, slope in zip(study.scores, slopes, strict=True)
+            for scores, slope in zip(study.scores, gradients, strict=True)
         ]
         for name, idea in ideas.items():
             recalls = {times: recall(queries, idea, round(times * k)) for times in TIMES}
             say(**about, k=k, idea=name, recall_by_budget=recalls)
         seen = [guided(query, None) for query in queries]
         evaluations = round(float(np.mean([len(one) for one in seen])))
-        found = float(np.mean([q.recall(one) for q, one in zip(queries, seen, strict=True)]))
+        actual = float(np.mean([q.recall(one) for q, one in zip(queries, seen, strict=True)]))
         fixed = recall(queries, guided, evaluations)
-        stopped = {"evaluations": evaluations, "recall": round(found, 4), "fixed_budget": fixed}
+        stopped = {"evaluations": evaluations, "recall": round(actual, 4), "fixed_budget": fixed}
         say(**about, k=k, idea="slope and fits, until a batch gains little", **stopped)
 
 

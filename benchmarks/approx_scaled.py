@@ -30,10 +30,10 @@ Vectors = npt.NDArray[np.float32]
 
 def enlarged(base: EmbeddingSet, folder: Path, n: int) -> tuple[Store, EmbeddingSet]:
     """``n`` documents: the base and its copies, in a store of their own, made when absent."""
-    made = (folder / "hype.toml").is_file()
-    store = Store.open(folder) if made else Store.create(folder)
+    created = (folder / "hype.toml").is_file()
+    store = Store.open(folder) if created else Store.create(folder)
     spec = EmbeddingSpec(
-        slug=f"near-copies-{n}",
+        id_prefix=f"near-copies-{n}",
         inputs={"base": base.manifest.id, "n": n, "seed": SEED},
         dim=base.dim,
         shard_rows=SHARD_ROWS,
@@ -66,11 +66,11 @@ class Copier:
 
     def _noise(self) -> Vectors:
         """A root of the covariance of what separates documents from their neighbours."""
-        chosen = np.random.default_rng(SEED).choice(
+        selected = np.random.default_rng(SEED).choice(
             self._base.n, min(SAMPLE, self._base.n), replace=False
         )
-        near = nearest_of(chosen, self._base, Similarity("l2", torch.device("cpu")), k=NEAREST)
-        apart = self._vectors[near].astype(np.float32) - self._vectors[chosen, None]
+        near = nearest_of(selected, self._base, Similarity("l2", torch.device("cpu")), k=NEAREST)
+        apart = self._vectors[near].astype(np.float32) - self._vectors[selected, None]
         apart = apart.reshape(-1, self._base.dim)
         values, directions = np.linalg.eigh(apart.T @ apart / len(apart))
         return directions * np.sqrt(values.clip(min=0))

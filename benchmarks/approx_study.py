@@ -15,7 +15,7 @@ import torch
 
 from hypencli.data.queries import open_queries
 from hypencli.engine.blocks import BLOCK_ROWS, BlockScorer
-from hypencli.engine.corpus import Corpus, VectorCorpus
+from hypencli.engine.corpus import SearchCorpus, VectorCorpus
 from hypencli.engine.graph import Neighbours
 from hypencli.engine.scorers import QNet, QNetScorer, Scorer
 from hypencli.engine.topk import TopK
@@ -46,7 +46,7 @@ class Study:
 
     name: str
     model: str
-    corpus: Corpus
+    corpus: SearchCorpus
     q_nets: Sequence[QNet]
     scores: Table
     seconds_per_score: float
@@ -79,7 +79,7 @@ class Study:
 def make_study(
     name: str,
     model: str,
-    corpus: Corpus,
+    corpus: SearchCorpus,
     q_nets: Sequence[QNet],
     neighbours: Neighbours | None = None,
 ) -> Study:
@@ -90,7 +90,7 @@ def make_study(
     return Study(name, model, corpus, q_nets, scores, seconds, neighbours)
 
 
-def score_table(scorer: Scorer, corpus: Corpus) -> Table:
+def score_table(scorer: Scorer, corpus: SearchCorpus) -> Table:
     """The score of every document for every query, ``[q, n]``."""
     score = BlockScorer(device=torch.device("cpu"), dtype=torch.float32, dim=corpus.dim)
     return np.concatenate(
@@ -118,10 +118,10 @@ def linearity(study: Study) -> list[float] | None:
     """
     if study.corpus.n < SAMPLE:
         return None
-    chosen = np.random.default_rng(0).choice(study.corpus.n, SAMPLE, replace=False)
-    vectors = study.corpus.vectors(chosen).astype(np.float64)
+    selected = np.random.default_rng(0).choice(study.corpus.n, SAMPLE, replace=False)
+    vectors = study.corpus.vectors(selected).astype(np.float64)
     vectors = np.concatenate([vectors, np.ones((SAMPLE, 1))], axis=1)
-    scores = study.scores[:, chosen].T.astype(np.float64)
+    scores = study.scores[:, selected].T.astype(np.float64)
     weights, *_ = np.linalg.lstsq(vectors[:FITTED], scores[:FITTED], rcond=None)
     missed = scores[FITTED:] - vectors[FITTED:] @ weights
     return (1 - (missed**2).mean(axis=0) / scores[FITTED:].var(axis=0)).tolist()
@@ -156,10 +156,12 @@ class RandomNet:
 
     def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
         """Scores ``[1, n, 1]`` of vectors ``[1, n, d]``."""
-        found = vectors * self.dim**0.5
+        actual = vectors * self.dim**0.5
         for weights, bias in self._layers:
-            found = torch.nn.functional.layer_norm(torch.relu(found @ weights + bias), (self.dim,))
-        return found @ self._out
+            actual = torch.nn.functional.layer_norm(
+                torch.relu(actual @ weights + bias), (self.dim,)
+            )
+        return actual @ self._out
 
 
 def random_nets(dim: int, n: int, layers: int = 6) -> Sequence[QNet]:

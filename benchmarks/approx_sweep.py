@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from approx_study import Study, places
 
-from hypencli.engine.found import Engine, Found
+from hypencli.engine.found import Engine, SearchResult
 from hypencli.engine.graph import PRESETS, GraphEngine, WalkOptions
 from hypencli.engine.guided import GuidedEngine, GuidedOptions
 from hypencli.engine.scorers import Scorer
@@ -71,10 +71,10 @@ def sweep_graph(study: Study, k: int, settings: Iterable[WalkOptions]) -> Iterat
     corpus, scorer = places(study)
     for setting in settings:
         engine = GraphEngine(corpus, study.neighbours, setting)
-        found, ms = timed(engine, scorer, k)
-        evaluations = float(found.evaluations.mean())
+        actual, ms = timed(engine, scorer, k)
+        evaluations = float(actual.evaluations.mean())
         scoring = evaluations * study.seconds_per_score * 1e3
-        yield Measured(setting, study.recall(found.rankings, k), evaluations, ms + scoring)
+        yield Measured(setting, study.recall(actual.rankings, k), evaluations, ms + scoring)
 
 
 def sweep_guided(study: Study, k: int, target: float) -> Iterator[Measured]:
@@ -86,9 +86,9 @@ def sweep_guided(study: Study, k: int, target: float) -> Iterator[Measured]:
         (fixed(budget, k) for budget in sorted(budgets) if k <= budget <= n),
     ):
         for setting in settings:
-            found, ms = timed(GuidedEngine(study.corpus, setting), study.scorer, k)
-            recall = study.recall(found.rankings, k)
-            yield Measured(setting, recall, float(found.evaluations.mean()), ms)
+            actual, ms = timed(GuidedEngine(study.corpus, setting), study.scorer, k)
+            recall = study.recall(actual.rankings, k)
+            yield Measured(setting, recall, float(actual.evaluations.mean()), ms)
             if recall >= target:
                 break
 
@@ -98,11 +98,11 @@ def fixed(budget: int, k: int) -> GuidedOptions:
     return GuidedOptions(budget=budget, batch=max(GuidedOptions().batch, budget / k / 16))
 
 
-def timed(engine: Engine, scorer: Scorer, k: int) -> tuple[Found, float]:
+def timed(engine: Engine, scorer: Scorer, k: int) -> tuple[SearchResult, float]:
     """What an engine finds for all queries at once, and milliseconds a query."""
     started = time.perf_counter()
-    found = engine.search(scorer, k=k)
-    return found, (time.perf_counter() - started) * 1e3 / scorer.n_queries
+    searched = engine.search(scorer, k=k)
+    return searched, (time.perf_counter() - started) * 1e3 / scorer.n_queries
 
 
 def choose(measured: Iterable[Measured], target: float) -> dict[Setting, tuple[str, ...]]:

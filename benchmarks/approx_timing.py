@@ -103,10 +103,10 @@ def searched_by(
     scorers = [study.scorer.select([q]) for q in queries] if one_by_one else [study.scorer]
 
     def search() -> tuple[list[Ranking], list[int]]:
-        found = [engine.search(scorer, k=k) for scorer in scorers]
+        searched = [engine.search(scorer, k=k) for scorer in scorers]
         return (
-            [ranking for one in found for ranking in one.rankings],
-            [count for one in found for count in one.evaluations.tolist()],
+            [ranking for one in searched for ranking in one.rankings],
+            [count for one in searched for count in one.evaluations.tolist()],
         )
 
     return search
@@ -123,7 +123,7 @@ def plain(study: Study, walk: WalkOptions, k: int) -> Contender:
     )
 
     def search() -> tuple[list[Ranking], list[int]]:
-        found = [
+        searched = [
             searcher.search(
                 q_net,
                 entry_points,
@@ -134,6 +134,6 @@ def plain(study: Study, walk: WalkOptions, k: int) -> Contender:
             )
             for q_net in study.q_nets
         ]
-        return [one.ranking for one in found], [one.evaluations for one in found]
+        return [one.ranking for one in searched], [one.evaluations for one in searched]
 
     return Contender("plain", k, search, len(study.q_nets), ("time",), asdict(walk))

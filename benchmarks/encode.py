@@ -47,8 +47,8 @@ def prepare(folder: Path, *, source: Path | None, count: int) -> None:
         from hypencli.data.demo import build_docstring_collection
 
         texts = (document.text for document in build_docstring_collection().documents)
-    chosen = [text for text in texts if len(text.split()) in WORDS][:count]
-    (folder / "texts.json").write_text(json.dumps(chosen), encoding="utf-8")
+    selected = [text for text in texts if len(text.split()) in WORDS][:count]
+    (folder / "texts.json").write_text(json.dumps(selected), encoding="utf-8")
 
 
 def texts_in(folder: Path) -> list[str]:
@@ -136,18 +136,18 @@ def main() -> None:
         sides.remove("sentence-transformers")
         print(json.dumps({"skipped": "sentence-transformers is not installed"}))
     with folder_of(options, partial(prepare, source=options.texts, count=options.count)) as folder:
-        found = in_turn(__file__, "encode", folder, repeat=options.repeat, sides=sides)
-        print(json.dumps(summary(found, folder)))
+        actual = in_turn(__file__, "encode", folder, repeat=options.repeat, sides=sides)
+        print(json.dumps(summary(actual, folder)))
 
 
-def summary(found: dict[str, list[Figures]], folder: Path) -> dict[str, object]:
-    of_sides = medians(found)
-    others = [side for side in spreads(found) if not side.startswith("hype")]
+def summary(actual: dict[str, list[Figures]], folder: Path) -> dict[str, object]:
+    of_sides = medians(actual)
+    others = [side for side in spreads(actual) if not side.startswith("hype")]
     return {
         "job": "encode",
         "texts": len(texts_in(folder)),
         "median": of_sides,
-        "spread": spreads(found),
+        "spread": spreads(actual),
         "times_faster": {
             f"{side} than {other}": of_sides[other]["seconds"] / of_sides[side]["seconds"]
             for side in ("hype-bfloat16", "hype-float32")

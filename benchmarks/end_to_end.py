@@ -47,8 +47,8 @@ def prepare(folder: Path, *, documents: int, questions: int) -> None:
     store = Store.create(folder / "store")
     model = find_model(store, ModelSource(str(folder / "model"), label="six-layers"))
     facts = {"passage_fingerprint": model.stats["passage_fingerprint"], "corpus": "docstrings"}
-    made = EmbeddingSpec(
-        slug="docs",
+    created = EmbeddingSpec(
+        id_prefix="docs",
         inputs=facts,
         dim=real.shape[1],
         parents=(model.id,),
@@ -56,7 +56,7 @@ def prepare(folder: Path, *, documents: int, questions: int) -> None:
         keep_text=False,
     )
     generator = np.random.default_rng(0)
-    with store.embedding_work(made, name="docs") as work:
+    with store.embedding_work(created, name="docs") as work:
         for shard, start in enumerate(range(0, documents, SHARD_ROWS)):
             ids = [f"d{place}" for place in range(start, min(start + SHARD_ROWS, documents))]
             vectors = real[generator.integers(len(real), size=len(ids))]
@@ -73,9 +73,9 @@ def search(folder: Path, number: int) -> Figures:
     started = time.perf_counter()
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     seconds = time.perf_counter() - started
-    found = json.loads(done.stdout.splitlines()[-1])
-    check(found["n_results"] == 1000 and not found["existing"])
-    return {"seconds": seconds, "search": sum(found["seconds"][part] for part in PARTS)}
+    parsed = json.loads(done.stdout.splitlines()[-1])
+    check(parsed["n_results"] == 1000 and not parsed["existing"])
+    return {"seconds": seconds, "search": sum(parsed["seconds"][part] for part in PARTS)}
 
 
 def imports() -> None:
@@ -115,8 +115,8 @@ def load(folder: Path) -> None:
 def whole(side: str, folder: Path) -> Figures:
     """A side, with the time of its whole process."""
     started = time.perf_counter()
-    found = measure(__file__, side, folder)
-    return {**found, "seconds": time.perf_counter() - started}
+    actual = measure(__file__, side, folder)
+    return {**actual, "seconds": time.perf_counter() - started}
 
 
 SIDES: Sides = {"any-program": any_program, "own-program": own_program, "load": load}
@@ -137,7 +137,7 @@ def compare(folder: Path, repeat: int) -> None:
     """
     done = len(list((folder / "store" / "runs").iterdir()))
     search(folder, done)
-    found: dict[str, list[float]] = {}
+    actual: dict[str, list[float]] = {}
     for number in range(done + 1, done + 1 + repeat):
         command = search(folder, number)
         plain, imported = (
@@ -148,9 +148,9 @@ def compare(folder: Path, repeat: int) -> None:
         times |= {"imports_of_any_program": plain, "imports": imported, "loading": loading}
         times["own"] = times["command"] - times["search"] - imported - loading
         for part, seconds in times.items():
-            found.setdefault(part, []).append(seconds)
+            actual.setdefault(part, []).append(seconds)
         print(json.dumps({"job": "end-to-end", **times}), flush=True)
-    for part, seconds in found.items():
+    for part, seconds in actual.items():
         print(json.dumps({"job": "end-to-end", "part": part, **spread(seconds)}))
 
 

@@ -73,16 +73,16 @@ def prepare(folder: Path, case: Case) -> None:
     centres = generator.normal(size=(CENTRES, case.dim)).astype(np.float32)
     store = Store.create(folder / "store")
     spec = EmbeddingSpec(
-        slug="vectors", inputs={}, dim=case.dim, shard_rows=16_384, keep_text=False
+        id_prefix="vectors", inputs={}, dim=case.dim, shard_rows=16_384, keep_text=False
     )
     with store.embedding_work(spec, name="vectors") as work:
         for shard, start in enumerate(range(0, case.documents, 16_384)):
             count = min(16_384, case.documents - start)
-            made = centres[generator.integers(CENTRES, size=count)]
-            made += 0.8 * generator.normal(size=made.shape).astype(np.float32)
-            made /= np.linalg.norm(made, axis=1, keepdims=True)
+            created = centres[generator.integers(CENTRES, size=count)]
+            created += 0.8 * generator.normal(size=created.shape).astype(np.float32)
+            created /= np.linalg.norm(created, axis=1, keepdims=True)
             ids = [f"d{start + i}" for i in range(count)]
-            work.write_shard(shard, ids, made.astype(np.float16), None)
+            work.write_shard(shard, ids, created.astype(np.float16), None)
         work.finish(case.documents, stats={}, provenance={})
     (folder / "case.json").write_text(json.dumps(vars(case)), encoding="utf-8")
 
@@ -147,7 +147,7 @@ def hype_way(folder: Path, dtype: str) -> None:
     import numpy as np
     import torch
 
-    from hypencli.engine.certified import CertifiedEngine, ScanOptions
+    from hypencli.engine.certified import ErrorBoundedEngine, FirstPassOptions
     from hypencli.engine.corpus import VectorCorpus
     from hypencli.engine.exact import ExactEngine
     from hypencli.engine.scorers import QNetScorer
@@ -156,28 +156,28 @@ def hype_way(folder: Path, dtype: str) -> None:
     case = case_of(folder)
     corpus = Store.open(folder / "store").embeddings("vectors")
 
-    def engine_of(corpus: object) -> ExactEngine | CertifiedEngine:
+    def engine_of(corpus: object) -> ExactEngine | ErrorBoundedEngine:
         if dtype == "float32":
             return ExactEngine(corpus)
-        return CertifiedEngine(corpus, ScanOptions(dtype=getattr(torch, dtype)))
+        return ErrorBoundedEngine(corpus, FirstPassOptions(dtype=getattr(torch, dtype)))
 
     engine = engine_of(corpus)
     scorer = QNetScorer(q_nets(case), case.dim)
     few = VectorCorpus(corpus.vectors(np.arange(2000)))
     engine_of(few).search(scorer.select([0]), k=10)
     started = time.perf_counter()
-    found = engine.search(scorer, k=K)
+    searched = engine.search(scorer, k=K)
     seconds = time.perf_counter() - started
     more = {}
-    if found.scan is not None:
+    if searched.scan is not None:
         more = {
-            "rescored": float(found.scan.rescored.mean()),
-            "widened": int((found.scan.widened > 0).sum()),
-            "added": int(found.scan.widened.max()),
-            "bound": float(found.scan.bound.max()),
-            "fell_back": int(found.scan.fell_back.sum()),
+            "rescored": float(searched.scan.rescored.mean()),
+            "widened": int((searched.scan.widened > 0).sum()),
+            "added": int(searched.scan.widened.max()),
+            "bound": float(searched.scan.bound.max()),
+            "fell_back": int(searched.scan.fell_back.sum()),
         }
-    finish(folder, f"hype-{dtype}", found.rankings, seconds, **more)
+    finish(folder, f"hype-{dtype}", searched.rankings, seconds, **more)
 
 
 def finish(folder: Path, side: str, rankings: Rankings, seconds: float, **more: float) -> None:
@@ -199,7 +199,7 @@ def ceiling(folder: Path, dtype: str) -> None:
 
     import torch
 
-    from hypencli.models.packed import PackedLinear
+    from hypencli.models.packed import PrepackedLinear
     from hypencli.models.quantised import QuantisedLinear
 
     threads, kind = torch.get_num_threads(), getattr(torch, dtype)
@@ -211,7 +211,7 @@ def ceiling(folder: Path, dtype: str) -> None:
         levels = layer.as_bytes(rows).clone()
         ways = [lambda: layer.of_bytes(levels)]
     else:
-        rows, plain, packed = rows.to(kind), matrix.to(kind), PackedLinear(matrix, dtype=kind)
+        rows, plain, packed = rows.to(kind), matrix.to(kind), PrepackedLinear(matrix, dtype=kind)
         ways = [lambda: torch.mm(rows, plain), lambda: packed(rows)]
 
     @torch.inference_mode()
@@ -241,16 +241,16 @@ SIDES: dict[str, Callable[[Path], None]] = {
 
 def compare(case: Case, repeat: int) -> None:
     """Measure all sides in turn; print each, then what they come to."""
-    found: dict[str, list[Figures]] = {side: [] for side in SIDES}
+    actual: dict[str, list[Figures]] = {side: [] for side in SIDES}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         prepare(folder, case)
         for _ in range(repeat):
-            for side, runs in found.items():
+            for side, runs in actual.items():
                 runs.append(measure(__file__, side, folder))
                 say(case, side=side, **runs[-1])
         same = {side: same_top(folder, side) for side in SIDES if "ceiling" not in side}
-    say(case, summary=summary(found), same_top_1000=same)
+    say(case, summary=summary(actual), same_top_1000=same)
     check(same["hype-bfloat16"]["as_hype_float32"] == same["hype-int8"]["as_hype_float32"] == 1.0)
 
 
@@ -303,10 +303,10 @@ def apart(mine: Ranking, published: Ranking) -> tuple[float, float]:
     return round(max(gaps, default=0.0) / unit, 1), round(max(differences) / unit, 1)
 
 
-def summary(found: dict[str, list[Figures]]) -> dict[str, object]:
+def summary(actual: dict[str, list[Figures]]) -> dict[str, object]:
     """Medians and spreads by side, and ratios of medians."""
     rates = {
-        side: [run["gflop_per_second"] for run in runs] for side, runs in found.items() if runs
+        side: [run["gflop_per_second"] for run in runs] for side, runs in actual.items() if runs
     }
     median = {side: statistics.median(values) for side, values in rates.items()}
     return {
@@ -314,12 +314,12 @@ def summary(found: dict[str, list[Figures]]) -> dict[str, object]:
         "spread": {side: [round(min(v), 1), round(max(v), 1)] for side, v in rates.items()},
         "scores_per_second": {
             side: round(statistics.median(run["scores_per_second"] for run in runs))
-            for side, runs in found.items()
+            for side, runs in actual.items()
             if "ceiling" not in side
         },
         "peak_mb": {
             side: round(statistics.median(run["peak_mb"] for run in runs))
-            for side, runs in found.items()
+            for side, runs in actual.items()
         },
         "share_of_ceiling": {
             dtype: round(median[f"hype-{dtype}"] / median[f"ceiling-{dtype}"], 3)

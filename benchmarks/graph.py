@@ -46,7 +46,7 @@ def prepare(options: argparse.Namespace, folder: Path) -> None:
     (folder / "k.json").write_text(json.dumps(options.k), encoding="utf-8")
     for name, count in (("all", len(vectors)), ("few", min(len(vectors), COMPILED_ON))):
         spec = EmbeddingSpec(
-            slug=name,
+            id_prefix=name,
             inputs={"name": name},
             dim=vectors.shape[1],
             shard_rows=16384,
@@ -65,8 +65,8 @@ def clustered(n: int, dim: int) -> np.ndarray:
 
     generator = np.random.default_rng(0)
     centres = generator.normal(0, 1, (CLUSTERS, dim))
-    made = centres[generator.integers(CLUSTERS, size=n)] + generator.normal(0, 1, (n, dim))
-    return (made / np.linalg.norm(made, axis=1)[:, None]).astype(np.float16)
+    created = centres[generator.integers(CLUSTERS, size=n)] + generator.normal(0, 1, (n, dim))
+    return (created / np.linalg.norm(created, axis=1)[:, None]).astype(np.float16)
 
 
 def k_of(folder: Path) -> int:
@@ -80,10 +80,10 @@ def build(folder: Path, builder: str, name: str = "all") -> float | None:
 
     store = Store.open(folder / name)
     options = GraphOptions(k=k_of(folder), builder=builder)
-    made = build_graph(store, store.get(name), options)
+    built = build_graph(store, store.get(name), options)
     if builder != "exact":
-        store.remove(made.graph)
-    return made.recall
+        store.remove(built.graph)
+    return built.recall
 
 
 def exact_hype(folder: Path) -> None:
@@ -106,14 +106,14 @@ def exact_plain(folder: Path) -> None:
     k = k_of(folder)
     with clock():
         vectors = torch.from_numpy(np.load(folder / "vectors.npy"))
-        found = torch.empty((len(vectors), k), dtype=torch.int32)
+        actual = torch.empty((len(vectors), k), dtype=torch.int32)
         for first in range(0, len(vectors), BLOCK_ROWS):
             rows = vectors[first : first + BLOCK_ROWS]
             distances = torch.cdist(rows, vectors)
             own = torch.arange(len(rows))
             distances[own, own + first] = torch.inf
-            found[first : first + len(rows)] = torch.topk(distances, k, largest=False).indices
-        np.save(folder / "plain.npy", found.numpy())
+            actual[first : first + len(rows)] = torch.topk(distances, k, largest=False).indices
+        np.save(folder / "plain.npy", actual.numpy())
 
 
 def approximate(builder: str) -> Callable[[Path], None]:
@@ -159,8 +159,8 @@ def main() -> None:
     if options.store is None and options.n is None:
         options.n = 50_000
     with folder_of(options, partial(prepare, options)) as folder:
-        found = summary("exact", in_turn(__file__, "exact", folder, repeat=options.repeat))
-        print(json.dumps({**found, "neighbours_shared": shared(folder)}), flush=True)
+        actual = summary("exact", in_turn(__file__, "exact", folder, repeat=options.repeat))
+        print(json.dumps({**actual, "neighbours_shared": shared(folder)}), flush=True)
         for builder in ("hnsw", "nn-descent"):
             print(json.dumps({"job": builder, **measure(__file__, builder, folder)}), flush=True)
 

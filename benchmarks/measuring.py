@@ -94,12 +94,12 @@ def in_turn(
     script: str, job: str, folder: Path, *, repeat: int, sides: Sequence[str] = BOTH
 ) -> dict[str, list[Figures]]:
     """Run the sides of a job so many times, one after the other; print a line for each run."""
-    found: dict[str, list[Figures]] = {side: [] for side in sides}
+    actual: dict[str, list[Figures]] = {side: [] for side in sides}
     for _ in range(repeat):
-        for side, runs in found.items():
+        for side, runs in actual.items():
             runs.append(measure(script, f"{job}-{side}", folder))
             print(json.dumps({"job": job, "side": side, **runs[-1]}), flush=True)
-    return found
+    return actual
 
 
 def measure(script: str, side: str, folder: Path) -> Figures:
@@ -109,11 +109,11 @@ def measure(script: str, side: str, folder: Path) -> Figures:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def medians(found: Mapping[str, list[Figures]]) -> dict[str, Figures]:
+def medians(actual: Mapping[str, list[Figures]]) -> dict[str, Figures]:
     """The median of each figure, by side."""
     return {
         side: {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-        for side, runs in found.items()
+        for side, runs in actual.items()
     }
 
 
@@ -122,23 +122,23 @@ def times_less(of_sides: Mapping[str, Figures], key: str) -> float:
     return of_sides["plain"][key] / of_sides["hype"][key]
 
 
-def summary(job: str, found: Mapping[str, list[Figures]]) -> dict[str, object]:
+def summary(job: str, actual: Mapping[str, list[Figures]]) -> dict[str, object]:
     """Medians and spreads of both sides, and how many times less time and memory hype takes."""
-    of_sides = medians(found)
+    of_sides = medians(actual)
     return {
         "job": job,
         "median": of_sides,
-        "spread": spreads(found),
+        "spread": spreads(actual),
         "times_faster": times_less(of_sides, "seconds"),
         "times_less_memory": times_less(of_sides, "peak_mb"),
     }
 
 
-def spreads(found: Mapping[str, list[Figures]]) -> dict[str, Figures]:
+def spreads(actual: Mapping[str, list[Figures]]) -> dict[str, Figures]:
     """Of the seconds of each side that has some."""
     return {
         side: spread([run["seconds"] for run in runs])
-        for side, runs in found.items()
+        for side, runs in actual.items()
         if "seconds" in runs[0]
     }
 

@@ -43,7 +43,7 @@ def prepare(folder: Path, *, documents: int) -> None:
 
     block = np.random.default_rng(0).standard_normal((SHARD_ROWS, DIM)).astype(np.float16)
     spec = EmbeddingSpec(
-        slug="vectors",
+        id_prefix="vectors",
         inputs={"n": documents},
         dim=DIM,
         shard_rows=SHARD_ROWS,
@@ -125,17 +125,17 @@ def main() -> None:
     options = options_of(parser, SIDES, repeat=5, quick={"documents": 10_000})
     with folder_of(options, partial(prepare, documents=options.documents)) as folder:
         sides = ("hype", "plain", "ceiling")
-        found = in_turn(__file__, "open", folder, repeat=options.repeat, sides=sides)
-        print(json.dumps(summary(found)))
+        actual = in_turn(__file__, "open", folder, repeat=options.repeat, sides=sides)
+        print(json.dumps(summary(actual)))
 
 
-def summary(found: dict[str, list[Figures]]) -> dict[str, object]:
-    of_sides = medians(found)
+def summary(actual: dict[str, list[Figures]]) -> dict[str, object]:
+    of_sides = medians(actual)
     scaled = {key: PLAIN_SHARE * of_sides["plain"][key] for key in ("seconds", "private_mb")}
     return {
         "job": "open",
         "median": of_sides,
-        "spread": spreads(found),
+        "spread": spreads(actual),
         "plain_scaled": scaled,
         "times_faster": scaled["seconds"] / of_sides["hype"]["seconds"],
         "times_less_memory": scaled["private_mb"] / of_sides["hype"]["private_mb"],

@@ -46,20 +46,22 @@ def prepare(folder: Path, *, vectors: int) -> None:
     real = model.encode_passages([text for _, text in texts[:1000]], max_length=128)
     generator = np.random.default_rng(0)
     store = Store.create(folder / "store")
-    spec = EmbeddingSpec(slug="vectors", inputs={"n": vectors}, dim=real.shape[1], shard_rows=16384)
+    spec = EmbeddingSpec(
+        id_prefix="vectors", inputs={"n": vectors}, dim=real.shape[1], shard_rows=16384
+    )
     with (
         (folder / "vectors.docs").open("wb") as out,
         store.embedding_work(spec, name="vectors") as work,
     ):
         for shard, start in enumerate(range(0, vectors, 16384)):
             count = min(16384, vectors - start)
-            chosen = generator.integers(len(real), size=count)
-            made = real[chosen] + generator.normal(0, 0.02, (count, real.shape[1]))
-            made = made.astype(np.float16)
+            selected = generator.integers(len(real), size=count)
+            created = real[selected] + generator.normal(0, 0.02, (count, real.shape[1]))
+            created = created.astype(np.float16)
             ids = [f"d{start + i}" for i in range(count)]
-            kept = [texts[i][1] for i in chosen]
-            work.write_shard(shard, ids, made, kept)
-            for doc_id, text, vector in zip(ids, kept, made, strict=True):
+            kept = [texts[i][1] for i in selected]
+            work.write_shard(shard, ids, created, kept)
+            for doc_id, text, vector in zip(ids, kept, created, strict=True):
                 write_item(out, Item(doc_id, text, vector.astype(np.float32)))
         work.finish(vectors, stats={}, provenance={})
 
@@ -73,8 +75,8 @@ def search_hype(folder: Path) -> None:
     queries = model.encode_queries(json.loads((folder / "questions.json").read_text()))
     embeddings = hypestore.Store.open(folder / "store").embeddings("vectors")
     with clock():
-        found = search_exact(queries.scorer(), embeddings.blocks(), k=K, doc_ids=embeddings.ids)
-    write_top(folder / "top-hype.json", found.rankings)
+        result = search_exact(queries.scorer(), embeddings.blocks(), k=K, doc_ids=embeddings.ids)
+    write_top(folder / "top-hype.json", result.rankings)
 
 
 def search_plain(folder: Path) -> None:
@@ -113,8 +115,8 @@ def main() -> None:
     parser.add_argument("--vectors", type=int, default=100_000)
     options = options_of(parser, SIDES, repeat=3, quick={"vectors": 5_000})
     with folder_of(options, partial(prepare, vectors=options.vectors)) as folder:
-        found = in_turn(__file__, "search", folder, repeat=options.repeat)
-        print(json.dumps(summary("search", found)), flush=True)
+        actual = in_turn(__file__, "search", folder, repeat=options.repeat)
+        print(json.dumps(summary("search", actual)), flush=True)
         print(json.dumps({"top_k_shared": overlap(folder)}))
 
 

@@ -92,8 +92,8 @@ class PlainGraphSearch:
 
     @staticmethod
     def _ranking(queue: PriorityQueue[tuple[float, str]]) -> list[tuple[str, float]]:
-        found = []
+        collected = []
         while not queue.empty():
             score, doc_id = queue.get()
-            found.append((doc_id, score))
-        return found[::-1]
+            collected.append((doc_id, score))
+        return collected[::-1]

@@ -47,14 +47,14 @@ def tokenise_file(
     def ids(texts: list[str], max_length: int) -> list[list[int]]:
         return list(tokenizer(texts, truncation=True, max_length=max_length)["input_ids"])
 
-    with rows.open(encoding="utf-8") as lines, out.open("w", encoding="utf-8") as made:
+    with rows.open(encoding="utf-8") as lines, out.open("w", encoding="utf-8") as created:
         for line in lines:
             row = json.loads(line)
             (row["query"]["tokenized_content"],) = ids([row["query"]["content"]], query_max_length)
             tokens = ids([item["content"] for item in row["items"]], passage_max_length)
             for item, of_item in zip(row["items"], tokens, strict=True):
                 item["tokenized_content"] = of_item
-            made.write(json.dumps(row) + "\n")
+            created.write(json.dumps(row) + "\n")
 
 
 def read_batches(

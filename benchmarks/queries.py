@@ -20,7 +20,7 @@ from measuring import check, spread
 
 from hypencli.data.demo import build_docstring_collection
 from hypencli.models.checkpoint import ModelSpec, build_dual_encoder, load_tokenizer
-from hypencli.models.encoding import EncodedQueries, EncodingOptions, encode_queries
+from hypencli.models.encoding import EncodingOptions, QueryStates, encode_queries
 from hypencli.models.qnet import QNetBatch
 from hypencli.ops.demo import encoder_folder
 
@@ -53,22 +53,22 @@ def main() -> None:
 
 
 def compare(
-    encoder: torch.nn.Module, encoded: EncodedQueries, count: int, repeat: int, least: float
+    encoder: torch.nn.Module, encoded: QueryStates, count: int, repeat: int, least: float
 ) -> None:
     """So many queries, in batches as a search takes them."""
     sides: dict[str, Callable[[int, int], object]] = {
         "together": encoded.q_nets,
         "plain": lambda start, stop: one_by_one(encoder, encoded, start, stop),
     }
-    found: dict[str, list[float]] = {side: [] for side in sides}
+    actual: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(repeat):
         for side, write in sides.items():
             started = time.perf_counter()
             for start in range(0, count, BATCH):
                 write(start, min(start + BATCH, count))
-            found[side].append((time.perf_counter() - started) / count)
+            actual[side].append((time.perf_counter() - started) / count)
     agree(encoded.q_nets(0, 1)[0], one_by_one(encoder, encoded, 0, 1)[0])
-    figures = {side: spread(seconds) for side, seconds in found.items()}
+    figures = {side: spread(seconds) for side, seconds in actual.items()}
     ratio = figures["plain"]["median_seconds"] / figures["together"]["median_seconds"]
     line = {"job": "write-q-nets", "queries": count, "seconds_per_query": figures}
     print(json.dumps({**line, "times_faster": ratio, "products_ms": least}), flush=True)
@@ -76,7 +76,7 @@ def compare(
 
 @torch.no_grad()
 def one_by_one(
-    encoder: torch.nn.Module, encoded: EncodedQueries, start: int, stop: int
+    encoder: torch.nn.Module, encoded: QueryStates, start: int, stop: int
 ) -> list[QNetBatch]:
     nets = []
     for states in encoded._states[start:stop]:

@@ -58,8 +58,8 @@ def write_one(
         run = writer.commit(stats={"seconds": {"total": 1.0}})
     count = len(pairs["measure"]) // len(DEFAULT_MEASURES)
     values = generator.integers(0, 1000, (count, len(DEFAULT_MEASURES))) / 1000
-    made = {"run": run.id, "qrels": "qrels", "measures": sorted(DEFAULT_MEASURES)}
-    with store.draft("evaluation", "eval-qrels", made, parents=(run.id,)) as draft:
+    created = {"run": run.id, "qrels": "qrels", "measures": sorted(DEFAULT_MEASURES)}
+    with store.draft("evaluation", "eval-qrels", created, parents=(run.id,)) as draft:
         per_query = pa.table({**pairs, "value": values.reshape(-1)})
         pq.write_table(per_query, draft.path / "per_query.parquet", compression="zstd")
         means = {"measure": list(DEFAULT_MEASURES), "value": values.mean(axis=0)}
@@ -93,22 +93,22 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--queries", type=int, default=7000)
     options = options_of(parser, {"plain": read_all}, repeat=3, quick={"runs": 20, "queries": 500})
-    made = partial(prepare, runs=options.runs, queries=options.queries)
-    with folder_of(options, made) as folder:
+    created = partial(prepare, runs=options.runs, queries=options.queries)
+    with folder_of(options, created) as folder:
         compare(folder, options.repeat)
 
 
 def compare(folder: Path, repeat: int) -> None:
     """The command and the plain script in turn, then the command without a catalog, and SQL."""
-    found: dict[str, list[dict[str, float]]] = {"report": [], "plain": [], "first": [], "sql": []}
+    actual: dict[str, list[dict[str, float]]] = {"report": [], "plain": [], "first": [], "sql": []}
     catalog = folder / "store" / "catalog.duckdb"
     for _ in range(repeat):
         catalog.unlink(missing_ok=True)
-        found["first"].append(report(folder))
-        found["report"].append(report(folder))
-        found["plain"].append(measure(__file__, "plain", folder))
-        found["sql"].append(report(folder, "--sql", SQL))
-    for job, runs in found.items():
+        actual["first"].append(report(folder))
+        actual["report"].append(report(folder))
+        actual["plain"].append(measure(__file__, "plain", folder))
+        actual["sql"].append(report(folder, "--sql", SQL))
+    for job, runs in actual.items():
         seconds = [run["seconds"] for run in runs]
         print(json.dumps({"job": job, **spread(seconds), "catalog_mb": size_mb(catalog)}))
 

@@ -89,8 +89,8 @@ def run_cycle(store: Any, folder: Path, model: str, cycle: int, *, cli: bool) ->
     corpus = open_corpus(str(folder / "corpus.jsonl"))
     encoded = encode(store, corpus, source, EncodeOptions(device="cpu", shard_rows=16))
     options = SearchOptions(embeddings=encoded.embeddings, k=10, device="cpu")
-    found = search(store, open_queries(str(folder / "queries.jsonl")), source, options)
-    evaluate(store, found.run, EvaluateOptions(qrels=str(folder / "qrels.txt")))
+    searched = search(store, open_queries(str(folder / "queries.jsonl")), source, options)
+    evaluate(store, searched.run, EvaluateOptions(qrels=str(folder / "qrels.txt")))
     if not cli:
         leaderboard(store)
     else:
@@ -128,14 +128,14 @@ def soak(folder: Path, options: argparse.Namespace) -> list[dict[str, float]]:
 
     store = Store.create(folder / "store")
     model = find_model(store, ModelSource(str(make_model(folder)), label="soak")).id
-    made: list[str] = []
+    created: list[str] = []
     samples: list[dict[str, float]] = []
     started = time.perf_counter()
     for cycle in range(1, options.cycles + 1):
         cli = cycle % options.cli_every == 0
-        made.append(run_cycle(store, folder, model, cycle, cli=cli))
-        if len(made) > options.kept:
-            store.remove(made.pop(0), force=True)
+        created.append(run_cycle(store, folder, model, cycle, cli=cli))
+        if len(created) > options.kept:
+            store.remove(created.pop(0), force=True)
         if cycle % options.every == 0 or cycle == options.cycles:
             samples.append(sample(store, cycle, started))
             print(json.dumps(samples[-1]), flush=True)

@@ -142,18 +142,20 @@ def prepare(folder: Path, sizes: Sizes) -> None:
         if row.query.query_id.startswith("summary:")  # not the way back, to the short half
     ]
     generator = np.random.default_rng(SEED)
-    chosen = [pairs[i] for i in generator.permutation(len(pairs))[: sizes.rows]]
+    selected = [pairs[i] for i in generator.permutation(len(pairs))[: sizes.rows]]
     model = hypencli.load(encoder_folder())
     # The labels need be no better than this: both sides learn the same.
-    queries = model.encode_passages([query.text for query, _ in chosen], max_length=QUERY_LENGTH)
-    passages = model.encode_passages([item.content for _, item in chosen], max_length=QUERY_LENGTH)
+    queries = model.encode_passages([query.text for query, _ in selected], max_length=QUERY_LENGTH)
+    passages = model.encode_passages(
+        [item.content for _, item in selected], max_length=QUERY_LENGTH
+    )
     scores = queries @ passages.T
     with (folder / "rows.jsonl").open("w", encoding="utf-8") as out:
-        for i, (query, _) in enumerate(chosen):
-            others = (i + 1 + generator.permutation(len(chosen) - 1)) % len(chosen)
+        for i, (query, _) in enumerate(selected):
+            others = (i + 1 + generator.permutation(len(selected) - 1)) % len(selected)
             items = [
                 {"id": item.id, "content": item.content, "score": float(scores[i, j])}
-                for j, item in ((j, chosen[j][1]) for j in (i, *others[: sizes.negatives]))
+                for j, item in ((j, selected[j][1]) for j in (i, *others[: sizes.negatives]))
             ]
             row = {"query": {"id": query.query_id, "content": query.text}, "items": items}
             out.write(json.dumps(row) + "\n")
@@ -187,9 +189,9 @@ def train_hype(folder: Path, case: Case, sizes: Sizes, *, dropout: bool = True) 
 
     from hypencli.data.training import open_training_rows
     from hypencli.training import (
+        RunContext,
         Sampling,
         StateCache,
-        Surroundings,
         TrainingConfig,
         TrainingData,
         train,
@@ -221,7 +223,7 @@ def train_hype(folder: Path, case: Case, sizes: Sizes, *, dropout: bool = True) 
             laps.end_step(loss)
 
     with tempfile.TemporaryDirectory(dir=folder) as work:
-        where = Surroundings(output_dir=Path(work), on_points=on_points)
+        where = RunContext(output_dir=Path(work), on_points=on_points)
         rows = open_training_rows(str(folder / "rows.jsonl"))
         train(dual, tokenizer, TrainingData(rows=rows), config, where)
     return laps
@@ -305,8 +307,8 @@ def seconds_of(side: Figures, steps: int) -> float:
     )
 
 
-def summary(job: str, found: dict[str, list[Figures]]) -> dict[str, object]:
-    of_sides = medians(found)
+def summary(job: str, actual: dict[str, list[Figures]]) -> dict[str, object]:
+    of_sides = medians(actual)
     run = int(of_sides["hype"]["steps"])
     over = {
         f"times_faster_over_{steps}_steps": seconds_of(of_sides["plain"], steps)
@@ -344,8 +346,8 @@ def main() -> None:
             losses = measure(__file__, f"{job}-losses", folder)
             print(json.dumps({"job": job, "side": "both", **losses}), flush=True)
             check(losses["apart"] <= TOLERANCE[CASES[job].precision])
-            found = in_turn(__file__, job, folder, repeat=options.repeat)
-            print(json.dumps(summary(job, found)), flush=True)
+            actual = in_turn(__file__, job, folder, repeat=options.repeat)
+            print(json.dumps(summary(job, actual)), flush=True)
 
 
 if __name__ == "__main__":

@@ -91,8 +91,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     options = parser.parse_args()
-    made = (options.store / "hype.toml").is_file()
-    store = Store.open(options.store) if made else Store.create(options.store)
+    created = (options.store / "hype.toml").is_file()
+    store = Store.open(options.store) if created else Store.create(options.store)
     encoder = str(encoder_folder())
     if options.collection == "medquad":
         collection = medquad(store, encoder, options)
@@ -100,14 +100,14 @@ def main() -> None:
         collection = docstrings(store)
     baseline = evaluated(store, encoder, "backbone", collection)
     say(arm="untrained encoder", seed=None, **baseline.aggregates)
-    found: dict[str, list[Evaluation]] = {}
+    actual: dict[str, list[Evaluation]] = {}
     for seed in options.seeds:
         for name in options.arms:
-            found.setdefault(name, []).append(
+            actual.setdefault(name, []).append(
                 one_run(store, encoder, collection, name, seed=seed, steps=options.steps)
             )
-    for name, runs in found.items():
-        summarise(name, runs, found, baseline)
+    for name, runs in actual.items():
+        summarise(name, runs, actual, baseline)
 
 
 def one_run(
@@ -171,7 +171,7 @@ def evaluated(store: Store, model: str, name: str, collection: Collection) -> Ev
 def summarise(
     name: str,
     runs: list[Evaluation],
-    found: Mapping[str, list[Evaluation]],
+    actual: Mapping[str, list[Evaluation]],
     baseline: Evaluation,
 ) -> None:
     """Means over the seeds, and tests by query on each query's mean over the seeds."""
@@ -179,8 +179,8 @@ def summarise(
     mean = mean_of(runs)
     against = {"untrained encoder": baseline}
     other = ARMS[name].against
-    if other is not None and other in found:
-        against[other] = mean_of(found[other])
+    if other is not None and other in actual:
+        against[other] = mean_of(actual[other])
     tests = {}
     for label, reference in against.items():
         (test,) = compare(reference, mean, [MEASURE])
@@ -212,13 +212,13 @@ def medquad(store: Store, encoder: str, options: argparse.Namespace) -> Collecti
     """A part of MedQuAD: the judged documents and others, training rows with mined negatives."""
     folder, data = store.root / "data", options.data
     folder.mkdir(exist_ok=True)
-    chosen = random.Random(0)
+    selected = random.Random(0)
     training = read_qrels(data / "qrels.train.txt").qrels
     heldout = read_qrels(data / "qrels.heldout.txt").qrels
     documents = list(open_corpus(data / "corpus.jsonl"))
     judged = {doc_id for grades in heldout.values() for doc_id in grades}
     others = [document.doc_id for document in documents if document.doc_id not in judged]
-    chosen.shuffle(others)
+    selected.shuffle(others)
     kept = judged | set(others[: max(0, options.documents - len(judged))])
     write_jsonl(
         folder / "corpus.jsonl",

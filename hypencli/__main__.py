@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from hypencli.errors import EXIT_STORE, HypeError
-from hypencli.harmless import harmless, json_text
+from hypencli.harmless import escape_json, escape_terminal
 from hypencli.process import OwnProcess
 from hypencli.signals import (
     ReaderLeft,
-    heeding,
+    handle_signals,
     leave_to_the_system,
-    raise_ended,
+    raise_terminated,
     readers_left,
     silence,
     terminals,
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in argv
     arguments = [argument for argument in argv if argument != "--debug"]
     drawn_on = terminals()
-    with heeding(raise_ended):
+    with handle_signals(raise_terminated):
         try:
             return _answer(arguments, debug=debug)
         except KeyboardInterrupt as stop:
@@ -106,7 +106,7 @@ def _stopped(stop: KeyboardInterrupt, arguments: Sequence[str]) -> int:
     number = getattr(stop, "number", signal.SIGINT)
     how = "Interrupted" if number == signal.SIGINT else f"Ended by {signal.Signals(number).name}"
     verb = " ".join(arguments[:2])
-    goes_on = any(verb == known or verb.startswith(f"{known} ") for known in _GOING_ON)
+    goes_on = any(verb == resumable or verb.startswith(f"{resumable} ") for resumable in _GOING_ON)
     kept = "What is done is kept: run the same command again to go on."
     with contextlib.suppress(OSError):
         _say(f"{how}. {kept if goes_on else 'Nothing is left half done.'}")
@@ -128,14 +128,14 @@ def _fail(error: Exception, hint: str | None, code: int, arguments: Sequence[str
             "hint": hint,
             "exit_code": code,
         }
-        sys.stdout.write(json_text({"error": problem}) + "\n")
+        sys.stdout.write(escape_json({"error": problem}) + "\n")
     else:
         _say(f"Error: {message}" + (f"\n{hint}" if hint else ""))
     return code
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(harmless(text) + "\n")
+    sys.stderr.write(escape_terminal(text) + "\n")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from hypencli.models.dual import DualEncoder
-    from hypencli.models.encoding import EncodedQueries as _States
+    from hypencli.models.encoding import QueryStates as QueryStates
     from hypencli.ops.ask import Asker, Hit
     from hypestore import Store
 
@@ -27,7 +27,7 @@ class EncodedQueries:
     Call it on passage vectors ``[n, d]`` to get scores ``[q, n]``.
     """
 
-    def __init__(self, states: _States, dim: int) -> None:
+    def __init__(self, states: QueryStates, dim: int) -> None:
         self._states = states
         self._dim = dim
 
@@ -270,8 +270,8 @@ class Project:
         Raises:
             CatalogQueryError: It is no query, one that changes or reaches something, or too large.
         """
-        found = self.store.catalog.query(statement)
-        return [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+        result = self.store.catalog.query(statement)
+        return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
 
 
 def open_store(path: str | Path | None = None) -> Project:

@@ -75,14 +75,14 @@ class DeviceError(ModelError):
     """A device or dtype that this machine does not have."""
 
 
-def did_you_mean(given: str, known: Iterable[str]) -> str:
+def did_you_mean(typed: str, candidates: Iterable[str]) -> str:
     """A sentence that offers the nearest known names, then lists all of them.
 
     Args:
-        given: What the user wrote.
-        known: The valid names.
+        typed: What the user wrote.
+        candidates: The valid names.
     """
-    names = sorted(set(known))
-    near = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
+    names = sorted(set(candidates))
+    near = difflib.get_close_matches(typed, names, n=3, cutoff=0.5)
     offer = f"Did you mean {' or '.join(repr(name) for name in near)}? " if near else ""
     return f"{offer}Known: {', '.join(names) or '(none)'}."

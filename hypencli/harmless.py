@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-_HARMFUL = re.compile(
+_UNSAFE = re.compile(
     "["
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters; tabs and line ends stay
     "\u061c\u200e\u200f"  # marks of direction
@@ -49,37 +49,37 @@ _LATEX = str.maketrans(
 )
 
 
-def harmless(text: str) -> str:
+def escape_terminal(text: str) -> str:
     """Text without what steers a terminal, turns the direction of others, or is no character."""
-    return _HARMFUL.sub("", text)
+    return _UNSAFE.sub("", text)
 
 
-def one_line(text: str) -> str:
+def escape_line(text: str) -> str:
     """The same in one line, so that a name cannot look like a line of the program's own."""
-    return _BLANKS.sub(" ", harmless(text)).strip()
+    return _BLANKS.sub(" ", escape_terminal(text)).strip()
 
 
-def json_text(value: Any) -> str:
+def escape_json(value: Any) -> str:
     """A value as JSON in one line: the exact text, with escapes for what is not harmless."""
-    return escaped(json.dumps(value, ensure_ascii=False))
+    return escape_json_strings(json.dumps(value, ensure_ascii=False))
 
 
-def escaped(text: str) -> str:
+def escape_json_strings(text: str) -> str:
     """JSON or TOML with escapes for what is not harmless, which stands in their strings alone."""
-    return _HARMFUL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def csv_line(cells: Iterable[object]) -> str:
+def escape_csv(cells: Iterable[object]) -> str:
     """A line of CSV; text that a spreadsheet would calculate begins with an apostrophe."""
-    return ",".join(map(_csv_cell, cells)) + "\n"
+    return ",".join(map(_escape_csv_cell, cells)) + "\n"
 
 
-def _csv_cell(cell: object) -> str:
+def _escape_csv_cell(cell: object) -> str:
     if cell is None:
         return ""
     if not isinstance(cell, str):
-        return repr(cell) if isinstance(cell, float) else _csv_cell(str(cell))
-    text = harmless(cell)
+        return repr(cell) if isinstance(cell, float) else _escape_csv_cell(str(cell))
+    text = escape_terminal(cell)
     if _FORMULA.match(text) and not _is_number(text):
         text = f"'{text}"
     return '"{}"'.format(text.replace('"', '""')) if _QUOTED.search(text) else text
@@ -89,17 +89,17 @@ def _is_number(text: str) -> bool:
     return re.fullmatch(r"-?\d+(\.\d+)?(e[+-]\d+)?", text) is not None
 
 
-def markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Text in one line that Markdown shows as it is: no markup, links, images or HTML in it."""
-    escaped = _MARKDOWN.sub(lambda sign: _ENTITIES.get(sign[0], f"\\{sign[0]}"), one_line(text))
-    return _MARKDOWN_LINK.sub(lambda sign: f"\\{sign[0]}", escaped)
+    quoted = _MARKDOWN.sub(lambda sign: _ENTITIES.get(sign[0], f"\\{sign[0]}"), escape_line(text))
+    return _MARKDOWN_LINK.sub(lambda sign: f"\\{sign[0]}", quoted)
 
 
-def markdown_code(text: str) -> str:
+def escape_markdown_code(text: str) -> str:
     """Text in one line for between the backticks of a code span, also in a table."""
-    return one_line(text).replace("`", "'").replace("|", "\\|")
+    return escape_line(text).replace("`", "'").replace("|", "\\|")
 
 
-def latex(text: str) -> str:
+def escape_latex(text: str) -> str:
     """Text in one line that LaTeX sets as it is: no commands, and no end of a cell or row in it."""
-    return one_line(text).translate(_LATEX)
+    return escape_line(text).translate(_LATEX)

@@ -77,23 +77,23 @@ def parse_measures(names: Iterable[str] = DEFAULT_MEASURES) -> tuple[Measure, ..
     """
     if isinstance(names, str):
         names = [names]
-    found: dict[str, Measure] = {}
+    parsed: dict[str, Measure] = {}
     problems: list[str] = []
-    for name in (part for given in names for part in _split(given)):
+    for name in (part for text in names for part in _split(text)):
         try:
             measure = _parse_measure(name)
         except (ValueError, TypeError, LookupError, NameError, AssertionError) as error:
             problems.append(f"{name!r}: {error}")
         else:
-            found.setdefault(str(measure), measure)
+            parsed.setdefault(str(measure), measure)
     if problems:
         raise UsageError(
             f"Not measures: {'; '.join(problems)}.",
             hint=f"Names are those of ir_measures, such as {_EXAMPLES}.",
         )
-    if not found:
+    if not parsed:
         raise UsageError("No measure was named.", hint=f"Such as {_EXAMPLES}.")
-    return tuple(found.values())
+    return tuple(parsed.values())
 
 
 def _split(names: str) -> Iterator[str]:
@@ -179,8 +179,8 @@ def evaluate(results: Results, qrels: Qrels, measures: Sequence[Measure]) -> Eva
     for start in range(0, len(judged), _BATCH_QUERIES):
         batch = judged[start : start + _BATCH_QUERIES]
         run, judgements = _numbered(results, qrels, batch)
-        for found in ir_measures.DefaultPipeline.iter_calc(measures, judgements, run):
-            values[found.measure][batch[int(found.query_id)]] = float(found.value)
+        for metric in ir_measures.DefaultPipeline.iter_calc(measures, judgements, run):
+            values[metric.measure][batch[int(metric.query_id)]] = float(metric.value)
     return Evaluation(
         aggregates={str(one): aggregate(one, values[one].values()) for one in measures},
         per_query={str(measure): values[measure] for measure in measures},
@@ -278,10 +278,10 @@ def compare(
         }
         for differences in (_differences(a, b) for a, b in pairs)
     ]
-    corrected = {test: holm([found[test] for found in p_values]) for test in TESTS}
+    corrected = {test: holm([p_value[test] for p_value in p_values]) for test in TESTS}
     return [
-        _paired_test(name, a, b, found, {test: corrected[test][i] for test in TESTS})
-        for i, (name, (a, b), found) in enumerate(zip(names, pairs, p_values, strict=True))
+        _paired_test(name, a, b, p_value, {test: corrected[test][i] for test in TESTS})
+        for i, (name, (a, b), p_value) in enumerate(zip(names, pairs, p_values, strict=True))
     ]
 
 

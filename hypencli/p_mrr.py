@@ -27,11 +27,11 @@ def changed_documents(original: Qrels, changed: Qrels) -> dict[str, tuple[str, .
     A document that only the original judgements speak of counts as not relevant after the change.
     Queries without such a document are left out.
     """
-    found = {
+    differing = {
         query: tuple(doc for doc, grade in grades.items() if _grade(changed, query, doc) != grade)
         for query, grades in original.items()
     }
-    return {query: documents for query, documents in found.items() if documents}
+    return {query: documents for query, documents in differing.items() if documents}
 
 
 def _grade(qrels: Qrels, query: str, doc_id: str) -> int:

@@ -41,7 +41,7 @@ def resolve_device(name: str | None) -> torch.device:
         "mps": torch.backends.mps.is_available(),
     }
     if not present.get(device.type, False):
-        here = ", ".join(kind for kind, there in present.items() if there)
+        here = ", ".join(kind for kind, is_present in present.items() if is_present)
         raise DeviceError(f"Device {name!r} is not present.", hint=f"Here there is: {here}.")
     return device
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-ENDING = tuple(
+TERMINATION_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 """The signals that ask for an end, those that this system has."""
@@ -21,7 +21,7 @@ ENDING = tuple(
 Handler = Callable[[int, FrameType | None], None]
 
 
-class Ended(KeyboardInterrupt):
+class Terminated(KeyboardInterrupt):
     """A signal asks the command to end.
 
     Args:
@@ -38,7 +38,7 @@ class ReaderLeft(BrokenPipeError):
 
 
 @contextmanager
-def heeding(handler: Handler) -> Iterator[None]:
+def handle_signals(handler: Handler) -> Iterator[None]:
     """Have a handler called for every signal that asks for an end, for the length of the block.
 
     Those that this process was told to ignore (``nohup``, a job of a script) stay ignored. What is
@@ -50,13 +50,15 @@ def heeding(handler: Handler) -> Iterator[None]:
         return
     drawn_on = terminals()
 
-    def heed(number: int, frame: FrameType | None) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
         if number not in (signal.SIGINT, signal.SIGTERM):
             silence(drawn_on)
         handler(number, frame)
 
-    wanted = [kind for kind in ENDING if signal.getsignal(kind) not in (signal.SIG_IGN, None)]
-    before = {kind: signal.signal(kind, heed) for kind in wanted}
+    wanted = [
+        kind for kind in TERMINATION_SIGNALS if signal.getsignal(kind) not in (signal.SIG_IGN, None)
+    ]
+    before = {kind: signal.signal(kind, on_signal) for kind in wanted}
     try:
         yield
     finally:
@@ -69,15 +71,15 @@ def terminals() -> list[int]:
     return [number for number in (1, 2) if os.isatty(number)]
 
 
-def raise_ended(number: int, frame: FrameType | None) -> None:
+def raise_terminated(number: int, frame: FrameType | None) -> None:
     """The handler of verbs that need no word with themselves before they end."""
-    raise Ended(number)
+    raise Terminated(number)
 
 
 def leave_to_the_system() -> None:
     """From here on a signal ends the process at once: there is nothing left to tidy up."""
     if threading.current_thread() is threading.main_thread():
-        for kind in ENDING:
+        for kind in TERMINATION_SIGNALS:
             if signal.getsignal(kind) not in (signal.SIG_IGN, None):
                 signal.signal(kind, signal.SIG_DFL)
 

@@ -223,9 +223,9 @@ def topic_sentences(count: int) -> list[tuple[str, str]]:
         topic = topics[i % len(topics)]
         words = TOPICS[topic].split()
         step = i // len(topics)
-        chosen = [words[(step * (j + 1) + j) % len(words)] for j in range(4 + i % 5)]
-        glue = [GLUE[(i * 3 + j * 5) % len(GLUE)] for j in range(len(chosen))]
-        text = " ".join(word for pair in zip(glue, chosen, strict=True) for word in pair)
+        selected = [words[(step * (j + 1) + j) % len(words)] for j in range(4 + i % 5)]
+        glue = [GLUE[(i * 3 + j * 5) % len(GLUE)] for j in range(len(selected))]
+        text = " ".join(word for pair in zip(glue, selected, strict=True) for word in pair)
         sentences.append((topic, text))
     return sentences
 
@@ -354,9 +354,9 @@ def serve_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     ) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                found = answer(self.path)
-                headers, body = found or (absent, b"")
-                self.send_response(200 if found else 404)
+                actual = answer(self.path)
+                headers, body = actual or (absent, b"")
+                self.send_response(200 if actual else 404)
                 for name, value in {**headers, "Content-Length": str(len(body))}.items():
                     self.send_header(name, value)
                 self.end_headers()

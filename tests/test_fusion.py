@@ -17,8 +17,8 @@ def ten_lines(rankings: list[Ranking], how: Fusion) -> dict[str, float]:
     for doc in {doc for ranking in rankings for doc, _ in ranking}:
         total = 0.0
         for i, ranking in enumerate(rankings):
-            found = [(rank, s) for rank, (d, s) in enumerate(ranking, 1) if d == doc]
-            for rank, s in found:
+            collected = [(rank, s) for rank, (d, s) in enumerate(ranking, 1) if d == doc]
+            for rank, s in collected:
                 values = [s for _, s in ranking]
                 low, high = min(values), max(values)
                 scaled = 1.0 if low == high else (s - low) / (high - low)
@@ -54,16 +54,16 @@ def test_every_method_is_what_it_says(
     if weighted and method == "interpolate":
         weights = tuple(i / 4 for i in range(len(runs)))
     how = Fusion(method, rrf_k=rrf_k, weights=weights, normalise=normalise)  # type: ignore[arg-type]
-    (found,) = fuse([{"q": ranking} for ranking in runs], how).values()
-    assert dict(found) == pytest.approx(ten_lines(runs, how))
-    assert found == sorted(found, key=lambda pair: (-pair[1], pair[0]))
+    (actual,) = fuse([{"q": ranking} for ranking in runs], how).values()
+    assert dict(actual) == pytest.approx(ten_lines(runs, how))
+    assert actual == sorted(actual, key=lambda pair: (-pair[1], pair[0]))
 
 
 def test_reciprocal_ranks_by_hand() -> None:
     runs = [{"q": [("a", 9.0), ("b", 8.0)]}, {"q": [("b", 0.9), ("c", 0.1)]}]
-    found = fuse(runs, Fusion())["q"]
-    assert [doc for doc, _ in found] == ["b", "a", "c"]
-    assert dict(found) == pytest.approx({"b": 1 / 62 + 1 / 61, "a": 1 / 61, "c": 1 / 62})
+    fused = fuse(runs, Fusion())["q"]
+    assert [doc for doc, _ in fused] == ["b", "a", "c"]
+    assert dict(fused) == pytest.approx({"b": 1 / 62 + 1 / 61, "a": 1 / 61, "c": 1 / 62})
 
 
 def test_ranks_are_the_runs_own_also_where_scores_tie() -> None:
@@ -73,8 +73,8 @@ def test_ranks_are_the_runs_own_also_where_scores_tie() -> None:
 
 def test_a_query_that_a_run_lacks_comes_from_the_others() -> None:
     runs = [{"q1": [("a", 1.0)], "q2": []}, {"q2": [("b", 1.0)]}, {"q3": [("c", 1.0)]}]
-    found = fuse(runs, Fusion("combsum"))
-    assert found == {"q1": [("a", 1.0)], "q2": [("b", 1.0)], "q3": [("c", 1.0)]}
+    fused = fuse(runs, Fusion("combsum"))
+    assert fused == {"q1": [("a", 1.0)], "q2": [("b", 1.0)], "q3": [("c", 1.0)]}
 
 
 def test_only_the_best_k_stay_ties_by_id() -> None:

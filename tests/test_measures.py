@@ -81,29 +81,29 @@ def test_importing_measures_is_cheap() -> None:
 def test_aggregates_are_over_all_judged_queries() -> None:
     qrels = {"a": {"d": 1}, "b": {"d": 1}, "c": {"d": 1}, "d": {"x": 0}, "empty": {}}
     results = {"a": [("d", 1.0)], "b": [], "d": [("x", 1.0)], "new": [("d", 1.0)]}
-    found = evaluate(results, qrels, parse_measures(["RR", "P@1"]))
-    assert found.aggregates == {"RR": 0.25, "P@1": 0.25}
-    assert found.per_query["RR"] == {"a": 1.0, "b": 0.0, "c": 0.0, "d": 0.0}
-    assert found.judged_queries == 4
-    assert found.missing_queries == ("b", "c")
-    assert found.unjudged_queries == ("new",)
+    evaluated = evaluate(results, qrels, parse_measures(["RR", "P@1"]))
+    assert evaluated.aggregates == {"RR": 0.25, "P@1": 0.25}
+    assert evaluated.per_query["RR"] == {"a": 1.0, "b": 0.0, "c": 0.0, "d": 0.0}
+    assert evaluated.judged_queries == 4
+    assert evaluated.missing_queries == ("b", "c")
+    assert evaluated.unjudged_queries == ("new",)
 
 
 def test_sums_stay_sums() -> None:
     qrels = {"a": {"d": 1}, "b": {"d": 1, "e": 1}}
     results = {"a": [("d", 1.0), ("x", 0.5)], "b": [("e", 1.0)]}
-    found = evaluate(results, qrels, parse_measures(["NumRet", "NumRelRet"]))
-    assert found.aggregates == {"NumRet": 3.0, "NumRet(rel=1)": 2.0}
+    evaluated = evaluate(results, qrels, parse_measures(["NumRet", "NumRelRet"]))
+    assert evaluated.aggregates == {"NumRet": 3.0, "NumRet(rel=1)": 2.0}
 
 
 def test_negative_grades_are_not_relevant() -> None:
-    found = evaluate(
+    evaluated = evaluate(
         {"q": [("bad", 2.0), ("good", 1.0)]},
         {"q": {"bad": -1, "good": 2}},
         parse_measures(["RR", "P@2", "nDCG@2"]),
     )
-    assert found.aggregates["RR"] == found.aggregates["P@2"] == 0.5
-    assert found.aggregates["nDCG@2"] == pytest.approx(0.6309, abs=1e-4)
+    assert evaluated.aggregates["RR"] == evaluated.aggregates["P@2"] == 0.5
+    assert evaluated.aggregates["nDCG@2"] == pytest.approx(0.6309, abs=1e-4)
 
 
 def test_ids_may_hold_anything() -> None:
@@ -111,20 +111,20 @@ def test_ids_may_hold_anything() -> None:
     results = {one: [(doc, float(-i)) for i, doc in enumerate(odd)] for one in odd}
     qrels = {one: {doc: int(doc == odd[i]) for doc in odd} for i, one in enumerate(odd)}
     names = ["RR", "RR@10", "ERR@10", "Judged@3"]
-    found = evaluate(results, qrels, parse_measures(names))
-    assert [found.per_query["RR"][one] for one in odd] == pytest.approx(
+    evaluated = evaluate(results, qrels, parse_measures(names))
+    assert [evaluated.per_query["RR"][one] for one in odd] == pytest.approx(
         [1 / (i + 1) for i in range(len(odd))]
     )
-    assert found.per_query["RR@10"] == found.per_query["RR"]
-    assert found.aggregates["Judged@3"] == 1.0
+    assert evaluated.per_query["RR@10"] == evaluated.per_query["RR"]
+    assert evaluated.aggregates["Judged@3"] == 1.0
 
 
 def test_scores_do_not_matter_ranks_do() -> None:
     qrels = {"q": {"b": 1}}
     for scores in ((2.0, 1.0), (1.0, 1.0), (1.0, 2.0)):
         ranking = [("a", scores[0]), ("b", scores[1])]
-        found = evaluate({"q": ranking}, qrels, parse_measures(DEFAULT_MEASURES))
-        assert found.aggregates["RR"] == found.aggregates["RR@10"] == 0.5
+        evaluated = evaluate({"q": ranking}, qrels, parse_measures(DEFAULT_MEASURES))
+        assert evaluated.aggregates["RR"] == evaluated.aggregates["RR@10"] == 0.5
 
 
 def test_judgements_of_other_queries_are_an_error() -> None:
@@ -135,9 +135,9 @@ def test_judgements_of_other_queries_are_an_error() -> None:
 
 
 def test_a_run_without_any_result_has_zeros() -> None:
-    found = evaluate({"q1": []}, {"q1": {"d": 1}, "q2": {"d": 1}}, parse_measures(["RR", "AP"]))
-    assert found.aggregates == {"RR": 0.0, "AP": 0.0}
-    assert found.missing_queries == ("q1", "q2")
+    evaluated = evaluate({"q1": []}, {"q1": {"d": 1}, "q2": {"d": 1}}, parse_measures(["RR", "AP"]))
+    assert evaluated.aggregates == {"RR": 0.0, "AP": 0.0}
+    assert evaluated.missing_queries == ("q1", "q2")
 
 
 def test_batches_of_queries_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,9 +43,9 @@ def test_equal_scores_rank_by_id_downwards_whatever_their_order(order: list[str]
 def test_queries_count_alike_and_documents_within_them() -> None:
     before = {"q1": ranking("a", "b"), "q2": ranking("a", "b")}
     after = {"q1": ranking("b", "a"), "q2": ranking("a", "b")}
-    found = p_mrr(before, after, {"q1": ("a",), "q2": ("a", "b")})
-    assert found.per_query[P_MRR] == {"q1": 0.5, "q2": 0.0}
-    assert found.aggregates == {P_MRR: 0.25}
+    actual = p_mrr(before, after, {"q1": ("a",), "q2": ("a", "b")})
+    assert actual.per_query[P_MRR] == {"q1": 0.5, "q2": 0.0}
+    assert actual.aggregates == {P_MRR: 0.25}
 
 
 def test_what_changed_is_any_other_grade_of_a_judged_document() -> None:
@@ -57,10 +57,10 @@ def test_what_changed_is_any_other_grade_of_a_judged_document() -> None:
 def test_queries_that_a_run_lacks_are_left_out_and_said() -> None:
     documents = {"q1": ("a",), "q2": ("a",), "q3": ("a",)}
     both, swapped = ranking("a", "b"), ranking("b", "a")
-    found = p_mrr({"q1": both, "q2": both, "q9": both}, {"q1": swapped, "q3": both}, documents)
-    assert found.aggregates == {P_MRR: 0.5}
-    assert (found.judged_queries, found.missing_queries) == (1, ("q2", "q3"))
-    assert found.unjudged_queries == ("q9",)
+    actual = p_mrr({"q1": both, "q2": both, "q9": both}, {"q1": swapped, "q3": both}, documents)
+    assert actual.aggregates == {P_MRR: 0.5}
+    assert (actual.judged_queries, actual.missing_queries) == (1, ("q2", "q3"))
+    assert actual.unjudged_queries == ("q9",)
 
 
 def test_nothing_to_compare_is_an_error() -> None:

@@ -13,7 +13,7 @@ import typer
 import typer.core
 
 from hypencli._version import __version__
-from hypencli.harmless import harmless
+from hypencli.harmless import escape_terminal
 from hypencli.signals import ReaderLeft
 
 _VERBS: Mapping[str, Sequence[str]] = {
@@ -119,11 +119,11 @@ _CommandLineError: type[typer.BadParameter] = next(
 )
 
 
-class _HarmlessMessages(logging.Formatter):
+class _EscapedMessages(logging.Formatter):
     """Warnings of the store, which name files and ids as they are."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return harmless(super().format(record))
+        return escape_terminal(super().format(record))
 
 
 def run(arguments: list[str]) -> int:
@@ -133,14 +133,14 @@ def run(arguments: list[str]) -> int:
         arguments: The command line without the program's name.
     """
     if logging.lastResort is not None:
-        logging.lastResort.setFormatter(_HarmlessMessages())
+        logging.lastResort.setFormatter(_EscapedMessages())
     try:
         verbs = command(arguments[0] if arguments else None)
         result = verbs.main(args=arguments, prog_name="hype", standalone_mode=False)
     except _CommandLineError as error:
         usage = io.StringIO()
         error.show(file=usage)
-        typer.echo(harmless(usage.getvalue()), err=True, nl=False)
+        typer.echo(escape_terminal(usage.getvalue()), err=True, nl=False)
         return int(error.exit_code)
     except typer.Abort as abort:
         raise KeyboardInterrupt from abort

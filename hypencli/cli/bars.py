@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from hypencli.cli.render import safe
+from hypencli.cli.render import escape
 
 
 class RateColumn(ProgressColumn):
@@ -50,7 +50,7 @@ class Bar:
 
     def note(self, text: str) -> None:
         """Show a text behind the bar."""
-        self._bars.update(self._task, note=safe(text))
+        self._bars.update(self._task, note=escape(text))
 
 
 @contextmanager
@@ -66,4 +66,4 @@ def bar(description: str, *, total: int | None, unit: str) -> Iterator[Bar]:
         TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        yield Bar(bars, bars.add_task(safe(description), total=total, note=""))
+        yield Bar(bars, bars.add_task(escape(description), total=total, note=""))

@@ -13,10 +13,10 @@ from hypencli.cli.options import (
     ModelOption,
     StoreOption,
     TrustOption,
-    chosen_device,
+    default_device,
     open_store,
 )
-from hypencli.cli.render import progress, safe, show
+from hypencli.cli.render import escape, progress, show
 from hypencli.cli.search import (
     CorpusOption,
     EmbeddingsOption,
@@ -92,11 +92,11 @@ def calibrate(
             query_max_length=query_max_length,
             width=width,
             dtype=dtype,
-            device=chosen_device(device, opened),
+            device=default_device(device, opened),
         ),
     )
-    given = queries or opened.defaults.get("queries")
-    asked = None if given is None else open_queries(dataset_place(opened.root, given))
+    query_set = queries or opened.defaults.get("queries")
+    asked = None if query_set is None else open_queries(dataset_place(opened.root, query_set))
     done = measure(opened, asked, ModelSource(model, trust_code=trust_code), options, progress())
     show(done, draw_calibrated, as_json=json)
 
@@ -105,7 +105,7 @@ def draw_calibrated(console: Console, done: Calibrated) -> None:
     """The curve of a calibration, a row a setting."""
     verb = "Already measured" if done.existing else "Measured"
     print_table(
-        f"{verb}: {done.engine}, {safe(done.model)} on {safe(done.corpus)}, "
+        f"{verb}: {done.engine}, {escape(done.model)} on {escape(done.corpus)}, "
         f"{done.n_queries} queries",
         ("k", "setting", "recall", "±", "evaluations", "ms"),
         [

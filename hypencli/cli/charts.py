@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
-from hypencli.cli.render import safe
+from hypencli.cli.render import escape
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,11 +38,11 @@ def draw_curves(console: Console, curves: Mapping[str, Points]) -> None:
             _draw_line(console, name, drawn[name])
     for name, points in curves.items():
         if len(points) > len(finite[name]):
-            console.print(f"{safe(name)}: {len(points) - len(finite[name]):,} values not finite")
+            console.print(f"{escape(name)}: {len(points) - len(finite[name]):,} values not finite")
 
 
 def _draw_chart(console: Console, name: str, points: Points) -> None:
-    console.print(f"\n{safe(name)}: {_summary(name, points)}")
+    console.print(f"\n{escape(name)}: {_summary(name, points)}")
     if len(points) > 1:
         width = max(20, min(_WIDTH, console.width - _LABEL - 5))
         height = _HEIGHT if name == "loss" else _LOW_HEIGHT
@@ -53,7 +53,7 @@ def _draw_chart(console: Console, name: str, points: Points) -> None:
 def _draw_line(console: Console, name: str, points: Points) -> None:
     line = sparkline([value for _, value in points], _SPARK)
     ends = f"{_short(points[0][1])} → {_short(points[-1][1])}"
-    console.print(f"{safe(name)[:_NAME]:{_NAME}} {line:{_SPARK}} {ends}")
+    console.print(f"{escape(name)[:_NAME]:{_NAME}} {line:{_SPARK}} {ends}")
 
 
 def chart(points: Points, *, width: int = _WIDTH, height: int = _HEIGHT) -> list[str]:

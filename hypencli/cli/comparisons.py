@@ -6,27 +6,29 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from hypencli.cli.charts import bars
-from hypencli.cli.render import safe, show
+from hypencli.cli.render import escape, show
 from hypencli.cli.tables import print_table
 from hypencli.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hypencli.ops.drop import Drop
-    from hypencli.ops.pool import Pool
+    from hypencli.ops.drop import RobustnessLoss
+    from hypencli.ops.pool import PooledRuns
     from hypencli.ops.report import Comparison
     from hypestore import Store
 
 TableFormat: TypeAlias = Literal["table", "json", "csv", "markdown", "latex"]
 
 
-def draw_comparison(console: Console, found: Comparison, *, format: TableFormat = "table") -> None:
+def draw_comparison(
+    console: Console, comparison: Comparison, *, format: TableFormat = "table"
+) -> None:
     """Two runs side by side, a row a measure."""
     from hypencli.ops.report import verdict
 
-    title = f"A: {found.run_a}   B: {found.run_b}   on {found.qrels}, {found.n_queries} queries"
-    names = list(found.tests[0].corrected)
+    title = f"A: {comparison.run_a}   B: {comparison.run_b}   on {comparison.qrels}, {comparison.n_queries} queries"
+    names = list(comparison.tests[0].corrected)
     columns = ("measure", "A", "B", "B - A", "wins", "losses", "ties", *(f"p {n}" for n in names))
     rows = [
         (
@@ -39,7 +41,7 @@ def draw_comparison(console: Console, found: Comparison, *, format: TableFormat 
             test.ties,
             *(_p_value(test.corrected[name]) for name in names),
         )
-        for test in found.tests
+        for test in comparison.tests
     ]
     print_table(title, columns, rows, format=format)
     if format == "table":
@@ -47,7 +49,7 @@ def draw_comparison(console: Console, found: Comparison, *, format: TableFormat 
             "Wins: queries where B is better. p: two-sided paired tests, "
             f"Holm-corrected over the {len(rows)} measures."
         )
-        console.print(verdict(found))
+        console.print(verdict(comparison))
 
 
 def _p_value(p: float) -> str:
@@ -78,21 +80,21 @@ def show_pool(
         comparison = compare_pools(store, runs, against, measures=measures)
         show(comparison, partial(draw_comparison, format=format), as_json=as_json)
     else:
-        found = pool(store, runs, measures=measures)
-        show(found, partial(_draw_pool, format=format), as_json=as_json)
+        pooled = pool(store, runs, measures=measures)
+        show(pooled, partial(_draw_pool, format=format), as_json=as_json)
 
 
-def _draw_pool(console: Console, found: Pool, *, format: TableFormat) -> None:
+def _draw_pool(console: Console, pooled: PooledRuns, *, format: TableFormat) -> None:
     lines = [
-        (one.run, one.qrels, one.n_queries, *(one.aggregates[name] for name in found.measures))
-        for one in found.runs
+        (one.run, one.qrels, one.n_queries, *(one.aggregates[name] for name in pooled.measures))
+        for one in pooled.runs
     ]
-    total = ("together", "", found.n_queries, *found.aggregates.values())
-    columns = ("run", "judgements", "queries", *found.measures)
+    total = ("together", "", pooled.n_queries, *pooled.aggregates.values())
+    columns = ("run", "judgements", "queries", *pooled.measures)
     print_table("", columns, [*lines, total], format=format)
 
 
-def show_drop(
+def show_robustness_loss(
     store: Store,
     base: str,
     runs: tuple[str, ...],
@@ -105,13 +107,15 @@ def show_drop(
     Raises:
         UsageError: There is nothing to compare with.
     """
-    from hypencli.ops.drop import drop
+    from hypencli.ops.drop import robustness_loss
 
-    found = drop(store, base, runs, measures=measures)
-    show(found, partial(_draw_drop, format=format), as_json=format == "json")
+    loss = robustness_loss(store, base, runs, measures=measures)
+    show(loss, partial(_draw_robustness_loss, format=format), as_json=format == "json")
 
 
-def _draw_drop(console: Console, found: Drop, *, format: TableFormat) -> None:
+def _draw_robustness_loss(
+    console: Console, robustness: RobustnessLoss, *, format: TableFormat
+) -> None:
     rows = [
         (
             kind.kind,
@@ -123,17 +127,17 @@ def _draw_drop(console: Console, found: Drop, *, format: TableFormat) -> None:
             "–" if loss.loss is None else f"{100 * loss.loss:.1f} %",
             _p_value(loss.p),
         )
-        for kind in found.kinds
+        for kind in robustness.kinds
         for loss in kind.losses
     ]
     columns = ("variation", "runs", "queries", "measure", "base", "variant", "loss", "p")
-    print_table(f"Base: {found.base} on {found.qrels}", columns, rows, format=format)
+    print_table(f"Base: {robustness.base} on {robustness.qrels}", columns, rows, format=format)
     if format != "table":
         return
-    first = [(safe(kind.kind), kind.losses[0].loss) for kind in found.kinds]
-    console.print(f"Relative loss of {found.measures[0]}:")
+    first = [(escape(kind.kind), kind.losses[0].loss) for kind in robustness.kinds]
+    console.print(f"Relative loss of {robustness.measures[0]}:")
     for line in bars([(kind, loss) for kind, loss in first if loss is not None]):
         console.print(line)
-    if found.unmeasured:
-        listed = ", ".join(safe(run) for run in found.unmeasured)
+    if robustness.unmeasured:
+        listed = ", ".join(escape(run) for run in robustness.unmeasured)
         console.print(f"Not measured on these judgements and left out: {listed}.")

@@ -9,7 +9,7 @@ import typer
 
 from hypencli.cli import data_prepare
 from hypencli.cli.options import JsonOption, StoreOption, open_store, store_around
-from hypencli.cli.render import progress, safe, show
+from hypencli.cli.render import escape, progress, show
 from hypencli.cli.tables import print_table
 from hypencli.errors import UsageError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hypencli.data.training import TrainingSource
-    from hypencli.data.training.tally import Spread
+    from hypencli.data.training.tally import NumberSummary
     from hypencli.ops.data_check import DataCheck, Tokens
     from hypencli.ops.data_verdict import CheckOptions
 
@@ -115,7 +115,7 @@ def check(
 
     root = store_around(store)
     rows = dataset_place(root, rows)
-    given = {
+    settings = {
         "positives": positives,
         "positive_type": positive_type,
         "positive_score": positive_score,
@@ -124,13 +124,13 @@ def check(
         "query_max_length": query_max_length,
         "passage_max_length": passage_max_length,
     }
-    chosen = {name: value for name, value in given.items() if value is not None}
+    options_set = {name: value for name, value in settings.items() if value is not None}
     if recipe is not None:
-        source, options = _by_recipe(recipe, override or [], (rows, split), root, chosen)
+        source, options = _by_recipe(recipe, override or [], (rows, split), root, options_set)
     else:
-        source, options = _by_options(rows, split, override or [], chosen)
-    found = check_data(source, options, store=lambda: open_store(store), progress=progress())
-    show(found, _draw_check, as_json=json)
+        source, options = _by_options(rows, split, override or [], options_set)
+    result = check_data(source, options, store=lambda: open_store(store), progress=progress())
+    show(result, _draw_check, as_json=json)
 
 
 def _by_recipe(
@@ -138,14 +138,14 @@ def _by_recipe(
     overrides: list[str],
     place: tuple[str | None, str | None],
     root: Path | None,
-    given: dict[str, Any],
+    settings: dict[str, Any],
 ) -> tuple[TrainingSource, CheckOptions]:
     from hypencli.data.training import open_training_rows
     from hypencli.ops.data_check import options_of, rows_of_recipe
     from hypencli.recipe import load_recipe
 
-    if given:
-        option = next(iter(given)).replace("_", "-")
+    if settings:
+        option = next(iter(settings)).replace("_", "-")
         raise UsageError(
             f"--recipe and --{option} exclude each other: the recipe says it.",
             hint="Change one value of the recipe: --set data.KEY=VALUE",
@@ -162,7 +162,7 @@ def _by_recipe(
 
 
 def _by_options(
-    rows: str | None, split: str | None, overrides: list[str], given: dict[str, Any]
+    rows: str | None, split: str | None, overrides: list[str], settings: dict[str, Any]
 ) -> tuple[TrainingSource, CheckOptions]:
     from hypencli.data.training import open_training_rows
     from hypencli.data.training.positives import PositiveRule
@@ -174,17 +174,17 @@ def _by_options(
         raise UsageError(
             "--set is for --recipe.", hint="Without a recipe: --positives, --negatives"
         )
-    rule = {name: given.pop(name) for name in list(given) if name.startswith("positive")}
-    options = CheckOptions(rule=PositiveRule(**rule), **given)
+    rule = {name: settings.pop(name) for name in list(settings) if name.startswith("positive")}
+    options = CheckOptions(rule=PositiveRule(**rule), **settings)
     return open_training_rows(rows, split=split or "train"), options
 
 
-def _draw_check(console: Console, found: DataCheck) -> None:
-    survey = found.survey
-    console.print(safe(found.verdict))
-    files = f"{len(found.files):,} files" if len(found.files) > 1 else str(found.files[0])
-    split = "" if found.split is None else f", split {found.split}"
-    console.print(safe(f"{found.name}{split}: {files}"))
+def _draw_check(console: Console, result: DataCheck) -> None:
+    survey = result.survey
+    console.print(escape(result.verdict))
+    files = f"{len(result.files):,} files" if len(result.files) > 1 else str(result.files[0])
+    split = "" if result.split is None else f", split {result.split}"
+    console.print(escape(f"{result.name}{split}: {files}"))
     console.print(
         f"{survey.rows:,} rows, {survey.queries:,} distinct queries; {survey.items:,} items, "
         f"{survey.passages:,} distinct passages."
@@ -194,30 +194,30 @@ def _draw_check(console: Console, found: DataCheck) -> None:
         "negatives a row": survey.negatives_per_row,
         "words of a query": survey.query_words,
         "words of a passage": survey.passage_words,
-        "tokens of a query": None if found.query_tokens is None else found.query_tokens.spread,
+        "tokens of a query": None if result.query_tokens is None else result.query_tokens.spread,
         "tokens of a passage": (
-            None if found.passage_tokens is None else found.passage_tokens.spread
+            None if result.passage_tokens is None else result.passage_tokens.spread
         ),
         "score of an item": survey.scores.spread,
     }
     rows = [(name, *_cells(spread)) for name, spread in spreads.items() if spread is not None]
     print_table("", ("", "min", "median", "max"), rows)
-    _draw_cut(console, "queries", found.query_tokens)
-    _draw_cut(console, "passages", found.passage_tokens)
+    _draw_cut(console, "queries", result.query_tokens)
+    _draw_cut(console, "passages", result.passage_tokens)
     scores = survey.scores
     console.print(
         f"Rows of which every item is scored: {scores.rows_with_all:,}; some: "
         f"{scores.rows_with_some:,}; none: {scores.rows_with_none:,}."
     )
-    types = ", ".join(f"{safe(name)} {count:,}" for name, count in survey.types.items())
+    types = ", ".join(f"{escape(name)} {count:,}" for name, count in survey.types.items())
     console.print(f"Types: {types}.")
     for name, what in FINDINGS.items():
         finding = survey.findings.get(name)
         if finding is not None:
-            console.print(f"{finding.count:,} {what} (the first: {safe(finding.first)})")
+            console.print(f"{finding.count:,} {what} (the first: {escape(finding.first)})")
 
 
-def _cells(spread: Spread) -> tuple[object, ...]:
+def _cells(spread: NumberSummary) -> tuple[object, ...]:
     return tuple(
         int(value) if value == int(value) else value
         for value in (spread.minimum, spread.median, spread.maximum)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hypencli.cli.options import JsonOption, StoreOption, open_store, store_around
-from hypencli.cli.render import progress, safe, show
+from hypencli.cli.render import escape, progress, show
 from hypencli.cli.tables import print_pairs
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from hypencli.ops.data_prepare import Known, KnownDatasets, Prepared
+    from hypencli.ops.data_prepare import DatasetList, ListedDataset, Prepared
 
 
 def prepare(
@@ -94,17 +94,17 @@ def prepare(
 def _draw_prepared(console: Console, done: Prepared) -> None:
     verb = "Had prepared" if done.existing else "Prepared"
     seed = "" if done.seed is None else f" (seed {done.seed})"
-    console.print(f"{verb} {done.name}{seed} in {safe(done.path)}")
+    console.print(f"{verb} {done.name}{seed} in {escape(done.path)}")
     for name, part in done.parts.items():
         left_out = f"; left out: {_counts(part.left_out)}" if part.left_out else ""
         notes = f"; noted: {_counts(part.notes)}" if part.notes else ""
         console.print(f"  {name}: {_counts(part.counts)}{left_out}{notes}")
     if done.corpus is not None:
         console.print(f"  documents: those of {done.corpus}")
-    for kind, found in done.faults.items():
-        console.print(f"{found.count:,} {kind} (the first: {safe(found.first)})")
+    for kind, occurrences in done.faults.items():
+        console.print(f"{occurrences.count:,} {kind} (the first: {escape(occurrences.first)})")
     for i, command in enumerate(done.next):
-        console.print(f"{'Next: ' if i == 0 else '      '}{safe(command)}", soft_wrap=True)
+        console.print(f"{'Next: ' if i == 0 else '      '}{escape(command)}", soft_wrap=True)
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -124,15 +124,15 @@ def list_(store: StoreOption = None, json: JsonOption = False) -> None:
     show(list_datasets(store_around(store)), _draw_list, as_json=json)
 
 
-def _draw_list(console: Console, known: KnownDatasets) -> None:
-    width = max(len(one.name) for one in known.datasets)
-    print_pairs([(one.name, _meaning(one)) for one in known.datasets], width=width)
-    if known.folder is not None:
-        console.print(f"Here: in {safe(known.folder)}")
+def _draw_list(console: Console, listing: DatasetList) -> None:
+    width = max(len(one.name) for one in listing.datasets)
+    print_pairs([(one.name, _meaning(one)) for one in listing.datasets], width=width)
+    if listing.folder is not None:
+        console.print(f"Here: in {escape(listing.folder)}")
     console.print("Next: hype data prepare NAME")
 
 
-def _meaning(one: Known) -> str:
+def _meaning(one: ListedDataset) -> str:
     """What a dataset is, where it is from, and the first count of each part that is here."""
     said = f"{one.about} ({one.holds}). From {one.source}."
     if one.prepared is None:

@@ -18,12 +18,12 @@ from hypencli.cli.options import (
     StoreOption,
     TextKeyOption,
     TrustOption,
-    chosen_device,
+    default_device,
     open_store,
     parse_batch_size,
     parse_part,
 )
-from hypencli.cli.render import progress, safe, seconds, show, size
+from hypencli.cli.render import escape, progress, seconds, show, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -112,7 +112,7 @@ def encode(
         dtype=dtype,
         storage_dtype=storage_dtype,
         batch_size=parse_batch_size(batch_size),
-        device=chosen_device(device, opened),
+        device=default_device(device, opened),
         shard_rows=shard_rows,
         keep_text=keep_text,
         limit=limit,
@@ -155,7 +155,7 @@ def _draw_encoded(console: Console, done: Encoded) -> None:
         console.print(f"This part is done. Shards still to come: {done.missing_shards}.")
     if done.skipped:
         lines = "1 line" if done.skipped == 1 else f"{done.skipped:,} lines"
-        console.print(safe(f"Left out: {lines} that hold no document. {done.first_skipped[0]}"))
+        console.print(escape(f"Left out: {lines} that hold no document. {done.first_skipped[0]}"))
     draw_name_not_given(console, done.name_not_given, done.name or done.embeddings)
     if done.finished:
         console.print("Next: hype search, or hype query 'a question'")

@@ -77,7 +77,7 @@ CheckOption = Annotated[
         rich_help_panel=_HOW,
     ),
 ]
-ScanOption = Annotated[
+FirstPassOption = Annotated[
     Literal["auto", "int8", "bfloat16", "float32"],
     typer.Option(
         "--scan",
@@ -174,7 +174,9 @@ SeedOption = Annotated[
 ]
 
 
-def chosen_engine(*, approx: bool, engine: EngineChoice | None, rerank: str | None) -> EngineName:
+def engine_from_options(
+    *, approx: bool, engine: EngineChoice | None, rerank: str | None
+) -> EngineName:
     """The engine that the options name together.
 
     Raises:
@@ -182,12 +184,12 @@ def chosen_engine(*, approx: bool, engine: EngineChoice | None, rerank: str | No
     """
     named = [
         option
-        for option, given in (
+        for option, is_set in (
             ("--approx", approx),
             (f"--engine {engine}", engine is not None),
             ("--rerank", rerank is not None),
         )
-        if given
+        if is_set
     ]
     if len(named) > 1 and not (approx and engine in ("guided", "graph") and rerank is None):
         raise UsageError(f"{' and '.join(named)} exclude each other.", hint="Choose one of them.")
@@ -211,7 +213,7 @@ def walk_options(engine: EngineName, preset: str | None, **given: Any) -> WalkOp
     return replace(PRESETS[preset or "efficient-1"], **changed)
 
 
-def guide_options(
+def make_guided_options(
     engine: EngineName, *, budget: int | None, gain: float | None, recall: float | None
 ) -> GuidedOptions | None:
     """How much a guided search scores.
@@ -221,14 +223,14 @@ def guide_options(
             each says how much.
     """
     amounts = {"budget": budget, "gain": gain, "recall": recall}
-    given = [name for name, value in amounts.items() if value is not None]
-    if len(given) > 1:
+    set_options = [name for name, value in amounts.items() if value is not None]
+    if len(set_options) > 1:
         raise UsageError(
-            f"--{given[0]} and --{given[1]} exclude each other: each says how much is scored.",
+            f"--{set_options[0]} and --{set_options[1]} exclude each other: each says how much is scored.",
             hint="Choose one of them.",
         )
     if engine != "guided":
-        _refuse("guided", engine, [name for name in given if name != "recall"])
+        _refuse("guided", engine, [name for name in set_options if name != "recall"])
         return None
     from hypencli.engine.guided import GuidedOptions
 
@@ -236,23 +238,23 @@ def guide_options(
     return options if gain is None else replace(options, gain=gain)
 
 
-def _refuse(meant: str, engine: str, given: list[str]) -> None:
-    if given:
-        option = f"--{given[0].replace('_', '-')}"
+def _refuse(meant: str, engine: str, options: list[str]) -> None:
+    if options:
+        option = f"--{options[0].replace('_', '-')}"
         raise UsageError(
             f"{option} is for the engine {meant}; this search is {engine}.",
             hint=f"Add --engine {meant}, or leave {option} out.",
         )
 
 
-def index_parameters(given: list[str] | None) -> tuple[tuple[str, int], ...]:
+def index_parameters(settings: list[str] | None) -> tuple[tuple[str, int], ...]:
     """``NAME=NUMBER`` options as pairs.
 
     Raises:
         UsageError: One is not of that form.
     """
     pairs = []
-    for text in given or []:
+    for text in settings or []:
         match = re.fullmatch(r"(\w+)=(\d+)", text)
         if match is None:
             raise UsageError(

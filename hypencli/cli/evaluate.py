@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.comparisons import TableFormat, draw_comparison, show_drop, show_pool
+from hypencli.cli.comparisons import TableFormat, draw_comparison, show_pool, show_robustness_loss
 from hypencli.cli.html import HtmlOption, html_options, write_page
 from hypencli.cli.options import JsonOption, StoreOption, open_store, split_names
 from hypencli.cli.p_mrr import P_MRR_USAGE, show_p_mrr
 from hypencli.cli.pareto import report_costs
-from hypencli.cli.render import progress, safe, show
+from hypencli.cli.render import escape, progress, show
 from hypencli.cli.tables import print_table
 from hypencli.errors import UsageError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hypencli.ops.evaluate import Evaluated
     from hypencli.ops.folds import EvaluatedInFolds
-    from hypencli.ops.report import Table
+    from hypencli.ops.report import LeaderboardTable
     from hypestore import Store
 
 
@@ -125,7 +125,7 @@ def draw_evaluated(console: Console, done: Evaluated) -> None:
     title = f"{done.run_name or done.run} on {done.qrels}, {done.judged_queries} judged queries"
     print_table(title, ("measure", "value"), list(done.aggregates.items()))
     if done.missing_queries:
-        some = ", ".join(safe(query) for query in done.missing_queries[:5])
+        some = ", ".join(escape(query) for query in done.missing_queries[:5])
         console.print(
             f"{len(done.missing_queries)} judged queries have no results and count as 0: {some}"
             + (", …" if len(done.missing_queries) > 5 else "")
@@ -136,14 +136,16 @@ def draw_evaluated(console: Console, done: Evaluated) -> None:
 
 def _draw_folds(console: Console, done: EvaluatedInFolds) -> None:
     draw_evaluated(console, done.evaluated)
-    found = done.by_folds
-    rows = [(name, found.queries[name], *of_fold.values()) for name, of_fold in found.folds.items()]
-    rows.append(("mean of folds", sum(found.queries.values()), *found.means.values()))
-    print_table("By folds", ("fold", "queries", *found.means), rows)
-    if found.outside:
-        console.print(f"{found.outside} judged queries are in no fold: left out of these means.")
-    if found.unjudged:
-        console.print(f"{found.unjudged} queries of the folds have no judgements: left out.")
+    by_fold = done.by_folds
+    rows = [
+        (name, by_fold.queries[name], *of_fold.values()) for name, of_fold in by_fold.folds.items()
+    ]
+    rows.append(("mean of folds", sum(by_fold.queries.values()), *by_fold.means.values()))
+    print_table("By folds", ("fold", "queries", *by_fold.means), rows)
+    if by_fold.outside:
+        console.print(f"{by_fold.outside} judged queries are in no fold: left out of these means.")
+    if by_fold.unjudged:
+        console.print(f"{by_fold.unjudged} queries of the folds have no judgements: left out.")
 
 
 def report(
@@ -233,7 +235,7 @@ def report(
 
         hype report --format latex
     """
-    chosen: TableFormat = "json" if json else format
+    table_format: TableFormat = "json" if json else format
     opened = open_store(store)
     wanted = split_names(measures)
     asked = [sql is not None, schema, pareto, pool, drop is not None, html is not None]
@@ -262,19 +264,19 @@ def report(
 
     if sql is not None:
         table = ops.sql(opened, sql)
-        print_table(table.title, table.columns, table.rows, format=chosen)
+        print_table(table.title, table.columns, table.rows, format=table_format)
     elif schema:
         for relation in opened.catalog.schema():
             rows = [(column.name, column.type, column.description) for column in relation.columns]
             title = f"{relation.name}: {relation.description}"
-            print_table(title, ("column", "type", "meaning"), rows, format=chosen)
+            print_table(title, ("column", "type", "meaning"), rows, format=table_format)
     elif drop is not None:
-        show_drop(opened, drop, tuple(runs or ()), measures=wanted, format=chosen)
+        show_robustness_loss(opened, drop, tuple(runs or ()), measures=wanted, format=table_format)
     elif pool:
         pools = (tuple(runs or ()), tuple(against or ()))
-        show_pool(opened, *pools, measures=wanted, format=chosen)
+        show_pool(opened, *pools, measures=wanted, format=table_format)
     elif pareto:
-        report_costs(opened, depth=k, format=chosen)
+        report_costs(opened, depth=k, format=table_format)
     elif html is not None:
         place = dataset_place(opened.root, qrels)
         asked_runs = tuple(runs or ())
@@ -286,11 +288,11 @@ def report(
                 f"{len(runs)} runs are named; a comparison takes two.",
                 hint="hype report RUN_A RUN_B",
             )
-        found = ops.compare(opened, runs[0], runs[1], measures=wanted, qrels=qrels)
-        draw = partial(draw_comparison, format=chosen)
-        show(found, draw, as_json=chosen == "json")
+        comparison = ops.compare(opened, runs[0], runs[1], measures=wanted, qrels=qrels)
+        draw = partial(draw_comparison, format=table_format)
+        show(comparison, draw, as_json=table_format == "json")
     else:
-        _leaderboard(opened, wanted, chosen)
+        _leaderboard(opened, wanted, table_format)
 
 
 def _leaderboard(store: Store, measures: tuple[str, ...], format: TableFormat) -> None:
@@ -298,7 +300,7 @@ def _leaderboard(store: Store, measures: tuple[str, ...], format: TableFormat) -
 
     boards = leaderboard(store, measures=measures)
 
-    def draw(console: Console, boards: list[Table]) -> None:
+    def draw(console: Console, boards: list[LeaderboardTable]) -> None:
         if not boards:
             console.print("No run has been evaluated yet.")
             console.print("Next: hype search, or hype eval RUN --qrels FILE_OR_DATASET")

@@ -9,7 +9,7 @@ import typer
 from hypencli.cli.evaluate import draw_evaluated
 from hypencli.cli.names import draw_name_not_given
 from hypencli.cli.options import JsonOption, NameOption, StoreOption, open_store, split_names
-from hypencli.cli.render import progress, safe, show
+from hypencli.cli.render import escape, progress, show
 from hypencli.errors import UsageError
 from hypencli.fusion import FusionMethod, Normalisation
 
@@ -96,17 +96,17 @@ def _numbers(text: str | None) -> tuple[float, ...] | None:
 def _draw_fused(console: Console, done: Fused) -> None:
     verb = "Had fused" if done.existing else "Fused"
     console.print(
-        f"{verb} {safe(' and '.join(done.runs))} ({done.method}, k={done.k}): "
+        f"{verb} {escape(' and '.join(done.runs))} ({done.method}, k={done.k}): "
         f"{done.n_results:,} results for {done.n_queries:,} queries."
     )
     if done.partial_queries:
         console.print(f"{done.partial_queries} queries have no results in one of the runs.")
-    console.print(f"Run: {safe(done.name or done.run)}" + (f" ({done.run})" if done.name else ""))
+    console.print(f"Run: {escape(done.name or done.run)}" + (f" ({done.run})" if done.name else ""))
     draw_name_not_given(console, done.name_not_given, done.name or done.run)
     if done.evaluation is not None:
         draw_evaluated(console, done.evaluation)
     else:
-        console.print(f"Next: hype eval {safe(done.name or done.run)} --qrels FILE")
+        console.print(f"Next: hype eval {escape(done.name or done.run)} --qrels FILE")
 
 
 def register(app: typer.Typer) -> None:

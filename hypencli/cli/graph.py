@@ -19,10 +19,10 @@ from hypencli.cli.options import (
     ReferenceArgument,
     StoreOption,
     TrustOption,
-    chosen_device,
+    default_device,
     open_store,
 )
-from hypencli.cli.render import progress, safe, seconds, show
+from hypencli.cli.render import escape, progress, seconds, show
 from hypencli.cli.transfer import export, import_
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def graph(
         metric=metric,
         builder=builder,
         dtype=dtype,
-        device=chosen_device(device, opened),
+        device=default_device(device, opened),
         seed=seed,
         candidates=candidates,
         iterations=iterations,
@@ -144,16 +144,16 @@ def graph(
         name=name,
     )
     source = None if model is None else ModelSource(model)
-    chosen = choose_any_embeddings(
+    embedding_set = choose_any_embeddings(
         opened, named=embeddings, model=source, corpus=corpus, progress=progress()
     )
-    built = build_graph(opened, chosen, options, progress())
+    built = build_graph(opened, embedding_set, options, progress())
     if not calibrate:
         show(built, _draw_built, as_json=json)
         return
-    given = queries or opened.defaults.get("queries")
-    asked = None if given is None else open_queries(dataset_place(opened.root, given))
-    search = SearchOptions(embeddings=chosen.id, graph=built.graph, device=options.device)
+    query_set = queries or opened.defaults.get("queries")
+    asked = None if query_set is None else open_queries(dataset_place(opened.root, query_set))
+    search = SearchOptions(embeddings=embedding_set.id, graph=built.graph, device=options.device)
     measured = [
         measure(
             opened,
@@ -175,10 +175,10 @@ def _draw_both(console: Console, done: BuiltAndCalibrated) -> None:
 
 def _draw_built(console: Console, done: BuiltGraph) -> None:
     verb = "Already there" if done.existing else "Made"
-    called = f"{safe(done.name)} ({done.graph})" if done.name else done.graph
+    display_name = f"{escape(done.name)} ({done.graph})" if done.name else done.graph
     console.print(
-        f"{verb}: {called}, {done.k} neighbours by {done.metric} for each of "
-        f"{done.n_documents:,} documents of {safe(done.corpus)}."
+        f"{verb}: {display_name}, {done.k} neighbours by {done.metric} for each of "
+        f"{done.n_documents:,} documents of {escape(done.corpus)}."
     )
     draw_name_not_given(console, done.name_not_given, done.name or done.graph)
     if not done.existing:
@@ -265,14 +265,16 @@ def import_graph(
     from hypencli.ops.graph_import import import_graph as graph_import
 
     opened = open_store(store)
-    chosen = choose_any_embeddings(opened, named=embeddings, corpus=corpus, progress=progress())
+    embedding_set = choose_any_embeddings(
+        opened, named=embeddings, corpus=corpus, progress=progress()
+    )
     done = graph_import(
         opened,
         file,
-        chosen,
+        embedding_set,
         name=name,
         metric=metric,
-        device=chosen_device(device, opened),
+        device=default_device(device, opened),
         progress=progress(),
     )
     show(done, _draw_imported, as_json=json)
@@ -281,8 +283,8 @@ def import_graph(
 def _draw_imported(console: Console, done: ImportedGraph) -> None:
     verb = "Already there" if done.existing else "Took in"
     console.print(
-        f"{verb}: {safe(done.name or done.graph)}, {done.n_edges:,} neighbours of "
-        f"{done.n_documents:,} documents of {safe(done.embeddings)}, up to {done.k} each."
+        f"{verb}: {escape(done.name or done.graph)}, {done.n_edges:,} neighbours of "
+        f"{done.n_documents:,} documents of {escape(done.embeddings)}, up to {done.k} each."
     )
     draw_name_not_given(console, done.name_not_given, done.name or done.graph)
     if done.self_edges:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.render import progress, safe, show, size
+from hypencli.cli.render import escape, progress, show, size
 from hypencli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def write_page(store: Store, options: HtmlOptions, *, format: str, as_json: bool
 
 
 def _draw_written(console: Console, done: HtmlWritten) -> None:
-    console.print(f"Wrote {safe(done.path)} ({size(done.size_bytes)}).", soft_wrap=True)
+    console.print(f"Wrote {escape(done.path)} ({size(done.size_bytes)}).", soft_wrap=True)
     counts = {
         "leaderboards": done.leaderboards,
         "evaluated runs": done.runs,
@@ -79,7 +79,7 @@ def _draw_written(console: Console, done: HtmlWritten) -> None:
     }
     console.print("  " + ", ".join(f"{what}: {count:,}" for what, count in counts.items()))
     for label_a, label_b in done.pairs:
-        console.print(f"  query by query: {safe(label_a)} against {safe(label_b)}")
+        console.print(f"  query by query: {escape(label_a)} against {escape(label_b)}")
     for remark in done.remarks:
-        console.print(f"  {safe(remark)}", soft_wrap=True)
+        console.print(f"  {escape(remark)}", soft_wrap=True)
     console.print(f"Open it in a browser: {done.path.absolute().as_uri()}", soft_wrap=True)

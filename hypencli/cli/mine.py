@@ -14,7 +14,7 @@ from hypencli.cli.options import (
     StoreOption,
     open_store,
 )
-from hypencli.cli.render import progress, safe, show
+from hypencli.cli.render import escape, progress, show
 from hypencli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _draw_mined(console: Console, done: Mined) -> None:
     counts = done.counts
     console.print(
         f"Wrote {counts.rows:,} rows with {counts.negatives:,} mined negatives to "
-        f"{safe(done.output)}, from run {safe(done.run)}."
+        f"{escape(done.output)}, from run {escape(done.run)}."
     )
     asked = "rows" if done.from_rows else "queries"
     kept = "kept as they were" if done.from_rows else "left out"
@@ -133,7 +133,7 @@ def _draw_mined(console: Console, done: Mined) -> None:
     for what, count in said.items():
         if count:
             console.print(f"{count:,} {what}")
-    console.print(f"Next: hype data check {safe(done.output)}")
+    console.print(f"Next: hype data check {escape(done.output)}")
 
 
 def register(app: typer.Typer) -> None:

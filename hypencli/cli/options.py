@@ -102,7 +102,7 @@ def store_around(path: Path | None) -> Path | None:
         return None
 
 
-def chosen_device(device: str | None, store: Store) -> str | None:
+def default_device(device: str | None, store: Store) -> str | None:
     """The device named, else the store's default, else None for the best there is."""
     return device or store.defaults.get("device")
 

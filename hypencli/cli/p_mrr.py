@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hypencli.cli.render import progress, safe, show
+from hypencli.cli.render import escape, progress, show
 from hypencli.cli.tables import print_table
 from hypencli.errors import UsageError
 
@@ -38,7 +38,7 @@ def show_p_mrr(
     if len(runs) != 2 or before is None or after is None:
         raise UsageError("p-MRR takes two runs and the judgements of each.", hint=P_MRR_USAGE)
     original, changed = runs
-    found = evaluate_p_mrr(
+    evaluated = evaluate_p_mrr(
         store,
         original,
         changed,
@@ -46,21 +46,21 @@ def show_p_mrr(
         qrels_changed=dataset_place(store.root, after),
         progress=progress(),
     )
-    show(found, _draw_p_mrr, as_json=as_json)
+    show(evaluated, _draw_p_mrr, as_json=as_json)
 
 
-def _draw_p_mrr(console: Console, found: EvaluatedPMrr) -> None:
-    title = f"p-MRR of {found.changed} after {found.original}, {len(found.per_query)} queries"
-    rows = [*sorted(found.per_query.items(), key=lambda row: (row[1], row[0]))]
-    print_table(title, ("query", "p-MRR"), [*rows, ("all", found.p_mrr)])
+def _draw_p_mrr(console: Console, evaluated: EvaluatedPMrr) -> None:
+    title = f"p-MRR of {evaluated.changed} after {evaluated.original}, {len(evaluated.per_query)} queries"
+    rows = [*sorted(evaluated.per_query.items(), key=lambda row: (row[1], row[0]))]
+    print_table(title, ("query", "p-MRR"), [*rows, ("all", evaluated.p_mrr)])
     console.print(
-        f"{found.changed_documents:,} documents have another grade after the change. "
+        f"{evaluated.changed_documents:,} documents have another grade after the change. "
         "1: they fell, far; 0: they did not move; -1: they rose."
     )
-    if found.missing_queries:
-        some = ", ".join(safe(query) for query in found.missing_queries[:5])
-        more = ", …" if len(found.missing_queries) > 5 else ""
+    if evaluated.missing_queries:
+        some = ", ".join(escape(query) for query in evaluated.missing_queries[:5])
+        more = ", …" if len(evaluated.missing_queries) > 5 else ""
         console.print(
-            f"{len(found.missing_queries)} queries are not in both runs: left out, as the "
+            f"{len(evaluated.missing_queries)} queries are not in both runs: left out, as the "
             f"benchmark does: {some}{more}"
         )

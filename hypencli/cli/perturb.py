@@ -16,7 +16,7 @@ from hypencli.cli.options import (
     TextKeyOption,
     store_around,
 )
-from hypencli.cli.render import progress, safe, show
+from hypencli.cli.render import escape, progress, show
 from hypencli.data.variations import VariationKind
 
 if TYPE_CHECKING:
@@ -109,11 +109,11 @@ def _draw_perturbed(console: Console, done: Perturbed) -> None:
         f"({done.kind}, seed {done.seed})."
     )
     if done.unchanged:
-        some = ", ".join(safe(query) for query in done.unchanged[:5])
+        some = ", ".join(escape(query) for query in done.unchanged[:5])
         more = ", …" if len(done.unchanged) > 5 else ""
         console.print(f"{len(done.unchanged):,} had nothing to change: {some}{more}")
     for before, after in done.examples:
-        console.print(f"  {safe(before)}\n  → {safe(after)}")
+        console.print(f"  {escape(before)}\n  → {escape(after)}")
     console.print(f"Next: hype search {done.path} --qrels QRELS, then hype report --drop BASE_RUN")
 
 

@@ -11,7 +11,7 @@ import typer
 
 from hypencli.cli.charts import draw_curves
 from hypencli.cli.options import JsonOption, StoreOption, open_store
-from hypencli.cli.render import number, safe, show, size
+from hypencli.cli.render import escape, number, show, size
 from hypencli.cli.tables import print_table
 from hypencli.errors import UsageError
 
@@ -29,7 +29,7 @@ Reference = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CreatedStore:
     """A store that was made."""
 
     store: Path
@@ -59,11 +59,11 @@ def init(
 
     store = Store.create(directory)
 
-    def draw(console: Console, made: Made) -> None:
-        console.print(f"Made a project store in {made.store}.")
+    def draw(console: Console, created: CreatedStore) -> None:
+        console.print(f"Made a project store in {created.store}.")
         console.print("Next: hype train RECIPE, or hype encode DATASET --model NAME")
 
-    show(Made(store.root), draw, as_json=json)
+    show(CreatedStore(store.root), draw, as_json=json)
 
 
 def ls(
@@ -87,25 +87,27 @@ def ls(
     from hypencli.ops.project import listing
     from hypestore import KINDS
 
-    chosen = None
+    wanted_kind = None
     if kind is not None:
-        chosen = next((known for known in KINDS if kind in (known, f"{known}s")), None)
-        if chosen is None:
+        wanted_kind = next(
+            (kind_name for kind_name in KINDS if kind in (kind_name, f"{kind_name}s")), None
+        )
+        if wanted_kind is None:
             raise UsageError(f"There is no kind {kind!r}.", hint=f"Kinds: {', '.join(KINDS)}.")
     opened = open_store(store)
 
-    def draw(console: Console, found: list[Listed]) -> None:
-        if not found:
+    def draw(console: Console, artifacts: list[Listed]) -> None:
+        if not artifacts:
             console.print(f"Nothing yet in {opened.root}.")
             return
         columns = ("kind", "name", "id", "created", "what", "size")
         rows = [
             (one.kind, one.name or "", one.id, one.created, one.about, size(one.size_bytes))
-            for one in found
+            for one in artifacts
         ]
         print_table("", columns, rows)
 
-    show(listing(opened, chosen), draw, as_json=json)
+    show(listing(opened, wanted_kind), draw, as_json=json)
 
 
 def show_(reference: Reference, store: StoreOption = None, json: JsonOption = False) -> None:
@@ -132,7 +134,7 @@ def show_(reference: Reference, store: StoreOption = None, json: JsonOption = Fa
 
 def _draw_shown(console: Console, shown: Shown) -> None:
     manifest = shown.manifest
-    console.print(f"{manifest.kind} {safe(manifest.name or manifest.id)}")
+    console.print(f"{manifest.kind} {escape(manifest.name or manifest.id)}")
     if not shown.here:
         console.print("It is in another store, and known here by its manifest.")
     facts = [("id", manifest.id), ("folder", shown.path), ("created", manifest.created)]
@@ -151,7 +153,7 @@ def _draw_shown(console: Console, shown: Shown) -> None:
 
 def _draw_work(console: Console, shown: ShownWork) -> None:
     work = shown.work
-    console.print(f"{work.kind} {safe(work.name or work.id)}, unfinished")
+    console.print(f"{work.kind} {escape(work.name or work.id)}, unfinished")
     facts: list[tuple[str, object]] = [("id", work.id), ("folder", work.path)]
     facts += [("begun", work.started.isoformat(timespec="seconds"))]
     facts += [("held by", work.holder or "nobody: its command goes on where it was interrupted")]
@@ -237,10 +239,10 @@ def _draw_report(console: Console, report: DoctorReport) -> None:
         )
     for finding in report.findings:
         place = " ".join(str(part) for part in (finding.artifact, finding.file) if part)
-        parts = (finding.severity, safe(place), safe(finding.problem))
+        parts = (finding.severity, escape(place), escape(finding.problem))
         console.print(": ".join(part for part in parts if part))
         if finding.remedy:
-            console.print(f"  {safe(finding.remedy)}")
+            console.print(f"  {escape(finding.remedy)}")
     if not report.findings:
         console.print("Nothing is wrong.")
 

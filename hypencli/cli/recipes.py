@@ -10,7 +10,7 @@ import typer
 from hypencli.cli.options import JsonOption
 from hypencli.cli.render import show
 from hypencli.cli.tables import print_pairs
-from hypencli.harmless import escaped
+from hypencli.harmless import escape_json_strings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,15 +64,15 @@ def show_recipe(
 
     resolved = load_recipe(recipe, override or ())
     if toml and not json:
-        typer.echo(escaped(to_toml(resolved)), nl=False)
+        typer.echo(escape_json_strings(to_toml(resolved)), nl=False)
         return
 
     show(describe(resolved), _draw_fields, as_json=json)
 
 
-def _draw_list(console: Console, found: list[RecipeSummary]) -> None:
-    width = max(len(one.name) for one in found) + _INDENT
-    for group, members in groupby(found, key=lambda one: one.group):
+def _draw_list(console: Console, recipes: list[RecipeSummary]) -> None:
+    width = max(len(one.name) for one in recipes) + _INDENT
+    for group, members in groupby(recipes, key=lambda one: one.group):
         console.print((group or "more").capitalize())
         print_pairs([(f"  {one.name}", one.description) for one in members], width=width)
     console.print("\nNext: hype recipes show NAME, or hype train NAME")

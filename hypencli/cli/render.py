@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hypencli.harmless import harmless, json_text
+from hypencli.harmless import escape_json, escape_terminal
 from hypencli.progress import SILENT, Progress, Task
 
 if TYPE_CHECKING:
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def safe(text: object) -> str:
+def escape(text: object) -> str:
     """Text that others wrote, within a line: nothing in it steers a terminal or begins another."""
-    return harmless(str(text)).replace("\n", " ")
+    return escape_terminal(str(text)).replace("\n", " ")
 
 
 def show(result: T, draw: Callable[[Console, T], None], *, as_json: bool) -> None:
     """Print a result: drawn for people, or as one line of JSON."""
     if as_json:
-        sys.stdout.write(json_text(to_json(result)) + "\n")
+        sys.stdout.write(escape_json(to_json(result)) + "\n")
         return
     draw(console(), result)
 
@@ -76,7 +76,7 @@ def number(value: object) -> str:
         return "–" if value is None else str(value)
     if isinstance(value, float):
         return f"{value:.4f}"
-    return safe(value)
+    return escape(value)
 
 
 def size(n_bytes: float) -> str:
@@ -111,7 +111,7 @@ class TerminalProgress:
 
     def message(self, text: str) -> None:
         """One line on stderr."""
-        sys.stderr.write(harmless(text) + "\n")
+        sys.stderr.write(escape_terminal(text) + "\n")
 
 
 def progress() -> Progress:

@@ -14,11 +14,11 @@ from hypencli.cli.options import (
     JsonOption,
     StoreOption,
     TrustOption,
-    chosen_device,
+    default_device,
     open_store,
     split_names,
 )
-from hypencli.cli.render import progress, safe, seconds, show, size
+from hypencli.cli.render import escape, progress, seconds, show, size
 from hypencli.cli.tables import print_pairs, print_table
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from hypencli.ops.replicate import Replicated
     from hypencli.ops.replicate_choice import LeftOut
-    from hypencli.ops.replicate_survey import Survey
-    from hypencli.ops.replicate_surveyor import SurveyedStep
+    from hypencli.ops.replicate_survey import ReplicationStatus
+    from hypencli.ops.replicate_surveyor import StepStatus
     from hypencli.ops.replicate_table import Figure
     from hypencli.recipe.replication import ReplicationSummary
 
@@ -97,21 +97,21 @@ def replicate(
         show(list_replications(), _draw_list, as_json=json)
         return
     loaded = load_replication(recipe, override or ())
-    from hypencli.ops.replicate_choice import Selection
+    from hypencli.ops.replicate_choice import TableSelection
 
     opened = open_store(store)
-    on = chosen_device(device, opened)
-    chosen = Selection(split_names(models), split_names(datasets), split_names(searches))
+    on = default_device(device, opened)
+    selection = TableSelection(split_names(models), split_names(datasets), split_names(searches))
     if dry_run:
-        from hypencli.ops.replicate_survey import survey
+        from hypencli.ops.replicate_survey import replication_status
 
-        show(survey(opened, loaded, chosen, device=on), _draw_survey, as_json=json)
+        show(replication_status(opened, loaded, selection, device=on), _draw_survey, as_json=json)
         return
     from hypencli.ops.replicate import ReplicateOptions
     from hypencli.ops.replicate import replicate as run
 
     options = ReplicateOptions(
-        chosen,
+        selection,
         keep_going=keep_going,
         references=references,
         device=on,
@@ -124,40 +124,40 @@ def replicate(
         raise typer.Exit(done.failures[0].exit_code)
 
 
-def _draw_list(console: Console, found: list[ReplicationSummary]) -> None:
-    width = max(len(one.name) for one in found)
-    print_pairs([(one.name, one.description) for one in found], width=width)
+def _draw_list(console: Console, replications: list[ReplicationSummary]) -> None:
+    width = max(len(one.name) for one in replications)
+    print_pairs([(one.name, one.description) for one in replications], width=width)
     console.print("\nNext: hype replicate NAME --dry-run")
 
 
-def _draw_survey(console: Console, found: Survey) -> None:
-    console.print(f"{safe(found.recipe)}: {safe(found.description)}")
-    rows = [(one.state, one.step, *_costs(one)) for one in found.steps]
+def _draw_survey(console: Console, status: ReplicationStatus) -> None:
+    console.print(f"{escape(status.recipe)}: {escape(status.description)}")
+    rows = [(one.state, one.step, *_costs(one)) for one in status.steps]
     print_table("", ("state", "step", "time", "disk"), rows)
-    for one in found.steps:
+    for one in status.steps:
         if one.note is not None and one.state != "waiting":
-            console.print(f"{safe(one.step)}: {safe(one.note)}", soft_wrap=True)
-    _draw_left_out(console, found.left_out)
-    counts = Counter(one.state for one in found.steps)
+            console.print(f"{escape(one.step)}: {escape(one.note)}", soft_wrap=True)
+    _draw_left_out(console, status.left_out)
+    counts = Counter(one.state for one in status.steps)
     done, to_do = counts.pop("done", 0), counts.pop("to do", 0)
     blocked = "".join(f", {number} {state}" for state, number in counts.items())
-    console.print(f"{done} of {len(found.steps)} steps are done, {to_do} to do{blocked}.")
+    console.print(f"{done} of {len(status.steps)} steps are done, {to_do} to do{blocked}.")
     if to_do:
         console.print(
-            f"To do: some {seconds(found.seconds)}{_unknown(found.unknown)}; "
-            f"on disk some {size(found.bytes)}{_unknown(found.unknown_disk)}."
+            f"To do: some {seconds(status.seconds)}{_unknown(status.unknown)}; "
+            f"on disk some {size(status.bytes)}{_unknown(status.unknown_disk)}."
         )
-    if found.bases:
+    if status.bases:
         console.print("These are counts by rates, whatever the texts' lengths:")
-    for basis in found.bases:
-        console.print(f"  {safe(basis)}", soft_wrap=True)
+    for basis in status.bases:
+        console.print(f"  {escape(basis)}", soft_wrap=True)
     console.print("Disk: vectors, neighbours and runs; the documents' text is not counted.")
 
 
 def _draw_left_out(console: Console, left_out: tuple[LeftOut, ...]) -> None:
     for one in left_out:
         text = f"Left out: {', '.join(one.datasets)}: {one.reason}"
-        console.print(safe(text), soft_wrap=True)
+        console.print(escape(text), soft_wrap=True)
 
 
 def _unknown(steps: tuple[str, ...]) -> str:
@@ -167,7 +167,7 @@ def _unknown(steps: tuple[str, ...]) -> str:
     return f" (unknown of {len(steps)} step{'s' if len(steps) > 1 else ''})"
 
 
-def _costs(one: SurveyedStep) -> tuple[str, str]:
+def _costs(one: StepStatus) -> tuple[str, str]:
     """Time and disk of a step, empty where it is done or blocked."""
     if one.state != "to do":
         return "", ""
@@ -199,7 +199,7 @@ def _draw_replicated(console: Console, done: Replicated, *, format: TableFormat 
         return
     if done.published is not None:
         console.print(
-            f"paper: {safe(done.published)}. same: prints alike; near: at most "
+            f"paper: {escape(done.published)}. same: prints alike; near: at most "
             f"{done.tolerance:g} apart; differs: more.",
             soft_wrap=True,
         )
@@ -209,11 +209,11 @@ def _draw_replicated(console: Console, done: Replicated, *, format: TableFormat 
     )
     _draw_left_out(console, done.left_out)
     for failure in done.failures:
-        console.print(f"Failed: {safe(failure.step)}: {safe(failure.message)}", soft_wrap=True)
+        console.print(f"Failed: {escape(failure.step)}: {escape(failure.message)}", soft_wrap=True)
         if failure.hint:
-            console.print(f"  {safe(failure.hint)}", soft_wrap=True)
+            console.print(f"  {escape(failure.hint)}", soft_wrap=True)
         for step in failure.waiting:
-            console.print(f"  waits for it: {safe(step)}", soft_wrap=True)
+            console.print(f"  waits for it: {escape(step)}", soft_wrap=True)
 
 
 def _measure(figure: Figure) -> str:

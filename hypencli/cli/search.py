@@ -17,6 +17,7 @@ from hypencli.cli.engine_options import (
     EngineChoice,
     EngineOption,
     EntryPointsOption,
+    FirstPassOption,
     GainOption,
     GraphOption,
     IndexOption,
@@ -24,11 +25,10 @@ from hypencli.cli.engine_options import (
     NeighboursOption,
     PresetOption,
     RecallOption,
-    ScanOption,
     SeedOption,
-    chosen_engine,
-    guide_options,
+    engine_from_options,
     index_parameters,
+    make_guided_options,
     walk_options,
 )
 from hypencli.cli.evaluate import draw_evaluated
@@ -44,18 +44,18 @@ from hypencli.cli.options import (
     StoreOption,
     TextKeyOption,
     TrustOption,
-    chosen_device,
+    default_device,
     open_store,
     split_names,
 )
-from hypencli.cli.render import progress, safe, seconds, show
+from hypencli.cli.render import escape, progress, seconds, show
 from hypencli.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from hypencli.ops.ask import Answer
-    from hypencli.ops.search_records import Check, Scanned, Searched
+    from hypencli.ops.search_records import Check, FirstPassSummary, Searched
     from hypencli.ops.two_stages import SearchedTwice
 
 _STAGES = "Two stages"
@@ -149,7 +149,7 @@ def search(
     budget: BudgetOption = None,
     gain: GainOption = None,
     check: CheckOption = None,
-    scan: ScanOption = "auto",
+    scan: FirstPassOption = "auto",
     certify: CertifyOption = True,
     rerank: RerankOption = None,
     rerank_lists: RerankListsOption = None,
@@ -215,7 +215,7 @@ def search(
         if rerank is not None:
             raise UsageError("--rerank and --rerank-lists exclude each other.")
         rerank = import_lists(opened, rerank_lists)
-    how = chosen_engine(approx=approx, engine=engine, rerank=rerank)
+    how = engine_from_options(approx=approx, engine=engine, rerank=rerank)
     options = SearchOptions(
         k=k,
         engine=how,
@@ -232,7 +232,7 @@ def search(
             early_stop=early_stop,
             seed=seed,
         ),
-        guide=guide_options(how, budget=budget, gain=gain, recall=recall),
+        guided_options=make_guided_options(how, budget=budget, gain=gain, recall=recall),
         recall=recall,
         index=() if first else index_parameters(index),
         rerank=rerank,
@@ -243,7 +243,7 @@ def search(
         width=width,
         batch_queries=batch_queries,
         exclude_same_id=exclude_same_id,
-        device=chosen_device(device, opened),
+        device=default_device(device, opened),
         dtype=dtype,
         name=name,
         qrels=dataset_place(opened.root, qrels),
@@ -280,13 +280,13 @@ def _draw_searched(console: Console, done: Searched) -> None:
     verb = "Had searched" if done.existing else "Searched"
     width = "" if done.width is None else f", width={done.width}"
     console.print(
-        f"{verb} {done.n_documents:,} documents of {safe(done.corpus)} for {done.n_queries:,} "
-        f"queries with {safe(done.model)} ({done.engine}, k={done.k}{width})."
+        f"{verb} {done.n_documents:,} documents of {escape(done.corpus)} for {done.n_queries:,} "
+        f"queries with {escape(done.model)} ({done.engine}, k={done.k}{width})."
     )
     parts = done.seconds
-    chosen = f"selection {seconds(parts.selection)}, " if parts.selection else ""
+    selection_time = f"selection {seconds(parts.selection)}, " if parts.selection else ""
     console.print(
-        f"Time: {seconds(parts.total)}: query encoding {seconds(parts.query_encoding)}, {chosen}"
+        f"Time: {seconds(parts.total)}: query encoding {seconds(parts.query_encoding)}, {selection_time}"
         f"scoring {seconds(parts.scoring)}, top-k {seconds(parts.topk)}, "
         f"writing {seconds(parts.writing)}."
     )
@@ -300,7 +300,7 @@ def _draw_searched(console: Console, done: Searched) -> None:
         _draw_scan(console, done.scan, done.n_queries)
     if done.check is not None:
         _draw_check(console, done.check)
-    console.print(f"Run: {safe(done.name or done.run)}" + (f" ({done.run})" if done.name else ""))
+    console.print(f"Run: {escape(done.name or done.run)}" + (f" ({done.run})" if done.name else ""))
     draw_name_not_given(console, done.name_not_given, done.name or done.run)
     if done.evaluation is not None:
         draw_evaluated(console, done.evaluation)
@@ -308,7 +308,7 @@ def _draw_searched(console: Console, done: Searched) -> None:
         console.print(f"Next: hype eval {done.name or done.run} --qrels FILE")
 
 
-def _draw_scan(console: Console, scan: Scanned, n_queries: int) -> None:
+def _draw_scan(console: Console, scan: FirstPassSummary, n_queries: int) -> None:
     """What a scan in a fast dtype was worth."""
     ends = "certified" if scan.certified else "not certified"
     console.print(
@@ -326,13 +326,13 @@ def _draw_scan(console: Console, scan: Scanned, n_queries: int) -> None:
 
 def _draw_check(console: Console, check: Check) -> None:
     """What an approximate search has missed."""
-    found = ", ".join(f"@{depth} {recall:.4f}" for depth, recall in check.recall.items())
+    recalls = ", ".join(f"@{depth} {recall:.4f}" for depth, recall in check.recall.items())
     of_what = f"run {check.against}" if check.against else "exact search"
-    console.print(f"Recall of {of_what}, {check.n_queries:,} queries: {found}.")
+    console.print(f"Recall of {of_what}, {check.n_queries:,} queries: {recalls}.")
     for name, values in check.measures.items():
         change = values["approximate"] - values["exact"]
         console.print(
-            f"  {safe(name)}: {values['approximate']:.4f}, exact {values['exact']:.4f} "
+            f"  {escape(name)}: {values['approximate']:.4f}, exact {values['exact']:.4f} "
             f"({change or 0.0:+.4f})"
         )
 
@@ -371,7 +371,7 @@ def query(
         corpus=corpus,
         query_max_length=query_max_length,
         width=width,
-        device=chosen_device(device, opened),
+        device=default_device(device, opened),
         dtype=dtype,
     )
     asker = Asker(opened, ModelSource(model, trust_code=trust_code), options, progress())
@@ -381,13 +381,13 @@ def query(
 def draw_answer(console: Console, answer: Answer, *, width: int = 300) -> None:
     """Ranked documents, each with the beginning of its text."""
     console.print(
-        f"{safe(answer.question)}  ({answer.n_documents:,} documents, model {answer.model}, "
+        f"{escape(answer.question)}  ({answer.n_documents:,} documents, model {answer.model}, "
         f"{seconds(answer.seconds)})"
     )
     for hit in answer.hits:
-        console.print(f"{hit.rank:>3}. {safe(hit.doc_id)}  {hit.score:.3f}")
+        console.print(f"{hit.rank:>3}. {escape(hit.doc_id)}  {hit.score:.3f}")
         if hit.text is not None:
-            text = " ".join(safe(hit.text).split())
+            text = " ".join(escape(hit.text).split())
             console.print(f"     {text[:width]}{'…' if len(text) > width else ''}")
 
 

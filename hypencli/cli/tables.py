@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 
-from hypencli.cli.render import console, number, safe, to_json
-from hypencli.harmless import csv_line, json_text, latex, markdown
+from hypencli.cli.render import console, escape, number, to_json
+from hypencli.harmless import escape_csv, escape_json, escape_latex, escape_markdown
 
 _MANY_ROWS = 100
 """From here on a table that fits is laid out here: rich takes seconds for thousands of rows."""
@@ -32,16 +32,18 @@ def _rich_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
 
     terminal = console()
     if title:
-        terminal.print(Text(safe(title)))
+        terminal.print(Text(escape(title)))
     numeric = [any(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
     if len(rows) >= _MANY_ROWS:
-        lines = aligned([list(map(safe, columns)), *(map(number, row) for row in rows)], numeric)
+        lines = aligned([list(map(escape, columns)), *(map(number, row) for row in rows)], numeric)
         if lines is not None and len(lines[0]) <= terminal.width:
             terminal.print(Text("\n".join(lines)), soft_wrap=True)
             return
     table = Table(box=box.SIMPLE)
     for column, right in zip(columns, numeric, strict=True):
-        table.add_column(Text(safe(column)), justify="right" if right else "left", overflow="fold")
+        table.add_column(
+            Text(escape(column)), justify="right" if right else "left", overflow="fold"
+        )
     for row in rows:
         table.add_row(*(Text(number(cell)) for cell in row))
     terminal.print(table)
@@ -79,36 +81,36 @@ def print_pairs(rows: Sequence[tuple[str, str]], *, width: int) -> None:
     for name, meaning in rows:
         fits = len(name) <= width
         if not fits:
-            terminal.print(Text(safe(name)))
+            terminal.print(Text(escape(name)))
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(width=width)
-        table.add_row(Text(safe(name) if fits else ""), Text(safe(meaning)))
+        table.add_row(Text(escape(name) if fits else ""), Text(escape(meaning)))
         terminal.print(table)
 
 
 def _json_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     records = [dict(zip(columns, map(to_json, row), strict=True)) for row in rows]
-    return json_text({"title": title, "rows": records}) + "\n"
+    return escape_json({"title": title, "rows": records}) + "\n"
 
 
 def _csv(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    return csv_line(columns) + "".join(csv_line(map(to_json, row)) for row in rows)
+    return escape_csv(columns) + "".join(escape_csv(map(to_json, row)) for row in rows)
 
 
 def _markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     def line(cells: Sequence[object]) -> str:
-        return f"| {' | '.join(markdown(number(cell)) for cell in cells)} |\n"
+        return f"| {' | '.join(escape_markdown(number(cell)) for cell in cells)} |\n"
 
-    head = f"**{markdown(title)}**\n\n" if title else ""
+    head = f"**{escape_markdown(title)}**\n\n" if title else ""
     return head + line(columns) + line(["---"] * len(columns)) + "".join(map(line, rows))
 
 
 def _latex(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     def line(cells: Sequence[object]) -> str:
-        return " & ".join(latex(number(cell)) for cell in cells) + " \\\\\n"
+        return " & ".join(escape_latex(number(cell)) for cell in cells) + " \\\\\n"
 
     layout = "l" + "r" * (len(columns) - 1)
-    head = f"% {safe(title)}\n" if title else ""
+    head = f"% {escape(title)}\n" if title else ""
     body = "".join(line(row) for row in rows)
     return (
         f"{head}\\begin{{tabular}}{{{layout}}}\n\\toprule\n{line(columns)}\\midrule\n"

@@ -19,7 +19,7 @@ from hypencli.cli.options import (
     parse_batch_size,
     store_around,
 )
-from hypencli.cli.render import progress, safe, seconds, show
+from hypencli.cli.render import escape, progress, seconds, show
 from hypencli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -127,12 +127,12 @@ def _draw_taught(console: Console, done: Taught) -> None:
     scored = done.items - done.resumed
     rate = f" ({scored / done.seconds:,.0f} pairs/s)" if done.seconds else ""
     console.print(
-        f"Wrote {done.rows:,} rows with {done.items:,} scores of {safe(done.teacher)} to "
-        f"{safe(done.output)}, in {seconds(done.seconds)}{rate}."
+        f"Wrote {done.rows:,} rows with {done.items:,} scores of {escape(done.teacher)} to "
+        f"{escape(done.output)}, in {seconds(done.seconds)}{rate}."
     )
     if done.replaced:
         console.print(f"{done.replaced:,} items had a score before; it was replaced.")
-    console.print(f"Next: hype data check {safe(done.output)}")
+    console.print(f"Next: hype data check {escape(done.output)}")
 
 
 def register(app: typer.Typer) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from hypencli.harmless import harmless
+from hypencli.harmless import escape_terminal
 
 _WIDTH_OF_FILES = 160
 
@@ -24,7 +24,7 @@ class Terminal(Console):
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print texts and tables; nothing in a text steers the terminal."""
-        texts = [harmless(one) if isinstance(one, str) else one for one in objects]
+        texts = [escape_terminal(one) if isinstance(one, str) else one for one in objects]
         super().print(*texts, **options)
 
     def on_broken_pipe(self) -> None:

@@ -13,7 +13,7 @@ from hypencli.cli.options import (
     JsonOption,
     NameOption,
     StoreOption,
-    chosen_device,
+    default_device,
     open_store,
 )
 from hypencli.cli.render import number, progress, seconds, show
@@ -68,8 +68,10 @@ def train(
 
     resolved = load_recipe(recipe, override or ())
     opened = open_store(store)
-    chosen = chosen_device(device, opened)
-    done = run(opened, resolved, name=name, device=chosen, restart=not resume, progress=_progress())
+    device_name = default_device(device, opened)
+    done = run(
+        opened, resolved, name=name, device=device_name, restart=not resume, progress=_progress()
+    )
     if done is None:  # another process of the launcher speaks for all
         return
     show(done, _draw_trained, as_json=json)

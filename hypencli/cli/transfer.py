@@ -20,7 +20,7 @@ from hypencli.cli.options import (
     TrustOption,
     open_store,
 )
-from hypencli.cli.render import progress, safe, show, size
+from hypencli.cli.render import escape, progress, show, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -119,13 +119,13 @@ def _draw_exported(console: Console, done: ExportedModel) -> None:
     console.print(f"Wrote {len(done.files)} files, {size(done.size_bytes)}, to {done.path}:")
     console.print(f"  {', '.join(done.files)}")
     if done.obstacles:
-        console.print(f"Published code cannot use it: {safe('; '.join(done.obstacles))}.")
+        console.print(f"Published code cannot use it: {escape('; '.join(done.obstacles))}.")
         return
     if done.local_backbones:
         named = " and ".join(map(repr, done.local_backbones))
         console.print(
             f"Warning: published code loads the encoder by its name, and the one recorded, "
-            f"{safe(named)}, is a folder of this machine."
+            f"{escape(named)}, is a folder of this machine."
         )
         console.print("  Say what it is on the hub: --backbone-name OWNER/NAME --overwrite")
     else:
@@ -168,13 +168,13 @@ def import_model(
 
     def draw(console: Console, done: ImportedModel) -> None:
         verb = "Already there" if done.existing else "Copied in" if done.copied else "Registered"
-        called = safe(done.name or done.model)
+        display_name = escape(done.name or done.model)
         console.print(
-            f"{verb}: {called} ({done.model}), a {done.architecture} of {done.parameters:,} "
+            f"{verb}: {display_name} ({done.model}), a {done.architecture} of {done.parameters:,} "
             f"parameters, {done.dim} wide."
         )
         draw_name_not_given(console, done.name_not_given, done.name or done.model)
-        console.print(f"Next: hype encode DATASET --model {called}")
+        console.print(f"Next: hype encode DATASET --model {display_name}")
 
     show(done, draw, as_json=json)
 
@@ -209,7 +209,7 @@ def import_run(
 
     def draw(console: Console, done: Imported) -> None:
         verb = "Already there" if done.existing else "Took in"
-        label = safe(done.name or done.run)
+        label = escape(done.name or done.run)
         console.print(
             f"{verb}: {label}, {done.n_results:,} results for {done.n_queries:,} queries."
         )

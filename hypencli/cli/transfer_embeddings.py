@@ -18,10 +18,10 @@ from hypencli.cli.options import (
     ReferenceArgument,
     StoreOption,
     TrustOption,
-    chosen_device,
+    default_device,
     open_store,
 )
-from hypencli.cli.render import progress, safe, seconds, show
+from hypencli.cli.render import escape, progress, seconds, show
 from hypencli.cli.transfer import export, import_
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def import_embeddings(
         shard_rows=shard_rows,
         keep_text=keep_text,
         check=check,
-        device=chosen_device(device, opened),
+        device=default_device(device, opened),
         name=name,
     )
     source = ModelSource(model, backbone=backbone, pooling=pooling, trust_code=trust_code)
@@ -105,21 +105,21 @@ def import_embeddings(
 
 
 def _draw_imported(console: Console, done: ImportedEmbeddings) -> None:
-    label = safe(done.name or done.embeddings)
+    label = escape(done.name or done.embeddings)
     if done.existing:
         console.print(f"Already there: {label}.")
     else:
         console.print(
             f"Took in {label}: {done.n_documents:,} × {done.dim} {done.storage_dtype} of "
-            f"{safe(done.corpus)}, {'with' if done.has_text else 'without'} text, "
+            f"{escape(done.corpus)}, {'with' if done.has_text else 'without'} text, "
             f"in {seconds(done.seconds)}."
         )
     draw_name_not_given(console, done.name_not_given, done.name or done.embeddings)
     if done.checked:
-        console.print(f"{safe(done.model)} gives the same vectors for the first {done.checked}.")
+        console.print(f"{escape(done.model)} gives the same vectors for the first {done.checked}.")
     else:
-        console.print(f"That they are of {safe(done.model)} was not checked: --check 8 does.")
-    console.print(f"Next: hype search QUERIES --model {safe(done.model)} --embeddings {label}")
+        console.print(f"That they are of {escape(done.model)} was not checked: --check 8 does.")
+    console.print(f"Next: hype search QUERIES --model {escape(done.model)} --embeddings {label}")
 
 
 def export_embeddings(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hypencli.cli.options import JsonOption, OverwriteOption, StoreOption, open_store
-from hypencli.cli.render import progress, safe, show, size
+from hypencli.cli.render import escape, progress, show, size
 from hypencli.cli.transfer import export, import_
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _draw_imported(console: Console, done: ImportedStudy) -> None:
             "hype show tells of them; to search with one, make or import it here."
         )
     if done.unnamed:
-        console.print(f"Their names were taken: {', '.join(map(safe, done.unnamed))}.")
+        console.print(f"Their names were taken: {', '.join(map(escape, done.unnamed))}.")
     console.print("Next: hype report")
 
 

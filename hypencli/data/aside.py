@@ -12,7 +12,7 @@ from hypencli.errors import DataError
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A file beside ``path`` to write to; on leaving it is flushed and renamed to ``path``.
 
     Leaving by an exception deletes it and leaves ``path`` as it was.
@@ -20,18 +20,18 @@ def written_aside(path: Path) -> Iterator[Path]:
     Raises:
         DataError: The folder is not there or not writable, or the disk is full.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        yield aside
-        with aside.open("rb+") as written:
+        yield temporary
+        with temporary.open("rb+") as written:
             os.fsync(written.fileno())
-        aside.replace(path)
+        temporary.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise DataError(
             f"{path} cannot be written: {error.strerror or error}.",
             hint="Name a file in a folder that is there and can be written to.",
         ) from error
     except BaseException:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from hypencli.data import folder, irds
-from hypencli.data.faults import OnError, OnFault, Skipped, stop, stop_saying_how_to_go_on
-from hypencli.data.lines import Scan, first_line, read_lines, scan
-from hypencli.data.rows import Fields, Row, has_header, read_rows
+from hypencli.data.faults import OnError, OnMalformed, SkippedLines, stop, stop_with_hint
+from hypencli.data.lines import FileSummary, first_line, read_lines, summarise_file
+from hypencli.data.rows import Fields, TextRow, has_header, read_rows
 from hypencli.data.source import FileSource, FolderSource, IrdsSource, resolve
 from hypencli.data.unique import check_unique
 from hypencli.errors import DataError, UsageError
@@ -35,7 +35,7 @@ class Corpus(Protocol):
         """Stands for the documents: ``irds:msmarco-passage`` for every query set over them."""
 
     @property
-    def slug(self) -> str:
+    def id_prefix(self) -> str:
         """A short name for artifact ids."""
 
     @property
@@ -47,7 +47,7 @@ class Corpus(Protocol):
         """Number of documents: exact for files (with the pass that hashes them), else as stated."""
 
     @property
-    def skipped(self) -> Skipped | None:
+    def skipped(self) -> SkippedLines | None:
         """Lines that the last reading has passed over so far; None where none ever is."""
 
     @property
@@ -101,7 +101,7 @@ def open_corpus(
             return FileCorpus(found, fields, on_error)
 
 
-def _documents(rows: Iterable[Row], name: str) -> Iterator[Document]:
+def _documents(rows: Iterable[TextRow], name: str) -> Iterator[Document]:
     empty = True
     for row in rows:
         empty = False
@@ -118,19 +118,19 @@ class FileCorpus:
 
     def __init__(self, source: FileSource, fields: Fields, on_error: OnError = "stop") -> None:
         self.id = self.corpus_id = source.id
-        self.slug = source.slug
-        self.skipped = Skipped() if on_error == "skip" else None
+        self.id_prefix = source.id_prefix
+        self.skipped = SkippedLines() if on_error == "skip" else None
         self._path = source.path
         self._fields = fields
 
     @cached_property
-    def _scan(self) -> Scan:
-        return scan(self._path)
+    def _summary(self) -> FileSummary:
+        return summarise_file(self._path)
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the file's content and the reader's options."""
-        inputs = {"sha256": self._scan.sha256, **self._fields.as_options()}
+        inputs = {"sha256": self._summary.sha256, **self._fields.as_options()}
         if self.skipped is not None:
             inputs["on_error"] = "skip"
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
@@ -142,25 +142,25 @@ class FileCorpus:
             return None
         first = first_line(self._path)
         header = first is not None and has_header(str(self._path), first, self._fields)
-        return self._scan.rows - header
+        return self._summary.rows - header
 
     def __iter__(self) -> Iterator[Document]:
         """The documents, in the file's order."""
-        on_fault: OnFault = stop_saying_how_to_go_on
+        on_malformed: OnMalformed = stop_with_hint
         if self.skipped is not None:
-            self.skipped = Skipped()
-            on_fault = self.skipped.note
+            self.skipped = SkippedLines()
+            on_malformed = self.skipped.note
         # Read again only to look for an id, without counting anew what is passed over.
-        again = stop if self.skipped is None else Skipped().note
+        again = stop if self.skipped is None else SkippedLines().note
         rows = check_unique(
-            self._rows(on_fault), lambda: self._rows(again), name=str(self._path), unit="line"
+            self._rows(on_malformed), lambda: self._rows(again), name=str(self._path), unit="line"
         )
         return _documents(rows, str(self._path))
 
-    def _rows(self, on_fault: OnFault) -> Iterator[Row]:
+    def _rows(self, on_malformed: OnMalformed) -> Iterator[TextRow]:
         name = str(self._path)
-        lines = read_lines(self._path, on_fault)
-        return read_rows(lines, name, self._fields, plain=False, on_fault=on_fault)
+        lines = read_lines(self._path, on_malformed)
+        return read_rows(lines, name, self._fields, plain=False, on_malformed=on_malformed)
 
 
 class FolderCorpus(FileCorpus):
@@ -169,7 +169,7 @@ class FolderCorpus(FileCorpus):
     def __init__(self, source: FolderSource, fields: Fields, on_error: OnError = "stop") -> None:
         super().__init__(FileSource(folder.corpus_file(source.path)), fields, on_error)
         self.id = self.corpus_id = source.id
-        self.slug = source.slug
+        self.id_prefix = source.id_prefix
         has_queries = folder.queries_file(source.path) is not None
         self.queries = str(source.path.resolve()) if has_queries else None
         qrels = folder.qrels_file(source.path)
@@ -179,7 +179,7 @@ class FolderCorpus(FileCorpus):
 class IrdsCorpus:
     """The documents of an ir_datasets dataset."""
 
-    skipped: Skipped | None = None
+    skipped: SkippedLines | None = None
 
     def __init__(self, source: IrdsSource, fields: Fields) -> None:
         self._dataset = irds.IrdsDataset(source.name)
@@ -187,9 +187,9 @@ class IrdsCorpus:
         irds.refuse_id_key(source.name, fields)
         self._fields = fields
         self.id = source.id
-        self.slug = self._dataset.corpus_name() or source.name
-        self.corpus_id = f"irds:{self.slug}"
-        self.fingerprint = irds.fingerprint(self.slug, self._fields)
+        self.id_prefix = self._dataset.corpus_name() or source.name
+        self.corpus_id = f"irds:{self.id_prefix}"
+        self.fingerprint = irds.fingerprint(self.id_prefix, self._fields)
         self.queries = source.id if self._dataset.has("queries") else None
         self.qrels = source.id if self._dataset.has("qrels") else None
 
@@ -203,5 +203,5 @@ class IrdsCorpus:
         rows = check_unique(self._rows(), self._rows, name=self.id, unit="document")
         return _documents(rows, self.id)
 
-    def _rows(self) -> Iterator[Row]:
+    def _rows(self) -> Iterator[TextRow]:
         return self._dataset.documents(self._fields)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hypencli.data.aside import written_aside
+from hypencli.data.aside import atomic_write
 from hypencli.errors import DataError
 
 RECORD_NAME = "dataset.json"
@@ -63,12 +63,12 @@ class DatasetRecord:
 
 def file_hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every file in a folder and below, by relative path in name order."""
-    found = {}
+    hashes = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        found[path.relative_to(folder).as_posix()] = digest
-    return found
+        hashes[path.relative_to(folder).as_posix()] = digest
+    return hashes
 
 
 def write_record(folder: Path, record: DatasetRecord) -> None:
@@ -78,8 +78,10 @@ def write_record(folder: Path, record: DatasetRecord) -> None:
         DataError: It cannot be written.
     """
     values = {"format_version": FORMAT_VERSION, **asdict(record)}
-    with written_aside(folder / RECORD_NAME) as aside:
-        aside.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with atomic_write(folder / RECORD_NAME) as temporary:
+        temporary.write_text(
+            json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
 
 
 def read_record(folder: Path) -> DatasetRecord | None:

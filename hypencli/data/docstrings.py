@@ -86,8 +86,8 @@ def read_symbols(root: Path | None = None) -> list[Symbol]:
     folder = root or Path(sysconfig.get_path("stdlib"))
     modules = list(_parse_modules(folder))
     names = public_names(modules)
-    found = [symbol for module in modules for symbol in _module_symbols(module, names)]
-    symbols = _without_repeats(sorted(found, key=lambda symbol: symbol.name))
+    collected = [symbol for module in modules for symbol in _module_symbols(module, names)]
+    symbols = _without_repeats(sorted(collected, key=lambda symbol: symbol.name))
     if not symbols:
         raise DataError(
             f"no documented Python source under {folder}",

@@ -48,7 +48,7 @@ def public_names(modules: Sequence[Module]) -> dict[tuple[str, str], str]:
         in ``__all__``, then a package, then the alphabetically first.
     """
     by_name = {module.name: module for module in modules}
-    found: dict[tuple[str, str], tuple[bool, bool, str]] = {}
+    homes: dict[tuple[str, str], tuple[bool, bool, str]] = {}
     for module in modules:
         if not module.is_public:
             continue
@@ -57,8 +57,8 @@ def public_names(modules: Sequence[Module]) -> dict[tuple[str, str], str]:
             if not _hands_on(module, source, meant=everything or name in listed):
                 continue
             rank = (name not in listed, not module.is_package, module.name)
-            found[source.name, name] = min(rank, found.get((source.name, name), rank))
-    names = {key: rank[2] for key, rank in found.items()}
+            homes[source.name, name] = min(rank, homes.get((source.name, name), rank))
+    names = {key: rank[2] for key, rank in homes.items()}
     return names | {
         (source, name): face
         for source, face in FACES.items()
@@ -123,5 +123,5 @@ def _star_names(module: Module) -> set[str]:
 
 def _defined_names(module: Module) -> set[str]:
     definitions = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    found = {node.name for node in ast.walk(module.tree) if isinstance(node, definitions)}
-    return {name for name in found if not name.startswith("_")}
+    names = {node.name for node in ast.walk(module.tree) if isinstance(node, definitions)}
+    return {name for name in names if not name.startswith("_")}

@@ -10,7 +10,7 @@ from hypencli.errors import DataError
 
 OnError: TypeAlias = Literal["stop", "skip"]
 
-OnFault: TypeAlias = Callable[[DataError], None]
+OnMalformed: TypeAlias = Callable[[DataError], None]
 """Told of a line that cannot be read; raises, or returns for the line to be passed over."""
 
 KEPT = 5
@@ -19,28 +19,28 @@ KEPT = 5
 T = TypeVar("T")
 
 
-def stop(fault: DataError) -> None:
+def stop(error: DataError) -> None:
     """End the reading.
 
     Raises:
         DataError: The fault.
     """
-    raise fault
+    raise error
 
 
-def stop_saying_how_to_go_on(fault: DataError) -> None:
+def stop_with_hint(error: DataError) -> None:
     """End the reading of a corpus.
 
     Raises:
         DataError: The fault, with a hint on what leaves such lines out.
     """
-    said = "" if fault.hint is None else f"{fault.hint} "
+    said = "" if error.hint is None else f"{error.hint} "
     advice = "Correct the line, or leave such lines out: hype encode --on-error skip"
-    raise DataError(fault.message, hint=said + advice) from fault
+    raise DataError(error.message, hint=said + advice) from error
 
 
 @dataclass(slots=True)
-class Skipped:
+class SkippedLines:
     """Lines that a reading passed over.
 
     Attributes:
@@ -51,17 +51,17 @@ class Skipped:
     count: int = 0
     first: list[str] = field(default_factory=list)
 
-    def note(self, fault: DataError) -> None:
+    def note(self, error: DataError) -> None:
         """Pass over the line of a fault."""
         self.count += 1
         if len(self.first) < KEPT:
-            self.first.append(fault.message)
+            self.first.append(error.message)
 
 
-def attempt(make: Callable[[], T], on_fault: OnFault) -> T | None:
+def attempt(make: Callable[[], T], on_malformed: OnMalformed) -> T | None:
     """What ``make`` gives, or None where it finds a fault that is passed over."""
     try:
         return make()
     except DataError as fault:
-        on_fault(fault)
+        on_malformed(fault)
         return None

@@ -20,9 +20,9 @@ def corpus_file(path: Path) -> Path:
     Raises:
         DataError: The folder has none.
     """
-    found = _first(path, "corpus.jsonl", "corpus.jsonl.gz", "corpus.tsv", "corpus.tsv.gz")
-    if found is not None:
-        return found
+    file = _first(path, "corpus.jsonl", "corpus.jsonl.gz", "corpus.tsv", "corpus.tsv.gz")
+    if file is not None:
+        return file
     elsewhere = corpus_elsewhere(path)
     if elsewhere is None:
         raise _lacks(path, "corpus.jsonl")
@@ -53,17 +53,17 @@ def require_queries_file(path: Path) -> Path:
     Raises:
         DataError: The folder has none.
     """
-    found = queries_file(path)
-    if found is None:
+    file = queries_file(path)
+    if file is None:
         raise _lacks(path, "queries.jsonl")
-    return found
+    return file
 
 
 def qrels_file(path: Path) -> Path | None:
     """The judgements: ``qrels/test.tsv``, else the only file there, else ``qrels.txt``."""
-    found = _first(path / "qrels", f"{SPLIT}.tsv", f"{SPLIT}.tsv.gz")
-    if found is not None:
-        return found
+    file = _first(path / "qrels", f"{SPLIT}.tsv", f"{SPLIT}.tsv.gz")
+    if file is not None:
+        return file
     splits = sorted((path / "qrels").glob("*.tsv"))
     if len(splits) == 1:
         return splits[0]
@@ -76,13 +76,13 @@ def require_qrels_file(path: Path) -> Path:
     Raises:
         DataError: The folder has none, or several splits and none called ``test``.
     """
-    found = qrels_file(path)
-    if found is None:
+    file = qrels_file(path)
+    if file is None:
         splits = sorted(str(split) for split in (path / "qrels").glob("*.tsv"))
         if splits:
             raise DataError(f"{path}: no qrels/{SPLIT}.tsv.", hint=f"Name one: {', '.join(splits)}")
         raise _lacks(path, f"qrels/{SPLIT}.tsv")
-    return found
+    return file
 
 
 def _first(path: Path, *names: str) -> Path | None:
@@ -90,8 +90,8 @@ def _first(path: Path, *names: str) -> Path | None:
 
 
 def _lacks(path: Path, name: str) -> DataError:
-    there = ", ".join(sorted(one.name for one in path.iterdir())[:12]) or "nothing"
+    existing = ", ".join(sorted(one.name for one in path.iterdir())[:12]) or "nothing"
     return DataError(
-        f"{path}: no {name} in this folder; it holds {there}.",
+        f"{path}: no {name} in this folder; it holds {existing}.",
         hint="A BEIR folder holds corpus.jsonl, queries.jsonl and qrels/test.tsv.",
     )

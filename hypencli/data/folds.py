@@ -61,19 +61,21 @@ def _of_lines(path: Path) -> Iterator[tuple[str, str, str]]:
 def _of_json(path: Path) -> Iterator[tuple[str, str, str]]:
     content = read_whole(path)
     try:
-        found = json.loads(content.decode("utf-8-sig"))
+        content_folds = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not valid JSON: {error}.", hint=_ACCEPTED) from error
-    if isinstance(found, list):
-        found = {str(number): queries for number, queries in enumerate(found, start=1)}
-    if not isinstance(found, dict) or not all(map(_is_queries, found.values())):
+    if isinstance(content_folds, list):
+        content_folds = {
+            str(number): queries for number, queries in enumerate(content_folds, start=1)
+        }
+    if not isinstance(content_folds, dict) or not all(map(_is_queries, content_folds.values())):
         raise DataError(f"{path}: not folds.", hint=_ACCEPTED)
-    for fold, queries in found.items():
+    for fold, queries in content_folds.items():
         for query in queries:
             yield f"{path}, fold {fold!r}", fold, str(query)
 
 
-def _is_queries(found: object) -> bool:
-    return isinstance(found, list) and all(
-        isinstance(query, str | int) and not isinstance(query, bool) for query in found
+def _is_queries(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(query, str | int) and not isinstance(query, bool) for query in value
     )

@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from hypencli.data.rows import Fields, Row, checked_id, checked_text, joined
+from hypencli.data.rows import Fields, TextRow, checked_id, checked_text, joined
 from hypencli.errors import DataError, UsageError
 from hypencli.records import Qrels
 
 
-def known_ids() -> list[str]:
+def dataset_ids() -> list[str]:
     """All ids that ir_datasets has registered."""
     import ir_datasets
 
     return list(ir_datasets.registry)
 
 
-def is_known(name: str) -> bool:
+def is_registered(name: str) -> bool:
     """Whether ir_datasets has a dataset of this id (also one that only a pattern of ids covers)."""
     import ir_datasets
 
@@ -66,7 +66,7 @@ class IrdsDataset:
         """
         if self.has(part):
             return
-        near = [one for one in known_ids() if one.startswith(f"{self.name}/")]
+        near = [one for one in dataset_ids() if one.startswith(f"{self.name}/")]
         having = [one for one in near if IrdsDataset(one).has(part)]
         hint = f"These have: {', '.join(having[:12])}" if having else None
         raise DataError(f"The ir_datasets dataset {self.name!r} has no {part}.", hint=hint)
@@ -91,7 +91,7 @@ class IrdsDataset:
         stated = self._dataset.metadata().get(part, {}).get("count")
         return None if stated is None else int(stated)
 
-    def documents(self, fields: Fields) -> Iterator[Row]:
+    def documents(self, fields: Fields) -> Iterator[TextRow]:
         """Documents in their order; the position counts from 1."""
         return self._rows(self._dataset.docs_iter, "doc_id", fields)
 
@@ -102,24 +102,24 @@ class IrdsDataset:
             for count, record in enumerate(iterate(), start=1):
                 yield f"irds:{self.name}, record {count}", record._asdict()
 
-    def queries(self, fields: Fields) -> Iterator[Row]:
+    def queries(self, fields: Fields) -> Iterator[TextRow]:
         """Queries in their order; the position counts from 1."""
         return self._rows(self._dataset.queries_iter, "query_id", fields)
 
     def qrels(self) -> Qrels:
         """Judgements; of two for one document the later one holds, as ir_datasets has it."""
-        found: dict[str, dict[str, int]] = {}
+        judgements: dict[str, dict[str, int]] = {}
         with reading(self.name):
             for one in self._dataset.qrels_iter():
-                found.setdefault(one.query_id, {})[one.doc_id] = int(one.relevance)
-        return found
+                judgements.setdefault(one.query_id, {})[one.doc_id] = int(one.relevance)
+        return judgements
 
-    def _rows(self, iterate: Any, id_field: str, fields: Fields) -> Iterator[Row]:
+    def _rows(self, iterate: Any, id_field: str, fields: Fields) -> Iterator[TextRow]:
         with reading(self.name):
             for count, record in enumerate(iterate(), start=1):
                 where = f"irds:{self.name}, record {count}"
                 identifier = checked_id(getattr(record, id_field), where)
-                yield Row(count, identifier, _text(record, fields, where))
+                yield TextRow(count, identifier, _text(record, fields, where))
 
 
 def _text(record: Any, fields: Fields, where: str) -> str:

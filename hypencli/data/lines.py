@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from hypencli.data.faults import OnFault, attempt, stop
+from hypencli.data.faults import OnMalformed, attempt, stop
 from hypencli.errors import DataError
 
 MAX_LINE_BYTES = 256 * 2**20
@@ -35,7 +35,7 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
+class FileSummary:
     """What one pass over the bytes of a file tells.
 
     Attributes:
@@ -96,21 +96,21 @@ def file_sha256(path: Path) -> str:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
 
 
-def read_lines(path: Path, on_fault: OnFault = stop) -> Iterator[Line]:
+def read_lines(path: Path, on_malformed: OnMalformed = stop) -> Iterator[Line]:
     """The lines of a file that are not blank; a byte order mark and CRLF line ends are accepted.
 
     Args:
         path: The file.
-        on_fault: Told of a line that is not UTF-8.
+        on_malformed: Told of a line that is not UTF-8.
 
     Raises:
         DataError: The file cannot be read, is not UTF-8, or has a line beyond ``MAX_LINE_BYTES``.
     """
     with open_bytes(path) as stream:
-        yield from decode_lines(stream, str(path), on_fault)
+        yield from decode_lines(stream, str(path), on_malformed)
 
 
-def decode_lines(stream: BinaryIO, name: str, on_fault: OnFault = stop) -> Iterator[Line]:
+def decode_lines(stream: BinaryIO, name: str, on_malformed: OnMalformed = stop) -> Iterator[Line]:
     """The same for an open stream; ``name`` stands for it in messages.
 
     Lines end at a line feed only: a document may hold other characters that Unicode counts as
@@ -125,7 +125,7 @@ def decode_lines(stream: BinaryIO, name: str, on_fault: OnFault = stop) -> Itera
             raw = raw.removeprefix(_BOM)
         if not raw.strip():
             continue
-        text = attempt(partial(_decoded, raw, f"{name}, line {number}"), on_fault)
+        text = attempt(partial(_decoded, raw, f"{name}, line {number}"), on_malformed)
         if text is not None:
             yield Line(number, text)
 
@@ -174,7 +174,7 @@ def _json_problem(error: Exception) -> str:
     return str(error)
 
 
-def scan(path: Path) -> Scan:
+def summarise_file(path: Path) -> FileSummary:
     """Hash and count a file in one pass of bounded memory.
 
     Raises:
@@ -197,4 +197,4 @@ def scan(path: Path) -> Scan:
                 rest = others[-1].strip()
             chunk = stream.read(_CHUNK_BYTES)
             digest.update(chunk)
-    return Scan(digest.hexdigest(), rows + bool(rest))
+    return FileSummary(digest.hexdigest(), rows + bool(rest))

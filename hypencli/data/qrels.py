@@ -108,11 +108,11 @@ def collect_judgements(judgements: Iterable[Judgement], name: str) -> dict[str, 
         if not query_id or not doc_id:
             raise DataError(f"{where}: a query or document without an id.")
         grade = _grade(value, where)
-        known = qrels.setdefault(query_id, {}).setdefault(doc_id, grade)
-        if known != grade:
+        earlier = qrels.setdefault(query_id, {}).setdefault(doc_id, grade)
+        if earlier != grade:
             raise DataError(
                 f"{where}: document {doc_id!r:.80} of query {query_id!r:.80} has grade {grade} "
-                f"here and {known} before."
+                f"here and {earlier} before."
             )
     if not qrels:
         raise DataError(f"{name}: no judgements in it.", hint=f"Accepted: {_FORMATS}.")

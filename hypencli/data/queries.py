@@ -12,7 +12,7 @@ from typing import BinaryIO
 from hypencli.data import folder, irds
 from hypencli.data.lines import decode_lines, read_lines
 from hypencli.data.qrels import read_qrels
-from hypencli.data.rows import Fields, Row, read_rows
+from hypencli.data.rows import Fields, TextRow, read_rows
 from hypencli.data.source import FileSource, FolderSource, IrdsSource, resolve
 from hypencli.data.unique import duplicate
 from hypencli.errors import DataError
@@ -141,7 +141,7 @@ def _from_folder(source: FolderSource, fields: Fields) -> QuerySet:
     )
 
 
-def _unique(rows: Iterator[Row], name: str, unit: str) -> list[Query]:
+def _unique(rows: Iterator[TextRow], name: str, unit: str) -> list[Query]:
     places: dict[str, int] = {}
     queries: list[Query] = []
     for row in rows:

@@ -8,14 +8,14 @@ from functools import partial
 from itertools import chain
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from hypencli.data.faults import OnFault, attempt, stop
+from hypencli.data.faults import OnMalformed, attempt, stop
 from hypencli.data.lines import Line, parse_json_object
 from hypencli.errors import DataError
 
 RowFormat: TypeAlias = Literal["jsonl", "tsv", "plain"]
 
 
-class Row(NamedTuple):
+class TextRow(NamedTuple):
     """One record and where it stands: a line number in a file, a count from 1 elsewhere."""
 
     position: int
@@ -59,8 +59,13 @@ def format_of(name: str, first: str) -> RowFormat:
 
 
 def read_rows(
-    lines: Iterable[Line], name: str, fields: Fields, *, plain: bool, on_fault: OnFault = stop
-) -> Iterator[Row]:
+    lines: Iterable[Line],
+    name: str,
+    fields: Fields,
+    *,
+    plain: bool,
+    on_malformed: OnMalformed = stop,
+) -> Iterator[TextRow]:
     """The records of a file, one a line.
 
     Args:
@@ -68,7 +73,7 @@ def read_rows(
         name: Stands for the file in messages, and tells the format by its ending.
         fields: Which fields are read.
         plain: Whether lines that are neither JSON nor TSV are texts, numbered from 1 for an id.
-        on_fault: Told of a line of JSON or TSV that holds no record. The first that can be read
+        on_malformed: Told of a line of JSON or TSV that holds no record. The first that can be read
             decides which fields there are: where that is not clear, the reading ends.
 
     Raises:
@@ -81,9 +86,9 @@ def read_rows(
     lines = chain([first], stream)
     match format_of(name, first.text):
         case "jsonl":
-            return _json_rows(lines, name, fields, on_fault)
+            return _json_rows(lines, name, fields, on_malformed)
         case "tsv":
-            return _tsv_rows(lines, name, fields, on_fault)
+            return _tsv_rows(lines, name, fields, on_malformed)
         case _ if plain:
             return _plain_rows(lines, name)
     raise DataError(
@@ -133,32 +138,32 @@ def checked_text(value: object, where: str) -> str:
 
 
 def _json_rows(
-    lines: Iterable[Line], name: str, fields: Fields, on_fault: OnFault
-) -> Iterator[Row]:
-    read: Callable[[Line, dict[str, Any]], Row] | None = None
+    lines: Iterable[Line], name: str, fields: Fields, on_malformed: OnMalformed
+) -> Iterator[TextRow]:
+    read: Callable[[Line, dict[str, Any]], TextRow] | None = None
     for line in lines:
-        record = attempt(partial(parse_json_object, line, name), on_fault)
+        record = attempt(partial(parse_json_object, line, name), on_malformed)
         if record is None:
             continue
         read = read or _json_reader(record, line, name, fields)
-        row = attempt(partial(read, line, record), on_fault)
+        row = attempt(partial(read, line, record), on_malformed)
         if row is not None:
             yield row
 
 
 def _json_reader(
     first: dict[str, Any], line: Line, name: str, fields: Fields
-) -> Callable[[Line, dict[str, Any]], Row]:
+) -> Callable[[Line, dict[str, Any]], TextRow]:
     """What makes rows of records that have the keys of the first."""
     where = f"{name}, line {line.number}"
     id_key = _choose(fields.id_key, fields.id_keys, list(first), where, "id")
     text_key = _choose(fields.text_key, fields.text_keys, list(first), where, "text")
 
-    def read(line: Line, record: dict[str, Any]) -> Row:
+    def read(line: Line, record: dict[str, Any]) -> TextRow:
         where = f"{name}, line {line.number}"
         text = checked_text(_value(record, text_key, where), f"{where}, {text_key!r}")
         identifier = checked_id(_value(record, id_key, where), f"{where}, {id_key!r}")
-        return Row(line.number, identifier, joined(_title(record, fields, where), text))
+        return TextRow(line.number, identifier, joined(_title(record, fields, where), text))
 
     return read
 
@@ -176,54 +181,56 @@ def _title(record: dict[str, Any], fields: Fields, where: str) -> str | None:
 
 
 def _choose(
-    given: str | None, tried: tuple[str, ...], found: list[str], where: str, what: str
+    named_key: str | None, tried: tuple[str, ...], keys: list[str], where: str, what: str
 ) -> str:
     """The key to read: the one named, else the only one of those tried that is there."""
-    names = f"{', '.join(repr(key) for key in found) or 'none':.300}"
-    if given is not None:
-        if given in found:
-            return given
+    names = f"{', '.join(repr(key) for key in keys) or 'none':.300}"
+    if named_key is not None:
+        if named_key in keys:
+            return named_key
         raise DataError(
-            f"{where}: no key {given!r}; its keys are {names}.", hint=f"--{what}-key KEY"
+            f"{where}: no key {named_key!r}; its keys are {names}.", hint=f"--{what}-key KEY"
         )
-    there = [key for key in tried if key in found]
-    if len(there) == 1:
-        return there[0]
+    present = [key for key in tried if key in keys]
+    if len(present) == 1:
+        return present[0]
     expected = " or ".join(repr(key) for key in tried)
-    problem = "several of" if there else "none of"
+    problem = "several of" if present else "none of"
     raise DataError(
         f"{where}: its keys are {names}: {problem} {expected}; the {what} is not clear.",
         hint=f"Say which: --{what}-key KEY",
     )
 
 
-def _tsv_rows(lines: Iterable[Line], name: str, fields: Fields, on_fault: OnFault) -> Iterator[Row]:
+def _tsv_rows(
+    lines: Iterable[Line], name: str, fields: Fields, on_malformed: OnMalformed
+) -> Iterator[TextRow]:
     """``id<TAB>text``; or any columns, under a header line, when the keys are among its names."""
     stream = iter(lines)
     first = next(stream)
     header = first.text.split("\t")
     if not _is_header(header, fields):
-        yield from _attempted(chain([first], stream), partial(_tsv_pair, name=name), on_fault)
+        yield from _attempted(chain([first], stream), partial(_tsv_pair, name=name), on_malformed)
         return
     where = f"{name}, line {first.number}"
     id_column = header.index(_choose(fields.id_key, fields.id_keys, header, where, "id"))
     text_column = header.index(_choose(fields.text_key, fields.text_keys, header, where, "text"))
     title_column = header.index(fields.title_key) if fields.title_key in header else None
 
-    def read(line: Line) -> Row:
+    def read(line: Line) -> TextRow:
         cells = _cells(line, name, len(header))
         title = None if title_column is None else cells[title_column]
         identifier = checked_id(cells[id_column], f"{name}, line {line.number}")
-        return Row(line.number, identifier, joined(title, cells[text_column]))
+        return TextRow(line.number, identifier, joined(title, cells[text_column]))
 
-    yield from _attempted(stream, read, on_fault)
+    yield from _attempted(stream, read, on_malformed)
 
 
 def _attempted(
-    lines: Iterable[Line], read: Callable[[Line], Row], on_fault: OnFault
-) -> Iterator[Row]:
+    lines: Iterable[Line], read: Callable[[Line], TextRow], on_malformed: OnMalformed
+) -> Iterator[TextRow]:
     for line in lines:
-        row = attempt(partial(read, line), on_fault)
+        row = attempt(partial(read, line), on_malformed)
         if row is not None:
             yield row
 
@@ -237,9 +244,9 @@ def _is_header(cells: list[str], fields: Fields) -> bool:
     )
 
 
-def _tsv_pair(line: Line, name: str) -> Row:
+def _tsv_pair(line: Line, name: str) -> TextRow:
     identifier, text = _cells(line, name, 2)
-    return Row(line.number, checked_id(identifier, f"{name}, line {line.number}"), text.strip())
+    return TextRow(line.number, checked_id(identifier, f"{name}, line {line.number}"), text.strip())
 
 
 def _cells(line: Line, name: str, expected: int) -> list[str]:
@@ -253,11 +260,11 @@ def _cells(line: Line, name: str, expected: int) -> list[str]:
     return cells
 
 
-def _plain_rows(lines: Iterable[Line], name: str) -> Iterator[Row]:
+def _plain_rows(lines: Iterable[Line], name: str) -> Iterator[TextRow]:
     for count, line in enumerate(lines, start=1):
         if "\t" in line.text:
             raise DataError(
                 f"{name}, line {line.number}: a tab here, but none in the lines before; "
                 "lines are either all texts or all id<TAB>text."
             )
-        yield Row(line.number, str(count), line.text.strip())
+        yield TextRow(line.number, str(count), line.text.strip())

@@ -43,7 +43,7 @@ class FileSource:
         return f"file:{absolute.name}"
 
     @property
-    def slug(self) -> str:
+    def id_prefix(self) -> str:
         """A short name for artifact ids: without endings, and without a name that says nothing."""
         stem = self.id.removeprefix("file:")
         while shorter := _DATA_SUFFIX.search(stem):
@@ -64,7 +64,7 @@ class FolderSource:
         return f"folder:{self.path.resolve().name}"
 
     @property
-    def slug(self) -> str:
+    def id_prefix(self) -> str:
         """The folder's name."""
         return self.path.resolve().name
 
@@ -81,7 +81,7 @@ class IrdsSource:
         return f"irds:{self.name}"
 
     @property
-    def slug(self) -> str:
+    def id_prefix(self) -> str:
         """The id as it is."""
         return self.name
 
@@ -89,33 +89,33 @@ class IrdsSource:
 Source: TypeAlias = FileSource | FolderSource | IrdsSource
 
 
-def resolve(given: str | Path, *, what: str = "dataset") -> Source:
+def resolve(source: str | Path, *, what: str = "dataset") -> Source:
     """What a name stands for; a path that exists is a path, everything else an ir_datasets id.
 
     Args:
-        given: An ir_datasets id, with or without ``irds:``, or a path.
+        source: An ir_datasets id, with or without ``irds:``, or a path.
         what: What the name is for (``corpus``, ``query set``, ``qrels``), for messages.
 
     Raises:
         DataError: It is neither, or both.
     """
-    from hypencli.data.irds import is_known
+    from hypencli.data.irds import is_registered
 
-    text = str(given)
+    text = str(source)
     for prefix in (*IRDS_PREFIXES, "file:", "folder:"):
         if text.startswith(prefix):
             text = text.removeprefix(prefix)
             if prefix in IRDS_PREFIXES:
-                return IrdsSource(text) if is_known(text) else _unknown(text, what)
+                return IrdsSource(text) if is_registered(text) else _unknown(text, what)
     path = Path(text).expanduser()
     if text and path.exists():
-        if isinstance(given, str) and _may_be_id(text) and is_known(text):
+        if isinstance(source, str) and _may_be_id(text) and is_registered(text):
             raise DataError(
                 f"{text!r} is both an ir_datasets id and a path here.",
                 hint=f"Say which: irds:{text}, or ./{text}",
             )
         return FolderSource(path) if path.is_dir() else FileSource(path)
-    if _may_be_id(text) and is_known(text):
+    if _may_be_id(text) and is_registered(text):
         return IrdsSource(text)
     return _unknown(text, what)
 
@@ -126,10 +126,10 @@ def _may_be_id(text: str) -> bool:
 
 
 def _unknown(text: str, what: str) -> Source:
-    from hypencli.data.irds import known_ids
+    from hypencli.data.irds import dataset_ids
     from hypencli.data.prepare.registry import offer_to_prepare
 
-    near = difflib.get_close_matches(text, known_ids(), n=3, cutoff=0.6)
+    near = difflib.get_close_matches(text, dataset_ids(), n=3, cutoff=0.6)
     folder = Path(text).expanduser().parent
     if folder.is_dir():
         names = {path.name: str(path) for path in folder.iterdir()}

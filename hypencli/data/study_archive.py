@@ -120,24 +120,24 @@ def _checked_entries(
     """The files of an archive by their names, folders left out."""
     if len(entries) > MAX_ENTRIES:
         raise DataError(f"{name}: {len(entries):,} entries, {MAX_ENTRIES:,} at most are read.")
-    found: dict[str, zipfile.ZipInfo] = {}
+    checked: dict[str, zipfile.ZipInfo] = {}
     total = 0
     for entry in entries:
         problem = _problem(entry)
-        if problem is None and entry.filename in found:
+        if problem is None and entry.filename in checked:
             problem = "is there twice"
         if problem is not None:
             raise DataError(f"{name}: the entry {entry.orig_filename!r:.200} {problem}.")
         if entry.filename.endswith("/"):
             continue
-        found[entry.filename] = entry
+        checked[entry.filename] = entry
         total += entry.file_size
     if total > max_bytes:
         raise DataError(
             f"{name}: it unpacks to {total:,} bytes, {max_bytes:,} at most are read.",
             hint="If it is from somebody you trust, allow more: --max-gigabytes N",
         )
-    return found
+    return checked
 
 
 def _problem(entry: zipfile.ZipInfo) -> str | None:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from hypencli.data.rows import Row
+from hypencli.data.rows import TextRow
 from hypencli.errors import DataError
 
 if TYPE_CHECKING:
@@ -46,13 +46,13 @@ class SeenIds:
         import numpy as np
 
         new = np.sort(np.fromiter(self._recent, dtype=np.uint64, count=len(self._recent)))
-        known: set[int] = set()
+        seen: set[int] = set()
         for level in self._levels:
             places = np.minimum(np.searchsorted(level, new), len(level) - 1)
-            known.update(new[level[places] == new].tolist())
+            seen.update(new[level[places] == new].tolist())
         self._recent.clear()
         self._keep(new)
-        return sorted(known)
+        return sorted(seen)
 
     def _keep(self, new: npt.NDArray[np.uint64]) -> None:
         import numpy as np
@@ -64,13 +64,13 @@ class SeenIds:
 
 
 def check_unique(
-    rows: Iterable[Row],
-    again: Callable[[], Iterable[Row]],
+    rows: Iterable[TextRow],
+    again: Callable[[], Iterable[TextRow]],
     *,
     name: str,
     unit: str,
     recent_ids: int = RECENT_IDS,
-) -> Iterator[Row]:
+) -> Iterator[TextRow]:
     """Pass rows on, and raise when an id comes twice.
 
     A duplicate of one of the last ``recent_ids`` rows is told at once, an older one at the latest
@@ -98,7 +98,7 @@ def check_unique(
         _confirm(set(suspects), again(), name, unit)
 
 
-def _confirm(suspects: set[int], rows: Iterable[Row], name: str, unit: str) -> None:
+def _confirm(suspects: set[int], rows: Iterable[TextRow], name: str, unit: str) -> None:
     places: dict[str, int] = {}
     for row in rows:
         if hash_id(row.id) not in suspects:

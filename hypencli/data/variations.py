@@ -56,8 +56,8 @@ def _slipped(word: str, chance: random.Random) -> str:
     letters = [i for i, letter in enumerate(word) if letter.isalpha()][1:]
     kinds = [{slip(word, i) for i in letters} for slip in (_swapped, _dropped, _doubled)]
     kinds.append({near for i in letters for near in _near_misses(word, i)})
-    found = [sorted(kind - {word}) for kind in kinds if kind - {word}]
-    return chance.choice(chance.choice(found)) if found else word
+    variants = [sorted(kind - {word}) for kind in kinds if kind - {word}]
+    return chance.choice(chance.choice(variants)) if variants else word
 
 
 def _swapped(word: str, i: int) -> str:
@@ -138,9 +138,9 @@ def reworded(text: str, chance: random.Random, synonyms: Synonyms, changes: int 
     places = [i for i, core in enumerate(cores) if synonyms.get(core.lower())]
     for place in chance.sample(places, min(changes, len(places))):
         core = cores[place]
-        found = chance.choice(list(synonyms[core.lower()]))
-        found = found[0].upper() + found[1:] if core[0].isupper() else found
-        words[place] = words[place].replace(core, found, 1)
+        synonym = chance.choice(list(synonyms[core.lower()]))
+        synonym = synonym[0].upper() + synonym[1:] if core[0].isupper() else synonym
+        words[place] = words[place].replace(core, synonym, 1)
     return " ".join(words) if places else text
 
 
@@ -160,7 +160,7 @@ def read_synonyms(path: Path) -> dict[str, tuple[str, ...]]:
     Raises:
         DataError: The file cannot be read or has no words, or a line has fewer than two columns.
     """
-    found: dict[str, list[str]] = {}
+    words: dict[str, list[str]] = {}
     for line in read_lines(path):
         if line.text.startswith("#"):
             continue
@@ -170,7 +170,7 @@ def read_synonyms(path: Path) -> dict[str, tuple[str, ...]]:
             raise DataError(
                 f"{path}, line {line.number}: expected a word and its synonyms, separated by tabs."
             )
-        found.setdefault(word.lower(), []).extend(others)
-    if not found:
+        words.setdefault(word.lower(), []).extend(others)
+    if not words:
         raise DataError(f"{path}: no words in it.", hint="Such as: big<TAB>large<TAB>huge")
-    return {word: tuple(dict.fromkeys(others)) for word, others in found.items()}
+    return {word: tuple(dict.fromkeys(others)) for word, others in words.items()}

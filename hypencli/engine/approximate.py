@@ -84,9 +84,9 @@ def by_nn_descent(
             random_state=settings.seed,
             n_jobs=torch.get_num_threads(),
         )
-    found: npt.NDArray[np.int32] = index.neighbor_graph[0]
+    neighbours: npt.NDArray[np.int32] = index.neighbor_graph[0]
     for start in range(0, corpus.n, _ROWS):
-        yield without_self(found[start : start + _ROWS], start, k)
+        yield without_self(neighbours[start : start + _ROWS], start, k)
 
 
 def by_hnsw(
@@ -147,30 +147,30 @@ def _reached(index: Any, vectors: Floats, k: int) -> Ordinals:
     return np.asarray(labels, dtype=np.int32)
 
 
-def without_self(found: Ordinals, first: int, k: int) -> Ordinals:
+def without_self(nearest: Ordinals, first: int, k: int) -> Ordinals:
     """Rows [r, k] of neighbours from rows of any width that may hold the document itself.
 
     Args:
-        found: Ordinals, nearest first; below 0 where there is none.
+        nearest: Ordinals, nearest first; below 0 where there is none.
         first: Ordinal of the document of the first row.
         k: Neighbours to keep; rows that have fewer end in -1.
     """
-    own = np.arange(first, first + len(found))[:, None]
-    kept = (found >= 0) & (found != own)
+    own = np.arange(first, first + len(nearest))[:, None]
+    kept = (nearest >= 0) & (nearest != own)
     places = np.cumsum(kept, axis=1) - 1
     kept &= places < k
     rows, columns = np.nonzero(kept)
-    neighbours = np.full((len(found), k), NO_NEIGHBOUR, dtype=np.int32)
-    neighbours[rows, places[rows, columns]] = found[rows, columns]
+    neighbours = np.full((len(nearest), k), NO_NEIGHBOUR, dtype=np.int32)
+    neighbours[rows, places[rows, columns]] = nearest[rows, columns]
     return neighbours
 
 
-def recall(found: Ordinals, exact: Ordinals) -> float:
+def recall(neighbours: Ordinals, exact: Ordinals) -> float:
     """Which share of the exact neighbours was found, over all rows; 1 where there are none."""
-    there = int((exact != NO_NEIGHBOUR).sum())
-    pairs = zip(found, exact, strict=True)
+    wanted = int((exact != NO_NEIGHBOUR).sum())
+    pairs = zip(neighbours, exact, strict=True)
     hits = sum(int(np.isin(near[near != NO_NEIGHBOUR], row).sum()) for row, near in pairs)
-    return hits / there if there else 1.0
+    return hits / wanted if wanted else 1.0
 
 
 def _refuse_small(corpus: VectorSource, k: int, builder: str) -> None:

@@ -28,10 +28,10 @@ def block_rows(dim: int, dtype: torch.dtype, device: torch.device) -> int:
     """
     if device.type != "cpu":
         return BLOCK_ROWS
-    room, (least, most) = (
+    free_bytes, (least, most) = (
         (_BLOCK_BYTES_INT8, _ROWS_INT8) if dtype == torch.int8 else (_BLOCK_BYTES, _ROWS)
     )
-    return least if most * max(1, dim) * dtype.itemsize > room else most
+    return least if most * max(1, dim) * dtype.itemsize > free_bytes else most
 
 
 Pieces: TypeAlias = list[Vectors]
@@ -80,8 +80,8 @@ class BlockScorer:
         padded = min(self.rows, filled + -filled % (multiple or self.rows))
         buffer[filled:padded] = 0.0
         scores = scorer(buffer[:padded].to(device=self.device, dtype=self._dtype))
-        found: Scores = scores.to(device="cpu", dtype=torch.float32).numpy()
-        return found[:, :filled]
+        result: Scores = scores.to(device="cpu", dtype=torch.float32).numpy()
+        return result[:, :filled]
 
     def _fill(self, rows: torch.Tensor, piece: Vectors) -> None:
         """Copy vectors ``[n, d]`` into float32 rows ``[n, d]``."""

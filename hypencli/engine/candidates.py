@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from hypencli.engine.blocks import BlockScorer, block_rows, non_finite
-from hypencli.engine.corpus import Corpus, Ordinals, Scores
-from hypencli.engine.found import Found, OnScored, SearchSeconds, counts, refuse_k
-from hypencli.engine.scorers import Scorer, laid_out
+from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus
+from hypencli.engine.found import EngineSeconds, OnScored, SearchResult, counts, refuse_k
+from hypencli.engine.scorers import Scorer, prepared_scorer
 from hypencli.engine.topk import TopK
 from hypencli.engine.workers import ALONE, Workers, workers
 from hypencli.errors import ModelError
@@ -47,7 +47,7 @@ class CandidateScorer:
     """
 
     def __init__(
-        self, scorer: Scorer, corpus: Corpus, *, device: torch.device, dtype: torch.dtype
+        self, scorer: Scorer, corpus: SearchCorpus, *, device: torch.device, dtype: torch.dtype
     ) -> None:
         if corpus.dim != scorer.dim:
             raise ModelError(
@@ -85,7 +85,7 @@ class CandidateScorer:
         return np.array_split(ordinals, max(blocks, shared))
 
     def _prepare(self, query: int) -> Scorer:
-        return laid_out(self._all.select([query]), self._dtype)
+        return prepared_scorer(self._all.select([query]), self._dtype)
 
     def _block(self, scorer: Scorer, ordinals: Ordinals) -> Scores:
         pieces = [self._corpus.vectors(ordinals)]
@@ -107,7 +107,7 @@ class QuerySearch:
         self.query = query
         self.top = top
         self.iterations = 0
-        self.seconds = SearchSeconds()
+        self.seconds = EngineSeconds()
         self._score = score
         self._ordinals: list[Ordinals] = [np.empty(0, dtype=np.int64)]
         self._scores: list[Scores] = [np.empty(0, dtype=np.float32)]
@@ -175,13 +175,13 @@ class BatchSearch:
 def search_by(
     method: Callable[[BatchSearch], None],
     scorer: Scorer,
-    corpus: Corpus,
+    corpus: SearchCorpus,
     *,
     k: int,
     device: torch.device | None = None,
     dtype: torch.dtype = torch.float32,
     on_scored: OnScored | None = None,
-) -> Found:
+) -> SearchResult:
     """Search with a method that chooses the documents to score.
 
     Args:
@@ -216,7 +216,7 @@ def search_by(
     ended = time.perf_counter()
     rankings = [query.top.ranking() for query in queries]
     seconds = _shared_out(queries, ended - started, many=many, threads=threads.threads)
-    return Found(
+    return SearchResult(
         rankings=rankings,
         evaluations=counts([query.evaluations for query in queries]),
         iterations=counts([query.iterations for query in queries]),
@@ -239,9 +239,9 @@ def _score(
 
 def _shared_out(
     queries: Sequence[QuerySearch], elapsed: float, *, many: bool, threads: int
-) -> SearchSeconds:
+) -> EngineSeconds:
     """The elapsed time, by what the queries' threads spent it on; the rest is selection."""
     at_a_time = threads if many else 1
     scoring = sum(query.seconds.scoring for query in queries) / at_a_time
     topk = sum(query.seconds.topk for query in queries) / at_a_time
-    return SearchSeconds(selection=max(0.0, elapsed - scoring - topk), scoring=scoring, topk=topk)
+    return EngineSeconds(selection=max(0.0, elapsed - scoring - topk), scoring=scoring, topk=topk)

@@ -20,16 +20,23 @@ import torch
 
 from hypencli.engine.blocks import block_rows
 from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
-from hypencli.engine.corpus import Corpus, Ordinals, Scores, names_by_place
-from hypencli.engine.exact import Scan
-from hypencli.engine.found import Found, OnScored, ScanCosts, ScanOutcome, SearchSeconds, counts
-from hypencli.engine.scanned import Sample, Scanned
+from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus, names_by_place
+from hypencli.engine.exact import CorpusPass
+from hypencli.engine.found import (
+    EngineSeconds,
+    FirstPassCosts,
+    FirstPassOutcome,
+    OnScored,
+    SearchResult,
+    counts,
+)
+from hypencli.engine.scanned import FirstPassResult, FirstPassSample
 from hypencli.engine.scorers import Scorer, quantised
 from hypencli.errors import ModelError
 
 
 @dataclass(frozen=True, slots=True)
-class ScanOptions:
+class FirstPassOptions:
     """How a scan goes, and what is scored again.
 
     Attributes:
@@ -70,7 +77,7 @@ class ScanOptions:
         return min(n, math.ceil(n * self.limit), self.most)
 
 
-class CertifiedEngine:
+class ErrorBoundedEngine:
     """Scans all documents in a fast dtype and ranks those that may count in float32.
 
     Args:
@@ -81,45 +88,45 @@ class CertifiedEngine:
 
     def __init__(
         self,
-        corpus: Corpus,
-        options: ScanOptions | None = None,
+        corpus: SearchCorpus,
+        options: FirstPassOptions | None = None,
         *,
         device: torch.device | None = None,
     ) -> None:
         self._corpus = corpus
-        self._options = options or ScanOptions()
+        self._options = options or FirstPassOptions()
         self._device = device or torch.device("cpu")
 
-    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> Found:
+    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
         """The ``k`` best documents of every query by their scores in float32.
 
         The record says of each query what was scored again, and under which bound.
         """
-        work = _Certifying(self._corpus, self._options, self._device, on_scored)
-        found = search_by(work, scorer, self._corpus, k=k, device=self._device)
-        seconds = found.seconds
+        work = _ErrorBoundedSearch(self._corpus, self._options, self._device, on_scored)
+        result = search_by(work, scorer, self._corpus, k=k, device=self._device)
+        seconds = result.seconds
         return replace(
-            found,
+            result,
             evaluations=counts([self._corpus.n] * scorer.n_queries),
             iterations=counts([1] * scorer.n_queries),
-            seconds=SearchSeconds(scoring=seconds.selection + seconds.scoring, topk=seconds.topk),
-            scan=ScanCosts.of(work.outcomes),
+            seconds=EngineSeconds(scoring=seconds.selection + seconds.scoring, topk=seconds.topk),
+            scan=FirstPassCosts.of(work.outcomes),
         )
 
 
 @dataclass(slots=True)
-class _Certifying:
+class _ErrorBoundedSearch:
     """The search of a batch of queries.
 
     Attributes:
         outcomes: What each query's search came to.
     """
 
-    corpus: Corpus
-    options: ScanOptions
+    corpus: SearchCorpus
+    options: FirstPassOptions
     device: torch.device
     on_scored: OnScored | None
-    outcomes: list[ScanOutcome] = field(default_factory=list)
+    outcomes: list[FirstPassOutcome] = field(default_factory=list)
     _drawn: Ordinals = field(init=False)
     _of_drawn: dict[int, Scores] = field(init=False, default_factory=dict)
 
@@ -132,38 +139,38 @@ class _Certifying:
 
     def __call__(self, batch: BatchSearch) -> None:
         """Scan, score again, and search in float32 what cannot be certified."""
-        self.outcomes = [ScanOutcome() for _ in batch.queries]
+        self.outcomes = [FirstPassOutcome() for _ in batch.queries]
         if not batch.queries or not self.corpus.n:
             return
         left = list(range(len(batch.queries)))
         for dtype in self.options.dtypes:
-            left = self._scan_and_certify(batch, dtype, left)
+            left = self._search_bounded(batch, dtype, left)
         for query in left:
             self.outcomes[query].fell_back = True
         self._fall_back(batch)
 
-    def _scan_and_certify(
+    def _search_bounded(
         self, batch: BatchSearch, dtype: torch.dtype, queries: list[int]
     ) -> list[int]:
         """Scan for some queries; those for which that says too little, or nothing."""
-        scanned = self._scan(batch, dtype, queries) if queries else None
-        if scanned is None:
+        first_pass = self._first_pass(batch, dtype, queries) if queries else None
+        if first_pass is None:
             return queries
         self.on_scored = None  # Whatever is scored from now on was counted.
-        of_query = dict(zip(queries, scanned, strict=True))
+        of_query = dict(zip(queries, first_pass, strict=True))
         rough: set[int] = set()
 
-        def certify(search: QuerySearch) -> None:
+        def bound_errors(search: QuerySearch) -> None:
             self.outcomes[search.query].dtype = str(dtype).removeprefix("torch.")
-            if not self._certify(search, of_query[search.query], batch.k):
+            if not self._bound_errors(search, of_query[search.query], batch.k):
                 rough.add(search.query)
 
-        batch.each(certify, [batch.queries[query] for query in queries])
+        batch.each(bound_errors, [batch.queries[query] for query in queries])
         return [query for query in queries if query in rough]
 
-    def _scan(
+    def _first_pass(
         self, batch: BatchSearch, dtype: torch.dtype, queries: list[int]
-    ) -> list[Scanned] | None:
+    ) -> list[FirstPassResult] | None:
         """What a scan leaves of each of some queries; None where it cannot help."""
         n, kept = self.corpus.n, self.options.kept(self.corpus.n)
         if self.options.first(batch.k) > kept < n:
@@ -171,11 +178,11 @@ class _Certifying:
         prepared = self._prepared(batch, dtype, queries)
         if prepared is None:
             return None
-        sample = Sample(self._drawn, len(queries))
+        sample = FirstPassSample(self._drawn, len(queries))
         rows = block_rows(self.corpus.dim, dtype, self.device)
-        scan = self._pass(batch, prepared.dtype, by_place=True, rows=rows)
+        corpus_pass = self._pass(batch, prepared.dtype, by_place=True, rows=rows)
         try:
-            tops, _ = scan(
+            tops, _ = corpus_pass(
                 prepared.scorer,
                 self.corpus.blocks(),
                 k=kept,
@@ -185,7 +192,7 @@ class _Certifying:
         except ModelError:  # a score is not finite: float32 may do better, or else says where
             return None
         return [
-            Scanned.of(top, sample.ordinals, scores, whole=kept == n)
+            FirstPassResult.of(top, sample.ordinals, scores, whole=kept == n)
             for top, scores in zip(tops, sample.scores, strict=True)
         ]
 
@@ -203,9 +210,9 @@ class _Certifying:
         if len(queries) > 1:
             rough = quantised(scorer, like, batch.threads)
         else:
-            made = batch.threads.start(partial(quantised, scorer, like))
+            pending = batch.threads.start(partial(quantised, scorer, like))
             self._float32_of_drawn(batch.queries[queries[0]])
-            rough = made()
+            rough = pending()
         return None if rough is None else _Prepared(rough, torch.float32)
 
     def _float32_of_drawn(self, search: QuerySearch) -> Scores:
@@ -216,8 +223,8 @@ class _Certifying:
 
     def _pass(
         self, batch: BatchSearch, dtype: torch.dtype, *, by_place: bool, rows: int | None = None
-    ) -> Scan:
-        return Scan(
+    ) -> CorpusPass:
+        return CorpusPass(
             batch.threads,
             doc_ids=self.corpus.ids,
             tie_ids=names_by_place if by_place else None,
@@ -226,39 +233,39 @@ class _Certifying:
             rows=rows,
         )
 
-    def _certify(self, search: QuerySearch, scanned: Scanned, k: int) -> bool:
+    def _bound_errors(self, search: QuerySearch, first_pass: FirstPassResult, k: int) -> bool:
         """Score again what may be among the best ``k`` of a query; False if it is too much."""
         outcome, options = self.outcomes[search.query], self.options
-        errors = [self._float32_of_drawn(search) - scanned.sample_scores]
-        if options.certify and self._is_too_rough(errors[0], scanned, k):
+        errors = [self._float32_of_drawn(search) - first_pass.sample_scores]
+        if options.certify and self._is_too_rough(errors[0], first_pass, k):
             return False
-        done, wanted = 0, min(options.first(k), len(scanned.ordinals))
+        done, wanted = 0, min(options.first(k), len(first_pass.ordinals))
         first = wanted
         while True:
             again = slice(done, wanted)
-            errors.append(search.evaluate(scanned.ordinals[again]) - scanned.scores[again])
+            errors.append(search.evaluate(first_pass.ordinals[again]) - first_pass.scores[again])
             done = wanted
             outcome.bound = self._bound(np.concatenate(errors), search.top.last)
-            wanted = scanned.reaching(search.top.last - outcome.bound)
+            wanted = first_pass.reaching(search.top.last - outcome.bound)
             if not options.certify or wanted <= done:
                 break
-            if wanted == len(scanned.ordinals) and not scanned.whole:
+            if wanted == len(first_pass.ordinals) and not first_pass.whole:
                 outcome.fell_back = True
                 break
-        outcome.rescored = done + len(scanned.sample)
+        outcome.rescored = done + len(first_pass.sample)
         outcome.widened = done - first
         return True
 
-    def _is_too_rough(self, errors: Scores, scanned: Scanned, k: int) -> bool:
+    def _is_too_rough(self, errors: Scores, first_pass: FirstPassResult, k: int) -> bool:
         """Whether by the sample alone more would have to be scored again than may be.
 
         The k-th best score is taken to be that of the scan plus the mean error.
         """
-        if scanned.whole or len(scanned.ordinals) < k:
+        if first_pass.whole or len(first_pass.ordinals) < k:
             return False
-        last = float(scanned.scores[k - 1]) + float(errors.astype(np.float64).mean())
-        reaching = scanned.reaching(last - self._bound(errors, last))
-        return reaching == len(scanned.ordinals)
+        last = float(first_pass.scores[k - 1]) + float(errors.astype(np.float64).mean())
+        reaching = first_pass.reaching(last - self._bound(errors, last))
+        return reaching == len(first_pass.ordinals)
 
     def _bound(self, errors: Scores, last: float) -> float:
         """How far a score in float32 may lie above its scan."""

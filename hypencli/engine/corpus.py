@@ -49,7 +49,7 @@ class VectorSource(Protocol):
         ...
 
 
-class Corpus(VectorSource, Protocol):
+class SearchCorpus(VectorSource, Protocol):
     """The documents that are searched. An embedding set of a project store is one."""
 
     def ids(self, ordinals: Ordinals, /) -> Sequence[str]:

@@ -18,9 +18,9 @@ from hypencli.engine.blocks import (
     block_rows,
     refuse_non_finite,
 )
-from hypencli.engine.corpus import Block, Corpus, DocIds, Scores, Vectors
-from hypencli.engine.found import Found, OnScored, SearchSeconds, counts, refuse_k
-from hypencli.engine.scorers import Scorer, laid_out
+from hypencli.engine.corpus import Block, DocIds, Scores, SearchCorpus, Vectors
+from hypencli.engine.found import EngineSeconds, OnScored, SearchResult, counts, refuse_k
+from hypencli.engine.scorers import Scorer, prepared_scorer
 from hypencli.engine.topk import TopK
 from hypencli.engine.workers import Workers, workers
 from hypencli.errors import ModelError
@@ -43,7 +43,7 @@ class ExactEngine:
 
     def __init__(
         self,
-        corpus: Corpus,
+        corpus: SearchCorpus,
         *,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
@@ -52,7 +52,7 @@ class ExactEngine:
         self._device = device
         self._dtype = dtype
 
-    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> Found:
+    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
         """The ``k`` best documents of every query; see :func:`search_exact`."""
         return search_exact(
             scorer,
@@ -75,7 +75,7 @@ def search_exact(
     dtype: torch.dtype = torch.float32,
     rows: int | None = None,
     on_scored: OnScored | None = None,
-) -> Found:
+) -> SearchResult:
     """The ``k`` best documents of every query, by scoring all of them.
 
     Blocks are streamed and may be of any size: they are laid out again in blocks of ``rows`` by
@@ -102,12 +102,12 @@ def search_exact(
     """
     refuse_k(k)
     with workers(device or torch.device("cpu")) as threads:
-        scan = Scan(threads, doc_ids=doc_ids, device=device, dtype=dtype, rows=rows)
-        kept, seconds = scan(scorer, blocks, k=k, on_scored=on_scored)
-        n_documents = scan.n_documents
+        corpus_pass = CorpusPass(threads, doc_ids=doc_ids, device=device, dtype=dtype, rows=rows)
+        kept, seconds = corpus_pass(scorer, blocks, k=k, on_scored=on_scored)
+        n_documents = corpus_pass.n_documents
     started = time.perf_counter()
     rankings = [top.ranking() for top in kept]
-    return Found(
+    return SearchResult(
         rankings=rankings,
         evaluations=counts([n_documents] * scorer.n_queries),
         iterations=counts([1] * scorer.n_queries),
@@ -115,7 +115,7 @@ def search_exact(
     )
 
 
-class Scan:
+class CorpusPass:
     """One pass over a corpus that keeps the best documents of every query.
 
     Args:
@@ -156,7 +156,7 @@ class Scan:
         k: int,
         on_scored: OnScored | None = None,
         watch: Watch | None = None,
-    ) -> tuple[list[TopK], SearchSeconds]:
+    ) -> tuple[list[TopK], EngineSeconds]:
         """The best ``k`` of each query, and where the time went.
 
         Args:
@@ -167,11 +167,11 @@ class Scan:
             watch: Called with the scores ``[q, n]`` and the place of the first of them.
         """
         kept = [TopK(k, self._tie_ids) for _ in range(scorer.n_queries)]
-        seconds, first = SearchSeconds(), 0
+        seconds, first = EngineSeconds(), 0
         rows = self._rows or block_rows(scorer.dim, self._dtype, self._device)
         score = BlockScorer(device=self._device, dtype=self._dtype, dim=scorer.dim, rows=rows)
         started = time.perf_counter()
-        prepared = laid_out(scorer, self._dtype, self._threads)
+        prepared = prepared_scorer(scorer, self._dtype, self._threads)
         for chunk in _batched(_block_pieces(blocks, scorer.dim, rows), CHUNK_ROWS // rows):
             scores = np.concatenate(self._threads.map(partial(score, prepared), chunk), axis=1)
             scored = time.perf_counter()
@@ -192,7 +192,7 @@ class Scan:
 def _block_pieces(blocks: Iterable[Block], dim: int, rows: int) -> Iterator[Pieces]:
     """Views that together make ``rows`` documents each; the last has the rest."""
     pieces: list[Vectors] = []
-    room = rows
+    free_rows = rows
     for first, vectors in blocks:
         if vectors.shape[1] != dim:
             raise ModelError(
@@ -202,13 +202,13 @@ def _block_pieces(blocks: Iterable[Block], dim: int, rows: int) -> Iterator[Piec
             )
         taken = 0
         while taken < len(vectors):
-            piece = vectors[taken : taken + room]
+            piece = vectors[taken : taken + free_rows]
             pieces.append(piece)
             taken += len(piece)
-            room -= len(piece)
-            if room == 0:
+            free_rows -= len(piece)
+            if free_rows == 0:
                 yield pieces
-                pieces, room = [], rows
+                pieces, free_rows = [], rows
     if pieces:
         yield pieces
 

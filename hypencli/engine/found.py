@@ -20,7 +20,7 @@ OnScored: TypeAlias = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class SearchSeconds:
+class EngineSeconds:
     """Where the time of a search went.
 
     Attributes:
@@ -33,13 +33,13 @@ class SearchSeconds:
     scoring: float = 0.0
     topk: float = 0.0
 
-    def plus(self, **parts: float) -> SearchSeconds:
+    def plus(self, **parts: float) -> EngineSeconds:
         """The same with the given parts increased."""
         return replace(self, **{name: getattr(self, name) + more for name, more in parts.items()})
 
 
 @dataclass(slots=True)
-class ScanOutcome:
+class FirstPassOutcome:
     """What became of one query whose documents were scanned in a fast dtype.
 
     Attributes:
@@ -58,7 +58,7 @@ class ScanOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class ScanCosts:
+class FirstPassCosts:
     """What scans in a fast dtype needed beside themselves: the outcomes ``[q]``, column by column.
 
     Attributes:
@@ -76,7 +76,7 @@ class ScanCosts:
     dtypes: tuple[str, ...]
 
     @classmethod
-    def of(cls, outcomes: Sequence[ScanOutcome]) -> ScanCosts:
+    def of(cls, outcomes: Sequence[FirstPassOutcome]) -> FirstPassCosts:
         """The outcomes of all queries, in order."""
         return cls(
             rescored=counts([each.rescored for each in outcomes]),
@@ -88,7 +88,7 @@ class ScanCosts:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """What a search found.
 
     Attributes:
@@ -102,14 +102,14 @@ class Found:
     rankings: list[Ranking]
     evaluations: Counts
     iterations: Counts
-    seconds: SearchSeconds = field(default_factory=SearchSeconds)
-    scan: ScanCosts | None = None
+    seconds: EngineSeconds = field(default_factory=EngineSeconds)
+    scan: FirstPassCosts | None = None
 
 
 class Engine(Protocol):
     """One way to find the best documents: exact, over a graph, guided, over a vector index."""
 
-    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> Found:
+    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
         """The ``k`` best documents found for every query of the scorer.
 
         Raises:

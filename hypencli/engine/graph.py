@@ -13,8 +13,8 @@ import numpy.typing as npt
 import torch
 
 from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
-from hypencli.engine.corpus import Corpus, Ordinals, Scores
-from hypencli.engine.found import Found, OnScored
+from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus
+from hypencli.engine.found import OnScored, SearchResult
 from hypencli.engine.scorers import Scorer
 from hypencli.errors import UsageError
 
@@ -83,7 +83,7 @@ class GraphEngine:
 
     def __init__(
         self,
-        corpus: Corpus,
+        corpus: SearchCorpus,
         neighbours: Neighbours,
         options: WalkOptions | None = None,
         *,
@@ -106,7 +106,7 @@ class GraphEngine:
             else np.asarray(entry_points, dtype=np.int64)
         )
 
-    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> Found:
+    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
         """The ``k`` best documents that each query's walk comes by."""
         return search_by(
             partial(BatchSearch.each, step=self._walk),
@@ -142,6 +142,6 @@ def _best(scores: Scores, m: int) -> Ordinals:
 
 def _unlisted(neighbours: Neighbours, listed: npt.NDArray[np.bool_]) -> Ordinals:
     """The documents in rows of the graph that were not listed before, each once, by place."""
-    found = neighbours[neighbours >= 0]
-    unique: Ordinals = np.unique(found[~listed[found]]).astype(np.int64)
+    present = neighbours[neighbours >= 0]
+    unique: Ordinals = np.unique(present[~listed[present]]).astype(np.int64)
     return unique

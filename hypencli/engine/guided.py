@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
-from hypencli.engine.corpus import Corpus, Ordinals, Scores, names_by_place
-from hypencli.engine.exact import Scan
-from hypencli.engine.found import Found, OnScored
+from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus, names_by_place
+from hypencli.engine.exact import CorpusPass
+from hypencli.engine.found import OnScored, SearchResult
 from hypencli.engine.scorers import InnerProductScorer, Scorer
 
 
@@ -75,7 +75,7 @@ class GuidedEngine:
 
     def __init__(
         self,
-        corpus: Corpus,
+        corpus: SearchCorpus,
         options: GuidedOptions | None = None,
         *,
         device: torch.device | None = None,
@@ -86,7 +86,7 @@ class GuidedEngine:
         self._device, self._dtype = device or torch.device("cpu"), dtype
         self._centre: torch.Tensor | None = None
 
-    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> Found:
+    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
         """The ``k`` best documents of those that each query's search has scored."""
         return search_by(
             self._search,
@@ -102,9 +102,9 @@ class GuidedEngine:
         if not batch.queries or self._corpus.n == 0:
             return
         centre = self._corpus_centre().to(device=self._device, dtype=self._dtype)
-        slopes = batch.scorer.slopes(centre)[:, 0].float().cpu()
+        gradients = batch.scorer.gradients(centre)[:, 0].float().cpu()
         # A q-net that is not finite is found out by the first score, which names the document.
-        weights = torch.nan_to_num(slopes, posinf=0.0, neginf=0.0)
+        weights = torch.nan_to_num(gradients, posinf=0.0, neginf=0.0)
         plan = _Plan.of(self._options, k=batch.k, n=self._corpus.n)
         seeds = self._scan(batch, weights, plan.first)
 
@@ -130,11 +130,11 @@ class GuidedEngine:
 
     def _scan(self, batch: BatchSearch, weights: torch.Tensor, m: int) -> list[Ordinals]:
         """The ``m`` documents with the largest inner products, for weights ``[q, d]``."""
-        scan = Scan(
+        corpus_pass = CorpusPass(
             batch.threads, doc_ids=self._corpus.ids, tie_ids=names_by_place, device=self._device
         )
         scorer = InnerProductScorer(weights.to(self._device))
-        kept, _ = scan(scorer, self._corpus.blocks(), k=m)
+        kept, _ = corpus_pass(scorer, self._corpus.blocks(), k=m)
         return [np.sort(top.kept[0]) for top in kept]
 
     def _go_on(
@@ -145,10 +145,10 @@ class GuidedEngine:
         left = torch.from_numpy(np.isin(pool, search.scored[0], invert=True))
         while size := min(plan.next(search.evaluations), int(left.sum())):
             expected = torch.where(left, vectors @ weights, -torch.inf)
-            chosen = expected.topk(size, sorted=False).indices.sort().values
-            left[chosen] = False
+            batch_places = expected.topk(size, sorted=False).indices.sort().values
+            left[batch_places] = False
             before = search.evaluations
-            scores = search.evaluate(pool[chosen.numpy()])
+            scores = search.evaluate(pool[batch_places.numpy()])
             search.iterations += 1
             if plan.ends(before, float((scores >= search.top.last).mean())):
                 return
@@ -160,9 +160,9 @@ class GuidedEngine:
     def _refit(self, weights: torch.Tensor, search: QuerySearch) -> torch.Tensor:
         """Weights ``[d]`` of a linear function that is fitted to what was scored."""
         ordinals, scores = search.scored
-        chosen = _spread(scores, self._options.fitted)
-        vectors = self._vectors(ordinals[chosen])
-        return fit(weights, vectors, torch.from_numpy(scores[chosen]), self._options.ridge)
+        places = _evenly_spaced(scores, self._options.fitted)
+        vectors = self._vectors(ordinals[places])
+        return fit(weights, vectors, torch.from_numpy(scores[places]), self._options.ridge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,21 +217,21 @@ def fit(
     scale = ((along @ target) / (along @ along).clamp_min(tiny)).clamp_min(_LEAST_SCALE)
     penalty = ridge * centred.square().sum() / len(centred)
     residual = (target - scale * along) @ centred
-    found, direction, size = torch.zeros_like(weights), residual, residual @ residual
+    solution, direction, size = torch.zeros_like(weights), residual, residual @ residual
     enough = _FIT_TOLERANCE * size
     for _ in range(_FIT_STEPS):
         if size <= enough:
             break
         image = (centred @ direction) @ centred + penalty * direction
         step = size / (direction @ image).clamp_min(tiny)
-        found = found + step * direction
+        solution = solution + step * direction
         residual = residual - step * image
         smaller = residual @ residual
         direction, size = residual + smaller / size * direction, smaller
-    return scale * weights + found
+    return scale * weights + solution
 
 
-def _spread(scores: Scores, m: int) -> Ordinals:
+def _evenly_spaced(scores: Scores, m: int) -> Ordinals:
     """Places of ``m`` scores: half of them the best, the others evenly from best to worst."""
     order = np.argsort(-scores, kind="stable")
     if len(order) <= m:

@@ -82,8 +82,11 @@ class HnswlibIndex:
         ordinals: Ordinals = np.full((len(queries), k), -1, dtype=np.int64)
         scores: Scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         for i in range(len(queries)):
-            found, values = self._reached(queries[i : i + 1], k)
-            ordinals[i, : len(found)], scores[i, : len(found)] = found, values
+            nearest_ordinals, values = self._reached(queries[i : i + 1], k)
+            ordinals[i, : len(nearest_ordinals)], scores[i, : len(nearest_ordinals)] = (
+                nearest_ordinals,
+                values,
+            )
         return ordinals, scores
 
     def _ask(self, queries: Vectors, k: int) -> tuple[Ordinals, Scores]:

@@ -6,8 +6,8 @@ import math
 import time
 
 from hypencli.engine.blocks import non_finite
-from hypencli.engine.corpus import Corpus, Ordinals, Scores
-from hypencli.engine.found import Found, OnScored, SearchSeconds, counts, refuse_k
+from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus
+from hypencli.engine.found import EngineSeconds, OnScored, SearchResult, counts, refuse_k
 from hypencli.engine.scorers import InnerProductScorer, Scorer
 from hypencli.engine.vector_index import VectorIndex
 from hypencli.errors import UsageError
@@ -22,11 +22,11 @@ class IndexEngine:
         index: The index.
     """
 
-    def __init__(self, corpus: Corpus, index: VectorIndex) -> None:
+    def __init__(self, corpus: SearchCorpus, index: VectorIndex) -> None:
         self._corpus = corpus
         self._index = index
 
-    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> Found:
+    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
         """The ``k`` documents that the index gives for every query.
 
         No scorer evaluations are counted: the index has scores of its own.
@@ -50,18 +50,18 @@ class IndexEngine:
         rankings = [self._ranking(query, *row) for query, row in enumerate(rows)]
         if on_scored is not None:
             on_scored(len(queries) * self._corpus.n)
-        return Found(
+        return SearchResult(
             rankings=rankings,
             evaluations=counts([0] * len(rankings)),
             iterations=counts([1] * len(rankings)),
-            seconds=SearchSeconds(scoring=ended - started, topk=time.perf_counter() - ended),
+            seconds=EngineSeconds(scoring=ended - started, topk=time.perf_counter() - ended),
         )
 
     def _ranking(self, query: int, ordinals: Ordinals, scores: Scores) -> Ranking:
         """Best score first, ties by document id, as every engine gives it."""
-        found = ordinals >= 0
-        ids = self._corpus.ids(ordinals[found])
-        pairs = list(zip(ids, scores[found].tolist(), strict=True))
+        valid = ordinals >= 0
+        ids = self._corpus.ids(ordinals[valid])
+        pairs = list(zip(ids, scores[valid].tolist(), strict=True))
         for doc_id, score in pairs:
             if not math.isfinite(score):
                 raise non_finite(doc_id, query, score)

@@ -90,14 +90,16 @@ class IndexSpec:
     options: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        known = INDEX_OPTIONS.get(self.kind)
-        if known is None:
+        allowed = INDEX_OPTIONS.get(self.kind)
+        if allowed is None:
             raise UsageError(
                 f"Unknown index {self.kind!r}.", hint=did_you_mean(self.kind, INDEX_OPTIONS)
             )
         for name, value in self.options.items():
-            _check(self.kind, known, name, value)
-        complete = {name: self.options.get(name, option.default) for name, option in known.items()}
+            _check(self.kind, allowed, name, value)
+        complete = {
+            name: self.options.get(name, option.default) for name, option in allowed.items()
+        }
         object.__setattr__(self, "options", MappingProxyType(complete))
 
     def __getitem__(self, name: str) -> int:
@@ -111,16 +113,16 @@ class IndexSpec:
         A graph that one thread has built is the same every time. Who asks for that is not given
         one that several have built.
         """
-        known = INDEX_OPTIONS[self.kind]
-        chosen = {name: self[name] for name, option in known.items() if option.for_building}
-        return {**chosen, "sequential": int(self["threads"] == 1)} if "M" in known else chosen
+        allowed = INDEX_OPTIONS[self.kind]
+        values = {name: self[name] for name, option in allowed.items() if option.for_building}
+        return {**values, "sequential": int(self["threads"] == 1)} if "M" in allowed else values
 
 
-def _check(kind: str, known: Mapping[str, IndexOption], name: str, value: object) -> None:
-    option = known.get(name)
+def _check(kind: str, allowed: Mapping[str, IndexOption], name: str, value: object) -> None:
+    option = allowed.get(name)
     if option is None:
         raise UsageError(
-            f"The index {kind} has no parameter {name!r}.", hint=did_you_mean(name, known)
+            f"The index {kind} has no parameter {name!r}.", hint=did_you_mean(name, allowed)
         )
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole or not option.least <= value <= option.greatest:  # type: ignore[operator]

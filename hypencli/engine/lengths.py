@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hypencli.engine.corpus import Corpus
+from hypencli.engine.corpus import SearchCorpus
 from hypencli.errors import ModelError
 
 _ROWS = 16_384
@@ -25,7 +25,7 @@ def first_beyond(vectors: npt.NDArray[Any]) -> int | None:
     return None if finite.all() else int(np.argmin(finite))
 
 
-def refuse_beyond_float32(corpus: Corpus) -> None:
+def refuse_beyond_float32(corpus: SearchCorpus) -> None:
     """Refuse a corpus of which a vector is too long for inner products in float32.
 
     Raises:

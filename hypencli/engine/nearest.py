@@ -135,14 +135,16 @@ def _at_least(similarities: torch.Tensor, bound: Floats) -> tuple[Rows, Rows, Fl
     if similarities.device.type == "cpu":
         values = similarities.numpy()
         rows, columns = _places(values >= bound[:, None])
-        found = values[rows, columns]
+        candidates = values[rows, columns]
     else:
         limit = torch.from_numpy(bound).to(similarities.device)
         places = torch.nonzero(similarities >= limit[:, None], as_tuple=True)
-        found = similarities[places].cpu().numpy()
+        candidates = similarities[places].cpu().numpy()
         rows, columns = (place.cpu().numpy() for place in places)
-    kept = found > -np.inf
-    return (rows, columns, found) if kept.all() else (rows[kept], columns[kept], found[kept])
+    kept = candidates > -np.inf
+    return (
+        (rows, columns, candidates) if kept.all() else (rows[kept], columns[kept], candidates[kept])
+    )
 
 
 def _places(mask: npt.NDArray[np.bool_]) -> tuple[Rows, Rows]:

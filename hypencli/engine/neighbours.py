@@ -29,7 +29,7 @@ _FEWEST_KEPT = 64
 _SHARE_OF_PRODUCTS = 0.7
 """Of the time; the rest is choosing the nearest."""
 
-_ROWS_GIVEN = 16_384
+_ROWS_PER_BLOCK = 16_384
 
 
 class Pair(NamedTuple):
@@ -103,8 +103,8 @@ class ExactNeighbours:
     def neighbours(self) -> Iterator[Ordinals]:
         """Blocks of rows [r, k] in order, nearest first, -1 where there are fewer than k."""
         self._settle()
-        for start in range(0, self._corpus.n, _ROWS_GIVEN):
-            yield nearest_first(self._keys[start : start + _ROWS_GIVEN])
+        for start in range(0, self._corpus.n, _ROWS_PER_BLOCK):
+            yield nearest_first(self._keys[start : start + _ROWS_PER_BLOCK])
 
     def save(self, out: BinaryIO) -> None:
         """Write how far the work is."""
@@ -162,12 +162,12 @@ class ExactNeighbours:
         if not hasattr(self._local, "buffer"):
             self._local.buffer = self._similarity.buffer()
         number, a, b = pair
-        found = self._similarity.between(self._block(a), self._block(b), self._local.buffer)
+        similarities = self._similarity.between(self._block(a), self._block(b), self._local.buffer)
         if a == b:
-            found.fill_diagonal_(-torch.inf)
-        self._nearest[a].offer(found, b * self._rows)
+            similarities.fill_diagonal_(-torch.inf)
+        self._nearest[a].offer(similarities, b * self._rows)
         if a != b:
-            self._nearest[b].offer(found.t(), a * self._rows)
+            self._nearest[b].offer(similarities.t(), a * self._rows)
         self._done[number] = True
 
 
@@ -200,11 +200,11 @@ def nearest_of(
     for index in range(-(-corpus.n // rows)):
         block, first = read_block(corpus, similarity, index), index * rows
         for start, group, nearest in zip(starts, asked, kept, strict=True):
-            found = similarity.between(group, block)
+            similarities = similarity.between(group, block)
             own = ordinals[start : start + rows] - first
             here = np.flatnonzero((own >= 0) & (own < block.n))
-            found[torch.from_numpy(here), torch.from_numpy(own[here])] = -torch.inf
-            nearest.offer(found, first)
+            similarities[torch.from_numpy(here), torch.from_numpy(own[here])] = -torch.inf
+            nearest.offer(similarities, first)
         if on_done is not None:
             on_done(block.n)
     for nearest in kept:

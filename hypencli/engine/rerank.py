@@ -8,8 +8,8 @@ from functools import partial
 import torch
 
 from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
-from hypencli.engine.corpus import Corpus, Ordinals
-from hypencli.engine.found import Found, OnScored
+from hypencli.engine.corpus import Ordinals, SearchCorpus
+from hypencli.engine.found import OnScored, SearchResult
 from hypencli.engine.scorers import Scorer
 
 
@@ -25,7 +25,7 @@ class RerankEngine:
 
     def __init__(
         self,
-        corpus: Corpus,
+        corpus: SearchCorpus,
         candidates: Sequence[Ordinals],
         *,
         device: torch.device | None = None,
@@ -35,7 +35,7 @@ class RerankEngine:
         self._candidates = candidates
         self._device, self._dtype = device, dtype
 
-    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> Found:
+    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
         """The ``k`` best of each query's candidates."""
         return search_by(
             partial(BatchSearch.each, step=self._rerank),

@@ -10,7 +10,7 @@ from hypencli.engine.corpus import Ordinals, Scores
 from hypencli.engine.topk import TopK
 
 
-class Sample:
+class FirstPassSample:
     """Documents whose scores in the scan are kept, whatever they are.
 
     Attributes:
@@ -29,7 +29,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Scanned:
+class FirstPassResult:
     """What a scan leaves of one query.
 
     Attributes:
@@ -47,7 +47,9 @@ class Scanned:
     whole: bool
 
     @classmethod
-    def of(cls, top: TopK, sample: Ordinals, sample_scores: Scores, *, whole: bool) -> Scanned:
+    def of(
+        cls, top: TopK, sample: Ordinals, sample_scores: Scores, *, whole: bool
+    ) -> FirstPassResult:
         """Of what the scan has kept and what it has seen of the sample."""
         ordinals, scores = top.kept
         others = np.isin(ordinals, sample, invert=True)

@@ -39,7 +39,7 @@ class Scorer(Protocol):
         """The scorer of some of the queries, by their places."""
         ...
 
-    def slopes(self, vectors: torch.Tensor) -> torch.Tensor:
+    def gradients(self, vectors: torch.Tensor) -> torch.Tensor:
         """How scores change with a document vector: gradients ``[q, n, d]`` at ``[n, d]``."""
         ...
 
@@ -58,10 +58,10 @@ class QNet(Protocol):
 
 
 @runtime_checkable
-class LayingOut(Protocol):
+class PreparableQNet(Protocol):
     """A q-net that can be prepared for scoring many blocks in one dtype."""
 
-    def laid_out(self, dtype: torch.dtype) -> QNet:
+    def prepared(self, dtype: torch.dtype) -> QNet:
         """The same q-net, for vectors of that dtype and no gradients."""
         ...
 
@@ -79,10 +79,10 @@ class Quantising(Protocol):
 
 
 @runtime_checkable
-class LayingOutScorer(Scorer, Protocol):
+class PreparableScorer(Scorer, Protocol):
     """A scorer that can be prepared for scoring many blocks in one dtype."""
 
-    def laid_out(self, dtype: torch.dtype, threads: Workers = ALONE) -> Scorer:
+    def prepared(self, dtype: torch.dtype, threads: Workers = ALONE) -> Scorer:
         """The same scorer, for vectors of that dtype and no slopes."""
         ...
 
@@ -96,9 +96,9 @@ class QuantisingScorer(Scorer, Protocol):
         ...
 
 
-def laid_out(scorer: Scorer, dtype: torch.dtype, threads: Workers = ALONE) -> Scorer:
+def prepared_scorer(scorer: Scorer, dtype: torch.dtype, threads: Workers = ALONE) -> Scorer:
     """A scorer prepared for vectors of a dtype, where it can be; it must take them anyway."""
-    return scorer.laid_out(dtype, threads) if isinstance(scorer, LayingOutScorer) else scorer
+    return scorer.prepared(dtype, threads) if isinstance(scorer, PreparableScorer) else scorer
 
 
 def quantised(scorer: Scorer, like: torch.Tensor, threads: Workers = ALONE) -> Scorer | None:
@@ -142,14 +142,14 @@ class QNetScorer:
         """The scorer of some of the queries, by their places."""
         return QNetScorer([self._q_nets[query] for query in queries], self._dim)
 
-    def laid_out(self, dtype: torch.dtype, threads: Workers = ALONE) -> QNetScorer:
+    def prepared(self, dtype: torch.dtype, threads: Workers = ALONE) -> QNetScorer:
         """The same scorer for vectors of that dtype; q-nets that cannot prepare stay as they are.
 
         Prepared q-nets are copies of their weights: keep them for one search, not longer.
         """
 
         def prepared(net: QNet) -> QNet:
-            return net.laid_out(dtype) if isinstance(net, LayingOut) else net
+            return net.prepared(dtype) if isinstance(net, PreparableQNet) else net
 
         return QNetScorer(threads.map(prepared, self._q_nets), self._dim)
 
@@ -162,21 +162,21 @@ class QNetScorer:
         def prepared(net: QNet) -> QNet | None:
             return net.quantised(like) if isinstance(net, Quantising) else None
 
-        made = threads.map(prepared, self._q_nets)
-        nets = [net for net in made if net is not None]
-        return QNetScorer(nets, self._dim) if len(nets) == len(made) else None
+        quantised_nets = threads.map(prepared, self._q_nets)
+        nets = [net for net in quantised_nets if net is not None]
+        return QNetScorer(nets, self._dim) if len(nets) == len(quantised_nets) else None
 
-    def slopes(self, vectors: torch.Tensor) -> torch.Tensor:
+    def gradients(self, vectors: torch.Tensor) -> torch.Tensor:
         """Gradients ``[q, n, d]`` of the scores at document vectors ``[n, d]``."""
-        found = vectors.new_empty((len(self._q_nets), *vectors.shape))
-        for row, q_net in zip(found, self._q_nets, strict=True):
+        result = vectors.new_empty((len(self._q_nets), *vectors.shape))
+        for row, q_net in zip(result, self._q_nets, strict=True):
             with torch.inference_mode(False), torch.enable_grad():
                 points = vectors.clone().requires_grad_()
                 # A document's score depends on its own vector alone: one pass for all of them.
                 total = q_net(points.unsqueeze(0)).sum()
-                (slopes,) = torch.autograd.grad(total, points)
-            row.copy_(slopes)
-        return found
+                (gradients,) = torch.autograd.grad(total, points)
+            row.copy_(gradients)
+        return result
 
 
 class InnerProductScorer:
@@ -214,12 +214,12 @@ class InnerProductScorer:
         """The scorer of some of the queries, by their places."""
         return InnerProductScorer(self.queries[list(queries)])
 
-    def laid_out(self, dtype: torch.dtype, threads: Workers = ALONE) -> InnerProductScorer:
+    def prepared(self, dtype: torch.dtype, threads: Workers = ALONE) -> InnerProductScorer:
         """The same scorer for vectors of that dtype."""
         if self.queries.dtype == dtype:
             return self
         return InnerProductScorer(self.queries.to(dtype))
 
-    def slopes(self, vectors: torch.Tensor) -> torch.Tensor:
+    def gradients(self, vectors: torch.Tensor) -> torch.Tensor:
         """Gradients ``[q, n, d]`` of the scores: the query vectors, wherever they are asked for."""
         return self.queries.to(vectors.dtype).unsqueeze(1).expand(-1, len(vectors), -1)

@@ -37,13 +37,13 @@ class TopK:
 
     def add(self, scores: Scores, first_ordinal: int) -> None:
         """Take in the scores ``[n]`` of the documents from ``first_ordinal`` on."""
-        chosen = np.flatnonzero(scores >= self.last)
-        self._keep(scores[chosen], chosen + first_ordinal)
+        places = np.flatnonzero(scores >= self.last)
+        self._keep(scores[places], places + first_ordinal)
 
     def add_some(self, scores: Scores, ordinals: Ordinals) -> None:
         """Take in the scores ``[n]`` of documents that were not given before, in any order."""
-        chosen = scores >= self.last
-        self._keep(scores[chosen], ordinals[chosen])
+        mask = scores >= self.last
+        self._keep(scores[mask], ordinals[mask])
 
     def _keep(self, scores: Scores, ordinals: Ordinals) -> None:
         if len(scores) == 0:
@@ -58,10 +58,10 @@ class TopK:
         last = np.partition(self._scores, len(self._scores) - self._k)[-self._k]
         above = np.flatnonzero(self._scores > last)
         tied = np.flatnonzero(self._scores == last)
-        room = self._k - len(above)
-        if len(tied) > room:
+        free_places = self._k - len(above)
+        if len(tied) > free_places:
             ids = self._doc_ids(self._ordinals[tied])
-            tied = tied[sorted(range(len(tied)), key=ids.__getitem__)[:room]]
+            tied = tied[sorted(range(len(tied)), key=ids.__getitem__)[:free_places]]
         keep = np.concatenate([above, tied])
         self._scores, self._ordinals = self._scores[keep], self._ordinals[keep]
 

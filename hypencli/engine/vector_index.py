@@ -90,10 +90,10 @@ class LibraryIndex:
         scores: Scores = np.full(shape, -np.inf, dtype=np.float32)
         reach = min(k, self.n)
         if len(asked) and reach:
-            found, values = self._library.nearest(asked, reach)
-            values = np.where(found < 0, -np.inf, values).astype(np.float32, copy=False)
-            order = np.lexsort((found, -values), axis=1)
-            ordinals[:, :reach] = np.take_along_axis(found, order, axis=1)
+            nearest_ordinals, values = self._library.nearest(asked, reach)
+            values = np.where(nearest_ordinals < 0, -np.inf, values).astype(np.float32, copy=False)
+            order = np.lexsort((nearest_ordinals, -values), axis=1)
+            ordinals[:, :reach] = np.take_along_axis(nearest_ordinals, order, axis=1)
             scores[:, :reach] = np.take_along_axis(values, order, axis=1)
         return ordinals, scores
 
@@ -156,7 +156,7 @@ def build_index(
     rows = library.training_rows(n)
     if rows:
         library.train(_sample(blocks(), rows, n=n, dim=dim, seed=spec["seed"]))
-    for vectors in _laid_out(blocks(), n=n, dim=dim):
+    for vectors in _rechunked(blocks(), n=n, dim=dim):
         library.add(vectors)
         if on_added is not None:
             on_added(len(vectors))
@@ -213,7 +213,7 @@ def _measured(path: Path) -> dict[str, int]:
     return {"size_bytes": size, "crc32": crc}
 
 
-def _laid_out(
+def _rechunked(
     blocks: Iterable[tuple[int, npt.NDArray[np.generic]]], *, n: int, dim: int
 ) -> Iterator[Vectors]:
     """The corpus in float32, in blocks of one size; a view of a buffer that is used again."""
@@ -251,11 +251,11 @@ def _sample(
     seed: int,
 ) -> Vectors:
     """Vectors ``[rows, d]`` of documents drawn by the seed alone, in corpus order."""
-    chosen = np.sort(np.random.default_rng(seed).choice(n, size=rows, replace=False))
+    places = np.sort(np.random.default_rng(seed).choice(n, size=rows, replace=False))
     sample: Vectors = np.empty((rows, dim), dtype=np.float32)
     first = 0
-    for vectors in _laid_out(blocks, n=n, dim=dim):
-        start, stop = np.searchsorted(chosen, (first, first + len(vectors)))
-        sample[start:stop] = vectors[chosen[start:stop] - first]
+    for vectors in _rechunked(blocks, n=n, dim=dim):
+        start, stop = np.searchsorted(places, (first, first + len(vectors)))
+        sample[start:stop] = vectors[places[start:stop] - first]
         first += len(vectors)
     return sample

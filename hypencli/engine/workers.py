@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import torch
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,13 @@ class Workers:
     threads: int = 1
     pool: ThreadPoolExecutor | None = None
 
-    def map(self, function: Callable[[Given], Made], items: Iterable[Given]) -> list[Made]:
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
         """What the function gives for each of the items, in their order."""
         if self.pool is None:
             return [function(item) for item in items]
         return list(self.pool.map(function, items))
 
-    def start(self, function: Callable[[], Made]) -> Callable[[], Made]:
+    def start(self, function: Callable[[], Result]) -> Callable[[], Result]:
         """Begin something beside what the caller does; what is given back waits for it.
 
         It must not use these threads itself: it holds one, and would wait for the others.

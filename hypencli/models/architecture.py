@@ -59,7 +59,7 @@ class PackingQNet(Protocol):
         """Outputs ``[q, n, out]`` of items ``[q, n, d]``."""
         ...
 
-    def lay_out(self, dtype: torch.dtype) -> RowNet | None:
+    def prepare(self, dtype: torch.dtype) -> RowNet | None:
         """The q-net of the only query for scoring in a dtype, without gradients.
 
         What a row gives must not depend on the other rows, to the last bit, nor on how many there

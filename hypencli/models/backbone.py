@@ -149,22 +149,22 @@ def resolve_backbone(
         ModelError: It is nowhere, or is not an encoder.
     """
     if named is not None:
-        found = _known(named) or _read(named, local_only=False)
-        if found is None:
+        resolved = _known_backbone(named) or _read(named, local_only=False)
+        if resolved is None:
             raise ModelError(
                 f"No backbone configuration at {named!r}: not a folder, not on the hub."
             )
     else:
-        found = _saved(saved) or _known(name) or _read(name, local_only=True)
-    if found is None:
+        resolved = _saved(saved) or _known_backbone(name) or _read(name, local_only=True)
+    if resolved is None:
         raise ModelError(
             f"The checkpoint does not say how its backbone {name!r} is built: num_attention_heads, "
             "hidden_act and layer_norm_eps are not in the weights. Looked in: the checkpoint's key "
             "'hype', the known backbones, a local folder of that name, the hub cache.",
             hint="Name one with from_pretrained(..., backbone=NAME_OR_FOLDER), or --backbone.",
         )
-    refuse_unless_encoder(found.config, name=named or name)
-    return found
+    refuse_unless_encoder(resolved.config, name=named or name)
+    return resolved
 
 
 def describe_backbone(config: PretrainedConfig) -> dict[str, Any]:
@@ -266,22 +266,22 @@ def load_backbone(source: str) -> nn.Module:
         ModelError: It is not there, is not an encoder, its weights are damaged or not finite, or
             it lacks some (a pooler may be missing).
     """
-    found = _read(source, local_only=False)
-    if found is None and (Path(source) / "config.json").is_file():
+    resolved = _read(source, local_only=False)
+    if resolved is None and (Path(source) / "config.json").is_file():
         raise ModelError(
             f"{source}/config.json describes no model that this transformers knows.",
             hint="Expected a text encoder, such as BERT: see the key model_type in it.",
         )
-    if found is None:
+    if resolved is None:
         raise ModelError(
             f"No encoder at {source!r}: not a folder with one, not within reach on the hub.",
             hint="Name a folder with config.json and model.safetensors, or a hub name.",
         )
-    refuse_unless_encoder(found.config, name=source)
+    refuse_unless_encoder(resolved.config, name=source)
     try:
         if Path(source).is_dir():
             refuse_odd_parts(Path(source))
-            refuse_unless_filled(AutoModel.from_config, found.config, Path(source))
+            refuse_unless_filled(AutoModel.from_config, resolved.config, Path(source))
         with _quietly():
             model, report = AutoModel.from_pretrained(
                 within_reach(source),
@@ -331,7 +331,7 @@ def _saved(saved: Mapping[str, Any] | None) -> ResolvedBackbone | None:
     return None if saved is None else _from_fields(saved, source="the checkpoint's config.json")
 
 
-def _known(name: str) -> ResolvedBackbone | None:
+def _known_backbone(name: str) -> ResolvedBackbone | None:
     fields = KNOWN_BACKBONES.get(name)
     return None if fields is None else _from_fields(fields, source=f"the known backbone {name!r}")
 

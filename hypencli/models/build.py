@@ -127,9 +127,11 @@ def _refuse_contradictions(spec: ModelSpec) -> None:
         raise ModelError("A model starts from a backbone or from an initial model: none is given.")
     if spec.hyper_head_from is not None and spec.architecture != "hypencoder":
         raise ModelError(f"A {spec.architecture} has no hyper-head: hyper_head_from is not for it.")
-    given = [name for name in _BROUGHT_BY_INITIAL if getattr(spec, name) is not None]
-    if spec.initial is not None and given:
-        raise ModelError(f"The initial model {spec.initial!r} brings its own {', '.join(given)}.")
+    contradicting = [name for name in _BROUGHT_BY_INITIAL if getattr(spec, name) is not None]
+    if spec.initial is not None and contradicting:
+        raise ModelError(
+            f"The initial model {spec.initial!r} brings its own {', '.join(contradicting)}."
+        )
 
 
 @contextmanager
@@ -142,14 +144,14 @@ def _draws_from(seed: int) -> Iterator[None]:
 
 def _go_on(spec: ModelSpec, source: str) -> HypencoderDualEncoder | TextDualEncoder:
     """The trained model at ``source``, with what the specification says otherwise."""
-    made = _trained_class(source, asked=spec.architecture)
-    trained = made.from_pretrained(source, backbone=spec.backbone, trust_code=spec.trust_code)
+    dual = _trained_class(source, asked=spec.architecture)
+    trained = dual.from_pretrained(source, backbone=spec.backbone, trust_code=spec.trust_code)
     backbones = trained.backbones()
     for backbone in backbones.values():
         backbone.requires_grad_(True)  # it may have been trained frozen
     config = _continued(trained, spec)
     with _draws_from(spec.seed):
-        model = made.assemble(config, backbones, trust_code=True)
+        model = dual.assemble(config, backbones, trust_code=True)
     # Weights of a converter's own, where the trained model has none of the kind, are new.
     new = {k: v for k, v in model.state_dict().items() if k.startswith(_CONVERTER_KEYS)}
     weights = accounted_for(
@@ -166,20 +168,20 @@ def _trained_class(
     source: str, *, asked: Architecture
 ) -> type[HypencoderDualEncoder] | type[TextDualEncoder]:
     raw = read_config(locate(source))
-    made = dual_class(raw)
-    if made is None:
+    dual = dual_class(raw)
+    if dual is None:
         raise ModelError(
             f"The initial model {source!r} is no trained model: its architectures are "
             f"{raw.get('architectures') or 'not stated'}, expected a dual encoder.",
             hint="A plain encoder is a backbone: --set model.initial=none --set model.backbone="
             f"{source}",
         )
-    if _ARCHITECTURES[made] != asked:
+    if _ARCHITECTURES[dual] != asked:
         raise ModelError(
-            f"The initial model {source!r} is a {_ARCHITECTURES[made]}; a {asked} is asked for.",
-            hint=f"--set model.architecture={_ARCHITECTURES[made]}, or start from another model.",
+            f"The initial model {source!r} is a {_ARCHITECTURES[dual]}; a {asked} is asked for.",
+            hint=f"--set model.architecture={_ARCHITECTURES[dual]}, or start from another model.",
         )
-    return made
+    return dual
 
 
 def _continued(
@@ -209,13 +211,13 @@ class _Start:
 
 def _start(spec: ModelSpec, source: str) -> _Start:
     folder = Path(source)
-    made = dual_class(read_config(folder)) if (folder / CONFIG_FILE).is_file() else None
-    if made is not None:
+    dual = dual_class(read_config(folder)) if (folder / CONFIG_FILE).is_file() else None
+    if dual is not None:
         # Of a Hypencoder the passage side alone is read: its converter's code is not needed.
         passage = (
             TextEncoder.from_pretrained(folder)
-            if made is HypencoderDualEncoder
-            else made.from_pretrained(folder).passage_encoder
+            if dual is HypencoderDualEncoder
+            else dual.from_pretrained(folder).passage_encoder
         )
         transformer, settings = passage.transformer.requires_grad_(True), passage.settings
         declared: tuple[Pooling | None, bool | None] = (settings.pooling, settings.normalize)

@@ -75,24 +75,24 @@ def _converter_class(name: str, *, trust_code: bool) -> type:
     if not trust_code:
         return _offered(name)
     try:
-        found = getattr(importlib.import_module(module_name), class_name)
+        candidate = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
         raise ModelError(
             f"Converter {name!r} cannot be imported: {error}.",
             hint="Install its package, or add its folder to PYTHONPATH.",
         ) from error
-    if not isinstance(found, type):
+    if not isinstance(candidate, type):
         raise ModelError(f"Converter {name!r} is not a class.")
-    return found
+    return candidate
 
 
 def _offered(name: str) -> type:
     """A converter that an installed package offers."""
-    found = installed_converter(name)
-    if found is None:
+    converter = installed_converter(name)
+    if converter is None:
         raise ModelError(
             f"The model names a converter of its own, {name!r}: using it runs that module's code.",
             hint="If you trust that code: trust_code=True (--trust-code), or install a package "
             f"that offers it (entry points {CONVERTERS_GROUP}, see docs/converters.md).",
         )
-    return found
+    return converter

@@ -116,11 +116,11 @@ def _label(model: PreTrainedModel, named: str | None, source: str | Path) -> int
             f"{source} has {len(names)} outputs: {listed}; one of them must be relevance.",
             hint="Say which: --label NAME_OR_NUMBER",
         )
-    found = [i for i, name in names.items() if named in (name, str(i))]
-    if not found:
+    matches = [i for i, name in names.items() if named in (name, str(i))]
+    if not matches:
         listed = ", ".join(f"{i} ({name})" for i, name in names.items())
         raise ModelError(f"{source} has no output {named!r}.", hint=f"It has: {listed}.")
-    return found[0]
+    return matches[0]
 
 
 def _longest(model: PreTrainedModel, tokenizer: Any) -> int:

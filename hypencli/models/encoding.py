@@ -175,7 +175,7 @@ def _batches(
         yield batch
 
 
-class EncodedQueries:
+class QueryStates:
     """Queries that have been read: q-nets or query vectors for any part of them.
 
     The transformer has run over all of them, in batches without padding that depend on nothing but
@@ -246,7 +246,7 @@ def encode_queries(
     options: EncodingOptions,
     *,
     width: int | None = None,
-) -> EncodedQueries:
+) -> QueryStates:
     """Read queries: the transformer's part of making q-nets or query vectors.
 
     Args:
@@ -274,7 +274,7 @@ def encode_query_tokens(
     *,
     order: Sequence[int] | None = None,
     width: int | None = None,
-) -> EncodedQueries:
+) -> QueryStates:
     """The same for queries that are tokenised already, read in an order from short to long."""
     states: list[torch.Tensor] = [torch.empty(0)] * len(tokens)
     if order is None:
@@ -286,7 +286,7 @@ def encode_query_tokens(
             rows = _query_states(encoder, [list(tokens[i]) for i in batch], options)
             for i, row in zip(batch, rows, strict=True):
                 states[i] = row
-    return EncodedQueries(encoder, states, options, width)
+    return QueryStates(encoder, states, options, width)
 
 
 def refuse_width(encoder: Hypencoder | TextEncoder, width: int) -> None:

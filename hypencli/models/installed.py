@@ -27,8 +27,8 @@ def installed_converter(name: str) -> type | None:
     """
     for point in importlib.metadata.entry_points(group=CONVERTERS_GROUP):
         if point.value.replace(" ", "") == name and _is_installed(point):
-            found = point.load()
-            return found if isinstance(found, type) else None
+            converter = point.load()
+            return converter if isinstance(converter, type) else None
     return None
 
 

@@ -85,9 +85,9 @@ class MarginMSE:
         """
         similarity = own_similarity(queries, passages)
         if labels is None or labels.shape != similarity.shape:
-            given = "none" if labels is None else f"shape {list(labels.shape)}"
+            label_shape = "none" if labels is None else f"shape {list(labels.shape)}"
             raise UsageError(
-                f"margin_mse needs a teacher's scores [q, m] as labels: got {given}, expected "
+                f"margin_mse needs a teacher's scores [q, m] as labels: got {label_shape}, expected "
                 f"shape {list(similarity.shape)}."
             )
         if similarity.shape[1] < 2:

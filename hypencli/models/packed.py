@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_PACKED_FOR_ROWS = 1024
+_PREPACKED_FOR_ROWS = 1024
 """Rows that the layout is chosen for; it holds for any number."""
 
 
-def can_pack(dtype: torch.dtype, device: torch.device) -> bool:
+def can_prepack(dtype: torch.dtype, device: torch.device) -> bool:
     """Whether this machine multiplies by packed weights in a dtype."""
     built_with_it = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if device.type != "cpu" or not built_with_it:
@@ -29,7 +29,7 @@ def can_pack(dtype: torch.dtype, device: torch.device) -> bool:
     return dtype == torch.float32
 
 
-class PackedLinear:
+class PrepackedLinear:
     """One linear layer: ``activation(x W + b)``.
 
     Args:
@@ -43,12 +43,12 @@ class PackedLinear:
         self, matrix: Tensor, bias: Tensor | None = None, *, dtype: torch.dtype, relu: bool = False
     ) -> None:
         rows = matrix.detach().t().to(dtype).contiguous()
-        self._weight: Tensor = torch.ops.mkldnn._reorder_linear_weight(rows, _PACKED_FOR_ROWS)
+        self._weight: Tensor = torch.ops.mkldnn._reorder_linear_weight(rows, _PREPACKED_FOR_ROWS)
         self._bias = None if bias is None else bias.detach().to(dtype).contiguous()
         self._activation = "relu" if relu else "none"
 
     def __call__(self, rows: Tensor) -> Tensor:
         """``[n, in]`` -> ``[n, out]``, a new tensor."""
         multiply: Any = torch.ops.mkldnn._linear_pointwise
-        made: Tensor = multiply(rows, self._weight, self._bias, self._activation, [], "")
-        return made
+        output: Tensor = multiply(rows, self._weight, self._bias, self._activation, [], "")
+        return output

@@ -42,7 +42,7 @@ def paraphrases(
 
     model, tokenizer = _load(name)
     model.to(device).eval()
-    found: list[list[str]] = []
+    generated: list[list[str]] = []
     for start in range(0, len(texts), _BATCH_TEXTS):
         batch = [f"{prefix}{text}" for text in texts[start : start + _BATCH_TEXTS]]
         tokens = tokenizer(
@@ -59,9 +59,9 @@ def paraphrases(
             )
         lines = tokenizer.batch_decode(written, skip_special_tokens=True)
         cleaned = [" ".join(line.split()) for line in lines]
-        found += [cleaned[i : i + beams] for i in range(0, len(cleaned), beams)]
+        generated += [cleaned[i : i + beams] for i in range(0, len(cleaned), beams)]
         on_done(len(batch))
-    return found
+    return generated
 
 
 def _load(name: str | Path) -> tuple[Any, Any]:

@@ -216,11 +216,11 @@ def _skeletons(
             modules[side] = next(iter(modules.values()))
             continue
         of = prefix.partition("_")[0] if prefix else side
-        found = resolve_backbone(
+        backbone = resolve_backbone(
             each.model_name_or_path, saved=extras_of(raw, of).get("backbone"), named=named
         )
         inner = f"{side}_encoder." if isinstance(settings, DualEncoderConfig) else ""
         pooler = any(key.startswith(f"{inner}transformer.pooler.") for key in state)
-        modules[side] = empty_backbone(found.config, with_pooler=pooler, weights=weights)
-        sources.append(found.source)
+        modules[side] = empty_backbone(backbone.config, with_pooler=pooler, weights=weights)
+        sources.append(backbone.source)
     return _Skeletons(modules, " and ".join(dict.fromkeys(sources)))

@@ -187,20 +187,20 @@ class QNetBatch:
             converter = copy.deepcopy(converter).to(device=device, dtype=dtype)
         return self._map(lambda tensor: tensor.to(device=device, dtype=dtype), converter)
 
-    def laid_out(self, dtype: torch.dtype) -> QNetBatch | LaidOutQNet:
+    def prepared(self, dtype: torch.dtype) -> QNetBatch | PreparedQNet:
         """The q-net of one query for scoring many blocks in a dtype, without gradients.
 
         Where the architecture or the machine has no layout for that, these q-nets in the dtype.
         """
         net = self._net
         if isinstance(net, PackingQNet) and self.matrices[-1].shape[-1] == 1:
-            laid_out = net.lay_out(dtype)
-            if laid_out is not None:
-                return LaidOutQNet(laid_out, self.dim)
+            prepared = net.prepare(dtype)
+            if prepared is not None:
+                return PreparedQNet(prepared, self.dim)
         return self if dtype == self.dtype else self.to(dtype=dtype)
 
     @torch.no_grad()
-    def quantised(self, like: Tensor) -> LaidOutQNet | None:
+    def quantised(self, like: Tensor) -> PreparedQNet | None:
         """The q-net of one query in int8, for float32 vectors like ``[m, d]``, roughly.
 
         None where the architecture or the machine has no such way.
@@ -209,7 +209,7 @@ class QNetBatch:
         if not isinstance(net, QuantisingQNet) or self.matrices[-1].shape[-1] != 1:
             return None
         quantised = net.quantise(like)
-        return None if quantised is None else LaidOutQNet(quantised, self.dim)
+        return None if quantised is None else PreparedQNet(quantised, self.dim)
 
     def detach(self) -> QNetBatch:
         """The same q-nets without their gradients' history."""
@@ -252,7 +252,7 @@ class QNetBatch:
 
 
 @dataclass(frozen=True)
-class LaidOutQNet:
+class PreparedQNet:
     """The q-net of one query, laid out for scoring.
 
     Attributes:

@@ -14,14 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hypencli.models.packed import can_pack
+from hypencli.models.packed import can_prepack
 
 _LEVELS, _WEIGHT_LEVELS = 255, 127
 
 _WHOLE = 1.5 * 2.0**23
 """Added to a float32 number of few digits, it leaves the nearest whole number in the last bits."""
 
-_PACKED_FOR_ROWS = 512
+_PREPACKED_FOR_ROWS = 512
 """Rows that the layout is chosen for; it holds for any number."""
 
 
@@ -32,7 +32,7 @@ def can_quantise(device: torch.device) -> bool:
         return False
     # Without these instructions, sums of two products may not fit where they are kept.
     supported = getattr(torch.cpu, "_is_vnni_supported", None)
-    return can_pack(torch.float32, device) and supported is not None and bool(supported())
+    return can_prepack(torch.float32, device) and supported is not None and bool(supported())
 
 
 class QuantisedLinear:
@@ -53,7 +53,7 @@ class QuantisedLinear:
         self._weight_scales = rows.abs().amax(dim=1).div_(_WEIGHT_LEVELS).clamp_(min=1e-30)
         levels = rows.mul(self._weight_scales.reciprocal().unsqueeze(1)).round_()
         weight = levels.to(torch.int8).contiguous()
-        self._weight: Tensor = torch.ops.onednn.qlinear_prepack(weight, [_PACKED_FOR_ROWS, 1])
+        self._weight: Tensor = torch.ops.onednn.qlinear_prepack(weight, [_PREPACKED_FOR_ROWS, 1])
         self._weight_zeros = torch.zeros(len(weight), dtype=torch.int32)
         self._bias = bias.detach().float().contiguous()
         least, most = min(0.0, float(like.min())), max(0.0, float(like.max()))
@@ -69,7 +69,7 @@ class QuantisedLinear:
     def of_bytes(self, levels: Tensor) -> Tensor:
         """What the layer makes of rows that are bytes already."""
         multiply: Any = torch.ops.onednn.qlinear_pointwise
-        made: Tensor = multiply(
+        output: Tensor = multiply(
             levels,
             self._scale,
             self._zero,
@@ -84,7 +84,7 @@ class QuantisedLinear:
             [],
             "",
         )
-        return made
+        return output
 
     def as_bytes(self, rows: Tensor) -> Tensor:
         """Rows ``[n, in]`` as whole numbers of 0 to 255, nearest, in a buffer of this thread."""

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from hypencli.errors import ModelError
 from hypencli.models.architecture import RowNet, Shape
-from hypencli.models.packed import PackedLinear, can_pack
+from hypencli.models.packed import PrepackedLinear, can_prepack
 from hypencli.models.qnet import activation, multiply
 from hypencli.models.quantised import QuantisedLinear, can_quantise, summed, widened
 
@@ -34,11 +34,11 @@ class _Block:
         y = activation(self.activation_type)(y)
         return self._joined(x, y)
 
-    def packed(self, matrix: Tensor, vector: Tensor, dtype: torch.dtype) -> RowNet:
+    def prepacked(self, matrix: Tensor, vector: Tensor, dtype: torch.dtype) -> RowNet:
         """The same ``[n, in] -> [n, out]`` for one query, without gradients or dropout."""
         # The fused ReLU makes 0 of NaN. With a residual a row keeps its NaN all the same.
         relu = self.activation_type == "relu" and self.residual
-        linear = PackedLinear(matrix, vector[:, 0], dtype=dtype, relu=relu)
+        linear = PrepackedLinear(matrix, vector[:, 0], dtype=dtype, relu=relu)
         activated = activation(self.activation_type)
 
         def block(x: Tensor) -> Tensor:
@@ -169,13 +169,15 @@ class DenseNets:
             items = block(items, matrix, vector)
         return multiply(items, self.matrices[-1])
 
-    def lay_out(self, dtype: torch.dtype) -> RowNet | None:
+    def prepare(self, dtype: torch.dtype) -> RowNet | None:
         """The q-net of the only query with packed weights; None where this cannot be."""
         last = self.matrices[-1]
-        if not can_pack(dtype, last.device) or not self._can_be_prepared():
+        if not can_prepack(dtype, last.device) or not self._can_be_prepared():
             return None
-        layers = [block.packed(matrix[0], vector[0], dtype) for block, matrix, vector in self._each]
-        layers.append(PackedLinear(last[0], dtype=dtype))
+        layers = [
+            block.prepacked(matrix[0], vector[0], dtype) for block, matrix, vector in self._each
+        ]
+        layers.append(PrepackedLinear(last[0], dtype=dtype))
         return _chain(layers)
 
     def quantise(self, like: Tensor) -> RowNet | None:
@@ -193,7 +195,7 @@ class DenseNets:
                 return None
             layers.append(block.quantised(matrix[0], vector[0], items[0]))
             items = block(items, matrix.float(), vector.float())
-        layers.append(PackedLinear(last[0], dtype=torch.float32))
+        layers.append(PrepackedLinear(last[0], dtype=torch.float32))
         longest = float(torch.linalg.vector_norm(like.float(), dim=1).max())
         return _within(_FAR * longest, _chain(layers))
 

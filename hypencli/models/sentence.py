@@ -97,21 +97,19 @@ def _pooling(source: str, folder: str) -> Pooling:
     if not isinstance(folder, str) or PurePosixPath(folder).name != folder or ".." in folder:
         raise ModelError(f"The encoder at {source!r} has a step in {folder!r:.200}, beside itself.")
     raw = _read(source, f"{folder}/config.json") or {}
-    chosen = [
-        key for key, value in raw.items() if key.startswith("pooling_mode_") and value is True
-    ]
+    modes = [key for key, value in raw.items() if key.startswith("pooling_mode_") and value is True]
     mode = raw.get("pooling_mode")
     if isinstance(mode, str):
-        chosen.append(
+        modes.append(
             {"cls": "pooling_mode_cls_token", "mean": "pooling_mode_mean_tokens"}.get(mode, mode)
         )
-    if len(chosen) != 1 or chosen[0] not in _POOLING_FLAGS:
+    if len(modes) != 1 or modes[0] not in _POOLING_FLAGS:
         raise ModelError(
-            f"The encoder at {source!r} pools by {' and '.join(chosen) or 'nothing named'}, which "
+            f"The encoder at {source!r} pools by {' and '.join(modes) or 'nothing named'}, which "
             "hype does not know.",
             hint="Known: cls and mean, one of them.",
         )
-    return _POOLING_FLAGS[chosen[0]]
+    return _POOLING_FLAGS[modes[0]]
 
 
 def _read(source: str, file: str, *, kind: type = dict) -> Any:

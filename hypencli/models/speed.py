@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from hypencli.models.qnet import LaidOutQNet, QNetBatch
+from hypencli.models.qnet import PreparedQNet, QNetBatch
 from hypencli.models.repeated_dense import RepeatedDenseBlockConverter
 
 _LAYERS = 2
@@ -55,11 +55,11 @@ def _q_net(dim: int, width: int, drawn: torch.Generator) -> QNetBatch:
     return QNetBatch(matrices, vectors, converter)
 
 
-def _prepared(net: QNetBatch, dtype: torch.dtype, items: torch.Tensor) -> LaidOutQNet | None:
+def _prepared(net: QNetBatch, dtype: torch.dtype, items: torch.Tensor) -> PreparedQNet | None:
     if dtype == torch.int8:
         return net.quantised(items)
-    laid_out = net.laid_out(dtype)
-    return laid_out if isinstance(laid_out, LaidOutQNet) else None
+    prepared = net.prepared(dtype)
+    return prepared if isinstance(prepared, PreparedQNet) else None
 
 
 def _least_seconds(score: Callable[[], object]) -> float:

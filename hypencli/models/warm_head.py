@@ -85,7 +85,7 @@ def fit_head(
     for queries in (*encoder.weight_query_embeddings, *encoder.bias_query_embeddings):
         queries.normal_(std=_QUERY_STD, generator=generator)
     _attend_as_pooled(encoder, token_states, pooling)
-    _write_what_is_attended(encoder, scale, raised=_RAISED * pooled.abs().max().item())
+    _write_attention(encoder, scale, raised=_RAISED * pooled.abs().max().item())
     agreement = _agreement(encoder, token_states[:_CHECKED], pooled[:_CHECKED])
     if agreement < _AGREEMENT:
         raise ModelError(
@@ -143,7 +143,7 @@ def _direction_of_the_first(states: Sequence[Tensor]) -> Tensor:
     return (direction / (direction @ difference)).float()
 
 
-def _write_what_is_attended(encoder: Hypencoder, scale: float, *, raised: float) -> None:
+def _write_attention(encoder: Hypencoder, scale: float, *, raised: float) -> None:
     """Makes the last matrix ``scale`` times the attended states, centred and at length 1."""
     last, width = len(encoder.weight_shapes) - 1, encoder.width
     _become_identity(encoder.value_projections[last], 1.0, bias=raised)

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from hypencli.errors import ModelError
 from hypencli.models.architecture import RowNet
-from hypencli.models.packed import PackedLinear
+from hypencli.models.packed import PrepackedLinear
 from hypencli.models.qnet import multiply
 from hypencli.models.repeated_dense import DenseNets, RepeatedDenseBlockConverter
 
@@ -96,12 +96,12 @@ class GatedNets:
         """Outputs ``[q, n, 1]`` of items ``[q, n, d]``."""
         return multiply(items, self.direction) + self.gate * self.dense(items)
 
-    def lay_out(self, dtype: torch.dtype) -> RowNet | None:
+    def prepare(self, dtype: torch.dtype) -> RowNet | None:
         """The q-net of the only query with packed weights; None where this cannot be."""
-        dense = self.dense.lay_out(dtype)
+        dense = self.dense.prepare(dtype)
         if dense is None:
             return None
-        along = PackedLinear(self.direction[0], dtype=dtype)
+        along = PrepackedLinear(self.direction[0], dtype=dtype)
         gate = self.gate.detach().to(dtype)
         return lambda rows: along(rows).add_(dense(rows).mul_(gate))
 
@@ -110,6 +110,6 @@ class GatedNets:
         dense = self.dense.quantise(like)
         if dense is None:
             return None
-        along = PackedLinear(self.direction[0], dtype=torch.float32)
+        along = PrepackedLinear(self.direction[0], dtype=torch.float32)
         gate = self.gate.detach().float()
         return lambda rows: along(rows).add_(dense(rows).mul_(gate))

@@ -71,9 +71,9 @@ def locate(source: str | Path) -> Path:
             raise ModelError(f"{folder} has no {CONFIG_FILE}: it is not a checkpoint.")
         return folder
     name = str(source)
-    found = Path(within_reach(name))
-    if found.is_dir():
-        return found
+    path = Path(within_reach(name))
+    if path.is_dir():
+        return path
     try:
         folder = Path(hf_hub_download(name, CONFIG_FILE)).parent
     except (HFValidationError, HfHubHTTPError, OSError, ValueError) as error:
@@ -129,8 +129,8 @@ def _fetch_weights(name: str, *, revision: str) -> None:
 
 def fetch_optional(name: str, file: str, *, revision: str | None = None) -> Path | None:
     """A file of a hub repository, or None where it has none (or none within reach)."""
-    known = None if revision is None else try_to_load_from_cache(name, file, revision=revision)
-    if known is _CACHED_NO_EXIST:
+    cached = None if revision is None else try_to_load_from_cache(name, file, revision=revision)
+    if cached is _CACHED_NO_EXIST:
         return None  # the hub has said so, and a revision does not change
     try:
         return Path(hf_hub_download(name, file, revision=revision))
@@ -317,11 +317,11 @@ def refuse_non_finite(model: nn.Module, *, where: str) -> None:
 
 
 def _listed(what: str, names: Iterable[str]) -> list[str]:
-    found = list(names)
-    if not found:
+    listed = list(names)
+    if not listed:
         return []
-    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    return [f"{len(found)} {what}: {', '.join(found[:5])}{more}"]
+    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+    return [f"{len(listed)} {what}: {', '.join(listed[:5])}{more}"]
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from hypencli.data.rows import checked_text
 from hypencli.errors import DataError
 from hypencli.ops.choose import choose_embeddings
 from hypencli.ops.engines import plan_engine
-from hypencli.ops.models import ModelSource, find_model, label, load_model
-from hypencli.ops.search import encoded_queries, found_rankings, make_scorer
+from hypencli.ops.models import ModelSource, display_name, find_model, load_model
+from hypencli.ops.search import encoded_queries, make_scorer, search_rankings
 from hypencli.ops.search_records import SearchOptions
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import resolve_device
@@ -61,15 +61,15 @@ class Asker:
     ) -> None:
         self._options = options or SearchOptions(k=10)
         manifest = find_model(store, model, progress)
-        chosen = choose_embeddings(
+        embedding_set = choose_embeddings(
             store,
             manifest,
             named=self._options.embeddings,
             corpus=self._options.corpus,
             progress=progress,
         )
-        self._embeddings = store.embeddings(chosen.id)
-        plan = plan_engine(store, manifest, chosen, self._options)
+        self._embeddings = store.embeddings(embedding_set.id)
+        plan = plan_engine(store, manifest, embedding_set, self._options)
         self._open_engine = plan.open(self._embeddings, progress)
         self._device = resolve_device(self._options.device)
         self._loaded = load_model(store, manifest, device=self._device, trust_code=model.trust_code)
@@ -88,8 +88,8 @@ class Asker:
         started = time.perf_counter()
         encoded = encoded_queries(self._loaded, [question], options)
         scorer = make_scorer(encoded, 0, 1, self._embeddings.dim, options.dtype)
-        found = found_rankings(self._open_engine([""]), scorer, [""], options)
-        ranking = found.rankings[0]
+        result = search_rankings(self._open_engine([""]), scorer, [""], options)
+        ranking = result.rankings[0]
         texts = self._texts([doc_id for doc_id, _ in ranking])
         hits = [
             Hit(rank, doc_id, score, text)
@@ -97,8 +97,8 @@ class Asker:
         ]
         return Answer(
             question=question,
-            model=label(self._loaded.manifest),
-            embeddings=label(self._embeddings.manifest),
+            model=display_name(self._loaded.manifest),
+            embeddings=display_name(self._embeddings.manifest),
             n_documents=self._embeddings.n,
             hits=hits,
             seconds=time.perf_counter() - started,

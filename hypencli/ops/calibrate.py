@@ -14,7 +14,7 @@ import numpy as np
 from hypencli.data.queries import QuerySet
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.choose import choose_embeddings, own_queries
-from hypencli.ops.models import ModelSource, find_model, label, load_model
+from hypencli.ops.models import ModelSource, display_name, find_model, load_model
 from hypencli.ops.search_records import SearchOptions
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Ranking
@@ -23,7 +23,7 @@ from hypestore import CurvePoint, EmbeddingSet, JsonValue, Manifest, Store
 
 if TYPE_CHECKING:
     from hypencli.engine.scorers import Scorer
-    from hypencli.models.encoding import EncodedQueries
+    from hypencli.models.encoding import QueryStates
     from hypencli.ops.graph import BuiltGraph
 
 Calibratable: TypeAlias = Literal["guided", "graph"]
@@ -122,19 +122,19 @@ def calibrate(
     options = options or CalibrateOptions()
     asked = replace(options.search, engine=options.engine)
     manifest = find_model(store, model, progress)
-    chosen = choose_embeddings(
+    embedding_set = choose_embeddings(
         store,
         manifest,
         named=asked.embeddings,
         corpus=asked.corpus or (None if queries is None else queries.corpus_id),
         progress=progress,
     )
-    plan = plan_engine(store, manifest, chosen, replace(asked, k=1))
-    queries = queries or own_queries(chosen)
+    plan = plan_engine(store, manifest, embedding_set, replace(asked, k=1))
+    queries = queries or own_queries(embedding_set)
     asked = replace(asked, graph=None if asked.engine == "guided" else str(plan.inputs["graph"]))
     inputs = {
-        **_identity(manifest, chosen, asked),
-        "corpus": chosen.inputs["corpus"],
+        **_identity(manifest, embedding_set, asked),
+        "corpus": embedding_set.inputs["corpus"],
         "queries": queries.id,
         "queries_fingerprint": queries.fingerprint,
         "sampled": options.n_queries,
@@ -142,18 +142,18 @@ def calibrate(
         "depths": list(options.depths),
         "settings": [dict(each) for each in _settings(options.engine)],
     }
-    found = store.find("calibration", inputs)
-    existing = bool(found)
-    done = found[-1] if found else None
+    calibrations = store.find("calibration", inputs)
+    existing = bool(calibrations)
+    done = calibrations[-1] if calibrations else None
     if done is None:
-        opened = store.embeddings(chosen.id)
+        opened = store.embeddings(embedding_set.id)
         study = _Study(
             store, manifest, opened, queries, options, asked, progress, trust_code=model.trust_code
         )
         done = store.write_calibration(
-            f"{chosen.id.rpartition('-')[0]}-{manifest.name or manifest.id}-{options.engine}",
+            f"{embedding_set.id.rpartition('-')[0]}-{manifest.name or manifest.id}-{options.engine}",
             inputs,
-            parents=(manifest.id, chosen.id, *plan.parents),
+            parents=(manifest.id, embedding_set.id, *plan.parents),
             points=study.curve(),
             stats={"n_queries": study.n_queries, "n_documents": opened.n},
             provenance=provenance(device=str(resolve_device(asked.device)), seed=options.seed),
@@ -161,9 +161,9 @@ def calibrate(
     return Calibrated(
         calibration=done.id,
         engine=options.engine,
-        model=label(manifest),
-        embeddings=label(chosen),
-        corpus=str(chosen.inputs["corpus"]),
+        model=display_name(manifest),
+        embeddings=display_name(embedding_set),
+        corpus=str(embedding_set.inputs["corpus"]),
         n_queries=int(str(done.stats["n_queries"])),
         curve=store.curve(done.id),
         existing=existing,
@@ -247,7 +247,7 @@ class _Study:
 
     def _measure(
         self,
-        encoded: EncodedQueries,
+        encoded: QueryStates,
         start: int,
         stop: int,
         trials: Sequence[tuple[int, Setting]],
@@ -264,8 +264,8 @@ class _Study:
             options = replace(with_setting(self._asked, setting), k=k)
             rankings, evaluations, seconds = self._search(scorer, options)
             each = seconds / len(rankings) * 1e3
-            for found, wanted, count in zip(rankings, exact, evaluations, strict=True):
-                measured.append((_recall(found, wanted, k), float(count), each))
+            for ranking, wanted, count in zip(rankings, exact, evaluations, strict=True):
+                measured.append((_recall(ranking, wanted, k), float(count), each))
             task.advance(stop - start)
 
     def _search(
@@ -278,13 +278,13 @@ class _Study:
         plan = plan_engine(self._store, self._model, manifest, options)
         engine = plan.open(self._embeddings, SILENT)([])
         started = time.perf_counter()
-        found = engine.search(scorer, k=options.k)
-        return found.rankings, found.evaluations.tolist(), time.perf_counter() - started
+        result = engine.search(scorer, k=options.k)
+        return result.rankings, result.evaluations.tolist(), time.perf_counter() - started
 
 
-def _recall(found: Ranking, exact: Ranking, k: int) -> float:
+def _recall(ranking: Ranking, exact: Ranking, k: int) -> float:
     wanted = {doc_id for doc_id, _ in exact[:k]}
-    return sum(doc_id in wanted for doc_id, _ in found[:k]) / len(wanted) if wanted else 1.0
+    return sum(doc_id in wanted for doc_id, _ in ranking[:k]) / len(wanted) if wanted else 1.0
 
 
 def _point(k: int, setting: Setting, measured: list[tuple[float, float, float]]) -> CurvePoint:
@@ -307,8 +307,11 @@ def with_setting(options: SearchOptions, setting: Setting) -> SearchOptions:
     from hypencli.engine.guided import GuidedOptions
 
     if options.engine == "guided":
-        guide = options.guide or GuidedOptions()
-        return replace(options, guide=replace(guide, gain=float(str(setting["gain"])), budget=None))
+        guided_options = options.guided_options or GuidedOptions()
+        return replace(
+            options,
+            guided_options=replace(guided_options, gain=float(str(setting["gain"])), budget=None),
+        )
     points, candidates, iterations = (int(str(setting[name])) for name in _WALK)
     walk = replace(
         options.walk or WalkOptions(),
@@ -320,7 +323,7 @@ def with_setting(options: SearchOptions, setting: Setting) -> SearchOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class OperatingPoint:
     """The setting that a calibration gives for a recall."""
 
     calibration: str
@@ -329,13 +332,13 @@ class Chosen:
     @property
     def setting(self) -> Setting:
         """The options of the engine."""
-        found: Setting = json.loads(self.point.setting)
-        return found
+        options: Setting = json.loads(self.point.setting)
+        return options
 
 
-def choose_setting(
+def operating_point(
     store: Store, model: Manifest, embeddings: Manifest, options: SearchOptions
-) -> Chosen:
+) -> OperatingPoint:
     """The setting with the fewest evaluations whose measured recall is the one asked for.
 
     Of several calibrations the newest counts, and of its depths the one nearest to ``k``.
@@ -351,15 +354,15 @@ def choose_setting(
     identity = _identity(model, embeddings, options)
     if options.engine == "graph":
         identity["graph"] = find_graph(store, embeddings.id, k=1, named=options.graph).id
-    there = store.find("calibration", identity)
-    command = f"hype calibrate --engine {options.engine} --model {label(model)}"
-    if not there:
+    calibrations = store.find("calibration", identity)
+    command = f"hype calibrate --engine {options.engine} --model {display_name(model)}"
+    if not calibrations:
         raise UsageError(
             f"Which setting of {options.engine} has a recall of {recall:g} is not known for model "
-            f"{label(model)} on {label(embeddings)}.",
+            f"{display_name(model)} on {display_name(embeddings)}.",
             hint=f"Measure it: {command}; or set it: --budget N, --gain SHARE",
         )
-    curve = store.curve(there[-1].id)
+    curve = store.curve(calibrations[-1].id)
     depth = min({point.k for point in curve}, key=lambda k: abs(np.log(k / options.k)))
     fitting = [point for point in curve if point.k == depth and point.recall >= recall]
     if not fitting:
@@ -369,4 +372,4 @@ def choose_setting(
             f"the highest is {best:.4f}.",
             hint="Ask for less, set --budget N, or search exactly: --engine exact",
         )
-    return Chosen(there[-1].id, min(fitting, key=lambda point: point.evaluations))
+    return OperatingPoint(calibrations[-1].id, min(fitting, key=lambda point: point.evaluations))

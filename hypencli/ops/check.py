@@ -48,17 +48,17 @@ class Checker:
         self._embeddings = embeddings
         self._options = options
         self._qrels = options.qrels or queries.qrels
-        self._chosen: frozenset[str] | None = None
+        self._queries: frozenset[str] | None = None
         self._reference: Manifest | None = None
         self._exact: ResultsByQuery | None = None
         self._compared: dict[str, tuple[Ranking, Ranking]] = {}
         self._hits: dict[int, list[float]] = {depth: [] for depth in _depths(options.k)}
         if options.engine == "exact":
-            self._chosen = frozenset()
+            self._queries = frozenset()
         elif options.check is not None:
             ids = [query.query_id for query in queries]
             drawn = random.Random(_SEED).sample(ids, min(options.check, len(ids)))
-            self._chosen = frozenset(drawn)
+            self._queries = frozenset(drawn)
         else:
             self._reference = find_reference(store, inputs)
             if self._reference is not None:
@@ -70,7 +70,7 @@ class Checker:
             for query_id, ranking in zip(query_ids, rankings, strict=True):
                 self._count(ranking, self._exact.doc_ids(query_id))
             return
-        places = [i for i, query_id in enumerate(query_ids) if query_id in (self._chosen or ())]
+        places = [i for i, query_id in enumerate(query_ids) if query_id in (self._queries or ())]
         if not places:
             return
         for place, exact in zip(places, self._search(scorer, places, query_ids), strict=True):
@@ -91,7 +91,7 @@ class Checker:
 
     def _search(self, scorer: Scorer, places: list[int], query_ids: Sequence[str]) -> list[Ranking]:
         from hypencli.engine.exact import ExactEngine
-        from hypencli.ops.search import found_rankings
+        from hypencli.ops.search import search_rankings
 
         engine = ExactEngine(
             self._embeddings,
@@ -99,13 +99,13 @@ class Checker:
             dtype=resolve_dtype(self._options.dtype),
         )
         ids = [query_ids[place] for place in places]
-        return found_rankings(engine, scorer.select(places), ids, self._options).rankings
+        return search_rankings(engine, scorer.select(places), ids, self._options).rankings
 
-    def _count(self, found: Ranking, exact: list[str]) -> None:
+    def _count(self, ranking: Ranking, exact: list[str]) -> None:
         for depth, hits in self._hits.items():
             wanted = set(exact[:depth])
             if wanted:
-                hits.append(sum(doc_id in wanted for doc_id, _ in found[:depth]) / len(wanted))
+                hits.append(sum(doc_id in wanted for doc_id, _ in ranking[:depth]) / len(wanted))
 
     def _measures(self) -> dict[str, dict[str, float]]:
         """Measures of both sides over the queries that were searched twice and are judged."""
@@ -118,13 +118,13 @@ class Checker:
         qrels = {query: judged[query] for query in self._compared if query in judged}
         if not qrels:
             return {}
-        chosen = measures.parse_measures(self._options.measures or measures.DEFAULT_MEASURES)
-        exact, found = (
-            measures.evaluate({q: pair[side] for q, pair in self._compared.items()}, qrels, chosen)
+        wanted = measures.parse_measures(self._options.measures or measures.DEFAULT_MEASURES)
+        exact, approximate = (
+            measures.evaluate({q: pair[side] for q, pair in self._compared.items()}, qrels, wanted)
             for side in (0, 1)
         )
         return {
-            name: {"exact": value, "approximate": found.aggregates[name]}
+            name: {"exact": value, "approximate": approximate.aggregates[name]}
             for name, value in exact.aggregates.items()
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypencli.data.queries import QuerySet
 from hypencli.errors import DataError, UsageError
-from hypencli.ops.models import ModelSource, find_model, label
+from hypencli.ops.models import ModelSource, display_name, find_model
 from hypencli.progress import SILENT, Progress
 from hypestore import Manifest, Store
 
@@ -31,15 +31,15 @@ def choose_embeddings(
     """
     fingerprint = model.stats["passage_fingerprint"]
     if named is not None:
-        found = store.get(named, kind="embeddings")
-        if found.inputs["passage_fingerprint"] != fingerprint:
+        embeddings = store.get(named, kind="embeddings")
+        if embeddings.inputs["passage_fingerprint"] != fingerprint:
             raise UsageError(
-                f"The embedding set {label(found)} was made with another passage encoder than that "
-                f"of model {label(model)}; its scores would mean nothing.",
-                hint=f"Encode with this model: hype encode {found.inputs['corpus']} "
-                f"--model {label(model)}",
+                f"The embedding set {display_name(embeddings)} was made with another passage encoder than that "
+                f"of model {display_name(model)}; its scores would mean nothing.",
+                hint=f"Encode with this model: hype encode {embeddings.inputs['corpus']} "
+                f"--model {display_name(model)}",
             )
-        return found
+        return embeddings
     fitting = store.find("embeddings", {"passage_fingerprint": fingerprint})
     if corpus is None and len(fitting) > 1:
         corpus = store.defaults.get("corpus")
@@ -47,7 +47,7 @@ def choose_embeddings(
         names = _corpus_names(corpus)
         fitting = [one for one in fitting if _is_corpus(one, names)]
     if len(fitting) == 1:
-        progress.message(f"embeddings: {label(fitting[0])} ({fitting[0].inputs['corpus']})")
+        progress.message(f"embeddings: {display_name(fitting[0])} ({fitting[0].inputs['corpus']})")
         return fitting[0]
     raise _no_single(store, model, corpus, fitting)
 
@@ -75,18 +75,20 @@ def choose_any_embeddings(
     if named is not None:
         return store.get(named, kind="embeddings")
     if model is not None:
-        chosen = find_model(store, model, progress)
-        return choose_embeddings(store, chosen, corpus=corpus, progress=progress)
-    there = store.artifacts("embeddings")
-    if corpus is None and len(there) > 1:
+        manifest = find_model(store, model, progress)
+        return choose_embeddings(store, manifest, corpus=corpus, progress=progress)
+    existing = store.artifacts("embeddings")
+    if corpus is None and len(existing) > 1:
         corpus = store.defaults.get("corpus")
     names = None if corpus is None else _corpus_names(corpus)
-    fitting = [one for one in there if names is None or _is_corpus(one, names)]
+    fitting = [one for one in existing if names is None or _is_corpus(one, names)]
     if len(fitting) == 1:
-        progress.message(f"embeddings: {label(fitting[0])} ({fitting[0].inputs['corpus']})")
+        progress.message(f"embeddings: {display_name(fitting[0])} ({fitting[0].inputs['corpus']})")
         return fitting[0]
     of_corpus = "" if corpus is None else f" of corpus {corpus}"
-    listed = ", ".join(f"{label(one)} ({one.inputs['corpus']})" for one in fitting or there)
+    listed = ", ".join(
+        f"{display_name(one)} ({one.inputs['corpus']})" for one in fitting or existing
+    )
     if fitting:
         raise UsageError(
             f"Several embedding sets{of_corpus}: {listed}.",
@@ -120,15 +122,17 @@ def _no_single(
     if fitting:
         listed = ", ".join(f"{one.id} ({one.inputs['corpus']})" for one in fitting)
         return UsageError(
-            f"Several embedding sets{of_corpus} fit model {label(model)}: {listed}.",
+            f"Several embedding sets{of_corpus} fit model {display_name(model)}: {listed}.",
             hint="Say which: --embeddings ID, or --corpus DATASET",
         )
-    there = ", ".join(f"{one.id} ({one.inputs['corpus']})" for one in store.artifacts("embeddings"))
+    existing = ", ".join(
+        f"{one.id} ({one.inputs['corpus']})" for one in store.artifacts("embeddings")
+    )
     target = (corpus or "DATASET").partition(":")[2] or corpus or "DATASET"
     return UsageError(
-        f"No embedding set{of_corpus} was made with the passage encoder of model {label(model)}. "
-        f"Embedding sets here: {there or 'none'}.",
-        hint=f"Encode first: hype encode {target} --model {label(model)}",
+        f"No embedding set{of_corpus} was made with the passage encoder of model {display_name(model)}. "
+        f"Embedding sets here: {existing or 'none'}.",
+        hint=f"Encode first: hype encode {target} --model {display_name(model)}",
     )
 
 
@@ -144,7 +148,7 @@ def own_queries(embeddings: Manifest) -> QuerySet:
     if source is None:
         raise UsageError(
             f"Which queries? The corpus {embeddings.inputs['corpus']} of the embedding set "
-            f"{label(embeddings)} has none of its own.",
+            f"{display_name(embeddings)} has none of its own.",
             hint="Name them: hype search QUERIES (an ir_datasets id, a JSONL or TSV file, or -)",
         )
     return open_queries(str(source))

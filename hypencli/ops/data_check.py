@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from hypencli.data.training import TrainingSource, open_training_rows
 from hypencli.data.training.positives import PositiveRule
-from hypencli.data.training.survey import Survey, SurveyOptions, survey_rows
-from hypencli.data.training.tally import Spread, Spreads
+from hypencli.data.training.survey import RowStatistics, StatisticsOptions, row_statistics
+from hypencli.data.training.tally import NumberCounter, NumberSummary
 from hypencli.errors import RecipeError, UsageError
 from hypencli.ops.data_verdict import CheckOptions, problems_of, readiness, stopping
 from hypencli.ops.datasets import dataset_place
@@ -33,7 +33,7 @@ class Tokens:
         cut: How many are longer.
     """
 
-    spread: Spread
+    spread: NumberSummary
     max_length: int
     cut: int
 
@@ -63,7 +63,7 @@ class DataCheck:
     split: str | None
     ready: bool
     verdict: str
-    survey: Survey
+    survey: RowStatistics
     query_tokens: Tokens | None = None
     passage_tokens: Tokens | None = None
 
@@ -125,11 +125,11 @@ def check_data(
     options = options or CheckOptions()
     tokenizer = None if options.tokenizer is None else _tokenizer(options.tokenizer, store)
     queries, passages = _TokenCounter(tokenizer), _TokenCounter(tokenizer)
-    wanted = SurveyOptions(
+    wanted = StatisticsOptions(
         options.rule, options.negatives or 0, skip_few=options.too_few_negatives == "skip"
     )
     with progress.task("check", unit="rows") as task:
-        survey = survey_rows(
+        survey = row_statistics(
             source, wanted, on_row=task.advance, on_query=queries.add, on_passage=passages.add
         )
     longest = None if tokenizer is None else int(tokenizer.model_max_length)
@@ -168,7 +168,7 @@ class _TokenCounter:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._waiting: list[str] = []
-        self._spreads = Spreads()
+        self._lengths = NumberCounter()
 
     def add(self, text: str) -> None:
         if self._tokenizer is None:
@@ -182,13 +182,13 @@ class _TokenCounter:
         ids = self._tokenizer(
             self._waiting, truncation=False, return_attention_mask=False, verbose=False
         )["input_ids"]
-        self._spreads.add(map(len, ids))
+        self._lengths.add(map(len, ids))
         self._waiting = []
 
     def result(self, max_length: int) -> Tokens | None:
         if self._waiting:
             self._count()
-        spread = self._spreads.spread()
+        spread = self._lengths.summary()
         if spread is None:
             return None
-        return Tokens(spread, max_length, self._spreads.above(max_length))
+        return Tokens(spread, max_length, self._lengths.above(max_length))

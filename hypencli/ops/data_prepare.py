@@ -14,13 +14,19 @@ from hypencli.data.dataset_record import (
     read_record,
     write_record,
 )
-from hypencli.data.prepare import PREPARATIONS, Job, Made, Preparation, find_preparation
-from hypencli.data.prepare.faults import Faults
+from hypencli.data.prepare import (
+    PREPARATIONS,
+    DatasetPreparation,
+    Job,
+    PreparedParts,
+    find_preparation,
+)
+from hypencli.data.prepare.faults import MalformedRecords
 from hypencli.data.prepare.job import DEFAULT_SEED
-from hypencli.data.prepare.workplace import whole_folder
-from hypencli.data.training.tally import Finding
+from hypencli.data.prepare.workplace import staged_folder
+from hypencli.data.training.tally import Occurrences
 from hypencli.errors import UsageError
-from hypencli.ops.datasets import DATA_FOLDER, called
+from hypencli.ops.datasets import DATA_FOLDER, display_name
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance
 
@@ -65,14 +71,14 @@ class Prepared:
     corpus: str | None
     seed: int | None
     parts: Mapping[str, PartRecord]
-    faults: Mapping[str, Finding]
+    faults: Mapping[str, Occurrences]
     files: tuple[str, ...]
     existing: bool
     next: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ListedDataset:
     """A dataset that can be prepared.
 
     Attributes:
@@ -88,30 +94,30 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownDatasets:
+class DatasetList:
     """All datasets that can be prepared.
 
     Attributes:
         folder: Where those of the store lie; None outside a store.
     """
 
-    datasets: tuple[Known, ...] = field(default_factory=tuple)
+    datasets: tuple[ListedDataset, ...] = field(default_factory=tuple)
     folder: Path | None = None
 
 
-def list_datasets(store_root: Path | None) -> KnownDatasets:
+def list_datasets(store_root: Path | None) -> DatasetList:
     """The datasets that can be prepared, and which of them a store has.
 
     Raises:
         DataError: The record of one of them cannot be read.
     """
     folder = None if store_root is None else store_root / DATA_FOLDER
-    found = []
+    listed = []
     for preparation in PREPARATIONS.values():
         path = None if folder is None else folder / preparation.name
         record = None if path is None else read_record(path)
-        found.append(
-            Known(
+        listed.append(
+            ListedDataset(
                 name=preparation.name,
                 holds=preparation.holds,
                 about=preparation.about,
@@ -120,7 +126,7 @@ def list_datasets(store_root: Path | None) -> KnownDatasets:
                 path=None if record is None else path,
             )
         )
-    return KnownDatasets(tuple(found), folder)
+    return DatasetList(tuple(listed), folder)
 
 
 def prepare(
@@ -149,55 +155,55 @@ def prepare(
     preparation = find_preparation(name)
     settings = _settings(preparation, options)
     place = options.output or _default_place(preparation, store_root)
-    known = _existing(preparation, place, settings, overwrite=options.overwrite)
-    if known is not None:
-        return _outcome(preparation, place, known, store_root, existing=True)
+    existing_record = _existing(preparation, place, settings, overwrite=options.overwrite)
+    if existing_record is not None:
+        return _outcome(preparation, place, existing_record, store_root, existing=True)
     record = _make(preparation, place, options, settings, progress)
     return _outcome(preparation, place, record, store_root, existing=False)
 
 
 def _make(
-    preparation: Preparation,
+    preparation: DatasetPreparation,
     place: Path,
     options: PrepareOptions,
     settings: Mapping[str, str | int | bool | None],
     progress: Progress,
 ) -> DatasetRecord:
-    faults = Faults(lenient=options.lenient)
+    malformed = MalformedRecords(lenient=options.lenient)
     with (
-        whole_folder(place) as work,
+        staged_folder(place) as work,
         progress.task(f"prepare {preparation.name}", unit="records") as task,
     ):
         job = Job(
-            given=options.source,
+            source_folder=options.source,
             out=work.out,
             downloads=work.downloads,
             unpacked=work.unpacked,
-            faults=faults,
+            malformed=malformed,
             task=task,
             progress=progress,
             seed=DEFAULT_SEED if options.seed is None else options.seed,
             all_queries=options.all_queries,
         )
-        made = preparation.run(job)
-        record = _record(preparation, settings, made, faults, work.out)
+        prepared = preparation.run(job)
+        record = _record(preparation, settings, prepared, malformed, work.out)
         write_record(work.out, record)
     return record
 
 
 def _settings(
-    preparation: Preparation, options: PrepareOptions
+    preparation: DatasetPreparation, options: PrepareOptions
 ) -> dict[str, str | int | bool | None]:
     """What decides the content, as it is recorded.
 
     Raises:
         UsageError: A setting means nothing to this dataset, or there is no such folder.
     """
-    for key, given in {
+    for key, value in {
         "seed": options.seed is not None,
         "all_queries": options.all_queries,
     }.items():
-        if given and key not in preparation.options:
+        if value and key not in preparation.options:
             owners = [one.name for one in PREPARATIONS.values() if key in one.options]
             raise UsageError(f"--{key.replace('_', '-')} is for {', '.join(owners)}.")
     if options.source is not None and not options.source.is_dir():
@@ -216,14 +222,14 @@ def _settings(
     return settings
 
 
-def _default_place(preparation: Preparation, store_root: Path | None) -> Path:
+def _default_place(preparation: DatasetPreparation, store_root: Path | None) -> Path:
     if store_root is None:
         raise UsageError(f"Where to? {preparation.name} needs a store or an output folder.")
     return store_root / DATA_FOLDER / preparation.name
 
 
 def _existing(
-    preparation: Preparation,
+    preparation: DatasetPreparation,
     output: Path,
     settings: Mapping[str, str | int | bool | None],
     *,
@@ -253,29 +259,32 @@ def _existing(
 
 
 def _record(
-    preparation: Preparation,
+    preparation: DatasetPreparation,
     settings: Mapping[str, str | int | bool | None],
-    made: Made,
-    faults: Faults,
+    prepared: PreparedParts,
+    malformed: MalformedRecords,
     out: Path,
 ) -> DatasetRecord:
     seed = settings.get("seed")
     return DatasetRecord(
         name=preparation.name,
         settings=settings,
-        sources=made.sources,
-        corpus=made.corpus,
+        sources=prepared.sources,
+        corpus=prepared.corpus,
         parts={
-            part.name: PartRecord(part.counts, part.left_out, part.notes) for part in made.parts
+            part.name: PartRecord(part.counts, part.left_out, part.notes) for part in prepared.parts
         },
-        faults={kind: (found.count, found.first) for kind, found in faults.all().items()},
+        faults={
+            kind: (occurrences.count, occurrences.first)
+            for kind, occurrences in malformed.all().items()
+        },
         files=file_hashes(out),
         provenance=provenance(seed=None if seed is None else int(seed)),
     )
 
 
 def _outcome(
-    preparation: Preparation,
+    preparation: DatasetPreparation,
     path: Path,
     record: DatasetRecord,
     store_root: Path | None,
@@ -283,7 +292,7 @@ def _outcome(
     existing: bool,
 ) -> Prepared:
     seed = record.settings.get("seed")
-    place = called(path, store_root)
+    place = display_name(path, store_root)
     return Prepared(
         name=record.name,
         path=path,
@@ -292,7 +301,7 @@ def _outcome(
         corpus=record.corpus,
         seed=None if seed is None else int(seed),
         parts=record.parts,
-        faults={kind: Finding(*found) for kind, found in record.faults.items()},
+        faults={kind: Occurrences(*occurrences) for kind, occurrences in record.faults.items()},
         files=tuple(record.files),
         existing=existing,
         next=tuple(command.format(place=place) for command in preparation.next),

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hypencli.data.training.positives import PositiveRule
-from hypencli.data.training.survey import Survey
-from hypencli.data.training.tally import Finding
+from hypencli.data.training.survey import RowStatistics
+from hypencli.data.training.tally import Occurrences
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class CheckOptions:
     recipe: str | None = None
 
 
-def problems_of(survey: Survey, options: CheckOptions, longest: int | None) -> list[str]:
+def problems_of(survey: RowStatistics, options: CheckOptions, longest: int | None) -> list[str]:
     """What training would stop at.
 
     Args:
@@ -44,13 +44,13 @@ def problems_of(survey: Survey, options: CheckOptions, longest: int | None) -> l
         options: What they are held against.
         longest: Tokens that the encoder reads, where it is known.
     """
-    found = [
+    problems = [
         _too_long(options, longest),
         _no_positive(survey, options),
         _few_negatives(survey, options),
         _no_score(survey, options),
     ]
-    return [problem for problem in found if problem is not None]
+    return [problem for problem in problems if problem is not None]
 
 
 def stopping(problems: Sequence[str], options: CheckOptions) -> str:
@@ -59,7 +59,7 @@ def stopping(problems: Sequence[str], options: CheckOptions) -> str:
     return f"{who} would stop: {'; '.join(problems)}."
 
 
-def readiness(survey: Survey, options: CheckOptions) -> str:
+def readiness(survey: RowStatistics, options: CheckOptions) -> str:
     """The verdict where there are none: which losses, and how many negatives."""
     if options.losses is not None:
         losses = " and ".join(dict.fromkeys(options.losses))
@@ -83,7 +83,7 @@ def readiness(survey: Survey, options: CheckOptions) -> str:
     return f"Ready for margin_mse and cross_entropy with up to {_negatives(fewest)} a query."
 
 
-def _exceptions(survey: Survey, options: CheckOptions) -> str:
+def _exceptions(survey: RowStatistics, options: CheckOptions) -> str:
     few = survey.findings.get("few_negatives")
     if few is None:
         return ""
@@ -98,15 +98,15 @@ def _too_long(options: CheckOptions, longest: int | None) -> str | None:
     return f"texts of {wanted} tokens are longer than the encoder reads, {longest}"
 
 
-def _no_positive(survey: Survey, options: CheckOptions) -> str | None:
-    found = survey.findings.get("no_positive")
-    if found is None:
+def _no_positive(survey: RowStatistics, options: CheckOptions) -> str | None:
+    occurrences = survey.findings.get("no_positive")
+    if occurrences is None:
         return None
     expected = f"expected {options.rule.expectation}"
-    return f"{_rows(found, survey)} no positive ({found.first}; {expected})"
+    return f"{_rows(occurrences, survey)} no positive ({occurrences.first}; {expected})"
 
 
-def _few_negatives(survey: Survey, options: CheckOptions) -> str | None:
+def _few_negatives(survey: RowStatistics, options: CheckOptions) -> str | None:
     few, none = survey.findings.get("few_negatives"), survey.findings.get("no_negative")
     if few is None:
         return None
@@ -122,7 +122,7 @@ def _few_negatives(survey: Survey, options: CheckOptions) -> str | None:
     return None
 
 
-def _no_score(survey: Survey, options: CheckOptions) -> str | None:
+def _no_score(survey: RowStatistics, options: CheckOptions) -> str | None:
     missing = survey.findings.get("no_score")
     if missing is None or "margin_mse" not in (options.losses or ()):
         return None
@@ -133,9 +133,9 @@ def _negatives(count: int | None) -> str:
     return f"{count} negative{'' if count == 1 else 's'}"
 
 
-def _rows(found: Finding, survey: Survey) -> str:
-    return f"{found.count:,} of {survey.rows:,} rows {'has' if found.count == 1 else 'have'}"
+def _rows(occurrences: Occurrences, survey: RowStatistics) -> str:
+    return f"{occurrences.count:,} of {survey.rows:,} rows {'has' if occurrences.count == 1 else 'have'}"
 
 
-def _items(found: Finding) -> str:
-    return f"{found.count:,} {'item has' if found.count == 1 else 'items have'}"
+def _items(occurrences: Occurrences) -> str:
+    return f"{occurrences.count:,} {'item has' if occurrences.count == 1 else 'items have'}"

@@ -13,7 +13,7 @@ DATA_FOLDER = "data"
 MaybeText = TypeVar("MaybeText", str, str | None)
 
 
-def dataset_place(store_root: Path | None, given: MaybeText) -> MaybeText:
+def dataset_place(store_root: Path | None, source: MaybeText) -> MaybeText:
     """The path of a prepared dataset, or of a part or file of it; anything else as it is.
 
     ``tot-test`` is ``<store>/data/tot-test`` where that was prepared, and
@@ -22,20 +22,20 @@ def dataset_place(store_root: Path | None, given: MaybeText) -> MaybeText:
 
     Args:
         store_root: The store; None outside of one, where nothing has a name.
-        given: What the user named: a dataset, a file, an ir_datasets id.
+        source: What the user named: a dataset, a file, an ir_datasets id.
     """
-    if store_root is None or not given or Path(given).expanduser().exists():
-        return given
-    parts = PurePosixPath(given).parts
+    if store_root is None or not source or Path(source).expanduser().exists():
+        return source
+    parts = PurePosixPath(source).parts
     folder = store_root / DATA_FOLDER
     if parts[0] in ("/", "..", "~") or ".." in parts:
-        return given
+        return source
     place = folder.joinpath(*parts)
     is_prepared = (folder / parts[0] / RECORD_NAME).is_file() and place.exists()
-    return str(place) if is_prepared else given
+    return str(place) if is_prepared else source
 
 
-def called(path: Path, store_root: Path | None) -> str:
+def display_name(path: Path, store_root: Path | None) -> str:
     """What a prepared dataset is called by: its name in the store, else its path."""
     if store_root is not None and path.parent.absolute() == (store_root / DATA_FOLDER).absolute():
         return path.name

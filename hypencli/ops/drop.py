@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hypencli.errors import UsageError
 from hypencli.ops.judged import JudgedRun, common_measures, judged_run
-from hypencli.ops.models import label
+from hypencli.ops.models import display_name
 from hypencli.ops.perturb import variation_of
 from hypencli.records import Evaluation
 from hypestore import JsonValue, Manifest, Store
@@ -17,7 +17,7 @@ _QUERY_KEYS = ("queries", "queries_fingerprint")
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class MeasureLoss:
     """One kind of variation, in one measure.
 
     Attributes:
@@ -35,17 +35,17 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
-class KindLoss:
+class VariationLoss:
     """One kind of variation: the runs of it, and what they lose in each measure."""
 
     kind: str
     runs: tuple[str, ...]
     n_queries: int
-    losses: tuple[Loss, ...]
+    losses: tuple[MeasureLoss, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Drop:
+class RobustnessLoss:
     """What each kind of variation costs.
 
     Attributes:
@@ -56,13 +56,13 @@ class Drop:
     base: str
     qrels: str
     measures: tuple[str, ...]
-    kinds: tuple[KindLoss, ...]
+    kinds: tuple[VariationLoss, ...]
     unmeasured: tuple[str, ...]
 
 
-def drop(
+def robustness_loss(
     store: Store, base: str, runs: Sequence[str] = (), *, measures: tuple[str, ...] = ()
-) -> Drop:
+) -> RobustnessLoss:
     """Compare runs of perturbed queries with that of the queries as they were.
 
     Runs of the same kind (several seeds) count as one: a query has the mean of its values.
@@ -79,21 +79,21 @@ def drop(
             measure in common.
     """
     before = judged_run(store, base, measures=measures)
-    found, unmeasured = _variants(store, before, runs, measures)
-    if not found:
-        raise _nothing_found(before, unmeasured)
-    names = common_measures([before, *found], measures)
+    variants, unmeasured = _variants(store, before, runs, measures)
+    if not variants:
+        raise _no_variants(before, unmeasured)
+    names = common_measures([before, *variants], measures)
     kinds: dict[str, list[JudgedRun]] = {}
-    for one in found:
+    for one in variants:
         kinds.setdefault(_kind(one.run), []).append(one)
     losses = [_kind_loss(kind, before, members, names) for kind, members in kinds.items()]
     losses.sort(key=lambda one: -(one.losses[0].loss or 0.0))
-    return Drop(
-        base=label(before.run),
+    return RobustnessLoss(
+        base=display_name(before.run),
         qrels=before.qrels,
         measures=names,
         kinds=tuple(losses),
-        unmeasured=tuple(label(run) for run in unmeasured),
+        unmeasured=tuple(display_name(run) for run in unmeasured),
     )
 
 
@@ -104,15 +104,15 @@ def _variants(
     on = base.fingerprint
     if runs:
         return [judged_run(store, run, measures=measures, fingerprint=on) for run in runs], []
-    found, unmeasured = [], []
+    variants, unmeasured = [], []
     for run in store.artifacts("run"):
         if run.id == base.run.id or not _is_variant(run, base.run):
             continue
         try:
-            found.append(judged_run(store, run.id, measures=measures, fingerprint=on))
+            variants.append(judged_run(store, run.id, measures=measures, fingerprint=on))
         except UsageError:
             unmeasured.append(run)
-    return found, unmeasured
+    return variants, unmeasured
 
 
 def _is_variant(run: Manifest, base: Manifest) -> bool:
@@ -128,36 +128,36 @@ def _but_queries(inputs: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 def _kind(run: Manifest) -> str:
     """What to call the variation: its kind, else the query set, else the run."""
     queries = run.inputs.get("queries")
-    return variation_of(str(queries)) or (label(run) if queries is None else str(queries))
+    return variation_of(str(queries)) or (display_name(run) if queries is None else str(queries))
 
 
-def _nothing_found(base: JudgedRun, unmeasured: list[Manifest]) -> UsageError:
+def _no_variants(base: JudgedRun, unmeasured: list[Manifest]) -> UsageError:
     if unmeasured:
-        listed = ", ".join(label(run) for run in unmeasured)
+        listed = ", ".join(display_name(run) for run in unmeasured)
         return UsageError(
-            f"The runs of variants were not measured as {label(base.run)} was: {listed}.",
-            hint=f"hype eval {label(unmeasured[0])} --qrels {base.qrels.partition(':')[2]}",
+            f"The runs of variants were not measured as {display_name(base.run)} was: {listed}.",
+            hint=f"hype eval {display_name(unmeasured[0])} --qrels {base.qrels.partition(':')[2]}",
         )
     return UsageError(
-        f"There is no run that differs from {label(base.run)} in perturbed queries alone.",
+        f"There is no run that differs from {display_name(base.run)} in perturbed queries alone.",
         hint="Make one: hype perturb QUERIES --kind misspelling; hype search FILE --qrels QRELS. "
-        f"Or name runs: hype report --drop {label(base.run)} RUN",
+        f"Or name runs: hype report --drop {display_name(base.run)} RUN",
     )
 
 
 def _kind_loss(
     kind: str, base: JudgedRun, members: list[JudgedRun], measures: tuple[str, ...]
-) -> KindLoss:
+) -> VariationLoss:
     from hypencli import measures as library
 
     variant = _averaged([member.evaluation for member in members], measures)
     tests = library.compare(base.evaluation, variant, measures)
-    return KindLoss(
+    return VariationLoss(
         kind=kind,
-        runs=tuple(label(member.run) for member in members),
+        runs=tuple(display_name(member.run) for member in members),
         n_queries=max(test.n_queries for test in tests),
         losses=tuple(
-            Loss(
+            MeasureLoss(
                 measure=test.measure,
                 base=test.mean_a,
                 variant=test.mean_b,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypencli.data.aside import written_aside
+from hypencli.data.aside import atomic_write
 from hypencli.data.encoded import (
     EncodedFormat,
     EncodedItem,
@@ -15,7 +15,7 @@ from hypencli.data.encoded import (
     write_item_stream,
 )
 from hypencli.errors import UsageError
-from hypencli.ops.models import label
+from hypencli.ops.models import display_name
 from hypencli.progress import SILENT, Progress, Task
 from hypestore import EmbeddingSet, Store
 
@@ -61,31 +61,31 @@ def export_embeddings(
         DataError: A file cannot be written, or an id has no place in a line.
     """
     format = format_of(output)
-    found = store.embeddings(embeddings)
-    if format == "docs" and not found.has_text:
+    opened = store.embeddings(embeddings)
+    if format == "docs" and not opened.has_text:
         raise UsageError(
-            f"The embedding set {label(found.manifest)} was made without texts, which .docs has.",
+            f"The embedding set {display_name(opened.manifest)} was made without texts, which .docs has.",
             hint="Write an array: --output FILE.npy",
         )
     ids = output.with_suffix(".ids.txt") if format == "npy" else None
     for path in (output, ids):
         if path is not None and path.exists() and not overwrite:
             raise UsageError(f"{path} exists.", hint="Choose another --output, or add --overwrite")
-    with progress.task("export", total=found.n, unit="documents") as task:
-        items = _items(found, task, with_text=format == "docs")
+    with progress.task("export", total=opened.n, unit="documents") as task:
+        items = _items(opened, task, with_text=format == "docs")
         if ids is None:
-            with written_aside(output) as aside, aside.open("wb") as out:
+            with atomic_write(output) as temporary, temporary.open("wb") as out:
                 write_item_stream(items, out)
         else:
-            _write_array(items, found, output, ids)
+            _write_array(items, opened, output, ids)
     return ExportedEmbeddings(
-        embeddings=found.manifest.id,
+        embeddings=opened.manifest.id,
         path=output,
         ids=ids,
         format=format,
-        n_documents=found.n,
-        dim=found.dim,
-        dtype="float32" if format == "docs" else str(found.dtype),
+        n_documents=opened.n,
+        dim=opened.dim,
+        dtype="float32" if format == "docs" else str(opened.dtype),
     )
 
 
@@ -107,9 +107,9 @@ def _write_array(
     """Both files are whole before either is in its place."""
     shape, dtype = (embeddings.n, embeddings.dim), str(embeddings.dtype)
     with (
-        written_aside(ids) as ids_aside,
-        written_aside(output) as aside,
-        aside.open("wb") as out,
-        ids_aside.open("w", encoding="utf-8", newline="\n") as lines,
+        atomic_write(ids) as temporary_ids,
+        atomic_write(output) as temporary,
+        temporary.open("wb") as out,
+        temporary_ids.open("w", encoding="utf-8", newline="\n") as lines,
     ):
         write_array(items, out, lines, shape=shape, dtype=dtype)

@@ -15,9 +15,9 @@ from hypencli.data.source import FileSource
 from hypencli.errors import DataError, ModelError, UsageError
 from hypencli.ops.encode import SHARD_ROWS
 from hypencli.ops.encode_room import bytes_of_vectors
-from hypencli.ops.models import ModelSource, find_model, label, load_model
+from hypencli.ops.models import ModelSource, display_name, find_model, load_model
 from hypencli.ops.names import NameNotGiven, name_not_given
-from hypencli.ops.refused import shards_left_where_refused
+from hypencli.ops.refused import discard_unless_shards
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.runtime import provenance, resolve_device
 from hypestore import EmbeddingSpec, EmbeddingWork, JsonValue, Manifest, Store
@@ -118,13 +118,15 @@ def import_embeddings(
     spec = _spec(path, items, manifest, corpus, options)
     _check_vectors(store, manifest, items, options, trust_code=model.trust_code)
     entered = store.embedding_work(spec, name=options.name)
-    with entered as work, shards_left_where_refused(work):
+    with entered as work, discard_unless_shards(work):
         done = work.existing
         if done is None:
             if items.count is not None:  # a stream does not say it
                 rows = work.missing_rows(items.count)
                 work.require_space(bytes_of_vectors(rows, spec.dim, options.storage_dtype))
-            progress.message(f"reading {path.name} as vectors of {label(manifest)}: {work.id}")
+            progress.message(
+                f"reading {path.name} as vectors of {display_name(manifest)}: {work.id}"
+            )
             with progress.task("import", total=items.count, unit="documents") as task:
                 seen = _write_shards(work, items, options, task)
             stats = {"source": path.name, "checked": options.check, "queries": queries}
@@ -146,9 +148,9 @@ def _spec(
         "storage_dtype": options.storage_dtype,
         "shard_rows": options.shard_rows,
     }
-    slug = path.stem if options.corpus is None else corpus.partition(":")[2] or corpus
+    base_name = path.stem if options.corpus is None else corpus.partition(":")[2] or corpus
     return EmbeddingSpec(
-        slug=f"{slug}-imported",
+        id_prefix=f"{base_name}-imported",
         inputs=inputs,
         parents=(model.id,),
         dim=int(str(model.stats["dim"])),
@@ -165,11 +167,11 @@ def _corpus(path: Path, options: ImportOptions, progress: Progress) -> tuple[str
     if options.corpus is None:
         return FileSource(path).id, None
     try:
-        found = open_corpus(options.corpus)
+        opened = open_corpus(options.corpus)
     except DataError:
         progress.message(f"corpus: {options.corpus} (a name; there is no such dataset here)")
         return options.corpus, None
-    return found.corpus_id, found.queries
+    return opened.corpus_id, opened.queries
 
 
 def _check_width(first: EncodedItem, model: Manifest, items: EncodedItems) -> None:
@@ -177,7 +179,7 @@ def _check_width(first: EncodedItem, model: Manifest, items: EncodedItems) -> No
     if len(first.vector) != dim:
         raise UsageError(
             f"The vectors of {items.name} are {len(first.vector)} wide, those of model "
-            f"{label(model)} {dim}.",
+            f"{display_name(model)} {dim}.",
             hint="Name the model that made them: --model MODEL",
         )
 
@@ -204,20 +206,20 @@ def _check_vectors(
 
     device = resolve_device(options.device)
     loaded = load_model(store, model, device=device, trust_code=trust_code)
-    chosen = list(islice(items, options.check))
-    texts = [item.text or "" for item in chosen]
+    sample = list(islice(items, options.check))
+    texts = [item.text or "" for item in sample]
     settings = EncodingOptions(max_length=512, device=device)
     own = encode_passages(loaded.dual.passage_encoder, loaded.tokenizer, texts, settings)
-    given = np.stack([item.vector for item in chosen]).astype(np.float32)
-    lengths = np.linalg.norm(own, axis=1) * np.linalg.norm(given, axis=1)
-    cosines = (own * given).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)
+    vectors = np.stack([item.vector for item in sample]).astype(np.float32)
+    lengths = np.linalg.norm(own, axis=1) * np.linalg.norm(vectors, axis=1)
+    cosines = (own * vectors).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)
     # Not "less than", for a vector that is not finite must not pass.
     wrong = np.flatnonzero(~(cosines >= LEAST_COSINE))
     if len(wrong):
         row = int(wrong[0])
         raise ModelError(
-            f"Model {label(model)} gives other vectors than {items.name} has: {len(wrong)} of "
-            f"{len(chosen)} documents differ, first {chosen[row].doc_id!r} with a cosine of "
+            f"Model {display_name(model)} gives other vectors than {items.name} has: {len(wrong)} of "
+            f"{len(sample)} documents differ, first {sample[row].doc_id!r} with a cosine of "
             f"{cosines[row]:.3f} (at least {LEAST_COSINE} was expected).",
             hint="Name the model that made them: --model MODEL",
         )
@@ -251,15 +253,15 @@ def _vectors(shard: Sequence[EncodedItem], name: str, dtype: str) -> Vector:
     """
     import numpy as np
 
-    given = np.stack([item.vector for item in shard])
+    vectors = np.stack([item.vector for item in shard])
     with np.errstate(over="ignore"):
-        stored: Vector = given.astype(dtype, copy=False)
+        stored: Vector = vectors.astype(dtype, copy=False)
     finite = np.isfinite(stored)
     if finite.all():
         return stored
     row, place = np.argwhere(~finite)[0]
     where = f"{name}: the vector of document {shard[row].doc_id!r}"
-    value = float(given[row, place])
+    value = float(vectors[row, place])
     if np.isfinite(value):
         raise DataError(
             f"{where} has {value:g} at position {place}, which is beyond {dtype}.",
@@ -284,7 +286,7 @@ def _imported(
         embeddings=done.id,
         name=done.name,
         existing=existing,
-        model=label(model),
+        model=display_name(model),
         corpus=str(done.inputs["corpus"]),
         n_documents=int(str(done.stats["n_documents"])),
         dim=int(str(done.stats["dim"])),

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
-from hypencli.data.faults import Skipped
+from hypencli.data.faults import SkippedLines
 from hypencli.errors import DataError
-from hypencli.ops.encode_room import Room, bytes_of_vectors, is_mine
-from hypencli.ops.models import LoadedModel, ModelSource, find_model, label, load_model
+from hypencli.ops.encode_room import FreeSpaceCheck, bytes_of_vectors, is_mine
+from hypencli.ops.models import LoadedModel, ModelSource, display_name, find_model, load_model
 from hypencli.ops.names import NameNotGiven, name_not_given
-from hypencli.ops.refused import shards_left_where_refused
+from hypencli.ops.refused import discard_unless_shards
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Document
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
@@ -129,14 +129,16 @@ def encode(
     options = options or EncodeOptions()
     manifest = find_model(store, model, progress)
     started = time.perf_counter()
-    spec, options = _chosen(store, corpus, manifest, options)
-    with _turn(store, spec, options, progress) as work, shards_left_where_refused(work):
+    spec, options = _fitting_work(store, corpus, manifest, options)
+    with _turn(store, spec, options, progress) as work, discard_unless_shards(work):
         if work.existing is not None:
             unnamed = name_not_given(store, work.existing, options.name)
             return _outcome(work.existing, manifest, corpus, unnamed, existing=True)
         device = resolve_device(options.device)
         loaded = load_model(store, manifest, device=device, trust_code=model.trust_code)
-        progress.message(f"encoding {corpus.id} with {label(manifest)} on {device}: {work.id}")
+        progress.message(
+            f"encoding {corpus.id} with {display_name(manifest)} on {device}: {work.id}"
+        )
         seen, encoded = _encode_shards(work, corpus, loaded, options, progress)
         if seen == 0:
             raise DataError(f"The corpus {corpus.id} has no documents; there is nothing to encode.")
@@ -147,7 +149,7 @@ def encode(
             return Encoded(
                 embeddings=work.id,
                 name=options.name,
-                model=label(manifest),
+                model=display_name(manifest),
                 corpus=corpus.id,
                 finished=False,
                 existing=False,
@@ -204,7 +206,7 @@ def plan(
     """What :func:`encode` would do, without doing it."""
     options = options or EncodeOptions()
     manifest = find_model(store, model, progress)
-    spec, options = _chosen(store, corpus, manifest, options)
+    spec, options = _fitting_work(store, corpus, manifest, options)
     count = corpus.count
     if count is not None and options.limit is not None:
         count = min(count, options.limit)
@@ -213,7 +215,7 @@ def plan(
     done = store.shards_done(spec)
     return EncodePlan(
         embeddings=spec.id,
-        model=label(manifest),
+        model=display_name(manifest),
         corpus=corpus.id,
         n_documents=count,
         n_shards=n_shards,
@@ -224,7 +226,7 @@ def plan(
     )
 
 
-def _chosen(
+def _fitting_work(
     store: Store, corpus: Corpus, manifest: Manifest, options: EncodeOptions
 ) -> tuple[EmbeddingSpec, EncodeOptions]:
     """What is derived, and the options with the arithmetic that ``auto`` stands for.
@@ -235,15 +237,15 @@ def _chosen(
     if options.dtype != AUTO_DTYPE:
         return _spec(corpus, manifest, options), options
     either = [replace(options, dtype=dtype) for dtype in ("bfloat16", "float32")]
-    known = [(_spec(corpus, manifest, one), one) for one in either]
+    candidates = [(_spec(corpus, manifest, one), one) for one in either]
     for is_there in (store.has, store.find_unfinished):
-        for spec, one in known:
+        for spec, one in candidates:
             if is_there(spec.id):
                 return spec, one
     from hypencli.models.arithmetic import fastest_dtype
 
     fastest = str(fastest_dtype(resolve_device(options.device))).removeprefix("torch.")
-    return next(pair for pair in known if pair[1].dtype == fastest)
+    return next(pair for pair in candidates if pair[1].dtype == fastest)
 
 
 def _spec(corpus: Corpus, manifest: Manifest, options: EncodeOptions) -> EmbeddingSpec:
@@ -266,7 +268,7 @@ def _spec(corpus: Corpus, manifest: Manifest, options: EncodeOptions) -> Embeddi
         inputs["on_error"] = "skip"
     dim = manifest.stats["dim"]
     return EmbeddingSpec(
-        slug=corpus.slug,
+        id_prefix=corpus.id_prefix,
         inputs=inputs,
         parents=(manifest.id,),
         dim=int(str(dim)),
@@ -286,8 +288,8 @@ def _encode_shards(
     """Encode the shards of this part that are not there yet: documents seen and encoded."""
     seen = encoded = 0
     count = corpus.count if options.limit is None else None
-    room = Room(work, corpus, options, dim=int(str(loaded.manifest.stats["dim"])))
-    room.require()
+    free_space = FreeSpaceCheck(work, corpus, options, dim=int(str(loaded.manifest.stats["dim"])))
+    free_space.require()
     with progress.task("encode", total=count or options.limit, unit="documents") as task:
         for index, documents in enumerate(_shards(corpus, options)):
             seen += len(documents)
@@ -297,7 +299,7 @@ def _encode_shards(
             task.note(f"shard {index}")
             _encode_shard(work, index, documents, loaded, options, task)
             encoded += len(documents)
-            room.after(index, len(documents))
+            free_space.after(index, len(documents))
     return seen, encoded
 
 
@@ -359,11 +361,11 @@ def _outcome(
     encoded: int = 0,
     seconds: float = 0.0,
 ) -> Encoded:
-    skipped = Skipped(**cast("dict[str, Any]", done.stats.get("skipped") or {}))
+    skipped = SkippedLines(**cast("dict[str, Any]", done.stats.get("skipped") or {}))
     return Encoded(
         embeddings=done.id,
         name=done.name,
-        model=label(model),
+        model=display_name(model),
         corpus=corpus.id,
         finished=True,
         existing=existing,

@@ -21,7 +21,7 @@ def bytes_of_vectors(rows: int, dim: int, storage_dtype: str) -> int:
     return rows * dim * (2 if storage_dtype == "float16" else 4)
 
 
-class Room:
+class FreeSpaceCheck:
     """The space that the shards of this command take, as far as it is known.
 
     Before the first one these are the vectors alone, which are stored as they are. How well texts
@@ -41,7 +41,7 @@ class Room:
         self._work = work
         self._rows_left = _rows_left(work, corpus, options)
         self._vectors = bytes_of_vectors(1, dim, options.storage_dtype)
-        self._is_known = False
+        self._is_measured = False
 
     def require(self) -> None:
         """Before anything is encoded.
@@ -58,8 +58,8 @@ class Room:
             DiskFull: The rest does not fit.
         """
         self._rows_left = max(0, self._rows_left - rows)
-        if not self._is_known:
-            self._is_known = True
+        if not self._is_measured:
+            self._is_measured = True
             self._work.require_space(self._work.shard_bytes(shard) * self._rows_left // rows)
 
 

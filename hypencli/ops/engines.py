@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from hypencli.errors import DataError, UsageError, did_you_mean
-from hypencli.ops.models import label
-from hypencli.ops.scan import choose_scan, refuse_scan, scan_inputs
+from hypencli.ops.models import display_name
+from hypencli.ops.scan import choose_first_pass, first_pass_inputs, refuse_first_pass
 from hypencli.ops.search_records import ENGINES, VECTOR_INDEXES, SearchOptions
 from hypencli.progress import Progress
 from hypencli.runtime import resolve_device, resolve_dtype
@@ -33,12 +33,12 @@ class EnginePlan:
     Attributes:
         inputs: What else than the model, embeddings and queries determines its run.
         parents: Ids of what it reads.
-        slug: How its runs are called, for people.
+        id_prefix: How its runs are called, for people.
         open: Opens it, once for all batches: reads graphs, builds indexes.
         for_q_nets: Whether it searches with q-nets, with query vectors, or (None) with either.
     """
 
-    slug: str
+    id_prefix: str
     inputs: Mapping[str, JsonValue]
     parents: tuple[str, ...]
     open: Callable[[EmbeddingSet, Progress], OpenEngine]
@@ -62,7 +62,7 @@ def plan_engine(
         )
     if options.recall is not None:
         return _calibrated(store, model, embeddings, options)
-    refuse_scan(options)
+    refuse_first_pass(options)
     planners: dict[str, Planner] = {
         "exact": partial(_exact, has_q_nets(model)),
         "graph": _graph,
@@ -83,12 +83,12 @@ def _refuse_wrong_queries(plan: EnginePlan, model: Manifest) -> None:
         return
     if plan.for_q_nets:
         raise UsageError(
-            f"The engine {plan.slug} searches with q-nets; {label(model)} is a bi-encoder.",
+            f"The engine {plan.id_prefix} searches with q-nets; {display_name(model)} is a bi-encoder.",
             hint="Use --engine exact or a vector index (hnsw, faiss-flat), or name a Hypencoder: "
             "hype ls models",
         )
     raise UsageError(
-        f"The engine {plan.slug} searches with query vectors; {label(model)} makes q-nets.",
+        f"The engine {plan.id_prefix} searches with query vectors; {display_name(model)} makes q-nets.",
         hint="Use --engine exact, graph or guided, or name a bi-encoder: hype ls models",
     )
 
@@ -97,19 +97,19 @@ def _calibrated(
     store: Store, model: Manifest, embeddings: Manifest, options: SearchOptions
 ) -> EnginePlan:
     """The engine at the setting that has the recall asked for."""
-    from hypencli.ops.calibrate import choose_setting, with_setting
+    from hypencli.ops.calibrate import operating_point, with_setting
 
     if options.engine not in ("guided", "graph"):
         raise UsageError(
             f"The engine {options.engine} has no calibration.",
             hint="--recall is for the engines guided and graph",
         )
-    chosen = choose_setting(store, model, embeddings, options)
+    point = operating_point(store, model, embeddings, options)
     plan = plan_engine(
-        store, model, embeddings, replace(with_setting(options, chosen.setting), recall=None)
+        store, model, embeddings, replace(with_setting(options, point.setting), recall=None)
     )
-    inputs = {**plan.inputs, "calibration": chosen.calibration, "recall": options.recall}
-    return replace(plan, inputs=inputs, parents=(*plan.parents, chosen.calibration))
+    inputs = {**plan.inputs, "calibration": point.calibration, "recall": options.recall}
+    return replace(plan, inputs=inputs, parents=(*plan.parents, point.calibration))
 
 
 def has_q_nets(model: Manifest) -> bool:
@@ -119,19 +119,19 @@ def has_q_nets(model: Manifest) -> bool:
 
 def _exact(q_nets: bool, store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
     def open_exact(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:
-        from hypencli.engine.certified import CertifiedEngine
+        from hypencli.engine.certified import ErrorBoundedEngine
         from hypencli.engine.exact import ExactEngine
 
         device = resolve_device(options.device)
-        scan = choose_scan(store, options, n=corpus.n, dim=corpus.dim, q_nets=q_nets)
+        scan = choose_first_pass(store, options, n=corpus.n, dim=corpus.dim, q_nets=q_nets)
         engine: Engine = (
             ExactEngine(corpus, device=device, dtype=resolve_dtype(options.dtype))
             if scan is None
-            else CertifiedEngine(corpus, scan, device=device)
+            else ErrorBoundedEngine(corpus, scan, device=device)
         )
         return lambda query_ids: engine
 
-    return EnginePlan("exact", scan_inputs(options), (), open_exact)
+    return EnginePlan("exact", first_pass_inputs(options), (), open_exact)
 
 
 def _graph(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
@@ -159,12 +159,12 @@ def _graph(store: Store, embeddings: Manifest, options: SearchOptions) -> Engine
 def _guided(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
     from hypencli.engine.guided import GuidedOptions
 
-    guide = options.guide or GuidedOptions()
+    guided_options = options.guided_options or GuidedOptions()
     # One more where the query's own document is left out.
     wanted = options.k + options.exclude_same_id
-    if guide.budget is not None and guide.budget < wanted:
+    if guided_options.budget is not None and guided_options.budget < wanted:
         raise UsageError(
-            f"A budget of {guide.budget} evaluations cannot rank {wanted} documents.",
+            f"A budget of {guided_options.budget} evaluations cannot rank {wanted} documents.",
             hint=f"Raise it to {wanted}, or ask for fewer documents with --k",
         )
 
@@ -172,11 +172,14 @@ def _guided(store: Store, embeddings: Manifest, options: SearchOptions) -> Engin
         from hypencli.engine.guided import GuidedEngine
 
         engine = GuidedEngine(
-            corpus, guide, device=resolve_device(options.device), dtype=resolve_dtype(options.dtype)
+            corpus,
+            guided_options,
+            device=resolve_device(options.device),
+            dtype=resolve_dtype(options.dtype),
         )
         return lambda query_ids: engine
 
-    return EnginePlan("guided", asdict(guide), (), open_guided)
+    return EnginePlan("guided", asdict(guided_options), (), open_guided)
 
 
 def _rerank(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
@@ -187,13 +190,13 @@ def _rerank(store: Store, embeddings: Manifest, options: SearchOptions) -> Engin
     def open_rerank(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:
         from hypencli.engine.rerank import RerankEngine
 
-        found = store.run(first.id).by_query()
+        results = store.run(first.id).by_query()
 
         def of_queries(query_ids: Sequence[str]) -> Engine:
-            lists = [found.doc_ids(query_id) for query_id in query_ids]
+            lists = [results.doc_ids(query_id) for query_id in query_ids]
             return RerankEngine(
                 corpus,
-                [_known(corpus, ids, first) for ids in lists],
+                [_rankable(corpus, ids, first) for ids in lists],
                 device=resolve_device(options.device),
                 dtype=resolve_dtype(options.dtype),
             )
@@ -203,14 +206,14 @@ def _rerank(store: Store, embeddings: Manifest, options: SearchOptions) -> Engin
     return EnginePlan("rerank", {"rerank": first.id}, (first.id,), open_rerank)
 
 
-def _known(corpus: EmbeddingSet, doc_ids: list[str], run: Manifest) -> Ordinals:
+def _rankable(corpus: EmbeddingSet, doc_ids: list[str], run: Manifest) -> Ordinals:
     """The places of documents, all of which the embedding set must have."""
     ordinals = corpus.ordinals(doc_ids)
     missing = [doc_id for doc_id, place in zip(doc_ids, ordinals, strict=True) if place < 0]
     if missing:
         raise DataError(
-            f"The run {label(run)} ranks {missing[0]!r}, which is not in the embedding set "
-            f"{label(corpus.manifest)} ({len(missing)} such documents for one query).",
+            f"The run {display_name(run)} ranks {missing[0]!r}, which is not in the embedding set "
+            f"{display_name(corpus.manifest)} ({len(missing)} such documents for one query).",
             hint="Rerank a run of the same corpus, or name its embeddings: --embeddings ID",
         )
     return ordinals

@@ -65,30 +65,30 @@ def evaluate(
 
     options = options or EvaluateOptions()
     stored = store.run(run)
-    chosen = measures.parse_measures(options.measures) if options.measures else None
+    wanted = measures.parse_measures(options.measures) if options.measures else None
     qrels, qrels_id, qrels_fingerprint = read_qrels(_source(stored.manifest, options))
-    chosen = chosen or measures.parse_measures(measures.default_measures(qrels_id))
+    wanted = wanted or measures.parse_measures(measures.default_measures(qrels_id))
     inputs = {
         "run": stored.manifest.id,
         "qrels": qrels_id,
         "qrels_fingerprint": qrels_fingerprint,
-        "measures": sorted(str(measure) for measure in chosen),
+        "measures": sorted(str(measure) for measure in wanted),
     }
-    for known in store.evaluations(stored.manifest.id):
-        if known.inputs == inputs:
-            return _outcome(store, stored.manifest, known, existing=True)
+    for earlier in store.evaluations(stored.manifest.id):
+        if earlier.inputs == inputs:
+            return _outcome(store, stored.manifest, earlier, existing=True)
     progress.message(f"evaluating {stored.manifest.id} with {qrels_id}")
-    found = measures.evaluate(stored.results(), qrels, chosen)
+    values = measures.evaluate(stored.results(), qrels, wanted)
     manifest = store.write_evaluation(
         stored.manifest.id,
         qrels_id=qrels_id,
         inputs=inputs,
-        per_query=_rows(found),
-        aggregates=found.aggregates,
+        per_query=_rows(values),
+        aggregates=values.aggregates,
         stats={
-            "judged_queries": found.judged_queries,
-            "missing_queries": list(found.missing_queries),
-            "unjudged_queries": len(found.unjudged_queries),
+            "judged_queries": values.judged_queries,
+            "missing_queries": list(values.missing_queries),
+            "unjudged_queries": len(values.unjudged_queries),
         },
         provenance=provenance(),
     )

@@ -69,22 +69,22 @@ def evaluate_p_mrr(
     old, new = read_qrels(qrels_original), read_qrels(qrels_changed)
     documents = changed_documents(old.qrels, new.qrels)
     inputs = _inputs(before.manifest, after.manifest, old, new)
-    for known in store.evaluations(after.manifest.id):
-        if known.inputs == inputs:
-            return _outcome(store, known, before.manifest, after.manifest, existing=True)
+    for earlier in store.evaluations(after.manifest.id):
+        if earlier.inputs == inputs:
+            return _outcome(store, earlier, before.manifest, after.manifest, existing=True)
     progress.message(f"comparing {before.manifest.id} with {after.manifest.id}")
-    found = p_mrr(before.results(), after.results(), documents)
-    values = found.per_query[P_MRR]
+    result = p_mrr(before.results(), after.results(), documents)
+    values = result.per_query[P_MRR]
     manifest = store.write_evaluation(
         after.manifest.id,
         qrels_id=str(inputs["qrels"]),
         inputs=inputs,
         per_query=[(query, P_MRR, value) for query, value in values.items()],
-        aggregates=found.aggregates,
+        aggregates=result.aggregates,
         stats={
-            "judged_queries": found.judged_queries,
-            "missing_queries": list(found.missing_queries),
-            "unjudged_queries": len(found.unjudged_queries),
+            "judged_queries": result.judged_queries,
+            "missing_queries": list(result.missing_queries),
+            "unjudged_queries": len(result.unjudged_queries),
             "changed_documents": sum(len(documents[query]) for query in values),
         },
         provenance=provenance(),

@@ -62,8 +62,8 @@ def fold(store: Store, evaluated: Evaluated, path: Path) -> EvaluatedInFolds:
                 hint="Are these the folds of another query set?",
             )
         means[name] = {
-            measure: statistics.fmean(found[query] for query in queries if query in found)
-            for measure, found in values.items()
+            measure: statistics.fmean(by_query[query] for query in queries if query in by_query)
+            for measure, by_query in values.items()
         }
     inside = {query for queries in folds.values() for query in queries}
     folded = Folded(

@@ -9,9 +9,9 @@ from hypencli.errors import UsageError
 from hypencli.fusion import Fusion
 from hypencli.fusion import fuse as fuse_rankings
 from hypencli.ops.evaluate import Evaluated, EvaluateOptions, evaluate
-from hypencli.ops.models import label
+from hypencli.ops.models import display_name
 from hypencli.ops.names import NameNotGiven, name_not_given
-from hypencli.ops.refused import nothing_left_where_refused
+from hypencli.ops.refused import discard_on_error
 from hypencli.ops.search import append_rankings
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance
@@ -71,22 +71,26 @@ def fuse(
     _refuse_strangers(members)
     manifests = [member.manifest for member in members]
     inputs = _inputs(manifests, how)
-    slug = "-".join(label(manifest) for manifest in manifests)
+    base_name = "-".join(display_name(manifest) for manifest in manifests)
     parents = [manifest.id for manifest in manifests]
-    with store.run_writer(f"{how.method}-{slug}", inputs, parents=parents, name=name) as writer:
+    with store.run_writer(
+        f"{how.method}-{base_name}", inputs, parents=parents, name=name
+    ) as writer:
         existing = writer.existing is not None
         done = writer.existing
         if done is None:
             progress.message(f"fusing {len(members)} runs: {writer.id}")
-            with nothing_left_where_refused(writer):
+            with discard_on_error(writer):
                 done = _write(writer, members, how)
-    known = qrels or done.stats.get("qrels")
-    options = EvaluateOptions(qrels=None if known is None else str(known), measures=measures)
-    evaluation = None if known is None else evaluate(store, done.id, options, progress)
+    judgements = qrels or done.stats.get("qrels")
+    options = EvaluateOptions(
+        qrels=None if judgements is None else str(judgements), measures=measures
+    )
+    evaluation = None if judgements is None else evaluate(store, done.id, options, progress)
     return Fused(
         run=done.id,
         name=done.name,
-        runs=tuple(label(manifest) for manifest in manifests),
+        runs=tuple(display_name(manifest) for manifest in manifests),
         method=how.method,
         k=how.k,
         n_queries=int(str(done.stats["n_queries"])),
@@ -127,7 +131,7 @@ def _refuse_strangers(members: list[StoredRun]) -> None:
     for member in members[1:]:
         if first.isdisjoint(member.queries()):
             raise UsageError(
-                f"The runs {label(manifests[0])} and {label(member.manifest)} have no query in "
+                f"The runs {display_name(manifests[0])} and {display_name(member.manifest)} have no query in "
                 "common.",
                 hint="Runs of the same query set can be fused.",
             )
@@ -138,8 +142,8 @@ def _inputs(manifests: list[Manifest], how: Fusion) -> dict[str, JsonValue]:
     inputs: dict[str, JsonValue] = {
         "engine": how.method,
         "runs": [manifest.id for manifest in manifests],
-        "corpus": _known([manifest.inputs.get("corpus") for manifest in manifests]),
-        "queries": _known([manifest.inputs.get("queries") for manifest in manifests]),
+        "corpus": _shared_value([manifest.inputs.get("corpus") for manifest in manifests]),
+        "queries": _shared_value([manifest.inputs.get("queries") for manifest in manifests]),
         "k": how.k,
     }
     if how.method == "rrf":
@@ -150,15 +154,15 @@ def _inputs(manifests: list[Manifest], how: Fusion) -> dict[str, JsonValue]:
     return {**inputs, "normalise": how.normalise, "weights": list(weights)}
 
 
-def _known(values: list[JsonValue]) -> JsonValue:
+def _shared_value(values: list[JsonValue]) -> JsonValue:
     """The first that is known."""
     return next((value for value in values if value is not None), None)
 
 
 def _shared(values: list[JsonValue]) -> JsonValue:
     """What all of those that are known agree on."""
-    known = [value for value in values if value is not None]
-    return known[0] if known and all(value == known[0] for value in known) else None
+    present = [value for value in values if value is not None]
+    return present[0] if present and all(value == present[0] for value in present) else None
 
 
 def _texts(members: list[StoredRun]) -> Mapping[str, str]:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from hypencli.errors import UsageError, did_you_mean
 from hypencli.ops.graph_builders import (
-    Sample,
+    NeighbourSample,
     builder_inputs,
     bytes_of_build,
     choose_builder,
     neighbour_blocks,
     what_to_raise,
 )
-from hypencli.ops.models import label
+from hypencli.ops.models import display_name
 from hypencli.ops.names import NameNotGiven, name_not_given
-from hypencli.ops.refused import nothing_left_where_refused
+from hypencli.ops.refused import discard_on_error
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, resolve_device
 from hypestore import EmbeddingSet, GraphDraft, Manifest, Store
@@ -121,15 +121,17 @@ def build_graph(
     _check(options)
     opened = store.embeddings(embeddings.id)
     builder = choose_builder(opened, options, progress)
-    slug = f"{embeddings.id.rpartition('-')[0]}-{options.metric}-k{options.k}"
-    slug += "" if builder == "exact" else f"-{builder}"
+    base_name = f"{embeddings.id.rpartition('-')[0]}-{options.metric}-k{options.k}"
+    base_name += "" if builder == "exact" else f"-{builder}"
     inputs = builder_inputs(builder, options)
-    with store.graph_draft(embeddings.id, slug, inputs, k=options.k, name=options.name) as draft:
+    with store.graph_draft(
+        embeddings.id, base_name, inputs, k=options.k, name=options.name
+    ) as draft:
         if draft.existing is not None:
-            there = _outcome(draft.existing, embeddings, existing=True)
+            outcome = _outcome(draft.existing, embeddings, existing=True)
             unnamed = name_not_given(store, draft.existing, options.name)
-            return replace(there, name_not_given=unnamed)
-        with nothing_left_where_refused(draft):
+            return replace(outcome, name_not_given=unnamed)
+        with discard_on_error(draft):
             done = _build(draft, opened, builder, options, progress)
     return _outcome(done, embeddings)
 
@@ -137,12 +139,12 @@ def build_graph(
 def _check(options: GraphOptions) -> None:
     from hypencli.engine.similarity import METRICS
 
-    for what, given, known in (
+    for what, actual, allowed in (
         ("metric", options.metric, METRICS),
         ("builder", options.builder, BUILDERS),
     ):
-        if given not in known:
-            raise UsageError(f"There is no {what} {given!r}.", hint=did_you_mean(given, known))
+        if actual not in allowed:
+            raise UsageError(f"There is no {what} {actual!r}.", hint=did_you_mean(actual, allowed))
     if options.k < 1:
         raise UsageError(f"k is {options.k}; a document gets at least 1 neighbour.")
 
@@ -157,11 +159,11 @@ def _build(
     from hypencli.engine.lengths import refuse_beyond_float32
 
     device = resolve_device(options.device)
-    named = label(corpus.manifest)
+    named = display_name(corpus.manifest)
     refuse_beyond_float32(corpus)
     progress.message(f"{builder} neighbours of {corpus.n:,} documents of {named}: {draft.id}")
     draft.require_space(bytes_of_build(draft, builder))
-    sample = Sample(corpus.n, k=options.k, seed=options.seed)
+    sample = NeighbourSample(corpus.n, k=options.k, seed=options.seed)
     started = time.perf_counter()
     blocks = neighbour_blocks(draft, corpus, builder, options, progress)
     draft.write(sample.watch(blocks))
@@ -201,24 +203,24 @@ def find_graph(
     command = f"hype graph {embeddings_id} --k {k}" + (f" --metric {metric}" if metric else "")
     if named is not None:
         return _named_graph(store, embeddings_id, k, metric, named, command)
-    there = [
+    existing = [
         graph
         for graph in store.artifacts("graph")
         if graph.inputs.get("embeddings") == embeddings_id
         and (metric is None or graph.inputs.get("metric") == metric)
     ]
-    fitting = [graph for graph in there if width(graph) >= k]
+    fitting = [graph for graph in existing if width(graph) >= k]
     if not fitting:
         of_metric = "" if metric is None else f" by {metric}"
-        widest = max((width(graph) for graph in there), default=0)
-        state = f"at most {widest} neighbours a document" if there else "no neighbour graph"
+        widest = max((width(graph) for graph in existing), default=0)
+        state = f"at most {widest} neighbours a document" if existing else "no neighbour graph"
         raise UsageError(
             f"The embedding set {embeddings_id} has {state}{of_metric}, and {k} are needed.",
             hint=f"Make one: {command}",
         )
     metrics = {str(graph.inputs.get("metric")) for graph in fitting}
     if len(metrics) > 1:
-        listed = ", ".join(f"{label(one)} ({one.inputs.get('metric')})" for one in fitting)
+        listed = ", ".join(f"{display_name(one)} ({one.inputs.get('metric')})" for one in fitting)
         raise UsageError(
             f"Several graphs of the embedding set {embeddings_id} fit: {listed}.",
             hint="Say which, by its name or by its metric.",
@@ -229,21 +231,21 @@ def find_graph(
 def _named_graph(
     store: Store, embeddings_id: str, k: int, metric: Metric | None, named: str, command: str
 ) -> Manifest:
-    found = store.get(named, kind="graph")
-    if found.inputs.get("embeddings") != embeddings_id:
+    graph = store.get(named, kind="graph")
+    if graph.inputs.get("embeddings") != embeddings_id:
         raise UsageError(
-            f"The graph {label(found)} is of the embedding set {found.inputs.get('embeddings')}, "
+            f"The graph {display_name(graph)} is of the embedding set {graph.inputs.get('embeddings')}, "
             f"not of {embeddings_id}.",
             hint=f"Make one of this set: {command}",
         )
-    if width(found) < k or metric not in (None, found.inputs.get("metric")):
+    if width(graph) < k or metric not in (None, graph.inputs.get("metric")):
         wanted = f"{k} neighbours a document" + (f" by {metric}" if metric else "")
         raise UsageError(
-            f"The graph {label(found)} has {width(found)} neighbours a document by "
-            f"{found.inputs.get('metric')}; {wanted} are needed.",
+            f"The graph {display_name(graph)} has {width(graph)} neighbours a document by "
+            f"{graph.inputs.get('metric')}; {wanted} are needed.",
             hint=f"Make one that has them: {command}",
         )
-    return found
+    return graph
 
 
 def width(graph: Manifest) -> int:
@@ -269,7 +271,7 @@ def _outcome(graph: Manifest, embeddings: Manifest, *, existing: bool = False) -
     return BuiltGraph(
         graph=graph.id,
         name=graph.name,
-        embeddings=label(embeddings),
+        embeddings=display_name(embeddings),
         corpus=str(embeddings.inputs.get("corpus")),
         n_documents=int(str(graph.stats["n_documents"])),
         k=width(graph),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from hypencli.errors import MissingDependencyError, UsageError
 from hypencli.progress import Progress
 from hypencli.runtime import resolve_device, resolve_dtype
-from hypencli.signals import Ended, heeding
+from hypencli.signals import Terminated, handle_signals
 from hypestore import SCRATCH_NAME, EmbeddingSet, GraphDraft, atomic_path
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def choose_builder(corpus: EmbeddingSet, options: GraphOptions, progress: Progre
 
 def installed_builder() -> str | None:
     """An approximate builder whose package is there; None where there is none."""
-    found = (name for name, package in _PACKAGES.items() if importlib.util.find_spec(package))
-    return next(found, None)
+    installed = (name for name, package in _PACKAGES.items() if importlib.util.find_spec(package))
+    return next(installed, None)
 
 
 def _approximate(corpus: EmbeddingSet, options: GraphOptions) -> str:
@@ -86,8 +86,8 @@ def _approximate(corpus: EmbeddingSet, options: GraphOptions) -> str:
 def builder_inputs(builder: str, options: GraphOptions) -> dict[str, str | int]:
     """What determines the neighbours, besides the embedding set and k."""
     settings = _SETTINGS.get(builder, ("dtype",))
-    chosen = {name: getattr(options, name) for name in settings}
-    return {"metric": options.metric, "builder": builder, **chosen}
+    inputs = {name: getattr(options, name) for name in settings}
+    return {"metric": options.metric, "builder": builder, **inputs}
 
 
 def what_to_raise(builder: str) -> str:
@@ -205,7 +205,7 @@ class Saved:
         ended = time.monotonic()
         self._next = ended + max(SAVE_SECONDS, _SAVING_SHARE * (ended - started))
         if self._signal is not None:
-            raise Ended(self._signal)
+            raise Terminated(self._signal)
 
     def when_stopped(self, progress: Progress) -> AbstractContextManager[None]:
         """Take a signal as a wish to stop; a second Ctrl-C ends the process at once."""
@@ -216,10 +216,10 @@ class Saved:
             self._signal = number
             progress.message("Stopping after these pairs of blocks; Ctrl-C again: now.")
 
-        return heeding(stop)
+        return handle_signals(stop)
 
 
-class Sample:
+class NeighbourSample:
     """Documents whose neighbours are compared with the exact ones.
 
     Args:
@@ -231,8 +231,8 @@ class Sample:
     def __init__(self, n: int, *, k: int, seed: int) -> None:
         import numpy as np
 
-        chosen = np.random.default_rng(seed).choice(n, min(n, SAMPLE_DOCUMENTS), replace=False)
-        self._ordinals = np.sort(chosen)
+        places = np.random.default_rng(seed).choice(n, min(n, SAMPLE_DOCUMENTS), replace=False)
+        self._ordinals = np.sort(places)
         self._k, self._seed = k, seed
         self._rows: list[Ordinals] = []
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from hypencli.errors import UsageError
-from hypencli.ops.models import label
+from hypencli.ops.models import display_name
 from hypencli.progress import SILENT, Progress
 from hypestore import EmbeddingSet, NeighbourGraph, Store
 
@@ -59,10 +59,10 @@ def export_graph(
         UsageError: The format cannot be told, the file exists, or the graph has fewer than k.
         DataError: The file cannot be written.
     """
-    from hypencli.data.aside import written_aside
+    from hypencli.data.aside import atomic_write
 
     opened = store.graph(graph)
-    called = label(opened.manifest)
+    graph_name = display_name(opened.manifest)
     format = format or (SUFFIXES.get(output.suffix) if output is not None else "jsonl")
     if format is None:
         raise UsageError(
@@ -70,15 +70,15 @@ def export_graph(
         )
     if k is not None and not 1 <= k <= opened.k:
         raise UsageError(
-            f"The graph {called} has {opened.k} neighbours a document, not {k}.",
+            f"The graph {graph_name} has {opened.k} neighbours a document, not {k}.",
             hint=f"Make a wider one: hype graph {opened.embeddings} --k {k}",
         )
-    path = output or Path(f"{called}.{format}")
+    path = output or Path(f"{graph_name}.{format}")
     if path.exists() and not overwrite:
         raise UsageError(f"{path} exists.", hint="Choose another --output, or add --overwrite")
     narrowed = opened if k is None else opened.first(k)
     with (
-        written_aside(path) as partial,
+        atomic_write(path) as partial,
         progress.task("export", total=opened.n, unit="documents") as task,
     ):
         n_edges = 0
@@ -115,8 +115,8 @@ def _named(embeddings: EmbeddingSet, rows: Ordinals, first: int) -> Iterator[tup
     import numpy as np
 
     own = embeddings.ids(np.arange(first, first + len(rows)))
-    there = rows >= 0
-    ids = embeddings.ids(rows[there])
-    ends = np.cumsum(there.sum(axis=1)).tolist()
+    valid = rows >= 0
+    ids = embeddings.ids(rows[valid])
+    ends = np.cumsum(valid.sum(axis=1)).tolist()
     for doc_id, start, end in zip(own, [0, *ends], ends, strict=False):
         yield doc_id, ids[start:end]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from hypencli.errors import DataError
 from hypencli.ops.graph import LOW_RECALL, recall_of, width
-from hypencli.ops.graph_builders import Sample
-from hypencli.ops.models import label
+from hypencli.ops.graph_builders import NeighbourSample
+from hypencli.ops.models import display_name
 from hypencli.ops.names import NameNotGiven, name_not_given
-from hypencli.ops.refused import nothing_left_where_refused
+from hypencli.ops.refused import discard_on_error
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, resolve_device
 from hypestore import EmbeddingSet, Manifest, Store
@@ -83,7 +83,7 @@ def import_graph(
             twice or not at all; names file and line.
     """
     from hypencli.data.graphs import read_graph
-    from hypencli.data.lines import scan
+    from hypencli.data.lines import summarise_file
 
     opened = store.embeddings(embeddings.id)
     rows = _Rows(opened, path)
@@ -92,18 +92,18 @@ def import_graph(
             rows.add(listed)
             task.advance()
     neighbours = rows.finished()
-    called = name or "-".join(path.name.removesuffix(".gz").removesuffix(".jsonl").split())
-    inputs = {"metric": metric, "builder": "imported", "file_sha256": scan(path).sha256}
-    slug = f"{called}-imported"
+    graph_name = name or "-".join(path.name.removesuffix(".gz").removesuffix(".jsonl").split())
+    inputs = {"metric": metric, "builder": "imported", "file_sha256": summarise_file(path).sha256}
+    base_name = f"{graph_name}-imported"
     k = neighbours.shape[1]
-    drafted = store.graph_draft(embeddings.id, slug, inputs, k=k, name=called)
-    with drafted as draft, nothing_left_where_refused(draft):
+    drafted = store.graph_draft(embeddings.id, base_name, inputs, k=k, name=graph_name)
+    with drafted as draft, discard_on_error(draft):
         done, existing = draft.existing, draft.existing is not None
         if done is None:
             draft.write([neighbours])
             stats: dict[str, object] = {"source": path.name, **rows.counts()}
             if metric is not None:
-                sample = Sample(opened.n, k=k, seed=0)
+                sample = NeighbourSample(opened.n, k=k, seed=0)
                 list(sample.watch([neighbours]))
                 where = resolve_device(device)
                 stats["recall"] = sample.recall(opened, metric, where, progress)
@@ -160,7 +160,7 @@ class _Rows:
             (first,) = self._embeddings.ids(absent[:1])
             raise DataError(
                 f"{self._path}: {len(absent):,} of the {self._embeddings.n:,} documents of "
-                f"{label(self._embeddings.manifest)} have no line, the first of them {first!r}.",
+                f"{display_name(self._embeddings.manifest)} have no line, the first of them {first!r}.",
                 hint="Name the embedding set of the same documents: --embeddings NAME",
             )
         if self._rows.shape[1] == 0:
@@ -177,7 +177,7 @@ class _Rows:
         except KeyError:
             raise DataError(
                 f"{self._path}, line {line}: the embedding set "
-                f"{label(self._embeddings.manifest)} has no document {doc_id!r}.",
+                f"{display_name(self._embeddings.manifest)} has no document {doc_id!r}.",
                 hint="Name the embedding set of the same documents: --embeddings NAME",
             ) from None
 
@@ -194,7 +194,7 @@ def _imported(graph: Manifest, embeddings: Manifest, *, existing: bool) -> Impor
     return ImportedGraph(
         graph=graph.id,
         name=graph.name,
-        embeddings=label(embeddings),
+        embeddings=display_name(embeddings),
         n_documents=int(str(graph.stats["n_documents"])),
         k=width(graph),
         n_edges=int(str(graph.stats["n_edges"])),

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hypencli._version import __version__
-from hypencli.data.aside import written_aside
+from hypencli.data.aside import atomic_write
 from hypencli.errors import UsageError
 from hypencli.ops.report import leaderboards
 from hypencli.ops.report_costs import costs_of
@@ -85,8 +85,8 @@ def write_html_report(
         )
     report = gather_report(store, options, progress)
     page = render_page(report).encode("utf-8")
-    with written_aside(options.output) as aside:
-        aside.write_bytes(page)
+    with atomic_write(options.output) as temporary:
+        temporary.write_bytes(page)
     return HtmlWritten(
         path=options.output,
         size_bytes=len(page),
@@ -166,15 +166,15 @@ def _pairs(
         plan = named_pair(store, options.runs, boards, qrels=qrels, measures=options.measures)
         return (pair_of(store, plan, finder, limits),), ()
     plans = [plan for plan in best_pairs(boards) if qrels in (None, plan.qrels)]
-    found, said = [], []
+    run_pairs, said = [], []
     with progress.task("pairs", total=min(len(plans), limits.pairs), unit="pairs") as task:
         for plan in plans[: limits.pairs]:
             try:
-                found.append(pair_of(store, plan, finder, limits))
+                run_pairs.append(pair_of(store, plan, finder, limits))
             except UsageError as error:  # judgements of one name that have changed in between
                 said.append(str(error))
             task.advance()
     if not plans and boards:
         said.append(f"No two runs were evaluated with {qrels or 'the same judgements'}.")
     said += left_out(len(plans) - limits.pairs, "pairs", "hype report RUN_A RUN_B --html FILE")
-    return tuple(found), tuple(said)
+    return tuple(run_pairs), tuple(said)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hypencli.errors import UsageError
-from hypencli.ops.models import label
+from hypencli.ops.models import display_name
 from hypencli.records import Evaluation
 from hypestore import Manifest, Store
 
@@ -50,21 +50,21 @@ def judged_run(
     ]
     if not fitting:
         raise UsageError(
-            f"The run {label(manifest)} was not measured"
+            f"The run {display_name(manifest)} was not measured"
             + (f" with {' or '.join(measures)}" if measures else "")
             + ("." if fingerprint is None else ", on the same judgements."),
-            hint=f"hype eval {label(manifest)} --qrels FILE_OR_DATASET"
+            hint=f"hype eval {display_name(manifest)} --qrels FILE_OR_DATASET"
             + (f' --measures "{", ".join(measures)}"' if measures else ""),
         )
     newest = fitting[-1].inputs
-    chosen = [
+    measured_here = [
         one for one in fitting if one.inputs["qrels_fingerprint"] == newest["qrels_fingerprint"]
     ]
     return JudgedRun(
         run=manifest,
         qrels=str(newest["qrels"]),
         fingerprint=str(newest["qrels_fingerprint"]),
-        evaluation=_merged(store, chosen),
+        evaluation=_merged(store, measured_here),
     )
 
 
@@ -106,10 +106,10 @@ def common_measures(runs: Sequence[JudgedRun], asked: tuple[str, ...] = ()) -> t
         for name in runs[0].evaluation.per_query
         if all(name in run.evaluation.per_query for run in runs)
     ]
-    chosen = tuple(name for name in asked or everywhere if name in everywhere)
-    if not chosen:
+    shared = tuple(name for name in asked or everywhere if name in everywhere)
+    if not shared:
         raise UsageError(
             "The runs have no measure in common among those asked for.",
             hint=f"Measures that all have: {', '.join(everywhere) or 'none'}",
         )
-    return chosen
+    return shared

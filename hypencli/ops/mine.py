@@ -13,7 +13,7 @@ from hypencli.data.training.writing import refuse_existing
 from hypencli.errors import UsageError
 from hypencli.ops.mine_rows import Miner, MiningCounts
 from hypencli.ops.mine_texts import texts_of_run
-from hypencli.ops.models import label
+from hypencli.ops.models import display_name
 from hypencli.progress import SILENT, Progress
 from hypencli.records import Qrels
 from hypestore import Store, StoredRun
@@ -96,11 +96,11 @@ def mine(
     )
     total, unit = (miner.n_queries, "queries") if rows is None else (None, "rows")
     with progress.task("mine", total=total, unit=unit) as task:
-        made = miner.from_judgements(task) if rows is None else miner.from_rows(rows, task)
-        write_training_rows(options.output, made)
+        rows_out = miner.from_judgements(task) if rows is None else miner.from_rows(rows, task)
+        write_training_rows(options.output, rows_out)
     return Mined(
         output=options.output,
-        run=label(stored.manifest),
+        run=display_name(stored.manifest),
         qrels=qrels_id,
         from_rows=rows is not None,
         wanted=options.rule.negatives,
@@ -120,8 +120,8 @@ def _judgements(run: StoredRun, options: MineOptions, *, required: bool) -> str 
     named = options.qrels or run.manifest.stats.get("qrels")
     if named is None and required:
         raise UsageError(
-            f"Which judgements? The queries of run {label(run.manifest)} brought none.",
-            hint=f"Name them: hype mine {label(run.manifest)} --qrels FILE_OR_DATASET, "
+            f"Which judgements? The queries of run {display_name(run.manifest)} brought none.",
+            hint=f"Name them: hype mine {display_name(run.manifest)} --qrels FILE_OR_DATASET, "
             "or give negatives to rows that are there: --rows FILE",
         )
     return None if named is None else str(named)

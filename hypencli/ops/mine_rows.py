@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
 
-from hypencli.data.training.negatives import MiningRule, Ranked, candidates, choose
+from hypencli.data.training.negatives import MiningRule, NegativeCandidate, candidates, choose
 from hypencli.errors import DataError
 from hypencli.ops.mine_texts import Texts, require_texts
-from hypencli.ops.models import label
+from hypencli.ops.models import display_name
 from hypencli.progress import Task
 from hypencli.records import Qrels, Query, TrainingItem, TrainingRow
 from hypestore import StoredRun
@@ -68,7 +68,7 @@ class _Pending:
     query: Query
     items: tuple[TrainingItem, ...]
     positive: str | None
-    tried: Sequence[Ranked]
+    tried: Sequence[NegativeCandidate]
     problem: str = "without_negative"
 
 
@@ -130,10 +130,12 @@ class Miner:
             task.advance(len(window))
         self._refuse_none()
 
-    def _rankings(self, only: Collection[str] | None = None) -> Iterator[tuple[str, list[Ranked]]]:
+    def _rankings(
+        self, only: Collection[str] | None = None
+    ) -> Iterator[tuple[str, list[NegativeCandidate]]]:
         """The rankings of the run as deep as they are needed, a part of it in memory at a time."""
         for query_id, ranking in self._run.rankings(to_rank=self._depth, only=only):
-            yield query_id, [Ranked(*one) for one in ranking]
+            yield query_id, [NegativeCandidate(*one) for one in ranking]
 
     @property
     def _depth(self) -> int | None:
@@ -151,7 +153,7 @@ class Miner:
             self._counts["without_ranking" if positive else "without_positive"] += 1
             task.advance()
 
-    def _of_query(self, query: Query, ranking: Sequence[Ranked]) -> Iterator[_Pending]:
+    def _of_query(self, query: Query, ranking: Sequence[NegativeCandidate]) -> Iterator[_Pending]:
         positives = self._positives(query.query_id)
         self._counts["without_positive"] += not positives
         scores = {document.doc_id: document.score for document in ranking}
@@ -163,13 +165,15 @@ class Miner:
             tried = self._candidates(query, ranking, self._relevant(query.query_id), score)
             yield _Pending(query, (), positive, tried)
 
-    def _of_row(self, row: TrainingRow, rankings: Mapping[str, list[Ranked]]) -> _Pending:
+    def _of_row(
+        self, row: TrainingRow, rankings: Mapping[str, list[NegativeCandidate]]
+    ) -> _Pending:
         query = row.query
         self._counts["queries"] += 1
         if self._queries.get(query.query_id, query.text) != query.text:
             raise DataError(
                 f"Query {query.query_id!r} is {query.text!r:.80} in the rows and "
-                f"{self._queries[query.query_id]!r:.80} in the run {label(self._run.manifest)}.",
+                f"{self._queries[query.query_id]!r:.80} in the run {display_name(self._run.manifest)}.",
                 hint="The rows and the run must be of the same queries, by id and text.",
             )
         ranking = rankings.get(query.query_id)
@@ -179,17 +183,17 @@ class Miner:
         own = [scores[item.id] for item in _positives_of(row.items) if item.id in scores]
         if self._rule.max_score_ratio is not None and not own:
             return _Pending(query, row.items, None, (), "positive_not_ranked")
-        known = self._relevant(query.query_id) | {item.id for item in row.items}
-        tried = self._candidates(query, ranking, known, min(own, default=None))
+        excluded_ids = self._relevant(query.query_id) | {item.id for item in row.items}
+        tried = self._candidates(query, ranking, excluded_ids, min(own, default=None))
         return _Pending(query, row.items, None, tried)
 
     def _candidates(
         self,
         query: Query,
-        ranking: Sequence[Ranked],
+        ranking: Sequence[NegativeCandidate],
         relevant: Collection[str],
         positive_score: float | None,
-    ) -> list[Ranked]:
+    ) -> list[NegativeCandidate]:
         return candidates(
             query.query_id, ranking, self._rule, relevant=relevant, positive_score=positive_score
         )
@@ -208,23 +212,25 @@ class Miner:
         """The rows of a window: texts read for all of them at once, twice where some are alike."""
         at_first = self._rule.negatives + _SPARE
         texts = self._read((each, each.tried[:at_first]) for each in window)
-        chosen = [self._choose(each, each.tried[:at_first], texts) for each in window]
+        selections = [self._choose(each, each.tried[:at_first], texts) for each in window]
         short = [
             i
-            for i, found in enumerate(chosen)
-            if len(found) < self._rule.negatives and len(window[i].tried) > at_first
+            for i, selection in enumerate(selections)
+            if len(selection) < self._rule.negatives and len(window[i].tried) > at_first
         ]
         if short:
             texts |= self._read((window[i], window[i].tried[at_first:]) for i in short)
             for i in short:
-                chosen[i] = self._choose(window[i], window[i].tried, texts)
-        for each, found in zip(window, chosen, strict=True):
-            row = self._row(each, found, texts)
+                selections[i] = self._choose(window[i], window[i].tried, texts)
+        for each, selection in zip(window, selections, strict=True):
+            row = self._row(each, selection, texts)
             if row is not None:
                 self._counts["rows"] += 1
                 yield row
 
-    def _read(self, wanted: Iterable[tuple[_Pending, Sequence[Ranked]]]) -> dict[str, str]:
+    def _read(
+        self, wanted: Iterable[tuple[_Pending, Sequence[NegativeCandidate]]]
+    ) -> dict[str, str]:
         """The texts of documents and of positives; every document must have one."""
         documents: dict[str, None] = {}
         positives: dict[str, None] = {}
@@ -237,15 +243,15 @@ class Miner:
         return texts
 
     def _choose(
-        self, pending: _Pending, tried: Sequence[Ranked], texts: Mapping[str, str]
-    ) -> list[Ranked]:
-        known = {item.content for item in pending.items}
+        self, pending: _Pending, tried: Sequence[NegativeCandidate], texts: Mapping[str, str]
+    ) -> list[NegativeCandidate]:
+        excluded = {item.content for item in pending.items}
         if pending.positive is not None and pending.positive in texts:
-            known.add(texts[pending.positive])
-        return choose(tried, texts, self._rule, known=known)
+            excluded.add(texts[pending.positive])
+        return choose(tried, texts, self._rule, excluded=excluded)
 
     def _row(
-        self, pending: _Pending, found: Sequence[Ranked], texts: Mapping[str, str]
+        self, pending: _Pending, selection: Sequence[NegativeCandidate], texts: Mapping[str, str]
     ) -> TrainingRow | None:
         items = pending.items
         if pending.positive is not None:
@@ -254,13 +260,15 @@ class Miner:
                 self._counts["positive_without_text"] += 1
                 return None
             items = (TrainingItem(pending.positive, text, type=POSITIVE),)
-        if not found:
+        if not selection:
             self._counts[pending.problem] += 1
             if pending.positive is not None:
                 return None
-        self._counts["negatives"] += len(found)
-        self._counts["few_negatives"] += 0 < len(found) < self._rule.negatives
-        negatives = (TrainingItem(one.doc_id, texts[one.doc_id], type=NEGATIVE) for one in found)
+        self._counts["negatives"] += len(selection)
+        self._counts["few_negatives"] += 0 < len(selection) < self._rule.negatives
+        negatives = (
+            TrainingItem(one.doc_id, texts[one.doc_id], type=NEGATIVE) for one in selection
+        )
         return TrainingRow(pending.query, (*items, *negatives))
 
     def _refuse_none(self) -> None:
@@ -269,7 +277,7 @@ class Miner:
             named = {one.name: getattr(counts, one.name) for one in fields(counts)}
             said = ", ".join(f"{name.replace('_', ' ')}: {n:,}" for name, n in named.items() if n)
             raise DataError(
-                f"The run {label(self._run.manifest)} gives no negative at all ({said}).",
+                f"The run {display_name(self._run.manifest)} gives no negative at all ({said}).",
                 hint="Look at --qrels, --from-rank, --to-rank and --max-score-ratio.",
             )
 

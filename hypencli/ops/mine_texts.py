@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from hypencli.data.corpus import Corpus
 from hypencli.errors import DataError, UsageError
-from hypencli.ops.models import label
+from hypencli.ops.models import display_name
 from hypestore import ArtifactNotFound, EmbeddingSet, Store, StoredRun
 
 Texts: TypeAlias = Callable[[Collection[str]], Mapping[str, str]]
@@ -30,7 +30,7 @@ def texts_of_run(store: Store, run: StoredRun, corpus: Corpus | None) -> Texts:
     if embeddings is None or not embeddings.has_text:
         reason = "has no embedding set here" if embeddings is None else "has one without text"
         raise UsageError(
-            f"Where are the texts? The run {label(run.manifest)} {reason}.",
+            f"Where are the texts? The run {display_name(run.manifest)} {reason}.",
             hint=f"Name its corpus: --corpus {_corpus_of(run)}",
         )
     return _texts_of_embeddings(embeddings)
@@ -45,10 +45,14 @@ def _texts_of_embeddings(embeddings: EmbeddingSet) -> Texts:
     def texts(doc_ids: Collection[str]) -> Mapping[str, str]:
         wanted = list(doc_ids)
         ordinals = embeddings.ordinals(wanted)
-        there = ordinals >= 0
-        found = embeddings.texts(ordinals[there])
-        ids = [doc_id for doc_id, known in zip(wanted, there.tolist(), strict=True) if known]
-        return dict(zip(ids, found, strict=True))
+        present = ordinals >= 0
+        passages = embeddings.texts(ordinals[present])
+        ids = [
+            doc_id
+            for doc_id, is_present in zip(wanted, present.tolist(), strict=True)
+            if is_present
+        ]
+        return dict(zip(ids, passages, strict=True))
 
     return texts
 
@@ -70,7 +74,7 @@ def require_texts(texts: Mapping[str, str], doc_ids: Collection[str], run: Store
     missing = [doc_id for doc_id in doc_ids if doc_id not in texts]
     if missing:
         raise DataError(
-            f"{len(missing):,} documents that the run {label(run.manifest)} ranks have no text, "
+            f"{len(missing):,} documents that the run {display_name(run.manifest)} ranks have no text, "
             f"the first of them {missing[0]!r}.",
             hint="Name the corpus that the run is of: --corpus DATASET",
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypencli.harmless import markdown, markdown_code
+from hypencli.harmless import escape_markdown, escape_markdown_code
 from hypestore import JsonValue
 
 if TYPE_CHECKING:
@@ -59,13 +59,13 @@ def write_curves(path: Path, points: Sequence[tuple[int, str, float]]) -> None:
 def model_card(recipe: Recipe, *, start: str, data: str, stats: dict[str, JsonValue]) -> str:
     """The README.md beside the weights: what it is, how to use it, how it was made."""
     kind = "Hypencoder" if recipe.model.architecture == "hypencoder" else "bi-encoder"
-    sentence = f"{markdown(recipe.description)}\n\n" if recipe.description else ""
+    sentence = f"{escape_markdown(recipe.description)}\n\n" if recipe.description else ""
     return f"""\
 {_FRONT_MATTER}
-# {markdown(recipe.name)}
+# {escape_markdown(recipe.name)}
 
 {sentence}A {kind} of {stats["parameters"]:,} parameters, {stats["trainable_parameters"]:,} of them
-trained, started from `{markdown_code(start)}`.
+trained, started from `{escape_markdown_code(start)}`.
 
 {_USE}
 Queries are read up to {stats["query_max_length"]} tokens,
@@ -75,7 +75,7 @@ passages up to {stats["passage_max_length"]}.
 
 | | |
 | --- | --- |
-| data | `{markdown_code(data)}`, {stats["n_rows"]:,} rows |
+| data | `{escape_markdown_code(data)}`, {stats["n_rows"]:,} rows |
 | losses | {", ".join(loss.type for loss in recipe.losses)} |
 | steps | {stats["steps"]:,} of {recipe.training.batch_size} queries |
 | learning rate | {recipe.training.learning_rate:g}, {recipe.training.schedule} |
@@ -90,9 +90,9 @@ def plain_card(name: str, *, kind: str, source: str, stats: Mapping[str, JsonVal
     """The README.md of a model that was not trained here: what it is and where it came from."""
     return f"""\
 {_FRONT_MATTER}
-# {markdown(name)}
+# {escape_markdown(name)}
 
-A {kind} of {stats["parameters"]:,} parameters, taken from `{markdown_code(source)}`.
+A {kind} of {stats["parameters"]:,} parameters, taken from `{escape_markdown_code(source)}`.
 
 {_USE}"""
 

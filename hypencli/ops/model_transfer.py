@@ -17,7 +17,7 @@ from hypencli.ops.models import (
     ModelSource,
     copy_companions,
     copy_model,
-    label,
+    display_name,
     load_model,
     model_folder,
     register_model,
@@ -189,7 +189,7 @@ def _card(path: Path, manifest: Manifest) -> str:
         return without_published_section(path.read_text(encoding="utf-8"))
     source = manifest.inputs.get("source") or manifest.provenance.get("source") or "a store of hype"
     kind = str(manifest.stats["architecture"])
-    return plain_card(label(manifest), kind=kind, source=str(source), stats=manifest.stats)
+    return plain_card(display_name(manifest), kind=kind, source=str(source), stats=manifest.stats)
 
 
 def import_model(
@@ -208,13 +208,13 @@ def import_model(
         ModelError: There is no model, or it cannot be loaded.
         NameTaken: Another model has the name.
     """
-    known = {manifest.id for manifest in store.artifacts("model")}
+    registered = {manifest.id for manifest in store.artifacts("model")}
     manifest = (copy_model if copy else register_model)(store, source, progress)
     stats = dict(manifest.stats)
     return ImportedModel(
         model=manifest.id,
         name=manifest.name,
-        existing=manifest.id in known,
+        existing=manifest.id in registered,
         copied=copy,
         architecture=str(stats["architecture"]),
         parameters=int(str(stats["parameters"])),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypencli.errors import ModelError, UsageError
 from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
-from hypencli.ops.refused import nothing_left_where_refused
+from hypencli.ops.refused import discard_on_error
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, quiet_libraries
 from hypestore import ArtifactNotFound, Draft, Manifest, Store
@@ -68,17 +68,17 @@ def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
     if source.name is None:
         return _default_model(store, progress)
     try:
-        found = store.get(source.name, kind="model")
+        manifest = store.get(source.name, kind="model")
     except ArtifactNotFound:
         if not comes_from_outside(source.name):
             raise
         return register_model(store, source, progress)
     if source.backbone is not None or source.pooling is not None:
         raise UsageError(
-            f"The model {label(found)} of the store says itself how it is built and pooled.",
+            f"The model {display_name(manifest)} of the store says itself how it is built and pooled.",
             hint="--backbone and --pooling are for models from outside: a folder or a hub name.",
         )
-    return found
+    return manifest
 
 
 def comes_from_outside(name: str) -> bool:
@@ -86,7 +86,7 @@ def comes_from_outside(name: str) -> bool:
     return Path(name).expanduser().is_dir() or "/" in name
 
 
-def known_model(store: Store, source: ModelSource) -> Manifest | None:
+def registered_model(store: Store, source: ModelSource) -> Manifest | None:
     """The model that :func:`find_model` would give, if the store has it; nothing is registered."""
     name = str(source.name)
     try:
@@ -95,8 +95,8 @@ def known_model(store: Store, source: ModelSource) -> Manifest | None:
         folder = Path(name).expanduser()
         place = str(folder.resolve()) if folder.is_dir() else name
         inputs = {"source": place, "backbone": source.backbone, "pooling": source.pooling}
-        found = store.find("model", inputs)
-    return found[-1] if found else None
+        manifests = store.find("model", inputs)
+    return manifests[-1] if manifests else None
 
 
 def _default_model(store: Store, progress: Progress) -> Manifest:
@@ -128,7 +128,7 @@ def register_model(store: Store, source: ModelSource, progress: Progress = SILEN
     where = name if not Path(name).expanduser().is_dir() else str(folder.resolve())
     with (
         _outside_draft(store, source, folder, {"source": where}) as draft,
-        nothing_left_where_refused(draft),
+        discard_on_error(draft),
     ):
         if draft.existing is not None:
             return draft.existing
@@ -145,7 +145,7 @@ def copy_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
     from hypencli.models.weights import locate
 
     folder = locate(str(source.name))
-    with _outside_draft(store, source, folder, {}) as draft, nothing_left_where_refused(draft):
+    with _outside_draft(store, source, folder, {}) as draft, discard_on_error(draft):
         if draft.existing is not None:
             return draft.existing
         dual, tokenizer = _read_outside(source, folder, progress)
@@ -324,6 +324,6 @@ def _pooling(name: str | None) -> Pooling | None:
     return None if name is None else checked_pooling(name, where="--pooling")
 
 
-def label(manifest: Manifest) -> str:
+def display_name(manifest: Manifest) -> str:
     """What to call an artifact in a sentence: its name, else its id."""
     return manifest.name or manifest.id

@@ -88,15 +88,15 @@ def compare_costs(
     Raises:
         DamagedArtifact: Results that are to be compared cannot be read.
     """
-    found = store.catalog.query("FROM efficiency ORDER BY ms_per_query, name, run")
+    searches = store.catalog.query("FROM efficiency ORDER BY ms_per_query, name, run")
     groups: dict[tuple[str, str, str], list[_Row]] = {}
-    for row in (dict(zip(found.columns, values, strict=True)) for values in found.rows):
+    for row in (dict(zip(searches.columns, values, strict=True)) for values in searches.rows):
         row["manifest"] = store.get(row["run"], kind="run")
         inputs = row["manifest"].inputs
         fingerprint = str(inputs.get("queries_fingerprint"))
         key = (str(row["corpus"]), str(row["queries"]), fingerprint)
         groups.setdefault(key, []).append(row)
-    with progress.task("recall", total=len(found.rows), unit="runs") as task:
+    with progress.task("recall", total=len(searches.rows), unit="runs") as task:
         return [_comparison(store, groups[key], depth, task) for key in sorted(groups)]
 
 
@@ -108,29 +108,29 @@ def _comparison(
     for row in rows:
         costs.append(_cost(store, row, depths))
         task.advance()
-    chosen = depth or _depth_to_show(costs)
+    shown_depth = depth or _depth_to_show(costs)
     return CostComparison(
         corpus=str(rows[0]["corpus"]),
         queries=str(rows[0]["queries"]),
         n_documents=rows[0]["n_documents"],
-        depth=chosen,
-        costs=tuple(replace(one, fronts=_fronts(one, costs, chosen)) for one in costs),
+        depth=shown_depth,
+        costs=tuple(replace(one, fronts=_fronts(one, costs, shown_depth)) for one in costs),
         places=tuple(sorted({_place(row["manifest"]) for row in rows})),
     )
 
 
 def _cost(store: Store, row: _Row, depths: Sequence[int]) -> SearchCost:
-    known = _known_recall(row)
-    lacking = [depth for depth in depths if depth not in known and _reaches(row, depth)]
+    recall_at = _measured_recall(row)
+    lacking = [depth for depth in depths if depth not in recall_at and _reaches(row, depth)]
     checked = row["checked_queries"], row["checked_against"]
     if row["engine"] == "exact":
-        known |= dict.fromkeys(lacking, 1.0)
+        recall_at |= dict.fromkeys(lacking, 1.0)
     elif lacking:
         reference = find_reference(store, row["manifest"].inputs)
         if reference is not None:
             measured = recall_of(store, row["manifest"], reference, lacking)
-            checked = checked if known else (row["n_queries"], reference.id)
-            known |= measured
+            checked = checked if recall_at else (row["n_queries"], reference.id)
+            recall_at |= measured
     width = row["manifest"].inputs.get("width")
     return SearchCost(
         run=row["run"],
@@ -143,21 +143,21 @@ def _cost(store: Store, row: _Row, depths: Sequence[int]) -> SearchCost:
         ms_query_encoding=row["ms_query_encoding"],
         evaluations=row["evaluations_mean"],
         evaluations_share=row["evaluations_share"],
-        recall=dict(sorted(known.items())),
+        recall=dict(sorted(recall_at.items())),
         checked_queries=checked[0],
         checked_against=checked[1],
     )
 
 
-def _known_recall(row: _Row) -> dict[int, float]:
+def _measured_recall(row: _Row) -> dict[int, float]:
     """Depth -> recall as the catalog has it, and at other depths that the run was checked at."""
-    known = {depth: row[f"recall_{depth}"] for depth in RECALL_DEPTHS}
+    recall_at = {depth: row[f"recall_{depth}"] for depth in RECALL_DEPTHS}
     check = row["manifest"].stats.get("check")
     measured = check.get("recall") if isinstance(check, dict) else None
     for depth, share in (measured if isinstance(measured, dict) else {}).items():
         if depth.isdecimal() and isinstance(share, int | float):
-            known[int(depth)] = float(share)
-    return {depth: share for depth, share in known.items() if share is not None}
+            recall_at[int(depth)] = float(share)
+    return {depth: share for depth, share in recall_at.items() if share is not None}
 
 
 def _reaches(row: _Row, depth: int) -> bool:
@@ -170,10 +170,10 @@ def _depth_to_show(costs: Sequence[SearchCost]) -> int:
     """The depth that approximate runs have recall at; of exact ones alone, theirs."""
     approximate = [one for one in costs if one.engine != "exact"]
     for some in (approximate, costs):
-        known = {depth for one in some for depth in one.recall}
-        if known:
-            preferred = [depth for depth in _PREFERRED_DEPTHS if depth in known]
-            return preferred[0] if preferred else max(known)
+        depths = {depth for one in some for depth in one.recall}
+        if depths:
+            preferred = [depth for depth in _PREFERRED_DEPTHS if depth in depths]
+            return preferred[0] if preferred else max(depths)
     return _PREFERRED_DEPTHS[0]
 
 
@@ -198,7 +198,7 @@ def _is_on_front(one: SearchCost, rivals: Sequence[SearchCost], field: str, dept
 
 def _place(run: Manifest) -> str:
     """Where a run was made: platform, processor, CPUs, device, as far as it says."""
-    made = run.provenance
-    cpus = made.get("cpus")
-    parts = [made.get("platform"), made.get("processor"), cpus and f"{cpus} CPUs"]
-    return ", ".join(str(part) for part in [*parts, made.get("device")] if part) or "unknown"
+    origin = run.provenance
+    cpus = origin.get("cpus")
+    parts = [origin.get("platform"), origin.get("processor"), cpus and f"{cpus} CPUs"]
+    return ", ".join(str(part) for part in [*parts, origin.get("device")] if part) or "unknown"

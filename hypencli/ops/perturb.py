@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypencli.data.aside import written_aside
+from hypencli.data.aside import atomic_write
 from hypencli.data.queries import QuerySet
 from hypencli.data.source import FileSource
 from hypencli.data.variations import (
@@ -102,7 +102,10 @@ def perturb(
     if path.exists() and not overwrite:
         raise UsageError(f"{path} exists.", hint="Choose another --output, or add --overwrite")
     variants = _variants(queries, options, progress)
-    with written_aside(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as out:
+    with (
+        atomic_write(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as out,
+    ):
         for query, text in zip(queries, variants, strict=True):
             row = {
                 "id": query.query_id,
@@ -115,7 +118,7 @@ def perturb(
     changed = [
         (query, text) for query, text in zip(queries, variants, strict=True) if _new(query, text)
     ]
-    there = {query.query_id for query, _ in changed}
+    changed_ids = {query.query_id for query, _ in changed}
     return Perturbed(
         path=path,
         queries=queries.id,
@@ -123,7 +126,7 @@ def perturb(
         seed=options.seed,
         n_queries=len(queries),
         n_changed=len(changed),
-        unchanged=[query.query_id for query in queries if query.query_id not in there],
+        unchanged=[query.query_id for query in queries if query.query_id not in changed_ids],
         examples=[(query.text, text) for query, text in changed[:3]],
     )
 
@@ -163,7 +166,7 @@ def _check(options: PerturbOptions) -> None:
 def _stem(queries: QuerySet) -> str:
     """What to call files made of a query set: the whole id of a dataset, else the file's name."""
     kind, _, name = queries.id.rpartition(":")
-    return (name if kind == "irds" else FileSource(Path(name)).slug).replace("/", "-")
+    return (name if kind == "irds" else FileSource(Path(name)).id_prefix).replace("/", "-")
 
 
 def _variants(queries: QuerySet, options: PerturbOptions, progress: Progress) -> list[str]:
@@ -190,14 +193,14 @@ def _paraphrased(queries: QuerySet, options: PerturbOptions, progress: Progress)
     quiet_libraries()
     texts = [query.text for query in queries]
     with progress.task("paraphrase", total=len(texts), unit="queries") as task:
-        found = paraphrases(
+        variants = paraphrases(
             str(options.model),
             texts,
             device=resolve_device(options.device),
             prefix=options.prefix,
             on_done=task.advance,
         )
-    return [_drawn(query, beams, options) for query, beams in zip(queries, found, strict=True)]
+    return [_drawn(query, beams, options) for query, beams in zip(queries, variants, strict=True)]
 
 
 def _drawn(query: Query, beams: Iterable[str], options: PerturbOptions) -> str:

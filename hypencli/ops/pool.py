@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hypencli.errors import UsageError
 from hypencli.ops.judged import JudgedRun, common_measures, judged_run
-from hypencli.ops.models import label
+from hypencli.ops.models import display_name
 from hypencli.ops.report import Comparison
 from hypencli.p_mrr import P_MRR
 from hypencli.records import Evaluation
@@ -28,7 +28,7 @@ class PooledRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class PooledRuns:
     """Several runs as one.
 
     Attributes:
@@ -44,7 +44,7 @@ class Pool:
     n_queries: int
 
 
-def pool(store: Store, runs: tuple[str, ...], *, measures: tuple[str, ...] = ()) -> Pool:
+def pool(store: Store, runs: tuple[str, ...], *, measures: tuple[str, ...] = ()) -> PooledRuns:
     """Means over the queries of several runs together, as if they were one query set.
 
     Each run counts on the judgements that it was last measured with. A mean of the runs' means
@@ -62,11 +62,11 @@ def pool(store: Store, runs: tuple[str, ...], *, measures: tuple[str, ...] = ())
     members = [judged_run(store, run, measures=measures) for run in runs]
     together = _together(members)
     names = common_measures(members, measures)
-    return Pool(
+    return PooledRuns(
         measures=names,
         runs=tuple(
             PooledRun(
-                run=label(member.run),
+                run=display_name(member.run),
                 qrels=member.qrels,
                 n_queries=member.evaluation.judged_queries,
                 aggregates={name: member.evaluation.aggregates[name] for name in names},
@@ -112,8 +112,8 @@ def compare_pools(
     names = common_measures([*pools[0], *pools[1]], measures)
     tests = library.compare(a, b, names)
     return Comparison(
-        run_a=" + ".join(label(member.run) for member in pools[0]),
-        run_b=" + ".join(label(member.run) for member in pools[1]),
+        run_a=" + ".join(display_name(member.run) for member in pools[0]),
+        run_b=" + ".join(display_name(member.run) for member in pools[1]),
         qrels=" + ".join(sets[0].values()),
         n_queries=max(test.n_queries for test in tests),
         tests=tuple(tests),
@@ -130,8 +130,8 @@ def _together(members: list[JudgedRun]) -> Evaluation:
             first = seen.setdefault(f"{member.fingerprint} {query}", place)
             if first != place:
                 raise UsageError(
-                    f"Query {query!r} of {member.qrels} is in {label(members[first].run)} and in "
-                    f"{label(member.run)}: in a pool it would count twice.",
+                    f"Query {query!r} of {member.qrels} is in {display_name(members[first].run)} and in "
+                    f"{display_name(member.run)}: in a pool it would count twice.",
                     hint="Pool runs of one system on different query sets; two systems are "
                     "compared with --against.",
                 )

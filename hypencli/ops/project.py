@@ -182,7 +182,7 @@ def show(store: Store, ref: str) -> Shown | ShownWork:
         work = store.find_unfinished(ref)
         if work is not None:
             return _shown_work(work)
-        manifest = store.known(ref)
+        manifest = store.get_or_reference(ref)
     metrics = {}
     if manifest.kind == "run":
         metrics = {
@@ -202,14 +202,14 @@ def show(store: Store, ref: str) -> Shown | ShownWork:
 
 def _ancestors(store: Store, manifest: Manifest) -> list[Manifest]:
     """Parents, their parents, and so on, each once, nearest first."""
-    found: dict[str, Manifest] = {}
+    ancestors: dict[str, Manifest] = {}
     queue = store.parents_of(manifest.id)
     while queue:
         parent = queue.pop(0)
-        if parent.id not in found:
-            found[parent.id] = parent
+        if parent.id not in ancestors:
+            ancestors[parent.id] = parent
             queue.extend(store.parents_of(parent.id))
-    return list(found.values())
+    return list(ancestors.values())
 
 
 def _shown_work(work: Unfinished) -> ShownWork:
@@ -228,9 +228,9 @@ def _shown_work(work: Unfinished) -> ShownWork:
 
 def _curves(store: Store, manifest: Manifest) -> Curves:
     folder = store.path(manifest)
-    there = store.has(manifest.id) or (folder / CURVES_FILE).is_file()
+    exists = store.has(manifest.id) or (folder / CURVES_FILE).is_file()
     listed = any(record.path == CURVES_FILE for record in manifest.files)
-    if manifest.kind != "model" or not (there and listed):
+    if manifest.kind != "model" or not (exists and listed):
         return {}
     rows = read_artifact_table(folder, manifest, CURVES_FILE).to_pydict()
     return _by_name(zip(rows["step"], rows["name"], rows["value"], strict=True))

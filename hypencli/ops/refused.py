@@ -10,7 +10,7 @@ from hypencli.errors import HypeError
 from hypestore import EmbeddingWork, InvalidContent, Manifest
 
 
-class Work(Protocol):
+class DiscardableWork(Protocol):
     """An artifact in the making."""
 
     existing: Manifest | None
@@ -21,8 +21,8 @@ class Work(Protocol):
 
 
 @contextmanager
-def nothing_left_where_refused(
-    work: Work,
+def discard_on_error(
+    work: DiscardableWork,
     *,
     unless: Callable[[], bool] = lambda: False,
     errors: tuple[type[Exception], ...] = (HypeError, InvalidContent),
@@ -44,9 +44,9 @@ def nothing_left_where_refused(
         raise
 
 
-def shards_left_where_refused(work: EmbeddingWork) -> AbstractContextManager[None]:
+def discard_unless_shards(work: EmbeddingWork) -> AbstractContextManager[None]:
     """The same for an embedding set, but shards stay: whoever mends the machine goes on there.
 
     A part among several leaves the folder to the others too.
     """
-    return nothing_left_where_refused(work, unless=lambda: work.is_shared or work.has_shards)
+    return discard_on_error(work, unless=lambda: work.is_shared or work.has_shards)

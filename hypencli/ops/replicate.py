@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from hypencli.errors import HypeError
-from hypencli.ops.replicate_choice import LeftOut, Selection
+from hypencli.ops.replicate_choice import LeftOut, TableSelection
 from hypencli.ops.replicate_options import query_source
 from hypencli.ops.replicate_plan import Plan, plan_replication
-from hypencli.ops.replicate_steps import Search, Step
+from hypencli.ops.replicate_steps import SearchStep, Step
 from hypencli.ops.replicate_table import Figure, make_table
-from hypencli.ops.replicate_work import Work, measured_cells
+from hypencli.ops.replicate_work import StepRunner, measured_cells
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.recipe.replication import Replication
 from hypestore import Store, StoreError
@@ -30,7 +30,7 @@ class ReplicateOptions:
         trust_code: Whether models may import q-net converter code of their own.
     """
 
-    selection: Selection = field(default_factory=Selection)
+    selection: TableSelection = field(default_factory=TableSelection)
     keep_going: bool = False
     references: bool = False
     device: str | None = None
@@ -103,15 +103,15 @@ def replicate(
     plan = plan_replication(recipe, options.selection, store_root=store.root)
     if not options.keep_going:
         _require_queries(plan, store)
-    work = Work(store, recipe, options.device, trust_code=options.trust_code)
+    work = StepRunner(store, recipe, options.device, trust_code=options.trust_code)
     failures = _do_all(plan, work, options, progress)
-    measured = measured_cells(store, plan, work.made)
+    measured = measured_cells(store, plan, work.artifact_of_step)
     section = recipe.published
     return Replicated(
         recipe=recipe.name,
         description=recipe.description,
         steps=len(plan.steps),
-        made=len(work.made) - len(work.existing),
+        made=len(work.artifact_of_step) - len(work.existing),
         existing=len(work.existing),
         failures=tuple(failures),
         left_out=plan.left_out,
@@ -125,11 +125,13 @@ def replicate(
 def _require_queries(plan: Plan, store: Store) -> None:
     """Refuse a plan whose queries are not there, before hours are spent on its documents."""
     for step in plan.steps:
-        if isinstance(step, Search):
+        if isinstance(step, SearchStep):
             query_source(plan.recipe, step, store.root)
 
 
-def _do_all(plan: Plan, work: Work, options: ReplicateOptions, progress: Progress) -> list[Failure]:
+def _do_all(
+    plan: Plan, work: StepRunner, options: ReplicateOptions, progress: Progress
+) -> list[Failure]:
     """Do the steps in their order; gives those that failed."""
     failed: dict[Step, HypeError | StoreError] = {}
     waiting: dict[Step, list[str]] = {}

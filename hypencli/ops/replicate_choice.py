@@ -11,7 +11,7 @@ from hypencli.recipe.replication import Replication
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class TableSelection:
     """Which part of a table is wanted; empty is all of it.
 
     Attributes:
@@ -33,13 +33,13 @@ class LeftOut:
     reason: str
 
 
-def choose(what: str, wanted: tuple[str, ...], known: Iterable[str]) -> list[str]:
+def choose(what: str, wanted: tuple[str, ...], known_names: Iterable[str]) -> list[str]:
     """The names that are wanted, in the order of the table; none wanted: all of them.
 
     Raises:
         UsageError: One of them is not there.
     """
-    names = list(known)
+    names = list(known_names)
     for name in wanted:
         if name not in names:
             raise UsageError(
@@ -59,8 +59,8 @@ def choose_datasets(
     Raises:
         UsageError: One that is wanted is not there, or lacks something.
     """
-    chosen = choose("datasets", wanted, {**recipe.pools, **recipe.datasets})
-    everything = _with_bases(recipe, chosen)
+    names = choose("datasets", wanted, {**recipe.pools, **recipe.datasets})
+    everything = _with_bases(recipe, names)
     lacking = {name: reason for name in everything if (reason := _lacks(recipe, name))}
     if lacking and (wanted or len(lacking) == len(everything)):
         name, reason = next(iter(lacking.items()))
@@ -72,17 +72,17 @@ def choose_datasets(
     return [name for name in everything if name not in lacking], tuple(left_out)
 
 
-def _with_bases(recipe: Replication, chosen: list[str]) -> list[str]:
+def _with_bases(recipe: Replication, names: list[str]) -> list[str]:
     """Datasets, those of pools, and all that losses of any of them are against."""
-    found: set[str] = set()
-    waiting = list(chosen)
+    bases: set[str] = set()
+    waiting = list(names)
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
+        if name not in bases:
+            bases.add(name)
             base = recipe.base_of(name)
             waiting += [*recipe.members_of(name), *([] if base is None else [base])]
-    return [name for name in recipe.datasets if name in found]
+    return [name for name in recipe.datasets if name in bases]
 
 
 def _lacks(recipe: Replication, dataset: str) -> str | None:
@@ -133,10 +133,10 @@ def check_bases(recipe: Replication, cells: set[tuple[str, str, str]]) -> None:
         if (base := recipe.base_of(name)) is not None
     }
     for model, search in sorted({(model, search) for model, _, search in cells}):
-        there = {dataset for one, dataset, way in cells if (one, way) == (model, search)}
+        planned = {dataset for one, dataset, way in cells if (one, way) == (model, search)}
         for name, base in losses.items():
-            lacking = [each for each in recipe.members_of(base) if each not in there]
-            if lacking and there.issuperset(recipe.members_of(name)):
+            lacking = [each for each in recipe.members_of(base) if each not in planned]
+            if lacking and planned.issuperset(recipe.members_of(name)):
                 raise RecipeError(
                     f"{recipe.name}: {name} shows its loss against {base}, and {lacking[0]} is "
                     f"not searched with {model} by {search}.",

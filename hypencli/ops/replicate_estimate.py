@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hypencli.ops.engines import has_q_nets
-from hypencli.ops.models import label
+from hypencli.ops.models import display_name
 from hypencli.recipe.replication import ReplicatedSearch
 from hypencli.runtime import resolve_device
 from hypestore import Manifest, Store
@@ -109,7 +109,7 @@ class Rates:
             of_model = model is not None and model.id in one.parents
             if of_model and isinstance(encoded, int) and encoded:
                 rate = encoded / _seconds(one)
-                return rate, f"encoding {rate:,.0f} documents/s, measured: {label(one)}"
+                return rate, f"encoding {rate:,.0f} documents/s, measured: {display_name(one)}"
         if self._kind not in _ENCODING:
             return None, None
         rate, source = _ENCODING[self._kind]
@@ -124,7 +124,7 @@ class Rates:
             n = one.stats.get("n_documents")
             if one.inputs.get("builder") == "exact" and isinstance(n, int) and count <= 100_000:
                 pairs = n * n / _seconds(one)
-                basis = f"neighbours {pairs:,.0f} pairs/s, measured: {label(one)}"
+                basis = f"neighbours {pairs:,.0f} pairs/s, measured: {display_name(one)}"
                 return Estimate(count * count / pairs, on_disk, basis)
         return Estimate(None, on_disk)
 
@@ -166,7 +166,10 @@ class Rates:
             scores = _product(one, "n_queries", "n_documents")
             if _is_by(one, model, "exact") and scores:
                 rate = scores / _seconds(one)
-                return rate, f"scoring {rate:,.0f} documents/s a query, measured: {label(one)}"
+                return (
+                    rate,
+                    f"scoring {rate:,.0f} documents/s a query, measured: {display_name(one)}",
+                )
         plain = plain if model is None else not has_q_nets(model)
         if plain or self._kind not in _SCORING:
             return None, None
@@ -180,7 +183,10 @@ class Rates:
             queries = one.stats.get("n_queries")
             if _is_by(one, model, how.engine) and isinstance(queries, int) and queries:
                 each = _seconds(one) / queries
-                return each, f"{how.engine} {1000 * each:,.1f} ms a query, measured: {label(one)}"
+                return (
+                    each,
+                    f"{how.engine} {1000 * each:,.1f} ms a query, measured: {display_name(one)}",
+                )
         each_assumed = _WALKING.get((self._kind, how.preset or ""))
         if each_assumed is None:
             return None, None
@@ -202,11 +208,11 @@ def _is_by(run: Manifest, model: Manifest | None, engine: str) -> bool:
 
 
 def _product(manifest: Manifest, *keys: str) -> int:
-    found = 1
+    product = 1
     for key in keys:
         value = manifest.stats.get(key)
-        found *= value if isinstance(value, int) else 0
-    return found
+        product *= value if isinstance(value, int) else 0
+    return product
 
 
 def _seconds(manifest: Manifest) -> float:

@@ -11,7 +11,7 @@ from hypencli.ops.encode import EncodeOptions
 from hypencli.ops.evaluate import EvaluateOptions
 from hypencli.ops.graph import GraphOptions
 from hypencli.ops.models import ModelSource
-from hypencli.ops.replicate_steps import Search, TakeModel
+from hypencli.ops.replicate_steps import SearchStep, TakeModel
 from hypencli.ops.search_records import SearchOptions
 from hypencli.recipe.replication import ReplicatedDataset, Replication
 
@@ -33,13 +33,13 @@ def graph_options(recipe: Replication, device: str | None) -> GraphOptions:
     return GraphOptions(**recipe.graph.model_dump(), device=device)
 
 
-def dataset_of(recipe: Replication, step: Search) -> ReplicatedDataset:
+def dataset_of(recipe: Replication, step: SearchStep) -> ReplicatedDataset:
     """What a search asks: the dataset as it is, or with changed instructions."""
     entry = recipe.datasets[step.dataset]
     return entry.with_changed_instructions() if step.changed else entry
 
 
-def evaluate_options(recipe: Replication, step: Search, store_root: Path) -> EvaluateOptions:
+def evaluate_options(recipe: Replication, step: SearchStep, store_root: Path) -> EvaluateOptions:
     """What the run of a search is measured with."""
     qrels = dataset_place(store_root, dataset_of(recipe, step).qrels)
     return EvaluateOptions(qrels=qrels, measures=recipe.measures_of(step.dataset))
@@ -47,7 +47,7 @@ def evaluate_options(recipe: Replication, step: Search, store_root: Path) -> Eva
 
 def search_options(
     recipe: Replication,
-    step: Search,
+    step: SearchStep,
     *,
     embeddings: str,
     graph: str | None = None,
@@ -86,7 +86,7 @@ def search_options(
     )
 
 
-def query_source(recipe: Replication, step: Search, store_root: Path) -> Source | None:
+def query_source(recipe: Replication, step: SearchStep, store_root: Path) -> Source | None:
     """What the queries of a search are, without reading them; None where they are prepared later.
 
     Of queries that are changed first it is what they are changed from.

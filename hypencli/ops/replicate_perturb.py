@@ -20,15 +20,17 @@ PERTURBED_FOLDER = "perturbed"
 
 def perturb_options(recipe: Replication, step: Perturb, device: str | None) -> PerturbOptions:
     """How queries are changed: of what the recipe gives, what this kind takes."""
-    given, variation = recipe.perturb, step.variation
+    settings, variation = recipe.perturb, step.variation
     rewrites = variation == "paraphrase"
     return PerturbOptions(
         kind=variation,
-        seed=given.seed,
-        changes=1 if rewrites else given.changes,
-        words=Path(given.words).expanduser() if variation == "synonym" and given.words else None,
-        model=given.model if rewrites else None,
-        prefix=given.prefix if rewrites else "",
+        seed=settings.seed,
+        changes=1 if rewrites else settings.changes,
+        words=Path(settings.words).expanduser()
+        if variation == "synonym" and settings.words
+        else None,
+        model=settings.model if rewrites else None,
+        prefix=settings.prefix if rewrites else "",
         device=device,
     )
 
@@ -46,14 +48,14 @@ def perturbed_path(store_root: Path, recipe: Replication, step: Perturb) -> Path
     options = perturb_options(recipe, step, None)
     place = dataset_place(store_root, step.queries)
     source = resolve(place, what="query set")
-    known = isinstance(source, IrdsSource)
+    is_irds = isinstance(source, IrdsSource)
     made_of = [
-        source.id if known else open_queries(place).fingerprint,
+        source.id if is_irds else open_queries(place).fingerprint,
         options.changes,
         None if options.words is None else read_synonyms(options.words),
         options.model,
         options.prefix,
     ]
     key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:8]
-    name = f"{source.slug.replace('/', '-')}-{key}.{options.kind}-{options.seed}.jsonl"
+    name = f"{source.id_prefix.replace('/', '-')}-{key}.{options.kind}-{options.seed}.jsonl"
     return store_root / DATA_FOLDER / PERTURBED_FOLDER / name

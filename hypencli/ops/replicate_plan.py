@@ -10,7 +10,7 @@ from hypencli.errors import DataError, UsageError
 from hypencli.ops.datasets import dataset_place
 from hypencli.ops.replicate_choice import (
     LeftOut,
-    Selection,
+    TableSelection,
     check_bases,
     check_measures,
     choose,
@@ -24,7 +24,7 @@ from hypencli.ops.replicate_steps import (
     ImportLists,
     Perturb,
     Prepare,
-    Search,
+    SearchStep,
     Step,
     TakeModel,
 )
@@ -35,7 +35,7 @@ _FIRST = ("model", "prepare", "perturb", "lists")
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """A place in the table: a model and a search on one dataset, and the steps that fill it.
 
     Attributes:
@@ -66,12 +66,12 @@ class Plan:
     """
 
     recipe: Replication
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     steps: tuple[Step, ...]
     left_out: tuple[LeftOut, ...] = ()
 
 
-def plan_replication(recipe: Replication, selection: Selection, *, store_root: Path) -> Plan:
+def plan_replication(recipe: Replication, selection: TableSelection, *, store_root: Path) -> Plan:
     """Lay out the steps; nothing is read but what names stand for.
 
     Documents are encoded once for all datasets that share a corpus. What a loss is against is done
@@ -103,7 +103,7 @@ def plan_replication(recipe: Replication, selection: Selection, *, store_root: P
     return Plan(recipe, tuple(cells), _in_order(cells), left_out)
 
 
-def _in_order(cells: Iterable[Cell]) -> tuple[Step, ...]:
+def _in_order(cells: Iterable[TableCell]) -> tuple[Step, ...]:
     """Each step once, after what it needs; what may fail at once comes first."""
     finals = [step for cell in cells for step in cell.steps]
     ordered = dict.fromkeys(step for final in finals for step in _with_needs(final))
@@ -127,7 +127,7 @@ class _Planner:
         self._root = store_root
         self._corpora: dict[str, str] = {}
 
-    def cell(self, model: str, dataset: str, search: str) -> Cell | None:
+    def cell(self, model: str, dataset: str, search: str) -> TableCell | None:
         """The cell; None where the model or the dataset is not for this search."""
         row, entry = self._recipe.models[model], self._recipe.datasets[dataset]
         how = self._recipe.searches[search]
@@ -148,25 +148,25 @@ class _Planner:
             others = (*others, BuildGraph(encode))
         if entry.lists is not None:
             others = (*others, ImportLists(dataset, entry.lists, prepared))
-        found = Search(encode, dataset, search, others)
-        again = replace(found, changed=True)
-        pair = None if entry.changed_queries is None else Compare(found, again)
-        return Cell(model, dataset, search, Evaluate(found), pair)
+        step = SearchStep(encode, dataset, search, others)
+        again = replace(step, changed=True)
+        pair = None if entry.changed_queries is None else Compare(step, again)
+        return TableCell(model, dataset, search, Evaluate(step), pair)
 
     def _corpus(self, entry: ReplicatedDataset) -> str:
         """What to encode: the corpus id where it is one of ir_datasets, else the place given."""
-        given = entry.corpus or entry.queries
-        if given not in self._corpora:
-            self._corpora[given] = corpus_name(given, self._root)
-        return self._corpora[given]
+        named = entry.corpus or entry.queries
+        if named not in self._corpora:
+            self._corpora[named] = corpus_name(named, self._root)
+        return self._corpora[named]
 
 
-def corpus_name(given: str, store_root: Path) -> str:
+def corpus_name(named: str, store_root: Path) -> str:
     """The name that all datasets of ir_datasets with the same documents share; others as given."""
     from hypencli.data.corpus import open_corpus
 
     try:
-        corpus = open_corpus(dataset_place(store_root, given))
+        corpus = open_corpus(dataset_place(store_root, named))
     except DataError:
-        return given  # not there yet, or not at all: the step that reads it will say so
-    return corpus.corpus_id if corpus.corpus_id.startswith("irds:") else given
+        return named  # not there yet, or not at all: the step that reads it will say so
+    return corpus.corpus_id if corpus.corpus_id.startswith("irds:") else named

@@ -109,7 +109,7 @@ class BuildGraph:
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class SearchStep:
     """Search a dataset's queries in one way, or those with changed instructions."""
 
     encode: Encode
@@ -138,7 +138,7 @@ class Search:
 class Evaluate:
     """Measure what a search has found."""
 
-    search: Search
+    search: SearchStep
     kind: StepKind = "eval"
 
     @property
@@ -154,8 +154,8 @@ class Evaluate:
 class Compare:
     """Measure p-MRR: what changed instructions did to the ranking of a dataset."""
 
-    original: Search
-    changed: Search
+    original: SearchStep
+    changed: SearchStep
     kind: StepKind = "p-mrr"
 
     @property
@@ -168,7 +168,15 @@ class Compare:
 
 
 Step: TypeAlias = (
-    Prepare | TakeModel | Perturb | ImportLists | Encode | BuildGraph | Search | Evaluate | Compare
+    Prepare
+    | TakeModel
+    | Perturb
+    | ImportLists
+    | Encode
+    | BuildGraph
+    | SearchStep
+    | Evaluate
+    | Compare
 )
 
 

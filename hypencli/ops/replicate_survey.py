@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypencli.ops.replicate_choice import LeftOut, Selection
+from hypencli.ops.replicate_choice import LeftOut, TableSelection
 from hypencli.ops.replicate_plan import plan_replication
-from hypencli.ops.replicate_surveyor import SurveyedStep, Surveyor
+from hypencli.ops.replicate_surveyor import StatusReader, StepStatus
 from hypencli.recipe.replication import Replication
 from hypestore import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class ReplicationStatus:
     """All steps, and what those to do take together.
 
     Attributes:
@@ -26,7 +26,7 @@ class Survey:
 
     recipe: str
     description: str
-    steps: tuple[SurveyedStep, ...]
+    steps: tuple[StepStatus, ...]
     seconds: float
     bytes: int
     unknown: tuple[str, ...]
@@ -35,9 +35,9 @@ class Survey:
     left_out: tuple[LeftOut, ...]
 
 
-def survey(
-    store: Store, recipe: Replication, selection: Selection, *, device: str | None = None
-) -> Survey:
+def replication_status(
+    store: Store, recipe: Replication, selection: TableSelection, *, device: str | None = None
+) -> ReplicationStatus:
     """Look at every step, without doing one: nothing is downloaded, made or written.
 
     Raises:
@@ -45,11 +45,11 @@ def survey(
         DeviceError: The device is not there.
     """
     plan = plan_replication(recipe, selection, store_root=store.root)
-    surveyor = Surveyor(store, recipe, device)
-    steps = tuple(surveyor.look(step) for step in plan.steps)
+    reader = StatusReader(store, recipe, device)
+    steps = tuple(reader.look(step) for step in plan.steps)
     to_do = [one for one in steps if one.state == "to do"]
     bases = [basis for one in to_do for basis in one.estimate.bases]
-    return Survey(
+    return ReplicationStatus(
         recipe=recipe.name,
         description=recipe.description,
         steps=steps,

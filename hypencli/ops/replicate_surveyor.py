@@ -18,7 +18,7 @@ from hypencli.ops.datasets import dataset_place
 from hypencli.ops.encode import plan as plan_encode
 from hypencli.ops.engines import plan_engine
 from hypencli.ops.graph_builders import AUTO_EXACT_DOCUMENTS, installed_builder
-from hypencli.ops.models import ModelSource, comes_from_outside, known_model
+from hypencli.ops.models import ModelSource, comes_from_outside, registered_model
 from hypencli.ops.replicate_estimate import Estimate, Rates
 from hypencli.ops.replicate_options import (
     dataset_of,
@@ -37,11 +37,11 @@ from hypencli.ops.replicate_steps import (
     ImportLists,
     Perturb,
     Prepare,
-    Search,
+    SearchStep,
     Step,
     TakeModel,
 )
-from hypencli.ops.replicate_work import graph_there, lists_name, prepared_folder
+from hypencli.ops.replicate_work import existing_graph, lists_name, prepared_folder
 from hypencli.ops.search import run_inputs
 from hypencli.p_mrr import P_MRR
 from hypencli.recipe.replication import Replication
@@ -60,7 +60,7 @@ _NO_BUILDER = (
 
 
 @dataclass(frozen=True, slots=True)
-class SurveyedStep:
+class StepStatus:
     """One step of a replication.
 
     Attributes:
@@ -77,18 +77,18 @@ class SurveyedStep:
     estimate: Estimate
 
 
-class Surveyor:
+class StatusReader:
     """Looks at steps in their order, and remembers the artifacts of those that are done."""
 
     def __init__(self, store: Store, recipe: Replication, device: str | None) -> None:
         self._store, self._recipe, self._device = store, recipe, device
         self._rates = Rates(store, device)
-        self._found: dict[Step, Manifest] = {}
+        self._existing: dict[Step, Manifest] = {}
         self._perturbed: dict[Step, Path] = {}
         self._blocked: set[Step] = set()
         self._documents: dict[Encode, int | None] = {}
 
-    def look(self, step: Step) -> SurveyedStep:
+    def look(self, step: Step) -> StepStatus:
         """The state of one step."""
         blocked = next((one for one in step.needs if one in self._blocked), None)
         try:
@@ -100,13 +100,13 @@ class Surveyor:
         if state in ("missing", "waiting"):
             self._blocked.add(step)
         kept = estimate if state == "to do" else _NOTHING
-        return SurveyedStep(str(step), step.kind, state, note, kept)
+        return StepStatus(str(step), step.kind, state, note, kept)
 
     def _look(self, step: Step) -> Look:
         match step:
             case Prepare():
-                there = prepared_folder(self._store.root, step) is not None
-                return "done" if there else "to do", None, _NOTHING
+                exists = prepared_folder(self._store.root, step) is not None
+                return "done" if exists else "to do", None, _NOTHING
             case TakeModel():
                 return self._model(step)
             case Perturb():
@@ -117,25 +117,25 @@ class Surveyor:
                 return self._encode(step)
             case BuildGraph():
                 return self._graph(step)
-            case Search():
+            case SearchStep():
                 return self._search(step)
             case Evaluate():
                 return self._evaluate(step), None, _AT_ONCE
             case Compare():
                 return self._compare(step), None, _AT_ONCE
 
-    def _keep(self, step: Step, found: list[Manifest]) -> State:
-        if not found:
+    def _keep(self, step: Step, manifests: list[Manifest]) -> State:
+        if not manifests:
             return "to do"
-        self._found[step] = found[-1]
+        self._existing[step] = manifests[-1]
         return "done"
 
     def _model(self, step: TakeModel) -> Look:
-        found = known_model(self._store, model_source(step))
-        if found is None and not comes_from_outside(step.source):
+        model = registered_model(self._store, model_source(step))
+        if model is None and not comes_from_outside(step.source):
             made_by = f"; make it: {step.made_by}" if step.made_by else ""
             return "missing", f"the store has no model {step.source!r}{made_by}", _NOTHING
-        return self._keep(step, [found] if found else []), None, _AT_ONCE
+        return self._keep(step, [model] if model else []), None, _AT_ONCE
 
     def _perturb(self, step: Perturb) -> Look:
         estimate = Estimate(bytes=0) if step.variation == "paraphrase" else _AT_ONCE
@@ -164,7 +164,7 @@ class Surveyor:
         if limit is not None:
             self._documents[step] = min(limit, self._documents[step] or limit)
         count = self._documents[step]
-        model = self._found.get(step.model)
+        model = self._existing.get(step.model)
         options = encode_options(self._recipe, self._device)
         if model is None or corpus is None:
             estimate = self._rates.encoding(model, count, count, storage=options.storage_dtype)
@@ -187,11 +187,11 @@ class Surveyor:
             raise
 
     def _graph(self, step: BuildGraph) -> Look:
-        embeddings = self._found.get(step.encode)
+        embeddings = self._existing.get(step.encode)
         graph, count = self._recipe.graph, self._documents.get(step.encode)
-        there = None if embeddings is None else self._graph_of(embeddings)
-        if there is not None:
-            return self._keep(step, [there]), None, _NOTHING
+        existing = None if embeddings is None else self._graph_of(embeddings)
+        if existing is not None:
+            return self._keep(step, [existing]), None, _NOTHING
         is_large = count is not None and count > AUTO_EXACT_DOCUMENTS
         if graph.builder == "auto" and is_large and installed_builder() is None:
             return "missing", _NO_BUILDER, _NOTHING
@@ -200,13 +200,13 @@ class Surveyor:
     def _graph_of(self, embeddings: Manifest) -> Manifest | None:
         graph = self._recipe.graph
         if graph.builder == "auto":
-            return graph_there(self._store, embeddings, self._recipe)
+            return existing_graph(self._store, embeddings, self._recipe)
         wanted = {"embeddings": embeddings.id, **graph.model_dump()}
         return next(iter(self._store.find("graph", wanted)), None)
 
-    def _search(self, step: Search) -> Look:
+    def _search(self, step: SearchStep) -> Look:
         queries = self._queries(step)
-        model, embeddings = (self._found.get(one) for one in (step.encode.model, step.encode))
+        model, embeddings = (self._existing.get(one) for one in (step.encode.model, step.encode))
         estimate = self._rates.search(
             model,
             self._recipe.searches[step.search],
@@ -215,13 +215,13 @@ class Surveyor:
             k=self._recipe.k,
             plain=step.encode.model.pooling is not None,
         )
-        known = {**self._found, **self._perturbed}
-        ready = all(one in known for one in step.others if not isinstance(one, Prepare))
+        done = {**self._existing, **self._perturbed}
+        ready = all(one in done for one in step.others if not isinstance(one, Prepare))
         if model is None or embeddings is None or queries is None or not ready:
             return "to do", None, estimate
         return self._keep(step, self._runs(step, model, embeddings, queries)), None, estimate
 
-    def _queries(self, step: Search) -> _Queries | None:
+    def _queries(self, step: SearchStep) -> _Queries | None:
         """What is known of a query set; None where it is still to be prepared.
 
         Where it is still to be changed, that is what is known of the queries as they are.
@@ -240,10 +240,10 @@ class Surveyor:
         return _Queries(read.id, read.fingerprint, len(read))
 
     def _runs(
-        self, step: Search, model: Manifest, embeddings: Manifest, queries: _Queries
+        self, step: SearchStep, model: Manifest, embeddings: Manifest, queries: _Queries
     ) -> list[Manifest]:
         """The runs that this search would make."""
-        others = {type(one): self._found[one].id for one in step.others if one in self._found}
+        others = {type(one): self._existing[one].id for one in step.others if one in self._existing}
         options = search_options(
             self._recipe,
             step,
@@ -262,19 +262,19 @@ class Surveyor:
         return [run for run in self._store.find("run", inputs) if set(run.inputs) == keys]
 
     def _evaluate(self, step: Evaluate) -> State:
-        run = self._found.get(step.search)
+        run = self._existing.get(step.search)
         if run is None:
             return "to do"
         options = evaluate_options(self._recipe, step.search, self._store.root)
-        chosen = parse_measures(options.measures or ())
+        asked = parse_measures(options.measures or ())
         wanted: dict[str, JsonValue] = {
             "qrels": _qrels_id(options.qrels or str(run.stats["qrels"])),
-            "measures": [*sorted(str(measure) for measure in chosen)],
+            "measures": [*sorted(str(measure) for measure in asked)],
         }
         return self._keep(step, self._evaluations(run, wanted))
 
     def _compare(self, step: Compare) -> State:
-        before, after = (self._found.get(one) for one in step.needs)
+        before, after = (self._existing.get(one) for one in step.needs)
         if before is None or after is None:
             return "to do"
         sources = (
@@ -290,8 +290,10 @@ class Surveyor:
 
     def _evaluations(self, run: Manifest, wanted: Mapping[str, JsonValue]) -> list[Manifest]:
         """The evaluations of a run that were made of certain inputs."""
-        there = self._store.evaluations(run.id)
-        return [one for one in there if all(one.inputs.get(key) == wanted[key] for key in wanted)]
+        existing = self._store.evaluations(run.id)
+        return [
+            one for one in existing if all(one.inputs.get(key) == wanted[key] for key in wanted)
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,22 +78,22 @@ def make_table(
         references: Also what the paper says of models that the table does not have.
     """
     recipe = plan.recipe
-    known = {**_pooled(recipe, measured), **measured}
+    values = {**_pooled(recipe, measured), **measured}
     asked = {(cell.model, cell.dataset, cell.search) for cell in plan.cells}
     planned = [*_whole_pools(recipe, asked), *asked]
     shown = {**recipe.pools, **recipe.datasets}
     published = _published(recipe)
     figures = [
-        _figure(recipe, key, measure, known, published)
+        _figure(recipe, key, measure, values, published)
         for key in planned
         for measure in _measures(recipe, key, published)
     ]
     if references:
-        there = {dataset for _, dataset, _ in planned}
+        planned_datasets = {dataset for _, dataset, _ in planned}
         figures += [
             _beside(recipe, Figure(*key, measure, base=_base(recipe, key[1], measure)), published)
             for key, measure in published
-            if key[0] not in recipe.models and key[1] in there
+            if key[0] not in recipe.models and key[1] in planned_datasets
         ]
     return tuple(sorted(figures, key=_Order(recipe, list(shown)).place))
 
@@ -122,14 +122,14 @@ def canonical(names: tuple[str, ...]) -> dict[str, str]:
 
 def _published(recipe: Replication) -> dict[tuple[CellKey, str], tuple[float, str]]:
     """Cell and measure -> the paper's figure and where it stands."""
-    found: dict[tuple[CellKey, str], tuple[float, str]] = {}
+    values: dict[tuple[CellKey, str], tuple[float, str]] = {}
     section = recipe.published
     for figures in () if section is None else section.figures:
         source = figures.source or (section.source if section else "")
         for measure, value in _values(figures):
             key = (figures.model, figures.dataset, figures.search)
-            found[key, measure] = (value, source)
-    return found
+            values[key, measure] = (value, source)
+    return values
 
 
 def _values(figures: PublishedFigures) -> Iterator[tuple[str, float]]:
@@ -154,7 +154,7 @@ def _whole_pools(recipe: Replication, asked: set[CellKey]) -> list[CellKey]:
 
 def _pooled(recipe: Replication, measured: Mapping[CellKey, Measured]) -> dict[CellKey, Measured]:
     """Pools whose members are all measured: each judged query counts once."""
-    found = {}
+    pooled = {}
     for key in _whole_pools(recipe, set(measured)):
         model, name, search = key
         members = [measured[model, each, search] for each in recipe.pools[name].datasets]
@@ -162,7 +162,7 @@ def _pooled(recipe: Replication, measured: Mapping[CellKey, Measured]) -> dict[C
         shared = [
             name for name in members[0].aggregates if all(name in m.aggregates for m in members)
         ]
-        found[key] = Measured(
+        pooled[key] = Measured(
             aggregates={
                 name: sum(m.aggregates[name] * m.judged_queries for m in members) / queries
                 for name in shared
@@ -171,21 +171,21 @@ def _pooled(recipe: Replication, measured: Mapping[CellKey, Measured]) -> dict[C
             ms_per_query=sum(m.ms_per_query * m.judged_queries for m in members) / queries,
             evaluation=", ".join(each.evaluation for each in members),
         )
-    return found
+    return pooled
 
 
 def _figure(
     recipe: Replication,
     key: CellKey,
     measure: str,
-    known: Mapping[CellKey, Measured],
+    values: Mapping[CellKey, Measured],
     published: Mapping[tuple[CellKey, str], tuple[float, str]],
 ) -> Figure:
     model, dataset, search = key
     base = _base(recipe, dataset, measure)
-    value = _value(known.get(key), measure)
+    value = _value(values.get(key), measure)
     if base is not None:
-        before = _value(known.get((model, base, search)), measure)
+        before = _value(values.get((model, base, search)), measure)
         value = 100 * (before - value) / before if value is not None and before else None
     return _beside(recipe, Figure(*key, measure, value=value, base=base), published)
 
@@ -210,11 +210,11 @@ def _beside(
 ) -> Figure:
     """The figure with what the paper says, where it says something."""
     key = (figure.model, figure.dataset, figure.search)
-    found = published.get((key, figure.measure))
+    published_figure = published.get((key, figure.measure))
     section = recipe.published
-    if found is None or section is None:
+    if published_figure is None or section is None:
         return figure
-    theirs, source = found
+    theirs, source = published_figure
     figure = replace(figure, published=theirs, source=source)
     if figure.value is None:
         return figure

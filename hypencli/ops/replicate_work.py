@@ -28,7 +28,7 @@ from hypencli.ops.replicate_options import (
     search_options,
 )
 from hypencli.ops.replicate_perturb import perturb_options, perturbed_path
-from hypencli.ops.replicate_plan import Cell, Plan
+from hypencli.ops.replicate_plan import Plan, TableCell
 from hypencli.ops.replicate_steps import (
     BuildGraph,
     Compare,
@@ -37,7 +37,7 @@ from hypencli.ops.replicate_steps import (
     ImportLists,
     Perturb,
     Prepare,
-    Search,
+    SearchStep,
     Step,
     TakeModel,
 )
@@ -50,7 +50,7 @@ from hypencli.recipe.replication import Replication
 from hypestore import ArtifactNotFound, Manifest, Store
 
 
-class Work:
+class StepRunner:
     """Does steps, and remembers what each has made or found.
 
     Attributes:
@@ -65,7 +65,7 @@ class Work:
         self._store, self._recipe, self._device = store, recipe, device
         self._trust_code = trust_code
         self._before = {manifest.id for manifest in store.artifacts()}
-        self.made: dict[Step, str] = {}
+        self.artifact_of_step: dict[Step, str] = {}
         self.existing: set[Step] = set()
 
     def do(self, step: Step, progress: Progress) -> None:
@@ -77,25 +77,25 @@ class Work:
         """
         match step:
             case Prepare():
-                made = self._prepare(step, progress)
+                artifact = self._prepare(step, progress)
             case TakeModel():
-                made = take_model(self._store, step, progress, trust_code=self._trust_code).id
+                artifact = take_model(self._store, step, progress, trust_code=self._trust_code).id
             case Perturb():
-                made = self._perturb(step, progress)
+                artifact = self._perturb(step, progress)
             case ImportLists():
-                made = self._import_lists(step)
+                artifact = self._import_lists(step)
             case Encode():
-                made = self._encode(step, progress)
+                artifact = self._encode(step, progress)
             case BuildGraph():
-                made = self._build_graph(step, progress)
-            case Search():
-                made = self._search(step, progress)
+                artifact = self._build_graph(step, progress)
+            case SearchStep():
+                artifact = self._search(step, progress)
             case Evaluate():
-                made = self._evaluate(step, progress)
+                artifact = self._evaluate(step, progress)
             case Compare():
-                made = self._compare(step, progress)
-        self.made[step] = made
-        if made in self._before:
+                artifact = self._compare(step, progress)
+        self.artifact_of_step[step] = artifact
+        if artifact in self._before:
             self.existing.add(step)
 
     def _prepare(self, step: Prepare, progress: Progress) -> str:
@@ -127,7 +127,7 @@ class Work:
         return import_run(self._store, path, name=lists_name(step)).run
 
     def _encode(self, step: Encode, progress: Progress) -> str:
-        source = ModelSource(self.made[step.model], trust_code=self._trust_code)
+        source = ModelSource(self.artifact_of_step[step.model], trust_code=self._trust_code)
         options = encode_options(self._recipe, self._device)
         return encode(self._store, self._corpus(step), source, options, progress).embeddings
 
@@ -135,37 +135,41 @@ class Work:
         return open_corpus(dataset_place(self._store.root, step.corpus))
 
     def _build_graph(self, step: BuildGraph, progress: Progress) -> str:
-        embeddings = self._store.get(self.made[step.encode], "embeddings")
-        there = graph_there(self._store, embeddings, self._recipe)
-        if there is not None:
-            return there.id
+        embeddings = self._store.get(self.artifact_of_step[step.encode], "embeddings")
+        existing = existing_graph(self._store, embeddings, self._recipe)
+        if existing is not None:
+            return existing.id
         options = graph_options(self._recipe, self._device)
         return build_graph(self._store, embeddings, options, progress).graph
 
-    def _search(self, step: Search, progress: Progress) -> str:
+    def _search(self, step: SearchStep, progress: Progress) -> str:
         root = self._store.root
         options = search_options(
             self._recipe,
             step,
-            embeddings=self.made[step.encode],
-            graph=self._made_by(step, BuildGraph),
-            lists=self._made_by(step, ImportLists),
+            embeddings=self.artifact_of_step[step.encode],
+            graph=self._artifact_of(step, BuildGraph),
+            lists=self._artifact_of(step, ImportLists),
             store_root=root,
             device=self._device,
         )
         query_source(self._recipe, step, root)  # says how to make them, where they lack
-        place = self._made_by(step, Perturb) or dataset_of(self._recipe, step).queries
+        place = self._artifact_of(step, Perturb) or dataset_of(self._recipe, step).queries
         queries = open_queries(dataset_place(root, place))
-        source = ModelSource(self.made[step.encode.model], trust_code=self._trust_code)
+        source = ModelSource(self.artifact_of_step[step.encode.model], trust_code=self._trust_code)
         return search(self._store, queries, source, options, progress).run
 
-    def _made_by(self, step: Search, kind: type[Step]) -> str | None:
+    def _artifact_of(self, step: SearchStep, kind: type[Step]) -> str | None:
         """The artifact of the one step of a kind that a search needs beside its embeddings."""
-        return next((self.made[one] for one in step.others if isinstance(one, kind)), None)
+        return next(
+            (self.artifact_of_step[one] for one in step.others if isinstance(one, kind)), None
+        )
 
     def _evaluate(self, step: Evaluate, progress: Progress) -> str:
         options = evaluate_options(self._recipe, step.search, self._store.root)
-        return evaluate(self._store, self.made[step.search], options, progress).evaluation
+        return evaluate(
+            self._store, self.artifact_of_step[step.search], options, progress
+        ).evaluation
 
     def _compare(self, step: Compare, progress: Progress) -> str:
         root = self._store.root
@@ -175,8 +179,8 @@ class Work:
         )
         return evaluate_p_mrr(
             self._store,
-            self.made[step.original],
-            self.made[step.changed],
+            self.artifact_of_step[step.original],
+            self.artifact_of_step[step.changed],
             qrels_original=before,
             qrels_changed=after,
             progress=progress,
@@ -215,7 +219,7 @@ def take_model(store: Store, step: TakeModel, progress: Progress, *, trust_code:
         ) from error
 
 
-def graph_there(store: Store, embeddings: Manifest, recipe: Replication) -> Manifest | None:
+def existing_graph(store: Store, embeddings: Manifest, recipe: Replication) -> Manifest | None:
     """A graph that serves; None where one is to be made, also where a builder is asked for."""
     wanted = recipe.graph
     if wanted.builder != "auto":
@@ -226,20 +230,22 @@ def graph_there(store: Store, embeddings: Manifest, recipe: Replication) -> Mani
         return None
 
 
-def measured_cells(store: Store, plan: Plan, made: Mapping[Step, str]) -> dict[CellKey, Measured]:
+def measured_cells(
+    store: Store, plan: Plan, artifacts: Mapping[Step, str]
+) -> dict[CellKey, Measured]:
     """What was measured, of the cells whose steps are done."""
-    found = {}
+    measured = {}
     for cell in plan.cells:
-        if cell.step in made:
+        if cell.step in artifacts:
             key = (cell.model, cell.dataset, cell.search)
-            found[key] = _measured(store, cell, made)
-    return found
+            measured[key] = _measured(store, cell, artifacts)
+    return measured
 
 
-def _measured(store: Store, cell: Cell, made: Mapping[Step, str]) -> Measured:
-    run = store.get(made[cell.step.search], "run")
-    evaluation = store.get(made[cell.step], "evaluation")
-    pair = None if cell.pair is None else made.get(cell.pair)
+def _measured(store: Store, cell: TableCell, artifacts: Mapping[Step, str]) -> Measured:
+    run = store.get(artifacts[cell.step.search], "run")
+    evaluation = store.get(artifacts[cell.step], "evaluation")
+    pair = None if cell.pair is None else artifacts.get(cell.pair)
     seconds = run.stats["seconds"]
     parts = seconds if isinstance(seconds, dict) else {}
     whole = float(str(parts.get("total", 0.0))) - float(str(parts.get("writing", 0.0)))

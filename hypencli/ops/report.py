@@ -18,7 +18,7 @@ MAX_SQL_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class LeaderboardTable:
     """Columns and rows to show, with a title."""
 
     title: str
@@ -42,7 +42,7 @@ class Comparison:
     tests: tuple[PairedTest, ...]
 
 
-def leaderboard(store: Store, *, measures: tuple[str, ...] = ()) -> list[Table]:
+def leaderboard(store: Store, *, measures: tuple[str, ...] = ()) -> list[LeaderboardTable]:
     """One table a set of judgements: a row a run, a column a measure, best first.
 
     Args:
@@ -52,7 +52,7 @@ def leaderboard(store: Store, *, measures: tuple[str, ...] = ()) -> list[Table]:
     return [_table(board) for board in leaderboards(store, measures=measures)]
 
 
-def _table(board: Leaderboard) -> Table:
+def _table(board: Leaderboard) -> LeaderboardTable:
     rows = tuple(
         (
             entry.label,
@@ -64,17 +64,17 @@ def _table(board: Leaderboard) -> Table:
         for entry in board.entries
     )
     columns = ("run", "model", "engine", *board.measures, "seconds")
-    return Table(f"{board.corpus} · {board.qrels}", columns, rows)
+    return LeaderboardTable(f"{board.corpus} · {board.qrels}", columns, rows)
 
 
 def leaderboards(store: Store, *, measures: tuple[str, ...] = ()) -> list[Leaderboard]:
     """The same as :func:`leaderboard`, with the ids of runs and evaluations."""
-    found = store.catalog.query(
+    rows_found = store.catalog.query(
         "SELECT corpus, qrels, run, name, model, engine, measure, value, seconds_total, evaluation "
         "FROM leaderboard ORDER BY corpus, qrels, run"
     )
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in (dict(zip(found.columns, values, strict=True)) for values in found.rows):
+    for row in (dict(zip(rows_found.columns, values, strict=True)) for values in rows_found.rows):
         groups.setdefault((row["corpus"] or UNNAMED_CORPUS, str(row["qrels"])), []).append(row)
     return [_board(corpus, qrels, rows, measures) for (corpus, qrels), rows in groups.items()]
 
@@ -82,8 +82,8 @@ def leaderboards(store: Store, *, measures: tuple[str, ...] = ()) -> list[Leader
 def _board(
     corpus: str, qrels: str, rows: list[dict[str, Any]], measures: tuple[str, ...]
 ) -> Leaderboard:
-    known = sorted({str(row["measure"]) for row in rows}, key=_place)
-    shown = tuple(measure for measure in measures if measure in known) or tuple(known)
+    names = sorted({str(row["measure"]) for row in rows}, key=_place)
+    shown = tuple(measure for measure in measures if measure in names) or tuple(names)
     by_run: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         by_run.setdefault(row["run"], []).append(row)
@@ -108,9 +108,9 @@ def _entry(rows: list[dict[str, Any]]) -> Entry:
 
 def _place(measure: str) -> tuple[int, str]:
     """Order of columns: the default measures as published, then the others by name."""
-    for known in (DEFAULT_MEASURES, DL_MEASURES):
-        if measure in known:
-            return known.index(measure), measure
+    for order in (DEFAULT_MEASURES, DL_MEASURES):
+        if measure in order:
+            return order.index(measure), measure
     return len(DEFAULT_MEASURES), measure
 
 
@@ -133,13 +133,13 @@ def compare(
     evaluation_a, evaluation_b = common_evaluations(store, first, second, qrels)
     values_a, values_b = _evaluation(store, evaluation_a), _evaluation(store, evaluation_b)
     both = [name for name in values_a.per_query if name in values_b.per_query]
-    chosen = [name for name in measures if name in both] if measures else both
-    if not chosen:
+    shared = [name for name in measures if name in both] if measures else both
+    if not shared:
         raise UsageError(
             f"The runs {first.id} and {second.id} have no measure in common among those asked for.",
             hint=f"Measures that both have: {', '.join(both) or 'none'}",
         )
-    tests = library.compare(values_a, values_b, chosen)
+    tests = library.compare(values_a, values_b, shared)
     return Comparison(
         run_a=first.name or first.id,
         run_b=second.name or second.id,
@@ -149,16 +149,16 @@ def compare(
     )
 
 
-def verdict(found: Comparison, level: float = 0.05) -> str:
+def verdict(comparison: Comparison, level: float = 0.05) -> str:
     """What the randomisation test says, in a sentence: where B is better, worse, or neither."""
     sorted_out: dict[str, list[str]] = {"better": [], "worse": []}
-    for test in found.tests:
+    for test in comparison.tests:
         if test.corrected["randomisation"] < level:
             sorted_out["better" if test.difference > 0 else "worse"].append(test.measure)
     said = [f"{how} on {', '.join(names)}" for how, names in sorted_out.items() if names]
     if not said:
-        return f"No difference between {found.run_a} and {found.run_b} is significant."
-    return f"{found.run_b} is significantly {' and '.join(said)} than {found.run_a} (p < {level})."
+        return f"No difference between {comparison.run_a} and {comparison.run_b} is significant."
+    return f"{comparison.run_b} is significantly {' and '.join(said)} than {comparison.run_a} (p < {level})."
 
 
 def common_evaluations(
@@ -188,13 +188,13 @@ def _evaluation(store: Store, manifest: Manifest) -> Evaluation:
     return Evaluation(store.aggregates(manifest.id), values, judged)
 
 
-def sql(store: Store, statement: str) -> Table:
+def sql(store: Store, statement: str) -> LeaderboardTable:
     """A read-only query over the catalog, of a user's own.
 
     Raises:
         CatalogQueryError: It is none, or asks for too much.
     """
-    found: QueryResult = store.catalog.query(
+    result: QueryResult = store.catalog.query(
         statement, max_rows=MAX_SQL_ROWS, max_seconds=MAX_SQL_SECONDS
     )
-    return Table("", tuple(found.columns), tuple(tuple(row) for row in found.rows))
+    return LeaderboardTable("", tuple(result.columns), tuple(tuple(row) for row in result.rows))

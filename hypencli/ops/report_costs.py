@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from hypencli.ops.pareto import CostComparison, SearchCost, compare_costs
 from hypencli.progress import Progress
-from hypencli.reporting.contents import Limits, Search, SearchCosts
+from hypencli.reporting.contents import Limits, SearchCosts, SearchEntry
 from hypencli.reporting.text import left_out
 from hypestore import Store
 
@@ -27,26 +27,26 @@ def costs_of(
     Raises:
         DamagedArtifact: Results that are to be compared cannot be read.
     """
-    found = compare_costs(store, depth=depth, progress=progress)
-    more = len(found) - limits.costs
+    comparisons = compare_costs(store, depth=depth, progress=progress)
+    more = len(comparisons) - limits.costs
     said = left_out(more, "pairs of corpus and query set", "hype report --pareto")
-    return tuple(_search_costs(one, limits) for one in found[: limits.costs]), said
+    return tuple(_search_costs(one, limits) for one in comparisons[: limits.costs]), said
 
 
-def _search_costs(found: CostComparison, limits: Limits) -> SearchCosts:
+def _search_costs(comparison: CostComparison, limits: Limits) -> SearchCosts:
     return SearchCosts(
-        corpus=found.corpus,
-        queries=found.queries,
-        n_documents=found.n_documents,
-        depth=found.depth,
-        searches=tuple(_search(one) for one in found.costs[: limits.searches]),
-        places=found.places,
-        remarks=tuple(_remarks(found, limits)),
+        corpus=comparison.corpus,
+        queries=comparison.queries,
+        n_documents=comparison.n_documents,
+        depth=comparison.depth,
+        searches=tuple(_search(one) for one in comparison.costs[: limits.searches]),
+        places=comparison.places,
+        remarks=tuple(_remarks(comparison, limits)),
     )
 
 
-def _search(cost: SearchCost) -> Search:
-    return Search(
+def _search(cost: SearchCost) -> SearchEntry:
+    return SearchEntry(
         run=cost.run,
         label=cost.name or cost.run,
         engine=cost.engine,
@@ -62,22 +62,22 @@ def _search(cost: SearchCost) -> Search:
     )
 
 
-def _remarks(found: CostComparison, limits: Limits) -> Iterator[str]:
+def _remarks(comparison: CostComparison, limits: Limits) -> Iterator[str]:
     """How far the figures go, and what would give those that are lacking."""
-    lacking = [cost for cost in found.costs if found.depth not in cost.recall]
+    lacking = [cost for cost in comparison.costs if comparison.depth not in cost.recall]
     if lacking:
         yield (
-            f"Without recall@{found.depth:,}: {_named(lacking)}. hype report --pareto says why, "
+            f"Without recall@{comparison.depth:,}: {_named(lacking)}. hype report --pareto says why, "
             "and what would give it."
         )
-    if len(found.places) > 1:
-        yield f"Times are from several places, and do not compare: {'; '.join(found.places)}"
-    if all(cost.engine == "exact" for cost in found.costs):
+    if len(comparison.places) > 1:
+        yield f"Times are from several places, and do not compare: {'; '.join(comparison.places)}"
+    if all(cost.engine == "exact" for cost in comparison.costs):
         yield (
             "All of these searches are exact: no plot would show more. Next: hype search --approx"
         )
     yield from left_out(
-        len(found.costs) - limits.searches, "slower searches", "hype report --pareto"
+        len(comparison.costs) - limits.searches, "slower searches", "hype report --pareto"
     )
 
 

@@ -35,8 +35,8 @@ def curves_of(
     models_by_id |= {one.id: one for one in store.unfinished("model")}
     order = [*_unfinished_first(store), *_of_boards(store, boards), *reversed(models_by_id)]
     wanted = [model for model in dict.fromkeys(order) if model in trained and model in models_by_id]
-    found = [_model_curves(store, models_by_id[model], points) for model in wanted[:models]]
-    return tuple(found), max(0, len(wanted) - models)
+    curves = [_model_curves(store, models_by_id[model], points) for model in wanted[:models]]
+    return tuple(curves), max(0, len(wanted) - models)
 
 
 def _unfinished_first(store: Store) -> Iterable[str]:
@@ -54,13 +54,13 @@ def _of_boards(store: Store, boards: Sequence[Leaderboard]) -> Iterable[str]:
 
 def _model_curves(store: Store, model: Manifest | Unfinished, count: int) -> ModelCurves:
     quoted = model.id.replace("'", "''")
-    found = store.catalog.query(
+    result = store.catalog.query(
         f"SELECT name, step, value FROM training_curves WHERE model = '{quoted}' AND {_SHOWN} "
         "ORDER BY name, step"
     )
     curves: dict[str, list[tuple[int, float]]] = {}
     not_finite: dict[str, int] = {}
-    for name, step, value in found.rows:
+    for name, step, value in result.rows:
         curve = curves.setdefault(name, [])
         if value is None or not math.isfinite(value):
             not_finite[name] = not_finite.get(name, 0) + 1

@@ -81,16 +81,16 @@ class PairDocuments:
 
     def _texts(self, doc_ids: Sequence[str]) -> dict[str, str]:
         """Document id -> the beginning of its text, where an embedding set has it."""
-        found: dict[str, str] = {}
+        text_of: dict[str, str] = {}
         for embeddings in self._sets:
-            wanted = [doc_id for doc_id in doc_ids if doc_id not in found]
+            wanted = [doc_id for doc_id in doc_ids if doc_id not in text_of]
             ordinals = embeddings.ordinals(wanted)
-            there = ordinals >= 0
-            texts = embeddings.texts(ordinals[there])
-            known = [doc_id for doc_id, is_there in zip(wanted, there, strict=True) if is_there]
-            for doc_id, text in zip(known, texts, strict=True):
-                found[doc_id] = shortened(text, self._limits.text_characters)
-        return found
+            present = ordinals >= 0
+            texts = embeddings.texts(ordinals[present])
+            ids = [doc_id for doc_id, is_there in zip(wanted, present, strict=True) if is_there]
+            for doc_id, text in zip(ids, texts, strict=True):
+                text_of[doc_id] = shortened(text, self._limits.text_characters)
+        return text_of
 
 
 def _sets_with_text(store: Store, runs: Iterable[StoredRun]) -> list[EmbeddingSet]:
@@ -115,12 +115,12 @@ def _top(
 
 def _moved(ranks: _Ranks) -> list[MovedDocument]:
     """Judged documents with two ranks, or one: highest grades first, then by the better rank."""
-    found = [
+    moved = [
         MovedDocument(doc_id, None, grade, ranks.a.get(doc_id), ranks.b.get(doc_id))
         for doc_id, grade in ranks.grades.items()
         if ranks.a.get(doc_id) != ranks.b.get(doc_id)
     ]
-    return sorted(found, key=lambda one: (-one.grade, _better_rank(one), one.doc_id))
+    return sorted(moved, key=lambda one: (-one.grade, _better_rank(one), one.doc_id))
 
 
 def _better_rank(document: MovedDocument) -> int:

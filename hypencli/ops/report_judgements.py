@@ -18,10 +18,10 @@ class JudgementFinder:
     """
 
     def __init__(self, named: Judgements | None = None) -> None:
-        self._known: dict[str, Qrels] = {}
+        self._read_judgements: dict[str, Qrels] = {}
         self._tried: set[str] = set()
         if named is not None:
-            self._known[named.fingerprint] = named.qrels
+            self._read_judgements[named.fingerprint] = named.qrels
 
     def find(self, evaluation: Manifest, runs: Sequence[Manifest]) -> Qrels | None:
         """The judgements of an evaluation; None where they are not at hand.
@@ -32,19 +32,19 @@ class JudgementFinder:
         """
         fingerprint = str(evaluation.inputs.get("qrels_fingerprint"))
         for place in _places(evaluation, runs):
-            if fingerprint in self._known:
+            if fingerprint in self._read_judgements:
                 break
             if place not in self._tried:
                 self._read(place)
-        return self._known.get(fingerprint)
+        return self._read_judgements.get(fingerprint)
 
     def _read(self, place: str) -> None:
         self._tried.add(place)
         try:
-            found = read_qrels(place)
+            judgements = read_qrels(place)
         except DataError:  # moved or gone since: whoever asks says that they are not at hand
             return
-        self._known[found.fingerprint] = found.qrels
+        self._read_judgements[judgements.fingerprint] = judgements.qrels
 
 
 def _places(evaluation: Manifest, runs: Sequence[Manifest]) -> Iterator[str]:
@@ -57,12 +57,12 @@ def _places(evaluation: Manifest, runs: Sequence[Manifest]) -> Iterator[str]:
         yield name
 
 
-def named_judgements(store: Store, given: str) -> tuple[str, Judgements | None]:
+def named_judgements(store: Store, reference: str) -> tuple[str, Judgements | None]:
     """Judgements that a user names: their id among the evaluations, and what they say.
 
     Args:
         store: The project store.
-        given: An id that evaluations have, or what ``hype eval --qrels`` takes.
+        reference: An id that evaluations have, or what ``hype eval --qrels`` takes.
 
     Returns:
         The id, and the judgements where they were read.
@@ -72,13 +72,13 @@ def named_judgements(store: Store, given: str) -> tuple[str, Judgements | None]:
         UsageError: No run was evaluated with these judgements.
     """
     evaluations = store.artifacts("evaluation")
-    if any(one.inputs.get("qrels") == given for one in evaluations):
-        return given, None
-    found = read_qrels(given)
+    if any(one.inputs.get("qrels") == reference for one in evaluations):
+        return reference, None
+    qrels = read_qrels(reference)
     for one in reversed(evaluations):
-        if one.inputs.get("qrels_fingerprint") == found.fingerprint:
-            return str(one.inputs["qrels"]), found
+        if one.inputs.get("qrels_fingerprint") == qrels.fingerprint:
+            return str(one.inputs["qrels"]), qrels
     raise UsageError(
-        f"No run of the store was evaluated with the judgements of {given}.",
-        hint=f"hype eval RUN --qrels {given}",
+        f"No run of the store was evaluated with the judgements of {reference}.",
+        hint=f"hype eval RUN --qrels {reference}",
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from hypencli.ops.model_card import RECIPE_FILE
-from hypencli.ops.models import label
+from hypencli.ops.models import display_name
 from hypencli.reporting.contents import (
     Artifact,
     Environment,
@@ -99,34 +99,34 @@ def lineage_of(
     Returns:
         The lineage, and how many runs were left out.
     """
-    known = {manifest.id: manifest for manifest in (*store.references(), *store.artifacts())}
+    by_id = {manifest.id: manifest for manifest in (*store.references(), *store.artifacts())}
     evaluations: dict[str, tuple[str, ...]] = {}
     for entry in (entry for board in boards for entry in board.entries):
         evaluations[entry.run] = (*evaluations.get(entry.run, ()), *entry.evaluations)
     for search in (search for one in costs for search in one.searches):
         evaluations.setdefault(search.run, ())
-    chosen = list(evaluations)[:runs]
-    measured = [one for run in chosen for one in evaluations[run]]
-    found = _with_ancestors([*chosen, *measured], known)
+    shown = list(evaluations)[:runs]
+    measured = [one for run in shown for one in evaluations[run]]
+    manifests = _with_ancestors([*shown, *measured], by_id)
     places: dict[tuple[tuple[str, str], ...], int] = {}
     artifacts = [
         _artifact(store, manifest, places, recipe_characters)
-        for manifest in sorted(found, key=lambda one: list(FACTS).index(one.kind))
+        for manifest in sorted(manifests, key=lambda one: list(FACTS).index(one.kind))
     ]
     environments = tuple(Environment(facts) for facts in places)
-    return Lineage(tuple(artifacts), environments), len(evaluations) - len(chosen)
+    return Lineage(tuple(artifacts), environments), len(evaluations) - len(shown)
 
 
-def _with_ancestors(ids: Iterable[str], known: Mapping[str, Manifest]) -> list[Manifest]:
+def _with_ancestors(ids: Iterable[str], by_id: Mapping[str, Manifest]) -> list[Manifest]:
     """Artifacts, what they were made from, and so on, each once, as far as they can be read."""
-    found: dict[str, Manifest] = {}
+    ancestors: dict[str, Manifest] = {}
     queue = list(ids)
     while queue:
         one = queue.pop(0)
-        if one not in found and one in known:
-            found[one] = known[one]
-            queue.extend(known[one].parents)
-    return list(found.values())
+        if one not in ancestors and one in by_id:
+            ancestors[one] = by_id[one]
+            queue.extend(by_id[one].parents)
+    return list(ancestors.values())
 
 
 def _artifact(
@@ -136,18 +136,18 @@ def _artifact(
     recipe_characters: int,
 ) -> Artifact:
     """An artifact; its environment gets a place among those that are known."""
-    made = manifest.provenance
-    device = made.get("device")
+    origin = manifest.provenance
+    device = origin.get("device")
     facts = [(name, _fact(manifest, place)) for name, place in FACTS[manifest.kind]]
     facts.append(("where", None if store.has(manifest.id) else "in another store"))
     return Artifact(
         kind=manifest.kind,
         id=manifest.id,
-        label=label(manifest),
+        label=display_name(manifest),
         created=manifest.created,
         facts=tuple(facts),
         parents=manifest.parents,
-        environment=places.setdefault(_environment(made), len(places)),
+        environment=places.setdefault(_environment(origin), len(places)),
         device=device if isinstance(device, str) else None,
         recipe=_recipe(store.path(manifest), recipe_characters),
     )
@@ -162,18 +162,18 @@ def _fact(manifest: Manifest, place: str) -> Fact:
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
-def _environment(made: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def _environment(provenance: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Versions and hardware, as far as they are known."""
-    packages = made.get("packages")
+    packages = provenance.get("packages")
     versions = packages.items() if isinstance(packages, Mapping) else ()
-    cpus = made.get("cpus")
+    cpus = provenance.get("cpus")
     facts = {
-        "hype": made.get("hype"),
-        "git": made.get("git"),
-        "python": made.get("python"),
+        "hype": provenance.get("hype"),
+        "git": provenance.get("git"),
+        "python": provenance.get("python"),
         **dict(versions),
-        "platform": made.get("platform"),
-        "processor": made.get("processor"),
+        "platform": provenance.get("platform"),
+        "processor": provenance.get("processor"),
         "CPUs": cpus,
     }
     return tuple((name, str(value)) for name, value in facts.items() if value is not None)

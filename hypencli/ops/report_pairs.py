@@ -68,10 +68,10 @@ def pair_of(store: Store, plan: PairPlan, finder: JudgementFinder, limits: Limit
         UsageError: They were not evaluated with the same judgements.
         DataError: The judgements that the user named cannot be read.
     """
-    found = compare(store, plan.run_a, plan.run_b, measures=plan.measures, qrels=plan.qrels)
+    comparison = compare(store, plan.run_a, plan.run_b, measures=plan.measures, qrels=plan.qrels)
     run_a, run_b = (store.run(reference) for reference in (plan.run_a, plan.run_b))
     evaluations = common_evaluations(store, run_a.manifest, run_b.manifest, plan.qrels)
-    measure = found.tests[0].measure
+    measure = comparison.tests[0].measure
     values = [_values(store, one, measure) for one in evaluations]
     differing = _differing(*values)
     qrels = finder.find(evaluations[0], (run_a.manifest, run_b.manifest))
@@ -79,19 +79,19 @@ def pair_of(store: Store, plan: PairPlan, finder: JudgementFinder, limits: Limit
     shown = differing[: limits.queries]
     return RunPair(
         corpus=str(run_a.manifest.inputs.get("corpus") or UNNAMED_CORPUS),
-        qrels=found.qrels,
+        qrels=comparison.qrels,
         run_a=run_a.manifest.id,
         run_b=run_b.manifest.id,
-        label_a=found.run_a,
-        label_b=found.run_b,
+        label_a=comparison.run_a,
+        label_b=comparison.run_b,
         measure=measure,
-        tests=found.tests,
-        verdict=verdict(found),
+        tests=comparison.tests,
+        verdict=verdict(comparison),
         differences=tuple(sorted((b - a for _, a, b in differing), reverse=True)),
-        n_queries=found.n_queries,
+        n_queries=comparison.n_queries,
         queries=_queries(shown, documents, run_b.queries() | run_a.queries(), limits),
         has_grades=qrels is not None,
-        remarks=tuple(_remarks(found, documents, has_grades=qrels is not None)),
+        remarks=tuple(_remarks(comparison, documents, has_grades=qrels is not None)),
     )
 
 
@@ -116,7 +116,7 @@ def _queries(
     limits: Limits,
 ) -> tuple[QueryDifference, ...]:
     """The queries of some rows, with what both runs found for them."""
-    found = documents.of([query_id for query_id, _, _ in rows])
+    text_of = documents.of([query_id for query_id, _, _ in rows])
     return tuple(
         QueryDifference(
             query_id=query_id,
@@ -128,16 +128,18 @@ def _queries(
             moved=one.moved,
             n_moved=one.n_moved,
         )
-        for (query_id, value_a, value_b), one in zip(rows, found, strict=True)
+        for (query_id, value_a, value_b), one in zip(rows, text_of, strict=True)
     )
 
 
-def _remarks(found: Comparison, documents: PairDocuments, *, has_grades: bool) -> Iterator[str]:
+def _remarks(
+    comparison: Comparison, documents: PairDocuments, *, has_grades: bool
+) -> Iterator[str]:
     """What cannot be shown, and what would show it."""
     if not has_grades:
         yield (
-            f"Which documents are judged is not shown: the judgements {found.qrels} are not at "
-            f"hand. Name them: hype report {found.run_a} {found.run_b} --html FILE --qrels PLACE"
+            f"Which documents are judged is not shown: the judgements {comparison.qrels} are not at "
+            f"hand. Name them: hype report {comparison.run_a} {comparison.run_b} --html FILE --qrels PLACE"
         )
     if not documents.has_text:
         yield (

@@ -77,10 +77,10 @@ def recall_of(
     files = [str(store.run(one.id).results_path) for one in (reference, run)]
     try:
         with duckdb.connect(":memory:") as connection:
-            (found,) = connection.execute(statement, files).fetchall()
+            (row,) = connection.execute(statement, files).fetchall()
     except duckdb.Error as error:
         raise DamagedArtifact(
             f"The results of {run.id} and {reference.id} cannot be compared: {error}.",
             hint="hype doctor --checksums",
         ) from error
-    return {depth: share for depth, share in zip(depths, found, strict=True) if share is not None}
+    return {depth: share for depth, share in zip(depths, row, strict=True) if share is not None}

@@ -17,7 +17,7 @@ from hypestore import JsonValue, Store, StoreNotWritable
 if TYPE_CHECKING:
     import torch
 
-    from hypencli.engine.certified import ScanOptions
+    from hypencli.engine.certified import FirstPassOptions
 
 _VERSION = 3
 _FAST = ("int8", "bfloat16")
@@ -36,7 +36,7 @@ _HANDICAP = {"int8": 0.9, "bfloat16": 1.0}
 """What is left of a rate once the threads share memory (measured): int8 has more passes over it."""
 
 
-def refuse_scan(options: SearchOptions) -> None:
+def refuse_first_pass(options: SearchOptions) -> None:
     """Refuse options of a scan that contradict each other or the rest.
 
     Raises:
@@ -62,14 +62,14 @@ def refuse_scan(options: SearchOptions) -> None:
         )
 
 
-def scan_inputs(options: SearchOptions) -> Mapping[str, JsonValue]:
+def first_pass_inputs(options: SearchOptions) -> Mapping[str, JsonValue]:
     """What of a scan determines a run: nothing where float32 certifies it."""
     return {} if options.certify else {"scan": options.scan, "certify": False}
 
 
-def choose_scan(
+def choose_first_pass(
     store: Store, options: SearchOptions, *, n: int, dim: int, q_nets: bool
-) -> ScanOptions | None:
+) -> FirstPassOptions | None:
     """How a corpus is scanned; None where float32 scores all of it.
 
     Args:
@@ -79,10 +79,10 @@ def choose_scan(
         dim: Width of their vectors.
         q_nets: Whether q-nets search; an inner product is too little work to scan first.
     """
-    from hypencli.engine.certified import ScanOptions
+    from hypencli.engine.certified import FirstPassOptions
 
     if options.scan in _FAST:
-        return ScanOptions(dtype=_arithmetic(options.scan), certify=options.certify)
+        return FirstPassOptions(dtype=_arithmetic(options.scan), certify=options.certify)
     automatic = options.scan == "auto" and options.dtype == _SURE and q_nets
     if not automatic or resolve_device(options.device).type != "cpu":
         return None
@@ -95,7 +95,7 @@ def choose_scan(
         if ratio >= LEAST_RATIO
     }
     best = min(costs, key=costs.__getitem__, default=_SURE)
-    return ScanOptions(dtype=_arithmetic(best)) if costs.get(best, n) < n else None
+    return FirstPassOptions(dtype=_arithmetic(best)) if costs.get(best, n) < n else None
 
 
 def _arithmetic(name: str) -> torch.dtype:

@@ -16,16 +16,16 @@ from hypencli.ops.check import Checker
 from hypencli.ops.choose import choose_embeddings, own_queries
 from hypencli.ops.engines import EnginePlan, OpenEngine, plan_engine
 from hypencli.ops.evaluate import Evaluated, EvaluateOptions, evaluate
-from hypencli.ops.models import LoadedModel, ModelSource, find_model, label, load_model
+from hypencli.ops.models import LoadedModel, ModelSource, display_name, find_model, load_model
 from hypencli.ops.names import name_not_given
-from hypencli.ops.refused import nothing_left_where_refused
+from hypencli.ops.refused import discard_on_error
 from hypencli.ops.search_records import (
     Check,
-    Scanned,
+    CountSummary,
+    FirstPassSummary,
     Searched,
     SearchOptions,
     SearchSeconds,
-    Spread,
 )
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Ranking
@@ -35,9 +35,9 @@ from hypestore import EmbeddingSet, Manifest, RunWriter, Store
 if TYPE_CHECKING:
     import torch
 
-    from hypencli.engine.found import Engine, Found, OnScored, ScanCosts
+    from hypencli.engine.found import Engine, FirstPassCosts, OnScored, SearchResult
     from hypencli.engine.scorers import Scorer
-    from hypencli.models.encoding import EncodedQueries
+    from hypencli.models.encoding import QueryStates
     from hypencli.models.qnet import QNetBatch
 
 Q_NET_BYTES = 1 << 30
@@ -68,7 +68,7 @@ def search(
     """
     options = options or SearchOptions()
     manifest = find_model(store, model, progress)
-    chosen = choose_embeddings(
+    embedding_set = choose_embeddings(
         store,
         manifest,
         named=options.embeddings,
@@ -76,18 +76,20 @@ def search(
         progress=progress,
     )
     if queries is None:
-        queries = own_queries(chosen)
-    embeddings = store.embeddings(chosen.id)
-    plan = plan_engine(store, manifest, chosen, options)
-    inputs = run_inputs(manifest, chosen, queries, options, plan)
-    slug = f"{chosen.id.rpartition('-')[0]}-{manifest.name or manifest.id}-{plan.slug}"
-    slug += "" if options.width is None else f"-w{options.width}"
-    parents = (manifest.id, chosen.id, *plan.parents)
-    with store.run_writer(slug, inputs, parents=parents, name=options.name) as writer:
+        queries = own_queries(embedding_set)
+    embeddings = store.embeddings(embedding_set.id)
+    plan = plan_engine(store, manifest, embedding_set, options)
+    inputs = run_inputs(manifest, embedding_set, queries, options, plan)
+    base_name = (
+        f"{embedding_set.id.rpartition('-')[0]}-{manifest.name or manifest.id}-{plan.id_prefix}"
+    )
+    base_name += "" if options.width is None else f"-w{options.width}"
+    parents = (manifest.id, embedding_set.id, *plan.parents)
+    with store.run_writer(base_name, inputs, parents=parents, name=options.name) as writer:
         done = writer.existing
         existing = done is not None
         if done is None:
-            with nothing_left_where_refused(writer):
+            with discard_on_error(writer):
                 loaded = _load(store, manifest, queries, options, trust_code=model.trust_code)
                 checker = Checker(store, inputs, embeddings, queries, options)
                 work = _Work(loaded, embeddings, options, plan.open(embeddings, progress), checker)
@@ -153,7 +155,7 @@ class _Work:
     seconds: SearchSeconds = field(default_factory=SearchSeconds)
     evaluations: list[int] = field(default_factory=list)
     iterations: list[int] = field(default_factory=list)
-    scans: list[ScanCosts] = field(default_factory=list)
+    first_passes: list[FirstPassCosts] = field(default_factory=list)
     n_results: int = 0
 
     def run(self, writer: RunWriter, queries: QuerySet, progress: Progress) -> Manifest:
@@ -173,36 +175,36 @@ class _Work:
             provenance=provenance(device=str(resolve_device(self.options.device))),
         )
 
-    def _encode(self, texts: list[str]) -> EncodedQueries:
+    def _encode(self, texts: list[str]) -> QueryStates:
         started = time.perf_counter()
         encoded = encoded_queries(self.loaded, texts, self.options)
         self.seconds = self.seconds.plus(query_encoding=time.perf_counter() - started)
         return encoded
 
     def _search(
-        self, writer: RunWriter, encoded: EncodedQueries, ids: list[str], start: int, task: Task
+        self, writer: RunWriter, encoded: QueryStates, ids: list[str], start: int, task: Task
     ) -> int:
         """Search one batch; gives the number of scores."""
         started = time.perf_counter()
         stop = start + len(ids)
         scorer = make_scorer(encoded, start, stop, self.embeddings.dim, self.options.dtype)
-        made = time.perf_counter() - started
-        found = found_rankings(
+        encoding_seconds = time.perf_counter() - started
+        result = search_rankings(
             self.open_engine(ids), scorer, ids, self.options, on_scored=task.advance
         )
         started = time.perf_counter()
-        self.n_results += append_rankings(writer, ids, found.rankings)
+        self.n_results += append_rankings(writer, ids, result.rankings)
         written = time.perf_counter() - started
-        self.seconds = self.seconds.with_engine(found.seconds).plus(
-            query_encoding=made, writing=written
+        self.seconds = self.seconds.with_engine(result.seconds).plus(
+            query_encoding=encoding_seconds, writing=written
         )
-        self.evaluations += found.evaluations.tolist()
-        self.iterations += found.iterations.tolist()
-        self.scans += [] if found.scan is None else [found.scan]
-        self.checker.compare(scorer, ids, found.rankings)
-        return int(found.evaluations.sum())
+        self.evaluations += result.evaluations.tolist()
+        self.iterations += result.iterations.tolist()
+        self.first_passes += [] if result.scan is None else [result.scan]
+        self.checker.compare(scorer, ids, result.rankings)
+        return int(result.evaluations.sum())
 
-    def _stats(self, queries: QuerySet, encoded: EncodedQueries) -> dict[str, hypestore.JsonValue]:
+    def _stats(self, queries: QuerySet, encoded: QueryStates) -> dict[str, hypestore.JsonValue]:
         stats: dict[str, hypestore.JsonValue] = {
             "n_queries": len(encoded),
             "n_documents": self.embeddings.n,
@@ -211,29 +213,31 @@ class _Work:
             "seconds": {**asdict(self.seconds), "total": self.seconds.total},
         }
         if encoded.has_q_nets and self.evaluations:
-            stats["evaluations"] = asdict(spread(self.evaluations))
-            stats["iterations"] = asdict(spread(self.iterations))
-        if self.scans:
-            stats["scan"] = asdict(scanned(self.scans, certified=self.options.certify))
+            stats["evaluations"] = asdict(count_summary(self.evaluations))
+            stats["iterations"] = asdict(count_summary(self.iterations))
+        if self.first_passes:
+            stats["scan"] = asdict(
+                first_pass_summary(self.first_passes, certified=self.options.certify)
+            )
         check = self.checker.result()
         return stats if check is None else {**stats, "check": asdict(check)}
 
 
-def spread(values: Sequence[int]) -> Spread:
+def count_summary(values: Sequence[int]) -> CountSummary:
     """Mean, least and most of at least one count."""
-    return Spread(sum(values) / len(values), min(values), max(values))
+    return CountSummary(sum(values) / len(values), min(values), max(values))
 
 
-def scanned(batches: Sequence[ScanCosts], *, certified: bool) -> Scanned:
+def first_pass_summary(batches: Sequence[FirstPassCosts], *, certified: bool) -> FirstPassSummary:
     """What scans needed, over all queries of at least one batch."""
     rescored, added, bounds = (
         [value for each in batches for value in getattr(each, name).tolist()]
         for name in ("rescored", "widened", "bound")
     )
-    return Scanned(
+    return FirstPassSummary(
         dtype=" and ".join(sorted({name for each in batches for name in each.dtypes if name})),
         certified=certified,
-        rescored=spread(rescored),
+        rescored=count_summary(rescored),
         widened=sum(value > 0 for value in added),
         added=max(added),
         bound=max(bounds),
@@ -241,9 +245,7 @@ def scanned(batches: Sequence[ScanCosts], *, certified: bool) -> Scanned:
     )
 
 
-def encoded_queries(
-    loaded: LoadedModel, texts: list[str], options: SearchOptions
-) -> EncodedQueries:
+def encoded_queries(loaded: LoadedModel, texts: list[str], options: SearchOptions) -> QueryStates:
     """The queries, read by the model of a search."""
     from hypencli.models.encoding import EncodingOptions, encode_queries
 
@@ -254,7 +256,7 @@ def encoded_queries(
     )
 
 
-def query_batches(encoded: EncodedQueries, size: int | None = None) -> Iterator[tuple[int, int]]:
+def query_batches(encoded: QueryStates, size: int | None = None) -> Iterator[tuple[int, int]]:
     """First and last place of the queries that are searched together, batch after batch.
 
     Args:
@@ -269,7 +271,7 @@ def query_batches(encoded: EncodedQueries, size: int | None = None) -> Iterator[
         yield start, min(start + size, len(encoded))
 
 
-def make_scorer(encoded: EncodedQueries, start: int, stop: int, dim: int, dtype: str) -> Scorer:
+def make_scorer(encoded: QueryStates, start: int, stop: int, dim: int, dtype: str) -> Scorer:
     """The scorer of the queries from ``start`` to ``stop``: q-nets, or inner products."""
     from hypencli.engine.scorers import InnerProductScorer, QNetScorer
 
@@ -284,22 +286,22 @@ def _in_dtype(net: QNetBatch, dtype: torch.dtype) -> QNetBatch:
     return net if net.dtype == dtype else net.to(dtype=dtype)
 
 
-def found_rankings(
+def search_rankings(
     engine: Engine,
     scorer: Scorer,
     query_ids: Sequence[str],
     options: SearchOptions,
     on_scored: OnScored | None = None,
-) -> Found:
+) -> SearchResult:
     """What an engine finds for one batch of queries."""
-    found = engine.search(scorer, k=options.k + options.exclude_same_id, on_scored=on_scored)
+    result = engine.search(scorer, k=options.k + options.exclude_same_id, on_scored=on_scored)
     if not options.exclude_same_id:
-        return found
+        return result
     rankings = [
         [(doc_id, score) for doc_id, score in ranking if doc_id != query_id][: options.k]
-        for query_id, ranking in zip(query_ids, found.rankings, strict=True)
+        for query_id, ranking in zip(query_ids, result.rankings, strict=True)
     ]
-    return replace(found, rankings=rankings)
+    return replace(result, rankings=rankings)
 
 
 def append_rankings(writer: RunWriter, query_ids: list[str], rankings: list[Ranking]) -> int:
@@ -326,8 +328,8 @@ def _evaluate(
     """Evaluate where judgements are known: those named, else the query set's own."""
     if options.qrels is None and queries.qrels is None:
         return None
-    chosen = EvaluateOptions(qrels=options.qrels or queries.qrels, measures=options.measures)
-    return evaluate(store, run.id, chosen, progress)
+    settings = EvaluateOptions(qrels=options.qrels or queries.qrels, measures=options.measures)
+    return evaluate(store, run.id, settings, progress)
 
 
 def _outcome(
@@ -337,7 +339,7 @@ def _outcome(
     return Searched(
         run=run.id,
         name=run.name,
-        model=label(model),
+        model=display_name(model),
         embeddings=str(run.inputs["embeddings"]),
         corpus=str(run.inputs["corpus"]),
         queries=str(run.inputs["queries"]),
@@ -352,32 +354,32 @@ def _outcome(
             **{each.name: float(str(parts.get(each.name, 0.0))) for each in fields(SearchSeconds)}
         ),
         existing=existing,
-        evaluations=_spread(run, "evaluations"),
-        iterations=_spread(run, "iterations"),
+        evaluations=_count_summary(run, "evaluations"),
+        iterations=_count_summary(run, "iterations"),
         check=_check(run),
-        scan=_scanned(run),
+        scan=_first_pass_summary(run),
         evaluation=evaluation,
     )
 
 
 def _numbers(run: Manifest, key: str) -> Mapping[str, hypestore.JsonValue] | None:
-    found = run.stats.get(key)
-    return found if isinstance(found, Mapping) else None
+    value = run.stats.get(key)
+    return value if isinstance(value, Mapping) else None
 
 
-def _spread(run: Manifest, key: str) -> Spread | None:
-    found = _numbers(run, key)
-    if found is None:
+def _count_summary(run: Manifest, key: str) -> CountSummary | None:
+    numbers = _numbers(run, key)
+    if numbers is None:
         return None
-    mean, least, most = (float(str(found[part])) for part in ("mean", "min", "max"))
-    return Spread(mean, int(least), int(most))
+    mean, least, most = (float(str(numbers[part])) for part in ("mean", "min", "max"))
+    return CountSummary(mean, int(least), int(most))
 
 
 def _check(run: Manifest) -> Check | None:
-    found = run.stats.get("check")
-    return None if found is None else TypeAdapter(Check).validate_python(found)
+    value = run.stats.get("check")
+    return None if value is None else TypeAdapter(Check).validate_python(value)
 
 
-def _scanned(run: Manifest) -> Scanned | None:
-    found = run.stats.get("scan")
-    return None if found is None else TypeAdapter(Scanned).validate_python(found)
+def _first_pass_summary(run: Manifest) -> FirstPassSummary | None:
+    value = run.stats.get("scan")
+    return None if value is None else TypeAdapter(FirstPassSummary).validate_python(value)

@@ -9,7 +9,7 @@ from hypencli.ops.evaluate import Evaluated
 from hypencli.ops.names import NameNotGiven
 
 if TYPE_CHECKING:
-    from hypencli.engine.found import SearchSeconds as EngineSeconds
+    from hypencli.engine.found import EngineSeconds as EngineSeconds
     from hypencli.engine.graph import WalkOptions
     from hypencli.engine.guided import GuidedOptions
 
@@ -19,7 +19,7 @@ EngineName: TypeAlias = Literal[
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 """Every way to search."""
 
-ScanName: TypeAlias = Literal["auto", "int8", "bfloat16", "float32"]
+FirstPassDtype: TypeAlias = Literal["auto", "int8", "bfloat16", "float32"]
 
 VECTOR_INDEXES: tuple[EngineName, ...] = ("hnsw", "faiss-flat", "faiss-hnsw", "faiss-ivfpq")
 """Those that search with query vectors alone: for bi-encoders."""
@@ -45,7 +45,7 @@ class SearchOptions:
         measures: What to measure; None takes the default set.
         graph: The neighbour graph of ``graph``; None takes one of the embedding set.
         walk: How ``graph`` walks; None is ``efficient-1`` of the paper.
-        guide: How ``guided`` chooses.
+        guided_options: How ``guided`` chooses.
         recall: The recall that the budget of ``guided`` is to reach, by the calibration; None
             leaves it to ``guide``.
         index: Parameters of a vector index, by their names.
@@ -72,12 +72,12 @@ class SearchOptions:
     measures: tuple[str, ...] | None = None
     graph: str | None = None
     walk: WalkOptions | None = None
-    guide: GuidedOptions | None = None
+    guided_options: GuidedOptions | None = None
     recall: float | None = None
     index: tuple[tuple[str, int], ...] = ()
     rerank: str | None = None
     check: int | None = None
-    scan: ScanName = "auto"
+    scan: FirstPassDtype = "auto"
     certify: bool = True
 
 
@@ -119,7 +119,7 @@ class SearchSeconds:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class CountSummary:
     """One count over the queries of a run."""
 
     mean: float
@@ -146,7 +146,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Scanned:
+class FirstPassSummary:
     """What a scan in a fast dtype needed beside itself, over the queries of a run.
 
     Attributes:
@@ -161,7 +161,7 @@ class Scanned:
 
     dtype: str
     certified: bool
-    rescored: Spread
+    rescored: CountSummary
     widened: int
     added: int
     bound: float
@@ -198,9 +198,9 @@ class Searched:
     n_results: int
     seconds: SearchSeconds
     existing: bool
-    evaluations: Spread | None = None
-    iterations: Spread | None = None
+    evaluations: CountSummary | None = None
+    iterations: CountSummary | None = None
     check: Check | None = None
-    scan: Scanned | None = None
+    scan: FirstPassSummary | None = None
     evaluation: Evaluated | None = None
     name_not_given: NameNotGiven | None = None

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hypencli._version import __version__
-from hypencli.data.aside import written_aside
+from hypencli.data.aside import atomic_write
 from hypencli.data.study_archive import StudyArchiveWriter, write_study_archive
 from hypencli.errors import UsageError
-from hypencli.harmless import markdown
+from hypencli.harmless import escape_markdown
 from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
-from hypencli.ops.report import Table, leaderboard
+from hypencli.ops.report import LeaderboardTable, leaderboard
 from hypencli.progress import SILENT, Progress
 from hypestore import FOLDERS, FORMAT_VERSION, Kind, Manifest, Store, verified_path
 
@@ -69,19 +69,19 @@ def export_study(
     path = output / f"{store.root.name}.study.zip" if output.is_dir() else output
     if path.exists() and not overwrite:
         raise UsageError(f"{path} exists.", hint="Choose another file, or add --overwrite")
-    chosen = [store.get(run, "run") for run in runs] if runs else store.artifacts("run")
-    if not chosen:
+    manifests = [store.get(run, "run") for run in runs] if runs else store.artifacts("run")
+    if not manifests:
         raise UsageError(
             f"The store {store.root} has no runs to export.", hint="hype search, or hype import run"
         )
-    whole, references = _lineage(store, chosen)
+    whole, references = _lineage(store, manifests)
     with (
-        written_aside(path) as aside,
-        write_study_archive(aside) as archive,
+        atomic_write(path) as temporary,
+        write_study_archive(temporary) as archive,
         progress.task("export", total=len(whole), unit="artifacts") as task,
     ):
         archive.write_text(STUDY_FILE, _contents(whole, references))
-        archive.write_text(REPORT_FILE, _report(store, chosen))
+        archive.write_text(REPORT_FILE, _report(store, manifests))
         for manifest in references:
             folder, listed = store.path(manifest), {record.path for record in manifest.files}
             here = [name for name in COMPANIONS if name in listed and (folder / name).is_file()]
@@ -91,7 +91,7 @@ def export_study(
             task.advance()
     return ExportedStudy(
         path=path,
-        runs=len(chosen),
+        runs=len(manifests),
         evaluations=sum(manifest.kind == "evaluation" for manifest in whole),
         references=len(references),
         size_bytes=path.stat().st_size,
@@ -100,35 +100,35 @@ def export_study(
 
 def _lineage(store: Store, runs: list[Manifest]) -> tuple[list[Manifest], list[Manifest]]:
     """What travels whole, and what by reference; parents first in each."""
-    found = {manifest.id: manifest for manifest in runs}
+    manifests = {manifest.id: manifest for manifest in runs}
     for run in runs:
-        found |= {manifest.id: manifest for manifest in store.evaluations(run.id)}
-    whole = set(found)
-    queue = list(found)
+        manifests |= {manifest.id: manifest for manifest in store.evaluations(run.id)}
+    whole = set(manifests)
+    queue = list(manifests)
     while queue:
         for parent in store.parents_of(queue.pop()):
-            if parent.id not in found:
-                found[parent.id] = parent
+            if parent.id not in manifests:
+                manifests[parent.id] = parent
                 queue.append(parent.id)
                 if parent.kind == "calibration" and store.has(parent.id):
                     whole.add(parent.id)
-    ordered = _parents_first(found)
+    ordered = _parents_first(manifests)
     return [one for one in ordered if one.id in whole], [
         one for one in ordered if one.id not in whole
     ]
 
 
-def _parents_first(found: dict[str, Manifest]) -> list[Manifest]:
+def _parents_first(manifests: dict[str, Manifest]) -> list[Manifest]:
     ordered: dict[str, Manifest] = {}
 
     def visit(manifest: Manifest) -> None:
         if manifest.id not in ordered:
             for parent in manifest.parents:
-                visit(found[parent])
+                visit(manifests[parent])
             ordered[manifest.id] = manifest
 
-    for artifact_id in sorted(found):
-        visit(found[artifact_id])
+    for artifact_id in sorted(manifests):
+        visit(manifests[artifact_id])
     return list(ordered.values())
 
 
@@ -163,7 +163,7 @@ def _report(store: Store, runs: list[Manifest]) -> str:
     """The leaderboard of the runs, in Markdown."""
     names = {manifest.name or manifest.id for manifest in runs}
     lines = [
-        f"# {markdown(store.root.name)}",
+        f"# {escape_markdown(store.root.name)}",
         "",
         f"{len(runs)} runs, written by hype {__version__}.",
         "",
@@ -171,11 +171,11 @@ def _report(store: Store, runs: list[Manifest]) -> str:
     for board in leaderboard(store):
         rows = [row for row in board.rows if row[0] in names]
         if rows:
-            lines += [f"## {markdown(board.title)}", "", *_markdown(board, rows), ""]
+            lines += [f"## {escape_markdown(board.title)}", "", *_markdown(board, rows), ""]
     return "\n".join(lines)
 
 
-def _markdown(board: Table, rows: list[tuple[object, ...]]) -> list[str]:
+def _markdown(board: LeaderboardTable, rows: list[tuple[object, ...]]) -> list[str]:
     def line(cells: Iterable[object]) -> str:
         return f"| {' | '.join(map(_cell, cells))} |"
 
@@ -186,4 +186,4 @@ def _cell(value: object) -> str:
     if value is None:
         return "–"
     text = f"{value:.4f}" if isinstance(value, float) else str(value)
-    return markdown(text)
+    return escape_markdown(text)

@@ -76,7 +76,7 @@ def import_study(
     unnamed = {manifest.id for manifest in done.unnamed}
     return ImportedStudy(
         path=path,
-        runs=[_called(one, unnamed) for one in done.artifacts if one.kind == "run"],
+        runs=[_display_name(one, unnamed) for one in done.artifacts if one.kind == "run"],
         evaluations=sum(one.kind == "evaluation" for one in done.artifacts),
         references=len(done.references),
         existing=len(done.existing),
@@ -84,7 +84,7 @@ def import_study(
     )
 
 
-def _called(manifest: Manifest, unnamed: set[str]) -> str:
+def _display_name(manifest: Manifest, unnamed: set[str]) -> str:
     return manifest.id if manifest.id in unnamed else manifest.name or manifest.id
 
 
@@ -131,11 +131,11 @@ def _check_contents(archive: StudyArchive, homes: Iterable[tuple[Home, list[str]
             hint="pip install --upgrade hypencli",
         )
     listed = [contents.get(key) for key in ("artifacts", REFERENCES)]
-    there: list[list[str]] = [[], []]
+    actual_contents: list[list[str]] = [[], []]
     for home, _ in homes:
-        there[home[0] == REFERENCES].append(home[-1])
-    for said, found in zip(listed, there, strict=True):
-        if not isinstance(said, list) or sorted(map(str, said)) != sorted(found):
+        actual_contents[home[0] == REFERENCES].append(home[-1])
+    for said, actual in zip(listed, actual_contents, strict=True):
+        if not isinstance(said, list) or sorted(map(str, said)) != sorted(actual):
             raise DataError(f"{archive.path}: {STUDY_FILE} lists other artifacts than there are.")
 
 

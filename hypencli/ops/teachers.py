@@ -168,8 +168,8 @@ class _DualScores:
                 own = np.stack([vectors[item.content] for item in row.items])
                 place = places[row.query.text]
                 scorer = make_scorer(encoded, place, place + 1, own.shape[1], "float32")
-                found = scorer(torch.from_numpy(own).to(self._settings.device))[0]
-                scores.append(found.float().cpu().numpy())
+                row_scores = scorer(torch.from_numpy(own).to(self._settings.device))[0]
+                scores.append(row_scores.float().cpu().numpy())
         return np.concatenate(scores)
 
     def _read(self, rows: Sequence[TrainingRow]) -> Mapping[str, Scores]:
@@ -177,14 +177,14 @@ class _DualScores:
         from hypencli.models.encoding import encode_passages
 
         wanted = dict.fromkeys(item.content for row in rows for item in row.items)
-        known = {text: self._vectors.pop(text) for text in wanted if text in self._vectors}
-        new = [text for text in wanted if text not in known]
+        cached = {text: self._vectors.pop(text) for text in wanted if text in self._vectors}
+        new = [text for text in wanted if text not in cached]
         vectors = encode_passages(self._dual.passage_encoder, self._tokenizer, new, self._settings)
-        known.update(zip(new, vectors, strict=True))
-        self._vectors.update(known)
+        cached.update(zip(new, vectors, strict=True))
+        self._vectors.update(cached)
         for text in list(islice(self._vectors, max(0, len(self._vectors) - KEPT_VECTORS))):
             del self._vectors[text]
-        return known
+        return cached
 
 
 def _load_dual(

@@ -21,13 +21,13 @@ from hypencli.ops.training_inputs import Inputs, find_inputs
 from hypencli.ops.training_work import (
     WORK_FOLDER,
     begin_work,
+    discard_if_not_started,
     keep_events,
-    nothing_left_where_nothing_began,
 )
 from hypencli.progress import SILENT, Progress
 from hypencli.recipe import Recipe, to_toml
 from hypencli.runtime import provenance, quiet_libraries, resolve_device
-from hypencli.signals import Ended
+from hypencli.signals import Terminated
 from hypestore import Draft, JsonValue, Manifest, Store, require_space
 
 if TYPE_CHECKING:
@@ -109,10 +109,10 @@ def train(
 
     _refuse_untrusted(recipe)
     quiet_libraries()
-    chosen = local_device(resolve_device(device or recipe.training.device))
-    join(chosen)
+    local = local_device(resolve_device(device or recipe.training.device))
+    join(local)
     inputs = find_inputs(store, recipe)
-    config = training_config(recipe, chosen)
+    config = training_config(recipe, local)
     if not is_leader():
         folder: str | None = told_by_leader(None)
         if folder is not None:
@@ -123,12 +123,12 @@ def train(
     ) as draft:
         if draft.existing is not None:
             told_by_leader(None)
-            there = trained_model(store, draft.existing, existing=True)
+            outcome = trained_model(store, draft.existing, existing=True)
             unnamed = name_not_given(store, draft.existing, name)
-            return replace(there, name_not_given=unnamed)
+            return replace(outcome, name_not_given=unnamed)
         begin_work(draft, restart=restart, progress=progress)
         told_by_leader(str(draft.path))
-        with nothing_left_where_nothing_began(draft):
+        with discard_if_not_started(draft):
             return _lead(store, draft, inputs, config, progress)
 
 
@@ -159,7 +159,7 @@ def _lead(
     trained = _train_in(draft.path, store, inputs, config, draft.progress, progress)
     outcome = trained.outcome
     if outcome.interrupted:
-        raise Ended(outcome.signal)
+        raise Terminated(outcome.signal)
     if not outcome.finished:
         return _stopped(draft, inputs.recipe, trained)
     _write(draft, inputs, trained, device=str(config.device))
@@ -178,7 +178,7 @@ def _train_in(
 ) -> _Trained:
     """What every process does."""
     from hypencli.models.checkpoint import build_dual_encoder, load_tokenizer
-    from hypencli.training import Surroundings
+    from hypencli.training import RunContext
     from hypencli.training import train as run
     from hypencli.training.distributed import is_leader
 
@@ -190,7 +190,7 @@ def _train_in(
     )
     if is_leader():
         require_space(folder, _bytes_of_checkpoint(dual), what=f"Training {inputs.recipe.name}")
-    where = Surroundings(
+    where = RunContext(
         output_dir=folder / WORK_FOLDER,
         caches=store.cached,
         on_points=on_points,

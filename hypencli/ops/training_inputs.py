@@ -110,7 +110,7 @@ def find_inputs(store: Store, recipe: Recipe) -> Inputs:
     return Inputs(
         recipe=recipe,
         start=_start(store, recipe),
-        hyper_head=None if head is None else _found(store, head, "hyper_head_from"),
+        hyper_head=None if head is None else _read_start(store, head, "hyper_head_from"),
         rows=_rows(store, recipe),
         pool=_pool(store, recipe),
         validation=_validation(store, recipe),
@@ -125,10 +125,10 @@ def _start(store: Store, recipe: Recipe) -> Start:
             f"Recipe {recipe.name!r} names no backbone.",
             hint="--set model.backbone=FOLDER_OR_HUB_NAME (or model.initial=TRAINED_MODEL)",
         )
-    return _found(store, named, key)
+    return _read_start(store, named, key)
 
 
-def _found(store: Store, named: str, key: str) -> Start:
+def _read_start(store: Store, named: str, key: str) -> Start:
     from hypencli.models.checkpoint import load_tokenizer, tokenizer_fingerprint
     from hypencli.models.sentence import sentence_encoder_facts
     from hypencli.models.weights import locate

@@ -6,7 +6,7 @@ import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from hypencli.ops.refused import nothing_left_where_refused
+from hypencli.ops.refused import discard_on_error
 from hypencli.progress import Progress
 from hypestore import PROGRESS_NAME, SCRATCH_NAME, Draft
 
@@ -24,13 +24,15 @@ def begin_work(draft: Draft, *, restart: bool, progress: Progress) -> None:
     (draft.path / PROGRESS_NAME).unlink(missing_ok=True)
     if not restart:
         return
-    found = newest_checkpoint(draft.path / WORK_FOLDER)
+    checkpoint = newest_checkpoint(draft.path / WORK_FOLDER)
     shutil.rmtree(draft.path / WORK_FOLDER, ignore_errors=True)
-    if found is not None:
-        progress.message(f"beginning anew: the checkpoint of step {step_of(found):,} is deleted")
+    if checkpoint is not None:
+        progress.message(
+            f"beginning anew: the checkpoint of step {step_of(checkpoint):,} is deleted"
+        )
 
 
-def nothing_left_where_nothing_began(draft: Draft) -> AbstractContextManager[None]:
+def discard_if_not_started(draft: Draft) -> AbstractContextManager[None]:
     """What ends before its first point or checkpoint is put right by another command.
 
     Its settings or data change then, and with them the id: nobody would come back to this work.
@@ -41,7 +43,7 @@ def nothing_left_where_nothing_began(draft: Draft) -> AbstractContextManager[Non
         checkpoints = (draft.path / WORK_FOLDER).glob("checkpoint-*")
         return (points.is_file() and points.stat().st_size > 0) or any(checkpoints)
 
-    return nothing_left_where_refused(draft, unless=began, errors=(Exception,))
+    return discard_on_error(draft, unless=began, errors=(Exception,))
 
 
 def keep_events(folder: Path) -> None:

@@ -10,7 +10,7 @@ from hypencli.data.lines import file_sha256
 from hypencli.errors import UsageError
 from hypencli.ops.datasets import dataset_place
 from hypencli.ops.names import NameNotGiven, name_not_given
-from hypencli.ops.refused import nothing_left_where_refused
+from hypencli.ops.refused import discard_on_error
 from hypencli.ops.search import append_rankings
 from hypencli.runtime import provenance
 from hypestore import Store, atomic_path
@@ -77,19 +77,19 @@ def export_run(
     from hypencli.data.runs import write_run
 
     stored = store.run(run)
-    label = stored.manifest.name or stored.manifest.id
+    display_name = stored.manifest.name or stored.manifest.id
     format = format or (SUFFIXES.get(output.suffix) if output is not None else "trec")
     if format is None:
         raise UsageError(
             f"The format cannot be told from {output}.",
             hint="Name it: --format trec, jsonl or parquet",
         )
-    path = output or Path(f"{label}.{format}")
+    path = output or Path(f"{display_name}.{format}")
     if path.exists() and not overwrite:
         raise UsageError(f"{path} exists.", hint="Choose another --output, or add --overwrite")
     results = stored.results()
     with atomic_path(path) as partial:
-        write_run(partial, results, stored.queries(), format=format, tag=label)
+        write_run(partial, results, stored.queries(), format=format, tag=display_name)
     return Exported(
         run=stored.manifest.id,
         path=path,
@@ -120,9 +120,15 @@ def import_run(
         DataError: The file is not a run, with the line.
     """
     path = Path(dataset_place(store.root, str(path)))
-    label = name or "-".join(path.stem.split())
+    display_name = name or "-".join(path.stem.split())
     taken = _take_in(
-        store, path, file_sha256(path), label, name=label, corpus=corpus, queries=queries
+        store,
+        path,
+        file_sha256(path),
+        display_name,
+        name=display_name,
+        corpus=corpus,
+        queries=queries,
     )
     unnamed = name_not_given(store, store.get(taken.run, kind="run"), name)
     return replace(taken, name_not_given=unnamed)
@@ -142,9 +148,9 @@ def import_lists(store: Store, path: Path) -> str:
     """
     path = Path(dataset_place(store.root, str(path)))
     fingerprint = file_sha256(path)
-    found = store.find("run", {"engine": "imported", "file_sha256": fingerprint})
-    if found:
-        return found[0].id
+    existing = store.find("run", {"engine": "imported", "file_sha256": fingerprint})
+    if existing:
+        return existing[0].id
     return _take_in(store, path, fingerprint, "-".join(path.stem.split())).run
 
 
@@ -152,7 +158,7 @@ def _take_in(
     store: Store,
     path: Path,
     fingerprint: str,
-    label: str,
+    display_name: str,
     *,
     name: str | None = None,
     corpus: str | None = None,
@@ -169,8 +175,8 @@ def _take_in(
         "k": max((len(ranking) for ranking in contents.results.values()), default=0),
     }
     n_results = sum(len(ranking) for ranking in contents.results.values())
-    begun = store.run_writer(f"{label}-imported", inputs, parents=(), name=name)
-    with begun as writer, nothing_left_where_refused(writer):
+    begun = store.run_writer(f"{display_name}-imported", inputs, parents=(), name=name)
+    with begun as writer, discard_on_error(writer):
         existing = writer.existing is not None
         manifest = writer.existing
         if manifest is None:

@@ -62,22 +62,22 @@ def search_in_two_stages(
     """
     options = options or SearchOptions()
     manifest = find_model(store, model, progress)
-    chosen = choose_embeddings(
+    embedding_set = choose_embeddings(
         store,
         manifest,
         named=options.embeddings,
         corpus=options.corpus or (None if queries is None else queries.corpus_id),
         progress=progress,
     )
-    queries = queries or own_queries(chosen)
-    found = search(
+    queries = queries or own_queries(embedding_set)
+    first_stage = search(
         store,
         queries,
         first.model,
         SearchOptions(
             k=first.k,
             engine=first.engine,
-            corpus=str(chosen.inputs["corpus"]),
+            corpus=str(embedding_set.inputs["corpus"]),
             query_max_length=options.query_max_length,
             exclude_same_id=options.exclude_same_id,
             device=options.device,
@@ -87,5 +87,5 @@ def search_in_two_stages(
         ),
         progress,
     )
-    second = replace(options, engine="rerank", rerank=found.run, embeddings=chosen.id)
-    return SearchedTwice(found, search(store, queries, model, second, progress))
+    second = replace(options, engine="rerank", rerank=first_stage.run, embeddings=embedding_set.id)
+    return SearchedTwice(first_stage, search(store, queries, model, second, progress))

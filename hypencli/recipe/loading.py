@@ -173,9 +173,9 @@ def find_recipe(name_or_path: str | Path, *, folder: Path | None = None) -> Path
     return path
 
 
-def _names_hint(given: str, folder: Path) -> str:
+def _names_hint(name: str, folder: Path) -> str:
     names = [path.stem for path in folder.glob("*.toml")]
-    return f"{did_you_mean(given, names)} A path ends in .toml."
+    return f"{did_you_mean(name, names)} A path ends in .toml."
 
 
 def _read_toml(path: Path) -> Table:
@@ -305,7 +305,7 @@ def _join_table(
 
 
 def _forget(origins: dict[KeyPath, str], path: KeyPath) -> None:
-    for stale in [known for known in origins if known[: len(path)] == path]:
+    for stale in [origin for origin in origins if origin[: len(path)] == path]:
         del origins[stale]
 
 
@@ -335,10 +335,10 @@ def _problem(
     path: KeyPath = tuple(str(part) for part in detail["loc"] if part != "[key]")
     where = _short(joined.origin(path, default=source))
     key = _short(".".join(path)) or "the recipe"
-    given = _short(repr(detail["input"]))
+    value = _short(repr(detail["input"]))
     if detail["type"] == "extra_forbidden":
-        known = _known_keys(kind, path[:-1])
-        return f"{where}: unknown key {key!r}.", did_you_mean(path[-1][:_SHOWN], known)
+        keys = _known_keys(kind, path[:-1])
+        return f"{where}: unknown key {key!r}.", did_you_mean(path[-1][:_SHOWN], keys)
     if detail["type"] == "missing":
         return f"{where}: {key} is missing: {_meaning(kind, path)}.", None
     if detail["type"] == "value_error":
@@ -347,7 +347,7 @@ def _problem(
     hint = None
     if detail["type"] == "literal_error" and isinstance(detail["input"], str):
         hint = did_you_mean(detail["input"][:_SHOWN], _choices(detail))
-    return f"{where}: {key}: {expected}, got {given} ({_meaning(kind, path)}).", hint
+    return f"{where}: {key}: {expected}, got {value} ({_meaning(kind, path)}).", hint
 
 
 def _short(text: str) -> str:
@@ -372,12 +372,12 @@ def _sections(kind: type[Section], path: KeyPath) -> Iterator[type[Section]]:
             continue
         if part.isdigit():
             continue
-        known = section.model_fields.get(part)
-        inner = _section_of(known.annotation) if known else None
-        if known is None or inner is None:
+        field = section.model_fields.get(part)
+        inner = _section_of(field.annotation) if field else None
+        if field is None or inner is None:
             return
         section = inner
-        is_name = get_origin(known.annotation) is dict
+        is_name = get_origin(field.annotation) is dict
         yield section
 
 
@@ -391,14 +391,14 @@ def _section_of(annotation: object) -> type[Section] | None:
 
 def _known_keys(kind: type[Section], path: KeyPath) -> list[str]:
     *_, section = _sections(kind, path)
-    known = list(section.model_fields)
-    return [*known, "extends"] if section is kind else known
+    keys = list(section.model_fields)
+    return [*keys, "extends"] if section is kind else keys
 
 
 def _meaning(kind: type[Section], path: KeyPath) -> str:
     meaning = None
     parts = (part for part in path if not part.isdigit())
     for section, part in zip(_sections(kind, path), parts, strict=False):
-        known = section.model_fields.get(part)
-        meaning = known.description if known else meaning
+        field = section.model_fields.get(part)
+        meaning = field.description if field else meaning
     return meaning or "no such key"

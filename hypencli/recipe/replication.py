@@ -92,10 +92,10 @@ class ReplicatedDataset(Section):
 
     def with_changed_instructions(self) -> ReplicatedDataset:
         """The dataset as it is asked for p-MRR a second time."""
-        there = {"queries": self.changed_queries, "qrels": self.changed_qrels}
+        changed = {"queries": self.changed_queries, "qrels": self.changed_qrels}
         gone = {"changed_queries": None, "changed_qrels": None}
         corpus = self.corpus or self.queries
-        return self.model_copy(update={**there, **gone, "corpus": corpus})
+        return self.model_copy(update={**changed, **gone, "corpus": corpus})
 
 
 class Pool(Section):
@@ -218,7 +218,7 @@ class Replication(Section):
     published: PublishedSection | None = Field(None, description="the paper's figures")
 
     @model_validator(mode="after")
-    def _names_are_there(self) -> Replication:
+    def _names_exist(self) -> Replication:
         shown = {**self.datasets, **self.pools}
         if len(shown) < len(self.datasets) + len(self.pools):
             raise ValueError("a pool has the name of a dataset")
@@ -256,9 +256,9 @@ class Replication(Section):
         return self.datasets[dataset].measures or self.measures
 
 
-def _require(where: str, given: Sequence[str] | dict[str, str], known: object) -> None:
-    names = set(known) if isinstance(known, dict) else set()
-    for name in given:
+def _require(where: str, asked: Sequence[str] | dict[str, str], allowed: object) -> None:
+    names = set(allowed) if isinstance(allowed, dict) else set()
+    for name in asked:
         if name not in names:
             listed = ", ".join(sorted(names))
             raise ValueError(f"{where}: there is no {name!r}; there are {listed}")
@@ -284,9 +284,9 @@ def list_replications() -> list[ReplicationSummary]:
     Raises:
         RecipeError: One of them cannot be read.
     """
-    found = sorted(replications_folder().glob("*.toml"))
+    paths = sorted(replications_folder().glob("*.toml"))
     return [
-        ReplicationSummary(path.stem, path, load_replication(path).description) for path in found
+        ReplicationSummary(path.stem, path, load_replication(path).description) for path in paths
     ]
 
 

@@ -162,7 +162,7 @@ class RunPair:
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class SearchEntry:
     """What one search took and found.
 
     Attributes:
@@ -198,7 +198,7 @@ class SearchCosts:
     queries: str
     n_documents: int | None
     depth: int
-    searches: tuple[Search, ...]
+    searches: tuple[SearchEntry, ...]
     places: tuple[str, ...]
     remarks: tuple[str, ...] = ()
 

@@ -70,7 +70,11 @@ def lineage_tables(index: LineageIndex) -> list[Table]:
 def _kind_table(kind: str, artifacts: Sequence[Artifact], index: LineageIndex) -> Table:
     """One kind: what each was made from, what determines it, where and when it was made."""
     parents = [_parents(one, index) for one in artifacts]
-    kinds = [known for known in (*_SINGULAR.values(), _OTHER) if any(known in p for p in parents)]
+    kinds = [
+        kind_name
+        for kind_name in (*_SINGULAR.values(), _OTHER)
+        if any(kind_name in p for p in parents)
+    ]
     facts = [dict(one.facts) for one in artifacts]
     names = [name for name in _names(facts) if any(one.get(name) is not None for one in facts)]
     has_device = any(one.device for one in artifacts)
@@ -78,7 +82,7 @@ def _kind_table(kind: str, artifacts: Sequence[Artifact], index: LineageIndex) -
         Row(
             (
                 Cell(one.label, note=one.id if one.id != one.label else None),
-                *(Cell(MISSING, links=tuple(made_from.get(known, ()))) for known in kinds),
+                *(Cell(MISSING, links=tuple(made_from.get(kind_name, ()))) for kind_name in kinds),
                 *_fact_cells(one, names, index),
                 *([Cell(one.device or MISSING)] if has_device else []),
                 _environment_cell(one.environment),
@@ -90,7 +94,7 @@ def _kind_table(kind: str, artifacts: Sequence[Artifact], index: LineageIndex) -
     ]
     columns = (
         Column(_SINGULAR[kind]),
-        *(Column(known) for known in kinds),
+        *(Column(kind_name) for kind_name in kinds),
         *(Column(name, numeric=_is_numeric(one.get(name) for one in facts)) for name in names),
         *([Column("device")] if has_device else []),
         *(Column(label) for label in ("environment", "made (UTC)")),
@@ -105,15 +109,15 @@ def _names(facts: Sequence[dict[str, str | int | float | None]]) -> list[str]:
 
 def _parents(artifact: Artifact, index: LineageIndex) -> dict[str, list[tuple[str, str | None]]]:
     """What an artifact was made from: kind in words -> links."""
-    found: dict[str, list[tuple[str, str | None]]] = {}
+    links: dict[str, list[tuple[str, str | None]]] = {}
     for parent in artifact.parents:
-        known = index.by_id.get(parent)
-        if known is None:
-            found.setdefault(_OTHER, []).append((parent, None))
+        entry = index.by_id.get(parent)
+        if entry is None:
+            links.setdefault(_OTHER, []).append((parent, None))
         else:
-            link = (known.label, index.anchors[parent])
-            found.setdefault(_SINGULAR[known.kind], []).append(link)
-    return found
+            link = (entry.label, index.anchors[parent])
+            links.setdefault(_SINGULAR[entry.kind], []).append(link)
+    return links
 
 
 def _is_numeric(values: Iterable[object]) -> bool:

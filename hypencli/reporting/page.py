@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from hypencli.harmless import harmless
+from hypencli.harmless import escape_terminal
 from hypencli.reporting import plots, tables, text
 from hypencli.reporting.axes import short
 from hypencli.reporting.contents import HtmlReport, ModelCurves, MovedDocument, SearchCosts
@@ -172,7 +172,7 @@ def _finalize(value: object) -> object:
     The page isolates such text (``bdi``), so that letters which run right to left stay readable.
     """
     if isinstance(value, str) and not hasattr(value, "__html__"):
-        return harmless(value)
+        return escape_terminal(value)
     return value
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from hypencli.reporting.axes import Axis, Tick, axis, short
-from hypencli.reporting.contents import Points, RunPair, Search, SearchCosts
+from hypencli.reporting.contents import Points, RunPair, SearchCosts, SearchEntry
 
 MAX_BARS = 400
 """Bars of a plot of differences: of more queries, evenly spaced ones are drawn."""
@@ -16,7 +16,7 @@ _LABEL_WIDTH = 6.5
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PlotLine:
     """A path, and the class of the style sheet that colours it."""
 
     path: str
@@ -62,7 +62,7 @@ class Plot:
     x_label: str
     y_label: str
     description: str
-    lines: tuple[Line, ...] = ()
+    lines: tuple[PlotLine, ...] = ()
     marks: tuple[Mark, ...] = ()
 
 
@@ -96,7 +96,9 @@ def difference_plot(pair: RunPair) -> Plot | None:
             f"{n_better:,} better, {n_worse:,} worse, from {short(pair.differences[0])} "
             f"to {short(pair.differences[-1])}."
         ),
-        lines=tuple(Line("".join(parts), f"bar {side}") for side, parts in bars.items() if parts),
+        lines=tuple(
+            PlotLine("".join(parts), f"bar {side}") for side, parts in bars.items() if parts
+        ),
     )
 
 
@@ -121,17 +123,17 @@ def cost_plot(costs: SearchCosts, *, by: str) -> Plot | None:
         by: ``time`` or ``evaluations``.
     """
     cost_of, unit, front = _COSTS[by]
-    known = [
+    measured = [
         (number, search, cost, recall)
         for number, search in enumerate(costs.searches, start=1)
         if (cost := cost_of(search)) is not None
         and (recall := search.recall.get(costs.depth)) is not None
     ]
-    if len(known) < 2:
+    if len(measured) < 2:
         return None
     width, height, left, right, top, bottom = 420, 250, 46.0, 396.0, 28.0, 204.0
-    along = axis([cost for _, _, cost, _ in known], left + 8, right, may_be_log=True)
-    up = axis([recall for _, _, _, recall in known], bottom - 8, top)
+    along = axis([cost for _, _, cost, _ in measured], left + 8, right, may_be_log=True)
+    up = axis([recall for _, _, _, recall in measured], bottom - 8, top)
     marks = [
         Mark(
             along.place(cost),
@@ -140,7 +142,7 @@ def cost_plot(costs: SearchCosts, *, by: str) -> Plot | None:
             f"{search.label}: recall@{costs.depth} {recall:.4f}, {short(cost)} {unit}",
             "front" if front in search.fronts else "behind",
         )
-        for number, search, cost, recall in known
+        for number, search, cost, recall in measured
     ]
     scale = ", logarithmic" if along.is_log else ""
     return Plot(
@@ -154,21 +156,21 @@ def cost_plot(costs: SearchCosts, *, by: str) -> Plot | None:
         x_label=f"{unit} a query{scale}",
         y_label=f"recall@{costs.depth}",
         description=(
-            f"recall@{costs.depth} of {len(known)} searches against {unit} a query; "
+            f"recall@{costs.depth} of {len(measured)} searches against {unit} a query; "
             "the table beside it has the values."
         ),
-        lines=tuple(_front_lines([one[1] for one in known], marks)),
+        lines=tuple(_front_lines([one[1] for one in measured], marks)),
         marks=tuple(_labelled(marks)),
     )
 
 
-_COSTS: dict[str, tuple[Callable[[Search], float | None], str, str]] = {
+_COSTS: dict[str, tuple[Callable[[SearchEntry], float | None], str, str]] = {
     "time": (lambda search: search.ms_per_query, "ms", "time"),
     "evaluations": (lambda search: search.evaluations, "q-net evaluations", "evaluations"),
 }
 
 
-def _front_lines(searches: Sequence[Search], marks: Sequence[Mark]) -> Iterable[Line]:
+def _front_lines(searches: Sequence[SearchEntry], marks: Sequence[Mark]) -> Iterable[PlotLine]:
     """The front of each search that has more than one point on it, as a line."""
     fronts: dict[tuple[str, ...], list[tuple[float, float]]] = {}
     for search, mark in zip(searches, marks, strict=True):
@@ -176,7 +178,7 @@ def _front_lines(searches: Sequence[Search], marks: Sequence[Mark]) -> Iterable[
             fronts.setdefault(search.searched, []).append((mark.x, mark.y))
     for points in fronts.values():
         if len(points) > 1:
-            yield Line(_path(sorted(points)), "front")
+            yield PlotLine(_path(sorted(points)), "front")
 
 
 def _labelled(marks: Sequence[Mark]) -> Iterable[Mark]:
@@ -246,7 +248,7 @@ def curve_plot(name: str, points: Points) -> Plot | None:
             f"to {short(last[1])} at step {last[0]:,}; "
             f"least {short(up.low)}, most {short(up.high)}."
         ),
-        lines=(Line(_path(placed), "curve"),),
+        lines=(PlotLine(_path(placed), "curve"),),
     )
 
 

@@ -10,16 +10,16 @@ from hypencli.training.config import (
     ValidationConfig,
 )
 from hypencli.training.loop import TrainingOutcome, train
-from hypencli.training.preparation import Surroundings, TrainingData
+from hypencli.training.preparation import RunContext, TrainingData
 from hypencli.training.validation import HeldOutRows, JudgedCorpus
 
 __all__ = [
     "HeldOutRows",
     "JudgedCorpus",
+    "RunContext",
     "Sampling",
     "Stage",
     "StateCache",
-    "Surroundings",
     "TrainingConfig",
     "TrainingData",
     "TrainingOutcome",

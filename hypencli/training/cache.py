@@ -29,13 +29,13 @@ from hypencli.models.hypernet import Hypencoder
 from hypencli.progress import Progress
 from hypencli.training.config import StateCache, TrainingConfig
 from hypencli.training.distributed import is_leader, wait_for_all
-from hypencli.training.tables import StateTable, TokenTable, by_length, map_array
+from hypencli.training.tables import TokenStateStore, TokenTable, by_length, map_array
 
 STATES_FILE = "query_states"
 VECTORS_FILE = "passage_vectors"
 
 
-class Caches(Protocol):
+class MakeCache(Protocol):
     """Where derived files are kept."""
 
     def __call__(self, name: str, make: Callable[[Path], None]) -> Path:
@@ -95,7 +95,7 @@ class EncodedSet:
         passages: Embeddings of the passages ``[n, d]``.
     """
 
-    queries: StateTable
+    queries: TokenStateStore
     passages: npt.NDArray[np.float32]
 
 
@@ -103,7 +103,7 @@ def encoded_set(
     dual: HypencoderDualEncoder | TextDualEncoder,
     texts: Texts,
     config: TrainingConfig,
-    caches: Caches,
+    caches: MakeCache,
     *,
     name: str,
     progress: Progress,
@@ -142,7 +142,7 @@ def encoded_set(
     folder = caches(cache_name("states", **determined_by), make)
     states = map_array(folder / STATES_FILE, _numpy_dtype(cache.dtype), width)
     vectors = map_array(folder / VECTORS_FILE, np.float32, dual.passage_encoder.width)
-    return EncodedSet(StateTable(states, texts.queries.offsets), vectors)
+    return EncodedSet(TokenStateStore(states, texts.queries.offsets), vectors)
 
 
 def _refuse_unfrozen(dual: HypencoderDualEncoder | TextDualEncoder) -> None:
@@ -181,15 +181,17 @@ def _write_states(
     states = _new_array(
         folder / STATES_FILE, _numpy_dtype(cache.dtype), (len(tokens.ids), encoder.width)
     )
-    table = StateTable(states, tokens.offsets)
+    table = TokenStateStore(states, tokens.offsets)
     budget = TOKEN_BUDGET.get(config.device.type, TOKEN_BUDGET["cpu"])
     options = _options(config)
     with progress.task("encoding queries", total=len(tokens), unit="queries") as task:
         for batch in by_length(tokens.lengths, budget):
             ids, mask = tokens.batch(batch)
             with options.autocast():
-                found = encoder.token_states(ids.to(config.device), mask.to(config.device))
-            for i, each in zip(batch, found.float().cpu(), strict=True):
+                states_of_batch = encoder.token_states(
+                    ids.to(config.device), mask.to(config.device)
+                )
+            for i, each in zip(batch, states_of_batch.float().cpu(), strict=True):
                 table.put(i, each)
             task.advance(len(batch))
 

@@ -14,7 +14,7 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hypencli.progress import Progress, Task
-from hypencli.signals import heeding
+from hypencli.signals import handle_signals
 from hypencli.training.checkpoints import (
     mark_complete,
     remove_older,
@@ -94,7 +94,7 @@ class Reporter(TrainerCallback):
                 self._task.note(f"{name.removeprefix(VALIDATION)} {value:.4f}")
 
 
-class Order(TrainerCallback):
+class EpochSampler(TrainerCallback):
     """Keeps row order and stages in step with the Trainer, also where a run goes on.
 
     Args:
@@ -208,8 +208,8 @@ def best_step(log: Iterable[Mapping[str, float]], config: ValidationConfig | Non
     if config is None or config.best is None:
         return None
     sign = -1 if config.best == "loss" else 1
-    found = list(_validations(log, config))
-    return max(found, key=lambda one: (sign * one[1], -one[0]))[0] if found else None
+    validations = list(_validations(log, config))
+    return max(validations, key=lambda one: (sign * one[1], -one[0]))[0] if validations else None
 
 
 def _validations(
@@ -259,7 +259,7 @@ class Stopper(TrainerCallback):
 
     def listening(self) -> AbstractContextManager[None]:
         """Take a signal as a wish to stop; a second Ctrl-C ends the process at once."""
-        return heeding(self._on_signal)
+        return handle_signals(self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.interrupted and number == signal.SIGINT:

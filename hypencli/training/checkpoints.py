@@ -43,13 +43,13 @@ def mark_complete(folder: Path) -> None:
 
 def newest_checkpoint(output_dir: Path) -> Path | None:
     """The newest whole checkpoint; what is not whole is deleted."""
-    found = None
+    newest = None
     for _, folder in sorted(_numbered(output_dir, _CHECKPOINT)):
         if _is_complete(folder):
-            found = folder
+            newest = folder
         else:
             shutil.rmtree(folder)
-    return found
+    return newest
 
 
 def step_of(checkpoint: Path | str) -> int:
@@ -149,10 +149,10 @@ def load_weights(step: nn.Module, folder: Path) -> None:
 def _is_complete(folder: Path) -> bool:
     try:
         sizes = dict(json.loads((folder / MARKER_FILE).read_text(encoding="utf-8")))
-        there = {path.name: path.stat().st_size for path in folder.iterdir()}
+        present = {path.name: path.stat().st_size for path in folder.iterdir()}
     except (OSError, ValueError, TypeError):
         return False
-    return sizes.items() <= there.items()
+    return sizes.items() <= present.items()
 
 
 def _numbered(output_dir: Path, pattern: re.Pattern[str]) -> Iterator[tuple[int, Path]]:

@@ -16,7 +16,7 @@ import torch
 
 from hypencli.training.examples import Example
 from hypencli.training.sampling import draw_random
-from hypencli.training.tables import StateTable, TokenTable, cut_by_length
+from hypencli.training.tables import TokenStateStore, TokenTable, cut_by_length
 
 Side: TypeAlias = dict[str, Any]
 """Texts of a batch: ``chunks`` of ids and masks ``[n, t]`` (with the ``order`` that puts several
@@ -43,7 +43,7 @@ class Collator:
         chunk_size: Texts of a chunk; None leaves it to the budget.
     """
 
-    queries: TokenTable | StateTable
+    queries: TokenTable | TokenStateStore
     passages: TokenTable | npt.NDArray[np.float32]
     pool: npt.NDArray[np.int64]
     random_negatives: int

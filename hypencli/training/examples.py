@@ -49,7 +49,7 @@ class TrainingSet:
     pool: npt.NDArray[np.int64]
 
     @classmethod
-    def open(cls, folder: Path, *, called: str = "Training row") -> TrainingSet:
+    def open(cls, folder: Path, *, row_name: str = "Training row") -> TrainingSet:
         """Map what :func:`write_training_set` wrote; ``called`` names a row in messages."""
         facts = json.loads((folder / _ROWS_FILE).read_text(encoding="utf-8"))
         rows = RowTable(
@@ -60,7 +60,7 @@ class TrainingSet:
             types=map_array(folder / "item_types", np.int16),
             type_names=tuple(facts["type_names"]),
             query_id=partial(_query_id, folder),
-            called=called,
+            row_name=row_name,
         )
         return cls(
             TokenTable.open(folder, "queries"),

@@ -18,7 +18,7 @@ from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
 from hypencli.training.backbones import adapted_backbones
 from hypencli.training.callbacks import (
     Checkpoints,
-    Order,
+    EpochSampler,
     Point,
     Reporter,
     Stopper,
@@ -38,7 +38,7 @@ from hypencli.training.collator import Collator
 from hypencli.training.config import TrainingConfig
 from hypencli.training.distributed import is_leader, n_processes, told_by_leader
 from hypencli.training.examples import Examples
-from hypencli.training.preparation import Preparation, Surroundings, TrainingData
+from hypencli.training.preparation import RunContext, TrainingData, TrainingPreparation
 from hypencli.training.randomness import preserved_randomness
 from hypencli.training.step import TrainingStep
 from hypencli.training.trainer import (
@@ -90,7 +90,7 @@ def train(
     tokenizer: Any,
     data: TrainingData,
     config: TrainingConfig,
-    where: Surroundings,
+    where: RunContext,
 ) -> TrainingOutcome:
     """Train ``dual`` in place, from its beginning or from the newest checkpoint.
 
@@ -129,7 +129,7 @@ def train(
     step.to(config.device)
     # Under FSDP the modules that were given end up in pieces: their whole is made of a copy.
     whole = copy.deepcopy(dual) if config.fsdp and is_leader() else dual
-    preparation = Preparation(dual, tokenizer, config, where)
+    preparation = TrainingPreparation(dual, tokenizer, config, where)
     texts, name = preparation.training_set(data)
     examples = Examples(
         texts.rows, config.sampling, seed=config.seed, with_scores=step.needs_labels
@@ -198,10 +198,10 @@ def _run(
     collator: Collator,
     validation: Validation | None,
     config: TrainingConfig,
-    where: Surroundings,
+    where: RunContext,
 ) -> _Run:
-    found = newest_checkpoint(where.output_dir) if is_leader() else None
-    told: str | None = told_by_leader(None if found is None else str(found))
+    checkpoint = newest_checkpoint(where.output_dir) if is_leader() else None
+    told: str | None = told_by_leader(None if checkpoint is None else str(checkpoint))
     resumed = None if told is None else Path(told)
     if resumed is not None:
         where.progress.message(f"going on from step {step_of(resumed):,}")
@@ -210,7 +210,7 @@ def _run(
             load_weights(step, resumed)
             if config.fsdp and is_leader():
                 shutil.copy(resumed / WEIGHTS_FILE, where.output_dir / WEIGHTS_FILE)
-            return _ended(step, state, config, where, resumed=resumed)
+            return _result(step, state, config, where, resumed=resumed)
     trainer = DualEncoderTrainer(step, examples, collator, config, output_dir=where.output_dir)
     stopper = Stopper(config.max_minutes, where.progress)
     with where.progress.task("training", unit="steps") as task:
@@ -225,7 +225,7 @@ def _run(
     stopped = stopper.interrupted or stopper.out_of_time
     if config.fsdp and not stopped:
         gather_weights(trainer, where.output_dir)
-    run = _ended(step, trainer.state, config, where, resumed=resumed, whole=not stopped)
+    run = _result(step, trainer.state, config, where, resumed=resumed, whole=not stopped)
     return replace(run, interrupted=stopper.interrupted, signal=stopper.signal)
 
 
@@ -234,10 +234,10 @@ def _callbacks(
     step: TrainingStep,
     validation: Validation | None,
     config: TrainingConfig,
-    where: Surroundings,
+    where: RunContext,
 ) -> Iterator[TrainerCallback]:
     """What comes before a step may be the last one."""
-    yield Order(trainer.order, step)
+    yield EpochSampler(trainer.order, step)
     if config.validation is not None and validation is not None:
         yield Validator(
             config.validation,
@@ -248,11 +248,11 @@ def _callbacks(
         )
 
 
-def _ended(
+def _result(
     step: TrainingStep,
     state: TrainerState,
     config: TrainingConfig,
-    where: Surroundings,
+    where: RunContext,
     *,
     resumed: Path | None,
     whole: bool = True,

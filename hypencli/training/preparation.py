@@ -18,9 +18,9 @@ from hypencli.models.warm_head import fit_head
 from hypencli.progress import SILENT, Progress
 from hypencli.records import TrainingRow
 from hypencli.training.cache import (
-    Caches,
     EncodedSet,
     FolderCaches,
+    MakeCache,
     Texts,
     cache_name,
     encoded_set,
@@ -33,7 +33,7 @@ from hypencli.training.step import TrainingStep
 from hypencli.training.validation import (
     HeldOutRows,
     JudgedCorpus,
-    Task,
+    SearchTask,
     Validation,
     batches_of,
     task_of_corpus,
@@ -67,7 +67,7 @@ class TrainingData:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class RunContext:
     """Where a run works and whom it tells.
 
     Attributes:
@@ -79,12 +79,12 @@ class Surroundings:
     """
 
     output_dir: Path
-    caches: Caches | None = None
+    caches: MakeCache | None = None
     on_points: Callable[[Iterable[Point]], None] = field(default=lambda points: None)
     progress: Progress = SILENT
 
 
-class Preparation:
+class TrainingPreparation:
     """Derived files and batches of one run."""
 
     def __init__(
@@ -92,7 +92,7 @@ class Preparation:
         dual: HypencoderDualEncoder | TextDualEncoder,
         tokenizer: Any,
         config: TrainingConfig,
-        where: Surroundings,
+        where: RunContext,
     ) -> None:
         self._dual, self._tokenizer, self._config = dual, tokenizer, config
         self._progress = where.progress
@@ -101,7 +101,7 @@ class Preparation:
 
     def training_set(self, data: TrainingData) -> tuple[TrainingSet, str]:
         """The training rows as arrays, and the name of their cache."""
-        return self._rows(data.rows, data.key, data.pool, called="Training row")
+        return self._rows(data.rows, data.key, data.pool, row_name="Training row")
 
     def _rows(
         self,
@@ -109,7 +109,7 @@ class Preparation:
         key: str | None,
         pool: Iterable[str] | None,
         *,
-        called: str,
+        row_name: str,
     ) -> tuple[TrainingSet, str]:
         def make(folder: Path) -> None:
             write_training_set(
@@ -123,7 +123,7 @@ class Preparation:
             )
 
         name = self._name("rows", key)
-        return TrainingSet.open(self._caches(key)(name, make), called=called), name
+        return TrainingSet.open(self._caches(key)(name, make), row_name=row_name), name
 
     def _name(self, kind: str, key: str | None) -> str:
         return cache_name(
@@ -133,7 +133,7 @@ class Preparation:
             lengths=(self._config.query_max_length, self._config.passage_max_length),
         )
 
-    def _caches(self, key: str | None) -> Caches:
+    def _caches(self, key: str | None) -> MakeCache:
         return self._own if self._shared is None or key is None else self._shared
 
     def encoded(self, texts: Texts, name: str) -> EncodedSet | None:
@@ -171,13 +171,13 @@ class Preparation:
         if not isinstance(encoder, Hypencoder):
             raise ModelError("A bi-encoder has no hyper-head that could be fitted.")
         generator = torch.Generator().manual_seed(self._config.seed)
-        chosen = torch.randperm(len(queries), generator=generator)[:_QUERIES_TO_FIT].tolist()
+        places = torch.randperm(len(queries), generator=generator)[:_QUERIES_TO_FIT].tolist()
         states = []
-        for i in chosen:
+        for i in places:
             ids, mask = queries.batch([i])
             device = self._config.device
-            found = encoder.token_states(ids.to(device), mask.to(device))
-            states.append(found[0].float().cpu())
+            states_of_batch = encoder.token_states(ids.to(device), mask.to(device))
+            states.append(states_of_batch[0].float().cpu())
         encoder.cpu()
         agreement = fit_head(
             encoder, states, generator, pooling=self._dual.passage_encoder.pooling, scale=scale
@@ -199,7 +199,7 @@ class Preparation:
             task, name = self._judged(data)
             encoded = self.encoded(task, name)
             return Validation(step, task, self._config, settings, encoded=encoded)
-        rows, name = self._rows(data.rows, data.key, None, called="Validation row")
+        rows, name = self._rows(data.rows, data.key, None, row_name="Validation row")
         examples = Examples(
             rows.rows,
             self._config.sampling,
@@ -212,7 +212,7 @@ class Preparation:
         task = task_of_rows(rows, self._config.sampling)
         return Validation(step, task, self._config, settings, batches=batches, encoded=encoded)
 
-    def _judged(self, data: JudgedCorpus) -> tuple[Task, str]:
+    def _judged(self, data: JudgedCorpus) -> tuple[SearchTask, str]:
         lengths = (self._config.query_max_length, self._config.passage_max_length)
         name = self._name("corpus", data.key)
         folder = self._caches(data.key)(

@@ -30,7 +30,7 @@ class RowTable:
         types: Position of each item's type in ``type_names``, -1 for none, ``[m]``.
         type_names: The types.
         query_id: The id of a row's query, for messages.
-        called: What a row is called there.
+        row_name: What a row is called there.
     """
 
     query: npt.NDArray[np.int32]
@@ -40,7 +40,7 @@ class RowTable:
     types: npt.NDArray[np.int16]
     type_names: tuple[str, ...]
     query_id: Callable[[int], str]
-    called: str = "Training row"
+    row_name: str = "Training row"
 
     def __len__(self) -> int:
         return len(self.query)
@@ -51,7 +51,7 @@ class RowTable:
 
     def name(self, row: int) -> str:
         """What to call a row in a message."""
-        return f"{self.called} {row + 1} (query {self.query_id(row)!r})"
+        return f"{self.row_name} {row + 1} (query {self.query_id(row)!r})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from hypencli.training.distributed import n_processes, of_other_processes
 
 
 @dataclass(frozen=True)
-class Surrounded:
+class ExtraNegatives:
     """Queries that score more than their batch holds, wherever a loss scores the whole batch.
 
     A loss over the passages of each query alone sees nothing of it.
@@ -58,7 +58,7 @@ class Surrounded:
 
 
 @dataclass(frozen=True)
-class WithRandomNegatives(Surrounded):
+class WithRandomNegatives(ExtraNegatives):
     """Queries that score random negatives too.
 
     Attributes:
@@ -72,7 +72,7 @@ class WithRandomNegatives(Surrounded):
 
 
 @dataclass(frozen=True)
-class AcrossProcesses(Surrounded):
+class AcrossProcesses(ExtraNegatives):
     """Queries that score the batches of all other processes too; q-nets stay where they are."""
 
     def _others(self, items: Tensor) -> Tensor:
@@ -140,15 +140,17 @@ class TrainingStep(nn.Module):
         batch = self.encode_queries(queries)
         vectors = self.encode_passages(passages)
         extra = None if random is None else self.encode_passages(random)
-        found = [
-            self._losses_of(self._surrounded(each, extra), vectors, labels)
+        loss_values = [
+            self._losses_of(self._with_extra_negatives(each, extra), vectors, labels)
             for each in _nested(batch)
         ]
-        losses = {name: torch.stack([one[name] for one in found]).mean() for name in found[0]}
+        losses = {
+            name: torch.stack([one[name] for one in loss_values]).mean() for name in loss_values[0]
+        }
         total = torch.stack(list(losses.values())).sum()
         return {"loss": total, **(losses if len(self._names) > 1 else {})}
 
-    def _surrounded(self, queries: QueryBatch, extra: Tensor | None) -> QueryBatch:
+    def _with_extra_negatives(self, queries: QueryBatch, extra: Tensor | None) -> QueryBatch:
         """The queries with all that in-batch losses score beside the passages of the batch."""
         if extra is not None:
             queries = WithRandomNegatives(queries, extra)

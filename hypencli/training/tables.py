@@ -114,7 +114,7 @@ class TokenWriter:
 
 
 @dataclass(frozen=True, slots=True)
-class StateTable:
+class TokenStateStore:
     """Token states of ``n`` texts, as a frozen encoder gave them.
 
     Attributes:

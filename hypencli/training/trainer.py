@@ -260,10 +260,10 @@ def parameter_groups(
             "model.freeze_encoder = false.",
         )
     if unused:
-        known = ", ".join(sorted(_families(model)))
+        families = ", ".join(sorted(_families(model)))
         raise UsageError(
             f"training.learning_rates: {next(iter(unused))!r} matches no trainable parameter.",
-            hint=f"Trainable: {known}.",
+            hint=f"Trainable: {families}.",
         )
     return [
         {"params": parameters, "lr": rate, "weight_decay": decay}

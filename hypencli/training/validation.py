@@ -21,8 +21,8 @@ from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
 from hypencli.errors import DataError
 from hypencli.measures import evaluate, parse_measures
 from hypencli.models.encoding import (
-    EncodedQueries,
     EncodingOptions,
+    QueryStates,
     encode_query_tokens,
     encode_tokens,
 )
@@ -72,7 +72,7 @@ class HeldOutRows:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class SearchTask:
     """What is searched: texts as tokens, known by their positions.
 
     Attributes:
@@ -86,7 +86,7 @@ class Task:
     qrels: Qrels
 
 
-def task_of_rows(rows: TrainingSet, sampling: Sampling) -> Task:
+def task_of_rows(rows: TrainingSet, sampling: Sampling) -> SearchTask:
     """Each query of the rows seeks its positives among the passages of all rows."""
     split = split_rows(rows.rows, sampling)
     qrels: dict[str, dict[str, int]] = {}
@@ -95,7 +95,7 @@ def task_of_rows(rows: TrainingSet, sampling: Sampling) -> Task:
         relevant = rows.rows.passages[within][split.positive[within]]
         grades = qrels.setdefault(str(rows.rows.query[row]), {})
         grades.update((str(passage), 1) for passage in relevant)
-    return Task(rows.queries, rows.passages, qrels)
+    return SearchTask(rows.queries, rows.passages, qrels)
 
 
 def write_corpus(
@@ -112,7 +112,7 @@ def write_corpus(
         np.save(folder / f"{name}.positions.npy", positions)
 
 
-def task_of_corpus(folder: Path, judged: JudgedCorpus) -> Task:
+def task_of_corpus(folder: Path, judged: JudgedCorpus) -> SearchTask:
     """The task that :func:`write_corpus` wrote; equal texts are one.
 
     Raises:
@@ -132,7 +132,9 @@ def task_of_corpus(folder: Path, judged: JudgedCorpus) -> Task:
             "No validation query has a judgement on a document of the validation corpus.",
             hint="Check validation.queries, validation.corpus and validation.qrels.",
         )
-    return Task(TokenTable.open(folder, "queries"), TokenTable.open(folder, "passages"), qrels)
+    return SearchTask(
+        TokenTable.open(folder, "queries"), TokenTable.open(folder, "passages"), qrels
+    )
 
 
 class Validation:
@@ -150,7 +152,7 @@ class Validation:
     def __init__(
         self,
         step: TrainingStep,
-        task: Task,
+        task: SearchTask,
         config: TrainingConfig,
         settings: ValidationConfig,
         *,
@@ -167,9 +169,9 @@ class Validation:
         was_training = self._step.training
         self._step.eval()
         try:
-            found = {} if self._batches is None else {"loss": self._loss()}
+            values = {} if self._batches is None else {"loss": self._loss()}
             evaluation = evaluate(self._search(), self._task.qrels, self._measures)
-            return {**found, **evaluation.aggregates}
+            return {**values, **evaluation.aggregates}
         finally:
             self._step.train(was_training)
 
@@ -188,17 +190,17 @@ class Validation:
         rankings: dict[str, Ranking] = {}
         size = max(1, _Q_NET_BYTES // max(1, queries.q_net_bytes)) if queries.has_q_nets else 256
         for start in range(0, len(queries), size):
-            found = search_exact(
+            result = search_exact(
                 _scorer(queries, start, start + size, dim),
                 [(0, vectors)],
                 k=_DEPTH,
                 doc_ids=lambda positions: [str(position) for position in positions],
                 device=self._config.device,
             )
-            rankings.update((str(start + i), one) for i, one in enumerate(found.rankings))
+            rankings.update((str(start + i), one) for i, one in enumerate(result.rankings))
         return rankings
 
-    def _encoded_queries(self) -> EncodedQueries:
+    def _encoded_queries(self) -> QueryStates:
         encoder = self._step.dual.query_encoder
         if self._encoded is None:
             return encode_query_tokens(encoder, self._task.queries, self._options)
@@ -207,14 +209,14 @@ class Validation:
             torch.from_numpy(states.states[start:stop].astype(np.float32))
             for start, stop in zip(states.offsets, states.offsets[1:], strict=False)
         ]
-        queries = EncodedQueries(encoder, of_each, self._options)
+        queries = QueryStates(encoder, of_each, self._options)
         if queries.has_q_nets:
             return queries
         vectors = [
             encoder(token_states=each.to(self._config.device).unsqueeze(0)).representation[0]
             for each in of_each
         ]
-        return EncodedQueries(encoder, vectors, self._options)
+        return QueryStates(encoder, vectors, self._options)
 
     def _vectors(self) -> npt.NDArray[np.float32]:
         if self._encoded is not None:
@@ -255,7 +257,7 @@ def batches_of(
     return batches
 
 
-def _scorer(queries: EncodedQueries, start: int, stop: int, dim: int) -> Scorer:
+def _scorer(queries: QueryStates, start: int, stop: int, dim: int) -> Scorer:
     if queries.has_q_nets:
         return QNetScorer(queries.q_nets(start, stop), dim)
     return InnerProductScorer(queries.vectors(start, stop))

@@ -17,7 +17,7 @@ from hypestore.adoption import Adopted
 from hypestore.caches import Cache
 from hypestore.calibrations import CurvePoint
 from hypestore.catalog import Catalog, QueryResult
-from hypestore.catalog_schema import Column, Relation
+from hypestore.catalog_schema import CatalogColumn, Relation
 from hypestore.doctor import DoctorReport, Finding
 from hypestore.embedding_files import EmbeddingSpec
 from hypestore.embedding_set import EmbeddingSet, Shard
@@ -67,8 +67,8 @@ __all__ = [
     "ArtifactNotFound",
     "Cache",
     "Catalog",
+    "CatalogColumn",
     "CatalogQueryError",
-    "Column",
     "CurvePoint",
     "DamagedArtifact",
     "DiskFull",

@@ -26,7 +26,7 @@ from hypestore.manifest import (
     MANIFEST_NAME,
     Kind,
     Manifest,
-    clean_slug,
+    clean_id_prefix,
     inputs_hash,
     read_manifest,
 )
@@ -57,7 +57,7 @@ class Adopted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _CheckedFolder:
     """A folder that was checked."""
 
     folder: Path
@@ -88,12 +88,16 @@ def adopt(
         ArtifactBusy: A process makes one of them at this moment.
     """
     whole = _parents_first([_checked(folder, whole=True) for folder in artifacts])
-    known = [_checked(folder, whole=False) for folder in references]
+    checked_references = [_checked(folder, whole=False) for folder in references]
     layout = inventory.layout
     with hold(layout.store_lock, what="The store", wait_seconds=SHORT_WAIT_SECONDS):
         new = [one for one in whole if not inventory.has(one.manifest.id)]
-        distant = [one for one in known if not _is_known(inventory, one.manifest.id)]
-        _check_parents(inventory, [*new, *distant], {one.manifest.id for one in [*whole, *known]})
+        distant = [
+            one for one in checked_references if not _is_referenced(inventory, one.manifest.id)
+        ]
+        _check_parents(
+            inventory, [*new, *distant], {one.manifest.id for one in [*whole, *checked_references]}
+        )
         unnamed = _taken_names(inventory, new)
         if unnamed and not drop_names:
             raise _name_taken(unnamed)
@@ -115,28 +119,30 @@ def adopt(
     )
 
 
-def _checked(folder: Path, *, whole: bool) -> _Found:
+def _checked(folder: Path, *, whole: bool) -> _CheckedFolder:
     """A folder whose manifest and files are what they should be."""
     try:
         manifest = read_manifest(folder / MANIFEST_NAME)
     except FileNotFoundError:
         raise DamagedArtifact(f"{folder} has no {MANIFEST_NAME}.") from None
-    slug, _, digest = manifest.id.rpartition("-")
-    if clean_slug(slug) != slug or digest != inputs_hash(manifest.kind, manifest.inputs):
+    id_prefix, _, digest = manifest.id.rpartition("-")
+    if clean_id_prefix(id_prefix) != id_prefix or digest != inputs_hash(
+        manifest.kind, manifest.inputs
+    ):
         raise InvalidContent(
             f"The inputs of {manifest.kind} {manifest.id} do not give its id: the manifest was "
             "changed."
         )
     listed = {record.path: record for record in manifest.files}
     paths = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
-    there = {path.relative_to(folder).as_posix() for path in paths} - {MANIFEST_NAME}
-    if not there <= listed.keys() or (whole and there != listed.keys()):
-        odd = sorted(there ^ listed.keys() if whole else there - listed.keys())
+    present = {path.relative_to(folder).as_posix() for path in paths} - {MANIFEST_NAME}
+    if not present <= listed.keys() or (whole and present != listed.keys()):
+        odd = sorted(present ^ listed.keys() if whole else present - listed.keys())
         raise DamagedArtifact(
             f"The files of {manifest.kind} {manifest.id} are not those of its manifest: "
             f"{', '.join(odd[:5])}."
         )
-    for name in sorted(there):
+    for name in sorted(present):
         path, record = folder / name, listed[name]
         if path.is_symlink() or path.stat().st_size != record.size_bytes:
             raise DamagedArtifact(f"{name} of {manifest.id} is not {record.size_bytes} bytes long.")
@@ -144,28 +150,28 @@ def _checked(folder: Path, *, whole: bool) -> _Found:
             raise DamagedArtifact(f"{name} of {manifest.id} is not what its manifest says.")
     if whole:
         _check_schemas(folder, manifest)
-    return _Found(folder, manifest)
+    return _CheckedFolder(folder, manifest)
 
 
 def _check_schemas(folder: Path, manifest: Manifest) -> None:
     for name, schema in _SCHEMAS.get(manifest.kind, {}).items():
         try:
-            found = pq.read_schema(folder / name)
+            actual = pq.read_schema(folder / name)
         except (pa.ArrowException, OSError) as error:
             raise DamagedArtifact(f"{name} of {manifest.id} cannot be read: {error}.") from error
-        if not found.remove_metadata().equals(schema):
+        if not actual.remove_metadata().equals(schema):
             raise InvalidContent(
                 f"{name} of {manifest.kind} {manifest.id} has other columns than expected: "
-                f"{', '.join(found.names)}."
+                f"{', '.join(actual.names)}."
             )
 
 
-def _parents_first(found: Sequence[_Found]) -> list[_Found]:
+def _parents_first(folders: Sequence[_CheckedFolder]) -> list[_CheckedFolder]:
     """Each after those that it was made from."""
-    by_id = {one.manifest.id: one for one in found}
-    ordered: dict[str, _Found] = {}
+    by_id = {one.manifest.id: one for one in folders}
+    ordered: dict[str, _CheckedFolder] = {}
 
-    def visit(one: _Found, below: tuple[str, ...]) -> None:
+    def visit(one: _CheckedFolder, below: tuple[str, ...]) -> None:
         if one.manifest.id in below:
             raise InvalidContent(f"{one.manifest.id} is among its own ancestors.")
         for parent in one.manifest.parents:
@@ -173,39 +179,39 @@ def _parents_first(found: Sequence[_Found]) -> list[_Found]:
                 visit(by_id[parent], (*below, one.manifest.id))
         ordered[one.manifest.id] = one
 
-    for one in found:
+    for one in folders:
         if one.manifest.id not in ordered:
             visit(one, ())
     return list(ordered.values())
 
 
-def _is_known(inventory: Inventory, artifact_id: str) -> bool:
+def _is_referenced(inventory: Inventory, artifact_id: str) -> bool:
     return inventory.has(artifact_id) or inventory.elsewhere.has(artifact_id)
 
 
-def _check_parents(inventory: Inventory, found: list[_Found], coming: set[str]) -> None:
-    for one in found:
+def _check_parents(inventory: Inventory, folders: list[_CheckedFolder], coming: set[str]) -> None:
+    for one in folders:
         for parent in one.manifest.parents:
-            if parent not in coming and not _is_known(inventory, parent):
+            if parent not in coming and not _is_referenced(inventory, parent):
                 raise ArtifactNotFound(
                     f"The {one.manifest.kind} {one.manifest.id} names the parent {parent!r}, which "
                     "neither came with it nor is here."
                 )
 
 
-def _taken_names(inventory: Inventory, new: list[_Found]) -> list[_Found]:
+def _taken_names(inventory: Inventory, new: list[_CheckedFolder]) -> list[_CheckedFolder]:
     """Those whose names other artifacts have, here or among them."""
     taken = {(one.kind, one.name) for one in inventory.artifacts()}
-    found = []
+    clashes = []
     for one in new:
         name = (one.manifest.kind, one.manifest.name)
         if one.manifest.name is not None and name in taken:
-            found.append(one)
+            clashes.append(one)
         taken.add(name)
-    return found
+    return clashes
 
 
-def _name_taken(unnamed: list[_Found]) -> NameTaken:
+def _name_taken(unnamed: list[_CheckedFolder]) -> NameTaken:
     names = ", ".join(f"{one.manifest.kind} {one.manifest.name}" for one in unnamed[:10])
     more = f" and {len(unnamed) - 10} more" if len(unnamed) > 10 else ""
     return NameTaken(

@@ -86,8 +86,8 @@ class Caches:
         folder = self._layout.caches
         paths = folder.iterdir() if folder.is_dir() else ()
         named = [path for path in paths if path.is_dir() and not path.name.startswith(".")]
-        found = [cache for cache in map(_cache, named) if cache is not None]
-        return sorted(found, key=lambda cache: (cache.used, cache.name))
+        listed_caches = [cache for cache in map(_cache, named) if cache is not None]
+        return sorted(listed_caches, key=lambda cache: (cache.used, cache.name))
 
     def remove(self, name: str) -> None:
         """Remove a cache that nobody makes or uses; see ``Store.remove_cache``."""
@@ -100,10 +100,10 @@ class Caches:
                         hint="Wait until it is done and run the same command again.",
                     )
             if not path.is_dir():
-                there = ", ".join(cache.name for cache in self.listed()) or "nothing yet"
+                existing = ", ".join(cache.name for cache in self.listed()) or "nothing yet"
                 raise ArtifactNotFound(
                     f"There is no cache {name!r} in {self._layout.caches}.",
-                    hint=f"There is: {there}.",
+                    hint=f"There is: {existing}.",
                 )
             remove_folder(path)
 

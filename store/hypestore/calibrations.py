@@ -13,7 +13,7 @@ from hypestore.errors import InvalidContent
 from hypestore.manifest import Manifest
 from hypestore.tables import write_table
 from hypestore.verification import read_artifact_table
-from hypestore.work import Bench, Draft, plan_work
+from hypestore.work import Draft, WriteContext, plan_work
 
 CURVE_NAME = "curve.parquet"
 CURVE_SCHEMA = pa.schema(
@@ -50,8 +50,8 @@ class CurvePoint:
 
 
 def write_calibration(
-    bench: Bench,
-    slug: str,
+    context: WriteContext,
+    id_prefix: str,
     inputs: Mapping[str, Any],
     *,
     parents: Iterable[str],
@@ -68,8 +68,8 @@ def write_calibration(
     for row in rows:
         if not 0.0 <= row["recall"] <= 1.0:
             raise InvalidContent(f"A calibration has the recall {row['recall']}; expected 0 to 1.")
-    record = plan_work("calibration", slug, inputs, parents=tuple(parents), name=None)
-    with Draft(bench, record) as draft:
+    record = plan_work("calibration", id_prefix, inputs, parents=tuple(parents), name=None)
+    with Draft(context, record) as draft:
         if draft.existing is None:
             table = pa.Table.from_pylist(rows, schema=CURVE_SCHEMA)
             write_table(draft.path / CURVE_NAME, table)

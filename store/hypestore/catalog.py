@@ -24,10 +24,10 @@ import duckdb
 from hypestore.catalog_build import (
     agrees_with,
     build,
-    known_artifacts,
-    known_files,
-    known_references,
-    known_work,
+    catalogued_artifacts,
+    catalogued_files,
+    catalogued_references,
+    catalogued_work,
     stored_artifacts,
     stored_files,
     stored_work,
@@ -245,19 +245,19 @@ class Catalog:
         return None
 
     def _has_all_artifacts(self, connection: duckdb.DuckDBPyConnection) -> bool:
-        return known_artifacts(connection) == stored_artifacts(self._inventory.artifacts())
+        return catalogued_artifacts(connection) == stored_artifacts(self._inventory.artifacts())
 
     def _is_current(self, connection: duckdb.DuckDBPyConnection) -> bool:
         """Whether it has the artifacts of the folders, and unfinished work as far as it is.
 
         Manifests are read only where their files are not those that it was made from.
         """
-        same_files = known_files(connection) == stored_files(self._inventory)
+        same_files = catalogued_files(connection) == stored_files(self._inventory)
         same_artifacts = same_files or (
             self._has_all_artifacts(connection)
-            and known_references(connection) == stored_artifacts(self._inventory.references())
+            and catalogued_references(connection) == stored_artifacts(self._inventory.references())
         )
-        return same_artifacts and known_work(connection) == stored_work(self._inventory).keys()
+        return same_artifacts and catalogued_work(connection) == stored_work(self._inventory).keys()
 
     def _catch_up(self) -> bool:
         """Write what is new into the file, under the lock; one that is damaged is made again.

@@ -55,7 +55,7 @@ CURVES_NAME = "training.parquet"
 _WORK_COLUMNS = ("id", "name", "kind", "started", "updated", "progress_bytes")
 
 
-def known_artifacts(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, Any]] | None:
+def catalogued_artifacts(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, Any]] | None:
     """``(id, created)`` of the artifacts in the catalog; None when it is not of this version."""
     try:
         versions = connection.execute("SELECT version FROM catalog_meta").fetchall()
@@ -71,7 +71,7 @@ def stored_artifacts(manifests: Iterable[Manifest]) -> set[tuple[str, Any]]:
     return {(manifest.id, _created(manifest)) for manifest in manifests}
 
 
-def known_files(connection: duckdb.DuckDBPyConnection) -> set[Row] | None:
+def catalogued_files(connection: duckdb.DuckDBPyConnection) -> set[Row] | None:
     """The manifest files that a catalog was made from; None when it is not of this version."""
     try:
         versions = connection.execute("SELECT version FROM catalog_meta").fetchall()
@@ -85,10 +85,10 @@ def known_files(connection: duckdb.DuckDBPyConnection) -> set[Row] | None:
 def stored_files(inventory: Inventory) -> set[Row]:
     """The manifest files in the folders, as the catalog has them."""
     places = (("here", inventory), ("elsewhere", inventory.elsewhere))
-    return {(place, path, *found) for place, one in places for path, found in one.stamps().items()}
+    return {(place, path, *stamp) for place, one in places for path, stamp in one.stamps().items()}
 
 
-def known_work(connection: duckdb.DuckDBPyConnection) -> set[Row]:
+def catalogued_work(connection: duckdb.DuckDBPyConnection) -> set[Row]:
     """The unfinished work in a catalog of this version, each as ``stored_work`` has it."""
     columns = ", ".join(_WORK_COLUMNS)
     return set(connection.execute(f"SELECT {columns} FROM unfinished").fetchall())
@@ -96,10 +96,10 @@ def known_work(connection: duckdb.DuckDBPyConnection) -> set[Row]:
 
 def stored_work(inventory: Inventory) -> dict[Row, Path]:
     """The unfinished work in the folders, as the catalog has it: it changes with every point."""
-    return {_work_row(*found): found[1] for found in work_records(inventory.layout)}
+    return {_work_row(*record): record[1] for record in work_records(inventory.layout)}
 
 
-def known_references(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, Any]]:
+def catalogued_references(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, Any]]:
     """``(id, created)`` of what a catalog of this version has of other stores."""
     return set(connection.execute("SELECT id, created FROM elsewhere").fetchall())
 
@@ -110,20 +110,20 @@ def build(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
     manifests = inventory.artifacts()
     connection.execute("BEGIN TRANSACTION")
     try:
-        known = known_artifacts(connection)
-        if known is None:
+        catalogued = catalogued_artifacts(connection)
+        if catalogued is None:
             connection.execute("ROLLBACK")
             connection.execute("BEGIN TRANSACTION")
             _make_tables(connection)
-            known = set()
+            catalogued = set()
         stored = stored_artifacts(manifests)
         # Work is looked at after the artifacts, and what is among them is not work (any more).
         finished = {artifact for artifact, _ in stored}
         work = {row: path for row, path in stored_work(inventory).items() if row[0] not in finished}
-        known_rows = known_work(connection)
+        known_rows = catalogued_work(connection)
         _delete_work(connection, [row[0] for row in known_rows - work.keys()])
-        _delete(connection, [artifact for artifact, _ in known - stored])
-        new = [m for m in manifests if (m.id, _created(m)) not in known]
+        _delete(connection, [artifact for artifact, _ in catalogued - stored])
+        new = [m for m in manifests if (m.id, _created(m)) not in catalogued]
         _insert_all(connection, inventory, new)
         _insert_work(connection, {row: work[row] for row in work.keys() - known_rows})
         connection.execute("DELETE FROM elsewhere")
@@ -154,8 +154,8 @@ def agrees_with(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
                 continue
             columns = ", ".join(column.name for column in relation.columns)
             built = f"SELECT {columns} FROM memory.main.{relation.name}"
-            found = f"SELECT {columns} FROM file.main.{relation.name}"
-            for one, other in ((built, found), (found, built)):
+            catalogued = f"SELECT {columns} FROM file.main.{relation.name}"
+            for one, other in ((built, catalogued), (catalogued, built)):
                 if connection.execute(f"{one} EXCEPT ALL {other} LIMIT 1").fetchall():
                     return False
         return _views(connection, "memory") == _views(connection, "file")
@@ -210,8 +210,8 @@ def _insert_work(connection: duckdb.DuckDBPyConnection, work: Mapping[Row, Path]
 def _insert_all(
     connection: duckdb.DuckDBPyConnection, inventory: Inventory, new: Sequence[Manifest]
 ) -> None:
-    known = [*inventory.references(), *inventory.artifacts()] if new else []
-    by_id = {manifest.id: manifest for manifest in known}
+    manifests = [*inventory.references(), *inventory.artifacts()] if new else []
+    by_id = {manifest.id: manifest for manifest in manifests}
     _insert_rows(connection, ARTIFACTS, [_artifact_row(manifest) for manifest in new])
     parents = [(m.id, parent, at) for m in new for at, parent in enumerate(m.parents)]
     _insert_rows(connection, PARENTS, parents)
@@ -371,9 +371,9 @@ def _ancestor(manifest: Manifest, kind: str, by_id: Mapping[str, Manifest]) -> s
     level = list(manifest.parents)
     while level:
         parents = [by_id[parent] for parent in level if parent in by_id]
-        found = next((parent.id for parent in parents if parent.kind == kind), None)
-        if found is not None:
-            return found
+        ancestor = next((parent.id for parent in parents if parent.kind == kind), None)
+        if ancestor is not None:
+            return ancestor
         level = [
             grandparent
             for parent in parents
@@ -384,8 +384,8 @@ def _ancestor(manifest: Manifest, kind: str, by_id: Mapping[str, Manifest]) -> s
 
 
 def _of(artifact: str | None, key: str, by_id: Mapping[str, Manifest]) -> str | None:
-    found = None if artifact is None else by_id.get(artifact)
-    return None if found is None else _text(found.inputs, key)
+    manifest = None if artifact is None else by_id.get(artifact)
+    return None if manifest is None else _text(manifest.inputs, key)
 
 
 def _text(values: Mapping[str, Any], key: str) -> str | None:

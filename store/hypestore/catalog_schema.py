@@ -9,7 +9,7 @@ CATALOG_VERSION = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class CatalogColumn:
     """One column: its name, its DuckDB type, and what it holds."""
 
     name: str
@@ -23,7 +23,7 @@ class Relation:
 
     name: str
     description: str
-    columns: tuple[Column, ...]
+    columns: tuple[CatalogColumn, ...]
     sql: str | None = None
 
     def definition(self) -> str:
@@ -34,8 +34,8 @@ class Relation:
         return f"CREATE TABLE {self.name} ({columns})"
 
 
-def _columns(*columns: tuple[str, str, str]) -> tuple[Column, ...]:
-    return tuple(Column(*column) for column in columns)
+def _columns(*columns: tuple[str, str, str]) -> tuple[CatalogColumn, ...]:
+    return tuple(CatalogColumn(*column) for column in columns)
 
 
 SECONDS = ("query_encoding", "selection", "scoring", "topk", "writing", "total")

@@ -22,7 +22,7 @@ from hypestore.files import (
     temporaries,
     writing_in,
 )
-from hypestore.inventory import DamagedManifest, Inventory, Scan
+from hypestore.inventory import DamagedManifest, Inventory, InventorySnapshot
 from hypestore.layout import SCRATCH_NAME, WORK_NAME, Layout
 from hypestore.locks import SHORT_WAIT_SECONDS, clear_staging_locks, hold, is_held
 from hypestore.manifest import MANIFEST_NAME, Kind, Manifest, has_seal, inputs_hash
@@ -93,14 +93,14 @@ def examine(
         caches.clean()
         catalog.sync()
     rebuilt = list(_rebuild(catalog)) if rebuild else []
-    scan = inventory.scan()
+    snapshot = inventory.snapshot()
     findings = [
         *rebuilt,
-        *(_damaged_manifest(damage) for damage in scan.damaged),
-        *_artifact_findings(inventory, scan, checksums=checksums),
-        *(_unsealed(inventory.layout, scan) if checksums else ()),
+        *(_damaged_manifest(damage) for damage in snapshot.damaged),
+        *_artifact_findings(inventory, snapshot, checksums=checksums),
+        *(_unsealed(inventory.layout, snapshot) if checksums else ()),
         *_reference_findings(inventory, checksums=checksums),
-        *_unfinished(inventory.layout, scan),
+        *_unfinished(inventory.layout, snapshot),
         *_leftovers(inventory.layout),
         *_cache_findings(caches, checksums=checksums),
         *_catalog_findings(catalog, checksums=checksums),
@@ -110,9 +110,9 @@ def examine(
     cached = caches.listed()
     return DoctorReport(
         findings=tuple(findings),
-        artifacts=len(scan.manifests),
-        files=sum(len(manifest.files) for manifest in scan.manifests),
-        bytes=sum(manifest.size_bytes for manifest in scan.manifests),
+        artifacts=len(snapshot.manifests),
+        files=sum(len(manifest.files) for manifest in snapshot.manifests),
+        bytes=sum(manifest.size_bytes for manifest in snapshot.manifests),
         caches=len(cached),
         cache_bytes=sum(cache.size_bytes for cache in cached),
         checksums=checksums,
@@ -131,18 +131,20 @@ def _damaged_manifest(damage: DamagedManifest) -> Finding:
     )
 
 
-def _artifact_findings(inventory: Inventory, scan: Scan, *, checksums: bool) -> Iterator[Finding]:
+def _artifact_findings(
+    inventory: Inventory, snapshot: InventorySnapshot, *, checksums: bool
+) -> Iterator[Finding]:
     layout = inventory.layout
-    there = {manifest.id for manifest in scan.manifests}
-    there |= {manifest.id for manifest in inventory.elsewhere.artifacts()}
-    unreadable = {damage.id for damage in scan.damaged}
+    existing = {manifest.id for manifest in snapshot.manifests}
+    existing |= {manifest.id for manifest in inventory.elsewhere.artifacts()}
+    unreadable = {damage.id for damage in snapshot.damaged}
     names: dict[tuple[Kind, str], str] = {}
-    for manifest in scan.manifests:
+    for manifest in snapshot.manifests:
         if not manifest.id.endswith(f"-{inputs_hash(manifest.kind, manifest.inputs)}"):
             problem = "its inputs do not give its id: the manifest was changed"
             yield _about(layout, manifest, MANIFEST_NAME, problem)
         for parent in manifest.parents:
-            if parent not in there:
+            if parent not in existing:
                 state = "cannot be read" if parent in unreadable else "is not in the store"
                 begin = "Mend" if parent in unreadable else "Copy"
                 place = "first" if parent in unreadable else "into the store"
@@ -164,10 +166,10 @@ def _artifact_findings(inventory: Inventory, scan: Scan, *, checksums: bool) -> 
             yield from of_files
 
 
-def _unsealed(layout: Layout, scan: Scan) -> Iterator[Finding]:
+def _unsealed(layout: Layout, snapshot: InventorySnapshot) -> Iterator[Finding]:
     """Manifests of which nothing says whether they are as they were written."""
     names = []
-    for path in (layout.manifest(one.kind, one.id) for one in scan.manifests):
+    for path in (layout.manifest(one.kind, one.id) for one in snapshot.manifests):
         with contextlib.suppress(FileNotFoundError):  # removed meanwhile
             if not has_seal(path):
                 names.append(_relative(layout, path))
@@ -185,11 +187,11 @@ def _unsealed(layout: Layout, scan: Scan) -> Iterator[Finding]:
 
 def _reference_findings(inventory: Inventory, *, checksums: bool) -> Iterator[Finding]:
     """Manifests of artifacts that are elsewhere, and those of their files that are here."""
-    scan = inventory.elsewhere.scan()
-    there = {manifest.id for manifest in (*inventory.artifacts(), *scan.manifests)}
-    yield from (_damaged_manifest(damage) for damage in scan.damaged)
-    for manifest in scan.manifests:
-        if missing := [parent for parent in manifest.parents if parent not in there]:
+    snapshot = inventory.elsewhere.snapshot()
+    existing = {manifest.id for manifest in (*inventory.artifacts(), *snapshot.manifests)}
+    yield from (_damaged_manifest(damage) for damage in snapshot.damaged)
+    for manifest in snapshot.manifests:
+        if missing := [parent for parent in manifest.parents if parent not in existing]:
             yield _unsound(inventory, manifest, f"its parents are not known: {', '.join(missing)}")
         folder = inventory.layout.references.artifact(manifest.kind, manifest.id)
         for record in manifest.files:
@@ -244,7 +246,7 @@ def _relative(layout: Layout, path: Path) -> str:
     return path.relative_to(layout.root).as_posix()
 
 
-def _unfinished(layout: Layout, scan: Scan) -> Iterator[Finding]:
+def _unfinished(layout: Layout, snapshot: InventorySnapshot) -> Iterator[Finding]:
     for kind, folder in work_folders(layout):
         files = [path for path in present_files(folder) if path.name != WORK_NAME]
         size = sum(map(present_size, files))
@@ -279,9 +281,9 @@ def _temporary_files(layout: Layout) -> Iterator[tuple[str | None, Path]]:
             if is_temporary(folder):
                 yield None, folder
             elif folder.is_dir():
-                found = temporaries(folder)
-                if found and not any(is_held(lock) for lock in locks_of(layout, folder.name)):
-                    yield from ((folder.name, path) for path in found)
+                paths = temporaries(folder)
+                if paths and not any(is_held(lock) for lock in locks_of(layout, folder.name)):
+                    yield from ((folder.name, path) for path in paths)
 
 
 def _leftovers(layout: Layout) -> Iterator[Finding]:

@@ -25,7 +25,7 @@ class EmbeddingSpec(BaseModel):
     """What an embedding set is made of; all but parents and shard_rows determine its id.
 
     Attributes:
-        slug: A few words for people, part of the id.
+        id_prefix: A few words for people, part of the id.
         inputs: Everything else that determines the vectors: corpus, passage fingerprint, maximal
             length. The manifest also has ``dim``, ``storage_dtype`` and ``keep_text`` among them.
         parents: Ids of the artifacts it is made from, usually the model.
@@ -37,7 +37,7 @@ class EmbeddingSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    slug: str
+    id_prefix: str
     inputs: dict[str, JsonValue]
     parents: tuple[str, ...] = ()
     dim: int = Field(ge=1)
@@ -48,7 +48,7 @@ class EmbeddingSpec(BaseModel):
     @property
     def id(self) -> str:
         """The id of the set that this describes."""
-        return artifact_id("embeddings", self.slug, self.all_inputs())
+        return artifact_id("embeddings", self.id_prefix, self.all_inputs())
 
     def all_inputs(self) -> dict[str, JsonValue]:
         """The inputs as the manifest has them.
@@ -69,7 +69,7 @@ class EmbeddingSpec(BaseModel):
         """The record of the set to be made, with its id."""
         return plan_work(
             "embeddings",
-            self.slug,
+            self.id_prefix,
             self.all_inputs(),
             parents=self.parents,
             name=name,
@@ -119,19 +119,19 @@ def check_vectors(
     Raises:
         InvalidContent: Another shape, NaN, infinity, or a value beyond float16; names the document.
     """
-    given = np.asarray(vectors)
-    if given.shape != (len(ids), spec.dim) or not 0 < len(ids) <= spec.shard_rows:
+    array = np.asarray(vectors)
+    if array.shape != (len(ids), spec.dim) or not 0 < len(ids) <= spec.shard_rows:
         raise InvalidContent(
-            f"{where}: got {len(ids)} ids and vectors of shape {given.shape}, "
+            f"{where}: got {len(ids)} ids and vectors of shape {array.shape}, "
             f"expected 1 to {spec.shard_rows} rows of {spec.dim}."
         )
     with np.errstate(over="ignore"):
-        ready = np.ascontiguousarray(given.astype(spec.dtype, copy=False))
+        ready = np.ascontiguousarray(array.astype(spec.dtype, copy=False))
     finite = np.isfinite(ready).all(axis=1)
     if not finite.all():
         row = int(np.flatnonzero(~finite)[0])
         at = int(np.flatnonzero(~np.isfinite(ready[row]))[0])
-        value = float(given[row, at])
+        value = float(array[row, at])
         overflow = math.isfinite(value)
         raise InvalidContent(
             f"{where}: the vector of document {ids[row]!r} has {value} at position {at}"
@@ -183,8 +183,8 @@ def refuse_repeated(shards: list[pa.StringArray], set_id: str) -> None:
         return
     counts = pc.value_counts(together)
     repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")[0].as_py()
-    found = [shard for shard, ids in enumerate(shards) if pc.index(ids, repeated).as_py() >= 0]
+    holding = [shard for shard, ids in enumerate(shards) if pc.index(ids, repeated).as_py() >= 0]
     raise InvalidContent(
-        f"The document id {repeated!r} occurs more than once in {set_id}: in the shards {found}.",
+        f"The document id {repeated!r} occurs more than once in {set_id}: in the shards {holding}.",
         hint="Document ids must be unique in a corpus; make them so and encode it again.",
     )

@@ -139,9 +139,9 @@ class EmbeddingSet:
     @cached_property
     def _row_groups(self) -> tuple[list[int], list[tuple[VectorFile, RowGroup]]]:
         """Ordinal of the first document of each row group of all shards, and the row groups."""
-        found = [(shard, group) for shard in self.shards for group in shard.file.row_groups]
-        firsts = [shard.offset + group.first_row for shard, group in found]
-        return firsts, [(shard.file, group) for shard, group in found]
+        groups = [(shard, group) for shard in self.shards for group in shard.file.row_groups]
+        firsts = [shard.offset + group.first_row for shard, group in groups]
+        return firsts, [(shard.file, group) for shard, group in groups]
 
     def ids(self, ordinals: Sequence[int] | np.ndarray[Any, Any]) -> list[str]:
         """The document ids of some ordinals, in the order asked for.
@@ -150,10 +150,10 @@ class EmbeddingSet:
             InvalidContent: An ordinal is outside of the set.
         """
         wanted = self._check_ordinals(ordinals)
-        found = np.empty(len(wanted), dtype=object)
+        selected = np.empty(len(wanted), dtype=object)
         for shard, places, rows in self._by_shard(wanted):
-            found[places] = taken(self.shards[shard].doc_ids, rows)
-        return list(found)
+            selected[places] = taken(self.shards[shard].doc_ids, rows)
+        return list(selected)
 
     def texts(self, ordinals: Sequence[int] | np.ndarray[Any, Any]) -> list[str]:
         """The texts of some documents, in the order asked for; only their row groups are read.
@@ -168,22 +168,22 @@ class EmbeddingSet:
                 hint="Encode the corpus again with its text kept to see documents.",
             )
         wanted = self._check_ordinals(ordinals)
-        found = np.empty(len(wanted), dtype=object)
+        selected = np.empty(len(wanted), dtype=object)
         for shard, places, rows in self._by_shard(wanted):
-            found[places] = _read_texts(self.folder / text_name(shard), rows)
-        return list(found)
+            selected[places] = _read_texts(self.folder / text_name(shard), rows)
+        return list(selected)
 
     def ordinals(self, doc_ids: Sequence[str]) -> np.ndarray[Any, Any]:
         """The ordinal [n] int64 of each document id, -1 where it is not in the set."""
         import pyarrow.compute as pc
 
         wanted = pa.array(list(doc_ids), pa.string())
-        found = np.full(len(wanted), -1, dtype=np.int64)
+        result = np.full(len(wanted), -1, dtype=np.int64)
         for shard in self.shards:
             rows = pc.index_in(wanted, value_set=shard.doc_ids).fill_null(-1)
             places = rows.to_numpy(zero_copy_only=False)
-            found[places >= 0] = shard.offset + places[places >= 0]
-        return found
+            result[places >= 0] = shard.offset + places[places >= 0]
+        return result
 
     def _check_ordinals(
         self, ordinals: Sequence[int] | np.ndarray[Any, Any]

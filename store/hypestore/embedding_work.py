@@ -27,7 +27,7 @@ from hypestore.locks import SHORT_WAIT_SECONDS, hold
 from hypestore.manifest import Manifest
 from hypestore.tables import read_table
 from hypestore.vector_file import VectorFile, write_vector_file
-from hypestore.work import Bench, WorkArea
+from hypestore.work import ArtifactDraft, WriteContext
 
 _LOG = logging.getLogger("hypestore")
 
@@ -47,7 +47,7 @@ class EmbeddingWork:
 
     def __init__(
         self,
-        bench: Bench,
+        context: WriteContext,
         spec: EmbeddingSpec,
         *,
         name: str | None = None,
@@ -55,19 +55,19 @@ class EmbeddingWork:
         wait_seconds: float = 0.0,
     ) -> None:
         record = spec.plan(name=name)
-        self._bench = bench
-        self._area = WorkArea(bench, record)
+        self._context = context
+        self._draft = ArtifactDraft(context, record)
         self._spec = spec
         self._part = _check_part(part)
         self._wait_seconds = wait_seconds
         self._locks = contextlib.ExitStack()
         self._whole: set[int] = set()
         self.id = record.id
-        self.path = self._area.path
+        self.path = self._draft.path
         self.existing: Manifest | None = None
 
     def __enter__(self) -> Self:
-        self.existing, self._locks = self._area.entered(self._take_locks, alone=self._part is None)
+        self.existing, self._locks = self._draft.entered(self._take_locks, alone=self._part is None)
         return self
 
     def __exit__(
@@ -77,7 +77,7 @@ class EmbeddingWork:
         traceback: TracebackType | None,
     ) -> None:
         self._locks.close()
-        self._area.refuse_full_disk(error)
+        self._draft.refuse_full_disk(error)
 
     def require_space(self, needed_bytes: int) -> None:
         """Refuse to go on where the disk has less space than this is known to take.
@@ -85,7 +85,7 @@ class EmbeddingWork:
         Raises:
             DiskFull: Less is free; the message has both.
         """
-        self._area.require_space(needed_bytes)
+        self._draft.require_space(needed_bytes)
 
     def shard_bytes(self, shard: int) -> int:
         """Size of the files of a shard that is written."""
@@ -161,7 +161,7 @@ class EmbeddingWork:
                 empty or repeated id; names the document.
             StoreError: The set is finished.
         """
-        if self._area.existing() is not None:
+        if self._draft.existing() is not None:
             raise StoreError(
                 f"The embedding set {self.id} is finished; it does not change any more."
             )
@@ -169,9 +169,9 @@ class EmbeddingWork:
         ids = check_ids(doc_ids, where)
         ready = check_vectors(vectors, ids, self._spec, where)
         if (texts is not None) != self._spec.keep_text or (texts and len(texts) != len(ids)):
-            given = "no texts" if texts is None else f"{len(texts)} texts"
+            texts_given = "no texts" if texts is None else f"{len(texts)} texts"
             wanted = len(ids) if self._spec.keep_text else "none"
-            raise InvalidContent(f"{where}: got {given}, expected {wanted}.")
+            raise InvalidContent(f"{where}: got {texts_given}, expected {wanted}.")
         if texts is not None:
             write_texts(self.path / text_name(shard), ids, texts)
         write_vector_file(self.path / vector_name(shard), ids, ready)
@@ -200,32 +200,32 @@ class EmbeddingWork:
         """
         if self.existing is not None:
             return self.existing
-        lock = self._bench.layout.lock(f"{self.id}.finish")
+        lock = self._context.layout.lock(f"{self.id}.finish")
         what = f"The finish of {self.id}"
         with hold(lock, what=what, wait_seconds=max(self._wait_seconds, SHORT_WAIT_SECONDS)):
-            first = self._area.existing()
+            first = self._draft.existing()
             if first is None:
                 self._check_shards(n_documents)
                 bytes_each = self._spec.dim * np.dtype(self._spec.dtype).itemsize
-                known = {
+                totals = {
                     "n_documents": n_documents,
                     "dim": self._spec.dim,
                     "bytes": n_documents * bytes_each,
                     "shard_rows": self._spec.shard_rows,
                 }
-                first = self._area.seal(
-                    stats={**(stats or {}), **known}, provenance=provenance or {}
+                first = self._draft.seal(
+                    stats={**(stats or {}), **totals}, provenance=provenance or {}
                 )
         self.existing = first
         return first
 
     def discard(self) -> None:
         """Delete all shards written so far, those of other parts too."""
-        self._area.discard()
+        self._draft.discard()
 
     def _take_locks(self, stack: contextlib.ExitStack) -> None:
         """Hold the own lock, then look at the others': whoever comes second sees the first."""
-        layout = self._bench.layout
+        layout = self._context.layout
         what = f"The embedding set {self.id}"
         if self._part is None:
             stack.enter_context(

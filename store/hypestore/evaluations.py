@@ -13,7 +13,7 @@ from hypestore.errors import InvalidContent
 from hypestore.manifest import Manifest
 from hypestore.tables import write_table
 from hypestore.verification import read_artifact_table
-from hypestore.work import Bench, Draft, plan_work
+from hypestore.work import Draft, WriteContext, plan_work
 
 METRICS_NAME = "metrics.parquet"
 PER_QUERY_NAME = "per_query.parquet"
@@ -34,7 +34,7 @@ PER_QUERY_SCHEMA = pa.schema(
 
 
 def write_evaluation(
-    bench: Bench,
+    context: WriteContext,
     run: Manifest,
     *,
     qrels_id: str,
@@ -48,7 +48,7 @@ def write_evaluation(
     """Write an evaluation of ``run``, or return the one that is there for the same inputs.
 
     Args:
-        bench: The store's.
+        context: The store's.
         run: Manifest of the run.
         qrels_id: What the judgements are called.
         inputs: What else determines the figures, such as a fingerprint of the judgements.
@@ -70,7 +70,7 @@ def write_evaluation(
         {"measures": sorted(aggregates), **inputs, "run": run.id, "qrels": qrels_id},
         parents=(run.id, *others),
     )
-    with Draft(bench, record, wait_seconds=30.0) as draft:
+    with Draft(context, record, wait_seconds=30.0) as draft:
         if draft.existing is None:
             write_table(draft.path / METRICS_NAME, metrics)
             columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]

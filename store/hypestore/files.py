@@ -29,18 +29,18 @@ def is_temporary(path: Path) -> bool:
 
 def present_files(folder: Path) -> list[Path]:
     """The files below a folder in which others may work: what goes meanwhile is left out."""
-    found = (Path(place) / name for place, _, names in os.walk(folder) for name in names)
-    return sorted(path for path in found if path.is_file())
+    paths = (Path(place) / name for place, _, names in os.walk(folder) for name in names)
+    return sorted(path for path in paths if path.is_file())
 
 
 def temporaries(folder: Path) -> list[Path]:
     """Temporary files and removed folders below a folder; what such a folder holds goes with it."""
-    found: list[Path] = []
+    paths: list[Path] = []
     for place, folders, names in os.walk(folder):
         inside = (Path(place) / name for name in (*folders, *names))
-        found += (path for path in inside if is_temporary(path))
+        paths += (path for path in inside if is_temporary(path))
         folders[:] = (name for name in folders if not is_temporary(Path(name)))
-    return sorted(found)
+    return sorted(paths)
 
 
 def present_size(path: Path) -> int:

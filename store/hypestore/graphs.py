@@ -16,7 +16,7 @@ from hypestore.errors import DamagedArtifact, IncompleteWork, InvalidContent
 from hypestore.files import atomic_path
 from hypestore.manifest import Manifest, whole_number
 from hypestore.verification import check_files
-from hypestore.work import Bench, Draft, plan_work
+from hypestore.work import Draft, WriteContext, plan_work
 
 NEIGHBOURS_NAME = "neighbours.npy"
 NO_NEIGHBOUR = -1
@@ -40,8 +40,8 @@ class GraphDraft(Draft):
 
     def __init__(
         self,
-        bench: Bench,
-        slug: str,
+        context: WriteContext,
+        id_prefix: str,
         inputs: Mapping[str, Any],
         *,
         embeddings: Manifest,
@@ -55,8 +55,8 @@ class GraphDraft(Draft):
         self.k = k
         self._edges: int | None = None
         content = {**inputs, "embeddings": embeddings.id, "k": k}
-        record = plan_work("graph", slug, content, parents=(embeddings.id,), name=name)
-        super().__init__(bench, record, wait_seconds=wait_seconds)
+        record = plan_work("graph", id_prefix, content, parents=(embeddings.id,), name=name)
+        super().__init__(context, record, wait_seconds=wait_seconds)
 
     def write(self, blocks: Iterable[Rows]) -> None:
         """Write the neighbours of all documents, in order.
@@ -125,15 +125,15 @@ def check_neighbours(rows: Rows, first: int, n: int) -> int:
     Raises:
         InvalidContent: See ``GraphDraft.write``.
     """
-    there = rows != NO_NEIGHBOUR
+    present = rows != NO_NEIGHBOUR
     own = np.arange(first, first + len(rows))[:, None]
-    _refuse(there & ((rows < 0) | (rows >= n)), rows, first, f"no document of {n}")
+    _refuse(present & ((rows < 0) | (rows >= n)), rows, first, f"no document of {n}")
     _refuse(rows == own, rows, first, "the document itself")
-    _refuse(there[:, 1:] & ~there[:, :-1], rows[:, 1:], first, "after a -1, which ends a row")
+    _refuse(present[:, 1:] & ~present[:, :-1], rows[:, 1:], first, "after a -1, which ends a row")
     ordered = np.sort(rows, axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != NO_NEIGHBOUR)
     _refuse(twice, ordered[:, 1:], first, "there twice")
-    return int(np.count_nonzero(there))
+    return int(np.count_nonzero(present))
 
 
 def _refuse(wrong: npt.NDArray[np.bool_], rows: Rows, first: int, why: str) -> None:
@@ -218,10 +218,10 @@ def _check_header(path: Path, shape: tuple[int, int]) -> int:
             version = np.lib.format.read_magic(stream)
             if version != (1, 0):
                 raise ValueError(f"NumPy format {version}, expected (1, 0)")
-            found = np.lib.format.read_array_header_1_0(stream)
+            header = np.lib.format.read_array_header_1_0(stream)
             offset = stream.tell()
-        if found != (shape, False, _DTYPE):
-            raise ValueError(f"an array {found}, expected {(shape, False, _DTYPE)}")
+        if header != (shape, False, _DTYPE):
+            raise ValueError(f"an array {header}, expected {(shape, False, _DTYPE)}")
         size = path.stat().st_size
         expected = offset + shape[0] * shape[1] * _DTYPE.itemsize
         if size != expected:

@@ -36,7 +36,7 @@ class DamagedManifest:
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
+class InventorySnapshot:
     """Everything in a store at one moment, by time of creation."""
 
     manifests: tuple[Manifest, ...]
@@ -69,15 +69,15 @@ class Inventory:
 
     def stamps(self) -> dict[str, tuple[str, str]]:
         """Path of each manifest -> its artifact, and what changes with the file; none is read."""
-        found = {}
+        file_stamps = {}
         for kind in KINDS:
             for path in self._manifest_paths(kind):
                 with contextlib.suppress(FileNotFoundError):
                     stamp = "-".join(str(part) for part in _stamp(path))
-                    found[str(path.relative_to(self.layout.root))] = (path.parent.name, stamp)
-        return found
+                    file_stamps[str(path.relative_to(self.layout.root))] = (path.parent.name, stamp)
+        return file_stamps
 
-    def scan(self, kinds: Iterable[Kind] = KINDS) -> Scan:
+    def snapshot(self, kinds: Iterable[Kind] = KINDS) -> InventorySnapshot:
         """Read every manifest; the damaged ones are returned apart."""
         manifests: list[Manifest] = []
         damaged: list[DamagedManifest] = []
@@ -90,16 +90,16 @@ class Inventory:
                 except (DamagedArtifact, StoreVersionError) as error:
                     damaged.append(DamagedManifest(kind, path.parent.name, path, error))
         manifests.sort(key=lambda manifest: (manifest.created, manifest.id))
-        return Scan(tuple(manifests), tuple(damaged))
+        return InventorySnapshot(tuple(manifests), tuple(damaged))
 
     def artifacts(self, kind: Kind | None = None) -> list[Manifest]:
         """The artifacts that can be read, oldest first; a damaged manifest is logged once."""
-        scan = self.scan(KINDS if kind is None else (kind,))
-        for damage in scan.damaged:
+        snapshot = self.snapshot(KINDS if kind is None else (kind,))
+        for damage in snapshot.damaged:
             if damage.error.message not in self._told:
                 self._told.add(damage.error.message)
                 _LOG.warning("left out: %s", damage.error.message)
-        return list(scan.manifests)
+        return list(snapshot.manifests)
 
     def find(self, kind: Kind, inputs_subset: Mapping[str, Any]) -> list[Manifest]:
         """Artifacts of a kind whose inputs hold all of these values, oldest first."""
@@ -155,11 +155,12 @@ class Inventory:
         if len(fitting) > 1:
             raise AmbiguousReference(
                 f"{reference!r} fits {len(fitting)} artifacts.",
-                hint="Give more of the id: " + ", ".join(_label(m) for m in fitting[:_LISTED]),
+                hint="Give more of the id: "
+                + ", ".join(_display_name(m) for m in fitting[:_LISTED]),
             )
         return fitting[0]
 
-    def known(self, reference: str, kind: Kind | None = None) -> Manifest:
+    def get_or_reference(self, reference: str, kind: Kind | None = None) -> Manifest:
         """One artifact as ``get`` finds it, or the manifest of one that is not here.
 
         Raises:
@@ -196,7 +197,7 @@ class Inventory:
         Raises:
             DamagedArtifact: One of them is not known any more.
         """
-        child = self.known(reference)
+        child = self.get_or_reference(reference)
         parents = []
         for parent in child.parents:
             if not self.has(parent) and not self.elsewhere.has(parent):
@@ -204,12 +205,12 @@ class Inventory:
                     f"The parent {parent} of {child.kind} {child.id} is not in {self.layout.root}.",
                     hint=f"Copy {parent} into the store, or remove {child.id} with `hype rm`.",
                 )
-            parents.append(self.known(parent))
+            parents.append(self.get_or_reference(parent))
         return parents
 
     def children_of(self, reference: str) -> list[Manifest]:
         """The artifacts that were made from this one directly, oldest first."""
-        parent = self.known(reference)
+        parent = self.get_or_reference(reference)
         return [manifest for manifest in self.artifacts() if parent.id in manifest.parents]
 
     def _manifest_paths(self, kind: Kind) -> list[Path]:
@@ -217,22 +218,22 @@ class Inventory:
         if not folder.is_dir():
             return []
         paths = (child / MANIFEST_NAME for child in folder.iterdir() if child.name[0] != ".")
-        found = sorted(path for path in paths if path.is_file())
-        self._forget_all_but(found, folder)
-        return found
+        manifests = sorted(path for path in paths if path.is_file())
+        self._forget_all_but(manifests, folder)
+        return manifests
 
-    def _forget_all_but(self, found: Iterable[Path], folder: Path) -> None:
+    def _forget_all_but(self, paths: Iterable[Path], folder: Path) -> None:
         """Drop the parsed manifests of what was removed from the folder of a kind."""
-        there = set(found)
+        existing = set(paths)
         for path in [path for path in self._parsed if path.parents[1] == folder]:
-            if path not in there:
+            if path not in existing:
                 self._parsed.pop(path, None)
 
     def _read(self, path: Path, kind: Kind) -> Manifest:
         stamp = _stamp(path)
-        known = self._parsed.get(path)
-        if known is not None and known[0] == stamp:
-            return known[1]
+        parsed = self._parsed.get(path)
+        if parsed is not None and parsed[0] == stamp:
+            return parsed[1]
         manifest = read_manifest(path)
         if manifest.kind != kind:
             raise DamagedArtifact(f"{path} is of kind {manifest.kind!r}, expected {kind!r}.")
@@ -246,25 +247,25 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     return stat.st_mtime_ns, stat.st_ino, stat.st_size
 
 
-def _label(manifest: Manifest) -> str:
+def _display_name(manifest: Manifest) -> str:
     name = f" ({manifest.name})" if manifest.name else ""
     return f"{manifest.kind} {manifest.id}{name}"
 
 
 def _not_here(manifest: Manifest) -> ArtifactNotFound:
     return ArtifactNotFound(
-        f"The {_label(manifest)} is in another store: here is its manifest alone, which came with "
+        f"The {_display_name(manifest)} is in another store: here is its manifest alone, which came with "
         "an imported study.",
         hint="`hype show` shows what is known of it. To use it, make or import it here.",
     )
 
 
-def _not_found(reference: str, kind: Kind | None, there: list[Manifest]) -> ArtifactNotFound:
-    names = {manifest.name or manifest.id for manifest in there} | {m.id for m in there}
+def _not_found(reference: str, kind: Kind | None, existing: list[Manifest]) -> ArtifactNotFound:
+    names = {manifest.name or manifest.id for manifest in existing} | {m.id for m in existing}
     near = difflib.get_close_matches(reference, sorted(names), n=3, cutoff=0.5)
     offer = f"Did you mean {' or '.join(near)}? " if near else ""
-    listed = ", ".join(manifest.name or manifest.id for manifest in there[-_LISTED:])
-    more = f" and {len(there) - _LISTED} older ones" if len(there) > _LISTED else ""
+    listed = ", ".join(manifest.name or manifest.id for manifest in existing[-_LISTED:])
+    more = f" and {len(existing) - _LISTED} older ones" if len(existing) > _LISTED else ""
     what = "artifact" if kind is None else kind
     return ArtifactNotFound(
         f"No {what} has the id or name {reference!r}.",

@@ -38,7 +38,7 @@ Kind = Literal["model", "embeddings", "graph", "calibration", "run", "evaluation
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _HASH_DIGITS = 10
-_SLUG_CHARACTERS = 60
+_ID_PREFIX_CHARACTERS = 60
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}")
 
 
@@ -138,18 +138,18 @@ def plain_json(value: Mapping[str, Any], *, what: str) -> dict[str, JsonValue]:
     return copy
 
 
-def artifact_id(kind: Kind, slug: str, inputs: Mapping[str, Any]) -> str:
+def artifact_id(kind: Kind, id_prefix: str, inputs: Mapping[str, Any]) -> str:
     """The id of an artifact: the same for the same kind and inputs, on every machine.
 
     Args:
         kind: What it is.
-        slug: A few words for people; it does not tell artifacts apart.
+        id_prefix: A few words for people; it does not tell artifacts apart.
         inputs: Everything that determines the content.
 
     Returns:
         ``slug-hash``, the slug in ``a-z 0-9 . _ -`` and the hash of ten hexadecimal digits.
     """
-    return f"{clean_slug(slug) or kind}-{inputs_hash(kind, inputs)}"
+    return f"{clean_id_prefix(id_prefix) or kind}-{inputs_hash(kind, inputs)}"
 
 
 def inputs_hash(kind: Kind, inputs: Mapping[str, Any]) -> str:
@@ -175,9 +175,9 @@ def _canonical_sha256(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
 
 
-def clean_slug(slug: str) -> str:
+def clean_id_prefix(id_prefix: str) -> str:
     """``slug`` in lower case, every run of other characters than ``a-z 0-9 . _`` made one ``-``."""
-    cleaned = re.sub(r"[^a-z0-9._]+", "-", slug.lower())[:_SLUG_CHARACTERS]
+    cleaned = re.sub(r"[^a-z0-9._]+", "-", id_prefix.lower())[:_ID_PREFIX_CHARACTERS]
     return cleaned.strip("-._")
 
 

@@ -15,7 +15,7 @@ from hypestore.errors import IncompleteWork, InvalidContent
 from hypestore.files import sync_file, temporary_sibling, writing_in
 from hypestore.manifest import Manifest, WorkRecord
 from hypestore.tables import string_array, write_table
-from hypestore.work import Bench, Draft
+from hypestore.work import Draft, WriteContext
 
 RESULTS_NAME = "results.parquet"
 QUERIES_NAME = "queries.parquet"
@@ -51,8 +51,10 @@ class RunWriter(Draft):
     A run is not resumed: whatever a killed process wrote is deleted on entering.
     """
 
-    def __init__(self, bench: Bench, record: WorkRecord, *, wait_seconds: float = 0.0) -> None:
-        super().__init__(bench, record, wait_seconds=wait_seconds)
+    def __init__(
+        self, context: WriteContext, record: WorkRecord, *, wait_seconds: float = 0.0
+    ) -> None:
+        super().__init__(context, record, wait_seconds=wait_seconds)
         self._writer: pq.ParquetWriter | None = None
         self._temporary = temporary_sibling(self.path / RESULTS_NAME)
         self._pending: list[pa.Table] = []
@@ -63,7 +65,7 @@ class RunWriter(Draft):
     def __enter__(self) -> Self:
         super().__enter__()
         if self.existing is None:
-            self._area.clear()
+            self._draft.clear()
         return self
 
     def __exit__(

@@ -44,8 +44,8 @@ def _wrote_less(error: OSError) -> bool:
 
 def free_bytes(folder: Path) -> int:
     """What may be written in a folder, or in the one that it will be made in."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    return shutil.disk_usage(there).free
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return shutil.disk_usage(existing).free
 
 
 def in_words(n_bytes: float) -> str:

@@ -32,7 +32,7 @@ from hypestore.staging import staging_folder
 from hypestore.stored_run import StoredRun
 from hypestore.unfinished import Unfinished, find_unfinished, unfinished
 from hypestore.verification import check_files
-from hypestore.work import Bench, Draft, plan_work
+from hypestore.work import Draft, WriteContext, plan_work
 
 
 class Store:
@@ -49,7 +49,7 @@ class Store:
         self._layout = Layout(root)
         self._inventory = Inventory(self._layout)
         self._is_synced = False
-        self._bench = Bench(self._inventory, self._sync_catalog, self._sync_catalog_once)
+        self._context = WriteContext(self._inventory, self._sync_catalog, self._sync_catalog_once)
         self._caches = Caches(self._layout)
 
     @classmethod
@@ -166,14 +166,14 @@ class Store:
         """Artifacts that are known by their manifests alone: parents of what was imported."""
         return self._inventory.references()
 
-    def known(self, reference: str, kind: Kind | None = None) -> Manifest:
+    def get_or_reference(self, reference: str, kind: Kind | None = None) -> Manifest:
         """One artifact as ``get`` finds it, or the manifest of one that is in another store.
 
         Raises:
             ArtifactNotFound: Nothing fits.
             AmbiguousReference: Several fit.
         """
-        return self._inventory.known(reference, kind)
+        return self._inventory.get_or_reference(reference, kind)
 
     def staging(self) -> AbstractContextManager[Path]:
         """An empty folder for files on their way into the store; it goes on leaving."""
@@ -210,7 +210,7 @@ class Store:
     def draft(
         self,
         kind: Kind,
-        slug: str,
+        id_prefix: str,
         inputs: Mapping[str, Any],
         *,
         parents: Iterable[str] = (),
@@ -221,14 +221,14 @@ class Store:
 
         Args:
             kind: What it is.
-            slug: A few words for people, part of the id.
+            id_prefix: A few words for people, part of the id.
             inputs: Everything that determines the content; it determines the id.
             parents: Ids of the artifacts it is made from.
             name: What the user calls it; unique among the artifacts of its kind.
             wait_seconds: How long to wait while another process makes the same one.
         """
-        record = plan_work(kind, slug, inputs, parents=tuple(parents), name=name)
-        return Draft(self._bench, record, wait_seconds=wait_seconds)
+        record = plan_work(kind, id_prefix, inputs, parents=tuple(parents), name=name)
+        return Draft(self._context, record, wait_seconds=wait_seconds)
 
     def remove(self, reference: str, *, force: bool = False) -> list[str]:
         """Remove an artifact, with ``force`` also everything made from it; or unfinished work.
@@ -256,7 +256,7 @@ class Store:
         wait_seconds: float = 0.0,
     ) -> EmbeddingWork:
         """Begin an embedding set, or go on with it; ``part`` ``(i, N)`` counts from 1."""
-        return EmbeddingWork(self._bench, spec, name=name, part=part, wait_seconds=wait_seconds)
+        return EmbeddingWork(self._context, spec, name=name, part=part, wait_seconds=wait_seconds)
 
     def shards_done(self, spec: EmbeddingSpec) -> int:
         """How many shards of an embedding set are written, finished or not."""
@@ -277,7 +277,7 @@ class Store:
     def graph_draft(
         self,
         embeddings: str,
-        slug: str,
+        id_prefix: str,
         inputs: Mapping[str, Any],
         *,
         k: int,
@@ -288,7 +288,7 @@ class Store:
 
         Args:
             embeddings: Id or name of the embedding set.
-            slug: A few words for people, part of the id.
+            id_prefix: A few words for people, part of the id.
             inputs: What else determines the neighbours: metric, builder, seed. The manifest also
                 has ``embeddings`` and ``k`` among them.
             k: Neighbours a document.
@@ -296,8 +296,8 @@ class Store:
             wait_seconds: How long to wait while another process makes the same one.
         """
         return GraphDraft(
-            self._bench,
-            slug,
+            self._context,
+            id_prefix,
             inputs,
             embeddings=self.get(embeddings, "embeddings"),
             k=k,
@@ -318,7 +318,7 @@ class Store:
 
     def write_calibration(
         self,
-        slug: str,
+        id_prefix: str,
         inputs: Mapping[str, Any],
         *,
         parents: Iterable[str],
@@ -329,7 +329,7 @@ class Store:
         """Keep what recall an engine reaches at which setting, or return what is there.
 
         Args:
-            slug: A few words for people, part of the id.
+            id_prefix: A few words for people, part of the id.
             inputs: What was measured, on what.
             parents: The model, the embedding set, and the graph where there is one.
             points: The measurements.
@@ -337,8 +337,8 @@ class Store:
             provenance: Versions, hardware.
         """
         return write_calibration(
-            self._bench,
-            slug,
+            self._context,
+            id_prefix,
             inputs,
             parents=parents,
             points=points,
@@ -355,7 +355,7 @@ class Store:
 
     def run_writer(
         self,
-        slug: str,
+        id_prefix: str,
         inputs: Mapping[str, Any],
         *,
         parents: Iterable[str] = (),
@@ -363,8 +363,8 @@ class Store:
         wait_seconds: float = 0.0,
     ) -> RunWriter:
         """Begin a run; the arguments are those of ``draft``."""
-        record = plan_work("run", slug, inputs, parents=tuple(parents), name=name)
-        return RunWriter(self._bench, record, wait_seconds=wait_seconds)
+        record = plan_work("run", id_prefix, inputs, parents=tuple(parents), name=name)
+        return RunWriter(self._context, record, wait_seconds=wait_seconds)
 
     def run(self, reference: str) -> StoredRun:
         """Open a run by id or name."""
@@ -397,7 +397,7 @@ class Store:
             others: Ids of the runs that it was measured against, where a measure takes several.
         """
         return write_evaluation(
-            self._bench,
+            self._context,
             self.get(run_id, "run"),
             qrels_id=qrels_id,
             inputs=inputs,

@@ -146,8 +146,8 @@ class ResultsByQuery:
     def doc_ids(self, query_id: str) -> list[str]:
         """The documents of a query by rank; none where it has no results."""
         start, stop = self._bounds.get(query_id, (0, 0))
-        found: list[str] = self._doc_ids[start:stop].to_pylist()
-        return found
+        ids: list[str] = self._doc_ids[start:stop].to_pylist()
+        return ids
 
     def ranking(self, query_id: str) -> list[tuple[str, float]]:
         """``(doc_id, score)`` of a query by rank."""

@@ -60,12 +60,12 @@ def work_folders(layout: Layout, kinds: Iterable[Kind] = KINDS) -> Iterator[tupl
 
 def work_records(layout: Layout, kinds: Iterable[Kind] = KINDS) -> list[tuple[WorkRecord, Path]]:
     """The unfinished work that says what it is, with its folders, oldest first."""
-    found = []
+    records = []
     for kind, folder in work_folders(layout, kinds):
         record = read_work(folder)
         if record is not None and (record.kind, record.id) == (kind, folder.name):
-            found.append((record, folder))
-    return sorted(found, key=lambda one: (one[0].started, one[0].id))
+            records.append((record, folder))
+    return sorted(records, key=lambda one: (one[0].started, one[0].id))
 
 
 def locks_of(layout: Layout, artifact: str) -> list[Path]:
@@ -81,7 +81,7 @@ def holder_of(layout: Layout, artifact: str) -> str | None:
 
 def unfinished(layout: Layout, kinds: Iterable[Kind] = KINDS) -> list[Unfinished]:
     """The unfinished work of a store, oldest first."""
-    return [_unfinished(layout, *found) for found in work_records(layout, kinds)]
+    return [_unfinished(layout, *record) for record in work_records(layout, kinds)]
 
 
 def _unfinished(layout: Layout, record: WorkRecord, folder: Path) -> Unfinished:

@@ -283,9 +283,9 @@ class VectorFile:
                     first += len(batch)
         except (pa.ArrowException, OSError) as error:
             raise self.damaged(str(error)) from error
-        found = first - group.first_row
-        if found != group.rows:  # a damaged page header makes pyarrow end early, without an error
-            raise self.damaged(f"row group {group.index} has {found} rows, expected {group.rows}")
+        offset = first - group.first_row
+        if offset != group.rows:  # a damaged page header makes pyarrow end early, without an error
+            raise self.damaged(f"row group {group.index} has {offset} rows, expected {group.rows}")
 
     def _to_numpy(self, lists: pa.Array) -> np.ndarray[Any, Any]:
         import pyarrow.compute as pc

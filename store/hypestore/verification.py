@@ -101,13 +101,13 @@ def _unless_removed(folder: Path, manifest: Manifest) -> Iterator[None]:
 
 
 def _with_columns(table: pa.Table, schema: pa.Schema, path: Path) -> pa.Table:
-    found = {field.name: field.type for field in table.schema}
+    columns = {field.name: field.type for field in table.schema}
     for field in schema:
-        if found.get(field.name) != field.type or table[field.name].null_count:
-            there = ", ".join(f"{name} {of_type}" for name, of_type in found.items())
+        if columns.get(field.name) != field.type or table[field.name].null_count:
+            existing = ", ".join(f"{name} {of_type}" for name, of_type in columns.items())
             raise DamagedArtifact(
                 f"{path}: expected a column {field.name} of {field.type} without nulls, "
-                f"found {there or 'no columns'}.",
+                f"found {existing or 'no columns'}.",
                 hint="hype doctor --checksums",
             )
     return table.select(schema.names)

@@ -54,18 +54,18 @@ _NOT_OF_THE_ARTIFACT = (WORK_NAME, PROGRESS_NAME, MANIFEST_NAME)
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class WriteContext:
     """What work needs from its store: the inventory, and whom to tell when an artifact is there.
 
     Attributes:
         inventory: What is in the store.
         after_commit: Told of an artifact that was finished this moment.
-        after_found: Told of one that was there.
+        after_existing: Told of one that was there.
     """
 
     inventory: Inventory
     after_commit: Callable[[], None]
-    after_found: Callable[[], None]
+    after_existing: Callable[[], None]
 
     @property
     def layout(self) -> Layout:
@@ -75,7 +75,7 @@ class Bench:
 
 def plan_work(
     kind: Kind,
-    slug: str,
+    id_prefix: str,
     inputs: Mapping[str, Any],
     *,
     parents: tuple[str, ...] = (),
@@ -89,7 +89,7 @@ def plan_work(
     """
     return WorkRecord(
         kind=kind,
-        id=artifact_id(kind, slug, inputs),
+        id=artifact_id(kind, id_prefix, inputs),
         name=check_name(name),
         inputs=plain_json(inputs, what="inputs"),
         parents=tuple(dict.fromkeys(parents)),
@@ -98,31 +98,31 @@ def plan_work(
     )
 
 
-class WorkArea:
+class ArtifactDraft:
     """The folder of an artifact that is being made. Which locks that takes, the caller knows."""
 
-    def __init__(self, bench: Bench, record: WorkRecord) -> None:
-        self._bench = bench
+    def __init__(self, context: WriteContext, record: WorkRecord) -> None:
+        self._context = context
         self.record = record
-        self.path = bench.layout.artifact(record.kind, record.id)
+        self.path = context.layout.artifact(record.kind, record.id)
 
     @property
-    def label(self) -> str:
+    def display_name(self) -> str:
         """What is being made, for messages."""
         return f"{self.record.kind} {self.record.id}"
 
     def existing(self) -> Manifest | None:
         """The manifest, when the artifact is finished already."""
-        return self._bench.inventory.existing(self.record.kind, self.record.id)
+        return self._context.inventory.existing(self.record.kind, self.record.id)
 
-    def found(self, manifest: Manifest) -> None:
+    def check_existing(self, manifest: Manifest) -> None:
         """Say that there is nothing to do, unless files of the artifact are gone or cut.
 
         Raises:
             DamagedArtifact: They are; names one.
         """
         check_files(self.path, manifest)
-        self._bench.after_found()
+        self._context.after_existing()
 
     def entered(
         self, take_locks: Callable[[contextlib.ExitStack], None], *, alone: bool
@@ -144,7 +144,7 @@ class WorkArea:
                         self.clear_temporary()
                     locks = stack.pop_all()
         if existing is not None:
-            self.found(existing)
+            self.check_existing(existing)
         return existing, locks
 
     def begin(self) -> None:
@@ -196,7 +196,7 @@ class WorkArea:
 
     def require_space(self, needed_bytes: int) -> None:
         """Refuse to begin what there is no space for; see ``space.require_space``."""
-        require_space(self.path, needed_bytes, what=f"Making {self.label}")
+        require_space(self.path, needed_bytes, what=f"Making {self.display_name}")
 
     def refuse_full_disk(self, error: BaseException | None) -> None:
         """Say it in the store's words where this is what ended the work.
@@ -210,7 +210,9 @@ class WorkArea:
     def discard(self) -> None:
         """Delete the folder and all that was done so far."""
         if self.existing() is not None:
-            raise StoreError(f"The {self.label} is finished.", hint="Use `hype rm` to remove it.")
+            raise StoreError(
+                f"The {self.display_name} is finished.", hint="Use `hype rm` to remove it."
+            )
         remove_folder(self.path)
 
     def seal(self, *, stats: Mapping[str, Any], provenance: Mapping[str, Any]) -> Manifest:
@@ -226,7 +228,7 @@ class WorkArea:
         plain_stats = plain_json(stats, what="stats")
         plain_provenance = plain_json(provenance, what="provenance")
         files = self._flush_files()
-        store_lock = self._bench.layout.store_lock
+        store_lock = self._context.layout.store_lock
         with hold(store_lock, what="The store", wait_seconds=SHORT_WAIT_SECONDS):
             first = self.existing()
             if first is not None:
@@ -251,12 +253,12 @@ class WorkArea:
             sync_folder(self.path.parent)
         # Only now: until the manifest was there, it was what interrupted work went on from.
         remove_folder(self.path / SCRATCH_NAME)
-        self._bench.after_commit()
+        self._context.after_commit()
         return manifest
 
     def _flush_files(self) -> tuple[FileRecord, ...]:
         if not self.path.is_dir():
-            raise IncompleteWork(f"The folder {self.path} of the {self.label} is gone.")
+            raise IncompleteWork(f"The folder {self.path} of the {self.display_name} is gone.")
         records = []
         for path in sorted(self.path.rglob("*")):
             relative = path.relative_to(self.path).as_posix()
@@ -275,17 +277,17 @@ class WorkArea:
 
     def _check_parents(self) -> None:
         for parent in self.record.parents:
-            if not self._bench.inventory.has(parent):
+            if not self._context.inventory.has(parent):
                 raise ArtifactNotFound(
-                    f"The {self.label} names the parent {parent!r}, which is not in "
-                    f"{self._bench.layout.root}.",
+                    f"The {self.display_name} names the parent {parent!r}, which is not in "
+                    f"{self._context.layout.root}.",
                     hint="`hype ls` shows what there is.",
                 )
 
     def _check_name(self) -> None:
         if self.record.name is None:
             return
-        for other in self._bench.inventory.artifacts(self.record.kind):
+        for other in self._context.inventory.artifacts(self.record.kind):
             if other.name == self.record.name and other.id != self.record.id:
                 raise NameTaken(
                     f"The {other.kind} {other.id} is called {other.name!r}, and was made from "
@@ -307,22 +309,24 @@ class Draft:
         existing: The manifest, when the artifact is finished; None while it is not.
     """
 
-    def __init__(self, bench: Bench, record: WorkRecord, *, wait_seconds: float = 0.0) -> None:
-        self._bench = bench
-        self._area = WorkArea(bench, record)
+    def __init__(
+        self, context: WriteContext, record: WorkRecord, *, wait_seconds: float = 0.0
+    ) -> None:
+        self._context = context
+        self._draft = ArtifactDraft(context, record)
         self._wait_seconds = wait_seconds
         self._locks = contextlib.ExitStack()
         self.id = record.id
-        self.path = self._area.path
+        self.path = self._draft.path
         self.existing: Manifest | None = None
 
     def __enter__(self) -> Self:
-        self.existing, self._locks = self._area.entered(self._take_lock, alone=True)
+        self.existing, self._locks = self._draft.entered(self._take_lock, alone=True)
         return self
 
     def _take_lock(self, stack: contextlib.ExitStack) -> None:
-        lock = self._bench.layout.lock(self.id)
-        what = f"The {self._area.label}"
+        lock = self._context.layout.lock(self.id)
+        what = f"The {self._draft.display_name}"
         stack.enter_context(hold(lock, what=what, wait_seconds=self._wait_seconds))
 
     def __exit__(
@@ -332,7 +336,7 @@ class Draft:
         traceback: TracebackType | None,
     ) -> None:
         self._locks.close()
-        self._area.refuse_full_disk(error)
+        self._draft.refuse_full_disk(error)
 
     def require_space(self, needed_bytes: int) -> None:
         """Refuse to go on where the disk has less space than this is known to take.
@@ -340,7 +344,7 @@ class Draft:
         Raises:
             DiskFull: Less is free; the message has both.
         """
-        self._area.require_space(needed_bytes)
+        self._draft.require_space(needed_bytes)
 
     def progress(self, points: Iterable[Point]) -> None:
         """Show points ``(step, name, value)`` to whoever watches the work, at once.
@@ -352,7 +356,7 @@ class Draft:
             StoreError: The artifact is finished.
         """
         if self.existing is not None:
-            raise StoreError(f"The {self._area.label} is finished and makes no progress.")
+            raise StoreError(f"The {self._draft.display_name} is finished and makes no progress.")
         append_progress(self.path, points)
 
     def commit(
@@ -373,12 +377,12 @@ class Draft:
             The manifest; the existing one when there was nothing to do.
         """
         if self.existing is None:
-            self.existing = self._area.seal(stats=stats or {}, provenance=provenance or {})
+            self.existing = self._draft.seal(stats=stats or {}, provenance=provenance or {})
         return self.existing
 
     def discard(self) -> None:
         """Delete the files made so far."""
-        self._area.discard()
+        self._draft.discard()
 
 
 def _delete(path: Path) -> None:

@@ -183,8 +183,8 @@ def test_a_calibration_gives_the_setting_for_a_recall(
     assert all(0 <= point["recall"] <= 1 for point in curve)
     assert json.loads(curve[0]["setting"])["gain"] == 0.8
     assert "Already measured" in hype(*arguments).out
-    found = search("--approx", "--recall", 0.6, "--k", 10, "--json").json
-    inputs = hype("show", found["run"], "--store", study, "--json").json["manifest"]["inputs"]
+    searched = search("--approx", "--recall", 0.6, "--k", 10, "--json").json
+    inputs = hype("show", searched["run"], "--store", study, "--json").json["manifest"]["inputs"]
     fitting = [point for point in curve if point["k"] == 10 and point["recall"] >= 0.6]
     cheapest = min(fitting, key=lambda point: point["evaluations"])
     assert inputs["gain"] == json.loads(cheapest["setting"])["gain"]
@@ -197,9 +197,9 @@ def test_a_graph_is_made_and_calibrated_at_once(
 ) -> None:
     asked = ["--calibrate", "--queries", tiny_collection / "queries.jsonl", "--sample", 4]
     graph = ["graph", "hyper-docs", "--k", 8, "--model", "hyper", *asked, "--store", study]
-    made = hype(*graph, "--json").json
-    assert [one["engine"] for one in made["calibrations"]] == ["guided", "graph"]
-    settings = [json.loads(point["setting"]) for point in made["calibrations"][1]["curve"]]
+    outcome = hype(*graph, "--json").json
+    assert [one["engine"] for one in outcome["calibrations"]] == ["guided", "graph"]
+    settings = [json.loads(point["setting"]) for point in outcome["calibrations"][1]["curve"]]
     # Settings that differ only in entry points beyond the corpus are measured once.
     assert len({json.dumps(setting) for setting in settings}) * 3 == len(settings)
     assert max(setting["entry_points"] for setting in settings) == 120

@@ -24,14 +24,14 @@ def drawn(curves: Mapping[str, Points], width: int = 80) -> list[str]:
 def dots(lines: list[str]) -> set[tuple[int, int]]:
     """The dots (x, y) of a chart, y upwards from the bottom."""
     plot = [line[11:] for line in lines[:-2]]
-    found = set()
+    actual = set()
     for row, text in enumerate(plot):
         for column, character in enumerate(text):
             bits = ord(character) - 0x2800 if character != " " else 0
             for bit, (dx, dy) in enumerate(NUMBERED):
                 if bits >> bit & 1:
-                    found.add((2 * column + dx, 4 * (len(plot) - 1 - row) + 3 - dy))
-    return found
+                    actual.add((2 * column + dx, 4 * (len(plot) - 1 - row) + 3 - dy))
+    return actual
 
 
 def test_a_straight_line_is_one() -> None:
@@ -42,9 +42,9 @@ def test_a_straight_line_is_one() -> None:
 def test_points_lie_where_their_steps_are() -> None:
     """Uneven steps are not drawn as even ones."""
     lines = chart([(0, 0.0), (10, 0.0), (100, 1.0)], width=50, height=2)
-    found = dots([line[1:] for line in lines])
-    assert {x for x, y in found if y == 0} >= set(range(11))
-    assert max(found) == (99, 7)
+    actual = dots([line[1:] for line in lines])
+    assert {x for x, y in actual if y == 0} >= set(range(11))
+    assert max(actual) == (99, 7)
 
 
 def test_a_column_of_many_points_spans_them_all() -> None:
@@ -63,9 +63,9 @@ def test_axes_say_the_ends() -> None:
 
 
 def test_a_flat_curve_is_a_line_in_the_middle() -> None:
-    found = dots([line[1:] for line in chart([(1, 3.0), (5, 3.0)], width=10, height=4)])
-    assert len({y for _, y in found}) == 1
-    assert len(found) == 20
+    actual = dots([line[1:] for line in chart([(1, 3.0), (5, 3.0)], width=10, height=4)])
+    assert len({y for _, y in actual}) == 1
+    assert len(actual) == 20
 
 
 @pytest.mark.parametrize("n", [1, 2, 59, 60, 61, 150, 1000])

@@ -43,11 +43,11 @@ def test_every_verb_names_the_file_or_does_without_it(
     path = sorted(study.glob(FILES[what]))[0]
     damage(path)
     place = path.relative_to(study).as_posix()
-    found = hype("doctor", "--checksums", "--store", study)
+    outcome = hype("doctor", "--checksums", "--store", study)
     is_work = what == "a manifest" and damage is Path.unlink  # may be finished yet
     if what != "catalog":
-        assert found.code == 4, found.out
-        assert (path.parent.name if is_work else path.name) in found.out.replace("\n", "")
+        assert outcome.code == 4, outcome.out
+        assert (path.parent.name if is_work else path.name) in outcome.out.replace("\n", "")
     queries, qrels = tiny_collection / "queries.jsonl", tiny_collection / "qrels.txt"
     verbs: list[list[object]] = [
         ["ls"],
@@ -66,5 +66,5 @@ def test_every_verb_names_the_file_or_does_without_it(
         assert done.code in (0, 4, 6), (verb, done.err)
         if done.code:
             # By its path where it is read, by its id or name where it is not found any more.
-            known = (place, path.parent.name, "hyper-run", "plain-run")
-            assert any(one in done.err for one in known), (verb, done.err)
+            expected_names = (place, path.parent.name, "hyper-run", "plain-run")
+            assert any(one in done.err for one in expected_names), (verb, done.err)

@@ -61,18 +61,18 @@ def test_prepare_as_json(name: str, hype: Hype, hard_tasks: Path, store: Path) -
 
 
 def test_faults_are_drawn(hype: Hype, hard_tasks: Path, store: Path, tmp_path: Path) -> None:
-    given = Path(shutil.copytree(hard_tasks / "tot-test", tmp_path / "given"))
-    (given / "dev" / "qrel.txt").write_text("152 0 1921 1\n152 0 9 1\n", encoding="utf-8")
-    out = hype("data", "prepare", "tot-test", "--from", given, "--lenient").out
-    assert f"1 unknown ids (the first: {given}/dev/qrel.txt, line 2)\n" in out
+    inputs = Path(shutil.copytree(hard_tasks / "tot-test", tmp_path / "given"))
+    (inputs / "dev" / "qrel.txt").write_text("152 0 1921 1\n152 0 9 1\n", encoding="utf-8")
+    out = hype("data", "prepare", "tot-test", "--from", inputs, "--lenient").out
+    assert f"1 unknown ids (the first: {inputs}/dev/qrel.txt, line 2)\n" in out
 
 
 def test_an_output_of_its_own_needs_no_store(
     hype: Hype, hard_tasks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    given = hard_tasks / "tot-train"
-    drawn = hype("data", "prepare", "tot-train", "--from", given, "--output", "rows/tot")
+    inputs = hard_tasks / "tot-train"
+    drawn = hype("data", "prepare", "tot-train", "--from", inputs, "--output", "rows/tot")
     assert drawn.out.startswith("Prepared tot-train in rows/tot\n")
     assert drawn.out.endswith("hype train tot --set data.train=rows/tot\n")
     rows = hype("data", "check", "rows/tot", "--split", "validation", "--json").json
@@ -94,12 +94,12 @@ def test_list_draws_what_is_here(hype: Hype, hard_tasks: Path, store: Path) -> N
 
 def test_list_as_json(hype: Hype, hard_tasks: Path, store: Path) -> None:
     hype("data", "prepare", "tot-test", "--from", hard_tasks / "tot-test")
-    found = hype("data", "list", "--json").json
-    here = {one["name"]: one["prepared"] for one in found["datasets"]}
+    outcome = hype("data", "list", "--json").json
+    here = {one["name"]: one["prepared"] for one in outcome["datasets"]}
     assert list(here) == list(PREPARATIONS)
     assert here.pop("tot-test")["dev"]["counts"] == {"documents": 6, "queries": 3, "judgements": 3}
     assert not any(here.values())
-    assert found["folder"] == str(store / "data")
+    assert outcome["folder"] == str(store / "data")
 
 
 def test_list_outside_of_a_store(
@@ -127,12 +127,12 @@ def test_other_verbs_take_prepared_datasets_by_name(
     robust = "followir-test/robust04"
     assert hype("encode", robust, "--model", "hyper").code == 0
     for kind in ("og", "changed"):
-        found = hype(
+        outcome = hype(
             *("search", f"{robust}/queries.{kind}.jsonl", "--corpus", robust, "--model", "hyper"),
             *("--qrels", f"{robust}/qrels.{kind}.txt", "--name", kind, "--json"),
         ).json
-        assert (found["corpus"], found["n_documents"]) == ("folder:robust04", 6)
-        assert found["evaluation"]["judged_queries"] == 2
+        assert (outcome["corpus"], outcome["n_documents"]) == ("folder:robust04", 6)
+        assert outcome["evaluation"]["judged_queries"] == 2
     mined = tmp_path / "mined.jsonl"
     done = hype("mine", "og", "--qrels", f"{robust}/qrels.og.txt", "--corpus", robust, "-o", mined)
     assert done.code == 0, done.err

@@ -44,9 +44,9 @@ def test_p_mrr_in_all_and_per_query(hype: Hype, p_mrr: list[object], goldens_of:
     assert rows["all"] == f"{golden['p-MRR']:.4f}"
     for query, value in golden["per_query"].items():
         assert rows[query] == f"{value:.4f}"
-    found = hype(*p_mrr, "--json").json
-    assert found["existing"]
-    assert found["per_query"] == pytest.approx(golden["per_query"])
+    outcome = hype(*p_mrr, "--json").json
+    assert outcome["existing"]
+    assert outcome["per_query"] == pytest.approx(golden["per_query"])
     board = hype("report", "--store", p_mrr[-1]).out
     assert "p-MRR" in board
     assert "-0.1058" in board
@@ -60,9 +60,9 @@ def test_queries_of_one_run_alone_are_said(
     (tmp_path / "fewer.run").write_text("\n".join(fewer), encoding="utf-8")
     hype("import", "run", tmp_path / "fewer.run", "--store", p_mrr[-1])
     arguments = ["fewer" if part == "changed" else part for part in p_mrr]
-    found = hype(*arguments)
-    assert "1 queries are not in both runs: left out" in found.out
-    assert "915593" in found.out
+    outcome = hype(*arguments)
+    assert "1 queries are not in both runs: left out" in outcome.out
+    assert "915593" in outcome.out
     assert len(hype(*arguments, "--json").json["per_query"]) == 49
 
 
@@ -89,12 +89,12 @@ def test_a_pool_and_its_comparison(hype: Hype, store: Path, goldens_of: Path) ->
     folder = goldens_of / "trec_eval"
     qrels = (folder / "qrels.test").read_text(encoding="utf-8").splitlines()
     run = (folder / "results.test").read_text(encoding="utf-8").splitlines()
-    for part, chosen in {"a": ("301",), "b": ("302", "303")}.items():
+    for part, selected in {"a": ("301",), "b": ("302", "303")}.items():
         judged = store.parent / f"{part}.qrels"
-        judged.write_text("\n".join(line for line in qrels if line.split()[0] in chosen))
+        judged.write_text("\n".join(line for line in qrels if line.split()[0] in selected))
         for name, ranked in {"up": run, "down": upside_down(run)}.items():
             path = store.parent / f"{name}-{part}.run"
-            path.write_text("\n".join(line for line in ranked if line.split()[0] in chosen))
+            path.write_text("\n".join(line for line in ranked if line.split()[0] in selected))
             hype("import", "run", path, "--store", store)
             hype("eval", f"{name}-{part}", "--qrels", judged, "--store", store)
     pool = ["report", "--pool", "up-a", "up-b", "--store", store, "--measures", "P@10, RR"]
@@ -102,12 +102,12 @@ def test_a_pool_and_its_comparison(hype: Hype, store: Path, goldens_of: Path) ->
     assert drawn.code == 0
     assert "together" in drawn.out
     assert "0.3000" in drawn.out  # what trec_eval has for the three queries
-    found = hype(*pool, "--json").json
-    assert (found["n_queries"], found["measures"]) == (3, ["P@10", "RR"])
-    assert f"{found['aggregates']['RR']:.4f}" == "0.4064"
+    outcome = hype(*pool, "--json").json
+    assert (outcome["n_queries"], outcome["measures"]) == (3, ["P@10", "RR"])
+    assert f"{outcome['aggregates']['RR']:.4f}" == "0.4064"
     compared = hype(*pool, "--against", "down-a", "--against", "down-b", "--json").json
     assert (compared["run_b"], compared["n_queries"]) == ("down-a + down-b", 3)
-    assert compared["tests"][0]["mean_a"] == pytest.approx(found["aggregates"]["P@10"])
+    assert compared["tests"][0]["mean_a"] == pytest.approx(outcome["aggregates"]["P@10"])
     assert "Holm" in hype(*pool, "--against", "down-a", "--against", "down-b").out
     assert "up-a,file:a.qrels,1," in hype(*pool, "--format", "csv").out
 
@@ -168,19 +168,19 @@ def test_means_by_folds_are_those_of_the_queries(
     halves = {"few": queries[:10], "many": [*queries[10:45], "nobody"]}
     (tmp_path / "folds.json").write_text(json.dumps(halves), encoding="utf-8")
     asked = ["eval", "bm25", "--qrels", qrels, "--measures", "nDCG@10", "--store", store]
-    found = hype(*asked, "--folds", tmp_path / "folds.json", "--json").json["by_folds"]
+    outcome = hype(*asked, "--folds", tmp_path / "folds.json", "--json").json["by_folds"]
     expected = {
         name: sum(golden[query] for query in part if query in golden)
         / (10 if name == "few" else 35)
         for name, part in halves.items()
     }
-    assert {name: means["nDCG@10"] for name, means in found["folds"].items()} == pytest.approx(
+    assert {name: means["nDCG@10"] for name, means in outcome["folds"].items()} == pytest.approx(
         expected, abs=2e-3
     )
-    assert found["means"]["nDCG@10"] == pytest.approx(
-        sum(found["folds"][n]["nDCG@10"] for n in halves) / 2
+    assert outcome["means"]["nDCG@10"] == pytest.approx(
+        sum(outcome["folds"][n]["nDCG@10"] for n in halves) / 2
     )
-    assert (found["queries"], found["outside"], found["unjudged"]) == (
+    assert (outcome["queries"], outcome["outside"], outcome["unjudged"]) == (
         {"few": 10, "many": 35},
         5,
         1,

@@ -19,9 +19,9 @@ def test_two_runs_become_one(hype: Hype, study: Path, tiny_collection: Path) -> 
     assert "Next: hype eval both --qrels FILE" in done.out
     weighted = ["fuse", "hyper-run", "plain-run", "--method", "interpolate", "--weights", "1, 0"]
     judged = ["--qrels", tiny_collection / "qrels.txt", "--measures", "P@5", "--name", "first"]
-    found = hype(*weighted, *judged, *common, "--json").json
+    outcome = hype(*weighted, *judged, *common, "--json").json
     alone = hype("eval", "hyper-run", *judged[:4], *common, "--json").json
-    assert found["evaluation"]["aggregates"] == alone["aggregates"]
+    assert outcome["evaluation"]["aggregates"] == alone["aggregates"]
     shown = hype("show", "both", *common, "--json").json
     assert {one["name"] for one in shown["parents"]} >= {"hyper-run", "plain-run", "hyper"}
     assert "combsum" in hype("fuse", "first", "both", "--method", "combsum", *common).out

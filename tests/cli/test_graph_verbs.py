@@ -36,11 +36,15 @@ def test_a_graph_is_made_once(hype: Hype, study: Path, near: Any) -> None:
 
 def test_a_graph_as_json(hype: Hype, study: Path) -> None:
     by_model = ["graph", "--model", "plain", "--metric", "cos", "-k", 5, "--store", study]
-    made = hype(*by_model, "--json").json
-    assert "-cos-k5-" in made["graph"]
-    assert (made["embeddings"], made["metric"], made["builder"]) == ("plain-docs", "cos", "exact")
-    assert (made["k"], made["n_documents"], made["n_edges"]) == (5, 120, 600)
-    assert (made["recall"], made["existing"]) == (None, False)
+    outcome = hype(*by_model, "--json").json
+    assert "-cos-k5-" in outcome["graph"]
+    assert (outcome["embeddings"], outcome["metric"], outcome["builder"]) == (
+        "plain-docs",
+        "cos",
+        "exact",
+    )
+    assert (outcome["k"], outcome["n_documents"], outcome["n_edges"]) == (5, 120, 600)
+    assert (outcome["recall"], outcome["existing"]) == (None, False)
     approximate = hype(*by_model, "--builder", "hnsw", "--json").json
     assert approximate["recall"] > 0.95
     assert approximate["advice"] is None
@@ -75,8 +79,8 @@ def test_damage_is_found(hype: Hype, study: Path, near: Any) -> None:
     store = hypencli.open_store(study).store
     path = store.path(store.get("near")) / "neighbours.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"\x01")
-    found = hype("doctor", "--checksums", "--store", study)
-    assert (found.code, "neighbours.npy" in found.out) == (STORE, True)
+    outcome = hype("doctor", "--checksums", "--store", study)
+    assert (outcome.code, "neighbours.npy" in outcome.out) == (STORE, True)
 
 
 def test_a_graph_goes_out_and_comes_back(

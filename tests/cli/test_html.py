@@ -49,17 +49,17 @@ def test_a_page_of_a_study(
 def test_as_json(hype: Hype, finished_study: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     arguments = ["report", "plain-run", "hyper-run", "--html", page, "--measures", "RR nDCG@10"]
-    found = hype(*arguments, "--store", finished_study, "--json").json
-    assert found["path"] == str(page)
-    assert found["size_bytes"] == page.stat().st_size
-    assert found["pairs"] == [["plain-run", "hyper-run"]]
-    assert (found["leaderboards"], found["runs"], found["searches"], found["models"]) == (
+    outcome = hype(*arguments, "--store", finished_study, "--json").json
+    assert outcome["path"] == str(page)
+    assert outcome["size_bytes"] == page.stat().st_size
+    assert outcome["pairs"] == [["plain-run", "hyper-run"]]
+    assert (outcome["leaderboards"], outcome["runs"], outcome["searches"], outcome["models"]) == (
         1,
         2,
         2,
         2,
     )
-    assert len(found["remarks"]) == 1  # where the judgements are
+    assert len(outcome["remarks"]) == 1  # where the judgements are
     said = words(page)
     assert "nDCG@5" not in said
     assert said.index("RR") < said.index("nDCG@10")
@@ -115,8 +115,8 @@ def test_names_that_steer_are_harmless_in_text_and_json(hype: Hype, tmp_path: Pa
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "\u202e" not in text
     assert "&lt;b&gt;one&lt;/b&gt;" in text
-    found = hype("report", "--html", page, "--overwrite", "--json", "--store", store.root).json
-    assert found["pairs"] == [["<script>alert(1)</script>", "evil\u202egnp"]]
+    outcome = hype("report", "--html", page, "--overwrite", "--json", "--store", store.root).json
+    assert outcome["pairs"] == [["<script>alert(1)</script>", "evil\u202egnp"]]
 
 
 @pytest.mark.parametrize(

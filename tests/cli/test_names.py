@@ -46,8 +46,8 @@ def test_another_name_for_what_is_there_is_said_not_to_be_given(
     hype: Hype, study: Path, commands: dict[str, Command], verb: str
 ) -> None:
     command = [*commands[verb], "--store", study]
-    made = hype(*command, "--name", "one", "--json").json
-    assert (made["name"], made["existing"], made["name_not_given"]) == ("one", False, None)
+    outcome = hype(*command, "--name", "one", "--json").json
+    assert (outcome["name"], outcome["existing"], outcome["name_not_given"]) == ("one", False, None)
     assert hype(*command, "--name", "one", "--json").json["name_not_given"] is None
     assert hype(*command, "--json").json["name_not_given"] is None
     again = hype(*command, "--name", "two", "--json").json
@@ -90,8 +90,8 @@ def test_what_has_no_name_goes_by_its_id(
     hype: Hype, study: Path, commands: dict[str, Command]
 ) -> None:
     command = [*commands["graph"], "--store", study]
-    made = hype(*command, "--json").json
-    assert f"stays {made['graph']}, so use" in " ".join(
+    outcome = hype(*command, "--json").json
+    assert f"stays {outcome['graph']}, so use" in " ".join(
         hype(*command, "--name", "late").out.split()
     )
 

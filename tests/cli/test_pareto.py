@@ -62,12 +62,12 @@ def test_the_table_says_what_each_took_and_found(hype: Hype, searched: Path) -> 
     # No column that says nothing: the model is one, recall@1000 is known of no run.
     columns = ["run", "engine", "ms", "evaluations", "%", "recall@10", "@100", "checked", "front"]
     assert header == columns
-    found = rows(shown.out)
-    assert list(found) == ["far", "near", "slow", "exact"]
-    assert found["far"][:5] == ["A", "far", "graph", "1.0000", "50"]
-    assert found["far"][5:] == ["1.0080", "1.0000", "0.5000", "2", "both"]
-    assert found["slow"][-1] == "2"  # on no front
-    assert found["exact"][-2:] == ["–", "time"]
+    actual = rows(shown.out)
+    assert list(actual) == ["far", "near", "slow", "exact"]
+    assert actual["far"][:5] == ["A", "far", "graph", "1.0000", "50"]
+    assert actual["far"][5:] == ["1.0080", "1.0000", "0.5000", "2", "both"]
+    assert actual["slow"][-1] == "2"  # on no front
+    assert actual["exact"][-2:] == ["–", "time"]
     assert "without encoding it (4 ms)" in shown.out
 
 
@@ -89,15 +89,15 @@ def test_another_depth(hype: Hype, searched: Path) -> None:
     out = hype("report", "--pareto", "--k", 60, "--store", searched).out
     assert "recall@60 against ms/query" in out
     assert "@60" in out
-    (found,) = hype("report", "--pareto", "--k", 60, "--store", searched, "--json").json
-    recall = {cost["name"]: cost["recall"]["60"] for cost in found["costs"]}
+    (actual,) = hype("report", "--pareto", "--k", 60, "--store", searched, "--json").json
+    recall = {cost["name"]: cost["recall"]["60"] for cost in actual["costs"]}
     assert recall == pytest.approx({"exact": 1.0, "near": 1.0, "far": 50 / 60, "slow": 50 / 60})
 
 
 def test_as_json(hype: Hype, searched: Path) -> None:
-    (found,) = hype("report", "--pareto", "--store", searched, "--json").json
-    assert (found["corpus"], found["queries"], found["depth"]) == ("docs", "topics", 100)
-    near = found["costs"][1]
+    (actual,) = hype("report", "--pareto", "--store", searched, "--json").json
+    assert (actual["corpus"], actual["queries"], actual["depth"]) == ("docs", "topics", 100)
+    near = actual["costs"][1]
     assert near["name"] == "near"
     assert near["recall"] == {"10": 1.0, "100": 0.9}
     assert (near["evaluations"], near["evaluations_share"]) == (250.0, 0.05)

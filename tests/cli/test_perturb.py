@@ -34,11 +34,11 @@ def test_perturb_search_and_drop(
     assert drawn.code == 0
     assert "Relative loss of nDCG@10:" in drawn.out
     assert "█" in drawn.out
-    found = hype("report", "--drop", "hyper-run", *common, "--json").json
-    assert {kind["kind"] for kind in found["kinds"]} == {"misspelling", "word-drop"}
+    outcome = hype("report", "--drop", "hyper-run", *common, "--json").json
+    assert {kind["kind"] for kind in outcome["kinds"]} == {"misspelling", "word-drop"}
     named = ["report", "--drop", "hyper-run", "word-drop-run", "--format", "csv", *common]
     assert "word-drop,1,12,nDCG@10," in hype(*named).out
-    assert "unmeasured" in found
+    assert "unmeasured" in outcome
     again = hype("perturb", queries, "--kind", "misspelling")
     assert (again.code, "--overwrite" in again.err) == (2, True)
     assert (

@@ -38,10 +38,10 @@ def test_the_list_fits_80_columns_under_its_groups(hype: Hype) -> None:
 
 
 def test_the_list_for_programs(hype: Hype) -> None:
-    found = {one["name"]: one for one in hype("recipes", "--json").json}
-    assert found["followir"]["group"] == "hard tasks"
-    assert found["followir"]["path"].endswith("followir.toml")
-    assert found["followir"]["description"]
+    outcome = {one["name"]: one for one in hype("recipes", "--json").json}
+    assert outcome["followir"]["group"] == "hard tasks"
+    assert outcome["followir"]["path"].endswith("followir.toml")
+    assert outcome["followir"]["description"]
 
 
 def test_a_recipe_is_shown_a_section_at_a_time_in_toml(hype: Hype) -> None:

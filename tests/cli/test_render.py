@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hypencli.cli.render import number, safe, seconds, size, to_json
+from hypencli.cli.render import escape, number, seconds, size, to_json
 from hypencli.cli.tables import TABLE_FORMATS, print_table
 from hypencli.ops.report import Comparison, verdict
 from hypencli.records import PairedTest
@@ -29,8 +29,8 @@ def printed(capsys: pytest.CaptureFixture[str], format: str) -> str:
 
 
 def test_escape_sequences_and_direction_marks_are_dropped() -> None:
-    assert safe("a\x1b[31mred\x07\u202eb\u2066c\x9b") == "a[31mredbc"
-    assert safe("tab\tand\nline") == "tab\tand line"
+    assert escape("a\x1b[31mred\x07\u202eb\u2066c\x9b") == "a[31mredbc"
+    assert escape("tab\tand\nline") == "tab\tand line"
 
 
 def test_every_format_holds_every_run(capsys: pytest.CaptureFixture[str]) -> None:

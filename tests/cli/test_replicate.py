@@ -72,9 +72,9 @@ def test_the_table_stands_beside_the_paper(hype: Hype, table: Path) -> None:
 
 
 def test_it_is_json_and_csv_for_programs(hype: Hype, table: Path) -> None:
-    found = hype("replicate", table, "--models", "hype", "--json").json
-    assert (found["recipe"], found["steps"], found["failures"]) == ("small", 4, [])
-    first = found["figures"][0]
+    outcome = hype("replicate", table, "--models", "hype", "--json").json
+    assert (outcome["recipe"], outcome["steps"], outcome["failures"]) == ("small", 4, [])
+    first = outcome["figures"][0]
     assert (first["model"], first["measure"], first["published"]) == ("hype", "nDCG@10", 0.5)
     assert first["difference"] == pytest.approx(first["value"] - 0.5)
     written = hype("replicate", table, "--models", "hype", "--format", "csv").out
@@ -93,8 +93,8 @@ def test_a_dry_run_lists_the_steps_and_does_none(hype: Hype, table: Path, study:
     assert "4 of 8 steps are done, 4 to do" in shown.out
     assert "measured: hyper-run" in shown.out
     assert sorted(study.glob("*/*/*")) == before
-    found = hype("replicate", table, "--dry-run", "--json").json
-    assert [step["kind"] for step in found["steps"]] == [
+    outcome = hype("replicate", table, "--dry-run", "--json").json
+    assert [step["kind"] for step in outcome["steps"]] == [
         *("model", "model"),
         *("encode", "search", "eval"),
         *("encode", "search", "eval"),
@@ -140,8 +140,8 @@ def test_a_loss_is_shown_with_its_base_and_what_lacks_something_is_named(
     refused = hype("replicate", table, *rows, "--datasets", "reworded")
     assert refused.code == 2
     assert "The queries of reworded cannot be changed: synonyms" in refused.err
-    found = hype("replicate", table, *rows, "--json").json
-    assert found["left_out"][0]["datasets"] == ["reworded"]
+    outcome = hype("replicate", table, *rows, "--json").json
+    assert outcome["left_out"][0]["datasets"] == ["reworded"]
 
 
 def test_what_an_estimate_lacks_is_said(hype: Hype, table: Path) -> None:
@@ -173,8 +173,8 @@ def test_a_step_that_fails_ends_with_its_code(hype: Hype, table: Path) -> None:
     assert "8 steps: 1 done now, 3 before, 1 failed" in went_on.out
     assert "Failed: model absent: No model 'absent'" in went_on.out
     assert went_on.out.count("waits for it:") == 3
-    found = hype("replicate", table, *absent, "--keep-going", "--json")
-    assert (found.code, found.json["failures"][0]["exit_code"]) == (6, 6)
+    outcome = hype("replicate", table, *absent, "--keep-going", "--json")
+    assert (outcome.code, outcome.json["failures"][0]["exit_code"]) == (6, 6)
 
 
 @pytest.mark.parametrize(

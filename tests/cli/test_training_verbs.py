@@ -35,13 +35,15 @@ def test_check_draws_what_a_file_holds(
 
 
 def test_check_as_json(hype: Hype, tiny_collection: Path) -> None:
-    found = hype("data", "check", tiny_collection / "train.jsonl", "--negatives", 3, "--json").json
-    assert found["ready"] is False
-    assert found["verdict"].startswith("Training would stop: 96 of 96 rows have fewer than 3")
-    survey = found["survey"]
+    outcome = hype(
+        "data", "check", tiny_collection / "train.jsonl", "--negatives", 3, "--json"
+    ).json
+    assert outcome["ready"] is False
+    assert outcome["verdict"].startswith("Training would stop: 96 of 96 rows have fewer than 3")
+    survey = outcome["survey"]
     assert (survey["rows"], survey["items"]) == (96, 192)
     assert survey["scores"]["spread"] == {"count": 192, "minimum": 0, "median": 0, "maximum": 1}
-    assert found["query_tokens"] is None
+    assert outcome["query_tokens"] is None
 
 
 def test_check_tells_what_is_doubtful(hype: Hype, tmp_path: Path) -> None:
@@ -79,8 +81,8 @@ def test_check_by_recipe(
     folder.mkdir()
     (folder / "train.jsonl").write_text("".join(lines[:3]), encoding="utf-8")
     (folder / "test.jsonl").write_text("".join(lines[:2]), encoding="utf-8")
-    found = hype("data", "check", folder, "--split", "test", "--json").json
-    assert (found["survey"]["rows"], found["split"]) == (2, "test")
+    outcome = hype("data", "check", folder, "--split", "test", "--json").json
+    assert (outcome["survey"]["rows"], outcome["split"]) == (2, "test")
 
 
 def test_mine_then_teach_then_check(

@@ -29,10 +29,12 @@ def test_a_stream_is_taken_in_and_searched(
     assert "Took in in: 120 × 32 float32 of file:out.docs, with text" in taken.out
     assert "That they are of hyper was not checked: --check 8 does." in taken.out
     assert "hype search QUERIES --model hyper --embeddings in" in taken.out
-    found = hype("query", "river boat", "--model", "hyper", "--embeddings", "in", *common, "--json")
+    outcome = hype(
+        "query", "river boat", "--model", "hyper", "--embeddings", "in", *common, "--json"
+    )
     own = ["query", "river boat", "--model", "hyper", "--embeddings", "hyper-docs"]
     wanted = hype(*own, *common, "--json").json["hits"]
-    for hit, other in zip(found.json["hits"], wanted, strict=True):
+    for hit, other in zip(outcome.json["hits"], wanted, strict=True):
         assert (hit["doc_id"], hit["text"]) == (other["doc_id"], other["text"])
     again = ["import", "embeddings", stream, "--model", "hyper", "--name", "in", "--check", 2]
     assert "Already there: in." in hype(*again, *common).out

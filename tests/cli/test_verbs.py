@@ -22,9 +22,9 @@ Hype = Callable[..., Any]
 def test_init_makes_a_store_that_is_found_from_below(
     hype: Hype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = hype("init", tmp_path / "new")
-    assert made.code == 0
-    assert str(tmp_path / "new") in made.out
+    outcome = hype("init", tmp_path / "new")
+    assert outcome.code == 0
+    assert str(tmp_path / "new") in outcome.out
     below = tmp_path / "new" / "a" / "b"
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
@@ -120,9 +120,9 @@ def test_search_reads_standard_input(
 ) -> None:
     asked = io.TextIOWrapper(io.BytesIO(b"what is river and boat\nwhat is moon\n"))
     monkeypatch.setattr("sys.stdin", asked)
-    found = hype("search", "-", "--model", "hyper", "--k", 3, "--store", study, "--json").json
-    assert (found["n_queries"], found["n_results"]) == (2, 6)
-    assert found["evaluation"] is None
+    outcome = hype("search", "-", "--model", "hyper", "--k", 3, "--store", study, "--json").json
+    assert (outcome["n_queries"], outcome["n_results"]) == (2, 6)
+    assert outcome["evaluation"] is None
 
 
 def test_search_says_what_it_took_and_where_time_went(
@@ -185,9 +185,9 @@ def test_eval_with_other_measures_is_kept_beside(
     hype: Hype, study: Path, tiny_collection: Path
 ) -> None:
     arguments = ["eval", "hyper-run", "--qrels", tiny_collection / "qrels.txt", "--store", study]
-    found = hype(*arguments, "--measures", "AP(rel=2), nDCG@3", "--json").json
-    assert set(found["aggregates"]) == {"AP(rel=2)", "nDCG@3"}
-    assert not found["existing"]
+    outcome = hype(*arguments, "--measures", "AP(rel=2), nDCG@3", "--json").json
+    assert set(outcome["aggregates"]) == {"AP(rel=2)", "nDCG@3"}
+    assert not outcome["existing"]
     assert hype(*arguments, "--measures", "AP(rel=2), nDCG@3", "--json").json["existing"]
     assert len(hype("show", "hyper-run", "--store", study, "--json").json["children"]) == 2
 
@@ -198,10 +198,12 @@ def test_eval_counts_judged_queries_without_results_as_zero(
     qrels = (tiny_collection / "qrels.txt").read_text(encoding="utf-8")
     (tmp_path / "more.txt").write_text(qrels + "q99 0 d1 1\n", encoding="utf-8")
     arguments = ["eval", "hyper-run", "--measures", "P@10", "--store", study]
-    known = hype(*arguments, "--qrels", tiny_collection / "qrels.txt", "--json").json
+    expected_names = hype(*arguments, "--qrels", tiny_collection / "qrels.txt", "--json").json
     more = hype(*arguments, "--qrels", tmp_path / "more.txt", "--json").json
     assert more["missing_queries"] == ["q99"]
-    assert more["aggregates"]["P@10"] == pytest.approx(known["aggregates"]["P@10"] * 12 / 13)
+    assert more["aggregates"]["P@10"] == pytest.approx(
+        expected_names["aggregates"]["P@10"] * 12 / 13
+    )
     assert "q99" in hype(*arguments, "--qrels", tmp_path / "more.txt").out
 
 
@@ -218,9 +220,13 @@ def test_report_ranks_runs(hype: Hype, study: Path) -> None:
 
 
 def test_report_of_two_runs_tests_the_difference(hype: Hype, study: Path) -> None:
-    found = hype("report", "plain-run", "hyper-run", "--store", study, "--json").json
-    assert (found["run_a"], found["run_b"], found["n_queries"]) == ("plain-run", "hyper-run", 12)
-    for test in found["tests"]:
+    outcome = hype("report", "plain-run", "hyper-run", "--store", study, "--json").json
+    assert (outcome["run_a"], outcome["run_b"], outcome["n_queries"]) == (
+        "plain-run",
+        "hyper-run",
+        12,
+    )
+    for test in outcome["tests"]:
         assert test["wins"] + test["losses"] + test["ties"] == 12
         assert set(test["corrected"]) == {"t", "wilcoxon", "randomisation"}
         assert test["difference"] == pytest.approx(test["mean_b"] - test["mean_a"])

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from hypencli.engine.certified import CertifiedEngine, ScanOptions
-from hypencli.engine.corpus import Corpus, VectorCorpus
+from hypencli.engine.certified import ErrorBoundedEngine, FirstPassOptions
+from hypencli.engine.corpus import SearchCorpus, VectorCorpus
 from hypencli.engine.exact import ExactEngine
 from hypencli.engine.found import Engine
 from hypencli.engine.graph import GraphEngine, WalkOptions
@@ -86,43 +86,43 @@ def nearest(vectors: np.ndarray, k: int) -> np.ndarray:
     distances = squares[:, None] + squares - 2 * values @ values.T
     np.fill_diagonal(distances, np.inf)
     reach = max(0, min(k, len(vectors) - 1))
-    found = np.full((len(vectors), k), -1, dtype=np.int32)
-    found[:, :reach] = np.argsort(distances, axis=1)[:, :reach]
-    return found
+    actual = np.full((len(vectors), k), -1, dtype=np.int32)
+    actual[:, :reach] = np.argsort(distances, axis=1)[:, :reach]
+    return actual
 
 
-def all_vectors(corpus: Corpus) -> np.ndarray:
+def all_vectors(corpus: SearchCorpus) -> np.ndarray:
     return np.asarray(corpus.vectors(np.arange(corpus.n)))
 
 
-def share(corpus: Corpus, effort: float) -> int:
+def share(corpus: SearchCorpus, effort: float) -> int:
     """How many documents a share of the corpus is, at least one."""
     return max(1, round(effort * corpus.n))
 
 
-def graph(corpus: Corpus, effort: float) -> Engine:
+def graph(corpus: SearchCorpus, effort: float) -> Engine:
     """Over a graph of eight neighbours; all documents are entry points in the end."""
     options = WalkOptions(entry_points=share(corpus, effort), candidates=4, max_iterations=3)
     return GraphEngine(corpus, nearest(all_vectors(corpus), 8), options)
 
 
-def guided(corpus: Corpus, effort: float) -> Engine:
+def guided(corpus: SearchCorpus, effort: float) -> Engine:
     return GuidedEngine(corpus, GuidedOptions(budget=share(corpus, effort)))
 
 
-def guided_by_gain(corpus: Corpus, effort: float) -> Engine:
+def guided_by_gain(corpus: SearchCorpus, effort: float) -> Engine:
     """A gain below 0 lets it go on to the end of its pool, which is all documents."""
     return GuidedEngine(corpus, GuidedOptions(gain=1 - 2 * effort, pool=corpus.n))
 
 
-def rerank(corpus: Corpus, effort: float) -> Engine:
+def rerank(corpus: SearchCorpus, effort: float) -> Engine:
     """Of documents drawn at random, the same for every query."""
     drawn = np.random.default_rng(0).permutation(corpus.n)[: share(corpus, effort)]
     return RerankEngine(corpus, [drawn] * MOST_QUERIES)
 
 
-def by_index(kind: str, **options: int) -> Callable[[Corpus, float], Engine]:
-    def open_index(corpus: Corpus, effort: float) -> Engine:
+def by_index(kind: str, **options: int) -> Callable[[SearchCorpus, float], Engine]:
+    def open_index(corpus: SearchCorpus, effort: float) -> Engine:
         effort_of = {} if kind == "faiss-flat" else {"ef_search": share(corpus, effort)}
         spec = IndexSpec(kind, {"threads": 1, **options, **effort_of})
         index = build_index(corpus.blocks, spec, n=corpus.n, dim=corpus.dim)
@@ -131,12 +131,12 @@ def by_index(kind: str, **options: int) -> Callable[[Corpus, float], Engine]:
     return open_index
 
 
-OpenEngine = Callable[[Corpus, float], Engine]
+OpenEngine = Callable[[SearchCorpus, float], Engine]
 BY_SCORE: dict[str, OpenEngine] = {
     "exact": lambda corpus, effort: ExactEngine(corpus),
-    "certified": lambda corpus, effort: CertifiedEngine(corpus, ScanOptions(limit=1)),
-    "certified in int8": lambda corpus, effort: CertifiedEngine(
-        corpus, ScanOptions(dtype=torch.int8, limit=1)
+    "certified": lambda corpus, effort: ErrorBoundedEngine(corpus, FirstPassOptions(limit=1)),
+    "certified in int8": lambda corpus, effort: ErrorBoundedEngine(
+        corpus, FirstPassOptions(dtype=torch.int8, limit=1)
     ),
     "graph": graph,
     "guided": guided,
@@ -205,8 +205,8 @@ def cases_where(keep: Callable[[Case], bool]) -> Any:
 
     @pytest.fixture(scope="session", params=[each for each in CASES if keep(each)], ids=str)
     def chosen(request: pytest.FixtureRequest) -> Case:
-        found: Case = request.param
-        return found
+        actual: Case = request.param
+        return actual
 
     return chosen
 
@@ -232,9 +232,9 @@ def scorers() -> dict[str, MakeScorer]:
 def corpus_of() -> Callable[..., VectorCorpus]:
     """Makes documents of given vectors, or random ones; their ids are not in the corpus's order."""
 
-    def make(given: int | np.ndarray, dim: int = 13) -> VectorCorpus:
-        if isinstance(given, int):
-            given = np.random.default_rng(0).normal(size=(given, dim)).astype(np.float32)
-        return VectorCorpus(given, [f"doc{(i * 7919) % 100_003:06d}" for i in range(len(given))])
+    def make(inputs: int | np.ndarray, dim: int = 13) -> VectorCorpus:
+        if isinstance(inputs, int):
+            inputs = np.random.default_rng(0).normal(size=(inputs, dim)).astype(np.float32)
+        return VectorCorpus(inputs, [f"doc{(i * 7919) % 100_003:06d}" for i in range(len(inputs))])
 
     return make

@@ -11,10 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypencli.engine.certified import CertifiedEngine, ScanOptions
+from hypencli.engine.certified import ErrorBoundedEngine, FirstPassOptions
 from hypencli.engine.corpus import VectorCorpus
 from hypencli.engine.exact import ExactEngine
-from hypencli.engine.found import Found
+from hypencli.engine.found import SearchResult
 from hypencli.engine.scorers import QNetScorer
 from hypencli.errors import ModelError
 from hypencli.models.converters import RepeatedDenseBlockConverter
@@ -78,10 +78,10 @@ def test_ids_order_and_scores_are_those_of_float32(
     corpus = corpus_of(vectors.astype(np.float16 if half else np.float32))
     options = {"activation_type": activation, "do_layer_norm": norm, "do_residual": residual}
     scorer = dense_scorer(dim, layers, q, seed=seed, **options)
-    options_of_scan = ScanOptions(dtype=scan, limit=1, sample=64)
-    found = CertifiedEngine(corpus, options_of_scan).search(scorer, k=k)
-    assert found.rankings == exact(scorer, corpus, k)
-    assert found.evaluations.tolist() == [n] * q
+    options_of_scan = FirstPassOptions(dtype=scan, limit=1, sample=64)
+    searched = ErrorBoundedEngine(corpus, options_of_scan).search(scorer, k=k)
+    assert searched.rankings == exact(scorer, corpus, k)
+    assert searched.evaluations.tolist() == [n] * q
 
 
 class Rough:
@@ -104,64 +104,66 @@ class Rough:
         return scores + self._off(vectors[..., :1].float())
 
 
-def search(corpus: VectorCorpus, net: Rough, k: int = 20, **options: Any) -> tuple[Found, Any]:
+def search(
+    corpus: VectorCorpus, net: Rough, k: int = 20, **options: Any
+) -> tuple[SearchResult, Any]:
     scorer = QNetScorer([net, Rough(torch.zeros_like)], 13)
-    found = CertifiedEngine(corpus, ScanOptions(**options)).search(scorer, k=k)
-    return found, exact(scorer, corpus, k)
+    searched = ErrorBoundedEngine(corpus, FirstPassOptions(**options)).search(scorer, k=k)
+    return searched, exact(scorer, corpus, k)
 
 
 def test_a_rough_scan_is_widened_until_float32_is_sure(corpus_of: CorpusOf) -> None:
-    found, expected = search(corpus_of(3000), Rough(lambda x: 0.3 * torch.sin(97 * x)), limit=0.5)
-    assert found.rankings == expected
-    assert found.scan is not None
-    assert not found.scan.fell_back.any()
-    rough, fine = found.scan.widened.tolist()
+    actual, expected = search(corpus_of(3000), Rough(lambda x: 0.3 * torch.sin(97 * x)), limit=0.5)
+    assert actual.rankings == expected
+    assert actual.scan is not None
+    assert not actual.scan.fell_back.any()
+    rough, fine = actual.scan.widened.tolist()
     assert rough > fine
-    assert found.scan.rescored[0] == rough + 24 + 256
+    assert actual.scan.rescored[0] == rough + 24 + 256
     # The mean error of a sine is about 0, its largest 0.3, and twice that is allowed for.
-    assert found.scan.bound[0] == pytest.approx(0.6, abs=0.05)
-    assert found.scan.bound[1] < 0.05
+    assert actual.scan.bound[0] == pytest.approx(0.6, abs=0.05)
+    assert actual.scan.bound[1] < 0.05
 
 
 def test_a_common_error_of_all_documents_costs_nothing(corpus_of: CorpusOf) -> None:
-    found, expected = search(corpus_of(3000), Rough(lambda x: torch.full_like(x, -5.0)))
-    assert found.rankings == expected
-    assert found.scan is not None
-    assert found.scan.bound[0] == pytest.approx(5, abs=0.1)
-    assert found.scan.widened[0] <= found.scan.widened[1] + 20
+    actual, expected = search(corpus_of(3000), Rough(lambda x: torch.full_like(x, -5.0)))
+    assert actual.rankings == expected
+    assert actual.scan is not None
+    assert actual.scan.bound[0] == pytest.approx(5, abs=0.1)
+    assert actual.scan.widened[0] <= actual.scan.widened[1] + 20
 
 
 def test_a_scan_that_is_too_rough_is_given_up(corpus_of: CorpusOf) -> None:
-    found, expected = search(corpus_of(3000), Rough(lambda x: 9 * torch.sin(97 * x)), limit=0.1)
-    assert found.rankings == expected
-    assert found.scan is not None
-    assert found.scan.fell_back.tolist() == [True, False]
+    actual, expected = search(corpus_of(3000), Rough(lambda x: 9 * torch.sin(97 * x)), limit=0.1)
+    assert actual.rankings == expected
+    assert actual.scan is not None
+    assert actual.scan.fell_back.tolist() == [True, False]
 
 
 def test_more_documents_than_may_be_scored_again_are_searched_in_float32(
     corpus_of: CorpusOf,
 ) -> None:
-    found, expected = search(corpus_of(300), Rough(torch.zeros_like), k=100, limit=0.2)
-    assert found.rankings == expected
-    assert found.scan is not None
-    assert found.scan.fell_back.all()
+    actual, expected = search(corpus_of(300), Rough(torch.zeros_like), k=100, limit=0.2)
+    assert actual.rankings == expected
+    assert actual.scan is not None
+    assert actual.scan.fell_back.all()
 
 
 def test_a_scan_that_is_not_finite_leaves_it_to_float32(corpus_of: CorpusOf) -> None:
-    found, expected = search(corpus_of(3000), Rough(lambda x: 1 / (x > 3)))
-    assert found.rankings == expected
-    assert found.scan is not None
-    assert found.scan.fell_back.all()
+    actual, expected = search(corpus_of(3000), Rough(lambda x: 1 / (x > 3)))
+    assert actual.rankings == expected
+    assert actual.scan is not None
+    assert actual.scan.fell_back.all()
 
 
 def test_without_certifying_only_the_first_are_scored_again(corpus_of: CorpusOf) -> None:
-    found, expected = search(
+    actual, expected = search(
         corpus_of(3000), Rough(lambda x: 0.3 * torch.sin(97 * x)), certify=False
     )
-    assert found.scan is not None
-    assert found.scan.widened.tolist() == [0, 0]
-    assert found.rankings[0] != expected[0]
-    assert found.rankings[1] == expected[1]
+    assert actual.scan is not None
+    assert actual.scan.widened.tolist() == [0, 0]
+    assert actual.rankings[0] != expected[0]
+    assert actual.rankings[1] == expected[1]
 
 
 def test_a_measured_bound_is_no_proof(corpus_of: CorpusOf) -> None:
@@ -170,11 +172,11 @@ def test_a_measured_bound_is_no_proof(corpus_of: CorpusOf) -> None:
     best = 1234
     vectors[best] = 50
     corpus = corpus_of(vectors)
-    found, expected = search(corpus, Rough(lambda x: torch.where(x > 40, -1000.0, 0.0)), sample=64)
+    actual, expected = search(corpus, Rough(lambda x: torch.where(x > 40, -1000.0, 0.0)), sample=64)
     (missed,) = corpus.ids(np.array([best]))
     assert expected[0][0][0] == missed
-    assert missed not in dict(found.rankings[0])
-    assert found.rankings[0] == [pair for pair in exact_but(corpus, missed) if pair][:20]
+    assert missed not in dict(actual.rankings[0])
+    assert actual.rankings[0] == [pair for pair in exact_but(corpus, missed) if pair][:20]
 
 
 def exact_but(corpus: VectorCorpus, missed: str) -> Any:
@@ -185,16 +187,16 @@ def exact_but(corpus: VectorCorpus, missed: str) -> Any:
 def test_one_document_a_shard_and_many_queries_change_nothing(corpus_of: CorpusOf) -> None:
     corpus = corpus_of(700)
     scorer = dense_scorer(13, 2, 5)
-    whole = CertifiedEngine(corpus).search(scorer, k=30)
+    whole = ErrorBoundedEngine(corpus).search(scorer, k=30)
 
     class Single(VectorCorpus):
         def blocks(self) -> Any:
             return [(i, self._vectors[i : i + 1]) for i in range(self.n)]
 
     single = Single(corpus.vectors(np.arange(700)), corpus.ids(np.arange(700)))
-    assert CertifiedEngine(single).search(scorer, k=30).rankings == whole.rankings
+    assert ErrorBoundedEngine(single).search(scorer, k=30).rankings == whole.rankings
     for query in range(5):
-        alone = CertifiedEngine(corpus).search(scorer.select([query]), k=30)
+        alone = ErrorBoundedEngine(corpus).search(scorer.select([query]), k=30)
         assert alone.rankings == [whole.rankings[query]]
         assert alone.scan is not None
         assert whole.scan is not None

@@ -141,7 +141,7 @@ def test_names_are_stable_and_the_documents_have_their_own(source: str) -> None:
     kind, _, name = one.id.partition(":")
     assert kind in {"file", "folder", "irds"}
     assert name
-    assert one.slug
+    assert one.id_prefix
 
 
 def test_the_fingerprint_tells_readings_apart(source: str, corpus: Corpus) -> None:

@@ -14,7 +14,7 @@ from hypencli.engine.corpus import VectorCorpus
 from hypencli.engine.exact import ExactEngine
 from hypencli.engine.graph import GraphEngine, WalkOptions
 from hypencli.engine.guided import GuidedEngine, GuidedOptions
-from hypencli.engine.scorers import Scorer, laid_out
+from hypencli.engine.scorers import Scorer, prepared_scorer
 from hypencli.engine.workers import ALONE, Workers
 
 CorpusOf = Callable[..., VectorCorpus]
@@ -69,17 +69,17 @@ class Watched:
         return self._scorer(vectors)
 
     def select(self, queries: Sequence[int]) -> Watched:
-        chosen = [self.seen[query] for query in queries]
+        selected = [self.seen[query] for query in queries]
         some = self._scorer.select(queries)
-        return Watched(some, pause=self._pause, seen=chosen, calls=self.calls)
+        return Watched(some, pause=self._pause, seen=selected, calls=self.calls)
 
-    def laid_out(self, dtype: torch.dtype, threads: Workers = ALONE) -> Watched:
-        prepared = laid_out(self._scorer, dtype, threads)
+    def prepared(self, dtype: torch.dtype, threads: Workers = ALONE) -> Watched:
+        prepared = prepared_scorer(self._scorer, dtype, threads)
         shared = {"seen": self.seen, "calls": self.calls, "scanned": self.scanned}
         return Watched(prepared, pause=self._pause, **shared)
 
-    def slopes(self, vectors: torch.Tensor) -> torch.Tensor:
-        return self._scorer.slopes(vectors)
+    def gradients(self, vectors: torch.Tensor) -> torch.Tensor:
+        return self._scorer.gradients(vectors)
 
 
 @pytest.mark.parametrize("effort", [0.02, 0.4, 1])
@@ -88,34 +88,34 @@ def test_evaluations_are_what_the_scorer_saw(
 ) -> None:
     """And no document is scored twice for a query."""
     scorer = Watched(scoring_case.scorer(4))
-    found = scoring_case.open_engine(corpus_of(700), effort).search(scorer, k=25)
-    counted = found.evaluations if found.scan is None else found.scan.rescored
+    searched = scoring_case.open_engine(corpus_of(700), effort).search(scorer, k=25)
+    counted = searched.evaluations if searched.scan is None else searched.scan.rescored
     assert counted.tolist() == [len(seen) for seen in scorer.seen]
-    assert sum(scorer.scanned) == (0 if found.scan is None else 700)
+    assert sum(scorer.scanned) == (0 if searched.scan is None else 700)
     assert all(len(set(seen)) == len(seen) > 0 for seen in scorer.seen)
-    assert (found.iterations >= 1).all()
+    assert (searched.iterations >= 1).all()
 
 
 def test_an_index_asks_the_scorer_nothing(index_case: Any, corpus_of: CorpusOf) -> None:
     scored: list[int] = []
-    found = index_case.open_engine(corpus_of(300), 1).search(
+    searched = index_case.open_engine(corpus_of(300), 1).search(
         index_case.scorer(4), k=5, on_scored=scored.append
     )
-    assert found.evaluations.tolist() == [0, 0, 0, 0]
-    assert found.iterations.tolist() == [1, 1, 1, 1]
+    assert searched.evaluations.tolist() == [0, 0, 0, 0]
+    assert searched.iterations.tolist() == [1, 1, 1, 1]
     assert sum(scored) == 4 * 300, "what an index spares is done as well"
 
 
 def test_progress_adds_up_to_the_evaluations(scoring_case: Any, corpus_of: CorpusOf) -> None:
     scored: list[int] = []
     engine = scoring_case.open_engine(corpus_of(700), 0.3)
-    found = engine.search(scoring_case.scorer(4), k=25, on_scored=scored.append)
-    assert sum(scored) == found.evaluations.sum()
+    searched = engine.search(scoring_case.scorer(4), k=25, on_scored=scored.append)
+    assert sum(scored) == searched.evaluations.sum()
 
 
 def test_rankings_hold_no_more_than_was_scored(scoring_case: Any, corpus_of: CorpusOf) -> None:
-    found = scoring_case.open_engine(corpus_of(700), 0.02).search(scoring_case.scorer(4), k=600)
-    for ranking, evaluations in zip(found.rankings, found.evaluations, strict=True):
+    searched = scoring_case.open_engine(corpus_of(700), 0.02).search(scoring_case.scorer(4), k=600)
+    for ranking, evaluations in zip(searched.rankings, searched.evaluations, strict=True):
         assert len(ranking) == min(600, evaluations)
 
 
@@ -142,11 +142,11 @@ def test_the_time_of_the_scorer_is_in_scoring(
     torch.set_num_threads(threads)
     try:
         started = time.perf_counter()
-        found = engine.search(scorer, k=20)
+        searched = engine.search(scorer, k=20)
         elapsed = time.perf_counter() - started
     finally:
         torch.set_num_threads(before)
-    seconds = found.seconds
+    seconds = searched.seconds
     assert seconds.scoring >= PAUSE * len(scorer.calls) / threads
     told = seconds.selection + seconds.scoring + seconds.topk
     # A busy machine may pause for a moment between what is measured.
@@ -155,25 +155,25 @@ def test_the_time_of_the_scorer_is_in_scoring(
 
 def test_exact_search_selects_nothing(corpus_of: CorpusOf, scorers: dict[str, Any]) -> None:
     scorer = scorers["q-net"](2, 13, torch.Generator().manual_seed(1))
-    found = ExactEngine(corpus_of(700)).search(scorer, k=5)
-    assert found.seconds.selection == 0
-    assert found.iterations.tolist() == [1, 1]
+    searched = ExactEngine(corpus_of(700)).search(scorer, k=5)
+    assert searched.seconds.selection == 0
+    assert searched.iterations.tolist() == [1, 1]
 
 
 def test_a_budget_is_used_exactly(corpus_of: CorpusOf, scorers: dict[str, Any]) -> None:
     corpus = corpus_of(3000)
     scorer = scorers["q-net"](2, 13, torch.Generator().manual_seed(1))
     for budget in (1, 10, 100, 101, 333, 2999, 3000, 9999):
-        found = GuidedEngine(corpus, GuidedOptions(budget=budget)).search(scorer, k=100)
-        assert found.evaluations.tolist() == [min(budget, 3000)] * 2
+        searched = GuidedEngine(corpus, GuidedOptions(budget=budget)).search(scorer, k=100)
+        assert searched.evaluations.tolist() == [min(budget, 3000)] * 2
 
 
 def test_a_lower_gain_scores_more(corpus_of: CorpusOf, scorers: dict[str, Any]) -> None:
     corpus = corpus_of(1800)
     scorer = scorers["q-net"](5, 13, torch.Generator().manual_seed(1))
     options = [GuidedOptions(gain=gain, pool=1800) for gain in (1, 0.5, 0.2, 0.0, -1)]
-    found = [GuidedEngine(corpus, each).search(scorer, k=50) for each in options]
-    means = [each.evaluations.mean() for each in found]
+    searched = [GuidedEngine(corpus, each).search(scorer, k=50) for each in options]
+    means = [each.evaluations.mean() for each in searched]
     assert means == sorted(means)
     assert means[0] < means[2] < means[-1] == 1800
 
@@ -185,14 +185,14 @@ def test_a_walk_keeps_to_its_limits(corpus_of: CorpusOf, scorers: dict[str, Any]
     scorer = scorers["q-net"](5, 13, torch.Generator().manual_seed(1))
     for steps in (1, 2, 5):
         options = WalkOptions(entry_points=40, candidates=3, max_iterations=steps, early_stop=False)
-        found = GraphEngine(corpus, graph, options).search(scorer, k=10)
-        assert found.iterations.tolist() == [steps] * 5
-        assert (found.evaluations <= 40 + (steps - 1) * 3 * 6).all()
+        searched = GraphEngine(corpus, graph, options).search(scorer, k=10)
+        assert searched.iterations.tolist() == [steps] * 5
+        assert (searched.evaluations <= 40 + (steps - 1) * 3 * 6).all()
         fewer = WalkOptions(
             entry_points=40, candidates=3, max_iterations=steps, early_stop=False, neighbours=2
         )
-        found = GraphEngine(corpus, graph, fewer).search(scorer, k=10)
-        assert (found.evaluations <= 40 + (steps - 1) * 3 * 2).all()
+        searched = GraphEngine(corpus, graph, fewer).search(scorer, k=10)
+        assert (searched.evaluations <= 40 + (steps - 1) * 3 * 2).all()
 
 
 def test_an_early_stop_spares_steps(corpus_of: CorpusOf, scorers: dict[str, Any]) -> None:

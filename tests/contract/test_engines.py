@@ -49,9 +49,9 @@ def all_ids(corpus: VectorCorpus) -> list[str]:
 
 def test_best_first_and_each_document_once(case: Any, corpus_of: CorpusOf) -> None:
     corpus = corpus_of(600)
-    found = case.open_engine(corpus, 0.3).search(case.scorer(5), k=40)
-    assert len(found.rankings) == 5
-    for ranking in found.rankings:
+    searched = case.open_engine(corpus, 0.3).search(case.scorer(5), k=40)
+    assert len(searched.rankings) == 5
+    for ranking in searched.rankings:
         assert len(ranking) == 40
         assert ranking == sorted(ranking, key=lambda pair: (-pair[1], pair[0]))
         assert len(set(ids(ranking)) & set(all_ids(corpus))) == 40
@@ -59,8 +59,8 @@ def test_best_first_and_each_document_once(case: Any, corpus_of: CorpusOf) -> No
 
 def test_scores_are_those_of_exact_search(case: Any, corpus_of: CorpusOf) -> None:
     corpus, scorer = corpus_of(600), case.scorer(5)
-    found = case.open_engine(corpus, 0.2).search(scorer, k=40)
-    for ranking, expected in zip(found.rankings, exact(scorer, corpus), strict=True):
+    searched = case.open_engine(corpus, 0.2).search(scorer, k=40)
+    for ranking, expected in zip(searched.rankings, exact(scorer, corpus), strict=True):
         of_exact = dict(expected)
         assert dict(ranking) == pytest.approx(
             {doc_id: of_exact[doc_id] for doc_id in ids(ranking)}, rel=0, abs=tolerance(case)
@@ -69,8 +69,8 @@ def test_scores_are_those_of_exact_search(case: Any, corpus_of: CorpusOf) -> Non
 
 def test_all_documents_looked_at_give_the_exact_ranking(case: Any, corpus_of: CorpusOf) -> None:
     corpus, scorer = corpus_of(600), case.scorer(5)
-    found = case.open_engine(corpus, 1).search(scorer, k=50)
-    for ranking, expected in zip(found.rankings, exact(scorer, corpus, 50), strict=True):
+    searched = case.open_engine(corpus, 1).search(scorer, k=50)
+    for ranking, expected in zip(searched.rankings, exact(scorer, corpus, 50), strict=True):
         assert ids(ranking) == ids(expected)
         assert dict(ranking) == pytest.approx(dict(expected), rel=0, abs=tolerance(case))
 
@@ -80,8 +80,8 @@ def test_more_effort_finds_more_until_it_finds_all(case: Any, corpus_of: CorpusO
     wanted = [set(ids(ranking)) for ranking in exact(scorer, corpus, 20)]
     recalls = []
     for effort in (0.01, 0.1, 1):
-        found = case.open_engine(corpus, effort).search(scorer, k=20).rankings
-        shares = [len(set(ids(r)) & best) / 20 for r, best in zip(found, wanted, strict=True)]
+        searched = case.open_engine(corpus, effort).search(scorer, k=20).rankings
+        shares = [len(set(ids(r)) & best) / 20 for r, best in zip(searched, wanted, strict=True)]
         recalls.append(float(np.mean(shares)))
     assert recalls == sorted(recalls)
     assert recalls[-1] == 1
@@ -108,10 +108,10 @@ def test_neither_the_batch_of_queries_nor_threads_matter(case: Any, corpus_of: C
     for threads in (1, 2, 3):
         for batch in ([0, 1, 2, 3, 4, 5], [2], [5, 3]):
             with torch_threads(threads):
-                found = engine.search(scorer.select(batch), k=300)
-            assert found.rankings == [together.rankings[query] for query in batch]
-            assert found.evaluations.tolist() == together.evaluations[batch].tolist()
-            assert found.iterations.tolist() == together.iterations[batch].tolist()
+                searched = engine.search(scorer.select(batch), k=300)
+            assert searched.rankings == [together.rankings[query] for query in batch]
+            assert searched.evaluations.tolist() == together.evaluations[batch].tolist()
+            assert searched.iterations.tolist() == together.iterations[batch].tolist()
 
 
 def test_the_same_search_again_finds_the_same(case: Any, corpus_of: CorpusOf) -> None:
@@ -148,10 +148,10 @@ def test_ties_are_ordered_by_document_id(case: Any, corpus_of: CorpusOf) -> None
     few = np.random.default_rng(3).integers(-3, 4, (5, 13)).astype(np.float32)
     corpus = corpus_of(np.tile(few, (40, 1)))
     scorer = whole_numbers(2, by_vectors=case.kind == "inner product")
-    found = case.open_engine(corpus, 1).search(scorer, k=130).rankings
+    searched = case.open_engine(corpus, 1).search(scorer, k=130).rankings
     if not case.by_index:
-        assert found == exact(scorer, corpus, 130)
-    for ranking, expected in zip(found, exact(scorer, corpus), strict=True):
+        assert searched == exact(scorer, corpus, 130)
+    for ranking, expected in zip(searched, exact(scorer, corpus), strict=True):
         assert len({score for _, score in ranking}) < len(ranking) // 10
         assert ranking == [pair for pair in expected if pair[0] in dict(ranking)]
 
@@ -167,22 +167,22 @@ def test_of_equal_documents_the_first_ids_are_found(scoring_case: Any, corpus_of
 @pytest.mark.parametrize(("n", "k"), [(7, 1000), (1, 1), (1, 5), (2, 1)])
 def test_few_documents(case: Any, corpus_of: CorpusOf, n: int, k: int) -> None:
     corpus, scorer = corpus_of(n), case.scorer(3)
-    found = case.open_engine(corpus, 1).search(scorer, k=k)
-    assert [ids(ranking) for ranking in found.rankings] == [
+    searched = case.open_engine(corpus, 1).search(scorer, k=k)
+    assert [ids(ranking) for ranking in searched.rankings] == [
         ids(ranking) for ranking in exact(scorer, corpus, k)
     ]
 
 
 def test_no_documents(case: Any, corpus_of: CorpusOf) -> None:
-    found = case.open_engine(corpus_of(0), 1).search(case.scorer(2), k=5)
-    assert found.rankings == [[], []]
-    assert found.evaluations.tolist() == [0, 0]
-    assert len(found.iterations) == 2
+    searched = case.open_engine(corpus_of(0), 1).search(case.scorer(2), k=5)
+    assert searched.rankings == [[], []]
+    assert searched.evaluations.tolist() == [0, 0]
+    assert len(searched.iterations) == 2
 
 
 def test_no_queries(case: Any, corpus_of: CorpusOf) -> None:
-    found = case.open_engine(corpus_of(50), 1).search(case.scorer(0), k=5)
-    assert found.rankings == found.evaluations.tolist() == found.iterations.tolist() == []
+    searched = case.open_engine(corpus_of(50), 1).search(case.scorer(0), k=5)
+    assert searched.rankings == searched.evaluations.tolist() == searched.iterations.tolist() == []
 
 
 @pytest.mark.parametrize("k", [0, -3])
@@ -259,7 +259,7 @@ def sharded(tmp_path_factory: pytest.TempPathFactory) -> hs.EmbeddingSet:
     vectors = np.random.default_rng(2).normal(size=(2500, 13)).astype(np.float16)
     store = hs.Store.create(tmp_path_factory.mktemp("sharded") / "store")
     spec = hs.EmbeddingSpec(
-        slug="docs", inputs={}, dim=13, dtype="float16", shard_rows=700, keep_text=False
+        id_prefix="docs", inputs={}, dim=13, dtype="float16", shard_rows=700, keep_text=False
     )
     with store.embedding_work(spec) as work:
         for shard, first in enumerate(range(0, 2500, 700)):
@@ -273,9 +273,9 @@ def test_shards_of_a_store_are_searched_as_one_array(case: Any, sharded: hs.Embe
     array = VectorCorpus(sharded.vectors(places), sharded.ids(places))
     scorer = case.scorer(4)
     expected = case.open_engine(array, 0.3).search(scorer, k=60)
-    found = case.open_engine(sharded, 0.3).search(scorer, k=60)
-    assert found.rankings == expected.rankings
-    assert found.evaluations.tolist() == expected.evaluations.tolist()
+    searched = case.open_engine(sharded, 0.3).search(scorer, k=60)
+    assert searched.rankings == expected.rankings
+    assert searched.evaluations.tolist() == expected.evaluations.tolist()
 
 
 @settings(max_examples=15)
@@ -303,9 +303,9 @@ def test_whatever_is_asked(
     vectors = np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
     corpus = corpus_of(np.round(vectors * levels) / levels)
     scorer = case.scorer(q, dim, seed=seed)
-    found = case.open_engine(corpus, effort).search(scorer, k=k).rankings
+    searched = case.open_engine(corpus, effort).search(scorer, k=k).rankings
     everything = case.open_engine(corpus, 1).search(scorer, k=k).rankings
-    for little, much, expected in zip(found, everything, exact(scorer, corpus), strict=True):
+    for little, much, expected in zip(searched, everything, exact(scorer, corpus), strict=True):
         of_exact = dict(expected)
         for ranking in (little, much):
             assert len(set(ids(ranking))) == len(ranking) <= min(k, n)
@@ -320,12 +320,12 @@ def test_reranking_keeps_to_the_list_of_each_query(corpus_of: CorpusOf) -> None:
     corpus = corpus_of(100)
     scorer = InnerProductScorer(torch.randn(3, 13, generator=torch.Generator().manual_seed(0)))
     lists = [np.array([5, 50, 7]), np.array([], dtype=np.int64), np.arange(100)]
-    found = RerankEngine(corpus, lists).search(scorer, k=100)
+    searched = RerankEngine(corpus, lists).search(scorer, k=100)
     whole = exact(scorer, corpus)
-    for ranking, expected, listed in zip(found.rankings, whole, lists, strict=True):
+    for ranking, expected, listed in zip(searched.rankings, whole, lists, strict=True):
         allowed = set(corpus.ids(listed))
         assert ids(ranking) == [doc_id for doc_id in ids(expected) if doc_id in allowed]
-    assert found.evaluations.tolist() == [3, 0, 100]
+    assert searched.evaluations.tolist() == [3, 0, 100]
 
 
 def test_an_index_does_not_take_q_nets(index_case: Any, corpus_of: CorpusOf) -> None:

@@ -41,15 +41,15 @@ def run(
     **options: int,
 ) -> list[list[tuple[str, float]]]:
     ids = names(len(vectors))
-    found = search_exact(
+    result = search_exact(
         scorer,
         pieces(vectors, cuts),
         k=k,
         doc_ids=lambda ordinals: [ids[i] for i in ordinals],
         **options,
     )
-    assert found.evaluations.tolist() == [len(vectors)] * scorer.n_queries
-    return found.rankings
+    assert result.evaluations.tolist() == [len(vectors)] * scorer.n_queries
+    return result.rankings
 
 
 def vectors_of(n: int, dim: int, seed: int = 0) -> np.ndarray:
@@ -99,9 +99,9 @@ def test_a_few_documents_score_as_they_do_among_all(scorers: Scorers, kind: str,
     corpus = VectorCorpus(vectors_of(1500, dim))
     whole = ExactEngine(corpus).search(scorer, k=1500).rankings
     for few in (1, 2, 3, 5, 31, 48, 70, 700):
-        chosen = np.random.default_rng(few).permutation(1500)[:few]
-        found = RerankEngine(corpus, [chosen] * 2).search(scorer, k=few).rankings
-        for ranking, expected in zip(found, whole, strict=True):
+        selected = np.random.default_rng(few).permutation(1500)[:few]
+        searched = RerankEngine(corpus, [selected] * 2).search(scorer, k=few).rankings
+        for ranking, expected in zip(searched, whole, strict=True):
             assert ranking == [pair for pair in expected if pair[0] in dict(ranking)]
 
 
@@ -130,6 +130,6 @@ def test_a_gpu_scores_as_the_cpu_does() -> None:
     queries = torch.randn((3, 16), generator=torch.Generator().manual_seed(14))
     vectors, device = vectors_of(200, 16), torch.device("cuda")
     here = run(InnerProductScorer(queries), vectors, k=200)
-    there = run(InnerProductScorer(queries.to(device)), vectors, k=200, device=device)  # type: ignore[arg-type]
-    for one, other in zip(here, there, strict=True):
+    existing = run(InnerProductScorer(queries.to(device)), vectors, k=200, device=device)  # type: ignore[arg-type]
+    for one, other in zip(here, existing, strict=True):
         np.testing.assert_allclose([s for _, s in one], [s for _, s in other], atol=1e-3)

@@ -120,8 +120,8 @@ def parquet_with_large_and_coded_columns(rows: Rows, folder: Path) -> Path:
     )
     query = pa.struct([("content", pa.large_string()), ("id", pa.int64())])
     schema = pa.schema([("items", pa.large_list(item)), ("query", query)])
-    made = pa.Table.from_pylist([values(row) for row in rows], schema=schema)
-    pq.write_table(made, folder / "rows.parquet")
+    created = pa.Table.from_pylist([values(row) for row in rows], schema=schema)
+    pq.write_table(created, folder / "rows.parquet")
     return folder / "rows.parquet"
 
 
@@ -147,17 +147,17 @@ def folder_without_splits(rows: Rows, folder: Path) -> Path:
 
 def save_to_disk(rows: Rows, folder: Path) -> None:
     """What ``Dataset.save_to_disk`` leaves behind: Arrow streams, and a list of them."""
-    made = table(rows)
+    created = table(rows)
     names = [f"data-{i:05d}-of-00002.arrow" for i in range(2)]
-    half = len(made) // 2
-    for name, part in zip(names, (made[:half], made[half:]), strict=True):
-        with pa.ipc.new_stream(folder / name, made.schema) as stream:
+    half = len(created) // 2
+    for name, part in zip(names, (created[:half], created[half:]), strict=True):
+        with pa.ipc.new_stream(folder / name, created.schema) as stream:
             stream.write_table(part, max_chunksize=1)
     state = {"_data_files": [{"filename": name} for name in names], "_split": "train"}
     (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
     (folder / "dataset_info.json").write_text("{}", encoding="utf-8")
-    with pa.ipc.new_stream(folder / "cache-0123456789abcdef.arrow", made.schema) as stream:
-        stream.write_table(made)
+    with pa.ipc.new_stream(folder / "cache-0123456789abcdef.arrow", created.schema) as stream:
+        stream.write_table(created)
 
 
 def saved_dataset(rows: Rows, folder: Path) -> Path:

@@ -48,8 +48,8 @@ def exhaustive(vectors: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.nda
     return order, np.take_along_axis(scores, order, axis=1)
 
 
-def recall(found: np.ndarray, wanted: np.ndarray) -> float:
-    shares = [len(set(a) & set(b)) / len(b) for a, b in zip(found, wanted, strict=True)]
+def recall(actual: np.ndarray, wanted: np.ndarray) -> float:
+    shares = [len(set(a) & set(b)) / len(b) for a, b in zip(actual, wanted, strict=True)]
     return float(np.mean(shares))
 
 
@@ -104,14 +104,14 @@ def test_looking_at_more_finds_more(
     indexes[kind].save(tmp_path)
     stands_for = corpus if kind != "faiss-ivfpq" else decoded(tmp_path / INDEX_FILE)
     wanted, _ = exhaustive(stands_for, queries, 10)
-    found = []
+    collected = []
     for value in (1, 8, 2000) if kind == "faiss-ivfpq" else (1, 64, 2000):
         spec = IndexSpec(kind, {"threads": 1, **QUICK[kind], APPROXIMATE[kind]: value})
-        found.append(recall(load_index(tmp_path, spec).search(queries, 10)[0], wanted))
-    assert found[0] < found[1] <= found[2]
-    assert found[0] < 0.95
-    assert found[1] >= 0.95
-    assert found[2] >= 0.998
+        collected.append(recall(load_index(tmp_path, spec).search(queries, 10)[0], wanted))
+    assert collected[0] < collected[1] <= collected[2]
+    assert collected[0] < 0.95
+    assert collected[1] >= 0.95
+    assert collected[2] >= 0.998
 
 
 def decoded(path: Path) -> np.ndarray:
@@ -127,8 +127,8 @@ def test_defaults_find_the_nearest(kind: str, corpus: np.ndarray, queries: np.nd
     """Quantised vectors lose the order within a neighbourhood, and keep it among the candidates."""
     wanted, _ = exhaustive(corpus, queries, 10)
     lossy = kind == "faiss-ivfpq"
-    found, _ = build(kind, corpus).search(queries, 100 if lossy else 10)
-    assert recall(found, wanted) >= (0.9 if lossy else 0.99)
+    actual, _ = build(kind, corpus).search(queries, 100 if lossy else 10)
+    assert recall(actual, wanted) >= (0.9 if lossy else 0.99)
 
 
 def test_scores_are_those_of_the_scorer(
@@ -248,12 +248,12 @@ def test_a_graph_that_falls_apart_gives_what_it_reaches(kind: str) -> None:
 
 def test_ef_search_below_k_is_raised_to_k(corpus: np.ndarray, queries: np.ndarray) -> None:
     for kind in ("hnsw", "faiss-hnsw"):
-        found = [
+        searched = [
             build(kind, corpus, ef_search=ef, **QUICK[kind]).search(queries, 100)[0]
             for ef in (1, 100)
         ]
-        assert (found[0] >= 0).all()
-        assert np.array_equal(found[0], found[1])
+        assert (searched[0] >= 0).all()
+        assert np.array_equal(searched[0], searched[1])
 
 
 @pytest.mark.parametrize("kind", [kind for kind in INDEX_OPTIONS if kind != "faiss-ivfpq"])

@@ -106,9 +106,9 @@ def test_a_definition_under_a_condition_is_found(library: Path) -> None:
         encoding="utf-8",
     )
 
-    found = {symbol.name: symbol for symbol in read_symbols(library)}
+    actual = {symbol.name: symbol for symbol in read_symbols(library)}
 
-    assert found["plain.chosen"].signature == "plain.chosen(a, b=1, *c, key='x')"
+    assert actual["plain.chosen"].signature == "plain.chosen(a, b=1, *c, key='x')"
 
 
 def test_nothing_is_imported() -> None:

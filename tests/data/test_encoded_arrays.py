@@ -31,13 +31,13 @@ def test_rows_have_the_ids_in_order(array: Path, tmp_path: Path) -> None:
     items = open_encoded(array, ids=ids_file(tmp_path, "a\nb c\nd\n"))
     assert (items.has_text, items.count) == (False, 3)
     for _ in range(2):  # it can be read again
-        found = list(items)
-        assert [(item.doc_id, item.text) for item in found] == [
+        actual = list(items)
+        assert [(item.doc_id, item.text) for item in actual] == [
             ("a", None),
             ("b c", None),
             ("d", None),
         ]
-        np.testing.assert_array_equal([item.vector for item in found], VECTORS)
+        np.testing.assert_array_equal([item.vector for item in actual], VECTORS)
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_numpy_reads_what_is_written() -> None:
     out, ids = io.BytesIO(), io.StringIO()
     items = [EncodedItem(name, row, None) for name, row in zip("abc", VECTORS, strict=True)]
     assert write_array(items, out, ids, shape=(3, 2), dtype="float16") == 3
-    found = np.load(io.BytesIO(out.getvalue()))
-    assert found.dtype == np.float16
-    np.testing.assert_array_equal(found, VECTORS)
+    actual = np.load(io.BytesIO(out.getvalue()))
+    assert actual.dtype == np.float16
+    np.testing.assert_array_equal(actual, VECTORS)
     assert ids.getvalue() == "a\nb\nc\n"
 
 

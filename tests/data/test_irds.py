@@ -57,8 +57,8 @@ def read(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
         folder.chmod(0o755)
     done = run_with_home(home, READ, "vaswani", "irds:cranfield")
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    actual: dict[str, Any] = json.loads(done.stdout)
+    return actual
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,10 @@ def read(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
 def test_real_collections(
     read: dict[str, Any], name: str, dataset: str, n_documents: int, n_queries: int
 ) -> None:
-    found = read[name]
-    assert found["corpus"] == [dataset, dataset, dataset, dataset, n_documents]
-    assert found["queries"] == [dataset, dataset, dataset, n_queries]
-    assert len(found["documents"]) == found["again"] == n_documents
+    actual = read[name]
+    assert actual["corpus"] == [dataset, dataset, dataset, dataset, n_documents]
+    assert actual["queries"] == [dataset, dataset, dataset, n_queries]
+    assert len(actual["documents"]) == actual["again"] == n_documents
 
 
 @pytest.mark.parametrize("name", ["vaswani", "irds:cranfield"])
@@ -121,7 +121,7 @@ def test_query_sets_over_one_corpus_share_its_id() -> None:
     assert part.id == "irds:msmarco-passage/trec-dl-2019/judged"
     assert part.corpus_id == whole.corpus_id == "irds:msmarco-passage"
     assert part.fingerprint == whole.fingerprint
-    assert part.slug == whole.slug == "msmarco-passage"
+    assert part.id_prefix == whole.id_prefix == "msmarco-passage"
     assert whole.count == 8_841_823
     assert whole.queries is whole.qrels is None
     assert part.queries == part.qrels == part.id

@@ -88,9 +88,9 @@ def test_items_come_back_as_they_were_written(
     given_items = [EncodedItem(a, np.array(v, np.float32), t) for a, t, v in items]
     with path.open("wb") as out:
         assert write_item_stream(given_items, out) == len(items)
-    for found, wanted in zip(read(path), given_items, strict=True):
-        assert (found.doc_id, found.text) == (wanted.doc_id, wanted.text)
-        np.testing.assert_array_equal(found.vector, wanted.vector)
+    for actual, wanted in zip(read(path), given_items, strict=True):
+        assert (actual.doc_id, actual.text) == (wanted.doc_id, wanted.text)
+        np.testing.assert_array_equal(actual.vector, wanted.vector)
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8"])

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.data import lines
-from hypencli.data.lines import Line, decode_lines, first_line, parse_json_object, read_lines, scan
+from hypencli.data.lines import (
+    Line,
+    decode_lines,
+    first_line,
+    parse_json_object,
+    read_lines,
+    summarise_file,
+)
 from hypencli.errors import DataError
 
 
@@ -54,7 +61,7 @@ def test_damaged_gzip_is_an_error(tmp_path: Path, keep: int) -> None:
     with pytest.raises(DataError, match="gzip"):
         list(read_lines(path))
     with pytest.raises(DataError, match="gzip"):
-        scan(path)
+        summarise_file(path)
 
 
 def test_missing_file_and_folder_are_errors(tmp_path: Path) -> None:
@@ -112,13 +119,13 @@ def test_a_scan_counts_the_lines_that_are_read(content: bytes, chunk: int) -> No
     # The mark must lie within the first chunk, as it does in chunks of real size.
     size = chunk + (3 if content.startswith("\ufeff".encode()) else 0)
     with mock.patch.object(lines, "_CHUNK_BYTES", size):
-        assert scan(path).rows == len(read)
+        assert summarise_file(path).rows == len(read)
 
 
 def test_a_scan_hashes_the_content_of_a_compressed_file(tmp_path: Path) -> None:
     content = b"one\n\ntwo"
-    plain = scan(write(tmp_path, content, "plain"))
-    packed = scan(write(tmp_path, gzip.compress(content), "packed.gz"))
+    plain = summarise_file(write(tmp_path, content, "plain"))
+    packed = summarise_file(write(tmp_path, gzip.compress(content), "packed.gz"))
     assert plain == packed
     assert plain.rows == 2
-    assert plain.sha256 != scan(write(tmp_path, b"one\n\ntwO", "other")).sha256
+    assert plain.sha256 != summarise_file(write(tmp_path, b"one\n\ntwO", "other")).sha256

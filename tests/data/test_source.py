@@ -37,7 +37,7 @@ def test_a_name_that_is_both_must_be_told_apart(
 
 
 @pytest.mark.parametrize(
-    ("path", "identifier", "slug"),
+    ("path", "identifier", "id_prefix"),
     [
         ("notes.jsonl", "file:notes.jsonl", "notes"),
         ("notes.v2.tsv.gz", "file:notes.v2.tsv.gz", "notes.v2"),
@@ -46,13 +46,13 @@ def test_a_name_that_is_both_must_be_told_apart(
     ],
 )
 def test_files_are_named_so_that_collections_differ(
-    tmp_path: Path, path: str, identifier: str, slug: str
+    tmp_path: Path, path: str, identifier: str, id_prefix: str
 ) -> None:
     file = tmp_path / path
     file.parent.mkdir(exist_ok=True)
     source = FileSource(file)
     assert source.id == identifier
-    assert source.slug == slug
+    assert source.id_prefix == id_prefix
 
 
 def test_a_folder_is_named_by_itself_also_from_within(

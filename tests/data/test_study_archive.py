@@ -51,16 +51,16 @@ def test_files_come_back_as_they_were_written(tmp_path: Path) -> None:
             archive.write_text("study.json", "grüße\n")
             archive.write_file("runs/r-0/some.parquet", source)
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
-    with open_study_archive(tmp_path / "a.zip") as found:
-        assert found.sizes == {"study.json": 8, "runs/r-0/some.parquet": 2_304_000}
-        assert found.read("study.json").decode() == "grüße\n"
-        found.extract("runs/r-0/some.parquet", tmp_path / "out" / "deep" / "x")
+    with open_study_archive(tmp_path / "a.zip") as actual:
+        assert actual.sizes == {"study.json": 8, "runs/r-0/some.parquet": 2_304_000}
+        assert actual.read("study.json").decode() == "grüße\n"
+        actual.extract("runs/r-0/some.parquet", tmp_path / "out" / "deep" / "x")
     assert (tmp_path / "out" / "deep" / "x").read_bytes() == source.read_bytes()
 
 
 def test_folders_are_passed_over(pack: Pack) -> None:
-    with open_study_archive(pack(("runs/", b""), ("runs/r/", b""), ("runs/r/f", b"x"))) as found:
-        assert set(found.sizes) == {"study.json", "runs/r/f"}
+    with open_study_archive(pack(("runs/", b""), ("runs/r/", b""), ("runs/r/f", b"x"))) as actual:
+        assert set(actual.sizes) == {"study.json", "runs/r/f"}
 
 
 NAMES = [
@@ -114,8 +114,8 @@ def test_an_encrypted_entry_is_refused(pack: Pack) -> None:
 
 def test_limits_are_those_of_what_is_announced(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     path = pack(("a", bytes(600)), ("b", bytes(600)))
-    with open_study_archive(path, max_bytes=1_202) as found:
-        assert sum(found.sizes.values()) == 1_202
+    with open_study_archive(path, max_bytes=1_202) as actual:
+        assert sum(actual.sizes.values()) == 1_202
     with (
         pytest.raises(DataError, match="unpacks to 1,202 bytes, 1,201 at most") as caught,
         open_study_archive(path, max_bytes=1_201),
@@ -123,8 +123,8 @@ def test_limits_are_those_of_what_is_announced(pack: Pack, monkeypatch: pytest.M
         pass
     assert "--max-gigabytes" in str(caught.value.hint)
     monkeypatch.setattr(study_archive, "MAX_TEXT_BYTES", 599)
-    with open_study_archive(path) as found, pytest.raises(DataError, match="600 bytes, 599 at"):
-        found.read("a")
+    with open_study_archive(path) as actual, pytest.raises(DataError, match="600 bytes, 599 at"):
+        actual.read("a")
     monkeypatch.setattr(study_archive, "MAX_ENTRIES", 2)
     with pytest.raises(DataError, match="3 entries, 2 at most"), open_study_archive(path):
         pass
@@ -145,8 +145,8 @@ def test_an_entry_that_unpacks_to_another_size_is_refused(
 ) -> None:
     path = pack(("bomb", bytes(2**20)))
     announce(path, b"bomb", size)
-    with open_study_archive(path) as found, pytest.raises(DataError, match="bomb: "):
-        found.extract("bomb", tmp_path / "out")
+    with open_study_archive(path) as actual, pytest.raises(DataError, match="bomb: "):
+        actual.extract("bomb", tmp_path / "out")
     assert (tmp_path / "out").stat().st_size <= size
 
 
@@ -154,8 +154,8 @@ def test_a_bomb_takes_no_memory_and_no_disk(pack: Pack, tmp_path: Path) -> None:
     path = pack(("bomb", bytes(2**27)))
     announce(path, b"bomb", 2**20)
     tracemalloc.start()
-    with open_study_archive(path) as found, pytest.raises(DataError, match="bomb: "):
-        found.extract("bomb", tmp_path / "out")
+    with open_study_archive(path) as actual, pytest.raises(DataError, match="bomb: "):
+        actual.extract("bomb", tmp_path / "out")
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak_bytes < 8 * 2**20
@@ -171,12 +171,12 @@ def test_damaged_files_are_data_errors(pack: Pack, tmp_path: Path) -> None:
             pass
     place = whole.index(b"text") + 10
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
-    with open_study_archive(path) as found, pytest.raises(DataError, match="text: damaged"):
-        found.read("text")
+    with open_study_archive(path) as actual, pytest.raises(DataError, match="text: damaged"):
+        actual.read("text")
     with pytest.raises(DataError, match="cannot be read"), open_study_archive(tmp_path / "none"):
         pass
 
 
 def test_a_file_that_is_not_in_it(pack: Pack) -> None:
-    with open_study_archive(pack()) as found, pytest.raises(DataError, match=r"no other\.json"):
-        found.read("other.json")
+    with open_study_archive(pack()) as actual, pytest.raises(DataError, match=r"no other\.json"):
+        actual.read("other.json")

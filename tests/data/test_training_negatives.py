@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from hypencli.data.training.negatives import (
     MiningRule,
-    Ranked,
+    NegativeCandidate,
     candidates,
     choose,
     score_limit,
 )
 from hypencli.errors import UsageError
 
-RANKING = [Ranked(f"d{rank}", rank, 10.0 - rank) for rank in range(1, 21)]
+RANKING = [NegativeCandidate(f"d{rank}", rank, 10.0 - rank) for rank in range(1, 21)]
 
 
 @given(
@@ -28,7 +28,7 @@ def test_candidates_are_those_allowed(
 ) -> None:
     rule = MiningRule(first, first + more, sample=sample, max_score_ratio=ratio)  # type: ignore[arg-type]
     excluded = {f"d{rank}" for rank in relevant}
-    found = candidates("q", RANKING, rule, relevant=excluded, positive_score=6.0)
+    actual = candidates("q", RANKING, rule, relevant=excluded, positive_score=6.0)
     expected = [
         rank
         for rank in range(1, 21)
@@ -36,9 +36,9 @@ def test_candidates_are_those_allowed(
         and rank not in relevant
         and (ratio is None or 10.0 - rank <= ratio * 6.0 + 1e-9)
     ]
-    assert sorted(document.rank for document in found) == expected
+    assert sorted(document.rank for document in actual) == expected
     if sample == "top":
-        assert [document.rank for document in found] == expected
+        assert [document.rank for document in actual] == expected
 
 
 def test_a_random_choice_is_decided_by_seed_and_query() -> None:
@@ -63,9 +63,9 @@ def test_the_limit_is_below_the_positive_on_either_side_of_zero(
 def test_texts_are_new_and_the_wanted_number_by_rank() -> None:
     texts = {one.doc_id: f"text {one.rank}" for one in RANKING}
     texts |= {"d2": "text 1", "d3": "the positive", "d5": "  "}
-    chosen = choose(RANKING[::-1][14:], texts, MiningRule(negatives=3), known={"the positive"})
-    assert [document.doc_id for document in chosen] == ["d2", "d4", "d6"]
-    everything = choose(RANKING[:6], texts, MiningRule(negatives=30), known={"the positive"})
+    selected = choose(RANKING[::-1][14:], texts, MiningRule(negatives=3), excluded={"the positive"})
+    assert [document.doc_id for document in selected] == ["d2", "d4", "d6"]
+    everything = choose(RANKING[:6], texts, MiningRule(negatives=30), excluded={"the positive"})
     assert [document.doc_id for document in everything] == ["d1", "d4", "d6"]
 
 

@@ -134,8 +134,8 @@ def test_one_file_is_one_source_under_every_name(tmp_path: Path) -> None:
 
 
 def test_the_format_is_told_by_the_content(tmp_path: Path) -> None:
-    made = pa.Table.from_pylist([json.loads(line("q"))])
-    pq.write_table(made, tmp_path / "rows.data")
+    parsed = pa.Table.from_pylist([json.loads(line("q"))])
+    pq.write_table(parsed, tmp_path / "rows.data")
     assert read_training_rows(tmp_path / "rows.data")[0].query.query_id == "q"
 
 
@@ -191,8 +191,8 @@ def test_another_schema_is_refused_with_the_one_expected(
 )
 def test_nulls_in_parquet_are_named(tmp_path: Path, query: Any, items: Any, problem: str) -> None:
     good = json.loads(line("q"))
-    made = pa.Table.from_pylist([good, {"query": query, "items": items}, good])
-    pq.write_table(made, tmp_path / "rows.parquet")
+    created = pa.Table.from_pylist([good, {"query": query, "items": items}, good])
+    pq.write_table(created, tmp_path / "rows.parquet")
     with pytest.raises(DataError, match=problem):
         read_training_rows(tmp_path / "rows.parquet")
 

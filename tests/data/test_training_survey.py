@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.data.training.positives import PositiveRule
-from hypencli.data.training.survey import NO_TYPE, Survey, SurveyOptions, survey_rows
+from hypencli.data.training.survey import NO_TYPE, RowStatistics, StatisticsOptions, row_statistics
 from hypencli.records import Query, TrainingItem, TrainingRow
 
 texts = st.sampled_from(["flour", "yeast and water", "a river", "stars"])
@@ -28,13 +28,13 @@ rows = st.builds(
 rules = st.builds(PositiveRule, positives=st.sampled_from(["first", "type", "score_above"]))
 
 
-def count(survey: Survey, name: str) -> int:
+def count(survey: RowStatistics, name: str) -> int:
     return survey.findings[name].count if name in survey.findings else 0
 
 
 def by_hand(given_rows: list[TrainingRow], rule: PositiveRule, negatives: int) -> Counter[str]:
     """The findings, each counted on its own over all rows in memory."""
-    found: Counter[str] = Counter()
+    actual: Counter[str] = Counter()
     text_of_query: dict[str, str] = {}
     text_of_passage: dict[str, str] = {}
     for i, row in enumerate(given_rows):
@@ -47,20 +47,20 @@ def by_hand(given_rows: list[TrainingRow], rule: PositiveRule, negatives: int) -
         ]
         others = [item for item in row.items if not any(item is one for one in relevant)]
         scores = [item.score for item in row.items]
-        found["no_positive"] += not relevant
-        found["no_negative"] += not others
-        found["few_negatives"] += len(others) < negatives
-        found["no_score"] += scores.count(None)
-        found["first_not_positive"] += rule.positives == "first" and row.items[0].type not in (
+        actual["no_positive"] += not relevant
+        actual["no_negative"] += not others
+        actual["few_negatives"] += len(others) < negatives
+        actual["no_score"] += scores.count(None)
+        actual["first_not_positive"] += rule.positives == "first" and row.items[0].type not in (
             None,
             "positive",
         )
-        found["best_not_first"] += None not in scores and scores[0] != max(scores)
-        found["negative_like_positive"] += bool(
+        actual["best_not_first"] += None not in scores and scores[0] != max(scores)
+        actual["negative_like_positive"] += bool(
             {item.content for item in relevant} & {item.content for item in others}
         )
         twice = [Counter(item.id for item in row.items), Counter(i.content for i in row.items)]
-        found["passage_twice"] += any(n > 1 for counts in twice for n in counts.values())
+        actual["passage_twice"] += any(n > 1 for counts in twice for n in counts.values())
         query = row.query
         same = [
             one
@@ -69,14 +69,14 @@ def by_hand(given_rows: list[TrainingRow], rule: PositiveRule, negatives: int) -
             and [(j.content, j.score, j.type) for j in one.items]
             == [(j.content, j.score, j.type) for j in row.items]
         ]
-        found["row_twice"] += bool(same)
-        found["query_id_reused"] += (
+        actual["row_twice"] += bool(same)
+        actual["query_id_reused"] += (
             text_of_query.setdefault(query.query_id, query.text) != query.text
         )
         for item in row.items:
             before = text_of_passage.setdefault(item.id, item.content)
-            found["passage_id_reused"] += before != item.content
-    return found
+            actual["passage_id_reused"] += before != item.content
+    return actual
 
 
 # Items of one row may be equal, so that `is` must tell them apart: each is built anew.
@@ -90,7 +90,7 @@ def test_what_is_found_is_what_a_count_by_hand_finds(
         )
         for row in given_rows
     ]
-    survey = survey_rows(given_rows, SurveyOptions(rule, negatives))
+    survey = row_statistics(given_rows, StatisticsOptions(rule, negatives))
     expected = {name: n for name, n in by_hand(given_rows, rule, negatives).items() if n}
     assert {name: finding.count for name, finding in survey.findings.items()} == expected
 
@@ -99,8 +99,8 @@ def test_what_is_found_is_what_a_count_by_hand_finds(
 def test_counts_and_lengths(given_rows: list[TrainingRow]) -> None:
     queries: list[str] = []
     passages: list[str] = []
-    survey = survey_rows(
-        given_rows, SurveyOptions(), on_query=queries.append, on_passage=passages.append
+    survey = row_statistics(
+        given_rows, StatisticsOptions(), on_query=queries.append, on_passage=passages.append
     )
     every = [item for row in given_rows for item in row.items]
     assert (survey.rows, survey.items) == (len(given_rows), len(every))
@@ -129,10 +129,10 @@ def test_the_first_place_is_named() -> None:
         row("2", ("a", "flour", 1.0), ("c", "river", 3.0)),
         row("3", ("d", "flour", 1.0), ("c", "stars", 3.0)),
     ]
-    found = survey_rows(given_rows, SurveyOptions(negatives=2)).findings
-    assert found["best_not_first"].first == "row 2, query '2'"
-    assert found["passage_id_reused"].first == "row 3, query '3', passage 'c'"
-    assert found["few_negatives"].count == 3
+    actual = row_statistics(given_rows, StatisticsOptions(negatives=2)).findings
+    assert actual["best_not_first"].first == "row 2, query '2'"
+    assert actual["passage_id_reused"].first == "row 3, query '3', passage 'c'"
+    assert actual["few_negatives"].count == 3
 
 
 def test_a_first_item_of_another_type_is_named_where_the_first_counts() -> None:
@@ -141,26 +141,26 @@ def test_a_first_item_of_another_type_is_named_where_the_first_counts() -> None:
         row("2", ("a", "flour", None, "negative"), ("c", "river", None, "positive")),
         row("3", ("a", "flour"), ("c", "river")),
     ]
-    first = survey_rows(given_rows, SurveyOptions()).findings["first_not_positive"]
+    first = row_statistics(given_rows, StatisticsOptions()).findings["first_not_positive"]
     assert (first.count, first.first) == (1, "row 2, query '2', type 'negative'")
-    by_type = SurveyOptions(rule=PositiveRule("type"))
-    assert "first_not_positive" not in survey_rows(given_rows, by_type).findings
+    by_type = StatisticsOptions(rule=PositiveRule("type"))
+    assert "first_not_positive" not in row_statistics(given_rows, by_type).findings
 
 
 def test_scores_of_rows_that_are_left_out_are_not_missed() -> None:
     given_rows = [row("1", ("a", "flour"), ("b", "yeast")), row("2", ("c", "river"))]
     for skip, missing in ((False, 3), (True, 2)):
-        options = SurveyOptions(negatives=1, skip_few=skip)
-        assert survey_rows(given_rows, options).findings["no_score"].count == missing
+        options = StatisticsOptions(negatives=1, skip_few=skip)
+        assert row_statistics(given_rows, options).findings["no_score"].count == missing
 
 
 def test_rows_are_told_as_they_pass() -> None:
     passed: list[int] = []
     given_rows = [row(str(i), ("a", "flour")) for i in range(3)]
-    survey_rows(given_rows, SurveyOptions(), on_row=lambda: passed.append(1))
+    row_statistics(given_rows, StatisticsOptions(), on_row=lambda: passed.append(1))
     assert len(passed) == 3
 
 
 def test_no_rows_are_no_survey() -> None:
     with pytest.raises(ValueError, match="at least one row"):
-        survey_rows([], SurveyOptions())
+        row_statistics([], StatisticsOptions())

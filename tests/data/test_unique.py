@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.data import unique
-from hypencli.data.rows import Row
+from hypencli.data.rows import TextRow
 from hypencli.data.unique import SeenIds, check_unique, hash_id
 from hypencli.errors import DataError
 
 
-def rows_of(ids: list[str]) -> list[Row]:
-    return [Row(i, identifier, "text") for i, identifier in enumerate(ids, start=1)]
+def rows_of(ids: list[str]) -> list[TextRow]:
+    return [TextRow(i, identifier, "text") for i, identifier in enumerate(ids, start=1)]
 
 
-def passed(ids: list[str], recent_ids: int) -> list[Row]:
+def passed(ids: list[str], recent_ids: int) -> list[TextRow]:
     rows = rows_of(ids)
     return list(check_unique(rows, lambda: rows, name="corpus", unit="line", recent_ids=recent_ids))
 

@@ -30,19 +30,19 @@ seeds = st.integers(0, 2**32)
 def one_slip(word: str) -> set[str]:
     """Every word that one slip can make, a letter at a time; substitutions by any letter."""
     letters = "abcdefghijklmnopqrstuvwxyz"
-    made = set()
+    created = set()
     for i in range(1, len(word)):
-        made |= {word[:i] + word[i + 1 :], word[: i + 1] + word[i:]}
-        made |= {word[:i] + x + word[i + 1 :] for x in letters + letters.upper()}
+        created |= {word[:i] + word[i + 1 :], word[: i + 1] + word[i:]}
+        created |= {word[:i] + x + word[i + 1 :] for x in letters + letters.upper()}
         if i + 1 < len(word):
-            made.add(word[:i] + word[i + 1] + word[i] + word[i + 2 :])
-    return made - {word}
+            created.add(word[:i] + word[i + 1] + word[i] + word[i + 2 :])
+    return created - {word}
 
 
 @given(texts, seeds, st.integers(1, 3))
 def test_a_slip_in_as_many_words_as_asked_for(text: str, seed: int, changes: int) -> None:
-    found = misspelt(text, random.Random(seed), changes)
-    pairs = list(zip(text.split(), found.split(), strict=True))
+    actual = misspelt(text, random.Random(seed), changes)
+    pairs = list(zip(text.split(), actual.split(), strict=True))
     changed = [(before, after) for before, after in pairs if before != after]
     assert all(after in one_slip(before) and after[0] == before[0] for before, after in changed)
     letters = [sum(map(str.isalpha, word)) for word in text.split()]
@@ -51,23 +51,23 @@ def test_a_slip_in_as_many_words_as_asked_for(text: str, seed: int, changes: int
 
 
 def test_every_kind_of_slip_occurs() -> None:
-    found = {misspelt("planet", random.Random(seed)) for seed in range(300)}
-    assert {"plaent", "plnet", "plaanet", "planer"} <= found
-    assert "xlanet" not in found
-    assert "planep" not in found  # p is far from t
+    actual = {misspelt("planet", random.Random(seed)) for seed in range(300)}
+    assert {"plaent", "plnet", "plaanet", "planer"} <= actual
+    assert "xlanet" not in actual
+    assert "planep" not in actual  # p is far from t
 
 
 def test_keys_keep_their_case_and_other_scripts_their_letters() -> None:
     assert all(misspelt("ABCD", random.Random(i)).isupper() for i in range(50))
-    found = {misspelt("größe", random.Random(seed)) for seed in range(100)}
-    assert {"gröse", "grße", "grööße"} & found
+    actual = {misspelt("größe", random.Random(seed)) for seed in range(100)}
+    assert {"gröse", "grße", "grööße"} & actual
     assert misspelt("日本語の文", random.Random(0)) != "日本語の文"
 
 
 @given(texts, seeds, st.integers(1, 3))
 def test_words_are_dropped_and_one_stays(text: str, seed: int, changes: int) -> None:
-    found = shortened(text, random.Random(seed), changes)
-    words, kept = text.split(), found.split()
+    actual = shortened(text, random.Random(seed), changes)
+    words, kept = text.split(), actual.split()
     real = [word for word in words if any(map(str.isalnum, word))]
     assert len(kept) == len(words) - min(changes, max(0, len(real) - 1))
     assert not Counter(kept) - Counter(words)
@@ -77,22 +77,22 @@ def test_words_are_dropped_and_one_stays(text: str, seed: int, changes: int) -> 
 
 @given(texts, seeds)
 def test_two_words_change_places(text: str, seed: int) -> None:
-    found = reordered(text, random.Random(seed))
+    actual = reordered(text, random.Random(seed))
     words = text.split()
-    moved = [i for i, (a, b) in enumerate(zip(words, found.split(), strict=True)) if a != b]
+    moved = [i for i, (a, b) in enumerate(zip(words, actual.split(), strict=True)) if a != b]
     real = {word for word in words if any(map(str.isalnum, word))}
     assert len(moved) == (2 if len(real) > 1 else 0)
     if moved:
         i, j = moved
-        assert (found.split()[i], found.split()[j]) == (words[j], words[i])
+        assert (actual.split()[i], actual.split()[j]) == (words[j], words[i])
 
 
 SYNONYMS = {"big": ("large", "huge"), "river": ("stream",)}
 
 
 def test_synonyms_keep_case_and_punctuation() -> None:
-    found = {reworded("Is (Big) big?", random.Random(i), SYNONYMS) for i in range(40)}
-    assert found == {"Is (Large) big?", "Is (Huge) big?", "Is (Big) large?", "Is (Big) huge?"}
+    actual = {reworded("Is (Big) big?", random.Random(i), SYNONYMS) for i in range(40)}
+    assert actual == {"Is (Large) big?", "Is (Huge) big?", "Is (Big) large?", "Is (Big) huge?"}
     both = reworded("big river", random.Random(0), SYNONYMS, 2)
     assert both in {"large stream", "huge stream"}
     assert reworded("a bigger  rivers", random.Random(0), SYNONYMS) == "a bigger  rivers"
@@ -113,8 +113,8 @@ def test_chance_is_by_seed_kind_and_query_alone(kind: str) -> None:
 def test_variants_are_the_same_on_every_machine() -> None:
     """A change here makes new runs of everybody's old query sets."""
     text = "what is the capital of France"
-    found = [edit(text, drawing(0, kind, "q1"), 1) for kind, edit in EDITS.items()]
-    assert found == [
+    collected = [edit(text, drawing(0, kind, "q1"), 1) for kind, edit in EDITS.items()]
+    assert collected == [
         "waht is the capital of France",
         "what the capital of France",
         "what is France capital of the",

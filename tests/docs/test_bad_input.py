@@ -29,14 +29,14 @@ def page(repository: Path) -> str:
 
 def rows(page: str) -> list[tuple[str, str]]:
     """Case and test of every row; a test without a file is in the file that its section names."""
-    found = []
+    collected = []
     file = ""
     for section in re.split(r"^## ", page, flags=re.MULTILINE)[1:]:
         named = re.search(r"^Tests are in `([^`]+)`", section, re.MULTILINE)
         file = named[1] if named else file
         for case, _, test in ROW.findall(section):
-            found.append((case, test if "::" in test else f"{file}::{test}"))
-    return found
+            collected.append((case, test if "::" in test else f"{file}::{test}"))
+    return collected
 
 
 def test_every_row_names_a_test_that_is_there(page: str, repository: Path) -> None:
@@ -53,8 +53,8 @@ def test_every_row_names_a_test_that_is_there(page: str, repository: Path) -> No
 def test_every_test_of_bad_input_stands_in_a_row(page: str, repository: Path) -> None:
     named = {test.partition("::")[2].partition("[")[0] for _, test in rows(page)}
     for path in (repository / "tests" / "faults").glob("test_bad_*.py"):
-        there = re.findall(r"^def (test_\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE)
-        assert set(there) - named <= BESIDE, path.name
+        existing = re.findall(r"^def (test_\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert set(existing) - named <= BESIDE, path.name
 
 
 def test_every_option_of_the_page_is_one_of_the_verbs(page: str) -> None:

@@ -46,10 +46,10 @@ def test_what_the_commands_set_and_choose_is_there(page: str) -> None:
         name, *options = shlex.split(command)
         settings = [value for key, value in pairwise(options) if key == "--set"]
         recipe = load_replication(name, settings)
-        chosen = dict(pairwise(options))
-        assert set(chosen.get("--models", "hypencoder").split(",")) <= set(recipe.models)
-        known = {*recipe.datasets, *recipe.pools}
-        assert set(filter(None, chosen.get("--datasets", "").split(","))) <= known
+        selected = dict(pairwise(options))
+        assert set(selected.get("--models", "hypencoder").split(",")) <= set(recipe.models)
+        expected_names = {*recipe.datasets, *recipe.pools}
+        assert set(filter(None, selected.get("--datasets", "").split(","))) <= expected_names
 
 
 def test_the_keys_of_the_page_exist(page: str) -> None:

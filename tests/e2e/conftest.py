@@ -127,7 +127,7 @@ def trials(
     training = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     searching = ["search", queries, *on_long, "--k", "100", "--qrels", qrels, "--name", "again"]
     imported = ["import", "embeddings", file("long.docs"), "--model", "hyper"]
-    given = ["--embeddings", "long", "--name", "again"]
+    inputs = ["--embeddings", "long", "--name", "again"]
     commands_of = {
         "encode": [*sharded, "--max-length", "32", "--name", "short"],
         "graph": ["graph", "long", "--k", "12", "--name", "wider"],
@@ -136,14 +136,14 @@ def trials(
         "train": ["train", "tiny", "--name", "third", *training],
         "import run": ["import", "run", file("run.jsonl"), "--name", "theirs"],
         "import embeddings": [*imported, "--shard-rows", "50", "--name", "given"],
-        "import graph": ["import", "graph", file("near.jsonl"), *given],
+        "import graph": ["import", "graph", file("near.jsonl"), *inputs],
     }
-    found = {name: Trial(command, full) for name, command in commands_of.items()}
-    found["import study"] = Trial(["import", "study", file("study.zip")], empty)
-    found["rm"] = Trial(["rm", "hyper", "--force"], full, removes=True)
-    found["report"] = Trial(["report", "--json"], full, _without_catalog)
-    found["doctor"] = Trial(["doctor", "--rebuild", "--checksums"], full)
-    return found
+    actual = {name: Trial(command, full) for name, command in commands_of.items()}
+    actual["import study"] = Trial(["import", "study", file("study.zip")], empty)
+    actual["rm"] = Trial(["rm", "hyper", "--force"], full, removes=True)
+    actual["report"] = Trial(["report", "--json"], full, _without_catalog)
+    actual["doctor"] = Trial(["doctor", "--rebuild", "--checksums"], full)
+    return actual
 
 
 def _lasting(value: Any) -> Any:
@@ -159,25 +159,25 @@ def _lasting(value: Any) -> Any:
 
 def _manifests(root: Path) -> list[Path]:
     """Of all artifacts; not of those that are removed at this moment."""
-    found = sorted(root.glob("*/*/manifest.json"))
-    return [path for path in found if not path.parent.name.startswith(".")]
+    actual = sorted(root.glob("*/*/manifest.json"))
+    return [path for path in actual if not path.parent.name.startswith(".")]
 
 
 def _contents(root: Path) -> dict[str, dict[str, Any]]:
     """Every artifact: the hash of each file, and its manifest without times and circumstances."""
-    found: dict[str, dict[str, Any]] = {}
+    actual: dict[str, dict[str, Any]] = {}
     for path in _manifests(root):
         manifest = json.loads(path.read_text(encoding="utf-8"))
         files = {record["path"]: record.pop("sha256") for record in manifest.pop("files")}
-        there = {
+        existing = {
             one.relative_to(path.parent).as_posix(): hashlib.sha256(one.read_bytes()).hexdigest()
             for one in path.parent.rglob("*")
             if one.is_file() and one != path
         }
-        assert there.items() >= files.items(), path
+        assert existing.items() >= files.items(), path
         kept = {key: value for key, value in manifest.items() if key not in _NOT_OF_THE_RESULT}
-        found[manifest["id"]] = {**_lasting(kept), "files": files}
-    return found
+        actual[manifest["id"]] = {**_lasting(kept), "files": files}
+    return actual
 
 
 def _snapshot(root: Path) -> dict[str, str]:

@@ -94,20 +94,20 @@ def launched(folder: Path, commands: list[list[str]]) -> Iterator[Commands]:
 def encoding(tiny_collection: Path, study: Path) -> list[str]:
     """The command that makes a set of twelve shards."""
     corpus = str(tiny_collection / "corpus.jsonl")
-    given = ["--model", "hyper", "--max-length", "16", "--shard-rows", "10", "--name", "short"]
-    return ["encode", corpus, *given, "--store", str(study), "--json"]
+    inputs = ["--model", "hyper", "--max-length", "16", "--shard-rows", "10", "--name", "short"]
+    return ["encode", corpus, *inputs, "--store", str(study), "--json"]
 
 
 def made_once(study: Path) -> hs.EmbeddingSet:
     """The set, with all its documents; the catalog knows it once."""
     store = hs.Store.open(study)
-    found = store.embeddings("short")
-    assert found.ids(range(120)) == [f"d{i}" for i in range(120)]
+    opened = store.embeddings("short")
+    assert opened.ids(range(120)) == [f"d{i}" for i in range(120)]
     asked = store.catalog.query("SELECT id FROM artifacts WHERE name = 'short'")
-    assert asked.rows == ((found.manifest.id,),)
+    assert asked.rows == ((opened.manifest.id,),)
     assert store.unfinished() == []
     assert store.doctor(checksums=True).findings == ()
-    return found
+    return opened
 
 
 def test_who_makes_a_set_is_said_to_those_who_leave_and_those_who_wait(
@@ -127,9 +127,9 @@ def test_who_makes_a_set_is_said_to_those_who_leave_and_those_who_wait(
         assert me in (commands.out(number)["error"]["message"] if number < 4 else "") + (
             commands.said(number)
         )
-    made = [commands.out(number) for number in range(4, 8)]
-    assert sorted(one["existing"] for one in made) == [False, True, True, True]
-    assert {one["embeddings"] for one in made} == {set_id}
+    collected = [commands.out(number) for number in range(4, 8)]
+    assert sorted(one["existing"] for one in collected) == [False, True, True, True]
+    assert {one["embeddings"] for one in collected} == {set_id}
     assert "Waiting up to 240 s for it." in commands.said(4)
     made_once(study)
 
@@ -239,10 +239,10 @@ def of_all_kinds(study: Path, collection: Path, run: Path, turn: int) -> list[li
 def nothing_is_lost(study: Path, turns: int) -> None:
     """The catalog comes in step with the first who asks it, now that the notebook is closed."""
     store = hs.Store.open(study)
-    known = {row[0] for row in store.catalog.query("SELECT name FROM artifacts").rows}
+    expected_names = {row[0] for row in store.catalog.query("SELECT name FROM artifacts").rows}
     ranked = {row[0] for row in store.catalog.query("SELECT name FROM leaderboard").rows}
     for turn in range(turns):
-        assert {f"even-{turn}", f"odd-{turn}", f"found-{turn}", f"theirs-{turn}"} <= known
+        assert {f"even-{turn}", f"odd-{turn}", f"found-{turn}", f"theirs-{turn}"} <= expected_names
         assert f"found-{turn}" in ranked
         for name in (f"even-{turn}", f"odd-{turn}"):
             assert store.embeddings(name).ids(range(120)) == [f"d{i}" for i in range(120)]
@@ -288,7 +288,7 @@ def test_programs_of_all_kinds_and_a_notebook(
 ) -> None:
     """Three times; in between the notebook lets go, as a user does who closes it."""
     for turn in range(3):
-        given = of_all_kinds(study, tiny_collection, a_run(turn), turn)
-        with notebook(study), launched(tmp_path / f"said-{turn}", given) as commands:
+        inputs = of_all_kinds(study, tiny_collection, a_run(turn), turn)
+        with notebook(study), launched(tmp_path / f"said-{turn}", inputs) as commands:
             all_end_well(commands)
     nothing_is_lost(study, 3)

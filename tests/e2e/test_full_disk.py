@@ -80,18 +80,18 @@ def filling(
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> Iterator[Filling]:
-    found = Filling(trials[request.param], (commands, contents, snapshot), tmp_path)
-    yield found
-    for name, count in found.counts.items():
+    actual = Filling(trials[request.param], (commands, contents, snapshot), tmp_path)
+    yield actual
+    for name, count in actual.counts.items():
         record_property(name, count)
-    print(f"\n{request.param}: {dict(found.counts)}")  # noqa: T201
+    print(f"\n{request.param}: {dict(actual.counts)}")  # noqa: T201
 
 
 def sizes(filling: Filling) -> list[int]:
     """Of the files that the verb makes."""
-    made = filling.expected.keys() - filling.contents(filling.trial.base).keys()
+    created = filling.expected.keys() - filling.contents(filling.trial.base).keys()
     folder = filling.folder / "whole"
-    paths = [path for one in made for path in folder.glob(f"*/{one}/*") if path.is_file()]
+    paths = [path for one in created for path in folder.glob(f"*/{one}/*") if path.is_file()]
     return sorted(path.stat().st_size for path in paths)
 
 

@@ -42,7 +42,11 @@ def make_store(tmp_path: Path, vectors: np.ndarray) -> Any:
     def make(name: str) -> Store:
         store = Store.create(tmp_path / name)
         spec = hypestore.EmbeddingSpec(
-            slug="docs", inputs={"corpus": "file:docs"}, dim=DIM, dtype="float32", keep_text=False
+            id_prefix="docs",
+            inputs={"corpus": "file:docs"},
+            dim=DIM,
+            dtype="float32",
+            keep_text=False,
         )
         with store.embedding_work(spec, name="docs") as work:
             work.write_shard(0, [f"d{i}" for i in range(N)], vectors, None)
@@ -114,9 +118,9 @@ def test_killed_and_gone_on_equals_uninterrupted(make_store: Any) -> None:
 def test_the_graph_of_the_command_is_exact(make_store: Any, vectors: np.ndarray) -> None:
     store = make_store("store")
     subprocess.run(command(store, save_seconds=1e9), check=True, capture_output=True)
-    found = store.graph("near").neighbours
-    assert found.shape == (N, K)
+    actual = store.graph("near").neighbours
+    assert actual.shape == (N, K)
     for row in range(0, N, 500):
         distances = np.square(vectors.astype(np.float64) - vectors[row]).sum(axis=1)
         distances[row] = np.inf
-        assert set(found[row].tolist()) == set(np.argsort(distances)[:K].tolist())
+        assert set(actual[row].tolist()) == set(np.argsort(distances)[:K].tolist())

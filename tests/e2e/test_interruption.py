@@ -99,6 +99,6 @@ def test_two_encoders_of_one_set_do_not_mix(
     for (_, stderr), code in ended:
         assert code == 0 or b"process" in stderr
     opened = hypestore.Store.open(store)
-    (made,) = (one for one in opened.artifacts("embeddings") if one.id.startswith("long"))
-    assert opened.embeddings(made.id).n == DOCUMENTS
+    (created,) = (one for one in opened.artifacts("embeddings") if one.id.startswith("long"))
+    assert opened.embeddings(created.id).n == DOCUMENTS
     assert opened.doctor(checksums=True).findings == ()

@@ -17,8 +17,8 @@ def samples(repository: Path) -> list[dict[str, float]]:
     command = [sys.executable, str(repository / "benchmarks" / "soak.py"), *OPTIONS]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
     assert done.returncode == 0, done.stderr
-    *found, _ = map(json.loads, done.stdout.splitlines())
-    return found
+    *actual, _ = map(json.loads, done.stdout.splitlines())
+    return actual
 
 
 def test_what_was_removed_is_gone(samples: list[dict[str, float]]) -> None:

@@ -77,8 +77,8 @@ def test_an_old_store_is_whole_and_its_catalog_is_brought_up_to_date(
     folders = [store.path(one) for one in store.artifacts()]
     before = [contents(folder) for folder in folders]
     rows = store.catalog.query("SELECT measure, value FROM leaderboard WHERE name = 'first'").rows
-    found = {measure: round(value, 4) for measure, value in rows}
-    assert {measure: found[measure] for measure in MEASURES} == MEASURES
+    actual = {measure: round(value, 4) for measure, value in rows}
+    assert {measure: actual[measure] for measure in MEASURES} == MEASURES
     assert len(store.catalog.query("FROM efficiency").rows) == 1
     assert catalog_version(root) == CATALOG_VERSION
     report = store.doctor(checksums=True)
@@ -92,7 +92,7 @@ def test_the_commands_that_made_it_find_all_of_it_again(
 ) -> None:
     """Recipe, data, model, embedding set and run of an earlier version have the ids of this one."""
     root, _ = old
-    there = {one.id for one in hs.Store.open(root).artifacts()}
+    existing = {one.id for one in hs.Store.open(root).artifacts()}
     said = []
     for command in COMMANDS:
         assert main([*command, "--device", "cpu", "--store", str(root)]) == 0
@@ -101,7 +101,7 @@ def test_the_commands_that_made_it_find_all_of_it_again(
         said, ("Already trained: small", "Already there: data-", "was done before"), strict=True
     ):
         assert words in text
-    assert {one.id for one in hs.Store.open(root).artifacts()} == there
+    assert {one.id for one in hs.Store.open(root).artifacts()} == existing
 
 
 def test_it_is_gone_on_with(old: tuple[Path, int], capsys: pytest.CaptureFixture[str]) -> None:

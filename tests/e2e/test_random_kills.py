@@ -107,10 +107,10 @@ class Killing:
             assert "No artifact has the id or name" in outcome["stderr"]
         else:
             assert outcome["code"] == 0, outcome["stderr"]
-        found = self.contents(root)
-        assert found.keys() == self.expected.keys()
+        actual = self.contents(root)
+        assert actual.keys() == self.expected.keys()
         for artifact, content in self.expected.items():
-            assert found[artifact] == content
+            assert actual[artifact] == content
         if self.trial.command[0] in ("report", "eval"):
             assert outcome["stdout"] == self.calm["stdout"]
 
@@ -137,11 +137,11 @@ def killing(
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> Iterator[Killing]:
-    found = Killing(trials[request.param], (commands, contents, snapshot), tmp_path)
-    yield found
-    for name, count in found.counts.items():
+    actual = Killing(trials[request.param], (commands, contents, snapshot), tmp_path)
+    yield actual
+    for name, count in actual.counts.items():
         record_property(name, count)
-    print(f"\n{request.param}: {dict(found.counts)}, {found.calm['seconds']:.2f} s")  # noqa: T201
+    print(f"\n{request.param}: {dict(actual.counts)}, {actual.calm['seconds']:.2f} s")  # noqa: T201
 
 
 def seed_of(verb: str) -> int:

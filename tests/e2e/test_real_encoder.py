@@ -33,9 +33,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     queries, answers = ({line.split()[i] for line in judged} for i in (0, 2))
     (folder / "qrels.txt").write_text("\n".join(judged) + "\n", encoding="utf-8")
     passages = written.passages.read_text(encoding="utf-8").splitlines()
-    chosen = [line for line in passages if json.loads(line)["id"] in answers]
-    chosen += [line for line in passages if json.loads(line)["id"] not in answers]
-    (folder / "docs.jsonl").write_text("\n".join(chosen[:N_DOCUMENTS]) + "\n", encoding="utf-8")
+    selected = [line for line in passages if json.loads(line)["id"] in answers]
+    selected += [line for line in passages if json.loads(line)["id"] not in answers]
+    (folder / "docs.jsonl").write_text("\n".join(selected[:N_DOCUMENTS]) + "\n", encoding="utf-8")
     asked = written.queries["heldout"].read_text(encoding="utf-8").splitlines()
     kept = [line for line in asked if json.loads(line)["id"] in queries]
     (folder / "queries.jsonl").write_text("\n".join(kept) + "\n", encoding="utf-8")

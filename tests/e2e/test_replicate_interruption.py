@@ -86,11 +86,11 @@ def test_killed_twice_and_gone_on(table: Path, finished_study: Path, tmp_path: P
     (embeddings,) = (one for one in opened.artifacts("embeddings") if one.id.startswith("long"))
     shards = killed / "embeddings" / embeddings.id
     before = {path: path.stat().st_mtime_ns for path in shards.iterdir()}
-    found = run(table, killed)
-    assert 0 < found["made"] < expected["made"]
-    assert found["made"] + found["existing"] == expected["steps"]
+    actual = run(table, killed)
+    assert 0 < actual["made"] < expected["made"]
+    assert actual["made"] + actual["existing"] == expected["steps"]
     assert {path: path.stat().st_mtime_ns for path in shards.iterdir()} == before
-    assert [one["value"] for one in found["figures"]] == [
+    assert [one["value"] for one in actual["figures"]] == [
         one["value"] for one in expected["figures"]
     ]
     assert opened.doctor(checksums=True).findings == ()

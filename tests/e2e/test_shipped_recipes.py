@@ -59,15 +59,15 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> 
         "Shitao/RetroMAE_MSMARCO_finetune": bert,
         "sebastian-hofstaetter/distilbert-dot-tas_b-b256-msmarco": distilbert,
     }
-    found = {
+    actual = {
         name: encoder(folder / name.replace("/", "--"), config, tiny_backbone / "vocab.txt", seed=i)
         for i, (name, config) in enumerate(configs.items())
     }
-    found["jfkback/hypencoder.6_layer"] = published_hypencoder(
-        folder / "hypencoder.6_layer", found["google-bert/bert-base-uncased"]
+    actual["jfkback/hypencoder.6_layer"] = published_hypencoder(
+        folder / "hypencoder.6_layer", actual["google-bert/bert-base-uncased"]
     )
-    found["jfkback/hypencoder-msmarco-training-dataset"] = training_rows(folder / "rows.jsonl")
-    return found
+    actual["jfkback/hypencoder-msmarco-training-dataset"] = training_rows(folder / "rows.jsonl")
+    return actual
 
 
 def encoder(folder: Path, config: PretrainedConfig, vocabulary: Path, *, seed: int) -> Path:

@@ -194,9 +194,9 @@ def test_the_terminal_is_closed(
     trial = trials[verb]
     whole, root = trial.copy(tmp_path / "whole"), trial.copy(tmp_path / "closed")
     assert commands(trial.command, whole)["code"] == 0
-    known = {path.name for path in root.glob("embeddings/*")}
+    expected_names = {path.name for path in root.glob("embeddings/*")}
     terminal = Terminal(hype(*trial.command), root)
-    terminal.watch_until(pattern if verb == "train" else _new(pattern, known, whole))
+    terminal.watch_until(pattern if verb == "train" else _new(pattern, expected_names, whole))
     terminal.close()
     assert terminal.code() == 129
     assert hypestore.Store.open(root).doctor(checksums=True).healthy
@@ -204,10 +204,10 @@ def test_the_terminal_is_closed(
     assert contents(root) == contents(whole)
 
 
-def _new(pattern: str, known: set[str], whole: Path) -> str:
+def _new(pattern: str, expected_names: set[str], whole: Path) -> str:
     """The pattern for the set that is not there yet."""
-    (made,) = {path.name for path in whole.glob("embeddings/*")} - known
-    return pattern.replace("*", made, 1)
+    (created,) = {path.name for path in whole.glob("embeddings/*")} - expected_names
+    return pattern.replace("*", created, 1)
 
 
 @pytest.mark.usefixtures("shell_signals")

@@ -85,18 +85,18 @@ def the_model(root: Path) -> Path:
     return store.path(manifest)
 
 
-def assert_equal(found: Path, wanted: Path) -> None:
+def assert_equal(actual: Path, wanted: Path) -> None:
     name = "model.safetensors"
-    assert (found / name).read_bytes() == (wanted / name).read_bytes()
-    assert points(found) == points(wanted)
+    assert (actual / name).read_bytes() == (wanted / name).read_bytes()
+    assert points(actual) == points(wanted)
 
 
 def points(model: Path) -> dict[tuple[int, str], float]:
     """The curves of a model."""
     table = pq.read_table(model / "training.parquet")
-    found = {(one["step"], one["name"]): one["value"] for one in table.to_pylist()}
-    assert len(found) == len(table)
-    return found
+    actual = {(one["step"], one["name"]): one["value"] for one in table.to_pylist()}
+    assert len(actual) == len(table)
+    return actual
 
 
 def checkpoint(root: Path) -> int:

@@ -22,11 +22,11 @@ from hypestore.graphs import check_neighbours
 def test_rows_lose_the_document_itself_and_what_is_no_document(
     rows: list[list[int]], width: int, k: int, lost: set[int]
 ) -> None:
-    found = np.array([row[:width] for row in rows], dtype=np.int32)
-    found[np.isin(found, list(lost))] = -1
-    kept = without_self(found, 2, k)
+    actual = np.array([row[:width] for row in rows], dtype=np.int32)
+    actual[np.isin(actual, list(lost))] = -1
+    kept = without_self(actual, 2, k)
     assert kept.shape == (len(rows), k)
-    for i, (row, before) in enumerate(zip(kept.tolist(), found.tolist(), strict=True)):
+    for i, (row, before) in enumerate(zip(kept.tolist(), actual.tolist(), strict=True)):
         wanted = [one for one in before if one not in (-1, i + 2)][:k]
         assert row == wanted + [-1] * (k - len(wanted))
 
@@ -53,7 +53,7 @@ def test_an_index_that_does_not_reach_all_gives_what_it_reaches(
     """hnswlib gives nothing for a query that reaches fewer documents than it asks for."""
     corpus = in_memory(vectors(300, 8))
     poor = Hnsw(m=2, ef_construction=2, ef_search=1, seed=0)
-    found = np.concatenate(list(by_hnsw(corpus, "l2", k=150, settings=poor)))
-    assert found.shape == (300, 150)
-    assert (found == -1).any()
-    assert check_neighbours(found, 0, 300) == (found >= 0).sum() > 0
+    actual = np.concatenate(list(by_hnsw(corpus, "l2", k=150, settings=poor)))
+    assert actual.shape == (300, 150)
+    assert (actual == -1).any()
+    assert check_neighbours(actual, 0, 300) == (actual >= 0).sum() > 0

@@ -34,11 +34,11 @@ def test_the_pool_is_chosen_by_what_the_first_documents_have_taught() -> None:
     vectors = np.concatenate([half, -half])
     weights, away = torch.eye(DIM)[0], torch.eye(DIM)[1]
     scorer = QNetScorer([Misleading(weights, away)], DIM)
-    slope = scorer.slopes(torch.zeros(1, DIM))[0, 0].numpy()
+    slope = scorer.gradients(torch.zeros(1, DIM))[0, 0].numpy()
     best = set(np.argsort(-vectors[:, 0])[:K].tolist())
     by_slope = set(np.argsort(-(vectors @ slope))[:POOL].tolist())
     assert len(best & by_slope) < K  # the slope's own pool could not give them all
 
     options = GuidedOptions(first=10.0, budget=600, ridge=0.01, sample=N)
-    (found,) = GuidedEngine(VectorCorpus(vectors), options).search(scorer, k=K).rankings
-    assert {int(doc_id) for doc_id, _ in found} == best
+    (actual,) = GuidedEngine(VectorCorpus(vectors), options).search(scorer, k=K).rankings
+    assert {int(doc_id) for doc_id, _ in actual} == best

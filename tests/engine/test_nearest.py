@@ -61,9 +61,9 @@ def test_the_k_best_whatever_the_pieces(
         nearest.offer(piece.t().contiguous().t() if transposed else piece, first)
         first += piece.shape[1]
     nearest.settle()
-    for row, found in zip(table.tolist(), nearest_first(keys).tolist(), strict=True):
+    for row, actual in zip(table.tolist(), nearest_first(keys).tolist(), strict=True):
         best = sorted(range(len(row)), key=lambda i: (-row[i], i))[:k]
-        assert found == best + [-1] * (k - len(best))
+        assert actual == best + [-1] * (k - len(best))
 
 
 def test_what_is_left_out_never_fills_a_row() -> None:

@@ -44,23 +44,23 @@ def plain(vectors: np.ndarray, metric: Metric, *, k: int) -> np.ndarray:
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("n", [64, 65, 500])
 def test_equals_a_plain_search(in_memory: Any, vectors: Any, metric: Metric, n: int) -> None:
-    given = vectors(n, 16)
-    found = exact(in_memory(given), metric, k=20)
-    wanted = plain(given, metric, k=20)
+    inputs = vectors(n, 16)
+    actual = exact(in_memory(inputs), metric, k=20)
+    wanted = plain(inputs, metric, k=20)
     # Where two are as near as float32 can tell, their order may differ.
-    assert (found == wanted).mean() > 0.999
-    assert all(set(a) == set(b) for a, b in zip(found.tolist(), wanted.tolist(), strict=True))
+    assert (actual == wanted).mean() > 0.999
+    assert all(set(a) == set(b) for a, b in zip(actual.tolist(), wanted.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("metric", ["l2", "ip"])
 def test_equals_faiss(in_memory: Any, vectors: Any, metric: Metric) -> None:
-    given = vectors(300, 32)
+    inputs = vectors(300, 32)
     index = faiss.IndexFlatL2(32) if metric == "l2" else faiss.IndexFlatIP(32)
-    index.add(given)
-    _, labels = index.search(given, 300)
+    index.add(inputs)
+    _, labels = index.search(inputs, 300)
     others = labels[labels != np.arange(300)[:, None]].reshape(300, 299)
-    found = exact(in_memory(given), metric, k=10)
-    assert (found == others[:, :10]).mean() > 0.999
+    actual = exact(in_memory(inputs), metric, k=10)
+    assert (actual == others[:, :10]).mean() > 0.999
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -71,19 +71,19 @@ def test_ties_go_to_the_lower_ordinal(in_memory: Any, metric: Metric) -> None:
         kinds = np.sign(kinds)
         kinds[:, 0] = [1, 1, 1, -1, -1, -1, 1, -1, 1]
         kinds = kinds[(kinds != 0).sum(axis=1) == 4]  # of length 2, so that dividing is exact
-    given = kinds[np.random.default_rng(1).integers(len(kinds), size=200)]
-    x = given / 2 if metric == "cos" else given
+    inputs = kinds[np.random.default_rng(1).integers(len(kinds), size=200)]
+    x = inputs / 2 if metric == "cos" else inputs
     near = x @ x.T
     if metric == "l2":
         near = near - (x**2).sum(axis=1)[None, :] / 2 - (x**2).sum(axis=1)[:, None] / 2
-    for row, found in enumerate(exact(in_memory(given), metric, k=60).tolist()):
+    for row, actual in enumerate(exact(in_memory(inputs), metric, k=60).tolist()):
         others = [i for i in range(200) if i != row]
-        assert found == sorted(others, key=lambda i: (-near[row, i], i))[:60]
+        assert actual == sorted(others, key=lambda i: (-near[row, i], i))[:60]
 
 
 def test_a_vector_of_zeros_has_the_cosine_zero(in_memory: Any) -> None:
-    given = np.array([[0, 0], [1, 0], [-1, 0.1], [0.5, 1], [0, 0]], dtype=np.float32)
-    assert exact(in_memory(given), "cos", k=4).tolist() == [
+    inputs = np.array([[0, 0], [1, 0], [-1, 0.1], [0.5, 1], [0, 0]], dtype=np.float32)
+    assert exact(in_memory(inputs), "cos", k=4).tolist() == [
         [1, 2, 3, 4],
         [3, 0, 4, 2],
         [0, 4, 3, 1],
@@ -97,23 +97,23 @@ def test_a_vector_of_zeros_has_the_cosine_zero(in_memory: Any) -> None:
 def test_blocks_and_threads_change_nothing(
     in_memory: Any, vectors: Any, block_rows: int, threads: int
 ) -> None:
-    given = np.round(vectors(200, 8) * 8)  # whole numbers: the same sums in any order
-    wanted = exact(in_memory(given), "l2", k=9, block_rows=200)
+    inputs = np.round(vectors(200, 8) * 8)  # whole numbers: the same sums in any order
+    wanted = exact(in_memory(inputs), "l2", k=9, block_rows=200)
     own = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        found = exact(in_memory(given), "l2", k=9, block_rows=block_rows)
+        actual = exact(in_memory(inputs), "l2", k=9, block_rows=block_rows)
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(own)
-    np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(actual, wanted)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 5])
 def test_fewer_documents_than_neighbours(in_memory: Any, vectors: Any, n: int) -> None:
-    found = exact(in_memory(vectors(n, 4)), "l2", k=4, block_rows=2)
-    assert found.shape == (n, 4)
-    for row, ordinals in enumerate(found.tolist()):
+    actual = exact(in_memory(vectors(n, 4)), "l2", k=4, block_rows=2)
+    assert actual.shape == (n, 4)
+    for row, ordinals in enumerate(actual.tolist()):
         others = set(range(n)) - {row}
         assert set(ordinals[: len(others)]) == others if n < 5 else len(set(ordinals)) == 4
         assert ordinals[len(others) :] == [-1] * (4 - len(others))
@@ -121,23 +121,23 @@ def test_fewer_documents_than_neighbours(in_memory: Any, vectors: Any, n: int) -
 
 def test_float16_vectors_are_read_as_they_are(in_memory: Any, vectors: Any) -> None:
     half = vectors(150, 16).astype(np.float16)
-    found = exact(in_memory(half), "ip", k=12)
-    np.testing.assert_array_equal(found, exact(in_memory(half.astype(np.float32)), "ip", k=12))
+    actual = exact(in_memory(half), "ip", k=12)
+    np.testing.assert_array_equal(actual, exact(in_memory(half.astype(np.float32)), "ip", k=12))
 
 
 def test_bfloat16_is_near(in_memory: Any, vectors: Any) -> None:
-    given = vectors(300, 32)
-    coarse = exact(in_memory(given), "l2", k=20, dtype=torch.bfloat16)
-    wanted = plain(given, "l2", k=20)
+    inputs = vectors(300, 32)
+    coarse = exact(in_memory(inputs), "l2", k=20, dtype=torch.bfloat16)
+    wanted = plain(inputs, "l2", k=20)
     shared = [len(set(a) & set(b)) / 20 for a, b in zip(coarse, wanted, strict=True)]
     assert 0.8 < np.mean(shared) < 1
 
 
 def test_a_vector_too_long_for_float32_is_named(in_memory: Any, vectors: Any) -> None:
-    given = vectors(150, 4)
-    given[130, 2] = 3e20
+    inputs = vectors(150, 4)
+    inputs[130, 2] = 3e20
     with pytest.raises(ModelError, match="document 130 is too long"):
-        exact(in_memory(given), "ip", k=3)
+        exact(in_memory(inputs), "ip", k=3)
 
 
 @pytest.mark.parametrize("stops", [[1], [3, 4, 9], list(range(1, 40))])
@@ -204,9 +204,9 @@ def test_what_does_not_fit_is_not_gone_on_from(in_memory: Any, vectors: Any) -> 
 @pytest.mark.parametrize("metric", METRICS)
 def test_neighbours_of_some_are_those_of_all(in_memory: Any, vectors: Any, metric: Metric) -> None:
     corpus = in_memory(vectors(300, 16))
-    chosen = np.array([0, 5, 63, 64, 130, 131, 132, 299, *range(200, 290)])
-    found = nearest_of(chosen, corpus, similarity(metric), k=11)
-    np.testing.assert_array_equal(found, exact(corpus, metric, k=11)[chosen])
+    selected = np.array([0, 5, 63, 64, 130, 131, 132, 299, *range(200, 290)])
+    actual = nearest_of(selected, corpus, similarity(metric), k=11)
+    np.testing.assert_array_equal(actual, exact(corpus, metric, k=11)[selected])
 
 
 def test_an_estimate_of_the_time(in_memory: Any, vectors: Any) -> None:

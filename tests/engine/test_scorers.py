@@ -44,32 +44,32 @@ def by_differences(scorer: Scorer, at: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_slopes_of_q_nets_are_those_of_differences(activation: str) -> None:
     scorer = nets(activation_type=activation)
-    found = scorer.slopes(points())
-    assert found.shape == (3, 5, DIM)
-    torch.testing.assert_close(found, by_differences(scorer, points()), rtol=1e-5, atol=1e-6)
+    gradients = scorer.gradients(points())
+    assert gradients.shape == (3, 5, DIM)
+    torch.testing.assert_close(gradients, by_differences(scorer, points()), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("options", [{"do_layer_norm": False}, {"do_residual": False}])
 def test_slopes_of_other_architectures(options: dict[str, bool]) -> None:
     scorer = nets(**options)
-    found, expected = scorer.slopes(points()), by_differences(scorer, points())
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    actual, expected = scorer.gradients(points()), by_differences(scorer, points())
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_slopes_of_narrow_q_nets() -> None:
     converter = MatryoshkaConverter([DIM, 16, 16, 1], widths=[8], do_residual=False)
     whole = net(converter, torch.Generator().manual_seed(3))
     scorer = QNetScorer([whole.narrow(8)], DIM)
-    found, expected = scorer.slopes(points()), by_differences(scorer, points())
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
-    assert not torch.allclose(found, QNetScorer([whole], DIM).slopes(points()))
+    actual, expected = scorer.gradients(points()), by_differences(scorer, points())
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(actual, QNetScorer([whole], DIM).gradients(points()))
 
 
 def test_slopes_of_inner_products_are_the_queries() -> None:
     queries = torch.randn(3, DIM, generator=torch.Generator().manual_seed(4)).double()
-    found = InnerProductScorer(queries).slopes(points())
-    torch.testing.assert_close(found, by_differences(InnerProductScorer(queries), points()))
-    assert torch.equal(found, queries[:, None].expand(3, 5, DIM))
+    gradients = InnerProductScorer(queries).gradients(points())
+    torch.testing.assert_close(gradients, by_differences(InnerProductScorer(queries), points()))
+    assert torch.equal(gradients, queries[:, None].expand(3, 5, DIM))
 
 
 @pytest.mark.parametrize("context", [nullcontext, torch.no_grad, torch.inference_mode])
@@ -80,31 +80,31 @@ def test_slopes_are_had_where_nothing_else_is_differentiated(
     scorer = nets()
     expected = by_differences(scorer, points())
     with context():
-        found = scorer.slopes(points())
-        again = scorer.slopes(points())
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
-    assert torch.equal(found, again)
-    assert not found.requires_grad
+        gradients = scorer.gradients(points())
+        again = scorer.gradients(points())
+    torch.testing.assert_close(gradients, expected, rtol=1e-5, atol=1e-6)
+    assert torch.equal(gradients, again)
+    assert not gradients.requires_grad
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_slopes_come_in_the_dtype_of_the_vectors(dtype: torch.dtype) -> None:
     fine = nets()
     scorer = QNetScorer([each.to(dtype=dtype) for each in fine._q_nets], DIM)
-    found = scorer.slopes(points().to(dtype))
-    assert found.dtype == dtype
-    expected = fine.slopes(points())
-    near = torch.cosine_similarity(found.double().flatten(), expected.flatten(), dim=0)
+    gradients = scorer.gradients(points().to(dtype))
+    assert gradients.dtype == dtype
+    expected = fine.gradients(points())
+    near = torch.cosine_similarity(gradients.double().flatten(), expected.flatten(), dim=0)
     assert near > (0.9999 if dtype == torch.float32 else 0.98)
-    vectors = InnerProductScorer(torch.ones(2, DIM)).slopes(points().to(dtype))
+    vectors = InnerProductScorer(torch.ones(2, DIM)).gradients(points().to(dtype))
     assert vectors.dtype == dtype
 
 
 def test_no_queries_and_no_points_have_slopes() -> None:
-    assert nets(0).slopes(points()).shape == (0, 5, DIM)
-    assert nets().slopes(points(0)).shape == (3, 0, DIM)
+    assert nets(0).gradients(points()).shape == (0, 5, DIM)
+    assert nets().gradients(points(0)).shape == (3, 0, DIM)
     none = InnerProductScorer(torch.empty(0, DIM, dtype=torch.float64))
-    assert none.slopes(points()).shape == (0, 5, DIM)
+    assert none.gradients(points()).shape == (0, 5, DIM)
 
 
 @pytest.mark.parametrize("chosen", [[2], [0, 1, 2], [2, 0], [1, 1], []])
@@ -118,4 +118,4 @@ def test_some_queries_score_as_they_do_among_all(kind: str, chosen: list[int]) -
     assert (some.n_queries, some.dim) == (len(chosen), DIM)
     at = points(64)
     assert torch.equal(some(at), scorer(at)[chosen])
-    assert torch.equal(some.slopes(at), scorer.slopes(at)[chosen])
+    assert torch.equal(some.gradients(at), scorer.gradients(at)[chosen])

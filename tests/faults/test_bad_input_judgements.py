@@ -98,10 +98,10 @@ def test_odd_judgements_count_once_and_as_they_are(case: str, tmp_path: Path, hy
     plain = tmp_path / "plain.txt"
     plain.write_bytes(JUDGED)
     measures = ["--measures", "RR,AP,nDCG@10", "--json"]
-    found = hype("eval", "hyper-run", "--qrels", path, *measures).json
+    outcome = hype("eval", "hyper-run", "--qrels", path, *measures).json
     expected = hype("eval", "hyper-run", "--qrels", plain, *measures).json
-    assert found["aggregates"] == expected["aggregates"]
-    assert found["judged_queries"] == 1
+    assert outcome["aggregates"] == expected["aggregates"]
+    assert outcome["judged_queries"] == 1
 
 
 @pytest.mark.parametrize("case", RUNS_REFUSED)

@@ -156,14 +156,14 @@ def refused(load: Callable[..., object], path: Path, key: str, value: str) -> st
 @pytest.mark.parametrize("which", ["recipe", "replication"])
 def test_every_field_refuses_what_it_does_not_hold_and_is_named(which: str, tmp_path: Path) -> None:
     """In one test, as they are some hundred of a millisecond each; all that are wrong are told."""
-    content, chosen, load = {
+    content, selected, load = {
         "recipe": (TRAINING, TRAINING_CASES, load_recipe),
         "replication": (TABLE, TABLE_CASES, load_replication),
     }[which]
     path = tmp_path / "broken.toml"
     path.write_text(content, encoding="utf-8")
     load(path)  # it is the case that breaks it, and nothing else
-    said = {(key, value): refused(load, path, key, value) for key, value in chosen}
+    said = {(key, value): refused(load, path, key, value) for key, value in selected}
     taken = [case for case, message in said.items() if message is None]
     assert taken == []
     unnamed = [case for case, message in said.items() if case[0].split(".")[-1] not in message]

@@ -102,10 +102,10 @@ def test_an_odd_corpus_is_encoded_searched_and_read_back(
 ) -> None:
     content, ids = ACCEPTED[case]
     path.write_bytes(content)
-    made = hype("encode", path, "--model", "hyper", "--json").json
-    assert made["n_documents"] == len(ids)
+    outcome = hype("encode", path, "--model", "hyper", "--json").json
+    assert outcome["n_documents"] == len(ids)
     queries = tiny_collection / "queries.jsonl"
-    named = ["--embeddings", made["embeddings"], "--model", "hyper", "--json"]
+    named = ["--embeddings", outcome["embeddings"], "--model", "hyper", "--json"]
     run = hype("search", queries, *named).json["run"]
     written = tmp_path / "run.jsonl"
     assert hype("export", "run", run, "-o", written).code == 0
@@ -113,8 +113,8 @@ def test_an_odd_corpus_is_encoded_searched_and_read_back(
     assert sorted(item["id"] for item in record["items"]) == ids
     qrels = tmp_path / "qrels.json"
     qrels.write_text(json.dumps({"q0": dict.fromkeys(ids, 1)}), encoding="utf-8")
-    found = hype("eval", run, "--qrels", qrels, "--measures", "R@1000", "--json").json
-    assert found["aggregates"] == {"R@1000": 1.0}
+    outcome = hype("eval", run, "--qrels", qrels, "--measures", "R@1000", "--json").json
+    assert outcome["aggregates"] == {"R@1000": 1.0}
 
 
 @pytest.mark.parametrize("case", ACCEPTED)
@@ -138,12 +138,12 @@ def test_tsv_of_another_width_is_refused_for_corpora_and_queries(
 def test_a_line_of_ten_megabytes_and_a_million_words_is_encoded(path: Path, hype: Hype) -> None:
     path.write_text(json.dumps({"id": "long", "text": "river " * 1_700_000}), encoding="utf-8")
     assert path.stat().st_size > 10_000_000
-    made = hype("encode", path, "--model", "hyper", "--max-length", "128", "--json").json
+    outcome = hype("encode", path, "--model", "hyper", "--max-length", "128", "--json").json
     cut = path.with_name("cut.jsonl")
     cut.write_text(json.dumps({"id": "long", "text": "river " * 200}), encoding="utf-8")
     other = hype("encode", cut, "--model", "hyper", "--max-length", "128", "--json").json
     scores = []
-    for one in (made, other):
+    for one in (outcome, other):
         named = ["--embeddings", one["embeddings"], "--model", "hyper", "--json"]
         scores.append(hype("query", "what is river", *named).json["hits"][0]["score"])
     assert scores[0] == scores[1]  # both are their first 128 tokens
@@ -224,8 +224,8 @@ def test_training_rows_are_refused_by_line(
 def test_odd_training_rows_are_counted(case: str, path: Path, hype: Hype) -> None:
     content, rows = ROWS_ACCEPTED[case]
     path.write_bytes(content)
-    found = hype("data", "check", path, "--json").json
-    assert found["survey"]["rows"] == rows
-    assert found["ready"]
+    outcome = hype("data", "check", path, "--json").json
+    assert outcome["survey"]["rows"] == rows
+    assert outcome["ready"]
     reused = "different" in case
-    assert ("passage_id_reused" in found["survey"]["findings"]) == reused
+    assert ("passage_id_reused" in outcome["survey"]["findings"]) == reused

@@ -30,7 +30,7 @@ from hypencli.fusion import FUSION_METHODS, Fusion, fuse
 from hypencli.measures import evaluate, parse_measures
 from hypencli.ops.teach import teach
 from hypencli.ops.teachers import Teacher
-from hypencli.training.tables import StateTable
+from hypencli.training.tables import TokenStateStore
 from tests.conftest import Hype
 
 STORE, DATA, MODEL = 4, 5, 6
@@ -276,7 +276,7 @@ def test_a_teacher_without_a_number_for_a_pair_is_refused(
 
 
 def test_token_states_beyond_float16_are_not_kept_as_such() -> None:
-    table = StateTable(np.zeros((3, 2), np.float16), np.array([0, 1, 3]))
+    table = TokenStateStore(np.zeros((3, 2), np.float16), np.array([0, 1, 3]))
     table.put(0, torch.tensor([[1.0, 2.0]]))
     with pytest.raises(ModelError, match="text 2 have values that float16 cannot hold") as caught:
         table.put(1, torch.tensor([[1.0, 2.0], [1e6, 0.0]]))

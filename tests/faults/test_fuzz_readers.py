@@ -105,7 +105,7 @@ ends = st.sampled_from(["\n", "\n", "\r\n", "\n\n", "\r", ""])
 
 def lines(rows: st.SearchStrategy[str], head: str = "") -> st.SearchStrategy[bytes]:
     whole = st.lists(st.tuples(rows, ends).map("".join), max_size=5)
-    return whole.map(lambda found: (head + "".join(found)).encode("utf-8", "surrogatepass"))
+    return whole.map(lambda actual: (head + "".join(actual)).encode("utf-8", "surrogatepass"))
 
 
 def columns(separator: str, least: int, most: int) -> st.SearchStrategy[str]:
@@ -211,25 +211,25 @@ RECIPE = to_toml(load_recipe("tiny")).encode()
 
 
 def check_corpus(path: Path) -> None:
-    found = list(open_corpus(path))
-    assert open_corpus(path).count == len(found) > 0
-    assert len({document.doc_id for document in found}) == len(found)
-    for document in found:
+    actual = list(open_corpus(path))
+    assert open_corpus(path).count == len(actual) > 0
+    assert len({document.doc_id for document in actual}) == len(actual)
+    for document in actual:
         assert document.doc_id
         (document.doc_id + document.text).encode("utf-8")
 
 
 def check_queries(path: Path) -> None:
-    found = open_queries(path)
-    assert len({query.query_id for query in found}) == len(found) > 0
-    for query in found:
+    actual = open_queries(path)
+    assert len({query.query_id for query in actual}) == len(actual) > 0
+    for query in actual:
         assert query.query_id
         (query.query_id + query.text).encode("utf-8")
 
 
 def check_run(path: Path) -> None:
-    found = read_run(path)
-    for query_id, ranking in found.results.items():
+    actual = read_run(path)
+    for query_id, ranking in actual.results.items():
         assert query_id
         assert all(doc_id and doc_id.encode("utf-8") for doc_id, _ in ranking)
         assert len({doc_id for doc_id, _ in ranking}) == len(ranking)
@@ -237,9 +237,9 @@ def check_run(path: Path) -> None:
         assert np.isfinite(np.array(scores, dtype=np.float32)).all()
         assert scores == sorted(scores, reverse=True)
     again = path.with_name("again.jsonl")
-    write_run(again, found.results, found.queries, format="jsonl")
-    if found.results:
-        assert read_run(again).results == found.results
+    write_run(again, actual.results, actual.queries, format="jsonl")
+    if actual.results:
+        assert read_run(again).results == actual.results
 
 
 def check_qrels(path: Path) -> None:
@@ -254,19 +254,19 @@ def check_qrels(path: Path) -> None:
 
 
 def check_rows(path: Path) -> None:
-    for found in read_training_rows(path):
-        assert found.query.query_id
-        assert found.items
-        for item in found.items:
+    for actual in read_training_rows(path):
+        assert actual.query.query_id
+        assert actual.items
+        for item in actual.items:
             assert item.id
             assert item.content.strip()
             assert item.score is None or np.isfinite(np.float32(item.score))
 
 
-def check_items(found: list[EncodedItem]) -> None:
-    assert found
-    width = len(found[0].vector)
-    for item in found:
+def check_items(actual: list[EncodedItem]) -> None:
+    assert actual
+    width = len(actual[0].vector)
+    for item in actual:
         assert item.doc_id
         assert item.vector.shape == (width,)
         assert item.vector.dtype.kind == "f"
@@ -279,16 +279,16 @@ def check_array(path: Path) -> None:
 
 
 def check_manifest(path: Path) -> None:
-    found = read_manifest(path)
-    path.write_text(found.to_text(), encoding="utf-8")
-    assert read_manifest(path) == found
+    actual = read_manifest(path)
+    path.write_text(actual.to_text(), encoding="utf-8")
+    assert read_manifest(path) == actual
 
 
 def check_recipe(path: Path) -> None:
-    found = load_recipe(path)
+    actual = load_recipe(path)
     again = path.with_name("again.toml")
-    again.write_text(to_toml(found), encoding="utf-8")
-    assert load_recipe(again).hash == found.hash
+    again.write_text(to_toml(actual), encoding="utf-8")
+    assert load_recipe(again).hash == actual.hash
 
 
 @dataclass(frozen=True)

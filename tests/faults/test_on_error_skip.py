@@ -70,12 +70,12 @@ def test_to_stop_is_the_default_and_says_what_goes_on(path: Path, hype: Hype) ->
 
 def test_what_was_left_out_is_said_and_recorded(path: Path, hype: Hype, bench: Path) -> None:
     command = ["encode", path, "--model", "hyper", "--on-error", "skip"]
-    made = hype(*command, "--json").json
-    assert (made["n_documents"], made["skipped"]) == (3, 6)
-    assert f"{path}, line 2: not valid JSON" in made["first_skipped"][0]
-    manifest = hypestore.Store.open(bench).get(made["embeddings"])
+    outcome = hype(*command, "--json").json
+    assert (outcome["n_documents"], outcome["skipped"]) == (3, 6)
+    assert f"{path}, line 2: not valid JSON" in outcome["first_skipped"][0]
+    manifest = hypestore.Store.open(bench).get(outcome["embeddings"])
     assert manifest.inputs["on_error"] == "skip"
-    assert manifest.stats["skipped"] == {"count": 6, "first": made["first_skipped"]}
+    assert manifest.stats["skipped"] == {"count": 6, "first": outcome["first_skipped"]}
     again = hype(*command)
     assert "Already there" in again.out
     assert "Left out: 6 lines that hold no document" in " ".join(again.out.split())

@@ -147,14 +147,14 @@ def test_places_are_tried_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     saved = describe_backbone(ENCODERS["bert"])
     ENCODERS["roberta"].save_pretrained(tmp_path / "named")
     ENCODERS["mpnet"].save_pretrained(tmp_path / "local")
-    found: list[Any] = [
+    actual: list[Any] = [
         resolve_backbone("bert-base-uncased", saved=saved, named="named"),
         resolve_backbone("bert-base-uncased", saved=saved),
         resolve_backbone("bert-base-uncased"),
         resolve_backbone("local"),
     ]
-    assert [each.config.model_type for each in found] == ["roberta", "bert", "bert", "mpnet"]
-    assert [each.config.hidden_size for each in found[1:3]] == [24, 768]
+    assert [each.config.model_type for each in actual] == ["roberta", "bert", "bert", "mpnet"]
+    assert [each.config.hidden_size for each in actual[1:3]] == [24, 768]
 
 
 def test_a_backbone_that_is_nowhere_is_refused_with_the_way_out() -> None:

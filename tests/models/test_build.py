@@ -282,8 +282,11 @@ def test_a_published_checkpoint_starts_without_the_network(
     with pytest.raises(ModelError, match="got width 768, expected 32"):
         build_dual_encoder(ModelSpec(initial=str(published)))  # the table's sizes, not the file's
     tiny = json.loads((tiny_backbone / "config.json").read_text(encoding="utf-8"))
-    known = {**backbones.KNOWN_BACKBONES[name], **{k: tiny[k] for k in tiny.keys() & SIZES}}
-    monkeypatch.setattr(backbones, "KNOWN_BACKBONES", {name: known})
+    expected_names = {
+        **backbones.KNOWN_BACKBONES[name],
+        **{k: tiny[k] for k in tiny.keys() & SIZES},
+    }
+    monkeypatch.setattr(backbones, "KNOWN_BACKBONES", {name: expected_names})
     dual = build_dual_encoder(ModelSpec(initial=str(published)))
     assert_all_equal(dual, on_file(published))
     assert dual.settings.passage.pooling == "cls"

@@ -142,8 +142,8 @@ def test_every_layout_of_a_shared_backbone_loads(saved: Path, layout: str) -> No
         torch.save(state, saved / "pytorch_model.bin")
     loaded = HypencoderDualEncoder.from_pretrained(saved)
     assert loaded.query_encoder.transformer is loaded.passage_encoder.transformer
-    found = loaded.state_dict()
-    assert all(torch.equal(found[key], expected[key]) for key in expected)
+    actual = loaded.state_dict()
+    assert all(torch.equal(actual[key], expected[key]) for key in expected)
 
 
 def test_shards_listed_by_an_index_load(saved: Path) -> None:
@@ -263,8 +263,8 @@ def test_one_side_loads_from_the_whole(saved: Path, batch: dict[str, Any]) -> No
     queries = Hypencoder.from_pretrained(saved)
     passages = TextEncoder.from_pretrained(saved)
     expected = dual(**batch)
-    made = passages(batch["passage_input_ids"], batch["passage_attention_mask"])
-    assert torch.equal(made.representation, expected.passage_output.representation)
+    created = passages(batch["passage_input_ids"], batch["passage_attention_mask"])
+    assert torch.equal(created.representation, expected.passage_output.representation)
     nets = queries(batch["query_input_ids"], batch["query_attention_mask"]).representation
     assert torch.equal(nets.matrices[0], expected.query_output.representation.matrices[0])
 

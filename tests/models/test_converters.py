@@ -23,9 +23,9 @@ def test_published_shapes_have_a_bias_for_every_layer_but_the_last() -> None:
 
 def test_no_name_is_the_published_converter() -> None:
     for name in (None, "repeated-dense"):
-        made = resolve_converter(name, {"vector_dimensions": [4, 4, 1]})
-        assert isinstance(made, RepeatedDenseBlockConverter)
-    assert isinstance(made, QNetConverter)
+        created = resolve_converter(name, {"vector_dimensions": [4, 4, 1]})
+        assert isinstance(created, RepeatedDenseBlockConverter)
+    assert isinstance(created, QNetConverter)
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_code_of_others_is_imported_only_when_trusted(own_module: str) -> None:
     with pytest.raises(ModelError, match="trust_code=True"):
         resolve_converter(f"{own_module}:Diagonal", {})
     assert own_module not in sys.modules
-    made = resolve_converter(f"{own_module}:Diagonal", {}, trust_code=True)
-    assert list(made.weight_shapes) == [(4, 1)]
+    created = resolve_converter(f"{own_module}:Diagonal", {}, trust_code=True)
+    assert list(created.weight_shapes) == [(4, 1)]
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,9 @@ def pairs() -> Pairs:
     texts += [inspect.getdoc(member) for _, member in inspect.getmembers(Path)]
     passages = [text for text in texts if text]
     queries = ["how do I read a file", "what is json?", "encode " * 90]
-    made = [(query, passage) for passage in passages for query in queries]
-    assert len(made) > 100
-    return made
+    collected = [(query, passage) for passage in passages for query in queries]
+    assert len(collected) > 100
+    return collected
 
 
 def one_by_one(folder: Path, pairs: Pairs, label: int, max_length: int) -> np.ndarray:
@@ -71,9 +71,9 @@ def test_the_chosen_label_is_scored_by_its_log_odds(
 def test_batches_do_not_change_scores(tiny_cross_encoder: Path, pairs: Pairs) -> None:
     loaded = load_cross_encoder(tiny_cross_encoder)
     each: Sequence[int | None] = (None, 1, 7)
-    found = [score_pairs(loaded, pairs[:40], EncodingOptions(64, size)) for size in each]
-    np.testing.assert_allclose(found[1], found[0], atol=2e-4)
-    np.testing.assert_allclose(found[2], found[0], atol=2e-4)
+    collected = [score_pairs(loaded, pairs[:40], EncodingOptions(64, size)) for size in each]
+    np.testing.assert_allclose(collected[1], collected[0], atol=2e-4)
+    np.testing.assert_allclose(collected[2], collected[0], atol=2e-4)
 
 
 def test_bfloat16_is_near(tiny_cross_encoder: Path, pairs: Pairs) -> None:

@@ -115,8 +115,8 @@ def test_q_nets_score_as_the_model_does(
         expected = model.query_encoder(
             inputs["input_ids"], inputs["attention_mask"]
         ).representation.score(items)
-        found = torch.cat([net.score(items) for net in encoded.q_nets()])
-    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+        actual = torch.cat([net.score(items) for net in encoded.q_nets()])
+    torch.testing.assert_close(actual, expected, atol=2e-5, rtol=1e-4)
     assert encoded.q_net_bytes == (2 * 32 * 32 + 32 + 2 * 32) * 4
 
 

@@ -14,24 +14,24 @@ from hypencli.models.converters import (
     RepeatedDenseBlockConverter,
     WarmStartConverter,
 )
-from hypencli.models.packed import PackedLinear, can_pack
-from hypencli.models.qnet import ACTIVATIONS, LaidOutQNet, QNetBatch
+from hypencli.models.packed import PrepackedLinear, can_prepack
+from hypencli.models.qnet import ACTIVATIONS, PreparedQNet, QNetBatch
 from tests.models.conftest import q_net, rows
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.skipif(
-    not can_pack(torch.float32, CPU), reason="this torch has no packed weights"
+    not can_prepack(torch.float32, CPU), reason="this torch has no packed weights"
 )
 HALVES = pytest.mark.skipif(
-    not can_pack(torch.bfloat16, CPU), reason="no packed weights in bfloat16"
+    not can_prepack(torch.bfloat16, CPU), reason="no packed weights in bfloat16"
 )
 
 
 @torch.inference_mode()
 def both(net: QNetBatch, items: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Scores by the packed and by the plain way."""
-    packed = net.laid_out(items.dtype)
-    assert isinstance(packed, LaidOutQNet)
+    packed = net.prepared(items.dtype)
+    assert isinstance(packed, PreparedQNet)
     return packed(items.unsqueeze(0))[0, :, 0], net.to(dtype=items.dtype).score(items)[0]
 
 
@@ -73,7 +73,7 @@ def test_packed_scores_are_the_plain_ones(
 @pytest.mark.parametrize("dim", [1, 3, 13, 24, 64, 200])
 @pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=HALVES)])
 def test_a_score_does_not_depend_on_the_number_of_rows(dim: int, dtype: torch.dtype) -> None:
-    net = q_net(RepeatedDenseBlockConverter([dim, dim, dim, 1])).laid_out(dtype)
+    net = q_net(RepeatedDenseBlockConverter([dim, dim, dim, 1])).prepared(dtype)
     items = rows(1024, dim).to(dtype)
     order = torch.randperm(1024, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
@@ -130,7 +130,7 @@ def left_plain() -> dict[str, QNetBatch]:
 @pytest.mark.parametrize("case", left_plain())
 def test_what_cannot_be_packed_is_left_as_it_is(case: str) -> None:
     net = left_plain()[case]
-    assert net.laid_out(net.dtype) is net
+    assert net.prepared(net.dtype) is net
 
 
 class Doubled(RepeatedDenseBlockConverter):
@@ -144,8 +144,8 @@ class Doubled(RepeatedDenseBlockConverter):
 def test_a_converter_of_ones_own_is_scored_by_its_own_function() -> None:
     own, shipped = q_net(Doubled([8, 8, 1])), q_net(RepeatedDenseBlockConverter([8, 8, 1]))
     items = rows(5, 8)
-    assert own.laid_out(torch.float32) is own
-    halves = own.laid_out(torch.bfloat16)
+    assert own.prepared(torch.float32) is own
+    halves = own.prepared(torch.bfloat16)
     assert isinstance(halves, QNetBatch)
     assert halves.dtype == torch.bfloat16
     torch.testing.assert_close(own.score(items), 2 * shipped.score(items))
@@ -155,7 +155,7 @@ def test_packing_keeps_no_gradients_and_leaves_the_weights() -> None:
     net = q_net(RepeatedDenseBlockConverter([8, 8, 1]))
     net.matrices[0].requires_grad_()
     before = net.matrices[0].clone()
-    packed = net.laid_out(torch.float32)
+    packed = net.prepared(torch.float32)
     assert not packed(rows(4, 8).unsqueeze(0)).requires_grad
     assert torch.equal(net.matrices[0], before)
     net.score(rows(4, 8)).sum().backward()
@@ -164,5 +164,5 @@ def test_packing_keeps_no_gradients_and_leaves_the_weights() -> None:
 
 def test_a_packed_layer_is_a_linear_one() -> None:
     matrix, bias, items = rows(5, 7), rows(1, 7)[0], rows(9, 5)
-    layer = PackedLinear(matrix, bias, dtype=torch.float32, relu=True)
+    layer = PrepackedLinear(matrix, bias, dtype=torch.float32, relu=True)
     torch.testing.assert_close(layer(items), torch.relu(items @ matrix + bias))

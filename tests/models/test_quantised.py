@@ -12,7 +12,7 @@ from hypencli.models.converters import (
     RepeatedDenseBlockConverter,
     WarmStartConverter,
 )
-from hypencli.models.qnet import ACTIVATIONS, LaidOutQNet, QNetBatch
+from hypencli.models.qnet import ACTIVATIONS, PreparedQNet, QNetBatch
 from hypencli.models.quantised import QuantisedLinear, can_quantise
 from tests.models.conftest import q_net, rows
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 def both(net: QNetBatch, items: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Scores in int8, with ranges of the same items, and in float32."""
     rough = net.quantised(items)
-    assert isinstance(rough, LaidOutQNet)
+    assert isinstance(rough, PreparedQNet)
     return rough(items.unsqueeze(0))[0, :, 0], net.score(items)[0]
 
 
@@ -33,14 +33,14 @@ def both(net: QNetBatch, items: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
 def test_a_layer_is_one_of_rounded_numbers(inputs: int, outputs: int, n: int, relu: bool) -> None:
     """Against the same sums of whole numbers in float64."""
     items, matrix, bias = rows(n, inputs), rows(inputs, outputs, 2), rows(1, outputs, 3)[0]
-    made = QuantisedLinear(matrix, bias, like=items, relu=relu)(items)
-    assert made.dtype == torch.bfloat16
+    created = QuantisedLinear(matrix, bias, like=items, relu=relu)(items)
+    assert created.dtype == torch.bfloat16
     least, most = min(0.0, float(items.min())), max(0.0, float(items.max()))
     step, steps = (most - least) / 255, matrix.abs().amax(dim=0) / 127
     rounded = (items / step + round(-least / step)).round().clamp(0, 255) - round(-least / step)
     expected = (rounded.double() * step) @ ((matrix / steps).round() * steps).double() + bias
     expected = expected.relu() if relu else expected
-    torch.testing.assert_close(made.double(), expected, rtol=0.005, atol=0.005)
+    torch.testing.assert_close(created.double(), expected, rtol=0.005, atol=0.005)
 
 
 @settings(max_examples=60, derandomize=True)

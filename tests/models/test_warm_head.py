@@ -69,11 +69,11 @@ def test_queries_it_never_saw_are_scored_by_their_inner_products(
     agreement = fit(encoder, pooling)
     states = token_states(encoder, 20, seed=2)
     items = functional.normalize(torch.randn(40, 32, generator=torch.Generator().manual_seed(3)))
-    found = centred(scores(encoder, states, items))
+    actual = centred(scores(encoder, states, items))
     expected = centred(SCALE * pooled(states, pooling) @ items.T)
     assert agreement > 0.99
     # Random items are some 3.5 apart in score.
-    assert (found - expected).abs().max() < (0.5 if pooling == "cls" else 0.05)
+    assert (actual - expected).abs().max() < (0.5 if pooling == "cls" else 0.05)
 
 
 def test_it_is_the_published_format(build: Any, tmp_path: Path) -> None:

@@ -46,10 +46,10 @@ def test_with_the_gate_shut_it_ranks_as_the_bi_encoder_does(
     warm = build(converter="warm-start", converter_options=options, normalize=normalize).double()
     plain = build(architecture="bi-encoder", normalize=normalize).double()
 
-    found, expected = _scores(warm, batch), _scores(plain, batch)
+    actual, expected = _scores(warm, batch), _scores(plain, batch)
 
-    torch.testing.assert_close(found, scale * expected, rtol=1e-12, atol=1e-12)
-    assert torch.equal(found.argsort(dim=1), expected.argsort(dim=1))
+    torch.testing.assert_close(actual, scale * expected, rtol=1e-12, atol=1e-12)
+    assert torch.equal(actual.argsort(dim=1), expected.argsort(dim=1))
 
 
 @pytest.mark.parametrize("queries", [1, 3, 20])

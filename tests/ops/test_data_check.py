@@ -22,11 +22,11 @@ Check = Callable[..., DataCheck]
 
 def row(query_id: str, *items: tuple[Any, ...]) -> TrainingRow:
     """A row of items ``(score, type)``, each a passage of its own."""
-    made = (
+    created = (
         TrainingItem(f"{query_id}-{i}", f"river bank {query_id} {i}", score, kind)
         for i, (score, kind) in enumerate(items)
     )
-    return TrainingRow(Query(query_id, f"what is {query_id}"), tuple(made))
+    return TrainingRow(Query(query_id, f"what is {query_id}"), tuple(created))
 
 
 SCORED = [row(str(i), (2.0, "positive"), (1.0, "negative"), (0.5, "negative")) for i in range(8)]
@@ -93,9 +93,9 @@ def check(tmp_path: Path) -> Check:
 def test_the_verdict(
     check: Check, rows: list[TrainingRow], options: dict[str, Any], verdict: str
 ) -> None:
-    found = check(rows, **options)
-    assert found.verdict == verdict
-    assert found.ready == verdict.startswith("Ready")
+    actual = check(rows, **options)
+    assert actual.verdict == verdict
+    assert actual.ready == verdict.startswith("Ready")
 
 
 @pytest.fixture
@@ -145,22 +145,22 @@ def test_training_agrees_with_the_verdict(
     """Whatever the check says of a recipe, training by it does."""
     rows, overrides, ready = RECIPES[case]
     resolved = recipe(rows, *overrides)
-    found = check_data(rows_of_recipe(resolved), options_of(resolved))
+    checked = check_data(rows_of_recipe(resolved), options_of(resolved))
     store = Store.create(tmp_path / "store")
     if ready:
-        assert found.verdict.startswith("Ready for recipe 'tiny': ")
+        assert checked.verdict.startswith("Ready for recipe 'tiny': ")
         assert train(store, resolved).steps == 1
     else:
-        assert found.verdict.startswith("Training by recipe 'tiny' would stop: ")
+        assert checked.verdict.startswith("Training by recipe 'tiny' would stop: ")
         with pytest.raises(HypeError):
             train(store, resolved)
-    assert found.ready == ready
+    assert checked.ready == ready
 
 
 def test_rows_that_recipes_leave_out_are_told(recipe: Callable[..., Recipe]) -> None:
     resolved = recipe(FEW, *RECIPES["few, skipped"][1])
-    found = check_data(rows_of_recipe(resolved), options_of(resolved))
-    assert found.verdict == (
+    checked = check_data(rows_of_recipe(resolved), options_of(resolved))
+    assert checked.verdict == (
         "Ready for recipe 'tiny': margin_mse and cross_entropy with 2 negatives a query, "
         "1 of 9 rows left out."
     )
@@ -179,7 +179,7 @@ def test_tokens_are_those_of_the_tokenizer(
     write_training_rows(tmp_path / "rows.jsonl", SCORED)
     name = str(tiny_backbone) if place == "folder" else "hyper"
     options = CheckOptions(tokenizer=name, query_max_length=6, passage_max_length=9)
-    found = check_data(
+    checked = check_data(
         open_training_rows(tmp_path / "rows.jsonl"),
         options,
         store=lambda: Store.open(finished_study),
@@ -187,20 +187,20 @@ def test_tokens_are_those_of_the_tokenizer(
     tokenizer = AutoTokenizer.from_pretrained(tiny_backbone)
     passages = {item.content for row in SCORED for item in row.items}
     lengths = sorted(len(tokenizer(text)["input_ids"]) for text in passages)
-    assert found.passage_tokens is not None
-    assert found.query_tokens is not None
-    spread = found.passage_tokens.spread
+    assert checked.passage_tokens is not None
+    assert checked.query_tokens is not None
+    spread = checked.passage_tokens.spread
     assert (spread.count, spread.minimum, spread.maximum) == (24, lengths[0], lengths[-1])
-    assert found.passage_tokens.cut == sum(length > 9 for length in lengths)
+    assert checked.passage_tokens.cut == sum(length > 9 for length in lengths)
     queries = [len(tokenizer(row.query.text)["input_ids"]) for row in SCORED]
-    assert found.query_tokens.cut_share == sum(length > 6 for length in queries) / 8
+    assert checked.query_tokens.cut_share == sum(length > 6 for length in queries) / 8
 
 
 def test_more_texts_than_are_tokenised_at_once(check: Check, tiny_backbone: Path) -> None:
     many = [row(str(i), *[(1.0, "positive")] * 3) for i in range(400)]
-    found = check(many, tokenizer=str(tiny_backbone))
-    assert found.passage_tokens is not None
-    assert found.passage_tokens.spread.count == found.survey.passages == 1200
+    actual = check(many, tokenizer=str(tiny_backbone))
+    assert actual.passage_tokens is not None
+    assert actual.passage_tokens.spread.count == actual.survey.passages == 1200
 
 
 def test_a_tokenizer_that_is_nowhere(check: Check, tmp_path: Path) -> None:

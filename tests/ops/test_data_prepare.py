@@ -58,13 +58,13 @@ def test_every_dataset_is_prepared_once(name: str, hard_tasks: Path, root: Path)
 def test_the_same_command_elsewhere_gives_the_same_bytes(
     name: str, hard_tasks: Path, tmp_path: Path
 ) -> None:
-    made = [
+    prepared = [
         prepare(name, PrepareOptions(output=tmp_path / place, source=hard_tasks / name))
         for place in ("one", "two")
     ]
-    first, second = (contents(one.path) for one in made)
+    first, second = (contents(one.path) for one in prepared)
     assert first == second
-    assert set(made[0].files) == set(first) - {RECORD_NAME}
+    assert set(prepared[0].files) == set(first) - {RECORD_NAME}
 
 
 def test_the_record_says_what_was_done(hard_tasks: Path, root: Path) -> None:
@@ -133,15 +133,15 @@ def test_a_record_that_cannot_be_read_is_replaced_on_request(hard_tasks: Path, r
 
 
 def test_an_error_leaves_nothing_behind(hard_tasks: Path, root: Path, tmp_path: Path) -> None:
-    given = Path(shutil.copytree(hard_tasks / "tot-test", tmp_path / "given"))
-    (given / "dev" / "qrel.txt").write_text("152 0 nothing 1\n", encoding="utf-8")
+    inputs = Path(shutil.copytree(hard_tasks / "tot-test", tmp_path / "given"))
+    (inputs / "dev" / "qrel.txt").write_text("152 0 nothing 1\n", encoding="utf-8")
     with pytest.raises(DataError, match="no document 'nothing'"):
-        prepare("tot-test", PrepareOptions(source=given), store_root=root)
+        prepare("tot-test", PrepareOptions(source=inputs), store_root=root)
     assert list((root / "data").iterdir()) == []
-    done = prepare("tot-test", PrepareOptions(source=given, lenient=True), store_root=root)
+    done = prepare("tot-test", PrepareOptions(source=inputs, lenient=True), store_root=root)
     assert done.faults["unknown ids"].count == 1
     assert prepare(
-        "tot-test", PrepareOptions(source=given, lenient=True), store_root=root
+        "tot-test", PrepareOptions(source=inputs, lenient=True), store_root=root
     ).faults == (done.faults)
 
 
@@ -179,10 +179,10 @@ def test_the_list_tells_what_is_here(hard_tasks: Path, root: Path) -> None:
     assert [one.name for one in list_datasets(None).datasets] == list(PREPARATIONS)
     assert not [one for one in list_datasets(root).datasets if one.prepared]
     done = prepare("tot-train", PrepareOptions(source=hard_tasks / "tot-train"), store_root=root)
-    known = {one.name: one for one in list_datasets(root).datasets}
-    assert known["tot-train"].prepared == done.parts
-    assert known["tot-train"].path == done.path
-    assert [one.name for one in known.values() if one.prepared] == ["tot-train"]
+    expected_names = {one.name: one for one in list_datasets(root).datasets}
+    assert expected_names["tot-train"].prepared == done.parts
+    assert expected_names["tot-train"].path == done.path
+    assert [one.name for one in expected_names.values() if one.prepared] == ["tot-train"]
 
 
 @pytest.mark.parametrize("name", ["followir", "tot"])
@@ -201,15 +201,15 @@ def test_the_recipes_train_on_the_rows(name: str, hard_tasks: Path, root: Path) 
         recipe=options.recipe,
     )
     assert options.rule == PositiveRule("type", "positive")
-    found = check_data(open_training_rows(done.path), wanted)
-    assert found.ready, found.verdict
+    checked = check_data(open_training_rows(done.path), wanted)
+    assert checked.ready, checked.verdict
     counts = done.parts["train"].counts
-    assert found.survey.rows == counts["rows"]
-    assert found.survey.types == {
+    assert checked.survey.rows == counts["rows"]
+    assert checked.survey.types == {
         "negative": counts["negatives"],
         "positive": counts["positives"],
     }
-    assert "negative_like_positive" not in found.survey.findings
+    assert "negative_like_positive" not in checked.survey.findings
     first = check_data(open_training_rows(done.path), CheckOptions())
     taken = counts["rows"] if name == "tot" else counts["positives"] - 1
     assert first.survey.rows == taken == counts["rows"]

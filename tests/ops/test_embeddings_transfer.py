@@ -171,9 +171,9 @@ def test_an_array_goes_out_with_its_ids_and_comes_back(
     assert done.ids.read_text(encoding="utf-8").split() == own.ids(range(120))
     back = take(store, done.path, model, ids=done.ids, storage_dtype="float16")
     assert not back.has_text
-    found = store.embeddings(back.embeddings)
-    assert found.ids(range(120)) == own.ids(range(120))
-    np.testing.assert_array_equal(found.vectors(range(120)), own.vectors(range(120)))
+    opened = store.embeddings(back.embeddings)
+    assert opened.ids(range(120)) == own.ids(range(120))
+    np.testing.assert_array_equal(opened.vectors(range(120)), own.vectors(range(120)))
     with pytest.raises(UsageError, match="no texts that could be encoded"):
         take(store, done.path, model, ids=done.ids, check=1)
 

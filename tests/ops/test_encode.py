@@ -29,18 +29,18 @@ def options(dtype: str, *, limit: int = 20, part: tuple[int, int] | None = None)
 
 
 def test_auto_is_one_of_two_and_the_same_the_second_time(store: Store, corpus: Corpus) -> None:
-    made = encode(store, corpus, HYPER, options("auto"))
-    assert store.get(made.embeddings).inputs["dtype"] in ("bfloat16", "float32")
+    encoded = encode(store, corpus, HYPER, options("auto"))
+    assert store.get(encoded.embeddings).inputs["dtype"] in ("bfloat16", "float32")
     again = encode(store, corpus, HYPER, options("auto"))
     assert again.existing
-    assert again.embeddings == made.embeddings
+    assert again.embeddings == encoded.embeddings
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_auto_takes_what_is_there(store: Store, corpus: Corpus, dtype: str) -> None:
-    made = encode(store, corpus, HYPER, options(dtype))
+    encoded = encode(store, corpus, HYPER, options(dtype))
     assert plan(store, corpus, HYPER, options("auto")).finished
-    assert encode(store, corpus, HYPER, options("auto")).embeddings == made.embeddings
+    assert encode(store, corpus, HYPER, options("auto")).embeddings == encoded.embeddings
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])

@@ -37,14 +37,16 @@ def test_deep_learning_runs_have_the_official_figures_without_a_word(
     official = {name: value for name, query, value in columns if query == "all"}
     store = Store.create(tmp_path / "store")
     import_run(store, dl_hard / "bm25.run", name="bm25")
-    found = evaluate(store, "bm25", EvaluateOptions(qrels=NAME))
-    assert found.qrels == f"irds:{NAME}"
+    evaluated = evaluate(store, "bm25", EvaluateOptions(qrels=NAME))
+    assert evaluated.qrels == f"irds:{NAME}"
     for ours, theirs in {
         "RR(rel=2)": "recip_rank",
         "P(rel=2)@10": "P_10",
         "R(rel=2)@1000": "recall_1000",
         "nDCG@10": "ndcg_cut_10",
     }.items():
-        assert found.aggregates[ours] == pytest.approx(float(official[theirs]), abs=5.01e-5)
+        assert evaluated.aggregates[ours] == pytest.approx(float(official[theirs]), abs=5.01e-5)
     plain = evaluate(store, "bm25", EvaluateOptions(qrels=NAME, measures=("RR",)))
-    assert plain.aggregates["RR"] > found.aggregates["RR(rel=2)"]  # what is named stays as it is
+    assert (
+        plain.aggregates["RR"] > evaluated.aggregates["RR(rel=2)"]
+    )  # what is named stays as it is

@@ -35,7 +35,7 @@ class Told(SilentProgress):
 
 def add_set(store: Store, vectors: np.ndarray, name: str, **inputs: Any) -> Manifest:
     spec = hypestore.EmbeddingSpec(
-        slug=name,
+        id_prefix=name,
         inputs={"corpus": f"file:{name}.jsonl", "passage_fingerprint": "f", **inputs},
         dim=vectors.shape[1],
         dtype="float32",
@@ -79,16 +79,16 @@ def by_hand(vectors: np.ndarray, k: int) -> np.ndarray:
     return torch.topk(distances, k, dim=1, largest=False).indices.numpy()
 
 
-def shared(found: np.ndarray, wanted: np.ndarray) -> float:
-    pairs = zip(found.tolist(), wanted.tolist(), strict=True)
+def shared(actual: np.ndarray, wanted: np.ndarray) -> float:
+    pairs = zip(actual.tolist(), wanted.tolist(), strict=True)
     return float(np.mean([len(set(a) & set(b)) / len(b) for a, b in pairs]))
 
 
 def test_auto_is_exact_for_a_small_set(store: Store, docs: Manifest, vectors: np.ndarray) -> None:
     told = Told()
-    made = build_graph(store, docs, GraphOptions(k=10, name="near"), told)
-    assert (made.builder, made.recall, made.existing) == ("exact", None, False)
-    assert (made.n_documents, made.k, made.n_edges) == (N, 10, N * 10)
+    built = build_graph(store, docs, GraphOptions(k=10, name="near"), told)
+    assert (built.builder, built.recall, built.existing) == ("exact", None, False)
+    assert (built.n_documents, built.k, built.n_edges) == (N, 10, N * 10)
     assert any("builder: exact" in message for message in told.messages)
     graph = store.graph("near")
     assert shared(graph.neighbours, by_hand(vectors, 10)) > 0.999
@@ -123,25 +123,30 @@ def test_approximate_builders_tell_their_recall(
     store: Store, docs: Manifest, builder: Any, metric: Any
 ) -> None:
     """Also by inner product, though the vectors are of different lengths."""
-    made = build_graph(store, docs, GraphOptions(k=10, builder=builder, metric=metric))
+    built = build_graph(store, docs, GraphOptions(k=10, builder=builder, metric=metric))
     exact = build_graph(store, docs, GraphOptions(k=10, builder="exact", metric=metric))
-    found, wanted = store.graph(made.graph), store.graph(exact.graph)
+    actual, wanted = store.graph(built.graph), store.graph(exact.graph)
     # All of the 400 documents are in the sample, so the recall is that of the whole graph.
-    assert made.recall == pytest.approx(shared(found.neighbours, wanted.neighbours))
-    assert made.recall > 0.97
-    assert made.advice is None
-    assert found.manifest.stats["recall"] == {"value": made.recall, "k": 10, "sample": N, "seed": 0}
-    assert found.manifest.inputs["seed"] == found.manifest.provenance["seed"] == 0
+    assert built.recall == pytest.approx(shared(actual.neighbours, wanted.neighbours))
+    assert built.recall > 0.97
+    assert built.advice is None
+    assert actual.manifest.stats["recall"] == {
+        "value": built.recall,
+        "k": 10,
+        "sample": N,
+        "seed": 0,
+    }
+    assert actual.manifest.inputs["seed"] == actual.manifest.provenance["seed"] == 0
 
 
 def test_nn_descent_of_one_seed_is_one_graph(store: Store, docs: Manifest) -> None:
     graphs = []
     for seed in (3, 3):
-        made = build_graph(
+        built = build_graph(
             store, docs, GraphOptions(k=10, builder="nn-descent", seed=seed, trees=1)
         )
-        graphs.append(store.graph(made.graph).neighbours.copy())
-        store.remove(made.graph)
+        graphs.append(store.graph(built.graph).neighbours.copy())
+        store.remove(built.graph)
     np.testing.assert_array_equal(graphs[0], graphs[1])
 
 
@@ -149,10 +154,10 @@ def test_low_recall_names_what_to_raise(store: Store, vectors: np.ndarray) -> No
     scattered = np.random.default_rng(0).normal(0, 1, (3000, 64)).astype(np.float32)
     wide = add_set(store, scattered, "wide")
     poor = GraphOptions(k=20, builder="hnsw", m=2, ef_construction=3, ef_search=1)
-    made = build_graph(store, wide, poor)
-    assert made.recall is not None
-    assert made.recall < 0.95
-    assert "--ef-search" in str(made.advice)
+    built = build_graph(store, wide, poor)
+    assert built.recall is not None
+    assert built.recall < 0.95
+    assert "--ef-search" in str(built.advice)
     poor = GraphOptions(k=20, builder="nn-descent", candidates=2, iterations=1, trees=1)
     assert "--candidates" in str(build_graph(store, wide, poor).advice)
 
@@ -164,8 +169,8 @@ def test_nn_descent_needs_more_documents_than_neighbours(store: Store, docs: Man
 
 def test_hnsw_of_few_documents(store: Store, vectors: np.ndarray) -> None:
     few = add_set(store, vectors[:5], "few")
-    made = build_graph(store, few, GraphOptions(k=8, builder="hnsw"))
-    assert (made.recall, made.n_edges) == (1.0, 20)
+    built = build_graph(store, few, GraphOptions(k=8, builder="hnsw"))
+    assert (built.recall, built.n_edges) == (1.0, 20)
 
 
 def test_auto_takes_what_is_installed(
@@ -173,9 +178,9 @@ def test_auto_takes_what_is_installed(
 ) -> None:
     monkeypatch.setattr(graph_builders, "AUTO_EXACT_DOCUMENTS", 100)
     installed = {"pynndescent", "hnswlib"}
-    found = importlib.util.find_spec
+    actual = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: found(name) if name in installed else None
+        importlib.util, "find_spec", lambda name: actual(name) if name in installed else None
     )
     for package, builder in (("pynndescent", "nn-descent"), ("hnswlib", "hnsw")):
         assert build_graph(store, docs, GraphOptions(k=5)).builder == builder
@@ -225,10 +230,10 @@ def test_vectors_too_long_are_refused(store: Store, vectors: np.ndarray) -> None
 
 
 def test_rounded_products_are_measured(store: Store, docs: Manifest) -> None:
-    made = build_graph(store, docs, GraphOptions(k=10, dtype="bfloat16"))
-    assert made.recall is not None
-    assert 0.5 < made.recall < 1
-    assert made.advice is None or "--dtype float32" in made.advice
+    built = build_graph(store, docs, GraphOptions(k=10, dtype="bfloat16"))
+    assert built.recall is not None
+    assert 0.5 < built.recall < 1
+    assert built.advice is None or "--dtype float32" in built.advice
 
 
 def test_a_wider_graph_serves_a_narrower_search(store: Store, docs: Manifest) -> None:
@@ -291,8 +296,8 @@ def test_one_of_several_must_be_said(store: Store, docs: Manifest, unit: Manifes
 
 def test_a_model_says_which_set(study: Path) -> None:
     trained = Store.open(study)
-    chosen = choose_any_embeddings(trained, model=ModelSource("plain"))
-    assert chosen.name == "plain-docs"
+    selected = choose_any_embeddings(trained, model=ModelSource("plain"))
+    assert selected.name == "plain-docs"
 
 
 def test_an_empty_store_has_no_embeddings(store: Store) -> None:

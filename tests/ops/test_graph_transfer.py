@@ -30,7 +30,12 @@ def docs(store: Store) -> Manifest:
     """Documents a, b, ü | 7, e, in two shards."""
     vectors = np.array([[0, 0], [1, 0], [0, 1.5], [4, 4], [4, 5]], dtype=np.float32)
     spec = EmbeddingSpec(
-        slug="docs", inputs={"corpus": "x"}, dim=2, dtype="float32", shard_rows=3, keep_text=False
+        id_prefix="docs",
+        inputs={"corpus": "x"},
+        dim=2,
+        dtype="float32",
+        shard_rows=3,
+        keep_text=False,
     )
     with store.embedding_work(spec, name="docs") as work:
         work.write_shard(0, ["a", "b", "ü"], vectors[:3], None)
@@ -101,9 +106,9 @@ def test_as_an_array(store: Store, docs: Manifest, file: Path, tmp_path: Path) -
     import_graph(store, file, docs, name="g")
     out = tmp_path / "out.npy"
     export_graph(store, "g", output=out, k=2)
-    found = np.load(out)
-    assert found.dtype == np.int32
-    assert found.tolist() == [row[:2] for row in ORDINALS]
+    actual = np.load(out)
+    assert actual.dtype == np.int32
+    assert actual.tolist() == [row[:2] for row in ORDINALS]
 
 
 def test_the_default_file_is_named_after_the_graph(

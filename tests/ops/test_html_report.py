@@ -45,14 +45,14 @@ def qrels(tmp_path: Path) -> Path:
 @pytest.fixture
 def embeddings(store: hs.Store) -> hs.Manifest:
     """40 documents with their text, of a model with a recipe and curves."""
-    made = {"hype": "1", "packages": {"torch": "2"}, "cpus": 2, "device": "cpu"}
+    created = {"hype": "1", "packages": {"torch": "2"}, "cpus": 2, "device": "cpu"}
     inputs = {"architecture": "hypencoder", "recipe": "tiny", "seed": 3}
     with store.draft("model", "nets", inputs, name="nets") as draft:
         (draft.path / "recipe.toml").write_text("steps = 9\n", encoding="utf-8")
         write_curves(draft.path / "training.parquet", {"loss": [0.5, 0.25], "epoch": [1, 2]})
-        model = draft.commit(stats={"steps": 9}, provenance=made)
+        model = draft.commit(stats={"steps": 9}, provenance=created)
     spec = hs.EmbeddingSpec(
-        slug="docs",
+        id_prefix="docs",
         inputs={"corpus": "docs"},
         parents=(model.id,),
         dim=4,
@@ -66,7 +66,7 @@ def embeddings(store: hs.Store) -> hs.Manifest:
             some = ids[16 * shard : 16 * shard + 16]
             vectors = np.ones((len(some), 4), np.float32)
             work.write_shard(shard, some, vectors, [f"text of {one}" for one in some])
-        return work.finish(40, provenance=made)
+        return work.finish(40, provenance=created)
 
 
 def write_curves(path: Path, curves: dict[str, list[float]]) -> None:
@@ -90,9 +90,9 @@ def put(store: hs.Store, embeddings: hs.Manifest, qrels: Path) -> Put:
         with store.run_writer("run", told, parents=parents, name=name) as writer:
             writer.queries(list(QUERIES.items()))
             for (query, judged), rank in zip(QRELS.items(), ranks, strict=True):
-                found = ranking(query, next(iter(judged)), rank)
+                actual = ranking(query, next(iter(judged)), rank)
                 scores = [-float(place) for place in range(20)]
-                writer.append([query] * 20, found, list(range(1, 21)), scores)
+                writer.append([query] * 20, actual, list(range(1, 21)), scores)
             run = writer.commit(stats={"n_queries": 6, "seconds": {"scoring": 1.0, "total": 1.5}})
         if measured:
             evaluate(store, run.id, EvaluateOptions(str(qrels), MEASURES))
@@ -105,10 +105,10 @@ def ranking(query: str, relevant: str, rank: int) -> list[str]:
     """20 documents of which ``relevant`` is at ``rank``; the others are not judged relevant."""
     judged = QRELS[query]
     others = (f"d{i}" for i in range(39, -1, -1) if judged.get(f"d{i}", 0) == 0)
-    found = list(itertools.islice(others, 20))
+    actual = list(itertools.islice(others, 20))
     if rank <= 20:
-        found[rank - 1] = relevant
-    return found
+        actual[rank - 1] = relevant
+    return actual
 
 
 def gathered(store: hs.Store, **options: Any) -> HtmlReport:
@@ -141,8 +141,8 @@ def test_differences_are_those_of_the_measure(store: hs.Store, put: Put) -> None
     put("a", [1, 2, 4, 1, 1, 30])
     put("b", [2, 1, 4, 1, 1, 1])
     pair = only_pair(store, runs=("a", "b"), measures=("RR",))
-    found = {one.query_id: (one.value_a, one.value_b) for one in pair.queries}
-    assert found == {"q5": (0.0, 1.0), "q0": (1.0, 0.5), "q1": (0.5, 1.0)}
+    actual = {one.query_id: (one.value_a, one.value_b) for one in pair.queries}
+    assert actual == {"q5": (0.0, 1.0), "q0": (1.0, 0.5), "q1": (0.5, 1.0)}
     assert pair.differences == (1.0, 0.5, -0.5)
     assert [test.measure for test in pair.tests] == ["RR"]
 
@@ -178,8 +178,8 @@ def test_judged_documents_that_moved(store: hs.Store, put: Put, qrels: Path) -> 
             for doc_id, grade in QRELS[query].items()
             if place(a, doc_id) != place(b, doc_id)
         }
-        found = {one.doc_id: (one.grade, one.rank_a, one.rank_b) for one in shown.moved}
-        assert found == expected
+        actual = {one.doc_id: (one.grade, one.rank_a, one.rank_b) for one in shown.moved}
+        assert actual == expected
         assert shown.n_moved == len(expected)
         assert shown.moved[0].doc_id == relevant  # the highest grade comes first
         assert shown.moved[0].text == f"text of {relevant}"
@@ -287,14 +287,16 @@ def test_what_an_imported_study_was_made_from_is_in_another_store(
     export_study(store, tmp_path / "study.zip")
     other = hs.Store.create(tmp_path / "other")
     import_study(other, tmp_path / "study.zip")
-    here, there = gathered(store, qrels=str(qrels)), gathered(other, qrels=str(qrels))
-    assert there.leaderboards == here.leaderboards
-    assert [one.id for one in there.lineage.artifacts] == [one.id for one in here.lineage.artifacts]
-    where = {one.kind: dict(one.facts)["where"] for one in there.lineage.artifacts}
+    here, existing = gathered(store, qrels=str(qrels)), gathered(other, qrels=str(qrels))
+    assert existing.leaderboards == here.leaderboards
+    assert [one.id for one in existing.lineage.artifacts] == [
+        one.id for one in here.lineage.artifacts
+    ]
+    where = {one.kind: dict(one.facts)["where"] for one in existing.lineage.artifacts}
     distant = "in another store"
     assert where == {"evaluation": None, "run": None, "embeddings": distant, "model": distant}
-    assert there.lineage.artifacts[-1].recipe == "steps = 9\n"
-    (pair,) = there.pairs
+    assert existing.lineage.artifacts[-1].recipe == "steps = 9\n"
+    (pair,) = existing.pairs
     assert [one.doc_id for one in pair.queries[0].top_b] == [
         one.doc_id for one in here.pairs[0].queries[0].top_b
     ]
@@ -317,8 +319,8 @@ def test_a_run_by_a_calibration_leads_to_it(store: hs.Store, embeddings: hs.Mani
 @pytest.mark.parametrize("kind", hs.KINDS)
 def test_every_kind_of_artifact_has_its_facts_and_its_table(kind: hs.Kind) -> None:
     assert kind in FACTS
-    made = datetime.now(UTC)
-    artifact = Artifact(kind, "one", "one", made, (("fact", 1),), (), 0, None)
+    created = datetime.now(UTC)
+    artifact = Artifact(kind, "one", "one", created, (("fact", 1),), (), 0, None)
     tables = lineage_tables(LineageIndex(Lineage((artifact,))))
     assert [row.cells[0].text for table in tables for row in table.rows] == ["one"]
 

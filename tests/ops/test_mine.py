@@ -148,9 +148,12 @@ def test_rows_that_are_there_get_negatives_behind_their_items(
 def test_rows_the_run_says_nothing_of_are_kept(
     store: Store, options: MineOptions, tiny_collection: Path
 ) -> None:
-    known, text = next(iter(store.run("plain-deep").queries().items()))
+    expected_names, text = next(iter(store.run("plain-deep").queries().items()))
     item = TrainingItem("x1", "a passage of another collection", type="positive")
-    rows = [TrainingRow(Query(known, text), (item,)), TrainingRow(Query("new", "what"), (item,))]
+    rows = [
+        TrainingRow(Query(expected_names, text), (item,)),
+        TrainingRow(Query("new", "what"), (item,)),
+    ]
     path = options.output.with_name("rows.jsonl")
     write_training_rows(path, rows)
     done = mine(store, "plain-deep", options, rows=open_training_rows(path))
@@ -177,8 +180,8 @@ def small(study: Path, tiny_collection: Path) -> Store:
     """A store of its own, with the first 60 documents encoded without text, and a run of them."""
     store = Store.open(study)
     corpus = open_corpus(tiny_collection / "corpus.jsonl")
-    made = EncodeOptions(limit=60, keep_text=False, name="half")
-    encode(store, corpus, ModelSource("plain"), made)
+    created = EncodeOptions(limit=60, keep_text=False, name="half")
+    encode(store, corpus, ModelSource("plain"), created)
     queries = open_queries(tiny_collection / "queries.jsonl")
     search(
         store,

@@ -49,8 +49,8 @@ def trained(store: Store, tiny_recipe_settings: list[str]) -> Trained:
     """Trains two steps with other settings; gives the model's name."""
 
     def make(name: str, *settings: str) -> str:
-        given = [*tiny_recipe_settings[1::2], "training.steps=2", *settings]
-        train(store, load_recipe("tiny", given), name=name)
+        inputs = [*tiny_recipe_settings[1::2], "training.steps=2", *settings]
+        train(store, load_recipe("tiny", inputs), name=name)
         return name
 
     return make
@@ -281,8 +281,8 @@ def test_a_copy_needs_its_origin_no_more(
     assert manifest.provenance["source"] == str(folder)
     np.testing.assert_array_equal(scores(store.path(manifest)), expected)
     # The same passage encoder: what is encoded with the one is searched with the other.
-    made = encode(store, open_corpus(tiny_collection / "corpus.jsonl"), ModelSource("mine"))
-    assert made.embeddings == store.get("hyper-docs").id
+    encoded = encode(store, open_corpus(tiny_collection / "corpus.jsonl"), ModelSource("mine"))
+    assert encoded.embeddings == store.get("hyper-docs").id
     back = export(store, "mine", tmp_path / "back").path
     card = (back / "README.md").read_text(encoding="utf-8")
     assert card.count("## The code published with the paper") == 1

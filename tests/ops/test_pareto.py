@@ -50,15 +50,15 @@ def put(store: hs.Store) -> Put:
             "name": name,
             **inputs,
         }
-        known = {key: value for key, value in told.items() if value is not None}
-        with store.run_writer("run", known, name=name) as writer:
+        expected_names = {key: value for key, value in told.items() if value is not None}
+        with store.run_writer("run", expected_names, name=name) as writer:
             writer.queries([(f"q{i}", "text") for i in range(QUERIES)])
             for i, ranking in enumerate(rankings or exact(k)):
                 ranks = list(range(1, len(ranking) + 1))
                 writer.append([f"q{i}"] * len(ranks), ranking, ranks, [-float(r) for r in ranks])
             seconds = {"scoring": ms * QUERIES / 1000, "topk": 0.0, "query_encoding": 0.06}
-            made = {"n_documents": N, "seconds": seconds, **(stats or {})}
-            return writer.commit(stats=made, provenance=provenance)
+            created = {"n_documents": N, "seconds": seconds, **(stats or {})}
+            return writer.commit(stats=created, provenance=provenance)
 
     return write
 
@@ -78,10 +78,10 @@ def spoilt(k: int, share: float, seed: int = 3) -> list[list[str]]:
     ]
 
 
-def plain_recall(found: list[list[str]], wanted: list[list[str]], depth: int) -> float:
+def plain_recall(actual: list[list[str]], wanted: list[list[str]], depth: int) -> float:
     shares = [
         len(set(f[:depth]) & set(w[:depth])) / len(w[:depth])
-        for f, w in zip(found, wanted, strict=True)
+        for f, w in zip(actual, wanted, strict=True)
         if w
     ]
     return sum(shares) / len(shares)
@@ -93,22 +93,22 @@ def check(depths: dict[int, float], against: str | None = None) -> dict[str, Any
 
 
 def costs(store: hs.Store, depth: int | None = None) -> dict[str | None, SearchCost]:
-    (found,) = compare_costs(store, depth=depth)
-    return {cost.name: cost for cost in found.costs}
+    (actual,) = compare_costs(store, depth=depth)
+    return {cost.name: cost for cost in actual.costs}
 
 
 def only(store: hs.Store, depth: int | None = None) -> CostComparison:
-    (found,) = compare_costs(store, depth=depth)
-    return found
+    (actual,) = compare_costs(store, depth=depth)
+    return actual
 
 
 def test_recall_from_results_is_that_of_sets(store: hs.Store, put: Put) -> None:
-    found, wanted = spoilt(100, 0.3), exact(200)
-    run, reference = put("near", found), put("exact", wanted, engine="exact", k=200)
+    actual, wanted = spoilt(100, 0.3), exact(200)
+    run, reference = put("near", actual), put("exact", wanted, engine="exact", k=200)
     depths = (1, 7, 10, 50, 100)
     measured = recall_of(store, run, reference, depths)
     for depth in depths:
-        assert measured[depth] == pytest.approx(plain_recall(found, wanted, depth))
+        assert measured[depth] == pytest.approx(plain_recall(actual, wanted, depth))
     assert 0.5 < measured[100] < 0.9
 
 
@@ -116,10 +116,10 @@ def test_queries_without_results_count_as_zero_and_unknown_ones_not(
     store: hs.Store, put: Put
 ) -> None:
     wanted = exact(10)
-    found = [list(ranking) for ranking in wanted]
-    found[0] = []
+    collected = [list(ranking) for ranking in wanted]
+    collected[0] = []
     wanted[1] = []
-    run, reference = put("near", found, k=10), put("exact", wanted, engine="exact", k=10)
+    run, reference = put("near", collected, k=10), put("exact", wanted, engine="exact", k=10)
     assert recall_of(store, run, reference, [10])[10] == pytest.approx(10 / 11)
 
 
@@ -128,9 +128,9 @@ def test_a_small_corpus_is_found_whole(store: hs.Store, put: Put) -> None:
     few = [ranking[:40] for ranking in exact(40)]
     put("exact", few, engine="exact", k=1000, stats={"n_documents": 40})
     put("half", [ranking[:20] for ranking in few], k=1000, stats={"n_documents": 40})
-    found = costs(store)
-    assert found["half"].recall == {10: 1.0, 100: 0.5, 1000: 0.5}
-    assert found["exact"].recall == {10: 1.0, 100: 1.0, 1000: 1.0}
+    costs_of_run = costs(store)
+    assert costs_of_run["half"].recall == {10: 1.0, 100: 0.5, 1000: 0.5}
+    assert costs_of_run["exact"].recall == {10: 1.0, 100: 1.0, 1000: 1.0}
 
 
 def test_results_that_cannot_be_read_are_named(store: hs.Store, put: Put) -> None:
@@ -166,9 +166,9 @@ def test_only_an_exact_run_of_the_same_search_is_a_reference(
     put("other", rankings=exact(50), **{**same, **other})
     assert find_reference(store, run.inputs) is None
     fitting = put("fitting", **same)
-    found = find_reference(store, run.inputs)
-    assert found is not None
-    assert found.id == fitting.id
+    actual = find_reference(store, run.inputs)
+    assert actual is not None
+    assert actual.id == fitting.id
 
 
 def test_a_reference_need_not_say_all_and_has_the_same_arithmetic_first(
@@ -176,14 +176,14 @@ def test_a_reference_need_not_say_all_and_has_the_same_arithmetic_first(
 ) -> None:
     run = put("near", query_max_length=64, dtype="float32")
     put("silent", engine="exact", k=100)
-    found = find_reference(store, run.inputs)
-    assert found is not None
-    assert found.name == "silent"
+    actual = find_reference(store, run.inputs)
+    assert actual is not None
+    assert actual.name == "silent"
     wanted = put("same", engine="exact", dtype="float32")
     put("newer", engine="exact", dtype="bfloat16")
-    found = find_reference(store, run.inputs)
-    assert found is not None
-    assert found.id == wanted.id
+    actual = find_reference(store, run.inputs)
+    assert actual is not None
+    assert actual.id == wanted.id
     assert find_reference(store, put("unnamed", queries_fingerprint=None).inputs) is None
 
 
@@ -191,25 +191,28 @@ def test_a_check_counts_before_results(store: hs.Store, put: Put) -> None:
     reference = put("exact", engine="exact", k=200)
     put("checked", spoilt(100, 0.5), stats=check({10: 0.9, 100: 0.8}))
     put("unchecked", spoilt(100, 0.5))
-    found = costs(store)
-    assert found["checked"].recall == {10: 0.9, 100: 0.8}
-    assert (found["checked"].checked_queries, found["checked"].checked_against) == (5, None)
+    costs_of_run = costs(store)
+    assert costs_of_run["checked"].recall == {10: 0.9, 100: 0.8}
+    assert (costs_of_run["checked"].checked_queries, costs_of_run["checked"].checked_against) == (
+        5,
+        None,
+    )
     measured = {d: plain_recall(spoilt(100, 0.5), exact(200), d) for d in (10, 100)}
-    assert found["unchecked"].recall == pytest.approx(measured)
-    assert found["unchecked"].checked_queries == QUERIES
-    assert found["unchecked"].checked_against == reference.id
-    assert found["exact"].checked_queries is None
+    assert costs_of_run["unchecked"].recall == pytest.approx(measured)
+    assert costs_of_run["unchecked"].checked_queries == QUERIES
+    assert costs_of_run["unchecked"].checked_against == reference.id
+    assert costs_of_run["exact"].checked_queries is None
 
 
 def test_another_depth_is_measured(store: hs.Store, put: Put) -> None:
     put("exact", engine="exact", k=200)
     put("near", spoilt(100, 0.5))
     put("checked", spoilt(100, 0.5), stats=check({10: 0.9, 100: 0.8}))
-    found = costs(store, depth=30)
+    costs_of_run = costs(store, depth=30)
     wanted = plain_recall(spoilt(100, 0.5), exact(200), 30)
-    assert found["near"].recall[30] == pytest.approx(wanted)
-    assert found["checked"].recall == pytest.approx({10: 0.9, 30: wanted, 100: 0.8})
-    assert found["exact"].recall[30] == 1.0
+    assert costs_of_run["near"].recall[30] == pytest.approx(wanted)
+    assert costs_of_run["checked"].recall == pytest.approx({10: 0.9, 30: wanted, 100: 0.8})
+    assert costs_of_run["exact"].recall[30] == 1.0
     assert 30 not in costs(store)["near"].recall
 
 
@@ -260,12 +263,16 @@ def test_a_search_is_only_compared_with_those_that_rank_the_same(store: hs.Store
 
 def test_times_and_evaluations_arrive(store: hs.Store, put: Put) -> None:
     put("near", ms=2.0, stats={"evaluations": {"mean": 40.0, "max": 60, "min": 5}})
-    found = costs(store)["near"]
-    assert found.ms_per_query == pytest.approx(2.0)
-    assert found.ms_query_encoding == pytest.approx(5.0)
-    assert (found.evaluations, found.evaluations_share) == (40.0, 0.1)
-    assert found.model == "nets"
-    assert (found.recall, found.fronts, found.checked_queries) == ({}, (), None)
+    costs_of_run = costs(store)["near"]
+    assert costs_of_run.ms_per_query == pytest.approx(2.0)
+    assert costs_of_run.ms_query_encoding == pytest.approx(5.0)
+    assert (costs_of_run.evaluations, costs_of_run.evaluations_share) == (40.0, 0.1)
+    assert costs_of_run.model == "nets"
+    assert (costs_of_run.recall, costs_of_run.fronts, costs_of_run.checked_queries) == (
+        {},
+        (),
+        None,
+    )
 
 
 def test_runs_are_grouped_by_corpus_and_queries(store: hs.Store, put: Put) -> None:
@@ -274,18 +281,18 @@ def test_runs_are_grouped_by_corpus_and_queries(store: hs.Store, put: Put) -> No
     put("c", queries="others")
     put("d", queries_fingerprint="f2")
     put("e", ms=0.5)
-    found = compare_costs(store)
-    assert [[cost.name for cost in group.costs] for group in found] == [
+    costs_of_run = compare_costs(store)
+    assert [[cost.name for cost in group.costs] for group in costs_of_run] == [
         ["b"],
         ["c"],
         ["e", "a"],
         ["d"],
     ]
-    assert [(group.corpus, group.queries) for group in found[:2]] == [
+    assert [(group.corpus, group.queries) for group in costs_of_run[:2]] == [
         ("another", "topics"),
         ("corpus", "others"),
     ]
-    assert all(group.n_documents == N for group in found)
+    assert all(group.n_documents == N for group in costs_of_run)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypencli import measures as library
 from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import open_queries, query_set
 from hypencli.errors import ModelError, UsageError
-from hypencli.ops.drop import drop
+from hypencli.ops.drop import robustness_loss
 from hypencli.ops.evaluate import EvaluateOptions, evaluate
 from hypencli.ops.models import ModelSource
 from hypencli.ops.perturb import Perturbed, PerturbOptions, perturb, variation_of
@@ -32,8 +32,8 @@ def make(queries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
 
     def made(kind: str, **options: Any) -> Perturbed:
-        chosen = PerturbOptions(kind, **options)  # type: ignore[arg-type]
-        return perturb(open_queries(queries), chosen, overwrite=True)
+        selected = PerturbOptions(kind, **options)  # type: ignore[arg-type]
+        return perturb(open_queries(queries), selected, overwrite=True)
 
     return made
 
@@ -47,14 +47,14 @@ def test_a_variant_of_every_query_under_its_own_id(make: Any, queries: Path, kin
     done = make(kind, seed=3)
     assert done.path.name.endswith(f".{kind}-3.jsonl")
     asked = open_queries(queries)
-    found = open_queries(done.path)
-    assert [query.query_id for query in found] == [query.query_id for query in asked]
+    actual = open_queries(done.path)
+    assert [query.query_id for query in actual] == [query.query_id for query in asked]
     for row, query in zip(rows(done), asked, strict=True):
         assert (row["original"], row["kind"], row["seed"]) == (query.text, kind, 3)
         assert row["text"] != query.text
     assert (done.n_queries, done.n_changed, done.unchanged) == (12, 12, [])
     assert done.examples[0] == (asked.queries[0].text, rows(done)[0]["text"])
-    assert variation_of(found.id) == kind
+    assert variation_of(actual.id) == kind
 
 
 def test_the_seed_decides_and_other_queries_do_not(make: Any, queries: Path) -> None:
@@ -100,10 +100,10 @@ def test_paraphrases_are_the_beams_of_the_model(tiny_seq2seq: Path) -> None:
     from hypencli.models.paraphrase import paraphrases
 
     texts = ["what is river", "the moon and the planet near a star"]
-    found = paraphrases(tiny_seq2seq, texts, device=torch.device("cpu"), beams=3, max_length=12)
+    actual = paraphrases(tiny_seq2seq, texts, device=torch.device("cpu"), beams=3, max_length=12)
     model = AutoModelForSeq2SeqLM.from_pretrained(tiny_seq2seq)
     tokenizer = AutoTokenizer.from_pretrained(tiny_seq2seq)
-    for text, beams in zip(texts, found, strict=True):
+    for text, beams in zip(texts, actual, strict=True):
         tokens = tokenizer([text], return_tensors="pt")
         written = model.generate(
             input_ids=tokens["input_ids"],
@@ -146,8 +146,8 @@ def test_a_file_is_called_by_the_whole_id_of_a_dataset(
     monkeypatch.chdir(tmp_path)
     for name in ("a/x/dev", "b/x/dev", "b/x/dev.2"):
         perturb(query_set(f"irds:{name}", [Query("q", "a long river")]), PerturbOptions("ordering"))
-    made = {path.name.removesuffix(".ordering-0.jsonl") for path in tmp_path.iterdir()}
-    assert made == {"a-x-dev", "b-x-dev", "b-x-dev.2"}
+    created = {path.name.removesuffix(".ordering-0.jsonl") for path in tmp_path.iterdir()}
+    assert created == {"a-x-dev", "b-x-dev", "b-x-dev.2"}
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def store(study: Path, make: Any, tiny_collection: Path) -> Store:
 
 
 def test_losses_are_those_of_the_figures(store: Store, tiny_collection: Path) -> None:
-    found = drop(store, "hyper-run", measures=("nDCG@10", "RR"))
+    actual = robustness_loss(store, "hyper-run", measures=("nDCG@10", "RR"))
     qrels = read_qrels(tiny_collection / "qrels.txt").qrels
     parsed = library.parse_measures(("nDCG@10", "RR"))
 
@@ -186,7 +186,7 @@ def test_losses_are_those_of_the_figures(store: Store, tiny_collection: Path) ->
         results = store.run(run).results()
         return library.evaluate(results, qrels, parsed).aggregates["nDCG@10"]
 
-    kinds = {kind.kind: kind for kind in found.kinds}
+    kinds = {kind.kind: kind for kind in actual.kinds}
     assert set(kinds) == {"misspelling", "word-drop"}
     assert set(kinds["misspelling"].runs) == {"misspelling-0", "misspelling-1"}
     base = mean("hyper-run")
@@ -199,9 +199,9 @@ def test_losses_are_those_of_the_figures(store: Store, tiny_collection: Path) ->
     )
     assert loss.loss == pytest.approx((base - wanted) / base)
     assert kinds["word-drop"].losses[0].variant == pytest.approx(mean("word-drop-0"))
-    losses = [kind.losses[0].loss or 0.0 for kind in found.kinds]
+    losses = [kind.losses[0].loss or 0.0 for kind in actual.kinds]
     assert losses == sorted(losses, reverse=True)
-    assert found.unmeasured == ()
+    assert actual.unmeasured == ()
 
 
 def test_other_models_and_depths_are_not_variants(store: Store, tiny_collection: Path) -> None:
@@ -209,13 +209,13 @@ def test_other_models_and_depths_are_not_variants(store: Store, tiny_collection:
     qrels = str(tiny_collection / "qrels.txt")
     search(store, open_queries(path), ModelSource("plain"), SearchOptions(k=20, qrels=qrels))
     search(store, open_queries(path), ModelSource("hyper"), SearchOptions(k=10, qrels=qrels))
-    kinds = {kind.kind: kind.runs for kind in drop(store, "hyper-run").kinds}
+    kinds = {kind.kind: kind.runs for kind in robustness_loss(store, "hyper-run").kinds}
     assert kinds["word-drop"] == ("word-drop-0",)
 
 
 def test_runs_may_be_named(store: Store) -> None:
-    found = drop(store, "hyper-run", ("word-drop-0", "plain-run"))
-    assert {kind.kind for kind in found.kinds} == {
+    loss = robustness_loss(store, "hyper-run", ("word-drop-0", "plain-run"))
+    assert {kind.kind for kind in loss.kinds} == {
         "word-drop",
         str(store.get("plain-run", kind="run").inputs["queries"]),
     }
@@ -224,21 +224,21 @@ def test_runs_may_be_named(store: Store) -> None:
 def test_runs_without_the_judgements_are_left_out_and_said(store: Store, make: Any) -> None:
     path = make("ordering").path
     search(store, open_queries(path), ModelSource("hyper"), SearchOptions(k=20, name="late"))
-    assert drop(store, "hyper-run").unmeasured == ("late",)
+    assert robustness_loss(store, "hyper-run").unmeasured == ("late",)
     with pytest.raises(UsageError, match="late was not measured") as caught:
-        drop(store, "hyper-run", ("late",))
+        robustness_loss(store, "hyper-run", ("late",))
     assert "hype eval late" in str(caught.value.hint)
 
 
 def test_only_measures_that_all_have_are_compared(store: Store, tiny_collection: Path) -> None:
     options = EvaluateOptions(qrels=str(tiny_collection / "qrels.txt"), measures=("AP",))
     evaluate(store, "hyper-run", options)
-    assert "AP" not in drop(store, "hyper-run").measures
+    assert "AP" not in robustness_loss(store, "hyper-run").measures
     with pytest.raises(UsageError, match="not measured as hyper-run was"):
-        drop(store, "hyper-run", measures=("AP",))
+        robustness_loss(store, "hyper-run", measures=("AP",))
 
 
 def test_nothing_to_compare_with_says_what_to_do(store: Store) -> None:
     with pytest.raises(UsageError, match="no run that differs from plain-run") as caught:
-        drop(store, "plain-run")
+        robustness_loss(store, "plain-run")
     assert "hype perturb" in str(caught.value.hint)

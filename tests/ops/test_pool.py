@@ -37,10 +37,10 @@ def halves(dl_hard: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
     store = Store.create(folder / "store")
     qrels = dl_hard / "dl_hard-passage.qrels"
     queries = list(read_qrels(qrels).qrels)
-    for half, chosen in (("first", set(queries[:13])), ("second", set(queries[13:]))):
-        judged = part(qrels, folder / f"{half}.qrels", chosen)
+    for half, selected in (("first", set(queries[:13])), ("second", set(queries[13:]))):
+        judged = part(qrels, folder / f"{half}.qrels", selected)
         for name, file in RUNS.items():
-            run = part(dl_hard / "passage" / file, folder / f"{name}-{half}.run", chosen)
+            run = part(dl_hard / "passage" / file, folder / f"{name}-{half}.run", selected)
             import_run(store, run)
             options = EvaluateOptions(qrels=str(judged), measures=MEASURES)
             evaluate(store, f"{name}-{half}", options)
@@ -48,23 +48,23 @@ def halves(dl_hard: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def test_two_halves_have_the_figures_of_the_whole(halves: Store, dl_hard: Path) -> None:
-    found = pool(halves, ("bm25-first", "bm25-second"), measures=MEASURES)
+    pooled = pool(halves, ("bm25-first", "bm25-second"), measures=MEASURES)
     results = read_run(dl_hard / "passage" / "bm25.run").results
     qrels = read_qrels(dl_hard / "dl_hard-passage.qrels").qrels
     whole = library.evaluate(results, qrels, library.parse_measures(MEASURES))
-    assert found.aggregates == pytest.approx(dict(whole.aggregates))
-    assert found.n_queries == 50
-    assert [one.n_queries for one in found.runs] == [13, 37]
+    assert pooled.aggregates == pytest.approx(dict(whole.aggregates))
+    assert pooled.n_queries == 50
+    assert [one.n_queries for one in pooled.runs] == [13, 37]
     lines = (dl_hard / "passage" / "bm25.run.eval").read_text(encoding="utf-8").splitlines()
     official = {line.split()[0]: line.split()[2] for line in lines if "\tall\t" in line}
-    assert f"{found.aggregates['nDCG@10']:.4f}" == official["ndcg_cut_10"]
-    assert f"{found.aggregates['RR(rel=2)']:.4f}" == official["recip_rank"]
-    unweighted = sum(one.aggregates["nDCG@10"] for one in found.runs) / 2
-    assert abs(found.aggregates["nDCG@10"] - unweighted) > 0.001
+    assert f"{pooled.aggregates['nDCG@10']:.4f}" == official["ndcg_cut_10"]
+    assert f"{pooled.aggregates['RR(rel=2)']:.4f}" == official["recip_rank"]
+    unweighted = sum(one.aggregates["nDCG@10"] for one in pooled.runs) / 2
+    assert abs(pooled.aggregates["nDCG@10"] - unweighted) > 0.001
 
 
 def test_two_pools_are_compared_as_whole_runs_are(halves: Store, dl_hard: Path) -> None:
-    found = compare_pools(
+    actual = compare_pools(
         halves, ("bm25-first", "bm25-second"), ("bert-second", "bert-first"), measures=MEASURES[:3]
     )
     qrels = read_qrels(dl_hard / "dl_hard-passage.qrels").qrels
@@ -74,13 +74,13 @@ def test_two_pools_are_compared_as_whole_runs_are(halves: Store, dl_hard: Path) 
         for file in RUNS.values()
     ]
     wanted = library.compare(*whole, MEASURES[:3])
-    assert (found.n_queries, len(found.tests)) == (50, 3)
-    for own, other in zip(found.tests, wanted, strict=True):
+    assert (actual.n_queries, len(actual.tests)) == (50, 3)
+    for own, other in zip(actual.tests, wanted, strict=True):
         assert (own.measure, own.wins, own.losses) == (other.measure, other.wins, other.losses)
         assert own.difference == pytest.approx(other.difference)
         assert own.p_values["t"] == pytest.approx(other.p_values["t"])
         assert own.p_values["wilcoxon"] == pytest.approx(other.p_values["wilcoxon"])
-    assert (found.run_a, found.run_b) == ("bm25-first + bm25-second", "bert-second + bert-first")
+    assert (actual.run_a, actual.run_b) == ("bm25-first + bm25-second", "bert-second + bert-first")
 
 
 @pytest.mark.parametrize("runs", [("bm25-first", "bert-first"), ("bm25-first", "bm25-first")])
@@ -111,6 +111,6 @@ def test_measures_of_several_evaluations_come_together(halves: Store, dl_hard: P
     for half in ("first", "second"):
         options = EvaluateOptions(qrels=str(folder / f"{half}.qrels"), measures=("AP(rel=2)",))
         evaluate(halves, f"bert-{half}", options)
-    found = pool(halves, ("bert-first", "bert-second"))
-    assert set(found.measures) == {*MEASURES, "AP(rel=2)"}
-    assert found.n_queries == 50
+    pooled = pool(halves, ("bert-first", "bert-second"))
+    assert set(pooled.measures) == {*MEASURES, "AP(rel=2)"}
+    assert pooled.n_queries == 50

@@ -13,7 +13,7 @@ import torch
 from hypencli.data.queries import QuerySet, open_queries
 from hypencli.errors import UsageError
 from hypencli.ops.models import ModelSource
-from hypencli.ops.scan import choose_scan, speed_ratios
+from hypencli.ops.scan import choose_first_pass, speed_ratios
 from hypencli.ops.search import search
 from hypencli.ops.search_records import SearchOptions
 from hypestore import Store
@@ -48,7 +48,7 @@ def set_speed(store: Store, **documents_per_second: float) -> None:
 def chosen(store: Store, n: int = LARGE, **options: Any) -> torch.dtype | None:
     q_nets = options.pop("q_nets", True)
     asked = replace(SearchOptions(device="cpu"), **options)
-    scan = choose_scan(store, asked, n=n, dim=DIM, q_nets=q_nets)
+    scan = choose_first_pass(store, asked, n=n, dim=DIM, q_nets=q_nets)
     return None if scan is None else scan.dtype
 
 
@@ -94,7 +94,9 @@ def test_no_scan_where_the_machine_is_not_faster_at_it(store: Store, rate: float
 
 
 def test_a_small_corpus_is_not_worth_a_measurement(store: Store) -> None:
-    assert choose_scan(store, SearchOptions(device="cpu"), n=900, dim=DIM, q_nets=True) is None
+    assert (
+        choose_first_pass(store, SearchOptions(device="cpu"), n=900, dim=DIM, q_nets=True) is None
+    )
     assert not remembered(store)
 
 
@@ -109,11 +111,11 @@ def test_a_certified_run_is_that_of_float32(store: Store, queries: QuerySet) -> 
     assert scan.bound > 0
     again = search(store, queries, HYPER, replace(options, scan="float32"))
     assert (again.existing, again.run, again.scan) == (True, fast.run, scan)
-    found = store.run(fast.run).results()
+    actual = store.run(fast.run).results()
     store.remove(fast.run, force=True)
     plain = search(store, queries, HYPER, replace(options, scan="float32"))
     assert (plain.existing, plain.run, plain.scan) == (False, fast.run, None)
-    assert store.run(plain.run).results() == found
+    assert store.run(plain.run).results() == actual
 
 
 def test_a_run_that_is_not_certified_is_another_one(store: Store, queries: QuerySet) -> None:

@@ -73,9 +73,9 @@ def test_equals_a_search_by_hand(store: Store, queries: QuerySet, model: str) ->
     results = store.run(f"{model}-run").results()
     for query, row in zip(queries, scores, strict=True):
         order = sorted(range(len(ids)), key=lambda i: (-row[i], ids[i]))[:20]
-        found = results[query.query_id]
-        np.testing.assert_allclose([score for _, score in found], row[order], atol=1e-5)
-        assert {doc_id for doc_id, _ in found} == {ids[i] for i in order}
+        actual = results[query.query_id]
+        np.testing.assert_allclose([score for _, score in actual], row[order], atol=1e-5)
+        assert {doc_id for doc_id, _ in actual} == {ids[i] for i in order}
 
 
 def test_the_trained_q_nets_find_their_topics(store: Store, tiny_collection: Path) -> None:
@@ -93,8 +93,8 @@ def test_the_same_search_is_done_once(store: Store, queries: QuerySet) -> None:
 
 
 def test_k_larger_than_the_corpus(store: Store, queries: QuerySet) -> None:
-    found = search(store, queries, ModelSource("hyper"), SearchOptions(k=5000))
-    assert found.n_results == 12 * 120
+    searched = search(store, queries, ModelSource("hyper"), SearchOptions(k=5000))
+    assert searched.n_results == 12 * 120
 
 
 def test_the_query_itself_can_be_left_out(store: Store) -> None:
@@ -192,13 +192,13 @@ def test_a_narrow_search_is_the_same_for_every_batch_size(
     store: Store, queries: QuerySet, nested: ModelSource
 ) -> None:
     options = SearchOptions(k=20, width=8)
-    found = []
+    collected = []
     for batch in (None, 1, 5):
         searched = search(store, queries, nested, replace(options, batch_queries=batch))
-        found.append(rows(store, searched.run))
+        collected.append(rows(store, searched.run))
         store.remove(searched.run, force=True)
-    assert found[1].equals(found[0])
-    assert found[2].equals(found[0])
+    assert collected[1].equals(collected[0])
+    assert collected[2].equals(collected[0])
 
 
 def test_a_narrow_search_scores_with_the_first_of_the_full_weights(
@@ -224,15 +224,15 @@ def test_a_narrow_search_scores_with_the_first_of_the_full_weights(
 def test_a_width_is_part_of_a_run_only_where_it_is_given(
     store: Store, queries: QuerySet, nested: ModelSource
 ) -> None:
-    found = {
+    searched = {
         width: search(store, queries, nested, SearchOptions(k=20, width=width))
         for width in (None, 8, 16, 32)
     }
-    assert len({one.run for one in found.values()}) == 4
-    assert [one.width for one in found.values()] == [None, 8, 16, 32]
-    assert "width" not in store.get(found[None].run).inputs
-    assert store.get(found[8].run).inputs["width"] == 8
-    assert rows(store, found[32].run).equals(rows(store, found[None].run))
+    assert len({one.run for one in searched.values()}) == 4
+    assert [one.width for one in searched.values()] == [None, 8, 16, 32]
+    assert "width" not in store.get(searched[None].run).inputs
+    assert store.get(searched[8].run).inputs["width"] == 8
+    assert rows(store, searched[32].run).equals(rows(store, searched[None].run))
     again = search(store, queries, nested, SearchOptions(k=20, width=8))
     assert (again.existing, again.width) == (True, 8)
 

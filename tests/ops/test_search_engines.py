@@ -50,7 +50,7 @@ def graph(store: Store) -> Manifest:
 def options(engine: Any, **more: Any) -> SearchOptions:
     of_engine: dict[str, Any] = {
         "graph": {"walk": WALK},
-        "guided": {"guide": GUIDE},
+        "guided": {"guided_options": GUIDE},
         "rerank": {"rerank": "plain-run"},
     }
     return SearchOptions(**{"k": 20, "engine": engine, **of_engine.get(engine, {}), **more})
@@ -66,9 +66,9 @@ def rankings(store: Store, run: str) -> Mapping[str, list[tuple[str, float]]]:
 
 def scores_of_all(store: Store, queries: QuerySet, model: ModelSource) -> dict[str, Any]:
     """Query id -> document id -> score, by exact search of the whole corpus."""
-    found = search(store, queries, model, SearchOptions(k=120, name="all"))
-    scores = {query: dict(ranking) for query, ranking in rankings(store, found.run).items()}
-    store.remove(found.run, force=True)
+    searched = search(store, queries, model, SearchOptions(k=120, name="all"))
+    scores = {query: dict(ranking) for query, ranking in rankings(store, searched.run).items()}
+    store.remove(searched.run, force=True)
     return scores
 
 
@@ -80,10 +80,15 @@ ENGINES = ["graph", "guided", "rerank", "hnsw", "faiss-flat"]
 def test_a_run_of_every_engine(store: Store, queries: QuerySet, engine: str) -> None:
     """Ranks without gaps, documents once, the scores of exact search, and how it was done."""
     model = model_of(engine)
-    found = search(store, queries, model, options(engine, name="by-engine"))
+    searched = search(store, queries, model, options(engine, name="by-engine"))
     run = store.get("by-engine", kind="run")
-    assert (found.run, found.engine, found.k, found.existing) == (run.id, engine, 20, False)
-    assert (found.n_queries, found.n_documents) == (12, 120)
+    assert (searched.run, searched.engine, searched.k, searched.existing) == (
+        run.id,
+        engine,
+        20,
+        False,
+    )
+    assert (searched.n_queries, searched.n_documents) == (12, 120)
     assert f"-{model.name}-{engine}-" in run.id
     assert run.inputs["engine"] == engine
     whole = scores_of_all(store, queries, model)
@@ -94,7 +99,7 @@ def test_a_run_of_every_engine(store: Store, queries: QuerySet, engine: str) -> 
         assert dict(ranking) == pytest.approx(
             {doc_id: whole[query][doc_id] for doc_id in dict(ranking)}, abs=1e-5
         )
-    assert found.n_results == n_results == run.stats["n_results"]
+    assert searched.n_results == n_results == run.stats["n_results"]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -111,8 +116,8 @@ def test_a_run_names_what_it_was_made_of(
     }
     of_engine, parents = expected[engine]
     index = (("ef_search", 50),) if engine == "hnsw" else ()
-    found = search(store, queries, model_of(engine), options(engine, index=index))
-    run = store.get(found.run)
+    searched = search(store, queries, model_of(engine), options(engine, index=index))
+    run = store.get(searched.run)
     name = str(model_of(engine).name)
     docs = store.get(f"{name}-docs")
     assert run.parents == (store.get(name).id, docs.id, *parents)
@@ -124,11 +129,11 @@ def test_entry_points_of_a_run_can_be_drawn_again(
     store: Store, queries: QuerySet, graph: Manifest
 ) -> None:
     """The run records what they follow from: the seed, their number and the corpus."""
-    found = search(store, queries, HYPER, options("graph", walk=replace(WALK, max_iterations=1)))
-    inputs = store.get(found.run).inputs
+    searched = search(store, queries, HYPER, options("graph", walk=replace(WALK, max_iterations=1)))
+    inputs = store.get(searched.run).inputs
     drawn = random.Random(int(str(inputs["seed"]))).sample(range(120), 12)
     ids = store.embeddings("hyper-docs").ids(drawn)
-    for ranking in rankings(store, found.run).values():
+    for ranking in rankings(store, searched.run).values():
         assert sorted(dict(ranking)) == sorted(ids)
 
 
@@ -146,27 +151,27 @@ def test_evaluations_and_iterations_are_told(store: Store, queries: QuerySet) ->
     listed = search(store, queries, HYPER, options("rerank"))
     assert listed.evaluations is not None
     assert (listed.evaluations.min, listed.evaluations.max) == (20, 20)
-    for found in (walked, guided, listed):
-        stats = store.get(found.run).stats
-        assert stats["evaluations"] == asdict(found.evaluations)
-        assert stats["iterations"] == asdict(found.iterations)
-        costs = store.run(found.run).costs()
+    for actual in (walked, guided, listed):
+        stats = store.get(actual.run).stats
+        assert stats["evaluations"] == asdict(actual.evaluations)
+        assert stats["iterations"] == asdict(actual.iterations)
+        costs = store.run(actual.run).costs()
         assert costs is not None
         assert costs["query_id"].to_pylist() == [query.query_id for query in queries]
         evaluations = costs["evaluations"].to_pylist()
         assert (min(evaluations), max(evaluations)) == (
-            found.evaluations.min,
-            found.evaluations.max,
+            actual.evaluations.min,
+            actual.evaluations.max,
         )
-        assert sum(costs["iterations"].to_pylist()) / len(costs) == found.iterations.mean
+        assert sum(costs["iterations"].to_pylist()) / len(costs) == actual.iterations.mean
 
 
 @pytest.mark.parametrize("engine", ["hnsw", "faiss-flat"])
 def test_a_bi_encoder_evaluates_no_q_nets(store: Store, queries: QuerySet, engine: str) -> None:
-    found = search(store, queries, PLAIN, options(engine))
-    assert (found.evaluations, found.iterations) == (None, None)
-    assert store.run(found.run).costs() is None
-    assert not {"evaluations", "iterations"} & store.get(found.run).stats.keys()
+    searched = search(store, queries, PLAIN, options(engine))
+    assert (searched.evaluations, searched.iterations) == (None, None)
+    assert store.run(searched.run).costs() is None
+    assert not {"evaluations", "iterations"} & store.get(searched.run).stats.keys()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -174,8 +179,8 @@ def test_a_bi_encoder_evaluates_no_q_nets(store: Store, queries: QuerySet, engin
 def test_time_is_recorded_apart_for_every_engine(
     store: Store, queries: QuerySet, engine: str
 ) -> None:
-    found = search(store, queries, model_of(engine), options(engine))
-    seconds: Any = store.get(found.run).stats["seconds"]
+    searched = search(store, queries, model_of(engine), options(engine))
+    seconds: Any = store.get(searched.run).stats["seconds"]
     parts = ["query_encoding", "selection", "scoring", "topk", "writing"]
     assert list(seconds) == [*parts, "total"]
     assert sum(seconds[part] for part in parts) == pytest.approx(seconds["total"])
@@ -187,7 +192,7 @@ def test_time_is_recorded_apart_for_every_engine(
     ("engine", "everything"),
     [
         ("graph", {"walk": WalkOptions()}),
-        ("guided", {"guide": GuidedOptions(budget=120)}),
+        ("guided", {"guided_options": GuidedOptions(budget=120)}),
         ("rerank", {"rerank": "all-of-plain"}),
     ],
 )
@@ -197,31 +202,33 @@ def test_who_may_look_at_everything_finds_what_exact_search_finds(
 ) -> None:
     """To the last bit."""
     search(store, queries, PLAIN, SearchOptions(k=120, name="all-of-plain"))
-    found = search(store, queries, HYPER, options(engine, **everything))
-    assert rankings(store, found.run) == rankings(store, "hyper-run")
-    assert found.check is not None
-    assert found.check.recall == {"10": 1.0}
+    searched = search(store, queries, HYPER, options(engine, **everything))
+    assert rankings(store, searched.run) == rankings(store, "hyper-run")
+    assert searched.check is not None
+    assert searched.check.recall == {"10": 1.0}
 
 
 @pytest.mark.parametrize("engine", ["hnsw", "faiss-flat", "faiss-hnsw"])
 def test_indexes_find_what_exact_search_of_a_bi_encoder_finds(
     store: Store, queries: QuerySet, engine: str
 ) -> None:
-    found = search(store, queries, PLAIN, options(engine))
+    searched = search(store, queries, PLAIN, options(engine))
     assert [cache.name.startswith(f"index-{engine}") for cache in store.caches()].count(True) == 1
     exact = rankings(store, "plain-run")
-    for query, ranking in rankings(store, found.run).items():
+    for query, ranking in rankings(store, searched.run).items():
         scores = [score for _, score in ranking]
         assert scores == pytest.approx([score for _, score in exact[query]], abs=1e-5)
-    assert found.check is not None
-    assert found.check.against == store.get("plain-run").id
+    assert searched.check is not None
+    assert searched.check.against == store.get("plain-run").id
 
 
 def test_engines_of_any_queries_take_a_bi_encoder(store: Store, queries: QuerySet) -> None:
     """Its slope is the query vector: a budget of one batch above k is enough."""
-    found = search(store, queries, PLAIN, options("guided", guide=GuidedOptions(budget=21)))
-    assert rankings(store, found.run) == rankings(store, "plain-run")
-    assert found.evaluations is None
+    searched = search(
+        store, queries, PLAIN, options("guided", guided_options=GuidedOptions(budget=21))
+    )
+    assert rankings(store, searched.run) == rankings(store, "plain-run")
+    assert searched.evaluations is None
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -229,9 +236,9 @@ def test_engines_of_any_queries_take_a_bi_encoder(store: Store, queries: QuerySe
 def test_batches_of_queries_change_nothing(store: Store, queries: QuerySet, engine: str) -> None:
     tables = []
     for batch in (None, 1, 5):
-        found = search(store, queries, model_of(engine), options(engine, batch_queries=batch))
-        tables.append(store.run(found.run).table())
-        store.remove(found.run, force=True)
+        searched = search(store, queries, model_of(engine), options(engine, batch_queries=batch))
+        tables.append(store.run(searched.run).table())
+        store.remove(searched.run, force=True)
     assert tables[1].equals(tables[0])
     assert tables[2].equals(tables[0])
 
@@ -249,8 +256,8 @@ def test_the_same_search_is_done_once(store: Store, queries: QuerySet, engine: s
     [
         (options("graph"), options("graph", walk=replace(WALK, candidates=5))),
         (options("graph"), options("graph", walk=replace(WALK, seed=1))),
-        (options("guided"), options("guided", guide=GuidedOptions(budget=41))),
-        (options("guided"), options("guided", guide=GuidedOptions(gain=0.1))),
+        (options("guided"), options("guided", guided_options=GuidedOptions(budget=41))),
+        (options("guided"), options("guided", guided_options=GuidedOptions(gain=0.1))),
         (options("guided"), options("guided", check=3)),
         (options("rerank"), options("rerank", rerank="hyper-run")),
     ],
@@ -276,8 +283,8 @@ def test_another_graph_makes_another_run(store: Store, queries: QuerySet, graph:
 def test_bfloat16_scores_choose_and_rank_nearly_the_same(store: Store, queries: QuerySet) -> None:
     for engine in ("graph", "guided", "rerank"):
         fine = rankings(store, search(store, queries, HYPER, options(engine)).run)
-        found = search(store, queries, HYPER, options(engine, dtype="bfloat16"))
-        coarse = rankings(store, found.run)
+        searched = search(store, queries, HYPER, options(engine, dtype="bfloat16"))
+        coarse = rankings(store, searched.run)
         shares = [len(dict(coarse[q]).keys() & dict(fine[q])) / len(fine[q]) for q in fine]
         assert np.mean(shares) > 0.7
         assert coarse != fine
@@ -290,19 +297,19 @@ def test_the_query_itself_can_be_left_out(store: Store, engine: str) -> None:
     first = search(store, asked, PLAIN, SearchOptions(k=120, name="first"))
     everything: dict[str, Any] = {
         "graph": {"walk": WalkOptions()},
-        "guided": {"guide": GuidedOptions(budget=120)},
+        "guided": {"guided_options": GuidedOptions(budget=120)},
         "rerank": {"rerank": first.run},
     }
-    found = search(
+    searched = search(
         store, asked, HYPER, options(engine, k=50, exclude_same_id=True, **everything[engine])
     )
     whole = rankings(store, search(store, asked, HYPER, SearchOptions(k=51)).run)
-    for query, ranking in rankings(store, found.run).items():
+    for query, ranking in rankings(store, searched.run).items():
         assert ranking == [pair for pair in whole[query] if pair[0] != query][:50]
 
 
-def by_hand_recall(store: Store, found: Searched, depth: int, queries: list[str]) -> float:
-    exact, mine = rankings(store, "hyper-run"), rankings(store, found.run)
+def by_hand_recall(store: Store, actual: Searched, depth: int, queries: list[str]) -> float:
+    exact, mine = rankings(store, "hyper-run"), rankings(store, actual.run)
     shares = [len(dict(exact[q][:depth]).keys() & dict(mine[q][:depth])) / depth for q in queries]
     return float(np.mean(shares))
 
@@ -310,21 +317,21 @@ def by_hand_recall(store: Store, found: Searched, depth: int, queries: list[str]
 @pytest.mark.usefixtures("graph")
 def test_an_exact_run_of_the_same_queries_is_the_measure(store: Store, queries: QuerySet) -> None:
     little = WalkOptions(entry_points=20, candidates=1, max_iterations=1)
-    found = search(store, queries, HYPER, options("graph", walk=little))
-    assert found.check is not None
-    assert found.check.against == store.get("hyper-run").id
-    assert found.check.n_queries == 12
-    assert found.check.measures == {}
+    searched = search(store, queries, HYPER, options("graph", walk=little))
+    assert searched.check is not None
+    assert searched.check.against == store.get("hyper-run").id
+    assert searched.check.n_queries == 12
+    assert searched.check.measures == {}
     ids = [query.query_id for query in queries]
-    assert found.check.recall == pytest.approx({"10": by_hand_recall(store, found, 10, ids)})
-    assert 0 < found.check.recall["10"] < 1
-    assert store.get(found.run).stats["check"] == asdict(found.check)
+    assert searched.check.recall == pytest.approx({"10": by_hand_recall(store, searched, 10, ids)})
+    assert 0 < searched.check.recall["10"] < 1
+    assert store.get(searched.run).stats["check"] == asdict(searched.check)
 
 
 def test_an_exact_run_that_is_less_deep_is_no_measure(store: Store, queries: QuerySet) -> None:
-    found = search(store, queries, HYPER, options("guided", k=21))
-    assert found.check is None
-    assert "check" not in store.get(found.run).stats
+    searched = search(store, queries, HYPER, options("guided", k=21))
+    assert searched.check is None
+    assert "check" not in store.get(searched.run).stats
 
 
 @pytest.mark.parametrize("count", [1, 5, 12, 99])
@@ -333,17 +340,19 @@ def test_some_queries_are_searched_exactly_for_a_check(
 ) -> None:
     """Those drawn are the same each time; what they were found to miss is compared by hand."""
     judged = str(tiny_collection / "qrels.txt")
-    found = search(
+    searched = search(
         store,
         queries,
         HYPER,
         options("rerank", check=count, qrels=judged, measures=("P@10",), batch_queries=5),
     )
-    assert found.check is not None
-    assert (found.check.against, found.check.n_queries) == (None, min(count, 12))
+    assert searched.check is not None
+    assert (searched.check.against, searched.check.n_queries) == (None, min(count, 12))
     ids = [query.query_id for query in queries]
     drawn = random.Random(0).sample(ids, min(count, 12))
-    assert found.check.recall == pytest.approx({"10": by_hand_recall(store, found, 10, drawn)})
+    assert searched.check.recall == pytest.approx(
+        {"10": by_hand_recall(store, searched, 10, drawn)}
+    )
     lines = Path(judged).read_text(encoding="utf-8").splitlines()
     relevant = {(query, doc_id) for query, _, doc_id, _ in (line.split() for line in lines)}
 
@@ -352,14 +361,14 @@ def test_some_queries_are_searched_exactly_for_a_check(
         hits = [[(q, d) in relevant for d, _ in found_by[q][:10]] for q in drawn]
         return float(np.mean(hits))
 
-    assert found.check.measures["P@10"] == pytest.approx(
-        {"exact": precision("hyper-run"), "approximate": precision(found.run)}
+    assert searched.check.measures["P@10"] == pytest.approx(
+        {"exact": precision("hyper-run"), "approximate": precision(searched.run)}
     )
 
 
 def test_exact_search_is_not_checked(store: Store, queries: QuerySet) -> None:
-    found = search(store, queries, HYPER, options("exact", check=3, name="checked"))
-    assert found.check is None
+    searched = search(store, queries, HYPER, options("exact", check=3, name="checked"))
+    assert searched.check is None
 
 
 def unchanged(store: Store, before: tuple[int, int]) -> bool:
@@ -368,7 +377,12 @@ def unchanged(store: Store, before: tuple[int, int]) -> bool:
 
 REFUSED: list[tuple[ModelSource, SearchOptions, str, str]] = [
     (HYPER, options("graph"), "no neighbour graph, and 1 are needed", "Make one: hype graph"),
-    (HYPER, options("guided", guide=GuidedOptions(budget=19)), "budget of 19", "Raise it to 20"),
+    (
+        HYPER,
+        options("guided", guided_options=GuidedOptions(budget=19)),
+        "budget of 19",
+        "Raise it to 20",
+    ),
     (HYPER, options("hnsw"), r"query vectors; hyper makes q-nets", "--engine exact, graph or guid"),
     (HYPER, options("faiss-flat"), r"query vectors; hyper makes q-nets", "bi-encoder"),
     (HYPER, options("rerank", rerank=None), "Which run", "hype search --rerank RUN"),
@@ -404,8 +418,8 @@ def test_a_graph_of_too_few_neighbours_is_refused(
     with pytest.raises(UsageError, match=r"at most 8 neighbours.*9 are needed") as caught:
         search(store, queries, HYPER, options("graph", walk=walk))
     assert f"hype graph {graph.inputs['embeddings']} --k 9" in str(caught.value.hint)
-    found = search(store, queries, HYPER, options("graph", walk=replace(WALK, neighbours=2)))
-    assert store.get(found.run).inputs["neighbours"] == 2
+    searched = search(store, queries, HYPER, options("graph", walk=replace(WALK, neighbours=2)))
+    assert store.get(searched.run).inputs["neighbours"] == 2
 
 
 def test_a_graph_of_other_embeddings_is_refused(store: Store, queries: QuerySet) -> None:
@@ -435,9 +449,9 @@ def test_reranking_a_run_of_another_corpus_names_a_document(
 
 def test_a_run_that_lacks_a_query_reranks_to_nothing(store: Store, queries: QuerySet) -> None:
     more = query_set("more", [*queries, Query("new", "a river of bread")])
-    found = search(store, more, HYPER, options("rerank"))
-    results = rankings(store, found.run)
+    searched = search(store, more, HYPER, options("rerank"))
+    results = rankings(store, searched.run)
     assert results["new"] == []
-    assert found.n_results == 12 * 20
-    assert found.evaluations is not None
-    assert found.evaluations.min == 0
+    assert searched.n_results == 12 * 20
+    assert searched.evaluations is not None
+    assert searched.evaluations.min == 0

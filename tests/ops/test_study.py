@@ -62,23 +62,23 @@ def test_the_leaderboard_is_the_same_in_both_stores(
 
 def test_lineage_recipes_and_curves_come_along(store: Store, other: Store, archive: Path) -> None:
     import_study(other, archive)
-    here, there = show(store, "hyper-run"), show(other, "hyper-run")
-    assert there.parents == here.parents  # type: ignore[union-attr]
-    model, known = show(store, "hyper"), show(other, "hyper")
-    assert (model.here, known.here) == (True, False)  # type: ignore[union-attr]
-    assert known.manifest == model.manifest  # type: ignore[union-attr]
-    assert known.curves == model.curves != {}
-    assert [one.name for one in known.children] == ["hyper-run"]  # type: ignore[union-attr]
-    recipe = other.path(other.known("hyper")) / "recipe.toml"
+    here, existing = show(store, "hyper-run"), show(other, "hyper-run")
+    assert existing.parents == here.parents  # type: ignore[union-attr]
+    model, expected_names = show(store, "hyper"), show(other, "hyper")
+    assert (model.here, expected_names.here) == (True, False)  # type: ignore[union-attr]
+    assert expected_names.manifest == model.manifest  # type: ignore[union-attr]
+    assert expected_names.curves == model.curves != {}
+    assert [one.name for one in expected_names.children] == ["hyper-run"]  # type: ignore[union-attr]
+    recipe = other.path(other.get_or_reference("hyper")) / "recipe.toml"
     assert recipe.read_bytes() == (store.path(store.get("hyper")) / "recipe.toml").read_bytes()
 
 
 def test_no_weights_and_no_vectors_travel(store: Store, archive: Path) -> None:
-    found = names(archive)
-    assert found[:2] == ["study.json", "report.md"]
-    assert {Path(name).suffix for name in found} == {".json", ".md", ".toml", ".parquet"}
-    assert not [name for name in found if "safetensors" in name or "vectors-" in name]
-    assert not [name for name in found if "tokenizer" in name or "text-" in name]
+    actual = names(archive)
+    assert actual[:2] == ["study.json", "report.md"]
+    assert {Path(name).suffix for name in actual} == {".json", ".md", ".toml", ".parquet"}
+    assert not [name for name in actual if "safetensors" in name or "vectors-" in name]
+    assert not [name for name in actual if "tokenizer" in name or "text-" in name]
     report = zipfile.ZipFile(archive).read("report.md").decode()
     assert "| hyper-run | hyper | exact | 0." in report
     listed = json.loads(zipfile.ZipFile(archive).read("study.json"))

@@ -37,9 +37,9 @@ def no_store() -> Store:
 def test_rows_keep_all_but_their_scores(tiny_collection: Path, tmp_path: Path, ending: str) -> None:
     source = open_training_rows(tiny_collection / "train.jsonl")
     done = teach(source, LENGTHS, tmp_path / f"scored{ending}")
-    given, scored = list(source), read_training_rows(done.output)
+    inputs, scored = list(source), read_training_rows(done.output)
     assert (done.rows, done.items, done.replaced, done.resumed) == (96, 192, 192, 0)
-    for before, after in zip(given, scored, strict=True):
+    for before, after in zip(inputs, scored, strict=True):
         assert after.query == before.query
         assert [replace(i, score=None) for i in after.items] == [
             replace(i, score=None) for i in before.items

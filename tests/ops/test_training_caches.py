@@ -73,9 +73,9 @@ def first(
     store = Store.create(tmp_path_factory.mktemp("caches") / "store")
     trained, jobs = train_in(store, *FROZEN)
     assert jobs == TOKENISED | ENCODED
-    made = {cache.name for cache in store.caches()}
-    assert len(made) == 2
-    return store, trained, made
+    created = {cache.name for cache in store.caches()}
+    assert len(created) == 2
+    return store, trained, created
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,11 @@ def first(
 def test_another_run_on_the_same_texts_reads_and_encodes_nothing(
     change: str, first: tuple[Store, TrainedModel, set[str]], train_in: Train
 ) -> None:
-    store, trained, made = first
+    store, trained, created = first
     other, jobs = train_in(Store.open(store.root), *FROZEN, change)
     assert (jobs, other.existing) == (set(), False)
     assert other.model_id != trained.model_id
-    assert made <= {cache.name for cache in store.caches()}
+    assert created <= {cache.name for cache in store.caches()}
 
 
 @pytest.mark.parametrize(
@@ -122,10 +122,10 @@ def test_the_training_rows_as_held_out_rows_are_read_once(
 def test_a_deleted_cache_is_made_again(
     first: tuple[Store, TrainedModel, set[str]], train_in: Train
 ) -> None:
-    store, trained, made = first
+    store, trained, created = first
     weights = (trained.path / "model.safetensors").read_bytes()
     store.remove(trained.model_id)
-    for name in made:
+    for name in created:
         store.remove_cache(name)
     again, jobs = train_in(store, *FROZEN)
     assert (again.model_id, jobs) == (trained.model_id, TOKENISED | ENCODED)

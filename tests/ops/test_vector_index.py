@@ -53,7 +53,7 @@ def some_vectors(seed: int = 0) -> np.ndarray:
 def put(store: hs.Store, seed: int = 0) -> hs.EmbeddingSet:
     """An embedding set of N documents in shards of 128, float16."""
     spec = hs.EmbeddingSpec(
-        slug="docs",
+        id_prefix="docs",
         inputs={"corpus": "docs", "seed": seed},
         parents=(),
         dim=DIM,
@@ -103,12 +103,12 @@ def test_an_index_is_built_once(store: hs.Store, spec: IndexSpec) -> None:
 def test_ordinals_are_those_of_the_set(store: hs.Store) -> None:
     embeddings = put(store)
     queries = some_vectors(seed=5)[:20]
-    found, scores = open_index(store, embeddings, IndexSpec("faiss-flat")).index.search(queries, N)
+    actual, scores = open_index(store, embeddings, IndexSpec("faiss-flat")).index.search(queries, N)
     halves = some_vectors().astype(np.float16).astype(np.float32)
     wanted = queries @ halves.T
-    assert np.array_equal(found, np.argsort(-wanted, axis=1))
+    assert np.array_equal(actual, np.argsort(-wanted, axis=1))
     np.testing.assert_allclose(scores, -np.sort(-wanted, axis=1), atol=1e-5)
-    assert embeddings.ids(found[0, :1]) == [f"d{wanted[0].argmax()}"]
+    assert embeddings.ids(actual[0, :1]) == [f"d{wanted[0].argmax()}"]
 
 
 @pytest.mark.parametrize(("kind", "name"), [("hnsw", "ef_search"), ("faiss-ivfpq", "nprobe")])

@@ -16,5 +16,5 @@ def folder(goldens: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def facts(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
-    return found
+    actual: dict[str, Any] = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
+    return actual

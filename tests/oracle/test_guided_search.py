@@ -102,17 +102,17 @@ def test_a_linear_scorer_is_searched_exactly(kind: str, gain: float) -> None:
     if kind == "inner product":
         scorer = InnerProductScorer(torch.stack([net.weights for net in linear._q_nets]))
     corpus = VectorCorpus(documents())
-    found = GuidedEngine(corpus, GuidedOptions(gain=gain)).search(scorer, k=K)
-    assert found.rankings == ExactEngine(corpus).search(scorer, k=K).rankings
-    assert found.evaluations.tolist() == [K + BATCH] * 6
-    assert found.iterations.tolist() == [3] * 6
+    searched = GuidedEngine(corpus, GuidedOptions(gain=gain)).search(scorer, k=K)
+    assert searched.rankings == ExactEngine(corpus).search(scorer, k=K).rankings
+    assert searched.evaluations.tolist() == [K + BATCH] * 6
+    assert searched.iterations.tolist() == [3] * 6
 
 
 def test_a_budget_of_k_is_enough_for_a_linear_scorer() -> None:
     corpus, scorer = VectorCorpus(documents()), linear_scorer(6)
-    found = GuidedEngine(corpus, GuidedOptions(budget=K)).search(scorer, k=K)
-    assert found.rankings == ExactEngine(corpus).search(scorer, k=K).rankings
-    assert found.evaluations.tolist() == [K] * 6
+    searched = GuidedEngine(corpus, GuidedOptions(budget=K)).search(scorer, k=K)
+    assert searched.rankings == ExactEngine(corpus).search(scorer, k=K).rankings
+    assert searched.evaluations.tolist() == [K] * 6
 
 
 def test_later_steps_find_what_the_slope_has_missed() -> None:
@@ -122,10 +122,10 @@ def test_later_steps_find_what_the_slope_has_missed() -> None:
     nets = [TanhNet(torch.Generator().manual_seed(seed)) for seed in range(8)]
     scorer = QNetScorer(nets, DIM)
     wanted = [{doc_id for doc_id, _ in r} for r in ExactEngine(corpus).search(scorer, k=K).rankings]
-    found = GuidedEngine(corpus, GuidedOptions(budget=budget)).search(scorer, k=K).rankings
-    guided = [len(some & {d for d, _ in r}) / K for some, r in zip(wanted, found, strict=True)]
-    slopes = [set(map(str, best(vectors, slope_of(net, vectors), budget))) for net in nets]
-    alone = [len(some & other) / K for some, other in zip(wanted, slopes, strict=True)]
+    searched = GuidedEngine(corpus, GuidedOptions(budget=budget)).search(scorer, k=K).rankings
+    guided = [len(some & {d for d, _ in r}) / K for some, r in zip(wanted, searched, strict=True)]
+    gradients = [set(map(str, best(vectors, slope_of(net, vectors), budget))) for net in nets]
+    alone = [len(some & other) / K for some, other in zip(wanted, gradients, strict=True)]
     assert np.mean(guided) > np.mean(alone) + 0.02
     assert min(guided) > 0.6
 
@@ -150,11 +150,11 @@ def test_a_fit_is_the_ridge_regression_that_it_says_it_is(m: int, ridge: float, 
     vectors, truth = random.normal(size=(m, DIM)) + 1, random.normal(size=DIM)
     weights = sense * truth + random.normal(size=DIM) / 2
     scores = np.tanh(vectors @ truth) + 0.1 * random.normal(size=m)
-    found = fit(*map(torch.from_numpy, (weights, vectors, scores)), ridge)
+    actual = fit(*map(torch.from_numpy, (weights, vectors, scores)), ridge)
     expected = least_squares(weights, vectors, scores, ridge)
     # Conjugate gradients stop where a guide is good enough.
-    assert np.linalg.norm(found.numpy() - expected) <= 0.1 * np.linalg.norm(expected)
-    cosine = torch.cosine_similarity(found, torch.from_numpy(expected), dim=0)
+    assert np.linalg.norm(actual.numpy() - expected) <= 0.1 * np.linalg.norm(expected)
+    cosine = torch.cosine_similarity(actual, torch.from_numpy(expected), dim=0)
     assert cosine > 0.995
 
 
@@ -186,5 +186,5 @@ def test_the_pool_is_chosen_by_what_the_first_documents_have_taught(query: int) 
 )
 def test_a_fit_of_nothing_to_learn_is_finite(vectors: np.ndarray, scores: np.ndarray) -> None:
     for weights in (torch.ones(DIM), torch.zeros(DIM)):
-        found = fit(weights, torch.tensor(vectors).float(), torch.tensor(scores).float(), 0.3)
-        assert torch.isfinite(found).all()
+        actual = fit(weights, torch.tensor(vectors).float(), torch.tensor(scores).float(), 0.3)
+        assert torch.isfinite(actual).all()

@@ -40,12 +40,12 @@ TREC_NAMES = {
 
 def published(path: Path, *, rel: int = 1) -> dict[str, dict[str, float]]:
     """Output of ``trec_eval -q -l REL``: query (or ``all``) -> measure -> value, to 4 places."""
-    found: dict[str, dict[str, float]] = defaultdict(dict)
+    actual: dict[str, dict[str, float]] = defaultdict(dict)
     for line in path.read_text(encoding="utf-8").splitlines():
         name, query, value = line.split()
         if name in TREC_NAMES:
-            found[query][with_level(TREC_NAMES[name], rel)] = float(value)
-    return found
+            actual[query][with_level(TREC_NAMES[name], rel)] = float(value)
+    return actual
 
 
 def with_level(name: str, rel: int) -> str:
@@ -66,11 +66,11 @@ def as_trec_eval_ranks(results: dict[str, Ranking]) -> dict[str, Ranking]:
     }
 
 
-def check(found: Evaluation, expected: dict[str, dict[str, float]]) -> None:
-    assert found.judged_queries == len(expected) - 1
+def check(actual: Evaluation, expected: dict[str, dict[str, float]]) -> None:
+    assert actual.judged_queries == len(expected) - 1
     for query, values in expected.items():
         for name, value in values.items():
-            ours = found.aggregates[name] if query == "all" else found.per_query[name][query]
+            ours = actual.aggregates[name] if query == "all" else actual.per_query[name][query]
             assert ours == pytest.approx(value, abs=5.01e-5), (query, name)
 
 
@@ -100,8 +100,8 @@ def test_trec_evals_own_example(trec_eval: Path, qrels_name: str) -> None:
 def test_the_four_figures_everyone_quotes(trec_eval: Path) -> None:
     run = read_run(trec_eval / "results.test")
     qrels = read_qrels(trec_eval / "qrels.test").qrels
-    found = evaluate(run.results, qrels, parse_measures("AP, nDCG, P@10, RR"))
-    shown = {name: f"{value:.4f}" for name, value in found.aggregates.items()}
+    evaluated = evaluate(run.results, qrels, parse_measures("AP, nDCG, P@10, RR"))
+    shown = {name: f"{value:.4f}" for name, value in evaluated.aggregates.items()}
     assert shown == {"AP": "0.1785", "nDCG": "0.4021", "P@10": "0.3000", "RR": "0.4064"}
 
 
@@ -118,11 +118,11 @@ def test_a_missing_query_counts_zero_and_is_said(trec_eval: Path, tmp_path: Path
     results = as_trec_eval_ranks(read_run(cleaned).results)
     expected = published(trec_eval / "out.test.aqc")
     qrels = read_qrels(trec_eval / "qrels.test").qrels
-    found = evaluate(results, qrels, parse_measures(names(expected)))
-    assert found.judged_queries == 3
-    assert found.missing_queries == ("302",)
+    evaluated = evaluate(results, qrels, parse_measures(names(expected)))
+    assert evaluated.judged_queries == 3
+    assert evaluated.missing_queries == ("302",)
     for name, value in expected["all"].items():
-        assert found.aggregates[name] == pytest.approx(value, abs=5.01e-5), name
+        assert evaluated.aggregates[name] == pytest.approx(value, abs=5.01e-5), name
 
 
 @pytest.mark.parametrize("run", ["bm25.run", "bm25+bert(zs).run"])
@@ -169,14 +169,16 @@ def test_ndcg_and_rr_against_ten_lines(
         for query, run in zip(queries, runs, strict=True)
     }
     qrels: Qrels = dict(zip(queries, judged, strict=True))
-    found = evaluate(results, qrels, parse_measures("nDCG@5, nDCG@10, RR, RR@3"))
+    evaluated = evaluate(results, qrels, parse_measures("nDCG@5, nDCG@10, RR, RR@3"))
     for query, run, grade in zip(queries, runs, judged, strict=True):
-        assert found.per_query["nDCG@5"][query] == pytest.approx(reference_ndcg(run, grade, 5))
-        assert found.per_query["nDCG@10"][query] == pytest.approx(reference_ndcg(run, grade, 10))
-        assert found.per_query["RR"][query] == pytest.approx(reference_rr(run, grade, 99))
-        assert found.per_query["RR@3"][query] == pytest.approx(reference_rr(run, grade, 3))
-    for name, values in found.per_query.items():
-        assert found.aggregates[name] == pytest.approx(sum(values.values()) / 3)
+        assert evaluated.per_query["nDCG@5"][query] == pytest.approx(reference_ndcg(run, grade, 5))
+        assert evaluated.per_query["nDCG@10"][query] == pytest.approx(
+            reference_ndcg(run, grade, 10)
+        )
+        assert evaluated.per_query["RR"][query] == pytest.approx(reference_rr(run, grade, 99))
+        assert evaluated.per_query["RR@3"][query] == pytest.approx(reference_rr(run, grade, 3))
+    for name, values in evaluated.per_query.items():
+        assert evaluated.aggregates[name] == pytest.approx(sum(values.values()) / 3)
 
 
 def evaluation(values: list[float]) -> Evaluation:
@@ -198,15 +200,15 @@ def test_t_and_wilcoxon_are_scipys(pairs: list[tuple[float, float]]) -> None:
     from scipy import stats
 
     a, b = np.array(pairs).T
-    (found,) = compare(evaluation(list(a)), evaluation(list(b)), ["m"], permutations=10)
+    (actual,) = compare(evaluation(list(a)), evaluation(list(b)), ["m"], permutations=10)
     differences = (b - a).round(12)
     if not differences.any():
-        assert found.p_values["t"] == found.p_values["wilcoxon"] == 1.0
+        assert actual.p_values["t"] == actual.p_values["wilcoxon"] == 1.0
         return
     if np.ptp(differences) > 1e-11:
-        assert found.p_values["t"] == pytest.approx(stats.ttest_rel(b, a).pvalue, rel=1e-6)
+        assert actual.p_values["t"] == pytest.approx(stats.ttest_rel(b, a).pvalue, rel=1e-6)
     expected = stats.wilcoxon(differences[differences != 0]).pvalue
-    assert found.p_values["wilcoxon"] == pytest.approx(expected)
+    assert actual.p_values["wilcoxon"] == pytest.approx(expected)
 
 
 def all_sign_flips(differences: list[float]) -> Iterator[float]:
@@ -221,11 +223,11 @@ def test_randomisation_tends_to_the_exact_permutation_test(
 ) -> None:
     n = 20_000
     a, b = [list(values) for values in zip(*pairs, strict=True)]
-    (found,) = compare(evaluation(a), evaluation(b), ["m"], seed=seed, permutations=n)
+    (actual,) = compare(evaluation(a), evaluation(b), ["m"], seed=seed, permutations=n)
     differences = [y - x for x, y in pairs]
     flipped = list(all_sign_flips(differences))
     exact = sum(value >= abs(sum(differences)) - 1e-9 for value in flipped) / len(flipped)
-    p = found.p_values["randomisation"]
+    p = actual.p_values["randomisation"]
     assert p >= 1 / (n + 1)
     # Five standard deviations of a proportion of n draws.
     assert abs(p - exact) <= 5 * math.sqrt(exact * (1 - exact) / n) + 1.5 / n
@@ -238,11 +240,11 @@ def test_randomisation_is_scipys_on_a_larger_sample() -> None:
     generator = np.random.Generator(np.random.PCG64(5))
     a = generator.random(200)
     b = a + generator.normal(0.02, 0.15, 200)
-    (found,) = compare(evaluation(list(a)), evaluation(list(b)), ["m"])
+    (actual,) = compare(evaluation(list(a)), evaluation(list(b)), ["m"])
     expected = stats.permutation_test(
         (b - a,), np.mean, permutation_type="samples", n_resamples=9_999, rng=generator
     ).pvalue
-    assert found.p_values["randomisation"] == pytest.approx(expected, abs=0.02)
+    assert actual.p_values["randomisation"] == pytest.approx(expected, abs=0.02)
 
 
 @given(st.lists(st.floats(0, 1), max_size=8))

@@ -24,10 +24,10 @@ def goldens_of(shared: Path) -> Path:
 
 @pytest.fixture
 def golden(goldens_of: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(
+    actual: dict[str, Any] = json.loads(
         (goldens_of / "pmrr" / "golden.json").read_text(encoding="utf-8")
     )
-    return found
+    return actual
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def documents(goldens_of: Path) -> dict[str, tuple[str, ...]]:
     return changed_documents(og.qrels, changed.qrels)
 
 
-def check(found: Results, changed: Results, documents: Any, golden: dict[str, Any]) -> None:
-    evaluation = p_mrr(found, changed, documents)
+def check(actual: Results, changed: Results, documents: Any, golden: dict[str, Any]) -> None:
+    evaluation = p_mrr(actual, changed, documents)
     assert evaluation.aggregates[P_MRR] == pytest.approx(golden["case1"]["p-MRR"], abs=1e-12)
     assert evaluation.per_query[P_MRR] == pytest.approx(golden["case1"]["per_query"], abs=1e-12)
 
@@ -59,8 +59,8 @@ def test_the_order_of_ties_in_a_file_does_not_matter(
         results = read_run(goldens_of / "dlhard" / "passage" / name).results
         runs.append(
             {
-                query: sorted(found, key=lambda pair: (-pair[1], pair[0]))[:depth]
-                for query, found in results.items()
+                query: sorted(actual, key=lambda pair: (-pair[1], pair[0]))[:depth]
+                for query, actual in results.items()
             }
         )
     check(runs[0], runs[1], documents, golden)
@@ -75,21 +75,21 @@ def test_through_the_store(goldens_of: Path, golden: Any, tmp_path: Path) -> Non
         "qrels_original": str(folder / "case1_og.qrels"),
         "qrels_changed": str(folder / "case1_changed.qrels"),
     }
-    found = evaluate_p_mrr(store, "og", "changed", **named)
-    assert found.p_mrr == pytest.approx(golden["case1"]["p-MRR"], abs=1e-12)
-    assert found.per_query == pytest.approx(golden["case1"]["per_query"], abs=1e-12)
-    assert (found.existing, found.missing_queries) == (False, [])
+    evaluated = evaluate_p_mrr(store, "og", "changed", **named)
+    assert evaluated.p_mrr == pytest.approx(golden["case1"]["p-MRR"], abs=1e-12)
+    assert evaluated.per_query == pytest.approx(golden["case1"]["per_query"], abs=1e-12)
+    assert (evaluated.existing, evaluated.missing_queries) == (False, [])
     assert evaluate_p_mrr(store, "og", "changed", **named).existing
     board = store.catalog.query("SELECT name, qrels, measure FROM leaderboard").rows
     assert board == (("changed", "file:case1_og.qrels -> file:case1_changed.qrels", "p-MRR"),)
-    assert [one.id for one in store.evaluations("changed")] == [found.evaluation]
+    assert [one.id for one in store.evaluations("changed")] == [evaluated.evaluation]
     assert store.evaluations("og") == []
-    assert [one.id for one in store.children_of("og")] == [found.evaluation]
+    assert [one.id for one in store.children_of("og")] == [evaluated.evaluation]
 
 
 def test_the_cases_of_the_benchmarks_own_tests(golden: Any) -> None:
     assert len(golden["mteb_unit_cases"]) == 3
     for case in golden["mteb_unit_cases"]:
         runs = [{"q": list(case[which].items())} for which in ("og", "changed")]
-        found = p_mrr(runs[0], runs[1], {"q": tuple(case["docs"])})
-        assert found.aggregates[P_MRR] == pytest.approx(case["p-MRR"])
+        actual = p_mrr(runs[0], runs[1], {"q": tuple(case["docs"])})
+        assert actual.aggregates[P_MRR] == pytest.approx(case["p-MRR"])

@@ -25,9 +25,9 @@ def plain_walk(
         best = sorted([*best, *ordered], key=lambda place: -scores[place])[:k]
         if options.early_stop and scores[ordered[0]] <= last:
             break
-        found = {near for place in ordered[: options.candidates] for near in graph[place]}
-        candidates = sorted(found - listed)
-        listed |= found
+        actual = {near for place in ordered[: options.candidates] for near in graph[place]}
+        candidates = sorted(actual - listed)
+        listed |= actual
     return best, scored, steps
 
 
@@ -63,7 +63,7 @@ def test_equals_a_plain_walk(
     )
     corpus = VectorCorpus(np.array(scores, dtype=np.float32)[:, None])
     engine = GraphEngine(corpus, rows, options, entry_points=entry)
-    found = engine.search(InnerProductScorer(torch.ones(1, 1)), k=k)
+    searched = engine.search(InnerProductScorer(torch.ones(1, 1)), k=k)
     best, scored, steps = plain_walk(scores, graph, entry, options, k)
-    assert found.rankings == [[(str(place), scores[place]) for place in best]]
-    assert (found.evaluations.tolist(), found.iterations.tolist()) == ([scored], [steps])
+    assert searched.rankings == [[(str(place), scores[place]) for place in best]]
+    assert (searched.evaluations.tolist(), searched.iterations.tolist()) == ([scored], [steps])

@@ -82,9 +82,9 @@ def test_rankings(
 ) -> None:
     published = facts["approx"][number]
     engine = GraphEngine(corpus, neighbours, options(published["settings"]))
-    found = engine.search(scorer, k=published["settings"]["top_k"])
+    searched = engine.search(scorer, k=published["settings"]["top_k"])
     for ranking, ids, scores in zip(
-        found.rankings, published["ids"], published["scores"], strict=True
+        searched.rankings, published["ids"], published["scores"], strict=True
     ):
         # Compared by score: texts that tokenise alike tie, and either may be in the last place.
         np.testing.assert_allclose([score for _, score in ranking], scores, rtol=1e-5, atol=1e-5)
@@ -92,7 +92,7 @@ def test_rankings(
     assert (
         sum(
             [doc_id for doc_id, _ in ranking] == ids
-            for ranking, ids in zip(found.rankings, published["ids"], strict=True)
+            for ranking, ids in zip(searched.rankings, published["ids"], strict=True)
         )
-        >= len(found.rankings) // 2
+        >= len(searched.rankings) // 2
     )

@@ -23,8 +23,8 @@ K = 19
 
 @pytest.fixture(scope="module")
 def vectors(folder: Path) -> np.ndarray:
-    found: np.ndarray = np.load(folder / "golden.npz")["corpus_emb"]
-    return found
+    actual: np.ndarray = np.load(folder / "golden.npz")["corpus_emb"]
+    return actual
 
 
 def published(folder: Path, metric: str) -> np.ndarray:
@@ -37,14 +37,14 @@ def published(folder: Path, metric: str) -> np.ndarray:
 
 @pytest.fixture
 def store(tmp_path: Path, vectors: np.ndarray) -> Store:
-    made = Store.create(tmp_path / "store")
+    store_made = Store.create(tmp_path / "store")
     spec = EmbeddingSpec(
-        slug="golden", inputs={"corpus": "golden"}, dim=32, dtype="float32", keep_text=False
+        id_prefix="golden", inputs={"corpus": "golden"}, dim=32, dtype="float32", keep_text=False
     )
-    with made.embedding_work(spec) as work:
+    with store_made.embedding_work(spec) as work:
         work.write_shard(0, [f"d{i}" for i in range(len(vectors))], vectors, None)
         work.finish(len(vectors))
-    return made
+    return store_made
 
 
 @pytest.mark.parametrize("metric", ["ip", "l2"])
@@ -52,15 +52,15 @@ def test_the_published_neighbours(
     store: Store, folder: Path, vectors: np.ndarray, metric: Metric
 ) -> None:
     """The same in the same order, but where two are as near as float32 can tell."""
-    made = build_graph(store, choose_any_embeddings(store), GraphOptions(k=K, metric=metric))
-    found, wanted = store.graph(made.graph).neighbours, published(folder, metric)
-    assert (found == wanted).mean() > 0.98
+    built = build_graph(store, choose_any_embeddings(store), GraphOptions(k=K, metric=metric))
+    actual, wanted = store.graph(built.graph).neighbours, published(folder, metric)
+    assert (actual == wanted).mean() > 0.98
     x = vectors.astype(np.float64)
     near = x @ x.T
     if metric == "l2":
         near = -np.sqrt(np.square(x[:, None] - x[None, :]).sum(axis=-1))
     for row in range(len(x)):
-        np.testing.assert_allclose(near[row, found[row]], near[row, wanted[row]], atol=1e-5)
+        np.testing.assert_allclose(near[row, actual[row]], near[row, wanted[row]], atol=1e-5)
 
 
 @pytest.mark.parametrize("metric", ["ip", "l2"])

@@ -27,8 +27,8 @@ TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 
 @pytest.fixture
 def texts(goldens: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((goldens / "texts.json").read_text(encoding="utf-8"))
-    return found
+    actual: dict[str, Any] = json.loads((goldens / "texts.json").read_text(encoding="utf-8"))
+    return actual
 
 
 @pytest.fixture
@@ -72,9 +72,9 @@ def test_a_search_over_them_gives_the_published_ranking(
     assert (done.n_documents, done.dim, done.has_text) == (500, 32, True)
     queries = query_set("golden", [Query(str(i), text) for i, text in enumerate(texts["queries"])])
     options = SearchOptions(k=20, device="cpu")
-    found = search(store, queries, ModelSource("a_shared_cls"), options)
-    assert found.embeddings == done.embeddings
-    results = store.run(found.run).results()
+    searched = search(store, queries, ModelSource("a_shared_cls"), options)
+    assert searched.embeddings == done.embeddings
+    results = store.run(searched.run).results()
     for query, ids, published in zip(
         results, facts["exact_top20_ids"], arrays["exact_top20_scores"], strict=True
     ):

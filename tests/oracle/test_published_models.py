@@ -54,8 +54,8 @@ def read(folder: Path) -> Read:
 
 @pytest.fixture(scope="module")
 def facts(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
-    return found
+    actual: dict[str, Any] = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
+    return actual
 
 
 @pytest.fixture(params=["checkpoint", "checkpoint_dedup", "bin"])
@@ -184,16 +184,16 @@ def test_gradient_norms(
     if expected is None:
         pytest.skip("no golden gradients for this loss")
     run(safetensors_dual, read, LOSSES[name]).loss.backward()
-    found = {
+    actual = {
         key: None if tensor.grad is None else tensor.grad.norm().item()
         for key, tensor in safetensors_dual.named_parameters()
     }
-    assert {key for key, norm in found.items() if norm is None} == {
+    assert {key for key, norm in actual.items() if norm is None} == {
         key for key, norm in expected.items() if norm is None
     }
     for key, norm in expected.items():
         if norm is not None:
-            assert found[key] == pytest.approx(norm, rel=1e-5, abs=1e-5), key
+            assert actual[key] == pytest.approx(norm, rel=1e-5, abs=1e-5), key
 
 
 def test_gradients(safetensors_dual: HypencoderDualEncoder, read: Read, folder: Path) -> None:
@@ -219,8 +219,8 @@ def test_q_nets_alone_under_every_option(goldens: Path, case: int) -> None:
         tuple(torch.from_numpy(arrays[f"c{case}_b{i}"]) for i in range(len(converter.bias_shapes))),
         converter,
     )
-    found = nets(torch.from_numpy(arrays[f"c{case}_x"]))
-    torch.testing.assert_close(found, torch.from_numpy(arrays[f"c{case}_y"]), **TOLERANCE)
+    actual = nets(torch.from_numpy(arrays[f"c{case}_x"]))
+    torch.testing.assert_close(actual, torch.from_numpy(arrays[f"c{case}_y"]), **TOLERANCE)
 
 
 def test_the_six_layer_model_has_the_published_keys_and_size() -> None:

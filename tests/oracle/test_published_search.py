@@ -22,8 +22,8 @@ TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 
 @pytest.fixture(scope="module")
 def texts(goldens: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((goldens / "texts.json").read_text(encoding="utf-8"))
-    return found
+    actual: dict[str, Any] = json.loads((goldens / "texts.json").read_text(encoding="utf-8"))
+    return actual
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +45,9 @@ def options(max_length: int) -> EncodingOptions:
 def test_tokens(folder: Path, facts: dict[str, Any], texts: dict[str, Any]) -> None:
     tokenizer = load_tokenizer(folder / "checkpoint")
     passages = texts["corpus"][: texts["passages_are_corpus_first"]]
-    for kind, given in (("query", texts["queries"]), ("passage", passages)):
-        found = tokenise(tokenizer, given, facts[f"{kind}_max_length"])
-        assert [list(ids) for ids in found] == facts[f"{kind}_token_ids"]
+    for kind, inputs in (("query", texts["queries"]), ("passage", passages)):
+        actual = tokenise(tokenizer, inputs, facts[f"{kind}_max_length"])
+        assert [list(ids) for ids in actual] == facts[f"{kind}_token_ids"]
 
 
 @torch.no_grad()
@@ -75,19 +75,19 @@ def test_the_best_of_a_corpus(
     queries = encode_queries(
         dual.query_encoder, tokenizer, texts["queries"], options(facts["query_max_length"])
     )
-    found = search_exact(
+    result = search_exact(
         QNetScorer(queries.q_nets(0, len(queries)), 32),
         [(0, vectors)],
         k=20,
         doc_ids=lambda positions: [f"d{position}" for position in positions],
     )
-    scores = np.array([[score for _, score in ranking] for ranking in found.rankings])
+    scores = np.array([[score for _, score in ranking] for ranking in result.rankings])
     np.testing.assert_allclose(scores, arrays["exact_top20_scores"], **TOLERANCE)
     for ranking, ids, published in zip(
-        found.rankings, facts["exact_top20_ids"], arrays["exact_top20_scores"], strict=True
+        result.rankings, facts["exact_top20_ids"], arrays["exact_top20_scores"], strict=True
     ):
         apart = [np.isclose(published, score, **TOLERANCE).sum() == 1 for score in published]
         apart[-1] = False  # what it may be tied with is not in the goldens
         pairs = [(doc_id, wanted) for (doc_id, _), wanted in zip(ranking, ids, strict=True)]
-        assert all(found == wanted for found, wanted in compress(pairs, apart))
+        assert all(result == wanted for result, wanted in compress(pairs, apart))
         assert sum(apart) > 10

@@ -80,16 +80,16 @@ def test_losses_and_gradients(
     facts: dict[str, Any],
 ) -> None:
     step = step_of(name, recompute=chunk_size is not None)
-    found = step(
+    actual = step(
         side(arrays, "query", chunk_size),
         side(arrays, "passage", chunk_size),
         labels=arrays["loss_labels"],
     )
-    assert found["loss"].item() == pytest.approx(facts["losses"][name], rel=1e-5)
-    single = {k: v.item() for k, v in found.items() if k != "loss"}
+    assert actual["loss"].item() == pytest.approx(facts["losses"][name], rel=1e-5)
+    single = {k: v.item() for k, v in actual.items() if k != "loss"}
     published = {k: facts["to_log"][name].get(f"similarity_loss_{k}") for k in single}
     assert single == pytest.approx(published, rel=1e-5)
-    found["loss"].backward()
+    actual["loss"].backward()
     gradients = {key: tensor.grad for key, tensor in step.dual.named_parameters()}
     wanted = facts["grad_norms"][name]
     assert gradients.keys() == wanted.keys()

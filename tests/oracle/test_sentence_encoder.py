@@ -64,5 +64,5 @@ def test_a_model_built_on_it_keeps_its_passage_vectors(
 
 def test_the_known_configuration_of_it_is_its_own(encoder_folder: Path) -> None:
     config = AutoModel.from_pretrained(encoder_folder).config
-    known = KNOWN_BACKBONES["nreimers/MiniLM-L6-H384-uncased"]
-    assert {key: getattr(config, key) for key in known} == dict(known)
+    expected_names = KNOWN_BACKBONES["nreimers/MiniLM-L6-H384-uncased"]
+    assert {key: getattr(config, key) for key in expected_names} == dict(expected_names)

@@ -103,21 +103,21 @@ def test_what_is_shipped() -> None:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_figures_are_those_of_the_papers(name: str) -> None:
-    found = figures(load_replication(name))
+    actual = figures(load_replication(name))
     for *key, value in TABLES[name]:
-        assert found[tuple(key)] == value, key  # type: ignore[index]
+        assert actual[tuple(key)] == value, key  # type: ignore[index]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_figure_is_given_twice(name: str) -> None:
     recipe = load_replication(name)
     assert recipe.published is not None
-    given = [
+    inputs = [
         (one.model, one.dataset, one.search, measure)
         for one in recipe.published.figures
         for measure in one.values
     ]
-    assert len(given) == len(set(given))
+    assert len(inputs) == len(set(inputs))
 
 
 @pytest.mark.parametrize("name", NAMES)

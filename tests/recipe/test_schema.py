@@ -44,13 +44,13 @@ def test_recipes_are_frozen() -> None:
 
 def test_hash_ignores_names_places_and_what_changes_no_weight() -> None:
     here = minimal(model={"backbone": "a"}, data={"train": "x"}, description="one")
-    there = minimal(
+    existing = minimal(
         name="y",
         model={"backbone": "b"},
         data={"train": "y"},
         training={"steps": 1, "device": "cpu", "logging_steps": 3},
     )
-    assert here.hash == there.hash
+    assert here.hash == existing.hash
     assert len(here.hash) == 64
 
 
@@ -89,8 +89,8 @@ def test_places_and_conduct_do_not_count(places: dict[str, Any]) -> None:
 
 
 def test_where_an_initial_model_lies_does_not_count() -> None:
-    here, there = (minimal(model={"initial": name}) for name in ("one/model", "another"))
-    assert here.hash == there.hash != minimal().hash
+    here, existing = (minimal(model={"initial": name}) for name in ("one/model", "another"))
+    assert here.hash == existing.hash != minimal().hash
     assert here.model.converter is None  # the model brings its own
 
 

@@ -207,9 +207,9 @@ def test_a_recipe_says_in_a_line_what_it_is_for(summary: Any) -> None:
 
 
 def test_the_list_is_by_group_and_name() -> None:
-    found = [(summary.group, summary.name) for summary in list_recipes()]
+    collected = [(summary.group, summary.name) for summary in list_recipes()]
     order = get_args(Group)
-    assert found == sorted(found, key=lambda pair: (order.index(pair[0]), pair[1]))
+    assert collected == sorted(collected, key=lambda pair: (order.index(pair[0]), pair[1]))
 
 
 def test_the_table_of_the_readme_is_complete(repository: Path) -> None:

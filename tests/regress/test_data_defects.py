@@ -35,8 +35,8 @@ def test_a_run_without_content_can_be_evaluated(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     record = {"query": {"id": "q"}, "items": [{"id": "a", "score": 2.0}, {"id": "b", "score": 1.0}]}
     path.write_text(json.dumps(record), encoding="utf-8")
-    found = evaluate(read_run(path).results, {"q": {"b": 1}}, parse_measures(["RR"]))
-    assert found.aggregates == {"RR": 0.5}
+    evaluated = evaluate(read_run(path).results, {"q": {"b": 1}}, parse_measures(["RR"]))
+    assert evaluated.aggregates == {"RR": 0.5}
 
 
 def test_two_files_of_one_stem_keep_their_names(tmp_path: Path) -> None:
@@ -44,13 +44,13 @@ def test_two_files_of_one_stem_keep_their_names(tmp_path: Path) -> None:
         (tmp_path / name).write_text('{"id": 1, "text": "x"}\n', encoding="utf-8")
     six, eight = open_corpus(tmp_path / "hyp.6_layer"), open_corpus(tmp_path / "hyp.8_layer")
     assert six.id != eight.id
-    assert six.slug != eight.slug
+    assert six.id_prefix != eight.id_prefix
 
 
 def test_measures_do_not_disagree_about_ties() -> None:
     """Providers break ties differently, so that RR and RR@10 of one run could contradict."""
     measures = parse_measures(["RR", "RR@10"])
     for ranking in ([("a", 1.0), ("b", 1.0)], [("b", 1.0), ("a", 1.0)]):
-        found = evaluate({"q": ranking}, {"q": {"a": 1}}, measures).aggregates
+        evaluated = evaluate({"q": ranking}, {"q": {"a": 1}}, measures).aggregates
         expected = 1.0 if ranking[0][0] == "a" else 0.5
-        assert found == {"RR": expected, "RR@10": expected}
+        assert evaluated == {"RR": expected, "RR@10": expected}

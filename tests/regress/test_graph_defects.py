@@ -18,7 +18,7 @@ def corpus(folder: Path, n: int) -> tuple[Store, Manifest, np.ndarray]:
     vectors = np.stack([np.arange(n) ** 1.01, np.ones(n)], axis=1).astype(np.float32)
     store = Store.create(folder / "store")
     spec = EmbeddingSpec(
-        slug="line", inputs={"n": n}, dim=2, dtype="float32", shard_rows=700, keep_text=False
+        id_prefix="line", inputs={"n": n}, dim=2, dtype="float32", shard_rows=700, keep_text=False
     )
     with store.embedding_work(spec) as work:
         for shard, first in enumerate(range(0, n, 700)):
@@ -33,20 +33,20 @@ def test_no_document_is_its_own_neighbour_after_the_first_batch(
 ) -> None:
     """The published builder compared places in the corpus with places in the batch."""
     store, embeddings, _ = corpus(tmp_path, 2500)
-    made = build_graph(store, embeddings, GraphOptions(k=6, builder=builder))  # type: ignore[arg-type]
-    neighbours = store.graph(made.graph).neighbours
+    built = build_graph(store, embeddings, GraphOptions(k=6, builder=builder))  # type: ignore[arg-type]
+    neighbours = store.graph(built.graph).neighbours
     own = np.arange(len(neighbours))[:, None]
     assert not (neighbours == own).any()
     assert (np.abs(neighbours - own) <= 7).all(), "and no true neighbour was dropped instead"
-    assert made.n_edges == 2500 * 6
+    assert built.n_edges == 2500 * 6
 
 
 @pytest.mark.parametrize("n", [1023, 1024, 1025, 1030, 2049])
 def test_the_last_batch_may_hold_fewer_documents_than_neighbours(tmp_path: Path, n: int) -> None:
     """The published builder asks every batch for the best k, and fails where one has fewer."""
     store, embeddings, vectors = corpus(tmp_path, n)
-    made = build_graph(store, embeddings, GraphOptions(k=50, builder="exact"))
-    neighbours = store.graph(made.graph).neighbours
+    built = build_graph(store, embeddings, GraphOptions(k=50, builder="exact"))
+    neighbours = store.graph(built.graph).neighbours
     for row in (0, 1, n // 2, 1022, n - 2, n - 1):
         distances = np.abs(vectors[:, 0].astype(np.float64) - vectors[row, 0])
         distances[row] = np.inf

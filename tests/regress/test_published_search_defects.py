@@ -17,7 +17,7 @@ from hypencli.engine.graph import GraphEngine, WalkOptions, draw_entry_points
 from hypencli.engine.guided import GuidedEngine, GuidedOptions
 from hypencli.engine.rerank import RerankEngine
 from hypencli.engine.scorers import InnerProductScorer
-from hypencli.ops.search import found_rankings
+from hypencli.ops.search import search_rankings
 from hypencli.ops.search_records import SearchOptions
 
 DIM = 8
@@ -52,8 +52,8 @@ def test_the_last_batch_may_have_fewer_documents_than_k(left: int) -> None:
     corpus, scorer = documents(BLOCK_ROWS + left), queries(3)
     assert found_ids(ExactEngine(corpus), scorer, 100) == by_hand(corpus, scorer, 100)
     blocks = [(start, corpus.vectors(np.arange(start, start + 1))) for start in range(corpus.n)]
-    found = search_exact(scorer, blocks, k=100, doc_ids=corpus.ids, rows=100)
-    ids = [[doc_id for doc_id, _ in ranking] for ranking in found.rankings]
+    result = search_exact(scorer, blocks, k=100, doc_ids=corpus.ids, rows=100)
+    ids = [[doc_id for doc_id, _ in ranking] for ranking in result.rankings]
     assert ids == by_hand(corpus, scorer, 100)
 
 
@@ -88,9 +88,9 @@ def test_one_candidate_is_left_after_all_others() -> None:
     corpus, scorer = documents(12), queries(1)
     graph = np.tile(np.arange(12, dtype=np.int32), (12, 1))
     engine = GraphEngine(corpus, graph, WalkOptions(early_stop=False), entry_points=range(11))
-    found = engine.search(scorer, k=12)
-    assert (found.evaluations.tolist(), found.iterations.tolist()) == ([12], [2])
-    assert len(found.rankings[0]) == 12
+    searched = engine.search(scorer, k=12)
+    assert (searched.evaluations.tolist(), searched.iterations.tolist()) == ([12], [2])
+    assert len(searched.rankings[0]) == 12
 
 
 def random_states() -> list[Any]:
@@ -135,10 +135,10 @@ def test_the_query_itself_can_be_left_out_of_every_search(name: str) -> None:
     scorer = InnerProductScorer(torch.from_numpy(10 * corpus.vectors(np.array([4, 8, 50]))))
     engine = engines(corpus)[name]
     deep = engine.search(scorer, k=11)
-    found = found_rankings(engine, scorer, ids, SearchOptions(k=10, exclude_same_id=True))
-    kept = found_rankings(engine, scorer, ids, SearchOptions(k=10))
+    actual = search_rankings(engine, scorer, ids, SearchOptions(k=10, exclude_same_id=True))
+    kept = search_rankings(engine, scorer, ids, SearchOptions(k=10))
     for query_id, ranking, whole, plain in zip(
-        ids, found.rankings, deep.rankings, kept.rankings, strict=True
+        ids, actual.rankings, deep.rankings, kept.rankings, strict=True
     ):
         assert ranking == [pair for pair in whole if pair[0] != query_id][:10]
         assert len(ranking) == 10

@@ -33,8 +33,8 @@ from hypencli.reporting.contents import (
     QueryDifference,
     RankedDocument,
     RunPair,
-    Search,
     SearchCosts,
+    SearchEntry,
 )
 
 MADE = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
@@ -45,7 +45,7 @@ _KEYS = {"Tab": 9, "Enter": 13, "Space": 32}
 
 def find_chromium() -> str | None:
     """The first Chromium on the path."""
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
+    return next((actual for name in NAMES if (actual := shutil.which(name))), None)
 
 
 class Chromium:
@@ -140,10 +140,10 @@ class Chromium:
     def evaluate(self, expression: str) -> Any:
         """What an expression is on the page."""
         asked = {"expression": expression, "returnByValue": True, "awaitPromise": True}
-        found = self.send("Runtime.evaluate", **asked)
-        if "exceptionDetails" in found:
-            raise RuntimeError(json.dumps(found["exceptionDetails"]))
-        return found["result"].get("value")
+        actual = self.send("Runtime.evaluate", **asked)
+        if "exceptionDetails" in actual:
+            raise RuntimeError(json.dumps(actual["exceptionDetails"]))
+        return actual["result"].get("value")
 
     def press(self, key: str) -> None:
         """Press a key and let it go: ``Tab``, ``Enter``, ``Space``."""
@@ -263,7 +263,7 @@ def _difference(i: int, text: str) -> QueryDifference:
 
 def _costs(text: str, n: int) -> SearchCosts:
     searches = tuple(
-        Search(
+        SearchEntry(
             run=f"run-{i}",
             label=f"run {i}{text}",
             engine="graph",
@@ -290,8 +290,8 @@ def _curves(text: str) -> ModelCurves:
 
 
 def _lineage(text: str, n: int) -> Lineage:
-    made: dict[str, Any] = {"created": MADE, "environment": 0, "device": f"cpu{text}"}
-    about_run: dict[str, Any] = {"facts": (("k", 10),), "parents": ("model-0",), **made}
+    created: dict[str, Any] = {"created": MADE, "environment": 0, "device": f"cpu{text}"}
+    about_run: dict[str, Any] = {"facts": (("k", 10),), "parents": ("model-0",), **created}
     runs = [Artifact("run", f"run-{i}", f"run {i}{text}", **about_run) for i in range(n)]
     model = Artifact(
         kind="model",
@@ -300,6 +300,6 @@ def _lineage(text: str, n: int) -> Lineage:
         facts=(("recipe", f"tiny{text}"), ("steps", 1500), ("seconds", 12.25), ("source", None)),
         parents=("gone",),
         recipe=f"a = 1{text}",
-        **made,
+        **created,
     )
     return Lineage((*runs, model), (Environment((("torch", f"2.0{text}"),)),))

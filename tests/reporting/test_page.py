@@ -166,8 +166,8 @@ def test_numbers_are_as_people_read_them(sample_report: SampleReport) -> None:
 
 
 def test_an_empty_store_says_what_to_do(sample_report: SampleReport) -> None:
-    made = sample_report().made
-    page = Strict(render_page(HtmlReport("study", made, "1.2.3", {})))
+    created = sample_report().made
+    page = Strict(render_page(HtmlReport("study", created, "1.2.3", {})))
     said = " ".join(page.text)
     assert "No run has been evaluated yet" in said
     assert "Nothing in the store yet" in said

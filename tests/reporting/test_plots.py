@@ -30,8 +30,8 @@ def pair_with(report: HtmlReport, differences: list[float]) -> RunPair:
 def bars(path: str) -> list[tuple[float, float, float, float]]:
     """``(x, base, end, width)`` of each bar."""
     number = r"(-?[\d.]+)"
-    found = re.findall(rf"M{number} {number}V{number}h{number}V{number}z", path)
-    return [(float(x), float(base), float(end), float(w)) for x, base, end, w, _ in found]
+    actual = re.findall(rf"M{number} {number}V{number}h{number}V{number}z", path)
+    return [(float(x), float(base), float(end), float(w)) for x, base, end, w, _ in actual]
 
 
 def test_a_linear_axis_places_in_proportion_and_ticks_are_round() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypencli.harmless import harmless
+from hypencli.harmless import escape_terminal
 from hypencli.reporting.text import (
     decimals,
     digits,
@@ -19,13 +19,13 @@ from hypencli.reporting.text import (
 
 
 def test_tabs_and_line_ends_stay() -> None:
-    assert harmless("a\tb\nc") == "a\tb\nc"
+    assert escape_terminal("a\tb\nc") == "a\tb\nc"
 
 
 @given(st.text())
 def test_cleaning_twice_is_cleaning_once(text: str) -> None:
-    once = harmless(text)
-    assert harmless(once) == once
+    once = escape_terminal(text)
+    assert escape_terminal(once) == once
     once.encode("utf-8")
 
 

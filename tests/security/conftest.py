@@ -85,22 +85,22 @@ def canary(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def store(tmp_path: Path) -> hs.Store:
     """An embedding set of two shards, its graph, and an evaluated run."""
-    made = hs.Store.create(tmp_path / "store")
-    spec = hs.EmbeddingSpec(slug="docs", inputs={"corpus": "c"}, dim=4, shard_rows=3)
-    with made.embedding_work(spec, name="docs") as work:
+    store_made = hs.Store.create(tmp_path / "store")
+    spec = hs.EmbeddingSpec(id_prefix="docs", inputs={"corpus": "c"}, dim=4, shard_rows=3)
+    with store_made.embedding_work(spec, name="docs") as work:
         for shard, count in enumerate((3, 2)):
             ids = [f"d{shard}-{i}" for i in range(count)]
             vectors = np.ones((count, 4), np.float32)
             work.write_shard(shard, ids, vectors, ids)
         work.finish(5)
-    with made.graph_draft("docs", "g", {}, k=2, name="near") as draft:
+    with store_made.graph_draft("docs", "g", {}, k=2, name="near") as draft:
         draft.write([np.array([[(i + 1) % 5, (i + 2) % 5] for i in range(5)])])
         draft.commit()
-    with made.run_writer("r", {"corpus": "c"}, name="run") as writer:
+    with store_made.run_writer("r", {"corpus": "c"}, name="run") as writer:
         writer.queries([("q", "text")])
         writer.append(["q"], ["d0-0"], [1], [1.0])
         run = writer.commit()
-    made.write_evaluation(
+    store_made.write_evaluation(
         run.id, qrels_id="qrels", inputs={}, per_query=[("q", "RR", 1.0)], aggregates={"RR": 1.0}
     )
-    return made
+    return store_made

@@ -92,22 +92,22 @@ def test_a_run_of_the_archive_whose_parent_leads_elsewhere(
 ) -> None:
     """A manifest that was changed, with the hash of its inputs made to fit."""
     inputs = {"corpus": "../../outside"}
-    slug = f"r-{inputs_hash('run', inputs)}"
+    id_prefix = f"r-{inputs_hash('run', inputs)}"
     with zipfile.ZipFile(archive) as packed_study:
         files = {name: packed_study.read(name) for name in packed_study.namelist()}
     home = next(name for name in files if name.startswith("runs/")).split("/")[1]
     manifest = json.loads(files[f"runs/{home}/manifest.json"])
-    manifest |= {"id": slug, "inputs": inputs, "parents": ["../../outside"], "name": None}
+    manifest |= {"id": id_prefix, "inputs": inputs, "parents": ["../../outside"], "name": None}
     sealed(manifest)
     study = json.loads(files["study.json"])
-    study |= {"artifacts": [slug], "references": []}
+    study |= {"artifacts": [id_prefix], "references": []}
     evil = tmp_path / "evil.zip"
     with zipfile.ZipFile(evil, "w") as out:
         out.writestr("study.json", json.dumps(study))
-        out.writestr(f"runs/{slug}/manifest.json", json.dumps(manifest))
+        out.writestr(f"runs/{id_prefix}/manifest.json", json.dumps(manifest))
         for name, content in files.items():
             if name.startswith(f"runs/{home}/") and not name.endswith("manifest.json"):
-                out.writestr(f"runs/{slug}/{name.split('/', 2)[2]}", content)
+                out.writestr(f"runs/{id_prefix}/{name.split('/', 2)[2]}", content)
     target = hs.Store.create(tmp_path / "target")
     shown = hype("import", "study", evil, "--store", target.root)
     assert (shown.code, "names the parent" in shown.err) == (4, True)

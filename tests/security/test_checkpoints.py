@@ -65,11 +65,11 @@ def weights(content: Callable[[Path], object]) -> Change:
 
     def change(folder: Path, canary: Path) -> None:
         (folder / "model.safetensors").unlink()
-        path, made = folder / "pytorch_model.bin", content(canary)
-        if isinstance(made, bytes):
-            path.write_bytes(made)
+        path, created = folder / "pytorch_model.bin", content(canary)
+        if isinstance(created, bytes):
+            path.write_bytes(created)
         else:
-            torch.save(made, path)
+            torch.save(created, path)
 
     return change
 

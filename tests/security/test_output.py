@@ -21,7 +21,14 @@ from hypothesis import strategies as st
 import hypestore as hs
 from hypencli.cli.render import TerminalProgress
 from hypencli.cli.tables import print_table
-from hypencli.harmless import csv_line, harmless, json_text, latex, markdown, one_line
+from hypencli.harmless import (
+    escape_csv,
+    escape_json,
+    escape_latex,
+    escape_line,
+    escape_markdown,
+    escape_terminal,
+)
 
 HOSTILE = {
     "colour": "\x1b[31mred\x1b[0m",
@@ -71,17 +78,17 @@ def words(text: str) -> str:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> hs.Store:
     """Two runs whose corpus, queries, ids, texts and measures are hostile, and are measured."""
-    made = hs.Store.create(tmp_path_factory.mktemp("output") / "store")
+    store_made = hs.Store.create(tmp_path_factory.mktemp("output") / "store")
     everything = " ".join(HOSTILE.values())
     for i, name in enumerate(["=a]8;;x[red]", "<b>-[x](y)|&\\_$1"]):
         inputs = {"corpus": everything, "queries": HOSTILE["title"], "i": i, "k": 5}
-        with made.run_writer("run", inputs, name=name) as writer:
+        with store_made.run_writer("run", inputs, name=name) as writer:
             writer.queries([(text, text) for text in HOSTILE.values()])
             for query in HOSTILE.values():
                 ids = list(HOSTILE.values())[: 3 + i]
                 writer.append([query] * len(ids), ids, range(1, len(ids) + 1), [1.0] * len(ids))
             run = writer.commit(stats={"seconds": {"scoring": 0.5}, "engine": HOSTILE["link"]})
-        made.write_evaluation(
+        store_made.write_evaluation(
             run.id,
             qrels_id=HOSTILE["own line"] + HOSTILE["title"],
             inputs={"qrels_fingerprint": "f"},
@@ -89,7 +96,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> hs.Store:
             aggregates={"RR": 0.25 + i / 2, HOSTILE["html"]: 0.5},
             stats={"judged_queries": len(HOSTILE)},
         )
-    return made
+    return store_made
 
 
 TERMINAL = [
@@ -119,9 +126,9 @@ def test_no_verb_prints_what_steers_a_terminal(
     hype: Callable[..., Any], store: hs.Store, arguments: list[str], format: list[str]
 ) -> None:
     run = store.artifacts("run")[0].id
-    given = [one.replace("{run}", run) for one in arguments]
-    place = [] if "--store" in given or given[0] not in VERBS else ["--store", store.root]
-    shown = hype(*given, *format, *place)
+    inputs = [one.replace("{run}", run) for one in arguments]
+    place = [] if "--store" in inputs or inputs[0] not in VERBS else ["--store", store.root]
+    shown = hype(*inputs, *format, *place)
     assert shown.out or shown.err
     assert STEERS.findall(shown.out + shown.err) == []
     if format and shown.code not in (0, 2):
@@ -137,8 +144,8 @@ def sql(texts: str = "query_id") -> list[str]:
 
 def test_json_has_the_exact_text(hype: Callable[..., Any], store: hs.Store) -> None:
     shown = hype(*sql("DISTINCT query_id, value"), "--json", "--store", store.root)
-    found = {row["query_id"] for row in shown.json["rows"]}
-    assert found == set(HOSTILE.values())
+    actual = {row["query_id"] for row in shown.json["rows"]}
+    assert actual == set(HOSTILE.values())
     assert shown.out.count("\n") == 1
 
 
@@ -158,7 +165,7 @@ def test_csv_starts_no_formula_and_keeps_the_rest(
     for cell in cells:
         assert cell.lstrip()[:1] not in tuple("=+-@＝＋－＠"), cell
     assert {cell.lstrip("'") for cell in cells} == {
-        harmless(text).lstrip("'") for text in HOSTILE.values()
+        escape_terminal(text).lstrip("'") for text in HOSTILE.values()
     }
     # A spreadsheet that cuts lines at semicolons or tabs finds none outside of quotes.
     assert not re.search(r"[;\t]", re.sub(r'"(?:[^"]|"")*"', "", out))
@@ -212,9 +219,9 @@ def test_latex_has_no_command_but_its_own(hype: Callable[..., Any], store: hs.St
         out = hype(*arguments, "--format", "latex", "--store", store.root).out
         body = "\n".join(line for line in out.splitlines() if not line.startswith("%"))
         commands = set(re.findall(r"\\([A-Za-z]+|.)", body, re.DOTALL))
-        known = {"begin", "end", "toprule", "midrule", "bottomrule", "\\"}
+        expected_names = {"begin", "end", "toprule", "midrule", "bottomrule", "\\"}
         texts = {f"text{name}" for name in TEXT_COMMANDS}
-        assert commands <= known | texts | set("&%$#_{}")
+        assert commands <= expected_names | texts | set("&%$#_{}")
         assert body.count("\\begin{") == 1
         # What follows the end of a row is never read as its argument.
         assert not re.search(r"(\\\\|rule)\s*[\[*]", body)
@@ -275,11 +282,11 @@ def test_bars_and_messages_take_no_markup(
 
 
 def test_warnings_of_the_store_are_harmless(tmp_path: Path) -> None:
-    made = hs.Store.create(tmp_path / "store")
-    folder = made.root / "runs" / "\x1b]0;owned\x07\u202e-0123456789"
+    store_made = hs.Store.create(tmp_path / "store")
+    folder = store_made.root / "runs" / "\x1b]0;owned\x07\u202e-0123456789"
     folder.mkdir()
     (folder / "manifest.json").write_text("no json", encoding="utf-8")
-    command = [sys.executable, "-m", "hypencli", "ls", "--store", made.root]
+    command = [sys.executable, "-m", "hypencli", "ls", "--store", store_made.root]
     shown = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True)
     assert "left out: " in shown.stderr
     assert STEERS.findall(shown.stdout + shown.stderr) == []
@@ -288,16 +295,16 @@ def test_warnings_of_the_store_are_harmless(tmp_path: Path) -> None:
 @given(st.text())
 @settings(max_examples=200)
 def test_whatever_the_text_each_form_is_what_it_should_be(text: str) -> None:
-    assert json.loads(json_text([text])) == [text]
-    assert STEERS.findall(json_text([text])) == []
-    assert "\n" not in json_text([text])
-    (row,) = csv.reader(io.StringIO(csv_line([text, 1])), strict=True)
-    assert row[0].removeprefix("'") == harmless(text).removeprefix("'")
+    assert json.loads(escape_json([text])) == [text]
+    assert STEERS.findall(escape_json([text])) == []
+    assert "\n" not in escape_json([text])
+    (row,) = csv.reader(io.StringIO(escape_csv([text, 1])), strict=True)
+    assert row[0].removeprefix("'") == escape_terminal(text).removeprefix("'")
     assert not re.match(r"[=+@＝＋－＠]", row[0].lstrip())
-    for form in (one_line(text), markdown(text), latex(text)):
+    for form in (escape_line(text), escape_markdown(text), escape_latex(text)):
         assert STEERS.findall(form) == []
         assert "\n" not in form
-    assert not re.search(r"(?<!\\)(?:\\\\)*[|`*_\[\]]", markdown(text))
+    assert not re.search(r"(?<!\\)(?:\\\\)*[|`*_\[\]]", escape_markdown(text))
 
 
 def test_a_recipe_of_others_is_shown_and_loads_again(

@@ -185,7 +185,7 @@ def test_ids_are_values_and_never_sql(filled: hs.Store, name: str) -> None:
     filled.write_evaluation(
         run.id, qrels_id=name, inputs={}, per_query=per_query, aggregates={name: 0.5}
     )
-    found: Any = filled.catalog.query("SELECT query_id, measure, value FROM per_query_metrics")
-    assert found.rows == ((name, name, 0.5),)
+    actual: Any = filled.catalog.query("SELECT query_id, measure, value FROM per_query_metrics")
+    assert actual.rows == ((name, name, 0.5),)
     assert filled.catalog.query("SELECT qrels, queries FROM leaderboard").rows == ((name, name),)
     assert filled.doctor(checksums=True).findings == ()

@@ -50,8 +50,8 @@ LINKED: dict[str, tuple[str, str, str, Callable[[hs.Store], object]]] = {
 def test_a_file_that_is_a_link_is_not_followed(store: hs.Store, outside: Path, case: str) -> None:
     name, kind, file, read = LINKED[case]
     folder = store.path(store.get(name, kind))  # type: ignore[arg-type]
-    found = sorted(path.name for path in folder.iterdir())
-    assert file in found, found
+    actual = sorted(path.name for path in folder.iterdir())
+    assert file in actual, actual
     link_of(outside, store, name, kind, file)
     with pytest.raises(hs.DamagedArtifact, match="is a link"):
         read(store)
@@ -62,19 +62,19 @@ def test_a_lock_that_is_a_link_overwrites_nothing(
     store: hs.Store, outside: Path, file: str
 ) -> None:
     lock = store.root / "locks" / "catalog.lock"
-    for there in (lock, lock.with_name("catalog.lock.holder")):
-        there.unlink(missing_ok=True)
+    for existing in (lock, lock.with_name("catalog.lock.holder")):
+        existing.unlink(missing_ok=True)
     (store.root / "locks" / file).symlink_to(outside / "secret.txt")
     with pytest.raises(hs.DamagedArtifact, match="is a link"), hold(lock, what="x"):
         pass
 
 
 def test_locks_in_a_folder_elsewhere_are_not_taken(tmp_path: Path, outside: Path) -> None:
-    made = hs.Store.create(tmp_path / "store")
-    (made.root / "locks").rmdir()
-    (made.root / "locks").symlink_to(outside)
+    store_made = hs.Store.create(tmp_path / "store")
+    (store_made.root / "locks").rmdir()
+    (store_made.root / "locks").symlink_to(outside)
     with pytest.raises(hs.StoreError, match="is a link"):
-        made.set_default("model", "x")
+        store_made.set_default("model", "x")
 
 
 @pytest.mark.parametrize("name", ["catalog.duckdb", "catalog.duckdb.wal"])
@@ -95,8 +95,8 @@ def test_a_catalog_that_is_a_link_is_replaced_and_its_target_stays(
 
 
 def test_progress_that_is_a_link_is_not_written(tmp_path: Path, outside: Path) -> None:
-    made = hs.Store.create(tmp_path / "store")
-    with made.draft("model", "m", {}) as draft:
+    store_made = hs.Store.create(tmp_path / "store")
+    with store_made.draft("model", "m", {}) as draft:
         (draft.path / "progress.jsonl").symlink_to(outside / "secret.txt")
         with pytest.raises(hs.DamagedArtifact, match="is a link"):
             draft.progress([(1, "loss", 0.5)])
@@ -194,8 +194,8 @@ def test_a_shard_with_another_width_or_length_is_refused(store: hs.Store) -> Non
     size = path.stat().st_size
     table = pq.read_table(path)
     thin = pa.table({"vector": table["vector"], "doc_id": ["d"] * 3, "more": [1, 2, 3]})
-    for made in (thin, table.slice(0, 1), table.select(["doc_id"])):
-        pq.write_table(made, path)
+    for created in (thin, table.slice(0, 1), table.select(["doc_id"])):
+        pq.write_table(created, path)
         path.write_bytes(path.read_bytes().ljust(size, b"\0")[:size])
         with pytest.raises(hs.DamagedArtifact):
             list(hs.Store.open(store.root).embeddings("docs").blocks())

@@ -74,7 +74,7 @@ def make_embeddings() -> Callable[..., hs.Manifest]:
         **inputs: object,
     ) -> hs.Manifest:
         spec = hs.EmbeddingSpec(
-            slug="corpus",
+            id_prefix="corpus",
             inputs={"corpus": "corpus", "n": n, "seed": seed, **inputs},
             parents=parents,
             dim=DIM,

@@ -36,10 +36,10 @@ def take(filled: Any, other: hs.Store, **options: Any) -> hs.Adopted:
     """The run and its evaluation, with model and embeddings as references."""
     with other.staging() as folder:
         whole = [staged(filled, one, folder) for one in (filled.evaluation, filled.run)]
-        known = [
+        expected_names = [
             staged(filled, one, folder, files=False) for one in (filled.embeddings, filled.model)
         ]
-        return other.adopt(whole, known, **options)
+        return other.adopt(whole, expected_names, **options)
 
 
 def test_runs_come_whole_and_their_parents_by_reference(filled: Any, other: hs.Store) -> None:
@@ -60,8 +60,8 @@ def test_the_leaderboard_is_that_of_the_other_store(filled: Any, other: hs.Store
     sql = "SELECT * EXCLUDE created FROM leaderboard ORDER BY measure"
     assert other.catalog.query(sql).rows == filled.store.catalog.query(sql).rows
     assert len(other.catalog.query(sql).rows) == 2
-    known = other.catalog.query("SELECT id, name, kind FROM elsewhere ORDER BY kind").rows
-    assert known == (
+    expected_names = other.catalog.query("SELECT id, name, kind FROM elsewhere ORDER BY kind").rows
+    assert expected_names == (
         (filled.embeddings.id, None, "embeddings"),
         (filled.model.id, "tiny", "model"),
     )
@@ -74,7 +74,7 @@ def test_a_reference_is_no_artifact(filled: Any, other: hs.Store) -> None:
     for reference in (filled.model.id, "tiny"):
         with pytest.raises(hs.ArtifactNotFound, match="is in another store"):
             other.get(reference)
-        assert other.known(reference) == filled.model
+        assert other.get_or_reference(reference) == filled.model
     assert not other.has(filled.model.id)
     assert other.artifacts("model") == other.find("model", {}) == []
     with (
@@ -83,7 +83,7 @@ def test_a_reference_is_no_artifact(filled: Any, other: hs.Store) -> None:
     ):
         pass
     with pytest.raises(hs.ArtifactNotFound, match="No artifact has"):
-        other.known("nothing")
+        other.get_or_reference("nothing")
     assert (other.path(filled.model) / "manifest.json").is_file()
 
 
@@ -91,14 +91,14 @@ def test_the_artifact_itself_takes_the_place_of_a_reference(
     filled: Any, other: hs.Store, make_model: Callable[..., hs.Manifest]
 ) -> None:
     take(filled, other)
-    made = make_model(other)
-    assert made.id == filled.model.id
+    created = make_model(other)
+    assert created.id == filled.model.id
     assert [one.id for one in other.references()] == [filled.embeddings.id]
-    assert other.get("tiny") == made
-    assert other.parents_of("first")[0] == made
+    assert other.get("tiny") == created
+    assert other.parents_of("first")[0] == created
     assert other.catalog.query("SELECT count(*) FROM elsewhere").rows == ((1,),)
     other.doctor(clean=True)
-    assert not (other.root / "references" / "models" / made.id).exists()
+    assert not (other.root / "references" / "models" / created.id).exists()
 
 
 def test_what_is_there_already_stays(filled: Any, other: hs.Store) -> None:
@@ -206,12 +206,12 @@ def test_what_is_not_sound_is_refused(filled: Any, other: hs.Store, case: str) -
     spoil, error, words = UNSOUND[case]
     with other.staging() as folder:
         run = staged(filled, filled.run, folder)
-        known = [
+        expected_names = [
             staged(filled, one, folder, files=False) for one in (filled.embeddings, filled.model)
         ]
         spoil(run)
         with pytest.raises(error, match=words):
-            other.adopt([run], known)
+            other.adopt([run], expected_names)
     assert other.artifacts() == other.references() == []
 
 
@@ -221,11 +221,11 @@ def test_a_link_is_no_file(filled: Any, other: hs.Store, tmp_path: Path) -> None
         target = tmp_path / "elsewhere.parquet"
         (run / "queries.parquet").rename(target)
         (run / "queries.parquet").symlink_to(target)
-        known = [
+        expected_names = [
             staged(filled, one, folder, files=False) for one in (filled.embeddings, filled.model)
         ]
         with pytest.raises(hs.DamagedArtifact, match="queries"):
-            other.adopt([run], known)
+            other.adopt([run], expected_names)
 
 
 def test_doctor_tells_of_unsound_references(filled: Any, other: hs.Store) -> None:

@@ -84,7 +84,7 @@ def test_a_cache_is_made_once(store: hs.Store) -> None:
     assert (path / "more" / "d.txt").read_text() == "defg"
     assert store.cached("letters-1", never) == path
     assert hs.Store.open(store.root).cached("letters-1", never) == path
-    assert [found.name for found in (store.root / "cache").iterdir()] == ["letters-1"]
+    assert [actual.name for actual in (store.root / "cache").iterdir()] == ["letters-1"]
 
 
 def test_caches_are_listed_by_last_use(store: hs.Store) -> None:
@@ -236,13 +236,13 @@ def test_a_killed_maker_leaves_it_whole_or_not_there(
     store.remove_cache("tokens-0a1b2c")
     for allowed in range(int(clean), events, 2):  # the two cases together try every moment
         assert run(python, store, allowed)[0] == -signal.SIGKILL
-        there = [cache.size_bytes for cache in store.caches()]
-        assert there in ([], [110])
+        existing = [cache.size_bytes for cache in store.caches()]
+        assert existing in ([], [110])
         report = store.doctor(clean=clean)
         assert report.healthy
         if clean:
             assert (report.findings, list((store.root / "cache").iterdir())) == ((), [])
-        elif not there:
+        elif not existing:
             assert [finding.remedy for finding in report.findings] == ["hype doctor --clean"]
         code, output = run(python, store, -1)
         assert (code, "content 100" in output) == (0, True)

@@ -35,9 +35,9 @@ def everything(store: hs.Store) -> dict[str, list[Any]]:
 def test_the_described_columns_are_the_real_ones(filled_once: Any) -> None:
     names = set()
     for relation in filled_once.store.catalog.schema():
-        found = filled_once.store.catalog.query(f"DESCRIBE {relation.name}").rows
-        assert [row[0] for row in found] == [column.name for column in relation.columns]
-        assert [row[1] for row in found] == [column.type for column in relation.columns]
+        actual = filled_once.store.catalog.query(f"DESCRIBE {relation.name}").rows
+        assert [row[0] for row in actual] == [column.name for column in relation.columns]
+        assert [row[1] for row in actual] == [column.type for column in relation.columns]
         assert relation.description
         assert all(column.description for column in relation.columns)
         names.add(relation.name)
@@ -46,8 +46,8 @@ def test_the_described_columns_are_the_real_ones(filled_once: Any) -> None:
 
 
 def test_the_leaderboard_has_one_row_a_measure(filled_once: Any) -> None:
-    found = filled_once.store.catalog.query("FROM leaderboard ORDER BY measure")
-    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    actual = filled_once.store.catalog.query("FROM leaderboard ORDER BY measure")
+    rows = [dict(zip(actual.columns, row, strict=True)) for row in actual.rows]
     assert [row["measure"] for row in rows] == ["RR", "nDCG@10"]
     expected = {
         "run": filled_once.run.id,
@@ -77,10 +77,10 @@ def test_the_leaderboard_has_one_row_a_measure(filled_once: Any) -> None:
 
 def test_the_newest_evaluation_counts(filled: Any, evaluate: Make) -> None:
     evaluate(filled.store, "first", 1.0, again=True)
-    found = filled.store.catalog.query(
+    actual = filled.store.catalog.query(
         "SELECT value FROM leaderboard WHERE measure = 'nDCG@10'"
     ).rows
-    assert found == ((0.5,),)
+    assert actual == ((0.5,),)
 
 
 def test_values_of_all_kinds_arrive(filled: Any) -> None:
@@ -115,18 +115,18 @@ def test_runs_that_say_little_have_nulls(store: hs.Store, evaluate: Make) -> Non
         writer.queries([])
         run = writer.commit(stats={"seconds": 3})
     evaluate(store, run.id)
-    found = store.catalog.query("SELECT model, k, engine, seconds_total, corpus FROM leaderboard")
-    assert found.rows[0] == (None, None, '["a"]', None, None)
+    actual = store.catalog.query("SELECT model, k, engine, seconds_total, corpus FROM leaderboard")
+    assert actual.rows[0] == (None, None, '["a"]', None, None)
 
 
 def test_model_and_corpus_are_found_through_the_parents(filled: Any, make_run: Make) -> None:
     with filled.store.run_writer("r", {}, parents=(filled.embeddings.id,)) as writer:
         writer.queries([])
         run = writer.commit()
-    found = filled.store.catalog.query(
+    actual = filled.store.catalog.query(
         f"SELECT model, embeddings, corpus FROM runs WHERE run = '{run.id}'"
     )
-    assert found.rows == ((filled.model.id, filled.embeddings.id, "corpus"),)
+    assert actual.rows == ((filled.model.id, filled.embeddings.id, "corpus"),)
 
 
 def test_invariant_5_a_deleted_catalog_comes_back_the_same(filled: Any) -> None:
@@ -231,8 +231,8 @@ def test_a_damaged_evaluation_hides_itself_only(
     (filled.store.path(evaluation) / "metrics.parquet").write_bytes(b"x")
     filled.store.catalog.rebuild()
     assert "left out of the catalog" in caplog.text
-    found = filled.store.catalog.query("SELECT DISTINCT run FROM leaderboard").rows
-    assert found == ((filled.run.id,),)
+    actual = filled.store.catalog.query("SELECT DISTINCT run FROM leaderboard").rows
+    assert actual == ((filled.run.id,),)
     assert len(filled.store.catalog.query("FROM artifacts").rows) == 6
 
 
@@ -371,11 +371,11 @@ def test_queries_give_what_json_has(
 ) -> None:
     if from_memory:
         monkeypatch.setattr(hs.Catalog, "_open_current", lambda self: None)
-    found = filled_once.store.catalog.query(sql)
-    assert json.loads(json.dumps(found.rows, allow_nan=False))
-    assert all(len(row) == len(found.columns) for row in found.rows)
+    actual = filled_once.store.catalog.query(sql)
+    assert json.loads(json.dumps(actual.rows, allow_nan=False))
+    assert all(len(row) == len(actual.columns) for row in actual.rows)
     if rows is not None:
-        assert found.rows == rows
+        assert actual.rows == rows
 
 
 def test_an_empty_store_answers(store: hs.Store) -> None:

@@ -62,9 +62,9 @@ def test_four_writers_at_once(store: hs.Store, python: Start) -> None:
     assert len(store.artifacts("model")) == 1
     assert len(store.artifacts("run")) == len(store.artifacts("evaluation")) == 5 * count
     (embeddings,) = store.artifacts("embeddings")
-    found = store.embeddings(embeddings.id)
-    assert found.ids(range(60)) == [f"d{row}" for row in range(60)]
-    assert found.vectors(range(60))[:, 0].tolist() == [row // 5 for row in range(60)]
+    opened = store.embeddings(embeddings.id)
+    assert opened.ids(range(60)) == [f"d{row}" for row in range(60)]
+    assert opened.vectors(range(60))[:, 0].tolist() == [row // 5 for row in range(60)]
     assert store.catalog.query("SELECT count(*) FROM leaderboard").rows == ((5 * count,),)
     report = store.doctor(checksums=True)
     assert report.findings == ()
@@ -86,14 +86,14 @@ def test_invariant_6_two_commands_at_once_both_read(filled: Any, python: Start) 
 
 
 def test_threads_of_one_process_may_query_at_once(filled: Any) -> None:
-    found: list[int] = []
+    actual: list[int] = []
 
     def ask() -> None:
-        found.extend(len(filled.store.catalog.query("FROM leaderboard").rows) for _ in range(5))
+        actual.extend(len(filled.store.catalog.query("FROM leaderboard").rows) for _ in range(5))
 
     threads = [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [2] * 15
+    assert actual == [2] * 15

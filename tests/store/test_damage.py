@@ -250,8 +250,8 @@ def says_the_same(healthy: Healthy, root: Path, file: str) -> bool:
         except (OSError, ValueError):
             return False
     if file.startswith("catalog.duckdb"):
-        found = hs.Store.open(root).catalog.agrees()
-        return found is not False
+        actual = hs.Store.open(root).catalog.agrees()
+        return actual is not False
     return False
 
 
@@ -266,11 +266,11 @@ def is_named(file: str, report: hs.DoctorReport) -> bool:
     manifest beside it, without which nothing is known of it."""
     parts = Path(file).parts
     folder = "/".join(parts[:2])
-    known = {file, folder, f"{folder}/manifest.json"}
-    found = {one.file for one in report.findings if one.file}
+    expected_names = {file, folder, f"{folder}/manifest.json"}
+    actual = {one.file for one in report.findings if one.file}
     if parts[0] == "cache":
-        return any(one.startswith(f"{folder}/") for one in found)
-    return bool(known & found) or any(file in one.problem for one in report.findings)
+        return any(one.startswith(f"{folder}/") for one in actual)
+    return bool(expected_names & actual) or any(file in one.problem for one in report.findings)
 
 
 def check(healthy: Healthy, root: Path, damage: Damage) -> None:
@@ -328,8 +328,8 @@ def check_catalog(healthy: Healthy, root: Path, unsound: set[str | None], *, sea
         store.catalog.query(sql)
     report = store.doctor(rebuild=True)
     assert store.catalog.agrees(), report
-    there = {one.id for one in store.artifacts()}
-    if not unsound and there == healthy.artifacts:
+    existing = {one.id for one in store.artifacts()}
+    if not unsound and existing == healthy.artifacts:
         for sql, rows in healthy.catalog.items():
             assert (sql == PROVENANCE and not sealed) or store.catalog.query(sql).rows == rows
 
@@ -341,8 +341,8 @@ def check_cache(root: Path) -> None:
     assert (folder / "more" / "more.bin").read_bytes() == bytes(range(64, 128))
 
 
-def same(found: Any, expected: Any) -> bool:
-    return bool(found.equals(expected)) if isinstance(expected, pa.Table) else found == expected
+def same(actual: Any, expected: Any) -> bool:
+    return bool(actual.equals(expected)) if isinstance(expected, pa.Table) else actual == expected
 
 
 def try_damage(healthy: Healthy, folder: Path, damage: Damage) -> None:

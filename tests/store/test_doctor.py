@@ -81,14 +81,14 @@ def test_a_file_that_nobody_knows_is_mentioned(filled: Any) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format_version": 1}'])
 def test_a_damaged_manifest_is_found(filled: Any, text: str) -> None:
     (filled.store.path(filled.evaluation) / "manifest.json").write_text(text)
-    found = problems(filled.store)
-    assert found[0][:3] == (
+    actual = problems(filled.store)
+    assert actual[0][:3] == (
         "error",
         filled.evaluation.id,
         f"evaluations/{filled.evaluation.id}/manifest.json",
     )
-    assert [finding[0] for finding in found] == ["error", "warning"]  # and the catalog is behind
-    assert "not in step" in found[1][3]
+    assert [finding[0] for finding in actual] == ["error", "warning"]  # and the catalog is behind
+    assert "not in step" in actual[1][3]
     assert len(problems(filled.store, rebuild=True)) == 1
 
 
@@ -131,8 +131,8 @@ def test_a_missing_parent_is_found(filled: Any) -> None:
     for path in filled.store.path(filled.embeddings).iterdir():
         path.unlink()
     filled.store.path(filled.embeddings).rmdir()
-    found = [finding for finding in problems(filled.store) if finding[0] == "error"]
-    assert found == [
+    actual = [finding for finding in problems(filled.store) if finding[0] == "error"]
+    assert actual == [
         ("error", filled.run.id, None, f"its parent {filled.embeddings.id} is not in the store")
     ]
 
@@ -154,8 +154,8 @@ def test_two_artifacts_of_one_name_are_found(
     other = hs.Store.create(tmp_path / "other")
     model = make_model(other, "tiny", seed=2)
     other.path(model).rename(filled.root / "models" / model.id)
-    found = problems(filled.store, rebuild=True)
-    assert found == [
+    actual = problems(filled.store, rebuild=True)
+    assert actual == [
         ("warning", model.id, None, f"its name 'tiny' is also that of {filled.model.id}")
     ]
 
@@ -188,10 +188,10 @@ def test_leftover_temporary_files_are_found_and_cleaned(filled: Any) -> None:
     removed = filled.root / "runs" / ".removed-old-0123456789-00ff00ff.tmp"
     removed.mkdir()
     (removed / "results.parquet").write_text("x")
-    found = problems(filled.store)
+    actual = problems(filled.store)
     expected = {path.relative_to(filled.root).as_posix() for path in [*left, removed]}
-    assert {finding[2] for finding in found} == expected
-    assert {finding[0] for finding in found} == {"warning"}
+    assert {finding[2] for finding in actual} == expected
+    assert {finding[0] for finding in actual} == {"warning"}
     assert problems(filled.store, clean=True) == []
     assert not any(path.exists() for path in [*left, removed])
     assert len(filled.store.artifacts()) == 4
@@ -228,7 +228,7 @@ def test_work_of_another_process_is_not_cleaned(filled: Any, python: Start) -> N
     (finding,) = problems(filled.store, clean=True)
     assert finding[0] == "info"
     assert f"process {other.pid}" in finding[3]
-    assert {found.name for found in path.iterdir()} == {
+    assert {actual.name for actual in path.iterdir()} == {
         "work.json",
         "vectors-00000.parquet",
         ".vectors-00001.parquet.1-aaaaaaaa.tmp",

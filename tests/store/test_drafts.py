@@ -83,13 +83,13 @@ def test_work_with_a_link_is_not_gone_on_with(store: hs.Store, tmp_path: Path, p
 
 
 def test_invariant_3_the_same_inputs_are_made_once(store: hs.Store) -> None:
-    made = []
+    collected = []
     for _ in range(2):
         with store.draft("model", "m", {"a": 1, "b": [2]}) as draft:
             if draft.existing is None:
-                made.append(draft.id)
+                collected.append(draft.id)
             manifest = draft.commit()
-    assert made == [manifest.id]
+    assert collected == [manifest.id]
     with store.draft("model", "m", {"b": [2], "a": 1}) as draft:
         assert draft.existing == manifest
     with store.draft("model", "m", {"b": [2], "a": 2}) as draft:
@@ -238,7 +238,7 @@ def test_an_interrupted_write_leaves_the_file_before(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert path.read_text() == "before"
-    assert [found.name for found in tmp_path.iterdir()] == ["file"]
+    assert [actual.name for actual in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_folder_appears_and_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_folder_appears_and_is_replaced_as_a_whole(tmp_path: Path) -> None:
         assert not path.exists()
     with hs.atomic_folder(path) as temporary:
         (temporary / "b").write_text("b")
-        assert [found.name for found in path.iterdir()] == ["a"]
+        assert [actual.name for actual in path.iterdir()] == ["a"]
 
     def interrupted() -> None:
         with hs.atomic_folder(path) as temporary:
@@ -257,8 +257,8 @@ def test_a_folder_appears_and_is_replaced_as_a_whole(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert [found.name for found in path.iterdir()] == ["b"]
-    assert [found.name for found in path.parent.iterdir()] == ["folder"]
+    assert [actual.name for actual in path.iterdir()] == ["b"]
+    assert [actual.name for actual in path.parent.iterdir()] == ["folder"]
 
 
 def test_a_full_disk_is_said_and_the_work_stays(
@@ -267,7 +267,7 @@ def test_a_full_disk_is_said_and_the_work_stays(
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    spec = hs.EmbeddingSpec(slug="c", inputs={}, dim=2, shard_rows=1, keep_text=False)
+    spec = hs.EmbeddingSpec(id_prefix="c", inputs={}, dim=2, shard_rows=1, keep_text=False)
     with store.embedding_work(spec) as work:
         work.write_shard(0, ["a"], np.zeros((1, 2)))
         with monkeypatch.context() as patch:

@@ -20,8 +20,8 @@ def put_run(store: hs.Store, name: str, stats: dict[str, Any], **inputs: Any) ->
 
 
 def efficiency(store: hs.Store) -> dict[str, dict[str, Any]]:
-    found = store.catalog.query("FROM efficiency")
-    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    actual = store.catalog.query("FROM efficiency")
+    rows = [dict(zip(actual.columns, row, strict=True)) for row in actual.rows]
     return {row["name"]: row for row in rows}
 
 

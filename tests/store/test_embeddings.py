@@ -16,7 +16,7 @@ Make = Callable[..., hs.Manifest]
 
 def spec(**changes: Any) -> hs.EmbeddingSpec:
     values: dict[str, Any] = {
-        "slug": "corpus",
+        "id_prefix": "corpus",
         "inputs": {"corpus": "corpus"},
         "dim": 8,
         "shard_rows": 4,
@@ -30,16 +30,16 @@ def test_a_set_gives_back_what_went_in(
     store: hs.Store, make_embeddings: Make, vectors: Vectors, dtype: str
 ) -> None:
     manifest = make_embeddings(store, 10, dtype=dtype)
-    found = store.embeddings(manifest.id)
+    opened = store.embeddings(manifest.id)
     values = vectors(10)
-    assert (found.n, found.dim, found.dtype) == (10, 8, np.dtype(dtype))
-    assert [(shard.offset, shard.n) for shard in found.shards] == [(0, 4), (4, 4), (8, 2)]
-    assert [first for first, _ in found.blocks()] == [0, 4, 8]
-    np.testing.assert_array_equal(np.concatenate([block for _, block in found.blocks()]), values)
-    np.testing.assert_array_equal(found.shards[1].vectors(), values[4:8])
-    np.testing.assert_array_equal(found.vectors([9, 0, 9, 5]), values[[9, 0, 9, 5]])
-    assert found.shards[2].doc_ids.to_pylist() == ["d8", "d9"]
-    assert all(shard.in_place for shard in found.shards)
+    assert (opened.n, opened.dim, opened.dtype) == (10, 8, np.dtype(dtype))
+    assert [(shard.offset, shard.n) for shard in opened.shards] == [(0, 4), (4, 4), (8, 2)]
+    assert [first for first, _ in opened.blocks()] == [0, 4, 8]
+    np.testing.assert_array_equal(np.concatenate([block for _, block in opened.blocks()]), values)
+    np.testing.assert_array_equal(opened.shards[1].vectors(), values[4:8])
+    np.testing.assert_array_equal(opened.vectors([9, 0, 9, 5]), values[[9, 0, 9, 5]])
+    assert opened.shards[2].doc_ids.to_pylist() == ["d8", "d9"]
+    assert all(shard.in_place for shard in opened.shards)
     assert manifest.stats == {
         "n_documents": 10,
         "dim": 8,
@@ -49,31 +49,31 @@ def test_a_set_gives_back_what_went_in(
 
 
 def test_ids_texts_and_ordinals_are_looked_up(store: hs.Store, make_embeddings: Make) -> None:
-    found = store.embeddings(make_embeddings(store, 10).id)
-    assert found.ids(np.array([9, 0, 4, 0])) == ["d9", "d0", "d4", "d0"]
-    assert found.texts([9, 3, 9]) == ["text of d9", "text of d3", "text of d9"]
-    assert found.ordinals(["d9", "absent", "d0", "d5"]).tolist() == [9, -1, 0, 5]
-    assert found.ids([]) == []
-    assert found.texts([]) == []
-    assert found.ordinals([]).tolist() == []
-    assert found.vectors([]).shape == (0, 8)
+    opened = store.embeddings(make_embeddings(store, 10).id)
+    assert opened.ids(np.array([9, 0, 4, 0])) == ["d9", "d0", "d4", "d0"]
+    assert opened.texts([9, 3, 9]) == ["text of d9", "text of d3", "text of d9"]
+    assert opened.ordinals(["d9", "absent", "d0", "d5"]).tolist() == [9, -1, 0, 5]
+    assert opened.ids([]) == []
+    assert opened.texts([]) == []
+    assert opened.ordinals([]).tolist() == []
+    assert opened.vectors([]).shape == (0, 8)
     for wrong in (10, -1):
         with pytest.raises(hs.InvalidContent, match=str(wrong)):
-            found.ids([0, wrong])
+            opened.ids([0, wrong])
 
 
 def test_a_long_text_column_is_read_in_parts(store: hs.Store, make_embeddings: Make) -> None:
-    found = store.embeddings(make_embeddings(store, 3000, shard_rows=2500).id)
+    opened = store.embeddings(make_embeddings(store, 3000, shard_rows=2500).id)
     asked = [0, 1023, 1024, 2499, 2500, 2999]
-    assert found.texts(asked) == [f"text of d{ordinal}" for ordinal in asked]
+    assert opened.texts(asked) == [f"text of d{ordinal}" for ordinal in asked]
 
 
 def test_text_that_was_not_kept_is_said(store: hs.Store, make_embeddings: Make) -> None:
-    found = store.embeddings(make_embeddings(store, keep_text=False).id)
-    assert not found.has_text
-    assert not list(found.folder.glob("text-*"))
+    opened = store.embeddings(make_embeddings(store, keep_text=False).id)
+    assert not opened.has_text
+    assert not list(opened.folder.glob("text-*"))
     with pytest.raises(hs.TextNotKept, match="without text"):
-        found.texts([0])
+        opened.texts([0])
 
 
 def test_several_row_groups_make_several_blocks(store: hs.Store, vectors: Vectors) -> None:
@@ -93,10 +93,10 @@ def test_several_row_groups_make_several_blocks(store: hs.Store, vectors: Vector
 def test_a_set_without_documents_is_one(store: hs.Store) -> None:
     with store.embedding_work(spec()) as work:
         manifest = work.finish(0)
-    found = store.embeddings(manifest.id)
-    assert (found.n, found.shards, list(found.blocks())) == (0, (), [])
-    assert found.ids([]) == []
-    assert found.ordinals(["x"]).tolist() == [-1]
+    opened = store.embeddings(manifest.id)
+    assert (opened.n, opened.shards, list(opened.blocks())) == (0, (), [])
+    assert opened.ids([]) == []
+    assert opened.ordinals(["x"]).tolist() == [-1]
 
 
 @pytest.mark.parametrize(
@@ -291,11 +291,11 @@ def test_a_missing_or_cut_file_is_noticed_on_opening(
 
 
 def test_a_set_stays_readable_while_it_is_removed(store: hs.Store, make_embeddings: Make) -> None:
-    found = store.embeddings(make_embeddings(store).id)
-    blocks = found.blocks()
+    opened = store.embeddings(make_embeddings(store).id)
+    blocks = opened.blocks()
     _, first = next(blocks)
     kept = first.copy()
-    store.remove(found.manifest.id)
+    store.remove(opened.manifest.id)
     np.testing.assert_array_equal(first, kept)
     with pytest.raises(hs.DamagedArtifact):
         list(blocks)

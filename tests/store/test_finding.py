@@ -138,8 +138,8 @@ def test_copied_folders_are_part_of_the_store(
     run = make_run(other, "elsewhere")
     other.path(run).rename(filled.root / "runs" / run.id)
     assert filled.store.get("elsewhere") == run
-    found = filled.store.catalog.query("SELECT count(*) FROM runs")
-    assert found.rows == ((2,),)
+    actual = filled.store.catalog.query("SELECT count(*) FROM runs")
+    assert actual.rows == ((2,),)
 
 
 def test_manifests_of_what_was_removed_are_not_kept(

@@ -50,18 +50,18 @@ def test_version_1_has_its_values(golden: hs.Store) -> None:
     (evaluation,) = golden.evaluations("first")
     assert golden.aggregates(evaluation.id) == {"RR": 0.5}
     assert golden.per_query(evaluation.id)["value"].to_pylist() == [1.0, 0.0]
-    found = golden.catalog.query("SELECT name, model, measure, value FROM leaderboard")
-    assert found.rows == (("first", "tiny", "RR", 0.5),)
+    actual = golden.catalog.query("SELECT name, model, measure, value FROM leaderboard")
+    assert actual.rows == (("first", "tiny", "RR", 0.5),)
     assert len(golden.catalog.query("FROM training_curves").rows) == 2
 
 
 def test_the_same_inputs_still_give_the_same_ids(golden: hs.Store) -> None:
     """Otherwise everything would be made again after an upgrade."""
     for manifest in golden.artifacts():
-        slug = manifest.id.rpartition("-")[0]
-        assert hs.artifact_id(manifest.kind, slug, manifest.inputs) == manifest.id
+        id_prefix = manifest.id.rpartition("-")[0]
+        assert hs.artifact_id(manifest.kind, id_prefix, manifest.inputs) == manifest.id
     spec = hs.EmbeddingSpec(
-        slug="letters",
+        id_prefix="letters",
         inputs={"corpus": "letters", "passage_fingerprint": "f0", "max_length": 8},
         dim=3,
     )

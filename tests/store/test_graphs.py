@@ -198,8 +198,8 @@ def test_a_manifest_of_another_shape_is_not_believed(store: hs.Store, graph: hs.
 
 def test_the_doctor_and_the_catalog_know_it(store: hs.Store, graph: hs.Manifest) -> None:
     assert store.doctor(checksums=True).findings == ()
-    found = store.catalog.query("SELECT id, kind FROM artifacts WHERE name = 'near'")
-    assert found.rows == ((graph.id, "graph"),)
+    actual = store.catalog.query("SELECT id, kind FROM artifacts WHERE name = 'near'")
+    assert actual.rows == ((graph.id, "graph"),)
     path = store.path(graph) / "neighbours.npy"
     content = bytearray(path.read_bytes())
     content[-4] ^= 1  # the size stays

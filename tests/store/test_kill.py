@@ -130,7 +130,7 @@ def test_killed_again_and_again_the_shards_are_the_same_in_the_end(
         done, output = write(python, filled.store, 9 + 6 * round_, "embeddings")
         acknowledged |= {int(line.split()[1]) for line in output if line.startswith("shard")}
         untouched()
-        spec = hs.EmbeddingSpec(slug="c", inputs={"c": 1}, dim=3, shard_rows=4)
+        spec = hs.EmbeddingSpec(id_prefix="c", inputs={"c": 1}, dim=3, shard_rows=4)
         assert filled.store.shards_done(spec) >= len(acknowledged)
         assert filled.store.has(spec.id) or not done
         if done:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hypestore as hs
-from hypestore.manifest import clean_slug, inputs_hash, read_manifest
+from hypestore.manifest import clean_id_prefix, inputs_hash, read_manifest
 
 JSON_VALUES = st.recursive(
     st.none()
@@ -52,7 +52,7 @@ def test_a_change_of_any_input_changes_the_id(change: dict[str, object]) -> None
 
 
 @pytest.mark.parametrize(
-    ("slug", "clean"),
+    ("id_prefix", "clean"),
     [
         ("BEIR/SciFact", "beir-scifact"),
         ("../../etc", "etc"),
@@ -62,13 +62,13 @@ def test_a_change_of_any_input_changes_the_id(change: dict[str, object]) -> None
         ("a" * 100, "a" * 60),
     ],
 )
-def test_slugs_are_made_safe(slug: str, clean: str) -> None:
-    assert clean_slug(slug) == clean
+def test_slugs_are_made_safe(id_prefix: str, clean: str) -> None:
+    assert clean_id_prefix(id_prefix) == clean
 
 
 @given(st.text())
-def test_no_slug_leaves_its_folder(slug: str) -> None:
-    artifact = hs.artifact_id("run", slug, {})
+def test_no_slug_leaves_its_folder(id_prefix: str) -> None:
+    artifact = hs.artifact_id("run", id_prefix, {})
     assert "/" not in artifact
     assert artifact[0].isalnum()
     assert artifact.isascii()

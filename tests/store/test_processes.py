@@ -152,8 +152,8 @@ def run_all(
     assert store.catalog.query("SELECT count(*) FROM leaderboard").rows == ((len(runs),),)
     report = store.doctor(checksums=True)
     assert report.findings == ()
-    (made,) = (one for one in store.artifacts("embeddings") if one.id.startswith("c-"))
-    assert store.embeddings(made.id).ids(range(60)) == [f"d{row}" for row in range(60)]
+    (created,) = (one for one in store.artifacts("embeddings") if one.id.startswith("c-"))
+    assert store.embeddings(created.id).ids(range(60)) == [f"d{row}" for row in range(60)]
 
 
 def test_eight_processes_at_once(

@@ -96,16 +96,16 @@ def test_a_read_only_store_opens_and_reports(
     before = snapshot(root)
     output, errors = python(READER, root, state).communicate(timeout=60)
     assert output, errors
-    found = json.loads(output)
+    parsed = json.loads(output)
     assert snapshot(root) == before
-    assert found["artifacts"] == 4
-    assert found["results"]["q1"] == [["d1", 2.0], ["d2", 1.0]]
-    assert found["leaderboard"] == [[0.25], [0.5]]
-    assert found["synced"] is (False)
-    assert found["ids"] == ["d0", "d9"]
-    assert found["sum"] == pytest.approx(float(vectors(10).sum()))
-    assert not [finding for finding in found["findings"] if finding.startswith("error")]
-    assert found["refused"] == 7
+    assert parsed["artifacts"] == 4
+    assert parsed["results"]["q1"] == [["d1", 2.0], ["d2", 1.0]]
+    assert parsed["leaderboard"] == [[0.25], [0.5]]
+    assert parsed["synced"] is (False)
+    assert parsed["ids"] == ["d0", "d9"]
+    assert parsed["sum"] == pytest.approx(float(vectors(10).sum()))
+    assert not [finding for finding in parsed["findings"] if finding.startswith("error")]
+    assert parsed["refused"] == 7
 
 
 def test_invariant_7_opening_and_looking_write_nothing(
@@ -122,9 +122,9 @@ def test_invariant_7_opening_and_looking_write_nothing(
     store.find("run", {"k": 2})
     store.run("first").results()
     store.aggregates(filled.evaluation.id)
-    found = store.embeddings(filled.embeddings.id)
-    found.texts([1])
-    found.vectors([1])
+    opened = store.embeddings(filled.embeddings.id)
+    opened.texts([1])
+    opened.vectors([1])
     store.doctor(checksums=True)
     with store.draft("model", "tiny", filled.model.inputs) as draft:
         assert draft.existing == filled.model

@@ -92,8 +92,8 @@ def test_an_artifact_is_meant_before_unfinished_work(
 ) -> None:
     with store.draft("model", "other", {"seed": 1}, name="tiny") as draft:
         pass
-    made = make_model(store, "tiny")
-    assert store.remove("tiny") == [made.id]
+    created = make_model(store, "tiny")
+    assert store.remove("tiny") == [created.id]
     assert store.remove("tiny") == [draft.id]
 
 

@@ -59,20 +59,20 @@ def test_every_run_survives_every_cutting(
                 queries, documents, ranks, scores = zip(*rows[start : start + batch], strict=True)
                 writer.append(list(queries), list(documents), np.array(ranks), np.array(scores))
         manifest = writer.commit()
-    found = store.run(manifest.id).results()
-    assert list(found) == list(rankings)
-    assert {query: [doc for doc, _ in ranking] for query, ranking in found.items()} == rankings
+    actual = store.run(manifest.id).results()
+    assert list(actual) == list(rankings)
+    assert {query: [doc for doc, _ in ranking] for query, ranking in actual.items()} == rankings
     by_query = store.run(manifest.id).by_query()
     assert {query: by_query.doc_ids(query) for query in rankings} == rankings
-    assert {query: by_query.ranking(query) for query in rankings} == found
+    assert {query: by_query.ranking(query) for query in rankings} == actual
 
 
 def test_results_are_looked_up_by_query(filled: Any) -> None:
-    found = filled.store.run("first").by_query()
-    assert found.ranking("q1") == [("d1", 2.0), ("d2", 1.0)]
-    assert found.doc_ids("q2") == ["d1"]
+    actual = filled.store.run("first").by_query()
+    assert actual.ranking("q1") == [("d1", 2.0), ("d2", 1.0)]
+    assert actual.doc_ids("q2") == ["d1"]
     for without in ("q3", "absent", ""):
-        assert (found.doc_ids(without), found.ranking(without)) == ([], [])
+        assert (actual.doc_ids(without), actual.ranking(without)) == ([], [])
 
 
 def test_a_run_without_results_has_none_to_look_up(store: hs.Store) -> None:
@@ -92,10 +92,10 @@ def test_queries_of_several_row_groups_are_looked_up(store: hs.Store) -> None:
             writer.append([query] * 50_000, documents, range(1, 50_001), np.arange(50_000, 0, -1))
         run = store.run(writer.commit().id)
     assert pq.read_metadata(run.folder / "results.parquet").num_row_groups > 1
-    found = run.by_query()
+    actual = run.by_query()
     for query in queries:
-        assert found.doc_ids(query) == [f"{query}-{i}" for i in range(50_000)]
-    assert found.ranking("q2")[0] == ("q2-0", 50_000.0)
+        assert actual.doc_ids(query) == [f"{query}-{i}" for i in range(50_000)]
+    assert actual.ranking("q2")[0] == ("q2-0", 50_000.0)
 
 
 def test_results_are_streamed_in_large_row_groups(store: hs.Store) -> None:
@@ -232,7 +232,7 @@ def test_an_evaluation_against_another_run_belongs_to_the_first(
 ) -> None:
     store = filled.store
     other = make_run(store, "second", k=3)
-    found = store.write_evaluation(
+    actual = store.write_evaluation(
         "second",
         qrels_id="pair",
         inputs={},
@@ -240,8 +240,8 @@ def test_an_evaluation_against_another_run_belongs_to_the_first(
         aggregates={"p-MRR": 0.5},
         others=(filled.run.id,),
     )
-    assert found.parents == (other.id, filled.run.id)
-    assert store.evaluations("second") == [found]
+    assert actual.parents == (other.id, filled.run.id)
+    assert store.evaluations("second") == [actual]
     assert store.evaluations("first") == [filled.evaluation]
     rows = store.catalog.query("SELECT run, value FROM metrics WHERE measure = 'p-MRR'").rows
     assert rows == ((other.id, 0.5),)
@@ -257,11 +257,11 @@ def test_the_same_evaluation_is_kept_once(
 
 
 def test_an_evaluation_without_queries_is_one(filled: Any) -> None:
-    made = filled.store.write_evaluation(
+    created = filled.store.write_evaluation(
         "first", qrels_id="none", inputs={}, per_query=[], aggregates={}
     )
-    assert filled.store.aggregates(made.id) == {}
-    assert filled.store.per_query(made.id).num_rows == 0
+    assert filled.store.aggregates(created.id) == {}
+    assert filled.store.per_query(created.id).num_rows == 0
 
 
 @pytest.mark.parametrize(

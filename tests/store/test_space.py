@@ -70,7 +70,7 @@ def test_a_size_for_people() -> None:
 
 
 def test_work_refuses_what_does_not_fit(store: hs.Store) -> None:
-    spec = hs.EmbeddingSpec(slug="c", inputs={"c": 1}, dim=2, shard_rows=4, keep_text=False)
+    spec = hs.EmbeddingSpec(id_prefix="c", inputs={"c": 1}, dim=2, shard_rows=4, keep_text=False)
     with store.embedding_work(spec) as work:
         assert work.missing_rows(10) == 10
         assert work.missing_rows(10, [0, 2]) == 6

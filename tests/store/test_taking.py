@@ -42,9 +42,9 @@ def decoded(file: hs.VectorFile, tmp_path_factory: pytest.TempPathFactory) -> hs
     """The same vectors, compressed, in row groups of 10,000: nothing can be mapped."""
     path = tmp_path_factory.mktemp("decoded") / "v.parquet"
     pq.write_table(pq.read_table(file.path), path, compression="zstd", row_group_size=10_000)
-    found = hs.VectorFile(path, dim=DIM)
-    assert not found.in_place
-    return found
+    actual = hs.VectorFile(path, dim=DIM)
+    assert not actual.in_place
+    return actual
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def sharded(tmp_path_factory: pytest.TempPathFactory, values: np.ndarray) -> hs.
     store = hs.Store.create(tmp_path_factory.mktemp("sharded") / "store")
     rows = ROWS + 100
     spec = hs.EmbeddingSpec(
-        slug="docs", inputs={}, dim=DIM, dtype="float16", shard_rows=rows, keep_text=False
+        id_prefix="docs", inputs={}, dim=DIM, dtype="float16", shard_rows=rows, keep_text=False
     )
     with store.embedding_work(spec) as work:
         for shard, first in enumerate(range(0, N, rows)):
@@ -161,13 +161,13 @@ def test_places_are_cut_by_the_parts_that_they_lie_in(
 ) -> None:
     """Each place once, in the last of the parts that begin at or before it; some are empty."""
     firsts, wanted = [0, *sorted(more_firsts)], np.array(places, dtype=np.int64)
-    found = np.full(len(wanted), -1)
+    actual = np.full(len(wanted), -1)
     for index, where in parts(wanted, firsts):
-        assert (found[where] == -1).all()
-        assert len(found[where]) > 0
-        found[where] = index
+        assert (actual[where] == -1).all()
+        assert len(actual[where]) > 0
+        actual[where] = index
     expected = [max(i for i, first in enumerate(firsts) if first <= place) for place in places]
-    assert found.tolist() == expected
+    assert actual.tolist() == expected
 
 
 def test_a_damaged_file_is_named_when_its_vectors_are_asked_for(

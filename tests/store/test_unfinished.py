@@ -47,26 +47,26 @@ def log(store: hs.Store, points: list[hs.Point], **inputs: object) -> Path:
 def test_work_is_listed_with_who_holds_it(store: hs.Store) -> None:
     assert store.unfinished() == []
     with store.draft("model", "m", {"seed": 1}, name="long") as draft:
-        (found,) = store.unfinished()
-        assert (found.kind, found.id, found.name) == ("model", draft.id, "long")
-        assert (found.inputs, found.path) == ({"seed": 1}, draft.path)
-        assert found.is_held
-        assert str(found.holder).startswith(f"process {os.getpid()} on ")
+        (actual,) = store.unfinished()
+        assert (actual.kind, actual.id, actual.name) == ("model", draft.id, "long")
+        assert (actual.inputs, actual.path) == ({"seed": 1}, draft.path)
+        assert actual.is_held
+        assert str(actual.holder).startswith(f"process {os.getpid()} on ")
         assert store.unfinished("run") == []
         with store.draft("run", "r", {}) as other:
             assert [one.id for one in store.unfinished()] == [draft.id, other.id]
     (left, _) = store.unfinished()
-    assert (left.is_held, left.holder, left.started) == (False, None, found.started)
+    assert (left.is_held, left.holder, left.started) == (False, None, actual.started)
     with store.draft("model", "m", {"seed": 1}, name="long") as draft:
         draft.commit()
         assert [one.kind for one in store.unfinished()] == ["run"]
 
 
 def test_a_part_of_an_embedding_set_is_held_work(store: hs.Store) -> None:
-    spec = hs.EmbeddingSpec(slug="c", inputs={}, dim=2)
+    spec = hs.EmbeddingSpec(id_prefix="c", inputs={}, dim=2)
     with store.embedding_work(spec, part=(2, 3)):
-        (found,) = store.unfinished("embeddings")
-        assert (found.id, found.is_held) == (spec.id, True)
+        (actual,) = store.unfinished("embeddings")
+        assert (actual.id, actual.is_held) == (spec.id, True)
 
 
 def test_folders_that_do_not_say_what_they_are_are_left_out(store: hs.Store) -> None:
@@ -89,9 +89,9 @@ def test_work_is_found_by_id_name_and_beginning(store: hs.Store) -> None:
         ("long", first.id),
         (second.id[:-2], second.id),
     ):
-        found = store.find_unfinished(reference)
-        assert found is not None
-        assert found.id == expected
+        actual = store.find_unfinished(reference)
+        assert actual is not None
+        assert actual.id == expected
     assert store.find_unfinished("absent") is None
     assert store.find_unfinished("") is None
     assert store.find_unfinished("long", "run") is None
@@ -182,10 +182,10 @@ def test_the_catalog_follows_work_to_its_end(
 def test_times_in_the_catalog_are_those_of_the_files(store: hs.Store) -> None:
     folder = log(store, [(1, "loss", 0.5)])
     os.utime(folder / hs.PROGRESS_NAME, ns=(0, 1_700_000_000_123_456_789))
-    (found,) = store.unfinished()
+    (actual,) = store.unfinished()
     assert store.catalog.query("SELECT started, updated, progress_bytes FROM unfinished").rows == (
         (
-            found.started.replace(tzinfo=None).isoformat(),
+            actual.started.replace(tzinfo=None).isoformat(),
             "2023-11-14T22:13:20.123456",
             (folder / hs.PROGRESS_NAME).stat().st_size,
         ),
@@ -243,9 +243,9 @@ def test_one_process_watches_another(store: hs.Store, python: Start) -> None:
         other.stdin.write(f"{step}\n")
         other.stdin.flush()
         assert other.stdout.readline() == "logged\n"
-        (found,) = store.unfinished()
-        assert found.holder is not None
-        assert f"process {other.pid} " in found.holder
+        (actual,) = store.unfinished()
+        assert actual.holder is not None
+        assert f"process {other.pid} " in actual.holder
         assert work(store) == ((artifact, "long", "model", step),)
         assert (artifact, step, "loss", 1 / step) in curves(store)
     other.kill()

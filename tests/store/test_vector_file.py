@@ -325,7 +325,7 @@ def test_a_damaged_header_is_never_believed(tmp_path: Path, vectors: Vectors) ->
             changed[position] ^= mask
             path.write_bytes(changed)
             try:
-                found = read_back(hs.VectorFile(path))
+                actual = read_back(hs.VectorFile(path))
             except hs.DamagedArtifact:
                 continue
-            np.testing.assert_array_equal(found, values)
+            np.testing.assert_array_equal(actual, values)

@@ -15,8 +15,8 @@ from hypencli.data.training import read_training_rows
 from hypencli.models.checkpoint import ModelSpec, build_dual_encoder, load_tokenizer
 from hypencli.records import TrainingRow
 from hypencli.training import (
+    RunContext,
     Sampling,
-    Surroundings,
     TrainingConfig,
     TrainingData,
     TrainingOutcome,
@@ -114,7 +114,7 @@ def quick_train(
             tokenizer,
             data,
             replace(config, validation=validating, **changes),
-            Surroundings(output_dir=work, **surroundings),
+            RunContext(output_dir=work, **surroundings),
         )
 
     return run

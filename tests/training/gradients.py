@@ -19,7 +19,7 @@ import torch
 
 from hypencli.data.training import read_training_rows
 from hypencli.models.checkpoint import ModelSpec, build_dual_encoder, load_tokenizer
-from hypencli.training import Sampling, Surroundings, TrainingConfig, TrainingData, train
+from hypencli.training import RunContext, Sampling, TrainingConfig, TrainingData, train
 from hypencli.training.distributed import is_leader, join, rank
 
 
@@ -50,7 +50,7 @@ def main(job: dict[str, Any]) -> None:
         stop = partial(os.kill, os.getpid(), signal.SIGTERM)
         dual.query_encoder.register_forward_pre_hook(lambda *_: stop())
     rows = read_training_rows(job["rows"])
-    where = Surroundings(output_dir=Path(job["output_dir"]))
+    where = RunContext(output_dir=Path(job["output_dir"]))
     outcome = train(dual, load_tokenizer(spec.backbone), TrainingData(rows=rows), config, where)
     if "signalled" in job:
         said = json.dumps([outcome.interrupted, outcome.finished, outcome.steps])

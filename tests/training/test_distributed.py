@@ -81,8 +81,8 @@ def test_gradients_of_two_processes_are_those_of_one(
     )
     pairs = list(zip(gradients(both), gradients(alone), strict=True))
     assert max(wanted.abs().max() for _, wanted in pairs) > 1e-2
-    for found, wanted in pairs:
-        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=2e-6)
+    for actual, wanted in pairs:
+        torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=2e-6)
     shared, single = (json.loads((f / "losses.json").read_text()) for f in (both, alone))
     assert shared == pytest.approx(single, rel=1e-5)
 
@@ -102,15 +102,15 @@ def test_weights_divided_among_processes(run_job: Job) -> None:
     alone = run_job(1, config={"batch_size": 8}, **settings)
     shared, single = (json.loads((f / "losses.json").read_text()) for f in (both, alone))
     assert shared == pytest.approx(single, rel=1e-3)
-    found, wanted = (torch.load(f / "weights.pt", weights_only=True) for f in (both, alone))
-    assert found.keys() == wanted.keys()
+    actual, wanted = (torch.load(f / "weights.pt", weights_only=True) for f in (both, alone))
+    assert actual.keys() == wanted.keys()
     for name, tensor in wanted.items():
-        torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-3)
+        torch.testing.assert_close(actual[name], tensor, rtol=0, atol=1e-3)
     start = run_job(1, config={"batch_size": 8}, **settings | {"learning_rate": 1e-12})
     untrained = torch.load(start / "weights.pt", weights_only=True)
     name = "query_encoder.key_projections.0.weight"
     moved = (wanted[name] - untrained[name]).norm()
-    assert (found[name] - wanted[name]).norm() < 0.2 * moved
+    assert (actual[name] - wanted[name]).norm() < 0.2 * moved
 
 
 @pytest.mark.parametrize("signalled", [0, 1])

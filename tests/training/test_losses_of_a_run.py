@@ -23,7 +23,7 @@ STAGES = (Stage(stop=3), Stage(first=2))
 
 
 def curve(outcome: TrainingOutcome, name: str) -> dict[int, float]:
-    return {step: value for step, found, value in outcome.curves if found == name}
+    return {step: value for step, actual, value in outcome.curves if actual == name}
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def test_validation_counts_the_losses_of_the_moment(
         validation=HeldOutRows(key="h", rows=batch),
         validating=ValidationConfig(every_steps=2, measures=("RR@10",)),
     )
-    found, trained = curve(outcome, "validation.loss"), curve(outcome, "loss")
-    assert found == {step: pytest.approx(trained[step], rel=1e-5) for step in (2, 4)}
+    actual, trained = curve(outcome, "validation.loss"), curve(outcome, "loss")
+    assert actual == {step: pytest.approx(trained[step], rel=1e-5) for step in (2, 4)}
     assert trained[2] != pytest.approx(trained[4], rel=1e-2)
 
 
@@ -103,7 +103,7 @@ def test_a_nested_q_net_is_trained_at_the_mean_over_its_widths(build: Build) -> 
     torch.manual_seed(0)
     states, mask = torch.randn(3, 5, 32), torch.ones(3, 5, dtype=torch.long)
     passages, teacher = torch.randn(6, 32), torch.randn(3, 2)
-    found = TrainingStep(dual)(
+    actual = TrainingStep(dual)(
         {"states": states, "mask": mask}, {"embeddings": passages}, labels=teacher
     )
     nets = dual.query_encoder(token_states=states, attention_mask=mask).representation
@@ -118,10 +118,10 @@ def test_a_nested_q_net_is_trained_at_the_mean_over_its_widths(build: Build) -> 
         own = torch.stack([scores[i, 2 * i : 2 * i + 2] for i in range(3)])
         margins.append(functional.mse_loss(own[:, 0] - own[:, 1], teacher[:, 0] - teacher[:, 1]))
         entropies.append(functional.cross_entropy(scores[:, ::2], torch.arange(3)))
-    assert list(found) == ["loss", "margin_mse", "cross_entropy"]
-    torch.testing.assert_close(found["margin_mse"], torch.stack(margins).mean())
-    torch.testing.assert_close(found["cross_entropy"], torch.stack(entropies).mean())
-    torch.testing.assert_close(found["loss"], found["margin_mse"] + found["cross_entropy"])
+    assert list(actual) == ["loss", "margin_mse", "cross_entropy"]
+    torch.testing.assert_close(actual["margin_mse"], torch.stack(margins).mean())
+    torch.testing.assert_close(actual["cross_entropy"], torch.stack(entropies).mean())
+    torch.testing.assert_close(actual["loss"], actual["margin_mse"] + actual["cross_entropy"])
     assert len({round(value.item(), 4) for value in entropies}) == 3
 
 

@@ -76,11 +76,11 @@ def kept_and_gradients(
     return sum(kept.values()), gradients
 
 
-def assert_close(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
-    assert found.keys() == wanted.keys()
+def assert_close(actual: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
+    assert actual.keys() == wanted.keys()
     largest = max(gradient.norm().item() for gradient in wanted.values())
     for name, gradient in wanted.items():
-        difference = (found[name] - gradient).norm().item()
+        difference = (actual[name] - gradient).norm().item()
         assert difference < 1e-4 * gradient.norm().item() + 1e-6 * largest, name
 
 
@@ -93,9 +93,9 @@ def test_chunks_give_the_same_gradients_in_less_memory(
 ) -> None:
     """The most that is held: what all chunks keep, and all of one of them when it comes again."""
     whole, expected = kept_and_gradients(build(kind), collate(), config=PLAIN)
-    chunked, found = kept_and_gradients(build(kind), collate(4), recompute=True, config=PLAIN)
+    chunked, actual = kept_and_gradients(build(kind), collate(4), recompute=True, config=PLAIN)
     one, _ = kept_and_gradients(build(kind), collate(n=2), config=PLAIN)
-    assert_close(found, expected)
+    assert_close(actual, expected)
     assert chunked + one < whole / 2, (chunked, one, whole)
 
 
@@ -105,8 +105,8 @@ def test_activation_checkpointing_gives_the_same_gradients_in_less_memory(
 ) -> None:
     whole, expected = kept_and_gradients(build(kind), collate(), config=PLAIN)
     saving = replace(PLAIN, activation_checkpointing=True)
-    kept, found = kept_and_gradients(build(kind), collate(), config=saving)
-    assert_close(found, expected)
+    kept, actual = kept_and_gradients(build(kind), collate(), config=saving)
+    assert_close(actual, expected)
     assert kept < whole / 2, (kept, whole)
 
 

@@ -42,7 +42,7 @@ class At:
     def task(self, description: str, **_: Any) -> Any:
         done, outer = 0, self
 
-        class Task:
+        class SearchTask:
             def advance(self, count: int = 1) -> None:
                 nonlocal done
                 done += count
@@ -53,7 +53,7 @@ class At:
 
             def note(self, text: str) -> None: ...
 
-        yield Task()
+        yield SearchTask()
 
     def message(self, text: str) -> None: ...
 
@@ -100,9 +100,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert (second.finished, second.resumed_from, second.steps) == (True, step + 1, 12)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name]), name
-    wanted, found = points(uninterrupted), points(second)
-    assert wanted[12, "loss"] == pytest.approx(found[12, "loss"], rel=1e-6)
-    assert {key for key in wanted if key not in found} == set()
+    wanted, actual = points(uninterrupted), points(second)
+    assert wanted[12, "loss"] == pytest.approx(actual[12, "loss"], rel=1e-6)
+    assert {key for key in wanted if key not in actual} == set()
 
 
 def test_two_interruptions_in_two_epochs(

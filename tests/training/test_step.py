@@ -153,13 +153,13 @@ def test_a_taught_q_net_is_taught_on_random_negatives_too(build: Callable[..., A
     torch.manual_seed(0)
     queries, passages, extra = torch.randn(2, 5, 32), torch.randn(2, 32), torch.randn(3, 32)
     states = {"states": queries, "mask": torch.ones(2, 5, dtype=torch.long)}
-    found = TrainingStep(dual)(states, {"embeddings": passages}, {"embeddings": extra})
+    actual = TrainingStep(dual)(states, {"embeddings": passages}, {"embeddings": extra})
     items = torch.cat([passages, extra])
     nets = dual.query_encoder(token_states=queries, attention_mask=states["mask"]).representation
     scores = torch.stack([nets[i].score(items)[0] for i in range(2)])
     taught = queries.mean(1) @ items.T
     wanted = ((scores - scores.mean(1, True)) - (taught - taught.mean(1, True))).square().mean()
-    torch.testing.assert_close(found["self_distillation"], wanted)
+    torch.testing.assert_close(actual["self_distillation"], wanted)
 
 
 def test_single_losses_are_named_where_there_are_several(build: Callable[..., Any]) -> None:

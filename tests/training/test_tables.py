@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.training.tables import (
-    StateTable,
+    TokenStateStore,
     TokenTable,
     TokenWriter,
     by_length,
@@ -52,7 +52,7 @@ def test_an_empty_table(tokenizer: Any, tmp_path: Path) -> None:
 
 
 def test_states_come_back_with_zeros_for_padding() -> None:
-    table = StateTable(np.empty((5, 4), np.float16), np.array([0, 2, 5]))
+    table = TokenStateStore(np.empty((5, 4), np.float16), np.array([0, 2, 5]))
     first, second = torch.ones(2, 4), torch.full((3, 4), 2.0)
     table.put(1, second)
     table.put(0, first)

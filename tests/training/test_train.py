@@ -175,7 +175,7 @@ class Listener:
     def task(self, description: str, *, total: int | None = None, unit: str = "items") -> Any:
         seen = self.tasks.setdefault(description, {"total": total, "done": 0, "notes": []})
 
-        class Task:
+        class SearchTask:
             def advance(self, count: int = 1) -> None:
                 seen["done"] += count
 
@@ -185,7 +185,7 @@ class Listener:
             def note(self, text: str) -> None:
                 seen["notes"].append(text)
 
-        yield Task()
+        yield SearchTask()
 
     def message(self, text: str) -> None: ...
 

@@ -24,7 +24,7 @@ EVERY_TWO = ValidationConfig(every_steps=2, measures=("nDCG@10", "RR@10"))
 
 
 def values(outcome: TrainingOutcome, name: str) -> dict[int, float]:
-    return {step: value for step, found, value in outcome.curves if found == f"validation.{name}"}
+    return {step: value for step, actual, value in outcome.curves if actual == f"validation.{name}"}
 
 
 def plain_reciprocal_ranks(dual: Any, tokenizer: Any, rows: list[TrainingRow]) -> float:
@@ -34,7 +34,7 @@ def plain_reciprocal_ranks(dual: Any, tokenizer: Any, rows: list[TrainingRow]) -
     relevant = {
         query: {r.items[0].content for r in rows if r.query.text == query} for query in queries
     }
-    found = []
+    collected = []
     for query in queries:
         scores = []
         for passage in passages:
@@ -47,8 +47,8 @@ def plain_reciprocal_ranks(dual: Any, tokenizer: Any, rows: list[TrainingRow]) -
             scores.append(float(score))
         order = sorted(range(len(passages)), key=lambda i: -scores[i])
         ranks = [r for r, i in enumerate(order, 1) if passages[i] in relevant[query]]
-        found.append(1 / ranks[0] if ranks[0] <= 10 else 0.0)
-    return sum(found) / len(found)
+        collected.append(1 / ranks[0] if ranks[0] <= 10 else 0.0)
+    return sum(collected) / len(collected)
 
 
 @pytest.mark.parametrize("kind", ["hypencoder", "warm-start", "bi-encoder"])
@@ -71,9 +71,9 @@ def test_retrieval_equals_a_plain_ranking(
         validating=EVERY_TWO,
         cache=StateCache() if frozen else None,
     )
-    found = values(outcome, "RR@10")
-    assert sorted(found) == [2, 4]
-    assert found[4] == pytest.approx(plain_reciprocal_ranks(dual, tokenizer, held_out), abs=1e-9)
+    actual = values(outcome, "RR@10")
+    assert sorted(actual) == [2, 4]
+    assert actual[4] == pytest.approx(plain_reciprocal_ranks(dual, tokenizer, held_out), abs=1e-9)
 
 
 def test_a_step_that_is_validated_has_a_point_of_its_loss_too(
@@ -157,8 +157,8 @@ def test_best_weights_are_those_of_the_best_step(
     best = ValidationConfig(every_steps=1, measures=("RR@10",), best="loss")
     dual = build("bi-encoder")
     outcome = quick_train(dual, rows[:48], steps=6, validating=best, **settings)
-    found = values(outcome, "loss")
-    assert outcome.best_step == min(found, key=lambda step: (found[step], step))
+    actual = values(outcome, "loss")
+    assert outcome.best_step == min(actual, key=lambda step: (actual[step], step))
     assert outcome.best_step < 6
     short = build("bi-encoder")
     quick_train(short, rows[:48], steps=outcome.best_step, **settings | {"validation": None})

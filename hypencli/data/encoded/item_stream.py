@@ -145,10 +145,10 @@ def _nodes(content: memoryview, where: str) -> dict[str, Field]:
 
 def _only(message: Field, number: int, problem: str) -> Field:
     """The one field of this number in a message."""
-    found = [field for field in message.fields() if field.number == number]
-    if len(found) != 1:
+    matches = [field for field in message.fields() if field.number == number]
+    if len(matches) != 1:
         raise DataError(f"{message.where}: {problem}.")
-    return found[0]
+    return matches[0]
 
 
 def _vector(array: Field) -> Vector:

@@ -20,9 +20,9 @@ def format_of(path: Path) -> EncodedFormat:
     Raises:
         UsageError: It is neither ``.docs`` nor ``.npy``.
     """
-    for known in ENCODED_FORMATS:
-        if path.suffix == f".{known}":
-            return known
+    for candidate in ENCODED_FORMATS:
+        if path.suffix == f".{candidate}":
+            return candidate
     raise UsageError(
         f"The format cannot be told from {path}.",
         hint="Encoded items are .docs, as published, or .npy with a file of ids.",

@@ -7,8 +7,8 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hypencli.data.aside import written_aside
-from hypencli.data.prepare.faults import EMPTY_TEXT, UNKNOWN_ID, Faults
+from hypencli.data.aside import atomic_write
+from hypencli.data.prepare.faults import EMPTY_TEXT, UNKNOWN_ID, MalformedRecords
 from hypencli.data.qrels import Judgement, collect_judgements
 from hypencli.data.runs import write_run
 from hypencli.errors import DataError
@@ -27,7 +27,7 @@ class Text(NamedTuple):
     text: str
 
 
-class Ranked(NamedTuple):
+class RankedRecord(NamedTuple):
     """A document of a query's ranked list, and where it stands in its source."""
 
     where: str
@@ -35,13 +35,13 @@ class Ranked(NamedTuple):
     doc_id: str
 
 
-def write_texts(path: Path, texts: Iterable[Text], faults: Faults) -> dict[str, str]:
+def write_texts(path: Path, texts: Iterable[Text], malformed: MalformedRecords) -> dict[str, str]:
     """Write documents or queries as JSONL of ``id`` and ``text``.
 
     Args:
         path: The file.
         texts: Taken one by one.
-        faults: Told of empty texts, which are written all the same.
+        malformed: Told of empty texts, which are written all the same.
 
     Returns:
         Id -> where it came from, in order.
@@ -50,13 +50,16 @@ def write_texts(path: Path, texts: Iterable[Text], faults: Faults) -> dict[str, 
         DataError: An id comes twice, or there is no text at all.
     """
     places: dict[str, str] = {}
-    with written_aside(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as out:
+    with (
+        atomic_write(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as out,
+    ):
         for where, identifier, text in texts:
             if identifier in places:
                 raise twice(identifier, places[identifier], where)
             places[identifier] = where
             if not text.strip():
-                faults.meet(EMPTY_TEXT, where, "it has no text")
+                malformed.meet(EMPTY_TEXT, where, "it has no text")
             out.write(json.dumps({"id": identifier, "text": text}, ensure_ascii=False) + "\n")
         if not places:
             raise DataError(f"There is nothing to write to {path.name}: the source is empty.")
@@ -69,7 +72,7 @@ def write_judgements(
     *,
     queries: Container[str],
     documents: Container[str] | None,
-    faults: Faults,
+    malformed: MalformedRecords,
 ) -> Qrels:
     """Write judgements in the TREC format, queries and documents in the order they come.
 
@@ -81,14 +84,19 @@ def write_judgements(
         judgements: Taken one by one.
         queries: Ids of the queries.
         documents: Ids of the documents; None where they are elsewhere, and any is known.
-        faults: Told of ids that are not among them.
+        malformed: Told of ids that are not among them.
 
     Raises:
         DataError: A judgement is none, contradicts another, or an id holds white space.
     """
-    known = known_judgements(judgements, queries=queries, documents=documents, faults=faults)
-    qrels = collect_judgements(known, path.name)
-    with written_aside(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as out:
+    usable = usable_judgements(
+        judgements, queries=queries, documents=documents, malformed=malformed
+    )
+    qrels = collect_judgements(usable, path.name)
+    with (
+        atomic_write(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as out,
+    ):
         for query_id, judged in qrels.items():
             for doc_id, grade in judged.items():
                 _refuse_blanks(query_id, doc_id)
@@ -96,30 +104,30 @@ def write_judgements(
     return qrels
 
 
-def known_judgements(
+def usable_judgements(
     judgements: Iterable[Judgement],
     *,
     queries: Container[str],
     documents: Container[str] | None,
-    faults: Faults,
+    malformed: MalformedRecords,
 ) -> Iterator[Judgement]:
     """Pass on the judgements of queries that are there; see :func:`write_judgements`."""
     for judgement in judgements:
         if judgement.query_id not in queries:
-            faults.meet(UNKNOWN_ID, judgement.where, f"no query {judgement.query_id!r}")
+            malformed.meet(UNKNOWN_ID, judgement.where, f"no query {judgement.query_id!r}")
             continue
         if documents is not None and judgement.doc_id not in documents:
-            faults.meet(UNKNOWN_ID, judgement.where, f"no document {judgement.doc_id!r}")
+            malformed.meet(UNKNOWN_ID, judgement.where, f"no document {judgement.doc_id!r}")
         yield judgement
 
 
 def write_ranked(
     path: Path,
-    entries: Iterable[Ranked],
+    entries: Iterable[RankedRecord],
     *,
     queries: Container[str],
     documents: Container[str],
-    faults: Faults,
+    malformed: MalformedRecords,
 ) -> Mapping[str, Sequence[str]]:
     """Write ranked lists as a TREC run whose scores count down to 1.
 
@@ -128,7 +136,7 @@ def write_ranked(
         entries: The documents of each query, best first.
         queries: Ids of the queries.
         documents: Ids of the documents.
-        faults: Told of ids that are not among them; these are left out.
+        malformed: Told of ids that are not among them; these are left out.
 
     Returns:
         Query id -> its list.
@@ -139,9 +147,9 @@ def write_ranked(
     lists: dict[str, dict[str, str]] = {}
     for where, query_id, doc_id in entries:
         if query_id not in queries:
-            faults.meet(UNKNOWN_ID, where, f"no query {query_id!r}")
+            malformed.meet(UNKNOWN_ID, where, f"no query {query_id!r}")
         elif doc_id not in documents:
-            faults.meet(UNKNOWN_ID, where, f"no document {doc_id!r}")
+            malformed.meet(UNKNOWN_ID, where, f"no document {doc_id!r}")
         else:
             ranked = lists.setdefault(query_id, {})
             if doc_id in ranked:
@@ -153,8 +161,8 @@ def write_ranked(
         query_id: [(doc_id, float(len(ranked) - i)) for i, doc_id in enumerate(ranked)]
         for query_id, ranked in lists.items()
     }
-    with written_aside(path) as aside:
-        write_run(aside, scored, format="trec", tag=_RANKED_TAG)
+    with atomic_write(path) as temporary:
+        write_run(temporary, scored, format="trec", tag=_RANKED_TAG)
     return {query_id: list(ranked) for query_id, ranked in lists.items()}
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hypencli.data.prepare.collection import QRELS, QUERIES, Text, write_judgements, write_texts
 from hypencli.data.prepare.download import RepositoryFile, fetch, offered, offering_from
-from hypencli.data.prepare.job import Job, Made, Part
+from hypencli.data.prepare.job import Job, Part, PreparedParts
 from hypencli.data.qrels import Judgement, irds_judgements, iterate_judgements, read_qrels
 from hypencli.data.queries import QuerySet, open_queries
 from hypencli.errors import DataError
@@ -32,7 +32,7 @@ ADDED = RepositoryFile(
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
+class HardQueryFiles:
     """What the query set is made of.
 
     Attributes:
@@ -48,52 +48,54 @@ class Tables:
     sources: tuple[str, ...]
 
 
-def prepare_dl_hard(job: Job) -> Made:
+def prepare_dl_hard(job: Job) -> PreparedParts:
     """Write queries and judgements; the documents are those of MS MARCO, and stay where they are.
 
     Raises:
         DataError: The source cannot be had, or is not what it should be.
     """
-    tables = _online_tables(job) if job.given is None else _given_tables(job.given, job)
+    tables = (
+        _online_tables(job) if job.source_folder is None else _local_files(job.source_folder, job)
+    )
     added = read_qrels(tables.added).qrels
     judgements = list(job.counted(tables.judgements))
     kept = [one for one in judgements if one.doc_id not in added.get(one.query_id, {})]
     judged = {one.query_id for one in kept}
     queries = [query for query in tables.queries if query.query_id in judged]
     texts = (Text(tables.queries.id, query.query_id, query.text) for query in queries)
-    known = write_texts(job.out / QUERIES, texts, job.faults)
+    query_ids = write_texts(job.out / QUERIES, texts, job.malformed)
     qrels = write_judgements(
-        job.out / QRELS, kept, queries=known, documents=None, faults=job.faults
+        job.out / QRELS, kept, queries=query_ids, documents=None, malformed=job.malformed
     )
-    counts = {"queries": len(known), "judgements": sum(map(len, qrels.values()))}
+    counts = {"queries": len(query_ids), "judgements": sum(map(len, qrels.values()))}
     left_out = {
-        "queries": len(tables.queries) - len(known),
+        "queries": len(tables.queries) - len(query_ids),
         "judgements": len(judgements) - len(kept),
     }
-    return Made((Part("test", counts, left_out),), tables.sources, corpus=CORPUS_ID)
+    return PreparedParts((Part("test", counts, left_out),), tables.sources, corpus=CORPUS_ID)
 
 
-def _online_tables(job: Job) -> Tables:
+def _online_tables(job: Job) -> HardQueryFiles:
     added = fetch(ADDED, job.downloads, job.progress)
     with offering_from():
         queries = open_queries(f"irds:{DATASET}")
-    return Tables(
+    return HardQueryFiles(
         queries, offered(irds_judgements(DATASET)), added, (f"irds:{DATASET}", ADDED.source)
     )
 
 
-def _given_tables(given: Path, job: Job) -> Tables:
-    topics, judged, added = (_found(given, name) for name in (TOPICS, JUDGED, ADDED.name))
+def _local_files(folder: Path, job: Job) -> HardQueryFiles:
+    topics, judged, added = (_only_file(folder, name) for name in (TOPICS, JUDGED, ADDED.name))
     sources = tuple(map(job.source, (topics, judged, added)))
-    return Tables(open_queries(topics), iterate_judgements(judged), added, sources)
+    return HardQueryFiles(open_queries(topics), iterate_judgements(judged), added, sources)
 
 
-def _found(folder: Path, name: str) -> Path:
+def _only_file(folder: Path, name: str) -> Path:
     """The file of that name in a folder or below it."""
-    found = sorted(folder.rglob(name))
-    if len(found) == 1:
-        return found[0]
-    what = "none" if not found else f"{len(found)}: {', '.join(map(str, found))}"
+    matches = sorted(folder.rglob(name))
+    if len(matches) == 1:
+        return matches[0]
+    what = "none" if not matches else f"{len(matches)}: {', '.join(map(str, matches))}"
     raise DataError(
         f"{folder}: one file {name} was expected in it or below it; there is {what}.",
         hint=f"Expected {TOPICS}, {JUDGED} and {ADDED.name}, as in {ADDED.repository} on GitHub.",

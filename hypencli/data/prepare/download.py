@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from hypencli.data.aside import written_aside
+from hypencli.data.aside import atomic_write
 from hypencli.errors import DataError
 from hypencli.progress import Progress
 
@@ -77,11 +77,11 @@ def fetch(file: RepositoryFile, folder: Path, progress: Progress) -> Path:
     if path.is_file() and blob_id(path) == file.blob:
         return path
     progress.message(f"downloading {file.url}")
-    with written_aside(path) as aside:
-        with aside.open("wb") as out:
+    with atomic_write(path) as temporary:
+        with temporary.open("wb") as out:
             for chunk in _chunks(file.url):
                 out.write(chunk)
-        if blob_id(aside) != file.blob:
+        if blob_id(temporary) != file.blob:
             raise DataError(
                 f"{file.url} did not give what it should: its git id is not {file.blob}.",
                 hint=f"Try again. {FROM_FOLDER}",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hypencli.data.training.tally import Finding, Findings
+from hypencli.data.training.tally import OccurrenceCounter, Occurrences
 from hypencli.errors import DataError
 
 EMPTY_TEXT = "empty texts"
 UNKNOWN_ID = "unknown ids"
 
 
-class Faults:
+class MalformedRecords:
     """What to do with a record that has no text, or an id that nothing has.
 
     Args:
@@ -20,7 +20,7 @@ class Faults:
 
     def __init__(self, *, lenient: bool = False) -> None:
         self._lenient = lenient
-        self._found = Findings()
+        self._occurrences = OccurrenceCounter()
 
     def meet(self, kind: str, where: str, problem: str) -> None:
         """Note a fault.
@@ -32,8 +32,8 @@ class Faults:
             raise DataError(
                 f"{where}: {problem}.", hint="Mend the file, or count such records: --lenient"
             )
-        self._found.add(kind, where)
+        self._occurrences.add(kind, where)
 
-    def all(self) -> Mapping[str, Finding]:
+    def all(self) -> Mapping[str, Occurrences]:
         """What was counted, by kind."""
-        return self._found.all()
+        return self._occurrences.all()

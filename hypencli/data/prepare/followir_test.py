@@ -12,14 +12,14 @@ from pathlib import Path
 
 from hypencli.data.prepare.collection import (
     CORPUS,
-    Ranked,
+    RankedRecord,
     Text,
     write_judgements,
     write_ranked,
     write_texts,
 )
 from hypencli.data.prepare.download import offering_from
-from hypencli.data.prepare.job import Job, Made, Part
+from hypencli.data.prepare.job import Job, Part, PreparedParts
 from hypencli.data.prepare.records import Record, records_of
 from hypencli.data.qrels import Judgement, iterate_judgements
 from hypencli.data.training.folder import data_files_of
@@ -40,7 +40,7 @@ RANKED = "top_ranked.trec"
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
+class InstructionFiles:
     """The tables of one collection.
 
     Attributes:
@@ -88,7 +88,7 @@ class Tables:
         )
 
 
-def prepare_followir_test(job: Job) -> Made:
+def prepare_followir_test(job: Job) -> PreparedParts:
     """Write a folder for each collection: corpus, two query sets, judgements, ranked lists.
 
     Raises:
@@ -96,38 +96,46 @@ def prepare_followir_test(job: Job) -> Made:
     """
     parts, sources = [], []
     for name, hub_name in COLLECTIONS.items():
-        tables = _hub_tables(hub_name) if job.given is None else _given_tables(job.given, name)
+        tables = (
+            _hub_tables(hub_name)
+            if job.source_folder is None
+            else _local_files(job.source_folder, name)
+        )
         folder = job.out / name
         folder.mkdir()
         parts.append(write_instruction_collection(name, folder, tables, job))
-        sources.append(f"hub:{hub_name}" if job.given is None else job.source(tables.folder))
-    return Made(tuple(parts), tuple(sources))
+        sources.append(
+            f"hub:{hub_name}" if job.source_folder is None else job.source(tables.folder)
+        )
+    return PreparedParts(tuple(parts), tuple(sources))
 
 
-def _hub_tables(hub_name: str) -> Tables:
+def _hub_tables(hub_name: str) -> InstructionFiles:
     def choose(names: Sequence[str], where: str) -> Sequence[str]:
         return [name for table in TABLES for name in select_part(names, table, where=where)]
 
     with offering_from():
         folder, names = files_on_hub(hub_name, choose)
-    return Tables(folder, names)
+    return InstructionFiles(folder, names)
 
 
-def _given_tables(given: Path, name: str) -> Tables:
+def _local_files(root: Path, name: str) -> InstructionFiles:
     """The tables below a folder, in ``robust04`` or ``robust04-instructions``."""
-    folders = [given / name, given / f"{name}-instructions"]
+    folders = [root / name, root / f"{name}-instructions"]
     folder = next((folder for folder in folders if folder.is_dir()), None)
     if folder is None:
-        there = ", ".join(sorted(one.name for one in given.iterdir())[:12]) or "nothing"
+        existing = ", ".join(sorted(one.name for one in root.iterdir())[:12]) or "nothing"
         raise DataError(
-            f"{given}: no folder {name} in it; it holds {there}.",
+            f"{root}: no folder {name} in it; it holds {existing}.",
             hint=f"Expected a folder for each of {', '.join(COLLECTIONS)}, with "
             f"{', '.join(TABLES)}.",
         )
-    return Tables(folder, tuple(data_files_of(folder)))
+    return InstructionFiles(folder, tuple(data_files_of(folder)))
 
 
-def write_instruction_collection(name: str, folder: Path, tables: Tables, job: Job) -> Part:
+def write_instruction_collection(
+    name: str, folder: Path, tables: InstructionFiles, job: Job
+) -> Part:
     """Write one collection: a corpus, queries and judgements of both kinds, and ranked lists.
 
     A query is its text and its instruction. As in the reproduction, a document is its text alone.
@@ -142,28 +150,28 @@ def write_instruction_collection(name: str, folder: Path, tables: Tables, job: J
         DataError: A record is not what it should be, or an id is not known.
     """
     documents = write_texts(
-        folder / CORPUS, job.counted(map(_document, tables.records("corpus"))), job.faults
+        folder / CORPUS, job.counted(map(_document, tables.records("corpus"))), job.malformed
     )
     queries = list(tables.records("queries"))
     counts = {"documents": len(documents), "queries": len(queries)}
-    known: dict[str, str] = {}
+    texts_by_id: dict[str, str] = {}
     for kind in QUERY_SETS:
         texts = [_instructed(record, kind) for record in queries]
-        known = write_texts(folder / f"queries.{kind}.jsonl", texts, job.faults)
+        texts_by_id = write_texts(folder / f"queries.{kind}.jsonl", texts, job.malformed)
         qrels = write_judgements(
             folder / f"qrels.{kind}.txt",
             tables.judgements(f"qrels_{kind}"),
-            queries=known,
+            queries=texts_by_id,
             documents=documents,
-            faults=job.faults,
+            malformed=job.malformed,
         )
         counts[f"judgements_{kind}"] = sum(map(len, qrels.values()))
     ranked = write_ranked(
         folder / RANKED,
         job.counted(map(_ranked, tables.records("top_ranked"))),
-        queries=known,
+        queries=texts_by_id,
         documents=documents,
-        faults=job.faults,
+        malformed=job.malformed,
     )
     counts["ranked_documents"] = sum(map(len, ranked.values()))
     return Part(name, counts)
@@ -179,5 +187,5 @@ def _instructed(record: Record, kind: str) -> Text:
     return Text(record.where, record.identifier("_id"), " ".join(parts) if all(parts) else "")
 
 
-def _ranked(record: Record) -> Ranked:
-    return Ranked(record.where, record.identifier("qid"), record.identifier("pid"))
+def _ranked(record: Record) -> RankedRecord:
+    return RankedRecord(record.where, record.identifier("qid"), record.identifier("pid"))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hypencli.data.prepare.download import offering_from
 from hypencli.data.prepare.faults import EMPTY_TEXT
-from hypencli.data.prepare.job import DEFAULT_SEED, Job, Made, RowTally
+from hypencli.data.prepare.job import DEFAULT_SEED, Job, PreparedParts, RowCounts
 from hypencli.data.prepare.records import Record, records_of
 from hypencli.data.training import write_training_rows
 from hypencli.data.training.folder import locate_in_folder
@@ -43,20 +43,24 @@ class InstructionRule:
     all_queries: bool = False
 
 
-def prepare_followir_train(job: Job) -> Made:
+def prepare_followir_train(job: Job) -> PreparedParts:
     """Write ``train.jsonl`` from the released rows; see :func:`instruction_rows`.
 
     Raises:
         DataError: The source cannot be had, or is not what it should be.
     """
-    files = _hub_files() if job.given is None else locate_in_folder(job.given, SPLIT).files
-    sources = (f"hub:{SOURCE}",) if job.given is None else tuple(map(job.source, files))
-    tally = RowTally(job.faults)
+    files = (
+        _hub_files()
+        if job.source_folder is None
+        else locate_in_folder(job.source_folder, SPLIT).files
+    )
+    sources = (f"hub:{SOURCE}",) if job.source_folder is None else tuple(map(job.source, files))
+    counts = RowCounts(job.malformed)
     rule = InstructionRule(seed=job.seed, all_queries=job.all_queries)
     records = job.counted(record for file in files for record in records_of(file))
-    rows = instruction_rows(records, rule, tally)
+    rows = instruction_rows(records, rule, counts)
     write_training_rows(job.out / f"{SPLIT}.jsonl", rows)
-    return Made((tally.part(SPLIT),), sources)
+    return PreparedParts((counts.part(SPLIT),), sources)
 
 
 def _hub_files() -> tuple[Path, ...]:
@@ -69,7 +73,7 @@ def _hub_files() -> tuple[Path, ...]:
 
 
 def instruction_rows(
-    records: Iterable[Record], rule: InstructionRule, tally: RowTally
+    records: Iterable[Record], rule: InstructionRule, counts: RowCounts
 ) -> Iterator[TrainingRow]:
     """Training rows: positives, then ``new_negatives``, then some of ``negative_passages``.
 
@@ -82,26 +86,26 @@ def instruction_rows(
     Args:
         records: Rows as released.
         rule: Which are taken.
-        tally: Counts. Of its faults, passages and queries without a text are left out.
+        counts: Counts. Of its faults, passages and queries without a text are left out.
 
     Raises:
         DataError: A record lacks a field, or has one of another type.
     """
     for record in records:
         if not (record.flag("has_instruction") or rule.all_queries):
-            tally.left_out["rows_without_instruction"] += 1
+            counts.left_out["rows_without_instruction"] += 1
             continue
         query = Query(record.identifier("query_id"), record.text("query"))
         if not query.text.strip():
-            tally.faults.meet(EMPTY_TEXT, record.where, "the query has no text")
+            counts.malformed.meet(EMPTY_TEXT, record.where, "the query has no text")
             continue
-        row = _row(record, query, rule, _Passages(query, tally))
+        row = _row(record, query, rule, _Passages(query, counts))
         if row is None:
-            tally.left_out["rows_without_positive"] += 1
+            counts.left_out["rows_without_positive"] += 1
             continue
         negatives = sum(item.type == "negative" for item in row.items)
-        tally.notes["rows_of_fewer_negatives"] += negatives < rule.negatives
-        tally.add(row)
+        counts.notes["rows_of_fewer_negatives"] += negatives < rule.negatives
+        counts.add(row)
         yield row
 
 
@@ -124,28 +128,28 @@ def _row(
 class _Passages:
     """The passages of one row, no text twice."""
 
-    def __init__(self, query: Query, tally: RowTally) -> None:
+    def __init__(self, query: Query, counts: RowCounts) -> None:
         self._query = query
-        self._tally = tally
+        self._counts = counts
         self._seen: set[str] = set()
 
     def of(self, record: Record, key: str, type_: str) -> list[TrainingItem]:
         """The passages of one list whose texts are new."""
-        found = []
+        passages = []
         for i, passage in enumerate(record.records(key)):
             text = passage.text("text")
             if not text.strip():
-                self._tally.faults.meet(EMPTY_TEXT, passage.where, "the passage has no text")
+                self._counts.malformed.meet(EMPTY_TEXT, passage.where, "the passage has no text")
             elif text in self._seen:
-                self._tally.left_out["repeated_passages"] += 1
+                self._counts.left_out["repeated_passages"] += 1
             else:
                 self._seen.add(text)
-                found.append(TrainingItem(self._id(passage, f"{key}-{i}"), text, type=type_))
-        return found
+                passages.append(TrainingItem(self._id(passage, f"{key}-{i}"), text, type=type_))
+        return passages
 
     def _id(self, passage: Record, place: str) -> str:
         """The passage's id; one that was written by a model may have none, and is named here."""
         if passage.values.get("docid") in (None, "") and "docid" in passage.values:
-            self._tally.notes["passages_given_an_id"] += 1
+            self._counts.notes["passages_given_an_id"] += 1
             return f"{self._query.query_id}-{place}"
         return passage.identifier("docid")

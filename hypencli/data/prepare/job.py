@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from hypencli.data.prepare.faults import Faults
+from hypencli.data.prepare.faults import MalformedRecords
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import TrainingRow
 
@@ -22,22 +22,22 @@ class Job:
     """One preparation under way.
 
     Attributes:
-        given: The folder with the source's files; None downloads them.
+        source_folder: The folder with the source's files; None downloads them.
         out: The folder to write to.
         downloads: Where downloaded files are kept until all is done.
         unpacked: Where archives are unpacked.
-        faults: Told of records that cannot be used.
+        malformed: Told of records that cannot be used.
         task: Told of records read.
         progress: Told of downloads.
         seed: Of random choices.
         all_queries: Whether queries without an instruction are kept too.
     """
 
-    given: Path | None
+    source_folder: Path | None
     out: Path
     downloads: Path
     unpacked: Path
-    faults: Faults
+    malformed: MalformedRecords
     task: Task
     progress: Progress = SILENT
     seed: int = DEFAULT_SEED
@@ -45,7 +45,7 @@ class Job:
 
     def source(self, path: Path) -> str:
         """What stands for a given file or folder in records: its place in the given folder."""
-        below = path if self.given is None else path.relative_to(self.given)
+        below = path if self.source_folder is None else path.relative_to(self.source_folder)
         return f"file:{below.as_posix()}"
 
     def counted(self, records: Iterable[T]) -> Iterator[T]:
@@ -71,15 +71,15 @@ class Part:
     notes: Mapping[str, int] = field(default_factory=dict)
 
 
-class RowTally:
+class RowCounts:
     """Counts while training rows are made.
 
     Args:
-        faults: Told of records that cannot be used.
+        malformed: Told of records that cannot be used.
     """
 
-    def __init__(self, faults: Faults) -> None:
-        self.faults = faults
+    def __init__(self, malformed: MalformedRecords) -> None:
+        self.malformed = malformed
         self.left_out: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
@@ -96,7 +96,7 @@ class RowTally:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class PreparedParts:
     """What a preparation has made.
 
     Attributes:

@@ -37,8 +37,8 @@ class Record:
             DataError: There is no such field.
         """
         if key not in self.values:
-            there = ", ".join(map(repr, self.values)) or "none"
-            raise DataError(f"{self.where}: no {key!r} here; its keys are {there}.")
+            fields = ", ".join(map(repr, self.values)) or "none"
+            raise DataError(f"{self.where}: no {key!r} here; its keys are {fields}.")
         return self.values[key]
 
     def text(self, key: str) -> str:

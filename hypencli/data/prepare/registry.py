@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from hypencli.data.prepare.dl_hard import prepare_dl_hard
 from hypencli.data.prepare.followir_test import prepare_followir_test
 from hypencli.data.prepare.followir_train import prepare_followir_train
-from hypencli.data.prepare.job import Job, Made
+from hypencli.data.prepare.job import Job, PreparedParts
 from hypencli.data.prepare.tot_test import prepare_tot_test
 from hypencli.data.prepare.tot_train import prepare_tot_train
 from hypencli.errors import UsageError, did_you_mean
@@ -18,7 +18,7 @@ Holds: TypeAlias = Literal["training rows", "collections", "collection", "querie
 
 
 @dataclass(frozen=True, slots=True)
-class Preparation:
+class DatasetPreparation:
     """How one dataset is made.
 
     Attributes:
@@ -36,14 +36,14 @@ class Preparation:
     about: str
     source: str
     next: tuple[str, ...]
-    run: Callable[[Job], Made]
+    run: Callable[[Job], PreparedParts]
     options: frozenset[str] = frozenset()
 
 
 _SEARCH = "hype search {place} --query-max-length 512"
 
 _ALL = (
-    Preparation(
+    DatasetPreparation(
         "followir-train",
         "training rows",
         "MS MARCO queries with instructions, and negatives that break them",
@@ -52,7 +52,7 @@ _ALL = (
         prepare_followir_train,
         options=frozenset({"seed", "all_queries"}),
     ),
-    Preparation(
+    DatasetPreparation(
         "followir-test",
         "collections",
         "Robust04, Core17 and News21 with instructions, original and changed, to re-rank",
@@ -65,7 +65,7 @@ _ALL = (
         ),
         prepare_followir_test,
     ),
-    Preparation(
+    DatasetPreparation(
         "tot-train",
         "training rows",
         "Reddit: books and movies that were on the tip of somebody's tongue",
@@ -73,7 +73,7 @@ _ALL = (
         ("hype data check {place}", "hype train tot --set data.train={place}"),
         prepare_tot_train,
     ),
-    Preparation(
+    DatasetPreparation(
         "tot-test",
         "collection",
         "TREC Tip-of-the-Tongue 2023, development queries, on a part of Wikipedia",
@@ -81,7 +81,7 @@ _ALL = (
         ("hype encode {place}", _SEARCH),
         prepare_tot_test,
     ),
-    Preparation(
+    DatasetPreparation(
         "dl-hard-test",
         "queries",
         "DL-HARD on MS MARCO passages, with the judgements of TREC alone",
@@ -101,13 +101,13 @@ def offer_to_prepare(name: str) -> str:
     return f"Prepare it: hype data prepare {dataset}\n" if dataset in PREPARATIONS else ""
 
 
-def find_preparation(name: str) -> Preparation:
+def find_preparation(name: str) -> DatasetPreparation:
     """How the dataset of a name is made; ``FollowIR_train`` is ``followir-train``.
 
     Raises:
         UsageError: There is no such dataset.
     """
-    found = PREPARATIONS.get(name.lower().replace("_", "-"))
-    if found is None:
+    preparation = PREPARATIONS.get(name.lower().replace("_", "-"))
+    if preparation is None:
         raise UsageError(f"No dataset {name!r} to prepare.", hint=did_you_mean(name, PREPARATIONS))
-    return found
+    return preparation

@@ -19,7 +19,7 @@ from hypencli.data.prepare.collection import (
     write_texts,
 )
 from hypencli.data.prepare.download import offered
-from hypencli.data.prepare.job import Job, Made, Part
+from hypencli.data.prepare.job import Job, Part, PreparedParts
 from hypencli.data.prepare.records import Record, records_of, titled
 from hypencli.data.qrels import Judgement, irds_judgements, iterate_judgements
 from hypencli.errors import DataError
@@ -30,7 +30,7 @@ FILES = {"documents": "corpus.jsonl", "queries": "dev/queries.jsonl", "qrels": "
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
+class TotFiles:
     """What the collection is made of.
 
     Attributes:
@@ -48,7 +48,7 @@ class Tables:
     source: str
 
 
-def prepare_tot_test(job: Job) -> Made:
+def prepare_tot_test(job: Job) -> PreparedParts:
     """Write corpus, queries and judgements, documents and queries in the form of the training rows.
 
     Deviation: the reproduction takes the text of documents and queries without their titles, as
@@ -57,21 +57,25 @@ def prepare_tot_test(job: Job) -> Made:
     Raises:
         DataError: The source cannot be had, or is not what it should be.
     """
-    tables = _irds_tables() if job.given is None else _given_tables(job.given, job)
-    faults = job.faults
+    tables = _irds_tables() if job.source_folder is None else _local_files(job.source_folder, job)
+    malformed = job.malformed
     corpus = _texts(tables.documents, "doc_id", "page_title")
-    documents = write_texts(job.out / CORPUS, job.counted(corpus), faults)
+    documents = write_texts(job.out / CORPUS, job.counted(corpus), malformed)
     asked = _texts(tables.queries, tables.query_id_key, "title")
-    queries = write_texts(job.out / QUERIES, job.counted(asked), faults)
+    queries = write_texts(job.out / QUERIES, job.counted(asked), malformed)
     qrels = write_judgements(
-        job.out / QRELS, tables.judgements, queries=queries, documents=documents, faults=faults
+        job.out / QRELS,
+        tables.judgements,
+        queries=queries,
+        documents=documents,
+        malformed=malformed,
     )
     counts = {
         "documents": len(documents),
         "queries": len(queries),
         "judgements": sum(map(len, qrels.values())),
     }
-    return Made((Part("dev", counts),), (tables.source,))
+    return PreparedParts((Part("dev", counts),), (tables.source,))
 
 
 def _texts(records: Iterable[Record], id_key: str, title_key: str) -> Iterator[Text]:
@@ -80,9 +84,9 @@ def _texts(records: Iterable[Record], id_key: str, title_key: str) -> Iterator[T
         yield Text(record.where, record.identifier(id_key), text)
 
 
-def _irds_tables() -> Tables:
+def _irds_tables() -> TotFiles:
     dataset = IrdsDataset(DATASET)
-    return Tables(
+    return TotFiles(
         documents=offered(Record(*record) for record in dataset.records("docs")),
         queries=offered(Record(*record) for record in dataset.records("queries")),
         query_id_key="query_id",
@@ -91,8 +95,8 @@ def _irds_tables() -> Tables:
     )
 
 
-def _given_tables(given: Path, job: Job) -> Tables:
-    folder = next((one for one in (given, given / "TREC-TOT") if (one / "dev").is_dir()), given)
+def _local_files(root: Path, job: Job) -> TotFiles:
+    folder = next((one for one in (root, root / "TREC-TOT") if (one / "dev").is_dir()), root)
     paths = {what: folder / name for what, name in FILES.items()}
     missing = [name for what, name in FILES.items() if not paths[what].is_file()]
     if missing:
@@ -100,7 +104,7 @@ def _given_tables(given: Path, job: Job) -> Tables:
             f"{folder}: no {', '.join(missing)} in it.",
             hint=f"Expected {', '.join(FILES.values())}, as in the archive of TREC ToT 2023.",
         )
-    return Tables(
+    return TotFiles(
         documents=records_of(paths["documents"]),
         queries=records_of(paths["queries"]),
         query_id_key="id",

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from hypencli.data.lines import read_whole
-from hypencli.data.prepare.collection import Text, known_judgements, twice
+from hypencli.data.prepare.collection import Text, twice, usable_judgements
 from hypencli.data.prepare.download import RepositoryFile, fetch
-from hypencli.data.prepare.faults import EMPTY_TEXT, UNKNOWN_ID, Faults
-from hypencli.data.prepare.job import Job, Made, RowTally
+from hypencli.data.prepare.faults import EMPTY_TEXT, UNKNOWN_ID, MalformedRecords
+from hypencli.data.prepare.job import Job, PreparedParts, RowCounts
 from hypencli.data.prepare.records import records_of, titled
 from hypencli.data.qrels import collect_judgements, iterate_judgements
 from hypencli.data.rows import checked_id
@@ -69,7 +69,7 @@ class Domain:
         """A file of one split."""
         return self.folder / "splits" / split / name
 
-    def released(self, query_id: str, faults: Faults) -> list[str]:
+    def released(self, query_id: str, malformed: MalformedRecords) -> list[str]:
         """The negatives of a query.
 
         Raises:
@@ -79,7 +79,7 @@ class Domain:
         where = f"{self.folder / NEGATIVES}, query {query_id!r}"
         for doc_id in doc_ids:
             if doc_id not in self.texts:
-                faults.meet(UNKNOWN_ID, where, f"no document {doc_id!r}")
+                malformed.meet(UNKNOWN_ID, where, f"no document {doc_id!r}")
         return list(doc_ids)
 
     def items(self, doc_ids: Iterable[str], type_: str) -> list[TrainingItem]:
@@ -91,7 +91,7 @@ class Domain:
         ]
 
 
-def prepare_tot_train(job: Job) -> Made:
+def prepare_tot_train(job: Job) -> PreparedParts:
     """Write ``train.jsonl``, ``validation.jsonl`` and ``test.jsonl``, movies before books.
 
     Raises:
@@ -101,29 +101,29 @@ def prepare_tot_train(job: Job) -> Made:
     domains = [read_domain(folder, job) for folder in folders.values()]
     parts = []
     for split in SPLITS:
-        tally = RowTally(job.faults)
-        rows = known_item_rows(domains, split, tally)
+        counts = RowCounts(job.malformed)
+        rows = known_item_rows(domains, split, counts)
         write_training_rows(job.out / f"{split}.jsonl", job.counted(rows))
-        parts.append(tally.part(split))
-    if job.given is None:
+        parts.append(counts.part(split))
+    if job.source_folder is None:
         sources = tuple(archive.source for archive in ARCHIVES.values())
     else:
         sources = tuple(f"file:{name}" for name in folders)
-    return Made(tuple(parts), sources)
+    return PreparedParts(tuple(parts), sources)
 
 
 def _domain_folder(name: str, job: Job) -> Path:
     """The folder of a domain: given, or unpacked from an archive that is given or downloaded."""
-    if job.given is None:
+    if job.source_folder is None:
         return _unpacked(fetch(ARCHIVES[name], job.downloads, job.progress), name, job.unpacked)
-    if (job.given / name).is_dir():
-        return job.given / name
-    archive = job.given / f"{name}.zip"
+    if (job.source_folder / name).is_dir():
+        return job.source_folder / name
+    archive = job.source_folder / f"{name}.zip"
     if archive.is_file():
         return _unpacked(archive, name, job.unpacked)
-    there = ", ".join(sorted(one.name for one in job.given.iterdir())[:12]) or "nothing"
+    existing = ", ".join(sorted(one.name for one in job.source_folder.iterdir())[:12]) or "nothing"
     raise DataError(
-        f"{job.given}: neither a folder {name} nor {name}.zip in it; it holds {there}.",
+        f"{job.source_folder}: neither a folder {name} nor {name}.zip in it; it holds {existing}.",
         hint="Expected Books and Movies as released in data_release of samarthbhargav/tomt-data.",
     )
 
@@ -170,12 +170,12 @@ def read_domain(folder: Path, job: Job) -> Domain:
             places[identifier] = record.where
             texts[identifier] = titled(record, "title", "text")
             if not texts[identifier].strip():
-                job.faults.meet(EMPTY_TEXT, record.where, "neither title nor text")
+                job.malformed.meet(EMPTY_TEXT, record.where, "neither title nor text")
     return Domain(folder, texts, _negatives(folder / NEGATIVES))
 
 
 def known_item_rows(
-    domains: Sequence[Domain], split: str, tally: RowTally
+    domains: Sequence[Domain], split: str, counts: RowCounts
 ) -> Iterator[TrainingRow]:
     """Training rows of one split: the query with its answers, then its negatives.
 
@@ -187,7 +187,7 @@ def known_item_rows(
     Args:
         domains: Where queries are from, in order.
         split: ``train``, ``validation`` or ``test``.
-        tally: Counts. Of its faults, queries and documents that are empty or unknown are left out.
+        counts: Counts. Of its faults, queries and documents that are empty or unknown are left out.
 
     Raises:
         DataError: A file is not what it should be, or a query id comes twice.
@@ -195,11 +195,11 @@ def known_item_rows(
     places: dict[str, str] = {}
     for domain in domains:
         queries = list(_queries(domain.file(split, "queries.json"), places))
-        qrels = _judged(domain, split, {query.id for query in queries}, tally.faults)
+        qrels = _judged(domain, split, {query.id for query in queries}, counts.malformed)
         for query in queries:
-            row = _row(query, qrels.get(query.id, {}), domain, tally)
+            row = _row(query, qrels.get(query.id, {}), domain, counts)
             if row is not None:
-                tally.add(row)
+                counts.add(row)
                 yield row
 
 
@@ -213,31 +213,33 @@ def _queries(path: Path, places: dict[str, str]) -> Iterator[Text]:
         yield query
 
 
-def _judged(domain: Domain, split: str, queries: Container[str], faults: Faults) -> Qrels:
+def _judged(
+    domain: Domain, split: str, queries: Container[str], malformed: MalformedRecords
+) -> Qrels:
     path = domain.file(split, "qrels.txt")
-    known = known_judgements(
-        iterate_judgements(path), queries=queries, documents=domain.texts, faults=faults
+    usable = usable_judgements(
+        iterate_judgements(path), queries=queries, documents=domain.texts, malformed=malformed
     )
-    return collect_judgements(known, str(path))
+    return collect_judgements(usable, str(path))
 
 
 def _row(
-    query: Text, judged: Mapping[str, int], domain: Domain, tally: RowTally
+    query: Text, judged: Mapping[str, int], domain: Domain, counts: RowCounts
 ) -> TrainingRow | None:
     if not query.text.strip():
-        tally.faults.meet(EMPTY_TEXT, query.where, "neither title nor description")
+        counts.malformed.meet(EMPTY_TEXT, query.where, "neither title nor description")
         return None
     answers = domain.items((one for one, grade in judged.items() if grade > 0), "positive")
     if not answers:
-        tally.left_out["queries_without_answer"] += 1
+        counts.left_out["queries_without_answer"] += 1
         return None
     others = [one for one, grade in judged.items() if grade <= 0]
-    others += domain.released(query.id, tally.faults)
+    others += domain.released(query.id, counts.malformed)
     texts = {item.content for item in answers}
     negatives = []
     for item in domain.items(dict.fromkeys(others), "negative"):
         if item.content in texts:
-            tally.left_out["answers_among_negatives"] += 1
+            counts.left_out["answers_among_negatives"] += 1
         else:
             negatives.append(item)
     return TrainingRow(Query(query.id, query.text), (*answers, *negatives))

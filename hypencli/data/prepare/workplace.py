@@ -23,7 +23,7 @@ from hypencli.errors import DataError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Workplace:
+class StagingFolders:
     """The folders that a dataset is made in; see the module."""
 
     out: Path
@@ -32,7 +32,7 @@ class Workplace:
 
 
 @contextmanager
-def whole_folder(place: Path) -> Iterator[Workplace]:
+def staged_folder(place: Path) -> Iterator[StagingFolders]:
     """Make a folder as a whole or not at all; one that is there is replaced.
 
     Raises:
@@ -46,9 +46,9 @@ def whole_folder(place: Path) -> Iterator[Workplace]:
         place.parent.mkdir(parents=True, exist_ok=True)
     with _only_one(lock, place):
         with _writing(place):
-            made = _begin(place, work)
+            staging = _begin(place, work)
         try:
-            yield made
+            yield staging
             with _writing(place):
                 _finish(place, work)
         finally:
@@ -80,12 +80,12 @@ def _writing(place: Path) -> Iterator[None]:
         ) from error
 
 
-def _begin(place: Path, work: Path) -> Workplace:
+def _begin(place: Path, work: Path) -> StagingFolders:
     _clear(place, work)
-    made = Workplace(work / "out", work / "downloads", work / "unpacked")
-    for folder in (made.out, made.downloads, made.unpacked):
+    staging = StagingFolders(work / "out", work / "downloads", work / "unpacked")
+    for folder in (staging.out, staging.downloads, staging.unpacked):
         folder.mkdir(parents=True, exist_ok=True)
-    return made
+    return staging
 
 
 def _finish(place: Path, work: Path) -> None:

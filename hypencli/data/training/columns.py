@@ -66,21 +66,21 @@ def _leaves(schema: pq.ParquetSchema) -> list[str]:
     """The leaf columns that are needed, such as ``query.id`` and ``items.list.element.score``."""
     paths = [schema.column(i).path for i in range(len(schema))]
     depths = {"query": (2, _QUERY_FIELDS), "items": (4, _ITEM_FIELDS)}
-    found = []
+    leaves = []
     for path in paths:
         parts = path.split(".")
         depth, fields = depths.get(parts[0], (0, ()))
         if len(parts) == depth and parts[-1] in fields:
-            found.append(path)
-    return found
+            leaves.append(path)
+    return leaves
 
 
 def _check_schema(schema: pa.Schema, path: Path) -> None:
     for name, expected in EXPECTED.items():
         if name not in schema.names:
-            there = ", ".join(schema.names) or "none"
+            columns = ", ".join(schema.names) or "none"
             raise DataError(
-                f"{path}: no column {name!r}; its columns are {there}.",
+                f"{path}: no column {name!r}; its columns are {columns}.",
                 hint=f"Expected: {name}: {expected}",
             )
         problem = _problem(schema.field(name).type, is_list=name == "items")
@@ -90,19 +90,19 @@ def _check_schema(schema: pa.Schema, path: Path) -> None:
             )
 
 
-def _problem(given: pa.DataType, *, is_list: bool) -> str | None:
+def _problem(type_: pa.DataType, *, is_list: bool) -> str | None:
     """What is wrong with the type of a column, or None."""
     lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     if is_list:
-        if not any(is_a(given) for is_a in lists):
-            return f"it is {_short(given)}, not a list"
-        given = given.value_type
-    if not pa.types.is_struct(given):
-        return f"{_short(given)} where a struct was expected"
-    fields = {field.name: field.type for field in given}
+        if not any(is_a(type_) for is_a in lists):
+            return f"it is {_short(type_)}, not a list"
+        type_ = type_.value_type
+    if not pa.types.is_struct(type_):
+        return f"{_short(type_)} where a struct was expected"
+    fields = {field.name: field.type for field in type_}
     for name, checks in _TYPES.items():
         if name in ("id", "content") and name not in fields:
-            return f"no field {name!r} in {_short(given)}"
+            return f"no field {name!r} in {_short(type_)}"
         if name in fields and not any(is_a(_plain(fields[name])) for is_a in checks):
             return f"field {name!r} is {_short(fields[name])}"
     return None
@@ -117,12 +117,12 @@ _TYPES = {
 }
 
 
-def _plain(given: pa.DataType) -> pa.DataType:
-    return given.value_type if pa.types.is_dictionary(given) else given
+def _plain(type_: pa.DataType) -> pa.DataType:
+    return type_.value_type if pa.types.is_dictionary(type_) else type_
 
 
-def _short(given: pa.DataType) -> str:
-    text = str(given)
+def _short(type_: pa.DataType) -> str:
+    text = str(type_)
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
@@ -149,8 +149,8 @@ def _structs(array: pa.StructArray, fields: tuple[str, ...]) -> list[dict[str, A
     """The structs of an array as dictionaries of those fields that it has; None for null."""
     names = [name for name in fields if array.type.get_field_index(name) >= 0]
     columns = [pc.struct_field(array, name).to_pylist() for name in names]
-    there = array.is_valid().to_pylist()
+    is_valid_row = array.is_valid().to_pylist()
     return [
         dict(zip(names, row, strict=True)) if valid else None
-        for valid, row in zip(there, zip(*columns, strict=True), strict=True)
+        for valid, row in zip(is_valid_row, zip(*columns, strict=True), strict=True)
     ]

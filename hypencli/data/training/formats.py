@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from hypencli.data.lines import file_sha256, parse_json_object, read_lines, scan
+from hypencli.data.lines import file_sha256, parse_json_object, read_lines, summarise_file
 from hypencli.data.training.row import training_row
 from hypencli.errors import DataError
 from hypencli.records import TrainingRow
@@ -63,5 +63,5 @@ def sha256_of(path: Path) -> str:
         DataError: The file cannot be read.
     """
     if format_of(path) == "jsonl":
-        return scan(path).sha256
+        return summarise_file(path).sha256
     return file_sha256(path)

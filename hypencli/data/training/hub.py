@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from hypencli.data.training.folder import Located
-from hypencli.data.training.splits import DATA_ENDINGS, Selection, is_data_file, select_files
+from hypencli.data.training.splits import DATA_ENDINGS, SplitFiles, is_data_file, select_files
 from hypencli.errors import DataError
 from hypencli.hub import network_errors, reach_hub
 
@@ -33,7 +33,7 @@ def locate_on_hub(name: str, split: str) -> Located:
         DataError: The hub has no such dataset or cannot be reached and the cache has none; or the
             dataset has no files of that split.
     """
-    selected: list[Selection] = []
+    selected: list[SplitFiles] = []
 
     def choose(names: Sequence[str], where: str) -> Sequence[str]:
         selected.append(select_files(names, split, where=where))
@@ -75,16 +75,16 @@ def files_on_hub(
         raise _unknown(missing, looked, error) from error
     except network_errors() as error:
         return _cached(name, choose, missing, error)
-    chosen = _chosen(choose, names, f"dataset {name} on the hub")
+    selection = _select(choose, names, f"dataset {name} on the hub")
     try:
-        patterns = [glob.escape(file) for file in chosen]
+        patterns = [glob.escape(file) for file in selection]
         folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
     except network_errors() as error:
         raise DataError(f"The dataset {name} cannot be downloaded: {error}") from error
-    return folder, chosen
+    return folder, selection
 
 
-def _chosen(choose: Choice, names: Iterable[str], where: str) -> tuple[str, ...]:
+def _select(choose: Choice, names: Iterable[str], where: str) -> tuple[str, ...]:
     return tuple(choose(list(filter(is_data_file, names)), where))
 
 
@@ -99,10 +99,12 @@ def _cached(
         folder = Path(
             snapshot_download(name, repo_type="dataset", local_files_only=True, allow_patterns=[])
         )
-        there = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-        chosen = _chosen(choose, there, f"dataset {name} in the cache {constants.HF_HUB_CACHE}")
+        cached_names = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+        selection = _select(
+            choose, cached_names, f"dataset {name} in the cache {constants.HF_HUB_CACHE}"
+        )
         # The cache knows what else the dataset has: numbered siblings of these must be there too.
-        patterns = [re.sub(r"\d+", "*", glob.escape(file)) for file in chosen]
+        patterns = [re.sub(r"\d+", "*", glob.escape(file)) for file in selection]
         snapshot_download(name, repo_type="dataset", local_files_only=True, allow_patterns=patterns)
     except LocalEntryNotFoundError as error:
         raise DataError(
@@ -110,7 +112,7 @@ def _cached(
             f"{constants.HF_HUB_CACHE} holds no whole copy of a dataset of that name.",
             hint=_hint(name, offline=constants.HF_HUB_OFFLINE),
         ) from error
-    return folder, chosen
+    return folder, selection
 
 
 def _hint(name: str, *, offline: bool) -> str:

@@ -12,7 +12,7 @@ from hypencli.errors import UsageError
 Sample: TypeAlias = Literal["top", "random"]
 
 
-class Ranked(NamedTuple):
+class NegativeCandidate(NamedTuple):
     """One document of a ranking, ranks from 1."""
 
     doc_id: str
@@ -54,12 +54,12 @@ class MiningRule:
 
 def candidates(
     query_id: str,
-    ranking: Sequence[Ranked],
+    ranking: Sequence[NegativeCandidate],
     rule: MiningRule,
     *,
     relevant: Collection[str],
     positive_score: float | None = None,
-) -> list[Ranked]:
+) -> list[NegativeCandidate]:
     """The documents that may be negatives, in the order in which they are to be tried.
 
     Args:
@@ -97,23 +97,27 @@ def score_limit(rule: MiningRule, positive_score: float | None) -> float | None:
 
 
 def choose(
-    tried: Sequence[Ranked], texts: Mapping[str, str], rule: MiningRule, *, known: Collection[str]
-) -> list[Ranked]:
+    tried: Sequence[NegativeCandidate],
+    texts: Mapping[str, str],
+    rule: MiningRule,
+    *,
+    excluded: Collection[str],
+) -> list[NegativeCandidate]:
     """The first of the candidates whose text is new, by rank.
 
     Args:
         tried: The candidates in order.
         texts: Their texts.
         rule: How many are wanted.
-        known: Texts that a negative must not have: of the positives, and of what is there already.
+        excluded: Texts that a negative must not have: of the positives, and of what is there already.
     """
-    seen = set(known)
-    chosen: list[Ranked] = []
+    seen = set(excluded)
+    selected: list[NegativeCandidate] = []
     for document in tried:
         text = texts[document.doc_id]
-        if len(chosen) == rule.negatives:
+        if len(selected) == rule.negatives:
             break
         if text not in seen and text.strip():
             seen.add(text)
-            chosen.append(document)
-    return sorted(chosen, key=lambda document: document.rank)
+            selected.append(document)
+    return sorted(selected, key=lambda document: document.rank)

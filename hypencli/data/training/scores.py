@@ -38,9 +38,9 @@ class UnfinishedScores:
 
     def _check(self) -> None:
         with self.path.open("rb") as stream:
-            there = stream.read(len(self._header))
+            header = stream.read(len(self._header))
         # A header cut short is all that a job killed at once leaves: nothing is lost with it.
-        if there != self._header and not self._header.startswith(there):
+        if header != self._header and not self._header.startswith(header):
             raise DataError(
                 f"{self.path} holds the unfinished scores of another command.",
                 hint="Finish that one, or remove the file, or add --overwrite.",

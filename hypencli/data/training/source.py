@@ -81,13 +81,13 @@ def open_training_rows(place: str | Path, *, split: str = "train") -> TrainingSo
     """
     path = Path(place).expanduser()
     if path.is_dir():
-        found = locate_in_folder(path, split)
-        return TrainingSource(path.resolve().name, found.files, found.split)
+        located = locate_in_folder(path, split)
+        return TrainingSource(path.resolve().name, located.files, located.split)
     if path.exists():
         return TrainingSource(path.name, (path,))
     if may_be_hub_id(str(place)):
-        found = locate_on_hub(str(place), split)
-        return TrainingSource(str(place), found.files, found.split)
+        located = locate_on_hub(str(place), split)
+        return TrainingSource(str(place), located.files, located.split)
     from hypencli.data.prepare.registry import offer_to_prepare
 
     beside = "" if path.is_absolute() else "In a recipe, ./NAME is what lies beside the recipe. "

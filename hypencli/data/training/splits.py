@@ -24,7 +24,7 @@ _WORDS = {
 _SHARD = re.compile(r"(?P<stem>.*)-(?P<part>\d{5,})-of-(?P<count>\d{5,})")
 
 
-class Selection(NamedTuple):
+class SplitFiles(NamedTuple):
     """The files of a split.
 
     Attributes:
@@ -42,7 +42,7 @@ def is_data_file(name: str) -> bool:
     return name.endswith(DATA_ENDINGS) and not hidden
 
 
-def select_files(names: Iterable[str], split: str, *, where: str) -> Selection:
+def select_files(names: Iterable[str], split: str, *, where: str) -> SplitFiles:
     """The files of a split among the data files of a folder or dataset.
 
     A file belongs to a split that its name has as a word (``train.jsonl``,
@@ -59,23 +59,23 @@ def select_files(names: Iterable[str], split: str, *, where: str) -> Selection:
         DataError: There is no data file, or none of that split; or a part of several is missing;
             or the split is there in two formats.
     """
-    there = sorted(names)
-    if not there:
+    all_names = sorted(names)
+    if not all_names:
         raise DataError(
             f"{where}: no training files in it.", hint=f"Looked for *{', *'.join(DATA_ENDINGS)}."
         )
-    of_split = {name: _split_of(name, split) for name in there}
+    of_split = {name: _split_of(name, split) for name in all_names}
     wanted = _canonical(split)
-    found = sorted({one for one in of_split.values() if one is not None})
-    if wanted in found:
-        selected = [name for name in there if of_split[name] == wanted]
-    elif not found and wanted in UNNAMED:
-        selected = there
+    splits = sorted({one for one in of_split.values() if one is not None})
+    if wanted in splits:
+        selected = [name for name in all_names if of_split[name] == wanted]
+    elif not splits and wanted in UNNAMED:
+        selected = all_names
     else:
-        raise _no_split(split, found, there, where)
+        raise _no_split(split, splits, all_names, where)
     _refuse_two_formats(selected, where)
     _refuse_missing_parts(selected, where)
-    return Selection(tuple(selected), split if found else None)
+    return SplitFiles(tuple(selected), split if splits else None)
 
 
 def select_part(names: Iterable[str], part: str, *, where: str) -> tuple[str, ...]:
@@ -95,10 +95,10 @@ def select_part(names: Iterable[str], part: str, *, where: str) -> tuple[str, ..
     Raises:
         DataError: A file of several is missing, or the part is there in two formats.
     """
-    found = sorted(name for name in names if _part_of(name) == part)
-    _refuse_two_formats(found, where)
-    _refuse_missing_parts(found, where)
-    return tuple(found)
+    files = sorted(name for name in names if _part_of(name) == part)
+    _refuse_two_formats(files, where)
+    _refuse_missing_parts(files, where)
+    return tuple(files)
 
 
 def _part_of(name: str) -> str:
@@ -107,8 +107,12 @@ def _part_of(name: str) -> str:
     return first if shard is None else shard["stem"]
 
 
-def _no_split(split: str, found: Sequence[str], names: Sequence[str], where: str) -> DataError:
-    splits = f"its splits are {', '.join(found)}" if found else "its files name no split"
+def _no_split(
+    split: str, named_splits: Sequence[str], names: Sequence[str], where: str
+) -> DataError:
+    splits = (
+        f"its splits are {', '.join(named_splits)}" if named_splits else "its files name no split"
+    )
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return DataError(f"{where}: no split {split!r}; {splits}.", hint=f"Its files: {shown}")
 
@@ -120,17 +124,17 @@ def _split_of(name: str, wanted: str) -> str | None:
         if re.search(rf"(?<![a-z0-9]){re.escape(wanted.lower())}(?![a-z0-9])", part.lower()):
             return _canonical(wanted)
         for word in re.split(r"[^a-z]+", part.lower()):
-            known = _known(word)
-            if known is not None:
-                return known
+            named_split = _split_of_word(word)
+            if named_split is not None:
+                return named_split
     return None
 
 
 def _canonical(split: str) -> str:
-    return _known(split.lower()) or split
+    return _split_of_word(split.lower()) or split
 
 
-def _known(word: str) -> str | None:
+def _split_of_word(word: str) -> str | None:
     return next((split for split, words in _WORDS.items() if words.fullmatch(word)), None)
 
 
@@ -156,8 +160,8 @@ def _refuse_missing_parts(names: Sequence[str], where: str) -> None:
         shard = _SHARD.fullmatch(name.split(".")[0])
         if shard is not None:
             parts[shard["stem"], int(shard["count"])].add(int(shard["part"]))
-    for (stem, count), there in parts.items():
-        missing = sorted(set(range(count)) - there)
+    for (stem, count), present in parts.items():
+        missing = sorted(set(range(count)) - present)
         if missing:
             raise DataError(
                 f"{where}: {len(missing)} of {count} parts of {stem!r} are missing, "

@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hypencli.data.training.positives import PositiveRule
-from hypencli.data.training.tally import Finding, Findings, SeenTexts, Spread, Spreads
+from hypencli.data.training.tally import (
+    NumberCounter,
+    NumberSummary,
+    OccurrenceCounter,
+    Occurrences,
+    SeenTexts,
+)
 from hypencli.records import TrainingItem, TrainingRow
 
 NO_TYPE = "(none)"
@@ -19,7 +25,7 @@ TextListener = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class SurveyOptions:
+class StatisticsOptions:
     """What rows are held against.
 
     Attributes:
@@ -46,14 +52,14 @@ class Scores:
     """
 
     missing: int
-    spread: Spread | None
+    spread: NumberSummary | None
     rows_with_none: int
     rows_with_some: int
     rows_with_all: int
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class RowStatistics:
     """What training rows hold.
 
     Attributes:
@@ -77,23 +83,23 @@ class Survey:
     queries: int
     items: int
     passages: int
-    items_per_row: Spread
-    negatives_per_row: Spread
-    query_words: Spread
-    passage_words: Spread
+    items_per_row: NumberSummary
+    negatives_per_row: NumberSummary
+    query_words: NumberSummary
+    passage_words: NumberSummary
     scores: Scores
     types: Mapping[str, int]
-    findings: Mapping[str, Finding]
+    findings: Mapping[str, Occurrences]
 
 
-def survey_rows(
+def row_statistics(
     rows: Iterable[TrainingRow],
-    options: SurveyOptions,
+    options: StatisticsOptions,
     *,
     on_row: Callable[[], None] | None = None,
     on_query: TextListener | None = None,
     on_passage: TextListener | None = None,
-) -> Survey:
+) -> RowStatistics:
     """Count rows, texts, scores and types, and find what may harm a training.
 
     Memory grows by some 200 bytes a distinct text: they are kept as hashes of 64 bits, so that any
@@ -109,18 +115,18 @@ def survey_rows(
     Raises:
         DataError: A row is not what it should be, as the source of the rows says.
     """
-    surveyor = _Surveyor(options, on_query, on_passage)
+    collector = _StatisticsCollector(options, on_query, on_passage)
     for row in rows:
-        surveyor.add(row)
+        collector.add(row)
         if on_row is not None:
             on_row()
-    return surveyor.result()
+    return collector.result()
 
 
-class _Surveyor:
+class _StatisticsCollector:
     def __init__(
         self,
-        options: SurveyOptions,
+        options: StatisticsOptions,
         on_query: TextListener | None,
         on_passage: TextListener | None,
     ) -> None:
@@ -130,11 +136,11 @@ class _Surveyor:
         self._rows = self._items = 0
         self._queries, self._passages = SeenTexts(), SeenTexts()
         self._seen_rows: set[int] = set()
-        self._findings = Findings()
+        self._findings = OccurrenceCounter()
         self._types: Counter[str] = Counter()
-        self._scores = _ScoreTally()
-        self._items_per_row, self._negatives = Spreads(), Spreads()
-        self._query_words, self._passage_words = Spreads(), Spreads()
+        self._scores = _ScoreCounts()
+        self._items_per_row, self._negatives = NumberCounter(), NumberCounter()
+        self._query_words, self._passage_words = NumberCounter(), NumberCounter()
 
     def add(self, row: TrainingRow) -> None:
         """Count one row."""
@@ -150,9 +156,9 @@ class _Surveyor:
         self._balance(row, positives, where)
         self._repeats(query, row.items, passages, positives, where)
 
-    def result(self) -> Survey:
+    def result(self) -> RowStatistics:
         """What was counted."""
-        return Survey(
+        return RowStatistics(
             rows=self._rows,
             queries=len(self._queries),
             items=self._items,
@@ -204,8 +210,8 @@ class _Surveyor:
         if None in scores and not (few and self._options.skip_few):
             item = row.items[scores.index(None)]
             self._findings.add("no_score", f"{where}, item {item.id!r}", scores.count(None))
-        given = [score for score in scores if score is not None]
-        if len(given) == len(scores) and given[0] < max(given):
+        scored = [score for score in scores if score is not None]
+        if len(scored) == len(scores) and scored[0] < max(scored):
             self._findings.add("best_not_first", where)
         rule, first = self._options.rule, row.items[0]
         if rule.positives == "first" and first.type not in (None, rule.positive_type):
@@ -219,9 +225,9 @@ class _Surveyor:
         positives: Sequence[int],
         where: str,
     ) -> None:
-        chosen = set(positives)
-        relevant = {passages[i] for i in chosen}
-        others = {passage for i, passage in enumerate(passages) if i not in chosen}
+        positive_hashes = set(positives)
+        relevant = {passages[i] for i in positive_hashes}
+        others = {passage for i, passage in enumerate(passages) if i not in positive_hashes}
         if relevant & others:
             self._findings.add("negative_like_positive", where)
         ids = {item.id for item in items}
@@ -234,30 +240,30 @@ class _Surveyor:
         self._seen_rows.add(whole)
 
 
-class _ScoreTally:
+class _ScoreCounts:
     def __init__(self) -> None:
-        self._spreads = Spreads(_SCORE_DIGITS)
+        self._spreads = NumberCounter(_SCORE_DIGITS)
         self._missing = 0
         self._rows: Counter[str] = Counter()
 
     def add(self, items: Sequence[TrainingItem]) -> None:
         """Count the scores of one row."""
-        given = [item.score for item in items if item.score is not None]
-        self._spreads.add(given)
-        self._missing += len(items) - len(given)
-        some = "some" if given else "none"
-        self._rows["all" if len(given) == len(items) else some] += 1
+        scored = [item.score for item in items if item.score is not None]
+        self._spreads.add(scored)
+        self._missing += len(items) - len(scored)
+        some = "some" if scored else "none"
+        self._rows["all" if len(scored) == len(items) else some] += 1
 
     def result(self) -> Scores:
         """What was counted."""
         rows = self._rows
         return Scores(
-            self._missing, self._spreads.spread(), rows["none"], rows["some"], rows["all"]
+            self._missing, self._spreads.summary(), rows["none"], rows["some"], rows["all"]
         )
 
 
-def _some(spreads: Spreads) -> Spread:
-    spread = spreads.spread()
+def _some(spreads: NumberCounter) -> NumberSummary:
+    spread = spreads.summary()
     if spread is None:
         raise ValueError("A survey needs at least one row.")
     return spread

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class NumberSummary:
     """Numbers in a line; ``median`` is the lower one of the two in the middle."""
 
     count: int
@@ -18,14 +18,14 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Occurrences:
     """How often something was met, and where first."""
 
     count: int
     first: str
 
 
-class Spreads:
+class NumberCounter:
     """Numbers as they come, counted by value.
 
     Args:
@@ -53,7 +53,7 @@ class Spreads:
         """How many are above a limit."""
         return sum(count for value, count in self._counts.items() if value > limit)
 
-    def spread(self) -> Spread | None:
+    def summary(self) -> NumberSummary | None:
         """The numbers in a line, or None where there were none."""
         if self._extremes is None:
             return None
@@ -62,25 +62,25 @@ class Spreads:
         for value in sorted(self._counts):
             reached += self._counts[value]
             if 2 * reached >= total:
-                return Spread(total, self._extremes[0], value, self._extremes[1])
+                return NumberSummary(total, self._extremes[0], value, self._extremes[1])
         return None
 
 
-class Findings:
+class OccurrenceCounter:
     """What was met, by name."""
 
     def __init__(self) -> None:
-        self._found: dict[str, Finding] = {}
+        self._occurrences: dict[str, Occurrences] = {}
 
     def add(self, name: str, where: str, count: int = 1) -> None:
         """Note something that was met."""
-        known = self._found.get(name)
-        first = where if known is None else known.first
-        self._found[name] = Finding(count + (known.count if known else 0), first)
+        earlier = self._occurrences.get(name)
+        first = where if earlier is None else earlier.first
+        self._occurrences[name] = Occurrences(count + (earlier.count if earlier else 0), first)
 
-    def all(self) -> Mapping[str, Finding]:
+    def all(self) -> Mapping[str, Occurrences]:
         """What was met."""
-        return dict(self._found)
+        return dict(self._occurrences)
 
 
 class SeenTexts:

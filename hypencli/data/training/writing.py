@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from hypencli.data.aside import written_aside
+from hypencli.data.aside import atomic_write
 from hypencli.data.training.row import row_values
 from hypencli.data.training.splits import DATA_ENDINGS
 from hypencli.errors import DataError, UsageError
@@ -64,11 +64,11 @@ def write_training_rows(path: str | Path, rows: Iterable[TrainingRow]) -> int:
     """
     path = Path(path).expanduser()
     ending = check_ending(path)
-    with written_aside(path) as aside:
+    with atomic_write(path) as temporary:
         if ending == ".parquet":
-            count = _write_parquet(aside, rows)
+            count = _write_parquet(temporary, rows)
         else:
-            count = _write_jsonl(aside, rows, packed=ending.endswith(".gz"))
+            count = _write_jsonl(temporary, rows, packed=ending.endswith(".gz"))
         if count == 0:
             raise DataError(f"There are no training rows to write to {path}.")
     return count

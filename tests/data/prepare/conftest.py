@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hypencli.data.prepare import Job
-from hypencli.data.prepare.faults import Faults
+from hypencli.data.prepare.faults import MalformedRecords
 from hypencli.progress import SILENT
 
 Edit = Callable[[dict[str, Any]], Any]
@@ -28,7 +28,11 @@ def make_job(tmp_path: Path) -> Callable[..., Job]:
             folder.mkdir(parents=True, exist_ok=True)
         with SILENT.task("prepare") as task:
             return Job(
-                given=given, faults=Faults(lenient=lenient), task=task, **folders, **settings
+                source_folder=given,
+                malformed=MalformedRecords(lenient=lenient),
+                task=task,
+                **folders,
+                **settings,
             )
 
     return make

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hypencli.data.prepare import Job, Made, dl_hard
+from hypencli.data.prepare import Job, PreparedParts, dl_hard
 from hypencli.data.prepare.dl_hard import ADDED, JUDGED, TOPICS, prepare_dl_hard
 from hypencli.data.prepare.download import blob_id
 from hypencli.data.qrels import read_qrels
@@ -22,30 +22,30 @@ from hypencli.data.runs import read_run
 from hypencli.errors import DataError
 from hypencli.measures import evaluate, parse_measures
 
-Prepare = Callable[..., tuple[Made, Path]]
+Prepare = Callable[..., tuple[PreparedParts, Path]]
 
 
 @pytest.fixture
 def prepare(make_job: Callable[..., Job]) -> Prepare:
-    def run(given: Path | None, **settings: Any) -> tuple[Made, Path]:
-        job = make_job(given, **settings)
+    def run(inputs: Path | None, **settings: Any) -> tuple[PreparedParts, Path]:
+        job = make_job(inputs, **settings)
         return prepare_dl_hard(job), job.out
 
     return run
 
 
 def test_added_judgements_go_and_queries_without_others(hard_tasks: Path, prepare: Prepare) -> None:
-    made, out = prepare(hard_tasks / "dl-hard-test")
+    created, out = prepare(hard_tasks / "dl-hard-test")
     assert read_qrels(out / "qrels.txt").qrels == {
         "7001": {"1001": 3, "1002": 0, "1003": 1},
         "7003": {"3001": 2, "3002": 0},
     }
     queries = {one.query_id: one.text for one in open_queries(out / "queries.jsonl")}
     assert queries == {"7001": "what is the river bank", "7003": "what is a comet made of"}
-    (part,) = made.parts
+    (part,) = created.parts
     assert part.counts == {"queries": 2, "judgements": 5}
     assert part.left_out == {"queries": 2, "judgements": 3}
-    assert made.corpus == "irds:msmarco-passage"
+    assert created.corpus == "irds:msmarco-passage"
 
 
 def test_a_query_keeps_what_trec_judged(released: Callable[[str], Path], prepare: Prepare) -> None:
@@ -67,9 +67,9 @@ def test_the_repository_as_it_is_cloned(
     for name in (TOPICS, JUDGED):
         (folder / name).rename(folder / "dataset" / name)
     (folder / ADDED.name).rename(folder / ADDED.path)
-    made, out = prepare(folder)
+    created, out = prepare(folder)
     assert [(out / name).read_bytes() for name in ("queries.jsonl", "qrels.txt")] == expected
-    assert made.sources == (
+    assert created.sources == (
         f"file:dataset/{TOPICS}",
         f"file:dataset/{JUDGED}",
         f"file:{ADDED.path}",
@@ -121,7 +121,7 @@ def test_judgements_of_unknown_queries_are_counted(
         out.write("9999 Q0 1 1\n")
     job = make_job(folder, lenient=True)
     (part,) = prepare_dl_hard(job).parts
-    assert job.faults.all()["unknown ids"].first == f"{folder / JUDGED}, line 9"
+    assert job.malformed.all()["unknown ids"].first == f"{folder / JUDGED}, line 9"
     assert part.counts == {"queries": 2, "judgements": 5}
 
 
@@ -154,9 +154,9 @@ def test_the_real_release_measures_as_trec_eval_does(
     judged = Counter(line.split()[0] for line in lines)
     added = [line for line in lines if judged[line.split()[0]] <= FEW_JUDGEMENTS]
     (folder / ADDED.name).write_text("\n".join(added) + "\n", encoding="utf-8")
-    made, out = prepare(folder)
-    assert made.parts[0].counts == {"queries": 21, "judgements": 3985}
-    assert made.parts[0].left_out == {"queries": 29, "judgements": 271}
+    created, out = prepare(folder)
+    assert created.parts[0].counts == {"queries": 21, "judgements": 3985}
+    assert created.parts[0].left_out == {"queries": 29, "judgements": 271}
     qrels = read_qrels(out / "qrels.txt").qrels
     assert {one.query_id for one in open_queries(out / "queries.jsonl")} == qrels.keys()
     measures = {
@@ -165,8 +165,8 @@ def test_the_real_release_measures_as_trec_eval_does(
         "recall_1000": "R(rel=2)@1000",
     }
     results = read_run(release / "passage" / run).results
-    found = evaluate(results, qrels, parse_measures(list(measures.values())))
-    assert found.judged_queries == 21
+    evaluated = evaluate(results, qrels, parse_measures(list(measures.values())))
+    assert evaluated.judged_queries == 21
     by_trec_eval = (release / "passage" / f"{run}.eval").read_text(encoding="utf-8").splitlines()
     for name, ours in measures.items():
         values = {
@@ -175,7 +175,7 @@ def test_the_real_release_measures_as_trec_eval_does(
             if measure == name and query in qrels
         }
         assert len(values) == 21
-        assert found.aggregates[ours] == pytest.approx(sum(values.values()) / 21, abs=5e-5)
+        assert evaluated.aggregates[ours] == pytest.approx(sum(values.values()) / 21, abs=5e-5)
 
 
 PREPARE = """

@@ -12,20 +12,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from hypencli.data.corpus import open_corpus
-from hypencli.data.prepare import Job, Made
+from hypencli.data.prepare import Job, PreparedParts
 from hypencli.data.prepare.followir_test import COLLECTIONS, prepare_followir_test
 from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import open_queries
 from hypencli.data.runs import read_run
 from hypencli.errors import DataError
 
-Prepare = Callable[..., tuple[Made, Path]]
+Prepare = Callable[..., tuple[PreparedParts, Path]]
 
 
 @pytest.fixture
 def prepare(make_job: Callable[..., Job]) -> Prepare:
-    def run(given: Path | None, **settings: Any) -> tuple[Made, Path]:
-        job = make_job(given, **settings)
+    def run(inputs: Path | None, **settings: Any) -> tuple[PreparedParts, Path]:
+        job = make_job(inputs, **settings)
         return prepare_followir_test(job), job.out
 
     return run
@@ -37,7 +37,7 @@ def test_every_file_holds_what_was_released(
 ) -> None:
     """Against the released files, read as plain JSON."""
     source = hard_tasks / "followir-test" / f"{name}-instructions"
-    made, out = prepare(source.parent)
+    created, out = prepare(source.parent)
     folder = out / name
     documents = {one.doc_id: one.text for one in open_corpus(folder)}
     assert documents == {one["_id"]: one["text"] for one in jsonl(source / "corpus.jsonl")}
@@ -59,7 +59,7 @@ def test_every_file_holds_what_was_released(
     assert [(q, d) for q, ranking in run.items() for d, _ in ranking] == [
         (one["qid"], one["pid"]) for one in listed
     ]
-    part = next(part for part in made.parts if part.name == name)
+    part = next(part for part in created.parts if part.name == name)
     assert part.counts == {
         "documents": len(documents),
         "queries": len(released),
@@ -142,9 +142,9 @@ def test_the_hub_is_asked_for_the_tables(
         source = contents(hard_tasks / "followir-test" / f"{name}-instructions")
         others = {"README.md": b"a card", "qrels_og/test.tsv": b"query-id\tcorpus-id\tscore\n"}
         local_hub.datasets[hub_name] = source | others
-    made, out = prepare(None)
+    created, out = prepare(None)
     assert contents(out) == expected
-    assert made.sources == tuple(f"hub:{name}" for name in COLLECTIONS.values())
+    assert created.sources == tuple(f"hub:{name}" for name in COLLECTIONS.values())
     assert not [name for name in local_hub.downloads if name.endswith((".tsv", ".md"))]
 
 
@@ -201,8 +201,8 @@ def test_what_is_unknown_or_empty_is_an_error_or_counted(
     assert "--lenient" in str(caught.value.hint)
     job = make_job(folder, lenient=True)
     prepare_followir_test(job)
-    (found,) = job.faults.all().values()
-    assert (found.count, found.first) == (1, f"{path}, line 2")
+    (actual,) = job.malformed.all().values()
+    assert (actual.count, actual.first) == (1, f"{path}, line 2")
 
 
 def test_counted_judgements_on_unknown_documents_stay(
@@ -213,11 +213,11 @@ def test_counted_judgements_on_unknown_documents_stay(
     path = folder / "robust04-instructions" / "qrels_og" / "test.jsonl"
     edit(path, 1, lambda row: row.update({"corpus-id": "nothing"}))
     edit(path, 4, lambda row: row.update({"query-id": "999"}))
-    made, out = prepare(folder, lenient=True)
+    created, out = prepare(folder, lenient=True)
     qrels = read_qrels(out / "robust04" / "qrels.og.txt").qrels
     assert qrels["310"]["nothing"] == 1
     assert "999" not in qrels
-    assert made.parts[0].counts["judgements_og"] == 4
+    assert created.parts[0].counts["judgements_og"] == 4
 
 
 ERRORS = {

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hypencli.data.prepare import Job, Made
+from hypencli.data.prepare import Job, PreparedParts
 from hypencli.data.prepare.followir_train import NEGATIVES, SOURCE, prepare_followir_train
 from hypencli.data.training import read_training_rows
 from hypencli.errors import DataError
@@ -44,15 +44,15 @@ RELEASED = pa.schema(
 )
 """The schema that the dataset's card states."""
 
-Prepare = Callable[..., tuple[Made, list[TrainingRow]]]
+Prepare = Callable[..., tuple[PreparedParts, list[TrainingRow]]]
 
 
 @pytest.fixture
 def prepare(make_job: Callable[..., Job]) -> Prepare:
-    def run(given: Path | None, **settings: Any) -> tuple[Made, list[TrainingRow]]:
-        job = make_job(given, **settings)
-        made = prepare_followir_train(job)
-        return made, read_training_rows(job.out / "train.jsonl")
+    def run(inputs: Path | None, **settings: Any) -> tuple[PreparedParts, list[TrainingRow]]:
+        job = make_job(inputs, **settings)
+        created = prepare_followir_train(job)
+        return created, read_training_rows(job.out / "train.jsonl")
 
     return run
 
@@ -65,7 +65,7 @@ def test_a_row_has_positives_then_new_negatives_then_others(
     hard_tasks: Path, prepare: Prepare, jsonl: Callable[[Path], list[Any]]
 ) -> None:
     """Against the published rule by hand: which items, in which order, up to the random choice."""
-    made, rows = prepare(hard_tasks / "followir-train")
+    created, rows = prepare(hard_tasks / "followir-train")
     released = jsonl(hard_tasks / "followir-train" / "train.jsonl")
     asked = [one for one in released if one["has_instruction"]]
     assert [(row.query.query_id, row.query.text) for row in rows] == [
@@ -76,13 +76,13 @@ def test_a_row_has_positives_then_new_negatives_then_others(
         positives = [passage["text"] for passage in one["positive_passages"]]
         new = [passage["text"] for passage in one["new_negatives"]]
         others = {passage["text"] for passage in one["negative_passages"]} - set(positives)
-        found, start = texts[id(row)], len(positives) + len(new)
-        assert found[:start] == positives + new
-        assert set(found[start:]) <= others
-        assert len(found) == start + min(NEGATIVES - len(new), len(others))
-        assert len(set(found)) == len(found)
+        actual, start = texts[id(row)], len(positives) + len(new)
+        assert actual[:start] == positives + new
+        assert set(actual[start:]) <= others
+        assert len(actual) == start + min(NEGATIVES - len(new), len(others))
+        assert len(set(actual)) == len(actual)
         assert ids(row, "positive") == [passage["docid"] for passage in one["positive_passages"]]
-    (part,) = made.parts
+    (part,) = created.parts
     assert part.counts == {"rows": 3, "positives": 4, "negatives": 13}
     assert part.left_out == {"rows_without_instruction": 1, "repeated_passages": 1}
     assert part.notes == {"rows_of_fewer_negatives": 1, "passages_given_an_id": 1}
@@ -99,15 +99,15 @@ def test_the_choice_follows_seed_and_query_alone(
     folder = released("followir-train")
     _, rows = prepare(folder)
     assert prepare(folder)[1] == rows
-    chosen = {row.query.query_id: ids(row, "negative") for row in rows}
+    selected = {row.query.query_id: ids(row, "negative") for row in rows}
     others = [
         {row.query.query_id: ids(row, "negative") for row in prepare(folder, seed=seed)[1]}
         for seed in range(4)
     ]
-    assert any(other != chosen for other in others)
+    assert any(other != selected for other in others)
     lines = (folder / "train.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (folder / "train.jsonl").write_text("".join(reversed(lines)), encoding="utf-8")
-    assert {row.query.query_id: ids(row, "negative") for row in prepare(folder)[1]} == chosen
+    assert {row.query.query_id: ids(row, "negative") for row in prepare(folder)[1]} == selected
 
 
 def test_every_negative_is_drawn_by_some_seed(hard_tasks: Path, prepare: Prepare) -> None:
@@ -120,9 +120,9 @@ def test_every_negative_is_drawn_by_some_seed(hard_tasks: Path, prepare: Prepare
 
 
 def test_queries_without_an_instruction_on_request(hard_tasks: Path, prepare: Prepare) -> None:
-    made, rows = prepare(hard_tasks / "followir-train", all_queries=True)
+    created, rows = prepare(hard_tasks / "followir-train", all_queries=True)
     assert [row.query.query_id for row in rows] == ["101", "102", "103", "104"]
-    assert "rows_without_instruction" not in made.parts[0].left_out
+    assert "rows_without_instruction" not in created.parts[0].left_out
 
 
 def as_parquet(source: Path, folder: Path) -> Path:
@@ -144,9 +144,9 @@ def test_every_format_gives_the_same_rows(
     packed = tmp_path / "packed"
     packed.mkdir()
     (packed / "train.jsonl.gz").write_bytes(gzip.compress(source.read_bytes()))
-    made, again = prepare(as_parquet(source, tmp_path / "hub"))
+    created, again = prepare(as_parquet(source, tmp_path / "hub"))
     assert again == rows
-    assert made.sources == tuple(f"file:data/train-0000{i}-of-00002.parquet" for i in (0, 1))
+    assert created.sources == tuple(f"file:data/train-0000{i}-of-00002.parquet" for i in (0, 1))
     assert prepare(packed)[1] == rows
 
 
@@ -158,9 +158,9 @@ def test_the_hub_is_asked_for_the_training_files(
     names = [file.relative_to(folder).as_posix() for file in files]
     bodies = {name: file.read_bytes() for name, file in zip(names, files, strict=True)}
     local_hub.datasets[SOURCE] = bodies | {"README.md": b"a card"}
-    made, rows = prepare(None)
+    created, rows = prepare(None)
     assert rows == prepare(folder)[1]
-    assert made.sources == (f"hub:{SOURCE}",)
+    assert created.sources == (f"hub:{SOURCE}",)
     assert sorted(local_hub.downloads) == names
 
 
@@ -230,8 +230,8 @@ def test_empty_texts_are_errors_or_counted(
     edit(folder / "train.jsonl", 2, lambda row: row.update(query=""))
     job = make_job(folder, lenient=True)
     (part,) = prepare_followir_train(job).parts
-    faults = job.faults.all()["empty texts"]
-    assert (faults.count, faults.first) == (
+    malformed = job.malformed.all()["empty texts"]
+    assert (malformed.count, malformed.first) == (
         3,
         f"{folder}/train.jsonl, line 1, new_negatives[1]",
     )

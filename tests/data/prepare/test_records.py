@@ -39,9 +39,9 @@ def write_arrow(path: Path) -> None:
 )
 def test_every_format(write: Callable[[Path], None], unit: str, tmp_path: Path) -> None:
     write(tmp_path / "rows")
-    found = list(records_of(tmp_path / "rows"))
-    assert [dict(record.values) for record in found] == ROWS
-    assert found[149].where == f"{tmp_path / 'rows'}, {unit} 150"
+    actual = list(records_of(tmp_path / "rows"))
+    assert [dict(record.values) for record in actual] == ROWS
+    assert actual[149].where == f"{tmp_path / 'rows'}, {unit} 150"
 
 
 @pytest.mark.parametrize("name", ["rows.parquet", "rows.arrow"])

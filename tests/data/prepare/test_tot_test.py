@@ -13,20 +13,20 @@ from typing import Any
 import pytest
 
 from hypencli.data.corpus import open_corpus
-from hypencli.data.prepare import Job, Made
+from hypencli.data.prepare import Job, PreparedParts
 from hypencli.data.prepare.tot_test import prepare_tot_test
 from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import open_queries
 from hypencli.errors import DataError
 
-Prepare = Callable[..., tuple[Made, Path]]
+Prepare = Callable[..., tuple[PreparedParts, Path]]
 FILES = ("corpus.jsonl", "queries.jsonl", "qrels.txt")
 
 
 @pytest.fixture
 def prepare(make_job: Callable[..., Job]) -> Prepare:
-    def run(given: Path | None, **settings: Any) -> tuple[Made, Path]:
-        job = make_job(given, **settings)
+    def run(inputs: Path | None, **settings: Any) -> tuple[PreparedParts, Path]:
+        job = make_job(inputs, **settings)
         return prepare_tot_test(job), job.out
 
     return run
@@ -35,7 +35,7 @@ def prepare(make_job: Callable[..., Job]) -> Prepare:
 def test_titles_come_before_the_texts_as_in_training(
     hard_tasks: Path, prepare: Prepare, jsonl: Callable[[Path], list[Any]]
 ) -> None:
-    made, out = prepare(hard_tasks / "tot-test")
+    created, out = prepare(hard_tasks / "tot-test")
     released = jsonl(hard_tasks / "tot-test" / "corpus.jsonl")
     assert {one.doc_id: one.text for one in open_corpus(out)} == {
         one["doc_id"]: f"{one['page_title']}.\n{one['text']}" for one in released
@@ -50,16 +50,16 @@ def test_titles_come_before_the_texts_as_in_training(
         "293": {"854": 1},
         "416": {"2718": 1},
     }
-    assert made.parts[0].counts == {"documents": 6, "queries": 3, "judgements": 3}
+    assert created.parts[0].counts == {"documents": 6, "queries": 3, "judgements": 3}
 
 
 def test_the_archive_unpacked_as_it_is(hard_tasks: Path, prepare: Prepare, tmp_path: Path) -> None:
     _, out = prepare(hard_tasks / "tot-test")
     expected = [(out / name).read_bytes() for name in FILES]
     shutil.copytree(hard_tasks / "tot-test", tmp_path / "archive" / "TREC-TOT")
-    made, out = prepare(tmp_path / "archive")
+    created, out = prepare(tmp_path / "archive")
     assert [(out / name).read_bytes() for name in FILES] == expected
-    assert made.sources == ("file:TREC-TOT",)
+    assert created.sources == ("file:TREC-TOT",)
 
 
 PREPARE = """

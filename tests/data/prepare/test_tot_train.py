@@ -12,19 +12,19 @@ from typing import Any
 
 import pytest
 
-from hypencli.data.prepare import Job, Made
+from hypencli.data.prepare import Job, PreparedParts
 from hypencli.data.prepare.download import blob_id
 from hypencli.data.prepare.tot_train import ARCHIVES, DOCUMENTS, SPLITS, prepare_tot_train
 from hypencli.data.training import read_training_rows
 from hypencli.errors import DataError
 
-Prepare = Callable[..., tuple[Made, Path]]
+Prepare = Callable[..., tuple[PreparedParts, Path]]
 
 
 @pytest.fixture
 def prepare(make_job: Callable[..., Job]) -> Prepare:
-    def run(given: Path | None, **settings: Any) -> tuple[Made, Path]:
-        job = make_job(given, **settings)
+    def run(inputs: Path | None, **settings: Any) -> tuple[PreparedParts, Path]:
+        job = make_job(inputs, **settings)
         return prepare_tot_train(job), job.out
 
     return run
@@ -32,7 +32,7 @@ def prepare(make_job: Callable[..., Job]) -> Prepare:
 
 def published(folder: Path, split: str) -> list[tuple[str, str, list[str], list[tuple[str, str]]]]:
     """The published conversion by hand: id, query, answers, and the other items in order."""
-    found = []
+    collected = []
     for domain in ("Movies", "Books"):
         base = folder / domain
 
@@ -53,15 +53,15 @@ def published(folder: Path, split: str) -> list[tuple[str, str, list[str], list[
             answers = [doc_id for query_id, _, doc_id, _ in qrels if query_id == one["id"]]
             items = [*answers, *negatives[one["id"]]]
             query = f"{one['title']}.\n{one['description']}"
-            found.append((one["id"], query, answers, [(item, texts[item]) for item in items]))
-    return found
+            collected.append((one["id"], query, answers, [(item, texts[item]) for item in items]))
+    return collected
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_rows_are_those_of_the_published_conversion_without_answers_among_negatives(
     split: str, hard_tasks: Path, prepare: Prepare
 ) -> None:
-    made, out = prepare(hard_tasks / "tot-train")
+    created, out = prepare(hard_tasks / "tot-train")
     rows = read_training_rows(out / f"{split}.jsonl")
     expected = published(hard_tasks / "tot-train", split)
     assert [(row.query.query_id, row.query.text) for row in rows] == [one[:2] for one in expected]
@@ -75,7 +75,7 @@ def test_rows_are_those_of_the_published_conversion_without_answers_among_negati
         types = ["positive"] * len(answers) + ["negative"] * (len(kept) - len(answers))
         assert [item.type for item in row.items] == types
         removed += len(items) - len(kept)
-    part = next(part for part in made.parts if part.name == split)
+    part = next(part for part in created.parts if part.name == split)
     assert part.counts["rows"] == len(expected)
     assert part.left_out.get("answers_among_negatives", 0) == removed
     assert removed == (split == "train")
@@ -102,14 +102,14 @@ def test_an_answer_under_another_id_is_no_negative(
 def packed(folder: Path, archives: Path) -> dict[str, Path]:
     """The domains of a release as archives, with what lies about in the real ones."""
     archives.mkdir()
-    found = {}
+    collected = {}
     for domain in ARCHIVES:
-        found[domain] = archives / f"{domain}.zip"
-        with zipfile.ZipFile(found[domain], "w", zipfile.ZIP_DEFLATED) as out:
+        collected[domain] = archives / f"{domain}.zip"
+        with zipfile.ZipFile(collected[domain], "w", zipfile.ZIP_DEFLATED) as out:
             out.writestr(f"{domain}/.DS_Store", b"\0\1")
             for path in sorted((folder / domain).rglob("*")):
                 out.write(path, path.relative_to(folder).as_posix())
-    return found
+    return collected
 
 
 def test_archives_give_the_same(
@@ -137,9 +137,9 @@ def test_archives_are_downloaded(
         file = replace(ARCHIVES[domain], blob=blob_id(path))
         monkeypatch.setitem(ARCHIVES, domain, file)
         local_github[f"{file.repository}/{file.commit}/{file.path}"] = path.read_bytes()
-    made, out = prepare(None)
+    created, out = prepare(None)
     assert (out / "train.jsonl").read_bytes() == expected
-    assert made.sources[1] == "github:samarthbhargav/tomt-data@9171571736:data_release/Books.zip"
+    assert created.sources[1] == "github:samarthbhargav/tomt-data@9171571736:data_release/Books.zip"
 
 
 def test_an_archive_without_a_file(
@@ -236,7 +236,9 @@ def test_judgements_of_unknown_ids_are_errors_or_counted(
     assert caught.value.message == f"{path}, line 1: {problem}."
     job = make_job(folder, lenient=True)
     part = prepare_tot_train(job).parts[0]
-    assert {kind: found.count for kind, found in job.faults.all().items()} == {"unknown ids": 1}
+    assert {kind: actual.count for kind, actual in job.malformed.all().items()} == {
+        "unknown ids": 1
+    }
     assert part.left_out["queries_without_answer"] == 1
     rows = read_training_rows(job.out / "train.jsonl")
     assert [row.query.query_id for row in rows] == ["mq1", "bq2"]
@@ -267,8 +269,8 @@ def test_a_negative_that_is_no_document(released: Callable[[str], Path], prepare
     with pytest.raises(DataError) as caught:
         prepare(folder)
     assert caught.value.message == f"{path}, query 'bq1': no document 'nothing'."
-    made, out = prepare(folder, lenient=True)
-    assert made.parts[0].counts["negatives"] == 3
+    created, out = prepare(folder, lenient=True)
+    assert created.parts[0].counts["negatives"] == 3
     assert [len(row.items) for row in read_training_rows(out / "train.jsonl")] == [3, 2, 1]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hypencli.data.prepare.workplace import whole_folder
+from hypencli.data.prepare.workplace import staged_folder
 from hypencli.errors import DataError, UsageError
 
 MAKE = """
@@ -37,14 +37,14 @@ def make(place: Path, then: str = "pass") -> subprocess.CompletedProcess[str]:
 
 
 def write(place: Path, text: str) -> None:
-    with whole_folder(place) as work:
+    with staged_folder(place) as work:
         assert list(work.out.iterdir()) == []
         (work.out / "rows.jsonl").write_text(text, encoding="utf-8")
         assert not place.exists() or (place / "rows.jsonl").read_text(encoding="utf-8") != text
 
 
 def stop(place: Path, downloaded: str | None = None) -> None:
-    with whole_folder(place) as work:
+    with staged_folder(place) as work:
         (work.out / "rows.jsonl").write_text("two", encoding="utf-8")
         if downloaded is not None:
             (work.downloads / "got.zip").write_text(downloaded, encoding="utf-8")
@@ -73,7 +73,7 @@ def test_downloads_outlive_an_error_and_no_more(tmp_path: Path) -> None:
     place = tmp_path / "set"
     with pytest.raises(ValueError, match="stop"):
         stop(place, downloaded="downloaded")
-    with whole_folder(place) as work:
+    with staged_folder(place) as work:
         assert (work.downloads / "got.zip").read_text(encoding="utf-8") == "downloaded"
         (work.out / "x").touch()
     assert list(tmp_path.iterdir()) == [place]
@@ -84,7 +84,7 @@ def test_a_kill_is_made_good_by_the_next_command(tmp_path: Path) -> None:
     killed = make(place, "os.kill(os.getpid(), signal.SIGKILL)")
     assert killed.returncode == -signal.SIGKILL
     assert not place.exists()
-    with whole_folder(place) as work:
+    with staged_folder(place) as work:
         assert list(work.out.iterdir()) == []
         assert list(work.unpacked.iterdir()) == []
         assert (work.downloads / "got.zip").read_text(encoding="utf-8") == "downloaded"
@@ -98,7 +98,7 @@ def test_a_kill_between_the_two_renames_loses_nothing(tmp_path: Path) -> None:
     work = tmp_path / ".set.work"
     work.mkdir()
     place.rename(work / "replaced")
-    with pytest.raises(ValueError, match="stop"), whole_folder(place):
+    with pytest.raises(ValueError, match="stop"), staged_folder(place):
         raise ValueError("stop")
     assert (place / "rows.jsonl").read_text(encoding="utf-8") == "one"
     assert list(tmp_path.iterdir()) == [place]
@@ -108,7 +108,7 @@ def test_a_rename_that_fails_puts_back_what_was_there(tmp_path: Path) -> None:
     """What was to become the dataset is gone when its turn comes."""
     place = tmp_path / "set"
     write(place, "one")
-    with pytest.raises(DataError, match="cannot be written"), whole_folder(place) as work:
+    with pytest.raises(DataError, match="cannot be written"), staged_folder(place) as work:
         shutil.rmtree(work.out)
     assert (place / "rows.jsonl").read_text(encoding="utf-8") == "one"
     assert list(tmp_path.iterdir()) == [place]
@@ -118,18 +118,18 @@ def test_an_empty_folder_may_be_the_place(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     (tmp_path / "set").mkdir()
     monkeypatch.chdir(tmp_path / "set")
-    with whole_folder(Path()) as work:
+    with staged_folder(Path()) as work:
         (work.out / "rows.jsonl").write_text("one", encoding="utf-8")
     assert (tmp_path / "set" / "rows.jsonl").read_text(encoding="utf-8") == "one"
 
 
 def test_two_at_once(tmp_path: Path) -> None:
     place = tmp_path / "set"
-    with whole_folder(place) as work:
+    with staged_folder(place) as work:
         (work.out / "rows.jsonl").write_text("mine", encoding="utf-8")
         other = make(place)
         assert "UsageError: Another process is preparing" in other.stderr
-        with pytest.raises(UsageError, match="Another process"), whole_folder(place):
+        with pytest.raises(UsageError, match="Another process"), staged_folder(place):
             pass
     assert (place / "rows.jsonl").read_text(encoding="utf-8") == "mine"
     assert make(place).returncode == 0
@@ -138,7 +138,7 @@ def test_two_at_once(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(DataError, match="cannot be written"), whole_folder(tmp_path / "set"):
+    with pytest.raises(DataError, match="cannot be written"), staged_folder(tmp_path / "set"):
         pass
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from hypencli.ops.replicate import Replicated, ReplicateOptions, replicate
-from hypencli.ops.replicate_choice import Selection
-from hypencli.ops.replicate_survey import Survey, survey
+from hypencli.ops.replicate_choice import TableSelection
+from hypencli.ops.replicate_survey import ReplicationStatus, replication_status
 from hypencli.ops.replicate_table import Figure
 from hypencli.recipe.replication import Replication
 from hypestore import Store
@@ -96,20 +96,20 @@ def make(store: Store, table: dict[str, Any]) -> Make:
     return make
 
 
-def look(store: Store, table: dict[str, Any], **changes: Any) -> Survey:
+def look(store: Store, table: dict[str, Any], **changes: Any) -> ReplicationStatus:
     recipe = Replication.model_validate({**table, **changes})
-    return survey(store, recipe, Selection(), device="cpu")
+    return replication_status(store, recipe, TableSelection(), device="cpu")
 
 
 def figure(done: Replicated, *key: str) -> Figure:
-    (found,) = (
+    (actual,) = (
         one for one in done.figures if (one.model, one.dataset, one.search, one.measure) == key
     )
-    return found
+    return actual
 
 
-def states(found: Survey) -> list[tuple[str, str]]:
-    return [(one.state, one.step) for one in found.steps]
+def states(actual: ReplicationStatus) -> list[tuple[str, str]]:
+    return [(one.state, one.step) for one in actual.steps]
 
 
 def counts(store: Store) -> dict[str, int]:

@@ -17,7 +17,7 @@ from hypencli.data.queries import open_queries
 from hypencli.errors import DataError, ModelError, RecipeError, UsageError
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.models import ModelSource
-from hypencli.ops.replicate_choice import Selection
+from hypencli.ops.replicate_choice import TableSelection
 from hypencli.ops.replicate_plan import plan_replication
 from hypencli.ops.search import search
 from hypencli.ops.search_records import SearchOptions
@@ -51,14 +51,14 @@ def test_figures_are_those_of_the_verbs_by_themselves(
     for dataset, length in {"one": 64, "two": 8}.items():
         name = f"{collection}/{dataset}"
         options = SearchOptions(k=20, query_max_length=length)
-        found = search(other, open_queries(name), ModelSource(model), options)
-        results = other.run(found.run).results()
+        searched = search(other, open_queries(name), ModelSource(model), options)
+        results = other.run(searched.run).results()
         run = {query: dict(ranking) for query, ranking in results.items()}
         measures = [ir_measures.parse_measure(m) for m in ("nDCG@10", "R(rel=2)@20")]
         expected = ir_measures.calc_aggregate(measures, read_qrels(name).qrels, run)
         for measure, value in expected.items():
-            there = figure(done, row, dataset, "exact", str(measure)).value
-            assert there == pytest.approx(value, abs=1e-9)
+            existing = figure(done, row, dataset, "exact", str(measure)).value
+            assert existing == pytest.approx(value, abs=1e-9)
 
 
 def test_a_pool_is_the_mean_over_all_its_queries(make: Make) -> None:
@@ -92,12 +92,12 @@ def test_what_was_lost_is_made_again_and_nothing_else(make: Make, store: Store) 
 
 
 def test_only_what_is_selected_is_done(make: Make, store: Store) -> None:
-    done = make(selection=Selection(("hype",), ("two",), ("exact",)))
+    done = make(selection=TableSelection(("hype",), ("two",), ("exact",)))
     assert counts(store) == {"embeddings": 1, "graph": 0, "run": 1, "evaluation": 1}
     assert {(one.model, one.dataset, one.search) for one in done.figures} == {
         ("hype", "two", "exact")
     }
-    pooled = make(selection=Selection(("hype",), ("both",), ("exact",)))
+    pooled = make(selection=TableSelection(("hype",), ("both",), ("exact",)))
     assert {one.dataset for one in pooled.figures} == {"both", "one", "two"}
 
 
@@ -155,9 +155,9 @@ def test_a_model_that_is_not_there_stops_it_before_anything_is_done(
         make(table={"models": models})
     assert command in str(refused.value)
     assert counts(store)["embeddings"] == 0
-    found = look(store, table, models=models)
-    assert ("missing", "model absent") in states(found)
-    waiting = [step for state, step in states(found) if state == "waiting"]
+    actual = look(store, table, models=models)
+    assert ("missing", "model absent") in states(actual)
+    waiting = [step for state, step in states(actual) if state == "waiting"]
     assert waiting
     assert all("absent" in step for step in waiting)
     done = make(table={"models": models}, keep_going=True)
@@ -183,8 +183,8 @@ def test_queries_that_are_not_there_stop_it_before_documents_are_encoded(
         make(table={"datasets": datasets})
     assert "Make it: make late.jsonl" in str(refused.value)
     assert counts(store)["embeddings"] == 0
-    found = look(store, table, datasets=datasets)
-    missing = [step for state, step in states(found) if state == "missing"]
+    actual = look(store, table, datasets=datasets)
+    missing = [step for state, step in states(actual) if state == "missing"]
     assert missing == [
         f"search late with {model} ({way})"
         for model, way in (("hyper", "exact"), ("hyper", "walk"), ("plain", "exact"))
@@ -198,16 +198,16 @@ def test_what_is_wrong_with_a_table_is_said_at_once(make: Make) -> None:
     with pytest.raises(RecipeError, match="small: Not measures"):
         make(table={"measures": ("nDGC@10",)})
     with pytest.raises(UsageError, match="--models hpye") as refused:
-        make(selection=Selection(models=("hpye",)))
+        make(selection=TableSelection(models=("hpye",)))
     assert "'hype'" in str(refused.value)
     with pytest.raises(UsageError, match="Nothing of small is left"):
-        make(selection=Selection(models=("bi",), searches=("walk",)))
+        make(selection=TableSelection(models=("bi",), searches=("walk",)))
 
 
 def test_documents_of_the_three_msmarco_sets_are_encoded_once(tmp_path: Path) -> None:
     from hypencli.recipe.replication import load_replication
 
-    plan = plan_replication(load_replication("in-domain"), Selection(), store_root=tmp_path)
+    plan = plan_replication(load_replication("in-domain"), TableSelection(), store_root=tmp_path)
     encoding = [step for step in plan.steps if step.kind == "encode"]
     assert [str(step) for step in encoding] == [
         f"encode irds:msmarco-passage with {model}"
@@ -219,7 +219,7 @@ def test_documents_of_the_three_msmarco_sets_are_encoded_once(tmp_path: Path) ->
 def test_what_hard_tasks_need_is_prepared_first(tmp_path: Path) -> None:
     from hypencli.recipe.replication import load_replication
 
-    plan = plan_replication(load_replication("hard"), Selection(), store_root=tmp_path)
+    plan = plan_replication(load_replication("hard"), TableSelection(), store_root=tmp_path)
     prepared = [str(step) for step in plan.steps if step.kind == "prepare"]
     assert prepared == ["prepare dl-hard-test", "prepare tot-test", "prepare followir-test"]
     assert {name.split()[1] for name in prepared} <= set(PREPARATIONS)

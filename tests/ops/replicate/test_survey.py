@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from hypencli.ops.replicate_choice import Selection
-from hypencli.ops.replicate_survey import survey
+from hypencli.ops.replicate_choice import TableSelection
+from hypencli.ops.replicate_survey import replication_status
 from hypencli.recipe.replication import Replication, load_replication
 from hypestore import Store
 from tests.ops.replicate.conftest import Make, look, states
@@ -24,7 +24,7 @@ def test_a_dry_run_tells_what_is_done_and_what_is_to_do(
         "model plain",
     ]
     assert {state for state, _ in states(before)} == {"done", "to do"}
-    make(selection=Selection(("hype",), ("one",), ("exact",)))
+    make(selection=TableSelection(("hype",), ("one",), ("exact",)))
     half = look(store, table)
     assert [step for state, step in states(half) if state == "done"][2:] == [
         f"encode irds:{table['datasets']['one']['queries'].split('/')[0]} with hyper",
@@ -43,7 +43,7 @@ def test_a_dry_run_tells_what_is_done_and_what_is_to_do(
 def test_a_dry_run_sees_what_changes_a_step(
     make: Make, store: Store, table: dict[str, Any]
 ) -> None:
-    make(selection=Selection(("bi",)))
+    make(selection=TableSelection(("bi",)))
     for change, kinds in (
         ({"k": 10}, {"search", "eval"}),
         ({"measures": ("P@1",)}, {"eval"}),
@@ -51,8 +51,8 @@ def test_a_dry_run_sees_what_changes_a_step(
         ({"dtype": "bfloat16"}, {"search", "eval"}),
     ):
         recipe = Replication.model_validate({**table, **change})
-        found = survey(store, recipe, Selection(("bi",)), device="cpu")
-        assert {one.kind for one in found.steps if one.state == "to do"} == kinds
+        status = replication_status(store, recipe, TableSelection(("bi",)), device="cpu")
+        assert {one.kind for one in status.steps if one.state == "to do"} == kinds
 
 
 def test_estimates_are_counts_by_rates(
@@ -114,13 +114,13 @@ def test_a_model_that_is_not_there_is_taken_for_a_bert_base(
         "plain": {"source": "someone/elsewhere", "pooling": "cls", "searches": ("exact",)},
     }
     small = {"models": models, "datasets": {"one": one}, "pools": {}}
-    found = look(store, table, **small, encoding={"storage_dtype": "float32"})
-    by_step = {step.step: step.estimate for step in found.steps}
+    actual = look(store, table, **small, encoding={"storage_dtype": "float32"})
+    by_step = {step.step: step.estimate for step in actual.steps}
     assert (
         by_step[f"encode …/{tiny_collection.name}/corpus.jsonl with someone/somewhere"].bytes
         == 120 * 768 * 4
     )
-    assert "vectors 768 wide, assumed: a BERT base" in found.bases
+    assert "vectors 768 wide, assumed: a BERT base" in actual.bases
     assert by_step["search one with someone/somewhere (exact)"].seconds == 12 * 120 / 1.8e4
     assert by_step["search one with someone/elsewhere (exact)"].seconds is None
 
@@ -132,8 +132,8 @@ def test_a_package_that_neighbours_need_is_missed_before(
     efficient = load_replication("efficient")
 
     def seen(recipe: Replication) -> dict[str, tuple[str, str | None]]:
-        found = survey(empty, recipe, Selection(), device="cpu")
-        return {one.step.partition(" ")[0]: (one.state, one.note) for one in found.steps}
+        status = replication_status(empty, recipe, TableSelection(), device="cpu")
+        return {one.step.partition(" ")[0]: (one.state, one.note) for one in status.steps}
 
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "hnswlib" or find(name))

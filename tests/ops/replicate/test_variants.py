@@ -12,14 +12,14 @@ from hypencli.data.queries import open_queries
 from hypencli.data.variations import EDITS, drawing
 from hypencli.errors import DataError, RecipeError, UsageError
 from hypencli.ops.data_prepare import PrepareOptions, prepare
-from hypencli.ops.drop import drop
+from hypencli.ops.drop import robustness_loss
 from hypencli.ops.perturb import PerturbOptions, perturb, variation_of
 from hypencli.ops.replicate import ReplicateOptions, replicate
-from hypencli.ops.replicate_choice import Selection
+from hypencli.ops.replicate_choice import TableSelection
 from hypencli.ops.replicate_perturb import perturbed_path
 from hypencli.ops.replicate_plan import plan_replication
 from hypencli.ops.replicate_steps import Perturb
-from hypencli.ops.replicate_survey import survey
+from hypencli.ops.replicate_survey import replication_status
 from hypencli.recipe.replication import Replication
 from hypestore import Store
 from tests.ops.replicate.conftest import Make, figure
@@ -30,7 +30,7 @@ def test_a_loss_is_against_another_dataset(
 ) -> None:
     spoilt = {"queries": f"{collection}/one", "query_max_length": 4, "loss_against": "one"}
     done = make(table={"datasets": {**table["datasets"], "spoilt": spoilt}})
-    found = figure(done, "hype", "spoilt", "exact", "nDCG@10")
+    actual = figure(done, "hype", "spoilt", "exact", "nDCG@10")
     base = figure(done, "hype", "one", "exact", "nDCG@10").value
     plain = make(
         table={"datasets": {**table["datasets"], "spoilt": {**spoilt, "loss_against": None}}}
@@ -38,25 +38,25 @@ def test_a_loss_is_against_another_dataset(
     value = figure(plain, "hype", "spoilt", "exact", "nDCG@10").value
     assert base is not None
     assert value is not None
-    assert found.base == "one"
+    assert actual.base == "one"
     assert value != base
-    assert found.value == pytest.approx(100 * (base - value) / base)
+    assert actual.value == pytest.approx(100 * (base - value) / base)
 
 
 def misspelt(collection: str, **changes: Any) -> dict[str, Any]:
     """A dataset whose queries are changed on the way."""
     name = f"{collection}/one"
-    given = {"queries": name, "qrels": name, "perturb": "misspelling", "loss_against": "one"}
-    return {**given, **changes}
+    inputs = {"queries": name, "qrels": name, "perturb": "misspelling", "loss_against": "one"}
+    return {**inputs, **changes}
 
 
 def test_queries_are_changed_on_the_way_and_what_a_loss_is_against_is_done_too(
     make: Make, store: Store, collection: str, table: dict[str, Any]
 ) -> None:
     datasets = {**table["datasets"], "misspelt": misspelt(collection)}
-    selection = Selection(("hype",), ("misspelt",), ("exact",))
+    selection = TableSelection(("hype",), ("misspelt",), ("exact",))
     recipe = Replication.model_validate({**table, "datasets": datasets})
-    before = survey(store, recipe, selection, device="cpu")
+    before = replication_status(store, recipe, selection, device="cpu")
     assert {one.kind: one.state for one in before.steps}["perturb"] == "to do"
     assert not (store.root / "data" / "perturbed").exists()
     done = make(table={"datasets": datasets}, selection=selection)
@@ -71,7 +71,7 @@ def test_queries_are_changed_on_the_way_and_what_a_loss_is_against_is_done_too(
     assert asked == expected != originals
     again = make(table={"datasets": datasets}, selection=selection)
     assert (again.made, again.existing) == (0, done.steps)
-    after = survey(store, recipe, selection, device="cpu")
+    after = replication_status(store, recipe, selection, device="cpu")
     assert {one.state for one in after.steps} == {"done"}
     content = path.read_bytes()
     path.unlink()
@@ -88,16 +88,19 @@ def test_the_loss_of_changed_queries_is_that_of_the_report(
         **{kind: misspelt(collection, perturb=kind) for kind in kinds},
     }
     done = make(
-        table={"datasets": datasets, "pools": {}}, selection=Selection(("hype",), (), ("exact",))
+        table={"datasets": datasets, "pools": {}},
+        selection=TableSelection(("hype",), (), ("exact",)),
     )
     runs = {run.inputs["queries"]: run.id for run in store.artifacts("run")}
-    reported = drop(store, runs[f"irds:{collection}/one"], measures=("nDCG@10", "R(rel=2)@20"))
+    reported = robustness_loss(
+        store, runs[f"irds:{collection}/one"], measures=("nDCG@10", "R(rel=2)@20")
+    )
     assert {one.kind for one in reported.kinds} == set(kinds)
     for kind in reported.kinds:
         for loss in kind.losses:
-            found = figure(done, "hype", kind.kind, "exact", loss.measure)
+            actual = figure(done, "hype", kind.kind, "exact", loss.measure)
             assert loss.loss is not None
-            assert found.value == pytest.approx(100 * loss.loss)
+            assert actual.value == pytest.approx(100 * loss.loss)
 
 
 def test_changed_queries_are_named_by_all_that_they_are_made_of(
@@ -106,26 +109,26 @@ def test_changed_queries_are_named_by_all_that_they_are_made_of(
     path = tmp_path / "asked.jsonl"
     words = tmp_path / "words.tsv"
 
-    def place(text: str, entries: str, variation: str, **given: Any) -> Path:
+    def place(text: str, entries: str, variation: str, **inputs: Any) -> Path:
         path.write_text(json.dumps({"id": "1", "text": text}), encoding="utf-8")
         words.write_text(entries, encoding="utf-8")
-        recipe = Replication.model_validate({**table, "perturb": given})
+        recipe = Replication.model_validate({**table, "perturb": inputs})
         step = Perturb(str(path), variation, ())  # type: ignore[arg-type]
         return perturbed_path(store.root, recipe, step)
 
-    given = {"words": str(words)}
+    inputs = {"words": str(words)}
     places = [
-        place("a big house", "big\tlarge\n", "synonym", **given),
-        place("a big tree", "big\tlarge\n", "synonym", **given),
-        place("a big house", "big\thuge\n", "synonym", **given),
-        place("a big house", "big\tlarge\n", "synonym", seed=1, **given),
-        place("a big house", "big\tlarge\n", "synonym", changes=2, **given),
+        place("a big house", "big\tlarge\n", "synonym", **inputs),
+        place("a big tree", "big\tlarge\n", "synonym", **inputs),
+        place("a big house", "big\thuge\n", "synonym", **inputs),
+        place("a big house", "big\tlarge\n", "synonym", seed=1, **inputs),
+        place("a big house", "big\tlarge\n", "synonym", changes=2, **inputs),
         place("a big house", "big\tlarge\n", "paraphrase", model="one"),
         place("a big house", "big\tlarge\n", "paraphrase", model="two"),
         place("a big house", "big\tlarge\n", "paraphrase", model="two", prefix="say: "),
     ]
     assert len(set(places)) == len(places)
-    assert places[0] == place("a big house", "big\tlarge\n", "synonym", **given)
+    assert places[0] == place("a big house", "big\tlarge\n", "synonym", **inputs)
     kinds = [variation_of(f"file:{one.name}") for one in places]
     assert kinds == ["synonym"] * 5 + ["paraphrase"] * 3
 
@@ -140,25 +143,25 @@ def test_what_only_the_user_has_is_left_out_until_it_is_given(
     }
     small = {"datasets": datasets, "pools": {}}
     rows = ("bi",)
-    done = make(table=small, selection=Selection(rows))
+    done = make(table=small, selection=TableSelection(rows))
     assert {one.dataset for one in done.figures} == {"one"}
     assert [one.datasets for one in done.left_out] == [("reworded",), ("retold",)]
     assert "--set perturb.words=FILE" in done.left_out[0].reason
     assert "--set perturb.model=" in done.left_out[1].reason
     with pytest.raises(UsageError, match=r"The queries of reworded .*perturb\.words=FILE"):
-        make(table=small, selection=Selection(rows, ("reworded",)))
+        make(table=small, selection=TableSelection(rows, ("reworded",)))
     word = next(iter(open_queries(f"{collection}/one"))).text.split()[0]
     words = tmp_path / "words.tsv"
     words.write_text(f"{word}\tanother\n", encoding="utf-8")
-    given = {**small, "perturb": {"words": str(words)}}
-    made = make(table=given, selection=Selection(rows, ("reworded",)))
-    assert made.left_out == ()
-    assert figure(made, "bi", "reworded", "exact", "nDCG@10").value is not None
+    inputs = {**small, "perturb": {"words": str(words)}}
+    created = make(table=inputs, selection=TableSelection(rows, ("reworded",)))
+    assert created.left_out == ()
+    assert figure(created, "bi", "reworded", "exact", "nDCG@10").value is not None
     (path,) = (store.root / "data" / "perturbed").iterdir()
     assert "another" in path.read_text(encoding="utf-8")
     lost = {**small, "perturb": {"words": str(tmp_path / "gone.tsv")}}
     with pytest.raises(DataError, match=r"gone\.tsv"):
-        make(table=lost, selection=Selection(rows, ("reworded",)))
+        make(table=lost, selection=TableSelection(rows, ("reworded",)))
 
 
 def test_paraphrases_are_those_of_the_verb(
@@ -172,7 +175,7 @@ def test_paraphrases_are_those_of_the_verb(
             "pools": {},
             "perturb": {"model": str(tiny_seq2seq), "prefix": "a the ", "changes": 2, "seed": 4},
         },
-        selection=Selection(("bi",)),
+        selection=TableSelection(("bi",)),
     )
     options = PerturbOptions("paraphrase", 4, model=str(tiny_seq2seq), prefix="a the ")
     expected = perturb(open_queries(name), options, output=tmp_path / "expected.jsonl")
@@ -192,9 +195,9 @@ def test_a_pool_brings_the_pool_that_its_loss_is_against(
     recipe = Replication.model_validate(
         {**table, "datasets": {**table["datasets"], **spoilt}, "pools": pools}
     )
-    plan = plan_replication(recipe, Selection(datasets=("spoilt",)), store_root=tmp_path)
+    plan = plan_replication(recipe, TableSelection(datasets=("spoilt",)), store_root=tmp_path)
     assert {cell.dataset for cell in plan.cells} == {"one", "two", *spoilt}
-    alone = plan_replication(recipe, Selection(datasets=("one-spoilt",)), store_root=tmp_path)
+    alone = plan_replication(recipe, TableSelection(datasets=("one-spoilt",)), store_root=tmp_path)
     assert {cell.dataset for cell in alone.cells} == {"one-spoilt"}
 
 
@@ -235,8 +238,8 @@ def test_a_pool_whose_loss_could_not_be_told_is_refused(
     pools = {**table["pools"], "others": {"datasets": ("three", "four"), "loss_against": "both"}}
     recipe = Replication.model_validate({**table, "datasets": datasets, "pools": pools})
     with pytest.raises(RecipeError, match=r"others shows its loss .* two is not .* by walk"):
-        plan_replication(recipe, Selection(datasets=("others",)), store_root=tmp_path)
-    exact = Selection(datasets=("others",), searches=("exact",))
+        plan_replication(recipe, TableSelection(datasets=("others",)), store_root=tmp_path)
+    exact = TableSelection(datasets=("others",), searches=("exact",))
     assert len(plan_replication(recipe, exact, store_root=tmp_path).cells) == 8
 
 
@@ -277,25 +280,25 @@ def followir(
 
 
 def test_lists_are_ranked_again(store: Store, followir: Replication) -> None:
-    selection = Selection(models=("hype",))
+    selection = TableSelection(models=("hype",))
     done = replicate(store, followir, ReplicateOptions(selection))
-    given = store.run("lists-robust04").results()
+    given_input = store.run("lists-robust04").results()
     ranked = [run for run in store.artifacts("run") if run.inputs["engine"] == "rerank"]
     assert len(ranked) == 2
     for run in ranked:
         results = store.run(run.id).results()
-        assert results.keys() == given.keys()
+        assert results.keys() == given_input.keys()
         for query, ranking in results.items():
-            assert {doc for doc, _ in ranking} == {doc for doc, _ in given[query]}
+            assert {doc for doc, _ in ranking} == {doc for doc, _ in given_input[query]}
     assert figure(done, "hype", "robust04", "exact", "AP").value is not None
     assert {one.search for one in done.figures} == {"exact"}
-    found = survey(store, followir, selection, device="cpu")
-    assert {one.state for one in found.steps} == {"done"}
+    status = replication_status(store, followir, selection, device="cpu")
+    assert {one.state for one in status.steps} == {"done"}
 
 
 def test_p_mrr_stands_in_the_table(store: Store, followir: Replication) -> None:
-    selection = Selection(models=("hype",))
-    before = survey(store, followir, selection, device="cpu")
+    selection = TableSelection(models=("hype",))
+    before = replication_status(store, followir, selection, device="cpu")
     assert [one.kind for one in before.steps][-5:] == [
         "encode",
         "search",
@@ -347,10 +350,12 @@ def p_mrr_by_hand(store: Store, og: str, changed: str) -> float:
 
 
 def test_a_pool_has_no_p_mrr(store: Store, followir: Replication) -> None:
-    given = followir.model_dump()
-    given["datasets"]["other"] = given["datasets"]["robust04"]
-    given["pools"] = {"both": {"datasets": ("robust04", "other")}}
+    inputs = followir.model_dump()
+    inputs["datasets"]["other"] = inputs["datasets"]["robust04"]
+    inputs["pools"] = {"both": {"datasets": ("robust04", "other")}}
     done = replicate(
-        store, Replication.model_validate(given), ReplicateOptions(Selection(models=("hype",)))
+        store,
+        Replication.model_validate(inputs),
+        ReplicateOptions(TableSelection(models=("hype",))),
     )
     assert [one.measure for one in done.figures if one.dataset == "both"] == ["AP"]
