@@ -29,8 +29,10 @@ from approx_sweep import Measured, choose, sweep_graph, sweep_guided, walks
 from approx_timing import Contender, approximate, exact, plain
 from measuring import check
 
-from hypencli.engine.graph import Neighbours
-from hypencli.ops.graph import GraphOptions, build_graph, find_graph
+from hypencli.engine.graph_walk import Neighbours
+from hypencli.ops.graphs.build import build_graph
+from hypencli.ops.graphs.find import find_graph
+from hypencli.ops.graphs.options import GraphOptions
 from hypestore import EmbeddingSet, Store
 
 DEPTHS = (100, DEEPEST)

@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hypencli.data.corpus import open_corpus
-from hypencli.data.docstrings import read_symbols
+from hypencli.data.demo.docstrings import read_symbols
 from hypencli.ops.demo import encoder_folder
 from hypencli.ops.encode import EncodeOptions, encode
-from hypencli.ops.graph import GraphOptions, build_graph
+from hypencli.ops.graphs.build import build_graph
+from hypencli.ops.graphs.options import GraphOptions
 from hypencli.ops.models import ModelSource
-from hypencli.ops.train import train
+from hypencli.ops.training.run import train
 from hypencli.recipe import load_recipe
 from hypestore import Store
 

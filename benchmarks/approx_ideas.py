@@ -23,9 +23,9 @@ import numpy.typing as npt
 import torch
 from approx_study import Study, linearity, make_study, q_nets_of, random_nets
 
-from hypencli.engine.graph import Neighbours
+from hypencli.engine.graph_walk import Neighbours
 from hypencli.engine.guided import GuidedOptions, fit
-from hypencli.ops.graph import find_graph
+from hypencli.ops.graphs.find import find_graph
 from hypestore import Store
 
 DEPTHS = (100, 1000)

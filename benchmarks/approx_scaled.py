@@ -14,9 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hypencli.engine.neighbours import nearest_of
-from hypencli.engine.similarity import Similarity
-from hypestore import EmbeddingSet, EmbeddingSpec, Store
+from hypencli.engine.neighbours.exact import nearest_of
+from hypencli.engine.neighbours.similarity import Similarity
+from hypestore import (
+    EmbeddingSet,
+    EmbeddingSpec,
+    Store,
+)
 
 SAMPLE, NEAREST = 2_000, 10
 ONE_LENGTH = 0.01

@@ -16,9 +16,13 @@ from typing import TypeAlias
 
 from approx_study import Study, places
 
-from hypencli.engine.found import Engine, SearchResult
-from hypencli.engine.graph import PRESETS, GraphEngine, WalkOptions
+from hypencli.engine.graph_walk import (
+    PRESETS,
+    GraphEngine,
+    WalkOptions,
+)
 from hypencli.engine.guided import GuidedEngine, GuidedOptions
+from hypencli.engine.results import Engine, SearchResult
 from hypencli.engine.scorers import Scorer
 
 Setting: TypeAlias = WalkOptions | GuidedOptions

@@ -30,7 +30,11 @@ def prepare(folder: Path, *, documents: int, questions: int) -> None:
     """A store with a six-layer Hypencoder and vectors of its encoder, and files of questions."""
     import hypencli
     from hypencli.data.demo import build_docstring_collection
-    from hypencli.models.checkpoint import ModelSpec, build_dual_encoder, load_tokenizer
+    from hypencli.models.load import (
+        ModelSpec,
+        build_dual_encoder,
+        load_tokenizer,
+    )
     from hypencli.ops.demo import encoder_folder
     from hypencli.ops.models import ModelSource, find_model
     from hypestore import EmbeddingSpec, Store
@@ -105,7 +109,7 @@ def own_program(folder: Path) -> None:
 def load(folder: Path) -> None:
     """Of the model, by hype's own code: after the imports, the reading alone."""
     imports()
-    from hypencli.models.checkpoint import load_dual_encoder
+    from hypencli.models.load import load_dual_encoder
 
     started = time.perf_counter()
     load_dual_encoder(folder / "model")

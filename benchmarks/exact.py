@@ -91,8 +91,8 @@ def q_nets(case: Case) -> Sequence[object]:
     """Random q-nets, one a query."""
     import torch
 
-    from hypencli.models.converters import RepeatedDenseBlockConverter
-    from hypencli.models.qnet import QNetBatch
+    from hypencli.models.qnets.batch import QNetBatch
+    from hypencli.models.qnets.registry import RepeatedDenseBlockConverter
 
     converter = RepeatedDenseBlockConverter([case.dim] * (LAYERS + 1) + [1])
 
@@ -199,8 +199,8 @@ def ceiling(folder: Path, dtype: str) -> None:
 
     import torch
 
-    from hypencli.models.packed import PrepackedLinear
-    from hypencli.models.quantised import QuantisedLinear
+    from hypencli.models.qnets.packed import PrepackedLinear
+    from hypencli.models.qnets.quantised import QuantisedLinear
 
     threads, kind = torch.get_num_threads(), getattr(torch, dtype)
     torch.set_num_threads(1)

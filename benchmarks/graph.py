@@ -75,7 +75,8 @@ def k_of(folder: Path) -> int:
 
 def build(folder: Path, builder: str, name: str = "all") -> float | None:
     """Make a graph as ``hype graph`` does, and forget it; returns its recall."""
-    from hypencli.ops.graph import GraphOptions, build_graph
+    from hypencli.ops.graphs.build import build_graph
+    from hypencli.ops.graphs.options import GraphOptions
     from hypestore import Store
 
     store = Store.open(folder / name)
@@ -89,10 +90,11 @@ def build(folder: Path, builder: str, name: str = "all") -> float | None:
 def exact_hype(folder: Path) -> None:
     import shutil
 
+    import hypencli.engine.neighbours.exact
+
     # What the command imports on its way, as the plain side has what it needs.
-    import hypencli.engine.approximate
-    import hypencli.engine.neighbours
-    import hypencli.ops.graph  # noqa: F401
+    import hypencli.engine.neighbours.libraries
+    import hypencli.ops.graphs.build  # noqa: F401
 
     shutil.rmtree(folder / "all" / "graphs", ignore_errors=True)
     with clock():
@@ -140,7 +142,7 @@ def shared(folder: Path) -> float:
     """Which share of the plain neighbours the exact graph has too (its vectors are float16)."""
     import numpy as np
 
-    from hypencli.engine.approximate import recall
+    from hypencli.engine.neighbours.libraries import recall
     from hypestore import Store
 
     store = Store.open(folder / "all")

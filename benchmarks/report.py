@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from measuring import check, clock, folder_of, measure, options_of, spread
 
 import hypestore
-from hypencli.measures import DEFAULT_MEASURES
+from hypencli.evaluation.measures import DEFAULT_MEASURES
 
 SQL = "SELECT count(*), avg(value) FROM per_query_metrics WHERE measure = 'nDCG@10'"
 

@@ -31,7 +31,11 @@ def make_model(folder: Path) -> Path:
     import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    from hypencli.models.checkpoint import ModelSpec, build_dual_encoder, load_tokenizer
+    from hypencli.models.load import (
+        ModelSpec,
+        build_dual_encoder,
+        load_tokenizer,
+    )
 
     backbone = folder / "backbone"
     backbone.mkdir()
@@ -78,11 +82,11 @@ def run_cycle(store: Any, folder: Path, model: str, cycle: int, *, cli: bool) ->
     from hypencli.data.corpus import open_corpus
     from hypencli.data.queries import open_queries
     from hypencli.ops.encode import EncodeOptions, encode
-    from hypencli.ops.evaluate import EvaluateOptions, evaluate
+    from hypencli.ops.evaluation.compare import leaderboard
+    from hypencli.ops.evaluation.run import EvaluateOptions, evaluate
     from hypencli.ops.models import ModelSource
-    from hypencli.ops.report import leaderboard
-    from hypencli.ops.search import search
-    from hypencli.ops.search_records import SearchOptions
+    from hypencli.ops.search.options import SearchOptions
+    from hypencli.ops.search.run import search
 
     write_data(folder, cycle)
     source = ModelSource(model)

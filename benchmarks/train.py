@@ -166,7 +166,11 @@ def new_model(case: Case, *, dropout: bool) -> tuple[Any, Any]:
     """The model that both sides train, as it is at the start, and its tokenizer."""
     import torch
 
-    from hypencli.models.checkpoint import ModelSpec, build_dual_encoder, load_tokenizer
+    from hypencli.models.load import (
+        ModelSpec,
+        build_dual_encoder,
+        load_tokenizer,
+    )
     from hypencli.ops.demo import encoder_folder
 
     encoder = str(encoder_folder())
@@ -255,7 +259,7 @@ def train_plain(folder: Path, case: Case, sizes: Sizes, *, dropout: bool = True)
 
 def order_of_rows(n_rows: int, drawn: int) -> list[int]:
     """The rows in the order in which hype draws them, pass after pass."""
-    from hypencli.training.sampling import RowOrder
+    from hypencli.training.data.sampling import RowOrder
 
     order = RowOrder(n_rows, seed=SEED)
 

@@ -22,14 +22,14 @@ from pathlib import Path
 from hypencli.data.corpus import open_corpus
 from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import open_queries
-from hypencli.measures import compare
+from hypencli.evaluation.measures import compare
+from hypencli.ops.datasets.mine import MineOptions, mine
 from hypencli.ops.demo import encoder_folder
 from hypencli.ops.encode import EncodeOptions, encode
-from hypencli.ops.mine import MineOptions, mine
 from hypencli.ops.models import ModelSource
-from hypencli.ops.search import search
-from hypencli.ops.search_records import SearchOptions
-from hypencli.ops.train import train
+from hypencli.ops.search.options import SearchOptions
+from hypencli.ops.search.run import search
+from hypencli.ops.training.run import train
 from hypencli.recipe import load_recipe
 from hypencli.records import Evaluation
 from hypestore import Store

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from hypencli.errors import EXIT_STORE, HypeError
-from hypencli.harmless import escape_json, escape_terminal
+from hypencli.escaping import escape_json, escape_terminal
 from hypencli.process import OwnProcess
 from hypencli.signals import (
     ReaderLeft,

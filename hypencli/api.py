@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import torch
 
     from hypencli.models.dual import DualEncoder
-    from hypencli.models.encoding import QueryStates as QueryStates
-    from hypencli.ops.ask import Asker, Hit
+    from hypencli.models.encoding import QueryStates
+    from hypencli.ops.search.ask import Asker, Hit
     from hypestore import Store
 
 
@@ -157,7 +157,7 @@ class Model:
 
 
 def _check_texts(texts: Sequence[str], what: str) -> None:
-    from hypencli.data.rows import checked_text
+    from hypencli.data.reading.rows import checked_text
 
     for number, text in enumerate(texts, start=1):
         checked_text(text, f"{what} {number}")
@@ -183,8 +183,8 @@ def load(
     Raises:
         ModelError: There is no such model, or it cannot be loaded.
     """
-    from hypencli.models.checkpoint import load_dual_encoder
-    from hypencli.models.config import checked_pooling
+    from hypencli.models.checkpoints.config import checked_pooling
+    from hypencli.models.load import load_dual_encoder
 
     dual, tokenizer = load_dual_encoder(
         str(_folder_of(str(name)) or name),
@@ -200,7 +200,12 @@ def _folder_of(name: str) -> Path | None:
     if Path(name).expanduser().exists() or "/" in name:
         return None
     from hypencli.ops.models import model_folder
-    from hypestore import ArtifactNotFound, Store, StoreNotFound, find_store
+    from hypestore import (
+        ArtifactNotFound,
+        Store,
+        StoreNotFound,
+        find_store,
+    )
 
     try:
         store = Store.open(find_store())
@@ -248,9 +253,9 @@ class Project:
             UsageError: No embedding set fits the model, or several do.
             ModelError: The model has no q-nets of that width.
         """
-        from hypencli.ops.ask import Asker
         from hypencli.ops.models import ModelSource
-        from hypencli.ops.search_records import SearchOptions
+        from hypencli.ops.search.ask import Asker
+        from hypencli.ops.search.options import SearchOptions
 
         key = (model, embeddings, corpus, query_max_length, width, trust_code)
         if key not in self._askers:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import torch
 
 from hypencli._version import __version__
 from hypencli.errors import DeviceError, did_you_mean
@@ -101,3 +105,9 @@ def provenance(*, seed: int | None = None, device: str | None = None) -> dict[st
         "git": git_revision(),
         "seed": seed,
     }
+
+
+def cache_name(kind: str, **determined_by: object) -> str:
+    """The name of a cache whose content all of these determine."""
+    text = json.dumps(determined_by, sort_keys=True, default=str)
+    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"

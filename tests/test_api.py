@@ -10,7 +10,11 @@ import torch
 
 import hypencli
 from hypencli.errors import HypeError, UsageError
-from hypestore import Store, StoreError, StoreNotFound
+from hypestore import (
+    Store,
+    StoreError,
+    StoreNotFound,
+)
 
 PASSAGES = ["the river and the bank", "a star near the moon", "bread and butter"]
 QUERIES = ["what is river", "what is moon and planet"]

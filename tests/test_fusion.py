@@ -7,7 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.errors import UsageError
-from hypencli.fusion import FUSION_METHODS, Fusion, fuse
+from hypencli.evaluation.fusion import (
+    FUSION_METHODS,
+    Fusion,
+    fuse,
+)
 from hypencli.records import Ranking
 
 

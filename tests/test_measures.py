@@ -8,9 +8,16 @@ import tracemalloc
 
 import pytest
 
-from hypencli import measures
 from hypencli.errors import DataError, UsageError
-from hypencli.measures import DEFAULT_MEASURES, TESTS, compare, evaluate, holm, parse_measures
+from hypencli.evaluation import measures
+from hypencli.evaluation.measures import (
+    DEFAULT_MEASURES,
+    TESTS,
+    compare,
+    evaluate,
+    holm,
+    parse_measures,
+)
 from hypencli.records import Evaluation
 
 
@@ -71,7 +78,7 @@ def test_a_name_is_never_run(text: str) -> None:
 
 def test_importing_measures_is_cheap() -> None:
     code = (
-        "import sys, hypencli.measures\n"
+        "import sys, hypencli.evaluation.measures\n"
         "heavy = {'numpy', 'scipy', 'ir_measures', 'pandas'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

@@ -13,28 +13,28 @@ import typer
 import typer.core
 
 from hypencli._version import __version__
-from hypencli.harmless import escape_terminal
+from hypencli.escaping import escape_terminal
 from hypencli.signals import ReaderLeft
 
 _VERBS: Mapping[str, Sequence[str]] = {
-    "project": ("init", "ls", "show", "rm", "doctor"),
-    "data": ("data",),
-    "train": ("train",),
-    "encode": ("encode",),
-    "graph": ("graph", "export", "import"),
-    "search": ("search", "query"),
-    "calibrate": ("calibrate",),
-    "evaluate": ("eval", "report"),
-    "fuse": ("fuse",),
-    "perturb": ("perturb",),
-    "mine": ("mine",),
-    "teach": ("teach",),
-    "transfer": ("export", "import"),
-    "transfer_embeddings": ("export", "import"),
-    "transfer_study": ("export", "import"),
-    "recipes": ("recipes",),
-    "replicate": ("replicate",),
-    "demo": ("demo",),
+    "store.project": ("init", "ls", "show", "rm", "doctor"),
+    "corpora.data": ("data",),
+    "models.train": ("train",),
+    "corpora.encode": ("encode",),
+    "corpora.graph": ("graph", "export", "import"),
+    "search.search": ("search", "query"),
+    "search.calibrate": ("calibrate",),
+    "compare.eval": ("eval", "report"),
+    "search.fuse": ("fuse",),
+    "corpora.perturb": ("perturb",),
+    "models.mine": ("mine",),
+    "models.teach": ("teach",),
+    "exchange.transfer": ("export", "import"),
+    "exchange.transfer_embeddings": ("export", "import"),
+    "exchange.transfer_study": ("export", "import"),
+    "models.recipes": ("recipes",),
+    "compare.replicate": ("replicate",),
+    "store.demo": ("demo",),
 }
 """Modules of this package in the order of the help, and the verbs that each has a part in."""
 
@@ -109,7 +109,7 @@ def command(verb: str | None = None) -> Any:
     app.callback()(_hype)
     needed = [module for module, verbs in _VERBS.items() if verb in verbs]
     for module in needed or _VERBS:
-        importlib.import_module(f"hypencli.cli.{module}").register(app)
+        importlib.import_module(f"hypencli.cli.verbs.{module}").register(app)
     return typer.main.get_command(app)
 
 

@@ -9,12 +9,34 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from hypencli.data import folder, irds
-from hypencli.data.faults import OnError, OnMalformed, SkippedLines, stop, stop_with_hint
-from hypencli.data.lines import FileSummary, first_line, read_lines, summarise_file
-from hypencli.data.rows import Fields, TextRow, has_header, read_rows
-from hypencli.data.source import FileSource, FolderSource, IrdsSource, resolve
-from hypencli.data.unique import check_unique
+from hypencli.data.reading import beir_folder as folder
+from hypencli.data.reading import irds
+from hypencli.data.reading.lines import (
+    FileSummary,
+    first_line,
+    read_lines,
+    summarise_file,
+)
+from hypencli.data.reading.rows import (
+    Fields,
+    TextRow,
+    has_header,
+    read_rows,
+)
+from hypencli.data.reading.skipped_lines import (
+    OnError,
+    OnMalformed,
+    SkippedLines,
+    stop,
+    stop_with_hint,
+)
+from hypencli.data.reading.source import (
+    FileSource,
+    FolderSource,
+    IrdsSource,
+    resolve,
+)
+from hypencli.data.reading.unique_ids import check_unique
 from hypencli.errors import DataError, UsageError
 from hypencli.records import Document
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from hypencli.data.lines import read_lines, read_whole
+from hypencli.data.reading.lines import read_lines, read_whole
 from hypencli.errors import DataError
 
 Folds = Mapping[str, tuple[str, ...]]

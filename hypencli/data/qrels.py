@@ -9,11 +9,21 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hypencli.data import folder, irds
-from hypencli.data.lines import Line, read_lines, read_whole
-from hypencli.data.numbers import whole_number
-from hypencli.data.rows import checked_text
-from hypencli.data.source import FileSource, FolderSource, IrdsSource, resolve
+from hypencli.data.reading import beir_folder as folder
+from hypencli.data.reading import irds
+from hypencli.data.reading.lines import (
+    Line,
+    read_lines,
+    read_whole,
+)
+from hypencli.data.reading.numbers import whole_number
+from hypencli.data.reading.rows import checked_text
+from hypencli.data.reading.source import (
+    FileSource,
+    FolderSource,
+    IrdsSource,
+    resolve,
+)
 from hypencli.errors import DataError
 from hypencli.records import Qrels
 

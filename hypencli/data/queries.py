@@ -9,12 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from hypencli.data import folder, irds
-from hypencli.data.lines import decode_lines, read_lines
 from hypencli.data.qrels import read_qrels
-from hypencli.data.rows import Fields, TextRow, read_rows
-from hypencli.data.source import FileSource, FolderSource, IrdsSource, resolve
-from hypencli.data.unique import duplicate
+from hypencli.data.reading import beir_folder as folder
+from hypencli.data.reading import irds
+from hypencli.data.reading.lines import decode_lines, read_lines
+from hypencli.data.reading.rows import (
+    Fields,
+    TextRow,
+    read_rows,
+)
+from hypencli.data.reading.source import (
+    FileSource,
+    FolderSource,
+    IrdsSource,
+    resolve,
+)
+from hypencli.data.reading.unique_ids import duplicate
 from hypencli.errors import DataError
 from hypencli.records import Query
 

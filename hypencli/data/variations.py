@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from hypencli.data.lines import read_lines
+from hypencli.data.reading.lines import read_lines
 from hypencli.errors import DataError
 
 VariationKind: TypeAlias = Literal["misspelling", "word-drop", "ordering", "synonym", "paraphrase"]

@@ -19,10 +19,19 @@ import numpy as np
 import torch
 
 from hypencli.engine.blocks import block_rows
-from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
-from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus, names_by_place
+from hypencli.engine.candidates import (
+    BatchSearch,
+    QuerySearch,
+    search_by,
+)
+from hypencli.engine.corpus import (
+    Ordinals,
+    Scores,
+    SearchCorpus,
+    names_by_place,
+)
 from hypencli.engine.exact import CorpusPass
-from hypencli.engine.found import (
+from hypencli.engine.results import (
     EngineSeconds,
     FirstPassCosts,
     FirstPassOutcome,
@@ -30,8 +39,8 @@ from hypencli.engine.found import (
     SearchResult,
     counts,
 )
-from hypencli.engine.scanned import FirstPassResult, FirstPassSample
 from hypencli.engine.scorers import Scorer, quantised
+from hypencli.engine.topk import TopK
 from hypencli.errors import ModelError
 
 
@@ -303,3 +312,55 @@ class _Prepared:
 
     scorer: Scorer
     dtype: torch.dtype
+
+
+class FirstPassSample:
+    """Documents whose scores in the scan are kept, whatever they are.
+
+    Attributes:
+        ordinals: Their places, rising.
+        scores: ``[q, m]``.
+    """
+
+    def __init__(self, ordinals: Ordinals, n_queries: int) -> None:
+        self.ordinals = ordinals
+        self.scores: Scores = np.zeros((n_queries, len(ordinals)), dtype=np.float32)
+
+    def watch(self, scores: Scores, first: int) -> None:
+        """Take in the scores ``[q, n]`` of the documents from ``first`` on."""
+        start, stop = np.searchsorted(self.ordinals, [first, first + scores.shape[1]])
+        self.scores[:, start:stop] = scores[:, self.ordinals[start:stop] - first]
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPassResult:
+    """What a scan leaves of one query.
+
+    Attributes:
+        ordinals: The best documents by the scan, best first, without those of the sample.
+        scores: Theirs.
+        sample: Documents of the sample.
+        sample_scores: Theirs.
+        whole: Whether these are all documents.
+    """
+
+    ordinals: Ordinals
+    scores: Scores
+    sample: Ordinals
+    sample_scores: Scores
+    whole: bool
+
+    @classmethod
+    def of(
+        cls, top: TopK, sample: Ordinals, sample_scores: Scores, *, whole: bool
+    ) -> FirstPassResult:
+        """Of what the scan has kept and what it has seen of the sample."""
+        ordinals, scores = top.kept
+        others = np.isin(ordinals, sample, invert=True)
+        ordinals, scores = ordinals[others], scores[others]
+        order = np.argsort(-scores, kind="stable")
+        return cls(ordinals[order], scores[order], sample, sample_scores, whole)
+
+    def reaching(self, score: float) -> int:
+        """How many of the documents have such a score in the scan, or a better one."""
+        return int(np.searchsorted(-self.scores.astype(np.float64), -score, side="right"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from hypencli.errors import ModelError
 
 Vectors: TypeAlias = npt.NDArray[np.generic]
 """Document vectors ``[n, d]``, float16 or float32."""
@@ -90,3 +92,35 @@ class VectorCorpus:
     def ids(self, ordinals: Ordinals, /) -> list[str]:
         """The ids of some documents, in the order asked for."""
         return [self._ids[i] for i in ordinals.tolist()]
+
+
+_ROWS = 16_384
+
+
+def first_beyond(vectors: npt.NDArray[Any]) -> int | None:
+    """The first row of ``[n, d]`` whose squared length is NaN or no float32; None where none is."""
+    rows = np.asarray(vectors, dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.isfinite(np.einsum("nd,nd->n", rows, rows))
+    return None if finite.all() else int(np.argmin(finite))
+
+
+def refuse_beyond_float32(corpus: SearchCorpus) -> None:
+    """Refuse a corpus of which a vector is too long for inner products in float32.
+
+    Raises:
+        ModelError: One is, or holds NaN; names the document.
+    """
+    for first, vectors in corpus.blocks():
+        for start in range(0, len(vectors), _ROWS):
+            piece = vectors[start : start + _ROWS]
+            row = first_beyond(piece)
+            if row is None:
+                continue
+            doc_id = corpus.ids(np.array([first + start + row]))[0]
+            largest = float(np.abs(piece[row].astype(np.float32)).max())
+            raise ModelError(
+                f"The vector of document {doc_id!r} is too long for products in float32: its "
+                f"largest value is {largest:g}.",
+                hint="Check the model, or the file, that it is from.",
+            )

@@ -18,8 +18,20 @@ from hypencli.engine.blocks import (
     block_rows,
     refuse_non_finite,
 )
-from hypencli.engine.corpus import Block, DocIds, Scores, SearchCorpus, Vectors
-from hypencli.engine.found import EngineSeconds, OnScored, SearchResult, counts, refuse_k
+from hypencli.engine.corpus import (
+    Block,
+    DocIds,
+    Scores,
+    SearchCorpus,
+    Vectors,
+)
+from hypencli.engine.results import (
+    EngineSeconds,
+    OnScored,
+    SearchResult,
+    counts,
+    refuse_k,
+)
 from hypencli.engine.scorers import Scorer, prepared_scorer
 from hypencli.engine.topk import TopK
 from hypencli.engine.workers import Workers, workers

@@ -5,8 +5,9 @@ which a pass over the corpus ranks at a fraction of the cost of the q-net: the s
 the centre of the corpus gives the first linear function; least squares on what was scored give
 better ones. Scoring stops when what is scored hardly enters the ranking any more.
 
-Deviation: the paper walks over a neighbour graph instead (:mod:`hypencli.engine.graph`); this finds
-more with fewer evaluations (``docs/approximate-search.md``) and needs no graph.
+Deviation: the paper walks over a neighbour graph instead
+(:mod:`hypencli.engine.graph_walk`); this finds more with fewer
+evaluations (``docs/approximate-search.md``) and needs no graph.
 """
 
 from __future__ import annotations
@@ -16,10 +17,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
-from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus, names_by_place
+from hypencli.engine.candidates import (
+    BatchSearch,
+    QuerySearch,
+    search_by,
+)
+from hypencli.engine.corpus import (
+    Ordinals,
+    Scores,
+    SearchCorpus,
+    names_by_place,
+)
 from hypencli.engine.exact import CorpusPass
-from hypencli.engine.found import OnScored, SearchResult
+from hypencli.engine.results import OnScored, SearchResult
 from hypencli.engine.scorers import InnerProductScorer, Scorer
 
 

@@ -7,9 +7,13 @@ from functools import partial
 
 import torch
 
-from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
+from hypencli.engine.candidates import (
+    BatchSearch,
+    QuerySearch,
+    search_by,
+)
 from hypencli.engine.corpus import Ordinals, SearchCorpus
-from hypencli.engine.found import OnScored, SearchResult
+from hypencli.engine.results import OnScored, SearchResult
 from hypencli.engine.scorers import Scorer
 
 

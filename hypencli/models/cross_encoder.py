@@ -16,10 +16,23 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from transformers.utils import logging
 
 from hypencli.errors import ModelError
-from hypencli.models.encoding import TOKEN_BUDGET, EncodingOptions, pad
-from hypencli.models.sentence import load_tokenizer
-from hypencli.models.untrusted import LIBRARY_ERRORS, reason, refuse_unless_filled, refuse_unsafe
-from hypencli.models.weights import locate, refuse_non_finite, refuse_odd_parts
+from hypencli.models.checkpoints.sentence import load_tokenizer
+from hypencli.models.checkpoints.untrusted import (
+    LIBRARY_ERRORS,
+    reason,
+    refuse_unless_filled,
+    refuse_unsafe,
+)
+from hypencli.models.checkpoints.weights import (
+    locate,
+    refuse_non_finite,
+    refuse_odd_parts,
+)
+from hypencli.models.encoding import (
+    TOKEN_BUDGET,
+    EncodingOptions,
+    pad,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from hypencli.errors import UsageError
-from hypencli.models.config import (
+from hypencli.models.checkpoints.config import (
     DualEncoderConfig,
     HypencoderConfig,
     Json,
@@ -24,12 +24,21 @@ from hypencli.models.config import (
     side_extras,
     text_encoder_config,
 )
-from hypencli.models.encoder import EncoderOutput, TextEncoder, refuse_other_width
+from hypencli.models.checkpoints.pretrained import Checkpointed
+from hypencli.models.checkpoints.weights import mirror_shared
+from hypencli.models.encoder import (
+    EncoderOutput,
+    TextEncoder,
+    refuse_other_width,
+)
 from hypencli.models.hypernet import Hypencoder
-from hypencli.models.losses import LossOutput, QueryBatch, make_losses, no_query_embedding
-from hypencli.models.pretrained import Checkpointed
-from hypencli.models.qnet import InnerProducts
-from hypencli.models.weights import mirror_shared
+from hypencli.models.losses import (
+    LossOutput,
+    QueryBatch,
+    make_losses,
+    no_query_embedding,
+)
+from hypencli.models.qnets.batch import InnerProducts
 
 _NOT_FOR_METRICS = ("query_output", "passage_output", "to_log")
 """Fields of the output that a trainer does not gather while it evaluates."""

@@ -14,9 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hypencli.errors import ModelError, UsageError
-from hypencli.models.backbone import backbone_width, most_tokens
-from hypencli.models.config import Json, Pooling, TextEncoderConfig, text_encoder_config
-from hypencli.models.pretrained import Checkpointed, extras_of
+from hypencli.models.checkpoints.backbone import backbone_width, most_tokens
+from hypencli.models.checkpoints.config import (
+    Json,
+    Pooling,
+    TextEncoderConfig,
+    text_encoder_config,
+)
+from hypencli.models.checkpoints.pretrained import Checkpointed, extras_of
 
 
 @dataclass

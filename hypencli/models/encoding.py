@@ -15,10 +15,10 @@ import torch
 from torch import nn
 
 from hypencli.errors import ModelError
-from hypencli.models.architecture import narrowed
 from hypencli.models.encoder import TextEncoder
 from hypencli.models.hypernet import Hypencoder
-from hypencli.models.qnet import QNetBatch
+from hypencli.models.qnets.batch import QNetBatch
+from hypencli.models.qnets.protocols import narrowed
 
 TOKEN_BUDGET = {"cpu": 2_048, "cuda": 131_072, "mps": 16_384}
 """Tokens in one automatic batch, padding included, by device type; a CPU's caches want few."""

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hypencli.models.backbone import backbone_fields_that_matter
-from hypencli.models.config import DualEncoderConfig, EncoderConfig
+from hypencli.models.checkpoints.backbone import backbone_fields_that_matter
+from hypencli.models.checkpoints.config import DualEncoderConfig, EncoderConfig
 from hypencli.models.dual import DualEncoder
 from hypencli.models.encoder import TokenEncoder
 

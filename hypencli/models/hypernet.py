@@ -17,9 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hypencli.errors import ModelError
-from hypencli.models.architecture import QNetConverter, Shape, narrowed
-from hypencli.models.config import HypencoderConfig, Json, hypencoder_config
-from hypencli.models.converters import resolve_converter
+from hypencli.models.checkpoints.config import (
+    HypencoderConfig,
+    Json,
+    hypencoder_config,
+)
+from hypencli.models.checkpoints.pretrained import extras_of
 from hypencli.models.encoder import (
     EncoderOutput,
     TokenEncoder,
@@ -27,8 +30,13 @@ from hypencli.models.encoder import (
     pool,
     refuse_other_width,
 )
-from hypencli.models.pretrained import extras_of
-from hypencli.models.qnet import QNetBatch
+from hypencli.models.qnets.batch import QNetBatch
+from hypencli.models.qnets.protocols import (
+    QNetConverter,
+    Shape,
+    narrowed,
+)
+from hypencli.models.qnets.registry import resolve_converter
 
 HEAD_KEYS = (
     "hyper_base_matrices",

@@ -13,8 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hypencli.errors import ModelError, UsageError, did_you_mean
-from hypencli.models.config import LossConfig
+from hypencli.errors import (
+    ModelError,
+    UsageError,
+    did_you_mean,
+)
+from hypencli.models.checkpoints.config import LossConfig
 
 
 class QueryBatch(Protocol):

@@ -67,8 +67,12 @@ def paraphrases(
 def _load(name: str | Path) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 
-    from hypencli.models.untrusted import LIBRARY_ERRORS, refuse_unless_filled, refuse_unsafe
-    from hypencli.models.weights import refuse_odd_parts, within_reach
+    from hypencli.models.checkpoints.untrusted import (
+        LIBRARY_ERRORS,
+        refuse_unless_filled,
+        refuse_unsafe,
+    )
+    from hypencli.models.checkpoints.weights import refuse_odd_parts, within_reach
 
     place = within_reach(str(name))
     try:

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hypencli.models.config import DualEncoderConfig, HypencoderConfig
-from hypencli.models.converters import PUBLISHED_CONVERTER
+from hypencli.models.checkpoints.config import DualEncoderConfig, HypencoderConfig
 from hypencli.models.dual import DualEncoder
+from hypencli.models.qnets.registry import PUBLISHED_CONVERTER
 
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 

@@ -9,13 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hypencli.errors import MissingDependencyError, ModelError
-from hypencli.ops.ask import Answer, Asker
 from hypencli.ops.encode import EncodeOptions, encode
+from hypencli.ops.evaluation.compare import (
+    Comparison,
+    LeaderboardTable,
+    compare,
+    leaderboard,
+)
 from hypencli.ops.models import ModelSource, find_model
-from hypencli.ops.report import Comparison, LeaderboardTable, compare, leaderboard
-from hypencli.ops.search import search
-from hypencli.ops.search_records import SearchOptions
-from hypencli.ops.train import train
+from hypencli.ops.search.ask import Answer, Asker
+from hypencli.ops.search.options import SearchOptions
+from hypencli.ops.search.run import search
+from hypencli.ops.training.run import train
 from hypencli.progress import SILENT, Progress
 from hypestore import Store
 

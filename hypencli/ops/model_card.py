@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypencli.harmless import escape_markdown, escape_markdown_code
+from hypencli.escaping import escape_markdown, escape_markdown_code
 from hypestore import JsonValue
 
 if TYPE_CHECKING:

@@ -11,16 +11,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypencli.errors import ModelError, UsageError
-from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
-from hypencli.ops.refused import discard_on_error
+from hypencli.ops.drafts import discard_on_error
+from hypencli.ops.model_card import (
+    CARD_FILE,
+    CURVES_FILE,
+    RECIPE_FILE,
+)
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, quiet_libraries
-from hypestore import ArtifactNotFound, Draft, Manifest, Store
+from hypestore import (
+    ArtifactNotFound,
+    Draft,
+    Manifest,
+    Store,
+)
 
 if TYPE_CHECKING:
     import torch
 
-    from hypencli.models.config import Pooling
+    from hypencli.models.checkpoints.config import Pooling
     from hypencli.models.dual import DualEncoder
     from hypestore import JsonValue
 
@@ -121,7 +130,7 @@ def register_model(store: Store, source: ModelSource, progress: Progress = SILEN
     Raises:
         ModelError: The folder or hub name holds no model that can be loaded.
     """
-    from hypencli.models.weights import locate
+    from hypencli.models.checkpoints.weights import locate
 
     name = str(source.name)
     folder = locate(name)
@@ -142,7 +151,7 @@ def copy_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
     Raises:
         ModelError: The folder or hub name holds no model that can be loaded.
     """
-    from hypencli.models.weights import locate
+    from hypencli.models.checkpoints.weights import locate
 
     folder = locate(str(source.name))
     with _outside_draft(store, source, folder, {}) as draft, discard_on_error(draft):
@@ -174,7 +183,7 @@ def _outside_draft(
 
 
 def _read_outside(source: ModelSource, folder: Path, progress: Progress) -> tuple[DualEncoder, Any]:
-    from hypencli.models.checkpoint import load_dual_encoder
+    from hypencli.models.load import load_dual_encoder
 
     progress.message(f"reading the model {source.name}")
     quiet_libraries()
@@ -210,7 +219,7 @@ def model_facts(dual: DualEncoder, tokenizer: Any) -> dict[str, JsonValue]:
     ``passage_fingerprint`` identifies what makes a passage's vector, weights, pooling and
     tokenizer: embedding sets are keyed by it.
     """
-    from hypencli.models.checkpoint import (
+    from hypencli.models.load import (
         model_fingerprint,
         passage_fingerprint,
         tokenizer_fingerprint,
@@ -255,7 +264,7 @@ def model_folder(store: Store, manifest: Manifest) -> Path:
 def _located(store: Store, manifest: Manifest) -> Path:
     if "source" not in manifest.inputs:
         return store.verified(manifest.id, "model")
-    from hypencli.models.weights import locate
+    from hypencli.models.checkpoints.weights import locate
 
     return locate(str(manifest.inputs["source"]))
 
@@ -304,7 +313,7 @@ def load_model(
 def _read_model(
     folder: Path, options: Mapping[str, JsonValue], *, trust_code: bool
 ) -> tuple[DualEncoder, Any]:
-    from hypencli.models.checkpoint import load_dual_encoder
+    from hypencli.models.load import load_dual_encoder
 
     return load_dual_encoder(
         folder,
@@ -319,7 +328,7 @@ def _text(value: object) -> str | None:
 
 
 def _pooling(name: str | None) -> Pooling | None:
-    from hypencli.models.config import checked_pooling
+    from hypencli.models.checkpoints.config import checked_pooling
 
     return None if name is None else checked_pooling(name, where="--pooling")
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypencli.data.aside import atomic_write
+from hypencli.data.atomic import atomic_write
 from hypencli.data.queries import QuerySet
-from hypencli.data.source import FileSource
+from hypencli.data.reading.source import FileSource
 from hypencli.data.variations import (
     EDITS,
     VARIATION_KINDS,

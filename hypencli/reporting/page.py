@@ -9,10 +9,19 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from hypencli.harmless import escape_terminal
-from hypencli.reporting import plots, tables, text
+from hypencli.escaping import escape_terminal
+from hypencli.reporting import (
+    plots,
+    tables,
+    text,
+)
 from hypencli.reporting.axes import short
-from hypencli.reporting.contents import HtmlReport, ModelCurves, MovedDocument, SearchCosts
+from hypencli.reporting.contents import (
+    HtmlReport,
+    ModelCurves,
+    MovedDocument,
+    SearchCosts,
+)
 from hypencli.reporting.lineage import LineageIndex, lineage_tables
 
 if TYPE_CHECKING:

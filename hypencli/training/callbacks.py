@@ -15,15 +15,19 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from hypencli.progress import Progress, Task
 from hypencli.signals import handle_signals
-from hypencli.training.checkpoints import (
+from hypencli.training.config import ValidationConfig
+from hypencli.training.data.sampling import RowOrder
+from hypencli.training.process.checkpoints import (
     mark_complete,
     remove_older,
     remove_other_best,
     save_best,
 )
-from hypencli.training.config import ValidationConfig
-from hypencli.training.distributed import any_process, is_leader, wait_for_all
-from hypencli.training.sampling import RowOrder
+from hypencli.training.process.distributed import (
+    any_process,
+    is_leader,
+    wait_for_all,
+)
 from hypencli.training.step import TrainingStep
 
 Point: TypeAlias = tuple[int, str, float]

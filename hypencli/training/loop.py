@@ -13,9 +13,8 @@ from typing import Any
 from transformers import TrainerCallback, TrainerState
 
 from hypencli.errors import UsageError
-from hypencli.measures import parse_measures
+from hypencli.evaluation.measures import parse_measures
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
-from hypencli.training.backbones import adapted_backbones
 from hypencli.training.callbacks import (
     Checkpoints,
     EpochSampler,
@@ -26,7 +25,16 @@ from hypencli.training.callbacks import (
     best_step,
     points_of,
 )
-from hypencli.training.checkpoints import (
+from hypencli.training.config import TrainingConfig
+from hypencli.training.data.collator import Collator
+from hypencli.training.data.examples import Examples
+from hypencli.training.preparation import (
+    RunContext,
+    TrainingData,
+    TrainingPreparation,
+)
+from hypencli.training.process.backbones import adapted_backbones
+from hypencli.training.process.checkpoints import (
     WEIGHTS_FILE,
     load_best,
     load_weights,
@@ -34,12 +42,12 @@ from hypencli.training.checkpoints import (
     state_at_the_end,
     step_of,
 )
-from hypencli.training.collator import Collator
-from hypencli.training.config import TrainingConfig
-from hypencli.training.distributed import is_leader, n_processes, told_by_leader
-from hypencli.training.examples import Examples
-from hypencli.training.preparation import RunContext, TrainingData, TrainingPreparation
-from hypencli.training.randomness import preserved_randomness
+from hypencli.training.process.distributed import (
+    is_leader,
+    n_processes,
+    told_by_leader,
+)
+from hypencli.training.process.randomness import preserved_randomness
 from hypencli.training.step import TrainingStep
 from hypencli.training.trainer import (
     DualEncoderTrainer,

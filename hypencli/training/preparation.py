@@ -10,25 +10,29 @@ from typing import Any
 import torch
 
 from hypencli.errors import ModelError
+from hypencli.models.build.fit_head import fit_head
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
 from hypencli.models.encoding import TOKEN_BUDGET
 from hypencli.models.fingerprint import tokenizer_fingerprint
 from hypencli.models.hypernet import Hypencoder
-from hypencli.models.warm_head import fit_head
 from hypencli.progress import SILENT, Progress
 from hypencli.records import TrainingRow
-from hypencli.training.cache import (
+from hypencli.runtime import cache_name
+from hypencli.training.callbacks import Point
+from hypencli.training.config import TrainingConfig
+from hypencli.training.data.collator import Collator
+from hypencli.training.data.examples import (
+    Examples,
+    TrainingSet,
+    write_training_set,
+)
+from hypencli.training.data.state_cache import (
     EncodedSet,
     FolderCaches,
     MakeCache,
     Texts,
-    cache_name,
     encoded_set,
 )
-from hypencli.training.callbacks import Point
-from hypencli.training.collator import Collator
-from hypencli.training.config import TrainingConfig
-from hypencli.training.examples import Examples, TrainingSet, write_training_set
 from hypencli.training.step import TrainingStep
 from hypencli.training.validation import (
     HeldOutRows,

@@ -16,10 +16,14 @@ from torch.utils.checkpoint import checkpoint
 
 from hypencli.errors import ModelError
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
-from hypencli.models.losses import EmbeddedQueries, QueryBatch, make_losses
-from hypencli.models.qnet import InnerProducts, QNetBatch
+from hypencli.models.losses import (
+    EmbeddedQueries,
+    QueryBatch,
+    make_losses,
+)
+from hypencli.models.qnets.batch import InnerProducts, QNetBatch
 from hypencli.training.config import Stage
-from hypencli.training.distributed import n_processes, of_other_processes
+from hypencli.training.process.distributed import n_processes, of_other_processes
 
 
 @dataclass(frozen=True)

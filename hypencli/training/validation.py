@@ -17,22 +17,40 @@ import numpy.typing as npt
 import torch
 
 from hypencli.engine.exact import search_exact
-from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
+from hypencli.engine.scorers import (
+    InnerProductScorer,
+    QNetScorer,
+    Scorer,
+)
 from hypencli.errors import DataError
-from hypencli.measures import evaluate, parse_measures
+from hypencli.evaluation.measures import evaluate, parse_measures
 from hypencli.models.encoding import (
     EncodingOptions,
     QueryStates,
     encode_query_tokens,
     encode_tokens,
 )
-from hypencli.records import Document, Qrels, Query, Ranking, TrainingRow
-from hypencli.training.cache import EncodedSet
-from hypencli.training.config import Sampling, TrainingConfig, ValidationConfig
-from hypencli.training.examples import Example, Examples, TrainingSet
-from hypencli.training.sampling import split_rows
+from hypencli.records import (
+    Document,
+    Qrels,
+    Query,
+    Ranking,
+    TrainingRow,
+)
+from hypencli.training.config import (
+    Sampling,
+    TrainingConfig,
+    ValidationConfig,
+)
+from hypencli.training.data.examples import (
+    Example,
+    Examples,
+    TrainingSet,
+)
+from hypencli.training.data.sampling import split_rows
+from hypencli.training.data.state_cache import EncodedSet
+from hypencli.training.data.token_tables import TokenTable, TokenWriter
 from hypencli.training.step import TrainingStep
-from hypencli.training.tables import TokenTable, TokenWriter
 
 _DEPTH = 1_000
 """Documents a query gets: what the deepest usual measure looks at."""

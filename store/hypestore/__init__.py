@@ -14,14 +14,15 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from hypestore.adoption import Adopted
-from hypestore.caches import Cache
+from hypestore.caches.caches import Cache
 from hypestore.calibrations import CurvePoint
-from hypestore.catalog import Catalog, QueryResult
-from hypestore.catalog_schema import CatalogColumn, Relation
+from hypestore.catalog.catalog import Catalog, QueryResult
+from hypestore.catalog.schema import CatalogColumn, Relation
 from hypestore.doctor import DoctorReport, Finding
-from hypestore.embedding_files import EmbeddingSpec
-from hypestore.embedding_set import EmbeddingSet, Shard
-from hypestore.embedding_work import EmbeddingWork
+from hypestore.embeddings.draft import EmbeddingWork
+from hypestore.embeddings.files import EmbeddingSpec
+from hypestore.embeddings.stored import EmbeddingSet, Shard
+from hypestore.embeddings.vector_file import VectorFile, write_vector_file
 from hypestore.errors import (
     AmbiguousReference,
     ArtifactBusy,
@@ -40,19 +41,39 @@ from hypestore.errors import (
     StoreVersionError,
     TextNotKept,
 )
-from hypestore.files import atomic_folder, atomic_path, atomic_write_bytes, atomic_write_text
+from hypestore.files import (
+    atomic_folder,
+    atomic_path,
+    atomic_write_bytes,
+    atomic_write_text,
+)
+from hypestore.free_space import require_space
 from hypestore.graphs import GraphDraft, NeighbourGraph
-from hypestore.layout import FOLDERS, PROGRESS_NAME, SCRATCH_NAME, find_store
-from hypestore.manifest import FORMAT_VERSION, KINDS, FileRecord, Kind, Manifest, artifact_id
-from hypestore.progress import Point, read_progress
-from hypestore.runs import RunWriter
-from hypestore.space import require_space
+from hypestore.layout import (
+    FOLDERS,
+    PROGRESS_NAME,
+    SCRATCH_NAME,
+    find_store,
+)
+from hypestore.manifest import (
+    FORMAT_VERSION,
+    KINDS,
+    FileRecord,
+    Kind,
+    Manifest,
+    artifact_id,
+)
+from hypestore.runs.draft import RunWriter
+from hypestore.runs.stored import (
+    Ranking,
+    ResultsByQuery,
+    StoredRun,
+)
 from hypestore.store import Store
-from hypestore.stored_run import Ranking, ResultsByQuery, StoredRun
-from hypestore.unfinished import Unfinished
-from hypestore.vector_file import VectorFile, write_vector_file
 from hypestore.verification import read_artifact_table, verified_path
-from hypestore.work import Draft
+from hypestore.work.progress import Point, read_progress
+from hypestore.work.unfinished import Unfinished
+from hypestore.work.work import Draft
 
 __all__ = [
     "FOLDERS",

@@ -9,8 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hypestore.errors import ArtifactNotFound, DamagedArtifact, InvalidContent, NameTaken
-from hypestore.evaluations import METRICS_NAME, METRICS_SCHEMA, PER_QUERY_NAME, PER_QUERY_SCHEMA
+from hypestore.errors import (
+    ArtifactNotFound,
+    DamagedArtifact,
+    InvalidContent,
+    NameTaken,
+)
 from hypestore.files import (
     atomic_write_text,
     remove_folder,
@@ -21,7 +25,6 @@ from hypestore.files import (
 )
 from hypestore.inventory import Inventory
 from hypestore.layout import Layout
-from hypestore.locks import SHORT_WAIT_SECONDS, hold
 from hypestore.manifest import (
     MANIFEST_NAME,
     Kind,
@@ -30,7 +33,19 @@ from hypestore.manifest import (
     inputs_hash,
     read_manifest,
 )
-from hypestore.runs import QUERIES_NAME, QUERIES_SCHEMA, RESULTS_NAME, RESULTS_SCHEMA
+from hypestore.runs.draft import (
+    QUERIES_NAME,
+    QUERIES_SCHEMA,
+    RESULTS_NAME,
+    RESULTS_SCHEMA,
+)
+from hypestore.runs.evaluations import (
+    METRICS_NAME,
+    METRICS_SCHEMA,
+    PER_QUERY_NAME,
+    PER_QUERY_SCHEMA,
+)
+from hypestore.work.locks import SHORT_WAIT_SECONDS, hold
 
 _SCHEMAS: dict[Kind, dict[str, pa.Schema]] = {
     "run": {RESULTS_NAME: RESULTS_SCHEMA, QUERIES_NAME: QUERIES_SCHEMA},

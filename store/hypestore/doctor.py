@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from hypestore.adoption import needless_references
-from hypestore.cache_record import cache_problems
-from hypestore.caches import Caches
-from hypestore.catalog import Catalog
+from hypestore.caches.caches import Caches
+from hypestore.caches.record import cache_problems
+from hypestore.catalog.catalog import Catalog
 from hypestore.errors import ArtifactBusy, StoreNotWritable
 from hypestore.files import (
     is_temporary,
@@ -22,12 +22,37 @@ from hypestore.files import (
     temporaries,
     writing_in,
 )
-from hypestore.inventory import DamagedManifest, Inventory, InventorySnapshot
-from hypestore.layout import SCRATCH_NAME, WORK_NAME, Layout
-from hypestore.locks import SHORT_WAIT_SECONDS, clear_staging_locks, hold, is_held
-from hypestore.manifest import MANIFEST_NAME, Kind, Manifest, has_seal, inputs_hash
-from hypestore.unfinished import holder_of, locks_of, read_work, remove_work, work_folders
+from hypestore.inventory import (
+    DamagedManifest,
+    Inventory,
+    InventorySnapshot,
+)
+from hypestore.layout import (
+    SCRATCH_NAME,
+    WORK_NAME,
+    Layout,
+)
+from hypestore.manifest import (
+    MANIFEST_NAME,
+    Kind,
+    Manifest,
+    has_seal,
+    inputs_hash,
+)
 from hypestore.verification import MISSING, file_problem
+from hypestore.work.locks import (
+    SHORT_WAIT_SECONDS,
+    clear_staging_locks,
+    hold,
+    is_held,
+)
+from hypestore.work.unfinished import (
+    holder_of,
+    locks_of,
+    read_work,
+    remove_work,
+    work_folders,
+)
 
 _LISTED = 10
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hypestore.errors import DamagedArtifact, StoreNotWritable
-from hypestore.space import disk_full_in
+from hypestore.free_space import disk_full_in
 
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 

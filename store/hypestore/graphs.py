@@ -12,11 +12,19 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from hypestore.errors import DamagedArtifact, IncompleteWork, InvalidContent
+from hypestore.errors import (
+    DamagedArtifact,
+    IncompleteWork,
+    InvalidContent,
+)
 from hypestore.files import atomic_path
 from hypestore.manifest import Manifest, whole_number
 from hypestore.verification import check_files
-from hypestore.work import Draft, WriteContext, plan_work
+from hypestore.work.work import (
+    Draft,
+    WriteContext,
+    plan_work,
+)
 
 NEIGHBOURS_NAME = "neighbours.npy"
 NO_NEIGHBOUR = -1

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from hypestore.errors import DamagedArtifact, InvalidContent, StoreNotFound
+from hypestore.errors import (
+    DamagedArtifact,
+    InvalidContent,
+    StoreNotFound,
+)
 from hypestore.files import atomic_write_text
 from hypestore.manifest import (
     FORMAT_VERSION,

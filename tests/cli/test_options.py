@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from hypencli.cli.options import parse_batch_size, parse_part, split_names
+from hypencli.cli.options import (
+    parse_batch_size,
+    parse_part,
+    split_names,
+)
 from hypencli.errors import UsageError
 
 

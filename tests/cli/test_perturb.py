@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hypencli.cli.charts import bars
+from hypencli.cli.output.charts import bars
 
 Hype = Callable[..., Any]
 

@@ -14,9 +14,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hypencli.cli.render import escape, number, seconds, size, to_json
-from hypencli.cli.tables import TABLE_FORMATS, print_table
-from hypencli.ops.report import Comparison, verdict
+from hypencli.cli.output.render import (
+    escape,
+    number,
+    seconds,
+    size,
+    to_json,
+)
+from hypencli.cli.output.tables import TABLE_FORMATS, print_table
+from hypencli.ops.evaluation.compare import Comparison, verdict
 from hypencli.records import PairedTest
 
 COLUMNS = ("run", "nDCG@10")

@@ -213,7 +213,7 @@ def test_code_of_a_model_runs_only_where_the_command_says_so(
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["query_encoder_kwargs"]["converter"] = "a_q_net_of_mine:Mine"
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    shipped = "from hypencli.models.repeated_dense import RepeatedDenseBlockConverter\n"
+    shipped = "from hypencli.models.qnets.repeated_dense import RepeatedDenseBlockConverter\n"
     code = f"{shipped}\n\nclass Mine(RepeatedDenseBlockConverter):\n    pass\n"
     (tmp_path / "a_q_net_of_mine.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from hypencli.cli.scatter import LETTERS, letter, scatter
+from hypencli.cli.output.scatter import (
+    LETTERS,
+    letter,
+    scatter,
+)
 
 MARGIN = 12
 

@@ -13,16 +13,20 @@ import torch
 from hypencli.engine.certified import ErrorBoundedEngine, FirstPassOptions
 from hypencli.engine.corpus import SearchCorpus, VectorCorpus
 from hypencli.engine.exact import ExactEngine
-from hypencli.engine.found import Engine
-from hypencli.engine.graph import GraphEngine, WalkOptions
+from hypencli.engine.graph_walk import GraphEngine, WalkOptions
 from hypencli.engine.guided import GuidedEngine, GuidedOptions
-from hypencli.engine.index_search import IndexEngine
-from hypencli.engine.index_spec import IndexSpec
 from hypencli.engine.rerank import RerankEngine
-from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
-from hypencli.engine.vector_index import build_index
-from hypencli.models.converters import MatryoshkaConverter
-from hypencli.models.qnet import QNetBatch
+from hypencli.engine.results import Engine
+from hypencli.engine.scorers import (
+    InnerProductScorer,
+    QNetScorer,
+    Scorer,
+)
+from hypencli.engine.vector_index.engine import IndexEngine
+from hypencli.engine.vector_index.index import build_index
+from hypencli.engine.vector_index.spec import IndexSpec
+from hypencli.models.qnets.batch import QNetBatch
+from hypencli.models.qnets.registry import MatryoshkaConverter
 
 MOST_QUERIES = 64
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from hypencli.engine.certified import ErrorBoundedEngine, FirstPassOptions
 from hypencli.engine.corpus import VectorCorpus
 from hypencli.engine.exact import ExactEngine
-from hypencli.engine.found import SearchResult
+from hypencli.engine.results import SearchResult
 from hypencli.engine.scorers import QNetScorer
 from hypencli.errors import ModelError
-from hypencli.models.converters import RepeatedDenseBlockConverter
-from hypencli.models.qnet import ACTIVATIONS, QNetBatch
+from hypencli.models.qnets.batch import ACTIVATIONS, QNetBatch
+from hypencli.models.qnets.registry import RepeatedDenseBlockConverter
 
 CorpusOf = Callable[..., VectorCorpus]
 

@@ -12,7 +12,7 @@ import torch
 
 from hypencli.engine.corpus import VectorCorpus
 from hypencli.engine.exact import ExactEngine
-from hypencli.engine.graph import GraphEngine, WalkOptions
+from hypencli.engine.graph_walk import GraphEngine, WalkOptions
 from hypencli.engine.guided import GuidedEngine, GuidedOptions
 from hypencli.engine.scorers import Scorer, prepared_scorer
 from hypencli.engine.workers import ALONE, Workers

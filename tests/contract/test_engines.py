@@ -16,7 +16,11 @@ import hypestore as hs
 from hypencli.engine.corpus import VectorCorpus
 from hypencli.engine.exact import ExactEngine
 from hypencli.engine.rerank import RerankEngine
-from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
+from hypencli.engine.scorers import (
+    InnerProductScorer,
+    QNetScorer,
+    Scorer,
+)
 from hypencli.errors import ModelError, UsageError
 from hypencli.records import Ranking
 

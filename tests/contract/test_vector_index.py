@@ -14,10 +14,19 @@ import numpy as np
 import pytest
 import torch
 
-from hypencli.engine.index_spec import INDEX_OPTIONS, IndexSpec
 from hypencli.engine.scorers import InnerProductScorer
-from hypencli.engine.vector_index import INDEX_FILE, LibraryIndex, build_index, load_index
-from hypencli.errors import MissingDependencyError, ModelError, UsageError
+from hypencli.engine.vector_index.index import (
+    INDEX_FILE,
+    LibraryIndex,
+    build_index,
+    load_index,
+)
+from hypencli.engine.vector_index.spec import INDEX_OPTIONS, IndexSpec
+from hypencli.errors import (
+    MissingDependencyError,
+    ModelError,
+    UsageError,
+)
 
 DIM = 32
 QUICK = {
@@ -169,7 +178,7 @@ def test_saved_and_loaded_is_the_same(
 def test_the_same_every_time_whatever_the_shards(
     kind: str, corpus: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hypencli.engine.vector_index._ADDED_ROWS", 700)
+    monkeypatch.setattr("hypencli.engine.vector_index.index._ADDED_ROWS", 700)
     files = []
     for name, cuts in {"whole": [], "cut": [3, 1500, 1501, 1999]}.items():
         (tmp_path / name).mkdir()
@@ -432,8 +441,8 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 import numpy as np
-from hypencli.engine.index_spec import IndexSpec
-from hypencli.engine.vector_index import build_index
+from hypencli.engine.vector_index.spec import IndexSpec
+from hypencli.engine.vector_index.index import build_index
 vectors = np.ones((2000, 32), dtype=np.float32)
 index = build_index(lambda: [(0, vectors)], IndexSpec(sys.argv[1], {"threads": 1}), n=2000, dim=32)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

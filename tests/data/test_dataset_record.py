@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from hypencli.data.corpus import open_corpus
-from hypencli.data.dataset_record import (
+from hypencli.data.queries import open_queries
+from hypencli.data.reading.dataset_record import (
     RECORD_NAME,
     DatasetRecord,
     PartRecord,
@@ -17,7 +18,6 @@ from hypencli.data.dataset_record import (
     read_record,
     write_record,
 )
-from hypencli.data.queries import open_queries
 from hypencli.errors import DataError
 
 RECORD = DatasetRecord(

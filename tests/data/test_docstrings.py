@@ -15,8 +15,8 @@ from hypencli.data.demo import (
     write_docstring_collection,
 )
 from hypencli.data.demo.collection import part_of, select_pairs
+from hypencli.data.demo.docstrings import Symbol, read_symbols
 from hypencli.data.demo.questions import GRADES, read_questions
-from hypencli.data.docstrings import Symbol, read_symbols
 from hypencli.data.qrels import read_qrels
 from hypencli.data.training import read_training_rows
 from hypencli.errors import DataError

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypencli.data import lines
-from hypencli.data.lines import (
+from hypencli.data.reading import lines
+from hypencli.data.reading.lines import (
     Line,
     decode_lines,
     first_line,

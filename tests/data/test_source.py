@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from hypencli.data.source import FileSource, FolderSource, IrdsSource, resolve
+from hypencli.data.reading.source import (
+    FileSource,
+    FolderSource,
+    IrdsSource,
+    resolve,
+)
 from hypencli.errors import DataError
 
 

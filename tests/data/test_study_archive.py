@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from hypencli.data import study_archive
-from hypencli.data.study_archive import open_study_archive, write_study_archive
+from hypencli.data.exchange import study_archive
+from hypencli.data.exchange.study_archive import open_study_archive, write_study_archive
 from hypencli.errors import DataError
 
 Pack = Callable[..., Path]

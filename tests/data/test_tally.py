@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypencli.data.training.tally import NumberCounter, NumberSummary, OccurrenceCounter, SeenTexts
+from hypencli.data.training.counts import (
+    NumberCounter,
+    NumberSummary,
+    OccurrenceCounter,
+    SeenTexts,
+)
 
 
 @given(st.lists(st.lists(st.integers(-50, 50)), min_size=1))

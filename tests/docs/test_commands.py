@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 
 from hypencli.cli.app import command
-from hypencli.recipe import describe, list_recipes, load_recipe
+from hypencli.recipe import (
+    describe,
+    list_recipes,
+    load_recipe,
+)
 
 
 def leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

@@ -13,7 +13,7 @@ import torch
 
 from hypencli import HypencoderDualEncoder
 from hypencli.errors import ModelError
-from hypencli.models.converters import SHIPPED_CONVERTERS
+from hypencli.models.qnets.registry import SHIPPED_CONVERTERS
 
 BACKBONE = "sentence-transformers/all-MiniLM-L6-v2"
 

@@ -16,7 +16,7 @@ import pytest
 
 import hypestore as hs
 from hypestore.layout import Layout
-from hypestore.locks import hold
+from hypestore.work.locks import hold
 
 AT_ONCE = Path(__file__).with_name("faults") / "at_once.py"
 PATIENCE_SECONDS = 240

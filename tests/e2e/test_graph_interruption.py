@@ -23,8 +23,8 @@ N, DIM, K = 6000, 8, 12
 COMMAND = """
 import sys
 from functools import partial
-import hypencli.engine.similarity as similarity
-import hypencli.ops.graph_builders as builders
+import hypencli.engine.neighbours.similarity as similarity
+import hypencli.ops.graphs.builders as builders
 from hypencli.__main__ import main
 builders.SAVE_SECONDS = float(sys.argv[1])
 similarity.Similarity = partial(similarity.Similarity, block_rows=64)

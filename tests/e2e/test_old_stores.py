@@ -16,7 +16,7 @@ import pytest
 
 import hypestore as hs
 from hypencli.__main__ import main
-from hypestore.catalog_schema import CATALOG_VERSION
+from hypestore.catalog.schema import CATALOG_VERSION
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "stores"
 CATALOGS = {

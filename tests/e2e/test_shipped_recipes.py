@@ -21,10 +21,14 @@ from transformers import (
     PretrainedConfig,
 )
 
-from hypencli.models.build import ModelSpec, build_dual_encoder
-from hypencli.models.checkpoint import load_dual_encoder, load_tokenizer
-from hypencli.ops.train import TrainedModel, train
-from hypencli.recipe import Recipe, list_recipes, load_recipe
+from hypencli.models.build.spec import ModelSpec, build_dual_encoder
+from hypencli.models.load import load_dual_encoder, load_tokenizer
+from hypencli.ops.training.run import TrainedModel, train
+from hypencli.recipe import (
+    Recipe,
+    list_recipes,
+    load_recipe,
+)
 from hypestore import Store
 
 WIDTH = 32

@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypencli.engine.approximate import Hnsw, by_hnsw, recall, without_self
+from hypencli.engine.neighbours.libraries import (
+    Hnsw,
+    by_hnsw,
+    recall,
+    without_self,
+)
 from hypestore.graphs import check_neighbours
 
 

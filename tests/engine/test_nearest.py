@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypencli.engine.nearest import (
+from hypencli.engine.neighbours.top_neighbours import (
     NO_KEY,
     Nearest,
     nearest_first,

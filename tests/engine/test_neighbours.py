@@ -10,8 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from hypencli.engine.neighbours import ExactNeighbours, estimated_seconds, nearest_of
-from hypencli.engine.similarity import METRICS, Metric, Similarity
+from hypencli.engine.neighbours.exact import (
+    ExactNeighbours,
+    estimated_seconds,
+    nearest_of,
+)
+from hypencli.engine.neighbours.similarity import (
+    METRICS,
+    Metric,
+    Similarity,
+)
 from hypencli.errors import ModelError
 
 CPU = torch.device("cpu")

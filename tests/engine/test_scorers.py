@@ -8,9 +8,13 @@ from contextlib import AbstractContextManager, nullcontext
 import pytest
 import torch
 
-from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
-from hypencli.models.converters import MatryoshkaConverter, RepeatedDenseBlockConverter
-from hypencli.models.qnet import ACTIVATIONS, QNetBatch
+from hypencli.engine.scorers import (
+    InnerProductScorer,
+    QNetScorer,
+    Scorer,
+)
+from hypencli.models.qnets.batch import ACTIVATIONS, QNetBatch
+from hypencli.models.qnets.registry import MatryoshkaConverter, RepeatedDenseBlockConverter
 
 DIM = 6
 STEP = 1e-6

@@ -22,15 +22,19 @@ from safetensors.torch import load_file, save_file
 
 import hypencli
 import hypestore
-from hypencli.data.encoded import EncodedItem, write_item_stream
+from hypencli.data.exchange import EncodedItem, write_item_stream
 from hypencli.data.runs import write_run
 from hypencli.data.training import open_training_rows
 from hypencli.errors import DataError, ModelError
-from hypencli.fusion import FUSION_METHODS, Fusion, fuse
-from hypencli.measures import evaluate, parse_measures
-from hypencli.ops.teach import teach
-from hypencli.ops.teachers import Teacher
-from hypencli.training.tables import TokenStateStore
+from hypencli.evaluation.fusion import (
+    FUSION_METHODS,
+    Fusion,
+    fuse,
+)
+from hypencli.evaluation.measures import evaluate, parse_measures
+from hypencli.ops.datasets.teach import teach
+from hypencli.ops.datasets.teachers import Teacher
+from hypencli.training.data.token_tables import TokenStateStore
 from tests.conftest import Hype
 
 STORE, DATA, MODEL = 4, 5, 6

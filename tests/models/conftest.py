@@ -11,9 +11,9 @@ import huggingface_hub.constants
 import pytest
 import torch
 
-from hypencli.models.build import ModelSpec, build_dual_encoder
+from hypencli.models.build.spec import ModelSpec, build_dual_encoder
 from hypencli.models.dual import DualEncoder
-from hypencli.models.qnet import QNetBatch
+from hypencli.models.qnets.batch import QNetBatch
 
 Build = Callable[..., Any]
 

@@ -19,7 +19,8 @@ from transformers import (
 
 from hypencli import HypencoderDualEncoder
 from hypencli.errors import ModelError
-from hypencli.models.backbone import (
+from hypencli.models.build.spec import ModelSpec, build_dual_encoder
+from hypencli.models.checkpoints.backbone import (
     KNOWN_BACKBONES,
     backbone_width,
     describe_backbone,
@@ -27,7 +28,6 @@ from hypencli.models.backbone import (
     load_backbone,
     resolve_backbone,
 )
-from hypencli.models.build import ModelSpec, build_dual_encoder
 from hypencli.models.fingerprint import model_fingerprint
 
 COMMON = {

@@ -12,16 +12,16 @@ from transformers import AutoConfig, BertConfig, BertModel
 
 from hypencli import HypencoderDualEncoder
 from hypencli.errors import ModelError
-from hypencli.models import backbone as backbones
-from hypencli.models.backbone import resolve_backbone
-from hypencli.models.build import ModelSpec, build_dual_encoder
+from hypencli.models.build.spec import ModelSpec, build_dual_encoder
+from hypencli.models.checkpoints import backbone as backbones
+from hypencli.models.checkpoints.backbone import resolve_backbone
 from hypencli.models.fingerprint import model_fingerprint, passage_fingerprint
 from hypencli.models.hypernet import HEAD_KEYS
 
 HEAD = ("hyper_base_", "weight_query_", "bias_query_", "weight_hyper_", "bias_hyper_")
 HEAD += ("key_projections", "value_projections")
 OWN_CONVERTER = """
-from hypencli.models.converters import RepeatedDenseBlockConverter
+from hypencli.models.qnets.registry import RepeatedDenseBlockConverter
 from torch import nn
 import torch
 

@@ -9,16 +9,21 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from hypencli import Hypencoder, HypencoderDualEncoder, TextDualEncoder, TextEncoder
+from hypencli import (
+    Hypencoder,
+    HypencoderDualEncoder,
+    TextDualEncoder,
+    TextEncoder,
+)
 from hypencli.errors import ModelError
-from hypencli.models.checkpoint import (
+from hypencli.models.checkpoints.weights import PASSAGE_BACKBONE, QUERY_BACKBONE
+from hypencli.models.load import (
     load_dual_encoder,
     load_tokenizer,
     model_fingerprint,
     passage_fingerprint,
     tokenizer_fingerprint,
 )
-from hypencli.models.weights import PASSAGE_BACKBONE, QUERY_BACKBONE
 
 Build = Any
 

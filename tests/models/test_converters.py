@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hypencli.errors import ModelError
-from hypencli.models.architecture import QNetConverter
-from hypencli.models.converters import (
+from hypencli.models.qnets.protocols import QNetConverter
+from hypencli.models.qnets.registry import (
     RepeatedDenseBlockConverter,
     WarmStartConverter,
     resolve_converter,

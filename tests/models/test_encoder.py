@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from hypencli import TextEncoder
 from hypencli.errors import UsageError
-from hypencli.models.backbone import load_backbone
-from hypencli.models.config import TextEncoderConfig
+from hypencli.models.checkpoints.backbone import load_backbone
+from hypencli.models.checkpoints.config import TextEncoderConfig
 from hypencli.models.encoder import pool
 
 

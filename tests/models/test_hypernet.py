@@ -9,8 +9,8 @@ import torch
 
 from hypencli import Hypencoder
 from hypencli.errors import ModelError
-from hypencli.models.backbone import load_backbone
-from hypencli.models.config import HypencoderConfig
+from hypencli.models.checkpoints.backbone import load_backbone
+from hypencli.models.checkpoints.config import HypencoderConfig
 from hypencli.models.hypernet import HEAD_KEYS
 
 

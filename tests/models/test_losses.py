@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hypencli.errors import ModelError, UsageError
-from hypencli.models.config import LossConfig
+from hypencli.models.checkpoints.config import LossConfig
 from hypencli.models.losses import (
     CrossEntropy,
     MarginMSE,
@@ -13,7 +13,7 @@ from hypencli.models.losses import (
     make_losses,
     margin_pairs,
 )
-from hypencli.models.qnet import InnerProducts
+from hypencli.models.qnets.batch import InnerProducts
 
 
 def vectors(*shape: int) -> torch.Tensor:

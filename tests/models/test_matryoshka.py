@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from hypencli.errors import ModelError
-from hypencli.models.converters import (
+from hypencli.models.dual import HypencoderDualEncoder
+from hypencli.models.qnets.batch import QNetBatch
+from hypencli.models.qnets.registry import (
     MatryoshkaConverter,
     RepeatedDenseBlockConverter,
     resolve_converter,
 )
-from hypencli.models.dual import HypencoderDualEncoder
-from hypencli.models.qnet import QNetBatch
 
 WIDTHS = (2, 3, 5)
 

@@ -9,13 +9,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypencli.models.converters import (
+from hypencli.models.qnets.batch import (
+    ACTIVATIONS,
+    PreparedQNet,
+    QNetBatch,
+)
+from hypencli.models.qnets.packed import PrepackedLinear, can_prepack
+from hypencli.models.qnets.registry import (
     MatryoshkaConverter,
     RepeatedDenseBlockConverter,
     WarmStartConverter,
 )
-from hypencli.models.packed import PrepackedLinear, can_prepack
-from hypencli.models.qnet import ACTIVATIONS, PreparedQNet, QNetBatch
 from tests.models.conftest import q_net, rows
 
 CPU = torch.device("cpu")

@@ -6,8 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.errors import UsageError
-from hypencli.models.converters import RepeatedDenseBlockConverter, WarmStartConverter
-from hypencli.models.qnet import InnerProducts, QNetBatch, multiply
+from hypencli.models.qnets.batch import (
+    InnerProducts,
+    QNetBatch,
+    multiply,
+)
+from hypencli.models.qnets.registry import RepeatedDenseBlockConverter, WarmStartConverter
 
 
 def q_nets(widths: list[int], queries: int, *, seed: int = 0, **options: object) -> QNetBatch:

@@ -7,13 +7,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypencli.models.converters import (
+from hypencli.models.qnets.batch import (
+    ACTIVATIONS,
+    PreparedQNet,
+    QNetBatch,
+)
+from hypencli.models.qnets.quantised import QuantisedLinear, can_quantise
+from hypencli.models.qnets.registry import (
     MatryoshkaConverter,
     RepeatedDenseBlockConverter,
     WarmStartConverter,
 )
-from hypencli.models.qnet import ACTIVATIONS, PreparedQNet, QNetBatch
-from hypencli.models.quantised import QuantisedLinear, can_quantise
 from tests.models.conftest import q_net, rows
 
 pytestmark = pytest.mark.skipif(

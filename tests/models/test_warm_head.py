@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from hypencli.errors import ModelError
+from hypencli.models.build.fit_head import fit_head
 from hypencli.models.dual import HypencoderDualEncoder
-from hypencli.models.warm_head import fit_head
 
 SCALE = 20.0
 
@@ -158,7 +158,7 @@ def test_other_converters_and_widths_are_refused(build: Any) -> None:
 
 def build_encoder(build: Any, options: dict[str, Any]) -> Any:
     """An encoder alone: a dual one refuses q-nets of another width than the passages'."""
-    from hypencli.models.config import HypencoderConfig
+    from hypencli.models.checkpoints.config import HypencoderConfig
     from hypencli.models.hypernet import Hypencoder
 
     transformer = made(build).transformer

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from hypencli.models.dual import HypencoderDualEncoder
-from hypencli.models.qnet import InnerProducts, QNetBatch
-from hypencli.models.warm_start import WarmStartConverter
+from hypencli.models.qnets.batch import InnerProducts, QNetBatch
+from hypencli.models.qnets.warm_start import WarmStartConverter
 
 SCALE = 20.0
 

@@ -9,12 +9,27 @@ from transformers import AutoTokenizer
 
 from hypencli.data.training import open_training_rows, write_training_rows
 from hypencli.data.training.positives import PositiveRule
-from hypencli.errors import DataError, HypeError, ModelError, RecipeError, UsageError
-from hypencli.ops.data_check import DataCheck, check_data, options_of, rows_of_recipe
-from hypencli.ops.data_verdict import CheckOptions
-from hypencli.ops.train import train
+from hypencli.errors import (
+    DataError,
+    HypeError,
+    ModelError,
+    RecipeError,
+    UsageError,
+)
+from hypencli.ops.datasets.check import (
+    CheckOptions,
+    DataCheck,
+    check_data,
+    options_of,
+    rows_of_recipe,
+)
+from hypencli.ops.training.run import train
 from hypencli.recipe import Recipe, load_recipe
-from hypencli.records import Query, TrainingItem, TrainingRow
+from hypencli.records import (
+    Query,
+    TrainingItem,
+    TrainingRow,
+)
 from hypestore import Store
 
 Check = Callable[..., DataCheck]

@@ -12,15 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from hypencli.data.dataset_record import RECORD_NAME, read_record
 from hypencli.data.prepare import PREPARATIONS
+from hypencli.data.reading.dataset_record import RECORD_NAME, read_record
 from hypencli.data.training import open_training_rows
 from hypencli.data.training.positives import PositiveRule
 from hypencli.errors import DataError, UsageError
-from hypencli.ops.data_check import check_data, options_of
-from hypencli.ops.data_prepare import PrepareOptions, list_datasets, prepare
-from hypencli.ops.data_verdict import CheckOptions
-from hypencli.ops.datasets import dataset_place
+from hypencli.ops.dataset_names import dataset_place
+from hypencli.ops.datasets.check import CheckOptions, check_data, options_of
+from hypencli.ops.datasets.prepare import (
+    PrepareOptions,
+    list_datasets,
+    prepare,
+)
 from hypencli.recipe import load_recipe
 
 
@@ -237,7 +240,7 @@ PREPARE = """
 import os, signal, sys
 from pathlib import Path
 from hypencli.data.prepare import tot_test
-from hypencli.ops.data_prepare import PrepareOptions, prepare
+from hypencli.ops.datasets.prepare import PrepareOptions, prepare
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 tot_test.write_judgements = die

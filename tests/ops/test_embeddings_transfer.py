@@ -9,13 +9,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hypencli.data.encoded import EncodedItem, read_item_stream, write_item_stream
+from hypencli.data.exchange import (
+    EncodedItem,
+    read_item_stream,
+    write_item_stream,
+)
 from hypencli.data.queries import open_queries
-from hypencli.errors import DataError, ModelError, UsageError
-from hypencli.ops.embeddings_export import export_embeddings
-from hypencli.ops.embeddings_import import ImportedEmbeddings, ImportOptions, import_embeddings
+from hypencli.errors import (
+    DataError,
+    ModelError,
+    UsageError,
+)
 from hypencli.ops.models import ModelSource
-from hypencli.ops.search import SearchOptions, search
+from hypencli.ops.search.run import SearchOptions, search
+from hypencli.ops.transfer.embeddings import (
+    ImportedEmbeddings,
+    ImportOptions,
+    export_embeddings,
+    import_embeddings,
+)
 from hypestore import InvalidContent, Store
 
 

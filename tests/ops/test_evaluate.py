@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hypencli.ops.evaluate import EvaluateOptions, evaluate
-from hypencli.ops.transfer import import_run
+from hypencli.ops.evaluation.run import EvaluateOptions, evaluate
+from hypencli.ops.transfer.runs import import_run
 from hypestore import Store
 
 NAME = "msmarco-passage/trec-dl-of-a-test"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from hypencli.errors import UsageError
-from hypencli.fusion import Fusion
-from hypencli.ops.fuse import fuse
-from hypencli.ops.transfer import import_run
+from hypencli.evaluation.fusion import Fusion
+from hypencli.ops.search.fuse import fuse
+from hypencli.ops.transfer.runs import import_run
 from hypestore import Store
 
 RUNS = ("hyper-run", "plain-run")

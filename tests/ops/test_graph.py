@@ -12,11 +12,18 @@ import pytest
 import torch
 
 import hypestore
-from hypencli.errors import DeviceError, MissingDependencyError, ModelError, UsageError
-from hypencli.ops import graph_builders
-from hypencli.ops.choose import choose_any_embeddings
-from hypencli.ops.graph import GraphOptions, build_graph, find_graph, recall_of
+from hypencli.errors import (
+    DeviceError,
+    MissingDependencyError,
+    ModelError,
+    UsageError,
+)
+from hypencli.ops.graphs import builders as graph_builders
+from hypencli.ops.graphs.build import build_graph
+from hypencli.ops.graphs.find import find_graph, recall_of
+from hypencli.ops.graphs.options import GraphOptions
 from hypencli.ops.models import ModelSource
+from hypencli.ops.select import choose_any_embeddings
 from hypencli.progress import SilentProgress
 from hypestore import Manifest, Store
 

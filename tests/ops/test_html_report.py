@@ -14,13 +14,23 @@ import pytest
 
 import hypestore as hs
 from hypencli.errors import DataError, UsageError
-from hypencli.ops.evaluate import EvaluateOptions, evaluate
-from hypencli.ops.html_report import HtmlOptions, gather_report, write_html_report
-from hypencli.ops.report_curves import thinned
-from hypencli.ops.report_lineage import FACTS
-from hypencli.ops.study_export import export_study
-from hypencli.ops.study_import import import_study
-from hypencli.reporting.contents import Artifact, HtmlReport, Limits, Lineage, RunPair
+from hypencli.ops.evaluation.run import EvaluateOptions, evaluate
+from hypencli.ops.report.curves import thinned
+from hypencli.ops.report.lineage import FACTS
+from hypencli.ops.report.page import (
+    HtmlOptions,
+    gather_report,
+    write_html_report,
+)
+from hypencli.ops.transfer.study_export import export_study
+from hypencli.ops.transfer.study_import import import_study
+from hypencli.reporting.contents import (
+    Artifact,
+    HtmlReport,
+    Limits,
+    Lineage,
+    RunPair,
+)
 from hypencli.reporting.lineage import LineageIndex, lineage_tables
 
 QUERIES = {f"q{i}": f"question {i}" for i in range(6)}

@@ -10,16 +10,29 @@ import pytest
 from hypencli.data.corpus import open_corpus
 from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import open_queries
-from hypencli.data.training import open_training_rows, read_training_rows, write_training_rows
+from hypencli.data.training import (
+    open_training_rows,
+    read_training_rows,
+    write_training_rows,
+)
 from hypencli.data.training.negatives import MiningRule
 from hypencli.errors import DataError, UsageError
-from hypencli.ops import mine_rows
+from hypencli.ops.datasets import miner as mine_rows
+from hypencli.ops.datasets.mine import (
+    Mined,
+    MineOptions,
+    mine,
+)
 from hypencli.ops.encode import EncodeOptions, encode
-from hypencli.ops.mine import Mined, MineOptions, mine
 from hypencli.ops.models import ModelSource
-from hypencli.ops.search import append_rankings, search
-from hypencli.ops.search_records import SearchOptions
-from hypencli.records import Query, TrainingItem, TrainingRow
+from hypencli.ops.search.options import SearchOptions
+from hypencli.ops.search.run import search
+from hypencli.ops.search.scoring import append_rankings
+from hypencli.records import (
+    Query,
+    TrainingItem,
+    TrainingRow,
+)
 from hypestore import DamagedArtifact, Store
 
 

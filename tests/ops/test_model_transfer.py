@@ -16,11 +16,19 @@ from safetensors.torch import load_file
 import hypencli
 from hypencli.errors import ModelError, UsageError
 from hypencli.ops.encode import encode
-from hypencli.ops.model_transfer import ExportedModel, export_model, import_model
 from hypencli.ops.models import ModelSource, find_model
-from hypencli.ops.train import train
+from hypencli.ops.training.run import train
+from hypencli.ops.transfer.models import (
+    ExportedModel,
+    export_model,
+    import_model,
+)
 from hypencli.recipe import load_recipe
-from hypestore import ArtifactNotFound, NameTaken, Store
+from hypestore import (
+    ArtifactNotFound,
+    NameTaken,
+    Store,
+)
 
 QUESTIONS = ["what is river and boat", "what is moon"]
 PASSAGES = ["the river a boat", "the moon in orbit of the planet", "dough"]
@@ -240,7 +248,7 @@ def test_a_failed_export_leaves_what_was_there(
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hypencli.models.weights.write_bin", interrupted)
+    monkeypatch.setattr("hypencli.models.checkpoints.weights.write_bin", interrupted)
     with pytest.raises(KeyboardInterrupt):
         export(store, "plain", target, overwrite=True, with_bin=True)
     assert {path.name: path.read_bytes() for path in target.iterdir()} == before

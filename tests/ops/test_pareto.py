@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 
 import hypestore as hs
-from hypencli.ops.pareto import CostComparison, SearchCost, compare_costs
-from hypencli.ops.run_recall import find_reference, recall_of
+from hypencli.ops.evaluation.costs import (
+    CostComparison,
+    SearchCost,
+    compare_costs,
+)
+from hypencli.ops.evaluation.recall import find_reference, recall_of
 
 N, QUERIES = 400, 12
 Put = Callable[..., hs.Manifest]

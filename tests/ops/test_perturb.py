@@ -8,15 +8,20 @@ from typing import Any
 
 import pytest
 
-from hypencli import measures as library
 from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import open_queries, query_set
 from hypencli.errors import ModelError, UsageError
-from hypencli.ops.drop import robustness_loss
-from hypencli.ops.evaluate import EvaluateOptions, evaluate
+from hypencli.evaluation import measures as library
+from hypencli.ops.evaluation.drop import robustness_loss
+from hypencli.ops.evaluation.run import EvaluateOptions, evaluate
 from hypencli.ops.models import ModelSource
-from hypencli.ops.perturb import Perturbed, PerturbOptions, perturb, variation_of
-from hypencli.ops.search import SearchOptions, search
+from hypencli.ops.perturb import (
+    Perturbed,
+    PerturbOptions,
+    perturb,
+    variation_of,
+)
+from hypencli.ops.search.run import SearchOptions, search
 from hypencli.records import Query
 from hypestore import Store
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from hypencli import measures as library
 from hypencli.data.qrels import read_qrels
 from hypencli.data.runs import read_run
 from hypencli.errors import UsageError
-from hypencli.ops.evaluate import EvaluateOptions, evaluate
-from hypencli.ops.pool import compare_pools, pool
-from hypencli.ops.transfer import import_run
+from hypencli.evaluation import measures as library
+from hypencli.ops.evaluation.pool import compare_pools, pool
+from hypencli.ops.evaluation.run import EvaluateOptions, evaluate
+from hypencli.ops.transfer.runs import import_run
 from hypestore import Store
 
 MEASURES = ("nDCG@10", "RR(rel=2)", "R(rel=2)@1000", "NumRet")

@@ -13,9 +13,9 @@ import torch
 from hypencli.data.queries import QuerySet, open_queries
 from hypencli.errors import UsageError
 from hypencli.ops.models import ModelSource
-from hypencli.ops.scan import choose_first_pass, speed_ratios
-from hypencli.ops.search import search
-from hypencli.ops.search_records import SearchOptions
+from hypencli.ops.search.options import SearchOptions
+from hypencli.ops.search.run import search
+from hypencli.ops.search.scan import choose_first_pass, speed_ratios
 from hypestore import Store
 
 HYPER = ModelSource("hyper")

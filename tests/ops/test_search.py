@@ -14,12 +14,20 @@ import torch
 import hypencli
 from hypencli.data.corpus import open_corpus
 from hypencli.data.queries import QuerySet, open_queries
-from hypencli.errors import DataError, ModelError, UsageError
-from hypencli.models.checkpoint import ModelSpec, build_dual_encoder, load_tokenizer
+from hypencli.errors import (
+    DataError,
+    ModelError,
+    UsageError,
+)
+from hypencli.models.load import (
+    ModelSpec,
+    build_dual_encoder,
+    load_tokenizer,
+)
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.models import ModelSource
-from hypencli.ops.search import search
-from hypencli.ops.search_records import SearchOptions
+from hypencli.ops.search.options import SearchOptions
+from hypencli.ops.search.run import search
 from hypestore import Store
 
 

@@ -12,18 +12,27 @@ import numpy as np
 import pytest
 
 from hypencli.data.corpus import open_corpus
-from hypencli.data.queries import QuerySet, open_queries, query_set
-from hypencli.engine.graph import WalkOptions
+from hypencli.data.queries import (
+    QuerySet,
+    open_queries,
+    query_set,
+)
+from hypencli.engine.graph_walk import WalkOptions
 from hypencli.engine.guided import GuidedOptions
-from hypencli.engine.index_spec import IndexSpec
+from hypencli.engine.vector_index.spec import IndexSpec
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.encode import EncodeOptions, encode
-from hypencli.ops.graph import GraphOptions, build_graph
+from hypencli.ops.graphs.build import build_graph
+from hypencli.ops.graphs.options import GraphOptions
 from hypencli.ops.models import ModelSource
-from hypencli.ops.search import search
-from hypencli.ops.search_records import Searched, SearchOptions
+from hypencli.ops.search.options import Searched, SearchOptions
+from hypencli.ops.search.run import search
 from hypencli.records import Query
-from hypestore import ArtifactNotFound, Manifest, Store
+from hypestore import (
+    ArtifactNotFound,
+    Manifest,
+    Store,
+)
 
 HYPER, PLAIN = ModelSource("hyper"), ModelSource("plain")
 WALK = WalkOptions(entry_points=12, candidates=4, max_iterations=3)

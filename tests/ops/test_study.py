@@ -12,15 +12,20 @@ import pytest
 
 from hypencli.data.queries import open_queries
 from hypencli.errors import DataError, UsageError
-from hypencli.fusion import Fusion
-from hypencli.ops.fuse import fuse
+from hypencli.evaluation.fusion import Fusion
+from hypencli.ops.evaluation.compare import compare, leaderboard
 from hypencli.ops.models import ModelSource
 from hypencli.ops.project import show
-from hypencli.ops.report import compare, leaderboard
-from hypencli.ops.search import search
-from hypencli.ops.study_export import export_study
-from hypencli.ops.study_import import import_study
-from hypestore import ArtifactNotFound, DamagedArtifact, NameTaken, Store
+from hypencli.ops.search.fuse import fuse
+from hypencli.ops.search.run import search
+from hypencli.ops.transfer.study_export import export_study
+from hypencli.ops.transfer.study_import import import_study
+from hypestore import (
+    ArtifactNotFound,
+    DamagedArtifact,
+    NameTaken,
+    Store,
+)
 
 
 @pytest.fixture
@@ -132,7 +137,7 @@ def test_work_goes_on_in_the_other_store(
 
 
 def test_names_that_are_taken(store: Store, other: Store, archive: Path, tmp_path: Path) -> None:
-    from hypencli.ops.transfer import import_run
+    from hypencli.ops.transfer.runs import import_run
 
     (tmp_path / "hyper-run.trec").write_text("q0 Q0 d1 1 0.5 x\n", encoding="utf-8")
     import_run(other, tmp_path / "hyper-run.trec")

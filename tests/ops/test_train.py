@@ -10,10 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from hypencli.errors import DataError, ModelError, RecipeError, UsageError
-from hypencli.models.checkpoint import load_dual_encoder
+from hypencli.errors import (
+    DataError,
+    ModelError,
+    RecipeError,
+    UsageError,
+)
+from hypencli.models.load import load_dual_encoder
 from hypencli.ops.models import model_facts
-from hypencli.ops.train import TrainedModel, train
+from hypencli.ops.training.run import TrainedModel, train
 from hypencli.recipe import load_recipe
 from hypestore import NameTaken, Store
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from hypencli.ops.train import TrainedModel, train
+from hypencli.ops.training.run import TrainedModel, train
 from hypencli.recipe import load_recipe
 from hypestore import Store
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import hypestore as hs
-from hypencli.engine.index_spec import INDEX_OPTIONS, IndexSpec
+from hypencli.engine.vector_index.spec import INDEX_OPTIONS, IndexSpec
 from hypencli.errors import UsageError
-from hypencli.ops.vector_index import index_name, open_index
+from hypencli.ops.search.vector_index import index_name, open_index
 
 N, DIM = 300, 16
 OPTIONS = {"faiss-ivfpq": {"nlist": 8, "nbits": 4}}

@@ -6,10 +6,22 @@ import numpy as np
 import pytest
 import torch
 
-from hypencli.engine.corpus import Ordinals, VectorCorpus, Vectors
+from hypencli.engine.corpus import (
+    Ordinals,
+    VectorCorpus,
+    Vectors,
+)
 from hypencli.engine.exact import ExactEngine
-from hypencli.engine.guided import GuidedEngine, GuidedOptions, fit
-from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
+from hypencli.engine.guided import (
+    GuidedEngine,
+    GuidedOptions,
+    fit,
+)
+from hypencli.engine.scorers import (
+    InnerProductScorer,
+    QNetScorer,
+    Scorer,
+)
 
 N, DIM, K = 3000, 24, 100
 FIRST, BATCH = 25, 20

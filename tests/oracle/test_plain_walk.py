@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypencli.engine.corpus import VectorCorpus
-from hypencli.engine.graph import GraphEngine, WalkOptions
+from hypencli.engine.graph_walk import GraphEngine, WalkOptions
 from hypencli.engine.scorers import InnerProductScorer
 
 

@@ -12,10 +12,14 @@ import torch
 
 from hypencli import HypencoderDualEncoder
 from hypencli.engine.corpus import VectorCorpus
-from hypencli.engine.graph import GraphEngine, WalkOptions, draw_entry_points
+from hypencli.engine.graph_walk import (
+    GraphEngine,
+    WalkOptions,
+    draw_entry_points,
+)
 from hypencli.engine.scorers import QNetScorer
-from hypencli.models.checkpoint import load_tokenizer
 from hypencli.models.encoding import EncodingOptions, encode_queries
+from hypencli.models.load import load_tokenizer
 
 SETTINGS = range(4)
 

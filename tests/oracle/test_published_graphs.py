@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hypencli.engine.similarity import Metric
-from hypencli.ops.choose import choose_any_embeddings
-from hypencli.ops.graph import GraphOptions, build_graph
-from hypencli.ops.graph_export import export_graph
-from hypencli.ops.graph_import import import_graph
+from hypencli.engine.neighbours.similarity import Metric
+from hypencli.ops.graphs.build import build_graph
+from hypencli.ops.graphs.options import GraphOptions
+from hypencli.ops.select import choose_any_embeddings
+from hypencli.ops.transfer.graphs import export_graph, import_graph
 from hypestore import EmbeddingSpec, Store
 
 K = 19

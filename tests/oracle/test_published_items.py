@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hypencli.data.encoded import open_encoded, write_item_stream
+from hypencli.data.exchange import open_encoded, write_item_stream
 from hypencli.data.queries import query_set
-from hypencli.ops.embeddings_import import ImportOptions, import_embeddings
 from hypencli.ops.models import ModelSource
-from hypencli.ops.search import SearchOptions, search
+from hypencli.ops.search.run import SearchOptions, search
+from hypencli.ops.transfer.embeddings import ImportOptions, import_embeddings
 from hypencli.records import Query
 from hypestore import Store
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from hypencli import HypencoderDualEncoder
-from hypencli.models.backbone import empty_backbone, resolve_backbone
-from hypencli.models.config import LossConfig
-from hypencli.models.converters import RepeatedDenseBlockConverter
+from hypencli.models.checkpoints.backbone import empty_backbone, resolve_backbone
+from hypencli.models.checkpoints.config import LossConfig
 from hypencli.models.losses import make_losses
-from hypencli.models.qnet import QNetBatch
+from hypencli.models.qnets.batch import QNetBatch
+from hypencli.models.qnets.registry import RepeatedDenseBlockConverter
 from tests.oracle.test_sequential_q_nets import sequential
 
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}

@@ -14,8 +14,13 @@ import torch
 from hypencli import HypencoderDualEncoder
 from hypencli.engine.exact import search_exact
 from hypencli.engine.scorers import QNetScorer
-from hypencli.models.checkpoint import load_tokenizer
-from hypencli.models.encoding import EncodingOptions, encode_passages, encode_queries, tokenise
+from hypencli.models.encoding import (
+    EncodingOptions,
+    encode_passages,
+    encode_queries,
+    tokenise,
+)
+from hypencli.models.load import load_tokenizer
 
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 

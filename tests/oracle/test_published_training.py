@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from hypencli import HypencoderDualEncoder
-from hypencli.models.config import LossConfig
+from hypencli.models.checkpoints.config import LossConfig
 from hypencli.training.step import TrainingStep
 
 LOSSES: dict[str, list[LossConfig]] = {

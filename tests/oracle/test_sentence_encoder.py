@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional
 from transformers import AutoModel, AutoTokenizer
 
-from hypencli.models.backbone import KNOWN_BACKBONES
-from hypencli.models.checkpoint import (
+from hypencli.models.checkpoints.backbone import KNOWN_BACKBONES
+from hypencli.models.load import (
     ModelSpec,
     build_dual_encoder,
     load_dual_encoder,

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from hypencli.models.converters import RepeatedDenseBlockConverter
-from hypencli.models.qnet import QNetBatch
+from hypencli.models.qnets.batch import QNetBatch
+from hypencli.models.qnets.registry import RepeatedDenseBlockConverter
 
 ACTIVATIONS = {
     "relu": nn.ReLU(),

@@ -11,7 +11,7 @@ from hypencli.data.corpus import open_corpus
 from hypencli.data.queries import open_queries
 from hypencli.data.runs import read_run
 from hypencli.errors import DataError
-from hypencli.measures import evaluate, parse_measures
+from hypencli.evaluation.measures import evaluate, parse_measures
 
 
 @pytest.mark.timeout(20)

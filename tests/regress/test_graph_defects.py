@@ -8,9 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hypencli.ops.graph import GraphOptions, build_graph
-from hypencli.ops.graph_import import import_graph
-from hypestore import EmbeddingSpec, Manifest, Store
+from hypencli.ops.graphs.build import build_graph
+from hypencli.ops.graphs.options import GraphOptions
+from hypencli.ops.transfer.graphs import import_graph
+from hypestore import (
+    EmbeddingSpec,
+    Manifest,
+    Store,
+)
 
 
 def corpus(folder: Path, n: int) -> tuple[Store, Manifest, np.ndarray]:

@@ -12,13 +12,17 @@ import torch
 from hypencli.engine.blocks import BLOCK_ROWS
 from hypencli.engine.corpus import VectorCorpus
 from hypencli.engine.exact import ExactEngine, search_exact
-from hypencli.engine.found import Engine
-from hypencli.engine.graph import GraphEngine, WalkOptions, draw_entry_points
+from hypencli.engine.graph_walk import (
+    GraphEngine,
+    WalkOptions,
+    draw_entry_points,
+)
 from hypencli.engine.guided import GuidedEngine, GuidedOptions
 from hypencli.engine.rerank import RerankEngine
+from hypencli.engine.results import Engine
 from hypencli.engine.scorers import InnerProductScorer
-from hypencli.ops.search import search_rankings
-from hypencli.ops.search_records import SearchOptions
+from hypencli.ops.search.options import SearchOptions
+from hypencli.ops.search.scoring import search_rankings
 
 DIM = 8
 

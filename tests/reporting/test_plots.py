@@ -11,7 +11,11 @@ from itertools import pairwise
 import pytest
 
 from hypencli.reporting.axes import Axis, axis
-from hypencli.reporting.contents import HtmlReport, RunPair, SearchCosts
+from hypencli.reporting.contents import (
+    HtmlReport,
+    RunPair,
+    SearchCosts,
+)
 from hypencli.reporting.plots import (
     MAX_BARS,
     Mark,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypencli.harmless import escape_terminal
+from hypencli.escaping import escape_terminal
 from hypencli.reporting.text import (
     decimals,
     digits,

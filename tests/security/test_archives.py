@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import hypestore as hs
-from hypencli.data import lines
 from hypencli.data.prepare import tot_train
+from hypencli.data.reading import lines
 from hypencli.errors import DataError
 from hypestore.manifest import inputs_hash
 from tests.conftest import Hype

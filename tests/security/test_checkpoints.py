@@ -15,13 +15,13 @@ import torch
 from safetensors.torch import save_file
 
 from hypencli.errors import ModelError
-from hypencli.models.checkpoint import (
+from hypencli.models.cross_encoder import load_cross_encoder
+from hypencli.models.load import (
     ModelSpec,
     build_dual_encoder,
     load_dual_encoder,
     load_tokenizer,
 )
-from hypencli.models.cross_encoder import load_cross_encoder
 from hypencli.models.paraphrase import paraphrases
 from tests.security.conftest import Payload
 
@@ -332,7 +332,7 @@ def test_a_tensor_larger_than_what_is_stored_takes_no_memory(
 
 def test_parts_that_lie_together_are_read(checkpoint: Path, tmp_path: Path) -> None:
     """The index is used at all: the same weights in two files give the same model."""
-    from hypencli.models.weights import read_weights
+    from hypencli.models.checkpoints.weights import read_weights
 
     folder = Path(shutil.copytree(checkpoint, tmp_path / "model"))
     whole = read_weights(folder)

@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hypestore as hs
-from hypencli.cli.render import TerminalProgress
-from hypencli.cli.tables import print_table
-from hypencli.harmless import (
+from hypencli.cli.output.progress import TerminalProgress
+from hypencli.cli.output.tables import print_table
+from hypencli.escaping import (
     escape_csv,
     escape_json,
     escape_latex,

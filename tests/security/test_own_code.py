@@ -14,8 +14,8 @@ import pytest
 import hypestore as hs
 from hypencli import api
 from hypencli.errors import ModelError
-from hypencli.models import installed
-from hypencli.models.converters import resolve_converter
+from hypencli.models.qnets import registry as installed
+from hypencli.models.qnets.registry import resolve_converter
 from hypestore.manifest import SEAL, seal_of
 
 CODE = """

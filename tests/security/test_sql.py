@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 import hypestore as hs
-from hypencli.ops import report
+from hypencli.ops.evaluation import compare as report
 
 REFUSED = [
     # Writing, also where a query hides it.
@@ -117,7 +117,7 @@ def test_a_query_in_memory_leaves_nothing_in_the_current_folder(
     here.mkdir()
     monkeypatch.chdir(here)
     monkeypatch.setattr(hs.Catalog, "_open_current", lambda self: None)
-    monkeypatch.setattr("hypestore.catalog._BOUNDS", {"memory_limit": "40MB"})
+    monkeypatch.setattr("hypestore.catalog.catalog._BOUNDS", {"memory_limit": "40MB"})
     with pytest.raises(hs.CatalogQueryError, match="memory"):
         filled.catalog.query("SELECT range FROM range(30_000_000) ORDER BY hash(range)")
     assert list(here.iterdir()) == []
@@ -129,7 +129,7 @@ def test_a_query_has_limits(
 ) -> None:
     if from_memory:
         monkeypatch.setattr(hs.Catalog, "_open_current", lambda self: None)
-    monkeypatch.setattr("hypestore.catalog._BOUNDS", {"memory_limit": "100MB"})
+    monkeypatch.setattr("hypestore.catalog.catalog._BOUNDS", {"memory_limit": "100MB"})
     ask = filled.catalog.query
     assert len(ask("FROM range(7)", max_rows=7).rows) == 7
     with pytest.raises(hs.CatalogQueryError, match="more than 6 rows"):

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import hypestore as hs
-from hypencli.data.encoded.wire import encode_field, encode_varint
-from hypestore.locks import hold
+from hypencli.data.exchange.protobuf import encode_field, encode_varint
+from hypestore.work.locks import hold
 from tests.conftest import Hype
 from tests.security.conftest import little_memory, sealed, zipped
 
@@ -225,8 +225,8 @@ def test_a_footer_that_claims_more_rows_than_there_are_is_damage(tmp_path: Path)
 
 
 def test_a_footer_longer_than_its_file_is_damage(tmp_path: Path) -> None:
+    from hypestore.embeddings.vector_file import VectorFile
     from hypestore.tables import read_table
-    from hypestore.vector_file import VectorFile
 
     path = tmp_path / "x.parquet"
     pq.write_table(pa.table({"x": [1]}), path)

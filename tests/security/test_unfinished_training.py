@@ -13,7 +13,11 @@ import pytest
 import torch
 
 import hypestore as hs
-from hypencli.training.checkpoints import MARKER_FILE, mark_complete, newest_checkpoint
+from hypencli.training.process.checkpoints import (
+    MARKER_FILE,
+    mark_complete,
+    newest_checkpoint,
+)
 from tests.security.conftest import Payload
 
 Train = Callable[..., Any]

@@ -12,7 +12,8 @@ import duckdb
 import pytest
 
 import hypestore as hs
-from hypestore import catalog_build, inventory
+from hypestore import inventory
+from hypestore.catalog import build as catalog_build
 
 Start = Callable[..., Any]
 Make = Callable[..., hs.Manifest]
@@ -279,7 +280,7 @@ def test_a_catalog_lock_that_is_held_is_waited_for_a_little(filled: Any, python:
     code = """
         import sys
         from pathlib import Path
-        from hypestore.locks import hold
+        from hypestore.work.locks import hold
         with hold(Path(sys.argv[1]), what="the catalog"):
             print("in", flush=True)
             sys.stdin.readline()

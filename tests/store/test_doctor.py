@@ -267,7 +267,7 @@ def test_references_that_come_in_are_not_forgotten(filled: Any, python: Start) -
     code = """
         import sys, hypestore as hs
         from hypestore.layout import Layout
-        from hypestore.locks import hold
+        from hypestore.work.locks import hold
         from pathlib import Path
         layout = Layout(Path(sys.argv[1]))
         with hold(layout.store_lock, what="it"):

@@ -55,7 +55,7 @@ def test_a_child_that_is_worked_on_stops_all(filled: Any, python: Callable[..., 
     code = """
         import sys
         from hypestore.layout import Layout
-        from hypestore.locks import hold
+        from hypestore.work.locks import hold
         from pathlib import Path
         with hold(Layout(Path(sys.argv[1])).lock(sys.argv[2]), what="it"):
             print("in", flush=True)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hypestore as hs
-from hypestore.vector_file import parts
+from hypestore.embeddings.vector_file import parts
 
 Vectors = Callable[..., np.ndarray]
 ROWS = 16_384

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import hypestore as hs
-from hypestore import catalog_build
+from hypestore.catalog import build as catalog_build
 
 Start = Callable[..., Any]
 

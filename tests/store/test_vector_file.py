@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hypestore as hs
-from hypestore.page_header import read_data_page
+from hypestore.embeddings.page_header import read_data_page
 
 Vectors = Callable[..., np.ndarray]
 ROWS = 16_384

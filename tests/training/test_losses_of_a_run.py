@@ -12,7 +12,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from hypencli.records import TrainingRow
-from hypencli.training import HeldOutRows, Stage, TrainingOutcome, ValidationConfig
+from hypencli.training import (
+    HeldOutRows,
+    Stage,
+    TrainingOutcome,
+    ValidationConfig,
+)
 from hypencli.training.step import TrainingStep
 
 Build = Callable[..., Any]

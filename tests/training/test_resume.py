@@ -12,8 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from hypencli.training import Sampling, StateCache, TrainingOutcome, ValidationConfig
-from hypencli.training.checkpoints import MARKER_FILE, newest_checkpoint
+from hypencli.training import (
+    Sampling,
+    StateCache,
+    TrainingOutcome,
+    ValidationConfig,
+)
+from hypencli.training.process.checkpoints import MARKER_FILE, newest_checkpoint
 
 Build = Callable[..., Any]
 QuickTrain = Callable[..., TrainingOutcome]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hypencli.errors import DataError
 from hypencli.training.config import Sampling
-from hypencli.training.sampling import (
+from hypencli.training.data.sampling import (
     Candidates,
     RowOrder,
     RowTable,
@@ -15,7 +15,7 @@ from hypencli.training.sampling import (
     draw_items,
     draw_random,
 )
-from hypencli.training.sampling import split_rows as split_table
+from hypencli.training.data.sampling import split_rows as split_table
 
 Row = tuple[tuple[str, ...], list[float] | None]
 

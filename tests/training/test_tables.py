@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypencli.training.tables import (
+from hypencli.training.data.token_tables import (
     TokenStateStore,
     TokenTable,
     TokenWriter,

@@ -7,8 +7,12 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hypencli.data.aside import atomic_write
-from hypencli.data.prepare.faults import EMPTY_TEXT, UNKNOWN_ID, MalformedRecords
+from hypencli.data.atomic import atomic_write
+from hypencli.data.prepare.bad_records import (
+    EMPTY_TEXT,
+    UNKNOWN_ID,
+    MalformedRecords,
+)
 from hypencli.data.qrels import Judgement, collect_judgements
 from hypencli.data.runs import write_run
 from hypencli.errors import DataError

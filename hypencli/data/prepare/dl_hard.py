@@ -12,10 +12,30 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypencli.data.prepare.collection import QRELS, QUERIES, Text, write_judgements, write_texts
-from hypencli.data.prepare.download import RepositoryFile, fetch, offered, offering_from
-from hypencli.data.prepare.job import Job, Part, PreparedParts
-from hypencli.data.qrels import Judgement, irds_judgements, iterate_judgements, read_qrels
+from hypencli.data.prepare.collection import (
+    QRELS,
+    QUERIES,
+    Text,
+    write_judgements,
+    write_texts,
+)
+from hypencli.data.prepare.download import (
+    RepositoryFile,
+    fetch,
+    offered,
+    offering_from,
+)
+from hypencli.data.prepare.job import (
+    Job,
+    Part,
+    PreparedParts,
+)
+from hypencli.data.qrels import (
+    Judgement,
+    irds_judgements,
+    iterate_judgements,
+    read_qrels,
+)
 from hypencli.data.queries import QuerySet, open_queries
 from hypencli.errors import DataError
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from hypencli.data.aside import atomic_write
+from hypencli.data.atomic import atomic_write
 from hypencli.errors import DataError
 from hypencli.progress import Progress
 

@@ -19,7 +19,11 @@ from hypencli.data.prepare.collection import (
     write_texts,
 )
 from hypencli.data.prepare.download import offering_from
-from hypencli.data.prepare.job import Job, Part, PreparedParts
+from hypencli.data.prepare.job import (
+    Job,
+    Part,
+    PreparedParts,
+)
 from hypencli.data.prepare.records import Record, records_of
 from hypencli.data.qrels import Judgement, iterate_judgements
 from hypencli.data.training.folder import data_files_of

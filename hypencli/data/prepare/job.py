@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from hypencli.data.prepare.faults import MalformedRecords
-from hypencli.progress import SILENT, Progress, Task
+from hypencli.data.prepare.bad_records import MalformedRecords
+from hypencli.progress import (
+    SILENT,
+    Progress,
+    Task,
+)
 from hypencli.records import TrainingRow
 
 T = TypeVar("T")

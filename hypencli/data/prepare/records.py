@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hypencli.data.lines import parse_json_object, read_lines
-from hypencli.data.rows import checked_id, checked_text
+from hypencli.data.reading.lines import parse_json_object, read_lines
+from hypencli.data.reading.rows import checked_id, checked_text
 from hypencli.data.training.formats import format_of
 from hypencli.errors import DataError
 

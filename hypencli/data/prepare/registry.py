@@ -95,12 +95,6 @@ PREPARATIONS = {one.name: one for one in _ALL}
 """By name."""
 
 
-def offer_to_prepare(name: str) -> str:
-    """What to say where a name is not found: how to make its dataset, or nothing for any other."""
-    dataset = name.split("/")[0].lower().replace("_", "-")
-    return f"Prepare it: hype data prepare {dataset}\n" if dataset in PREPARATIONS else ""
-
-
 def find_preparation(name: str) -> DatasetPreparation:
     """How the dataset of a name is made; ``FollowIR_train`` is ``followir-train``.
 

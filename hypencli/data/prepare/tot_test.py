@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypencli.data.irds import IrdsDataset
 from hypencli.data.prepare.collection import (
     CORPUS,
     QRELS,
@@ -19,9 +18,22 @@ from hypencli.data.prepare.collection import (
     write_texts,
 )
 from hypencli.data.prepare.download import offered
-from hypencli.data.prepare.job import Job, Part, PreparedParts
-from hypencli.data.prepare.records import Record, records_of, titled
-from hypencli.data.qrels import Judgement, irds_judgements, iterate_judgements
+from hypencli.data.prepare.job import (
+    Job,
+    Part,
+    PreparedParts,
+)
+from hypencli.data.prepare.records import (
+    Record,
+    records_of,
+    titled,
+)
+from hypencli.data.qrels import (
+    Judgement,
+    irds_judgements,
+    iterate_judgements,
+)
+from hypencli.data.reading.irds import IrdsDataset
 from hypencli.errors import DataError
 
 DATASET = "trec-tot/2023/dev"

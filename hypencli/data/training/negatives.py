@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-from hypencli.data.unique import hash_id
+from hypencli.data.reading.unique_ids import hash_id
 from hypencli.errors import UsageError
 
 Sample: TypeAlias = Literal["top", "random"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from hypencli.data.training.folder import locate_in_folder
 from hypencli.data.training.formats import rows_of, sha256_of
 from hypencli.data.training.hub import locate_on_hub, may_be_hub_id
+from hypencli.data.reading.hard_tasks import prepare_hint
 from hypencli.errors import DataError
 from hypencli.records import TrainingRow
 
@@ -88,12 +89,11 @@ def open_training_rows(place: str | Path, *, split: str = "train") -> TrainingSo
     if may_be_hub_id(str(place)):
         located = locate_on_hub(str(place), split)
         return TrainingSource(str(place), located.files, located.split)
-    from hypencli.data.prepare.registry import offer_to_prepare
 
     beside = "" if path.is_absolute() else "In a recipe, ./NAME is what lies beside the recipe. "
     raise DataError(
         f"No training file {path} (from {Path.cwd()}).",
-        hint=f"{offer_to_prepare(str(place))}{beside}Accepted: {ACCEPTED}.",
+        hint=f"{prepare_hint(str(place))}{beside}Accepted: {ACCEPTED}.",
     )
 
 

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hypencli.data.training.positives import PositiveRule
-from hypencli.data.training.tally import (
+from hypencli.data.training.counts import (
     NumberCounter,
     NumberSummary,
     OccurrenceCounter,
     Occurrences,
     SeenTexts,
 )
+from hypencli.data.training.positives import PositiveRule
 from hypencli.records import TrainingItem, TrainingRow
 
 NO_TYPE = "(none)"

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from hypencli.data.aside import atomic_write
+from hypencli.data.atomic import atomic_write
 from hypencli.data.training.row import row_values
 from hypencli.data.training.splits import DATA_ENDINGS
 from hypencli.errors import DataError, UsageError

@@ -13,14 +13,23 @@ from typing import Any
 
 import pytest
 
-from hypencli.data.prepare import Job, PreparedParts, dl_hard
-from hypencli.data.prepare.dl_hard import ADDED, JUDGED, TOPICS, prepare_dl_hard
+from hypencli.data.prepare import (
+    Job,
+    PreparedParts,
+    dl_hard,
+)
+from hypencli.data.prepare.dl_hard import (
+    ADDED,
+    JUDGED,
+    TOPICS,
+    prepare_dl_hard,
+)
 from hypencli.data.prepare.download import blob_id
 from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import open_queries
 from hypencli.data.runs import read_run
 from hypencli.errors import DataError
-from hypencli.measures import evaluate, parse_measures
+from hypencli.evaluation.measures import evaluate, parse_measures
 
 Prepare = Callable[..., tuple[PreparedParts, Path]]
 
@@ -183,7 +192,7 @@ import sys
 from pathlib import Path
 from dataclasses import replace
 from hypencli.data.prepare import dl_hard, download
-from hypencli.ops.data_prepare import PrepareOptions, prepare
+from hypencli.ops.datasets.prepare import PrepareOptions, prepare
 dl_hard.ADDED = replace(dl_hard.ADDED, blob=sys.argv[2])
 download.RAW_FILES = sys.argv[3]
 print(prepare("dl-hard-test", PrepareOptions(Path(sys.argv[1]))).sources)

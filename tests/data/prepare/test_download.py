@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from hypencli.data.prepare.download import RepositoryFile, blob_id, fetch, offered
+from hypencli.data.prepare.download import (
+    RepositoryFile,
+    blob_id,
+    fetch,
+    offered,
+)
 from hypencli.errors import DataError
 from hypencli.progress import SILENT
 

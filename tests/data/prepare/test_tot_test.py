@@ -66,7 +66,7 @@ PREPARE = """
 import sys
 from pathlib import Path
 from hypencli.errors import HypeError
-from hypencli.ops.data_prepare import PrepareOptions, prepare
+from hypencli.ops.datasets.prepare import PrepareOptions, prepare
 try:
     done = prepare("tot-test", PrepareOptions(Path(sys.argv[1])))
     print(done.sources)

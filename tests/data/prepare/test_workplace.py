@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from hypencli.data.prepare.workplace import staged_folder
+from hypencli.data.prepare.staging import staged_folder
 from hypencli.errors import DataError, UsageError
 
 MAKE = """
 import os, signal, sys
 from pathlib import Path
-from hypencli.data.prepare.workplace import whole_folder
+from hypencli.data.prepare.staging import whole_folder
 with whole_folder(Path(sys.argv[1])) as work:
     (work.downloads / "got.zip").write_text("downloaded")
     (work.out / "rows.jsonl").write_text("half")

@@ -125,7 +125,7 @@ def _limit(job: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     import hypencli.engine.exact
-    import hypencli.engine.neighbours
+    import hypencli.engine.neighbours.exact
     import hypencli.training  # noqa: F401
     import hypestore  # noqa: F401
 

@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
-from hypencli.ops.replicate import Replicated, ReplicateOptions, replicate
-from hypencli.ops.replicate_choice import TableSelection
-from hypencli.ops.replicate_survey import ReplicationStatus, replication_status
-from hypencli.ops.replicate_table import Figure
+from hypencli.ops.replicate.run import (
+    Replicated,
+    ReplicateOptions,
+    replicate,
+)
+from hypencli.ops.replicate.selection import TableSelection
+from hypencli.ops.replicate.survey import ReplicationStatus, replication_status
+from hypencli.ops.replicate.table import Figure
 from hypencli.recipe.replication import Replication
 from hypestore import Store
 

@@ -14,13 +14,18 @@ from hypencli.data.corpus import open_corpus
 from hypencli.data.prepare import PREPARATIONS
 from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import open_queries
-from hypencli.errors import DataError, ModelError, RecipeError, UsageError
+from hypencli.errors import (
+    DataError,
+    ModelError,
+    RecipeError,
+    UsageError,
+)
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.models import ModelSource
-from hypencli.ops.replicate_choice import TableSelection
-from hypencli.ops.replicate_plan import plan_replication
-from hypencli.ops.search import search
-from hypencli.ops.search_records import SearchOptions
+from hypencli.ops.replicate.plan import plan_replication
+from hypencli.ops.replicate.selection import TableSelection
+from hypencli.ops.search.options import SearchOptions
+from hypencli.ops.search.run import search
 from hypestore import Store
 from tests.ops.replicate.conftest import Make, counts, figure, look, states
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from hypencli.ops.replicate_choice import TableSelection
-from hypencli.ops.replicate_survey import replication_status
+from hypencli.ops.replicate.selection import TableSelection
+from hypencli.ops.replicate.survey import replication_status
 from hypencli.recipe.replication import Replication, load_replication
 from hypestore import Store
 from tests.ops.replicate.conftest import Make, look, states

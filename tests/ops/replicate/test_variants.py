@@ -10,16 +10,24 @@ import pytest
 
 from hypencli.data.queries import open_queries
 from hypencli.data.variations import EDITS, drawing
-from hypencli.errors import DataError, RecipeError, UsageError
-from hypencli.ops.data_prepare import PrepareOptions, prepare
-from hypencli.ops.drop import robustness_loss
-from hypencli.ops.perturb import PerturbOptions, perturb, variation_of
-from hypencli.ops.replicate import ReplicateOptions, replicate
-from hypencli.ops.replicate_choice import TableSelection
-from hypencli.ops.replicate_perturb import perturbed_path
-from hypencli.ops.replicate_plan import plan_replication
-from hypencli.ops.replicate_steps import Perturb
-from hypencli.ops.replicate_survey import replication_status
+from hypencli.errors import (
+    DataError,
+    RecipeError,
+    UsageError,
+)
+from hypencli.ops.datasets.prepare import PrepareOptions, prepare
+from hypencli.ops.evaluation.drop import robustness_loss
+from hypencli.ops.perturb import (
+    PerturbOptions,
+    perturb,
+    variation_of,
+)
+from hypencli.ops.replicate.options import perturbed_path
+from hypencli.ops.replicate.plan import plan_replication
+from hypencli.ops.replicate.run import ReplicateOptions, replicate
+from hypencli.ops.replicate.selection import TableSelection
+from hypencli.ops.replicate.steps import Perturb
+from hypencli.ops.replicate.survey import replication_status
 from hypencli.recipe.replication import Replication
 from hypestore import Store
 from tests.ops.replicate.conftest import Make, figure

@@ -1,0 +1,1 @@
+"""What the command prints: tables, charts, progress, text for a terminal."""

@@ -1,0 +1,69 @@
+"""Progress in the terminal: bars with rate and time left, on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from hypencli.cli.output.render import escape
+
+
+class RateColumn(ProgressColumn):
+    """Units a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        """The rate, once there is one."""
+        return Text("" if task.speed is None else f"{task.speed:,.0f} {self._unit}/s")
+
+
+class Bar:
+    """One task on a terminal."""
+
+    def __init__(self, bars: Progress, task: TaskID) -> None:
+        self._bars, self._task = bars, task
+
+    def advance(self, count: int = 1) -> None:
+        """Move the bar on."""
+        self._bars.advance(self._task, count)
+
+    def set_total(self, total: int) -> None:
+        """Say where the bar ends."""
+        self._bars.update(self._task, total=total)
+
+    def note(self, text: str) -> None:
+        """Show a text behind the bar."""
+        self._bars.update(self._task, note=escape(text))
+
+
+@contextmanager
+def bar(description: str, *, total: int | None, unit: str) -> Iterator[Bar]:
+    """A bar that disappears when its task is done."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(unit),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        yield Bar(bars, bars.add_task(escape(description), total=total, note=""))

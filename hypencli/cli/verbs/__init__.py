@@ -1,0 +1,1 @@
+"""The verbs of ``hype``, one file a verb."""

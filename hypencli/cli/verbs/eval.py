@@ -1,0 +1,155 @@
+"""``hype eval`` and ``hype report``: measures and comparisons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hypencli.cli.options import (
+    JsonOption,
+    StoreOption,
+    open_store,
+    split_names,
+)
+from hypencli.cli.output.progress import progress
+from hypencli.cli.output.render import escape, show
+from hypencli.cli.output.tables import print_table
+from hypencli.cli.verbs.p_mrr import P_MRR_USAGE, show_p_mrr
+from hypencli.cli.verbs.report import report
+from hypencli.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hypencli.ops.evaluation.folds import EvaluatedInFolds
+    from hypencli.ops.evaluation.run import Evaluated
+
+
+def eval_(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN",
+            help="Name, id, or beginning of an id; with --p-mrr, OG_RUN and CHANGED_RUN.",
+            show_default=False,
+        ),
+    ],
+    qrels: Annotated[
+        str | None,
+        typer.Option(
+            help="An ir_datasets id, a prepared dataset, or a file: TREC, JSON as published, "
+            "BEIR TSV.",
+            show_default="the queries' own",
+        ),
+    ] = None,
+    measures: Annotated[
+        str | None,
+        typer.Option(
+            help="ir_measures names, separated by commas or blanks; a document counts as relevant "
+            "from grade 2 on in RR(rel=2), P(rel=2)@10, ….",
+            show_default="nDCG@10 nDCG@5 P@10 P@5 R@10 RR R@1000 RR@10, on the passages of TREC "
+            "Deep Learning and DL-HARD with rel=2",
+        ),
+    ] = None,
+    folds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Means by folds of the queries too: JSON with lists of query ids, or lines of a "
+            "query and its fold.",
+            show_default=False,
+        ),
+    ] = None,
+    p_mrr: Annotated[
+        bool,
+        typer.Option("--p-mrr", help="Whether the second run follows its changed instructions."),
+    ] = False,
+    qrels_og: Annotated[
+        str | None,
+        typer.Option(help="Of --p-mrr: judgements of OG_RUN's queries.", show_default=False),
+    ] = None,
+    qrels_changed: Annotated[
+        str | None,
+        typer.Option(help="Of --p-mrr: judgements of CHANGED_RUN's queries.", show_default=False),
+    ] = None,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure a run against judgements; values are kept in all and per query.
+
+    With --p-mrr, measure as FollowIR does whether documents fall that an instruction ruled out.
+
+    Examples:
+        hype eval my-run --qrels qrels.txt
+
+        hype eval my-run --qrels beir/scifact/test --measures "nDCG@10, AP(rel=2)@100"
+
+        hype eval my-run --qrels qrels.txt --folds folds.json
+
+        hype eval --p-mrr og changed --qrels-og og.qrels --qrels-changed changed.qrels
+    """
+    if p_mrr:
+        if qrels or measures or folds:
+            raise UsageError(
+                "--qrels, --measures and --folds do not go with --p-mrr.", hint=P_MRR_USAGE
+            )
+        pair = (qrels_og, qrels_changed)
+        show_p_mrr(open_store(store), tuple(runs), pair, as_json=json)
+        return
+    if len(runs) != 1 or qrels_og or qrels_changed:
+        raise UsageError(
+            f"{len(runs)} runs are named; one is measured at a time."
+            if len(runs) != 1
+            else "--qrels-og and --qrels-changed are for pairs of runs.",
+            hint=f"hype eval RUN --qrels QRELS, or {P_MRR_USAGE}",
+        )
+    from hypencli.ops.dataset_names import dataset_place
+    from hypencli.ops.evaluation.run import EvaluateOptions, evaluate
+
+    opened = open_store(store)
+    judged = dataset_place(opened.root, qrels)
+    options = EvaluateOptions(qrels=judged, measures=split_names(measures) or None)
+    done = evaluate(opened, runs[0], options, progress())
+    if folds is None:
+        show(done, draw_evaluated, as_json=json)
+        return
+    from hypencli.ops.evaluation.folds import fold
+
+    place = Path(dataset_place(opened.root, str(folds)))
+    show(fold(opened, done, place), _draw_folds, as_json=json)
+
+
+def draw_evaluated(console: Console, done: Evaluated) -> None:
+    """Measures of one run."""
+    title = f"{done.run_name or done.run} on {done.qrels}, {done.judged_queries} judged queries"
+    print_table(title, ("measure", "value"), list(done.aggregates.items()))
+    if done.missing_queries:
+        some = ", ".join(escape(query) for query in done.missing_queries[:5])
+        console.print(
+            f"{len(done.missing_queries)} judged queries have no results and count as 0: {some}"
+            + (", …" if len(done.missing_queries) > 5 else "")
+        )
+    if done.unjudged_queries:
+        console.print(f"{done.unjudged_queries} queries of the run have no judgements: left out.")
+
+
+def _draw_folds(console: Console, done: EvaluatedInFolds) -> None:
+    draw_evaluated(console, done.evaluated)
+    by_fold = done.by_folds
+    rows = [
+        (name, by_fold.queries[name], *of_fold.values()) for name, of_fold in by_fold.folds.items()
+    ]
+    rows.append(("mean of folds", sum(by_fold.queries.values()), *by_fold.means.values()))
+    print_table("By folds", ("fold", "queries", *by_fold.means), rows)
+    if by_fold.outside:
+        console.print(f"{by_fold.outside} judged queries are in no fold: left out of these means.")
+    if by_fold.unjudged:
+        console.print(f"{by_fold.unjudged} queries of the folds have no judgements: left out.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these verbs."""
+    app.command("eval")(eval_)
+    app.command()(report)

@@ -1,0 +1,302 @@
+"""``hype graph``: the nearest neighbours of every document; ``export graph``, ``import graph``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from hypencli.cli.options import (
+    DeviceOption,
+    ExportedOption,
+    JsonOption,
+    ModelOption,
+    NameOption,
+    OverwriteOption,
+    ReferenceArgument,
+    StoreOption,
+    TrustOption,
+    default_device,
+    open_store,
+)
+from hypencli.cli.output.progress import progress
+from hypencli.cli.output.render import (
+    draw_name_not_given,
+    escape,
+    seconds,
+    show,
+)
+from hypencli.cli.verbs.calibrate import SampleOption, draw_calibrated
+from hypencli.cli.verbs.transfer import export, import_
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hypencli.ops.graphs.build import BuiltGraph
+    from hypencli.ops.search.measure_calibration import BuiltAndCalibrated
+    from hypencli.ops.transfer.graphs import ExportedGraph, ImportedGraph
+
+CorpusOption = Annotated[
+    str | None,
+    typer.Option("--corpus", help="The corpus, where several are encoded.", show_default=False),
+]
+
+
+def graph(
+    embeddings: Annotated[
+        str | None,
+        typer.Argument(
+            help="The embedding set, by name or id.", show_default="the only one that fits"
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Neighbours a document gets.")] = 100,
+    metric: Annotated[
+        Literal["l2", "ip", "cos"],
+        typer.Option(help="What is near: Euclidean distance, inner product, cosine."),
+    ] = "l2",
+    builder: Annotated[
+        Literal["auto", "exact", "nn-descent", "hnsw"],
+        typer.Option(help="How: auto is exact up to 100,000 documents, then nn-descent, or hnsw."),
+    ] = "auto",
+    name: NameOption = None,
+    model: ModelOption = None,
+    corpus: CorpusOption = None,
+    seed: Annotated[
+        int, typer.Option(help="Of approximate builders, and of the sample for their recall.")
+    ] = 0,
+    candidates: Annotated[
+        int, typer.Option(min=1, help="nn-descent: documents compared with each in an iteration.")
+    ] = 60,
+    iterations: Annotated[int, typer.Option(min=1, help="nn-descent: the most iterations.")] = 20,
+    trees: Annotated[
+        int, typer.Option(min=1, help="nn-descent: random projection trees to start from.")
+    ] = 8,
+    m: Annotated[int, typer.Option("--m", min=2, help="hnsw: links of a document.")] = 32,
+    ef_construction: Annotated[
+        int, typer.Option(min=1, help="hnsw: candidates for the links of a document.")
+    ] = 200,
+    ef_search: Annotated[
+        int, typer.Option(min=1, help="hnsw: candidates in the search for neighbours.")
+    ] = 200,
+    dtype: Annotated[
+        str, typer.Option(help="Arithmetic of the exact builder: float32, bfloat16, float16.")
+    ] = "float32",
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Then measure which settings of guided and of graph search have which recall, "
+            "as hype calibrate does.",
+        ),
+    ] = False,
+    queries: Annotated[
+        str | None,
+        typer.Option(
+            help="For --calibrate: where queries are drawn from.",
+            show_default="the store's default, else the encoded dataset's own",
+        ),
+    ] = None,
+    sample: SampleOption = 64,
+    device: DeviceOption = None,
+    trust_code: TrustOption = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Find the nearest neighbours of every document of an embedding set, for search over a graph.
+
+    The same command again does nothing; an exact build that was stopped goes on where it was.
+
+    Examples:
+        hype graph
+
+        hype graph docs --k 50 --metric ip
+
+        hype graph --corpus msmarco-passage --builder nn-descent
+
+        hype graph --calibrate --queries questions.tsv
+    """
+    from hypencli.data.queries import open_queries
+    from hypencli.ops.dataset_names import dataset_place
+    from hypencli.ops.graphs.build import build_graph
+    from hypencli.ops.graphs.options import GraphOptions
+    from hypencli.ops.models import ModelSource
+    from hypencli.ops.search.calibrations import CALIBRATABLE
+    from hypencli.ops.search.measure_calibration import BuiltAndCalibrated, CalibrateOptions
+    from hypencli.ops.search.measure_calibration import calibrate as measure
+    from hypencli.ops.search.options import SearchOptions
+    from hypencli.ops.select import choose_any_embeddings
+
+    opened = open_store(store)
+    options = GraphOptions(
+        k=k,
+        metric=metric,
+        builder=builder,
+        dtype=dtype,
+        device=default_device(device, opened),
+        seed=seed,
+        candidates=candidates,
+        iterations=iterations,
+        trees=trees,
+        m=m,
+        ef_construction=ef_construction,
+        ef_search=ef_search,
+        name=name,
+    )
+    source = None if model is None else ModelSource(model)
+    embedding_set = choose_any_embeddings(
+        opened, named=embeddings, model=source, corpus=corpus, progress=progress()
+    )
+    built = build_graph(opened, embedding_set, options, progress())
+    if not calibrate:
+        show(built, _draw_built, as_json=json)
+        return
+    query_set = queries or opened.defaults.get("queries")
+    asked = None if query_set is None else open_queries(dataset_place(opened.root, query_set))
+    search = SearchOptions(embeddings=embedding_set.id, graph=built.graph, device=options.device)
+    measured = [
+        measure(
+            opened,
+            asked,
+            ModelSource(model, trust_code=trust_code),
+            CalibrateOptions(engine=engine, n_queries=sample, search=search),
+            progress(),
+        )
+        for engine in CALIBRATABLE
+    ]
+    show(BuiltAndCalibrated(built, measured), _draw_both, as_json=json)
+
+
+def _draw_both(console: Console, done: BuiltAndCalibrated) -> None:
+    _draw_built(console, done.graph)
+    for one in done.calibrations:
+        draw_calibrated(console, one)
+
+
+def _draw_built(console: Console, done: BuiltGraph) -> None:
+    verb = "Already there" if done.existing else "Made"
+    display_name = f"{escape(done.name)} ({done.graph})" if done.name else done.graph
+    console.print(
+        f"{verb}: {display_name}, {done.k} neighbours by {done.metric} for each of "
+        f"{done.n_documents:,} documents of {escape(done.corpus)}."
+    )
+    draw_name_not_given(console, done.name_not_given, done.name or done.graph)
+    if not done.existing:
+        console.print(f"Builder: {done.builder}, in {seconds(done.seconds)}.")
+    if done.recall is not None:
+        console.print(f"Recall of the exact neighbours, on a sample: {done.recall:.4f}.")
+    if done.advice is not None:
+        console.print(f"Warning: that is low; to find more, {done.advice}.")
+
+
+@export.command("graph")
+def export_graph(
+    graph: ReferenceArgument,
+    k: Annotated[
+        int | None,
+        typer.Option("--k", "-k", min=1, help="Neighbours of a document.", show_default="all"),
+    ] = None,
+    format: Annotated[
+        Literal["jsonl", "npy"] | None,
+        typer.Option(help="The format.", show_default="told by the file's ending, else jsonl"),
+    ] = None,
+    output: ExportedOption = None,
+    overwrite: OverwriteOption = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a neighbour graph as the published JSONL, or as a NumPy array of ordinals.
+
+    Examples:
+        hype export graph near --output near.jsonl
+
+        hype export graph near --k 10 --format npy
+    """
+    from hypencli.ops.transfer.graphs import export_graph as graph_export
+
+    done = graph_export(
+        open_store(store),
+        graph,
+        output=output,
+        k=k,
+        format=format,
+        overwrite=overwrite,
+        progress=progress(),
+    )
+
+    def draw(console: Console, done: ExportedGraph) -> None:
+        console.print(
+            f"Wrote {done.n_edges:,} neighbours of {done.n_documents:,} documents, up to {done.k} "
+            f"each, to {done.path} ({done.format})."
+        )
+
+    show(done, draw, as_json=json)
+
+
+@import_.command("graph")
+def import_graph(
+    file: Annotated[Path, typer.Argument(help="JSONL as published (.gz too).", show_default=False)],
+    embeddings: Annotated[
+        str | None,
+        typer.Option(
+            "--embeddings", help="The embedding set.", show_default="the only one that fits"
+        ),
+    ] = None,
+    corpus: CorpusOption = None,
+    name: NameOption = None,
+    metric: Annotated[
+        Literal["l2", "ip", "cos"] | None,
+        typer.Option(help="What is near in it; its recall is then measured.", show_default=False),
+    ] = None,
+    device: DeviceOption = None,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take in a neighbour graph made elsewhere, for an embedding set of the same documents.
+
+    Each line is {"item_id": "d1", "neighbors": ["d7", "d3"]}, nearest first.
+
+    Examples:
+        hype import graph published.jsonl --embeddings docs --metric l2
+
+        hype import graph neighbours.jsonl.gz --name theirs
+    """
+    from hypencli.ops.select import choose_any_embeddings
+    from hypencli.ops.transfer.graphs import import_graph as graph_import
+
+    opened = open_store(store)
+    embedding_set = choose_any_embeddings(
+        opened, named=embeddings, corpus=corpus, progress=progress()
+    )
+    done = graph_import(
+        opened,
+        file,
+        embedding_set,
+        name=name,
+        metric=metric,
+        device=default_device(device, opened),
+        progress=progress(),
+    )
+    show(done, _draw_imported, as_json=json)
+
+
+def _draw_imported(console: Console, done: ImportedGraph) -> None:
+    verb = "Already there" if done.existing else "Took in"
+    console.print(
+        f"{verb}: {escape(done.name or done.graph)}, {done.n_edges:,} neighbours of "
+        f"{done.n_documents:,} documents of {escape(done.embeddings)}, up to {done.k} each."
+    )
+    draw_name_not_given(console, done.name_not_given, done.name or done.graph)
+    if done.self_edges:
+        console.print(f"Left out: {done.self_edges:,} documents among their own neighbours.")
+    if done.repeated:
+        console.print(f"Left out: {done.repeated:,} neighbours that their row had before.")
+    if done.recall is not None:
+        console.print(f"Recall of the exact neighbours, on a sample: {done.recall:.4f}.")
+    if done.low:
+        console.print("Warning: that is low: are these the embeddings, and is this the metric?")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this verb."""
+    app.command()(graph)

@@ -1,0 +1,142 @@
+"""``hype mine``: hard negatives for training, from a run of the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from hypencli.cli.options import (
+    JsonOption,
+    OverwriteOption,
+    ReferenceArgument,
+    StoreOption,
+    open_store,
+)
+from hypencli.cli.output.progress import progress
+from hypencli.cli.output.render import escape, show
+from hypencli.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hypencli.ops.datasets.mine import Mined
+
+OutputOption = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        help="The file to write: .jsonl, .jsonl.gz or .parquet.",
+        show_default=False,
+    ),
+]
+
+
+def mine(
+    run: ReferenceArgument,
+    output: OutputOption,
+    qrels: Annotated[
+        str | None,
+        typer.Option(
+            help="Judgements: a file or an ir_datasets id.", show_default="the queries' own"
+        ),
+    ] = None,
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            help="Give negatives to the rows of this training file, by query id, in place of "
+            "making rows from judgements.",
+            show_default=False,
+        ),
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="Of several splits of --rows, the one to read.")
+    ] = "train",
+    min_grade: Annotated[int, typer.Option(help="The lowest grade of a positive.")] = 1,
+    from_rank: Annotated[int, typer.Option(min=1, help="The first rank of a negative.")] = 1,
+    to_rank: Annotated[int, typer.Option(min=1, help="The last rank of a negative.")] = 200,
+    negatives: Annotated[int, typer.Option(min=1, help="Negatives for each row.")] = 30,
+    sample: Annotated[
+        Literal["top", "random"],
+        typer.Option(help="The best ranked of these ranks, or any at random."),
+    ] = "top",
+    seed: Annotated[int, typer.Option(min=0, help="Of the random choice.")] = 42,
+    max_score_ratio: Annotated[
+        float | None,
+        typer.Option(
+            help="Leave out negatives that score above this part of the positive's score: 0.95.",
+            show_default=False,
+        ),
+    ] = None,
+    corpus: Annotated[
+        str | None,
+        typer.Option(help="Where texts are read.", show_default="the run's embedding set"),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make training rows with hard negatives: what a run ranks high and nobody judged relevant.
+
+    A row holds a query, one positive, and negatives by rank. No document judged relevant becomes a
+    negative, nor one with the text of the positive or of another negative.
+
+    Examples:
+        hype mine my-run --qrels qrels.train.txt --output train.jsonl
+
+        hype mine my-run --rows train.jsonl --max-score-ratio 0.95 --output harder.jsonl
+
+        hype mine my-run --from-rank 10 --sample random --negatives 7 --output train.parquet
+    """
+    from hypencli.data.corpus import open_corpus
+    from hypencli.data.training import open_training_rows
+    from hypencli.data.training.negatives import MiningRule
+    from hypencli.ops.dataset_names import dataset_place
+    from hypencli.ops.datasets.mine import MineOptions
+    from hypencli.ops.datasets.mine import mine as run_mine
+
+    if rows is not None and min_grade != 1 and qrels is None:
+        raise UsageError("--min-grade is for --qrels.")
+    rule = MiningRule(from_rank, to_rank, negatives, sample, seed, max_score_ratio)
+    opened = open_store(store)
+    options = MineOptions(
+        output=output,
+        rule=rule,
+        qrels=dataset_place(opened.root, qrels),
+        min_grade=min_grade,
+        corpus=None if corpus is None else open_corpus(dataset_place(opened.root, corpus)),
+        overwrite=overwrite,
+    )
+    place = dataset_place(opened.root, rows)
+    source = None if place is None else open_training_rows(place, split=split)
+    done = run_mine(opened, run, options, rows=source, progress=progress())
+    show(done, _draw_mined, as_json=json)
+
+
+def _draw_mined(console: Console, done: Mined) -> None:
+    counts = done.counts
+    console.print(
+        f"Wrote {counts.rows:,} rows with {counts.negatives:,} mined negatives to "
+        f"{escape(done.output)}, from run {escape(done.run)}."
+    )
+    asked = "rows" if done.from_rows else "queries"
+    kept = "kept as they were" if done.from_rows else "left out"
+    said = {
+        f"rows with fewer than {done.wanted} negatives": counts.few_negatives,
+        f"{asked} that no negative was left for, {kept}": counts.without_negative,
+        f"{asked} without results in the run, {kept}": counts.without_ranking,
+        f"positives that the run does not rank, {kept}": counts.positive_not_ranked,
+        "positives that are not among the documents, left out": counts.positive_without_text,
+        "queries without a judged positive, left out": counts.without_positive,
+    }
+    for what, count in said.items():
+        if count:
+            console.print(f"{count:,} {what}")
+    console.print(f"Next: hype data check {escape(done.output)}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this verb."""
+    app.command()(mine)

@@ -1,0 +1,123 @@
+"""``hype perturb``: variants of a query set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hypencli.cli.options import (
+    DeviceOption,
+    IdKeyOption,
+    JsonOption,
+    OverwriteOption,
+    StoreOption,
+    TextKeyOption,
+    store_around,
+)
+from hypencli.cli.output.progress import progress
+from hypencli.cli.output.render import escape, show
+from hypencli.data.variations import VariationKind
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hypencli.ops.perturb import Perturbed
+
+
+def perturb(
+    queries: Annotated[
+        str,
+        typer.Argument(
+            help="An ir_datasets id, a JSONL or TSV file (.gz too), or - for standard input.",
+            show_default=False,
+        ),
+    ],
+    kind: Annotated[
+        VariationKind,
+        typer.Option(help="What is changed.", show_default=False),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The file (JSONL).", show_default="NAME.KIND-SEED.jsonl here"
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other variants.")] = 0,
+    changes: Annotated[
+        int, typer.Option(min=1, help="Words changed in a query; not of paraphrase.")
+    ] = 1,
+    words: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of synonym: your word list, lines of a word and its synonyms between tabs.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Of paraphrase: your sequence-to-sequence model, a folder or a name on the hub.",
+            show_default=False,
+        ),
+    ] = None,
+    prefix: Annotated[
+        str, typer.Option(help="Of paraphrase: what the model reads before each query.")
+    ] = "",
+    overwrite: OverwriteOption = False,
+    id_key: IdKeyOption = None,
+    text_key: TextKeyOption = None,
+    device: DeviceOption = None,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a variant of every query under its own id, so that its judgements hold.
+
+    misspelling, word-drop and ordering need nothing more; synonym needs a word list of yours,
+    paraphrase a model. `hype report --drop` then says what each kind costs.
+
+    Examples:
+        hype perturb queries.jsonl --kind misspelling
+
+        hype perturb beir/scifact/test --kind synonym --words synonyms.tsv --seed 1
+
+        hype perturb queries.jsonl --kind paraphrase --model ../t5 --prefix "paraphrase: "
+    """
+    from hypencli.data.queries import open_queries
+    from hypencli.ops.dataset_names import dataset_place
+    from hypencli.ops.perturb import PerturbOptions
+    from hypencli.ops.perturb import perturb as run
+
+    options = PerturbOptions(
+        kind=kind,
+        seed=seed,
+        changes=changes,
+        words=words,
+        model=model,
+        prefix=prefix,
+        device=device,
+    )
+    place = dataset_place(store_around(store), queries)
+    asked = open_queries(place, id_key=id_key, text_key=text_key)
+    done = run(asked, options, output=output, overwrite=overwrite, progress=progress())
+    show(done, _draw_perturbed, as_json=json)
+
+
+def _draw_perturbed(console: Console, done: Perturbed) -> None:
+    console.print(
+        f"Wrote {done.n_queries:,} queries to {done.path}, {done.n_changed:,} of them changed "
+        f"({done.kind}, seed {done.seed})."
+    )
+    if done.unchanged:
+        some = ", ".join(escape(query) for query in done.unchanged[:5])
+        more = ", …" if len(done.unchanged) > 5 else ""
+        console.print(f"{len(done.unchanged):,} had nothing to change: {some}{more}")
+    for before, after in done.examples:
+        console.print(f"  {escape(before)}\n  → {escape(after)}")
+    console.print(f"Next: hype search {done.path} --qrels QRELS, then hype report --drop BASE_RUN")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this verb."""
+    app.command()(perturb)

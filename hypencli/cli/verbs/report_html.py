@@ -1,0 +1,90 @@
+"""``hype report --html``: where the page is, and what it could not hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hypencli.cli.output.progress import progress
+from hypencli.cli.output.render import (
+    escape,
+    show,
+    size,
+)
+from hypencli.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hypencli.ops.report.page import HtmlOptions, HtmlWritten
+    from hypestore import Store
+
+HtmlOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--html",
+        metavar="FILE",
+        help="Write everything as one page for a browser, which needs no network.",
+        show_default=False,
+    ),
+]
+
+
+def html_options(
+    output: Path,
+    runs: tuple[str, ...],
+    qrels: str | None,
+    *,
+    measures: tuple[str, ...],
+    depth: int | None,
+    overwrite: bool,
+) -> HtmlOptions:
+    """What was asked for.
+
+    Raises:
+        UsageError: Neither no run nor two are named.
+    """
+    from hypencli.ops.report.page import HtmlOptions
+
+    if runs and len(runs) != 2:
+        raise UsageError(
+            f"{len(runs)} runs are named; a page compares two, or the best two of each "
+            "leaderboard where none is named.",
+            hint=f"hype report RUN_A RUN_B --html {output}",
+        )
+    pair = (runs[0], runs[1]) if runs else None
+    return HtmlOptions(output, pair, qrels, measures, depth, overwrite)
+
+
+def write_page(store: Store, options: HtmlOptions, *, format: str, as_json: bool) -> None:
+    """Write the page and say where it is.
+
+    Raises:
+        UsageError: A format of printed tables is named.
+    """
+    from hypencli.ops.report.page import write_html_report
+
+    if format != "table":
+        raise UsageError(
+            "--format is of tables that are printed; --html writes a page.",
+            hint=f"hype report --html {options.output}",
+        )
+    show(write_html_report(store, options, progress()), _draw_written, as_json=as_json)
+
+
+def _draw_written(console: Console, done: HtmlWritten) -> None:
+    console.print(f"Wrote {escape(done.path)} ({size(done.size_bytes)}).", soft_wrap=True)
+    counts = {
+        "leaderboards": done.leaderboards,
+        "evaluated runs": done.runs,
+        "timed searches": done.searches,
+        "models with curves": done.models,
+    }
+    console.print("  " + ", ".join(f"{what}: {count:,}" for what, count in counts.items()))
+    for label_a, label_b in done.pairs:
+        console.print(f"  query by query: {escape(label_a)} against {escape(label_b)}")
+    for remark in done.remarks:
+        console.print(f"  {escape(remark)}", soft_wrap=True)
+    console.print(f"Open it in a browser: {done.path.absolute().as_uri()}", soft_wrap=True)

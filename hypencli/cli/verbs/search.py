@@ -1,0 +1,406 @@
+"""``hype search`` and ``hype query``: ranked documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hypencli.cli.options import (
+    BackboneOption,
+    DeviceOption,
+    IdKeyOption,
+    JsonOption,
+    ModelOption,
+    NameOption,
+    PoolingOption,
+    StoreOption,
+    TextKeyOption,
+    TrustOption,
+    default_device,
+    open_store,
+    split_names,
+)
+from hypencli.cli.output.progress import progress
+from hypencli.cli.output.render import (
+    draw_name_not_given,
+    escape,
+    seconds,
+    show,
+)
+from hypencli.cli.verbs.eval import draw_evaluated
+from hypencli.cli.verbs.search_options import (
+    ApproxOption,
+    BudgetOption,
+    CandidatesOption,
+    CertifyOption,
+    CheckOption,
+    EarlyStopOption,
+    EngineChoice,
+    EngineOption,
+    EntryPointsOption,
+    FirstPassOption,
+    GainOption,
+    GraphOption,
+    IndexOption,
+    IterationsOption,
+    NeighboursOption,
+    PresetOption,
+    RecallOption,
+    SeedOption,
+    engine_from_options,
+    index_parameters,
+    make_guided_options,
+    walk_options,
+)
+from hypencli.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hypencli.ops.search.ask import Answer
+    from hypencli.ops.search.options import (
+        Check,
+        FirstPassSummary,
+        Searched,
+    )
+    from hypencli.ops.search.two_stages import SearchedTwice
+
+_STAGES = "Two stages"
+
+EmbeddingsOption = Annotated[
+    str | None,
+    typer.Option("--embeddings", help="The embedding set.", show_default="by model and corpus"),
+]
+CorpusOption = Annotated[
+    str | None,
+    typer.Option("--corpus", help="The corpus, where several are encoded.", show_default=False),
+]
+QueryLengthOption = Annotated[int, typer.Option(min=2, help="Tokens a query is cut to.")]
+WidthOption = Annotated[
+    int | None,
+    typer.Option(
+        "--width",
+        min=1,
+        help="Hidden width of the q-nets, of a model with nested widths: narrower is faster.",
+        show_default="the full one",
+    ),
+]
+ScoreDtypeOption = Annotated[
+    str, typer.Option("--dtype", help="Arithmetic of the scores: float32, bfloat16.")
+]
+RerankOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rerank",
+        help="Score only what this run has found: BM25, a bi-encoder, any run of the corpus.",
+        show_default=False,
+        rich_help_panel=_STAGES,
+    ),
+]
+RerankListsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--rerank-lists",
+        help="The same for lists in a file (TREC, the published JSONL), which becomes a run.",
+        show_default=False,
+        rich_help_panel=_STAGES,
+    ),
+]
+FirstOption = Annotated[
+    str | None,
+    typer.Option(
+        "--first",
+        help="Search with this model first, and score what it finds.",
+        show_default=False,
+        rich_help_panel=_STAGES,
+    ),
+]
+FirstKOption = Annotated[
+    int,
+    typer.Option("--first-k", min=1, help="Documents of the first stage.", rich_help_panel=_STAGES),
+]
+FirstEngineOption = Annotated[
+    EngineChoice,
+    typer.Option("--first-engine", help="Engine of the first stage.", rich_help_panel=_STAGES),
+]
+
+
+def search(
+    queries: Annotated[
+        str | None,
+        typer.Argument(
+            help="An ir_datasets id, a prepared dataset, a JSONL or TSV file (.gz too), or - for "
+            "standard input.",
+            show_default="the store's default, else the encoded dataset's own",
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Documents a query gets.")] = 1000,
+    model: ModelOption = None,
+    embeddings: EmbeddingsOption = None,
+    corpus: CorpusOption = None,
+    name: NameOption = None,
+    qrels: Annotated[
+        str | None,
+        typer.Option(help="Judgements to evaluate with.", show_default="the queries' own"),
+    ] = None,
+    measures: Annotated[
+        str | None, typer.Option(help="Measures, by ir_measures names, separated by commas.")
+    ] = None,
+    exclude_same_id: Annotated[
+        bool,
+        typer.Option("--exclude-same-id", help="Leave out the document whose id is the query's."),
+    ] = False,
+    approx: ApproxOption = False,
+    engine: EngineOption = None,
+    recall: RecallOption = None,
+    budget: BudgetOption = None,
+    gain: GainOption = None,
+    check: CheckOption = None,
+    scan: FirstPassOption = "auto",
+    certify: CertifyOption = True,
+    rerank: RerankOption = None,
+    rerank_lists: RerankListsOption = None,
+    first: FirstOption = None,
+    first_k: FirstKOption = 1000,
+    first_engine: FirstEngineOption = "exact",
+    index: IndexOption = None,
+    preset: PresetOption = None,
+    graph: GraphOption = None,
+    entry_points: EntryPointsOption = None,
+    candidates: CandidatesOption = None,
+    max_iterations: IterationsOption = None,
+    neighbours: NeighboursOption = None,
+    early_stop: EarlyStopOption = None,
+    seed: SeedOption = None,
+    query_max_length: QueryLengthOption = 64,
+    width: WidthOption = None,
+    batch_queries: Annotated[
+        int | None,
+        typer.Option(min=1, help="Queries scored in one pass.", show_default="fills 1 GiB"),
+    ] = None,
+    dtype: ScoreDtypeOption = "float32",
+    device: DeviceOption = None,
+    id_key: IdKeyOption = None,
+    text_key: TextKeyOption = None,
+    backbone: BackboneOption = None,
+    pooling: PoolingOption = None,
+    trust_code: TrustOption = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Search a query set, keep the run, and evaluate it where judgements are known.
+
+    Exact search scores every document: where the machine is faster at int8 or bfloat16 it scans in
+    that and certifies in float32 (--scan). With --approx the q-nets lead to the documents that are
+    worth scoring; --check says what that misses.
+
+    Examples:
+        hype search --k 1000
+
+        hype search --approx --k 1000 --check 50
+
+        hype search --engine graph --preset efficient-1
+
+        hype search --rerank bm25 --k 100
+
+        hype search --first my-bi-encoder --first-k 500
+
+        hype search questions.tsv --corpus docs.jsonl --name first-try
+
+        hype search beir/scifact/test --qrels beir/scifact/test --measures "nDCG@10 R@100"
+    """
+    from hypencli.data.queries import open_queries
+    from hypencli.ops.dataset_names import dataset_place
+    from hypencli.ops.models import ModelSource
+    from hypencli.ops.search.options import SearchOptions
+    from hypencli.ops.search.run import search as run
+    from hypencli.ops.search.two_stages import FirstStage, search_in_two_stages
+    from hypencli.ops.transfer.runs import import_lists
+
+    opened = open_store(store)
+    if rerank_lists is not None:
+        if rerank is not None:
+            raise UsageError("--rerank and --rerank-lists exclude each other.")
+        rerank = import_lists(opened, rerank_lists)
+    how = engine_from_options(approx=approx, engine=engine, rerank=rerank)
+    options = SearchOptions(
+        k=k,
+        engine=how,
+        embeddings=embeddings,
+        corpus=dataset_place(opened.root, corpus),
+        graph=graph,
+        walk=walk_options(
+            how,
+            preset,
+            entry_points=entry_points,
+            candidates=candidates,
+            max_iterations=max_iterations,
+            neighbours=neighbours,
+            early_stop=early_stop,
+            seed=seed,
+        ),
+        guided_options=make_guided_options(how, budget=budget, gain=gain, recall=recall),
+        recall=recall,
+        index=() if first else index_parameters(index),
+        rerank=rerank,
+        check=check,
+        scan=scan,
+        certify=certify,
+        query_max_length=query_max_length,
+        width=width,
+        batch_queries=batch_queries,
+        exclude_same_id=exclude_same_id,
+        device=default_device(device, opened),
+        dtype=dtype,
+        name=name,
+        qrels=dataset_place(opened.root, qrels),
+        measures=split_names(measures) or None,
+    )
+    source = ModelSource(model, backbone=backbone, pooling=pooling, trust_code=trust_code)
+    queries = dataset_place(opened.root, queries or opened.defaults.get("queries"))
+    asked = None if queries is None else open_queries(queries, id_key=id_key, text_key=text_key)
+    if first is None:
+        show(run(opened, asked, source, options, progress()), _draw_searched, as_json=json)
+        return
+    if how != "exact":
+        raise UsageError(
+            f"--first reranks what a first stage finds; it excludes the engine {how}.",
+            hint="The engine of the first stage is --first-engine",
+        )
+    stage = FirstStage(
+        ModelSource(first, trust_code=trust_code),
+        k=first_k,
+        engine=first_engine,
+        index=index_parameters(index),
+    )
+    both = search_in_two_stages(opened, asked, source, stage, options, progress())
+    show(both, _draw_both, as_json=json)
+
+
+def _draw_both(console: Console, done: SearchedTwice) -> None:
+    _draw_searched(console, done.first)
+    console.print()
+    _draw_searched(console, done.second)
+
+
+def _draw_searched(console: Console, done: Searched) -> None:
+    verb = "Had searched" if done.existing else "Searched"
+    width = "" if done.width is None else f", width={done.width}"
+    console.print(
+        f"{verb} {done.n_documents:,} documents of {escape(done.corpus)} for {done.n_queries:,} "
+        f"queries with {escape(done.model)} ({done.engine}, k={done.k}{width})."
+    )
+    parts = done.seconds
+    selection_time = f"selection {seconds(parts.selection)}, " if parts.selection else ""
+    console.print(
+        f"Time: {seconds(parts.total)}: query encoding {seconds(parts.query_encoding)}, {selection_time}"
+        f"scoring {seconds(parts.scoring)}, top-k {seconds(parts.topk)}, "
+        f"writing {seconds(parts.writing)}."
+    )
+    if done.evaluations is not None and done.engine != "exact":
+        share = done.evaluations.mean / max(1, done.n_documents)
+        console.print(
+            f"q-net evaluations a query: {done.evaluations.mean:,.0f} ({share:.1%} of the corpus; "
+            f"from {done.evaluations.min:,} to {done.evaluations.max:,})."
+        )
+    if done.scan is not None:
+        _draw_scan(console, done.scan, done.n_queries)
+    if done.check is not None:
+        _draw_check(console, done.check)
+    console.print(f"Run: {escape(done.name or done.run)}" + (f" ({done.run})" if done.name else ""))
+    draw_name_not_given(console, done.name_not_given, done.name or done.run)
+    if done.evaluation is not None:
+        draw_evaluated(console, done.evaluation)
+    else:
+        console.print(f"Next: hype eval {done.name or done.run} --qrels FILE")
+
+
+def _draw_scan(console: Console, scan: FirstPassSummary, n_queries: int) -> None:
+    """What a scan in a fast dtype was worth."""
+    ends = "certified" if scan.certified else "not certified"
+    console.print(
+        f"Scanned in {scan.dtype}, {ends}: {scan.rescored.mean:,.0f} documents a query scored "
+        f"again in float32 (at most {scan.rescored.max:,}); scores taken to differ by up to "
+        f"{scan.bound:.2g}."
+    )
+    if scan.certified:
+        wider = f", by up to {scan.added:,} documents" if scan.widened else ""
+        console.print(
+            f"  widened for {scan.widened:,} of {n_queries:,} queries{wider}; "
+            f"{scan.fell_back:,} searched in float32 throughout."
+        )
+
+
+def _draw_check(console: Console, check: Check) -> None:
+    """What an approximate search has missed."""
+    recalls = ", ".join(f"@{depth} {recall:.4f}" for depth, recall in check.recall.items())
+    of_what = f"run {check.against}" if check.against else "exact search"
+    console.print(f"Recall of {of_what}, {check.n_queries:,} queries: {recalls}.")
+    for name, values in check.measures.items():
+        change = values["approximate"] - values["exact"]
+        console.print(
+            f"  {escape(name)}: {values['approximate']:.4f}, exact {values['exact']:.4f} "
+            f"({change or 0.0:+.4f})"
+        )
+
+
+def query(
+    text: Annotated[str, typer.Argument(help="The question.", show_default=False)],
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many documents.")] = 10,
+    model: ModelOption = None,
+    embeddings: EmbeddingsOption = None,
+    corpus: CorpusOption = None,
+    approx: ApproxOption = False,
+    query_max_length: QueryLengthOption = 64,
+    width: WidthOption = None,
+    dtype: ScoreDtypeOption = "float32",
+    device: DeviceOption = None,
+    trust_code: TrustOption = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Ask one question and see ranked documents with their text.
+
+    Examples:
+        hype query "how do I read a CSV file as dictionaries?"
+
+        hype query "treatment of sinusitis" --k 3 --json
+    """
+    from hypencli.ops.models import ModelSource
+    from hypencli.ops.search.ask import Asker
+    from hypencli.ops.search.options import SearchOptions
+
+    opened = open_store(store)
+    options = SearchOptions(
+        k=k,
+        engine="guided" if approx else "exact",
+        embeddings=embeddings,
+        corpus=corpus,
+        query_max_length=query_max_length,
+        width=width,
+        device=default_device(device, opened),
+        dtype=dtype,
+    )
+    asker = Asker(opened, ModelSource(model, trust_code=trust_code), options, progress())
+    show(asker.ask(text), draw_answer, as_json=json)
+
+
+def draw_answer(console: Console, answer: Answer, *, width: int = 300) -> None:
+    """Ranked documents, each with the beginning of its text."""
+    console.print(
+        f"{escape(answer.question)}  ({answer.n_documents:,} documents, model {answer.model}, "
+        f"{seconds(answer.seconds)})"
+    )
+    for hit in answer.hits:
+        console.print(f"{hit.rank:>3}. {escape(hit.doc_id)}  {hit.score:.3f}")
+        if hit.text is not None:
+            text = " ".join(escape(hit.text).split())
+            console.print(f"     {text[:width]}{'…' if len(text) > width else ''}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these verbs."""
+    app.command()(search)
+    app.command()(query)

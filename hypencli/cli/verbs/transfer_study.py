@@ -1,0 +1,126 @@
+"""``hype export study`` and ``hype import study``: runs, measures and lineage in one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hypencli.cli.options import (
+    JsonOption,
+    OverwriteOption,
+    StoreOption,
+    open_store,
+)
+from hypencli.cli.output.progress import progress
+from hypencli.cli.output.render import (
+    escape,
+    show,
+    size,
+)
+from hypencli.cli.verbs.transfer import export, import_
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hypencli.ops.transfer.study_export import ExportedStudy
+    from hypencli.ops.transfer.study_import import ImportedStudy
+
+
+def export_study(
+    output: Annotated[
+        Path,
+        typer.Argument(
+            help="The file (ZIP), or a folder for one that is called after the store.",
+            show_default=False,
+        ),
+    ],
+    run: Annotated[
+        list[str] | None,
+        typer.Option(help="A run to take; once for each.", show_default="all runs"),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write runs, their measures and where they came from to one file for another store.
+
+    Recipes, curves and manifests of models travel; weights, vectors and graphs do not.
+
+    Examples:
+        hype export study study.zip
+
+        hype export study ~/shared --run hypencoder --run bi-encoder
+    """
+    from hypencli.ops.transfer.study_export import export_study as run_export
+
+    done = run_export(
+        open_store(store), output, runs=tuple(run or ()), overwrite=overwrite, progress=progress()
+    )
+    show(done, _draw_exported, as_json=json)
+
+
+def _draw_exported(console: Console, done: ExportedStudy) -> None:
+    console.print(
+        f"Wrote {done.runs:,} runs and {done.evaluations:,} evaluations to {done.path} "
+        f"({size(done.size_bytes)})."
+    )
+    console.print(
+        f"{done.references:,} models, embedding sets and graphs travel as their manifests alone."
+    )
+    console.print(f"Elsewhere: hype import study {done.path.name}")
+
+
+def import_study(
+    file: Annotated[Path, typer.Argument(help="What hype export study wrote.", show_default=False)],
+    drop_names: Annotated[
+        bool,
+        typer.Option("--drop-names", help="Leave out names that are taken here; ids stay."),
+    ] = False,
+    max_gigabytes: Annotated[
+        float, typer.Option(min=0.001, help="The archive may unpack to so much.")
+    ] = 16.0,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take in the runs and measures of another store, as they are there.
+
+    Models and embedding sets that they came from are known here by their manifests alone.
+
+    Examples:
+        hype import study study.zip
+
+        hype import study study.zip --drop-names
+    """
+    from hypencli.ops.transfer.study_import import import_study as run_import
+
+    done = run_import(
+        open_store(store),
+        file,
+        drop_names=drop_names,
+        max_bytes=round(max_gigabytes * 2**30),
+        progress=progress(),
+    )
+    show(done, _draw_imported, as_json=json)
+
+
+def _draw_imported(console: Console, done: ImportedStudy) -> None:
+    console.print(
+        f"Took in {len(done.runs):,} runs and {done.evaluations:,} evaluations; "
+        f"{done.existing:,} were here."
+    )
+    if done.references:
+        console.print(
+            f"{done.references:,} models, embedding sets and graphs are known by their manifests: "
+            "hype show tells of them; to search with one, make or import it here."
+        )
+    if done.unnamed:
+        console.print(f"Their names were taken: {', '.join(map(escape, done.unnamed))}.")
+    console.print("Next: hype report")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these verbs to ``hype export`` and ``hype import``."""
+    export.command("study")(export_study)
+    import_.command("study")(import_study)

@@ -1,0 +1,24 @@
+"""Documents that somebody else encoded: the published streams and NumPy arrays, in and out."""
+
+from hypencli.data.exchange.array_file import read_array, write_array
+from hypencli.data.exchange.item import EncodedItem, EncodedItems
+from hypencli.data.exchange.item_stream import read_item_stream, write_item_stream
+from hypencli.data.exchange.source import (
+    ENCODED_FORMATS,
+    EncodedFormat,
+    format_of,
+    open_encoded,
+)
+
+__all__ = [
+    "ENCODED_FORMATS",
+    "EncodedFormat",
+    "EncodedItem",
+    "EncodedItems",
+    "format_of",
+    "open_encoded",
+    "read_array",
+    "read_item_stream",
+    "write_array",
+    "write_item_stream",
+]

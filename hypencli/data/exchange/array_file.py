@@ -1,0 +1,154 @@
+"""Encoded items as a NumPy array ``[n, d]`` with a file of ids beside it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tokenize import TokenError
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+
+from hypencli.data.exchange.item import MAX_DIM, EncodedItem
+from hypencli.data.reading.lines import read_lines
+from hypencli.data.reading.rows import (
+    Fields,
+    format_of,
+    read_rows,
+)
+from hypencli.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.floating[Any]]
+
+MAX_HEADER_BYTES = 65_536
+"""The longest that is read; those of arrays of numbers are some hundred bytes long."""
+
+_NO_HEADER = (SyntaxError, TokenError, RecursionError, MemoryError)
+"""What Python's parser raises over text that is none, besides ``ValueError``."""
+
+KINDS = ("float16", "float32", "float64")
+"""Element types of the arrays that are read."""
+
+
+def open_array(path: Path) -> Array:
+    """A ``.npy`` file as an array ``[n, d]`` that stays on disk.
+
+    Raises:
+        DataError: It is no such file, holds objects, is cut short, goes on behind its values, or is
+            not a table of floating-point numbers.
+    """
+    import numpy as np
+
+    try:
+        _check_header_length(path)
+        with warnings.catch_warnings():
+            # Of headers that other languages wrote: they are read all the same.
+            warnings.simplefilter("ignore", UserWarning)
+            array = np.lib.format.open_memmap(path, mode="r")
+        size = path.stat().st_size
+    except (OSError, ValueError, TypeError, OverflowError) as error:
+        problem = f"{error!s:.200}"
+        raise DataError(f"{path}: not a NumPy array (.npy) that can be read: {problem}.") from error
+    except _NO_HEADER as error:
+        raise DataError(f"{path}: not a NumPy array (.npy): its header is no header.") from error
+    if array.ndim != 2 or array.dtype.newbyteorder("=").name not in KINDS:
+        raise DataError(
+            f"{path}: an array of shape {array.shape} and type {array.dtype}, expected documents "
+            f"by width, of {', '.join(KINDS)}."
+        )
+    if not 0 < array.shape[1] <= MAX_DIM or len(array) == 0:
+        raise DataError(
+            f"{path}: an array of shape {array.shape}, expected 1 document or more, "
+            f"1 to {MAX_DIM:,} wide."
+        )
+    end = array.offset + array.nbytes
+    if size != end:
+        raise DataError(f"{path}, byte {end}: {size - end:,} more bytes behind the values.")
+    return array
+
+
+def _check_header_length(path: Path) -> None:
+    """Refuse a header that is longer than any: NumPy takes as much memory before it looks.
+
+    Raises:
+        ValueError: It is.
+    """
+    with path.open("rb") as stream:
+        begin = stream.read(12)
+    length = int.from_bytes(begin[8:10] if begin[6:7] == b"\x01" else begin[8:12], "little")
+    if length > MAX_HEADER_BYTES:
+        raise ValueError(f"a header of {length:,} bytes, {MAX_HEADER_BYTES:,} at most are read")
+
+
+def ids_have_text(ids: Path) -> bool:
+    """Whether a file of ids has the documents' texts too: JSONL or TSV, as corpora are.
+
+    Raises:
+        DataError: It cannot be read, or is empty.
+    """
+    for line in read_lines(ids):
+        return format_of(str(ids), line.text) != "plain"
+    raise DataError(f"{ids}: no ids in it.")
+
+
+def read_array(path: Path, ids: Path) -> Iterator[EncodedItem]:
+    """The rows of a ``.npy`` file with the ids, and texts, of another, which has as many lines.
+
+    Args:
+        path: The array, ``[n, d]``.
+        ids: One id a line; or a corpus, JSONL or TSV, that has the same documents in this order.
+
+    Raises:
+        DataError: One of the files is not what it should be, or they are not equally long.
+    """
+    array = open_array(path)
+    has_text = ids_have_text(ids)
+    rows = read_rows(read_lines(ids), str(ids), Fields(), plain=True)
+    count = 0
+    # The array comes first, so that no id is taken that no row is left for.
+    for vector, row in zip(array, rows, strict=False):
+        count += 1
+        yield EncodedItem(*((row.id, vector, row.text) if has_text else (row.text, vector, None)))
+    more = next(rows, None) is not None
+    if more or count < len(array):
+        raise DataError(
+            f"{path} has {len(array):,} rows, and {ids} "
+            + ("more ids." if more else f"{count:,} ids.")
+        )
+
+
+def write_array(
+    items: Iterable[EncodedItem], out: BinaryIO, ids: TextIO, *, shape: tuple[int, int], dtype: str
+) -> int:
+    """Write items as a ``.npy`` file, and their ids one a line; gives their number.
+
+    Args:
+        items: As many as ``shape`` says.
+        out: Where the array goes.
+        ids: Where the ids go.
+        shape: ``[n, d]``.
+        dtype: ``float16`` or ``float32``.
+
+    Raises:
+        DataError: An id holds a line break, or is nothing but white space.
+    """
+    import numpy as np
+    from numpy.lib import format as npy
+
+    little = np.dtype(dtype).newbyteorder("<")
+    header = {"descr": npy.dtype_to_descr(little), "fortran_order": False, "shape": shape}
+    npy.write_array_header_1_0(out, header)
+    count = 0
+    for item in items:
+        if item.doc_id.splitlines() != [item.doc_id] or not item.doc_id.strip():
+            raise DataError(
+                f"The id {item.doc_id!r} cannot stand in a line of its own.",
+                hint="Write a .docs file instead.",
+            )
+        out.write(item.vector.astype(little, copy=False).tobytes())
+        ids.write(f"{item.doc_id}\n")
+        count += 1
+    return count

@@ -1,0 +1,58 @@
+"""Which file of encoded items is which: told by its ending."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from hypencli.data.exchange.array_file import (
+    ids_have_text,
+    open_array,
+    read_array,
+)
+from hypencli.data.exchange.item import EncodedItems
+from hypencli.data.exchange.item_stream import read_item_stream
+from hypencli.errors import UsageError
+
+EncodedFormat: TypeAlias = Literal["docs", "npy"]
+ENCODED_FORMATS: tuple[EncodedFormat, ...] = get_args(EncodedFormat)
+
+
+def format_of(path: Path) -> EncodedFormat:
+    """The format that a file's ending stands for.
+
+    Raises:
+        UsageError: It is neither ``.docs`` nor ``.npy``.
+    """
+    for candidate in ENCODED_FORMATS:
+        if path.suffix == f".{candidate}":
+            return candidate
+    raise UsageError(
+        f"The format cannot be told from {path}.",
+        hint="Encoded items are .docs, as published, or .npy with a file of ids.",
+    )
+
+
+def open_encoded(path: Path, *, ids: Path | None = None) -> EncodedItems:
+    """Encoded items of a file; read only when they are iterated.
+
+    Args:
+        path: A published stream (``.docs``), or an array ``[n, d]`` (``.npy``).
+        ids: Ids of the rows of an array: one a line, or the corpus with its texts.
+
+    Raises:
+        UsageError: The ending is another, an array comes without ids, or a stream with.
+        DataError: The array or the file of ids cannot be used.
+    """
+    if format_of(path) == "docs":
+        if ids is not None:
+            raise UsageError(f"{path} has its ids itself.", hint="--ids is for .npy files.")
+        return EncodedItems(str(path), True, None, lambda: read_item_stream(path))
+    if ids is None:
+        raise UsageError(
+            f"Which documents are the rows of {path}?",
+            hint="Name their ids, one a line, or the corpus: --ids FILE",
+        )
+    rows = ids
+    n = len(open_array(path))
+    return EncodedItems(str(path), ids_have_text(rows), n, lambda: read_array(path, rows))

@@ -1,0 +1,1 @@
+"""Readers of documents, queries and judgements: files, BEIR folders, ir_datasets."""

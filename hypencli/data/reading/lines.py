@@ -1,0 +1,204 @@
+"""Text files by line: plain or gzip, strict UTF-8, every problem named by file and line."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+from hypencli.data.reading.skipped_lines import (
+    OnMalformed,
+    attempt,
+    stop,
+)
+from hypencli.errors import DataError
+
+MAX_LINE_BYTES = 256 * 2**20
+"""A longer line is refused before it is read whole; the longest real document is far below."""
+
+MAX_WHOLE_BYTES = 2**30
+"""A larger file (after decompression) is not read at once: JSON that is not a line a record."""
+
+_CHUNK_BYTES = 2**20
+_GZIP_MAGIC = b"\x1f\x8b"
+_BOM = b"\xef\xbb\xbf"
+
+
+class Line(NamedTuple):
+    """One line that is not blank: its number in the file, from 1, and its text without line end."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileSummary:
+    """What one pass over the bytes of a file tells.
+
+    Attributes:
+        sha256: Of the content, after decompression, so that a file and its ``.gz`` are the same.
+        rows: Lines that are not blank.
+    """
+
+    sha256: str
+    rows: int
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading bytes; gzip is told by its first bytes, not by its name.
+
+    Raises:
+        DataError: The file cannot be opened or read, or its gzip data is damaged or cut short.
+    """
+    try:
+        with path.open("rb") as raw:
+            if raw.peek(2)[:2] == _GZIP_MAGIC:
+                with gzip.GzipFile(fileobj=raw) as unpacked:
+                    yield cast("BinaryIO", unpacked)
+            else:
+                yield raw
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{path}: damaged or incomplete gzip data ({error}).",
+            hint=f"Check it with: gzip -t {path}",
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def read_whole(path: Path) -> bytes:
+    """The content of a file that is read at once, after decompression.
+
+    Raises:
+        DataError: The file cannot be read, or holds more than ``MAX_WHOLE_BYTES``.
+    """
+    with open_bytes(path) as stream:
+        content = stream.read(MAX_WHOLE_BYTES + 1)
+    if len(content) > MAX_WHOLE_BYTES:
+        raise DataError(f"{path}: more than {MAX_WHOLE_BYTES:,} bytes, the most that are read.")
+    return content
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes as they are on disk, compressed or not.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def read_lines(path: Path, on_malformed: OnMalformed = stop) -> Iterator[Line]:
+    """The lines of a file that are not blank; a byte order mark and CRLF line ends are accepted.
+
+    Args:
+        path: The file.
+        on_malformed: Told of a line that is not UTF-8.
+
+    Raises:
+        DataError: The file cannot be read, is not UTF-8, or has a line beyond ``MAX_LINE_BYTES``.
+    """
+    with open_bytes(path) as stream:
+        yield from decode_lines(stream, str(path), on_malformed)
+
+
+def decode_lines(stream: BinaryIO, name: str, on_malformed: OnMalformed = stop) -> Iterator[Line]:
+    """The same for an open stream; ``name`` stands for it in messages.
+
+    Lines end at a line feed only: a document may hold other characters that Unicode counts as
+    line ends.
+    """
+    number = 0
+    while raw := stream.readline(MAX_LINE_BYTES):
+        number += 1
+        if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
+            raise DataError(f"{name}, line {number}: longer than {MAX_LINE_BYTES:,} bytes.")
+        if number == 1:
+            raw = raw.removeprefix(_BOM)
+        if not raw.strip():
+            continue
+        text = attempt(partial(_decoded, raw, f"{name}, line {number}"), on_malformed)
+        if text is not None:
+            yield Line(number, text)
+
+
+def _decoded(raw: bytes, where: str) -> str:
+    try:
+        return raw.rstrip(b"\r\n").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{where}: not valid UTF-8 (byte {error.start + 1} of the line).",
+            hint="Convert it first: iconv -f LATIN1 -t UTF-8 FILE",
+        ) from error
+
+
+def first_line(path: Path) -> str | None:
+    """The first line that is not blank, or None in an empty file."""
+    for line in read_lines(path):
+        return line.text
+    return None
+
+
+def parse_json_object(line: Line, name: str) -> dict[str, Any]:
+    """A line of a JSONL file as a dictionary.
+
+    Raises:
+        DataError: The line is not JSON, or JSON of another type.
+    """
+    try:
+        value = json.loads(line.text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{name}, line {line.number}: not valid JSON: {_json_problem(error)}.",
+            hint="Every line of a JSONL file is one JSON object.",
+        ) from error
+    if not isinstance(value, dict):
+        raise DataError(
+            f"{name}, line {line.number}: a JSON object was expected, not {type(value).__name__}."
+        )
+    return value
+
+
+def _json_problem(error: Exception) -> str:
+    """What is wrong with one line; the parser's own message counts lines anew."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} (column {error.colno})"
+    return str(error)
+
+
+def summarise_file(path: Path) -> FileSummary:
+    """Hash and count a file in one pass of bounded memory.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    digest = hashlib.sha256()
+    rows = 0
+    rest = b""
+    with open_bytes(path) as stream:
+        chunk = stream.read(_CHUNK_BYTES)
+        digest.update(chunk)
+        chunk = chunk.removeprefix(_BOM)
+        while chunk:
+            first, *others = chunk.split(b"\n")
+            if not others:
+                # Whether a line is blank is all that counts, so a long one need not be kept.
+                rest = rest or first.strip()
+            else:
+                rows += bool(rest or first.strip()) + sum(map(bool, map(bytes.strip, others[:-1])))
+                rest = others[-1].strip()
+            chunk = stream.read(_CHUNK_BYTES)
+            digest.update(chunk)
+    return FileSummary(digest.hexdigest(), rows + bool(rest))

@@ -1,0 +1,274 @@
+"""Records with an id and a text, from JSONL or TSV: the rules that corpora and queries share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from hypencli.data.reading.lines import Line, parse_json_object
+from hypencli.data.reading.skipped_lines import (
+    OnMalformed,
+    attempt,
+    stop,
+)
+from hypencli.errors import DataError
+
+RowFormat: TypeAlias = Literal["jsonl", "tsv", "plain"]
+
+
+class TextRow(NamedTuple):
+    """One record and where it stands: a line number in a file, a count from 1 elsewhere."""
+
+    position: int
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Which fields of a record are read.
+
+    Attributes:
+        id_key: Field of the id; None tries ``id_keys``.
+        text_key: Field of the text; None tries ``text_keys``.
+        title_key: Field put before the text where a record has it; an empty string for none.
+        id_keys: Names tried for the id.
+        text_keys: Names tried for the text.
+    """
+
+    id_key: str | None = None
+    text_key: str | None = None
+    title_key: str = "title"
+    id_keys: tuple[str, ...] = ("id", "_id", "doc_id")
+    text_keys: tuple[str, ...] = ("text", "content", "contents")
+
+    def as_options(self) -> dict[str, str | None]:
+        """What changes the text that is read: part of a corpus' fingerprint."""
+        return {"id": self.id_key, "text": self.text_key, "title": self.title_key}
+
+
+def format_of(name: str, first: str) -> RowFormat:
+    """How the lines of a file are to be read: by its ending, else by its first line."""
+    stem = name.lower().removesuffix(".gz")
+    if stem.endswith((".jsonl", ".ndjson", ".json")):
+        return "jsonl"
+    if stem.endswith(".tsv"):
+        return "tsv"
+    if first.lstrip().startswith("{"):
+        return "jsonl"
+    return "tsv" if "\t" in first else "plain"
+
+
+def read_rows(
+    lines: Iterable[Line],
+    name: str,
+    fields: Fields,
+    *,
+    plain: bool,
+    on_malformed: OnMalformed = stop,
+) -> Iterator[TextRow]:
+    """The records of a file, one a line.
+
+    Args:
+        lines: The lines that are not blank.
+        name: Stands for the file in messages, and tells the format by its ending.
+        fields: Which fields are read.
+        plain: Whether lines that are neither JSON nor TSV are texts, numbered from 1 for an id.
+        on_malformed: Told of a line of JSON or TSV that holds no record. The first that can be read
+            decides which fields there are: where that is not clear, the reading ends.
+
+    Raises:
+        DataError: No line at all, or one that does not hold what it should; file and line named.
+    """
+    stream = iter(lines)
+    first = next(stream, None)
+    if first is None:
+        raise DataError(f"{name}: the file is empty.")
+    lines = chain([first], stream)
+    match format_of(name, first.text):
+        case "jsonl":
+            return _json_rows(lines, name, fields, on_malformed)
+        case "tsv":
+            return _tsv_rows(lines, name, fields, on_malformed)
+        case _ if plain:
+            return _plain_rows(lines, name)
+    raise DataError(
+        f"{name}, line {first.number}: neither JSON nor tab-separated.",
+        hint='Expected lines such as {"id": "1", "text": "..."}, or id<TAB>text.',
+    )
+
+
+def has_header(name: str, first: str, fields: Fields) -> bool:
+    """Whether the first line of a file names its columns instead of holding a record."""
+    return format_of(name, first) == "tsv" and _is_header(first.split("\t"), fields)
+
+
+def joined(title: str | None, text: str) -> str:
+    """``title + " " + text`` where there is a title, stripped, as the published code does."""
+    return f"{title} {text}".strip() if title else text.strip()
+
+
+def checked_id(value: object, where: str) -> str:
+    """An id as text: a string, or an integer as JSON files often have them.
+
+    Raises:
+        DataError: It is empty, or of another type.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str) or not value:
+        raise DataError(f"{where}: an id must be a text or an integer, not {value!r:.80}.")
+    return checked_text(value, where)
+
+
+def checked_text(value: object, where: str) -> str:
+    """A text that can be written down again.
+
+    Raises:
+        DataError: It is not a string, or holds half a surrogate pair (which is not Unicode text).
+    """
+    if not isinstance(value, str):
+        raise DataError(f"{where}: a text was expected, not {value!r:.80}.")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{where}: half a surrogate pair, \\u{ord(value[error.start]):x}."
+        ) from error
+    return value
+
+
+def _json_rows(
+    lines: Iterable[Line], name: str, fields: Fields, on_malformed: OnMalformed
+) -> Iterator[TextRow]:
+    read: Callable[[Line, dict[str, Any]], TextRow] | None = None
+    for line in lines:
+        record = attempt(partial(parse_json_object, line, name), on_malformed)
+        if record is None:
+            continue
+        read = read or _json_reader(record, line, name, fields)
+        row = attempt(partial(read, line, record), on_malformed)
+        if row is not None:
+            yield row
+
+
+def _json_reader(
+    first: dict[str, Any], line: Line, name: str, fields: Fields
+) -> Callable[[Line, dict[str, Any]], TextRow]:
+    """What makes rows of records that have the keys of the first."""
+    where = f"{name}, line {line.number}"
+    id_key = _choose(fields.id_key, fields.id_keys, list(first), where, "id")
+    text_key = _choose(fields.text_key, fields.text_keys, list(first), where, "text")
+
+    def read(line: Line, record: dict[str, Any]) -> TextRow:
+        where = f"{name}, line {line.number}"
+        text = checked_text(_value(record, text_key, where), f"{where}, {text_key!r}")
+        identifier = checked_id(_value(record, id_key, where), f"{where}, {id_key!r}")
+        return TextRow(line.number, identifier, joined(_title(record, fields, where), text))
+
+    return read
+
+
+def _value(record: dict[str, Any], key: str, where: str) -> Any:
+    if key not in record:
+        keys = ", ".join(map(repr, record))
+        raise DataError(f"{where}: no {key!r} here; its keys are {keys:.300}.")
+    return record[key]
+
+
+def _title(record: dict[str, Any], fields: Fields, where: str) -> str | None:
+    title = record.get(fields.title_key) if fields.title_key else None
+    return None if title is None else checked_text(title, f"{where}, {fields.title_key!r}")
+
+
+def _choose(
+    named_key: str | None, tried: tuple[str, ...], keys: list[str], where: str, what: str
+) -> str:
+    """The key to read: the one named, else the only one of those tried that is there."""
+    names = f"{', '.join(repr(key) for key in keys) or 'none':.300}"
+    if named_key is not None:
+        if named_key in keys:
+            return named_key
+        raise DataError(
+            f"{where}: no key {named_key!r}; its keys are {names}.", hint=f"--{what}-key KEY"
+        )
+    present = [key for key in tried if key in keys]
+    if len(present) == 1:
+        return present[0]
+    expected = " or ".join(repr(key) for key in tried)
+    problem = "several of" if present else "none of"
+    raise DataError(
+        f"{where}: its keys are {names}: {problem} {expected}; the {what} is not clear.",
+        hint=f"Say which: --{what}-key KEY",
+    )
+
+
+def _tsv_rows(
+    lines: Iterable[Line], name: str, fields: Fields, on_malformed: OnMalformed
+) -> Iterator[TextRow]:
+    """``id<TAB>text``; or any columns, under a header line, when the keys are among its names."""
+    stream = iter(lines)
+    first = next(stream)
+    header = first.text.split("\t")
+    if not _is_header(header, fields):
+        yield from _attempted(chain([first], stream), partial(_tsv_pair, name=name), on_malformed)
+        return
+    where = f"{name}, line {first.number}"
+    id_column = header.index(_choose(fields.id_key, fields.id_keys, header, where, "id"))
+    text_column = header.index(_choose(fields.text_key, fields.text_keys, header, where, "text"))
+    title_column = header.index(fields.title_key) if fields.title_key in header else None
+
+    def read(line: Line) -> TextRow:
+        cells = _cells(line, name, len(header))
+        title = None if title_column is None else cells[title_column]
+        identifier = checked_id(cells[id_column], f"{name}, line {line.number}")
+        return TextRow(line.number, identifier, joined(title, cells[text_column]))
+
+    yield from _attempted(stream, read, on_malformed)
+
+
+def _attempted(
+    lines: Iterable[Line], read: Callable[[Line], TextRow], on_malformed: OnMalformed
+) -> Iterator[TextRow]:
+    for line in lines:
+        row = attempt(partial(read, line), on_malformed)
+        if row is not None:
+            yield row
+
+
+def _is_header(cells: list[str], fields: Fields) -> bool:
+    """Whether a first line names columns: keys were given, or it names both an id and a text."""
+    if fields.id_key is not None or fields.text_key is not None:
+        return True
+    return any(cell in fields.id_keys for cell in cells) and any(
+        cell in fields.text_keys for cell in cells
+    )
+
+
+def _tsv_pair(line: Line, name: str) -> TextRow:
+    identifier, text = _cells(line, name, 2)
+    return TextRow(line.number, checked_id(identifier, f"{name}, line {line.number}"), text.strip())
+
+
+def _cells(line: Line, name: str, expected: int) -> list[str]:
+    cells = line.text.split("\t")
+    if len(cells) != expected:
+        raise DataError(
+            f"{name}, line {line.number}: {len(cells)} columns, expected {expected}.",
+            hint="A TSV file holds id<TAB>text, or a header line whose columns "
+            "--id-key and --text-key name.",
+        )
+    return cells
+
+
+def _plain_rows(lines: Iterable[Line], name: str) -> Iterator[TextRow]:
+    for count, line in enumerate(lines, start=1):
+        if "\t" in line.text:
+            raise DataError(
+                f"{name}, line {line.number}: a tab here, but none in the lines before; "
+                "lines are either all texts or all id<TAB>text."
+            )
+        yield TextRow(line.number, str(count), line.text.strip())

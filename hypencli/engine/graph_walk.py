@@ -1,0 +1,155 @@
+"""Search over a neighbour graph, as published."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hypencli.engine.candidates import (
+    BatchSearch,
+    QuerySearch,
+    search_by,
+)
+from hypencli.engine.corpus import (
+    Ordinals,
+    Scores,
+    SearchCorpus,
+)
+from hypencli.engine.results import OnScored, SearchResult
+from hypencli.engine.scorers import Scorer
+from hypencli.errors import UsageError
+
+Neighbours = npt.NDArray[np.int32]
+"""Places of the documents nearest to each, ``[n, k]``, nearest first; -1 where there are fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class WalkOptions:
+    """How far the search walks; the names in brackets are those of the published code.
+
+    Attributes:
+        entry_points: Documents that the search begins with, drawn at random (``C``,
+            ``num_entry_points``); all of them where the corpus is smaller.
+        candidates: How many of the best documents of a step are expanded (``nCandidates``).
+        max_iterations: Steps at most (``maxIter``).
+        early_stop: Whether a step that finds nothing better ends the search.
+        neighbours: How many neighbours of a document are followed; None takes all of the graph.
+        seed: Of the draw.
+    """
+
+    entry_points: int = 10_000
+    candidates: int = 64
+    max_iterations: int = 16
+    early_stop: bool = True
+    neighbours: int | None = None
+    seed: int = 43
+
+
+PRESETS: MappingProxyType[str, WalkOptions] = MappingProxyType(
+    {
+        "efficient-1": WalkOptions(),
+        "efficient-2": WalkOptions(entry_points=100_000, candidates=328, max_iterations=20),
+    }
+)
+"""The settings of the two efficient searches of the paper (table 4), by name."""
+
+
+def draw_entry_points(n: int, options: WalkOptions) -> Ordinals:
+    """Documents that every query's search begins with: those of the published code for its seed.
+
+    Deviation: the published code seeds the generator of the whole process for this draw, and fails
+    where the corpus is smaller than the number of entry points.
+    """
+    drawn = random.Random(options.seed).sample(range(n), min(n, options.entry_points))
+    return np.asarray(drawn, dtype=np.int64)
+
+
+class GraphEngine:
+    """Walks from random documents along the neighbour graph towards what the scorer prefers.
+
+    A step scores its candidates, offers the best of them to the ranking, and expands the best
+    ``candidates``: their neighbours that were never listed are the candidates of the next step.
+
+    Args:
+        corpus: The documents.
+        neighbours: The graph, ``[n, k]``; may be a memory map.
+        options: How far to walk.
+        entry_points: Where to begin, instead of at random.
+        device: Where to score; the CPU by default.
+        dtype: Arithmetic of the scores.
+
+    Raises:
+        UsageError: The graph is of another number of documents.
+    """
+
+    def __init__(
+        self,
+        corpus: SearchCorpus,
+        neighbours: Neighbours,
+        options: WalkOptions | None = None,
+        *,
+        entry_points: Sequence[int] | None = None,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        if len(neighbours) != corpus.n:
+            raise UsageError(
+                f"The graph is of {len(neighbours)} documents; the corpus has {corpus.n}.",
+                hint="Build the graph of these embeddings: hype graph",
+            )
+        self._corpus = corpus
+        self._options = options or WalkOptions()
+        self._neighbours = neighbours[:, : self._options.neighbours]
+        self._device, self._dtype = device, dtype
+        self.entry_points: Ordinals = (
+            draw_entry_points(corpus.n, self._options)
+            if entry_points is None
+            else np.asarray(entry_points, dtype=np.int64)
+        )
+
+    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
+        """The ``k`` best documents that each query's walk comes by."""
+        return search_by(
+            partial(BatchSearch.each, step=self._walk),
+            scorer,
+            self._corpus,
+            k=k,
+            device=self._device,
+            dtype=self._dtype,
+            on_scored=on_scored,
+        )
+
+    def _walk(self, search: QuerySearch) -> None:
+        listed = np.zeros(self._corpus.n, dtype=np.bool_)
+        listed[self.entry_points] = True
+        candidates = self.entry_points
+        while len(candidates) and search.iterations < self._options.max_iterations:
+            last = search.top.last
+            scores = search.evaluate(candidates)
+            search.iterations += 1
+            if self._options.early_stop and scores.max() <= last:
+                break
+            best = candidates[_best(scores, self._options.candidates)]
+            candidates = _unlisted(self._neighbours[best], listed)
+            listed[candidates] = True
+
+
+def _best(scores: Scores, m: int) -> Ordinals:
+    """Places of the ``m`` best of ``scores`` ``[n]``, in no order."""
+    if len(scores) <= m:
+        return np.arange(len(scores))
+    return np.argpartition(scores, -m)[-m:]
+
+
+def _unlisted(neighbours: Neighbours, listed: npt.NDArray[np.bool_]) -> Ordinals:
+    """The documents in rows of the graph that were not listed before, each once, by place."""
+    present = neighbours[neighbours >= 0]
+    unique: Ordinals = np.unique(present[~listed[present]]).astype(np.int64)
+    return unique

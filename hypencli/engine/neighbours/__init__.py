@@ -1,0 +1,1 @@
+"""Neighbour graphs: exact k nearest neighbours, and the libraries that approximate them."""

@@ -1,0 +1,208 @@
+"""Approximate neighbour graphs by libraries: NN-descent (pynndescent) and HNSW (hnswlib)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hypencli.engine.corpus import VectorSource
+from hypencli.engine.neighbours.similarity import Metric
+from hypencli.engine.neighbours.top_neighbours import NO_NEIGHBOUR, Ordinals
+from hypencli.errors import MissingDependencyError, UsageError
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+OnDone: TypeAlias = Callable[[int], None]
+
+_NN_DESCENT_METRICS = {"l2": "euclidean", "ip": "inner_product", "cos": "cosine"}
+_HNSW_SPACES = {"l2": "l2", "ip": "ip", "cos": "cosine"}
+_ROWS = 8_192
+
+
+@dataclass(frozen=True, slots=True)
+class NNDescent:
+    """Settings of NN-descent (Dong, Moses and Li, WWW 2011).
+
+    Attributes:
+        candidates: Neighbours of neighbours that a document is compared with, in each iteration.
+        iterations: The most iterations; it ends before where little changes.
+        trees: Random projection trees that it starts from.
+        seed: Of the trees and the choice of candidates.
+    """
+
+    candidates: int
+    iterations: int
+    trees: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hnsw:
+    """Settings of HNSW (Malkov and Yashunin, 2018).
+
+    Attributes:
+        m: Links of a document, in each layer above the lowest.
+        ef_construction: Candidates that a document's links are chosen from.
+        ef_search: Candidates of a search for neighbours; at least k + 1 are taken.
+        seed: Of the layers.
+    """
+
+    m: int
+    ef_construction: int
+    ef_search: int
+    seed: int
+
+
+def by_nn_descent(
+    corpus: VectorSource, metric: Metric, *, k: int, settings: NNDescent
+) -> Iterator[Ordinals]:
+    """The neighbours [r, k] of all documents in blocks, nearest first, found by NN-descent.
+
+    All vectors are in memory as float32, and 8·k bytes a document.
+
+    Raises:
+        MissingDependencyError: pynndescent is not installed.
+        UsageError: A corpus of hardly more than k documents.
+    """
+    library = _library("pynndescent", "nn-descent")
+    _refuse_small(corpus, k, "nn-descent")
+    with warnings.catch_warnings():
+        # Of rows that are not full: the measured recall says more.
+        warnings.filterwarnings("ignore", "Failed to correctly find n_neighbors")
+        index = library.NNDescent(
+            _all_vectors(corpus),
+            metric=_NN_DESCENT_METRICS[metric],
+            n_neighbors=k + 1,
+            n_trees=settings.trees,
+            n_iters=settings.iterations,
+            max_candidates=settings.candidates,
+            random_state=settings.seed,
+            n_jobs=torch.get_num_threads(),
+        )
+    neighbours: npt.NDArray[np.int32] = index.neighbor_graph[0]
+    for start in range(0, corpus.n, _ROWS):
+        yield without_self(neighbours[start : start + _ROWS], start, k)
+
+
+def by_hnsw(
+    corpus: VectorSource,
+    metric: Metric,
+    *,
+    k: int,
+    settings: Hnsw,
+    on_done: OnDone | None = None,
+) -> Iterator[Ordinals]:
+    """The neighbours [r, k] of all documents in blocks, nearest first, found in an HNSW index.
+
+    With more than one thread the index depends on the order in which they come, so that two builds
+    may differ in some neighbours.
+
+    Raises:
+        MissingDependencyError: hnswlib is not installed.
+    """
+    library = _library("hnswlib", "ann")
+    index = library.Index(space=_HNSW_SPACES[metric], dim=corpus.dim)
+    index.init_index(
+        max_elements=corpus.n,
+        M=settings.m,
+        ef_construction=settings.ef_construction,
+        random_seed=settings.seed,
+    )
+    index.set_num_threads(torch.get_num_threads())
+    for first, vectors in _blocks(corpus):
+        index.add_items(vectors, np.arange(first, first + len(vectors)))
+        if on_done is not None:
+            on_done(len(vectors))
+    index.set_ef(max(settings.ef_search, k + 1))
+    asked = min(k + 1, corpus.n)
+    for first, vectors in _blocks(corpus):
+        yield without_self(_reached(index, vectors, asked), first, k)
+        if on_done is not None:
+            on_done(len(vectors))
+
+
+def _reached(index: Any, vectors: Floats, k: int) -> Ordinals:
+    """Ordinals [r, k] nearest to vectors in an HNSW index, -1 where it reaches fewer.
+
+    hnswlib refuses a whole query for one vector that reaches fewer: such are asked one by one, for
+    ever fewer.
+    """
+    if k == 0:
+        return np.empty((len(vectors), 0), dtype=np.int32)
+    try:
+        labels, _ = index.knn_query(vectors, k=k)
+    except RuntimeError:
+        half = len(vectors) // 2
+        if half:
+            parts = (vectors[:half], vectors[half:])
+            return np.concatenate([_reached(index, part, k) for part in parts])
+        fewer = _reached(index, vectors, k // 2)
+        missing = ((0, 0), (0, k - fewer.shape[1]))
+        return np.pad(fewer, missing, constant_values=NO_NEIGHBOUR)
+    return np.asarray(labels, dtype=np.int32)
+
+
+def without_self(nearest: Ordinals, first: int, k: int) -> Ordinals:
+    """Rows [r, k] of neighbours from rows of any width that may hold the document itself.
+
+    Args:
+        nearest: Ordinals, nearest first; below 0 where there is none.
+        first: Ordinal of the document of the first row.
+        k: Neighbours to keep; rows that have fewer end in -1.
+    """
+    own = np.arange(first, first + len(nearest))[:, None]
+    kept = (nearest >= 0) & (nearest != own)
+    places = np.cumsum(kept, axis=1) - 1
+    kept &= places < k
+    rows, columns = np.nonzero(kept)
+    neighbours = np.full((len(nearest), k), NO_NEIGHBOUR, dtype=np.int32)
+    neighbours[rows, places[rows, columns]] = nearest[rows, columns]
+    return neighbours
+
+
+def recall(neighbours: Ordinals, exact: Ordinals) -> float:
+    """Which share of the exact neighbours was found, over all rows; 1 where there are none."""
+    wanted = int((exact != NO_NEIGHBOUR).sum())
+    pairs = zip(neighbours, exact, strict=True)
+    hits = sum(int(np.isin(near[near != NO_NEIGHBOUR], row).sum()) for row, near in pairs)
+    return hits / wanted if wanted else 1.0
+
+
+def _refuse_small(corpus: VectorSource, k: int, builder: str) -> None:
+    if corpus.n <= k + 1:
+        raise UsageError(
+            f"{builder} finds {k} neighbours among more than {k + 1} documents, and there are "
+            f"{corpus.n}.",
+            hint="Take --builder exact",
+        )
+
+
+def _all_vectors(corpus: VectorSource) -> Floats:
+    whole = np.empty((corpus.n, corpus.dim), dtype=np.float32)
+    for first, vectors in corpus.blocks():
+        whole[first : first + len(vectors)] = vectors
+    return whole
+
+
+def _blocks(corpus: VectorSource) -> Iterator[tuple[int, Floats]]:
+    """The vectors in order in float32, in blocks that a library takes a moment for."""
+    for first, vectors in corpus.blocks():
+        for start in range(0, len(vectors), _ROWS):
+            yield first + start, np.array(vectors[start : start + _ROWS], dtype=np.float32)
+
+
+def _library(name: str, extra: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"The package {name} is not installed.",
+            hint=f"pip install 'hypencli[{extra}]', or take --builder exact",
+        ) from error

@@ -1,0 +1,1 @@
+"""Vector indexes of faiss and hnswlib: specified, built, searched as an engine."""

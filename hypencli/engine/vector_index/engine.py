@@ -1,0 +1,78 @@
+"""Search of a bi-encoder over a vector index, behind the interface of all engines."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from hypencli.engine.blocks import non_finite
+from hypencli.engine.corpus import (
+    Ordinals,
+    Scores,
+    SearchCorpus,
+)
+from hypencli.engine.results import (
+    EngineSeconds,
+    OnScored,
+    SearchResult,
+    counts,
+    refuse_k,
+)
+from hypencli.engine.scorers import InnerProductScorer, Scorer
+from hypencli.engine.vector_index.index import VectorIndex
+from hypencli.errors import UsageError
+from hypencli.records import Ranking
+
+
+class IndexEngine:
+    """The documents whose vectors have the largest inner products with a query's, by an index.
+
+    Args:
+        corpus: The documents, whose places the index gives.
+        index: The index.
+    """
+
+    def __init__(self, corpus: SearchCorpus, index: VectorIndex) -> None:
+        self._corpus = corpus
+        self._index = index
+
+    def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
+        """The ``k`` documents that the index gives for every query.
+
+        No scorer evaluations are counted: the index has scores of its own.
+
+        Raises:
+            UsageError: The queries are q-nets, not vectors.
+            ModelError: A score is not finite, the queries have another width or are not finite, or
+                ``k`` is below 1.
+        """
+        refuse_k(k)
+        if not isinstance(scorer, InnerProductScorer):
+            raise UsageError(
+                "A vector index searches with query vectors; these queries are q-nets.",
+                hint="Search with a bi-encoder, or with --engine guided, graph or exact",
+            )
+        started = time.perf_counter()
+        queries = scorer.queries.detach().to(device="cpu").float().numpy()
+        ordinals, scores = self._index.search(queries, k)
+        ended = time.perf_counter()
+        rows = zip(ordinals, scores, strict=True)
+        rankings = [self._ranking(query, *row) for query, row in enumerate(rows)]
+        if on_scored is not None:
+            on_scored(len(queries) * self._corpus.n)
+        return SearchResult(
+            rankings=rankings,
+            evaluations=counts([0] * len(rankings)),
+            iterations=counts([1] * len(rankings)),
+            seconds=EngineSeconds(scoring=ended - started, topk=time.perf_counter() - ended),
+        )
+
+    def _ranking(self, query: int, ordinals: Ordinals, scores: Scores) -> Ranking:
+        """Best score first, ties by document id, as every engine gives it."""
+        valid = ordinals >= 0
+        ids = self._corpus.ids(ordinals[valid])
+        pairs = list(zip(ids, scores[valid].tolist(), strict=True))
+        for doc_id, score in pairs:
+            if not math.isfinite(score):
+                raise non_finite(doc_id, query, score)
+        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))

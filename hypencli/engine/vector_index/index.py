@@ -1,0 +1,260 @@
+"""Vector indexes: the nearest documents of a query vector, without comparing it with all of them.
+
+The libraries differ in what they take, in the sign of their scores and in what they do where fewer
+documents than asked for are found. Behind :class:`VectorIndex` they do not.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from hypencli.engine.corpus import Ordinals, Scores, first_beyond
+from hypencli.engine.vector_index.faiss import FaissIndex
+from hypencli.engine.vector_index.hnswlib import HnswlibIndex
+from hypencli.engine.vector_index.library import Library, Vectors
+from hypencli.engine.vector_index.spec import IndexSpec
+from hypencli.errors import ModelError
+
+Blocks: TypeAlias = Callable[[], Iterable[tuple[int, npt.NDArray[np.generic]]]]
+"""Reads a corpus in order, from its beginning, as ``(first ordinal, vectors [n, d])``."""
+
+INDEX_FILE = "index.bin"
+RECORD_FILE = "index.json"
+_RECORD_FORMAT = 1
+_ADDED_ROWS = 16_384
+"""Vectors added at once: fixed, so that an index does not depend on the shards."""
+
+_BYTES_AT_ONCE = 1 << 20
+
+
+class VectorIndex(Protocol):
+    """Finds documents by the inner product of their vectors with a query's."""
+
+    @property
+    def n(self) -> int:
+        """How many documents it holds."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Width of the vectors, ``d``."""
+        ...
+
+    def search(self, queries: Vectors, k: int) -> tuple[Ordinals, Scores]:
+        """Ordinals ``[q, k]`` and inner products ``[q, k]`` for query vectors ``[q, d]``.
+
+        Best first, equal scores by ordinal; -1 and -inf where fewer than ``k`` are found.
+        """
+        ...
+
+
+class LibraryIndex:
+    """A vector index that hnswlib or faiss answers from.
+
+    Attributes:
+        spec: What it is, with the parameters that its searches have.
+        n: Documents.
+        dim: Width of the vectors, ``d``.
+    """
+
+    def __init__(self, spec: IndexSpec, library: Library, *, n: int, dim: int) -> None:
+        self.spec = spec
+        self.n = n
+        self.dim = dim
+        self._library = library
+
+    def search(self, queries: Vectors, k: int) -> tuple[Ordinals, Scores]:
+        """Ordinals ``[q, k]`` and scores ``[q, k]`` of the documents nearest to ``[q, d]``.
+
+        Best first, equal scores by ordinal; which of several with the score of the last place are
+        found is the library's choice. -1 and -inf stand where fewer than ``k`` are found: in a
+        small corpus, in a graph that falls apart, in inverted lists that are too few.
+
+        Scores of ``hnsw`` are off by up to 6e-8 beside float32's own error, since hnswlib keeps
+        ``1 - score``; those of ``faiss-ivfpq`` are of the quantised vectors.
+
+        Raises:
+            ModelError: ``k`` is below 1, or the queries have another width or are not finite.
+        """
+        asked = self._checked(queries, k)
+        shape = (len(asked), k)
+        ordinals: Ordinals = np.full(shape, -1, dtype=np.int64)
+        scores: Scores = np.full(shape, -np.inf, dtype=np.float32)
+        reach = min(k, self.n)
+        if len(asked) and reach:
+            nearest_ordinals, values = self._library.nearest(asked, reach)
+            values = np.where(nearest_ordinals < 0, -np.inf, values).astype(np.float32, copy=False)
+            order = np.lexsort((nearest_ordinals, -values), axis=1)
+            ordinals[:, :reach] = np.take_along_axis(nearest_ordinals, order, axis=1)
+            scores[:, :reach] = np.take_along_axis(values, order, axis=1)
+        return ordinals, scores
+
+    def save(self, folder: Path) -> None:
+        """Write the index and what it is into an empty folder.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        path = folder / INDEX_FILE
+        self._library.write(path)
+        record = {**_described(self.spec, self.n, self.dim), **_measured(path)}
+        (folder / RECORD_FILE).write_text(json.dumps(record) + "\n", encoding="utf-8")
+
+    def _checked(self, queries: Vectors, k: int) -> Vectors:
+        if k < 1:
+            raise ModelError(f"k is {k}; a search returns at least 1 document a query.")
+        asked: Vectors = np.ascontiguousarray(queries, dtype=np.float32)
+        if asked.ndim != 2 or asked.shape[1] != self.dim:
+            raise ModelError(
+                f"The query vectors have the shape {list(asked.shape)}; the index takes "
+                f"[q, {self.dim}].",
+                hint="Search the embeddings that were made with this model: hype ls embeddings",
+            )
+        query = first_beyond(asked)
+        if query is not None:
+            raise ModelError(
+                f"The vector of query number {query + 1} of the batch is not finite, or too long "
+                "for products in float32."
+            )
+        return asked
+
+
+def build_index(
+    blocks: Blocks,
+    spec: IndexSpec,
+    *,
+    n: int,
+    dim: int,
+    on_added: Callable[[int], None] | None = None,
+) -> LibraryIndex:
+    """Build an index in one pass over the corpus, or in two where it learns from a sample first.
+
+    Blocks may be of any size and of float16 or float32. Memory: the index, 16,384 vectors, and the
+    sample. With one thread and one seed the index is the same every time, whatever the blocks.
+
+    Args:
+        blocks: Reads the corpus; called once for each pass.
+        spec: What to build.
+        n: How many vectors there are.
+        dim: Their width, ``d``.
+        on_added: Called with the number of vectors just added.
+
+    Raises:
+        MissingDependencyError: The library is not installed.
+        UsageError: A parameter does not fit the corpus.
+        ModelError: The corpus is not ``n`` vectors of width ``dim``.
+    """
+    library = _library(spec).make(spec, n, dim)
+    rows = library.training_rows(n)
+    if rows:
+        library.train(_sample(blocks(), rows, n=n, dim=dim, seed=spec["seed"]))
+    for vectors in _rechunked(blocks(), n=n, dim=dim):
+        library.add(vectors)
+        if on_added is not None:
+            on_added(len(vectors))
+    return LibraryIndex(spec, library, n=n, dim=dim)
+
+
+def load_index(folder: Path, spec: IndexSpec) -> LibraryIndex:
+    """Read an index that ``LibraryIndex.save`` wrote.
+
+    Args:
+        folder: Where it was saved.
+        spec: What it is; parameters of searches may be others than when it was built.
+
+    Raises:
+        ModelError: It is damaged, or was built with other parameters.
+        MissingDependencyError: The library is not installed.
+    """
+    path = folder / INDEX_FILE
+    try:
+        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        n, dim = int(record["n"]), int(record["dim"])
+        measured = _measured(path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"The index in {folder} is damaged: {error}.") from error
+    # The libraries read a damaged file as if it were whole, or end the process.
+    damaged = [key for key, value in measured.items() if record.get(key) != value]
+    if damaged:
+        key = damaged[0]
+        raise ModelError(
+            f"{path} is damaged: {key} is {measured[key]}, expected {record.get(key)}."
+        )
+    expected = _described(spec, n, dim)
+    if {key: record.get(key) for key in expected} != expected:
+        raise ModelError(f"The index in {folder} is {record}; asked for is {expected}.")
+    return LibraryIndex(spec, _library(spec).read(path, spec, n, dim), n=n, dim=dim)
+
+
+def _library(spec: IndexSpec) -> type[HnswlibIndex] | type[FaissIndex]:
+    return HnswlibIndex if spec.kind == "hnsw" else FaissIndex
+
+
+def _described(spec: IndexSpec, n: int, dim: int) -> dict[str, Any]:
+    """What an index is, as its record has it."""
+    of_spec = {"kind": spec.kind, "built_with": spec.built_with}
+    return {"format": _RECORD_FORMAT, **of_spec, "n": n, "dim": dim}
+
+
+def _measured(path: Path) -> dict[str, int]:
+    """Size and checksum of a file."""
+    size, crc = 0, 0
+    with path.open("rb") as stream:
+        while chunk := stream.read(_BYTES_AT_ONCE):
+            size, crc = size + len(chunk), zlib.crc32(chunk, crc)
+    return {"size_bytes": size, "crc32": crc}
+
+
+def _rechunked(
+    blocks: Iterable[tuple[int, npt.NDArray[np.generic]]], *, n: int, dim: int
+) -> Iterator[Vectors]:
+    """The corpus in float32, in blocks of one size; a view of a buffer that is used again."""
+    buffer: Vectors = np.empty((min(n, _ADDED_ROWS), dim), dtype=np.float32)
+    seen = filled = 0
+    for first, vectors in blocks:
+        if vectors.shape[1] != dim:
+            raise ModelError(
+                f"The vectors from document {first} on are {vectors.shape[1]} wide; "
+                f"the index takes {dim}."
+            )
+        seen += len(vectors)
+        if seen > n:
+            raise ModelError(f"The corpus has more than the {n:,} vectors that are expected.")
+        taken = 0
+        while taken < len(vectors):
+            piece = vectors[taken : taken + len(buffer) - filled]
+            buffer[filled : filled + len(piece)] = piece
+            taken, filled = taken + len(piece), filled + len(piece)
+            if filled == len(buffer):
+                yield buffer
+                filled = 0
+    if seen < n:
+        raise ModelError(f"The corpus has {seen:,} vectors, expected {n:,}.")
+    if filled:
+        yield buffer[:filled]
+
+
+def _sample(
+    blocks: Iterable[tuple[int, npt.NDArray[np.generic]]],
+    rows: int,
+    *,
+    n: int,
+    dim: int,
+    seed: int,
+) -> Vectors:
+    """Vectors ``[rows, d]`` of documents drawn by the seed alone, in corpus order."""
+    places = np.sort(np.random.default_rng(seed).choice(n, size=rows, replace=False))
+    sample: Vectors = np.empty((rows, dim), dtype=np.float32)
+    first = 0
+    for vectors in _rechunked(blocks, n=n, dim=dim):
+        start, stop = np.searchsorted(places, (first, first + len(vectors)))
+        sample[start:stop] = vectors[places[start:stop] - first]
+        first += len(vectors)
+    return sample

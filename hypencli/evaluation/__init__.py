@@ -1,0 +1,1 @@
+"""Pure functions on runs and judgements: measures, p-MRR, fusion."""

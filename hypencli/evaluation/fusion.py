@@ -1,0 +1,146 @@
+"""Several rankings of the same queries as one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from hypencli.errors import (
+    DataError,
+    UsageError,
+    did_you_mean,
+)
+from hypencli.records import Ranking, Results
+
+FusionMethod: TypeAlias = Literal["rrf", "combsum", "interpolate"]
+FUSION_METHODS: tuple[FusionMethod, ...] = get_args(FusionMethod)
+
+Normalisation: TypeAlias = Literal["min-max", "none"]
+NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
+
+RRF_K = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """How rankings become one: a document's score is a sum over the rankings that have it.
+
+    What each adds to it is, with
+
+    ``rrf``: ``1 / (rrf_k + rank)``, ranks from 1 (Cormack, Clarke and Büttcher, SIGIR 2009);
+    ``combsum``: its score there, normalised (Fox and Shaw, TREC-2, 1994);
+    ``interpolate``: the ranking's weight times that score.
+
+    Attributes:
+        method: One of :data:`FUSION_METHODS`.
+        k: Documents a query keeps.
+        rrf_k: Of ``rrf``: how little the first ranks stand out; 60 in the paper.
+        weights: Of ``interpolate``: one a ranking; None weighs all alike, 1 in sum.
+        normalise: Of the other two: ``min-max`` makes the scores of each ranking of a query 0 to 1
+            (all 1 where they are equal), ``none`` leaves them.
+    """
+
+    method: FusionMethod = "rrf"
+    k: int = 1000
+    rrf_k: int = RRF_K
+    weights: tuple[float, ...] | None = None
+    normalise: Normalisation = "min-max"
+
+    def __post_init__(self) -> None:
+        if self.method not in FUSION_METHODS:
+            hint = did_you_mean(self.method, FUSION_METHODS)
+            raise UsageError(f"There is no fusion method {self.method!r}.", hint=hint)
+        if self.normalise not in NORMALISATIONS:
+            hint = did_you_mean(self.normalise, NORMALISATIONS)
+            raise UsageError(f"There is no normalisation {self.normalise!r}.", hint=hint)
+        if self.k < 1 or self.rrf_k < 0:
+            raise UsageError("k must be 1 or more, and rrf_k 0 or more.")
+        if self.weights is not None and self.method != "interpolate":
+            raise UsageError(f"{self.method} takes no weights.", hint="--method interpolate does.")
+        if self.weights is not None and not all(0 <= one < float("inf") for one in self.weights):
+            raise UsageError(f"Weights must be 0 or more, not {self.weights}.")
+
+    def weights_of(self, n_runs: int) -> tuple[float, ...]:
+        """The weights of so many runs.
+
+        Raises:
+            UsageError: There is another number of weights.
+        """
+        weights = self.weights or (1 / n_runs,) * n_runs
+        if len(weights) != n_runs:
+            raise UsageError(
+                f"{len(weights)} weights for {n_runs} runs.", hint="Give each run one, in order."
+            )
+        return weights
+
+
+def fuse(runs: Sequence[Results], how: Fusion) -> dict[str, Ranking]:
+    """The rankings of several runs as one, for every query of any of them.
+
+    A run that lacks a query, or a document, adds nothing to it. Ties are broken by document id.
+
+    Args:
+        runs: Two or more; each in its own rank order.
+        how: See :class:`Fusion`.
+
+    Raises:
+        UsageError: Another number of weights than of runs.
+        DataError: A score is NaN or infinite, or a sum of them is; names query and document.
+    """
+    parts = _parts(how, how.weights_of(len(runs)))
+    queries = dict.fromkeys(query for run in runs for query in run)
+    fused: dict[str, Ranking] = {}
+    for query in queries:
+        rankings = [run.get(query, []) for run in runs]
+        if how.method != "rrf":  # which reads ranks alone
+            for ranking in rankings:
+                _refuse_non_finite(query, ranking, "the score")
+        summed = _summed([part(ranking) for part, ranking in zip(parts, rankings, strict=True)])
+        _refuse_non_finite(query, summed, "the fused score")
+        fused[query] = summed[: how.k]
+    return fused
+
+
+def _refuse_non_finite(query: str, ranking: Ranking, what: str) -> None:
+    for doc_id, score in ranking:
+        if not math.isfinite(score):
+            raise DataError(f"Query {query!r}, document {doc_id!r}: {what} is {score}.")
+
+
+def _parts(how: Fusion, weights: Sequence[float]) -> list[Callable[[Ranking], Ranking]]:
+    """For each run, what turns a ranking of it into what it adds."""
+    if how.method == "rrf":
+        return [lambda ranking: _reciprocal_ranks(ranking, how.rrf_k)] * len(weights)
+    if how.method == "combsum":
+        weights = [1.0] * len(weights)
+    return [_weighing(weight, how.normalise) for weight in weights]
+
+
+def _reciprocal_ranks(ranking: Ranking, k: int) -> Ranking:
+    return [(doc_id, 1 / (k + rank)) for rank, (doc_id, _) in enumerate(ranking, start=1)]
+
+
+def _weighing(weight: float, normalise: Normalisation) -> Callable[[Ranking], Ranking]:
+    def weighed(ranking: Ranking) -> Ranking:
+        scored = _min_max(ranking) if normalise == "min-max" else ranking
+        return [(doc_id, weight * score) for doc_id, score in scored]
+
+    return weighed
+
+
+def _min_max(ranking: Ranking) -> Ranking:
+    if not ranking:
+        return []
+    low = min(score for _, score in ranking)
+    span = max(score for _, score in ranking) - low
+    return [(doc_id, (score - low) / span if span else 1.0) for doc_id, score in ranking]
+
+
+def _summed(parts: Sequence[Ranking]) -> Ranking:
+    scores: dict[str, float] = {}
+    for part in parts:
+        for doc_id, score in part:
+            scores[doc_id] = scores.get(doc_id, 0.0) + score
+    return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))

@@ -1,0 +1,400 @@
+"""Measures of runs and paired tests between them.
+
+A run is measured in *its own rank order*. Providers sort by score again and break ties each in its
+way (trec_eval by document id downwards, others upwards), so that one run could have two values of
+RR; they are handed scores made from the ranks instead, and a tie is never seen.
+
+Deviation: trec_eval ignores ranks and sorts by score, ties by document id downwards. Figures differ
+from its own only where documents with equal scores have different grades.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from hypencli.errors import DataError, UsageError
+from hypencli.records import (
+    Evaluation,
+    PairedTest,
+    Qrels,
+    Ranking,
+    Results,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from ir_measures import Measure
+
+    Values = npt.NDArray[np.float64]
+
+DEFAULT_MEASURES = ("nDCG@10", "nDCG@5", "P@10", "P@5", "R@10", "RR", "R@1000", "RR@10")
+"""The set that the published code reports, in its order."""
+
+DL_MEASURES = (
+    *("nDCG@10", "nDCG@5", "P(rel=2)@10", "P(rel=2)@5", "R(rel=2)@10", "RR(rel=2)"),
+    *("R(rel=2)@1000", "RR(rel=2)@10"),
+)
+"""The same set for the passages of TREC Deep Learning and DL-HARD: there, grade 1 is "on the topic,
+and no answer", and binary measures count from grade 2 on (Craswell et al., overview of the TREC
+2019 Deep Learning track)."""
+
+_DL_PASSAGES = re.compile(r"irds:msmarco-passage(-v2)?/trec-dl-|file:dl-hard-test/qrels\.txt$")
+
+TESTS = ("t", "wilcoxon", "randomisation")
+"""Paired tests of :func:`compare`, each two-sided."""
+
+MAX_CUTOFF = 1_000_000_000
+
+# Queries whose results are copied for a provider at a time.
+_BATCH_QUERIES = 512
+
+_EXAMPLES = "nDCG@10, RR, RR@10, P(rel=2)@5, R@1000, AP, Success@5, Judged@10"
+
+# Measures are sums of fractions: a difference below this is rounding and not a difference.
+_NOISE = 1e-12
+
+# Values held at once by the randomisation test: 64 MiB.
+_BLOCK_VALUES = 2**23
+
+
+def default_measures(qrels_id: str) -> tuple[str, ...]:
+    """What judgements are measured with where nobody names measures: by their own convention.
+
+    Args:
+        qrels_id: As :class:`~hypencli.data.qrels.Judgements` has it: ``irds:NAME``, ``file:NAME``.
+    """
+    return DL_MEASURES if _DL_PASSAGES.match(qrels_id) else DEFAULT_MEASURES
+
+
+def parse_measures(names: Iterable[str] = DEFAULT_MEASURES) -> tuple[Measure, ...]:
+    """Measures by their ir_measures names, without repeats; ``str(measure)`` is the name in use.
+
+    Args:
+        names: Names; one string may hold several, separated by commas.
+
+    Raises:
+        UsageError: Names that are not measures, or that nothing installed can compute: all of
+            them, each with its reason.
+    """
+    if isinstance(names, str):
+        names = [names]
+    parsed: dict[str, Measure] = {}
+    problems: list[str] = []
+    for name in (part for text in names for part in _split(text)):
+        try:
+            measure = _parse_measure(name)
+        except (ValueError, TypeError, LookupError, NameError, AssertionError) as error:
+            problems.append(f"{name!r}: {error}")
+        else:
+            parsed.setdefault(str(measure), measure)
+    if problems:
+        raise UsageError(
+            f"Not measures: {'; '.join(problems)}.",
+            hint=f"Names are those of ir_measures, such as {_EXAMPLES}.",
+        )
+    if not parsed:
+        raise UsageError("No measure was named.", hint=f"Such as {_EXAMPLES}.")
+    return tuple(parsed.values())
+
+
+def _split(names: str) -> Iterator[str]:
+    """Split at commas outside brackets: ``P(rel=2, judged_only=True)@10`` is one name."""
+    depth, start = 0, 0
+    for place, letter in enumerate(f"{names},"):
+        depth += (letter in "({[") - (letter in ")}]")
+        if letter == "," and depth <= 0:
+            name = names[start:place].strip()
+            if name:
+                yield name
+            start = place + 1
+
+
+def _parse_measure(name: str) -> Measure:
+    import ir_measures
+
+    with warnings.catch_warnings():
+        # ir_measures reads names through parts of `ast` that newer Pythons announce to remove.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            measure = ir_measures.parse_measure(name)
+        except KeyError as error:
+            raise ValueError(f"no parameter {error}") from error
+    _check_parameters(measure)
+    try:
+        measure.validate_params()  # type: ignore[no-untyped-call]
+    except AssertionError as error:
+        raise ValueError(_missing_or_wrong(name)) from error
+    if not ir_measures.DefaultPipeline.supports(measure):  # type: ignore[no-untyped-call]
+        raise ValueError(_unsupported(measure))
+    return measure
+
+
+def _missing_or_wrong(name: str) -> str:
+    problem = "a parameter is missing, unknown or of the wrong type"
+    return problem if "@" in name else f"{problem}; try {name}@10"
+
+
+def _check_parameters(measure: Measure) -> None:
+    """Refuse numbers that the C code of a provider would crash on."""
+    for parameter, lowest in (("cutoff", 1), ("rel", 1)):
+        value = measure.params.get(parameter)
+        if isinstance(value, int) and not lowest <= value <= MAX_CUTOFF:
+            raise ValueError(
+                f"{parameter} must be between {lowest} and {MAX_CUTOFF:,}, not {value}"
+            )
+
+
+def _unsupported(measure: Measure) -> str:
+    """Why a measure cannot be computed: what would have to be installed, if anything helps."""
+    import ir_measures
+
+    try:
+        ir_measures.DefaultPipeline.evaluator([measure], [])
+    except (ValueError, RuntimeError) as error:
+        return " ".join(str(error).split()).rstrip(".")
+    return "not supported with these parameters"
+
+
+def evaluate(results: Results, qrels: Qrels, measures: Sequence[Measure]) -> Evaluation:
+    """Measure a run.
+
+    Aggregates are over all judged queries: one without results counts 0 in each measure.
+
+    Args:
+        results: Query id -> documents in rank order; the scores do not matter, but are finite.
+        qrels: Query id -> document id -> grade.
+        measures: From :func:`parse_measures`.
+
+    Raises:
+        DataError: There are no judgements, none for any query of the run, a document is ranked
+            twice for a query, or a score is NaN or infinite.
+    """
+    import ir_measures
+
+    judged = sorted(query for query, grades in qrels.items() if grades)
+    retrieved = {query for query, ranking in results.items() if ranking}
+    _check_overlap(judged, retrieved)
+    values: dict[Measure, dict[str, float]] = {
+        measure: dict.fromkeys(judged, float(measure.DEFAULT)) for measure in measures
+    }
+    for start in range(0, len(judged), _BATCH_QUERIES):
+        batch = judged[start : start + _BATCH_QUERIES]
+        run, judgements = _numbered(results, qrels, batch)
+        for metric in ir_measures.DefaultPipeline.iter_calc(measures, judgements, run):
+            values[metric.measure][batch[int(metric.query_id)]] = float(metric.value)
+    return Evaluation(
+        aggregates={str(one): aggregate(one, values[one].values()) for one in measures},
+        per_query={str(measure): values[measure] for measure in measures},
+        judged_queries=len(judged),
+        missing_queries=tuple(query for query in judged if query not in retrieved),
+        unjudged_queries=tuple(sorted(set(results) - set(judged))),
+    )
+
+
+def _check_overlap(judged: Sequence[str], retrieved: set[str]) -> None:
+    if not judged:
+        raise DataError("There are no judgements to evaluate with.")
+    if retrieved and retrieved.isdisjoint(judged):
+        raise DataError(
+            f"None of the run's {len(retrieved)} queries is judged: the run has ids such as "
+            f"{min(retrieved)!r}, the judgements such as {judged[0]!r}.",
+            hint="Are these the judgements of this query set?",
+        )
+
+
+def _numbered(
+    results: Results, qrels: Qrels, judged: Sequence[str]
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, int]]]:
+    """Run and judgements with strictly falling scores, and numbers for ids.
+
+    No provider then trips over what an id may hold: white space, NUL, or nothing.
+    """
+    run: dict[str, dict[str, float]] = {}
+    judgements: dict[str, dict[str, int]] = {}
+    longest = max((len(results.get(query, ())) for query in judged), default=0)
+    names = [str(rank) for rank in range(longest)]
+    # Whole numbers, because a provider may keep scores in single precision.
+    falling = [float(longest - rank) for rank in range(longest)]
+    for number, query in enumerate(judged):
+        ranking: Ranking = results.get(query, [])
+        worthless = next((doc for doc, score in ranking if not math.isfinite(score)), None)
+        if worthless is not None:
+            raise DataError(
+                f"The score of document {worthless!r} for query {query!r} is not finite: nothing "
+                "can be ranked by it."
+            )
+        named = dict(zip((doc_id for doc_id, _ in ranking), names, strict=False))
+        if len(named) != len(ranking):
+            raise DataError(f"A document is ranked twice for query {query!r}.")
+        if ranking:
+            run[str(number)] = dict(zip(names[: len(ranking)], falling, strict=False))
+        judgements[str(number)] = {
+            named.get(doc_id, f"unretrieved-{i}"): int(grade)
+            for i, (doc_id, grade) in enumerate(qrels[query].items())
+        }
+    return run, judgements
+
+
+def aggregate(measure: Measure, values: Iterable[float]) -> float:
+    """The mean over queries, or the sum where ir_measures defines one (``NumRet``)."""
+    aggregator = measure.aggregator()
+    for value in values:
+        aggregator.add(value)
+    return float(aggregator.result())
+
+
+def compare(
+    evaluation_a: Evaluation,
+    evaluation_b: Evaluation,
+    measures: Iterable[str | Measure],
+    *,
+    seed: int = 0,
+    permutations: int = 10_000,
+) -> list[PairedTest]:
+    """Two runs on the queries that both were judged on: differences and two-sided paired tests.
+
+    ``t``: Student's paired test; all differences alike, other than zero, have p = 0. ``wilcoxon``:
+    signed ranks without the queries that tie. ``randomisation``: signs of the differences flipped
+    at random, p = (k + 1) / (n + 1) with k of n at least as far from zero, so never 0 (Smucker,
+    Allan and Carterette, CIKM 2007). One query, or no difference at all, has p = 1 in each. Each
+    test's p values are corrected by Holm's step-down method over the measures given.
+
+    Args:
+        evaluation_a: The first run.
+        evaluation_b: The second; a win is its.
+        measures: Names that both were evaluated with.
+        seed: Of the randomisation, which starts anew for every measure.
+        permutations: Of the randomisation.
+
+    Raises:
+        DataError: A measure is not in both evaluations, or no query is.
+    """
+    names = list(dict.fromkeys(str(measure) for measure in measures))
+    pairs = [_paired(evaluation_a, evaluation_b, name) for name in names]
+    p_values = [
+        {
+            "t": _t_test(differences),
+            "wilcoxon": _wilcoxon(differences),
+            "randomisation": _randomisation(differences, seed, permutations),
+        }
+        for differences in (_differences(a, b) for a, b in pairs)
+    ]
+    corrected = {test: holm([p_value[test] for p_value in p_values]) for test in TESTS}
+    return [
+        _paired_test(name, a, b, p_value, {test: corrected[test][i] for test in TESTS})
+        for i, (name, (a, b), p_value) in enumerate(zip(names, pairs, p_values, strict=True))
+    ]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (Holm 1979), in the order given: each p is at most 1."""
+    corrected = [0.0] * len(p_values)
+    highest = 0.0
+    for step, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - step) * p_values[place]))
+        corrected[place] = highest
+    return corrected
+
+
+def _paired(a: Evaluation, b: Evaluation, name: str) -> tuple[Values, Values]:
+    """Values of both runs on their common queries, in the order of their ids."""
+    import numpy as np
+
+    for one, which in ((a, "first"), (b, "second")):
+        if name not in one.per_query:
+            raise DataError(
+                f"The {which} run was not evaluated with {name}.",
+                hint=f"It was with: {', '.join(one.per_query) or 'nothing'}",
+            )
+    common = sorted(a.per_query[name].keys() & b.per_query[name].keys())
+    if not common:
+        raise DataError("The two runs have no judged query in common; they cannot be compared.")
+    values_a = np.array([a.per_query[name][query] for query in common], dtype=np.float64)
+    values_b = np.array([b.per_query[name][query] for query in common], dtype=np.float64)
+    return values_a, values_b
+
+
+def _differences(a: Values, b: Values) -> Values:
+    """B minus A, with 0 where only rounding tells them apart."""
+    import numpy as np
+
+    differences = b - a
+    differences[np.abs(differences) < _NOISE] = 0.0
+    return differences
+
+
+def _paired_test(
+    name: str,
+    a: Values,
+    b: Values,
+    p_values: Mapping[str, float],
+    corrected: Mapping[str, float],
+) -> PairedTest:
+    differences = _differences(a, b)
+    wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
+    return PairedTest(
+        measure=name,
+        mean_a=float(a.mean()),
+        mean_b=float(b.mean()),
+        difference=float(differences.mean()),
+        wins=wins,
+        losses=losses,
+        ties=len(a) - wins - losses,
+        n_queries=len(a),
+        p_values=p_values,
+        corrected=corrected,
+    )
+
+
+def _t_test(differences: Values) -> float:
+    import numpy as np
+    from scipy.special import stdtr
+
+    n = len(differences)
+    if n < 2 or not differences.any():
+        return 1.0
+    if float(np.ptp(differences)) < _NOISE:
+        return 0.0
+    t = float(differences.mean()) / (float(differences.std(ddof=1)) / math.sqrt(n))
+    return float(2 * stdtr(n - 1, -abs(t)))
+
+
+def _wilcoxon(differences: Values) -> float:
+    from scipy.stats import wilcoxon
+
+    # Rounded, so that differences that are equal but for their last bits get equal ranks.
+    differing = differences[differences != 0].round(12)
+    return float(wilcoxon(differing).pvalue) if len(differing) > 1 else 1.0
+
+
+def _randomisation(differences: Values, seed: int, permutations: int) -> float:
+    """Sign flips in blocks of bounded memory.
+
+    Queries that tie are left out first: a flip does not change them.
+    """
+    import numpy as np
+
+    differing = differences[differences != 0]
+    n = len(differing)
+    if n == 0:
+        return 1.0
+    generator = np.random.Generator(np.random.PCG64(seed))
+    observed = abs(float(differing.sum()))
+    # Sums of the same terms in another order differ in their last bits.
+    enough = observed - 1e-10 * float(np.abs(differing).sum())
+    n_bytes = -(-n // 8)
+    extreme = 0
+    left = permutations
+    while left:
+        rows = min(left, max(8, _BLOCK_VALUES // n // 8 * 8))
+        drawn = np.frombuffer(generator.bytes(rows * n_bytes), dtype=np.uint8)
+        flips = np.unpackbits(drawn.reshape(rows, n_bytes), axis=1, count=n)
+        sums = differing.sum() - 2.0 * (flips @ differing)
+        extreme += int((np.abs(sums) >= enough).sum())
+        left -= rows
+    return (extreme + 1) / (permutations + 1)

@@ -1,0 +1,1 @@
+"""Checkpoints on disk: configuration, weights, backbones, and what is refused in them."""

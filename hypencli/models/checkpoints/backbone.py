@@ -1,0 +1,379 @@
+"""Backbones: any text encoder that ``AutoModel`` knows, and where its configuration comes from.
+
+A published checkpoint holds every weight but not its backbone's configuration, without which the
+number of attention heads is unknown; see :func:`resolve_backbone` for the places it is taken from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, PretrainedConfig
+from transformers.initialization import no_init_weights
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
+from transformers.utils import logging
+
+from hypencli.errors import ModelError
+from hypencli.models.checkpoints.untrusted import (
+    LIBRARY_ERRORS,
+    reason,
+    refuse_unless_filled,
+    refuse_unsafe,
+)
+from hypencli.models.checkpoints.weights import (
+    refuse_non_finite,
+    refuse_odd_parts,
+    within_reach,
+)
+
+_BERT_BASE: Mapping[str, Any] = {
+    "model_type": "bert",
+    "vocab_size": 30522,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+    "layer_norm_eps": 1e-12,
+    "hidden_act": "gelu",
+    "pad_token_id": 0,
+}
+_BERT_LARGE: Mapping[str, Any] = {
+    **_BERT_BASE,
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+}
+_MINILM_L6: Mapping[str, Any] = {
+    **_BERT_BASE,
+    "hidden_size": 384,
+    "num_hidden_layers": 6,
+    "intermediate_size": 1536,
+}
+_DISTILBERT: Mapping[str, Any] = {
+    "model_type": "distilbert",
+    "vocab_size": 30522,
+    "dim": 768,
+    "n_layers": 6,
+    "n_heads": 12,
+    "hidden_dim": 3072,
+    "max_position_embeddings": 512,
+    "activation": "gelu",
+    "pad_token_id": 0,
+}
+_ROBERTA_BASE: Mapping[str, Any] = {
+    **_BERT_BASE,
+    "model_type": "roberta",
+    "vocab_size": 50265,
+    "max_position_embeddings": 514,
+    "type_vocab_size": 1,
+    "layer_norm_eps": 1e-5,
+    "pad_token_id": 1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+}
+
+KNOWN_BACKBONES: Mapping[str, Mapping[str, Any]] = {
+    "bert-base-uncased": _BERT_BASE,
+    "google-bert/bert-base-uncased": _BERT_BASE,
+    "facebook/contriever-msmarco": _BERT_BASE,
+    "Shitao/RetroMAE_MSMARCO_finetune": _BERT_BASE,
+    "bert-large-uncased": _BERT_LARGE,
+    "google-bert/bert-large-uncased": _BERT_LARGE,
+    "nreimers/MiniLM-L6-H384-uncased": _MINILM_L6,
+    "sentence-transformers/all-MiniLM-L6-v2": _MINILM_L6,
+    "distilbert-base-uncased": _DISTILBERT,
+    "distilbert/distilbert-base-uncased": _DISTILBERT,
+    "sebastian-hofstaetter/distilbert-dot-tas_b-b256-msmarco": _DISTILBERT,
+    "roberta-base": _ROBERTA_BASE,
+    "FacebookAI/roberta-base": _ROBERTA_BASE,
+}
+"""Configurations of backbones that checkpoints name; every shape is checked against the weights."""
+
+_NOT_ABOUT_VECTORS = frozenset(
+    (
+        "chunk_size_feed_forward",
+        "initializer_range",
+        "output_attentions",
+        "output_hidden_states",
+        "problem_type",
+        "return_dict",
+        "use_cache",
+    )
+)
+_NOT_ARCHITECTURE = frozenset(
+    (
+        "_name_or_path",
+        "architectures",
+        "dtype",
+        "torch_dtype",
+        "transformers_version",
+        "id2label",
+        "label2id",
+        "gradient_checkpointing",
+    )
+)
+
+
+@dataclass(frozen=True)
+class ResolvedBackbone:
+    """A backbone's configuration and where it was found, for messages."""
+
+    config: PretrainedConfig
+    source: str
+
+
+def resolve_backbone(
+    name: str, *, saved: Mapping[str, Any] | None = None, named: str | None = None
+) -> ResolvedBackbone:
+    """The configuration of a checkpoint's backbone; nothing else is read or downloaded.
+
+    Looked for in this order: what the user names outright; what this package saved in the
+    checkpoint; the table :data:`KNOWN_BACKBONES`; a local folder or the hub cache under the
+    checkpoint's ``model_name_or_path``.
+
+    Args:
+        name: The checkpoint's ``model_name_or_path``.
+        saved: The configuration that this package saved, where it did.
+        named: A known name, a folder, or a hub name that the user gave instead.
+
+    Raises:
+        ModelError: It is nowhere, or is not an encoder.
+    """
+    if named is not None:
+        resolved = _known_backbone(named) or _read(named, local_only=False)
+        if resolved is None:
+            raise ModelError(
+                f"No backbone configuration at {named!r}: not a folder, not on the hub."
+            )
+    else:
+        resolved = _saved(saved) or _known_backbone(name) or _read(name, local_only=True)
+    if resolved is None:
+        raise ModelError(
+            f"The checkpoint does not say how its backbone {name!r} is built: num_attention_heads, "
+            "hidden_act and layer_norm_eps are not in the weights. Looked in: the checkpoint's key "
+            "'hype', the known backbones, a local folder of that name, the hub cache.",
+            hint="Name one with from_pretrained(..., backbone=NAME_OR_FOLDER), or --backbone.",
+        )
+    refuse_unless_encoder(resolved.config, name=named or name)
+    return resolved
+
+
+def describe_backbone(config: PretrainedConfig) -> dict[str, Any]:
+    """What a checkpoint must keep of a backbone's configuration, as plain JSON values."""
+    kept = {key: value for key, value in config.to_dict().items() if key not in _NOT_ARCHITECTURE}
+    return {**kept, "model_type": config.model_type}
+
+
+def backbone_fields_that_matter(config: PretrainedConfig) -> dict[str, Any]:
+    """What vectors depend on in a configuration, but for defaults: stable over versions."""
+    changed = config.to_diff_dict()
+    kept = {
+        key: value
+        for key, value in changed.items()
+        if key not in _NOT_ARCHITECTURE | _NOT_ABOUT_VECTORS and "dropout" not in key
+    }
+    return {**kept, "model_type": config.model_type}
+
+
+def backbone_width(config: PretrainedConfig) -> int:
+    """Width of the token states, ``h``.
+
+    Raises:
+        ModelError: The configuration has no field for it.
+    """
+    for key in ("hidden_size", "dim", "d_model"):
+        width = getattr(config, key, None)
+        if isinstance(width, int):
+            return width
+    raise ModelError(f"A backbone of type {config.model_type!r} does not state its hidden_size.")
+
+
+def most_tokens(backbone: nn.Module) -> int | None:
+    """The longest text that a backbone has positions for; None where positions are relative."""
+    positions = getattr(getattr(backbone, "embeddings", None), "position_embeddings", None)
+    if not isinstance(positions, nn.Embedding):
+        return None
+    # RoBERTa and MPNet count positions from behind that of padding.
+    before = 0 if positions.padding_idx is None else positions.padding_idx + 1
+    return positions.num_embeddings - before
+
+
+def refuse_unless_encoder(config: PretrainedConfig, *, name: str) -> None:
+    """Refuses what reads text in one direction only, or has a decoder.
+
+    Raises:
+        ModelError: ``config`` is not that of an encoder.
+    """
+    kind = config.model_type
+    decoder_only = (
+        kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    )
+    one_way = decoder_only or bool(getattr(config, "is_decoder", False))
+    if one_way or getattr(config, "is_encoder_decoder", False):
+        what = "a decoder" if one_way else "an encoder with a decoder"
+        raise ModelError(
+            f"The backbone {name!r} ({kind}) is {what}; expected a text encoder.",
+            hint="Encoders are for example BERT, MPNet, DistilBERT, RoBERTa and ModernBERT.",
+        )
+
+
+def empty_backbone(
+    config: PretrainedConfig, *, with_pooler: bool, weights: Path | None = None
+) -> nn.Module:
+    """A backbone whose weights are yet to be filled in; draws nothing from a random generator.
+
+    Args:
+        config: Its configuration.
+        with_pooler: False leaves out the pooler, which is never used, where there may be one.
+        weights: The folder of its weights, whose size bounds what is made for them, if any.
+
+    Raises:
+        ModelError: The configuration cannot be built, or is not of these weights.
+    """
+    make: Any = AutoModel.from_config
+    try:
+        with no_init_weights():
+            if weights is not None:
+                refuse_unless_filled(make, config, weights)
+            model = make(config, dtype=torch.float32, trust_remote_code=False)
+    except ModelError:
+        raise
+    except LIBRARY_ERRORS as error:
+        raise ModelError(
+            f"A backbone of the type {config.model_type!r} cannot be built: {reason(error)}"
+        ) from error
+    if not with_pooler and getattr(model, "pooler", None) is not None:
+        model.pooler = None
+    return _as_module(model)
+
+
+def load_backbone(source: str) -> nn.Module:
+    """A pre-trained backbone with its weights, float32, in evaluation mode.
+
+    Args:
+        source: A folder, or a name on the hub.
+
+    Raises:
+        ModelError: It is not there, is not an encoder, its weights are damaged or not finite, or
+            it lacks some (a pooler may be missing).
+    """
+    resolved = _read(source, local_only=False)
+    if resolved is None and (Path(source) / "config.json").is_file():
+        raise ModelError(
+            f"{source}/config.json describes no model that this transformers knows.",
+            hint="Expected a text encoder, such as BERT: see the key model_type in it.",
+        )
+    if resolved is None:
+        raise ModelError(
+            f"No encoder at {source!r}: not a folder with one, not within reach on the hub.",
+            hint="Name a folder with config.json and model.safetensors, or a hub name.",
+        )
+    refuse_unless_encoder(resolved.config, name=source)
+    try:
+        if Path(source).is_dir():
+            refuse_odd_parts(Path(source))
+            refuse_unless_filled(AutoModel.from_config, resolved.config, Path(source))
+        with _quietly():
+            model, report = AutoModel.from_pretrained(
+                within_reach(source),
+                dtype=torch.float32,
+                output_loading_info=True,
+                trust_remote_code=False,
+                weights_only=True,
+            )
+    except ModelError:
+        raise
+    except LIBRARY_ERRORS as error:
+        raise ModelError(f"The encoder at {source!r} cannot be loaded: {reason(error)}") from error
+    missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
+    if missing:
+        raise ModelError(f"The encoder at {source!r} lacks weights: {', '.join(missing[:5])}.")
+    refuse_non_finite(model, where=f"the encoder at {source!r}")
+    return _as_module(model)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the library's own bar and report, and without its draws from the global generator.
+
+    It fills missing weights (a pooler's) at random: from a fixed seed here, and the caller's random
+    state stays as it was.
+    """
+    library: Any = logging
+    had_bar, verbosity = library.is_progress_bar_enabled(), library.get_verbosity()
+    library.disable_progress_bar()
+    library.set_verbosity_error()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)  # of the CPU only: others are not put back
+            yield
+    finally:
+        library.set_verbosity(verbosity)
+        if had_bar:
+            library.enable_progress_bar()
+
+
+def _as_module(model: Any) -> nn.Module:
+    module: nn.Module = model
+    return module.eval()
+
+
+def _saved(saved: Mapping[str, Any] | None) -> ResolvedBackbone | None:
+    return None if saved is None else _from_fields(saved, source="the checkpoint's config.json")
+
+
+def _known_backbone(name: str) -> ResolvedBackbone | None:
+    fields = KNOWN_BACKBONES.get(name)
+    return None if fields is None else _from_fields(fields, source=f"the known backbone {name!r}")
+
+
+def _from_fields(fields: Mapping[str, Any], *, source: str) -> ResolvedBackbone:
+    options = dict(fields)
+    kind = options.pop("model_type", None)
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
+        raise ModelError(
+            f"{source} has a backbone of type {kind!r:.100}, which this transformers lacks.",
+            hint="pip install --upgrade transformers",
+        )
+    try:
+        config = AutoConfig.for_model(kind, **options)
+    except LIBRARY_ERRORS as error:
+        raise ModelError(
+            f"{source} has a backbone that cannot be built: {reason(error)}"
+        ) from error
+    refuse_unsafe(config, where=source)
+    return ResolvedBackbone(config, source)
+
+
+def _read(name: str, *, local_only: bool) -> ResolvedBackbone | None:
+    if not name:
+        return None
+    folder = Path(name)
+    if not folder.is_dir() and (folder.is_absolute() or name.startswith((".", os.sep))):
+        return None
+    place = name if local_only else within_reach(name)
+    try:
+        config = AutoConfig.from_pretrained(
+            place, local_files_only=local_only, trust_remote_code=False
+        )
+    except (OSError, ValueError):
+        return None
+    except LIBRARY_ERRORS as error:
+        raise ModelError(
+            f"The configuration at {name!r} cannot be read: {reason(error)}"
+        ) from error
+    refuse_unsafe(config, where=repr(name))
+    return ResolvedBackbone(config, f"{name!r}")

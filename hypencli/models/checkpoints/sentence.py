@@ -1,0 +1,126 @@
+"""Plain sentence encoders: what their folder says of pooling, normalisation and length."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from hypencli.errors import ModelError
+from hypencli.models.checkpoints.config import Pooling
+from hypencli.models.checkpoints.untrusted import LIBRARY_ERRORS, refuse_foreign_files
+from hypencli.models.checkpoints.weights import fetch_optional, within_reach
+
+_POOLING_FLAGS: dict[str, Pooling] = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_mean_tokens": "mean",
+}
+_MODULES_FILE = "modules.json"
+_LENGTH_FILE = "sentence_bert_config.json"
+_TOKENIZER_FILES = ("tokenizer_file", "vocab_file", "merges_file")
+
+
+@dataclass(frozen=True)
+class SentenceEncoderFacts:
+    """What a sentence encoder declares beside its weights; None where it declares nothing.
+
+    Attributes:
+        pooling: How token states become one vector.
+        normalize: Whether vectors are scaled to length 1.
+        max_length: Tokens that it was trained to read.
+    """
+
+    pooling: Pooling | None = None
+    normalize: bool | None = None
+    max_length: int | None = None
+
+
+def sentence_encoder_facts(source: str) -> SentenceEncoderFacts:
+    """What ``modules.json`` and the files that it names declare; nothing where there are none.
+
+    Raises:
+        ModelError: It has a step that is neither pooling ``cls`` or ``mean`` nor normalisation.
+    """
+    place = within_reach(source)
+    modules = _read(place, _MODULES_FILE, kind=list)
+    if modules is None:
+        return SentenceEncoderFacts()
+    if not all(
+        isinstance(module, dict) and {"type", "path"} <= module.keys() for module in modules
+    ):
+        raise ModelError(f"{_MODULES_FILE} of {source!r} does not list steps with type and path.")
+    kinds = [str(module["type"]).rpartition(".")[2] for module in modules]
+    unknown = sorted(set(kinds) - {"Transformer", "Pooling", "Normalize"})
+    if unknown:
+        raise ModelError(
+            f"The encoder at {source!r} has a step that cannot be reproduced: {', '.join(unknown)}."
+        )
+    folders = {kind: module["path"] for kind, module in zip(kinds, modules, strict=True)}
+    return SentenceEncoderFacts(
+        pooling=_pooling(place, folders["Pooling"]) if "Pooling" in folders else None,
+        normalize="Normalize" in kinds,
+        max_length=_declared_length(place),
+    )
+
+
+def load_tokenizer(source: str | Path) -> Any:
+    """The tokenizer of a checkpoint or encoder, cut to the length that the encoder declares.
+
+    Raises:
+        ModelError: There is none.
+    """
+    if Path(source).is_dir():
+        said = _read(str(source), "tokenizer_config.json") or {}
+        refuse_foreign_files(Path(source), said, _TOKENIZER_FILES)
+    place = within_reach(str(source))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+    except LIBRARY_ERRORS as error:
+        raise ModelError(f"No tokenizer at {str(source)!r}: {error}") from error
+    declared = _declared_length(place)
+    if declared is not None:
+        tokenizer.model_max_length = min(tokenizer.model_max_length, declared)
+    return tokenizer
+
+
+def _declared_length(source: str) -> int | None:
+    length = (_read(source, _LENGTH_FILE) or {}).get("max_seq_length")
+    if length is None or (isinstance(length, int) and length > 0):
+        return length
+    raise ModelError(f"{_LENGTH_FILE} of {source!r} has max_seq_length = {length!r:.40}.")
+
+
+def _pooling(source: str, folder: str) -> Pooling:
+    if not isinstance(folder, str) or PurePosixPath(folder).name != folder or ".." in folder:
+        raise ModelError(f"The encoder at {source!r} has a step in {folder!r:.200}, beside itself.")
+    raw = _read(source, f"{folder}/config.json") or {}
+    modes = [key for key, value in raw.items() if key.startswith("pooling_mode_") and value is True]
+    mode = raw.get("pooling_mode")
+    if isinstance(mode, str):
+        modes.append(
+            {"cls": "pooling_mode_cls_token", "mean": "pooling_mode_mean_tokens"}.get(mode, mode)
+        )
+    if len(modes) != 1 or modes[0] not in _POOLING_FLAGS:
+        raise ModelError(
+            f"The encoder at {source!r} pools by {' and '.join(modes) or 'nothing named'}, which "
+            "hype does not know.",
+            hint="Known: cls and mean, one of them.",
+        )
+    return _POOLING_FLAGS[modes[0]]
+
+
+def _read(source: str, file: str, *, kind: type = dict) -> Any:
+    folder = Path(source)
+    path: Path | None = folder / file if folder.is_dir() else fetch_optional(source, file)
+    if path is None or not path.is_file():
+        return None
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is not JSON: {error}") from error
+    if not isinstance(value, kind):
+        raise ModelError(f"{path} holds a {type(value).__name__}, expected a {kind.__name__}.")
+    return value

@@ -1,0 +1,342 @@
+"""Weight files: found, read without unpickling code, and every key accounted for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, TypeAlias
+
+import torch
+from huggingface_hub import (
+    _CACHED_NO_EXIST,
+    constants,
+    hf_hub_download,
+    try_to_load_from_cache,
+)
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from hypencli.errors import ModelError
+from hypencli.hub import (
+    hub_answers,
+    network_errors,
+    reach_hub,
+)
+from hypencli.models.checkpoints.untrusted import (
+    LIBRARY_ERRORS,
+    parts_of,
+    reason,
+)
+
+State: TypeAlias = dict[str, Tensor]
+
+CONFIG_FILE = "config.json"
+WEIGHT_FILE = "model.safetensors"
+BIN_FILE = "pytorch_model.bin"
+_WEIGHT_FILES = (
+    WEIGHT_FILE,
+    "model.safetensors.index.json",
+    BIN_FILE,
+    "pytorch_model.bin.index.json",
+)
+
+_COMPANIONS = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "modules.json",
+    "sentence_bert_config.json",
+    "1_Pooling/config.json",
+)
+"""Small files beside the weights: of tokenizers, and what a sentence encoder declares."""
+
+QUERY_BACKBONE = "query_encoder.transformer."
+PASSAGE_BACKBONE = "passage_encoder.transformer."
+
+
+def locate(source: str | Path) -> Path:
+    """The folder of a checkpoint: ``source`` itself, or its snapshot in the hub cache.
+
+    From the hub, the configuration, one set of weight files and the small files of the tokenizer
+    are fetched, all of one revision: the folder is complete.
+
+    Raises:
+        ModelError: There is no such folder and no such hub repository within reach.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        if not (folder / CONFIG_FILE).is_file():
+            raise ModelError(f"{folder} has no {CONFIG_FILE}: it is not a checkpoint.")
+        return folder
+    name = str(source)
+    path = Path(within_reach(name))
+    if path.is_dir():
+        return path
+    try:
+        folder = Path(hf_hub_download(name, CONFIG_FILE)).parent
+    except (HFValidationError, HfHubHTTPError, OSError, ValueError) as error:
+        raise ModelError(
+            f"No checkpoint {name!r}: there is no such folder, and the hub does not give "
+            f"one ({type(error).__name__}).",
+            hint="Check the spelling, the connection, and HF_HUB_OFFLINE.",
+        ) from error
+    _fetch_weights(name, revision=folder.name)
+    for file in _COMPANIONS:
+        fetch_optional(name, file, revision=folder.name)
+    return folder
+
+
+def within_reach(name: str) -> str:
+    """What a library is to load a model by: its name, or the cache's copy where the hub is silent.
+
+    Raises:
+        ModelError: It is no folder, the hub does not answer, and its cache has no such model.
+    """
+    if Path(name).is_dir():
+        return name
+    try:
+        cached = try_to_load_from_cache(name, CONFIG_FILE)
+    except HFValidationError:
+        return name  # no name of a hub, as the library says
+    if isinstance(cached, str):
+        return name if hub_answers() else str(Path(cached).parent)
+    try:
+        reach_hub()
+    except network_errors() as error:
+        offline = constants.HF_HUB_OFFLINE
+        reason = "HF_HUB_OFFLINE is set" if offline else f"{type(error).__name__}: {error}"
+        raise ModelError(
+            f"No checkpoint {name!r}: there is no such folder (looked in {Path.cwd()}), the hub "
+            f"cannot be reached ({reason}), and its cache {constants.HF_HUB_CACHE} has none of "
+            "that name.",
+            hint=f"Check the spelling and the connection; where there is one: hf download {name}",
+        ) from error
+    return name
+
+
+def _fetch_weights(name: str, *, revision: str) -> None:
+    for file in _WEIGHT_FILES:
+        path = fetch_optional(name, file, revision=revision)
+        if path is None:
+            continue
+        if file.endswith(".index.json"):
+            for part in parts_of(_json(path), where=path):
+                hf_hub_download(name, part, revision=revision)
+        return
+
+
+def fetch_optional(name: str, file: str, *, revision: str | None = None) -> Path | None:
+    """A file of a hub repository, or None where it has none (or none within reach)."""
+    cached = None if revision is None else try_to_load_from_cache(name, file, revision=revision)
+    if cached is _CACHED_NO_EXIST:
+        return None  # the hub has said so, and a revision does not change
+    try:
+        return Path(hf_hub_download(name, file, revision=revision))
+    except EntryNotFoundError:
+        return None
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The ``config.json`` of a checkpoint.
+
+    Raises:
+        ModelError: It is not a JSON object.
+    """
+    return _json(folder / CONFIG_FILE)
+
+
+def read_weights(folder: Path) -> State:
+    """All tensors of a checkpoint, on the CPU: from safetensors if there is one, else ``.bin``.
+
+    Raises:
+        ModelError: There is no weight file, or one is damaged.
+    """
+    for file in _WEIGHT_FILES:
+        path = folder / file
+        if not path.is_file():
+            continue
+        if not file.endswith(".index.json"):
+            return _read_file(path)
+        state: State = {}
+        for part in parts_of(_json(path), where=path):
+            state |= _read_file(folder / part)
+        return state
+    raise ModelError(f"{folder} has no weights; looked for {', '.join(_WEIGHT_FILES)}.")
+
+
+def refuse_odd_parts(folder: Path) -> None:
+    """Refuse a folder of weights that leads the library elsewhere: to other folders or models.
+
+    Raises:
+        ModelError: An index names files that are not in it, or it holds an adapter.
+    """
+    for index in sorted(folder.glob("*.index.json")):
+        parts_of(_json(index), where=index)
+    adapter = folder / "adapter_config.json"
+    if adapter.is_file():
+        raise ModelError(
+            f"{adapter}: adapters of other models are not loaded.",
+            hint="Merge it into its model where it was made, and use that.",
+        )
+
+
+def _read_file(path: Path) -> State:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # weights_only: tensors and plain containers; a pickle that names code is refused.
+        read = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise ModelError(
+            f"{path} is damaged, or holds more than tensors: reading that could run code.",
+            hint="Convert it to safetensors where it was made.",
+        ) from error
+    except LIBRARY_ERRORS as error:
+        raise ModelError(f"{path} cannot be read as weights: {reason(error)}") from error
+    return _tensors(read, path)
+
+
+def _tensors(read: object, path: Path) -> State:
+    """What a weight file holds, if that is tensors by their names.
+
+    Raises:
+        ModelError: It is something else.
+    """
+    if isinstance(read, Mapping) and all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in read.items()
+    ):
+        return dict(read)
+    raise ModelError(f"{path} does not hold tensors by their names: it is no weight file.")
+
+
+def write_weights(folder: Path, state: Mapping[str, Tensor], *, shared: bool) -> None:
+    """Writes ``model.safetensors``; a shared backbone once, under the passage side's names.
+
+    ``safetensors`` itself gives shared tensors that layout, and published code reads it.
+    """
+    kept = {
+        key: tensor.detach().contiguous()
+        for key, tensor in state.items()
+        if not (shared and key.startswith(QUERY_BACKBONE))
+    }
+    path = folder / WEIGHT_FILE
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(kept, path, metadata={"format": "pt"})
+    # The library makes files that only their owner reads; a store may be shared.
+    path.chmod(mode)
+
+
+def write_bin(folder: Path, state: Mapping[str, Tensor]) -> None:
+    """Writes ``pytorch_model.bin``, as published checkpoints are.
+
+    A shared backbone has the names of both sides, and its tensors are stored once.
+    """
+    torch.save({key: tensor.detach() for key, tensor in state.items()}, folder / BIN_FILE)
+
+
+def mirror_shared(state: Mapping[str, Tensor]) -> State:
+    """``state`` with a shared backbone's tensors under both sides' names.
+
+    Accepts all four layouts: both (of one storage or stored twice), passage only, query only.
+
+    Raises:
+        ModelError: The two sides differ, so the backbone cannot be shared.
+    """
+    full = dict(state)
+    for mine, other in ((QUERY_BACKBONE, PASSAGE_BACKBONE), (PASSAGE_BACKBONE, QUERY_BACKBONE)):
+        for key, tensor in state.items():
+            if not key.startswith(mine):
+                continue
+            twin = full.setdefault(other + key.removeprefix(mine), tensor)
+            if not _same(twin, tensor):
+                raise ModelError(
+                    f"config.json says shared_encoder, but {key} differs from its twin, {other}*."
+                )
+    return full
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    aliases = one.data_ptr() == other.data_ptr() and one.shape == other.shape
+    return aliases or torch.equal(one, other)
+
+
+def accounted_for(
+    state: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+    *,
+    where: str,
+    hint: str | None = None,
+) -> State:
+    """``state`` if its keys and shapes are exactly those expected.
+
+    Position buffers, which old versions of transformers stored, are dropped.
+
+    Args:
+        state: What the file holds.
+        expected: The model's own state.
+        where: The file, and what built the model, for the message.
+        hint: What to do where they do not fit.
+
+    Raises:
+        ModelError: A key is missing or unexpected, or a shape differs; each is named.
+    """
+    state = {key: tensor for key, tensor in state.items() if not key.endswith(".position_ids")}
+    wanted = {key for key in expected if not key.endswith(".position_ids")}
+    reshaped = [
+        f"{key} {list(state[key].shape)} instead of {list(expected[key].shape)}"
+        for key in sorted(wanted & state.keys())
+        if state[key].shape != expected[key].shape
+    ]
+    problems = [
+        *_listed("missing", sorted(wanted - state.keys())),
+        *_listed("unexpected", sorted(state.keys() - wanted)),
+        *_listed("of another shape", reshaped),
+    ]
+    if problems:
+        raise ModelError(f"The weights of {where} do not fit: {'; '.join(problems)}.", hint=hint)
+    return dict(state)
+
+
+def refuse_non_finite(model: nn.Module, *, where: str) -> None:
+    """Refuses a model of which a weight is no number: every vector and score would be none.
+
+    Raises:
+        ModelError: One is NaN or infinite; names the tensor.
+    """
+    for name, weights in model.named_parameters():
+        finite = torch.isfinite(weights)
+        if not bool(finite.all()):
+            raise ModelError(
+                f"The weights of {where} hold NaN or infinity: {int((~finite).sum()):,} of "
+                f"{weights.numel():,} values of {name}.",
+                hint="Take an earlier checkpoint: this one has diverged, or was damaged.",
+            )
+
+
+def _listed(what: str, names: Iterable[str]) -> list[str]:
+    listed = list(names)
+    if not listed:
+        return []
+    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+    return [f"{len(listed)} {what}: {', '.join(listed[:5])}{more}"]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} is not a JSON object.")
+    return content

@@ -1,0 +1,121 @@
+"""The door of the models layer: load a model from anywhere, build one, identify one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hypencli.errors import ModelError
+from hypencli.models.build.spec import ModelSpec, build_dual_encoder
+from hypencli.models.checkpoints.backbone import load_backbone
+from hypencli.models.checkpoints.config import (
+    POOLINGS,
+    DualEncoderConfig,
+    Pooling,
+    TextEncoderConfig,
+    checked_pooling,
+)
+from hypencli.models.checkpoints.sentence import load_tokenizer, sentence_encoder_facts
+from hypencli.models.checkpoints.weights import locate, read_config
+from hypencli.models.dual import (
+    DualEncoder,
+    TextDualEncoder,
+    dual_class,
+)
+from hypencli.models.fingerprint import (
+    model_fingerprint,
+    passage_fingerprint,
+    tokenizer_fingerprint,
+)
+
+__all__ = [
+    "ModelSpec",
+    "build_dual_encoder",
+    "load_dual_encoder",
+    "load_tokenizer",
+    "locate",
+    "model_fingerprint",
+    "passage_fingerprint",
+    "tokenizer_fingerprint",
+]
+
+
+def load_dual_encoder(
+    source: str | Path,
+    *,
+    backbone: str | Path | None = None,
+    pooling: Pooling | None = None,
+    normalize: bool | None = None,
+    trust_code: bool = False,
+) -> tuple[DualEncoder, Any]:
+    """A model and its tokenizer, float32, in evaluation mode, on the CPU.
+
+    ``source`` may be a checkpoint of this package or of published code, or any text encoder that
+    ``AutoModel`` loads: that becomes a :class:`TextDualEncoder` of one shared backbone, pooled and
+    normalised as its ``modules.json`` and ``1_Pooling/config.json`` declare.
+
+    Args:
+        source: A folder, or a name on the hub.
+        backbone: For checkpoints that do not say how their backbone is built: a known name, a
+            folder, or a hub name.
+        pooling: Instead of what the model declares; needed where it declares nothing.
+        normalize: Instead of what the model declares; without either, vectors stay as they are.
+        trust_code: Whether a q-net converter that the checkpoint names may be imported.
+
+    Raises:
+        ModelError: It is not there, does not load strictly, or its pooling is unknown.
+    """
+    if pooling is not None:
+        checked_pooling(pooling, where="the argument pooling")
+    folder = locate(source)
+    raw = read_config(folder)
+    dual = dual_class(raw)
+    if dual is not None:
+        model: DualEncoder = dual.from_pretrained(folder, backbone=backbone, trust_code=trust_code)
+        _override(model, pooling=pooling, normalize=normalize)
+    elif "model_type" in raw:
+        model = _plain_encoder(str(source), pooling=pooling, normalize=normalize)
+    else:
+        raise ModelError(
+            f"{folder / 'config.json'} is neither a dual encoder's nor a plain encoder's.",
+            hint="Expected architectures Hypencoder- or TextDualEncoder, or a model_type.",
+        )
+    return model, load_tokenizer(source)
+
+
+def _plain_encoder(
+    source: str, *, pooling: Pooling | None, normalize: bool | None
+) -> TextDualEncoder:
+    declared = sentence_encoder_facts(source)
+    pooled = pooling or declared.pooling
+    if pooled is None:
+        raise ModelError(
+            f"The encoder at {source!r} does not declare how it pools.",
+            hint=f"Name it with pooling=... (--pooling), one of: {', '.join(POOLINGS)}.",
+        )
+    side = TextEncoderConfig(
+        model_name_or_path=source,
+        pooling=pooled,
+        normalize=bool(declared.normalize if normalize is None else normalize),
+    )
+    transformer = load_backbone(source)
+    config = DualEncoderConfig(query=side, passage=side, shared_encoder=True)
+    sides = {"query": transformer, "passage": transformer}
+    return TextDualEncoder.assemble(config, sides).train(False)
+
+
+def _override(model: DualEncoder, *, pooling: Pooling | None, normalize: bool | None) -> None:
+    """Sets what the caller wants otherwise than the checkpoint says, on text encoders."""
+    changes: dict[str, Any] = {}
+    if pooling is not None:
+        changes["pooling"] = pooling
+    if normalize is not None:
+        changes["normalize"] = normalize
+    if not changes:
+        return
+    passage = model.passage_encoder.settings = replace(model.passage_encoder.settings, **changes)
+    query = model.settings.query
+    if isinstance(model, TextDualEncoder):
+        query = model.query_encoder.settings = replace(model.query_encoder.settings, **changes)
+    model.settings = replace(model.settings, query=query, passage=passage)

@@ -1,0 +1,313 @@
+"""Q-nets: the small networks that a hypernetwork writes, one a query, evaluated as a batch.
+
+Axes: ``q`` queries, ``n`` items, ``d`` embedding width, ``h`` the width of a layer.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hypencli.errors import ModelError, UsageError
+from hypencli.models.qnets.protocols import (
+    NestedQNetConverter,
+    PackingQNet,
+    QNet,
+    QNetConverter,
+    QuantisingQNet,
+    RowNet,
+    Shape,
+    narrowed,
+)
+
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "gelu": functional.gelu,
+    "leaky_relu": functional.leaky_relu,
+}
+"""Activations by the names that published configurations use."""
+
+_NARROW = 16
+"""Up to this many outputs, one product over all queries beats one a query (measured on a CPU)."""
+
+
+def multiply(items: Tensor, matrices: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Linear layers of ``q`` queries at once, without copying items that all queries share.
+
+    Args:
+        items: ``[q, n, in]``; the same items for every query may be an expanded view (stride 0).
+        matrices: ``[q, in, out]``.
+        bias: ``[q, 1, out]``, or None.
+
+    Returns:
+        ``[q, n, out]``.
+    """
+    n_queries, width, outputs = matrices.shape
+    if n_queries > 1 and items.stride(0) == 0 and outputs <= _NARROW:
+        flat = matrices.permute(1, 0, 2).reshape(width, n_queries * outputs)
+        product = (items[0] @ flat).view(-1, n_queries, outputs).transpose(0, 1)
+        return product if bias is None else product + bias
+    # A stride of 0 passes through bmm as it is: nothing is copied per query.
+    return torch.bmm(items, matrices) if bias is None else torch.baddbmm(bias, items, matrices)
+
+
+@dataclass(frozen=True)
+class QNetBatch:
+    """The q-nets of ``q`` queries: what ``Hypencoder(...)`` gives as ``representation``.
+
+    Calling it scores items ``[q, n, d]`` (or ``[1, n, d]``: the same items for every query) and
+    gives ``[q, n, out]``, where ``out`` is 1 for retrieval. Slicing gives the q-nets of some of
+    the queries.
+
+    Attributes:
+        matrices: One tensor a layer, ``[q, in, out]``.
+        vectors: One tensor a bias, ``[q, out, 1]``.
+        converter: The architecture.
+        query_embedding: Pooled queries ``[q, d]`` where the model makes them, else None.
+        is_training: Whether dropout is on.
+    """
+
+    matrices: tuple[Tensor, ...]
+    vectors: tuple[Tensor, ...]
+    converter: QNetConverter
+    query_embedding: Tensor | None = None
+    is_training: bool = False
+
+    @property
+    def num_queries(self) -> int:
+        """How many queries, ``q``."""
+        return self.matrices[0].shape[0]
+
+    def __len__(self) -> int:
+        return self.num_queries
+
+    @property
+    def dim(self) -> int:
+        """Width of the items, ``d``."""
+        declared = getattr(self.converter, "dim", None)
+        return int(self.converter.weight_shapes[0][0] if declared is None else declared)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype that scores are computed in."""
+        return self.matrices[0].dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the q-nets are."""
+        return self.matrices[0].device
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths that these q-nets can be cut to, rising, the last the full one; often none."""
+        return self.converter.widths if isinstance(self.converter, NestedQNetConverter) else ()
+
+    @property
+    def embedded(self) -> InnerProducts | None:
+        """The same queries as inner products of their embeddings, where the model makes those."""
+        return None if self.query_embedding is None else InnerProducts(self.query_embedding)
+
+    @cached_property
+    def _net(self) -> QNet:
+        if not torch.is_inference_mode_enabled():
+            return self._make()
+        # It is kept, and tensors of inference mode could not be differentiated through later.
+        with torch.inference_mode(False), torch.no_grad():
+            return self._make()
+
+    def _make(self) -> QNet:
+        matrices, vectors = list(self.matrices), list(self.vectors)
+        if getattr(self.converter, "takes_query_embedding", False):
+            return self.converter(  # type: ignore[call-arg]
+                matrices, vectors, self.is_training, query_embedding=self.query_embedding
+            )
+        return self.converter(matrices, vectors, self.is_training)
+
+    def __call__(self, items: Tensor) -> Tensor:
+        """Outputs ``[q, n, out]`` for items ``[q, n, d]`` or ``[1, n, d]``.
+
+        Raises:
+            UsageError: The items have another number of axes, queries or columns.
+        """
+        fits = items.ndim == 3 and items.shape[0] in (1, len(self)) and items.shape[2] == self.dim
+        if not fits:
+            raise UsageError(
+                f"Q-nets of {len(self)} queries got items of shape {list(items.shape)}; expected "
+                f"[{len(self)}, n, {self.dim}] or [1, n, {self.dim}]."
+            )
+        return self._net(items.to(self.dtype).expand(len(self), -1, -1))
+
+    def score(self, items: Tensor) -> Tensor:
+        """Scores ``[q, n]`` of the same items ``[n, d]`` for every query.
+
+        Raises:
+            UsageError: The items do not fit, or the q-nets have more than one output.
+        """
+        outputs = self(items.unsqueeze(0))
+        if outputs.shape[-1] != 1:
+            raise UsageError(f"Scores need q-nets with one output; these have {outputs.shape[-1]}.")
+        return outputs.squeeze(-1)
+
+    def __getitem__(self, index: slice | int) -> QNetBatch:
+        """The q-nets of some queries; an integer gives a batch of one."""
+        if isinstance(index, int):
+            position = range(len(self))[index]
+            index = slice(position, position + 1)
+        rows: slice = index
+        return self._map(lambda tensor: tensor[rows])
+
+    def narrow(self, width: int) -> QNetBatch:
+        """The q-nets at one of :attr:`widths`: views of these weights, nothing is copied.
+
+        Raises:
+            ModelError: There is no such width.
+        """
+        converter = narrowed(self.converter, width)
+        return replace(
+            self,
+            matrices=_first(self.matrices, converter.weight_shapes),
+            vectors=_first(self.vectors, converter.bias_shapes),
+            converter=converter,
+        )
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> QNetBatch:
+        """The same q-nets elsewhere or in another dtype."""
+        converter = self.converter
+        if isinstance(converter, nn.Module):
+            converter = copy.deepcopy(converter).to(device=device, dtype=dtype)
+        return self._map(lambda tensor: tensor.to(device=device, dtype=dtype), converter)
+
+    def prepared(self, dtype: torch.dtype) -> QNetBatch | PreparedQNet:
+        """The q-net of one query for scoring many blocks in a dtype, without gradients.
+
+        Where the architecture or the machine has no layout for that, these q-nets in the dtype.
+        """
+        net = self._net
+        if isinstance(net, PackingQNet) and self.matrices[-1].shape[-1] == 1:
+            prepared = net.prepare(dtype)
+            if prepared is not None:
+                return PreparedQNet(prepared, self.dim)
+        return self if dtype == self.dtype else self.to(dtype=dtype)
+
+    @torch.no_grad()
+    def quantised(self, like: Tensor) -> PreparedQNet | None:
+        """The q-net of one query in int8, for float32 vectors like ``[m, d]``, roughly.
+
+        None where the architecture or the machine has no such way.
+        """
+        net = self._net
+        if not isinstance(net, QuantisingQNet) or self.matrices[-1].shape[-1] != 1:
+            return None
+        quantised = net.quantise(like)
+        return None if quantised is None else PreparedQNet(quantised, self.dim)
+
+    def detach(self) -> QNetBatch:
+        """The same q-nets without their gradients' history."""
+        return self._map(Tensor.detach)
+
+    @classmethod
+    def concatenate(cls, batches: Sequence[QNetBatch]) -> QNetBatch:
+        """One batch from several of the same model, in order.
+
+        Raises:
+            UsageError: There is no batch.
+        """
+        if not batches:
+            raise UsageError("No q-nets to concatenate.")
+        first = batches[0]
+        embeddings = [each.query_embedding for each in batches if each.query_embedding is not None]
+        return cls(
+            matrices=tuple(
+                torch.cat(each) for each in zip(*(b.matrices for b in batches), strict=True)
+            ),
+            vectors=tuple(
+                torch.cat(each) for each in zip(*(b.vectors for b in batches), strict=True)
+            ),
+            converter=first.converter,
+            query_embedding=torch.cat(embeddings) if embeddings else None,
+            is_training=first.is_training,
+        )
+
+    def _map(
+        self, change: Callable[[Tensor], Tensor], converter: QNetConverter | None = None
+    ) -> QNetBatch:
+        embedding = self.query_embedding
+        return QNetBatch(
+            matrices=tuple(change(each) for each in self.matrices),
+            vectors=tuple(change(each) for each in self.vectors),
+            converter=self.converter if converter is None else converter,
+            query_embedding=None if embedding is None else change(embedding),
+            is_training=self.is_training,
+        )
+
+
+@dataclass(frozen=True)
+class PreparedQNet:
+    """The q-net of one query, laid out for scoring.
+
+    Attributes:
+        net: Rows ``[n, d]`` to outputs ``[n, 1]``.
+        dim: Width of the items, ``d``.
+    """
+
+    net: RowNet
+    dim: int
+
+    def __call__(self, items: Tensor) -> Tensor:
+        """Outputs ``[1, n, 1]`` of items ``[1, n, d]`` in the dtype that it is laid out for."""
+        return self.net(items[0]).unsqueeze(0)
+
+
+@dataclass(frozen=True)
+class InnerProducts:
+    """Query embeddings behind the interface of :class:`QNetBatch`: the bi-encoder's scoring.
+
+    Attributes:
+        embeddings: ``[q, d]``.
+    """
+
+    embeddings: Tensor
+
+    @property
+    def num_queries(self) -> int:
+        """How many queries, ``q``."""
+        return self.embeddings.shape[0]
+
+    def __call__(self, items: Tensor) -> Tensor:
+        """Inner products ``[q, n, 1]`` with items ``[q, n, d]`` or ``[1, n, d]``."""
+        return items.expand(self.num_queries, -1, -1) @ self.embeddings.unsqueeze(-1)
+
+    def score(self, items: Tensor) -> Tensor:
+        """Inner products ``[q, n]`` with the same items ``[n, d]`` for every query."""
+        return self.embeddings @ items.t()
+
+
+def _first(tensors: Sequence[Tensor], shapes: Sequence[Shape]) -> tuple[Tensor, ...]:
+    """The first ``in`` rows and ``out`` columns of each of the tensors ``[q, >= in, >= out]``."""
+    return tuple(
+        tensor[:, :into, :out] for tensor, (into, out) in zip(tensors, shapes, strict=True)
+    )
+
+
+def activation(name: str) -> Callable[[Tensor], Tensor]:
+    """The activation of that name.
+
+    Raises:
+        ModelError: There is none.
+    """
+    if name not in ACTIVATIONS:
+        raise ModelError(
+            f"Unknown activation_type {name!r} for a q-net.",
+            hint=f"Valid: {', '.join(ACTIVATIONS)}.",
+        )
+    return ACTIVATIONS[name]

@@ -1,0 +1,166 @@
+"""Converters: the architectures of q-nets, shipped and of a user's own, by name."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import site
+import sysconfig
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from hypencli.errors import ModelError, did_you_mean
+from hypencli.models.qnets.matryoshka import MatryoshkaConverter
+from hypencli.models.qnets.protocols import QNetConverter
+from hypencli.models.qnets.repeated_dense import RepeatedDenseBlockConverter
+from hypencli.models.qnets.warm_start import WarmStartConverter
+
+__all__ = [
+    "PUBLISHED_CONVERTER",
+    "SHIPPED_CONVERTERS",
+    "MatryoshkaConverter",
+    "RepeatedDenseBlockConverter",
+    "WarmStartConverter",
+    "resolve_converter",
+]
+
+SHIPPED_CONVERTERS: Mapping[str, type] = {
+    "repeated-dense": RepeatedDenseBlockConverter,
+    "warm-start": WarmStartConverter,
+    "matryoshka": MatryoshkaConverter,
+}
+"""Converters by the short names that configurations and recipes use."""
+
+PUBLISHED_CONVERTER = "repeated-dense"
+
+
+def resolve_converter(
+    name: str | None, options: Mapping[str, Any], *, trust_code: bool = False
+) -> QNetConverter:
+    """The converter of that name, made with those options.
+
+    Args:
+        name: A short name of :data:`SHIPPED_CONVERTERS`, a user's own as ``module:Class``, or None
+            for the published one.
+        options: Keyword arguments of its constructor.
+        trust_code: Whether any ``module:Class`` may be imported, which runs its code; without it
+            only those are that an installed package offers.
+
+    Raises:
+        ModelError: It is not there, not trusted, not a converter, or refuses the options.
+    """
+    made_by = _converter_class(name or PUBLISHED_CONVERTER, trust_code=trust_code)
+    try:
+        converter = made_by(**options)
+    except TypeError as error:
+        raise ModelError(
+            f"Converter {name or PUBLISHED_CONVERTER!r} refuses {dict(options)}: {error}."
+        ) from error
+    if not isinstance(converter, QNetConverter):
+        raise ModelError(
+            f"{name!r} is not a converter: it needs weight_shapes, bias_shapes and "
+            "__call__(matrices, vectors, is_training).",
+            hint="See docs/converters.md.",
+        )
+    return converter
+
+
+def _converter_class(name: str, *, trust_code: bool) -> type:
+    if name in SHIPPED_CONVERTERS:
+        return SHIPPED_CONVERTERS[name]
+    module_name, _, class_name = name.partition(":")
+    if not class_name:
+        raise ModelError(
+            f"Unknown converter {name!r}.",
+            hint=f"{did_you_mean(name, SHIPPED_CONVERTERS)} One of your own is module:Class.",
+        )
+    if not trust_code:
+        return _offered(name)
+    try:
+        candidate = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(
+            f"Converter {name!r} cannot be imported: {error}.",
+            hint="Install its package, or add its folder to PYTHONPATH.",
+        ) from error
+    if not isinstance(candidate, type):
+        raise ModelError(f"Converter {name!r} is not a class.")
+    return candidate
+
+
+def _offered(name: str) -> type:
+    """A converter that an installed package offers."""
+    converter = installed_converter(name)
+    if converter is None:
+        raise ModelError(
+            f"The model names a converter of its own, {name!r}: using it runs that module's code.",
+            hint="If you trust that code: trust_code=True (--trust-code), or install a package "
+            f"that offers it (entry points {CONVERTERS_GROUP}, see docs/converters.md).",
+        )
+    return converter
+
+
+CONVERTERS_GROUP = "hypencli.converters"
+
+
+def installed_converter(name: str) -> type | None:
+    """The class ``module:Class`` if an installed package offers it as a converter, else None.
+
+    Nothing is imported unless one does.
+    """
+    for point in importlib.metadata.entry_points(group=CONVERTERS_GROUP):
+        if point.value.replace(" ", "") == name and _is_installed(point):
+            converter = point.load()
+            return converter if isinstance(converter, type) else None
+    return None
+
+
+def _is_installed(point: importlib.metadata.EntryPoint) -> bool:
+    """Whether its package was installed, and its module is that package's."""
+    if point.dist is None:
+        return False
+    home = Path(str(point.dist.locate_file(""))).resolve()
+    if home not in _install_folders():
+        return False
+    places = _module_places(point.module.partition(".")[0])
+    allowed = [home, *_editable_folder(point.dist)]
+    return bool(places) and all(
+        any(place.is_relative_to(folder) for folder in allowed) for place in places
+    )
+
+
+def _install_folders() -> set[Path]:
+    """Where packages are installed for this interpreter."""
+    folders = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    folders += site.getsitepackages()
+    if site.ENABLE_USER_SITE:
+        folders.append(site.getusersitepackages())
+    return {Path(folder).resolve() for folder in folders}
+
+
+def _module_places(module: str) -> list[Path]:
+    """Where a top-level module would be imported from; none where it is not found."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return []
+    if spec is None:
+        return []
+    places = spec.submodule_search_locations or ([spec.origin] if spec.origin else [])
+    return [Path(place).resolve() for place in places]
+
+
+def _editable_folder(package: importlib.metadata.Distribution) -> Iterable[Path]:
+    """The folder of a package that was installed to be edited, as its installer recorded it."""
+    try:
+        record = json.loads(package.read_text("direct_url.json") or "{}")
+        editable = record.get("dir_info", {}).get("editable") is True
+        url = urlsplit(str(record.get("url")))
+    except (ValueError, AttributeError):
+        return []
+    return [Path(url2pathname(url.path)).resolve()] if editable and url.scheme == "file" else []

@@ -1,0 +1,1 @@
+"""Training files and datasets: checked, mined, scored by teachers, prepared."""

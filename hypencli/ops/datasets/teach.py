@@ -1,0 +1,186 @@
+"""``hype teach``: a teacher's score on every item of a training file, for distillation."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from hypencli.data.training import TrainingSource, write_training_rows
+from hypencli.data.training.scores import UnfinishedScores
+from hypencli.data.training.writing import refuse_existing
+from hypencli.errors import (
+    DataError,
+    ModelError,
+    UsageError,
+)
+from hypencli.ops.datasets.teachers import Teacher
+from hypencli.progress import (
+    SILENT,
+    Progress,
+    Task,
+)
+from hypencli.records import TrainingRow
+
+WINDOW_PAIRS = 4_096
+"""Pairs scored together, by length, and what a killed job loses at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What was scored.
+
+    Attributes:
+        output: The file.
+        teacher: The model that scored.
+        rows: Rows written.
+        items: Their items, each with a score.
+        replaced: Items that had another score before.
+        resumed: Scores that an earlier, interrupted command had left.
+        seconds: Time of the scoring.
+    """
+
+    output: Path
+    teacher: str
+    rows: int
+    items: int
+    replaced: int
+    resumed: int
+    seconds: float
+
+
+def teach(
+    source: TrainingSource,
+    teacher: Teacher,
+    output: Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> Taught:
+    """Score every item of training rows and write the rows with the scores, in their order.
+
+    Scores are kept in a file beside the output as they come, and removed when the output is
+    written: after an interruption the same command goes on, one window of :data:`WINDOW_PAIRS`
+    pairs and the rest of a row before at most.
+
+    Args:
+        source: The rows.
+        teacher: What scores them.
+        output: The file: ``.jsonl``, ``.jsonl.gz`` or ``.parquet``.
+        overwrite: Replace a file that is there, and unfinished scores of another command.
+        progress: Listens.
+
+    Raises:
+        UsageError: The output exists, or another process writes it.
+        DataError: A row is not what it should be; or unfinished scores of another command are in
+            the way.
+        ModelError: The teacher gives a pair no finite score; names it.
+    """
+    refuse_existing(output, overwrite=overwrite)
+    if not output.parent.is_dir():
+        raise DataError(f"{output} cannot be written: there is no folder {output.parent}.")
+    lock = output.with_name(f".{output.name}.scores.lock")
+    try:
+        with FileLock(lock, timeout=0):
+            taught = _teach(source, teacher, output, overwrite=overwrite, progress=progress)
+    except Timeout as error:
+        raise UsageError(f"Another process is writing {output}.") from error
+    lock.unlink(missing_ok=True)
+    return taught
+
+
+def _teach(
+    source: TrainingSource, teacher: Teacher, output: Path, *, overwrite: bool, progress: Progress
+) -> Taught:
+    scores = _unfinished(source, teacher, output, overwrite=overwrite)
+    resumed = scores.count
+    if resumed:
+        progress.message(f"going on behind {resumed:,} scores of an interrupted command")
+    # Every row is read before the first is scored: a broken one must not wait for its hour.
+    total = sum(len(row.items) for row in source)
+    started = time.perf_counter()
+    with progress.task("teach", total=total, unit="pairs") as task:
+        _score(source, teacher, scores, task)
+    seconds = time.perf_counter() - started
+    counts = _Counts()
+    rows = write_training_rows(output, _scored(source, scores.read(), counts))
+    scores.remove()
+    return Taught(output, teacher.name, rows, counts.items, counts.replaced, resumed, seconds)
+
+
+def _unfinished(
+    source: TrainingSource, teacher: Teacher, output: Path, *, overwrite: bool
+) -> UnfinishedScores:
+    path = output.with_name(f".{output.name}.scores")
+    identity: Mapping[str, object] = {"data": source.fingerprint, **teacher.identity}
+    try:
+        return UnfinishedScores(path, identity)
+    except DataError:
+        if not overwrite:
+            raise
+        path.unlink()
+        return UnfinishedScores(path, identity)
+
+
+def _score(source: TrainingSource, teacher: Teacher, scores: UnfinishedScores, task: Task) -> None:
+    """Score what is not scored yet, window by window."""
+    with scores.appending(scores.count) as stream:
+        left = scores.count
+        for window in _windows(source):
+            size = sum(len(row.items) for row in window)
+            if left >= size:
+                left -= size
+            else:
+                scored = teacher.score(window)
+                _refuse_non_finite(scored.tolist(), window, teacher)
+                scores.append(stream, scored[left:])
+                left = 0
+            task.advance(size)
+
+
+def _refuse_non_finite(
+    scores: Sequence[float], window: Sequence[TrainingRow], teacher: Teacher
+) -> None:
+    """A teacher that gives no number for a pair teaches nothing, and says nothing of it."""
+    pairs = ((row.query.query_id, item.id) for row in window for item in row.items)
+    for (query_id, doc_id), score in zip(pairs, scores, strict=True):
+        if not math.isfinite(score):
+            raise ModelError(
+                f"{teacher.name} gives query {query_id!r} and passage {doc_id!r} the score "
+                f"{score}.",
+                hint="Check the weights of the teacher.",
+            )
+
+
+def _windows(rows: Iterable[TrainingRow]) -> Iterator[list[TrainingRow]]:
+    """Rows in windows of at least so many pairs."""
+    window: list[TrainingRow] = []
+    size = 0
+    for row in rows:
+        window.append(row)
+        size += len(row.items)
+        if size >= WINDOW_PAIRS:
+            yield window
+            window, size = [], 0
+    if window:
+        yield window
+
+
+@dataclass(slots=True)
+class _Counts:
+    items: int = 0
+    replaced: int = 0
+
+
+def _scored(
+    rows: Iterable[TrainingRow], scores: Iterator[float], counts: _Counts
+) -> Iterator[TrainingRow]:
+    for row in rows:
+        items = tuple(replace(item, score=next(scores)) for item in row.items)
+        counts.items += len(items)
+        counts.replaced += sum(item.score is not None for item in row.items)
+        yield TrainingRow(row.query, items)

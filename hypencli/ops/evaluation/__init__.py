@@ -1,0 +1,1 @@
+"""Evaluation over the store: runs measured, compared, pooled, and what they cost."""

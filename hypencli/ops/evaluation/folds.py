@@ -1,0 +1,87 @@
+"""Measures of a run by folds of its queries."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypencli.data.folds import read_folds
+from hypencli.errors import DataError
+from hypencli.ops.evaluation.run import Evaluated
+from hypestore import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Measures by folds.
+
+    Attributes:
+        folds: Fold -> measure -> mean over its judged queries.
+        queries: Fold -> judged queries.
+        means: Measure -> mean over the folds, each counted once whatever its size.
+        outside: Judged queries that are in no fold, left out.
+        unjudged: Queries of the folds that no judgement speaks of, left out.
+    """
+
+    folds: dict[str, dict[str, float]]
+    queries: dict[str, int]
+    means: dict[str, float]
+    outside: int
+    unjudged: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatedInFolds:
+    """One run, over all queries and by folds."""
+
+    evaluated: Evaluated
+    by_folds: Folded
+
+
+def fold(store: Store, evaluated: Evaluated, path: Path) -> EvaluatedInFolds:
+    """Average what was measured per query over the folds of a file.
+
+    Args:
+        store: The project store.
+        evaluated: What was measured.
+        path: The folds; see :func:`hypencli.data.folds.read_folds`.
+
+    Raises:
+        DataError: The file holds no folds, or one without a judged query.
+    """
+    folds = read_folds(path)
+    values = _values(store, evaluated.evaluation)
+    judged = set(next(iter(values.values()), {}))
+    means: dict[str, dict[str, float]] = {}
+    for name, queries in folds.items():
+        if judged.isdisjoint(queries):
+            raise DataError(
+                f"{path}: no query of fold {name!r} is judged by {evaluated.qrels}.",
+                hint="Are these the folds of another query set?",
+            )
+        means[name] = {
+            measure: statistics.fmean(by_query[query] for query in queries if query in by_query)
+            for measure, by_query in values.items()
+        }
+    inside = {query for queries in folds.values() for query in queries}
+    folded = Folded(
+        folds=means,
+        queries={name: len(judged.intersection(queries)) for name, queries in folds.items()},
+        means={
+            measure: statistics.fmean(of_fold[measure] for of_fold in means.values())
+            for measure in values
+        },
+        outside=len(judged - inside),
+        unjudged=len(inside - judged),
+    )
+    return EvaluatedInFolds(evaluated, folded)
+
+
+def _values(store: Store, evaluation: str) -> dict[str, dict[str, float]]:
+    """Measure -> query -> value, in the order that the measures are printed in."""
+    values: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for row in store.per_query(evaluation).to_pylist():
+        values[row["measure"]][row["query_id"]] = row["value"]
+    return {measure: values[measure] for measure in store.aggregates(evaluation)}

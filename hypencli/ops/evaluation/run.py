@@ -1,0 +1,128 @@
+"""Measures of a run against judgements, kept per query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hypencli.errors import UsageError
+from hypencli.progress import SILENT, Progress
+from hypencli.records import Evaluation
+from hypencli.runtime import provenance
+from hypestore import Manifest, Store
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateOptions:
+    """What a run is measured with.
+
+    Attributes:
+        qrels: An ir_datasets id, or a file (TREC, JSON as published, BEIR TSV); None takes the
+            judgements that come with the run's queries.
+        measures: Names as ir_measures has them; None takes the published default set, with the
+            binary measures as the judgements have it (TREC Deep Learning: from grade 2 on).
+    """
+
+    qrels: str | None = None
+    measures: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Measures of one run.
+
+    Attributes:
+        aggregates: Measure -> mean over all judged queries.
+        missing_queries: Judged queries without results, each counted as 0.
+        unjudged_queries: Queries of the run that no judgement speaks of, left out.
+    """
+
+    evaluation: str
+    run: str
+    run_name: str | None
+    qrels: str
+    aggregates: dict[str, float]
+    judged_queries: int
+    missing_queries: list[str]
+    unjudged_queries: int
+    existing: bool
+
+
+def evaluate(
+    store: Store,
+    run: str,
+    options: EvaluateOptions | None = None,
+    progress: Progress = SILENT,
+) -> Evaluated:
+    """Measure a run and keep the values, in all and per query, as an artifact below the run.
+
+    Raises:
+        UsageError: No judgements are named and the run's queries have none.
+        DataError: The judgements cannot be read.
+    """
+    from hypencli.data.qrels import read_qrels
+    from hypencli.evaluation import measures
+
+    options = options or EvaluateOptions()
+    stored = store.run(run)
+    wanted = measures.parse_measures(options.measures) if options.measures else None
+    qrels, qrels_id, qrels_fingerprint = read_qrels(_source(stored.manifest, options))
+    wanted = wanted or measures.parse_measures(measures.default_measures(qrels_id))
+    inputs = {
+        "run": stored.manifest.id,
+        "qrels": qrels_id,
+        "qrels_fingerprint": qrels_fingerprint,
+        "measures": sorted(str(measure) for measure in wanted),
+    }
+    for earlier in store.evaluations(stored.manifest.id):
+        if earlier.inputs == inputs:
+            return _outcome(store, stored.manifest, earlier, existing=True)
+    progress.message(f"evaluating {stored.manifest.id} with {qrels_id}")
+    values = measures.evaluate(stored.results(), qrels, wanted)
+    manifest = store.write_evaluation(
+        stored.manifest.id,
+        qrels_id=qrels_id,
+        inputs=inputs,
+        per_query=_rows(values),
+        aggregates=values.aggregates,
+        stats={
+            "judged_queries": values.judged_queries,
+            "missing_queries": list(values.missing_queries),
+            "unjudged_queries": len(values.unjudged_queries),
+        },
+        provenance=provenance(),
+    )
+    return _outcome(store, stored.manifest, manifest, existing=False)
+
+
+def _source(run: Manifest, options: EvaluateOptions) -> str:
+    """The judgements named, else those that came with the run's queries."""
+    own = options.qrels or run.stats.get("qrels")
+    if own is None:
+        raise UsageError(
+            f"Which judgements? The queries of run {run.id} brought none.",
+            hint=f"Name them: hype eval {run.name or run.id} --qrels FILE_OR_DATASET",
+        )
+    return str(own)
+
+
+def _rows(evaluation: Evaluation) -> Iterator[tuple[str, str, float]]:
+    for measure, values in evaluation.per_query.items():
+        for query_id, value in values.items():
+            yield query_id, measure, value
+
+
+def _outcome(store: Store, run: Manifest, evaluation: Manifest, *, existing: bool) -> Evaluated:
+    stats = evaluation.stats
+    missing = stats["missing_queries"]
+    return Evaluated(
+        evaluation=evaluation.id,
+        run=run.id,
+        run_name=run.name,
+        qrels=str(evaluation.inputs["qrels"]),
+        aggregates=store.aggregates(evaluation.id),
+        judged_queries=int(str(stats["judged_queries"])),
+        missing_queries=[str(query) for query in missing] if isinstance(missing, list) else [],
+        unjudged_queries=int(str(stats["unjudged_queries"])),
+        existing=existing,
+    )

@@ -1,0 +1,1 @@
+"""Neighbour graphs over the store: built, imported, and found again for a search."""

@@ -1,0 +1,1 @@
+"""Replication of a table: planned as steps, estimated, executed, set beside the paper."""

@@ -1,0 +1,259 @@
+"""The table of a replication: what was measured here beside what a paper says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from hypencli.evaluation.p_mrr import P_MRR
+from hypencli.recipe.replication import (
+    MS_PER_QUERY,
+    PublishedFigures,
+    Replication,
+)
+
+if TYPE_CHECKING:
+    from hypencli.ops.replicate.plan import Plan
+
+_OURS = (P_MRR, MS_PER_QUERY)
+"""What stands among the measures and is none of ir_measures; neither is ever shown as a loss."""
+
+Agreement: TypeAlias = Literal["same", "near", "differs", "other machine"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured in one cell.
+
+    Attributes:
+        aggregates: Measure -> mean over the judged queries.
+        judged_queries: How many these are.
+        ms_per_query: Time of the search, from the query's text to the ranking.
+        evaluation: Id of the evaluation, from which every figure can be traced.
+        p_mrr: Against the run with changed instructions, where there is one.
+    """
+
+    aggregates: Mapping[str, float]
+    judged_queries: int
+    ms_per_query: float
+    evaluation: str
+    p_mrr: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of the table.
+
+    Attributes:
+        value: What was measured here; None where it was not.
+        published: What the paper says; None where it says nothing.
+        difference: ``value`` minus ``published``.
+        agreement: ``same`` where both print alike, ``near`` within the tolerance, ``differs``
+            beyond it; ``other machine`` for times, which say nothing about each other.
+        source: Where the published figure stands.
+        base: The dataset against which the figure is a loss in percent, where it is one.
+    """
+
+    model: str
+    dataset: str
+    search: str
+    measure: str
+    value: float | None = None
+    published: float | None = None
+    difference: float | None = None
+    agreement: Agreement | None = None
+    source: str | None = None
+    base: str | None = None
+
+
+CellKey: TypeAlias = tuple[str, str, str]
+"""Model, dataset, search."""
+
+
+def make_table(
+    plan: Plan, measured: Mapping[CellKey, Measured], *, references: bool = False
+) -> tuple[Figure, ...]:
+    """The figures in order: pools first, then datasets; measure by measure, then the models.
+
+    Args:
+        plan: What was to be measured.
+        measured: What was.
+        references: Also what the paper says of models that the table does not have.
+    """
+    recipe = plan.recipe
+    values = {**_pooled(recipe, measured), **measured}
+    asked = {(cell.model, cell.dataset, cell.search) for cell in plan.cells}
+    planned = [*_whole_pools(recipe, asked), *asked]
+    shown = {**recipe.pools, **recipe.datasets}
+    published = _published(recipe)
+    figures = [
+        _figure(recipe, key, measure, values, published)
+        for key in planned
+        for measure in _measures(recipe, key, published)
+    ]
+    if references:
+        planned_datasets = {dataset for _, dataset, _ in planned}
+        figures += [
+            _beside(recipe, Figure(*key, measure, base=_base(recipe, key[1], measure)), published)
+            for key, measure in published
+            if key[0] not in recipe.models and key[1] in planned_datasets
+        ]
+    return tuple(sorted(figures, key=_Order(recipe, list(shown)).place))
+
+
+def _measures(
+    recipe: Replication, key: CellKey, published: Mapping[tuple[CellKey, str], object]
+) -> list[str]:
+    """What a cell shows: its measures, p-MRR where instructions change, and its time.
+
+    The time is shown where the paper states one for the dataset.
+    """
+    _, dataset, _ = key
+    names = list(canonical(recipe.measures_of(recipe.members_of(dataset)[0])))
+    if dataset in recipe.datasets and recipe.datasets[dataset].changed_queries is not None:
+        names.append(P_MRR)
+    timed = any(of[1] == dataset and name == MS_PER_QUERY for of, name in published)
+    return [*names, MS_PER_QUERY] if timed else names
+
+
+def canonical(names: tuple[str, ...]) -> dict[str, str]:
+    """Measures as evaluations name them -> as they were given."""
+    from hypencli.evaluation.measures import parse_measures
+
+    return {str(parse_measures([name])[0]): name for name in names}
+
+
+def _published(recipe: Replication) -> dict[tuple[CellKey, str], tuple[float, str]]:
+    """Cell and measure -> the paper's figure and where it stands."""
+    values: dict[tuple[CellKey, str], tuple[float, str]] = {}
+    section = recipe.published
+    for figures in () if section is None else section.figures:
+        source = figures.source or (section.source if section else "")
+        for measure, value in _values(figures):
+            key = (figures.model, figures.dataset, figures.search)
+            values[key, measure] = (value, source)
+    return values
+
+
+def _values(figures: PublishedFigures) -> Iterator[tuple[str, float]]:
+    for name, value in figures.values.items():
+        if name in _OURS:
+            yield name, value
+        else:
+            (measure,) = canonical((name,))
+            yield measure, value
+
+
+def _whole_pools(recipe: Replication, asked: set[CellKey]) -> list[CellKey]:
+    """The cells of pools all of whose members are asked for."""
+    return [
+        (model, name, search)
+        for name, pool in recipe.pools.items()
+        for model in recipe.models
+        for search in recipe.searches
+        if all((model, member, search) in asked for member in pool.datasets)
+    ]
+
+
+def _pooled(recipe: Replication, measured: Mapping[CellKey, Measured]) -> dict[CellKey, Measured]:
+    """Pools whose members are all measured: each judged query counts once."""
+    pooled = {}
+    for key in _whole_pools(recipe, set(measured)):
+        model, name, search = key
+        members = [measured[model, each, search] for each in recipe.pools[name].datasets]
+        queries = sum(each.judged_queries for each in members)
+        shared = [
+            name for name in members[0].aggregates if all(name in m.aggregates for m in members)
+        ]
+        pooled[key] = Measured(
+            aggregates={
+                name: sum(m.aggregates[name] * m.judged_queries for m in members) / queries
+                for name in shared
+            },
+            judged_queries=queries,
+            ms_per_query=sum(m.ms_per_query * m.judged_queries for m in members) / queries,
+            evaluation=", ".join(each.evaluation for each in members),
+        )
+    return pooled
+
+
+def _figure(
+    recipe: Replication,
+    key: CellKey,
+    measure: str,
+    values: Mapping[CellKey, Measured],
+    published: Mapping[tuple[CellKey, str], tuple[float, str]],
+) -> Figure:
+    model, dataset, search = key
+    base = _base(recipe, dataset, measure)
+    value = _value(values.get(key), measure)
+    if base is not None:
+        before = _value(values.get((model, base, search)), measure)
+        value = 100 * (before - value) / before if value is not None and before else None
+    return _beside(recipe, Figure(*key, measure, value=value, base=base), published)
+
+
+def _base(recipe: Replication, dataset: str, measure: str) -> str | None:
+    """What a figure is a loss against; None where it is no loss."""
+    return None if measure in _OURS else recipe.base_of(dataset)
+
+
+def _value(measured: Measured | None, measure: str) -> float | None:
+    if measured is None:
+        return None
+    if measure in _OURS:
+        return measured.ms_per_query if measure == MS_PER_QUERY else measured.p_mrr
+    return measured.aggregates.get(measure)
+
+
+def _beside(
+    recipe: Replication,
+    figure: Figure,
+    published: Mapping[tuple[CellKey, str], tuple[float, str]],
+) -> Figure:
+    """The figure with what the paper says, where it says something."""
+    key = (figure.model, figure.dataset, figure.search)
+    published_figure = published.get((key, figure.measure))
+    section = recipe.published
+    if published_figure is None or section is None:
+        return figure
+    theirs, source = published_figure
+    figure = replace(figure, published=theirs, source=source)
+    if figure.value is None:
+        return figure
+    difference = figure.value - theirs
+    agreement: Agreement = "differs"
+    if figure.measure == MS_PER_QUERY:
+        agreement = "other machine"
+    elif round(figure.value, section.decimals) == round(theirs, section.decimals):
+        agreement = "same"
+    elif abs(difference) <= section.tolerance:
+        agreement = "near"
+    return replace(figure, difference=difference, agreement=agreement)
+
+
+class _Order:
+    """Where a figure stands: by dataset, measure, search, model, as the recipe has them."""
+
+    def __init__(self, recipe: Replication, datasets: list[str]) -> None:
+        self._datasets = datasets
+        self._searches = list(recipe.searches)
+        self._models = list(recipe.models)
+        self._measures: list[str] = []
+        for dataset in recipe.datasets:
+            for name in canonical(recipe.measures_of(dataset)):
+                if name not in self._measures:
+                    self._measures.append(name)
+        self._measures += _OURS
+
+    def place(self, figure: Figure) -> tuple[int, int, int, int, str]:
+        """For sorting; models of the paper alone come last."""
+        is_row = figure.model in self._models
+        return (
+            self._datasets.index(figure.dataset),
+            self._measures.index(figure.measure) if figure.measure in self._measures else 99,
+            self._searches.index(figure.search),
+            self._models.index(figure.model) if is_row else len(self._models),
+            "" if is_row else figure.model,
+        )

@@ -1,0 +1,1 @@
+"""The HTML report: its contents gathered from store and catalog."""

@@ -1,0 +1,106 @@
+"""Training curves for a report, from the catalog: those of the leaderboards' models first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from hypencli.reporting.contents import (
+    Leaderboard,
+    ModelCurves,
+    Points,
+)
+from hypestore import (
+    Manifest,
+    Store,
+    Unfinished,
+)
+
+_SHOWN = "(name = 'loss' OR name LIKE 'validation.%')"
+
+
+def curves_of(
+    store: Store, boards: Sequence[Leaderboard], *, models: int, points: int
+) -> tuple[tuple[ModelCurves, ...], int]:
+    """The curves of loss and validation of the models that have some.
+
+    Trainings that are not finished come first, then the models of the leaderboards in their order,
+    then others, newest first.
+
+    Args:
+        store: The project store.
+        boards: The leaderboards.
+        models: How many models to take at most.
+        points: How many points of a curve to take at most.
+
+    Returns:
+        The curves, and how many models were left out.
+    """
+    rows = store.catalog.query(f"SELECT DISTINCT model FROM training_curves WHERE {_SHOWN}").rows
+    trained = {str(model) for (model,) in rows}
+    models_by_id: dict[str, Manifest | Unfinished] = {}
+    models_by_id |= {one.id: one for one in store.artifacts("model")}
+    models_by_id |= {one.id: one for one in store.unfinished("model")}
+    order = [*_unfinished_first(store), *_of_boards(store, boards), *reversed(models_by_id)]
+    wanted = [model for model in dict.fromkeys(order) if model in trained and model in models_by_id]
+    curves = [_model_curves(store, models_by_id[model], points) for model in wanted[:models]]
+    return tuple(curves), max(0, len(wanted) - models)
+
+
+def _unfinished_first(store: Store) -> Iterable[str]:
+    return (work.id for work in reversed(store.unfinished("model")))
+
+
+def _of_boards(store: Store, boards: Sequence[Leaderboard]) -> Iterable[str]:
+    """Ids of the models of the leaderboards' runs, best first."""
+    runs = {run.id: run for run in store.artifacts("run")}
+    for entry in (entry for board in boards for entry in board.entries):
+        model = runs[entry.run].inputs.get("model") if entry.run in runs else None
+        if isinstance(model, str):
+            yield model
+
+
+def _model_curves(store: Store, model: Manifest | Unfinished, count: int) -> ModelCurves:
+    quoted = model.id.replace("'", "''")
+    result = store.catalog.query(
+        f"SELECT name, step, value FROM training_curves WHERE model = '{quoted}' AND {_SHOWN} "
+        "ORDER BY name, step"
+    )
+    curves: dict[str, list[tuple[int, float]]] = {}
+    not_finite: dict[str, int] = {}
+    for name, step, value in result.rows:
+        curve = curves.setdefault(name, [])
+        if value is None or not math.isfinite(value):
+            not_finite[name] = not_finite.get(name, 0) + 1
+        else:
+            curve.append((step, value))
+    recipe = model.inputs.get("recipe")
+    return ModelCurves(
+        model=model.id,
+        label=model.name or model.id,
+        recipe=recipe if isinstance(recipe, str) else None,
+        curves={name: thinned(points, count) for name, points in curves.items()},
+        not_finite=not_finite,
+        unfinished=isinstance(model, Unfinished),
+    )
+
+
+def thinned(points: Sequence[tuple[int, float]], count: int) -> Points:
+    """At most ``count`` points: the least and the greatest of equal parts, and both ends.
+
+    Args:
+        points: By step.
+        count: Four or more.
+    """
+    if len(points) <= count:
+        return tuple(points)
+    n_parts = (count - 2) // 2
+    inner, kept = points[1:-1], {0, len(points) - 1}
+    for part in range(n_parts):
+        start, stop = (len(inner) * edge // n_parts for edge in (part, part + 1))
+        places = range(start + 1, stop + 1)
+        kept |= {
+            min(places, key=lambda place: points[place][1]),
+            max(places, key=lambda place: points[place][1]),
+        }
+    return tuple(points[place] for place in sorted(kept))

@@ -1,0 +1,158 @@
+"""Two runs query by query for a report: where they differ, what each found, what moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from hypencli.ops.evaluation.compare import (
+    Comparison,
+    common_evaluations,
+    compare,
+    verdict,
+)
+from hypencli.ops.report.documents import PairDocuments
+from hypencli.ops.report.judgements import JudgementFinder
+from hypencli.records import UNNAMED_CORPUS
+from hypencli.reporting.contents import (
+    Leaderboard,
+    Limits,
+    QueryDifference,
+    RunPair,
+)
+from hypencli.reporting.text import shortened
+from hypestore import Manifest, Store
+
+_NOISE = 1e-12
+"""Below this a difference is rounding, as in the paired tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairPlan:
+    """Which two runs are to be compared, and on what.
+
+    Attributes:
+        qrels: Id of the judgements; None takes the newest that both were evaluated with.
+        measures: What to test; the first one is shown query by query. Empty takes all.
+    """
+
+    run_a: str
+    run_b: str
+    qrels: str | None
+    measures: tuple[str, ...]
+
+
+def best_pairs(boards: Sequence[Leaderboard]) -> list[PairPlan]:
+    """The best two runs of each leaderboard, the second best as A: B is what is ahead."""
+    return [
+        PairPlan(board.entries[1].run, board.entries[0].run, board.qrels, board.measures)
+        for board in boards
+        if len(board.entries) > 1
+    ]
+
+
+def named_pair(
+    store: Store,
+    runs: tuple[str, str],
+    boards: Sequence[Leaderboard],
+    *,
+    qrels: str | None,
+    measures: tuple[str, ...],
+) -> PairPlan:
+    """Two runs that the user named, with the measures of a leaderboard that both are in.
+
+    Raises:
+        ArtifactNotFound: There is no such run.
+    """
+    a, b = (store.get(reference, kind="run").id for reference in runs)
+    for board in boards:
+        if {a, b} <= {entry.run for entry in board.entries} and qrels in (None, board.qrels):
+            return PairPlan(a, b, qrels, measures or board.measures)
+    return PairPlan(a, b, qrels, measures)
+
+
+def pair_of(store: Store, plan: PairPlan, finder: JudgementFinder, limits: Limits) -> RunPair:
+    """Compare two runs and show the queries that they differ in most.
+
+    Raises:
+        UsageError: They were not evaluated with the same judgements.
+        DataError: The judgements that the user named cannot be read.
+    """
+    comparison = compare(store, plan.run_a, plan.run_b, measures=plan.measures, qrels=plan.qrels)
+    run_a, run_b = (store.run(reference) for reference in (plan.run_a, plan.run_b))
+    evaluations = common_evaluations(store, run_a.manifest, run_b.manifest, plan.qrels)
+    measure = comparison.tests[0].measure
+    values = [_values(store, one, measure) for one in evaluations]
+    differing = _differing(*values)
+    qrels = finder.find(evaluations[0], (run_a.manifest, run_b.manifest))
+    documents = PairDocuments(store, run_a, run_b, qrels or {}, limits)
+    shown = differing[: limits.queries]
+    return RunPair(
+        corpus=str(run_a.manifest.inputs.get("corpus") or UNNAMED_CORPUS),
+        qrels=comparison.qrels,
+        run_a=run_a.manifest.id,
+        run_b=run_b.manifest.id,
+        label_a=comparison.run_a,
+        label_b=comparison.run_b,
+        measure=measure,
+        tests=comparison.tests,
+        verdict=verdict(comparison),
+        differences=tuple(sorted((b - a for _, a, b in differing), reverse=True)),
+        n_queries=comparison.n_queries,
+        queries=_queries(shown, documents, run_b.queries() | run_a.queries(), limits),
+        has_grades=qrels is not None,
+        remarks=tuple(_remarks(comparison, documents, has_grades=qrels is not None)),
+    )
+
+
+def _values(store: Store, evaluation: Manifest, measure: str) -> dict[str, float]:
+    """Query id -> value of one measure."""
+    table = store.per_query(evaluation.id).to_pydict()
+    rows = zip(table["query_id"], table["measure"], table["value"], strict=True)
+    return {query_id: value for query_id, name, value in rows if name == measure}
+
+
+def _differing(a: Mapping[str, float], b: Mapping[str, float]) -> list[tuple[str, float, float]]:
+    """``(query id, value of A, value of B)`` where they differ, those that differ most first."""
+    rows = [(query_id, a[query_id], b[query_id]) for query_id in a if query_id in b]
+    rows = [row for row in rows if abs(row[2] - row[1]) >= _NOISE]
+    return sorted(rows, key=lambda row: (-round(abs(row[2] - row[1]), 12), row[0]))
+
+
+def _queries(
+    rows: Sequence[tuple[str, float, float]],
+    documents: PairDocuments,
+    texts: Mapping[str, str],
+    limits: Limits,
+) -> tuple[QueryDifference, ...]:
+    """The queries of some rows, with what both runs found for them."""
+    text_of = documents.of([query_id for query_id, _, _ in rows])
+    return tuple(
+        QueryDifference(
+            query_id=query_id,
+            text=shortened(texts.get(query_id, ""), 2 * limits.text_characters),
+            value_a=value_a,
+            value_b=value_b,
+            top_a=one.top_a,
+            top_b=one.top_b,
+            moved=one.moved,
+            n_moved=one.n_moved,
+        )
+        for (query_id, value_a, value_b), one in zip(rows, text_of, strict=True)
+    )
+
+
+def _remarks(
+    comparison: Comparison, documents: PairDocuments, *, has_grades: bool
+) -> Iterator[str]:
+    """What cannot be shown, and what would show it."""
+    if not has_grades:
+        yield (
+            f"Which documents are judged is not shown: the judgements {comparison.qrels} are not at "
+            f"hand. Name them: hype report {comparison.run_a} {comparison.run_b} --html FILE --qrels PLACE"
+        )
+    if not documents.has_text:
+        yield (
+            "Documents are shown by id: no embedding set that these runs searched is here and "
+            "keeps text, as hype encode does without --no-keep-text."
+        )

@@ -1,0 +1,1 @@
+"""Search over the store: from options to a stored run."""

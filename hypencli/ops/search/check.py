@@ -1,0 +1,139 @@
+"""What a search that does not score everything has missed, measured against exact search."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from hypencli.data.queries import QuerySet
+from hypencli.ops.evaluation.recall import find_reference
+from hypencli.ops.search.options import Check, SearchOptions
+from hypencli.records import Ranking
+from hypencli.runtime import resolve_device, resolve_dtype
+from hypestore import (
+    EmbeddingSet,
+    JsonValue,
+    Manifest,
+    ResultsByQuery,
+    Store,
+)
+
+if TYPE_CHECKING:
+    from hypencli.engine.scorers import Scorer
+
+DEPTHS = (10, 100, 1000)
+"""Depths at which recall is measured, as far as the run is that deep."""
+
+_SEED = 0
+
+
+class Checker:
+    """Compares the rankings of a run with exact ones, batch by batch.
+
+    With ``options.check`` so many queries, drawn at random, are searched exactly for it. Else an
+    exact run of the same queries that the store has is the measure; where there is none, nothing
+    is compared. The time of a check is in no figure of the run.
+
+    Args:
+        store: The project store.
+        inputs: The inputs of the run, as its manifest will have them.
+        embeddings: The documents.
+        queries: All queries of the run.
+        options: How they are searched.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        inputs: Mapping[str, JsonValue],
+        embeddings: EmbeddingSet,
+        queries: QuerySet,
+        options: SearchOptions,
+    ) -> None:
+        self._embeddings = embeddings
+        self._options = options
+        self._qrels = options.qrels or queries.qrels
+        self._queries: frozenset[str] | None = None
+        self._reference: Manifest | None = None
+        self._exact: ResultsByQuery | None = None
+        self._compared: dict[str, tuple[Ranking, Ranking]] = {}
+        self._hits: dict[int, list[float]] = {depth: [] for depth in _depths(options.k)}
+        if options.engine == "exact":
+            self._queries = frozenset()
+        elif options.check is not None:
+            ids = [query.query_id for query in queries]
+            drawn = random.Random(_SEED).sample(ids, min(options.check, len(ids)))
+            self._queries = frozenset(drawn)
+        else:
+            self._reference = find_reference(store, inputs)
+            if self._reference is not None:
+                self._exact = store.run(self._reference.id).by_query()
+
+    def compare(self, scorer: Scorer, query_ids: Sequence[str], rankings: list[Ranking]) -> None:
+        """Take in what was found for a batch of queries."""
+        if self._exact is not None:
+            for query_id, ranking in zip(query_ids, rankings, strict=True):
+                self._count(ranking, self._exact.doc_ids(query_id))
+            return
+        places = [i for i, query_id in enumerate(query_ids) if query_id in (self._queries or ())]
+        if not places:
+            return
+        for place, exact in zip(places, self._search(scorer, places, query_ids), strict=True):
+            self._count(rankings[place], [doc_id for doc_id, _ in exact])
+            self._compared[query_ids[place]] = (exact, rankings[place])
+
+    def result(self) -> Check | None:
+        """What was missed; None where nothing could be compared."""
+        counted = len(next(iter(self._hits.values())))
+        if not counted:
+            return None
+        return Check(
+            against=None if self._reference is None else self._reference.id,
+            n_queries=counted,
+            recall={str(depth): sum(hits) / len(hits) for depth, hits in self._hits.items()},
+            measures=self._measures(),
+        )
+
+    def _search(self, scorer: Scorer, places: list[int], query_ids: Sequence[str]) -> list[Ranking]:
+        from hypencli.engine.exact import ExactEngine
+        from hypencli.ops.search.scoring import search_rankings
+
+        engine = ExactEngine(
+            self._embeddings,
+            device=resolve_device(self._options.device),
+            dtype=resolve_dtype(self._options.dtype),
+        )
+        ids = [query_ids[place] for place in places]
+        return search_rankings(engine, scorer.select(places), ids, self._options).rankings
+
+    def _count(self, ranking: Ranking, exact: list[str]) -> None:
+        for depth, hits in self._hits.items():
+            wanted = set(exact[:depth])
+            if wanted:
+                hits.append(sum(doc_id in wanted for doc_id, _ in ranking[:depth]) / len(wanted))
+
+    def _measures(self) -> dict[str, dict[str, float]]:
+        """Measures of both sides over the queries that were searched twice and are judged."""
+        if self._qrels is None or not self._compared:
+            return {}
+        from hypencli.data.qrels import read_qrels
+        from hypencli.evaluation import measures
+
+        judged = read_qrels(self._qrels).qrels
+        qrels = {query: judged[query] for query in self._compared if query in judged}
+        if not qrels:
+            return {}
+        wanted = measures.parse_measures(self._options.measures or measures.DEFAULT_MEASURES)
+        exact, approximate = (
+            measures.evaluate({q: pair[side] for q, pair in self._compared.items()}, qrels, wanted)
+            for side in (0, 1)
+        )
+        return {
+            name: {"exact": value, "approximate": approximate.aggregates[name]}
+            for name, value in exact.aggregates.items()
+        }
+
+
+def _depths(k: int) -> list[int]:
+    return [depth for depth in DEPTHS if depth <= k] or [k]

@@ -1,0 +1,251 @@
+"""Engines by name: what each needs from the store, and what makes its run another one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+from hypencli.errors import (
+    DataError,
+    UsageError,
+    did_you_mean,
+)
+from hypencli.ops.models import display_name
+from hypencli.ops.search.options import (
+    ENGINES,
+    VECTOR_INDEXES,
+    SearchOptions,
+)
+from hypencli.ops.search.scan import (
+    choose_first_pass,
+    first_pass_inputs,
+    refuse_first_pass,
+)
+from hypencli.progress import Progress
+from hypencli.runtime import resolve_device, resolve_dtype
+from hypestore import (
+    EmbeddingSet,
+    JsonValue,
+    Manifest,
+    Store,
+)
+
+if TYPE_CHECKING:
+    from hypencli.engine.corpus import Ordinals
+    from hypencli.engine.results import Engine
+
+OpenEngine: TypeAlias = Callable[[Sequence[str]], "Engine"]
+"""Gives the engine for a batch of queries, by their ids."""
+
+
+Planner: TypeAlias = Callable[[Store, Manifest, SearchOptions], "EnginePlan"]
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePlan:
+    """An engine that was chosen and not opened yet.
+
+    Attributes:
+        inputs: What else than the model, embeddings and queries determines its run.
+        parents: Ids of what it reads.
+        id_prefix: How its runs are called, for people.
+        open: Opens it, once for all batches: reads graphs, builds indexes.
+        for_q_nets: Whether it searches with q-nets, with query vectors, or (None) with either.
+    """
+
+    id_prefix: str
+    inputs: Mapping[str, JsonValue]
+    parents: tuple[str, ...]
+    open: Callable[[EmbeddingSet, Progress], OpenEngine]
+    for_q_nets: bool | None = None
+
+
+def plan_engine(
+    store: Store, model: Manifest, embeddings: Manifest, options: SearchOptions
+) -> EnginePlan:
+    """Choose an engine, without reading more than manifests.
+
+    Raises:
+        UsageError: There is no engine of that name, it is not for this model, or what it needs is
+            not in the store.
+    """
+    if options.index and options.engine not in VECTOR_INDEXES:
+        raise UsageError(
+            f"{options.index[0][0]} is a parameter of a vector index; this engine is "
+            f"{options.engine}.",
+            hint=f"Search with one of {', '.join(VECTOR_INDEXES)}",
+        )
+    if options.recall is not None:
+        return _calibrated(store, model, embeddings, options)
+    refuse_first_pass(options)
+    planners: dict[str, Planner] = {
+        "exact": partial(_exact, has_q_nets(model)),
+        "graph": _graph,
+        "guided": _guided,
+        "rerank": _rerank,
+    }
+    if options.engine not in ENGINES:
+        raise UsageError(
+            f"There is no engine {options.engine!r}.", hint=did_you_mean(options.engine, ENGINES)
+        )
+    plan = planners.get(options.engine, _index)(store, embeddings, options)
+    _refuse_wrong_queries(plan, model)
+    return plan
+
+
+def _refuse_wrong_queries(plan: EnginePlan, model: Manifest) -> None:
+    if plan.for_q_nets is None or plan.for_q_nets == has_q_nets(model):
+        return
+    if plan.for_q_nets:
+        raise UsageError(
+            f"The engine {plan.id_prefix} searches with q-nets; {display_name(model)} is a bi-encoder.",
+            hint="Use --engine exact or a vector index (hnsw, faiss-flat), or name a Hypencoder: "
+            "hype ls models",
+        )
+    raise UsageError(
+        f"The engine {plan.id_prefix} searches with query vectors; {display_name(model)} makes q-nets.",
+        hint="Use --engine exact, graph or guided, or name a bi-encoder: hype ls models",
+    )
+
+
+def _calibrated(
+    store: Store, model: Manifest, embeddings: Manifest, options: SearchOptions
+) -> EnginePlan:
+    """The engine at the setting that has the recall asked for."""
+    from hypencli.ops.search.calibrations import operating_point, with_setting
+
+    if options.engine not in ("guided", "graph"):
+        raise UsageError(
+            f"The engine {options.engine} has no calibration.",
+            hint="--recall is for the engines guided and graph",
+        )
+    point = operating_point(store, model, embeddings, options)
+    plan = plan_engine(
+        store, model, embeddings, replace(with_setting(options, point.setting), recall=None)
+    )
+    inputs = {**plan.inputs, "calibration": point.calibration, "recall": options.recall}
+    return replace(plan, inputs=inputs, parents=(*plan.parents, point.calibration))
+
+
+def has_q_nets(model: Manifest) -> bool:
+    """Whether the queries of a model become q-nets; else they are vectors."""
+    return model.stats["architecture"] == "HypencoderDualEncoder"
+
+
+def _exact(q_nets: bool, store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
+    def open_exact(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:
+        from hypencli.engine.certified import ErrorBoundedEngine
+        from hypencli.engine.exact import ExactEngine
+
+        device = resolve_device(options.device)
+        scan = choose_first_pass(store, options, n=corpus.n, dim=corpus.dim, q_nets=q_nets)
+        engine: Engine = (
+            ExactEngine(corpus, device=device, dtype=resolve_dtype(options.dtype))
+            if scan is None
+            else ErrorBoundedEngine(corpus, scan, device=device)
+        )
+        return lambda query_ids: engine
+
+    return EnginePlan("exact", first_pass_inputs(options), (), open_exact)
+
+
+def _graph(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
+    from hypencli.engine.graph_walk import WalkOptions
+    from hypencli.ops.graphs.find import find_graph
+
+    walk = options.walk or WalkOptions()
+    graph = find_graph(store, embeddings.id, k=walk.neighbours or 1, named=options.graph)
+
+    def open_graph(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:
+        from hypencli.engine.graph_walk import GraphEngine
+
+        engine = GraphEngine(
+            corpus,
+            store.graph(graph.id).neighbours,
+            walk,
+            device=resolve_device(options.device),
+            dtype=resolve_dtype(options.dtype),
+        )
+        return lambda query_ids: engine
+
+    return EnginePlan("graph", {"graph": graph.id, **asdict(walk)}, (graph.id,), open_graph)
+
+
+def _guided(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
+    from hypencli.engine.guided import GuidedOptions
+
+    guided_options = options.guided_options or GuidedOptions()
+    # One more where the query's own document is left out.
+    wanted = options.k + options.exclude_same_id
+    if guided_options.budget is not None and guided_options.budget < wanted:
+        raise UsageError(
+            f"A budget of {guided_options.budget} evaluations cannot rank {wanted} documents.",
+            hint=f"Raise it to {wanted}, or ask for fewer documents with --k",
+        )
+
+    def open_guided(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:
+        from hypencli.engine.guided import GuidedEngine
+
+        engine = GuidedEngine(
+            corpus,
+            guided_options,
+            device=resolve_device(options.device),
+            dtype=resolve_dtype(options.dtype),
+        )
+        return lambda query_ids: engine
+
+    return EnginePlan("guided", asdict(guided_options), (), open_guided)
+
+
+def _rerank(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
+    if options.rerank is None:
+        raise UsageError("Which run is to be reranked?", hint="Name it: hype search --rerank RUN")
+    first = store.get(options.rerank, kind="run")
+
+    def open_rerank(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:
+        from hypencli.engine.rerank import RerankEngine
+
+        results = store.run(first.id).by_query()
+
+        def of_queries(query_ids: Sequence[str]) -> Engine:
+            lists = [results.doc_ids(query_id) for query_id in query_ids]
+            return RerankEngine(
+                corpus,
+                [_rankable(corpus, ids, first) for ids in lists],
+                device=resolve_device(options.device),
+                dtype=resolve_dtype(options.dtype),
+            )
+
+        return of_queries
+
+    return EnginePlan("rerank", {"rerank": first.id}, (first.id,), open_rerank)
+
+
+def _rankable(corpus: EmbeddingSet, doc_ids: list[str], run: Manifest) -> Ordinals:
+    """The places of documents, all of which the embedding set must have."""
+    ordinals = corpus.ordinals(doc_ids)
+    missing = [doc_id for doc_id, place in zip(doc_ids, ordinals, strict=True) if place < 0]
+    if missing:
+        raise DataError(
+            f"The run {display_name(run)} ranks {missing[0]!r}, which is not in the embedding set "
+            f"{display_name(corpus.manifest)} ({len(missing)} such documents for one query).",
+            hint="Rerank a run of the same corpus, or name its embeddings: --embeddings ID",
+        )
+    return ordinals
+
+
+def _index(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
+    from hypencli.engine.vector_index.spec import IndexSpec
+
+    spec = IndexSpec(options.engine, dict(options.index))
+
+    def open_vector_index(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:
+        from hypencli.engine.vector_index.engine import IndexEngine
+        from hypencli.ops.search.vector_index import open_index
+
+        engine = IndexEngine(corpus, open_index(store, corpus, spec, progress).index)
+        return lambda query_ids: engine
+
+    return EnginePlan(options.engine, {**spec.options}, (), open_vector_index, for_q_nets=False)

@@ -1,0 +1,183 @@
+"""Runs of the store fused into a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hypencli.errors import UsageError
+from hypencli.evaluation.fusion import Fusion
+from hypencli.evaluation.fusion import fuse as fuse_rankings
+from hypencli.ops.drafts import NameNotGiven, discard_on_error, name_not_given
+from hypencli.ops.evaluation.run import (
+    Evaluated,
+    EvaluateOptions,
+    evaluate,
+)
+from hypencli.ops.models import display_name
+from hypencli.ops.search.scoring import append_rankings
+from hypencli.progress import SILENT, Progress
+from hypencli.runtime import provenance
+from hypestore import (
+    JsonValue,
+    Manifest,
+    RunWriter,
+    Store,
+    StoredRun,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """A run that was made of others.
+
+    Attributes:
+        runs: What it was made of.
+        partial_queries: Queries that one of the runs has no results for.
+        evaluation: Measures, where judgements are known.
+        name_not_given: A name that was asked for and that it does not have, made before.
+    """
+
+    run: str
+    name: str | None
+    runs: tuple[str, ...]
+    method: str
+    k: int
+    n_queries: int
+    n_results: int
+    partial_queries: int
+    existing: bool
+    evaluation: Evaluated | None = None
+    name_not_given: NameNotGiven | None = None
+
+
+def fuse(
+    store: Store,
+    runs: tuple[str, ...],
+    how: Fusion | None = None,
+    *,
+    name: str | None = None,
+    qrels: str | None = None,
+    measures: tuple[str, ...] | None = None,
+    progress: Progress = SILENT,
+) -> Fused:
+    """Fuse runs of the same queries over the same corpus, and keep the result as a run.
+
+    Args:
+        store: The project store.
+        runs: Two or more, by id, unique prefix, or name.
+        how: See :class:`~hypencli.evaluation.fusion.Fusion`.
+        name: Name of the new run.
+        qrels: Judgements to evaluate with; None takes those that all the runs' queries have.
+        measures: What to measure; None takes the default set.
+        progress: Where to report.
+
+    Raises:
+        UsageError: Fewer than two runs, one twice, or runs of other corpora or other queries.
+    """
+    how = how or Fusion()
+    members = [store.run(run) for run in runs]
+    _refuse_strangers(members)
+    manifests = [member.manifest for member in members]
+    inputs = _inputs(manifests, how)
+    base_name = "-".join(display_name(manifest) for manifest in manifests)
+    parents = [manifest.id for manifest in manifests]
+    with store.run_writer(
+        f"{how.method}-{base_name}", inputs, parents=parents, name=name
+    ) as writer:
+        existing = writer.existing is not None
+        done = writer.existing
+        if done is None:
+            progress.message(f"fusing {len(members)} runs: {writer.id}")
+            with discard_on_error(writer):
+                done = _write(writer, members, how)
+    judgements = qrels or done.stats.get("qrels")
+    options = EvaluateOptions(
+        qrels=None if judgements is None else str(judgements), measures=measures
+    )
+    evaluation = None if judgements is None else evaluate(store, done.id, options, progress)
+    return Fused(
+        run=done.id,
+        name=done.name,
+        runs=tuple(display_name(manifest) for manifest in manifests),
+        method=how.method,
+        k=how.k,
+        n_queries=int(str(done.stats["n_queries"])),
+        n_results=int(str(done.stats["n_results"])),
+        partial_queries=int(str(done.stats["partial_queries"])),
+        existing=existing,
+        evaluation=evaluation,
+        name_not_given=name_not_given(store, done, name),
+    )
+
+
+def _write(writer: RunWriter, members: list[StoredRun], how: Fusion) -> Manifest:
+    results = [member.results() for member in members]
+    fused = fuse_rankings(results, how)
+    texts = _texts(members)
+    writer.queries([(query, texts[query]) for query in fused])
+    append_rankings(writer, list(fused), list(fused.values()))
+    qrels = _shared([member.manifest.stats.get("qrels") for member in members])
+    partial = sum(any(not run.get(query) for run in results) for query in fused)
+    stats = {"partial_queries": partial, "qrels": qrels}
+    return writer.commit(stats=stats, provenance=provenance())
+
+
+def _refuse_strangers(members: list[StoredRun]) -> None:
+    manifests = [member.manifest for member in members]
+    ids = {manifest.id for manifest in manifests}
+    if len(members) < 2 or len(ids) < len(members):
+        raise UsageError(
+            "Fusion takes two different runs or more.", hint="hype fuse RUN RUN --method rrf"
+        )
+    corpora = {str(one.inputs["corpus"]) for one in manifests if one.inputs.get("corpus")}
+    if len(corpora) > 1:
+        raise UsageError(
+            f"The runs are over different corpora: {', '.join(sorted(corpora))}.",
+            hint="Runs of one corpus can be fused: their document ids mean the same.",
+        )
+    first = members[0].queries().keys()
+    for member in members[1:]:
+        if first.isdisjoint(member.queries()):
+            raise UsageError(
+                f"The runs {display_name(manifests[0])} and {display_name(member.manifest)} have no query in "
+                "common.",
+                hint="Runs of the same query set can be fused.",
+            )
+
+
+def _inputs(manifests: list[Manifest], how: Fusion) -> dict[str, JsonValue]:
+    """What decides the run: the parameters of its own method only."""
+    inputs: dict[str, JsonValue] = {
+        "engine": how.method,
+        "runs": [manifest.id for manifest in manifests],
+        "corpus": _shared_value([manifest.inputs.get("corpus") for manifest in manifests]),
+        "queries": _shared_value([manifest.inputs.get("queries") for manifest in manifests]),
+        "k": how.k,
+    }
+    if how.method == "rrf":
+        return {**inputs, "rrf_k": how.rrf_k}
+    if how.method == "combsum":
+        return {**inputs, "normalise": how.normalise}
+    weights = how.weights_of(len(manifests))
+    return {**inputs, "normalise": how.normalise, "weights": list(weights)}
+
+
+def _shared_value(values: list[JsonValue]) -> JsonValue:
+    """The first that is known."""
+    return next((value for value in values if value is not None), None)
+
+
+def _shared(values: list[JsonValue]) -> JsonValue:
+    """What all of those that are known agree on."""
+    present = [value for value in values if value is not None]
+    return present[0] if present and all(value == present[0] for value in present) else None
+
+
+def _texts(members: list[StoredRun]) -> Mapping[str, str]:
+    """Query id -> text, of the first run that has it."""
+    texts: dict[str, str] = {}
+    for member in members:
+        for query, text in member.queries().items():
+            texts[query] = texts.get(query) or text
+    return texts

@@ -1,0 +1,338 @@
+"""Search of a query set over an embedding set, by any engine, stored as a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
+
+import hypestore
+from hypencli.data.queries import QuerySet
+from hypencli.errors import DataError
+from hypencli.ops.drafts import discard_on_error, name_not_given
+from hypencli.ops.evaluation.run import (
+    Evaluated,
+    EvaluateOptions,
+    evaluate,
+)
+from hypencli.ops.models import (
+    LoadedModel,
+    ModelSource,
+    display_name,
+    find_model,
+    load_model,
+)
+from hypencli.ops.search.check import Checker
+from hypencli.ops.search.engines import (
+    EnginePlan,
+    OpenEngine,
+    plan_engine,
+)
+from hypencli.ops.search.options import (
+    Check,
+    CountSummary,
+    FirstPassSummary,
+    Searched,
+    SearchOptions,
+    SearchSeconds,
+)
+from hypencli.ops.search.scoring import (
+    append_rankings,
+    encoded_queries,
+    make_scorer,
+    query_batches,
+    search_rankings,
+)
+from hypencli.ops.select import choose_embeddings, own_queries
+from hypencli.progress import (
+    SILENT,
+    Progress,
+    Task,
+)
+from hypencli.runtime import (
+    provenance,
+    resolve_device,
+)
+from hypestore import (
+    EmbeddingSet,
+    Manifest,
+    RunWriter,
+    Store,
+)
+
+if TYPE_CHECKING:
+    from hypencli.engine.results import (
+        FirstPassCosts,
+    )
+    from hypencli.models.encoding import QueryStates
+
+
+def search(
+    store: Store,
+    queries: QuerySet | None,
+    model: ModelSource,
+    options: SearchOptions | None = None,
+    progress: Progress = SILENT,
+) -> Searched:
+    """The best ``k`` documents that an engine finds for every query, kept as a run.
+
+    Args:
+        store: The project store.
+        queries: The query set; None takes that of the encoded dataset.
+        model: The model whose q-nets or query vectors search.
+        options: See :class:`SearchOptions`.
+        progress: Where to report.
+
+    Raises:
+        UsageError: No embedding set fits the model and the corpus, or several do; the engine is
+            not for this model, or lacks what it needs.
+        DataError: The query set is empty.
+        ModelError: The model has no q-nets of that width.
+    """
+    options = options or SearchOptions()
+    manifest = find_model(store, model, progress)
+    embedding_set = choose_embeddings(
+        store,
+        manifest,
+        named=options.embeddings,
+        corpus=options.corpus or (None if queries is None else queries.corpus_id),
+        progress=progress,
+    )
+    if queries is None:
+        queries = own_queries(embedding_set)
+    embeddings = store.embeddings(embedding_set.id)
+    plan = plan_engine(store, manifest, embedding_set, options)
+    inputs = run_inputs(manifest, embedding_set, queries, options, plan)
+    base_name = (
+        f"{embedding_set.id.rpartition('-')[0]}-{manifest.name or manifest.id}-{plan.id_prefix}"
+    )
+    base_name += "" if options.width is None else f"-w{options.width}"
+    parents = (manifest.id, embedding_set.id, *plan.parents)
+    with store.run_writer(base_name, inputs, parents=parents, name=options.name) as writer:
+        done = writer.existing
+        existing = done is not None
+        if done is None:
+            with discard_on_error(writer):
+                loaded = _load(store, manifest, queries, options, trust_code=model.trust_code)
+                checker = Checker(store, inputs, embeddings, queries, options)
+                work = _Work(loaded, embeddings, options, plan.open(embeddings, progress), checker)
+                done = work.run(writer, queries, progress)
+        else:
+            progress.message(f"this search was done before: {done.id}")
+    evaluation = _evaluate(store, done, queries, options, progress)
+    outcome = _outcome(done, manifest, existing=existing, evaluation=evaluation)
+    return replace(outcome, name_not_given=name_not_given(store, done, options.name))
+
+
+def run_inputs(
+    model: Manifest,
+    embeddings: Manifest,
+    queries: QuerySet,
+    options: SearchOptions,
+    plan: EnginePlan,
+) -> dict[str, hypestore.JsonValue]:
+    """What determines a run, and with it the run's id."""
+    inputs: dict[str, hypestore.JsonValue] = {
+        "engine": options.engine,
+        "model": model.id,
+        "embeddings": embeddings.id,
+        "corpus": embeddings.inputs["corpus"],
+        "queries": queries.id,
+        "queries_fingerprint": queries.fingerprint,
+        "k": options.k,
+        "query_max_length": options.query_max_length,
+        "exclude_same_id": options.exclude_same_id,
+        "dtype": options.dtype,
+        **plan.inputs,
+    }
+    if options.check is not None:
+        inputs["check"] = options.check
+    # Only where one is given: runs at the full width keep the ids that they always had.
+    return inputs if options.width is None else {**inputs, "width": options.width}
+
+
+def _load(
+    store: Store, model: Manifest, queries: QuerySet, options: SearchOptions, *, trust_code: bool
+) -> LoadedModel:
+    """The model, after what can be refused by then."""
+    from hypencli.models.encoding import refuse_width
+
+    if not len(queries):
+        raise DataError(f"The query set {queries.id} has no queries; nothing to search.")
+    device = resolve_device(options.device)
+    loaded = load_model(store, model, device=device, trust_code=trust_code)
+    if options.width is not None:
+        refuse_width(loaded.dual.query_encoder, options.width)
+    return loaded
+
+
+@dataclass(slots=True)
+class _Work:
+    """One search while it runs, batch by batch."""
+
+    loaded: LoadedModel
+    embeddings: EmbeddingSet
+    options: SearchOptions
+    open_engine: OpenEngine
+    checker: Checker
+    seconds: SearchSeconds = field(default_factory=SearchSeconds)
+    evaluations: list[int] = field(default_factory=list)
+    iterations: list[int] = field(default_factory=list)
+    first_passes: list[FirstPassCosts] = field(default_factory=list)
+    n_results: int = 0
+
+    def run(self, writer: RunWriter, queries: QuerySet, progress: Progress) -> Manifest:
+        """Search all queries and commit the run."""
+        listed = list(queries)
+        writer.queries([(query.query_id, query.text) for query in listed])
+        encoded = self._encode([query.text for query in listed])
+        with progress.task("search", total=len(listed) * self.embeddings.n, unit="scores") as task:
+            for start, stop in query_batches(encoded, self.options.batch_queries):
+                ids = [query.query_id for query in listed[start:stop]]
+                scored = self._search(writer, encoded, ids, start, task)
+                task.advance(len(ids) * self.embeddings.n - scored)  # what needed no score
+        if encoded.has_q_nets:
+            writer.costs(self.evaluations, self.iterations)
+        return writer.commit(
+            stats=self._stats(queries, encoded),
+            provenance=provenance(device=str(resolve_device(self.options.device))),
+        )
+
+    def _encode(self, texts: list[str]) -> QueryStates:
+        started = time.perf_counter()
+        encoded = encoded_queries(self.loaded, texts, self.options)
+        self.seconds = self.seconds.plus(query_encoding=time.perf_counter() - started)
+        return encoded
+
+    def _search(
+        self, writer: RunWriter, encoded: QueryStates, ids: list[str], start: int, task: Task
+    ) -> int:
+        """Search one batch; gives the number of scores."""
+        started = time.perf_counter()
+        stop = start + len(ids)
+        scorer = make_scorer(encoded, start, stop, self.embeddings.dim, self.options.dtype)
+        encoding_seconds = time.perf_counter() - started
+        result = search_rankings(
+            self.open_engine(ids), scorer, ids, self.options, on_scored=task.advance
+        )
+        started = time.perf_counter()
+        self.n_results += append_rankings(writer, ids, result.rankings)
+        written = time.perf_counter() - started
+        self.seconds = self.seconds.with_engine(result.seconds).plus(
+            query_encoding=encoding_seconds, writing=written
+        )
+        self.evaluations += result.evaluations.tolist()
+        self.iterations += result.iterations.tolist()
+        self.first_passes += [] if result.scan is None else [result.scan]
+        self.checker.compare(scorer, ids, result.rankings)
+        return int(result.evaluations.sum())
+
+    def _stats(self, queries: QuerySet, encoded: QueryStates) -> dict[str, hypestore.JsonValue]:
+        stats: dict[str, hypestore.JsonValue] = {
+            "n_queries": len(encoded),
+            "n_documents": self.embeddings.n,
+            "n_results": self.n_results,
+            "qrels": queries.qrels,
+            "seconds": {**asdict(self.seconds), "total": self.seconds.total},
+        }
+        if encoded.has_q_nets and self.evaluations:
+            stats["evaluations"] = asdict(count_summary(self.evaluations))
+            stats["iterations"] = asdict(count_summary(self.iterations))
+        if self.first_passes:
+            stats["scan"] = asdict(
+                first_pass_summary(self.first_passes, certified=self.options.certify)
+            )
+        check = self.checker.result()
+        return stats if check is None else {**stats, "check": asdict(check)}
+
+
+def count_summary(values: Sequence[int]) -> CountSummary:
+    """Mean, least and most of at least one count."""
+    return CountSummary(sum(values) / len(values), min(values), max(values))
+
+
+def first_pass_summary(batches: Sequence[FirstPassCosts], *, certified: bool) -> FirstPassSummary:
+    """What scans needed, over all queries of at least one batch."""
+    rescored, added, bounds = (
+        [value for each in batches for value in getattr(each, name).tolist()]
+        for name in ("rescored", "widened", "bound")
+    )
+    return FirstPassSummary(
+        dtype=" and ".join(sorted({name for each in batches for name in each.dtypes if name})),
+        certified=certified,
+        rescored=count_summary(rescored),
+        widened=sum(value > 0 for value in added),
+        added=max(added),
+        bound=max(bounds),
+        fell_back=sum(int(each.fell_back.sum()) for each in batches),
+    )
+
+
+def _evaluate(
+    store: Store,
+    run: Manifest,
+    queries: QuerySet,
+    options: SearchOptions,
+    progress: Progress,
+) -> Evaluated | None:
+    """Evaluate where judgements are known: those named, else the query set's own."""
+    if options.qrels is None and queries.qrels is None:
+        return None
+    settings = EvaluateOptions(qrels=options.qrels or queries.qrels, measures=options.measures)
+    return evaluate(store, run.id, settings, progress)
+
+
+def _outcome(
+    run: Manifest, model: Manifest, *, existing: bool, evaluation: Evaluated | None
+) -> Searched:
+    parts = _numbers(run, "seconds") or {}
+    return Searched(
+        run=run.id,
+        name=run.name,
+        model=display_name(model),
+        embeddings=str(run.inputs["embeddings"]),
+        corpus=str(run.inputs["corpus"]),
+        queries=str(run.inputs["queries"]),
+        engine=str(run.inputs["engine"]),
+        k=int(str(run.inputs["k"])),
+        width=int(str(run.inputs["width"])) if "width" in run.inputs else None,
+        n_queries=int(str(run.stats["n_queries"])),
+        n_documents=int(str(run.stats["n_documents"])),
+        n_results=int(str(run.stats["n_results"])),
+        # A part that a run made before it was measured lacks took no time of its own.
+        seconds=SearchSeconds(
+            **{each.name: float(str(parts.get(each.name, 0.0))) for each in fields(SearchSeconds)}
+        ),
+        existing=existing,
+        evaluations=_count_summary(run, "evaluations"),
+        iterations=_count_summary(run, "iterations"),
+        check=_check(run),
+        scan=_first_pass_summary(run),
+        evaluation=evaluation,
+    )
+
+
+def _numbers(run: Manifest, key: str) -> Mapping[str, hypestore.JsonValue] | None:
+    value = run.stats.get(key)
+    return value if isinstance(value, Mapping) else None
+
+
+def _count_summary(run: Manifest, key: str) -> CountSummary | None:
+    numbers = _numbers(run, key)
+    if numbers is None:
+        return None
+    mean, least, most = (float(str(numbers[part])) for part in ("mean", "min", "max"))
+    return CountSummary(mean, int(least), int(most))
+
+
+def _check(run: Manifest) -> Check | None:
+    value = run.stats.get("check")
+    return None if value is None else TypeAdapter(Check).validate_python(value)
+
+
+def _first_pass_summary(run: Manifest) -> FirstPassSummary | None:
+    value = run.stats.get("scan")
+    return None if value is None else TypeAdapter(FirstPassSummary).validate_python(value)

@@ -1,0 +1,110 @@
+"""Vector indexes of embedding sets: built once, kept as caches of the store."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypencli.errors import ModelError
+from hypencli.progress import SILENT, Progress
+from hypestore import (
+    DamagedArtifact,
+    EmbeddingSet,
+    Store,
+)
+
+if TYPE_CHECKING:
+    from hypencli.engine.vector_index.index import LibraryIndex
+    from hypencli.engine.vector_index.spec import IndexSpec
+
+INDEX_VERSION = 1
+"""Raised with every change of how an index is built, so that those built before are let be."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedIndex:
+    """A vector index, ready to be searched.
+
+    Attributes:
+        index: Ordinals that it finds are those of the embedding set.
+        cache: Name of the cache that holds it.
+        build_seconds: Time of building and writing it; None where it was there before.
+    """
+
+    index: LibraryIndex
+    cache: str
+    build_seconds: float | None
+
+
+def open_index(
+    store: Store, embeddings: EmbeddingSet, spec: IndexSpec, progress: Progress = SILENT
+) -> OpenedIndex:
+    """The index of an embedding set, built where the store does not have it yet.
+
+    One that is there serves every search: parameters that matter to a search alone (``ef_search``,
+    ``nprobe``, ``threads``) are those of ``spec``, with whichever it was built.
+
+    Args:
+        store: The project store; the index becomes a cache of it.
+        embeddings: What is indexed.
+        spec: Which index.
+        progress: Where to report.
+
+    Raises:
+        MissingDependencyError: The library of this index is not installed.
+        UsageError: A parameter does not fit the embedding set.
+        ModelError: A vector is too long for inner products in float32; names the document.
+        DamagedArtifact: The file of the index is not as it was written.
+        StoreNotWritable: It is not there, and the store is read-only.
+    """
+    from hypencli.engine.vector_index.index import load_index
+
+    name = index_name(embeddings, spec)
+    built: list[tuple[LibraryIndex, float]] = []
+
+    def make(folder: Path) -> None:
+        started = time.perf_counter()
+        index = _build(folder, embeddings, spec, progress)
+        built.append((index, time.perf_counter() - started))
+
+    folder = store.cached(name, make)
+    if built:
+        return OpenedIndex(built[0][0], name, built[0][1])
+    try:
+        return OpenedIndex(load_index(folder, spec), name, None)
+    except ModelError as error:
+        raise DamagedArtifact(
+            error.message,
+            hint=f"Remove it, and the next search builds it again: rm -r {folder} "
+            "(or hype doctor --clean, which removes all caches that nobody uses)",
+        ) from error
+
+
+def index_name(embeddings: EmbeddingSet, spec: IndexSpec) -> str:
+    """The name of the cache for an index: its kind, and a hash of all that determines it."""
+    from hypencli.runtime import cache_name
+
+    return cache_name(
+        f"index-{spec.kind}",
+        embeddings=embeddings.manifest.id,
+        built_with=spec.built_with,
+        version=INDEX_VERSION,
+    )
+
+
+def _build(
+    folder: Path, embeddings: EmbeddingSet, spec: IndexSpec, progress: Progress
+) -> LibraryIndex:
+    from hypencli.engine.corpus import refuse_beyond_float32
+    from hypencli.engine.vector_index.index import build_index
+
+    refuse_beyond_float32(embeddings)
+    progress.message(f"building the index {spec.kind} of {embeddings.manifest.id}, once")
+    with progress.task("index", total=embeddings.n, unit="vectors") as task:
+        index = build_index(
+            embeddings.blocks, spec, n=embeddings.n, dim=embeddings.dim, on_added=task.advance
+        )
+    index.save(folder)
+    return index

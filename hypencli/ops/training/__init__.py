@@ -1,0 +1,1 @@
+"""Training over the store: a recipe, its inputs, and the run that makes a model."""

@@ -1,0 +1,231 @@
+"""What a training run starts from: models and data that a recipe names, found and fingerprinted."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypencli.errors import (
+    DataError,
+    RecipeError,
+    UsageError,
+)
+from hypencli.ops.dataset_names import dataset_place
+from hypencli.ops.models import files_fingerprint, model_folder
+from hypencli.recipe import Recipe
+from hypestore import (
+    ArtifactNotFound,
+    JsonValue,
+    Store,
+)
+
+if TYPE_CHECKING:
+    from hypencli.data.corpus import Corpus
+    from hypencli.data.training import TrainingSource
+    from hypencli.training import (
+        HeldOutRows,
+        JudgedCorpus,
+        TrainingData,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A model that training starts from, or takes a part of.
+
+    Attributes:
+        source: Folder or hub name.
+        label: What to call it: the hub name, the folder's name, or the id of a model of the store.
+        fingerprint: SHA-256 of its weights, its tokenizer and what it declares.
+        parents: The model of the store, if it is one.
+    """
+
+    source: str
+    label: str
+    fingerprint: str
+    parents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that a run starts from.
+
+    Attributes:
+        recipe: What to train.
+        start: The backbone, or the trained model to go on from.
+        hyper_head: Where the hyper-head's weights are taken from, if from elsewhere.
+        rows: The training rows.
+        pool: The corpus that random negatives are drawn from; None for the rows' own passages.
+        validation: What is measured meanwhile.
+    """
+
+    recipe: Recipe
+    start: Start
+    hyper_head: Start | None
+    rows: TrainingSource
+    pool: Corpus | None
+    validation: HeldOutRows | JudgedCorpus | None
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Models of the store that this one descends from."""
+        return self.start.parents + (self.hyper_head.parents if self.hyper_head else ())
+
+    def identity(self) -> dict[str, JsonValue]:
+        """What the model's id is derived from: fingerprints, and short names for people."""
+        recipe, start = self.recipe, self.start
+        role = "backbone" if recipe.model.initial is None else "initial"
+        inputs: dict[str, JsonValue] = {
+            "architecture": recipe.model.architecture,
+            "recipe": recipe.name,
+            "recipe_hash": recipe.hash,
+            "data": self.rows.name,
+            "data_fingerprint": self.rows.fingerprint,
+            role: start.label,
+            f"{role}_fingerprint": start.fingerprint,
+            "seed": recipe.training.seed,
+        }
+        if self.hyper_head is not None:
+            inputs["hyper_head"] = self.hyper_head.label
+            inputs["hyper_head_fingerprint"] = self.hyper_head.fingerprint
+        if self.pool is not None:
+            inputs["random_negatives"] = self.pool.corpus_id
+            inputs["random_negatives_fingerprint"] = self.pool.fingerprint
+        if self.validation is not None:
+            inputs["validation_fingerprint"] = self.validation.key
+        return inputs
+
+    def training_data(self) -> TrainingData:
+        """The same as the training layer takes it."""
+        from hypencli.training import TrainingData
+
+        pool = self.pool
+        return TrainingData(
+            rows=self.rows,
+            key=self.rows.fingerprint + ("" if pool is None else f"+{pool.fingerprint}"),
+            pool=None if pool is None else (document.text for document in pool),
+            validation=self.validation,
+        )
+
+
+def find_inputs(store: Store, recipe: Recipe) -> Inputs:
+    """Everything that a recipe names, before anything is built.
+
+    Raises:
+        RecipeError: The recipe leaves out what it starts from, or its data.
+        DataError: Data is not there or cannot be read.
+        ModelError: A model is not there.
+    """
+    head = recipe.model.hyper_head_from
+    return Inputs(
+        recipe=recipe,
+        start=_start(store, recipe),
+        hyper_head=None if head is None else _read_start(store, head, "hyper_head_from"),
+        rows=_rows(store, recipe),
+        pool=_pool(store, recipe),
+        validation=_validation(store, recipe),
+    )
+
+
+def _start(store: Store, recipe: Recipe) -> Start:
+    key = "backbone" if recipe.model.initial is None else "initial"
+    named = recipe.model.initial or recipe.model.backbone
+    if named is None:
+        raise RecipeError(
+            f"Recipe {recipe.name!r} names no backbone.",
+            hint="--set model.backbone=FOLDER_OR_HUB_NAME (or model.initial=TRAINED_MODEL)",
+        )
+    return _read_start(store, named, key)
+
+
+def _read_start(store: Store, named: str, key: str) -> Start:
+    from hypencli.models.checkpoints.sentence import sentence_encoder_facts
+    from hypencli.models.checkpoints.weights import locate
+    from hypencli.models.load import load_tokenizer, tokenizer_fingerprint
+
+    source, label, parents = _place(store, named, key)
+    digest = hashlib.sha256()
+    for part in (
+        files_fingerprint(locate(source)),
+        tokenizer_fingerprint(load_tokenizer(source)),
+        str(asdict(sentence_encoder_facts(source))),
+    ):
+        digest.update(part.encode())
+    return Start(source, label, digest.hexdigest(), parents)
+
+
+def _place(store: Store, named: str, key: str) -> tuple[str, str, tuple[str, ...]]:
+    """Source, label and parents of a model: a folder, a model of the store, or a hub name."""
+    folder = Path(named).expanduser()
+    if folder.is_dir():
+        whole = folder.resolve()
+        return str(folder), whole.parent.name if whole.name == "model" else whole.name, ()
+    try:
+        manifest = store.get(named, kind="model")
+    except ArtifactNotFound as error:
+        if "/" not in named:
+            raise ArtifactNotFound(
+                f"model.{key}: {named!r} is neither a folder (from {Path.cwd()}) nor a model of "
+                "the store; a name on the hub has its owner: google-bert/bert-base-uncased.",
+                hint=error.hint,
+            ) from error
+        return named, named, ()
+    return str(model_folder(store, manifest)), manifest.id, (manifest.id,)
+
+
+def _rows(store: Store, recipe: Recipe) -> TrainingSource:
+    from hypencli.data.training import open_training_rows
+
+    if recipe.data.train is None:
+        raise RecipeError(
+            f"Recipe {recipe.name!r} names no training data.", hint="--set data.train=FILE.jsonl"
+        )
+    place = dataset_place(store.root, recipe.data.train)
+    return open_training_rows(place, split=recipe.data.split)
+
+
+def _pool(store: Store, recipe: Recipe) -> Corpus | None:
+    from hypencli.data.corpus import open_corpus
+
+    named = recipe.data.random_negatives_from if recipe.data.random_negatives else None
+    return None if named is None else open_corpus(dataset_place(store.root, named))
+
+
+def _validation(store: Store, recipe: Recipe) -> HeldOutRows | JudgedCorpus | None:
+    from hypencli.data.training import open_training_rows
+    from hypencli.training import HeldOutRows
+
+    section = recipe.validation
+    if section is None:
+        return None
+    if section.rows is None:
+        return _judged_corpus(
+            dataset_place(store.root, str(section.queries)),
+            dataset_place(store.root, str(section.corpus)),
+            dataset_place(store.root, section.qrels),
+        )
+    rows = open_training_rows(dataset_place(store.root, section.rows), split=section.split)
+    return HeldOutRows(key=rows.fingerprint, rows=rows)
+
+
+def _judged_corpus(queries: str, corpus: str, qrels: str | None) -> JudgedCorpus:
+    from hypencli.data.corpus import open_corpus
+    from hypencli.data.qrels import read_qrels
+    from hypencli.data.queries import open_queries
+    from hypencli.training import JudgedCorpus
+
+    asked = open_queries(queries)
+    judged = qrels or asked.qrels
+    if judged is None:
+        raise UsageError(
+            f"The validation queries {asked.id} have no judgements of their own.",
+            hint="--set validation.qrels=FILE_OR_DATASET",
+        )
+    documents, judgements = open_corpus(corpus), read_qrels(judged)
+    listed = list(asked)
+    if not listed:
+        raise DataError(f"The validation queries {asked.id} are empty.")
+    key = "+".join((asked.fingerprint, documents.fingerprint, judgements.fingerprint))
+    return JudgedCorpus(key=key, queries=listed, documents=documents, qrels=judgements.qrels)

@@ -1,0 +1,1 @@
+"""Artifacts to and from files: runs, models, embeddings, graphs, whole studies."""

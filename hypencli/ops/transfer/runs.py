@@ -1,0 +1,206 @@
+"""Runs in and out of the store: TREC, the published JSONL, Parquet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from hypencli.data.reading.lines import file_sha256
+from hypencli.errors import UsageError
+from hypencli.ops.dataset_names import dataset_place
+from hypencli.ops.drafts import NameNotGiven, discard_on_error, name_not_given
+from hypencli.ops.search.scoring import append_rankings
+from hypencli.runtime import provenance
+from hypestore import Store, atomic_path
+
+RunFormat = Literal["trec", "jsonl", "parquet"]
+SUFFIXES: dict[str, RunFormat] = {
+    ".trec": "trec",
+    ".run": "trec",
+    ".txt": "trec",
+    ".jsonl": "jsonl",
+    ".parquet": "parquet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A file that was written."""
+
+    run: str
+    path: Path
+    format: RunFormat
+    n_queries: int
+    n_results: int
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A run that was taken in.
+
+    Attributes:
+        reordered_queries: Queries whose ranks contradict their scores; the scores were followed.
+        name_not_given: A name that was asked for and that it does not have, made before.
+    """
+
+    run: str
+    name: str | None
+    n_queries: int
+    n_results: int
+    existing: bool
+    reordered_queries: int = 0
+    name_not_given: NameNotGiven | None = None
+
+
+def export_run(
+    store: Store,
+    run: str,
+    *,
+    output: Path | None = None,
+    format: RunFormat | None = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Write a run to a file; ranks start at 1.
+
+    Args:
+        store: The project store.
+        run: Id, unique prefix, or name.
+        output: The file; by default the run's name in the current folder.
+        format: ``trec``, ``jsonl`` (as published) or ``parquet``; by default told by the file.
+        overwrite: Replace a file that is there.
+
+    Raises:
+        UsageError: The format cannot be told, or the file exists.
+    """
+    from hypencli.data.runs import write_run
+
+    stored = store.run(run)
+    display_name = stored.manifest.name or stored.manifest.id
+    format = format or (SUFFIXES.get(output.suffix) if output is not None else "trec")
+    if format is None:
+        raise UsageError(
+            f"The format cannot be told from {output}.",
+            hint="Name it: --format trec, jsonl or parquet",
+        )
+    path = output or Path(f"{display_name}.{format}")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists.", hint="Choose another --output, or add --overwrite")
+    results = stored.results()
+    with atomic_path(path) as partial:
+        write_run(partial, results, stored.queries(), format=format, tag=display_name)
+    return Exported(
+        run=stored.manifest.id,
+        path=path,
+        format=format,
+        n_queries=len(results),
+        n_results=sum(len(ranking) for ranking in results.values()),
+    )
+
+
+def import_run(
+    store: Store,
+    path: Path,
+    *,
+    name: str | None = None,
+    corpus: str | None = None,
+    queries: str | None = None,
+) -> Imported:
+    """Take a run made elsewhere into the store.
+
+    Args:
+        store: The project store.
+        path: A TREC run or the published JSONL; of a prepared dataset also by its name.
+        name: Name of the run; by default the file's stem.
+        corpus: Corpus id the run is of, for the leaderboard.
+        queries: Query set the run is of (an ir_datasets id brings its judgements to ``eval``).
+
+    Raises:
+        DataError: The file is not a run, with the line.
+    """
+    path = Path(dataset_place(store.root, str(path)))
+    display_name = name or "-".join(path.stem.split())
+    taken = _take_in(
+        store,
+        path,
+        file_sha256(path),
+        display_name,
+        name=display_name,
+        corpus=corpus,
+        queries=queries,
+    )
+    unnamed = name_not_given(store, store.get(taken.run, kind="run"), name)
+    return replace(taken, name_not_given=unnamed)
+
+
+def import_lists(store: Store, path: Path) -> str:
+    """The run that has the ranked lists of a file: one taken in from it before, else a new one.
+
+    A new one has no name: the file only says what is to be scored again.
+
+    Args:
+        store: The project store.
+        path: A TREC run or the published JSONL; of a prepared dataset also by its name.
+
+    Raises:
+        DataError: The file is not a run, with the line.
+    """
+    path = Path(dataset_place(store.root, str(path)))
+    fingerprint = file_sha256(path)
+    existing = store.find("run", {"engine": "imported", "file_sha256": fingerprint})
+    if existing:
+        return existing[0].id
+    return _take_in(store, path, fingerprint, "-".join(path.stem.split())).run
+
+
+def _take_in(
+    store: Store,
+    path: Path,
+    fingerprint: str,
+    display_name: str,
+    *,
+    name: str | None = None,
+    corpus: str | None = None,
+    queries: str | None = None,
+) -> Imported:
+    from hypencli.data.runs import read_run
+
+    contents = read_run(path)
+    inputs = {
+        "engine": "imported",
+        "file_sha256": fingerprint,
+        "corpus": corpus,
+        "queries": queries,
+        "k": max((len(ranking) for ranking in contents.results.values()), default=0),
+    }
+    n_results = sum(len(ranking) for ranking in contents.results.values())
+    begun = store.run_writer(f"{display_name}-imported", inputs, parents=(), name=name)
+    with begun as writer, discard_on_error(writer):
+        existing = writer.existing is not None
+        manifest = writer.existing
+        if manifest is None:
+            ids = list(contents.results)
+            writer.queries([(query_id, contents.queries.get(query_id, "")) for query_id in ids])
+            append_rankings(writer, ids, [contents.results[query_id] for query_id in ids])
+            stats = {
+                "n_queries": len(ids),
+                "n_results": n_results,
+                "source": path.name,
+                "qrels": _qrels_of(queries),
+            }
+            manifest = writer.commit(stats=stats, provenance=provenance())
+    return Imported(
+        run=manifest.id,
+        name=manifest.name,
+        n_queries=len(contents.results),
+        n_results=n_results,
+        existing=existing,
+        reordered_queries=len(contents.reordered_queries),
+    )
+
+
+def _qrels_of(queries: str | None) -> str | None:
+    """The judgements that come with a query set, if it is named and has them."""
+    from hypencli.data.queries import open_queries
+
+    return None if queries is None else open_queries(queries).qrels

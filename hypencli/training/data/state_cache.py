@@ -1,0 +1,242 @@
+"""Derived files of a training run: token tables, and what a frozen encoder gives for every text.
+
+Each is a folder named after all that determines its content, so that runs share them: another
+seed, learning rate or head reads nothing anew.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hypencli.errors import ModelError, UsageError
+from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
+from hypencli.models.encoder import TextEncoder
+from hypencli.models.encoding import (
+    TOKEN_BUDGET,
+    EncodingOptions,
+    encode_tokens,
+)
+from hypencli.models.fingerprint import backbone_fingerprint, passage_fingerprint
+from hypencli.models.hypernet import Hypencoder
+from hypencli.progress import Progress
+from hypencli.runtime import cache_name
+from hypencli.training.config import StateCache, TrainingConfig
+from hypencli.training.data.token_tables import (
+    TokenStateStore,
+    TokenTable,
+    by_length,
+    map_array,
+)
+from hypencli.training.process.distributed import is_leader, wait_for_all
+
+STATES_FILE = "query_states"
+VECTORS_FILE = "passage_vectors"
+
+
+class MakeCache(Protocol):
+    """Where derived files are kept."""
+
+    def __call__(self, name: str, make: Callable[[Path], None]) -> Path:
+        """The folder of that name, filled by ``make`` where it is not there yet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FolderCaches:
+    """Caches below a folder of one run, made by its leader: what is made there stays there.
+
+    Attributes:
+        root: The folder.
+    """
+
+    root: Path
+
+    def __call__(self, name: str, make: Callable[[Path], None]) -> Path:
+        """The folder of that name, filled by ``make`` where it is not there yet."""
+        folder = self.root / name
+        if is_leader() and not folder.is_dir():
+            partial = self.root / f"{name}.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            make(partial)
+            partial.rename(folder)
+        wait_for_all()
+        return folder
+
+
+class Texts(Protocol):
+    """Queries and passages as tokens: a training set, or what is searched for validation."""
+
+    @property
+    def queries(self) -> TokenTable:
+        """The queries."""
+        ...
+
+    @property
+    def passages(self) -> TokenTable:
+        """The passages."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedSet:
+    """What a frozen dual encoder gives for texts.
+
+    Attributes:
+        queries: Token states of the queries.
+        passages: Embeddings of the passages ``[n, d]``.
+    """
+
+    queries: TokenStateStore
+    passages: npt.NDArray[np.float32]
+
+
+def encoded_set(
+    dual: HypencoderDualEncoder | TextDualEncoder,
+    texts: Texts,
+    config: TrainingConfig,
+    caches: MakeCache,
+    *,
+    name: str,
+    progress: Progress,
+) -> EncodedSet:
+    """Run a frozen encoder over every text of a set, or find that it was done before.
+
+    Args:
+        dual: The model; both of its encoders are frozen.
+        texts: What is read.
+        config: Of the run, with its cache.
+        caches: Where the result is kept.
+        name: Of the texts' own cache.
+        progress: Listens.
+
+    Raises:
+        ModelError: An encoder is trained.
+        UsageError: The result would be larger than the limit; nothing is encoded then.
+    """
+    cache = config.cache or StateCache()
+    _refuse_unfrozen(dual)
+    width = dual.query_encoder.width
+    _refuse_beyond_limit(texts, width=width, cache=cache)
+    determined_by = {
+        "texts": name,
+        "query": backbone_fingerprint(dual.query_encoder),
+        "passage": passage_fingerprint(dual),
+        "kept_as": str(cache.dtype),
+        "computed_in": "bfloat16" if config.mixed_bfloat16 else "float32",
+        "device": config.device.type,
+    }
+
+    def make(folder: Path) -> None:
+        _write_states(folder, dual.query_encoder, texts.queries, config, cache, progress)
+        _write_vectors(folder, dual.passage_encoder, texts.passages, config, progress)
+
+    folder = caches(cache_name("states", **determined_by), make)
+    states = map_array(folder / STATES_FILE, _numpy_dtype(cache.dtype), width)
+    vectors = map_array(folder / VECTORS_FILE, np.float32, dual.passage_encoder.width)
+    return EncodedSet(TokenStateStore(states, texts.queries.offsets), vectors)
+
+
+def _refuse_unfrozen(dual: HypencoderDualEncoder | TextDualEncoder) -> None:
+    """A cache holds what the encoder gave at the start: it must not change after that."""
+    if not (dual.query_encoder.frozen and dual.passage_encoder.frozen):
+        raise ModelError(
+            "Token states can only be cached for a frozen encoder; this one is trained.",
+            hint="Set model.freeze_encoder = true, or training.cache_encoder = false.",
+        )
+
+
+def _refuse_beyond_limit(texts: Texts, *, width: int, cache: StateCache) -> None:
+    """Say before anything is encoded that the states would not fit."""
+    n_tokens = len(texts.queries.ids)
+    needed = n_tokens * width * cache.dtype.itemsize + len(texts.passages) * width * 4
+    if needed > cache.limit_bytes:
+        raise UsageError(
+            f"Cached states of {len(texts.queries):,} queries ({n_tokens:,} tokens) and "
+            f"{len(texts.passages):,} passages would take {needed / 1e9:.1f} GB on disk; the limit "
+            f"is {cache.limit_bytes / 1e9:.1f} GB.",
+            hint="Raise training.cache_limit_gb, set training.cache_dtype = 'float16', lower "
+            "data.query_max_length, or set training.cache_encoder = false.",
+        )
+
+
+@torch.no_grad()
+def _write_states(
+    folder: Path,
+    encoder: Hypencoder | TextEncoder,
+    tokens: TokenTable,
+    config: TrainingConfig,
+    cache: StateCache,
+    progress: Progress,
+) -> None:
+    """Token states of every query, each as if it were alone in its batch."""
+    states = _new_array(
+        folder / STATES_FILE, _numpy_dtype(cache.dtype), (len(tokens.ids), encoder.width)
+    )
+    table = TokenStateStore(states, tokens.offsets)
+    budget = TOKEN_BUDGET.get(config.device.type, TOKEN_BUDGET["cpu"])
+    options = _options(config)
+    with progress.task("encoding queries", total=len(tokens), unit="queries") as task:
+        for batch in by_length(tokens.lengths, budget):
+            ids, mask = tokens.batch(batch)
+            with options.autocast():
+                states_of_batch = encoder.token_states(
+                    ids.to(config.device), mask.to(config.device)
+                )
+            for i, each in zip(batch, states_of_batch.float().cpu(), strict=True):
+                table.put(i, each)
+            task.advance(len(batch))
+
+
+def _write_vectors(
+    folder: Path,
+    encoder: TextEncoder,
+    tokens: TokenTable,
+    config: TrainingConfig,
+    progress: Progress,
+) -> None:
+    """Embeddings of every passage."""
+    vectors = _new_array(folder / VECTORS_FILE, np.float32, (len(tokens), encoder.width))
+    with progress.task("encoding passages", total=len(tokens), unit="passages") as task:
+        encode_tokens(
+            encoder, tokens, tokens.pad_id, _options(config), out=vectors, on_encoded=task.advance
+        )
+
+
+def _new_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, int]) -> npt.NDArray[np.generic]:
+    if 0 in shape:  # nothing can be mapped of an empty file
+        path.touch()
+        return np.empty(shape, dtype=dtype)
+    _reserve(path, np.dtype(dtype).itemsize * math.prod(shape))
+    return np.memmap(path, dtype=dtype, mode="r+", shape=shape)
+
+
+def _reserve(path: Path, n_bytes: int) -> None:
+    """Take the space now: a disk that is full when a mapped page is written ends the process."""
+    with path.open("wb") as out:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(out.fileno(), 0, n_bytes)
+        else:
+            out.truncate(n_bytes)
+
+
+def _numpy_dtype(dtype: torch.dtype) -> npt.DTypeLike:
+    return np.float16 if dtype == torch.float16 else np.float32
+
+
+def _options(config: TrainingConfig) -> EncodingOptions:
+    return EncodingOptions(
+        max_length=config.passage_max_length,
+        dtype=torch.bfloat16 if config.mixed_bfloat16 else torch.float32,
+        device=config.device,
+    )

@@ -1,0 +1,1 @@
+"""Training as processes: devices, random state, checkpoints, several processes at once."""

@@ -1,0 +1,1 @@
+"""Caches: derived data that may be deleted between any two commands."""

@@ -1,0 +1,1 @@
+"""The catalog: a DuckDB index over the store, derived from its manifests."""

@@ -1,0 +1,402 @@
+"""From artifacts to catalog rows: one way for building, catching up, and the tables in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import duckdb
+import pyarrow as pa
+
+from hypestore.catalog.schema import (
+    ARTIFACTS,
+    CATALOG_VERSION,
+    ELSEWHERE,
+    MANIFEST_FILES,
+    METRICS,
+    OWNER_COLUMNS,
+    PARENTS,
+    PER_QUERY_METRICS,
+    RUNS,
+    SECONDS,
+    TABLES,
+    TRAINING_CURVES,
+    UNFINISHED,
+    VIEWS,
+    Relation,
+)
+from hypestore.errors import ArtifactNotFound, DamagedArtifact
+from hypestore.inventory import Inventory
+from hypestore.layout import PROGRESS_NAME
+from hypestore.manifest import Manifest, WorkRecord
+from hypestore.runs.evaluations import METRICS_NAME, PER_QUERY_NAME
+from hypestore.verification import read_artifact_table
+from hypestore.work.progress import read_progress
+from hypestore.work.unfinished import work_records
+
+_LOG = logging.getLogger("hypestore")
+
+Row: TypeAlias = tuple[Any, ...]
+_ARROW = {
+    "VARCHAR": pa.string(),
+    "JSON": pa.string(),
+    "INTEGER": pa.int32(),
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "TIMESTAMP": pa.timestamp("us"),
+}
+_ROWS_AT_A_TIME = 1_000_000
+CURVES_NAME = "training.parquet"
+_WORK_COLUMNS = ("id", "name", "kind", "started", "updated", "progress_bytes")
+
+
+def catalogued_artifacts(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, Any]] | None:
+    """``(id, created)`` of the artifacts in the catalog; None when it is not of this version."""
+    try:
+        versions = connection.execute("SELECT version FROM catalog_meta").fetchall()
+        if versions != [(CATALOG_VERSION,)]:
+            return None
+        return set(connection.execute("SELECT id, created FROM artifacts").fetchall())
+    except duckdb.CatalogException:
+        return None
+
+
+def stored_artifacts(manifests: Iterable[Manifest]) -> set[tuple[str, Any]]:
+    """``(id, created)`` of the artifacts in the folders, as the catalog has them."""
+    return {(manifest.id, _created(manifest)) for manifest in manifests}
+
+
+def catalogued_files(connection: duckdb.DuckDBPyConnection) -> set[Row] | None:
+    """The manifest files that a catalog was made from; None when it is not of this version."""
+    try:
+        versions = connection.execute("SELECT version FROM catalog_meta").fetchall()
+        if versions != [(CATALOG_VERSION,)]:
+            return None
+        return set(connection.execute("SELECT * FROM manifest_files").fetchall())
+    except duckdb.CatalogException:
+        return None
+
+
+def stored_files(inventory: Inventory) -> set[Row]:
+    """The manifest files in the folders, as the catalog has them."""
+    places = (("here", inventory), ("elsewhere", inventory.elsewhere))
+    return {(place, path, *stamp) for place, one in places for path, stamp in one.stamps().items()}
+
+
+def catalogued_work(connection: duckdb.DuckDBPyConnection) -> set[Row]:
+    """The unfinished work in a catalog of this version, each as ``stored_work`` has it."""
+    columns = ", ".join(_WORK_COLUMNS)
+    return set(connection.execute(f"SELECT {columns} FROM unfinished").fetchall())
+
+
+def stored_work(inventory: Inventory) -> dict[Row, Path]:
+    """The unfinished work in the folders, as the catalog has it: it changes with every point."""
+    return {_work_row(*record): record[1] for record in work_records(inventory.layout)}
+
+
+def catalogued_references(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, Any]]:
+    """``(id, created)`` of what a catalog of this version has of other stores."""
+    return set(connection.execute("SELECT id, created FROM elsewhere").fetchall())
+
+
+def build(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
+    """Bring a database, empty or not, to what is in the folders, in one transaction."""
+    files = stored_files(inventory)  # first: what changes from here on is seen the next time
+    manifests = inventory.artifacts()
+    connection.execute("BEGIN TRANSACTION")
+    try:
+        catalogued = catalogued_artifacts(connection)
+        if catalogued is None:
+            connection.execute("ROLLBACK")
+            connection.execute("BEGIN TRANSACTION")
+            _make_tables(connection)
+            catalogued = set()
+        stored = stored_artifacts(manifests)
+        # Work is looked at after the artifacts, and what is among them is not work (any more).
+        finished = {artifact for artifact, _ in stored}
+        work = {row: path for row, path in stored_work(inventory).items() if row[0] not in finished}
+        known_rows = catalogued_work(connection)
+        _delete_work(connection, [row[0] for row in known_rows - work.keys()])
+        _delete(connection, [artifact for artifact, _ in catalogued - stored])
+        new = [m for m in manifests if (m.id, _created(m)) not in catalogued]
+        _insert_all(connection, inventory, new)
+        _insert_work(connection, {row: work[row] for row in work.keys() - known_rows})
+        connection.execute("DELETE FROM elsewhere")
+        references = [_reference_row(manifest) for manifest in inventory.references()]
+        _insert_rows(connection, ELSEWHERE, references)
+        # A damaged one is left out, so that it is read, and said to be damaged, every time.
+        readable = {("here", manifest.id) for manifest in manifests}
+        readable |= {("elsewhere", manifest.id) for manifest in inventory.elsewhere.artifacts()}
+        connection.execute("DELETE FROM manifest_files")
+        known_to_be = [file for file in files if (file[0], file[2]) in readable]
+        _insert_rows(connection, MANIFEST_FILES, known_to_be)
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(duckdb.Error):  # an error may have ended the transaction already
+            connection.execute("ROLLBACK")
+        raise
+
+
+def agrees_with(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    """Whether a catalog file has just the rows and views of a catalog that was built in memory.
+
+    But for the stamps of files, which are others in a copy of a store: it is read again, no more.
+    """
+    connection.execute(f"ATTACH '{str(path).replace(chr(39), 2 * chr(39))}' AS file (READ_ONLY)")
+    try:
+        for relation in TABLES:
+            if relation is MANIFEST_FILES:
+                continue
+            columns = ", ".join(column.name for column in relation.columns)
+            built = f"SELECT {columns} FROM memory.main.{relation.name}"
+            catalogued = f"SELECT {columns} FROM file.main.{relation.name}"
+            for one, other in ((built, catalogued), (catalogued, built)):
+                if connection.execute(f"{one} EXCEPT ALL {other} LIMIT 1").fetchall():
+                    return False
+        return _views(connection, "memory") == _views(connection, "file")
+    finally:
+        connection.execute("DETACH file")
+
+
+def _views(connection: duckdb.DuckDBPyConnection, database: str) -> set[Row]:
+    query = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal AND database_name = ?"
+    return set(connection.execute(query, [database]).fetchall())
+
+
+def _make_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Drop what an older version left, and make all tables and views."""
+    for name, kind in connection.execute(
+        "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = 'main' "
+        "ORDER BY table_type DESC"
+    ).fetchall():
+        quoted = name.replace('"', '""')
+        connection.execute(f'DROP {"VIEW" if kind == "VIEW" else "TABLE"} "{quoted}"')
+    for relation in (*TABLES, *VIEWS):
+        connection.execute(relation.definition())
+    connection.execute("INSERT INTO catalog_meta VALUES (?)", [CATALOG_VERSION])
+
+
+def _delete(connection: duckdb.DuckDBPyConnection, artifacts: Sequence[str]) -> None:
+    for table, owner in OWNER_COLUMNS.items() if artifacts else ():
+        connection.execute(
+            f"DELETE FROM {table} WHERE {owner} IN (SELECT unnest(?))", [list(artifacts)]
+        )
+
+
+def _delete_work(connection: duckdb.DuckDBPyConnection, work: Sequence[str]) -> None:
+    for table, owner in (("unfinished", "id"), ("training_curves", "model")) if work else ():
+        connection.execute(f"DELETE FROM {table} WHERE {owner} IN (SELECT unnest(?))", [list(work)])
+
+
+def _insert_work(connection: duckdb.DuckDBPyConnection, work: Mapping[Row, Path]) -> None:
+    rows: list[Row] = []
+    curves: list[Row] = []
+    for row, folder in work.items():
+        values = dict(zip(_WORK_COLUMNS, row, strict=True))
+        points = read_progress(folder)
+        values["last_step"] = points[-1][0] if points else None
+        rows.append(tuple(values[column.name] for column in UNFINISHED.columns))
+        if values["kind"] == "model":
+            curves += [(values["id"], *point) for point in points]
+    _insert_rows(connection, UNFINISHED, rows)
+    _insert_rows(connection, TRAINING_CURVES, curves)
+
+
+def _insert_all(
+    connection: duckdb.DuckDBPyConnection, inventory: Inventory, new: Sequence[Manifest]
+) -> None:
+    manifests = [*inventory.references(), *inventory.artifacts()] if new else []
+    by_id = {manifest.id: manifest for manifest in manifests}
+    _insert_rows(connection, ARTIFACTS, [_artifact_row(manifest) for manifest in new])
+    parents = [(m.id, parent, at) for m in new for at, parent in enumerate(m.parents)]
+    _insert_rows(connection, PARENTS, parents)
+    runs = [_run_row(manifest, by_id) for manifest in new if manifest.kind == "run"]
+    _insert_rows(connection, RUNS, runs)
+    files = _FileRows(connection, inventory)
+    for manifest in new:
+        if manifest.kind == "evaluation":
+            run, qrels = _text(manifest.inputs, "run"), _text(manifest.inputs, "qrels")
+            keys = {"evaluation": manifest.id, "run": run, "qrels": qrels}
+            files.add(METRICS, manifest, METRICS_NAME, keys)
+            files.add(PER_QUERY_METRICS, manifest, PER_QUERY_NAME, keys)
+        elif manifest.kind == "model" and CURVES_NAME in {one.path for one in manifest.files}:
+            files.add(TRAINING_CURVES, manifest, CURVES_NAME, {"model": manifest.id})
+    files.flush()
+
+
+class _FileRows:
+    """Rows from the Parquet files of artifacts, inserted many files at a time."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
+        self._connection = connection
+        self._inventory = inventory
+        self._pending: dict[str, list[pa.Table]] = {}
+        self._rows = 0
+
+    def add(
+        self, relation: Relation, manifest: Manifest, name: str, keys: Mapping[str, str | None]
+    ) -> None:
+        """Add a file with constant columns; one that is damaged is left out, and logged."""
+        folder = self._inventory.path(manifest)
+        try:
+            table = _with_keys(read_artifact_table(folder, manifest, name), relation, keys)
+        except (DamagedArtifact, ArtifactNotFound, KeyError, pa.ArrowException) as error:
+            _LOG.warning("left out of the catalog: %s", error)
+            return
+        self._pending.setdefault(relation.name, []).append(table)
+        self._rows += len(table)
+        if self._rows >= _ROWS_AT_A_TIME:
+            self.flush()
+
+    def flush(self) -> None:
+        """Insert what was added."""
+        for name, tables in self._pending.items():
+            _insert_table(self._connection, name, pa.concat_tables(tables))
+        self._pending, self._rows = {}, 0
+
+
+def _with_keys(table: pa.Table, relation: Relation, keys: Mapping[str, str | None]) -> pa.Table:
+    arrays = [
+        _constant(keys[column.name], len(table))
+        if column.name in keys
+        else table[column.name].cast(_ARROW[column.type])
+        for column in relation.columns
+    ]
+    return pa.table(arrays, names=[column.name for column in relation.columns])
+
+
+def _constant(value: str | None, count: int) -> pa.Array:
+    """So many times the same text, which is held once."""
+    places = pa.repeat(pa.scalar(0, pa.int32()), count)
+    return pa.DictionaryArray.from_arrays(places, pa.array([value], pa.string()))
+
+
+def _insert_rows(
+    connection: duckdb.DuckDBPyConnection, relation: Relation, rows: Sequence[Row]
+) -> None:
+    if not rows:
+        return
+    columns = zip(*rows, strict=True)
+    arrays = [
+        pa.array(list(values), _ARROW[column.type])
+        for values, column in zip(columns, relation.columns, strict=True)
+    ]
+    names = [column.name for column in relation.columns]
+    _insert_table(connection, relation.name, pa.table(arrays, names=names))
+
+
+def _insert_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    connection.register("incoming", table)
+    try:
+        columns = ", ".join(table.column_names)
+        connection.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM incoming")
+    finally:
+        connection.unregister("incoming")
+
+
+def _created(manifest: Manifest) -> datetime:
+    return _timestamp(manifest.created)
+
+
+def _timestamp(moment: datetime) -> datetime:
+    """A time as DuckDB's TIMESTAMP: UTC without an offset."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _work_row(record: WorkRecord, folder: Path) -> Row:
+    updated, size = None, None
+    with contextlib.suppress(FileNotFoundError):
+        stat = (folder / PROGRESS_NAME).stat()
+        # Whole microseconds, as the catalog keeps them, so that the two can be compared.
+        updated = datetime(1970, 1, 1) + timedelta(microseconds=stat.st_mtime_ns // 1000)
+        size = stat.st_size
+    return record.id, record.name, record.kind, _timestamp(record.started), updated, size
+
+
+def _artifact_row(manifest: Manifest) -> Row:
+    return (
+        manifest.id,
+        manifest.name,
+        _created(manifest),
+        manifest.kind,
+        manifest.format_version,
+        len(manifest.files),
+        manifest.size_bytes,
+        *(_json(part) for part in (manifest.inputs, manifest.stats, manifest.provenance)),
+    )
+
+
+def _reference_row(manifest: Manifest) -> Row:
+    return (
+        manifest.id,
+        manifest.name,
+        _created(manifest),
+        manifest.kind,
+        *(_json(part) for part in (manifest.inputs, manifest.stats, manifest.provenance)),
+    )
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _run_row(manifest: Manifest, by_id: Mapping[str, Manifest]) -> Row:
+    inputs, stats = manifest.inputs, manifest.stats
+    embeddings = _text(inputs, "embeddings") or _ancestor(manifest, "embeddings", by_id)
+    seconds = stats.get("seconds")
+    times = seconds if isinstance(seconds, dict) else {}
+    return (
+        manifest.id,
+        manifest.name,
+        _created(manifest),
+        _text(inputs, "engine"),
+        _text(inputs, "model") or _ancestor(manifest, "model", by_id),
+        embeddings,
+        _text(inputs, "corpus") or _of(embeddings, "corpus", by_id),
+        _text(inputs, "queries"),
+        _integer(inputs.get("k")),
+        _integer(stats.get("n_queries")),
+        _integer(stats.get("n_results")),
+        *(_number(times.get(part)) for part in SECONDS),
+    )
+
+
+def _ancestor(manifest: Manifest, kind: str, by_id: Mapping[str, Manifest]) -> str | None:
+    """The nearest ancestor of a kind; what lies behind another run is not the run's own."""
+    level = list(manifest.parents)
+    while level:
+        parents = [by_id[parent] for parent in level if parent in by_id]
+        ancestor = next((parent.id for parent in parents if parent.kind == kind), None)
+        if ancestor is not None:
+            return ancestor
+        level = [
+            grandparent
+            for parent in parents
+            if parent.kind != "run"
+            for grandparent in parent.parents
+        ]
+    return None
+
+
+def _of(artifact: str | None, key: str, by_id: Mapping[str, Manifest]) -> str | None:
+    manifest = None if artifact is None else by_id.get(artifact)
+    return None if manifest is None else _text(manifest.inputs, key)
+
+
+def _text(values: Mapping[str, Any], key: str) -> str | None:
+    value = values.get(key)
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _integer(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None

@@ -1,0 +1,1 @@
+"""Embedding sets: Parquet shards of vectors, written and read in place."""

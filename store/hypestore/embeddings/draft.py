@@ -1,0 +1,299 @@
+"""Embedding sets in the making: written shard by shard, by one process or several."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+from collections.abc import Collection, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hypestore.embeddings.files import (
+    EmbeddingSpec,
+    check_ids,
+    check_vectors,
+    refuse_repeated,
+    text_name,
+    vector_name,
+    write_texts,
+)
+from hypestore.embeddings.vector_file import VectorFile, write_vector_file
+from hypestore.errors import (
+    DamagedArtifact,
+    IncompleteWork,
+    InvalidContent,
+    StoreError,
+)
+from hypestore.manifest import Manifest
+from hypestore.tables import read_table
+from hypestore.work.locks import SHORT_WAIT_SECONDS, hold
+from hypestore.work.work import ArtifactDraft, WriteContext
+
+_LOG = logging.getLogger("hypestore")
+
+
+class EmbeddingWork:
+    """An embedding set in the making; use it as a context manager.
+
+    Several processes may hold different parts ``(i, N)``, i from 1, of the same set at once and
+    write different shards; which shards belong to a part is the caller's plan. Without a part, the
+    work is held alone.
+
+    Attributes:
+        id: The id of the set.
+        path: Its folder.
+        existing: The manifest, when the set is finished; None while it is not.
+    """
+
+    def __init__(
+        self,
+        context: WriteContext,
+        spec: EmbeddingSpec,
+        *,
+        name: str | None = None,
+        part: tuple[int, int] | None = None,
+        wait_seconds: float = 0.0,
+    ) -> None:
+        record = spec.plan(name=name)
+        self._context = context
+        self._draft = ArtifactDraft(context, record)
+        self._spec = spec
+        self._part = _check_part(part)
+        self._wait_seconds = wait_seconds
+        self._locks = contextlib.ExitStack()
+        self._whole: set[int] = set()
+        self.id = record.id
+        self.path = self._draft.path
+        self.existing: Manifest | None = None
+
+    def __enter__(self) -> Self:
+        self.existing, self._locks = self._draft.entered(self._take_locks, alone=self._part is None)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._locks.close()
+        self._draft.refuse_full_disk(error)
+
+    def require_space(self, needed_bytes: int) -> None:
+        """Refuse to go on where the disk has less space than this is known to take.
+
+        Raises:
+            DiskFull: Less is free; the message has both.
+        """
+        self._draft.require_space(needed_bytes)
+
+    def shard_bytes(self, shard: int) -> int:
+        """Size of the files of a shard that is written."""
+        names = [vector_name(shard), *([text_name(shard)] if self._spec.keep_text else [])]
+        return sum((self.path / name).stat().st_size for name in names)
+
+    def has_shard(self, shard: int) -> bool:
+        """Whether this shard is written, its text included where text is kept, and whole.
+
+        One that was written before is read once: what is damaged counts as not written.
+        """
+        if shard not in self._whole and self._is_written(shard) and self._is_whole(shard):
+            self._whole.add(shard)
+        return shard in self._whole
+
+    def missing(self, n_shards: int) -> list[int]:
+        """The shards, of ``n_shards`` in all, that are not written yet."""
+        return [shard for shard in range(n_shards) if not self._is_written(shard)]
+
+    @property
+    def has_shards(self) -> bool:
+        """Whether any shard is written."""
+        return any(self.path.glob("vectors-*.parquet"))
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether this is one part of several, which other processes may be at."""
+        return self._part is not None
+
+    def _is_written(self, shard: int) -> bool:
+        text = not self._spec.keep_text or (self.path / text_name(shard)).is_file()
+        return text and (self.path / vector_name(shard)).is_file()
+
+    def _is_whole(self, shard: int) -> bool:
+        try:
+            file = VectorFile(self.path / vector_name(shard), dim=self._spec.dim)
+            file.check()
+            if self._spec.keep_text:
+                texts = read_table(self.path / text_name(shard))
+                return bool(texts["doc_id"].combine_chunks().equals(file.doc_ids))
+        except (DamagedArtifact, KeyError) as error:
+            _LOG.warning("shard %d is written again: %s", shard, error)
+            return False
+        return True
+
+    def missing_rows(self, n_documents: int, shards: Collection[int] | None = None) -> int:
+        """How many of the documents are not written yet, of these shards or of all."""
+        size = self._spec.shard_rows
+        missing = self.missing(-(-n_documents // size))
+        return sum(
+            min(size, n_documents - shard * size)
+            for shard in missing
+            if shards is None or shard in shards
+        )
+
+    def write_shard(
+        self,
+        shard: int,
+        doc_ids: Sequence[str],
+        vectors: np.ndarray[Any, Any],
+        texts: Sequence[str] | None = None,
+    ) -> None:
+        """Write one shard, whole or not at all; writing it again replaces it.
+
+        Args:
+            shard: Its number, from 0.
+            doc_ids: One id a row, unique.
+            vectors: [n, d], converted to the set's dtype.
+            texts: One text a row; needed if, and only if, the set keeps text.
+
+        Raises:
+            InvalidContent: Sizes that do not agree, NaN, infinity, a value beyond float16, an
+                empty or repeated id; names the document.
+            StoreError: The set is finished.
+        """
+        if self._draft.existing() is not None:
+            raise StoreError(
+                f"The embedding set {self.id} is finished; it does not change any more."
+            )
+        where = f"shard {shard} of {self.id}"
+        ids = check_ids(doc_ids, where)
+        ready = check_vectors(vectors, ids, self._spec, where)
+        if (texts is not None) != self._spec.keep_text or (texts and len(texts) != len(ids)):
+            texts_given = "no texts" if texts is None else f"{len(texts)} texts"
+            wanted = len(ids) if self._spec.keep_text else "none"
+            raise InvalidContent(f"{where}: got {texts_given}, expected {wanted}.")
+        if texts is not None:
+            write_texts(self.path / text_name(shard), ids, texts)
+        write_vector_file(self.path / vector_name(shard), ids, ready)
+        self._whole.add(shard)
+
+    def finish(
+        self,
+        n_documents: int,
+        *,
+        stats: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Manifest:
+        """Check that all shards are there and write the manifest. The first process to finish wins.
+
+        Args:
+            n_documents: Documents of the whole set.
+            stats: What came out; ``n_documents``, ``dim``, ``bytes`` and ``shard_rows`` are added.
+            provenance: What it was made with.
+
+        Returns:
+            The manifest, the one of the first process for the others.
+
+        Raises:
+            IncompleteWork: Shards are missing, damaged, or have too few or too many rows.
+            InvalidContent: A document id occurs twice; names it.
+        """
+        if self.existing is not None:
+            return self.existing
+        lock = self._context.layout.lock(f"{self.id}.finish")
+        what = f"The finish of {self.id}"
+        with hold(lock, what=what, wait_seconds=max(self._wait_seconds, SHORT_WAIT_SECONDS)):
+            first = self._draft.existing()
+            if first is None:
+                self._check_shards(n_documents)
+                bytes_each = self._spec.dim * np.dtype(self._spec.dtype).itemsize
+                totals = {
+                    "n_documents": n_documents,
+                    "dim": self._spec.dim,
+                    "bytes": n_documents * bytes_each,
+                    "shard_rows": self._spec.shard_rows,
+                }
+                first = self._draft.seal(
+                    stats={**(stats or {}), **totals}, provenance=provenance or {}
+                )
+        self.existing = first
+        return first
+
+    def discard(self) -> None:
+        """Delete all shards written so far, those of other parts too."""
+        self._draft.discard()
+
+    def _take_locks(self, stack: contextlib.ExitStack) -> None:
+        """Hold the own lock, then look at the others': whoever comes second sees the first."""
+        layout = self._context.layout
+        what = f"The embedding set {self.id}"
+        if self._part is None:
+            stack.enter_context(
+                hold(layout.lock(self.id), what=what, wait_seconds=self._wait_seconds)
+            )
+            others = sorted(layout.locks.glob(f"{self.id}.part-*.lock"))
+        else:
+            index, count = self._part
+            lock = layout.lock(f"{self.id}.part-{index}-of-{count}")
+            what_part = f"Part {index} of {count} of {self.id}"
+            stack.enter_context(hold(lock, what=what_part, wait_seconds=self._wait_seconds))
+            others = [layout.lock(self.id)]
+        for other in others:
+            # A second is for parts that look at the same lock at the same moment.
+            with hold(other, what=what, wait_seconds=max(self._wait_seconds, 1.0)):
+                pass
+
+    def _check_shards(self, n_documents: int) -> None:
+        rows = self._spec.shard_rows
+        n_shards = math.ceil(n_documents / rows)
+        missing = self.missing(n_shards)
+        if missing:
+            shown = ", ".join(str(shard) for shard in missing[:10])
+            more = ", …" if len(missing) > 10 else ""
+            raise IncompleteWork(
+                f"{len(missing)} of {n_shards} shards of {self.id} are missing: {shown}{more}.",
+                hint="Run the same command again (each part of it) to write them.",
+            )
+        beyond = sorted(path.name for path in self.path.glob("vectors-*.parquet"))[n_shards:]
+        if beyond:
+            raise IncompleteWork(
+                f"{self.id} has {n_shards} shards for {n_documents} documents, "
+                f"and also {beyond[0]}.",
+                hint="Clear it with `hype doctor --clean` and run the command again.",
+            )
+        ids = []
+        for shard in range(n_shards):
+            expected = min(rows, n_documents - shard * rows)
+            ids.append(self._shard_ids(shard, expected))
+        refuse_repeated(ids, self.id)
+
+    def _shard_ids(self, shard: int, expected: int) -> pa.StringArray:
+        """The ids of a shard that is whole, with as many vectors (and texts) as it should have."""
+        if not self.has_shard(shard):
+            raise IncompleteWork(
+                f"Shard {shard} of {self.id} is damaged.",
+                hint="Run the same command again (this part of it) to write it anew.",
+            )
+        file = VectorFile(self.path / vector_name(shard), dim=self._spec.dim)
+        counts = [file.n]
+        if self._spec.keep_text:
+            counts.append(pq.read_metadata(self.path / text_name(shard)).num_rows)
+        if any(count != expected for count in counts):
+            raise IncompleteWork(
+                f"Shard {shard} of {self.id} has {counts[0]} vectors"
+                + (f" and {counts[1]} texts" if self._spec.keep_text else "")
+                + f", expected {expected}.",
+                hint=f"Delete {file.path} and run the command again.",
+            )
+        return file.doc_ids
+
+
+def _check_part(part: tuple[int, int] | None) -> tuple[int, int] | None:
+    if part is not None and not 1 <= part[0] <= part[1]:
+        raise InvalidContent(f"There is no part {part[0]} of {part[1]}; parts count from 1 to N.")
+    return part

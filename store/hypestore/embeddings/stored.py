@@ -1,0 +1,257 @@
+"""Embedding sets as they are read: vectors in place, ids and texts when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hypestore.embeddings.files import text_name, vector_name
+from hypestore.embeddings.vector_file import (
+    RowGroup,
+    VectorFile,
+    parts,
+)
+from hypestore.errors import (
+    DamagedArtifact,
+    InvalidContent,
+    TextNotKept,
+)
+from hypestore.files import refuse_link
+from hypestore.manifest import Manifest, whole_number
+from hypestore.tables import taken
+from hypestore.verification import check_files
+
+
+class Shard:
+    """One shard of an embedding set; its file is opened on first use.
+
+    Attributes:
+        offset: Ordinal of its first document.
+        n: Documents in it.
+        path: Its vector file.
+    """
+
+    def __init__(self, path: Path, *, offset: int, n: int, dim: int, dtype: np.dtype[Any]) -> None:
+        self.path = path
+        self.offset = offset
+        self.n = n
+        self._dim = dim
+        self._dtype = dtype
+
+    @cached_property
+    def file(self) -> VectorFile:
+        """The vector file.
+
+        Raises:
+            DamagedArtifact: Missing, unreadable, or not of the set's shape and type.
+        """
+        file = VectorFile(self.path, dim=self._dim)
+        if file.n != self.n or file.dtype != self._dtype:
+            raise file.damaged(
+                f"holds {file.n} vectors of {file.dtype}, expected {self.n} of {self._dtype}"
+            )
+        return file
+
+    @property
+    def in_place(self) -> bool:
+        """Whether all its vectors are read where they lie, without a copy."""
+        return self.file.in_place
+
+    @property
+    def doc_ids(self) -> pa.StringArray:
+        """The document ids, read on first use and kept."""
+        return self.file.doc_ids
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
+        """Pairs ``(ordinal of the first row, vectors [n, d])`` that cover the shard in order.
+
+        Each block is a read-only view of a memory map (or a copy where the file does not allow
+        it): use it and let it go, and memory stays bounded by a block. Views are not aligned: copy
+        into a buffer for arithmetic (``numpy.copyto(buffer[:n], block)`` converts to float32 on
+        the way).
+        """
+        for first_row, block in self.file.blocks():
+            yield self.offset + first_row, block
+
+    def vectors(self) -> np.ndarray[Any, Any]:
+        """All vectors [n, d]: a view when the shard is one row group, else a copy."""
+        blocks = [block for _, block in self.blocks()]
+        if len(blocks) == 1:
+            return blocks[0]
+        return np.concatenate(blocks) if blocks else np.empty((0, self._dim), self._dtype)
+
+
+class EmbeddingSet:
+    """A finished embedding set. Opening it reads the manifest and file sizes only.
+
+    A document's *ordinal* is its place in the set, from 0, shard after shard.
+
+    Attributes:
+        manifest: Its manifest.
+        n: Documents.
+        dim: Width of the vectors.
+        dtype: Their NumPy type.
+        shards: The shards in order.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.folder = folder
+        self.n = whole_number(manifest, "stats", "n_documents")
+        self.dim = whole_number(manifest, "inputs", "dim", at_least=1)
+        self.dtype = _dtype_of(manifest)
+        self._shard_rows = whole_number(manifest, "stats", "shard_rows", at_least=1)
+        _check_counts(manifest, self.n, self._shard_rows)
+        check_files(folder, manifest)
+        self.shards = tuple(
+            Shard(
+                folder / vector_name(index),
+                offset=offset,
+                n=min(self._shard_rows, self.n - offset),
+                dim=self.dim,
+                dtype=self.dtype,
+            )
+            for index, offset in enumerate(range(0, self.n, self._shard_rows))
+        )
+
+    @property
+    def has_text(self) -> bool:
+        """Whether the text of the documents is kept."""
+        return bool(self.manifest.inputs.get("keep_text"))
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
+        """The blocks of all shards in order, as ``Shard.blocks`` gives them."""
+        for shard in self.shards:
+            yield from shard.blocks()
+
+    def vectors(self, ordinals: Sequence[int] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Copies of the vectors [n, d] of some documents, in the order asked for.
+
+        Fastest where ordinals rise. The first call opens the files of all shards; what lies in
+        place stays mapped.
+        """
+        wanted = self._check_ordinals(ordinals)
+        taken = np.empty((len(wanted), self.dim), self.dtype)
+        firsts, groups = self._row_groups
+        for index, places in parts(wanted, firsts):
+            file, group = groups[index]
+            taken[places] = file.take_from(group, wanted[places] - firsts[index])
+        return taken
+
+    @cached_property
+    def _row_groups(self) -> tuple[list[int], list[tuple[VectorFile, RowGroup]]]:
+        """Ordinal of the first document of each row group of all shards, and the row groups."""
+        groups = [(shard, group) for shard in self.shards for group in shard.file.row_groups]
+        firsts = [shard.offset + group.first_row for shard, group in groups]
+        return firsts, [(shard.file, group) for shard, group in groups]
+
+    def ids(self, ordinals: Sequence[int] | np.ndarray[Any, Any]) -> list[str]:
+        """The document ids of some ordinals, in the order asked for.
+
+        Raises:
+            InvalidContent: An ordinal is outside of the set.
+        """
+        wanted = self._check_ordinals(ordinals)
+        selected = np.empty(len(wanted), dtype=object)
+        for shard, places, rows in self._by_shard(wanted):
+            selected[places] = taken(self.shards[shard].doc_ids, rows)
+        return list(selected)
+
+    def texts(self, ordinals: Sequence[int] | np.ndarray[Any, Any]) -> list[str]:
+        """The texts of some documents, in the order asked for; only their row groups are read.
+
+        Raises:
+            TextNotKept: The set was made without text.
+            InvalidContent: An ordinal is outside of the set.
+        """
+        if not self.has_text:
+            raise TextNotKept(
+                f"The embedding set {self.manifest.id} was made without text.",
+                hint="Encode the corpus again with its text kept to see documents.",
+            )
+        wanted = self._check_ordinals(ordinals)
+        selected = np.empty(len(wanted), dtype=object)
+        for shard, places, rows in self._by_shard(wanted):
+            selected[places] = _read_texts(self.folder / text_name(shard), rows)
+        return list(selected)
+
+    def ordinals(self, doc_ids: Sequence[str]) -> np.ndarray[Any, Any]:
+        """The ordinal [n] int64 of each document id, -1 where it is not in the set."""
+        import pyarrow.compute as pc
+
+        wanted = pa.array(list(doc_ids), pa.string())
+        result = np.full(len(wanted), -1, dtype=np.int64)
+        for shard in self.shards:
+            rows = pc.index_in(wanted, value_set=shard.doc_ids).fill_null(-1)
+            places = rows.to_numpy(zero_copy_only=False)
+            result[places >= 0] = shard.offset + places[places >= 0]
+        return result
+
+    def _check_ordinals(
+        self, ordinals: Sequence[int] | np.ndarray[Any, Any]
+    ) -> np.ndarray[Any, Any]:
+        wanted = np.asarray(ordinals, dtype=np.int64).reshape(-1)
+        if len(wanted) and (wanted.min() < 0 or wanted.max() >= self.n):
+            outside = wanted[(wanted < 0) | (wanted >= self.n)]
+            raise InvalidContent(
+                f"There is no document {outside[0]} in {self.manifest.id}, which has {self.n}."
+            )
+        return wanted
+
+    def _by_shard(
+        self, ordinals: np.ndarray[Any, Any]
+    ) -> Iterator[tuple[int, slice | np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+        """Shard, places in ``ordinals``, rows in the shard: for each shard that is needed."""
+        for index, places in parts(ordinals, [shard.offset for shard in self.shards]):
+            yield index, places, ordinals[places] - self.shards[index].offset
+
+
+def _dtype_of(manifest: Manifest) -> np.dtype[Any]:
+    stored = manifest.inputs.get("storage_dtype")
+    if stored not in ("float16", "float32"):
+        raise DamagedArtifact(
+            f"The manifest of {manifest.id} has inputs.storage_dtype = {stored!r}.",
+            hint="hype doctor --checksums",
+        )
+    return np.dtype(str(stored))
+
+
+def _check_counts(manifest: Manifest, n: int, shard_rows: int) -> None:
+    """Whether the numbers of a manifest can be those of the files that it lists.
+
+    Raises:
+        DamagedArtifact: They cannot: nothing is laid out after them.
+    """
+    listed = {record.path for record in manifest.files}
+    n_shards = -(-n // shard_rows)
+    if n_shards > len(listed) or any(vector_name(i) not in listed for i in range(n_shards)):
+        raise DamagedArtifact(
+            f"The manifest of {manifest.id} has {n} documents in shards of {shard_rows}, and "
+            f"lists {len(listed)} files, which do not hold that.",
+            hint="hype doctor",
+        )
+
+
+def _read_texts(path: Path, rows: np.ndarray[Any, Any]) -> list[str]:
+    refuse_link(path)
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
+            texts: dict[int, str] = {}
+            first = 0
+            for group in range(parquet.num_row_groups):
+                count = parquet.metadata.row_group(group).num_rows
+                here = np.unique(rows[(rows >= first) & (rows < first + count)])
+                if len(here):
+                    column = parquet.read_row_group(group, columns=["text"])["text"]
+                    values = column.take(pa.array(here - first)).to_pylist()
+                    texts.update(zip(here.tolist(), values, strict=True))
+                first += count
+        return [texts[row] for row in rows.tolist()]
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise DamagedArtifact(f"{path}: {error}.", hint="hype doctor --checksums") from error

@@ -1,0 +1,300 @@
+"""One Parquet file of vectors: written to be mapped in place, and read so where possible.
+
+The layout and what is checked before mapping: ``store/FORMAT.md``, section 4.
+"""
+
+from __future__ import annotations
+
+import mmap
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hypestore.embeddings.page_header import read_data_page
+from hypestore.errors import DamagedArtifact
+from hypestore.files import atomic_path, refuse_link
+from hypestore.tables import string_array
+
+ROW_GROUP_ROWS = 16_384
+"""Rows of a row group: below pyarrow's limit of 20,000 rows a page, so that each is one page."""
+
+_BATCH_ROWS = 16_384
+_NO_LIMIT = 2**30
+_DTYPES: dict[str, np.dtype[Any]] = {"halffloat": np.dtype("<f2"), "float": np.dtype("<f4")}
+
+
+def write_vector_file(path: Path, doc_ids: Sequence[str], vectors: np.ndarray[Any, Any]) -> None:
+    """Write ``vectors`` [n, d] (float16 or float32, finite) and their ids, whole or not at all."""
+    dim = vectors.shape[1]
+    flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
+    element = pa.field("element", flat.type, nullable=False)
+    column = pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(element, dim))
+    schema = pa.schema(
+        [
+            pa.field("vector", column.type, nullable=False),
+            pa.field("doc_id", pa.string(), nullable=False),
+        ]
+    )
+    table = pa.table([column, string_array(doc_ids, "document ids")], schema=schema)
+    with atomic_path(path) as temporary:
+        pq.write_table(
+            table,
+            temporary,
+            row_group_size=ROW_GROUP_ROWS,
+            use_dictionary=False,
+            compression={"vector": "none", "doc_id": "zstd"},
+            write_statistics=["doc_id"],
+            data_page_size=2**31 - 1,
+            write_batch_size=_NO_LIMIT,
+            write_page_checksum=True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroup:
+    """One row group: ``offset`` is where its values lie, None if they need decoding."""
+
+    index: int
+    first_row: int
+    rows: int
+    offset: int | None
+
+
+def parts(
+    places: np.ndarray[Any, Any], firsts: Sequence[int]
+) -> Iterator[tuple[int, slice | np.ndarray[Any, Any]]]:
+    """Cut places [n] by the parts that they lie in, which begin at ``firsts``.
+
+    Yields:
+        Index of a part that is needed, and where its places are: a slice where places rise.
+    """
+    order = None if bool((places[1:] >= places[:-1]).all()) else np.argsort(places, kind="stable")
+    rising = places if order is None else places[order]
+    bounds = [*np.searchsorted(rising, firsts).tolist(), len(places)]
+    for index, (start, stop) in enumerate(pairwise(bounds)):
+        if stop > start:
+            yield index, slice(start, stop) if order is None else order[start:stop]
+
+
+class VectorFile:
+    """A Parquet file with columns ``vector`` (lists of one length) and ``doc_id``.
+
+    Args:
+        path: The file.
+        dim: Width to expect; needed where the file has plain lists, which do not say it.
+
+    Raises:
+        DamagedArtifact: A link, not a Parquet file, or without these columns.
+    """
+
+    def __init__(self, path: Path, *, dim: int | None = None) -> None:
+        self.path = path
+        refuse_link(path)
+        try:
+            with path.open("rb") as stream:
+                parquet = pq.ParquetFile(stream)
+                self._metadata = parquet.metadata
+                schema = parquet.schema_arrow
+                self._plan_type(schema, dim)
+                self.row_groups = self._plan(stream.fileno())
+        except FileNotFoundError:
+            raise DamagedArtifact(f"{path} is missing.", hint="hype doctor") from None
+        except (pa.ArrowException, OSError) as error:
+            raise self.damaged(str(error)) from error
+        self.n: int = self._metadata.num_rows
+        self._kept: dict[int, np.ndarray[Any, Any]] = {}
+
+    @property
+    def in_place(self) -> bool:
+        """Whether every row group can be mapped where it lies."""
+        return all(group.offset is not None for group in self.row_groups)
+
+    @cached_property
+    def doc_ids(self) -> pa.StringArray:
+        """The ids of all rows, read on first use and kept."""
+        try:
+            with pq.ParquetFile(self.path, page_checksum_verification=True) as parquet:
+                column = parquet.read(columns=["doc_id"], use_threads=False)["doc_id"]
+        except (pa.ArrowException, OSError) as error:
+            raise self.damaged(str(error)) from error
+        # A cast imports pyarrow.compute, which takes longer than many a search.
+        ids = (column if column.type == pa.string() else column.cast(pa.string())).combine_chunks()
+        if ids.null_count or len(ids) != self.n:
+            raise self.damaged(f"{len(ids)} doc_ids, {ids.null_count} of them null, for {self.n}")
+        return ids
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
+        """Pairs ``(first_row, vectors [n, d])`` that cover the file in order.
+
+        In place, each is a read-only view of a memory map of its own, unmapped when the view is
+        gone, and not aligned to its item size: copy it into a buffer for arithmetic.
+
+        Raises:
+            DamagedArtifact: Nulls, lists of another length, a checksum that does not agree.
+        """
+        for group in self.row_groups:
+            if group.offset is None:
+                yield from self._decode(group)
+            else:
+                yield group.first_row, self.map(group)
+
+    def check(self) -> None:
+        """Read every value and id, compared with the checksums that were written with them.
+
+        Raises:
+            DamagedArtifact: One does not agree.
+        """
+        for group in self.row_groups:
+            for _ in self._decode(group):
+                pass
+        _ = self.doc_ids
+
+    def map(self, group: RowGroup) -> np.ndarray[Any, Any]:
+        """The vectors of a row group that lies in place, as a view [n, d] of the file."""
+        if group.offset is None:
+            raise self.damaged(f"row group {group.index} cannot be mapped")
+        page = group.offset - group.offset % mmap.ALLOCATIONGRANULARITY
+        shift = group.offset - page
+        length = shift + group.rows * self.dim * self.dtype.itemsize
+        try:
+            with self.path.open("rb") as stream:
+                mapped = mmap.mmap(stream.fileno(), length, access=mmap.ACCESS_READ, offset=page)
+        except (OSError, ValueError) as error:
+            raise self.damaged(str(error)) from error
+        flat = np.frombuffer(mapped, self.dtype, group.rows * self.dim, shift)
+        return flat.reshape(group.rows, self.dim)
+
+    def take(self, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Copies of some rows [n] -> [n, d], in the order asked for; fastest where they rise."""
+        taken = np.empty((len(rows), self.dim), self.dtype)
+        for index, places in parts(rows, [group.first_row for group in self.row_groups]):
+            group = self.row_groups[index]
+            taken[places] = self.take_from(group, rows[places] - group.first_row)
+        return taken
+
+    def take_from(self, group: RowGroup, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Copies of some rows [n] of one row group, counted from its first -> [n, d]."""
+        taken: np.ndarray[Any, Any]
+        if group.offset is None:
+            taken = np.concatenate([block for _, block in self._decode(group)])[rows]
+        else:
+            # As bytes: an array of numbers that is not aligned would be copied as a whole.
+            taken = np.take(self._bytes(group), rows, axis=0).view(self.dtype)
+        return taken
+
+    def _bytes(self, group: RowGroup) -> np.ndarray[Any, Any]:
+        """The rows of a group as bytes [n, d * itemsize]; its map is kept open for the next time.
+
+        What is kept is an address range: pages that are read stay in the system's file cache.
+        """
+        if group.index not in self._kept:
+            self._kept[group.index] = self.map(group).view(np.uint8)
+        return self._kept[group.index]
+
+    def damaged(self, problem: str) -> DamagedArtifact:
+        """The error to raise about this file."""
+        return DamagedArtifact(f"{self.path}: {problem}.", hint="hype doctor --checksums")
+
+    def _plan_type(self, schema: pa.Schema, dim: int | None) -> None:
+        if "vector" not in schema.names or "doc_id" not in schema.names:
+            raise self.damaged(f"expected columns vector and doc_id, found {schema.names}")
+        column = schema.field("vector").type
+        self._fixed = pa.types.is_fixed_size_list(column)
+        if not (self._fixed or pa.types.is_list(column) or pa.types.is_large_list(column)):
+            raise self.damaged(f"expected lists of floats in vector, found {column}")
+        dtype: np.dtype[Any] | None = _DTYPES.get(str(column.value_type))
+        if dtype is None:
+            raise self.damaged(f"expected float16 or float32 in vector, found {column.value_type}")
+        width = column.list_size if self._fixed else dim
+        if width is None or (dim is not None and width != dim):
+            raise self.damaged(f"expected vectors of {dim or 'a fixed'} values, found {column}")
+        self.dim: int = width
+        self.dtype = dtype
+
+    def _plan(self, descriptor: int) -> tuple[RowGroup, ...]:
+        groups: list[RowGroup] = []
+        first_row = 0
+        column = self._vector_column()
+        with (
+            mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as mapped,
+            memoryview(mapped) as content,
+        ):
+            for index in range(self._metadata.num_row_groups):
+                rows = self._metadata.row_group(index).num_rows
+                offset = None
+                if rows and self._fixed and column is not None and sys.byteorder == "little":
+                    offset = self._values_offset(content, index, column)
+                groups.append(RowGroup(index, first_row, rows, offset))
+                first_row += rows
+        return tuple(groups)
+
+    def _vector_column(self) -> int | None:
+        """Index of the one leaf column below ``vector``."""
+        schema = self._metadata.schema
+        paths = [schema.column(i).path.split(".")[0] for i in range(len(schema))]
+        return paths.index("vector") if paths.count("vector") == 1 else None
+
+    def _values_offset(self, content: memoryview, index: int, column: int) -> int | None:
+        """Where the values of a row group begin, after all checks; None where one fails."""
+        group = self._metadata.row_group(index)
+        chunk = group.column(column)
+        count = group.num_rows * self.dim
+        if (
+            chunk.compression != "UNCOMPRESSED"
+            or chunk.has_dictionary_page
+            or chunk.num_values != count
+        ):
+            return None
+        start, length = chunk.data_page_offset, chunk.total_compressed_size
+        leaf = self._metadata.schema.column(column)
+        with content[start : start + length] as page_and_header:
+            page = read_data_page(
+                page_and_header,
+                repetition_levels=leaf.max_repetition_level > 0,
+                definition_levels=leaf.max_definition_level > 0,
+            )
+        value_bytes = count * self.dtype.itemsize
+        if (
+            page is None
+            or page.num_values != count
+            or page.header_bytes + page.page_bytes != length
+            or page.page_bytes - page.level_bytes != value_bytes
+        ):
+            return None
+        return int(start + length - value_bytes)
+
+    def _decode(self, group: RowGroup) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
+        """Read a row group through pyarrow, batch by batch."""
+        first = group.first_row
+        try:
+            with pq.ParquetFile(self.path, page_checksum_verification=True) as parquet:
+                for batch in parquet.iter_batches(
+                    _BATCH_ROWS, row_groups=[group.index], columns=["vector"], use_threads=False
+                ):
+                    yield first, self._to_numpy(batch.column(0))
+                    first += len(batch)
+        except (pa.ArrowException, OSError) as error:
+            raise self.damaged(str(error)) from error
+        offset = first - group.first_row
+        if offset != group.rows:  # a damaged page header makes pyarrow end early, without an error
+            raise self.damaged(f"row group {group.index} has {offset} rows, expected {group.rows}")
+
+    def _to_numpy(self, lists: pa.Array) -> np.ndarray[Any, Any]:
+        import pyarrow.compute as pc
+
+        lengths = pc.list_value_length(lists)
+        if lists.null_count or pc.any(pc.not_equal(lengths, self.dim)).as_py():
+            raise self.damaged(f"a vector is null or has not {self.dim} values")
+        values = lists.flatten()
+        if values.null_count:
+            raise self.damaged("a value of a vector is null")
+        flat: np.ndarray[Any, Any] = values.to_numpy(zero_copy_only=False)
+        return flat.reshape(len(lists), self.dim)

@@ -1,0 +1,1 @@
+"""Runs and their evaluations: written, and read back."""

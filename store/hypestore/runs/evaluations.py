@@ -1,0 +1,106 @@
+"""Evaluations: the measures of one run against one set of judgements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from hypestore.errors import InvalidContent
+from hypestore.manifest import Manifest
+from hypestore.tables import write_table
+from hypestore.verification import read_artifact_table
+from hypestore.work.work import (
+    Draft,
+    WriteContext,
+    plan_work,
+)
+
+METRICS_NAME = "metrics.parquet"
+PER_QUERY_NAME = "per_query.parquet"
+
+METRICS_SCHEMA = pa.schema(
+    [
+        pa.field("measure", pa.string(), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
+    ]
+)
+PER_QUERY_SCHEMA = pa.schema(
+    [
+        pa.field("query_id", pa.string(), nullable=False),
+        pa.field("measure", pa.string(), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
+    ]
+)
+
+
+def write_evaluation(
+    context: WriteContext,
+    run: Manifest,
+    *,
+    qrels_id: str,
+    inputs: Mapping[str, Any],
+    per_query: Iterable[tuple[str, str, float]],
+    aggregates: Mapping[str, float],
+    stats: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    others: Iterable[str] = (),
+) -> Manifest:
+    """Write an evaluation of ``run``, or return the one that is there for the same inputs.
+
+    Args:
+        context: The store's.
+        run: Manifest of the run.
+        qrels_id: What the judgements are called.
+        inputs: What else determines the figures, such as a fingerprint of the judgements.
+        per_query: ``(query_id, measure, value)``.
+        aggregates: Measure -> mean over the judged queries.
+        stats: What came out besides (judged queries, queries without results, seconds).
+        provenance: What it was made with.
+        others: Ids of runs that this one was measured against.
+
+    Raises:
+        InvalidContent: A value that is not finite, a pair of query and measure twice.
+    """
+    rows = list(per_query)
+    metrics = pa.table([list(aggregates), list(aggregates.values())], schema=METRICS_SCHEMA)
+    _check_values(rows, aggregates)
+    record = plan_work(
+        "evaluation",
+        f"eval-{qrels_id}",
+        {"measures": sorted(aggregates), **inputs, "run": run.id, "qrels": qrels_id},
+        parents=(run.id, *others),
+    )
+    with Draft(context, record, wait_seconds=30.0) as draft:
+        if draft.existing is None:
+            write_table(draft.path / METRICS_NAME, metrics)
+            columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
+            write_table(draft.path / PER_QUERY_NAME, pa.table(columns, schema=PER_QUERY_SCHEMA))
+        return draft.commit(stats=stats, provenance=provenance)
+
+
+def read_aggregates(folder: Path, evaluation: Manifest) -> dict[str, float]:
+    """Measure -> value over the judged queries."""
+    table = read_artifact_table(folder, evaluation, METRICS_NAME, METRICS_SCHEMA)
+    return dict(zip(table["measure"].to_pylist(), table["value"].to_pylist(), strict=True))
+
+
+def read_per_query(folder: Path, evaluation: Manifest) -> pa.Table:
+    """``query_id, measure, value``, one row each pair."""
+    return read_artifact_table(folder, evaluation, PER_QUERY_NAME, PER_QUERY_SCHEMA)
+
+
+def _check_values(rows: list[tuple[str, str, float]], aggregates: Mapping[str, float]) -> None:
+    for measure, value in aggregates.items():
+        if not math.isfinite(value):
+            raise InvalidContent(f"The aggregate of {measure} is {value}.")
+    seen: set[tuple[str, str]] = set()
+    for query_id, measure, value in rows:
+        if not math.isfinite(value):
+            raise InvalidContent(f"{measure} of query {query_id!r} is {value}.")
+        if (query_id, measure) in seen:
+            raise InvalidContent(f"{measure} of query {query_id!r} is given twice.")
+        seen.add((query_id, measure))

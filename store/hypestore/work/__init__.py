@@ -1,0 +1,1 @@
+"""Work in progress: drafts of artifacts, locks, staging, progress."""

@@ -1,0 +1,401 @@
+"""Work on an artifact: the folder before its manifest, and the moment the artifact appears."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import JsonValue
+
+from hypestore.errors import (
+    ArtifactNotFound,
+    DamagedArtifact,
+    IncompleteWork,
+    InvalidContent,
+    NameTaken,
+    StoreError,
+)
+from hypestore.files import (
+    atomic_write_text,
+    is_temporary,
+    remove_folder,
+    sha256_file,
+    sync_file,
+    sync_folder,
+    writing_in,
+)
+from hypestore.free_space import (
+    disk_full,
+    is_disk_full,
+    require_space,
+)
+from hypestore.inventory import Inventory
+from hypestore.layout import (
+    PROGRESS_NAME,
+    SCRATCH_NAME,
+    WORK_NAME,
+    Layout,
+)
+from hypestore.manifest import (
+    FORMAT_VERSION,
+    MANIFEST_NAME,
+    FileRecord,
+    Kind,
+    Manifest,
+    WorkRecord,
+    artifact_id,
+    check_name,
+    plain_json,
+    pretty_json,
+)
+from hypestore.verification import check_files
+from hypestore.work.locks import SHORT_WAIT_SECONDS, hold
+from hypestore.work.progress import Point, append_progress
+from hypestore.work.unfinished import read_work
+
+_NOT_OF_THE_ARTIFACT = (WORK_NAME, PROGRESS_NAME, MANIFEST_NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteContext:
+    """What work needs from its store: the inventory, and whom to tell when an artifact is there.
+
+    Attributes:
+        inventory: What is in the store.
+        after_commit: Told of an artifact that was finished this moment.
+        after_existing: Told of one that was there.
+    """
+
+    inventory: Inventory
+    after_commit: Callable[[], None]
+    after_existing: Callable[[], None]
+
+    @property
+    def layout(self) -> Layout:
+        """Paths of the store."""
+        return self.inventory.layout
+
+
+def plan_work(
+    kind: Kind,
+    id_prefix: str,
+    inputs: Mapping[str, Any],
+    *,
+    parents: tuple[str, ...] = (),
+    name: str | None = None,
+    layout: Mapping[str, JsonValue] | None = None,
+) -> WorkRecord:
+    """The record of an artifact to be made, with its id.
+
+    Raises:
+        InvalidContent: A malformed name, or inputs without a JSON form.
+    """
+    return WorkRecord(
+        kind=kind,
+        id=artifact_id(kind, id_prefix, inputs),
+        name=check_name(name),
+        inputs=plain_json(inputs, what="inputs"),
+        parents=tuple(dict.fromkeys(parents)),
+        layout=dict(layout or {}),
+        started=datetime.now(UTC),
+    )
+
+
+class ArtifactDraft:
+    """The folder of an artifact that is being made. Which locks that takes, the caller knows."""
+
+    def __init__(self, context: WriteContext, record: WorkRecord) -> None:
+        self._context = context
+        self.record = record
+        self.path = context.layout.artifact(record.kind, record.id)
+
+    @property
+    def display_name(self) -> str:
+        """What is being made, for messages."""
+        return f"{self.record.kind} {self.record.id}"
+
+    def existing(self) -> Manifest | None:
+        """The manifest, when the artifact is finished already."""
+        return self._context.inventory.existing(self.record.kind, self.record.id)
+
+    def check_existing(self, manifest: Manifest) -> None:
+        """Say that there is nothing to do, unless files of the artifact are gone or cut.
+
+        Raises:
+            DamagedArtifact: They are; names one.
+        """
+        check_files(self.path, manifest)
+        self._context.after_existing()
+
+    def entered(
+        self, take_locks: Callable[[contextlib.ExitStack], None], *, alone: bool
+    ) -> tuple[Manifest | None, contextlib.ExitStack]:
+        """The finished artifact, or None and the locks under which the folder was begun.
+
+        Args:
+            take_locks: Puts them on a stack.
+            alone: Whether nobody else works here then: what killed writers left is deleted.
+        """
+        existing, locks = self.existing(), contextlib.ExitStack()
+        if existing is None:
+            with contextlib.ExitStack() as stack:
+                take_locks(stack)
+                existing = self.existing()  # made while we waited
+                if existing is None:
+                    self.begin()
+                    if alone:
+                        self.clear_temporary()
+                    locks = stack.pop_all()
+        if existing is not None:
+            self.check_existing(existing)
+        return existing, locks
+
+    def begin(self) -> None:
+        """Make the folder, or go on in the one that is there.
+
+        Raises:
+            ArtifactNotFound: A parent does not exist.
+            NameTaken: Another artifact of this kind has the name.
+            InvalidContent: Unfinished work of this id is laid out differently.
+            DamagedArtifact: There is a link in it.
+        """
+        self._refuse_links()
+        self._check_parents()
+        self._check_name()
+        earlier = read_work(self.path)
+        if earlier is not None and earlier.layout != self.record.layout:
+            raise InvalidContent(
+                f"Unfinished work in {self.path} has the layout {earlier.layout}, "
+                f"and this command asks for {self.record.layout}.",
+                hint="Run it with the same layout, or clear it with `hype doctor --clean`.",
+            )
+        with writing_in(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            if earlier is None or earlier.name != self.record.name:
+                text = pretty_json(self.record.model_dump(mode="json"))
+                atomic_write_text(self.path / WORK_NAME, text)
+                sync_folder(self.path.parent)
+
+    def _refuse_links(self) -> None:
+        """Who goes on here would write, and delete, where a link leads."""
+        for path in (self.path, *self.path.rglob("*")):
+            if path.is_symlink():
+                raise DamagedArtifact(
+                    f"{path} is a link; unfinished work holds its files itself.",
+                    hint=f"Begin anew: hype rm {self.record.id}, and the same command again.",
+                )
+
+    def clear_temporary(self) -> None:
+        """Delete what killed writers left. Only for one who works here alone."""
+        for path in self.path.rglob("*.tmp"):
+            if is_temporary(path):
+                _delete(path)
+
+    def clear(self) -> None:
+        """Delete every file but ``work.json``, to begin anew."""
+        for path in self.path.iterdir():
+            if path.name != WORK_NAME:
+                _delete(path)
+
+    def require_space(self, needed_bytes: int) -> None:
+        """Refuse to begin what there is no space for; see ``space.require_space``."""
+        require_space(self.path, needed_bytes, what=f"Making {self.display_name}")
+
+    def refuse_full_disk(self, error: BaseException | None) -> None:
+        """Say it in the store's words where this is what ended the work.
+
+        Raises:
+            DiskFull: A write found no space.
+        """
+        if error is not None and not isinstance(error, StoreError) and is_disk_full(error):
+            raise disk_full(self.path, error) from error
+
+    def discard(self) -> None:
+        """Delete the folder and all that was done so far."""
+        if self.existing() is not None:
+            raise StoreError(
+                f"The {self.display_name} is finished.", hint="Use `hype rm` to remove it."
+            )
+        remove_folder(self.path)
+
+    def seal(self, *, stats: Mapping[str, Any], provenance: Mapping[str, Any]) -> Manifest:
+        """Flush and hash the files, then write the manifest: from here on the artifact exists.
+
+        Returns:
+            The manifest; when another process was first, that one's.
+
+        Raises:
+            ArtifactNotFound: A parent was removed meanwhile.
+            NameTaken: Another artifact took the name meanwhile.
+        """
+        plain_stats = plain_json(stats, what="stats")
+        plain_provenance = plain_json(provenance, what="provenance")
+        files = self._flush_files()
+        store_lock = self._context.layout.store_lock
+        with hold(store_lock, what="The store", wait_seconds=SHORT_WAIT_SECONDS):
+            first = self.existing()
+            if first is not None:
+                return first
+            self._check_parents()
+            self._check_name()
+            manifest = Manifest(
+                format_version=FORMAT_VERSION,
+                kind=self.record.kind,
+                id=self.record.id,
+                name=self.record.name,
+                created=datetime.now(UTC),
+                inputs=self.record.inputs,
+                parents=self.record.parents,
+                files=files,
+                stats=plain_stats,
+                provenance=plain_provenance,
+            )
+            (self.path / PROGRESS_NAME).unlink(missing_ok=True)
+            (self.path / WORK_NAME).unlink(missing_ok=True)
+            atomic_write_text(self.path / MANIFEST_NAME, manifest.to_text())
+            sync_folder(self.path.parent)
+        # Only now: until the manifest was there, it was what interrupted work went on from.
+        remove_folder(self.path / SCRATCH_NAME)
+        self._context.after_commit()
+        return manifest
+
+    def _flush_files(self) -> tuple[FileRecord, ...]:
+        if not self.path.is_dir():
+            raise IncompleteWork(f"The folder {self.path} of the {self.display_name} is gone.")
+        records = []
+        for path in sorted(self.path.rglob("*")):
+            relative = path.relative_to(self.path).as_posix()
+            if relative.split("/")[0] == SCRATCH_NAME:
+                continue
+            if path.is_symlink():
+                raise InvalidContent(f"{path} is a link; an artifact holds its files itself.")
+            if path.is_dir():
+                sync_folder(path)
+            elif not is_temporary(path) and relative not in _NOT_OF_THE_ARTIFACT:
+                sync_file(path)
+                size = path.stat().st_size
+                records.append(FileRecord(path=relative, size_bytes=size, sha256=sha256_file(path)))
+        sync_folder(self.path)
+        return tuple(sorted(records, key=lambda record: record.path))
+
+    def _check_parents(self) -> None:
+        for parent in self.record.parents:
+            if not self._context.inventory.has(parent):
+                raise ArtifactNotFound(
+                    f"The {self.display_name} names the parent {parent!r}, which is not in "
+                    f"{self._context.layout.root}.",
+                    hint="`hype ls` shows what there is.",
+                )
+
+    def _check_name(self) -> None:
+        if self.record.name is None:
+            return
+        for other in self._context.inventory.artifacts(self.record.kind):
+            if other.name == self.record.name and other.id != self.record.id:
+                raise NameTaken(
+                    f"The {other.kind} {other.id} is called {other.name!r}, and was made from "
+                    f"other inputs than {self.record.id}.",
+                    hint=f"Choose another name, or remove the first: hype rm {other.id}",
+                )
+
+
+class Draft:
+    """An artifact in the making, held by one process at a time. Use it as a context manager.
+
+    On entering, either ``existing`` is the finished artifact and there is nothing to do, or the
+    folder ``path`` is there to put files into. Leaving without ``commit`` keeps the files for the
+    next try.
+
+    Attributes:
+        id: The id, from kind and inputs.
+        path: The folder of the artifact.
+        existing: The manifest, when the artifact is finished; None while it is not.
+    """
+
+    def __init__(
+        self, context: WriteContext, record: WorkRecord, *, wait_seconds: float = 0.0
+    ) -> None:
+        self._context = context
+        self._draft = ArtifactDraft(context, record)
+        self._wait_seconds = wait_seconds
+        self._locks = contextlib.ExitStack()
+        self.id = record.id
+        self.path = self._draft.path
+        self.existing: Manifest | None = None
+
+    def __enter__(self) -> Self:
+        self.existing, self._locks = self._draft.entered(self._take_lock, alone=True)
+        return self
+
+    def _take_lock(self, stack: contextlib.ExitStack) -> None:
+        lock = self._context.layout.lock(self.id)
+        what = f"The {self._draft.display_name}"
+        stack.enter_context(hold(lock, what=what, wait_seconds=self._wait_seconds))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._locks.close()
+        self._draft.refuse_full_disk(error)
+
+    def require_space(self, needed_bytes: int) -> None:
+        """Refuse to go on where the disk has less space than this is known to take.
+
+        Raises:
+            DiskFull: Less is free; the message has both.
+        """
+        self._draft.require_space(needed_bytes)
+
+    def progress(self, points: Iterable[Point]) -> None:
+        """Show points ``(step, name, value)`` to whoever watches the work, at once.
+
+        They are no part of the artifact. Steps may go back where work is taken up again from an
+        earlier checkpoint; the later points are forgotten then.
+
+        Raises:
+            StoreError: The artifact is finished.
+        """
+        if self.existing is not None:
+            raise StoreError(f"The {self._draft.display_name} is finished and makes no progress.")
+        append_progress(self.path, points)
+
+    def commit(
+        self,
+        *,
+        stats: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Manifest:
+        """Finish: every file is flushed and hashed, then the manifest is written.
+
+        What lies in the folder ``unfinished`` is no part of the artifact and goes after that.
+
+        Args:
+            stats: What came out: counts, sizes, times.
+            provenance: What it was made with: versions, seed, hardware.
+
+        Returns:
+            The manifest; the existing one when there was nothing to do.
+        """
+        if self.existing is None:
+            self.existing = self._draft.seal(stats=stats or {}, provenance=provenance or {})
+        return self.existing
+
+    def discard(self) -> None:
+        """Delete the files made so far."""
+        self._draft.discard()
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
