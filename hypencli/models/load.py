@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hypencli.errors import ModelError
-from hypencli.models.build.spec import ModelSpec, build_dual_encoder
+from hypencli.models.building.spec import ModelSpec, build_dual_encoder
 from hypencli.models.checkpoints.backbone import load_backbone
 from hypencli.models.checkpoints.config import (
     POOLINGS,

@@ -19,7 +19,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hypencli.data.reading.skipped_lines import SkippedLines
 from hypencli.errors import DataError
-from hypencli.ops.drafts import NameNotGiven, discard_unless_shards, name_not_given
+from hypencli.ops.drafts import (
+    NameNotGiven,
+    discard_unless_shards,
+    name_not_given,
+)
 from hypencli.ops.models import (
     LoadedModel,
     ModelSource,

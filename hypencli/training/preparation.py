@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from hypencli.errors import ModelError
-from hypencli.models.build.fit_head import fit_head
+from hypencli.models.building.fit_head import fit_head
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
 from hypencli.models.encoding import TOKEN_BUDGET
 from hypencli.models.fingerprint import tokenizer_fingerprint

@@ -21,7 +21,7 @@ from transformers import (
     PretrainedConfig,
 )
 
-from hypencli.models.build.spec import ModelSpec, build_dual_encoder
+from hypencli.models.building.spec import ModelSpec, build_dual_encoder
 from hypencli.models.load import load_dual_encoder, load_tokenizer
 from hypencli.ops.training.run import TrainedModel, train
 from hypencli.recipe import (

@@ -11,7 +11,7 @@ import huggingface_hub.constants
 import pytest
 import torch
 
-from hypencli.models.build.spec import ModelSpec, build_dual_encoder
+from hypencli.models.building.spec import ModelSpec, build_dual_encoder
 from hypencli.models.dual import DualEncoder
 from hypencli.models.qnets.batch import QNetBatch
 

@@ -19,7 +19,7 @@ from transformers import (
 
 from hypencli import HypencoderDualEncoder
 from hypencli.errors import ModelError
-from hypencli.models.build.spec import ModelSpec, build_dual_encoder
+from hypencli.models.building.spec import ModelSpec, build_dual_encoder
 from hypencli.models.checkpoints.backbone import (
     KNOWN_BACKBONES,
     backbone_width,

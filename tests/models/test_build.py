@@ -12,7 +12,7 @@ from transformers import AutoConfig, BertConfig, BertModel
 
 from hypencli import HypencoderDualEncoder
 from hypencli.errors import ModelError
-from hypencli.models.build.spec import ModelSpec, build_dual_encoder
+from hypencli.models.building.spec import ModelSpec, build_dual_encoder
 from hypencli.models.checkpoints import backbone as backbones
 from hypencli.models.checkpoints.backbone import resolve_backbone
 from hypencli.models.fingerprint import model_fingerprint, passage_fingerprint

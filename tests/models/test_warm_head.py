@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hypencli.errors import ModelError
-from hypencli.models.build.fit_head import fit_head
+from hypencli.models.building.fit_head import fit_head
 from hypencli.models.dual import HypencoderDualEncoder
 
 SCALE = 20.0

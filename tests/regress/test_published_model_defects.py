@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from hypencli import HypencoderDualEncoder, TextDualEncoder
 from hypencli.errors import ModelError
-from hypencli.models.build.spec import ModelSpec, build_dual_encoder
+from hypencli.models.building.spec import ModelSpec, build_dual_encoder
 from hypencli.models.load import load_dual_encoder
 
 Batch = dict[str, torch.Tensor]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from hypencli.data.reading.hard_tasks import prepare_hint
 from hypencli.data.training.folder import locate_in_folder
 from hypencli.data.training.formats import rows_of, sha256_of
 from hypencli.data.training.hub import locate_on_hub, may_be_hub_id
-from hypencli.data.reading.hard_tasks import prepare_hint
 from hypencli.errors import DataError
 from hypencli.records import TrainingRow
 

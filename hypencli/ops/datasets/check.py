@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hypencli.data.training import TrainingSource, open_training_rows
-from hypencli.data.training.counts import NumberCounter, NumberSummary, Occurrences
+from hypencli.data.training.counts import (
+    NumberCounter,
+    NumberSummary,
+    Occurrences,
+)
 from hypencli.data.training.positives import PositiveRule
 from hypencli.data.training.survey import (
     RowStatistics,

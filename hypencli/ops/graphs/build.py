@@ -7,7 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hypencli.errors import UsageError, did_you_mean
-from hypencli.ops.drafts import NameNotGiven, discard_on_error, name_not_given
+from hypencli.ops.drafts import (
+    NameNotGiven,
+    discard_on_error,
+    name_not_given,
+)
 from hypencli.ops.graphs.builders import (
     NeighbourSample,
     builder_inputs,

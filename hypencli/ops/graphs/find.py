@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING
 
 from hypencli.errors import UsageError
 from hypencli.ops.models import display_name
-from hypestore import (
-    Manifest,
-    Store,
-)
+from hypestore import Manifest, Store
 
 if TYPE_CHECKING:
     from hypencli.engine.neighbours.similarity import Metric

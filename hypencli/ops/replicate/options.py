@@ -7,7 +7,11 @@ import json
 from pathlib import Path
 
 from hypencli.data.queries import open_queries
-from hypencli.data.reading.source import IrdsSource, Source, resolve
+from hypencli.data.reading.source import (
+    IrdsSource,
+    Source,
+    resolve,
+)
 from hypencli.data.variations import read_synonyms
 from hypencli.errors import DataError
 from hypencli.ops.dataset_names import DATA_FOLDER, dataset_place
@@ -16,7 +20,11 @@ from hypencli.ops.evaluation.run import EvaluateOptions
 from hypencli.ops.graphs.options import GraphOptions
 from hypencli.ops.models import ModelSource
 from hypencli.ops.perturb import PerturbOptions
-from hypencli.ops.replicate.steps import Perturb, SearchStep, TakeModel
+from hypencli.ops.replicate.steps import (
+    Perturb,
+    SearchStep,
+    TakeModel,
+)
 from hypencli.ops.search.options import SearchOptions
 from hypencli.recipe.replication import ReplicatedDataset, Replication
 

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import numpy as np
 
 from hypencli.errors import UsageError
-from hypencli.ops.models import (
-    display_name,
-)
+from hypencli.ops.models import display_name
 from hypencli.ops.search.options import SearchOptions
 from hypestore import (
     CurvePoint,

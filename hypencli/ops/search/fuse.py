@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from hypencli.errors import UsageError
 from hypencli.evaluation.fusion import Fusion
 from hypencli.evaluation.fusion import fuse as fuse_rankings
-from hypencli.ops.drafts import NameNotGiven, discard_on_error, name_not_given
+from hypencli.ops.drafts import (
+    NameNotGiven,
+    discard_on_error,
+    name_not_given,
+)
 from hypencli.ops.evaluation.run import (
     Evaluated,
     EvaluateOptions,

@@ -52,10 +52,7 @@ from hypencli.progress import (
     Progress,
     Task,
 )
-from hypencli.runtime import (
-    provenance,
-    resolve_device,
-)
+from hypencli.runtime import provenance, resolve_device
 from hypestore import (
     EmbeddingSet,
     Manifest,
@@ -64,9 +61,7 @@ from hypestore import (
 )
 
 if TYPE_CHECKING:
-    from hypencli.engine.results import (
-        FirstPassCosts,
-    )
+    from hypencli.engine.results import FirstPassCosts
     from hypencli.models.encoding import QueryStates
 
 

@@ -6,20 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hypencli.ops.models import (
-    LoadedModel,
-)
-from hypencli.ops.search.options import (
-    SearchOptions,
-)
+from hypencli.ops.models import LoadedModel
+from hypencli.ops.search.options import SearchOptions
 from hypencli.records import Ranking
-from hypencli.runtime import (
-    resolve_device,
-    resolve_dtype,
-)
-from hypestore import (
-    RunWriter,
-)
+from hypencli.runtime import resolve_device, resolve_dtype
+from hypestore import RunWriter
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ from hypencli.recipe import Recipe
 if TYPE_CHECKING:
     import torch
 
-    from hypencli.models.build.spec import ModelSpec
+    from hypencli.models.building.spec import ModelSpec
     from hypencli.training import TrainingConfig, ValidationConfig
 
 _PUBLISHED_CONVERTER = "repeated-dense"

@@ -15,7 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypencli.errors import ModelError, UsageError
-from hypencli.ops.drafts import NameNotGiven, discard_on_error, name_not_given
+from hypencli.ops.drafts import (
+    NameNotGiven,
+    discard_on_error,
+    name_not_given,
+)
 from hypencli.ops.model_card import (
     CARD_FILE,
     CURVES_FILE,

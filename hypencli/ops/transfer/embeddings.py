@@ -26,7 +26,11 @@ from hypencli.errors import (
     ModelError,
     UsageError,
 )
-from hypencli.ops.drafts import NameNotGiven, discard_unless_shards, name_not_given
+from hypencli.ops.drafts import (
+    NameNotGiven,
+    discard_unless_shards,
+    name_not_given,
+)
 from hypencli.ops.encode import SHARD_ROWS, bytes_of_vectors
 from hypencli.ops.models import (
     ModelSource,

@@ -24,14 +24,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypencli.errors import DataError
-from hypencli.ops.drafts import NameNotGiven, discard_on_error, name_not_given
+from hypencli.ops.drafts import (
+    NameNotGiven,
+    discard_on_error,
+    name_not_given,
+)
 from hypencli.ops.graphs.build import LOW_RECALL
 from hypencli.ops.graphs.builders import NeighbourSample
 from hypencli.ops.graphs.find import recall_of, width
 from hypencli.runtime import provenance, resolve_device
-from hypestore import (
-    Manifest,
-)
+from hypestore import Manifest
 
 if TYPE_CHECKING:
     from hypencli.data.exchange.graph_file import Neighbours

@@ -9,7 +9,11 @@ from typing import Literal
 from hypencli.data.reading.lines import file_sha256
 from hypencli.errors import UsageError
 from hypencli.ops.dataset_names import dataset_place
-from hypencli.ops.drafts import NameNotGiven, discard_on_error, name_not_given
+from hypencli.ops.drafts import (
+    NameNotGiven,
+    discard_on_error,
+    name_not_given,
+)
 from hypencli.ops.search.scoring import append_rankings
 from hypencli.runtime import provenance
 from hypestore import Store, atomic_path

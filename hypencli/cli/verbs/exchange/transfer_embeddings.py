@@ -27,7 +27,7 @@ from hypencli.cli.output.render import (
     seconds,
     show,
 )
-from hypencli.cli.verbs.transfer import export, import_
+from hypencli.cli.verbs.exchange.transfer import export, import_
 
 if TYPE_CHECKING:
     from rich.console import Console

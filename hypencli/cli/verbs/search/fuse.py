@@ -14,8 +14,12 @@ from hypencli.cli.options import (
     split_names,
 )
 from hypencli.cli.output.progress import progress
-from hypencli.cli.output.render import draw_name_not_given, escape, show
-from hypencli.cli.verbs.eval import draw_evaluated
+from hypencli.cli.output.render import (
+    draw_name_not_given,
+    escape,
+    show,
+)
+from hypencli.cli.verbs.compare.eval import draw_evaluated
 from hypencli.errors import UsageError
 from hypencli.evaluation.fusion import FusionMethod, Normalisation
 

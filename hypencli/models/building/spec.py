@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from hypencli.errors import ModelError
+from hypencli.models.building.transplant_head import take_hyper_head
 from hypencli.models.checkpoints.backbone import backbone_width, load_backbone
 from hypencli.models.checkpoints.config import (
     POOLINGS,
@@ -23,21 +24,20 @@ from hypencli.models.checkpoints.config import (
     TextEncoderConfig,
     checked_pooling,
 )
-from hypencli.models.qnets.registry import SHIPPED_CONVERTERS
-from hypencli.models.dual import (
-    HypencoderDualEncoder,
-    TextDualEncoder,
-    dual_class,
-)
-from hypencli.models.encoder import TextEncoder
 from hypencli.models.checkpoints.sentence import sentence_encoder_facts
-from hypencli.models.build.transplant_head import take_hyper_head
 from hypencli.models.checkpoints.weights import (
     CONFIG_FILE,
     accounted_for,
     locate,
     read_config,
 )
+from hypencli.models.dual import (
+    HypencoderDualEncoder,
+    TextDualEncoder,
+    dual_class,
+)
+from hypencli.models.encoder import TextEncoder
+from hypencli.models.qnets.registry import SHIPPED_CONVERTERS
 
 Architecture = Literal["hypencoder", "bi-encoder"]
 

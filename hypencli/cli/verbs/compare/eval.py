@@ -16,8 +16,8 @@ from hypencli.cli.options import (
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, show
 from hypencli.cli.output.tables import print_table
-from hypencli.cli.verbs.p_mrr import P_MRR_USAGE, show_p_mrr
-from hypencli.cli.verbs.report import report
+from hypencli.cli.verbs.compare.p_mrr import P_MRR_USAGE, show_p_mrr
+from hypencli.cli.verbs.compare.report import report
 from hypencli.errors import UsageError
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from hypencli.cli.output.render import (
     seconds,
     show,
 )
-from hypencli.cli.verbs.eval import draw_evaluated
-from hypencli.cli.verbs.search_options import (
+from hypencli.cli.verbs.compare.eval import draw_evaluated
+from hypencli.cli.verbs.search.search_options import (
     ApproxOption,
     BudgetOption,
     CandidatesOption,

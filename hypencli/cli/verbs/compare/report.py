@@ -15,17 +15,17 @@ from hypencli.cli.options import (
 )
 from hypencli.cli.output.render import show
 from hypencli.cli.output.tables import print_table
-from hypencli.cli.verbs.report_costs import report_costs
-from hypencli.cli.verbs.report_html import (
-    HtmlOption,
-    html_options,
-    write_page,
-)
-from hypencli.cli.verbs.report_tables import (
+from hypencli.cli.verbs.compare.comparison_tables import (
     TableFormat,
     draw_comparison,
     show_pool,
     show_robustness_loss,
+)
+from hypencli.cli.verbs.compare.costs import report_costs
+from hypencli.cli.verbs.compare.html import (
+    HtmlOption,
+    html_options,
+    write_page,
 )
 from hypencli.errors import UsageError
 

@@ -24,7 +24,7 @@ from hypencli.cli.output.render import (
     seconds,
     show,
 )
-from hypencli.cli.verbs.mine import OutputOption
+from hypencli.cli.verbs.models.mine import OutputOption
 from hypencli.errors import UsageError
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from hypencli.cli.options import (
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, show
 from hypencli.cli.output.tables import print_table
-from hypencli.cli.verbs import data_prepare
+from hypencli.cli.verbs.corpora import data_prepare
 from hypencli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
     from hypencli.data.training import TrainingSource
     from hypencli.data.training.counts import NumberSummary
-    from hypencli.ops.datasets.check import CheckOptions, DataCheck, Tokens
+    from hypencli.ops.datasets.check import (
+        CheckOptions,
+        DataCheck,
+        Tokens,
+    )
 
 data = typer.Typer(
     help="Look at training files before hours are spent; prepare datasets of the hard tasks.",

@@ -19,7 +19,7 @@ from hypencli.cli.options import (
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, show
 from hypencli.cli.output.tables import print_table
-from hypencli.cli.verbs.search import (
+from hypencli.cli.verbs.search.search import (
     CorpusOption,
     EmbeddingsOption,
     QueryLengthOption,

@@ -25,7 +25,7 @@ from hypencli.cli.output.render import (
     size,
 )
 from hypencli.cli.output.tables import print_pairs, print_table
-from hypencli.cli.verbs.report_tables import TableFormat
+from hypencli.cli.verbs.compare.comparison_tables import TableFormat
 
 if TYPE_CHECKING:
     from rich.console import Console

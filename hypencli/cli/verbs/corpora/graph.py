@@ -27,8 +27,8 @@ from hypencli.cli.output.render import (
     seconds,
     show,
 )
-from hypencli.cli.verbs.calibrate import SampleOption, draw_calibrated
-from hypencli.cli.verbs.transfer import export, import_
+from hypencli.cli.verbs.exchange.transfer import export, import_
+from hypencli.cli.verbs.search.calibrate import SampleOption, draw_calibrated
 
 if TYPE_CHECKING:
     from rich.console import Console

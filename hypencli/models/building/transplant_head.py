@@ -8,7 +8,6 @@ from pathlib import Path
 from torch import Tensor
 
 from hypencli.errors import ModelError
-from hypencli.models.hypernet import HEAD_KEYS, Hypencoder
 from hypencli.models.checkpoints.weights import (
     State,
     accounted_for,
@@ -16,6 +15,7 @@ from hypencli.models.checkpoints.weights import (
     read_config,
     read_weights,
 )
+from hypencli.models.hypernet import HEAD_KEYS, Hypencoder
 
 
 def take_hyper_head(encoder: Hypencoder, source: str | Path) -> None:

@@ -11,8 +11,8 @@ from hypencli.cli.options import JsonOption
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import seconds, show
 from hypencli.cli.output.tables import print_table
-from hypencli.cli.verbs.report_tables import draw_comparison
-from hypencli.cli.verbs.search import draw_answer
+from hypencli.cli.verbs.compare.comparison_tables import draw_comparison
+from hypencli.cli.verbs.search.search import draw_answer
 
 if TYPE_CHECKING:
     from rich.console import Console

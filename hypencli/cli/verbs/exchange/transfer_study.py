@@ -19,7 +19,7 @@ from hypencli.cli.output.render import (
     show,
     size,
 )
-from hypencli.cli.verbs.transfer import export, import_
+from hypencli.cli.verbs.exchange.transfer import export, import_
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -1,0 +1,1 @@
+"""Verbs of comparison: measures, leaderboards, paired tests, costs, replications."""

@@ -1,0 +1,1 @@
+"""Verbs of corpora: encoded, connected, checked, prepared, perturbed."""

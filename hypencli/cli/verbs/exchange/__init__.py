@@ -1,0 +1,1 @@
+"""Verbs of exchange: artifacts to and from files."""

@@ -1,0 +1,1 @@
+"""Verbs of models: recipes, training, and what training rows are made of."""

@@ -1,0 +1,1 @@
+"""Verbs of the store: made, listed, shown, removed, examined; the demo."""

@@ -1,0 +1,1 @@
+"""New models: built by a specification, with a head that is transplanted or fitted."""
