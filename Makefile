@@ -41,7 +41,7 @@ test-slow: install ## The tests that take minutes
 
 fuzz: install ## New random cases for every property test, then broken files for every reader, FUZZ_SECONDS each
 	$(BIN)/python -m pytest -m "hypothesis and not slow" --hypothesis-profile new-cases
-	HYPE_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -m slow tests/faults/test_fuzz_readers.py
+	HYPE_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -m slow tests/contract/test_fuzz_readers.py
 
 lint: install ## Ruff, mypy and import-linter
 	$(BIN)/ruff check .

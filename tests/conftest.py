@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.hostile import contents
+
 # Tiny models are slower on several threads, and libraries read these when they are imported.
 os.environ["OMP_NUM_THREADS"] = "1"
 _IR_DATASETS_HOME = tempfile.TemporaryDirectory(prefix="hype-tests-")
@@ -400,3 +402,45 @@ def _ask(endpoint: str, monkeypatch: pytest.MonkeyPatch, *, cache: Path) -> None
     monkeypatch.setattr(f"{constants}.HF_HUB_OFFLINE", False)
     monkeypatch.setattr(f"{constants}.HF_HUB_DISABLE_PROGRESS_BARS", True)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def bench(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the finished study that the cases of a module share: each has files of its own."""
+    return Path(shutil.copytree(finished_study, tmp_path_factory.mktemp("bench") / "study"))
+
+
+@pytest.fixture
+def hype_in_bench(bench: Path, hype: Hype) -> Iterator[Hype]:
+    """Run a command in that store; whatever a test did to it, the store is whole behind it."""
+
+    def run(*arguments: object) -> Any:
+        return hype(*arguments, "--store", bench)
+
+    yield run
+    assert run("doctor").code == 0
+
+
+@pytest.fixture
+def artifacts(bench: Path) -> Callable[[], set[str]]:
+    """The ids of all finished artifacts."""
+    return lambda: {path.parent.name for path in bench.rglob("manifest.json")}
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is nobody's business: the test fails where a file of it changes or comes."""
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    (folder / "secret.txt").write_text("the-secret", encoding="utf-8")
+    before = contents(folder)
+    yield folder
+    assert contents(folder) == before
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Iterator[Path]:
+    """A path that nothing may make: payloads try to, and the test fails where one did."""
+    path = tmp_path / "payload-ran"
+    yield path
+    assert not path.exists()

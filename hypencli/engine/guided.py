@@ -184,7 +184,7 @@ class _Plan:
     batch: int
     pool: int
     budget: int | None
-    gain: float
+    stopping_threshold: float
 
     @classmethod
     def of(cls, options: GuidedOptions, *, k: int, n: int) -> _Plan:
@@ -198,7 +198,7 @@ class _Plan:
             batch=max(_LEAST_BATCH, round(options.batch * k)),
             pool=min(n, pool),
             budget=budget,
-            gain=options.gain,
+            stopping_threshold=options.gain,
         )
 
     def next(self, evaluated: int) -> int:
@@ -208,7 +208,7 @@ class _Plan:
 
     def ends(self, before: int, gained: float) -> bool:
         """Whether a batch is the last, by the share of it that has entered the ranking."""
-        return self.budget is None and before >= self.k and gained <= self.gain
+        return self.budget is None and before >= self.k and gained <= self.stopping_threshold
 
 
 @torch.no_grad()

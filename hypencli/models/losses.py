@@ -91,7 +91,8 @@ class MarginMSE:
         if labels is None or labels.shape != similarity.shape:
             label_shape = "none" if labels is None else f"shape {list(labels.shape)}"
             raise UsageError(
-                f"margin_mse needs a teacher's scores [q, m] as labels: got {label_shape}, expected "
+                f"margin_mse needs a teacher's scores [q, m] as labels: got {label_shape}, "
+                "expected "
                 f"shape {list(similarity.shape)}."
             )
         if similarity.shape[1] < 2:

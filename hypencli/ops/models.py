@@ -84,7 +84,8 @@ def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
         return register_model(store, source, progress)
     if source.backbone is not None or source.pooling is not None:
         raise UsageError(
-            f"The model {display_name(manifest)} of the store says itself how it is built and pooled.",
+            f"The model {display_name(manifest)} of the store says itself how it is built and "
+            "pooled.",
             hint="--backbone and --pooling are for models from outside: a folder or a hub name.",
         )
     return manifest

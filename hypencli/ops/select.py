@@ -38,7 +38,8 @@ def choose_embeddings(
         embeddings = store.get(named, kind="embeddings")
         if embeddings.inputs["passage_fingerprint"] != fingerprint:
             raise UsageError(
-                f"The embedding set {display_name(embeddings)} was made with another passage encoder than that "
+                f"The embedding set {display_name(embeddings)} was made with another passage "
+                "encoder than that "
                 f"of model {display_name(model)}; its scores would mean nothing.",
                 hint=f"Encode with this model: hype encode {embeddings.inputs['corpus']} "
                 f"--model {display_name(model)}",
@@ -134,7 +135,8 @@ def _no_single(
     )
     target = (corpus or "DATASET").partition(":")[2] or corpus or "DATASET"
     return UsageError(
-        f"No embedding set{of_corpus} was made with the passage encoder of model {display_name(model)}. "
+        f"No embedding set{of_corpus} was made with the passage encoder of model "
+        f"{display_name(model)}. "
         f"Embedding sets here: {existing or 'none'}.",
         hint=f"Encode first: hype encode {target} --model {display_name(model)}",
     )

@@ -261,7 +261,8 @@ def _display_name(manifest: Manifest) -> str:
 
 def _not_here(manifest: Manifest) -> ArtifactNotFound:
     return ArtifactNotFound(
-        f"The {_display_name(manifest)} is in another store: here is its manifest alone, which came with "
+        f"The {_display_name(manifest)} is in another store: here is its manifest alone, which "
+        "came with "
         "an imported study.",
         hint="`hype show` shows what is known of it. To use it, make or import it here.",
     )

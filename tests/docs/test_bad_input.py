@@ -52,7 +52,10 @@ def test_every_row_names_a_test_that_is_there(page: str, repository: Path) -> No
 
 def test_every_test_of_bad_input_stands_in_a_row(page: str, repository: Path) -> None:
     named = {test.partition("::")[2].partition("[")[0] for _, test in rows(page)}
-    for path in (repository / "tests" / "faults").glob("test_bad_*.py"):
+    tests = repository / "tests"
+    attacks = [*tests.rglob("test_*_bad_input.py"), tests / "contract" / "test_bad_numbers.py"]
+    assert len(attacks) > 4
+    for path in attacks:
         existing = re.findall(r"^def (test_\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE)
         assert set(existing) - named <= BESIDE, path.name
 

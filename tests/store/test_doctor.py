@@ -216,7 +216,7 @@ def test_work_of_another_process_is_not_cleaned(filled: Any, python: Start) -> N
     code = """
         import sys, numpy as np, hypestore as hs
         store = hs.Store.open(sys.argv[1])
-        spec = hs.EmbeddingSpec(slug="c", inputs={}, dim=2, shard_rows=1, keep_text=False)
+        spec = hs.EmbeddingSpec(id_prefix="c", inputs={}, dim=2, shard_rows=1, keep_text=False)
         with store.embedding_work(spec, part=(1, 2)) as work:
             work.write_shard(0, ["a"], np.zeros((1, 2)))
             (work.path / ".vectors-00001.parquet.1-aaaaaaaa.tmp").write_text("being written")

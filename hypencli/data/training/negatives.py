@@ -109,7 +109,8 @@ def choose(
         tried: The candidates in order.
         texts: Their texts.
         rule: How many are wanted.
-        excluded: Texts that a negative must not have: of the positives, and of what is there already.
+        excluded: Texts that a negative must not have: those of the positives and of the
+            negatives that the row has.
     """
     seen = set(excluded)
     selected: list[NegativeCandidate] = []

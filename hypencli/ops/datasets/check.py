@@ -324,7 +324,8 @@ def _negatives(count: int | None) -> str:
 
 
 def _rows(occurrences: Occurrences, survey: RowStatistics) -> str:
-    return f"{occurrences.count:,} of {survey.rows:,} rows {'has' if occurrences.count == 1 else 'have'}"
+    verb = "has" if occurrences.count == 1 else "have"
+    return f"{occurrences.count:,} of {survey.rows:,} rows {verb}"
 
 
 def _items(occurrences: Occurrences) -> str:

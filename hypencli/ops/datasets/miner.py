@@ -189,7 +189,8 @@ class Miner:
         if self._queries.get(query.query_id, query.text) != query.text:
             raise DataError(
                 f"Query {query.query_id!r} is {query.text!r:.80} in the rows and "
-                f"{self._queries[query.query_id]!r:.80} in the run {display_name(self._run.manifest)}.",
+                f"{self._queries[query.query_id]!r:.80} in the run "
+                f"{display_name(self._run.manifest)}.",
                 hint="The rows and the run must be of the same queries, by id and text.",
             )
         ranking = rankings.get(query.query_id)
@@ -368,7 +369,8 @@ def require_texts(texts: Mapping[str, str], doc_ids: Collection[str], run: Store
     missing = [doc_id for doc_id in doc_ids if doc_id not in texts]
     if missing:
         raise DataError(
-            f"{len(missing):,} documents that the run {display_name(run.manifest)} ranks have no text, "
+            f"{len(missing):,} documents that the run {display_name(run.manifest)} ranks have "
+            "no text, "
             f"the first of them {missing[0]!r}.",
             hint="Name the corpus that the run is of: --corpus DATASET",
         )

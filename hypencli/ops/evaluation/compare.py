@@ -166,7 +166,8 @@ def verdict(comparison: Comparison, level: float = 0.05) -> str:
     said = [f"{how} on {', '.join(names)}" for how, names in sorted_out.items() if names]
     if not said:
         return f"No difference between {comparison.run_a} and {comparison.run_b} is significant."
-    return f"{comparison.run_b} is significantly {' and '.join(said)} than {comparison.run_a} (p < {level})."
+    verdict = " and ".join(said)
+    return f"{comparison.run_b} is significantly {verdict} than {comparison.run_a} (p < {level})."
 
 
 def common_evaluations(

@@ -134,7 +134,8 @@ def _together(members: list[JudgedRun]) -> Evaluation:
             first = seen.setdefault(f"{member.fingerprint} {query}", place)
             if first != place:
                 raise UsageError(
-                    f"Query {query!r} of {member.qrels} is in {display_name(members[first].run)} and in "
+                    f"Query {query!r} of {member.qrels} is in "
+                    f"{display_name(members[first].run)} and in "
                     f"{display_name(member.run)}: in a pool it would count twice.",
                     hint="Pool runs of one system on different query sets; two systems are "
                     "compared with --against.",

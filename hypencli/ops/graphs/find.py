@@ -69,7 +69,8 @@ def _named_graph(
     graph = store.get(named, kind="graph")
     if graph.inputs.get("embeddings") != embeddings_id:
         raise UsageError(
-            f"The graph {display_name(graph)} is of the embedding set {graph.inputs.get('embeddings')}, "
+            f"The graph {display_name(graph)} is of the embedding set "
+            f"{graph.inputs.get('embeddings')}, "
             f"not of {embeddings_id}.",
             hint=f"Make one of this set: {command}",
         )

@@ -75,7 +75,8 @@ def _remarks(comparison: CostComparison, limits: Limits) -> Iterator[str]:
     lacking = [cost for cost in comparison.costs if comparison.depth not in cost.recall]
     if lacking:
         yield (
-            f"Without recall@{comparison.depth:,}: {_named(lacking)}. hype report --pareto says why, "
+            f"Without recall@{comparison.depth:,}: {_named(lacking)}. hype report --pareto says "
+            "why, "
             "and what would give it."
         )
     if len(comparison.places) > 1:

@@ -148,8 +148,10 @@ def _remarks(
     """What cannot be shown, and what would show it."""
     if not has_grades:
         yield (
-            f"Which documents are judged is not shown: the judgements {comparison.qrels} are not at "
-            f"hand. Name them: hype report {comparison.run_a} {comparison.run_b} --html FILE --qrels PLACE"
+            f"Which documents are judged is not shown: the judgements {comparison.qrels} are "
+            "not at "
+            f"hand. Name them: hype report {comparison.run_a} {comparison.run_b} --html FILE "
+            "--qrels PLACE"
         )
     if not documents.has_text:
         yield (

@@ -100,12 +100,14 @@ def _refuse_wrong_queries(plan: EnginePlan, model: Manifest) -> None:
         return
     if plan.for_q_nets:
         raise UsageError(
-            f"The engine {plan.id_prefix} searches with q-nets; {display_name(model)} is a bi-encoder.",
+            f"The engine {plan.id_prefix} searches with q-nets; {display_name(model)} is a "
+            "bi-encoder.",
             hint="Use --engine exact or a vector index (hnsw, faiss-flat), or name a Hypencoder: "
             "hype ls models",
         )
     raise UsageError(
-        f"The engine {plan.id_prefix} searches with query vectors; {display_name(model)} makes q-nets.",
+        f"The engine {plan.id_prefix} searches with query vectors; {display_name(model)} makes "
+        "q-nets.",
         hint="Use --engine exact, graph or guided, or name a bi-encoder: hype ls models",
     )
 

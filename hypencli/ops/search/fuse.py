@@ -144,7 +144,8 @@ def _refuse_strangers(members: list[StoredRun]) -> None:
     for member in members[1:]:
         if first.isdisjoint(member.queries()):
             raise UsageError(
-                f"The runs {display_name(manifests[0])} and {display_name(member.manifest)} have no query in "
+                f"The runs {display_name(manifests[0])} and {display_name(member.manifest)} "
+                "have no query in "
                 "common.",
                 hint="Runs of the same query set can be fused.",
             )

@@ -166,8 +166,9 @@ def calibrate(
         study = _Study(
             store, manifest, opened, queries, options, asked, progress, trust_code=model.trust_code
         )
+        prefix = embedding_set.id.rpartition("-")[0]
         done = store.write_calibration(
-            f"{embedding_set.id.rpartition('-')[0]}-{manifest.name or manifest.id}-{options.engine}",
+            f"{prefix}-{manifest.name or manifest.id}-{options.engine}",
             inputs,
             parents=(manifest.id, embedding_set.id, *plan.parents),
             points=study.curve(),

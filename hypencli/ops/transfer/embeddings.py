@@ -249,7 +249,8 @@ def _check_vectors(
     if len(wrong):
         row = int(wrong[0])
         raise ModelError(
-            f"Model {display_name(model)} gives other vectors than {items.name} has: {len(wrong)} of "
+            f"Model {display_name(model)} gives other vectors than {items.name} has: "
+            f"{len(wrong)} of "
             f"{len(sample)} documents differ, first {sample[row].doc_id!r} with a cosine of "
             f"{cosines[row]:.3f} (at least {LEAST_COSINE} was expected).",
             hint="Name the model that made them: --model MODEL",
@@ -373,7 +374,8 @@ def export_embeddings(
     opened = store.embeddings(embeddings)
     if format == "docs" and not opened.has_text:
         raise UsageError(
-            f"The embedding set {display_name(opened.manifest)} was made without texts, which .docs has.",
+            f"The embedding set {display_name(opened.manifest)} was made without texts, which "
+            ".docs has.",
             hint="Write an array: --output FILE.npy",
         )
     ids = output.with_suffix(".ids.txt") if format == "npy" else None

@@ -179,7 +179,8 @@ class _Rows:
             (first,) = self._embeddings.ids(absent[:1])
             raise DataError(
                 f"{self._path}: {len(absent):,} of the {self._embeddings.n:,} documents of "
-                f"{display_name(self._embeddings.manifest)} have no line, the first of them {first!r}.",
+                f"{display_name(self._embeddings.manifest)} have no line, the first of them "
+                f"{first!r}.",
                 hint="Name the embedding set of the same documents: --embeddings NAME",
             )
         if self._rows.shape[1] == 0:

@@ -27,7 +27,10 @@ def draw_comparison(
     """Two runs side by side, a row a measure."""
     from hypencli.ops.evaluation.compare import verdict
 
-    title = f"A: {comparison.run_a}   B: {comparison.run_b}   on {comparison.qrels}, {comparison.n_queries} queries"
+    title = (
+        f"A: {comparison.run_a}   B: {comparison.run_b}   "
+        f"on {comparison.qrels}, {comparison.n_queries} queries"
+    )
     names = list(comparison.tests[0].corrected)
     columns = ("measure", "A", "B", "B - A", "wins", "losses", "ties", *(f"p {n}" for n in names))
     rows = [

@@ -162,7 +162,8 @@ def _on_lacking(comparison: CostComparison) -> list[str]:
     if unchecked:
         k = max(cost.k or comparison.depth for cost in unchecked)
         said.append(
-            f"No recall@{comparison.depth} of {_named(unchecked)}: not checked, and the store has no "
+            f"No recall@{comparison.depth} of {_named(unchecked)}: not checked, and the store "
+            "has no "
             "exact run of the same search. "
             f"Next: hype search QUERIES --model {unchecked[0].model} --k {k}"
         )

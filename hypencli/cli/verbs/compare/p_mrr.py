@@ -51,7 +51,10 @@ def show_p_mrr(
 
 
 def _draw_p_mrr(console: Console, evaluated: EvaluatedPMrr) -> None:
-    title = f"p-MRR of {evaluated.changed} after {evaluated.original}, {len(evaluated.per_query)} queries"
+    title = (
+        f"p-MRR of {evaluated.changed} after {evaluated.original}, "
+        f"{len(evaluated.per_query)} queries"
+    )
     rows = [*sorted(evaluated.per_query.items(), key=lambda row: (row[1], row[0]))]
     print_table(title, ("query", "p-MRR"), [*rows, ("all", evaluated.p_mrr)])
     console.print(

@@ -295,7 +295,8 @@ def _draw_searched(console: Console, done: Searched) -> None:
     parts = done.seconds
     selection_time = f"selection {seconds(parts.selection)}, " if parts.selection else ""
     console.print(
-        f"Time: {seconds(parts.total)}: query encoding {seconds(parts.query_encoding)}, {selection_time}"
+        f"Time: {seconds(parts.total)}: query encoding {seconds(parts.query_encoding)}, "
+        f"{selection_time}"
         f"scoring {seconds(parts.scoring)}, top-k {seconds(parts.topk)}, "
         f"writing {seconds(parts.writing)}."
     )

@@ -226,7 +226,8 @@ def make_guided_options(
     set_options = [name for name, value in amounts.items() if value is not None]
     if len(set_options) > 1:
         raise UsageError(
-            f"--{set_options[0]} and --{set_options[1]} exclude each other: each says how much is scored.",
+            f"--{set_options[0]} and --{set_options[1]} exclude each other: each says how much "
+            "is scored.",
             hint="Choose one of them.",
         )
     if engine != "guided":

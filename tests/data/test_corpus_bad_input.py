@@ -82,13 +82,13 @@ def path(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 @pytest.mark.parametrize("case", REFUSED)
 @pytest.mark.parametrize("verb", ["encode", "search"])
 def test_a_file_of_texts_is_refused_by_line(
-    verb: str, case: str, path: Path, hype: Hype, artifacts: Callable[[], set[str]]
+    verb: str, case: str, path: Path, hype_in_bench: Hype, artifacts: Callable[[], set[str]]
 ) -> None:
     content, words = REFUSED[case]
     path.write_bytes(content)
     named = ["--embeddings", "hyper-docs"] if verb == "search" else []
     before = artifacts()
-    outcome = hype(verb, path, "--model", "hyper", *named)
+    outcome = hype_in_bench(verb, path, "--model", "hyper", *named)
     assert outcome.code == DATA, outcome.err
     assert str(path) in outcome.err
     assert words in outcome.err
@@ -98,72 +98,83 @@ def test_a_file_of_texts_is_refused_by_line(
 
 @pytest.mark.parametrize("case", ACCEPTED)
 def test_an_odd_corpus_is_encoded_searched_and_read_back(
-    case: str, path: Path, hype: Hype, tiny_collection: Path, tmp_path: Path
+    case: str, path: Path, hype_in_bench: Hype, tiny_collection: Path, tmp_path: Path
 ) -> None:
     content, ids = ACCEPTED[case]
     path.write_bytes(content)
-    outcome = hype("encode", path, "--model", "hyper", "--json").json
+    outcome = hype_in_bench("encode", path, "--model", "hyper", "--json").json
     assert outcome["n_documents"] == len(ids)
     queries = tiny_collection / "queries.jsonl"
     named = ["--embeddings", outcome["embeddings"], "--model", "hyper", "--json"]
-    run = hype("search", queries, *named).json["run"]
+    run = hype_in_bench("search", queries, *named).json["run"]
     written = tmp_path / "run.jsonl"
-    assert hype("export", "run", run, "-o", written).code == 0
+    assert hype_in_bench("export", "run", run, "-o", written).code == 0
     record = json.loads(written.read_text(encoding="utf-8").splitlines()[0])
     assert sorted(item["id"] for item in record["items"]) == ids
     qrels = tmp_path / "qrels.json"
     qrels.write_text(json.dumps({"q0": dict.fromkeys(ids, 1)}), encoding="utf-8")
-    outcome = hype("eval", run, "--qrels", qrels, "--measures", "R@1000", "--json").json
+    outcome = hype_in_bench("eval", run, "--qrels", qrels, "--measures", "R@1000", "--json").json
     assert outcome["aggregates"] == {"R@1000": 1.0}
 
 
 @pytest.mark.parametrize("case", ACCEPTED)
-def test_odd_queries_are_searched(case: str, path: Path, hype: Hype) -> None:
+def test_odd_queries_are_searched(case: str, path: Path, hype_in_bench: Hype) -> None:
     content, ids = ACCEPTED[case]
     path.write_bytes(content)
     named = ["--model", "hyper", "--embeddings", "hyper-docs", "-k", "2", "--json"]
-    assert hype("search", path, *named).json["n_results"] == 2 * len(ids)
+    assert hype_in_bench("search", path, *named).json["n_results"] == 2 * len(ids)
 
 
 def test_tsv_of_another_width_is_refused_for_corpora_and_queries(
-    tmp_path: Path, hype: Hype
+    tmp_path: Path, hype_in_bench: Hype
 ) -> None:
     path = tmp_path / "c.tsv"
     path.write_text("1\triver\n2\n", encoding="utf-8")
     for command in (["encode", path], ["search", path, "--embeddings", "hyper-docs"]):
-        outcome = hype(*command, "--model", "hyper")
+        outcome = hype_in_bench(*command, "--model", "hyper")
         assert (outcome.code, "c.tsv, line 2: 1 columns" in outcome.err) == (DATA, True)
 
 
-def test_a_line_of_ten_megabytes_and_a_million_words_is_encoded(path: Path, hype: Hype) -> None:
+def test_a_line_of_ten_megabytes_and_a_million_words_is_encoded(
+    path: Path, hype_in_bench: Hype
+) -> None:
     path.write_text(json.dumps({"id": "long", "text": "river " * 1_700_000}), encoding="utf-8")
     assert path.stat().st_size > 10_000_000
-    outcome = hype("encode", path, "--model", "hyper", "--max-length", "128", "--json").json
+    outcome = hype_in_bench(
+        "encode", path, "--model", "hyper", "--max-length", "128", "--json"
+    ).json
     cut = path.with_name("cut.jsonl")
     cut.write_text(json.dumps({"id": "long", "text": "river " * 200}), encoding="utf-8")
-    other = hype("encode", cut, "--model", "hyper", "--max-length", "128", "--json").json
+    other = hype_in_bench("encode", cut, "--model", "hyper", "--max-length", "128", "--json").json
     scores = []
     for one in (outcome, other):
         named = ["--embeddings", one["embeddings"], "--model", "hyper", "--json"]
-        scores.append(hype("query", "what is river", *named).json["hits"][0]["score"])
+        scores.append(hype_in_bench("query", "what is river", *named).json["hits"][0]["score"])
     assert scores[0] == scores[1]  # both are their first 128 tokens
 
 
-def test_a_text_longer_than_the_encoder_reads_says_what_to_cut_to(path: Path, hype: Hype) -> None:
+def test_a_text_longer_than_the_encoder_reads_says_what_to_cut_to(
+    path: Path, hype_in_bench: Hype
+) -> None:
     """The default length is 512, and the tiny encoder has 128 positions."""
     path.write_text(json.dumps({"id": "long", "text": "river " * 300}), encoding="utf-8")
-    outcome = hype("encode", path, "--model", "hyper")
+    outcome = hype_in_bench("encode", path, "--model", "hyper")
     assert outcome.code == MODEL
     assert "A text of 302 tokens, and the encoder reads 128" in outcome.err
     assert "--max-length 128" in outcome.err
-    assert hype("encode", path, "--model", "hyper", "--max-length", "128").code == 0
+    assert hype_in_bench("encode", path, "--model", "hyper", "--max-length", "128").code == 0
 
 
-def test_a_question_that_is_no_text_is_refused(hype: Hype) -> None:
+def test_a_question_that_is_no_text_is_refused(hype_in_bench: Hype) -> None:
     """What a shell hands over for bytes that are not UTF-8."""
-    outcome = hype("query", "river \udcff", "--model", "hyper", "--embeddings", "hyper-docs")
+    outcome = hype_in_bench(
+        "query", "river \udcff", "--model", "hyper", "--embeddings", "hyper-docs"
+    )
     assert (outcome.code, "The question: half a surrogate pair" in outcome.err) == (DATA, True)
-    assert hype("query", "river \x00", "--model", "hyper", "--embeddings", "hyper-docs").code == 0
+    assert (
+        hype_in_bench("query", "river \x00", "--model", "hyper", "--embeddings", "hyper-docs").code
+        == 0
+    )
 
 
 def row(**changes: Any) -> bytes:
@@ -208,23 +219,23 @@ ROWS_ACCEPTED: dict[str, tuple[bytes, int]] = {
 
 @pytest.mark.parametrize("case", ROWS_REFUSED)
 def test_training_rows_are_refused_by_line(
-    case: str, path: Path, hype: Hype, tiny_recipe_settings: list[str]
+    case: str, path: Path, hype_in_bench: Hype, tiny_recipe_settings: list[str]
 ) -> None:
     content, words = ROWS_REFUSED[case]
     path.write_bytes(content)
     place = ["--set", f"data.train={path}"]
     for command in (["data", "check", path], ["train", "tiny", *tiny_recipe_settings, *place]):
-        outcome = hype(*command)
+        outcome = hype_in_bench(*command)
         assert outcome.code == DATA, outcome.err
         assert f"{path}" in outcome.err
         assert words in outcome.err
 
 
 @pytest.mark.parametrize("case", ROWS_ACCEPTED)
-def test_odd_training_rows_are_counted(case: str, path: Path, hype: Hype) -> None:
+def test_odd_training_rows_are_counted(case: str, path: Path, hype_in_bench: Hype) -> None:
     content, rows = ROWS_ACCEPTED[case]
     path.write_bytes(content)
-    outcome = hype("data", "check", path, "--json").json
+    outcome = hype_in_bench("data", "check", path, "--json").json
     assert outcome["survey"]["rows"] == rows
     assert outcome["ready"]
     reused = "different" in case

@@ -188,11 +188,11 @@ def test_every_field_refuses_what_it_does_not_hold_and_is_named(which: str, tmp_
     ],
 )
 def test_a_file_that_is_no_recipe_is_refused_through_train(
-    content: bytes, words: str, tmp_path: Path, hype: Hype
+    content: bytes, words: str, tmp_path: Path, hype_in_bench: Hype
 ) -> None:
     path = tmp_path / "broken.toml"
     path.write_bytes(content)
-    outcome = hype("train", path)
+    outcome = hype_in_bench("train", path)
     assert outcome.code == RECIPE
     assert str(path) in outcome.err
     assert words in outcome.err
@@ -200,8 +200,8 @@ def test_a_file_that_is_no_recipe_is_refused_through_train(
 
 
 @pytest.mark.parametrize("value", ["9" * 5000, "[" * 20_000, "\ud800"])
-def test_an_override_that_no_parser_takes_is_refused(value: str, hype: Hype) -> None:
-    outcome = hype("train", "tiny", "--set", f"training.steps={value}")
+def test_an_override_that_no_parser_takes_is_refused(value: str, hype_in_bench: Hype) -> None:
+    outcome = hype_in_bench("train", "tiny", "--set", f"training.steps={value}")
     assert outcome.code == RECIPE
     assert "training.steps" in outcome.err
 

@@ -49,7 +49,7 @@ WRITER = """
     values = np.arange(14 * 3, dtype=np.float32).reshape(14, 3)
 
     def embeddings():
-        spec = hs.EmbeddingSpec(slug="c", inputs={"c": 1}, dim=3, shard_rows=4)
+        spec = hs.EmbeddingSpec(id_prefix="c", inputs={"c": 1}, dim=3, shard_rows=4)
         with store.embedding_work(spec) as work:
             for shard in work.missing(4):
                 rows = range(shard * 4, min(14, shard * 4 + 4))

@@ -17,8 +17,8 @@ from hypencli.errors import DataError, UsageError
 MAKE = """
 import os, signal, sys
 from pathlib import Path
-from hypencli.data.prepare.staging import whole_folder
-with whole_folder(Path(sys.argv[1])) as work:
+from hypencli.data.prepare.staging import staged_folder
+with staged_folder(Path(sys.argv[1])) as work:
     (work.downloads / "got.zip").write_text("downloaded")
     (work.out / "rows.jsonl").write_text("half")
     (work.unpacked / "x").write_text("unpacked")

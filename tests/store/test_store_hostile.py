@@ -22,7 +22,13 @@ import hypestore as hs
 from hypencli.data.exchange.protobuf import encode_field, encode_varint
 from hypestore.work.locks import hold
 from tests.conftest import Hype
-from tests.security.conftest import little_memory, sealed, zipped
+from tests.hostile import little_memory, sealed, small_store, zipped
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> hs.Store:
+    return small_store(tmp_path / "store")
+
 
 # Links within a store
 

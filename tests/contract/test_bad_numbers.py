@@ -48,7 +48,7 @@ def vectors() -> np.ndarray:
 
 @pytest.fixture
 def take_in(
-    vectors: np.ndarray, tiny_collection: Path, tmp_path: Path, hype: Hype
+    vectors: np.ndarray, tiny_collection: Path, tmp_path: Path, hype_in_bench: Hype
 ) -> Callable[..., Any]:
     """Import the vectors with one value changed, that of document d7 at position 3."""
 
@@ -57,7 +57,7 @@ def take_in(
         changed[7, 3] = value
         np.save(tmp_path / "v.npy", changed)
         ids = ["--ids", tiny_collection / "corpus.jsonl"]
-        return hype("import", "embeddings", tmp_path / "v.npy", *ids, *options)
+        return hype_in_bench("import", "embeddings", tmp_path / "v.npy", *ids, *options)
 
     return run
 
@@ -92,11 +92,11 @@ def test_vectors_that_are_taken_in_name_file_and_document(
     assert artifacts() == before
 
 
-def test_a_stream_names_its_document_too(hype: Hype, tmp_path: Path) -> None:
+def test_a_stream_names_its_document_too(hype_in_bench: Hype, tmp_path: Path) -> None:
     items = [EncodedItem(f"d{i}", np.full(DIM, v, "f4"), "x") for i, v in enumerate([1, math.nan])]
     with (tmp_path / "x.docs").open("wb") as out:
         write_item_stream(items, out)
-    outcome = hype("import", "embeddings", tmp_path / "x.docs", "--model", "plain")
+    outcome = hype_in_bench("import", "embeddings", tmp_path / "x.docs", "--model", "plain")
     assert (outcome.code, "x.docs: the vector of document 'd1' has nan" in outcome.err) == (
         DATA,
         True,
@@ -123,7 +123,7 @@ def test_a_document_without_a_finite_score_is_named_by_every_engine(
     case: str,
     take_in: Callable[..., Any],
     tiny_collection: Path,
-    hype: Hype,
+    hype_in_bench: Hype,
     artifacts: Callable[[], set[str]],
 ) -> None:
     """The value is a float32, and no product with it is: libraries leave such documents out."""
@@ -132,7 +132,9 @@ def test_a_document_without_a_finite_score_is_named_by_every_engine(
     assert take_in(3e38, "float32", "--model", model, "--name", name).code == 0
     before = artifacts()
     queries = tiny_collection / "queries.jsonl"
-    outcome = hype("search", queries, "--model", model, "--embeddings", name, *options, "-k", 120)
+    outcome = hype_in_bench(
+        "search", queries, "--model", model, "--embeddings", name, *options, "-k", 120
+    )
     assert outcome.code == MODEL, outcome.err
     assert "document 'd7'" in outcome.err
     assert artifacts() == before
@@ -140,11 +142,14 @@ def test_a_document_without_a_finite_score_is_named_by_every_engine(
 
 @pytest.mark.parametrize("builder", ["exact", "hnsw", "nn-descent"])
 def test_a_graph_of_vectors_too_long_names_the_document(
-    builder: str, take_in: Callable[..., Any], hype: Hype, artifacts: Callable[[], set[str]]
+    builder: str,
+    take_in: Callable[..., Any],
+    hype_in_bench: Hype,
+    artifacts: Callable[[], set[str]],
 ) -> None:
     assert take_in(3e38, "float32", "--model", "plain", "--name", "long-plain").code == 0
     before = artifacts()
-    outcome = hype("graph", "long-plain", "--k", 3, "--builder", builder)
+    outcome = hype_in_bench("graph", "long-plain", "--k", 3, "--builder", builder)
     assert outcome.code == MODEL
     assert "The vector of document 'd7' is too long for products in float32" in outcome.err
     assert artifacts() == before
@@ -152,7 +157,7 @@ def test_a_graph_of_vectors_too_long_names_the_document(
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_an_encoder_beyond_float16_is_refused_with_the_document(
-    dtype: str, bench: Path, tiny_collection: Path, tmp_path: Path, hype: Hype
+    dtype: str, bench: Path, tiny_collection: Path, tmp_path: Path, hype_in_bench: Hype
 ) -> None:
     """The last layer norm of a bi-encoder, a hundred thousand times as large."""
     opened = hypestore.Store.open(bench)
@@ -164,7 +169,7 @@ def test_an_encoder_beyond_float16_is_refused_with_the_document(
         state[key] *= 1e5
     save_file(state, checkpoint / "model.safetensors", metadata={"format": "pt"})
     command = ["encode", tiny_collection / "corpus.jsonl", "--model", checkpoint]
-    outcome = hype(*command, "--storage-dtype", dtype)
+    outcome = hype_in_bench(*command, "--storage-dtype", dtype)
     if dtype == "float32":
         assert outcome.code == 0
         return
@@ -186,14 +191,14 @@ def test_scores_that_are_not_finite_are_not_fused(
 
 
 def test_weights_that_make_scores_infinite_are_refused(
-    hype: Hype, artifacts: Callable[[], set[str]]
+    hype_in_bench: Hype, artifacts: Callable[[], set[str]]
 ) -> None:
     before = artifacts()
     command = ["fuse", "hyper-run", "plain-run", "--method", "interpolate", "--normalise", "none"]
-    outcome = hype(*command, "--weights", "1e308 1e308")
+    outcome = hype_in_bench(*command, "--weights", "1e308 1e308")
     assert outcome.code in (STORE, DATA)
     assert "Query 'q0', document 'd" in outcome.err
-    assert hype(*command, "--weights", "nan 1").code == 2
+    assert hype_in_bench(*command, "--weights", "nan 1").code == 2
     assert artifacts() == before
 
 

@@ -104,7 +104,7 @@ def test_work_that_somebody_does_stays(
     code = """
         import sys, hypestore as hs
         store = hs.Store.open(sys.argv[1])
-        spec = hs.EmbeddingSpec(slug="c", inputs={}, dim=2, shard_rows=1, keep_text=False)
+        spec = hs.EmbeddingSpec(id_prefix="c", inputs={}, dim=2, shard_rows=1, keep_text=False)
         with store.embedding_work(spec, part=eval(sys.argv[2])) as work:
             print(work.id, flush=True)
             sys.stdin.readline()

@@ -1,4 +1,4 @@
-"""A small store, what makes input hostile, and what tells whether it did anything."""
+"""Hostile input, and the small store that it attacks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 import hypestore as hs
 from hypestore.manifest import SEAL, seal_of
@@ -63,29 +62,9 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def outside(tmp_path: Path) -> Iterator[Path]:
-    """A folder that is nobody's business: the test fails where a file of it changes or comes."""
-    folder = tmp_path / "outside"
-    folder.mkdir()
-    (folder / "secret.txt").write_text("the-secret", encoding="utf-8")
-    before = contents(folder)
-    yield folder
-    assert contents(folder) == before
-
-
-@pytest.fixture
-def canary(tmp_path: Path) -> Iterator[Path]:
-    """A path that nothing may make: payloads try to, and the test fails where one did."""
-    path = tmp_path / "payload-ran"
-    yield path
-    assert not path.exists()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> hs.Store:
+def small_store(folder: Path) -> hs.Store:
     """An embedding set of two shards, its graph, and an evaluated run."""
-    store_made = hs.Store.create(tmp_path / "store")
+    store_made = hs.Store.create(folder)
     spec = hs.EmbeddingSpec(id_prefix="docs", inputs={"corpus": "c"}, dim=4, shard_rows=3)
     with store_made.embedding_work(spec, name="docs") as work:
         for shard, count in enumerate((3, 2)):

@@ -16,7 +16,12 @@ from hypencli.data.reading import lines
 from hypencli.errors import DataError
 from hypestore.manifest import inputs_hash
 from tests.conftest import Hype
-from tests.security.conftest import little_memory, sealed, zipped
+from tests.hostile import little_memory, sealed, small_store, zipped
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> hs.Store:
+    return small_store(tmp_path / "store")
 
 
 @pytest.fixture

@@ -61,44 +61,51 @@ def test_a_gzip_and_a_tsv_are_read_alike(tmp_path: Path) -> None:
     assert corpus.skipped.count == 4
 
 
-def test_to_stop_is_the_default_and_says_what_goes_on(path: Path, hype: Hype) -> None:
-    outcome = hype("encode", path, "--model", "hyper")
+def test_to_stop_is_the_default_and_says_what_goes_on(path: Path, hype_in_bench: Hype) -> None:
+    outcome = hype_in_bench("encode", path, "--model", "hyper")
     assert outcome.code == DATA
     assert f"{path}, line 2: not valid JSON" in outcome.err
     assert "hype encode --on-error skip" in outcome.err
 
 
-def test_what_was_left_out_is_said_and_recorded(path: Path, hype: Hype, bench: Path) -> None:
+def test_what_was_left_out_is_said_and_recorded(
+    path: Path, hype_in_bench: Hype, bench: Path
+) -> None:
     command = ["encode", path, "--model", "hyper", "--on-error", "skip"]
-    outcome = hype(*command, "--json").json
+    outcome = hype_in_bench(*command, "--json").json
     assert (outcome["n_documents"], outcome["skipped"]) == (3, 6)
     assert f"{path}, line 2: not valid JSON" in outcome["first_skipped"][0]
     manifest = hypestore.Store.open(bench).get(outcome["embeddings"])
     assert manifest.inputs["on_error"] == "skip"
     assert manifest.stats["skipped"] == {"count": 6, "first": outcome["first_skipped"]}
-    again = hype(*command)
+    again = hype_in_bench(*command)
     assert "Already there" in again.out
     assert "Left out: 6 lines that hold no document" in " ".join(again.out.split())
-    assert hype(*command, "--json").json["skipped"] == 6
+    assert hype_in_bench(*command, "--json").json["skipped"] == 6
 
 
-def test_the_set_is_another_one_than_that_of_the_mended_file(path: Path, hype: Hype) -> None:
+def test_the_set_is_another_one_than_that_of_the_mended_file(
+    path: Path, hype_in_bench: Hype
+) -> None:
     """Same documents, made another way: whoever reads the manifest must see which."""
     good = b"".join(line for line in BROKEN.splitlines(keepends=True) if b'"a"' in line)
     path.write_bytes(good)
     command = ["encode", path, "--model", "hyper", "--json"]
-    stopped = hype(*command).json
-    skipping = hype(*command, "--on-error", "skip").json
+    stopped = hype_in_bench(*command).json
+    skipping = hype_in_bench(*command, "--on-error", "skip").json
     assert stopped["embeddings"] != skipping["embeddings"]
     assert (stopped["skipped"], skipping["skipped"]) == (0, 0)
-    assert "Left out" not in hype("encode", path, "--model", "hyper", "--on-error", "skip").out
+    assert (
+        "Left out"
+        not in hype_in_bench("encode", path, "--model", "hyper", "--on-error", "skip").out
+    )
 
 
-def test_parts_of_a_plan_leave_the_same_lines_out(path: Path, hype: Hype) -> None:
+def test_parts_of_a_plan_leave_the_same_lines_out(path: Path, hype_in_bench: Hype) -> None:
     command = ["encode", path, "--model", "hyper", "--on-error", "skip", "--shard-rows", "2"]
-    first = hype(*command, "--shard", "1/2", "--json").json
+    first = hype_in_bench(*command, "--shard", "1/2", "--json").json
     assert (first["finished"], first["skipped"]) == (False, 6)
-    last = hype(*command, "--shard", "2/2", "--json").json
+    last = hype_in_bench(*command, "--shard", "2/2", "--json").json
     assert (last["finished"], last["n_documents"], last["skipped"]) == (True, 3, 6)
 
 
@@ -111,9 +118,9 @@ def test_an_id_that_comes_twice_is_refused_all_the_same(path: Path) -> None:
     assert corpus.skipped.count == 6  # the search for both places counts nothing anew
 
 
-def test_a_file_of_nothing_but_broken_lines_is_refused(path: Path, hype: Hype) -> None:
+def test_a_file_of_nothing_but_broken_lines_is_refused(path: Path, hype_in_bench: Hype) -> None:
     path.write_bytes(b"{\n[\n")
-    outcome = hype("encode", path, "--model", "hyper", "--on-error", "skip")
+    outcome = hype_in_bench("encode", path, "--model", "hyper", "--on-error", "skip")
     assert (outcome.code, "no documents" in outcome.err) == (DATA, True)
 
 
@@ -123,14 +130,14 @@ def test_keys_that_are_not_clear_are_never_guessed(path: Path) -> None:
         list(open_corpus(path, on_error="skip"))
 
 
-def test_a_dataset_without_lines_has_none_to_skip(hype: Hype) -> None:
-    outcome = hype("encode", "vaswani", "--model", "hyper", "--on-error", "skip")
+def test_a_dataset_without_lines_has_none_to_skip(hype_in_bench: Hype) -> None:
+    outcome = hype_in_bench("encode", "vaswani", "--model", "hyper", "--on-error", "skip")
     assert (outcome.code, "no file of lines" in outcome.err) == (USAGE, True)
     with pytest.raises(UsageError):
         open_corpus("irds:vaswani", on_error="skip")
 
 
-def test_a_dry_run_says_that_the_number_is_not_known(path: Path, hype: Hype) -> None:
+def test_a_dry_run_says_that_the_number_is_not_known(path: Path, hype_in_bench: Hype) -> None:
     command = ["encode", path, "--model", "hyper", "--on-error", "skip", "--dry-run", "--json"]
-    assert hype(*command).json["n_documents"] is None
-    assert json.dumps(hype(*command).json)
+    assert hype_in_bench(*command).json["n_documents"] is None
+    assert json.dumps(hype_in_bench(*command).json)

@@ -24,7 +24,7 @@ WRITER = """
             (draft.path / "config.json").write_text("{}")
             print("made the model", flush=True)
         model = draft.commit()
-    spec = hs.EmbeddingSpec(slug="c", inputs={}, parents=(model.id,), dim=4, shard_rows=5,
+    spec = hs.EmbeddingSpec(id_prefix="c", inputs={}, parents=(model.id,), dim=4, shard_rows=5,
                             keep_text=False)
     with store.embedding_work(spec, part=(me + 1, count), wait_seconds=60) as work:
         if work.existing is None:

@@ -23,7 +23,7 @@ from hypencli.models.load import (
     load_tokenizer,
 )
 from hypencli.models.paraphrase import paraphrases
-from tests.security.conftest import Payload
+from tests.hostile import Payload
 
 Change = Callable[[Path, Path], None]
 """What is done to a folder, given it and the path that a payload would make."""

@@ -37,7 +37,7 @@ def copied(store: Path, name: str, folder: Path) -> Path:
     return copy
 
 
-def refused(hype: Hype, checkpoint: Path, corpus: Path, words: str) -> None:
+def refused(hype_in_bench: Hype, checkpoint: Path, corpus: Path, words: str) -> None:
     """Refused by both verbs; a plain backbone is told how it pools, which is not what is wrong."""
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
     named = [] if "hype" in config else ["--pooling", "mean"]
@@ -45,7 +45,7 @@ def refused(hype: Hype, checkpoint: Path, corpus: Path, words: str) -> None:
         ["encode", corpus, "--model", checkpoint],
         ["import", "model", checkpoint, "--copy", "--name", "broken"],
     ):
-        outcome = hype(*command, *named)
+        outcome = hype_in_bench(*command, *named)
         assert outcome.code == MODEL, outcome.err
         assert str(checkpoint) in outcome.err
         assert words in outcome.err
@@ -53,44 +53,44 @@ def refused(hype: Hype, checkpoint: Path, corpus: Path, words: str) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
 def test_weights_that_are_no_numbers_are_refused_by_tensor(
-    value: float, checkpoint: Path, tiny_collection: Path, hype: Hype
+    value: float, checkpoint: Path, tiny_collection: Path, hype_in_bench: Hype
 ) -> None:
     state = load_file(checkpoint / WEIGHTS)
     key = next(key for key in sorted(state) if key.endswith("word_embeddings.weight"))
     state[key][3, 1] = value
     save_file(state, checkpoint / WEIGHTS, metadata={"format": "pt"})
     words = "word_embeddings.weight"
-    refused(hype, checkpoint, tiny_collection / "corpus.jsonl", words)
+    refused(hype_in_bench, checkpoint, tiny_collection / "corpus.jsonl", words)
 
 
 def test_training_from_weights_that_are_no_numbers_is_refused(
-    checkpoint: Path, tiny_recipe_settings: list[str], hype: Hype
+    checkpoint: Path, tiny_recipe_settings: list[str], hype_in_bench: Hype
 ) -> None:
     state = load_file(checkpoint / WEIGHTS)
     for key in state:
         state[key].view(-1)[0] = float("nan")
     save_file(state, checkpoint / WEIGHTS, metadata={"format": "pt"})
     settings = [*tiny_recipe_settings, "--set", "model.pooling=mean"]
-    outcome = hype("train", "tiny", *settings, "--set", f"model.backbone={checkpoint}")
+    outcome = hype_in_bench("train", "tiny", *settings, "--set", f"model.backbone={checkpoint}")
     assert outcome.code == MODEL
     assert "NaN or infinity" in outcome.err
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, -1])
 def test_truncated_safetensors_are_refused(
-    keep: int, checkpoint: Path, tiny_collection: Path, hype: Hype
+    keep: int, checkpoint: Path, tiny_collection: Path, hype_in_bench: Hype
 ) -> None:
     whole = (checkpoint / WEIGHTS).read_bytes()
     (checkpoint / WEIGHTS).write_bytes(whole[:keep])
-    refused(hype, checkpoint, tiny_collection / "corpus.jsonl", "header")
+    refused(hype_in_bench, checkpoint, tiny_collection / "corpus.jsonl", "header")
 
 
 def test_a_header_of_absurd_length_takes_no_memory(
-    checkpoint: Path, tiny_collection: Path, hype: Hype
+    checkpoint: Path, tiny_collection: Path, hype_in_bench: Hype
 ) -> None:
     whole = (checkpoint / WEIGHTS).read_bytes()
     (checkpoint / WEIGHTS).write_bytes(b"\xff" * 8 + whole)
-    refused(hype, checkpoint, tiny_collection / "corpus.jsonl", "header too large")
+    refused(hype_in_bench, checkpoint, tiny_collection / "corpus.jsonl", "header too large")
 
 
 CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
@@ -103,7 +103,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", CONFIGS)
 def test_a_checkpoint_of_another_architecture_is_refused(
-    case: str, tiny_backbone: Path, tiny_collection: Path, tmp_path: Path, hype: Hype
+    case: str, tiny_backbone: Path, tiny_collection: Path, tmp_path: Path, hype_in_bench: Hype
 ) -> None:
     changes, words = CONFIGS[case]
     checkpoint = Path(shutil.copytree(tiny_backbone, tmp_path / "model"))
@@ -111,24 +111,24 @@ def test_a_checkpoint_of_another_architecture_is_refused(
     config = json.loads(path.read_text(encoding="utf-8")) | changes
     kept = {key: value for key, value in config.items() if value is not None}
     path.write_text(json.dumps(kept), encoding="utf-8")
-    refused(hype, checkpoint, tiny_collection / "corpus.jsonl", words)
+    refused(hype_in_bench, checkpoint, tiny_collection / "corpus.jsonl", words)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "[" * 100_000, '{"a": ' + "9" * 5000 + "}"])
 def test_a_configuration_that_is_no_json_object_is_refused(
-    content: str, tiny_backbone: Path, tiny_collection: Path, tmp_path: Path, hype: Hype
+    content: str, tiny_backbone: Path, tiny_collection: Path, tmp_path: Path, hype_in_bench: Hype
 ) -> None:
     checkpoint = Path(shutil.copytree(tiny_backbone, tmp_path / "model"))
     (checkpoint / "config.json").write_text(content, encoding="utf-8")
-    outcome = hype("encode", tiny_collection / "corpus.jsonl", "--model", checkpoint)
+    outcome = hype_in_bench("encode", tiny_collection / "corpus.jsonl", "--model", checkpoint)
     assert outcome.code == MODEL
     assert "config.json is not" in outcome.err
 
 
 def test_weights_of_another_architecture_are_named(
-    bench: Path, tiny_collection: Path, tmp_path: Path, hype: Hype
+    bench: Path, tiny_collection: Path, tmp_path: Path, hype_in_bench: Hype
 ) -> None:
     """The bi-encoder's weights under the Hypencoder's configuration."""
     checkpoint = copied(bench, "hyper", tmp_path / "model")
     shutil.copy(copied(bench, "plain", tmp_path / "other") / WEIGHTS, checkpoint / WEIGHTS)
-    refused(hype, checkpoint, tiny_collection / "corpus.jsonl", "missing: query_encoder.")
+    refused(hype_in_bench, checkpoint, tiny_collection / "corpus.jsonl", "missing: query_encoder.")

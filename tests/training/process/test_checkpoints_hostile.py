@@ -18,7 +18,7 @@ from hypencli.training.process.checkpoints import (
     mark_complete,
     newest_checkpoint,
 )
-from tests.security.conftest import Payload
+from tests.hostile import Payload
 
 Train = Callable[..., Any]
 

@@ -77,13 +77,13 @@ RUNS_ACCEPTED: dict[str, tuple[bytes, list[str], int]] = {
 
 @pytest.mark.parametrize("case", QRELS_REFUSED)
 def test_judgements_are_refused_by_line(
-    case: str, tmp_path: Path, hype: Hype, artifacts: Callable[[], set[str]]
+    case: str, tmp_path: Path, hype_in_bench: Hype, artifacts: Callable[[], set[str]]
 ) -> None:
     content, words = QRELS_REFUSED[case]
     path = tmp_path / "judged.txt"
     path.write_bytes(content)
     before = artifacts()
-    outcome = hype("eval", "hyper-run", "--qrels", path)
+    outcome = hype_in_bench("eval", "hyper-run", "--qrels", path)
     assert outcome.code == DATA, outcome.err
     assert str(path) in outcome.err
     assert words in outcome.err
@@ -91,22 +91,24 @@ def test_judgements_are_refused_by_line(
 
 
 @pytest.mark.parametrize("case", QRELS_ACCEPTED)
-def test_odd_judgements_count_once_and_as_they_are(case: str, tmp_path: Path, hype: Hype) -> None:
+def test_odd_judgements_count_once_and_as_they_are(
+    case: str, tmp_path: Path, hype_in_bench: Hype
+) -> None:
     """All of them judge d0 relevant for q0, and nothing else."""
     path = tmp_path / f"{case}.txt"
     path.write_bytes(QRELS_ACCEPTED[case])
     plain = tmp_path / "plain.txt"
     plain.write_bytes(JUDGED)
     measures = ["--measures", "RR,AP,nDCG@10", "--json"]
-    outcome = hype("eval", "hyper-run", "--qrels", path, *measures).json
-    expected = hype("eval", "hyper-run", "--qrels", plain, *measures).json
+    outcome = hype_in_bench("eval", "hyper-run", "--qrels", path, *measures).json
+    expected = hype_in_bench("eval", "hyper-run", "--qrels", plain, *measures).json
     assert outcome["aggregates"] == expected["aggregates"]
     assert outcome["judged_queries"] == 1
 
 
 @pytest.mark.parametrize("case", RUNS_REFUSED)
 def test_runs_are_refused_by_line(
-    case: str, tmp_path: Path, hype: Hype, artifacts: Callable[[], set[str]]
+    case: str, tmp_path: Path, hype_in_bench: Hype, artifacts: Callable[[], set[str]]
 ) -> None:
     content, words = RUNS_REFUSED[case]
     path = tmp_path / "some.run"
@@ -114,7 +116,7 @@ def test_runs_are_refused_by_line(
     before = artifacts()
     rerank = ["search", "--model", "hyper", "--embeddings", "hyper-docs", "--rerank-lists", path]
     for command in (["import", "run", path], rerank):
-        outcome = hype(*command)
+        outcome = hype_in_bench(*command)
         assert outcome.code == DATA, outcome.err
         assert str(path) in outcome.err
         assert words in outcome.err
@@ -123,7 +125,7 @@ def test_runs_are_refused_by_line(
 
 @pytest.mark.parametrize("case", RUNS_ACCEPTED)
 def test_odd_runs_are_taken_in_by_their_scores(
-    case: str, bench: Path, tmp_path: Path, hype: Hype
+    case: str, bench: Path, tmp_path: Path, hype_in_bench: Hype
 ) -> None:
     import hypestore
 
@@ -131,14 +133,14 @@ def test_odd_runs_are_taken_in_by_their_scores(
     path = tmp_path / "some.run"
     path.write_bytes(content)
     name = case.replace(" ", "-")
-    taken = hype("import", "run", path, "--name", name, "--json").json
+    taken = hype_in_bench("import", "run", path, "--name", name, "--json").json
     assert taken["reordered_queries"] == reordered
     results = hypestore.Store.open(bench).run(name).results()
     assert [doc_id for doc_id, _ in results["q0"]] == order
 
 
-def test_ranks_that_contradict_scores_are_said(tmp_path: Path, hype: Hype) -> None:
+def test_ranks_that_contradict_scores_are_said(tmp_path: Path, hype_in_bench: Hype) -> None:
     path = tmp_path / "backwards.run"
     path.write_bytes(b"q0 Q0 d0 1 1 t\nq0 Q0 d1 2 4 t\n")
-    outcome = hype("import", "run", path)
+    outcome = hype_in_bench("import", "run", path)
     assert "ranks of 1 query contradict its scores" in outcome.out
