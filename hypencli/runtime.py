@@ -11,8 +11,6 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from hypencli._version import __version__
 from hypencli.errors import DeviceError, did_you_mean
 

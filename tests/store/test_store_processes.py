@@ -25,7 +25,8 @@ PREAMBLE = """
 
 ENCODER = """
     # The same set by two: the second is told who has it, then waits and finds it made.
-    spec = hs.EmbeddingSpec(id_prefix="c", inputs={"round": 0}, dim=4, shard_rows=5, keep_text=False)
+    spec = hs.EmbeddingSpec(id_prefix="c", inputs={"round": 0}, dim=4, shard_rows=5,
+        keep_text=False)
     refusals = []
     def encode(wait_seconds):
         with store.embedding_work(spec, wait_seconds=wait_seconds) as work:
