@@ -318,7 +318,7 @@ def _encode_shards(
     """Encode the shards of this part that are not there yet: documents seen and encoded."""
     seen = encoded = 0
     count = corpus.count if options.limit is None else None
-    free_space = FreeSpaceCheck(work, corpus, options, dim=int(str(loaded.manifest.stats["dim"])))
+    free_space = FreeSpaceCheck(work, corpus, options, dim=loaded.manifest.stat_int("dim"))
     free_space.require()
     with progress.task("encode", total=count or options.limit, unit="documents") as task:
         for index, documents in enumerate(_shards(corpus, options)):
@@ -399,8 +399,8 @@ def _outcome(
         corpus=corpus.id,
         finished=True,
         existing=existing,
-        n_documents=int(str(done.stats["n_documents"])),
-        dim=int(str(done.stats["dim"])),
+        n_documents=done.stat_int("n_documents"),
+        dim=done.stat_int("dim"),
         encoded=encoded,
         seconds=seconds,
         skipped=skipped.count,

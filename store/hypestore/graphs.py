@@ -18,7 +18,7 @@ from hypestore.errors import (
     InvalidContent,
 )
 from hypestore.files import atomic_path
-from hypestore.manifest import Manifest, whole_number
+from hypestore.manifest import Manifest
 from hypestore.verification import check_files
 from hypestore.work.work import (
     Draft,
@@ -59,7 +59,7 @@ class GraphDraft(Draft):
     ) -> None:
         if k < 1:
             raise InvalidContent(f"A graph of {k} neighbours a document is none; at least 1.")
-        self.n = whole_number(embeddings, "stats", "n_documents")
+        self.n = embeddings.stat_int("n_documents")
         self.k = k
         self._edges: int | None = None
         content = {**inputs, "embeddings": embeddings.id, "k": k}
@@ -202,7 +202,7 @@ def open_graph(folder: Path, manifest: Manifest) -> NeighbourGraph:
             array of the shape and type that the manifest gives it.
     """
     check_files(folder, manifest)
-    shape = (whole_number(manifest, "stats", "n_documents"), whole_number(manifest, "inputs", "k"))
+    shape = (manifest.stat_int("n_documents"), manifest.input_int("k"))
     path = folder / NEIGHBOURS_NAME
     offset = _check_header(path, shape)
     if shape[0] == 0:  # nothing can be mapped

@@ -113,6 +113,32 @@ class Manifest(BaseModel):
             raise ValueError("a file is listed twice")
         return self
 
+    def stat_int(self, key: str, *, at_least: int = 0) -> int:
+        """The whole number ``stats[key]``.
+
+        Raises:
+            DamagedArtifact: It is absent, no whole number, or below ``at_least``.
+        """
+        return self._whole_number("stats", key, at_least)
+
+    def input_int(self, key: str, *, at_least: int = 0) -> int:
+        """The whole number ``inputs[key]``.
+
+        Raises:
+            DamagedArtifact: It is absent, no whole number, or below ``at_least``.
+        """
+        return self._whole_number("inputs", key, at_least)
+
+    def _whole_number(self, part: Literal["inputs", "stats"], key: str, at_least: int) -> int:
+        value = (self.inputs if part == "inputs" else self.stats).get(key)
+        if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+            raise DamagedArtifact(
+                f"The manifest of {self.id} has {part}.{key} = {value!r}, "
+                f"expected a whole number from {at_least} on.",
+                hint="hype doctor --checksums",
+            )
+        return value
+
     def to_text(self) -> str:
         """The manifest as it is written to disk, with a seal over all that it says."""
         content = self.model_dump(mode="json")
@@ -295,24 +321,6 @@ def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"{text:.40} is no number of JSON")
-    return value
-
-
-def whole_number(
-    manifest: Manifest, part: Literal["inputs", "stats"], key: str, *, at_least: int = 0
-) -> int:
-    """A whole number that a manifest must hold.
-
-    Raises:
-        DamagedArtifact: It is not there, or something else.
-    """
-    value = (manifest.inputs if part == "inputs" else manifest.stats).get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        raise DamagedArtifact(
-            f"The manifest of {manifest.id} has {part}.{key} = {value!r}, "
-            f"expected a whole number from {at_least} on.",
-            hint="hype doctor --checksums",
-        )
     return value
 
 

@@ -192,7 +192,7 @@ def common_evaluations(
 
 
 def _evaluation(store: Store, manifest: Manifest) -> Evaluation:
-    judged = int(str(manifest.stats["judged_queries"]))
+    judged = manifest.stat_int("judged_queries")
     values = values_by_measure(store, manifest)
     return Evaluation(store.aggregates(manifest.id), values, judged)
 

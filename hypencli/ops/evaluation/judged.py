@@ -81,7 +81,7 @@ def _merged(store: Store, evaluations: list[Manifest]) -> Evaluation:
     for one in evaluations:
         aggregates |= store.aggregates(one.id)
         per_query |= values_by_measure(store, one)
-    judged = int(str(evaluations[-1].stats["judged_queries"]))
+    judged = evaluations[-1].stat_int("judged_queries")
     return Evaluation(aggregates, per_query, judged)
 
 

@@ -129,7 +129,7 @@ def _outcome(
         qrels_changed=new,
         p_mrr=p_mrr,
         per_query=dict(zip(rows["query_id"], rows["value"], strict=True)),
-        changed_documents=int(str(evaluation.stats["changed_documents"])),
+        changed_documents=evaluation.stat_int("changed_documents"),
         missing_queries=[str(query) for query in missing] if isinstance(missing, list) else [],
         existing=existing,
     )

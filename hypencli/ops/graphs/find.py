@@ -86,7 +86,7 @@ def _named_graph(
 
 def width(graph: Manifest) -> int:
     """Neighbours of a document in a graph."""
-    return int(str(graph.inputs["k"]))
+    return graph.input_int("k")
 
 
 def recall_of(graph: Manifest) -> float | None:

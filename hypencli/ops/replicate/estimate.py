@@ -98,7 +98,7 @@ class Rates:
         seconds = None if rate is None else left / rate
         if bytes_in_all is not None and count:
             return Estimate(seconds, bytes_in_all * left // count, basis)
-        width = None if model is None else int(str(model.stats["dim"]))
+        width = None if model is None else model.stat_int("dim")
         on_disk = left * (width or _WIDTH) * (2 if storage == "float16" else 4)
         assumed = f"vectors {_WIDTH} wide, assumed: a BERT base" if width is None else None
         return Estimate(seconds, on_disk, basis, assumed)

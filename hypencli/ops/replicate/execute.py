@@ -261,8 +261,8 @@ def _measured(store: Store, cell: TableCell, artifacts: Mapping[Step, str]) -> M
     whole = float(str(parts.get("total", 0.0))) - float(str(parts.get("writing", 0.0)))
     return Measured(
         aggregates=store.aggregates(evaluation.id),
-        judged_queries=int(str(evaluation.stats["judged_queries"])),
-        ms_per_query=1000 * whole / int(str(run.stats["n_queries"])),
+        judged_queries=evaluation.stat_int("judged_queries"),
+        ms_per_query=1000 * whole / run.stat_int("n_queries"),
         evaluation=evaluation.id,
         p_mrr=None if pair is None else store.aggregates(pair)[P_MRR],
     )

@@ -181,7 +181,7 @@ def calibrate(
         model=display_name(manifest),
         embeddings=display_name(embedding_set),
         corpus=str(embedding_set.inputs["corpus"]),
-        n_queries=int(str(done.stats["n_queries"])),
+        n_queries=done.stat_int("n_queries"),
         curve=store.curve(done.id),
         existing=existing,
     )

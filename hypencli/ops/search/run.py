@@ -292,11 +292,11 @@ def _outcome(
         corpus=str(run.inputs["corpus"]),
         queries=str(run.inputs["queries"]),
         engine=str(run.inputs["engine"]),
-        k=int(str(run.inputs["k"])),
-        width=int(str(run.inputs["width"])) if "width" in run.inputs else None,
-        n_queries=int(str(run.stats["n_queries"])),
-        n_documents=int(str(run.stats["n_documents"])),
-        n_results=int(str(run.stats["n_results"])),
+        k=run.input_int("k"),
+        width=run.input_int("width") if "width" in run.inputs else None,
+        n_queries=run.stat_int("n_queries"),
+        n_documents=run.stat_int("n_documents"),
+        n_results=run.stat_int("n_results"),
         # A part that a run made before it was measured lacks took no time of its own.
         seconds=SearchSeconds(
             **{each.name: float(str(parts.get(each.name, 0.0))) for each in fields(SearchSeconds)}

@@ -184,7 +184,7 @@ def _spec(
         id_prefix=f"{base_name}-imported",
         inputs=inputs,
         parents=(model.id,),
-        dim=int(str(model.stats["dim"])),
+        dim=model.stat_int("dim"),
         dtype="float16" if options.storage_dtype == "float16" else "float32",
         shard_rows=options.shard_rows,
         keep_text=options.keep_text and items.has_text,
@@ -206,7 +206,7 @@ def _corpus(path: Path, options: ImportOptions, progress: Progress) -> tuple[str
 
 
 def _check_width(first: EncodedItem, model: Manifest, items: EncodedItems) -> None:
-    dim = int(str(model.stats["dim"]))
+    dim = model.stat_int("dim")
     if len(first.vector) != dim:
         raise UsageError(
             f"The vectors of {items.name} are {len(first.vector)} wide, those of model "
@@ -320,11 +320,11 @@ def _imported(
         existing=existing,
         model=display_name(model),
         corpus=str(done.inputs["corpus"]),
-        n_documents=int(str(done.stats["n_documents"])),
-        dim=int(str(done.stats["dim"])),
+        n_documents=done.stat_int("n_documents"),
+        dim=done.stat_int("dim"),
         storage_dtype=str(done.inputs["storage_dtype"]),
         has_text=bool(done.inputs["keep_text"]),
-        checked=int(str(done.stats["checked"])),
+        checked=done.stat_int("checked"),
         seconds=seconds,
     )
 

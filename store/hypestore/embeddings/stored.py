@@ -23,7 +23,7 @@ from hypestore.errors import (
     TextNotKept,
 )
 from hypestore.files import refuse_link
-from hypestore.manifest import Manifest, whole_number
+from hypestore.manifest import Manifest
 from hypestore.tables import taken
 from hypestore.verification import check_files
 
@@ -103,10 +103,10 @@ class EmbeddingSet:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.manifest = manifest
         self.folder = folder
-        self.n = whole_number(manifest, "stats", "n_documents")
-        self.dim = whole_number(manifest, "inputs", "dim", at_least=1)
+        self.n = manifest.stat_int("n_documents")
+        self.dim = manifest.input_int("dim", at_least=1)
         self.dtype = _dtype_of(manifest)
-        self._shard_rows = whole_number(manifest, "stats", "shard_rows", at_least=1)
+        self._shard_rows = manifest.stat_int("shard_rows", at_least=1)
         _check_counts(manifest, self.n, self._shard_rows)
         check_files(folder, manifest)
         self.shards = tuple(
