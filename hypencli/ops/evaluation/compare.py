@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypencli.records import (
     PairedTest,
 )
 from hypencli.reporting.contents import Entry, Leaderboard
+from hypencli.tabular import Row, Tabular, distinct_names
 from hypestore import (
     Manifest,
     QueryResult,
@@ -26,16 +28,22 @@ MAX_SQL_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class LeaderboardTable:
+class LeaderboardTable(Tabular):
     """Columns and rows to show, with a title."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
 
+    def _grid(self) -> tuple[Sequence[str], Sequence[Row]]:
+        return self.columns, self.rows
+
+    def _title(self) -> str:
+        return self.title
+
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Tabular):
     """Two runs on the same judgements.
 
     Attributes:
@@ -48,6 +56,21 @@ class Comparison:
     qrels: str
     n_queries: int
     tests: tuple[PairedTest, ...]
+
+    def _grid(self) -> tuple[Sequence[str], Sequence[Row]]:
+        names = [] if not self.tests else list(self.tests[0].corrected)
+        columns = ("measure", "mean_a", "mean_b", "difference", "wins", "losses", "ties")
+        rows = [
+            (
+                *(getattr(test, column) for column in columns),
+                *(test.corrected[name] for name in names),
+            )
+            for test in self.tests
+        ]
+        return (*columns, *(f"p_{name}" for name in names)), rows
+
+    def _title(self) -> str:
+        return f"A: {self.run_a}, B: {self.run_b}, on {self.qrels}, {self.n_queries} queries"
 
 
 def leaderboard(store: Store, *, measures: tuple[str, ...] = ()) -> list[LeaderboardTable]:
@@ -200,10 +223,13 @@ def _evaluation(store: Store, manifest: Manifest) -> Evaluation:
 def sql(store: Store, statement: str) -> LeaderboardTable:
     """A read-only query over the catalog, of a user's own.
 
+    Columns of one name are told apart: ``name``, ``name_1``.
+
     Raises:
         CatalogQueryError: It is none, or asks for too much.
     """
     result: QueryResult = store.catalog.query(
         statement, max_rows=MAX_SQL_ROWS, max_seconds=MAX_SQL_SECONDS
     )
-    return LeaderboardTable("", tuple(result.columns), tuple(tuple(row) for row in result.rows))
+    rows = tuple(tuple(row) for row in result.rows)
+    return LeaderboardTable("", distinct_names(result.columns), rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hypencli.data.reading.rows import checked_text
@@ -23,6 +24,7 @@ from hypencli.ops.search.scoring import (
 from hypencli.ops.select import choose_embeddings
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import resolve_device
+from hypencli.tabular import Row, Tabular
 from hypestore import Store, TextNotKept
 
 
@@ -37,7 +39,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Tabular):
     """Ranked documents for one question."""
 
     question: str
@@ -46,6 +48,13 @@ class Answer:
     n_documents: int
     hits: list[Hit]
     seconds: float
+
+    def _grid(self) -> tuple[Sequence[str], Sequence[Row]]:
+        rows = [(hit.rank, hit.doc_id, hit.score, hit.text) for hit in self.hits]
+        return ("rank", "doc_id", "score", "text"), rows
+
+    def _title(self) -> str:
+        return self.question
 
 
 class Asker:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from hypencli.ops.drafts import NameNotGiven
 from hypencli.ops.evaluation.run import Evaluated
+from hypencli.tabular import NotebookRecord
 
 if TYPE_CHECKING:
     from hypencli.engine.graph_walk import WalkOptions
@@ -169,7 +170,7 @@ class FirstPassSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Searched:
+class Searched(NotebookRecord):
     """What a search did.
 
     Attributes:
