@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from hypencli.errors import UsageError, did_you_mean
 
+_SHARES = ("gain", "recall")
 OptionsT = TypeVar("OptionsT")
 
 _LEAST = {"max_length": 2, "query_max_length": 2, "m": 2, "seed": None}
@@ -55,6 +57,17 @@ def name_list(names: Sequence[str], what: str) -> tuple[str, ...]:
     return tuple(map(str, listed))
 
 
+def optional_text(value: object, what: str) -> str | None:
+    """A text such as a name, or None.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if value is None or isinstance(value, str):
+        return None if value is None else str(value)
+    raise UsageError(f"{what} must be a text, not {value!r:.80}.")
+
+
 def whole_number(value: object, what: str, *, least: int | None = 1) -> int:
     """A whole number; one of NumPy is taken too.
 
@@ -72,18 +85,22 @@ def whole_number(value: object, what: str, *, least: int | None = 1) -> int:
     return number
 
 
-def make_options(kind: type[OptionsT], options: Mapping[str, Any], method: str) -> OptionsT:
+def make_options(
+    kind: type[OptionsT], options: Mapping[str, Any], method: str, *, hidden: Sequence[str] = ()
+) -> OptionsT:
     """Options of a method as the dataclass that the command's code takes.
 
     Args:
         kind: A dataclass whose fields have plain types, or types that are not checked here.
         options: Names of fields and their values.
         method: The method, for messages.
+        hidden: Fields that are no options.
 
     Raises:
         UsageError: There is no option of that name, or the value has another type or is too small.
     """
-    fields = {field.name: str(field.type) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    every = dataclasses.fields(kind)  # type: ignore[arg-type]
+    fields = {field.name: str(field.type) for field in every if field.name not in hidden}
     for name in options:
         if name not in fields:
             raise UsageError(f"{method} has no option {name!r}.", hint=did_you_mean(name, fields))
@@ -94,6 +111,8 @@ def _checked(name: str, value: Any, annotation: str) -> Any:
     types = annotation.split(" | ")
     if value is None and "None" in types:
         return None
+    if name == "part":
+        return _part(value)
     if "int" in types:
         return whole_number(value, name, least=_LEAST.get(name, 1))
     if "float" in types:
@@ -106,9 +125,22 @@ def _checked(name: str, value: Any, annotation: str) -> Any:
 
 
 def _number(value: Any, name: str) -> float:
-    if isinstance(value, str | bool):
-        raise UsageError(f"{name} must be a number, not {value!r:.80}.")
     try:
-        return float(value)
+        number = math.nan if isinstance(value, str | bool) else float(value)
     except (TypeError, ValueError):
-        raise UsageError(f"{name} must be a number, not {value!r:.80}.") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"{name} must be a number, not {value!r:.80}.")
+    if name in _SHARES and not 0 <= number <= 1:
+        raise UsageError(f"{name} is {number:g}; it must be from 0 to 1.")
+    return number
+
+
+def _part(value: Any) -> tuple[int, int]:
+    """``(i, N)``: part i of N."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise UsageError(f"part must be two numbers (i, N), such as (2, 8), not {value!r:.80}.")
+    number, parts = (whole_number(each, "part") for each in value)
+    if number > parts:
+        raise UsageError(f"There is no part {number} of {parts}.")
+    return number, parts

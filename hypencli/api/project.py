@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hypencli.api.arguments import make_options, name_list
+from hypencli.api.arguments import make_options, name_list, optional_text
 from hypencli.api.references import ModelLike, name_of, take_model
 from hypencli.api.search_options import search_options
 from hypencli.errors import UsageError
@@ -119,8 +119,8 @@ class Project:
         return train(
             self.store,
             _recipe(recipe, settings or {}),
-            name=name,
-            device=self._device(device),
+            name=optional_text(name, "name"),
+            device=self._device(optional_text(device, "device")),
             restart=restart,
         )
 
@@ -261,7 +261,7 @@ class Project:
                 raise UsageError(f"query has no option {name!r}: it is for query sets.")
         source = take_model(model, options)
         settings = {**options, "k": k, "device": self._device(options.get("device"))}
-        wanted = search_options(self.store, engine, settings)
+        wanted = search_options(self.store, engine, settings, "query")
         # Without a name, the newest model is meant: another one after a training.
         newest = find_model(self.store, source).id if source.name is None else None
         any_k = replace(wanted, k=1) if wanted.engine == "exact" else wanted
@@ -479,6 +479,8 @@ def open_store(path: str | Path | None = None, *, create: bool = False) -> Proje
                 "Where is the store to be made?", hint='open_store("study", create=True)'
             )
         return Project(Store.open(find_store()))
+    if not isinstance(path, str | Path):
+        raise UsageError(f"path: a folder was expected, not {path!r:.80}.")
     try:
         return Project(Store.open(Path(path)))
     except StoreNotFound:

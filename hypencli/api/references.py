@@ -19,6 +19,7 @@ _FIELDS = {"model": "model_id", "embeddings": "embeddings", "graph": "graph", "r
 """Kind of an artifact -> the field of its id in the record of what made it."""
 _LOADING = ("backbone", "pooling", "trust_code")
 _MAKERS = {"model": "train", "embeddings": "encode", "graph": "graph", "run": "search"}
+_WORDS = {"model": "A model", "embeddings": "An embedding set", "graph": "A graph", "run": "A run"}
 
 
 def name_of(reference: object, kind: str) -> str:
@@ -41,7 +42,7 @@ def name_of(reference: object, kind: str) -> str:
     if isinstance(made, str) and not isinstance(reference, Listed):
         return made
     raise UsageError(
-        f"A {kind} was expected, not {reference!r:.80}.",
+        f"{_WORDS[kind]} was expected, not {reference!r:.80}.",
         hint=f"Its name or id, or what {_MAKERS[kind]} returned.",
     )
 

@@ -16,13 +16,20 @@ if TYPE_CHECKING:
     from hypestore import Store
 
 
-def search_options(store: Store, engine: str | None, options: Mapping[str, Any]) -> SearchOptions:
+_RECORDS = ("guided_options", "index", "walk")
+"""Fields that hold the options of one engine: they are taken by their own names."""
+
+
+def search_options(
+    store: Store, engine: str | None, options: Mapping[str, Any], method: str = "search"
+) -> SearchOptions:
     """What the command's code takes of a search.
 
     Args:
         store: The project store.
         engine: An engine by name; None is ``exact``, or ``rerank`` where that option is set.
         options: Options of all searches, and those of the engine.
+        method: The method that they are for, in messages.
 
     Raises:
         UsageError: There is no such engine or option, or a value is wrong.
@@ -42,23 +49,29 @@ def search_options(store: Store, engine: str | None, options: Mapping[str, Any])
         plain["measures"] = name_list(plain["measures"], "measures")
     if isinstance(plain.get("corpus"), str):
         plain["corpus"] = dataset_place(store.root, plain["corpus"])
-    return make_options(SearchOptions, {**_engine_options(how, plain), "engine": how}, "search")
+    records = _engine_records(how, plain, method)
+    taken = make_options(SearchOptions, {**plain, "engine": how}, method, hidden=_RECORDS)
+    return dataclasses.replace(taken, **records)
 
 
-def _engine_options(engine: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The options with those of the engine in the record that it takes."""
+def _engine_records(engine: str, options: dict[str, Any], method: str) -> dict[str, Any]:
+    """The engine's own options, taken out of the others, in the record that the engine takes."""
     from hypencli.engine.graph_walk import PRESETS, WalkOptions
     from hypencli.engine.guided import GuidedOptions
     from hypencli.ops.search.options import VECTOR_INDEXES, SearchOptions
 
     common = {field.name for field in dataclasses.fields(SearchOptions)}
+    if engine not in ("graph", "guided", *VECTOR_INDEXES):
+        return {}
     own = {name: options.pop(name) for name in list(options) if name not in common}
     if engine == "graph":
-        start = PRESETS[own.pop("preset", "efficient-1")]
-        changed = make_options(WalkOptions, {**dataclasses.asdict(start), **own}, "search")
-        return {**options, "walk": changed}
+        preset = own.pop("preset", "efficient-1")
+        if preset not in PRESETS:
+            raise UsageError(
+                f"There is no preset {preset!r}.", hint=did_you_mean(str(preset), PRESETS)
+            )
+        walk = {**dataclasses.asdict(PRESETS[preset]), **own}
+        return {"walk": make_options(WalkOptions, walk, f"The engine {engine}")}
     if engine == "guided":
-        return {**options, "guided_options": make_options(GuidedOptions, own, "search")}
-    if engine in VECTOR_INDEXES:
-        return {**options, "index": tuple(own.items())}
-    return {**options, **own}  # what is no option of this engine is refused with the others
+        return {"guided_options": make_options(GuidedOptions, own, f"The engine {engine}")}
+    return {"index": tuple(own.items())}

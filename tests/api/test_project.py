@@ -134,8 +134,9 @@ def test_query(project: hypencli.Project, verb: Json) -> None:
 
 def test_evaluate(project: hypencli.Project, verb: Json, tiny_collection: Path) -> None:
     qrels = tiny_collection / "qrels.txt"
-    done = project.evaluate("hyper-run", qrels, measures=["AP", "R@5"])
-    printed = verb("eval", "hyper-run", "--qrels", qrels, "--measures", "AP, R@5")
+    run = project.search({"q0": "what is river"}, k=5, model="hyper", embeddings="hyper-docs")
+    done = project.evaluate(run, qrels, measures=["AP", "R@5"])
+    printed = verb("eval", run.run, "--qrels", qrels, "--measures", "AP, R@5")
     assert said(done) == said(printed)
     assert set(done.aggregates) == {"AP", "R@5"}
 
@@ -159,7 +160,7 @@ def test_listings(project: hypencli.Project, verb: Json, kind: str) -> None:
 
 
 def test_sql(project: hypencli.Project, verb: Json) -> None:
-    statement = "SELECT name, value FROM leaderboard WHERE measure = 'P@10' ORDER BY name"
+    statement = "SELECT name, value FROM leaderboard WHERE measure = 'P@10' ORDER BY run"
     table = project.sql(statement)
     assert {"title": "", "rows": table.to_dicts()} == verb("report", "--sql", statement)
     assert {"hyper-run", "plain-run"} <= {row["name"] for row in table.to_dicts()}
