@@ -24,6 +24,18 @@ class EncodedQueries:
     """Queries ready to score: q-nets of a Hypencoder, or vectors of a bi-encoder.
 
     Call it on passage vectors ``[n, d]`` to get scores ``[q, n]``.
+
+    Examples:
+        The folder ``model`` holds a trained model.
+
+        >>> import hypencli
+        >>> model = hypencli.load("model")
+        >>> queries = model.encode_queries(["what is a river", "what is a star"])
+        >>> len(queries)
+        2
+        >>> vectors = model.encode_passages(["water and a boat", "moon", "bread"])
+        >>> queries(vectors).shape
+        (2, 3)
     """
 
     def __init__(self, states: QueryStates, dim: int) -> None:
@@ -84,6 +96,16 @@ class Model:
     Attributes:
         dual: The torch module: ``HypencoderDualEncoder`` or ``TextDualEncoder``.
         tokenizer: Its tokenizer.
+
+    Examples:
+        The folder ``model`` holds a trained model of width 32.
+
+        >>> import hypencli
+        >>> model = hypencli.load("model")
+        >>> model.encode_passages(["water and a boat", "moon and sun"]).shape
+        (2, 32)
+        >>> model.dim
+        32
     """
 
     def __init__(self, dual: DualEncoder, tokenizer: Any, device: torch.device) -> None:

@@ -81,6 +81,25 @@ class Project:
 
     Attributes:
         store: The storage layer's object, for everything that is not here.
+
+    Examples:
+        The store ``study`` has the models ``hyper`` and ``plain``, and an evaluated run of each.
+
+        >>> import hypencli
+        >>> project = hypencli.open_store("study")
+        >>> encoded = project.encode("docs.jsonl", model="hyper")
+        >>> encoded.n_documents
+        120
+        >>> searched = {"model": "hyper", "embeddings": encoded}
+        >>> run = project.search("queries.jsonl", k=20, qrels="qrels.txt", **searched)
+        >>> run.n_queries
+        12
+        >>> project.compare("plain-run", run, measures=["nDCG@10"]).to_arrow().column_names[:4]
+        ['measure', 'mean_a', 'mean_b', 'difference']
+        >>> [hit.rank for hit in project.query("what is a river", k=2, **searched).hits]
+        [1, 2]
+        >>> project.sql("SELECT count(*) AS models FROM models").to_dicts()
+        [{'models': 2}]
     """
 
     def __init__(self, store: Store) -> None:

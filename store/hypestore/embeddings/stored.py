@@ -98,6 +98,21 @@ class EmbeddingSet:
         dim: Width of the vectors.
         dtype: Their NumPy type.
         shards: The shards in order.
+
+    Examples:
+        The store ``study`` has an embedding set ``hyper-docs`` of 120 documents.
+
+        >>> import hypestore
+        >>> embeddings = hypestore.Store.open("study").embeddings("hyper-docs")
+        >>> embeddings.n, embeddings.dim
+        (120, 32)
+        >>> places = embeddings.ordinals(["d7", "d3"])
+        >>> places.tolist()
+        [7, 3]
+        >>> embeddings.vectors(places).shape
+        (2, 32)
+        >>> list(embeddings.ids(places))
+        ['d7', 'd3']
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
