@@ -14,7 +14,7 @@ def main() -> None:
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             shown = run("".join(cell["source"]), cell["id"], names)
-            print(f"--- {cell['id']}", shown, sep="\n")
+            sys.stdout.write(f"--- {cell['id']}\n{shown}\n")
 
 
 def run(source: str, name: str, names: dict[str, object]) -> str:
