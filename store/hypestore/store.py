@@ -429,14 +429,13 @@ class Store:
         """
         return write_evaluation(
             self._context,
-            self.get(run_id, "run"),
+            (self.get(run_id, "run").id, *others),
             qrels_id=qrels_id,
             inputs=inputs,
             per_query=per_query,
             aggregates=aggregates,
             stats=stats or {},
             provenance=provenance or {},
-            others=others,
         )
 
     def evaluations(self, run_id: str) -> list[Manifest]:
