@@ -13,7 +13,7 @@ from hypencli.data.prepare.bad_records import (
     UNKNOWN_ID,
     MalformedRecords,
 )
-from hypencli.data.qrels import Judgement, collect_judgements
+from hypencli.data.reading.judgements import Judgement, collect_judgements
 from hypencli.data.runs import write_run
 from hypencli.errors import DataError
 from hypencli.records import Qrels

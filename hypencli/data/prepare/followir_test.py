@@ -25,7 +25,7 @@ from hypencli.data.prepare.job import (
     PreparedParts,
 )
 from hypencli.data.prepare.records import Record, records_of
-from hypencli.data.qrels import Judgement, iterate_judgements
+from hypencli.data.reading.judgements import Judgement, iterate_judgements
 from hypencli.data.training.folder import data_files_of
 from hypencli.data.training.hub import files_on_hub
 from hypencli.data.training.splits import select_part

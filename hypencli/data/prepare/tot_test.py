@@ -28,12 +28,8 @@ from hypencli.data.prepare.records import (
     records_of,
     titled,
 )
-from hypencli.data.qrels import (
-    Judgement,
-    irds_judgements,
-    iterate_judgements,
-)
-from hypencli.data.reading.irds import IrdsDataset
+from hypencli.data.reading.irds import IrdsDataset, IrdsSource
+from hypencli.data.reading.judgements import Judgement, iterate_judgements
 from hypencli.errors import DataError
 
 DATASET = "trec-tot/2023/dev"
@@ -102,7 +98,7 @@ def _irds_tables() -> TotFiles:
         documents=offered(Record(*record) for record in dataset.records("docs")),
         queries=offered(Record(*record) for record in dataset.records("queries")),
         query_id_key="query_id",
-        judgements=offered(irds_judgements(DATASET)),
+        judgements=offered(IrdsSource(DATASET).qrels()),
         source=f"irds:{DATASET}",
     )
 

@@ -35,7 +35,7 @@ from hypencli.data.prepare.job import (
     RowCounts,
 )
 from hypencli.data.prepare.records import records_of, titled
-from hypencli.data.qrels import collect_judgements, iterate_judgements
+from hypencli.data.reading.judgements import collect_judgements, iterate_judgements
 from hypencli.data.reading.lines import read_whole
 from hypencli.data.reading.rows import checked_id
 from hypencli.data.training import write_training_rows
