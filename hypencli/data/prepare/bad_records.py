@@ -30,7 +30,8 @@ class MalformedRecords:
         """
         if not self._lenient:
             raise DataError(
-                f"{where}: {problem}.", hint="Mend the file, or count such records: --lenient"
+                f"{where}: {problem}.",
+                hint="Correct the file, or count such records: `lenient=True`",
             )
         self._occurrences.add(kind, where)
 

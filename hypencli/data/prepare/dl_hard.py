@@ -21,9 +21,9 @@ from hypencli.data.prepare.collection import (
 )
 from hypencli.data.prepare.download import (
     RepositoryFile,
+    downloaded,
+    downloading,
     fetch,
-    offered,
-    offering_from,
 )
 from hypencli.data.prepare.job import (
     Job,
@@ -94,10 +94,10 @@ def prepare_dl_hard(job: Job) -> PreparedParts:
 
 def _online_tables(job: Job) -> HardQueryFiles:
     added = fetch(ADDED, job.downloads, job.progress)
-    with offering_from():
+    with downloading():
         queries = open_queries(f"irds:{DATASET}")
     dataset = IrdsSource(DATASET)
-    return HardQueryFiles(queries, offered(dataset.qrels()), added, (dataset.id, ADDED.source))
+    return HardQueryFiles(queries, downloaded(dataset.qrels()), added, (dataset.id, ADDED.source))
 
 
 def _local_files(folder: Path, job: Job) -> HardQueryFiles:

@@ -18,7 +18,7 @@ from hypencli.data.prepare.collection import (
     write_ranked,
     write_texts,
 )
-from hypencli.data.prepare.download import offering_from
+from hypencli.data.prepare.download import downloading
 from hypencli.data.prepare.job import (
     Job,
     Part,
@@ -118,7 +118,7 @@ def _hub_tables(hub_name: str) -> InstructionFiles:
     def choose(names: Sequence[str], where: str) -> Sequence[str]:
         return [name for table in TABLES for name in select_part(names, table, where=where)]
 
-    with offering_from():
+    with downloading():
         folder, names = files_on_hub(hub_name, choose)
     return InstructionFiles(folder, names)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hypencli.data.prepare.bad_records import EMPTY_TEXT
-from hypencli.data.prepare.download import offering_from
+from hypencli.data.prepare.download import downloading
 from hypencli.data.prepare.job import (
     DEFAULT_SEED,
     Job,
@@ -76,7 +76,7 @@ def _hub_files() -> tuple[Path, ...]:
     def choose(names: Sequence[str], where: str) -> Sequence[str]:
         return select_files(names, SPLIT, where=where).names
 
-    with offering_from():
+    with downloading():
         folder, names = files_on_hub(SOURCE, choose)
     return tuple(folder / name for name in names)
 

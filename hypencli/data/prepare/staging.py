@@ -76,7 +76,7 @@ def _writing(place: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(
             f"{place} cannot be written: {error.strerror or error}.",
-            hint="Name a folder that can be written to: --output FOLDER",
+            hint="Name a folder that can be written to: `output=FOLDER`",
         ) from error
 
 

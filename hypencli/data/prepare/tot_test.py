@@ -17,7 +17,7 @@ from hypencli.data.prepare.collection import (
     write_judgements,
     write_texts,
 )
-from hypencli.data.prepare.download import offered
+from hypencli.data.prepare.download import downloaded
 from hypencli.data.prepare.job import (
     Job,
     Part,
@@ -95,10 +95,10 @@ def _texts(records: Iterable[Record], id_key: str, title_key: str) -> Iterator[T
 def _irds_tables() -> TotFiles:
     dataset = IrdsDataset(DATASET)
     return TotFiles(
-        documents=offered(Record(*record) for record in dataset.records("docs")),
-        queries=offered(Record(*record) for record in dataset.records("queries")),
+        documents=downloaded(Record(*record) for record in dataset.records("docs")),
+        queries=downloaded(Record(*record) for record in dataset.records("queries")),
         query_id_key="query_id",
-        judgements=offered(IrdsSource(DATASET).qrels()),
+        judgements=downloaded(IrdsSource(DATASET).qrels()),
         source=f"irds:{DATASET}",
     )
 

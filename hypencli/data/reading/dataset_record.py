@@ -103,7 +103,7 @@ def read_record(folder: Path) -> DatasetRecord | None:
             raise
         raise DataError(
             f"{path} is not the record of a prepared dataset ({type(error).__name__}: {error}).",
-            hint="Prepare it again with --overwrite, or remove the file.",
+            hint="Prepare it again with `overwrite=True`, or remove the file.",
         ) from error
 
 

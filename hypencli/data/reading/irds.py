@@ -226,6 +226,6 @@ def _text(record: Any, fields: Fields, where: str) -> str:
     if fields.text_key is not None:
         raise DataError(
             f"{where}: no field {key!r}; its fields are {', '.join(map(repr, names))}.",
-            hint="Name one of these as the field of the text.",
+            hint="Name one of these: `text_key=KEY`",
         )
     return checked_text(record.default_text(), where).strip()
