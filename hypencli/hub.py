@@ -122,9 +122,10 @@ def download_file(name: str, file: str, *, revision: str | None = None) -> Path:
     """
     from huggingface_hub import hf_hub_download
 
+    refusals: tuple[type[Exception], ...] = (*network_errors(), ValueError)
     try:
         return Path(hf_hub_download(name, file, revision=revision))
-    except (*network_errors(), ValueError) as error:
+    except refusals as error:
         raise _not_given("model", name, error) from error
 
 

@@ -148,7 +148,7 @@ def write_instruction_collection(
         name: Of the part.
         folder: Where to.
         tables: The source.
-        job: Told of records and faults.
+        job: Told of records, and of malformed ones.
 
     Raises:
         DataError: A record is not what it should be, or an id is not known.
@@ -186,7 +186,7 @@ def _document(record: Record) -> Text:
 
 
 def _instructed(record: Record, kind: str) -> Text:
-    """A query with one of its instructions; without either it is empty, which is a fault."""
+    """A query with one of its instructions; without either it is empty, thus malformed."""
     parts = (record.text("text").strip(), record.text(f"instruction_{kind}").strip())
     return Text(record.where, record.identifier("_id"), " ".join(parts) if all(parts) else "")
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypencli.data.prepare.bad_records import EMPTY_TEXT
 from hypencli.data.prepare.download import downloading
 from hypencli.data.prepare.job import (
     DEFAULT_SEED,
@@ -18,6 +17,7 @@ from hypencli.data.prepare.job import (
     PreparedParts,
     RowCounts,
 )
+from hypencli.data.prepare.malformed_records import EMPTY_TEXT
 from hypencli.data.prepare.records import Record, records_of
 from hypencli.data.reading.unique_ids import hash_id
 from hypencli.data.training import write_training_rows
@@ -95,7 +95,7 @@ def instruction_rows(
     Args:
         records: Rows as released.
         rule: Which are taken.
-        counts: Counts. Of its faults, passages and queries without a text are left out.
+        counts: Told of every row. Passages and queries without a text are left out.
 
     Raises:
         DataError: A record lacks a field, or has one of another type.

@@ -1,4 +1,4 @@
-"""A dataset's folder that appears as a whole: made aside, then renamed.
+"""A dataset's folder that appears as a whole: it is made in a staging folder, then renamed.
 
 Beside ``data/tot-train`` lies ``data/.tot-train.work`` while it is made:
 

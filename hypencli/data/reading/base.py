@@ -100,7 +100,7 @@ class Source:
         if not self._defines(part):
             raise self._lacks(part)
 
-    def documents(self, fields: Fields, on_malformed: OnMalformed = stop) -> Iterator[TextRow]:
+    def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:
         """The documents in their order; every call reads them anew.
 
         Args:
@@ -131,10 +131,11 @@ class Source:
     def content(self, fields: Fields) -> Mapping[str, str]:
         """What stands for the documents' content in the fingerprint of a corpus.
 
-        Without an override all documents are read once, and their ids and texts are hashed.
+        Without an override all documents are read once, and their ids and texts are hashed. A
+        source that skips lines must override it: here the first malformed line is an error.
         """
         digest = hashlib.sha256()
-        for row in self.documents(fields):
+        for row in self.documents(fields, stop):
             for part in (row.id.encode("utf-8"), row.text.encode("utf-8")):
                 digest.update(len(part).to_bytes(8, "little"))
                 digest.update(part)

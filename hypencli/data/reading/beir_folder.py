@@ -16,7 +16,7 @@ from hypencli.data.reading.dataset_record import read_record
 from hypencli.data.reading.file import FileSource
 from hypencli.data.reading.judgements import Judgement, collect_judgements, iterate_judgements
 from hypencli.data.reading.rows import Fields, TextRow
-from hypencli.data.reading.skipped_lines import OnMalformed, stop
+from hypencli.data.reading.skipped_lines import OnMalformed
 from hypencli.data.reading.unique_ids import refuse_duplicates
 from hypencli.errors import DataError
 
@@ -80,7 +80,7 @@ class FolderSource(Source):
         """
         _require_file(self.path, part)
 
-    def documents(self, fields: Fields, on_malformed: OnMalformed = stop) -> Iterator[TextRow]:
+    def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:
         """The documents of ``corpus.jsonl``."""
         return self._corpus.documents(fields, on_malformed)
 

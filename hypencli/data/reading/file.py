@@ -13,7 +13,7 @@ from hypencli.data.reading.base import Part, Source
 from hypencli.data.reading.judgements import Judgement, iterate_judgements
 from hypencli.data.reading.lines import FileSummary, first_line, read_lines, summarise_file
 from hypencli.data.reading.rows import Fields, TextRow, has_header, read_rows
-from hypencli.data.reading.skipped_lines import OnMalformed, stop
+from hypencli.data.reading.skipped_lines import OnMalformed
 
 # Files of many collections bear these names, so the folder is needed to tell them apart.
 _COMMON_STEMS = {
@@ -80,7 +80,7 @@ class FileSource(Source):
         """The path."""
         return str(self.path)
 
-    def documents(self, fields: Fields, on_malformed: OnMalformed = stop) -> Iterator[TextRow]:
+    def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:
         """The documents, one a line."""
         lines = read_lines(self.path, on_malformed)
         return read_rows(lines, str(self.path), fields, plain=False, on_malformed=on_malformed)

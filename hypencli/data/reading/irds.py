@@ -18,7 +18,7 @@ from hypencli.data.reading.rows import (
     checked_text,
     joined,
 )
-from hypencli.data.reading.skipped_lines import OnMalformed, stop
+from hypencli.data.reading.skipped_lines import OnMalformed
 from hypencli.errors import DataError, UsageError
 from hypencli.records import Qrels
 
@@ -111,7 +111,7 @@ class IrdsSource(Source):
         if fields.id_key is not None:
             raise UsageError(f"{self.id}: ir_datasets knows the ids; no field of ids can be named.")
 
-    def documents(self, fields: Fields, on_malformed: OnMalformed = stop) -> Iterator[TextRow]:
+    def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:
         """The documents in the dataset's order; it has no lines that could be malformed."""
         return self._dataset.documents(fields)
 

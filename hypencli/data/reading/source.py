@@ -14,10 +14,24 @@ from hypencli.data.reading.beir_folder import FolderSource
 from hypencli.data.reading.file import FileSource
 from hypencli.data.reading.hard_tasks import prepare_hint
 from hypencli.data.reading.irds import IrdsSource, dataset_ids
+from hypencli.data.reading.judgements import Judgement
+from hypencli.data.reading.rows import Fields, TextRow
+from hypencli.data.reading.skipped_lines import OnMalformed
 from hypencli.errors import DataError
 from hypencli.plugins import offered, offered_names
 
-__all__ = ["SOURCES", "FileSource", "FolderSource", "IrdsSource", "Source", "resolve"]
+__all__ = [
+    "SOURCES",
+    "Fields",
+    "FileSource",
+    "FolderSource",
+    "IrdsSource",
+    "Judgement",
+    "OnMalformed",
+    "Source",
+    "TextRow",
+    "resolve",
+]
 
 SOURCES: tuple[type[Source], ...] = (FileSource, FolderSource, IrdsSource)
 """The kinds that are shipped, in the order in which they are asked."""

@@ -13,8 +13,8 @@ from hypencli.data.prepare import (
     PreparedParts,
     find_preparation,
 )
-from hypencli.data.prepare.bad_records import MalformedRecords
 from hypencli.data.prepare.job import DEFAULT_SEED
+from hypencli.data.prepare.malformed_records import MalformedRecords
 from hypencli.data.prepare.staging import staged_folder
 from hypencli.data.reading.dataset_record import (
     RECORD_NAME,
@@ -59,7 +59,7 @@ class Prepared:
     Attributes:
         called: What other commands call it by.
         parts: What is in it, and what was left out.
-        faults: Records that could not be used, by kind.
+        faults: Malformed records, by kind.
         existing: Whether it was there before, and nothing was done now.
         next: Commands to go on with.
     """
