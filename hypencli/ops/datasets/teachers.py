@@ -208,7 +208,7 @@ def _load_dual(
     return load_dual_encoder(
         folder_or_name(name),
         backbone=source.backbone,
-        pooling=None if pooling is None else checked_pooling(pooling, where="--pooling"),
+        pooling=None if pooling is None else checked_pooling(pooling, where="pooling"),
         trust_code=source.trust_code,
     )
 
@@ -229,8 +229,8 @@ def _settings(options: TeacherOptions, *, longest: int) -> EncodingOptions:
 
     if options.max_length is not None and options.max_length > longest:
         raise UsageError(
-            f"--max-length {options.max_length} is more than the model reads, {longest}.",
-            hint=f"--max-length {longest}",
+            f"The maximal length {options.max_length} is more than the model reads, {longest}.",
+            hint=f"`max_length={longest}`",
         )
     return EncodingOptions(
         max_length=options.max_length or min(DEFAULT_MAX_LENGTH, longest),

@@ -210,7 +210,7 @@ def test_texts_come_from_the_corpus_where_none_were_kept(
 ) -> None:
     with pytest.raises(UsageError, match=r"Where are the texts\?.*without text") as caught:
         mine(small, "half-run", options)
-    assert "--corpus" in str(caught.value.hint)
+    assert "`corpus=" in str(caught.value.hint)
     corpus = open_corpus(tiny_collection / "corpus.jsonl")
     done = mine(small, "half-run", replace(options, corpus=corpus))
     assert done.counts.rows > 0
