@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import TypeAdapter
 
 import hypestore
 from hypencli.data.queries import QuerySet
 from hypencli.errors import DataError
-from hypencli.ops.drafts import discard_on_error, name_not_given
+from hypencli.ops.drafts import discard_on_error, find_finished, name_not_given
 from hypencli.ops.evaluation.run import (
     Evaluated,
     EvaluateOptions,
@@ -65,6 +65,40 @@ if TYPE_CHECKING:
     from hypencli.models.encoding import QueryStates
 
 
+class IdentifiedQueries(Protocol):
+    """What the id of a run says of a query set."""
+
+    @property
+    def id(self) -> str:
+        """Stands for the set, as ``QuerySet.id`` does."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Hash of ids and texts; None where the set was not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPlan:
+    """What a search would do.
+
+    Attributes:
+        id_prefix: What its run is called, for people.
+        inputs: What determines the run, and with it the run's id.
+        parents: Ids of what it reads.
+        engine: The engine, not opened yet.
+    """
+
+    id_prefix: str
+    inputs: Mapping[str, hypestore.JsonValue]
+    parents: tuple[str, ...]
+    engine: EnginePlan
+
+    def existing(self, store: Store) -> Manifest | None:
+        """The finished run; of queries that were not read, one of a set with the same id."""
+        unread = ("queries_fingerprint",) if self.inputs["queries_fingerprint"] is None else ()
+        return find_finished(store, "run", self.inputs, unread=unread)
+
+
 def search(
     store: Store,
     queries: QuerySet | None,
@@ -99,21 +133,18 @@ def search(
     if queries is None:
         queries = own_queries(embedding_set)
     embeddings = store.embeddings(embedding_set.id)
-    plan = plan_engine(store, manifest, embedding_set, options)
-    inputs = run_inputs(manifest, embedding_set, queries, options, plan)
-    base_name = (
-        f"{embedding_set.id.rpartition('-')[0]}-{manifest.name or manifest.id}-{plan.id_prefix}"
-    )
-    base_name += "" if options.width is None else f"-w{options.width}"
-    parents = (manifest.id, embedding_set.id, *plan.parents)
-    with store.run_writer(base_name, inputs, parents=parents, name=options.name) as writer:
+    plan = plan_search(store, manifest, embedding_set, queries, options)
+    with store.run_writer(
+        plan.id_prefix, plan.inputs, parents=plan.parents, name=options.name
+    ) as writer:
         done = writer.existing
         existing = done is not None
         if done is None:
             with discard_on_error(writer):
                 loaded = _load(store, manifest, queries, options, trust_code=model.trust_code)
-                checker = Checker(store, inputs, embeddings, queries, options)
-                work = _Work(loaded, embeddings, options, plan.open(embeddings, progress), checker)
+                checker = Checker(store, plan.inputs, embeddings, queries, options)
+                engine = plan.engine.open(embeddings, progress)
+                work = _Work(loaded, embeddings, options, engine, checker)
                 done = work.run(writer, queries, progress)
         else:
             progress.message(f"this search was done before: {done.id}")
@@ -122,14 +153,35 @@ def search(
     return replace(outcome, name_not_given=name_not_given(store, done, options.name))
 
 
-def run_inputs(
+def plan_search(
+    store: Store,
     model: Manifest,
     embeddings: Manifest,
-    queries: QuerySet,
+    queries: IdentifiedQueries,
     options: SearchOptions,
-    plan: EnginePlan,
+) -> SearchPlan:
+    """What :func:`search` would do, without reading more than manifests.
+
+    Raises:
+        UsageError: The engine is not for this model, or lacks what it needs.
+    """
+    engine = plan_engine(store, model, embeddings, options)
+    id_prefix = f"{embeddings.id.rpartition('-')[0]}-{model.name or model.id}-{engine.id_prefix}"
+    return SearchPlan(
+        id_prefix=id_prefix + ("" if options.width is None else f"-w{options.width}"),
+        inputs=_run_inputs(model, embeddings, queries, options, engine),
+        parents=(model.id, embeddings.id, *engine.parents),
+        engine=engine,
+    )
+
+
+def _run_inputs(
+    model: Manifest,
+    embeddings: Manifest,
+    queries: IdentifiedQueries,
+    options: SearchOptions,
+    engine: EnginePlan,
 ) -> dict[str, hypestore.JsonValue]:
-    """What determines a run, and with it the run's id."""
     inputs: dict[str, hypestore.JsonValue] = {
         "engine": options.engine,
         "model": model.id,
@@ -141,7 +193,7 @@ def run_inputs(
         "query_max_length": options.query_max_length,
         "exclude_same_id": options.exclude_same_id,
         "dtype": options.dtype,
-        **plan.inputs,
+        **engine.inputs,
     }
     if options.check is not None:
         inputs["check"] = options.check
