@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hypencli.ops.models import display_name
-from hypencli.ops.search.engines import has_q_nets
+from hypencli.ops.search.target import has_q_nets
 from hypencli.recipe.replication import ReplicatedSearch
 from hypencli.runtime import resolve_device
 from hypestore import Manifest, Store
@@ -187,10 +187,10 @@ class Rates:
                     each,
                     f"{how.engine} {1000 * each:,.1f} ms a query, measured: {display_name(one)}",
                 )
-        each_assumed = _WALKING.get((self._kind, how.preset or ""))
+        each_assumed = _WALKING.get((self._kind, str(how.options.get("preset", ""))))
         if each_assumed is None:
             return None, None
-        return each_assumed[0], f"{how.preset}, assumed: {each_assumed[1]}"
+        return each_assumed[0], f"{how.options['preset']}, assumed: {each_assumed[1]}"
 
     def _measured(self, kind: str) -> Iterator[Manifest]:
         """Artifacts of a kind that were made on this kind of device, the newest first."""

@@ -25,7 +25,13 @@ from hypencli.ops.replicate.steps import (
     SearchStep,
     TakeModel,
 )
-from hypencli.ops.search.options import SearchOptions
+from hypencli.ops.search.options import (
+    EngineSpec,
+    Output,
+    Scoring,
+    SearchOptions,
+    Target,
+)
 from hypencli.recipe.replication import ReplicatedDataset, Replication
 
 
@@ -79,23 +85,25 @@ def search_options(
         store_root: The store, whose datasets are called by name.
         device: Where to score.
     """
-    from hypencli.engine.graph_walk import PRESETS
-
     entry, how = dataset_of(recipe, step), recipe.searches[step.search]
     judged = evaluate_options(recipe, step, store_root)
+    if entry.lists is not None:
+        engine = EngineSpec("rerank", {} if lists is None else {"run": lists})
+    elif graph is not None:
+        engine = EngineSpec(how.engine, {**how.options, "graph": graph})
+    else:
+        engine = EngineSpec(how.engine, how.options)
     return SearchOptions(
         k=recipe.k,
-        engine="rerank" if entry.lists is not None else how.engine,
-        embeddings=embeddings,
-        query_max_length=entry.query_max_length or recipe.query_max_length,
         exclude_same_id=entry.exclude_same_id,
-        device=device,
-        dtype=recipe.dtype,
-        qrels=judged.qrels,
-        measures=judged.measures,
-        graph=graph,
-        walk=None if how.preset is None else PRESETS[how.preset],
-        rerank=lists,
+        engine=engine,
+        target=Target(embeddings=embeddings),
+        scoring=Scoring(
+            query_max_length=entry.query_max_length or recipe.query_max_length,
+            dtype=recipe.dtype,
+            device=device,
+        ),
+        output=Output(qrels=judged.qrels, measures=judged.measures),
     )
 
 

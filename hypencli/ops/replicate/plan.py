@@ -28,6 +28,8 @@ from hypencli.ops.replicate.steps import (
     Step,
     TakeModel,
 )
+from hypencli.ops.search.engines import parse_spec
+from hypencli.ops.search.options import EngineSpec
 from hypencli.recipe.replication import ReplicatedDataset, Replication
 
 _FIRST = ("model", "prepare", "perturb", "lists")
@@ -144,7 +146,7 @@ class _Planner:
         others: tuple[Step, ...] = prepared
         if entry.perturb is not None:
             others = (*others, Perturb(entry.queries, entry.perturb, prepared))
-        if how.engine == "graph":
+        if "graph" in parse_spec(EngineSpec(how.engine, how.options))[0].needs:
             others = (*others, BuildGraph(encode))
         if entry.lists is not None:
             others = (*others, ImportLists(dataset, entry.lists, prepared))

@@ -54,6 +54,7 @@ from hypencli.ops.replicate.steps import (
 )
 from hypencli.ops.search.engines import plan_engine
 from hypencli.ops.search.run import run_inputs
+from hypencli.ops.search.target import SearchTarget
 from hypencli.recipe.replication import Replication
 from hypestore import (
     JsonValue,
@@ -268,8 +269,8 @@ class StatusReader:
             device=self._device,
         )
         asked = QuerySet(queries.id, (), queries.fingerprint or "")
-        engine = plan_engine(self._store, model, embeddings, options)
-        inputs = run_inputs(model, embeddings, asked, options, engine)
+        plan = plan_engine(SearchTarget(self._store, model, embeddings), options)
+        inputs = run_inputs(asked, options, plan)
         keys = set(inputs)
         if queries.fingerprint is None:
             del inputs["queries_fingerprint"]
