@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from hypencli.engine.registry.lookup import engine_entry
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.dataset_names import dataset_place
 from hypencli.ops.replicate.corpus_steps import EncodeStep, GraphStep
@@ -140,13 +141,14 @@ class _Planner:
         taken = ModelStep(source, row.backbone, row.pooling, row.made_by.get(source))
         encode = EncodeStep(taken, corpus, prepared if in_it else ())
         perturb, lists = entry.perturb, entry.lists
+        walks_a_graph = "graph" in engine_entry(how.engine).needs
         step = SearchStep(
             encode,
             dataset,
             search,
             prepared,
             perturb=None if perturb is None else PerturbStep(entry.queries, perturb, prepared),
-            graph=GraphStep(encode) if how.engine == "graph" else None,
+            graph=GraphStep(encode) if walks_a_graph else None,
             lists=None if lists is None else ListsStep(dataset, lists, prepared),
         )
         again = replace(step, changed=True)

@@ -19,9 +19,9 @@ from hypencli.ops.replicate.step import (
     StepKind,
     short,
 )
-from hypencli.ops.search.engines import has_q_nets
-from hypencli.ops.search.options import SearchOptions
-from hypencli.ops.search.run import plan_search, search
+from hypencli.ops.search.options import EngineSpec, Output, Scoring, SearchOptions, Target
+from hypencli.ops.search.run import plan_run, search
+from hypencli.ops.search.target import SearchTarget, has_q_nets
 from hypencli.progress import Progress
 from hypencli.recipe.replication import ReplicatedDataset, ReplicatedSearch
 from hypestore import Manifest
@@ -88,8 +88,8 @@ class SearchStep(Step):
         if queries is None:
             return None
         model, embeddings = (context.manifest(one) for one in (self.encode.model, self.encode))
-        planned = plan_search(context.store, model, embeddings, queries, self._options(context))
-        return planned.existing(context.store)
+        target = SearchTarget(context.store, model, embeddings)
+        return plan_run(target, queries, self._options(context)).existing(context.store)
 
     def require(self, context: ReplicationContext) -> None:
         """Refuse queries that are not there and that no step makes."""
@@ -130,24 +130,28 @@ class SearchStep(Step):
         return dataset.with_changed_instructions() if self.changed else dataset
 
     def _options(self, context: ReplicationContext) -> SearchOptions:
-        from hypencli.engine.graph_walk import PRESETS
-
         recipe, dataset = context.recipe, self._asked(context)
-        how, judged = recipe.searches[self.search], self.judged_with(context)
+        judged = self.judged_with(context)
         return SearchOptions(
             k=recipe.k,
-            engine=how.engine if self.lists is None else "rerank",
-            embeddings=context.manifest(self.encode).id,
-            query_max_length=dataset.query_max_length or recipe.query_max_length,
             exclude_same_id=dataset.exclude_same_id,
-            device=context.device,
-            dtype=recipe.dtype,
-            qrels=judged.qrels,
-            measures=judged.measures,
-            graph=None if self.graph is None else context.manifest(self.graph).id,
-            walk=None if how.preset is None else PRESETS[how.preset],
-            rerank=None if self.lists is None else context.manifest(self.lists).id,
+            target=Target(embeddings=context.manifest(self.encode).id),
+            engine=self._engine(context),
+            scoring=Scoring(
+                query_max_length=dataset.query_max_length or recipe.query_max_length,
+                dtype=recipe.dtype,
+                device=context.device,
+            ),
+            output=Output(qrels=judged.qrels, measures=judged.measures),
         )
+
+    def _engine(self, context: ReplicationContext) -> EngineSpec:
+        """The engine of this way; lists of the dataset are ranked again in any way."""
+        if self.lists is not None:
+            return EngineSpec("rerank", {"run": context.manifest(self.lists).id})
+        how = context.recipe.searches[self.search]
+        graph = {} if self.graph is None else {"graph": context.manifest(self.graph).id}
+        return EngineSpec(how.engine, {**how.options, **graph})
 
     def _source(self, context: ReplicationContext) -> Source | None:
         """What the queries are, without reading them; None where they are prepared later.
@@ -193,7 +197,7 @@ class SearchStep(Step):
         is_plain = self.encode.model.pooling is not None
         has_vectors = is_plain if model is None else not has_q_nets(model)
         scoring = {} if has_vectors else _SCORING
-        assumed = scoring if how.engine == "exact" else _WALKING.get(how.preset or "", {})
+        assumed = scoring if how.engine == "exact" else _WALKING.get(_preset(how), {})
 
         def amount(run: Manifest) -> int:
             made_by = (run.inputs.get("model"), run.inputs.get("engine"))
@@ -219,4 +223,9 @@ def _basis(how: ReplicatedSearch, rate: Rate) -> str:
     if how.engine == "exact":
         return f"scoring {rate.per_second:,.0f} documents/s a query, {rate.source}"
     each = f"{how.engine} {1000 / rate.per_second:,.1f} ms a query"
-    return f"{each if rate.is_measured else how.preset}, {rate.source}"
+    return f"{each if rate.is_measured else _preset(how)}, {rate.source}"
+
+
+def _preset(how: ReplicatedSearch) -> str:
+    """The preset of a way to search; empty where it has none."""
+    return str(how.options.get("preset", ""))
