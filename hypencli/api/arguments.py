@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from hypencli.errors import UsageError, did_you_mean
 
-_SHARES = ("gain", "recall")
+_SHARES = ("recall",)
 OptionsT = TypeVar("OptionsT")
 
 _LEAST = {"max_length": 2, "query_max_length": 2, "m": 2, "seed": None}
@@ -85,22 +85,23 @@ def whole_number(value: object, what: str, *, least: int | None = 1) -> int:
     return number
 
 
-def make_options(
-    kind: type[OptionsT], options: Mapping[str, Any], method: str, *, hidden: Sequence[str] = ()
-) -> OptionsT:
+def option_names(kind: type[Any]) -> tuple[str, ...]:
+    """Names of the fields of a dataclass of options."""
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+def make_options(kind: type[OptionsT], options: Mapping[str, Any], method: str) -> OptionsT:
     """Options of a method as the dataclass that the command's code takes.
 
     Args:
         kind: A dataclass whose fields have plain types, or types that are not checked here.
         options: Names of fields and their values.
         method: The method, for messages.
-        hidden: Fields that are no options.
 
     Raises:
         UsageError: There is no option of that name, or the value has another type or is too small.
     """
-    every = dataclasses.fields(kind)  # type: ignore[arg-type]
-    fields = {field.name: str(field.type) for field in every if field.name not in hidden}
+    fields = {field.name: str(field.type) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for name in options:
         if name not in fields:
             raise UsageError(f"{method} has no option {name!r}.", hint=did_you_mean(name, fields))

@@ -280,11 +280,11 @@ class Project:
                 raise UsageError(f"query has no option {name!r}: it is for query sets.")
         source = take_model(model, options)
         settings = {**options, "k": k, "device": self._device(options.get("device"))}
-        wanted = search_options(self.store, engine, settings, "query")
+        wanted = search_options(self.store, engine, settings)
         # Without a name, the newest model is meant: another one after a training.
         newest = find_model(self.store, source).id if source.name is None else None
-        any_k = replace(wanted, k=1) if wanted.engine == "exact" else wanted
-        key = (source, newest, any_k)
+        any_k = replace(wanted, k=1) if wanted.engine.name == "exact" else wanted
+        key = (source, newest, repr(any_k))
         if key not in self._askers:
             self._askers[key] = Asker(self.store, source, wanted)
         return self._askers[key].ask(text, k=wanted.k)

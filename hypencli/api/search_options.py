@@ -2,76 +2,70 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from hypencli.api.arguments import make_options, name_list
+from hypencli.api.arguments import make_options, name_list, option_names
 from hypencli.api.references import name_of
-from hypencli.errors import UsageError, did_you_mean
+from hypencli.errors import UsageError
 from hypencli.ops.dataset_names import dataset_place
 
 if TYPE_CHECKING:
     from hypencli.ops.search.options import SearchOptions
     from hypestore import Store
 
+PartT = TypeVar("PartT")
 
-_RECORDS = ("guided_options", "index", "walk")
-"""Fields that hold the options of one engine: they are taken by their own names."""
+_REFERENCES = {"embeddings": "embeddings", "graph": "graph", "run": "run"}
+"""Options that name an artifact, and its kind."""
 
 
-def search_options(
-    store: Store, engine: str | None, options: Mapping[str, Any], method: str = "search"
-) -> SearchOptions:
+def search_options(store: Store, engine: str | None, options: Mapping[str, Any]) -> SearchOptions:
     """What the command's code takes of a search.
 
     Args:
         store: The project store.
         engine: An engine by name; None is ``exact``, or ``rerank`` where that option is set.
-        options: Options of all searches, and those of the engine.
-        method: The method that they are for, in messages.
+        options: Options of all searches; the others are the engine's own.
 
     Raises:
-        UsageError: There is no such engine or option, or a value is wrong.
+        UsageError: A value is wrong, or ``rerank`` is beside another engine.
     """
-    from hypencli.ops.search.options import ENGINES, SearchOptions
+    from hypencli.ops.search.options import EngineSpec, Output, Scoring, SearchOptions, Target
 
-    how = engine or ("exact" if options.get("rerank") is None else "rerank")
-    if how not in ENGINES:
-        raise UsageError(f"There is no engine {how!r}.", hint=did_you_mean(str(how), ENGINES))
-    plain = dict(options)
-    for kind in ("embeddings", "graph"):
-        if plain.get(kind) is not None:
-            plain[kind] = name_of(plain[kind], kind)
-    if plain.get("rerank") is not None:
-        plain["rerank"] = name_of(plain["rerank"], "run")
+    plain = {name: value for name, value in options.items() if name != "rerank"}
+    how = _engine_name(engine, options.get("rerank"))
+    if options.get("rerank") is not None:
+        plain["run"] = options["rerank"]
+    for name, kind in _REFERENCES.items():
+        if plain.get(name) is not None:
+            plain[name] = name_of(plain[name], kind)
     if plain.get("measures") is not None:
         plain["measures"] = name_list(plain["measures"], "measures")
     if isinstance(plain.get("corpus"), str):
         plain["corpus"] = dataset_place(store.root, plain["corpus"])
-    records = _engine_records(how, plain, method)
-    taken = make_options(SearchOptions, {**plain, "engine": how}, method, hidden=_RECORDS)
-    return dataclasses.replace(taken, **records)
+    parts = {
+        "target": _part(Target, plain),
+        "scoring": _part(Scoring, plain),
+        "output": _part(Output, plain),
+    }
+    top = {name: plain.pop(name) for name in ("k", "exclude_same_id") if name in plain}
+    spec = make_options(EngineSpec, {"name": how, "recall": plain.pop("recall", None)}, "search")
+    parts["engine"] = EngineSpec(spec.name, plain, spec.recall)
+    return make_options(SearchOptions, {**top, **parts}, "search")
 
 
-def _engine_records(engine: str, options: dict[str, Any], method: str) -> dict[str, Any]:
-    """The engine's own options, taken out of the others, in the record that the engine takes."""
-    from hypencli.engine.graph_walk import PRESETS, WalkOptions
-    from hypencli.engine.guided import GuidedOptions
-    from hypencli.ops.search.options import VECTOR_INDEXES, SearchOptions
+def _engine_name(engine: object, rerank: object) -> str:
+    if engine is None:
+        return "exact" if rerank is None else "rerank"
+    if not isinstance(engine, str):
+        raise UsageError(f"engine: a name was expected, not {engine!r:.80}.")
+    if rerank is not None and engine != "rerank":
+        raise UsageError(f"rerank is an engine of its own; it excludes the engine {engine}.")
+    return engine
 
-    common = {field.name for field in dataclasses.fields(SearchOptions)}
-    if engine not in ("graph", "guided", *VECTOR_INDEXES):
-        return {}
-    own = {name: options.pop(name) for name in list(options) if name not in common}
-    if engine == "graph":
-        preset = own.pop("preset", "efficient-1")
-        if preset not in PRESETS:
-            raise UsageError(
-                f"There is no preset {preset!r}.", hint=did_you_mean(str(preset), PRESETS)
-            )
-        walk = {**dataclasses.asdict(PRESETS[preset]), **own}
-        return {"walk": make_options(WalkOptions, walk, f"The engine {engine}")}
-    if engine == "guided":
-        return {"guided_options": make_options(GuidedOptions, own, f"The engine {engine}")}
-    return {"index": tuple(own.items())}
+
+def _part(kind: type[PartT], options: dict[str, Any]) -> PartT:
+    """One part of the options, taken out of the others."""
+    own = {name: options.pop(name) for name in option_names(kind) if name in options}
+    return make_options(kind, own, "search")
