@@ -417,12 +417,12 @@ class Project:
 
     def _corpus(self, dataset: Texts, reading: Mapping[str, Any]) -> Corpus:
         from hypencli.data.corpus import open_corpus
-        from hypencli.data.in_memory import MemoryCorpus
+        from hypencli.data.in_memory import memory_corpus
 
         if isinstance(dataset, str | Path):
             return open_corpus(self._place(dataset, "dataset"), **reading)
         _refuse_reading(reading, "the dataset")
-        return MemoryCorpus(_texts(dataset, "dataset"))
+        return memory_corpus(_texts(dataset, "dataset"))
 
     def _queries(self, queries: Texts | None, reading: Mapping[str, Any]) -> QuerySet | None:
         from hypencli.data.in_memory import memory_queries

@@ -44,15 +44,17 @@ def search_options(store: Store, engine: str | None, options: Mapping[str, Any])
         plain["measures"] = name_list(plain["measures"], "measures")
     if isinstance(plain.get("corpus"), str):
         plain["corpus"] = dataset_place(store.root, plain["corpus"])
-    parts = {
+    parts: dict[str, Any] = {
         "target": _part(Target, plain),
         "scoring": _part(Scoring, plain),
         "output": _part(Output, plain),
     }
-    top = {name: plain.pop(name) for name in ("k", "exclude_same_id") if name in plain}
+    for name in ("k", "exclude_same_id"):
+        if name in plain:
+            parts[name] = plain.pop(name)
     spec = make_options(EngineSpec, {"name": how, "recall": plain.pop("recall", None)}, "search")
     parts["engine"] = EngineSpec(spec.name, plain, spec.recall)
-    return make_options(SearchOptions, {**top, **parts}, "search")
+    return make_options(SearchOptions, parts, "search")
 
 
 def _engine_name(engine: object, rerank: object) -> str:

@@ -6,21 +6,17 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 
+from hypencli.data.corpus import Corpus
 from hypencli.data.queries import QuerySet, query_set
-from hypencli.data.reading.rows import checked_id, checked_text, joined
-from hypencli.data.reading.skipped_lines import SkippedLines
+from hypencli.data.reading.base import Source
+from hypencli.data.reading.rows import Fields, TextRow, checked_id, checked_text, joined
+from hypencli.data.reading.skipped_lines import OnMalformed
 from hypencli.errors import DataError
-from hypencli.records import Document, Query
+from hypencli.records import Query
 
 
-class MemoryCorpus:
-    """Documents in memory.
-
-    Attributes:
-        id: ``memory:`` and the beginning of the fingerprint: other texts are another corpus.
-        corpus_id: The same text as ``id``.
-        id_prefix: ``memory``.
-        fingerprint: Hash of ids and texts.
+class MemorySource(Source):
+    """Documents in memory. Other texts, or another order, are another source.
 
     Args:
         texts: Document id -> text, or texts alone, which get the ids 1, 2, ….
@@ -29,27 +25,31 @@ class MemoryCorpus:
         DataError: There is no text, or something is no Unicode text; names the document.
     """
 
-    queries: str | None = None
-    qrels: str | None = None
-    skipped: SkippedLines | None = None
-    id_prefix = "memory"
+    prefix = "memory"
 
     def __init__(self, texts: Mapping[str, str] | Iterable[str]) -> None:
-        self._documents = [Document(*pair) for pair in _pairs(texts, "document")]
-        digest = hashlib.sha256()
-        for document in self._documents:
-            digest.update(json.dumps([document.doc_id, document.text]).encode())
-        self.fingerprint = digest.hexdigest()
-        self.id = self.corpus_id = f"memory:{self.fingerprint[:8]}"
+        self._rows = _pairs(texts, "document")
+        digest = hashlib.sha256(json.dumps(self._rows).encode())
+        super().__init__(digest.hexdigest()[:8])
 
     @property
-    def count(self) -> int:
-        """Number of documents."""
-        return len(self._documents)
+    def id_prefix(self) -> str:
+        """``memory``: the beginning of the ids of embedding sets."""
+        return self.prefix
 
-    def __iter__(self) -> Iterator[Document]:
+    def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:
         """The documents, in their order."""
-        return iter(self._documents)
+        for number, (doc_id, text) in enumerate(self._rows, start=1):
+            yield TextRow(number, doc_id, text)
+
+    def count(self, fields: Fields) -> int:
+        """Number of documents."""
+        return len(self._rows)
+
+
+def memory_corpus(texts: Mapping[str, str] | Iterable[str]) -> Corpus:
+    """A corpus of texts in memory; see :class:`MemorySource`."""
+    return Corpus(MemorySource(texts), Fields())
 
 
 def memory_queries(texts: Mapping[str, str] | Iterable[str]) -> QuerySet:

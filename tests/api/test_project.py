@@ -115,8 +115,10 @@ def test_search_over_a_graph(project: hypencli.Project, verb: Json, tiny_collect
         early_stop=False,
     )
     place = ["--model", "hyper", "--embeddings", "hyper-docs", "--k", 7, "--engine", "graph"]
-    walk = ["--preset", "efficient-2", "--entry-points", 20, "--no-early-stop"]
-    printed = verb("search", queries, *place, *walk, "--graph", graph.graph)
+    walk = {"preset": "efficient-2", "entry_points": 20, "early_stop": "false"}
+    walk["graph"] = graph.graph
+    settings = [part for name, value in walk.items() for part in ("-o", f"{name}={value}")]
+    printed = verb("search", queries, *place, *settings)
     assert said(done) == said(printed)
 
 

@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 
 from hypencli.data.corpus import open_corpus
-from hypencli.data.in_memory import MemoryCorpus, memory_queries
+from hypencli.data.in_memory import memory_corpus, memory_queries
 from hypencli.data.queries import open_queries
 from hypencli.errors import DataError
 from hypencli.records import Document
 
 
 def test_a_dictionary_keeps_its_ids_and_order() -> None:
-    corpus = MemoryCorpus({"b": " second ", "a": "first", 7: "number"})  # type: ignore[dict-item]
+    corpus = memory_corpus({"b": " second ", "a": "first", 7: "number"})  # type: ignore[dict-item]
     documents = [Document("b", "second"), Document("a", "first"), Document("7", "number")]
     assert list(corpus) == list(corpus) == documents
     assert corpus.count == 3
     assert (corpus.queries, corpus.qrels, corpus.skipped) == (None, None, None)
+    assert corpus.id_prefix == "memory"
 
 
 def test_texts_alone_are_numbered_as_lines_of_a_file_are(tmp_path: Path) -> None:
@@ -34,25 +35,25 @@ def test_texts_alone_are_numbered_as_lines_of_a_file_are(tmp_path: Path) -> None
 def test_other_texts_or_another_order_are_another_corpus(tmp_path: Path) -> None:
     (tmp_path / "docs.jsonl").write_text('{"id": "a", "text": "one"}\n', encoding="utf-8")
     corpora = [
-        MemoryCorpus({"a": "one", "b": "two"}),
-        MemoryCorpus({"b": "two", "a": "one"}),
-        MemoryCorpus({"a": "one", "b": "too"}),
-        MemoryCorpus({"ao": "ne", "b": "two"}),
+        memory_corpus({"a": "one", "b": "two"}),
+        memory_corpus({"b": "two", "a": "one"}),
+        memory_corpus({"a": "one", "b": "too"}),
+        memory_corpus({"ao": "ne", "b": "two"}),
         open_corpus(tmp_path / "docs.jsonl"),
     ]
     assert len({corpus.fingerprint for corpus in corpora}) == 5
     assert len({corpus.corpus_id for corpus in corpora}) == 5
-    assert MemoryCorpus({"a": "one", "b": "two"}).corpus_id == corpora[0].corpus_id
+    assert memory_corpus({"a": "one", "b": "two"}).corpus_id == corpora[0].corpus_id
 
 
 @pytest.mark.parametrize("texts", [[], {}, {"a": None}, [5], [b"x"], {"": "x"}, {None: "x"}])
-@pytest.mark.parametrize("read", [MemoryCorpus, memory_queries])
+@pytest.mark.parametrize("read", [memory_corpus, memory_queries])
 def test_what_is_no_text_is_refused(read: object, texts: object) -> None:
     with pytest.raises(DataError):
         read(texts)  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("read", [MemoryCorpus, memory_queries])
+@pytest.mark.parametrize("read", [memory_corpus, memory_queries])
 def test_half_a_surrogate_pair_and_a_repeated_id_are_refused(read: object) -> None:
     with pytest.raises(DataError, match="surrogate"):
         read(["\ud800"])  # type: ignore[operator]
