@@ -37,7 +37,7 @@ LONG_FUNCTIONS = {
     "hypencli.cli.verbs.corpora.graph:graph": "one call with an argument for every option",
     "hypencli.cli.verbs.search.search:search": "options of every engine, to be split",
     "hypencli.ops.demo:demonstrate": "the demo step by step, one line a step where it can be",
-    "hypencli.ops.search.measure_calibration:calibrate": "exact and approximate searches of one sample, to be split",
+    "hypencli.ops.search.measure_calibration:calibrate": "two searches of one sample, to be split",
     "hypencli.training.loop:train": "one training from its inputs to its result, top to bottom",
 }
 """Function above the limit of lines -> why. The signature of a verb is not counted."""

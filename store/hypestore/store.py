@@ -72,10 +72,20 @@ class Store:
     Reading takes no lock, and writes nothing but the derived catalog. ``store/FORMAT.md``
     specifies the format on disk.
 
-        store = Store.open("study")
-        best = store.catalog.query("FROM leaderboard ORDER BY value DESC LIMIT 1")
-        for run in store.artifacts("run"):
-            print(run.id, run.inputs["corpus"], len(store.run(run.id).queries()))
+    >>> from tempfile import mkdtemp
+    >>> store = Store.create(mkdtemp())
+    >>> with store.run_writer("bm25", {"corpus": "docs", "k": 2}, name="first") as writer:
+    ...     writer.queries([("q1", "a question")])
+    ...     writer.append(["q1", "q1"], ["d7", "d2"], [1, 2], [9.5, 7.0])
+    ...     run = writer.commit()
+    >>> run.id
+    'bm25-0db1f4a8d3'
+    >>> store.run("first").results()
+    {'q1': [('d7', 9.5), ('d2', 7.0)]}
+    >>> store.catalog.query("SELECT name, corpus, n_results FROM runs").rows
+    (('first', 'docs', 2),)
+    >>> store.doctor().healthy
+    True
 
     Attributes:
         root: The folder, absolute.

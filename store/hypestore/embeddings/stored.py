@@ -92,11 +92,22 @@ class EmbeddingSet:
 
     The *ordinal* of a document is its place in the set, from 0, shard after shard.
 
-        documents = store.embeddings("docs")
-        documents.vectors([0, 2])        # [2, d], in the dtype of the set
-        documents.ids([0, 2])            # ["d0", "d2"]
-        for first, block in documents.blocks():
-            ...                          # block is [n, d], from ordinal ``first`` on
+    >>> from tempfile import mkdtemp
+    >>> import hypestore as hs
+    >>> store = hs.Store.create(mkdtemp())
+    >>> spec = hs.EmbeddingSpec(id_prefix="docs", inputs={"corpus": "docs"}, dim=2, shard_rows=2)
+    >>> with store.embedding_work(spec, name="docs") as work:
+    ...     work.write_shard(0, ["d0", "d1"], np.eye(2), ["a river", "a star"])
+    ...     work.write_shard(1, ["d2"], np.ones((1, 2)), ["bread"])
+    ...     manifest = work.finish(3)
+    >>> documents = store.embeddings("docs")
+    >>> documents.vectors([2, 0])
+    array([[1., 1.],
+           [1., 0.]], dtype=float16)
+    >>> documents.ids([2, 0]), documents.texts([2])
+    (['d2', 'd0'], ['bread'])
+    >>> [(first, block.shape) for first, block in documents.blocks()]
+    [(0, (2, 2)), (2, (1, 2))]
 
     Attributes:
         manifest: Its manifest.

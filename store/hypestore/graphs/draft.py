@@ -25,6 +25,19 @@ Rows = npt.NDArray[np.integer[Any]]
 class GraphDraft(Draft):
     """An unfinished neighbour graph: call ``write`` once for all rows, then ``commit``.
 
+    >>> from tempfile import mkdtemp
+    >>> import hypestore as hs
+    >>> store = hs.Store.create(mkdtemp())
+    >>> spec = hs.EmbeddingSpec(id_prefix="docs", inputs={}, dim=1, keep_text=False)
+    >>> with store.embedding_work(spec, name="docs") as work:
+    ...     work.write_shard(0, ["d0", "d1", "d2"], np.array([[0.0], [1.0], [3.0]]))
+    ...     documents = work.finish(3)
+    >>> with store.graph_draft("docs", "near", {"metric": "l2"}, k=2, name="near") as draft:
+    ...     draft.write([np.array([[1, 2], [0, 2], [1, 0]])])
+    ...     manifest = draft.commit()
+    >>> store.graph("near").first(1).neighbours.tolist()
+    [[1], [0], [1]]
+
     Attributes:
         n: Documents of the embedding set, and rows of the graph.
         k: Neighbours per row.

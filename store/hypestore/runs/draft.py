@@ -52,13 +52,8 @@ _ROW_GROUP_ROWS = 131_072
 class RunWriter(Draft):
     """An unfinished run: call ``queries`` once, ``append`` for results, then ``commit``.
 
-    A run is not resumed: entering deletes what a killed process wrote.
-
-        with store.run_writer("bm25", {"corpus": "docs", "queries": "test"}) as writer:
-            if writer.existing is None:
-                writer.queries([("q1", "a question")])
-                writer.append(["q1", "q1"], ["d7", "d2"], [1, 2], [9.5, 7.0])
-            manifest = writer.commit()
+    A run is not resumed: entering deletes what a killed process wrote. The docstring of ``Store``
+    has an example.
     """
 
     def __init__(

@@ -315,10 +315,15 @@ class Draft:
     nothing to do, or the folder ``path`` takes files. Leaving without ``commit`` keeps the files,
     so that the same work can be resumed.
 
-        with store.draft("model", "tiny", {"seed": 1}) as draft:
-            if draft.existing is None:
-                (draft.path / "model.safetensors").write_bytes(weights)
-            manifest = draft.commit(stats={"steps": 3})
+    >>> from tempfile import mkdtemp
+    >>> import hypestore as hs
+    >>> store = hs.Store.create(mkdtemp())
+    >>> with store.draft("model", "tiny", {"seed": 1}) as draft:
+    ...     if draft.existing is None:
+    ...         _ = (draft.path / "model.safetensors").write_bytes(b"...")
+    ...     manifest = draft.commit(stats={"steps": 3})
+    >>> manifest.files[0].path, manifest.stats
+    ('model.safetensors', {'steps': 3})
 
     Attributes:
         id: The id, from kind and inputs.
