@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from hypencli.cli.hints import options_in
 from hypencli.errors import EXIT_STORE, HypeError
 from hypencli.escaping import escape_json, escape_terminal
 from hypencli.process import OwnProcess
@@ -121,6 +122,7 @@ def _run(arguments: list[str]) -> int:
 
 def _fail(error: Exception, hint: str | None, code: int, arguments: Sequence[str]) -> int:
     message = str(error.args[0]) if error.args else str(error)
+    hint = None if hint is None else options_in(hint)
     if "--json" in arguments:
         problem = {
             "type": type(error).__name__,

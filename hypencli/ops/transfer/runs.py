@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from hypencli.data.atomic import atomic_write
 from hypencli.data.reading.lines import file_sha256
 from hypencli.errors import UsageError
 from hypencli.ops.dataset_names import dataset_place
@@ -16,7 +17,7 @@ from hypencli.ops.drafts import (
 )
 from hypencli.ops.search.scoring import append_rankings
 from hypencli.runtime import provenance
-from hypestore import Store, atomic_path
+from hypestore import Store
 
 RunFormat = Literal["trec", "jsonl", "parquet"]
 SUFFIXES: dict[str, RunFormat] = {
@@ -76,6 +77,7 @@ def export_run(
 
     Raises:
         UsageError: The format cannot be told, or the file exists.
+        DataError: The file cannot be written.
     """
     from hypencli.data.runs import write_run
 
@@ -91,8 +93,8 @@ def export_run(
     if path.exists() and not overwrite:
         raise UsageError(f"{path} exists.", hint="Choose another --output, or add --overwrite")
     results = stored.results()
-    with atomic_path(path) as partial:
-        write_run(partial, results, stored.queries(), format=format, tag=display_name)
+    with atomic_write(path) as temporary:
+        write_run(temporary, results, stored.queries(), format=format, tag=display_name)
     return Exported(
         run=stored.manifest.id,
         path=path,
