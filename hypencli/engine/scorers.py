@@ -106,7 +106,7 @@ def quantised(scorer: Scorer, like: torch.Tensor, threads: Workers = ALONE) -> S
     return scorer.quantised(like, threads) if isinstance(scorer, QuantisingScorer) else None
 
 
-class EncodedQueries(Protocol):
+class ScorableQueries(Protocol):
     """Queries that a model has read: q-nets or query vectors for any part of them."""
 
     @property
@@ -124,7 +124,7 @@ class EncodedQueries(Protocol):
 
 
 def scorer_of(
-    queries: EncodedQueries, batch: range, dim: int, dtype: torch.dtype = torch.float32
+    queries: ScorableQueries, batch: range, dim: int, dtype: torch.dtype = torch.float32
 ) -> Scorer:
     """The scorer of a batch of queries: of q-nets, or of inner products.
 

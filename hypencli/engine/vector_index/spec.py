@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hypencli.engine.registry.options import LARGEST, parse_options
+from hypencli.engine.options import LARGEST, parse_options
 from hypencli.errors import UsageError, did_you_mean
 
 _Threads = Annotated[
