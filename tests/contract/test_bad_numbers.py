@@ -113,7 +113,7 @@ ENGINES: dict[str, tuple[str, list[str]]] = {
     "faiss-hnsw": ("plain", ["--engine", "faiss-hnsw"]),
     "faiss-ivfpq": (
         "plain",
-        ["--engine", "faiss-ivfpq", "--index", "nlist=2", "--index", "nbits=4"],
+        ["--engine", "faiss-ivfpq", "-o", "nlist=2", "-o", "nbits=4"],
     ),
 }
 

@@ -57,7 +57,12 @@ def test_batches_of_queries_and_shards_of_documents_change_nothing(
     for batch in (1, 5):
         run = store.find("run", {"model": store.get(model).id})[0]
         store.remove(run.id, force=True)
-        again = search(store, queries, ModelSource(model), replace(options, batch_queries=batch))
+        again = search(
+            store,
+            queries,
+            ModelSource(model),
+            replace(options, scoring=replace(options.scoring, batch_queries=batch)),
+        )
         assert rows(store, again.run).equals(expected)
     encode(store, corpus, ModelSource(model), EncodeOptions(shard_rows=7, name="small"))
     small = store.embeddings("small")
@@ -67,7 +72,7 @@ def test_batches_of_queries_and_shards_of_documents_change_nothing(
         np.concatenate([block for _, block in small.blocks()]),
     )
     assert same_vectors, "tiny texts are encoded alike in any batch, so the runs must agree"
-    cut = search(store, queries, ModelSource(model), replace(options, embeddings="small"))
+    cut = search(store, queries, ModelSource(model), replace(options, target=Target("small")))
     assert rows(store, cut.run).equals(expected)
 
 
@@ -212,7 +217,12 @@ def test_a_narrow_search_is_the_same_for_every_batch_size(
     options = SearchOptions(k=20, scoring=Scoring(width=8))
     collected = []
     for batch in (None, 1, 5):
-        searched = search(store, queries, nested, replace(options, batch_queries=batch))
+        searched = search(
+            store,
+            queries,
+            nested,
+            replace(options, scoring=replace(options.scoring, batch_queries=batch)),
+        )
         collected.append(rows(store, searched.run))
         store.remove(searched.run, force=True)
     assert collected[1].equals(collected[0])

@@ -110,7 +110,7 @@ FirstEngineOption = Annotated[
     str,
     typer.Option(
         "--first-engine",
-        help="Engine of the first stage; -o is then for it.",
+        help="Engine of the first stage; -o sets its options.",
         rich_help_panel=_STAGES,
     ),
 ]
