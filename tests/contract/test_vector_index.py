@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from hypencli.engine.registry.options import describe_options
+from hypencli.engine.options import describe_options
 from hypencli.engine.scorers import InnerProductScorer
 from hypencli.engine.vector_index.index import (
     INDEX_FILE,
