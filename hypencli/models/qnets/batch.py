@@ -17,10 +17,9 @@ from torch.nn import functional
 from hypencli.errors import ModelError, UsageError
 from hypencli.models.qnets.protocols import (
     NestedQNetConverter,
-    PackingQNet,
+    PreparableQNets,
     QNet,
     QNetConverter,
-    QuantisingQNet,
     RowNet,
     Shape,
     narrowed,
@@ -187,29 +186,27 @@ class QNetBatch:
             converter = copy.deepcopy(converter).to(device=device, dtype=dtype)
         return self._map(lambda tensor: tensor.to(device=device, dtype=dtype), converter)
 
-    def prepared(self, dtype: torch.dtype) -> QNetBatch | PreparedQNet:
-        """The q-net of one query for scoring many blocks in a dtype, without gradients.
+    def prepared(
+        self, dtype: torch.dtype, calibration: Tensor | None = None
+    ) -> QNetBatch | PreparedQNet | None:
+        """The q-net of one query for scoring many blocks in an arithmetic, without gradients.
 
-        Where the architecture or the machine has no layout for that, these q-nets in the dtype.
+        Where the architecture or the machine has no way to prepare it, these q-nets in the dtype;
+        None for int8.
+
+        Args:
+            dtype: The arithmetic; in int8 it scores float32 items, roughly.
+            calibration: Items ``[m, d]`` such as it will get, for int8.
         """
         net = self._net
-        if isinstance(net, PackingQNet) and self.matrices[-1].shape[-1] == 1:
-            prepared = net.prepare(dtype)
+        if isinstance(net, PreparableQNets) and self.matrices[-1].shape[-1] == 1:
+            with torch.no_grad():
+                prepared = net.prepared(dtype, calibration)
             if prepared is not None:
                 return PreparedQNet(prepared, self.dim)
-        return self if dtype == self.dtype else self.to(dtype=dtype)
-
-    @torch.no_grad()
-    def quantised(self, like: Tensor) -> PreparedQNet | None:
-        """The q-net of one query in int8, for float32 vectors like ``[m, d]``, roughly.
-
-        None where the architecture or the machine has no such way.
-        """
-        net = self._net
-        if not isinstance(net, QuantisingQNet) or self.matrices[-1].shape[-1] != 1:
+        if dtype == torch.int8:
             return None
-        quantised = net.quantise(like)
-        return None if quantised is None else PreparedQNet(quantised, self.dim)
+        return self if dtype == self.dtype else self.to(dtype=dtype)
 
     def detach(self) -> QNetBatch:
         """The same q-nets without their gradients' history."""
@@ -253,7 +250,7 @@ class QNetBatch:
 
 @dataclass(frozen=True)
 class PreparedQNet:
-    """The q-net of one query, laid out for scoring.
+    """The q-net of one query, prepared for scoring.
 
     Attributes:
         net: Rows ``[n, d]`` to outputs ``[n, 1]``.
@@ -264,7 +261,7 @@ class PreparedQNet:
     dim: int
 
     def __call__(self, items: Tensor) -> Tensor:
-        """Outputs ``[1, n, 1]`` of items ``[1, n, d]`` in the dtype that it is laid out for."""
+        """Outputs ``[1, n, 1]`` of items ``[1, n, d]`` in the dtype that it is prepared for."""
         return self.net(items[0]).unsqueeze(0)
 
 

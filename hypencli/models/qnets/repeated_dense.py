@@ -174,8 +174,14 @@ class DenseNets:
             items = block(items, matrix, vector)
         return multiply(items, self.matrices[-1])
 
-    def prepare(self, dtype: torch.dtype) -> RowNet | None:
-        """The q-net of the only query with packed weights; None where this cannot be."""
+    def prepared(self, dtype: torch.dtype, calibration: Tensor | None = None) -> RowNet | None:
+        """The q-net of the only query with packed weights, or in int8; None where this cannot be.
+
+        In int8 a row far longer than all rows ``[m, d]`` of the calibration, or one that is not
+        finite, scores NaN.
+        """
+        if dtype == torch.int8:
+            return None if calibration is None else self._quantised(calibration)
         last = self.matrices[-1]
         if not can_prepack(dtype, last.device) or not self._can_be_prepared():
             return None
@@ -185,11 +191,7 @@ class DenseNets:
         layers.append(PrepackedLinear(last[0], dtype=dtype))
         return _chain(layers)
 
-    def quantise(self, like: Tensor) -> RowNet | None:
-        """The q-net of the only query in int8, for rows like ``[m, d]``; None where this cannot be.
-
-        A row far longer than all of these, or one that is not finite, scores NaN.
-        """
+    def _quantised(self, like: Tensor) -> RowNet | None:
         last = self.matrices[-1]
         if not can_quantise(last.device) or not self.blocks or not self._can_be_prepared():
             return None

@@ -96,20 +96,15 @@ class GatedNets:
         """Outputs ``[q, n, 1]`` of items ``[q, n, d]``."""
         return multiply(items, self.direction) + self.gate * self.dense(items)
 
-    def prepare(self, dtype: torch.dtype) -> RowNet | None:
-        """The q-net of the only query with packed weights; None where this cannot be."""
-        dense = self.dense.prepare(dtype)
-        if dense is None:
-            return None
-        along = PrepackedLinear(self.direction[0], dtype=dtype)
-        gate = self.gate.detach().to(dtype)
-        return lambda rows: along(rows).add_(dense(rows).mul_(gate))
+    def prepared(self, dtype: torch.dtype, calibration: Tensor | None = None) -> RowNet | None:
+        """The q-net of the only query, prepared; None where this cannot be.
 
-    def quantise(self, like: Tensor) -> RowNet | None:
-        """The same in int8, but for the direction; None where this cannot be."""
-        dense = self.dense.quantise(like)
+        In int8 the direction stays in float32.
+        """
+        dense = self.dense.prepared(dtype, calibration)
         if dense is None:
             return None
-        along = PrepackedLinear(self.direction[0], dtype=torch.float32)
-        gate = self.gate.detach().float()
+        taken = torch.float32 if dtype == torch.int8 else dtype
+        along = PrepackedLinear(self.direction[0], dtype=taken)
+        gate = self.gate.detach().to(taken)
         return lambda rows: along(rows).add_(dense(rows).mul_(gate))
