@@ -10,7 +10,6 @@ from typing import Literal, TypeAlias
 from hypencli.data.corpus import Corpus, open_corpus
 from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import QuerySet, open_queries
-from hypencli.data.reading.irds import IrdsDataset
 from hypencli.data.reading.source import IrdsSource, resolve
 from hypencli.errors import DataError, HypeError
 from hypencli.evaluation.measures import parse_measures
@@ -248,7 +247,7 @@ class StatusReader:
         if changed is None and isinstance(
             source, IrdsSource
         ):  # reading it could mean to download it
-            return _Queries(source.id, None, IrdsDataset(source.name).stated_count("queries"))
+            return _Queries(source.id, None, source.stated_count("queries"))
         place = changed or dataset_place(root, dataset_of(self._recipe, step).queries)
         read = open_queries(place)
         return _Queries(read.id, read.fingerprint, len(read))
