@@ -24,6 +24,7 @@ _VERBS: Mapping[str, Sequence[str]] = {
     "corpora.graph": ("graph", "export", "import"),
     "search.search": ("search", "query"),
     "search.calibrate": ("calibrate",),
+    "search.engines": ("engines",),
     "compare.eval": ("eval", "report"),
     "search.fuse": ("fuse",),
     "corpora.perturb": ("perturb",),
