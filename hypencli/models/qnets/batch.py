@@ -162,7 +162,7 @@ class QNetBatch:
             position = range(len(self))[index]
             index = slice(position, position + 1)
         rows: slice = index
-        return self._map(lambda tensor: tensor[rows])
+        return self.unflatten([tensor[rows] for tensor in self.flatten()])
 
     def narrow(self, width: int) -> QNetBatch:
         """The q-nets at one of :attr:`widths`: views of these weights, nothing is copied.
@@ -185,7 +185,8 @@ class QNetBatch:
         converter = self.converter
         if isinstance(converter, nn.Module):
             converter = copy.deepcopy(converter).to(device=device, dtype=dtype)
-        return self._map(lambda tensor: tensor.to(device=device, dtype=dtype), converter)
+        moved = [tensor.to(device=device, dtype=dtype) for tensor in self.flatten()]
+        return self.unflatten(moved, converter)
 
     def prepared(self, dtype: torch.dtype) -> QNetBatch | PreparedQNet:
         """The q-net of one query for scoring many blocks in a dtype, without gradients.
@@ -213,7 +214,7 @@ class QNetBatch:
 
     def detach(self) -> QNetBatch:
         """The same q-nets without their gradients' history."""
-        return self._map(Tensor.detach)
+        return self.unflatten([tensor.detach() for tensor in self.flatten()])
 
     @classmethod
     def concatenate(cls, batches: Sequence[QNetBatch]) -> QNetBatch:
@@ -224,29 +225,33 @@ class QNetBatch:
         """
         if not batches:
             raise UsageError("No q-nets to concatenate.")
-        first = batches[0]
-        embeddings = [each.query_embedding for each in batches if each.query_embedding is not None]
-        return cls(
-            matrices=tuple(
-                torch.cat(each) for each in zip(*(b.matrices for b in batches), strict=True)
-            ),
-            vectors=tuple(
-                torch.cat(each) for each in zip(*(b.vectors for b in batches), strict=True)
-            ),
-            converter=first.converter,
-            query_embedding=torch.cat(embeddings) if embeddings else None,
-            is_training=first.is_training,
-        )
+        columns = zip(*(batch.flatten() for batch in batches), strict=True)
+        return batches[0].unflatten([torch.cat(column) for column in columns])
 
-    def _map(
-        self, change: Callable[[Tensor], Tensor], converter: QNetConverter | None = None
+    def flatten(self) -> tuple[Tensor, ...]:
+        """All tensors of the batch, each ``[q, ...]``: matrices, vectors, the query embedding.
+
+        The last one is missing where the model makes none.
+        """
+        embedding = () if self.query_embedding is None else (self.query_embedding,)
+        return (*self.matrices, *self.vectors, *embedding)
+
+    def unflatten(
+        self, tensors: Sequence[Tensor], converter: QNetConverter | None = None
     ) -> QNetBatch:
-        embedding = self.query_embedding
+        """Q-nets like these with other tensors.
+
+        Args:
+            tensors: In the number and order of :meth:`flatten`.
+            converter: Another architecture of the same shapes; None keeps this one.
+        """
+        n_matrices = len(self.matrices)
+        n_weights = n_matrices + len(self.vectors)
         return QNetBatch(
-            matrices=tuple(change(each) for each in self.matrices),
-            vectors=tuple(change(each) for each in self.vectors),
+            matrices=tuple(tensors[:n_matrices]),
+            vectors=tuple(tensors[n_matrices:n_weights]),
             converter=self.converter if converter is None else converter,
-            query_embedding=None if embedding is None else change(embedding),
+            query_embedding=None if self.query_embedding is None else tensors[n_weights],
             is_training=self.is_training,
         )
 
@@ -286,6 +291,15 @@ class InnerProducts:
     def __call__(self, items: Tensor) -> Tensor:
         """Inner products ``[q, n, 1]`` with items ``[q, n, d]`` or ``[1, n, d]``."""
         return items.expand(self.num_queries, -1, -1) @ self.embeddings.unsqueeze(-1)
+
+    def flatten(self) -> tuple[Tensor, ...]:
+        """The embeddings ``[q, d]``, alone."""
+        return (self.embeddings,)
+
+    def unflatten(self, tensors: Sequence[Tensor]) -> InnerProducts:
+        """Queries with other embeddings, ``[q, d]`` alone in ``tensors``."""
+        (embeddings,) = tensors
+        return InnerProducts(embeddings)
 
     def score(self, items: Tensor) -> Tensor:
         """Inner products ``[q, n]`` with the same items ``[n, d]`` for every query."""
