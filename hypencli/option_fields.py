@@ -9,7 +9,7 @@ by :func:`option`. Recipes, the command line and documents are derived from thos
 ...     steps: int = option(10, "steps of the walk", ge=1)
 >>> checked(Walk, {"steps": 3}, of="walk")
 Walk(steps=3)
->>> parsed(Walk, ["steps=0"], of="walk")
+>>> checked(Walk, named_texts(["steps=0"]), of="walk")
 Traceback (most recent call last):
     ...
 hypencli.errors.UsageError: walk: steps = 0; expected a whole number >= 1 (steps of the walk).
@@ -85,6 +85,15 @@ class Option:
         bounds = [f"{_SIGNS[name]} {bound}" for name, bound in self.bounds.stated().items()]
         return " and ".join([" ".join([_KINDS[self.type], *bounds[:1]]), *bounds[1:]])
 
+    def read(self, text: str) -> Any:
+        """The value that a text stands for; the text itself where it stands for none."""
+        if self.type is bool:
+            return {"true": True, "false": False}.get(text.lower(), text)
+        try:
+            return self.type(text)
+        except ValueError:
+            return text
+
     def accepts(self, value: object) -> bool:
         """Whether a value is of the type and within the bounds."""
         if self.type is float and type(value) is int:
@@ -133,57 +142,35 @@ def checked(kind: type[T], values: Mapping[str, Any], *, of: str) -> T:
 
     Args:
         kind: The dataclass.
-        values: Options by name.
+        values: Options by name; a text is read as a value of the option's type.
         of: What to call the dataclass in a message.
 
     Raises:
         UsageError: There is no such option, or a value is of another type or out of bounds.
     """
     known = {each.name: each for each in options_of(kind)}
+    read: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
             raise UsageError(f"{of}: there is no option {name!r}.", hint=did_you_mean(name, known))
-        if not known[name].accepts(value):
-            raise _not_accepted(known[name], value, of)
-    return kind(**values)
+        read[name] = known[name].read(value) if isinstance(value, str) else value
+        if not known[name].accepts(read[name]):
+            raise UsageError(
+                f"{of}: {name} = {value}; expected {known[name].expected} ({known[name].help})."
+            )
+    return kind(**read)
 
 
-def parsed(kind: type[T], texts: Sequence[str], *, of: str) -> T:
-    """An instance of a dataclass with options from texts ``NAME=VALUE``; see :func:`checked`.
-
-    Raises:
-        UsageError: A text is of another form, or an option is not accepted.
-    """
-    return checked(kind, parsed_values(kind, texts, of=of), of=of)
-
-
-def parsed_values(kind: type, texts: Sequence[str], *, of: str) -> dict[str, Any]:
-    """The options in texts ``NAME=VALUE``, in the types of a dataclass.
+def named_texts(texts: Sequence[str]) -> dict[str, str]:
+    """Options by name from texts ``NAME=VALUE``; a hyphen in a name stands for an underscore.
 
     Raises:
-        UsageError: A text is of another form, or a value of another type.
+        UsageError: A text is of another form.
     """
-    known = {each.name: each for each in options_of(kind)}
-    values: dict[str, Any] = {}
+    values: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f"{of}: {text!r}; expected NAME=VALUE.")
-        name = name.strip().replace("-", "_")
-        values[name] = _parsed(known[name], value.strip(), of) if name in known else value
+            raise UsageError(f"Option {text!r}: expected NAME=VALUE.")
+        values[name.strip().replace("-", "_")] = value.strip()
     return values
-
-
-def _parsed(known: Option, text: str, of: str) -> Any:
-    if known.type is bool:
-        if text.lower() not in ("true", "false"):
-            raise _not_accepted(known, text, of)
-        return text.lower() == "true"
-    try:
-        return known.type(text)
-    except ValueError:
-        raise _not_accepted(known, text, of) from None
-
-
-def _not_accepted(known: Option, value: object, of: str) -> UsageError:
-    return UsageError(f"{of}: {known.name} = {value}; expected {known.expected} ({known.help}).")

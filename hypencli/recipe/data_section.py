@@ -139,8 +139,8 @@ def _option_fields() -> dict[str, Any]:
     for name, loss in LOSSES.items():
         for one in options_of(loss):
             if one.name not in _LossTable.model_fields:
-                description = f"{name}: {one.help}"
-                field = Field(one.default, description=description, **one.bounds.stated())
+                bounds: dict[str, Any] = {**one.bounds.stated()}
+                field = Field(one.default, description=f"{name}: {one.help}", **bounds)
                 fields[one.name] = (one.type, field)
     return fields
 

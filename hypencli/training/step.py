@@ -121,7 +121,7 @@ class TrainingStep(nn.Module):
         across_processes: bool = False,
     ) -> None:
         super().__init__()
-        if not dual.settings.losses:
+        if not dual.loss_functions:
             raise ModelError("The model has no loss to train with.", hint="Add [[losses]].")
         self.dual = dual
         self.number = 0
