@@ -52,8 +52,9 @@ def multiply(items: Tensor, matrices: Tensor, bias: Tensor | None = None) -> Ten
     """
     n_queries, width, outputs = matrices.shape
     if n_queries > 1 and items.stride(0) == 0 and outputs <= _NARROW:
-        flat = matrices.permute(1, 0, 2).reshape(width, n_queries * outputs)
-        product = (items[0] @ flat).view(-1, n_queries, outputs).transpose(0, 1)
+        flat = matrices.permute(1, 0, 2).reshape(width, n_queries * outputs)  # [in, q * out]
+        product = (items[0] @ flat).view(-1, n_queries, outputs)  # [n, q, out]
+        product = product.transpose(0, 1)  # [q, n, out]
         return product if bias is None else product + bias
     # A stride of 0 passes through bmm as it is: nothing is copied per query.
     return torch.bmm(items, matrices) if bias is None else torch.baddbmm(bias, items, matrices)
@@ -65,7 +66,10 @@ class QNetBatch:
 
     Calling it scores items ``[q, n, d]`` (or ``[1, n, d]``: the same items for every query) and
     gives ``[q, n, out]``, where ``out`` is 1 for retrieval. Slicing gives the q-nets of some of
-    the queries.
+    the queries. See :mod:`hypencli.models.qnets` for an example.
+
+    The network is made at the first call and kept: tensors that are changed in place afterwards
+    may or may not change the scores.
 
     Attributes:
         matrices: One tensor a layer, ``[q, in, out]``.
@@ -143,7 +147,8 @@ class QNetBatch:
                 f"Q-nets of {len(self)} queries got items of shape {list(items.shape)}; expected "
                 f"[{len(self)}, n, {self.dim}] or [1, n, {self.dim}]."
             )
-        return self._net(items.to(self.dtype).expand(len(self), -1, -1))
+        shared = items.to(self.dtype).expand(len(self), -1, -1)  # [q, n, d], nothing is copied
+        return self._net(shared)  # [q, n, out]
 
     def score(self, items: Tensor) -> Tensor:
         """Scores ``[q, n]`` of the same items ``[n, d]`` for every query.
@@ -151,10 +156,10 @@ class QNetBatch:
         Raises:
             UsageError: The items do not fit, or the q-nets have more than one output.
         """
-        outputs = self(items.unsqueeze(0))
+        outputs = self(items.unsqueeze(0))  # [1, n, d] -> [q, n, out]
         if outputs.shape[-1] != 1:
             raise UsageError(f"Scores need q-nets with one output; these have {outputs.shape[-1]}.")
-        return outputs.squeeze(-1)
+        return outputs.squeeze(-1)  # [q, n]
 
     def __getitem__(self, index: slice | int) -> QNetBatch:
         """The q-nets of some queries; an integer gives a batch of one."""

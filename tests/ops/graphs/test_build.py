@@ -166,7 +166,7 @@ def test_low_recall_names_what_to_raise(store: Store, vectors: np.ndarray) -> No
     built = build_graph(store, wide, poor)
     assert built.recall is not None
     assert built.recall < 0.95
-    assert "--ef-search" in str(built.advice)
+    assert "ef_search" in str(built.advice)
     poor = GraphOptions(
         k=20, builder="nn-descent", options={"candidates": 2, "iterations": 1, "trees": 1}
     )
