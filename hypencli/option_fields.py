@@ -1,176 +1,167 @@
-"""Options that a part of hype declares: their types, defaults, meanings and bounds.
+"""Options of a part of hype: fields of a frozen dataclass, with bounds and help in annotations.
 
-A part (a loss, a builder of graphs) keeps its options in a frozen dataclass whose fields are made
-by :func:`option`. Recipes, the command line and documents are derived from those fields:
+A part is an engine, a loss, a builder of graphs. Its options are the fields that are annotated with
+``Field``; a field without is none. A declaration::
 
->>> from dataclasses import dataclass
->>> @dataclass(frozen=True, kw_only=True)
-... class Walk:
-...     steps: int = option(10, "steps of the walk", ge=1)
->>> checked(Walk, {"steps": 3}, of="walk")
-Walk(steps=3)
->>> checked(Walk, named_texts(["steps=0"]), of="walk")
-Traceback (most recent call last):
-    ...
-hypencli.errors.UsageError: walk: steps = 0; expected a whole number >= 1 (steps of the walk).
+    @dataclass(frozen=True)
+    class Walk:
+        steps: Annotated[int, Field(ge=1, description="steps of the walk")] = 10
+
+Command line, recipes and documents derive from the fields. The options of a loss:
+
+>>> from hypencli.models.losses.cross_entropy import CrossEntropy
+>>> parse_options(CrossEntropy, {"scale": "0.5"}, of="the loss cross_entropy")
+CrossEntropy(scale=0.5, use_in_batch_negatives=True, only_use_first_item=False)
+>>> one = describe_options(CrossEntropy)[0]
+>>> one.name, one.value, one.default, one.help
+('scale', 'a number, above 0', 1.0, 'factor of this loss in the sum')
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar, get_type_hints
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from typing import Annotated, Any, TypeVar, get_origin, get_type_hints
 
 from hypencli.errors import UsageError, did_you_mean
 
-T = TypeVar("T")
+LARGEST = 2**31 - 1
+"""The upper bound of whole numbers that have no other; descriptions leave it out."""
 
-_META = "option"
-_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-_KINDS = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a word",
-}
+Options = TypeVar("Options")
+
+_BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most"}
+_KINDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """Between which numbers an option lies; None is no bound."""
-
-    gt: float | None = None
-    ge: float | None = None
-    lt: float | None = None
-    le: float | None = None
-
-    def hold(self, value: float) -> bool:
-        """Whether a number is finite and within the bounds."""
-        return (
-            math.isfinite(value)
-            and (self.gt is None or value > self.gt)
-            and (self.ge is None or value >= self.ge)
-            and (self.lt is None or value < self.lt)
-            and (self.le is None or value <= self.le)
-        )
-
-    def stated(self) -> dict[str, float]:
-        """The bounds that there are, by their names."""
-        named = {name: getattr(self, name) for name in _SIGNS}
-        return {name: bound for name, bound in named.items() if bound is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option.
+class OptionDescription:
+    """One option, for people.
 
     Attributes:
         name: Its name.
-        type: ``bool``, ``int``, ``float`` or ``str``.
-        default: Its value where none is given.
-        help: Its meaning, in some words.
-        bounds: Of a number.
+        value: What is expected, such as ``a whole number, at least 1``.
+        default: Its value where nothing is set; None where the part decides, or the option must
+            be set.
+        required: Whether it must be set.
+        help: What it does.
     """
 
     name: str
-    type: type
-    default: Any
+    value: str
+    default: object
+    required: bool
     help: str
-    bounds: Bounds
-
-    @property
-    def expected(self) -> str:
-        """Type and bounds in words."""
-        bounds = [f"{_SIGNS[name]} {bound}" for name, bound in self.bounds.stated().items()]
-        return " and ".join([" ".join([_KINDS[self.type], *bounds[:1]]), *bounds[1:]])
-
-    def read(self, text: str) -> Any:
-        """The value that a text stands for; the text itself where it stands for none."""
-        if self.type is bool:
-            return {"true": True, "false": False}.get(text.lower(), text)
-        try:
-            return self.type(text)
-        except ValueError:
-            return text
-
-    def accepts(self, value: object) -> bool:
-        """Whether a value is of the type and within the bounds."""
-        if self.type is float and type(value) is int:
-            value = float(value)
-        if type(value) is not self.type:
-            return False
-        return not isinstance(value, int | float) or self.bounds.hold(value)
 
 
-def option(
-    default: T,
-    help: str,
-    *,
-    gt: float | None = None,
-    ge: float | None = None,
-    lt: float | None = None,
-    le: float | None = None,
-) -> T:
-    """A field of a frozen dataclass that users can set.
+def describe_options(options_type: type) -> list[OptionDescription]:
+    """The options that a dataclass declares, in the order of the fields."""
+    return [_describe(name, one) for name, one in _option_fields(options_type).items()]
+
+
+def parse_options(options_type: type[Options], values: Mapping[str, object], *, of: str) -> Options:
+    """Options from values by name; text is read as the type of the option.
 
     Args:
-        default: Its value where none is given: a bool, a number or a string.
-        help: Its meaning, in some words, without a full stop.
-        gt: The value is greater than this.
-        ge: The value is at least this.
-        lt: The value is less than this.
-        le: The value is at most this.
-    """
-    bounds = Bounds(gt=gt, ge=ge, lt=lt, le=le)
-    made: T = field(default=default, metadata={_META: (help, bounds)})
-    return made
-
-
-def options_of(kind: type) -> list[Option]:
-    """The options that a dataclass declares, in order."""
-    hints = get_type_hints(kind)
-    return [
-        Option(each.name, hints[each.name], each.default, *each.metadata[_META])
-        for each in fields(kind)
-        if _META in each.metadata
-    ]
-
-
-def checked(kind: type[T], values: Mapping[str, Any], *, of: str) -> T:
-    """An instance of a dataclass with some of its options set.
-
-    Args:
-        kind: The dataclass.
-        values: Options by name; a text is read as a value of the option's type.
-        of: What to call the dataclass in a message.
+        options_type: The dataclass.
+        values: Name -> value; options that are not named keep their defaults.
+        of: What the options are of, for errors: ``the engine exact``.
 
     Raises:
-        UsageError: There is no such option, or a value is of another type or out of bounds.
+        UsageError: There is no option of that name, a value does not fit its option, or an option
+            that must be set is not.
     """
-    known = {each.name: each for each in options_of(kind)}
-    read: dict[str, Any] = {}
-    for name, value in values.items():
+    known: Mapping[str, _OptionField] = _option_fields(options_type)  # type: ignore[arg-type]
+    for name in values:
         if name not in known:
-            raise UsageError(f"{of}: there is no option {name!r}.", hint=did_you_mean(name, known))
-        read[name] = known[name].read(value) if isinstance(value, str) else value
-        if not known[name].accepts(read[name]):
             raise UsageError(
-                f"{of}: {name} = {value}; expected {known[name].expected} ({known[name].help})."
+                f"{_capital(of)} has no option {name!r}.",
+                hint=did_you_mean(name, known) if known else "It has no options.",
             )
-    return kind(**read)
+    for name, one in known.items():
+        if one.default is MISSING and name not in values:
+            raise UsageError(
+                f"{_capital(of)} needs the option {name}.", hint=f"{name}: {one.help}."
+            )
+    return options_type(**{name: _parse(known[name], values[name], of) for name in values})
 
 
-def named_texts(texts: Sequence[str]) -> dict[str, str]:
-    """Options by name from texts ``NAME=VALUE``; a hyphen in a name stands for an underscore.
+def option_hints(options_type: type) -> dict[str, Any]:
+    """The annotations of the options by name, bounds and help included."""
+    hints = get_type_hints(options_type, include_extras=True)
+    return {
+        one.name: hints[one.name]
+        for one in fields(options_type)
+        if get_origin(hints[one.name]) is Annotated
+    }
 
-    Raises:
-        UsageError: A text is of another form.
-    """
-    values: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise UsageError(f"Option {text!r}: expected NAME=VALUE.")
-        values[name.strip().replace("-", "_")] = value.strip()
-    return values
+
+@dataclass(frozen=True, slots=True)
+class _OptionField:
+    name: str
+    adapter: Any
+    schema: Mapping[str, Any]
+    help: str
+    default: object
+
+
+@cache
+def _option_fields(options_type: type) -> dict[str, _OptionField]:
+    from pydantic import TypeAdapter
+
+    hints = option_hints(options_type)
+    described = {}
+    for one in fields(options_type):
+        if one.name not in hints:
+            continue
+        adapter = TypeAdapter(hints[one.name])
+        schema = adapter.json_schema()
+        help_text = str(schema.get("description", ""))
+        described[one.name] = _OptionField(one.name, adapter, schema, help_text, one.default)
+    return described
+
+
+def _parse(option: _OptionField, value: object, of: str) -> object:
+    from pydantic import ValidationError
+
+    try:
+        if isinstance(value, str):
+            return option.adapter.validate_strings(value)
+        return option.adapter.validate_python(value, strict=True)
+    except ValidationError as error:
+        raise UsageError(
+            f"{option.name}={value} is not a value for {of}: expected is {_expected(option)}.",
+            hint=f"{option.name}: {option.help}; {_default(option)}.",
+        ) from error
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _default(option: _OptionField) -> str:
+    if option.default is MISSING:
+        return "it must be set"
+    return "not set by default" if option.default is None else f"{option.default} by default"
+
+
+def _describe(name: str, option: _OptionField) -> OptionDescription:
+    required = option.default is MISSING
+    default = None if required else option.default
+    return OptionDescription(name, _expected(option), default, required, option.help)
+
+
+def _expected(option: _OptionField) -> str:
+    """What values an option takes, in words."""
+    kinds = option.schema.get("anyOf", [option.schema])
+    schema = next(kind for kind in kinds if kind.get("type") != "null")
+    if "enum" in schema:
+        return f"one of {', '.join(map(str, schema['enum']))}"
+    bounds = [
+        f"{words} {schema[key]:g}"
+        for key, words in _BOUNDS.items()
+        if schema.get(key, LARGEST) != LARGEST
+    ]
+    kind = _KINDS.get(schema.get("type", ""), "text")
+    return ", ".join([kind, " and ".join(bounds)] if bounds else [kind])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, create_model, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from hypencli.errors import ModelError, UsageError
 from hypencli.models.losses.base import Loss
 from hypencli.models.losses.registry import LOSSES, loss_class, loss_names
-from hypencli.option_fields import checked, options_of
+from hypencli.option_fields import describe_options, option_hints, parse_options
 from hypencli.recipe.section import NOT_IDENTITY, Section
 
 
@@ -115,8 +115,8 @@ class _LossTable(Section):
         """
         common = {*_LossTable.model_fields, "options"} - {"scale"}
         changed = self.model_dump(exclude=common, exclude_defaults=True)
-        own = {each.name for each in options_of(loss_class(self.type))}
-        for name in changed.keys() - own:
+        own = option_hints(loss_class(self.type))
+        for name in changed.keys() - own.keys():
             raise UsageError(f"{name} is for type = {_OWNERS[name]!r}")
         return {**changed, **(getattr(self, "options", None) or {})}
 
@@ -126,10 +126,10 @@ class _LossTable(Section):
         Raises:
             UsageError: It has no such option, or a value is out of bounds.
         """
-        return checked(loss_class(self.type), self.own_options(), of=self.type)
+        return parse_options(loss_class(self.type), self.own_options(), of=f"the loss {self.type}")
 
 
-_OWNERS = {one.name: name for name, loss in LOSSES.items() for one in options_of(loss)}
+_OWNERS = {one: name for name, loss in LOSSES.items() for one in option_hints(loss)}
 """Which shipped loss an option is of."""
 
 
@@ -137,11 +137,11 @@ def _option_fields() -> dict[str, Any]:
     """The options of all shipped losses as fields of one table."""
     fields: dict[str, Any] = {}
     for name, loss in LOSSES.items():
-        for one in options_of(loss):
+        hints = option_hints(loss)
+        for one in describe_options(loss):
             if one.name not in _LossTable.model_fields:
-                bounds: dict[str, Any] = {**one.bounds.stated()}
-                field = Field(one.default, description=f"{name}: {one.help}", **bounds)
-                fields[one.name] = (one.type, field)
+                described = Field(description=f"{name}: {one.help}")
+                fields[one.name] = (Annotated[hints[one.name], described], one.default)
     return fields
 
 

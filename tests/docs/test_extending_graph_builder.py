@@ -73,7 +73,7 @@ def test_as_typed_on_the_page(install_example: Install, store: Store, docs: Mani
 
 def test_its_options_are_checked(install_example: Install, store: Store, docs: Manifest) -> None:
     install_example(PAGE)
-    for options, word in (({"lines": 0}, ">= 1"), ({"trees": 3}, "beside, lines")):
+    for options, word in (({"lines": 0}, "at least 1"), ({"trees": 3}, "beside, lines")):
         with pytest.raises(UsageError) as caught:
             build_graph(store, docs, GraphOptions(builder="random-lines", options=options))
         assert word in str(caught.value)

@@ -63,7 +63,7 @@ def test_a_model_is_trained_with_it(
 
 def test_its_options_are_checked(recipe: Path) -> None:
     assert load_recipe(recipe).losses[0].own_options() == {"temperature": 2.0}
-    for options, word in (("{temperature=0.0}", "> 0"), ("{heat=1.0}", "temperature")):
+    for options, word in (("{temperature=0.0}", "above 0"), ("{heat=1.0}", "temperature")):
         with pytest.raises(RecipeError) as caught:
             load_recipe(recipe, [f"losses.0.options={options}"])
         assert word in str(caught.value)

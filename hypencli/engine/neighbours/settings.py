@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from hypencli.option_fields import option
+from pydantic import Field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,9 +19,11 @@ class NNDescent:
         seed: Of the trees and the choice of candidates.
     """
 
-    candidates: int = option(60, "documents compared with each in an iteration", ge=1)
-    iterations: int = option(20, "the most iterations", ge=1)
-    trees: int = option(8, "random projection trees to start from", ge=1)
+    candidates: Annotated[
+        int, Field(ge=1, description="documents compared with each in an iteration")
+    ] = 60
+    iterations: Annotated[int, Field(ge=1, description="the most iterations")] = 20
+    trees: Annotated[int, Field(ge=1, description="random projection trees to start from")] = 8
     seed: int = 0
 
 
@@ -35,7 +38,11 @@ class Hnsw:
         seed: Of the layers.
     """
 
-    m: int = option(32, "links of a document", ge=2)
-    ef_construction: int = option(200, "candidates for the links of a document", ge=1)
-    ef_search: int = option(200, "candidates in the search for neighbours", ge=1)
+    m: Annotated[int, Field(ge=2, description="links of a document")] = 32
+    ef_construction: Annotated[
+        int, Field(ge=1, description="candidates for the links of a document")
+    ] = 200
+    ef_search: Annotated[
+        int, Field(ge=1, description="candidates in the search for neighbours")
+    ] = 200
     seed: int = 0

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol, runtime_checkable
+
+from pydantic import Field
 
 from hypencli.errors import UsageError
-from hypencli.option_fields import option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,7 +86,7 @@ class Loss(ABC):
     """A loss over a batch of queries and their passages; its fields are its options.
 
     A loss is a frozen dataclass that derives from this one. It states :attr:`help` and
-    :attr:`needs`, declares options with :func:`hypencli.option_fields.option`, and computes
+    :attr:`needs`, declares options as :mod:`hypencli.option_fields` says, and computes
     :meth:`compute`. Docs: ``docs/extending-loss.md``.
 
     Attributes:
@@ -95,7 +96,10 @@ class Loss(ABC):
     help: ClassVar[str] = ""
     needs: ClassVar[Needs] = Needs()
 
-    scale: float = option(1.0, "factor of this loss in the sum", gt=0)
+    scale: Annotated[
+        float,
+        Field(gt=0, allow_inf_nan=False, description="factor of this loss in the sum"),
+    ] = 1.0
 
     @abstractmethod
     def compute(self, queries: QueryBatch, passages: Tensor, labels: Tensor | None) -> LossOutput:

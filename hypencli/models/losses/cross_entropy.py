@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
 
 from hypencli.models.losses.base import (
     Loss,
@@ -13,7 +15,6 @@ from hypencli.models.losses.base import (
     items_per_query,
     own_similarity,
 )
-from hypencli.option_fields import option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,10 +32,12 @@ class CrossEntropy(Loss):
 
     help: ClassVar[str] = "the positive among its negatives"
 
-    use_in_batch_negatives: bool = option(
-        True, "the passages of the other queries are negatives too"
-    )
-    only_use_first_item: bool = option(False, "in the batch, only the positive of each other query")
+    use_in_batch_negatives: Annotated[
+        bool, Field(description="the passages of the other queries are negatives too")
+    ] = True
+    only_use_first_item: Annotated[
+        bool, Field(description="in the batch, only the positive of each other query")
+    ] = False
 
     @property
     def has_in_batch_negatives(self) -> bool:

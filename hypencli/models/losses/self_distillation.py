@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
 
 from hypencli.errors import ModelError, UsageError
 from hypencli.models.losses.base import (
@@ -14,7 +16,6 @@ from hypencli.models.losses.base import (
     QueryBatch,
     at_least_float32,
 )
-from hypencli.option_fields import option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +44,12 @@ class SelfDistillation(Loss):
     )
     needs: ClassVar[Needs] = Needs(query_embedding=True)
 
-    teacher_scale: float = option(1.0, "factor of the inner products that are learned", gt=0)
+    teacher_scale: Annotated[
+        float,
+        Field(
+            gt=0, allow_inf_nan=False, description="factor of the inner products that are learned"
+        ),
+    ] = 1.0
 
     def compute(self, queries: QueryBatch, passages: Tensor, labels: Tensor | None) -> LossOutput:
         """The loss of ``q`` queries with passages ``[n, d]``; labels are not used.

@@ -44,8 +44,8 @@ class GraphWork:
 class GraphBuilder(ABC):
     """A way to find the nearest neighbours of all documents; its fields identify the graph.
 
-    A builder is a frozen dataclass that derives from this one. It declares options with
-    :func:`hypencli.option_fields.option`, and computes :meth:`build`. One that draws random
+    A builder is a frozen dataclass that derives from this one. It declares options as
+    :mod:`hypencli.option_fields` says, and computes :meth:`build`. One that draws random
     numbers has a plain field ``seed: int = 0`` too, which is the seed that the user asked for.
     Docs: ``docs/extending-graph-builder.md``.
 

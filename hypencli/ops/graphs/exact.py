@@ -9,10 +9,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
 
 from hypencli.ops.graphs.builder import GraphBuilder, GraphWork
-from hypencli.option_fields import option
 from hypencli.progress import Progress
 from hypencli.runtime import resolve_dtype
 from hypencli.signals import Terminated, handle_signals
@@ -38,7 +39,7 @@ class ExactBuilder(GraphBuilder):
     help: ClassVar[str] = "compares all documents"
     advice: ClassVar[str] = "compute with dtype=float32"
 
-    dtype: str = option("float32", "arithmetic: float32, bfloat16, float16")
+    dtype: Annotated[str, Field(description="arithmetic: float32, bfloat16, float16")] = "float32"
 
     @property
     def is_exact(self) -> bool:

@@ -12,7 +12,7 @@ from hypencli.ops.graphs.builder import GraphBuilder
 from hypencli.ops.graphs.exact import ExactBuilder
 from hypencli.ops.graphs.hnsw import HnswBuilder
 from hypencli.ops.graphs.nn_descent import NNDescentBuilder
-from hypencli.option_fields import checked
+from hypencli.option_fields import parse_options
 from hypencli.plugins import offered, offered_names
 from hypencli.runtime import resolve_device
 
@@ -75,7 +75,7 @@ def make_builder(name: str, options: Mapping[str, Any], *, seed: int) -> GraphBu
         UsageError: There is no such builder or option, or a value is out of bounds.
     """
     kind = builder_class(name)
-    builder = checked(kind, options, of=f"Builder {name}")
+    builder = parse_options(kind, options, of=f"the builder {name}")
     has_seed = "seed" in {field.name for field in fields(kind)}
     return replace(builder, **{"seed": seed}) if has_seed else builder
 

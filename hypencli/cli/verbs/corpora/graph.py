@@ -29,8 +29,9 @@ from hypencli.cli.output.render import (
 )
 from hypencli.cli.verbs.exchange.transfer import export, import_
 from hypencli.cli.verbs.search.calibrate import SampleOption, draw_calibrated
+from hypencli.cli.verbs.search.search_options import named_values
 from hypencli.ops.graphs.registry import AUTO, BUILDERS
-from hypencli.option_fields import named_texts, options_of
+from hypencli.option_fields import describe_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +50,9 @@ def _options_help() -> str:
     """The options of the shipped builders, with their defaults."""
     told = []
     for name, kind in BUILDERS.items():
-        listed = "; ".join(f"{one.name}={one.default}: {one.help}" for one in options_of(kind))
+        listed = "; ".join(
+            f"{one.name}={one.default}: {one.help}" for one in describe_options(kind)
+        )
         told.append(f"Of {name}: {listed}.")
     return " ".join(told)
 
@@ -139,7 +142,7 @@ def graph(
         k=k,
         metric=metric,
         builder=builder,
-        options=named_texts(options or ()),
+        options=named_values(options, listed_by="hype graph --help"),
         device=default_device(device, opened),
         seed=seed,
         name=name,

@@ -131,7 +131,7 @@ CASES = {
         USAGE,
         "ef_construction",
     ),
-    "option out of bounds": ([*GRAPH, "--builder", "hnsw", "-o", "m=1"], USAGE, ">= 2"),
+    "option out of bounds": ([*GRAPH, "--builder", "hnsw", "-o", "m=1"], USAGE, "at least 2"),
     "option without a value": ([*GRAPH, "-o", "dtype"], USAGE, "NAME=VALUE"),
     "format untold": (["export", "graph", "near", "-o", "{folder}/x.xyz"], USAGE, "--format"),
     "k too large": (["export", "graph", "near", "--k", "11"], USAGE, "--k 11"),
