@@ -130,11 +130,6 @@ class TrainingStep(nn.Module):
         self._recompute = recompute
         self._across_processes = across_processes
 
-    @property
-    def needs_labels(self) -> bool:
-        """Whether a loss needs the scores of a teacher."""
-        return self.dual.needs_labels
-
     def forward(
         self,
         queries: Mapping[str, Any],
