@@ -17,7 +17,6 @@ from hypencli.ops.graphs.builder import GraphBuilder, GraphWork
 from hypencli.progress import Progress
 from hypencli.runtime import resolve_dtype
 from hypencli.signals import Terminated, handle_signals
-from hypestore import atomic_path
 
 if TYPE_CHECKING:
     from hypencli.engine.neighbours.exact import ExactNeighbours
@@ -106,6 +105,8 @@ class SavedWork:
         """
         if self._signal is None and time.monotonic() < self._next:
             return
+        from hypestore import atomic_path
+
         started = time.monotonic()
         self._path.parent.mkdir(exist_ok=True)
         with atomic_path(self._path) as temporary, temporary.open("wb") as out:

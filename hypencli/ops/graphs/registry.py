@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from hypencli.errors import MissingDependencyError, UsageError, did_you_mean
 from hypencli.ops.graphs.builder import GraphBuilder
-from hypencli.ops.graphs.exact import ExactBuilder
-from hypencli.ops.graphs.hnsw import HnswBuilder
-from hypencli.ops.graphs.nn_descent import NNDescentBuilder
-from hypencli.option_fields import parse_options
+from hypencli.option_fields import OptionDescription, describe_options, parse_options
 from hypencli.plugins import offered, offered_names
 from hypencli.runtime import resolve_device
 
@@ -26,12 +24,15 @@ AUTO = "auto"
 AUTO_EXACT_DOCUMENTS = 100_000
 """Up to so many documents the exact builder is as fast as the others."""
 
-BUILDERS: Mapping[str, type[GraphBuilder]] = {
-    "exact": ExactBuilder,
-    "nn-descent": NNDescentBuilder,
-    "hnsw": HnswBuilder,
+BUILDERS: Mapping[str, str] = {
+    "exact": "exact:ExactBuilder",
+    "nn-descent": "nn_descent:NNDescentBuilder",
+    "hnsw": "hnsw:HnswBuilder",
 }
-"""Shipped builders by name; ``auto`` takes the first approximate one whose package is there."""
+"""Shipped builders: name -> module of this package and class. Help is shown without importing them.
+
+``auto`` takes the first approximate one whose package is there.
+"""
 
 BUILDERS_GROUP = "hypencli.graph_builders"
 """Entry points of installed packages: the name of a builder, and its class."""
@@ -48,9 +49,12 @@ def builder_class(name: str) -> type[GraphBuilder]:
     Raises:
         UsageError: There is none, or what the package offers is no builder.
     """
+    candidate: object | None
     if name in BUILDERS:
-        return BUILDERS[name]
-    candidate = offered(BUILDERS_GROUP, name)
+        module, _, attribute = BUILDERS[name].partition(":")
+        candidate = getattr(importlib.import_module(f"hypencli.ops.graphs.{module}"), attribute)
+    else:
+        candidate = offered(BUILDERS_GROUP, name)
     if candidate is None:
         known = [AUTO, *builder_names()]
         raise UsageError(f"There is no builder {name!r}.", hint=did_you_mean(name, known))
@@ -109,7 +113,23 @@ def automatic(corpus: VectorSource, metric: Metric, device: str | None) -> str:
 
 def installed_builder() -> str | None:
     """An approximate builder whose package is there; None where there is none."""
-    for name, kind in BUILDERS.items():
-        if kind.package is not None and importlib.util.find_spec(kind.package):
+    for name in BUILDERS:
+        package = builder_class(name).package
+        if package is not None and importlib.util.find_spec(package):
             return name
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedBuilder:
+    """A builder for people: its name, what it is, and its options."""
+
+    name: str
+    help: str
+    options: list[OptionDescription]
+
+
+def describe_builders() -> list[DescribedBuilder]:
+    """All builders with their options."""
+    kinds = [(name, builder_class(name)) for name in builder_names()]
+    return [DescribedBuilder(name, kind.help, describe_options(kind)) for name, kind in kinds]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -30,8 +31,7 @@ from hypencli.cli.output.render import (
 from hypencli.cli.verbs.exchange.transfer import export, import_
 from hypencli.cli.verbs.search.calibrate import SampleOption, draw_calibrated
 from hypencli.cli.verbs.search.search_options import named_values
-from hypencli.ops.graphs.registry import AUTO, BUILDERS
-from hypencli.option_fields import describe_options
+from hypencli.ops.graphs.registry import AUTO, BUILDERS, DescribedBuilder, describe_builders
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,21 +40,18 @@ if TYPE_CHECKING:
     from hypencli.ops.search.measure_calibration import BuiltAndCalibrated
     from hypencli.ops.transfer.graphs import ExportedGraph, ImportedGraph
 
+
+@dataclass(frozen=True, slots=True)
+class DescribedBuilders:
+    """What ``hype graph --builders`` lists."""
+
+    builders: list[DescribedBuilder]
+
+
 CorpusOption = Annotated[
     str | None,
     typer.Option("--corpus", help="The corpus, where several are encoded.", show_default=False),
 ]
-
-
-def _options_help() -> str:
-    """The options of the shipped builders, with their defaults."""
-    told = []
-    for name, kind in BUILDERS.items():
-        listed = "; ".join(
-            f"{one.name}={one.default}: {one.help}" for one in describe_options(kind)
-        )
-        told.append(f"Of {name}: {listed}.")
-    return " ".join(told)
 
 
 def graph(
@@ -83,10 +80,13 @@ def graph(
             "-o",
             "--option",
             metavar="NAME=VALUE",
-            help=f"An option of the builder; again for more. {_options_help()}",
+            help="An option of the builder, as --builders lists them; again for more.",
             show_default=False,
         ),
     ] = None,
+    builders: Annotated[
+        bool, typer.Option("--builders", help="List the builders with their options, and end.")
+    ] = False,
     name: NameOption = None,
     model: ModelOption = None,
     corpus: CorpusOption = None,
@@ -125,6 +125,8 @@ def graph(
 
         hype graph --corpus msmarco-passage --builder nn-descent -o candidates=100 -o trees=16
 
+        hype graph --builders
+
         hype graph --calibrate --queries questions.tsv
     """
     from hypencli.data.queries import open_queries
@@ -137,12 +139,15 @@ def graph(
     from hypencli.ops.search.options import EngineSpec, Scoring, Target
     from hypencli.ops.select import choose_any_embeddings
 
+    if builders:
+        show(DescribedBuilders(describe_builders()), _draw_builders, as_json=json)
+        return
     opened = open_store(store)
     graph_options = GraphOptions(
         k=k,
         metric=metric,
         builder=builder,
-        options=named_values(options, listed_by="hype graph --help"),
+        options=named_values(options, listed_by="hype graph --builders"),
         device=default_device(device, opened),
         seed=seed,
         name=name,
@@ -169,6 +174,15 @@ def graph(
         for engine in (EngineSpec("guided"), EngineSpec("graph", {"graph": built.graph}))
     ]
     show(BuiltAndCalibrated(built, measured), _draw_both, as_json=json)
+
+
+def _draw_builders(console: Console, listed: DescribedBuilders) -> None:
+    for builder in listed.builders:
+        console.print(f"{escape(builder.name)}: {escape(builder.help)}")
+        for one in builder.options:
+            console.print(
+                escape(f"  -o {one.name}={one.default}  {one.help} ({one.value})"), soft_wrap=True
+            )
 
 
 def _draw_both(console: Console, done: BuiltAndCalibrated) -> None:

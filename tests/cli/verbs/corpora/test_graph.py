@@ -60,6 +60,19 @@ def test_an_approximate_graph_says_its_recall(hype: Hype, study: Path) -> None:
     )
 
 
+def test_builders_are_listed_with_their_options(hype: Hype) -> None:
+    told = hype("graph", "--builders").out
+    assert "exact: compares all documents" in told
+    assert "-o ef_search=200  candidates in the search for neighbours" in told
+    listed = hype("graph", "--builders", "--json").json["builders"]
+    options = {one["name"]: [each["name"] for each in one["options"]] for one in listed}
+    assert options == {
+        "exact": ["dtype"],
+        "nn-descent": ["candidates", "iterations", "trees"],
+        "hnsw": ["m", "ef_construction", "ef_search"],
+    }
+
+
 def test_graphs_are_listed_shown_checked_and_removed(hype: Hype, study: Path, near: Any) -> None:
     in_store = ["--store", study]
     (listed,) = hype("ls", "graphs", *in_store, "--json").json
