@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 
-from hypencli.engine.options import describe_options
 from hypencli.engine.scorers import InnerProductScorer
 from hypencli.engine.vector_index.index import (
     INDEX_FILE,
@@ -28,6 +27,7 @@ from hypencli.errors import (
     ModelError,
     UsageError,
 )
+from hypencli.option_fields import describe_options
 
 DIM = 32
 QUICK = {

@@ -101,7 +101,7 @@ def narrowed(converter: QNetConverter, width: int) -> QNetConverter:
         raise ModelError(
             f"There are no q-nets of width {width}: the model's q-nets have one width only.",
             hint="Leave the width out. Nested widths come with the converter matryoshka, see "
-            "docs/converters.md.",
+            "docs/q-nets.md.",
         )
     if width not in converter.widths:
         raise ModelError(

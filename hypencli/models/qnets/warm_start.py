@@ -74,7 +74,8 @@ class WarmStartConverter(nn.Module):
     ) -> GatedNets:
         """The q-nets ``[q, n, d] -> [q, n, 1]``, given pooled queries ``[q, d]`` too."""
         dense = self._dense(matrices, vectors, is_training)
-        direction = functional.linear(query_embedding, self.projection).unsqueeze(-1)
+        direction = functional.linear(query_embedding, self.projection)  # [q, d]
+        direction = direction.unsqueeze(-1)  # [q, d, 1]
         return GatedNets(direction, self.gate, dense)
 
 
@@ -94,7 +95,8 @@ class GatedNets:
 
     def __call__(self, items: Tensor) -> Tensor:
         """Outputs ``[q, n, 1]`` of items ``[q, n, d]``."""
-        return multiply(items, self.direction) + self.gate * self.dense(items)
+        along = multiply(items, self.direction)  # [q, n, 1]
+        return along + self.gate * self.dense(items)  # [q, n, 1]
 
     def prepared(self, dtype: torch.dtype, calibration: Tensor | None = None) -> RowNet | None:
         """The q-net of the only query, prepared; None where this cannot be.

@@ -30,8 +30,8 @@ from hypencli.ops.drafts import (
     name_not_given,
 )
 from hypencli.ops.graphs.build import LOW_RECALL
-from hypencli.ops.graphs.builders import NeighbourSample
 from hypencli.ops.graphs.find import recall_of, width
+from hypencli.ops.graphs.sample import NeighbourSample
 from hypencli.runtime import provenance, resolve_device
 from hypestore import Manifest
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -29,6 +30,8 @@ from hypencli.cli.output.render import (
 )
 from hypencli.cli.verbs.exchange.transfer import export, import_
 from hypencli.cli.verbs.search.calibrate import SampleOption, draw_calibrated
+from hypencli.cli.verbs.search.search_options import named_values
+from hypencli.ops.graphs.registry import AUTO, BUILDERS, DescribedBuilder, describe_builders
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,6 +39,14 @@ if TYPE_CHECKING:
     from hypencli.ops.graphs.build import BuiltGraph
     from hypencli.ops.search.measure_calibration import BuiltAndCalibrated
     from hypencli.ops.transfer.graphs import ExportedGraph, ImportedGraph
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedBuilders:
+    """What ``hype graph --builders`` lists."""
+
+    builders: list[DescribedBuilder]
+
 
 CorpusOption = Annotated[
     str | None,
@@ -56,32 +67,32 @@ def graph(
         typer.Option(help="What is near: Euclidean distance, inner product, cosine."),
     ] = "l2",
     builder: Annotated[
-        Literal["auto", "exact", "nn-descent", "hnsw"],
-        typer.Option(help="How: auto is exact up to 100,000 documents, then nn-descent, or hnsw."),
-    ] = "auto",
+        str,
+        typer.Option(
+            metavar="|".join((AUTO, *BUILDERS)),
+            help="How: auto is exact up to 100,000 documents, then nn-descent, or hnsw; an "
+            "installed package can offer others.",
+        ),
+    ] = AUTO,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-o",
+            "--option",
+            metavar="NAME=VALUE",
+            help="An option of the builder, as --builders lists them; again for more.",
+            show_default=False,
+        ),
+    ] = None,
+    builders: Annotated[
+        bool, typer.Option("--builders", help="List the builders with their options, and end.")
+    ] = False,
     name: NameOption = None,
     model: ModelOption = None,
     corpus: CorpusOption = None,
     seed: Annotated[
         int, typer.Option(help="Of approximate builders, and of the sample for their recall.")
     ] = 0,
-    candidates: Annotated[
-        int, typer.Option(min=1, help="nn-descent: documents compared with each in an iteration.")
-    ] = 60,
-    iterations: Annotated[int, typer.Option(min=1, help="nn-descent: the most iterations.")] = 20,
-    trees: Annotated[
-        int, typer.Option(min=1, help="nn-descent: random projection trees to start from.")
-    ] = 8,
-    m: Annotated[int, typer.Option("--m", min=2, help="hnsw: links of a document.")] = 32,
-    ef_construction: Annotated[
-        int, typer.Option(min=1, help="hnsw: candidates for the links of a document.")
-    ] = 200,
-    ef_search: Annotated[
-        int, typer.Option(min=1, help="hnsw: candidates in the search for neighbours.")
-    ] = 200,
-    dtype: Annotated[
-        str, typer.Option(help="Arithmetic of the exact builder: float32, bfloat16, float16.")
-    ] = "float32",
     calibrate: Annotated[
         bool,
         typer.Option(
@@ -112,7 +123,9 @@ def graph(
 
         hype graph docs --k 50 --metric ip
 
-        hype graph --corpus msmarco-passage --builder nn-descent
+        hype graph --corpus msmarco-passage --builder nn-descent -o candidates=100 -o trees=16
+
+        hype graph --builders
 
         hype graph --calibrate --queries questions.tsv
     """
@@ -126,33 +139,30 @@ def graph(
     from hypencli.ops.search.options import EngineSpec, Scoring, Target
     from hypencli.ops.select import choose_any_embeddings
 
+    if builders:
+        show(DescribedBuilders(describe_builders()), _draw_builders, as_json=json)
+        return
     opened = open_store(store)
-    options = GraphOptions(
+    graph_options = GraphOptions(
         k=k,
         metric=metric,
         builder=builder,
-        dtype=dtype,
+        options=named_values(options, listed_by="hype graph --builders"),
         device=default_device(device, opened),
         seed=seed,
-        candidates=candidates,
-        iterations=iterations,
-        trees=trees,
-        m=m,
-        ef_construction=ef_construction,
-        ef_search=ef_search,
         name=name,
     )
     source = None if model is None else ModelSource(model)
     embedding_set = choose_any_embeddings(
         opened, named=embeddings, model=source, corpus=corpus, progress=progress()
     )
-    built = build_graph(opened, embedding_set, options, progress())
+    built = build_graph(opened, embedding_set, graph_options, progress())
     if not calibrate:
         show(built, _draw_built, as_json=json)
         return
     query_set = queries or opened.defaults.get("queries")
     asked = None if query_set is None else open_queries(dataset_place(opened.root, query_set))
-    target, scoring = Target(embedding_set.id), Scoring(device=options.device)
+    target, scoring = Target(embedding_set.id), Scoring(device=graph_options.device)
     measured = [
         measure(
             opened,
@@ -164,6 +174,15 @@ def graph(
         for engine in (EngineSpec("guided"), EngineSpec("graph", {"graph": built.graph}))
     ]
     show(BuiltAndCalibrated(built, measured), _draw_both, as_json=json)
+
+
+def _draw_builders(console: Console, listed: DescribedBuilders) -> None:
+    for builder in listed.builders:
+        console.print(f"{escape(builder.name)}: {escape(builder.help)}")
+        for one in builder.options:
+            console.print(
+                escape(f"  -o {one.name}={one.default}  {one.help} ({one.value})"), soft_wrap=True
+            )
 
 
 def _draw_both(console: Console, done: BuiltAndCalibrated) -> None:
@@ -185,7 +204,7 @@ def _draw_built(console: Console, done: BuiltGraph) -> None:
     if done.recall is not None:
         console.print(f"Recall of the exact neighbours, on a sample: {done.recall:.4f}.")
     if done.advice is not None:
-        console.print(f"Warning: that is low; to find more, {done.advice}.")
+        console.print(f"Warning: that is low; to find more, {done.advice} (-o NAME=VALUE).")
 
 
 @export.command("graph")
