@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 import hypestore as hs
-from hypencli import api
+from hypencli import api, plugins
 from hypencli.errors import ModelError
-from hypencli.models.qnets import registry as installed
-from hypencli.models.qnets.registry import resolve_converter
+from hypencli.models.qnets.registry import CONVERTERS_GROUP, resolve_converter
 from hypestore.manifest import SEAL, seal_of
 
 CODE = """
@@ -65,7 +64,7 @@ def offer(folder: Path, value: str = NAME, direct_url: dict[str, Any] | None = N
     home = folder / "somebodys_q_nets-1.0.dist-info"
     home.mkdir()
     (home / "METADATA").write_text("Name: somebodys-q-nets\nVersion: 1.0\n", encoding="utf-8")
-    text = f"[{installed.CONVERTERS_GROUP}]\ndiagonal = {value}\n"
+    text = f"[{CONVERTERS_GROUP}]\ndiagonal = {value}\n"
     (home / "entry_points.txt").write_text(text, encoding="utf-8")
     if direct_url is not None:
         (home / "direct_url.json").write_text(json.dumps(direct_url), encoding="utf-8")
@@ -74,7 +73,7 @@ def offer(folder: Path, value: str = NAME, direct_url: dict[str, Any] | None = N
 def install_in(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
     """Let packages be installed in these folders."""
     places = {folder.resolve() for folder in folders}
-    monkeypatch.setattr(installed, "_install_folders", lambda: places)
+    monkeypatch.setattr(plugins, "_install_folders", lambda: places)
 
 
 def test_a_module_on_the_path_is_not_an_installed_package(module: Path, ran: Path) -> None:
@@ -147,10 +146,6 @@ def test_a_package_installed_to_be_edited_is_installed(
     install_in(monkeypatch, metadata)
     offer(metadata, direct_url={"url": module.as_uri(), "dir_info": {"editable": True}})
     assert resolve_converter(NAME, {})
-
-
-def test_the_folders_of_this_interpreter_are_known() -> None:
-    assert Path(pytest.__file__).resolve().parents[1] in installed._install_folders()
 
 
 @pytest.fixture

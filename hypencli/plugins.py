@@ -1,0 +1,92 @@
+"""What installed packages offer: parts of hype of a user's own, by entry point.
+
+A package is trusted with running its code if it was installed for this interpreter. A package that
+merely lies on the import path, as one in the current folder does, is not.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import site
+import sysconfig
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+__all__ = ["offered", "offered_names"]
+
+
+def offered(group: str, name: str) -> object | None:
+    """The object that an installed package offers, or None. Nothing else is imported.
+
+    Args:
+        group: The group of entry points, such as ``hypencli.converters``.
+        name: The entry point's name, or what it points to: ``module:attribute``.
+    """
+    for point in _trusted_points(group):
+        if name in (point.name, point.value.replace(" ", "")):
+            loaded: object = point.load()
+            return loaded
+    return None
+
+
+def offered_names(group: str) -> list[str]:
+    """The names of all entry points of a group that installed packages offer, sorted.
+
+    Nothing is imported.
+    """
+    return sorted({point.name for point in _trusted_points(group)})
+
+
+def _trusted_points(group: str) -> Iterator[importlib.metadata.EntryPoint]:
+    points = importlib.metadata.entry_points(group=group)
+    return (point for point in points if _is_installed(point))
+
+
+def _is_installed(point: importlib.metadata.EntryPoint) -> bool:
+    """Whether its package was installed, and its module is that package's."""
+    if point.dist is None:
+        return False
+    home = Path(str(point.dist.locate_file(""))).resolve()
+    if home not in _install_folders():
+        return False
+    places = _module_places(point.module.partition(".")[0])
+    allowed = [home, *_editable_folder(point.dist)]
+    return bool(places) and all(
+        any(place.is_relative_to(folder) for folder in allowed) for place in places
+    )
+
+
+def _install_folders() -> set[Path]:
+    """Where packages are installed for this interpreter."""
+    folders = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    folders += site.getsitepackages()
+    if site.ENABLE_USER_SITE:
+        folders.append(site.getusersitepackages())
+    return {Path(folder).resolve() for folder in folders}
+
+
+def _module_places(module: str) -> list[Path]:
+    """Where a top-level module would be imported from; none where it is not found."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return []
+    if spec is None:
+        return []
+    places = spec.submodule_search_locations or ([spec.origin] if spec.origin else [])
+    return [Path(place).resolve() for place in places]
+
+
+def _editable_folder(package: importlib.metadata.Distribution) -> Iterable[Path]:
+    """The folder of a package that was installed to be edited, as its installer recorded it."""
+    try:
+        record = json.loads(package.read_text("direct_url.json") or "{}")
+        editable = record.get("dir_info", {}).get("editable") is True
+        url = urlsplit(str(record.get("url")))
+    except (ValueError, AttributeError):
+        return []
+    return [Path(url2pathname(url.path)).resolve()] if editable and url.scheme == "file" else []
