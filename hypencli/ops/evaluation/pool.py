@@ -138,7 +138,7 @@ def _together(members: list[JudgedRun]) -> Evaluation:
                     f"{display_name(members[first].run)} and in "
                     f"{display_name(member.run)}: in a pool it would count twice.",
                     hint="Pool runs of one system on different query sets; two systems are "
-                    "compared with --against.",
+                    "compared by hype compare --pool … --against.",
                 )
         for measure, values in member.evaluation.per_query.items():
             together = per_query.setdefault(measure, {})
