@@ -15,6 +15,7 @@ from hypencli.cli.options import (
 )
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import show
+from hypencli.cli.verbs.exchange.formats import format_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +34,7 @@ def export_embeddings(
             show_default=False,
         ),
     ],
+    format: Annotated[str | None, format_option("embeddings")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the files that are there.")
     ] = False,
@@ -48,7 +50,14 @@ def export_embeddings(
     """
     from hypencli.ops.transfer.embeddings import export_embeddings as run
 
-    done = run(open_store(store), embeddings, output, overwrite=overwrite, progress=progress())
+    done = run(
+        open_store(store),
+        embeddings,
+        output,
+        format=format,
+        overwrite=overwrite,
+        progress=progress(),
+    )
     show(done, _draw_exported, as_json=json)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ from hypencli.cli.options import (
 )
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import show
+from hypencli.cli.verbs.exchange.formats import format_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,10 +30,7 @@ def export_graph(
         int | None,
         typer.Option("--k", "-k", min=1, help="Neighbours of a document.", show_default="all"),
     ] = None,
-    format: Annotated[
-        Literal["jsonl", "npy"] | None,
-        typer.Option(help="The format.", show_default="told by the file's ending, else jsonl"),
-    ] = None,
+    format: Annotated[str | None, format_option("graph")] = None,
     output: ExportedOption = None,
     overwrite: OverwriteOption = False,
     store: StoreOption = None,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import typer
+from typing import TYPE_CHECKING, Annotated
 
 from hypencli.cli.options import (
     ExportedOption,
@@ -15,6 +13,7 @@ from hypencli.cli.options import (
     open_store,
 )
 from hypencli.cli.output.render import show
+from hypencli.cli.verbs.exchange.formats import format_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,10 +23,7 @@ if TYPE_CHECKING:
 
 def export_run(
     run: ReferenceArgument,
-    format: Annotated[
-        Literal["trec", "jsonl", "parquet"] | None,
-        typer.Option(help="The format.", show_default="told by the file's ending, else trec"),
-    ] = None,
+    format: Annotated[str | None, format_option("run")] = None,
     output: ExportedOption = None,
     overwrite: OverwriteOption = False,
     store: StoreOption = None,
