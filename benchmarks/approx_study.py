@@ -28,7 +28,7 @@ from hypencli.ops.models import (
     find_model,
     load_model,
 )
-from hypencli.ops.search.options import SearchOptions
+from hypencli.ops.search.options import Scoring
 from hypencli.ops.search.scoring import encoded_queries
 from hypencli.records import Ranking
 from hypestore import Store
@@ -139,7 +139,7 @@ def q_nets_of(store: Store, model: str, queries: Path, n: int) -> Sequence[QNet]
     """The q-nets that a model of a store makes of the first ``n`` queries of a file."""
     loaded = load_model(store, find_model(store, ModelSource(model)), device=torch.device("cpu"))
     texts = [query.text for query in open_queries(queries)][:n]
-    encoded = encoded_queries(loaded, texts, SearchOptions(device="cpu"))
+    encoded = encoded_queries(loaded, texts, Scoring(device="cpu"))
     return [net.to(dtype=torch.float32) for net in encoded.q_nets()]
 
 

@@ -16,12 +16,10 @@ from typing import TypeAlias
 
 from approx_study import Study, places
 
-from hypencli.engine.graph_walk import (
-    PRESETS,
-    GraphEngine,
-    WalkOptions,
-)
-from hypencli.engine.guided import GuidedEngine, GuidedOptions
+from hypencli.engine.graph_walk import GraphEngine
+from hypencli.engine.guided import GuidedEngine
+from hypencli.engine.parameters import GuidedOptions, WalkOptions
+from hypencli.engine.registry.graph import GRAPH
 from hypencli.engine.results import Engine, SearchResult
 from hypencli.engine.scorers import Scorer
 
@@ -67,7 +65,7 @@ def walks(width: int, *, small: bool = False) -> list[WalkOptions]:
             max_iterations=max_iterations,
         )
         for entry_points, candidates, neighbours, max_iterations in product(*grid)
-    ] + list(PRESETS.values())
+    ] + [WalkOptions(**preset) for preset in GRAPH.presets.values()]
 
 
 def sweep_graph(study: Study, k: int, settings: Iterable[WalkOptions]) -> Iterator[Measured]:

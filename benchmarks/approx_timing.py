@@ -13,8 +13,9 @@ from approx_sweep import Setting
 from plain_graph_search import PlainGraphSearch
 
 from hypencli.engine.exact import ExactEngine
-from hypencli.engine.graph_walk import GraphEngine, WalkOptions
+from hypencli.engine.graph_walk import GraphEngine
 from hypencli.engine.guided import GuidedEngine
+from hypencli.engine.parameters import WalkOptions
 from hypencli.engine.results import Engine
 from hypencli.records import Ranking
 

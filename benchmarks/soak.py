@@ -85,14 +85,16 @@ def run_cycle(store: Any, folder: Path, model: str, cycle: int, *, cli: bool) ->
     from hypencli.ops.evaluation.leaderboard import leaderboard
     from hypencli.ops.evaluation.run import EvaluateOptions, evaluate
     from hypencli.ops.models import ModelSource
-    from hypencli.ops.search.options import SearchOptions
+    from hypencli.ops.search.options import Scoring, SearchOptions, Target
     from hypencli.ops.search.run import search
 
     write_data(folder, cycle)
     source = ModelSource(model)
     corpus = open_corpus(str(folder / "corpus.jsonl"))
     encoded = encode(store, corpus, source, EncodeOptions(device="cpu", shard_rows=16))
-    options = SearchOptions(embeddings=encoded.embeddings, k=10, device="cpu")
+    options = SearchOptions(
+        k=10, target=Target(embeddings=encoded.embeddings), scoring=Scoring(device="cpu")
+    )
     searched = search(store, open_queries(str(folder / "queries.jsonl")), source, options)
     evaluate(store, searched.run, EvaluateOptions(qrels=str(folder / "qrels.txt")))
     if not cli:

@@ -27,7 +27,7 @@ from hypencli.ops.datasets.mine import MineOptions, mine
 from hypencli.ops.demo import encoder_folder
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.models import ModelSource
-from hypencli.ops.search.options import SearchOptions
+from hypencli.ops.search.options import Output, SearchOptions, Target
 from hypencli.ops.search.run import search
 from hypencli.ops.training.run import train
 from hypencli.recipe import load_recipe
@@ -155,10 +155,8 @@ def evaluated(store: Store, model: str, name: str, collection: Collection) -> Ev
         source,
         SearchOptions(
             k=100,
-            corpus=str(collection.corpus),
-            name=name,
-            qrels=str(collection.qrels),
-            measures=MEASURES,
+            target=Target(corpus=str(collection.corpus)),
+            output=Output(name=name, qrels=str(collection.qrels), measures=MEASURES),
         ),
     )
     newest = store.evaluations(searched.run)[-1].id
@@ -246,7 +244,11 @@ def medquad(store: Store, encoder: str, options: argparse.Namespace) -> Collecti
             store,
             open_queries(folder / "train.queries.jsonl"),
             ModelSource(encoder),
-            SearchOptions(k=50, corpus=str(collection.corpus), name="train-queries"),
+            SearchOptions(
+                k=50,
+                target=Target(corpus=str(collection.corpus)),
+                output=Output(name="train-queries"),
+            ),
         )
         mine(store, searched.run, MineOptions(rows, qrels=str(folder / "train.qrels")))
     return collection

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from hypencli.cli.arguments import from_verb, wants_json
+from hypencli.cli.hints import options_in
 from hypencli.errors import EXIT_STORE, HypeError
 from hypencli.escaping import escape_json, escape_terminal
 from hypencli.process import OwnProcess
@@ -122,6 +123,7 @@ def _run(arguments: list[str]) -> int:
 
 def _fail(error: Exception, hint: str | None, code: int, arguments: Sequence[str]) -> int:
     message = str(error.args[0]) if error.args else str(error)
+    hint = None if hint is None else options_in(hint)
     if wants_json(arguments):
         problem = {
             "type": type(error).__name__,

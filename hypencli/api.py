@@ -255,15 +255,13 @@ class Project:
         """
         from hypencli.ops.models import ModelSource
         from hypencli.ops.search.ask import Asker
-        from hypencli.ops.search.options import SearchOptions
+        from hypencli.ops.search.options import Scoring, SearchOptions, Target
 
         key = (model, embeddings, corpus, query_max_length, width, trust_code)
         if key not in self._askers:
             options = SearchOptions(
-                embeddings=embeddings,
-                corpus=corpus,
-                query_max_length=query_max_length,
-                width=width,
+                target=Target(embeddings=embeddings, corpus=corpus),
+                scoring=Scoring(query_max_length=query_max_length, width=width),
             )
             source = ModelSource(model, trust_code=trust_code)
             self._askers[key] = Asker(self.store, source, options)

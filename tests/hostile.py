@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
@@ -51,6 +52,32 @@ class Payload:
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, (f"touch '{self.canary}'",)
+
+
+def array_file(header: str, values: bytes = b"") -> bytes:
+    text = header.encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + values
+
+
+ARRAYS = {
+    "absurd": array_file("{'descr': '<f4', 'fortran_order': False, 'shape': (2**9, 4), }"),
+    "huge": array_file(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({2**50}, 1024), }}"),
+    "huge graph": array_file(
+        f"{{'descr': '<i4', 'fortran_order': False, 'shape': ({2**50}, 2), }}"
+    ),
+    "negative": array_file("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 4), }"),
+    "code": array_file("{'descr': __import__('os').system('true'), 'shape': (1, 4)}"),
+    "deep": array_file("(" * 9_000),
+    "long": b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**32 - 1) + b"{",
+    "version": b"\x93NUMPY\x09\x00" + bytes(99),
+}
+
+
+def objects(canary: Path) -> bytes:
+    """An array of objects, which NumPy unpickles when it is allowed to."""
+    out = io.BytesIO()
+    np.save(out, np.array([Payload(canary)], dtype=object), allow_pickle=True)
+    return out.getvalue()
 
 
 def contents(folder: Path) -> dict[str, str]:

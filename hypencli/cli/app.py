@@ -46,6 +46,7 @@ PANELS: Mapping[str, Mapping[str, str]] = {
         "query": "search.search",
         "calibrate": "search.calibrate",
         "fuse": "search.fuse",
+        "engines": "search.engines",
     },
     "Compare": {
         "eval": "compare.eval",

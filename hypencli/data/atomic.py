@@ -1,4 +1,8 @@
-"""Files written as a whole or not at all: aside, flushed, then renamed."""
+"""Files outside a store, written as a whole or not at all.
+
+A file is written under another name, flushed, and then renamed. Files of a store are written by
+:func:`hypestore.atomic_path`, whose errors speak of the store.
+"""
 
 from __future__ import annotations
 

@@ -1,40 +1,16 @@
-"""Relevance judgements: TREC, JSON as published, BEIR TSV, ir_datasets; told apart by content."""
+"""Relevance judgements of any kind of data source."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from hypencli.data.reading import beir_folder as folder
-from hypencli.data.reading import irds
-from hypencli.data.reading.lines import (
-    Line,
-    read_lines,
-    read_whole,
-)
-from hypencli.data.reading.numbers import whole_number
-from hypencli.data.reading.rows import checked_text
-from hypencli.data.reading.source import (
-    FileSource,
-    FolderSource,
-    IrdsSource,
-    resolve,
-)
-from hypencli.errors import DataError
+from hypencli.data.reading.judgements import collect_judgements
+from hypencli.data.reading.rows import Fields
+from hypencli.data.reading.source import resolve
 from hypencli.records import Qrels
-
-MAX_GRADE = 1_000_000
-"""Grades beyond this are refused: trec_eval's code reserves memory in proportion to the grade."""
-
-_BEIR_HEADER = ("query-id", "corpus-id", "score")
-_FORMATS = (
-    "TREC (query 0 document grade), BEIR TSV (header query-id, corpus-id, score), "
-    'or JSON {"query": {"document": grade}}'
-)
 
 
 class Judgements(NamedTuple):
@@ -51,19 +27,6 @@ class Judgements(NamedTuple):
     fingerprint: str
 
 
-class Judgement(NamedTuple):
-    """One judgement as it stands: the grade is not checked yet.
-
-    Attributes:
-        where: File and line, for messages.
-    """
-
-    where: str
-    query_id: str
-    doc_id: str
-    grade: object
-
-
 def read_qrels(source: str | Path) -> Judgements:
     """Read judgements.
 
@@ -72,150 +35,19 @@ def read_qrels(source: str | Path) -> Judgements:
     error.
 
     Args:
-        source: An ir_datasets id, a file in one of the three formats (``.gz`` too), or a BEIR
-            folder (``qrels/test.tsv``).
+        source: An ir_datasets id, a file in one of the three formats (``.gz`` too), a BEIR folder
+            (``qrels/test.tsv``), or what an installed kind of source reads.
 
     Raises:
         DataError: There is no such source, or a line is not a judgement; file and line are named.
     """
-    match resolve(source, what="qrels"):
-        case IrdsSource() as found:
-            dataset = irds.IrdsDataset(found.name)
-            dataset.require("qrels")
-            return _judgements(dataset.qrels(), found.id)
-        case FolderSource() as found:
-            path = folder.require_qrels_file(found.path)
-        case found:
-            path = found.path
-    return _judgements(collect_judgements(iterate_judgements(path), str(path)), FileSource(path).id)
+    dataset = resolve(source, what="qrels")
+    dataset.require("qrels", Fields())
+    qrels = collect_judgements(dataset.qrels(), dataset.place("qrels"))
+    return Judgements(qrels, dataset.qrels_id, fingerprint(qrels))
 
 
 def fingerprint(qrels: Qrels) -> str:
     """Hash of judgements, the same for every order and format they were read from."""
     canonical = json.dumps(qrels, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
-
-
-def _judgements(qrels: Qrels, identifier: str) -> Judgements:
-    if not qrels:
-        raise DataError(f"{identifier}: no judgements.")
-    return Judgements(qrels, identifier, fingerprint(qrels))
-
-
-def collect_judgements(judgements: Iterable[Judgement], name: str) -> dict[str, dict[str, int]]:
-    """Judgements together, each document once for a query.
-
-    Args:
-        judgements: The judgements.
-        name: Stands for all of them in messages.
-
-    Raises:
-        DataError: A grade is not a whole number, a document has two grades for one query, or there
-            is no judgement.
-    """
-    qrels: dict[str, dict[str, int]] = {}
-    for where, query_id, doc_id, value in judgements:
-        if not query_id or not doc_id:
-            raise DataError(f"{where}: a query or document without an id.")
-        grade = _grade(value, where)
-        earlier = qrels.setdefault(query_id, {}).setdefault(doc_id, grade)
-        if earlier != grade:
-            raise DataError(
-                f"{where}: document {doc_id!r:.80} of query {query_id!r:.80} has grade {grade} "
-                f"here and {earlier} before."
-            )
-    if not qrels:
-        raise DataError(f"{name}: no judgements in it.", hint=f"Accepted: {_FORMATS}.")
-    return qrels
-
-
-def _grade(value: object, where: str) -> int:
-    try:
-        grade = whole_number(value) if isinstance(value, str) else _integral(value)
-    except ValueError as error:
-        raise DataError(f"{where}: a grade must be an integer, not {value!r:.40}.") from error
-    if abs(grade) > MAX_GRADE:
-        raise DataError(f"{where}: grade {grade!s:.40} is beyond {MAX_GRADE:,}.")
-    return grade
-
-
-def _integral(value: object) -> int:
-    """A JSON number that is whole; 1.0 is, as some libraries write every number so."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
-        raise ValueError(value)
-    return int(value)
-
-
-def iterate_judgements(path: Path) -> Iterator[Judgement]:
-    """The judgements of a file one by one; its format is told by its content.
-
-    Raises:
-        DataError: The file cannot be read or is empty, or a line is not a judgement.
-    """
-    name = str(path)
-    lines = (line for line in read_lines(path) if not line.text.startswith("#"))
-    first = next(lines, None)
-    if first is None:
-        raise DataError(f"{name}: the file is empty.", hint=f"Accepted: {_FORMATS}.")
-    if first.text.lstrip().startswith(("{", "[")):
-        return _json(path)
-    columns = first.text.split()
-    if tuple(column.lower() for column in columns) == _BEIR_HEADER:
-        return _beir(lines, name)
-    return _trec(chain([first], lines), name)
-
-
-def irds_judgements(name: str) -> Iterator[Judgement]:
-    """The judgements of an ir_datasets dataset one by one.
-
-    Raises:
-        DataError: It has none, or they cannot be had.
-    """
-    dataset = irds.IrdsDataset(name)
-    dataset.require("qrels")
-    for query_id, judged in dataset.qrels().items():
-        for doc_id, grade in judged.items():
-            yield Judgement(f"irds:{name}", query_id, doc_id, grade)
-
-
-def _trec(lines: Iterable[Line], name: str) -> Iterator[Judgement]:
-    for line in lines:
-        columns = line.text.split()
-        where = f"{name}, line {line.number}"
-        if len(columns) != 4:
-            hint = f"Accepted: {_FORMATS}."
-            raise DataError(f"{where}: {len(columns)} columns, TREC qrels have 4.", hint=hint)
-        yield Judgement(where, columns[0], columns[2], columns[3])
-
-
-def _beir(lines: Iterable[Line], name: str) -> Iterator[Judgement]:
-    for line in lines:
-        columns = line.text.split("\t")
-        where = f"{name}, line {line.number}"
-        if len(columns) != 3:
-            raise DataError(
-                f"{where}: {len(columns)} columns, BEIR qrels have 3, separated by tabs."
-            )
-        yield Judgement(where, columns[0].strip(), columns[1].strip(), columns[2].strip())
-
-
-def _json(path: Path) -> Iterator[Judgement]:
-    content = read_whole(path)
-    try:
-        value: Any = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_Members)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not valid JSON: {error}.") from error
-    if not isinstance(value, _Members):
-        raise DataError(f"{path}: expected {_FORMATS}.")
-    for query_id, documents in value:
-        where = f"{path}, query {query_id!r:.80}"
-        checked_text(query_id, where)
-        if not isinstance(documents, _Members):
-            raise DataError(f"{where}: expected an object of documents and grades.")
-        for doc_id, grade in documents:
-            place = f"{where}, document {doc_id!r:.80}"
-            yield Judgement(place, query_id, checked_text(doc_id, place), grade)
-
-
-class _Members(list[tuple[str, Any]]):
-    """The members of a JSON object in order: a dictionary would keep one of two of one name."""

@@ -1,4 +1,4 @@
-"""Query sets, held in memory: from ir_datasets, a file, a BEIR folder or standard input."""
+"""Query sets, held in memory: from any kind of data source, or standard input."""
 
 from __future__ import annotations
 
@@ -9,22 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from hypencli.data.qrels import read_qrels
-from hypencli.data.reading import beir_folder as folder
-from hypencli.data.reading import irds
-from hypencli.data.reading.lines import decode_lines, read_lines
+from hypencli.data.reading.lines import decode_lines
 from hypencli.data.reading.rows import (
     Fields,
     TextRow,
     read_rows,
 )
-from hypencli.data.reading.source import (
-    FileSource,
-    FolderSource,
-    IrdsSource,
-    resolve,
-)
-from hypencli.data.reading.unique_ids import duplicate
+from hypencli.data.reading.source import resolve
+from hypencli.data.reading.unique_ids import refuse_duplicates
 from hypencli.errors import DataError
 from hypencli.records import Query
 
@@ -75,7 +67,8 @@ def open_queries(
     Args:
         source: An ir_datasets id, a JSONL or TSV file (``.gz`` too), a file or stream with one
             query a line (which get the ids 1, 2, ...), a BEIR folder (its queries with judgements
-            in the test split, as BEIR evaluates), or ``-`` for standard input.
+            in the test split, as BEIR evaluates), what an installed kind of source reads, or ``-``
+            for standard input.
         id_key: Field of the id; None takes the one of ``id``, ``_id``, ``query_id``, ``qid``.
         text_key: Field of the text; None takes the one of ``text``, ``content``, ``contents``,
             ``query``.
@@ -89,14 +82,17 @@ def open_queries(
     if source == STDIN:
         lines = decode_lines(stdin or sys.stdin.buffer, "standard input")
         rows = read_rows(lines, "standard input", fields, plain=True)
-        return query_set("stdin", _unique(rows, "standard input", "line"))
-    match resolve(source, what="query set"):
-        case IrdsSource() as found:
-            return _from_irds(found, fields)
-        case FolderSource() as found:
-            return _from_folder(found, fields)
-        case found:
-            return query_set(found.id, _from_file(found, fields))
+        unique = refuse_duplicates(rows, "standard input", "line")
+        return query_set("stdin", _queries(unique, "standard input"))
+    dataset = resolve(source, what="query set")
+    dataset.require("queries", fields)
+    name = dataset.place("queries")
+    return query_set(
+        dataset.id,
+        _queries(refuse_duplicates(dataset.queries(fields), name, dataset.unit), name),
+        corpus_id=dataset.corpus_id,
+        qrels=dataset.qrels_source,
+    )
 
 
 def query_set(
@@ -116,49 +112,8 @@ def query_set(
     return QuerySet(identifier, kept, digest.hexdigest(), corpus_id, qrels)
 
 
-def _from_file(source: FileSource, fields: Fields) -> list[Query]:
-    name = str(source.path)
-    return _unique(read_rows(read_lines(source.path), name, fields, plain=True), name, "line")
-
-
-def _from_irds(source: IrdsSource, fields: Fields) -> QuerySet:
-    dataset = irds.IrdsDataset(source.name)
-    dataset.require("queries")
-    irds.refuse_id_key(source.name, fields)
-    queries = _unique(dataset.queries(fields), source.id, "query")
-    corpus = dataset.corpus_name()
-    return query_set(
-        source.id,
-        queries,
-        corpus_id=None if corpus is None else f"irds:{corpus}",
-        qrels=source.id if dataset.has("qrels") else None,
-    )
-
-
-def _from_folder(source: FolderSource, fields: Fields) -> QuerySet:
-    queries = _from_file(FileSource(folder.require_queries_file(source.path)), fields)
-    qrels = folder.qrels_file(source.path)
-    if qrels is not None:
-        judged = read_qrels(qrels).qrels
-        queries = [query for query in queries if query.query_id in judged]
-        if not queries:
-            raise DataError(f"{source.path}: none of its queries is judged in {qrels}.")
-    return query_set(
-        source.id,
-        queries,
-        corpus_id=folder.corpus_elsewhere(source.path) or source.id,
-        qrels=None if qrels is None else str(qrels.resolve()),
-    )
-
-
-def _unique(rows: Iterator[TextRow], name: str, unit: str) -> list[Query]:
-    places: dict[str, int] = {}
-    queries: list[Query] = []
-    for row in rows:
-        if row.id in places:
-            raise duplicate(name, row.id, (places[row.id], row.position), unit)
-        places[row.id] = row.position
-        queries.append(Query(row.id, row.text))
+def _queries(rows: Iterable[TextRow], name: str) -> list[Query]:
+    queries = [Query(row.id, row.text) for row in rows]
     if not queries:
         raise DataError(f"{name}: no queries.")
     return queries

@@ -20,13 +20,13 @@ from hypencli.engine.corpus import (
     SearchCorpus,
 )
 from hypencli.engine.results import (
-    EngineSeconds,
     OnScored,
     SearchResult,
     counts,
     refuse_k,
 )
 from hypencli.engine.scorers import Scorer, prepared_scorer
+from hypencli.engine.seconds import SearchSeconds
 from hypencli.engine.topk import TopK
 from hypencli.engine.workers import (
     ALONE,
@@ -125,7 +125,7 @@ class QuerySearch:
         self.query = query
         self.top = top
         self.iterations = 0
-        self.seconds = EngineSeconds()
+        self.seconds = SearchSeconds()
         self._score = score
         self._ordinals: list[Ordinals] = [np.empty(0, dtype=np.int64)]
         self._scores: list[Scores] = [np.empty(0, dtype=np.float32)]
@@ -257,9 +257,9 @@ def _score(
 
 def _shared_out(
     queries: Sequence[QuerySearch], elapsed: float, *, many: bool, threads: int
-) -> EngineSeconds:
+) -> SearchSeconds:
     """The elapsed time, by what the queries' threads spent it on; the rest is selection."""
     at_a_time = threads if many else 1
     scoring = sum(query.seconds.scoring for query in queries) / at_a_time
     topk = sum(query.seconds.topk for query in queries) / at_a_time
-    return EngineSeconds(selection=max(0.0, elapsed - scoring - topk), scoring=scoring, topk=topk)
+    return SearchSeconds(selection=max(0.0, elapsed - scoring - topk), scoring=scoring, topk=topk)

@@ -32,7 +32,6 @@ from hypencli.engine.corpus import (
 )
 from hypencli.engine.exact import CorpusPass
 from hypencli.engine.results import (
-    EngineSeconds,
     FirstPassCosts,
     FirstPassOutcome,
     OnScored,
@@ -40,6 +39,7 @@ from hypencli.engine.results import (
     counts,
 )
 from hypencli.engine.scorers import Scorer, quantised
+from hypencli.engine.seconds import SearchSeconds
 from hypencli.engine.topk import TopK
 from hypencli.errors import ModelError
 
@@ -118,8 +118,8 @@ class ErrorBoundedEngine:
             result,
             evaluations=counts([self._corpus.n] * scorer.n_queries),
             iterations=counts([1] * scorer.n_queries),
-            seconds=EngineSeconds(scoring=seconds.selection + seconds.scoring, topk=seconds.topk),
-            scan=FirstPassCosts.of(work.outcomes),
+            seconds=SearchSeconds(scoring=seconds.selection + seconds.scoring, topk=seconds.topk),
+            scan=FirstPassCosts.of(work.outcomes, certified=self._options.certify),
         )
 
 

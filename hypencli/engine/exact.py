@@ -26,13 +26,13 @@ from hypencli.engine.corpus import (
     Vectors,
 )
 from hypencli.engine.results import (
-    EngineSeconds,
     OnScored,
     SearchResult,
     counts,
     refuse_k,
 )
 from hypencli.engine.scorers import Scorer, prepared_scorer
+from hypencli.engine.seconds import SearchSeconds
 from hypencli.engine.topk import TopK
 from hypencli.engine.workers import Workers, workers
 from hypencli.errors import ModelError
@@ -168,7 +168,7 @@ class CorpusPass:
         k: int,
         on_scored: OnScored | None = None,
         watch: Watch | None = None,
-    ) -> tuple[list[TopK], EngineSeconds]:
+    ) -> tuple[list[TopK], SearchSeconds]:
         """The best ``k`` of each query, and where the time went.
 
         Args:
@@ -179,7 +179,7 @@ class CorpusPass:
             watch: Called with the scores ``[q, n]`` and the place of the first of them.
         """
         kept = [TopK(k, self._tie_ids) for _ in range(scorer.n_queries)]
-        seconds, first = EngineSeconds(), 0
+        seconds, first = SearchSeconds(), 0
         rows = self._rows or block_rows(scorer.dim, self._dtype, self._device)
         score = BlockScorer(device=self._device, dtype=self._dtype, dim=scorer.dim, rows=rows)
         started = time.perf_counter()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -22,43 +20,13 @@ from hypencli.engine.corpus import (
     Scores,
     SearchCorpus,
 )
+from hypencli.engine.parameters import WalkOptions
 from hypencli.engine.results import OnScored, SearchResult
 from hypencli.engine.scorers import Scorer
 from hypencli.errors import UsageError
 
 Neighbours = npt.NDArray[np.int32]
 """Places of the documents nearest to each, ``[n, k]``, nearest first; -1 where there are fewer."""
-
-
-@dataclass(frozen=True, slots=True)
-class WalkOptions:
-    """How far the search walks; the names in brackets are those of the published code.
-
-    Attributes:
-        entry_points: Documents that the search begins with, drawn at random (``C``,
-            ``num_entry_points``); all of them where the corpus is smaller.
-        candidates: How many of the best documents of a step are expanded (``nCandidates``).
-        max_iterations: Steps at most (``maxIter``).
-        early_stop: Whether a step that finds nothing better ends the search.
-        neighbours: How many neighbours of a document are followed; None takes all of the graph.
-        seed: Of the draw.
-    """
-
-    entry_points: int = 10_000
-    candidates: int = 64
-    max_iterations: int = 16
-    early_stop: bool = True
-    neighbours: int | None = None
-    seed: int = 43
-
-
-PRESETS: MappingProxyType[str, WalkOptions] = MappingProxyType(
-    {
-        "efficient-1": WalkOptions(),
-        "efficient-2": WalkOptions(entry_points=100_000, candidates=328, max_iterations=20),
-    }
-)
-"""The settings of the two efficient searches of the paper (table 4), by name."""
 
 
 def draw_entry_points(n: int, options: WalkOptions) -> Ordinals:

@@ -29,38 +29,9 @@ from hypencli.engine.corpus import (
     names_by_place,
 )
 from hypencli.engine.exact import CorpusPass
+from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.results import OnScored, SearchResult
 from hypencli.engine.scorers import InnerProductScorer, Scorer
-
-
-@dataclass(frozen=True, slots=True)
-class GuidedOptions:
-    """How much is scored, and how the next documents are chosen.
-
-    Attributes:
-        gain: A query's search ends when no more than this share of the last batch has entered its
-            best ``k``. Lower finds more.
-        budget: Evaluations a query, exactly (all documents where there are fewer); ``gain`` then
-            does not matter.
-        first: Documents that the slope alone chooses, as a share of ``k``.
-        batch: Documents of a later batch, as a share of ``k``.
-        pool: From how many documents later batches are chosen, as a multiple of ``k``.
-        fitted: Scored documents that a linear function is fitted to, at most.
-        ridge: How strongly a fit is held to the function before, as a share of the mean variance.
-        sample: Documents that the centre of the corpus is taken from.
-        seed: Of that sample.
-    """
-
-    gain: float = 0.2
-    budget: int | None = None
-    first: float = 0.25
-    batch: float = 0.2
-    pool: float = 5.0
-    fitted: int = 1024
-    ridge: float = 0.3
-    sample: int = 4096
-    seed: int = 0
-
 
 _LEAST_BATCH = 16
 _LEAST_POOL = 1_000

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from hypencli.engine.scorers import Scorer
+from hypencli.engine.seconds import SearchSeconds
 from hypencli.errors import ModelError
 from hypencli.records import Ranking
 
@@ -17,25 +18,6 @@ Counts: TypeAlias = npt.NDArray[np.int64]
 
 OnScored: TypeAlias = Callable[[int], None]
 """Called with the number of scores just computed, over all queries."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSeconds:
-    """Where the time of a search went.
-
-    Attributes:
-        selection: Choosing which documents to score; 0 where all are.
-        scoring: Reading vectors and scoring them.
-        topk: Keeping and ordering the best k.
-    """
-
-    selection: float = 0.0
-    scoring: float = 0.0
-    topk: float = 0.0
-
-    def plus(self, **parts: float) -> EngineSeconds:
-        """The same with the given parts increased."""
-        return replace(self, **{name: getattr(self, name) + more for name, more in parts.items()})
 
 
 @dataclass(slots=True)
@@ -67,6 +49,7 @@ class FirstPassCosts:
         bound: How far a float32 score was taken to lie above its scan, at most.
         fell_back: Whether the query was searched in float32 after all.
         dtypes: Arithmetic of each query's last scan; empty where there was none.
+        certified: Whether float32 has certified the scans.
     """
 
     rescored: Counts
@@ -74,9 +57,10 @@ class FirstPassCosts:
     bound: npt.NDArray[np.float64]
     fell_back: npt.NDArray[np.bool_]
     dtypes: tuple[str, ...]
+    certified: bool
 
     @classmethod
-    def of(cls, outcomes: Sequence[FirstPassOutcome]) -> FirstPassCosts:
+    def of(cls, outcomes: Sequence[FirstPassOutcome], *, certified: bool) -> FirstPassCosts:
         """The outcomes of all queries, in order."""
         return cls(
             rescored=counts([each.rescored for each in outcomes]),
@@ -84,6 +68,7 @@ class FirstPassCosts:
             bound=np.asarray([each.bound for each in outcomes], dtype=np.float64),
             fell_back=np.asarray([each.fell_back for each in outcomes], dtype=np.bool_),
             dtypes=tuple(each.dtype for each in outcomes),
+            certified=certified,
         )
 
 
@@ -102,7 +87,7 @@ class SearchResult:
     rankings: list[Ranking]
     evaluations: Counts
     iterations: Counts
-    seconds: EngineSeconds = field(default_factory=EngineSeconds)
+    seconds: SearchSeconds = field(default_factory=SearchSeconds)
     scan: FirstPassCosts | None = None
 
 

@@ -106,6 +106,39 @@ def quantised(scorer: Scorer, like: torch.Tensor, threads: Workers = ALONE) -> S
     return scorer.quantised(like, threads) if isinstance(scorer, QuantisingScorer) else None
 
 
+class EncodedQueries(Protocol):
+    """Queries that a model has read: q-nets or query vectors for any part of them."""
+
+    @property
+    def has_q_nets(self) -> bool:
+        """Whether the queries become q-nets; else they are vectors."""
+        ...
+
+    def q_nets(self, start: int, stop: int, dtype: torch.dtype | None, /) -> Sequence[QNet]:
+        """One q-net a query, for the queries from ``start`` to ``stop``, in a dtype."""
+        ...
+
+    def vectors(self, start: int, stop: int, /) -> torch.Tensor:
+        """Query vectors ``[q, d]`` of a bi-encoder."""
+        ...
+
+
+def scorer_of(
+    queries: EncodedQueries, batch: range, dim: int, dtype: torch.dtype = torch.float32
+) -> Scorer:
+    """The scorer of a batch of queries: of q-nets, or of inner products.
+
+    Args:
+        queries: All queries.
+        batch: Places of the batch.
+        dim: Width of the document vectors, ``d``.
+        dtype: Arithmetic of the scores.
+    """
+    if queries.has_q_nets:
+        return QNetScorer(queries.q_nets(batch.start, batch.stop, dtype), dim)
+    return InnerProductScorer(queries.vectors(batch.start, batch.stop).to(dtype))
+
+
 class QNetScorer:
     """Scores with q-nets, one query at a time over a block that stays in the cache.
 

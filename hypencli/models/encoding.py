@@ -26,6 +26,9 @@ TOKEN_BUDGET = {"cpu": 2_048, "cuda": 131_072, "mps": 16_384}
 QUERY_BATCH = 32
 """Queries encoded at once, all of one length."""
 
+Q_NET_BYTES, MOST_Q_NETS = 1 << 30, 256
+"""Memory that the q-nets of one batch of queries may take, and how many there are at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class EncodingOptions:
@@ -216,12 +219,28 @@ class QueryStates:
         return isinstance(self._encoder, Hypencoder)
 
     @torch.no_grad()  # not inference mode: a search may ask for the slope of a q-net
-    def q_nets(self, start: int = 0, stop: int | None = None) -> list[QNetBatch]:
+    def q_nets(
+        self, start: int = 0, stop: int | None = None, dtype: torch.dtype | None = None
+    ) -> list[QNetBatch]:
         """One q-net a query, for the queries from ``start`` to ``stop``."""
         if not isinstance(self._encoder, Hypencoder):
             raise ModelError("There are no q-nets: the model is a bi-encoder.")
         states = [each.to(self._options.device) for each in self._states[start:stop]]
-        return self._encoder.write_each(states, width=self._width)
+        nets = self._encoder.write_each(states, width=self._width)
+        return [net if dtype in (None, net.dtype) else net.to(dtype=dtype) for net in nets]
+
+    def batches(self, size: int | None = None) -> Iterator[range]:
+        """The places of the queries that are searched together, batch after batch.
+
+        Args:
+            size: Queries of a batch; None takes as many as 1 GiB of q-nets holds, at most 256, and
+                all queries at once where they are vectors.
+        """
+        if size is None and self.has_q_nets:
+            size = max(1, min(MOST_Q_NETS, Q_NET_BYTES // max(1, self.q_net_bytes)))
+        places = range(len(self))
+        size = size or max(1, len(places))
+        return (places[start : start + size] for start in range(0, len(places), size))
 
     @property
     def q_net_bytes(self) -> int:

@@ -14,7 +14,7 @@ from hypencli.ops.evaluation.compare import Comparison, compare
 from hypencli.ops.evaluation.leaderboard import LeaderboardTable, leaderboard
 from hypencli.ops.models import ModelSource, find_model
 from hypencli.ops.search.ask import Answer, Asker
-from hypencli.ops.search.options import SearchOptions
+from hypencli.ops.search.options import Output, SearchOptions, Target
 from hypencli.ops.search.run import search
 from hypencli.ops.training.run import train
 from hypencli.progress import SILENT, Progress
@@ -131,7 +131,7 @@ def demonstrate(store: Store, progress: Progress = SILENT) -> Demonstrated:
     ]
     boards = leaderboard(store, measures=SHOWN_MEASURES)
     clock.lap("comparing")
-    options = SearchOptions(k=SHOWN_QUESTIONS, corpus=str(files.documents))
+    options = SearchOptions(k=SHOWN_QUESTIONS, target=Target(corpus=str(files.documents)))
     asker = Asker(store, ModelSource(HYPENCODER), options)
     questions = collection.questions.queries
     step = len(questions) // SHOWN_QUESTIONS
@@ -185,5 +185,7 @@ def _search(
 ) -> None:
     from hypencli.data.queries import open_queries
 
-    options = SearchOptions(k=1000, corpus=str(corpus), name=name, qrels=str(qrels))
+    options = SearchOptions(
+        k=1000, target=Target(corpus=str(corpus)), output=Output(name=name, qrels=str(qrels))
+    )
     search(store, open_queries(queries), ModelSource(model), options)

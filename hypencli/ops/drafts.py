@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,6 +11,8 @@ from hypencli.errors import HypeError
 from hypestore import (
     EmbeddingWork,
     InvalidContent,
+    JsonValue,
+    Kind,
     Manifest,
     Store,
 )
@@ -56,6 +58,26 @@ def discard_unless_shards(work: EmbeddingWork) -> AbstractContextManager[None]:
     A part among several leaves the folder to the others too.
     """
     return discard_on_error(work, unless=lambda: work.is_shared or work.has_shards)
+
+
+def find_finished(
+    store: Store,
+    kind: Kind,
+    inputs: Mapping[str, JsonValue],
+    *,
+    unread: Collection[str] = (),
+) -> Manifest | None:
+    """The newest artifact of a kind that was made from exactly these inputs.
+
+    Args:
+        store: The project store.
+        kind: What it is.
+        inputs: What it was made from.
+        unread: Inputs whose value is not known, because nobody read it: any value fits.
+    """
+    known = {key: value for key, value in inputs.items() if key not in unread}
+    fitting = [one for one in store.find(kind, known) if one.inputs.keys() == inputs.keys()]
+    return fitting[-1] if fitting else None
 
 
 @dataclass(frozen=True, slots=True)

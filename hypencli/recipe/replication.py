@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from hypencli.recipe.loading import (
     find_recipe,
@@ -112,17 +112,22 @@ class Pool(Section):
 
 
 class ReplicatedSearch(Section):
-    """A way to search."""
+    """A way to search: an engine, and whatever options it has beside it (``hype engines``)."""
 
-    engine: Literal["exact", "graph", "guided"] = Field("exact", description="how it searches")
-    preset: Literal["efficient-1", "efficient-2"] | None = Field(
-        None, description="graph: the paper's settings"
-    )
+    model_config = ConfigDict(extra="allow")
+
+    engine: str = Field("exact", description="how it searches; every other key is its option")
+
+    @property
+    def options(self) -> dict[str, str | int | float | bool]:
+        """The options of the engine, by name."""
+        return dict(self.model_extra or {})
 
     @model_validator(mode="after")
-    def _presets_are_of_graphs(self) -> ReplicatedSearch:
-        if (self.engine == "graph") != (self.preset is not None):
-            raise ValueError("engine = 'graph' needs a preset, and no other engine takes one")
+    def _options_are_plain_values(self) -> ReplicatedSearch:
+        for name, value in self.options.items():
+            if not isinstance(value, str | int | float | bool):
+                raise ValueError(f"{name} is no text, number, true or false")
         return self
 
 

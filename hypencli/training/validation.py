@@ -17,11 +17,7 @@ import numpy.typing as npt
 import torch
 
 from hypencli.engine.exact import search_exact
-from hypencli.engine.scorers import (
-    InnerProductScorer,
-    QNetScorer,
-    Scorer,
-)
+from hypencli.engine.scorers import scorer_of
 from hypencli.errors import DataError
 from hypencli.evaluation.measures import evaluate, parse_measures
 from hypencli.models.encoding import (
@@ -55,8 +51,8 @@ from hypencli.training.step import TrainingStep
 _DEPTH = 1_000
 """Documents a query gets: what the deepest usual measure looks at."""
 
-_Q_NET_BYTES = 1 << 30
-"""Memory that the q-nets of one pass over the passages may take."""
+_VECTOR_BATCH = 256
+"""Queries of a bi-encoder that are searched together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,16 +202,18 @@ class Validation:
         queries, vectors = self._encoded_queries(), self._vectors()
         dim = self._step.dual.passage_encoder.width
         rankings: dict[str, Ranking] = {}
-        size = max(1, _Q_NET_BYTES // max(1, queries.q_net_bytes)) if queries.has_q_nets else 256
-        for start in range(0, len(queries), size):
+        size = None if queries.has_q_nets else _VECTOR_BATCH
+        for batch in queries.batches(size):
             result = search_exact(
-                _scorer(queries, start, start + size, dim),
+                scorer_of(queries, batch, dim),
                 [(0, vectors)],
                 k=_DEPTH,
                 doc_ids=lambda positions: [str(position) for position in positions],
                 device=self._config.device,
             )
-            rankings.update((str(start + i), one) for i, one in enumerate(result.rankings))
+            rankings.update(
+                (str(place), one) for place, one in zip(batch, result.rankings, strict=True)
+            )
         return rankings
 
     def _encoded_queries(self) -> QueryStates:
@@ -273,12 +271,6 @@ def batches_of(
             yield collate([examples[0, i] for i in range(start, stop)])
 
     return batches
-
-
-def _scorer(queries: QueryStates, start: int, stop: int, dim: int) -> Scorer:
-    if queries.has_q_nets:
-        return QNetScorer(queries.q_nets(start, stop), dim)
-    return InnerProductScorer(queries.vectors(start, stop))
 
 
 def _on_device(value: Any, device: torch.device) -> Any:

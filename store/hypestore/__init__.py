@@ -48,7 +48,8 @@ from hypestore.files import (
     atomic_write_text,
 )
 from hypestore.free_space import require_space
-from hypestore.graphs import GraphDraft, NeighbourGraph
+from hypestore.graphs.draft import GraphDraft
+from hypestore.graphs.stored import NeighbourGraph
 from hypestore.layout import (
     FOLDERS,
     PROGRESS_NAME,

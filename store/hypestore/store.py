@@ -28,11 +28,8 @@ from hypestore.embeddings.files import EmbeddingSpec, shards_done
 from hypestore.embeddings.stored import EmbeddingSet
 from hypestore.errors import StoreExists
 from hypestore.files import atomic_write_text, writing_in
-from hypestore.graphs import (
-    GraphDraft,
-    NeighbourGraph,
-    open_graph,
-)
+from hypestore.graphs.draft import GraphDraft
+from hypestore.graphs.stored import NeighbourGraph, open_graph
 from hypestore.inventory import Inventory
 from hypestore.layout import (
     Layout,
@@ -432,14 +429,13 @@ class Store:
         """
         return write_evaluation(
             self._context,
-            self.get(run_id, "run"),
+            (self.get(run_id, "run").id, *others),
             qrels_id=qrels_id,
             inputs=inputs,
             per_query=per_query,
             aggregates=aggregates,
             stats=stats or {},
             provenance=provenance or {},
-            others=others,
         )
 
     def evaluations(self, run_id: str) -> list[Manifest]:

@@ -13,8 +13,9 @@ import torch
 from hypencli.engine.certified import ErrorBoundedEngine, FirstPassOptions
 from hypencli.engine.corpus import SearchCorpus, VectorCorpus
 from hypencli.engine.exact import ExactEngine
-from hypencli.engine.graph_walk import GraphEngine, WalkOptions
-from hypencli.engine.guided import GuidedEngine, GuidedOptions
+from hypencli.engine.graph_walk import GraphEngine
+from hypencli.engine.guided import GuidedEngine
+from hypencli.engine.parameters import GuidedOptions, WalkOptions
 from hypencli.engine.rerank import RerankEngine
 from hypencli.engine.results import Engine
 from hypencli.engine.scorers import (

@@ -12,8 +12,9 @@ import torch
 
 from hypencli.engine.corpus import VectorCorpus
 from hypencli.engine.exact import ExactEngine
-from hypencli.engine.graph_walk import GraphEngine, WalkOptions
-from hypencli.engine.guided import GuidedEngine, GuidedOptions
+from hypencli.engine.graph_walk import GraphEngine
+from hypencli.engine.guided import GuidedEngine
+from hypencli.engine.parameters import GuidedOptions, WalkOptions
 from hypencli.engine.scorers import Scorer, prepared_scorer
 from hypencli.engine.workers import ALONE, Workers
 

@@ -34,8 +34,9 @@ from hypencli.data.exchange import (
     read_item_stream,
     write_item_stream,
 )
-from hypencli.data.qrels import MAX_GRADE, read_qrels
+from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import open_queries
+from hypencli.data.reading.judgements import MAX_GRADE
 from hypencli.data.runs import read_run, write_run
 from hypencli.data.training import read_training_rows
 from hypencli.errors import DataError, RecipeError

@@ -41,11 +41,11 @@ def test_named_keys_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "message", "hint"),
     [
-        ({"key": "a", "text": "x"}, "'key', 'text': none of 'id' or '_id'", "--id-key KEY"),
-        ({"id": "a", "_id": "b", "text": "x"}, "several of 'id' or '_id'", "--id-key KEY"),
-        ({"id": "a", "body": "x"}, "none of 'text' or 'content'", "--text-key KEY"),
-        ({"id": "a", "text": "x", "contents": "y"}, "several of 'text'", "--text-key KEY"),
-        ({}, "its keys are none", "--id-key KEY"),
+        ({"key": "a", "text": "x"}, "'key', 'text': none of 'id' or '_id'", "`id_key=KEY`"),
+        ({"id": "a", "_id": "b", "text": "x"}, "several of 'id' or '_id'", "`id_key=KEY`"),
+        ({"id": "a", "body": "x"}, "none of 'text' or 'content'", "`text_key=KEY`"),
+        ({"id": "a", "text": "x", "contents": "y"}, "several of 'text'", "`text_key=KEY`"),
+        ({}, "its keys are none", "`id_key=KEY`"),
     ],
 )
 def test_unclear_keys_are_never_guessed(

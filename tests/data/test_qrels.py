@@ -10,11 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypencli.data.qrels import (
-    MAX_GRADE,
-    fingerprint,
-    read_qrels,
-)
+from hypencli.data.qrels import fingerprint, read_qrels
+from hypencli.data.reading.judgements import MAX_GRADE
 from hypencli.errors import DataError
 
 BEIR = "query-id\tcorpus-id\tscore\n"

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from hypencli.engine.corpus import VectorCorpus
-from hypencli.engine.guided import GuidedEngine, GuidedOptions
+from hypencli.engine.guided import GuidedEngine
+from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.scorers import QNetScorer
 
 N, DIM, K = 6_000, 8, 20

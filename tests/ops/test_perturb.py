@@ -21,7 +21,8 @@ from hypencli.ops.perturb import (
     perturb,
     variation_of,
 )
-from hypencli.ops.search.run import SearchOptions, search
+from hypencli.ops.search.options import Output, SearchOptions
+from hypencli.ops.search.run import search
 from hypencli.records import Query
 from hypestore import Store
 
@@ -176,7 +177,7 @@ def store(study: Path, make: Any, tiny_collection: Path) -> Store:
     for kind, seed in (("misspelling", 0), ("misspelling", 1), ("word-drop", 0)):
         path = make(kind, seed=seed).path
         options = SearchOptions(
-            k=20, name=f"{kind}-{seed}", qrels=str(tiny_collection / "qrels.txt")
+            k=20, output=Output(name=f"{kind}-{seed}", qrels=str(tiny_collection / "qrels.txt"))
         )
         search(store, open_queries(path), ModelSource("hyper"), options)
     return store
@@ -212,8 +213,18 @@ def test_losses_are_those_of_the_figures(store: Store, tiny_collection: Path) ->
 def test_other_models_and_depths_are_not_variants(store: Store, tiny_collection: Path) -> None:
     path = Path(f"{tiny_collection.name}.word-drop-0.jsonl")
     qrels = str(tiny_collection / "qrels.txt")
-    search(store, open_queries(path), ModelSource("plain"), SearchOptions(k=20, qrels=qrels))
-    search(store, open_queries(path), ModelSource("hyper"), SearchOptions(k=10, qrels=qrels))
+    search(
+        store,
+        open_queries(path),
+        ModelSource("plain"),
+        SearchOptions(k=20, output=Output(qrels=qrels)),
+    )
+    search(
+        store,
+        open_queries(path),
+        ModelSource("hyper"),
+        SearchOptions(k=10, output=Output(qrels=qrels)),
+    )
     kinds = {kind.kind: kind.runs for kind in robustness_loss(store, "hyper-run").kinds}
     assert kinds["word-drop"] == ("word-drop-0",)
 
@@ -228,7 +239,12 @@ def test_runs_may_be_named(store: Store) -> None:
 
 def test_runs_without_the_judgements_are_left_out_and_said(store: Store, make: Any) -> None:
     path = make("ordering").path
-    search(store, open_queries(path), ModelSource("hyper"), SearchOptions(k=20, name="late"))
+    search(
+        store,
+        open_queries(path),
+        ModelSource("hyper"),
+        SearchOptions(k=20, output=Output(name="late")),
+    )
     assert robustness_loss(store, "hyper-run").unmeasured == ("late",)
     with pytest.raises(UsageError, match="late was not measured") as caught:
         robustness_loss(store, "hyper-run", ("late",))

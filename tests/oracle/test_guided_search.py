@@ -12,11 +12,8 @@ from hypencli.engine.corpus import (
     Vectors,
 )
 from hypencli.engine.exact import ExactEngine
-from hypencli.engine.guided import (
-    GuidedEngine,
-    GuidedOptions,
-    fit,
-)
+from hypencli.engine.guided import GuidedEngine, fit
+from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.scorers import (
     InnerProductScorer,
     QNetScorer,

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypencli.engine.corpus import VectorCorpus
-from hypencli.engine.graph_walk import GraphEngine, WalkOptions
+from hypencli.engine.graph_walk import GraphEngine
+from hypencli.engine.parameters import WalkOptions
 from hypencli.engine.scorers import InnerProductScorer
 
 

@@ -12,11 +12,8 @@ import torch
 
 from hypencli import HypencoderDualEncoder
 from hypencli.engine.corpus import VectorCorpus
-from hypencli.engine.graph_walk import (
-    GraphEngine,
-    WalkOptions,
-    draw_entry_points,
-)
+from hypencli.engine.graph_walk import GraphEngine, draw_entry_points
+from hypencli.engine.parameters import WalkOptions
 from hypencli.engine.scorers import QNetScorer
 from hypencli.models.encoding import EncodingOptions, encode_queries
 from hypencli.models.load import load_tokenizer

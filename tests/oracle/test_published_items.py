@@ -17,7 +17,8 @@ import pytest
 from hypencli.data.exchange import open_encoded, write_item_stream
 from hypencli.data.queries import query_set
 from hypencli.ops.models import ModelSource
-from hypencli.ops.search.run import SearchOptions, search
+from hypencli.ops.search.options import Scoring, SearchOptions
+from hypencli.ops.search.run import search
 from hypencli.ops.transfer.embeddings import ImportOptions, import_embeddings
 from hypencli.records import Query
 from hypestore import Store
@@ -71,7 +72,7 @@ def test_a_search_over_them_gives_the_published_ranking(
     done = import_embeddings(store, folder / "encoded.docs", model, ImportOptions(check=40))
     assert (done.n_documents, done.dim, done.has_text) == (500, 32, True)
     queries = query_set("golden", [Query(str(i), text) for i, text in enumerate(texts["queries"])])
-    options = SearchOptions(k=20, device="cpu")
+    options = SearchOptions(k=20, scoring=Scoring(device="cpu"))
     searched = search(store, queries, ModelSource("a_shared_cls"), options)
     assert searched.embeddings == done.embeddings
     results = store.run(searched.run).results()

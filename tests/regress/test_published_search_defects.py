@@ -12,12 +12,9 @@ import torch
 from hypencli.engine.blocks import BLOCK_ROWS
 from hypencli.engine.corpus import VectorCorpus
 from hypencli.engine.exact import ExactEngine, search_exact
-from hypencli.engine.graph_walk import (
-    GraphEngine,
-    WalkOptions,
-    draw_entry_points,
-)
-from hypencli.engine.guided import GuidedEngine, GuidedOptions
+from hypencli.engine.graph_walk import GraphEngine, draw_entry_points
+from hypencli.engine.guided import GuidedEngine
+from hypencli.engine.parameters import GuidedOptions, WalkOptions
 from hypencli.engine.rerank import RerankEngine
 from hypencli.engine.results import Engine
 from hypencli.engine.scorers import InnerProductScorer

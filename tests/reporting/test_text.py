@@ -1,4 +1,4 @@
-"""Text cut and cleaned, numbers as they are written."""
+"""Text cut, numbers as they are written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypencli.escaping import escape_terminal
 from hypencli.reporting.text import (
     decimals,
     digits,
@@ -16,17 +15,6 @@ from hypencli.reporting.text import (
     signed,
     whole,
 )
-
-
-def test_tabs_and_line_ends_stay() -> None:
-    assert escape_terminal("a\tb\nc") == "a\tb\nc"
-
-
-@given(st.text())
-def test_cleaning_twice_is_cleaning_once(text: str) -> None:
-    once = escape_terminal(text)
-    assert escape_terminal(once) == once
-    once.encode("utf-8")
 
 
 @given(st.text(alphabet="ab \n\t", max_size=300), st.integers(4, 40))

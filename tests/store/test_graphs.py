@@ -220,7 +220,7 @@ def test_a_large_graph_is_mapped_and_not_read(
     store: hs.Store, graph: hs.Manifest, tmp_path: Path
 ) -> None:
     """8.8 million documents, 3.5 GB, in a file without content: a copy would take seconds."""
-    from hypestore.graphs import open_graph
+    from hypestore.graphs.stored import open_graph
 
     shape = (8_841_823, 100)
     path = tmp_path / "neighbours.npy"

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import io
 import json
-import pickle
 import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import hypestore as hs
-from hypencli.data.exchange.protobuf import encode_field, encode_varint
 from hypestore.work.locks import hold
-from tests.conftest import Hype
-from tests.hostile import little_memory, sealed, small_store, zipped
+from tests.hostile import ARRAYS, little_memory, objects, sealed, small_store
 
 
 @pytest.fixture
@@ -207,6 +200,12 @@ def test_a_shard_with_another_width_or_length_is_refused(store: hs.Store) -> Non
             list(hs.Store.open(store.root).embeddings("docs").blocks())
 
 
+def varint(number: int) -> bytes:
+    """A number as Parquet's footer has it: seven bits a byte, the last byte without the eighth."""
+    groups = [number >> shift & 0x7F for shift in range(0, max(number.bit_length(), 1), 7)]
+    return bytes([*(group | 0x80 for group in groups[:-1]), groups[-1]])
+
+
 def footer(path: Path, change: Callable[[bytes], bytes]) -> None:
     """Change the footer of a Parquet file."""
     content = path.read_bytes()
@@ -222,10 +221,10 @@ def test_a_footer_that_claims_more_rows_than_there_are_is_damage(tmp_path: Path)
     from hypestore.tables import read_table
 
     rows = 1_234
-    claimed = encode_varint(2 * (2**62))
+    claimed = varint(2 * (2**62))
     path = tmp_path / "x.parquet"
     pq.write_table(pa.table({"x": pa.array(range(rows))}), path, use_dictionary=False)
-    footer(path, lambda old: old.replace(encode_varint(2 * rows), claimed))
+    footer(path, lambda old: old.replace(varint(2 * rows), claimed))
     with little_memory(), pytest.raises(hs.DamagedArtifact):
         read_table(path)
 
@@ -244,63 +243,6 @@ def test_a_footer_longer_than_its_file_is_damage(tmp_path: Path) -> None:
                 read(path)
 
 
-def array_file(header: str, values: bytes = b"") -> bytes:
-    text = header.encode() + b"\n"
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + values
-
-
-ARRAYS = {
-    "absurd": array_file("{'descr': '<f4', 'fortran_order': False, 'shape': (2**9, 4), }"),
-    "huge": array_file(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({2**50}, 1024), }}"),
-    "huge graph": array_file(
-        f"{{'descr': '<i4', 'fortran_order': False, 'shape': ({2**50}, 2), }}"
-    ),
-    "negative": array_file("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 4), }"),
-    "code": array_file("{'descr': __import__('os').system('true'), 'shape': (1, 4)}"),
-    "deep": array_file("(" * 9_000),
-    "long": b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**32 - 1) + b"{",
-    "version": b"\x93NUMPY\x09\x00" + bytes(99),
-}
-
-
-def objects(canary: Path) -> bytes:
-    """An array of objects, which NumPy unpickles when it is allowed to."""
-    out = io.BytesIO()
-    np.save(out, np.array([Payload(canary)], dtype=object), allow_pickle=True)
-    return out.getvalue()
-
-
-class Payload:
-    def __init__(self, canary: Path) -> None:
-        self.canary = canary
-
-    def __reduce__(self) -> tuple[object, tuple[str, str]]:
-        return open, (str(self.canary), "w")
-
-
-@pytest.mark.parametrize("case", [*ARRAYS, "objects", "a pickle", "an archive"])
-def test_arrays_of_others(hype: Hype, study: Path, tmp_path: Path, canary: Path, case: str) -> None:
-    """As vectors that are imported, and as the graph of a store."""
-    content = (
-        ARRAYS.get(case)
-        or {
-            "objects": objects(canary),
-            "a pickle": pickle.dumps(Payload(canary)),
-            "an archive": zipped({"x.npy": objects(canary)}),
-        }[case]
-    )
-    path, ids = tmp_path / "x.npy", tmp_path / "ids.txt"
-    path.write_bytes(content)
-    ids.write_text("a\n", encoding="utf-8")
-    with little_memory():
-        shown = hype(
-            *("import", "embeddings", path, "--ids", ids, "--model", "plain", "--corpus", "c"),
-            *("--store", study),
-        )
-    assert shown.code == 5
-    assert "x.npy" in shown.err
-
-
 @pytest.mark.parametrize("case", [*ARRAYS, "objects"])
 def test_graphs_of_others(store: hs.Store, canary: Path, case: str) -> None:
     content = ARRAYS.get(case) or objects(canary)
@@ -314,55 +256,3 @@ def test_graphs_of_others(store: hs.Store, canary: Path, case: str) -> None:
     rewrite(store, "near", "graph", as_listed)
     with little_memory(), pytest.raises(hs.DamagedArtifact):
         hs.Store.open(store.root).graph("near")
-
-
-# Streams of encoded items
-
-
-def packed(message: bytes) -> bytes:
-    record = gzip.compress(message)
-    return struct.pack(">I", len(record)) + record + struct.pack(">I", 0)
-
-
-def item(**nodes: bytes) -> bytes:
-    entries = (encode_field(1, key.encode()) + encode_field(2, node) for key, node in nodes.items())
-    return b"".join(encode_field(1, entry) for entry in entries)
-
-
-def dense(shape: int, dtype: bytes = b"<f4", values: bytes = bytes(8)) -> bytes:
-    fields = encode_field(1, values) + encode_field(2, encode_varint(shape))
-    return encode_field(6, encode_field(1, fields + encode_field(3, dtype)))
-
-
-TEXT = encode_field(1, b"x")
-STREAMS = {
-    "an item of 4 GiB": struct.pack(">I", 2**32 - 1) + b"x",
-    "an item of 1 GiB of zeros": packed(bytes(2**28)),
-    "a vector of 8 EiB": packed(item(id=TEXT, text=TEXT, representation=dense(2**61))),
-    "objects": packed(item(id=TEXT, text=TEXT, representation=dense(1, b"|O"))),
-    "a field without end": packed(b"\x0a" + encode_varint(2**62)),
-    "a number without end": packed(b"\xff" * 99),
-}
-
-
-@pytest.mark.parametrize("case", [*STREAMS, "a pickle", "a packed pickle"])
-def test_streams_of_others(
-    hype: Hype, study: Path, tmp_path: Path, canary: Path, case: str
-) -> None:
-    """DocArray reads pickles and protocol buffers alike; here there are only the latter."""
-    payload = pickle.dumps(Payload(canary))
-    content = STREAMS.get(case) or {"a pickle": payload, "a packed pickle": packed(payload)}[case]
-    path = tmp_path / "x.docs"
-    path.write_bytes(content)
-    shown = hype(
-        *("import", "embeddings", path, "--model", "plain", "--corpus", "c", "--store", study)
-    )
-    assert shown.code == 5
-    assert "x.docs, byte 0" in shown.err
-
-
-def test_what_the_canary_would_show(canary: Path) -> None:
-    """The payload of these tests does what it says when something unpickles it."""
-    pickle.loads(pickle.dumps(Payload(canary))).close()
-    assert hashlib.sha256(canary.read_bytes()).hexdigest().startswith("e3b0c442")
-    canary.unlink()

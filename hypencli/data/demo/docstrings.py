@@ -65,7 +65,7 @@ class Symbol:
 
     @property
     def body(self) -> str:
-        """The same without the first paragraph."""
+        """The docstring without its first paragraph."""
         return "\n\n".join((self.signature, *self.paragraphs[1:]))
 
 

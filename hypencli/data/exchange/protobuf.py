@@ -1,4 +1,4 @@
-"""The wire format of protocol buffers: fields of a message, each checked before it is taken.
+"""Fields of a protobuf message as bytes, each checked before it is taken.
 
 Format: https://protobuf.dev/programming-guides/encoding/
 """

@@ -46,12 +46,12 @@ def open_encoded(path: Path, *, ids: Path | None = None) -> EncodedItems:
     """
     if format_of(path) == "docs":
         if ids is not None:
-            raise UsageError(f"{path} has its ids itself.", hint="--ids is for .npy files.")
+            raise UsageError(f"{path} has its ids itself.", hint="`ids=` is for .npy files.")
         return EncodedItems(str(path), True, None, lambda: read_item_stream(path))
     if ids is None:
         raise UsageError(
             f"Which documents are the rows of {path}?",
-            hint="Name their ids, one a line, or the corpus: --ids FILE",
+            hint="Name their ids, one a line, or the corpus: `ids=FILE`",
         )
     rows = ids
     n = len(open_array(path))

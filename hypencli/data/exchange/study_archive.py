@@ -135,7 +135,7 @@ def _checked_entries(
     if total > max_bytes:
         raise DataError(
             f"{name}: it unpacks to {total:,} bytes, {max_bytes:,} at most are read.",
-            hint="If it is from somebody you trust, allow more: --max-gigabytes N",
+            hint="If it is from somebody you trust, allow more: `max_gigabytes=N`",
         )
     return checked
 

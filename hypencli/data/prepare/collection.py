@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hypencli.data.atomic import atomic_write
-from hypencli.data.prepare.bad_records import (
+from hypencli.data.prepare.malformed_records import (
     EMPTY_TEXT,
     UNKNOWN_ID,
     MalformedRecords,
 )
-from hypencli.data.qrels import Judgement, collect_judgements
+from hypencli.data.reading.judgements import Judgement, collect_judgements
 from hypencli.data.runs import write_run
 from hypencli.errors import DataError
 from hypencli.records import Qrels
@@ -80,7 +80,7 @@ def write_judgements(
 ) -> Qrels:
     """Write judgements in the TREC format, queries and documents in the order they come.
 
-    A judgement on a document that is not there is kept where faults are counted: it decides what a
+    A judgement on a document that is not there is kept where these are counted: it decides what a
     perfect ranking would have reached. One of a query that is not there is left out.
 
     Args:

@@ -21,22 +21,19 @@ from hypencli.data.prepare.collection import (
 )
 from hypencli.data.prepare.download import (
     RepositoryFile,
+    downloaded,
+    downloading,
     fetch,
-    offered,
-    offering_from,
 )
 from hypencli.data.prepare.job import (
     Job,
     Part,
     PreparedParts,
 )
-from hypencli.data.qrels import (
-    Judgement,
-    irds_judgements,
-    iterate_judgements,
-    read_qrels,
-)
+from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import QuerySet, open_queries
+from hypencli.data.reading.irds import IrdsSource
+from hypencli.data.reading.judgements import Judgement, iterate_judgements
 from hypencli.errors import DataError
 
 DATASET = "msmarco-passage/trec-dl-hard"
@@ -97,11 +94,10 @@ def prepare_dl_hard(job: Job) -> PreparedParts:
 
 def _online_tables(job: Job) -> HardQueryFiles:
     added = fetch(ADDED, job.downloads, job.progress)
-    with offering_from():
+    with downloading():
         queries = open_queries(f"irds:{DATASET}")
-    return HardQueryFiles(
-        queries, offered(irds_judgements(DATASET)), added, (f"irds:{DATASET}", ADDED.source)
-    )
+    dataset = IrdsSource(DATASET)
+    return HardQueryFiles(queries, downloaded(dataset.qrels()), added, (dataset.id, ADDED.source))
 
 
 def _local_files(folder: Path, job: Job) -> HardQueryFiles:

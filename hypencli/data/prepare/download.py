@@ -1,7 +1,10 @@
 """Files of public repositories at a fixed commit, verified by the id that git gives their content.
 
-A download that is there already, from a command that was interrupted, is taken again when its id
-is right.
+A file that an interrupted command has downloaded is used again if its id is right.
+
+A download library such as pooch would verify with the hash functions of :mod:`hashlib`. The id of
+git is the only hash that these repositories publish, and none of those functions gives it. What
+remains is one request, read in chunks, and :func:`~hypencli.data.atomic.atomic_write`.
 """
 
 from __future__ import annotations
@@ -25,9 +28,11 @@ T = TypeVar("T")
 RAW_FILES = "https://raw.githubusercontent.com"
 TIMEOUT_SECONDS = 60.0
 
-FROM_FOLDER = "With the files at hand: hype data prepare NAME --from FOLDER"
-
 _CHUNK_BYTES = 2**20
+
+
+class DownloadError(DataError):
+    """A release cannot be downloaded; it can be read from a folder that holds its files instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,8 @@ def fetch(file: RepositoryFile, folder: Path, progress: Progress) -> Path:
         progress: Told of the download.
 
     Raises:
-        DataError: It cannot be had, or is not the one that is meant.
+        DownloadError: It cannot be downloaded, or its content is not that of the commit.
+        DataError: It cannot be written.
     """
     path = folder / file.name
     if path.is_file() and blob_id(path) == file.blob:
@@ -82,9 +88,9 @@ def fetch(file: RepositoryFile, folder: Path, progress: Progress) -> Path:
             for chunk in _chunks(file.url):
                 out.write(chunk)
         if blob_id(temporary) != file.blob:
-            raise DataError(
-                f"{file.url} did not give what it should: its git id is not {file.blob}.",
-                hint=f"Try again. {FROM_FOLDER}",
+            raise DownloadError(
+                f"{file.url} gave another content: its git id is not {file.blob}.",
+                hint="Try again.",
             )
     return path
 
@@ -118,20 +124,23 @@ def _reaching(url: str) -> Iterator[None]:
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
-        raise DataError(f"{url} cannot be downloaded: {error}", hint=FROM_FOLDER) from error
+        raise DownloadError(f"{url} cannot be downloaded: {error}") from error
 
 
 @contextmanager
-def offering_from() -> Iterator[None]:
-    """Say of what cannot be had that files at hand are read too."""
+def downloading() -> Iterator[None]:
+    """Raise as a download's error what a library says about data that it cannot download.
+
+    Raises:
+        DownloadError: The library raised a :class:`DataError`; message and hint are kept.
+    """
     try:
         yield
     except DataError as error:
-        hint = FROM_FOLDER if error.hint is None else f"{error.hint}\n{FROM_FOLDER}"
-        raise DataError(error.message, hint=hint) from error
+        raise DownloadError(error.message, hint=error.hint) from error
 
 
-def offered(records: Iterable[T]) -> Iterator[T]:
-    """Pass records on, and say the same of those that cannot be had."""
-    with offering_from():
+def downloaded(records: Iterable[T]) -> Iterator[T]:
+    """Pass on the records that a library downloads; see :func:`downloading`."""
+    with downloading():
         yield from records

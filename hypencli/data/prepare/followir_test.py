@@ -18,14 +18,14 @@ from hypencli.data.prepare.collection import (
     write_ranked,
     write_texts,
 )
-from hypencli.data.prepare.download import offering_from
+from hypencli.data.prepare.download import downloading
 from hypencli.data.prepare.job import (
     Job,
     Part,
     PreparedParts,
 )
 from hypencli.data.prepare.records import Record, records_of
-from hypencli.data.qrels import Judgement, iterate_judgements
+from hypencli.data.reading.judgements import Judgement, iterate_judgements
 from hypencli.data.training.folder import data_files_of
 from hypencli.data.training.hub import files_on_hub
 from hypencli.data.training.splits import select_part
@@ -118,7 +118,7 @@ def _hub_tables(hub_name: str) -> InstructionFiles:
     def choose(names: Sequence[str], where: str) -> Sequence[str]:
         return [name for table in TABLES for name in select_part(names, table, where=where)]
 
-    with offering_from():
+    with downloading():
         folder, names = files_on_hub(hub_name, choose)
     return InstructionFiles(folder, names)
 
@@ -148,7 +148,7 @@ def write_instruction_collection(
         name: Of the part.
         folder: Where to.
         tables: The source.
-        job: Told of records and faults.
+        job: Told of records, and of malformed ones.
 
     Raises:
         DataError: A record is not what it should be, or an id is not known.
@@ -186,7 +186,7 @@ def _document(record: Record) -> Text:
 
 
 def _instructed(record: Record, kind: str) -> Text:
-    """A query with one of its instructions; without either it is empty, which is a fault."""
+    """A query with one of its instructions; without either it is empty, thus malformed."""
     parts = (record.text("text").strip(), record.text(f"instruction_{kind}").strip())
     return Text(record.where, record.identifier("_id"), " ".join(parts) if all(parts) else "")
 

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypencli.data.prepare.bad_records import EMPTY_TEXT
-from hypencli.data.prepare.download import offering_from
+from hypencli.data.prepare.download import downloading
 from hypencli.data.prepare.job import (
     DEFAULT_SEED,
     Job,
     PreparedParts,
     RowCounts,
 )
+from hypencli.data.prepare.malformed_records import EMPTY_TEXT
 from hypencli.data.prepare.records import Record, records_of
 from hypencli.data.reading.unique_ids import hash_id
 from hypencli.data.training import write_training_rows
@@ -76,7 +76,7 @@ def _hub_files() -> tuple[Path, ...]:
     def choose(names: Sequence[str], where: str) -> Sequence[str]:
         return select_files(names, SPLIT, where=where).names
 
-    with offering_from():
+    with downloading():
         folder, names = files_on_hub(SOURCE, choose)
     return tuple(folder / name for name in names)
 
@@ -95,7 +95,7 @@ def instruction_rows(
     Args:
         records: Rows as released.
         rule: Which are taken.
-        counts: Counts. Of its faults, passages and queries without a text are left out.
+        counts: Told of every row. Passages and queries without a text are left out.
 
     Raises:
         DataError: A record lacks a field, or has one of another type.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from hypencli.data.prepare.bad_records import MalformedRecords
+from hypencli.data.prepare.malformed_records import MalformedRecords
 from hypencli.progress import (
     SILENT,
     Progress,

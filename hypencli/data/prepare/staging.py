@@ -1,4 +1,4 @@
-"""A dataset's folder that appears as a whole: made aside, then renamed.
+"""A dataset's folder that appears as a whole: it is made in a staging folder, then renamed.
 
 Beside ``data/tot-train`` lies ``data/.tot-train.work`` while it is made:
 
@@ -76,7 +76,7 @@ def _writing(place: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(
             f"{place} cannot be written: {error.strerror or error}.",
-            hint="Name a folder that can be written to: --output FOLDER",
+            hint="Name a folder that can be written to: `output=FOLDER`",
         ) from error
 
 

@@ -17,7 +17,7 @@ from hypencli.data.prepare.collection import (
     write_judgements,
     write_texts,
 )
-from hypencli.data.prepare.download import offered
+from hypencli.data.prepare.download import downloaded
 from hypencli.data.prepare.job import (
     Job,
     Part,
@@ -28,12 +28,8 @@ from hypencli.data.prepare.records import (
     records_of,
     titled,
 )
-from hypencli.data.qrels import (
-    Judgement,
-    irds_judgements,
-    iterate_judgements,
-)
-from hypencli.data.reading.irds import IrdsDataset
+from hypencli.data.reading.irds import IrdsDataset, IrdsSource
+from hypencli.data.reading.judgements import Judgement, iterate_judgements
 from hypencli.errors import DataError
 
 DATASET = "trec-tot/2023/dev"
@@ -99,10 +95,10 @@ def _texts(records: Iterable[Record], id_key: str, title_key: str) -> Iterator[T
 def _irds_tables() -> TotFiles:
     dataset = IrdsDataset(DATASET)
     return TotFiles(
-        documents=offered(Record(*record) for record in dataset.records("docs")),
-        queries=offered(Record(*record) for record in dataset.records("queries")),
+        documents=downloaded(Record(*record) for record in dataset.records("docs")),
+        queries=downloaded(Record(*record) for record in dataset.records("queries")),
         query_id_key="query_id",
-        judgements=offered(irds_judgements(DATASET)),
+        judgements=downloaded(IrdsSource(DATASET).qrels()),
         source=f"irds:{DATASET}",
     )
 

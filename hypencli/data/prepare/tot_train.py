@@ -18,11 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hypencli.data.prepare.bad_records import (
-    EMPTY_TEXT,
-    UNKNOWN_ID,
-    MalformedRecords,
-)
 from hypencli.data.prepare.collection import (
     Text,
     twice,
@@ -34,8 +29,13 @@ from hypencli.data.prepare.job import (
     PreparedParts,
     RowCounts,
 )
+from hypencli.data.prepare.malformed_records import (
+    EMPTY_TEXT,
+    UNKNOWN_ID,
+    MalformedRecords,
+)
 from hypencli.data.prepare.records import records_of, titled
-from hypencli.data.qrels import collect_judgements, iterate_judgements
+from hypencli.data.reading.judgements import collect_judgements, iterate_judgements
 from hypencli.data.reading.lines import read_whole
 from hypencli.data.reading.rows import checked_id
 from hypencli.data.training import write_training_rows
@@ -90,7 +90,7 @@ class Domain:
         """The negatives of a query.
 
         Raises:
-            DataError: One of them is no document, and faults are not to be counted.
+            DataError: One of them is no document, and malformed records are not to be counted.
         """
         doc_ids = self.negatives.get(query_id, ())
         where = f"{self.folder / NEGATIVES}, query {query_id!r}"
@@ -204,7 +204,7 @@ def known_item_rows(
     Args:
         domains: Where queries are from, in order.
         split: ``train``, ``validation`` or ``test``.
-        counts: Counts. Of its faults, queries and documents that are empty or unknown are left out.
+        counts: Told of every row. Queries and documents that are empty or unknown are left out.
 
     Raises:
         DataError: A file is not what it should be, or a query id comes twice.

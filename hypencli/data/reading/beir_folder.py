@@ -5,13 +5,113 @@ A prepared dataset is such a folder too; its documents may be those of another d
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
+from hypencli.data.reading.base import Part, Source
 from hypencli.data.reading.dataset_record import read_record
+from hypencli.data.reading.file import FileSource
+from hypencli.data.reading.judgements import Judgement, collect_judgements, iterate_judgements
+from hypencli.data.reading.rows import Fields, TextRow
+from hypencli.data.reading.skipped_lines import OnMalformed
+from hypencli.data.reading.unique_ids import refuse_duplicates
 from hypencli.errors import DataError
 
 SPLIT = "test"
 """The split whose judgements are taken where a folder has several."""
+
+
+@dataclass(frozen=True)
+class FolderSource(Source):
+    """A folder on disk, laid out as BEIR does."""
+
+    path: Path
+    prefix: ClassVar[str] = "folder"
+    aliases: ClassVar[tuple[str, ...]] = ("file",)
+    unit: ClassVar[str] = "line"
+    skips_lines: ClassVar[bool] = True
+
+    @classmethod
+    def recognise(cls, text: str) -> FolderSource | None:
+        """The folder at a path."""
+        path = Path(text).expanduser()
+        return cls(path) if text and path.is_dir() else None
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.resolve().name
+
+    @property
+    def corpus_id(self) -> str:
+        """The id of its own documents, else of the corpus that its record names."""
+        if _corpus_file(self.path) is not None:
+            return self.id
+        return corpus_elsewhere(self.path) or self.id
+
+    @property
+    def queries_source(self) -> str | None:
+        """The folder, where it has queries."""
+        return None if _queries_file(self.path) is None else str(self.path.resolve())
+
+    @property
+    def qrels_source(self) -> str | None:
+        """The file of its judgements."""
+        qrels = qrels_file(self.path)
+        return None if qrels is None else str(qrels.resolve())
+
+    @property
+    def qrels_id(self) -> str:
+        """The id of the file of its judgements."""
+        return FileSource(require_qrels_file(self.path)).id
+
+    def place(self, part: Part) -> str:
+        """The path of the part's file."""
+        return str(_require_file(self.path, part))
+
+    def require(self, part: Part, fields: Fields) -> None:
+        """Refuse to read a part without a file.
+
+        Raises:
+            DataError: There is no file of this part.
+        """
+        _require_file(self.path, part)
+
+    def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:
+        """The documents of ``corpus.jsonl``."""
+        return self._corpus.documents(fields, on_malformed)
+
+    def queries(self, fields: Fields) -> Iterator[TextRow]:
+        """The queries that are judged in the test split; all of them where nothing is judged."""
+        file = FileSource(require_queries_file(self.path))
+        rows = list(refuse_duplicates(file.queries(fields), str(file.path), self.unit))
+        qrels = qrels_file(self.path)
+        if qrels is None or not rows:
+            return iter(rows)
+        judged = collect_judgements(iterate_judgements(qrels), str(qrels))
+        rows = [row for row in rows if row.id in judged]
+        if not rows:
+            raise DataError(f"{self.path}: none of its queries is judged in {qrels}.")
+        return iter(rows)
+
+    def qrels(self) -> Iterator[Judgement]:
+        """The judgements of the test split."""
+        return iterate_judgements(require_qrels_file(self.path))
+
+    def content(self, fields: Fields) -> Mapping[str, str]:
+        """The hash of the documents' file."""
+        return self._corpus.content(fields)
+
+    def count(self, fields: Fields) -> int:
+        """Documents in the file."""
+        return self._corpus.count(fields)
+
+    @cached_property
+    def _corpus(self) -> FileSource:
+        return FileSource(corpus_file(self.path))
 
 
 def corpus_file(path: Path) -> Path:
@@ -20,7 +120,7 @@ def corpus_file(path: Path) -> Path:
     Raises:
         DataError: The folder has none.
     """
-    file = _first(path, "corpus.jsonl", "corpus.jsonl.gz", "corpus.tsv", "corpus.tsv.gz")
+    file = _corpus_file(path)
     if file is not None:
         return file
     elsewhere = corpus_elsewhere(path)
@@ -42,18 +142,13 @@ def corpus_elsewhere(path: Path) -> str | None:
     return None if record is None else record.corpus
 
 
-def queries_file(path: Path) -> Path | None:
-    """The file of the queries, if there is one."""
-    return _first(path, "queries.jsonl", "queries.jsonl.gz", "queries.tsv", "queries.tsv.gz")
-
-
 def require_queries_file(path: Path) -> Path:
     """The file of the queries.
 
     Raises:
         DataError: The folder has none.
     """
-    file = queries_file(path)
+    file = _queries_file(path)
     if file is None:
         raise _lacks(path, "queries.jsonl")
     return file
@@ -83,6 +178,24 @@ def require_qrels_file(path: Path) -> Path:
             raise DataError(f"{path}: no qrels/{SPLIT}.tsv.", hint=f"Name one: {', '.join(splits)}")
         raise _lacks(path, f"qrels/{SPLIT}.tsv")
     return file
+
+
+def _require_file(path: Path, part: Part) -> Path:
+    match part:
+        case "documents":
+            return corpus_file(path)
+        case "queries":
+            return require_queries_file(path)
+        case "qrels":
+            return require_qrels_file(path)
+
+
+def _corpus_file(path: Path) -> Path | None:
+    return _first(path, "corpus.jsonl", "corpus.jsonl.gz", "corpus.tsv", "corpus.tsv.gz")
+
+
+def _queries_file(path: Path) -> Path | None:
+    return _first(path, "queries.jsonl", "queries.jsonl.gz", "queries.tsv", "queries.tsv.gz")
 
 
 def _first(path: Path, *names: str) -> Path | None:

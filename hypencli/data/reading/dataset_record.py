@@ -1,6 +1,6 @@
-"""``dataset.json``: what a prepared dataset was made from, with which settings, and what came out.
+"""``dataset.json``: the record of a prepared dataset: sources, settings, counts and file hashes.
 
-It lies in the dataset's folder and is what tells one from any other folder.
+It lies in the dataset's folder. A folder without it is no prepared dataset.
 """
 
 from __future__ import annotations
@@ -45,8 +45,7 @@ class DatasetRecord:
         corpus: The corpus of its queries, as ``Corpus.corpus_id`` has it, where it is no part of
             the dataset.
         parts: By name.
-        faults: Records that could not be used, where they were to be counted: how many of each
-            kind, and the first.
+        faults: Malformed records, where they were counted: how many of each kind, and the first.
         files: File -> its SHA-256, paths relative to the folder.
         provenance: Versions and machine.
     """
@@ -95,15 +94,16 @@ def read_record(folder: Path) -> DatasetRecord | None:
         return None
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        if values["format_version"] > FORMAT_VERSION:
-            raise DataError(f"{path} is of format {values['format_version']}, newer than known.")
+        version = values["format_version"]
+        if version > FORMAT_VERSION:
+            raise DataError(f"{path} is of format {version}; hype reads up to {FORMAT_VERSION}.")
         return _record(values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(
             f"{path} is not the record of a prepared dataset ({type(error).__name__}: {error}).",
-            hint="Prepare it again with --overwrite, or remove the file.",
+            hint="Prepare it again with `overwrite=True`, or remove the file.",
         ) from error
 
 

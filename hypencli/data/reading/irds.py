@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal, TypeAlias
 
+from hypencli.data.reading.base import Part, Source
+from hypencli.data.reading.file import has_data_suffix
+from hypencli.data.reading.judgements import Judgement
 from hypencli.data.reading.rows import (
     Fields,
     TextRow,
@@ -15,8 +18,14 @@ from hypencli.data.reading.rows import (
     checked_text,
     joined,
 )
+from hypencli.data.reading.skipped_lines import OnMalformed
 from hypencli.errors import DataError, UsageError
 from hypencli.records import Qrels
+
+IrdsPart: TypeAlias = Literal["docs", "queries", "qrels"]
+
+_PARTS: Mapping[Part, IrdsPart] = {"documents": "docs", "queries": "queries", "qrels": "qrels"}
+"""What ir_datasets calls the parts of a source."""
 
 
 def dataset_ids() -> list[str]:
@@ -51,6 +60,85 @@ def reading(name: str) -> Iterator[None]:
         ) from error
 
 
+@dataclass(frozen=True)
+class IrdsSource(Source):
+    """A dataset of ir_datasets, by its id without prefix."""
+
+    dataset_id: str
+    prefix: ClassVar[str] = "irds"
+    aliases: ClassVar[tuple[str, ...]] = ("ir_datasets",)
+
+    @classmethod
+    def recognise(cls, text: str) -> IrdsSource | None:
+        """The dataset of an id; ir_datasets is not imported for what is plainly a path."""
+        may_be_id = bool(text) and text[0] not in "./~\\" and not has_data_suffix(text)
+        return cls(text) if may_be_id and is_registered(text) else None
+
+    @property
+    def name(self) -> str:
+        """The id, which is unique in ir_datasets."""
+        return self.dataset_id
+
+    @property
+    def corpus_id(self) -> str | None:
+        """The dataset whose documents these are, as an id of a source."""
+        corpus = self._dataset.corpus_name()
+        return None if corpus is None else f"{self.prefix}:{corpus}"
+
+    @property
+    def corpus_prefix(self) -> str:
+        """The id of the dataset whose documents these are."""
+        return self._dataset.corpus_name() or self.name
+
+    @property
+    def queries_source(self) -> str | None:
+        """The dataset, where it has queries."""
+        return self.id if self._dataset.has("queries") else None
+
+    @property
+    def qrels_source(self) -> str | None:
+        """The dataset, where it has judgements."""
+        return self.id if self._dataset.has("qrels") else None
+
+    def require(self, part: Part, fields: Fields) -> None:
+        """Refuse to read a part that the dataset does not have.
+
+        Raises:
+            DataError: It has no such part.
+            UsageError: A field for the id is named: ir_datasets knows the ids itself.
+        """
+        self._dataset.require(_PARTS[part])
+        if fields.id_key is not None:
+            raise UsageError(f"{self.id}: ir_datasets knows the ids; no field of ids can be named.")
+
+    def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:
+        """The documents in the dataset's order; it has no lines that could be malformed."""
+        return self._dataset.documents(fields)
+
+    def queries(self, fields: Fields) -> Iterator[TextRow]:
+        """The queries in the dataset's order."""
+        return self._dataset.queries(fields)
+
+    def qrels(self) -> Iterator[Judgement]:
+        """The judgements, each document once for a query."""
+        self._dataset.require("qrels")
+        for query_id, judged in self._dataset.qrels().items():
+            for doc_id, grade in judged.items():
+                yield Judgement(self.id, query_id, doc_id, grade)
+
+    def content(self, fields: Fields) -> Mapping[str, str]:
+        """The id of the corpus: ir_datasets checks its files against its own list of hashes."""
+        return {"ir_datasets": self.corpus_prefix}
+
+    def count(self, fields: Fields) -> int | None:
+        """Documents, as ir_datasets states."""
+        return self._dataset.docs_count()
+
+    @cached_property
+    def _dataset(self) -> IrdsDataset:
+        return IrdsDataset(self.dataset_id)
+
+
 class IrdsDataset:
     """One dataset: its documents, queries and judgements as plain rows."""
 
@@ -60,11 +148,11 @@ class IrdsDataset:
         self.name = name
         self._dataset = ir_datasets.load(name)
 
-    def has(self, part: str) -> bool:
+    def has(self, part: IrdsPart) -> bool:
         """Whether it has ``docs``, ``queries`` or ``qrels``."""
         return bool(self._dataset.has(part))
 
-    def require(self, part: str) -> None:
+    def require(self, part: IrdsPart) -> None:
         """Refuse a dataset without a part.
 
         Raises:
@@ -138,25 +226,6 @@ def _text(record: Any, fields: Fields, where: str) -> str:
     if fields.text_key is not None:
         raise DataError(
             f"{where}: no field {key!r}; its fields are {', '.join(map(repr, names))}.",
-            hint="--text-key FIELD",
+            hint="Name one of these: `text_key=KEY`",
         )
     return checked_text(record.default_text(), where).strip()
-
-
-def refuse_id_key(name: str, fields: Fields) -> None:
-    """Say that an id key means nothing here.
-
-    Raises:
-        UsageError: One was given.
-    """
-    if fields.id_key is not None:
-        raise UsageError(f"irds:{name}: ids are given by ir_datasets; leave --id-key out.")
-
-
-def fingerprint(corpus_name: str, fields: Fields) -> str:
-    """Stands for the documents as read: the corpus id and the reader's options.
-
-    The files are not hashed: ir_datasets has checked them against its own list when it got them.
-    """
-    inputs = {"ir_datasets": corpus_name, **fields.as_options()}
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

@@ -115,7 +115,7 @@ def read_lines(path: Path, on_malformed: OnMalformed = stop) -> Iterator[Line]:
 
 
 def decode_lines(stream: BinaryIO, name: str, on_malformed: OnMalformed = stop) -> Iterator[Line]:
-    """The same for an open stream; ``name`` stands for it in messages.
+    """The lines of an open stream that are not blank; ``name`` stands for it in messages.
 
     Lines end at a line feed only: a document may hold other characters that Unicode counts as
     line ends.

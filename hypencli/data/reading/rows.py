@@ -193,7 +193,8 @@ def _choose(
         if named_key in keys:
             return named_key
         raise DataError(
-            f"{where}: no key {named_key!r}; its keys are {names}.", hint=f"--{what}-key KEY"
+            f"{where}: no key {named_key!r}; its keys are {names}.",
+            hint=f"Name another: `{what}_key=KEY`",
         )
     present = [key for key in tried if key in keys]
     if len(present) == 1:
@@ -202,7 +203,7 @@ def _choose(
     problem = "several of" if present else "none of"
     raise DataError(
         f"{where}: its keys are {names}: {problem} {expected}; the {what} is not clear.",
-        hint=f"Say which: --{what}-key KEY",
+        hint=f"Say which: `{what}_key=KEY`",
     )
 
 
@@ -259,7 +260,7 @@ def _cells(line: Line, name: str, expected: int) -> list[str]:
         raise DataError(
             f"{name}, line {line.number}: {len(cells)} columns, expected {expected}.",
             hint="A TSV file holds id<TAB>text, or a header line whose columns "
-            "--id-key and --text-key name.",
+            "`id_key=` and `text_key=` name.",
         )
     return cells
 

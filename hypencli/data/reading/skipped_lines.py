@@ -1,4 +1,4 @@
-"""Lines that are not what they should be: they end the reading, or are passed over and counted."""
+"""Malformed lines: the first one ends the reading, or all are skipped and counted."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hypencli.errors import DataError
 OnError: TypeAlias = Literal["stop", "skip"]
 
 OnMalformed: TypeAlias = Callable[[DataError], None]
-"""Told of a line that cannot be read; raises, or returns for the line to be passed over."""
+"""Told of a malformed line; raises, or returns for the line to be skipped."""
 
 KEPT = 5
-"""Faults that are kept in words; the others are counted."""
+"""How many skipped lines are described; the others are counted."""
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ def stop(error: DataError) -> None:
     """End the reading.
 
     Raises:
-        DataError: The fault.
+        DataError: What is wrong with the line.
     """
     raise error
 
@@ -32,36 +32,36 @@ def stop_with_hint(error: DataError) -> None:
     """End the reading of a corpus.
 
     Raises:
-        DataError: The fault, with a hint on what leaves such lines out.
+        DataError: What is wrong with the line, with a hint on how such lines are skipped.
     """
     said = "" if error.hint is None else f"{error.hint} "
-    advice = "Correct the line, or leave such lines out: hype encode --on-error skip"
+    advice = 'Correct the line, or leave such lines out: `on_error="skip"`'
     raise DataError(error.message, hint=said + advice) from error
 
 
 @dataclass(slots=True)
 class SkippedLines:
-    """Lines that a reading passed over.
+    """Lines that a reading has skipped.
 
     Attributes:
         count: How many.
-        first: The faults of the first few: file, line, and what is wrong there.
+        first: The first few: file, line, and what is wrong there.
     """
 
     count: int = 0
     first: list[str] = field(default_factory=list)
 
     def note(self, error: DataError) -> None:
-        """Pass over the line of a fault."""
+        """Skip a line."""
         self.count += 1
         if len(self.first) < KEPT:
             self.first.append(error.message)
 
 
 def attempt(make: Callable[[], T], on_malformed: OnMalformed) -> T | None:
-    """What ``make`` gives, or None where it finds a fault that is passed over."""
+    """What ``make`` returns, or None where it raises on a malformed line that is skipped."""
     try:
         return make()
-    except DataError as fault:
-        on_malformed(fault)
+    except DataError as error:
+        on_malformed(error)
         return None

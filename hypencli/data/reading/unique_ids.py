@@ -108,6 +108,25 @@ def _confirm(suspects: set[int], rows: Iterable[TextRow], name: str, unit: str) 
         places[row.id] = row.position
 
 
+def refuse_duplicates(rows: Iterable[TextRow], name: str, unit: str) -> Iterator[TextRow]:
+    """Pass rows on, and raise at once when an id comes twice; all ids are held in memory.
+
+    Args:
+        rows: The rows.
+        name: Stands for the source in the message.
+        unit: What a position counts.
+
+    Raises:
+        DataError: An id comes twice.
+    """
+    places: dict[str, int] = {}
+    for row in rows:
+        if row.id in places:
+            raise duplicate(name, row.id, (places[row.id], row.position), unit)
+        places[row.id] = row.position
+        yield row
+
+
 def duplicate(name: str, identifier: str, places: tuple[int, int], unit: str) -> DataError:
     """The error for an id that is there twice."""
     return DataError(

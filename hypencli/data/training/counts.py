@@ -1,4 +1,4 @@
-"""Counts that fit in memory, whatever the number of rows: spreads, findings, texts seen."""
+"""Counts that fit in memory, whatever the number of rows: summaries of numbers, findings, texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class NumberSummary:
-    """Numbers in a line; ``median`` is the lower one of the two in the middle."""
+    """Minimum, median and maximum; of two numbers in the middle, the median is the lower one."""
 
     count: int
     minimum: float
@@ -54,7 +54,7 @@ class NumberCounter:
         return sum(count for value, count in self._counts.items() if value > limit)
 
     def summary(self) -> NumberSummary | None:
-        """The numbers in a line, or None where there were none."""
+        """Minimum, median and maximum, or None where there were no numbers."""
         if self._extremes is None:
             return None
         total = self._counts.total()

@@ -16,7 +16,15 @@ from hypencli.data.training.splits import (
     select_files,
 )
 from hypencli.errors import DataError
-from hypencli.hub import network_errors, reach_hub
+from hypencli.hub import (
+    HubError,
+    HubUnreachable,
+    RepositoryNotGiven,
+    cache_folder,
+    cached_dataset,
+    download_dataset_files,
+    list_dataset_files,
+)
 
 Choice: TypeAlias = Callable[[Sequence[str], str], Sequence[str]]
 """The data files of a dataset, and what stands for it in messages -> those that are wanted."""
@@ -69,66 +77,35 @@ def files_on_hub(
         DataError: The hub has no such dataset or cannot be reached and the cache has none; or as
             ``choose`` does.
     """
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import RepositoryNotFoundError
-
     missing = f"No {what} {name!r}: {looked}"
     try:
-        reach_hub()
-        names = HfApi().list_repo_files(name, repo_type="dataset")
-    except (RepositoryNotFoundError, ValueError) as error:
-        raise _unknown(missing, looked, error) from error
-    except network_errors() as error:
-        return _cached(name, choose, missing, error)
+        names = list_dataset_files(name)
+    except RepositoryNotGiven as error:
+        conjunction = "and " if looked else ""
+        raise DataError(f"{missing}{conjunction}{error.message}.", hint=error.hint) from error
+    except HubUnreachable as error:
+        cached = _cached(name, choose)
+        if cached is None:
+            raise DataError(f"{missing}{error.message}.", hint=error.hint) from error
+        return cached
     selection = _select(choose, names, f"dataset {name} on the hub")
     try:
-        patterns = [glob.escape(file) for file in selection]
-        folder = Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
-    except network_errors() as error:
-        raise DataError(f"The dataset {name} cannot be downloaded: {error}") from error
-    return folder, selection
+        return download_dataset_files(name, selection), selection
+    except HubError as error:
+        raise DataError(f"Dataset {name}: {error.message}") from error
 
 
 def _select(choose: Choice, names: Iterable[str], where: str) -> tuple[str, ...]:
     return tuple(choose(list(filter(is_data_file, names)), where))
 
 
-def _cached(
-    name: str, choose: Choice, missing: str, reason: Exception
-) -> tuple[Path, tuple[str, ...]]:
-    """What the cache holds of a dataset when the hub does not answer."""
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        folder = Path(
-            snapshot_download(name, repo_type="dataset", local_files_only=True, allow_patterns=[])
-        )
-        cached_names = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-        selection = _select(
-            choose, cached_names, f"dataset {name} in the cache {constants.HF_HUB_CACHE}"
-        )
-        # The cache knows what else the dataset has: numbered siblings of these must be there too.
-        patterns = [re.sub(r"\d+", "*", glob.escape(file)) for file in selection]
-        snapshot_download(name, repo_type="dataset", local_files_only=True, allow_patterns=patterns)
-    except LocalEntryNotFoundError as error:
-        raise DataError(
-            f"{missing}the hub cannot be reached ({type(reason).__name__}), and its cache "
-            f"{constants.HF_HUB_CACHE} holds no whole copy of a dataset of that name.",
-            hint=_hint(name, offline=constants.HF_HUB_OFFLINE),
-        ) from error
-    return folder, selection
-
-
-def _hint(name: str, *, offline: bool) -> str:
-    where = "Where there is a connection" if offline else "With a connection"
-    reason = "HF_HUB_OFFLINE is set. " if offline else ""
-    return f"{reason}{where}: hf download {name} --repo-type dataset"
-
-
-def _unknown(missing: str, looked: str, error: Exception) -> DataError:
-    return DataError(
-        f"{missing}{'and ' if looked else ''}the hub gives no dataset of that name "
-        f"({type(error).__name__}).",
-        hint="Check the spelling; for a private or gated dataset log in first: hf auth login",
-    )
+def _cached(name: str, choose: Choice) -> tuple[Path, tuple[str, ...]] | None:
+    """The files that are wanted of a dataset, if the cache holds all of them."""
+    folder = cached_dataset(name)
+    if folder is None:
+        return None
+    cached_names = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    selection = _select(choose, cached_names, f"dataset {name} in the cache {cache_folder()}")
+    # The cache knows what else the dataset has: numbered siblings of these must be there too.
+    siblings = [re.sub(r"\d+", "*", glob.escape(file)) for file in selection]
+    return None if cached_dataset(name, siblings) is None else (folder, selection)

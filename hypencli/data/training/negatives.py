@@ -48,7 +48,7 @@ class MiningRule:
         if not 1 <= self.from_rank <= self.to_rank:
             raise UsageError(
                 f"There are no ranks from {self.from_rank} to {self.to_rank}.",
-                hint="--from-rank is at least 1, and --to-rank not below it.",
+                hint="`from_rank=` is at least 1, and `to_rank=` not below it.",
             )
 
 

@@ -43,7 +43,7 @@ class UnfinishedScores:
         if header != self._header and not self._header.startswith(header):
             raise DataError(
                 f"{self.path} holds the unfinished scores of another command.",
-                hint="Finish that one, or remove the file, or add --overwrite.",
+                hint="Finish that one, or remove the file, or add `overwrite=True`.",
             )
 
     @property

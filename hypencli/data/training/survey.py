@@ -163,10 +163,10 @@ class _StatisticsCollector:
             queries=len(self._queries),
             items=self._items,
             passages=len(self._passages),
-            items_per_row=_some(self._items_per_row),
-            negatives_per_row=_some(self._negatives),
-            query_words=_some(self._query_words),
-            passage_words=_some(self._passage_words),
+            items_per_row=_summary(self._items_per_row),
+            negatives_per_row=_summary(self._negatives),
+            query_words=_summary(self._query_words),
+            passage_words=_summary(self._passage_words),
             scores=self._scores.result(),
             types=dict(self._types.most_common()),
             findings=self._findings.all(),
@@ -242,14 +242,14 @@ class _StatisticsCollector:
 
 class _ScoreCounts:
     def __init__(self) -> None:
-        self._spreads = NumberCounter(_SCORE_DIGITS)
+        self._values = NumberCounter(_SCORE_DIGITS)
         self._missing = 0
         self._rows: Counter[str] = Counter()
 
     def add(self, items: Sequence[TrainingItem]) -> None:
         """Count the scores of one row."""
         scored = [item.score for item in items if item.score is not None]
-        self._spreads.add(scored)
+        self._values.add(scored)
         self._missing += len(items) - len(scored)
         some = "some" if scored else "none"
         self._rows["all" if len(scored) == len(items) else some] += 1
@@ -258,12 +258,12 @@ class _ScoreCounts:
         """What was counted."""
         rows = self._rows
         return Scores(
-            self._missing, self._spreads.summary(), rows["none"], rows["some"], rows["all"]
+            self._missing, self._values.summary(), rows["none"], rows["some"], rows["all"]
         )
 
 
-def _some(spreads: NumberCounter) -> NumberSummary:
-    spread = spreads.summary()
-    if spread is None:
-        raise ValueError("A survey needs at least one row.")
-    return spread
+def _summary(numbers: NumberCounter) -> NumberSummary:
+    summary = numbers.summary()
+    if summary is None:
+        raise ValueError("Statistics need at least one row.")
+    return summary

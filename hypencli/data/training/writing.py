@@ -42,7 +42,9 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
     """
     check_ending(path)
     if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists.", hint="Choose another --output, or add --overwrite")
+        raise UsageError(
+            f"{path} exists.", hint="Choose another `output=`, or add `overwrite=True`"
+        )
 
 
 def write_training_rows(path: str | Path, rows: Iterable[TrainingRow]) -> int:

@@ -12,13 +12,13 @@ from hypencli.engine.corpus import (
     SearchCorpus,
 )
 from hypencli.engine.results import (
-    EngineSeconds,
     OnScored,
     SearchResult,
     counts,
     refuse_k,
 )
 from hypencli.engine.scorers import InnerProductScorer, Scorer
+from hypencli.engine.seconds import SearchSeconds
 from hypencli.engine.vector_index.index import VectorIndex
 from hypencli.errors import UsageError
 from hypencli.records import Ranking
@@ -64,7 +64,7 @@ class IndexEngine:
             rankings=rankings,
             evaluations=counts([0] * len(rankings)),
             iterations=counts([1] * len(rankings)),
-            seconds=EngineSeconds(scoring=ended - started, topk=time.perf_counter() - ended),
+            seconds=SearchSeconds(scoring=ended - started, topk=time.perf_counter() - ended),
         )
 
     def _ranking(self, query: int, ordinals: Ordinals, scores: Scores) -> Ranking:

@@ -10,9 +10,10 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from hypencli.errors import ModelError
+from hypencli.hub import download_optional_file
 from hypencli.models.checkpoints.config import Pooling
 from hypencli.models.checkpoints.untrusted import LIBRARY_ERRORS, refuse_foreign_files
-from hypencli.models.checkpoints.weights import fetch_optional, within_reach
+from hypencli.models.checkpoints.weights import within_reach
 
 _POOLING_FLAGS: dict[str, Pooling] = {
     "pooling_mode_cls_token": "cls",
@@ -114,7 +115,7 @@ def _pooling(source: str, folder: str) -> Pooling:
 
 def _read(source: str, file: str, *, kind: type = dict) -> Any:
     folder = Path(source)
-    path: Path | None = folder / file if folder.is_dir() else fetch_optional(source, file)
+    path: Path | None = folder / file if folder.is_dir() else download_optional_file(source, file)
     if path is None or not path.is_file():
         return None
     try:

@@ -9,21 +9,17 @@ from pickle import UnpicklingError
 from typing import Any, TypeAlias
 
 import torch
-from huggingface_hub import (
-    _CACHED_NO_EXIST,
-    constants,
-    hf_hub_download,
-    try_to_load_from_cache,
-)
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hypencli.errors import ModelError
 from hypencli.hub import (
+    HubError,
+    cached_file,
+    download_file,
+    download_optional_file,
     hub_answers,
-    network_errors,
-    reach_hub,
+    require_hub,
 )
 from hypencli.models.checkpoints.untrusted import (
     LIBRARY_ERRORS,
@@ -83,16 +79,12 @@ def locate(source: str | Path) -> Path:
     if path.is_dir():
         return path
     try:
-        folder = Path(hf_hub_download(name, CONFIG_FILE)).parent
-    except (HFValidationError, HfHubHTTPError, OSError, ValueError) as error:
-        raise ModelError(
-            f"No checkpoint {name!r}: there is no such folder, and the hub does not give "
-            f"one ({type(error).__name__}).",
-            hint="Check the spelling, the connection, and HF_HUB_OFFLINE.",
-        ) from error
-    _fetch_weights(name, revision=folder.name)
+        folder = download_file(name, CONFIG_FILE).parent
+        _fetch_weights(name, revision=folder.name)
+    except HubError as error:
+        raise _no_checkpoint(name, error) from error
     for file in _COMPANIONS:
-        fetch_optional(name, file, revision=folder.name)
+        download_optional_file(name, file, revision=folder.name)
     return folder
 
 
@@ -105,45 +97,35 @@ def within_reach(name: str) -> str:
     if Path(name).is_dir():
         return name
     try:
-        cached = try_to_load_from_cache(name, CONFIG_FILE)
-    except HFValidationError:
+        cached = cached_file(name, CONFIG_FILE)
+    except ValueError:
         return name  # no name of a hub, as the library says
-    if isinstance(cached, str):
-        return name if hub_answers() else str(Path(cached).parent)
+    if cached is not None:
+        return name if hub_answers() else str(cached.parent)
     try:
-        reach_hub()
-    except network_errors() as error:
-        offline = constants.HF_HUB_OFFLINE
-        reason = "HF_HUB_OFFLINE is set" if offline else f"{type(error).__name__}: {error}"
-        raise ModelError(
-            f"No checkpoint {name!r}: there is no such folder (looked in {Path.cwd()}), the hub "
-            f"cannot be reached ({reason}), and its cache {constants.HF_HUB_CACHE} has none of "
-            "that name.",
-            hint=f"Check the spelling and the connection; where there is one: hf download {name}",
-        ) from error
+        require_hub("model", name)
+    except HubError as error:
+        raise _no_checkpoint(name, error) from error
     return name
+
+
+def _no_checkpoint(name: str, error: HubError) -> ModelError:
+    return ModelError(
+        f"No checkpoint {name!r}: there is no such folder (looked in {Path.cwd()}), and "
+        f"{error.message}.",
+        hint=error.hint,
+    )
 
 
 def _fetch_weights(name: str, *, revision: str) -> None:
     for file in _WEIGHT_FILES:
-        path = fetch_optional(name, file, revision=revision)
+        path = download_optional_file(name, file, revision=revision)
         if path is None:
             continue
         if file.endswith(".index.json"):
             for part in parts_of(_json(path), where=path):
-                hf_hub_download(name, part, revision=revision)
+                download_file(name, part, revision=revision)
         return
-
-
-def fetch_optional(name: str, file: str, *, revision: str | None = None) -> Path | None:
-    """A file of a hub repository, or None where it has none (or none within reach)."""
-    cached = None if revision is None else try_to_load_from_cache(name, file, revision=revision)
-    if cached is _CACHED_NO_EXIST:
-        return None  # the hub has said so, and a revision does not change
-    try:
-        return Path(hf_hub_download(name, file, revision=revision))
-    except EntryNotFoundError:
-        return None
 
 
 def read_config(folder: Path) -> dict[str, Any]:

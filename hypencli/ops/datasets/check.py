@@ -104,7 +104,7 @@ def rows_of_recipe(recipe: Recipe, store_root: Path | None = None) -> TrainingSo
     if recipe.data.train is None:
         raise RecipeError(
             f"Recipe {recipe.name!r} names no training data.",
-            hint="Name it: hype data check FILE --recipe NAME, or --set data.train=FILE",
+            hint="Name the training file, or set data.train in the recipe.",
         )
     place = dataset_place(store_root, recipe.data.train)
     return open_training_rows(place, split=recipe.data.split)

@@ -124,7 +124,7 @@ def _judgements(run: StoredRun, options: MineOptions, *, required: bool) -> str 
     if named is None and required:
         raise UsageError(
             f"Which judgements? The queries of run {display_name(run.manifest)} brought none.",
-            hint=f"Name them: hype mine {display_name(run.manifest)} --qrels FILE_OR_DATASET, "
-            "or give negatives to rows that are there: --rows FILE",
+            hint="Name them: `qrels=FILE_OR_DATASET`; or give negatives to existing training rows: "
+            "`rows=FILE`",
         )
     return None if named is None else str(named)

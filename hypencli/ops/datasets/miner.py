@@ -295,7 +295,7 @@ class Miner:
             said = ", ".join(f"{name.replace('_', ' ')}: {n:,}" for name, n in named.items() if n)
             raise DataError(
                 f"The run {display_name(self._run.manifest)} gives no negative at all ({said}).",
-                hint="Look at --qrels, --from-rank, --to-rank and --max-score-ratio.",
+                hint="Look at `qrels=`, `from_rank=`, `to_rank=` and `max_score_ratio=`.",
             )
 
 
@@ -326,7 +326,7 @@ def texts_of_run(store: Store, run: StoredRun, corpus: Corpus | None) -> Texts:
         reason = "has no embedding set here" if embeddings is None else "has one without text"
         raise UsageError(
             f"Where are the texts? The run {display_name(run.manifest)} {reason}.",
-            hint=f"Name its corpus: --corpus {_corpus_of(run)}",
+            hint=f"Name its corpus: `corpus={_corpus_of(run)}`",
         )
     return _texts_of_embeddings(embeddings)
 
@@ -372,5 +372,5 @@ def require_texts(texts: Mapping[str, str], doc_ids: Collection[str], run: Store
             f"{len(missing):,} documents that the run {display_name(run.manifest)} ranks have "
             "no text, "
             f"the first of them {missing[0]!r}.",
-            hint="Name the corpus that the run is of: --corpus DATASET",
+            hint="Name the corpus that the run is of: `corpus=DATASET`",
         )

@@ -13,8 +13,8 @@ from hypencli.data.prepare import (
     PreparedParts,
     find_preparation,
 )
-from hypencli.data.prepare.bad_records import MalformedRecords
 from hypencli.data.prepare.job import DEFAULT_SEED
+from hypencli.data.prepare.malformed_records import MalformedRecords
 from hypencli.data.prepare.staging import staged_folder
 from hypencli.data.reading.dataset_record import (
     RECORD_NAME,
@@ -59,7 +59,7 @@ class Prepared:
     Attributes:
         called: What other commands call it by.
         parts: What is in it, and what was left out.
-        faults: Records that could not be used, by kind.
+        faults: Malformed records, by kind.
         existing: Whether it was there before, and nothing was done now.
         next: Commands to go on with.
     """
@@ -205,11 +205,11 @@ def _settings(
     }.items():
         if value and key not in preparation.options:
             owners = [one.name for one in PREPARATIONS.values() if key in one.options]
-            raise UsageError(f"--{key.replace('_', '-')} is for {', '.join(owners)}.")
+            raise UsageError(f"{key} is for {', '.join(owners)}.")
     if options.source is not None and not options.source.is_dir():
         raise UsageError(
             f"No folder {options.source} (from {Path.cwd()}).",
-            hint="--from names the folder with the files as they were released.",
+            hint="The source is the folder with the files as they were released.",
         )
     settings: dict[str, str | int | bool | None] = {
         "from": None if options.source is None else str(options.source.resolve()),
@@ -244,7 +244,7 @@ def _existing(
         return None
     if not (output / RECORD_NAME).is_file():
         raise UsageError(
-            f"{output} exists, and is no prepared dataset.", hint="Choose another --output"
+            f"{output} exists, and is no prepared dataset.", hint="Choose another `output=`"
         )
     record = None if overwrite else read_record(output)
     if record is None:
@@ -253,7 +253,7 @@ def _existing(
         said = ", ".join(f"{key}: {value}" for key, value in record.settings.items())
         raise UsageError(
             f"{output} exists, and was made otherwise: {record.name} ({said}).",
-            hint="Choose another --output, or add --overwrite",
+            hint="Choose another `output=`, or add `overwrite=True`",
         )
     return record
 

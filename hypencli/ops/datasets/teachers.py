@@ -159,8 +159,8 @@ class _DualScores:
         import numpy as np
         import torch
 
+        from hypencli.engine.scorers import scorer_of
         from hypencli.models.encoding import encode_queries
-        from hypencli.ops.search.scoring import make_scorer
 
         asked = list(dict.fromkeys(row.query.text for row in rows))
         encoded = encode_queries(self._dual.query_encoder, self._tokenizer, asked, self._queries)
@@ -171,7 +171,7 @@ class _DualScores:
             for row in rows:
                 own = np.stack([vectors[item.content] for item in row.items])
                 place = places[row.query.text]
-                scorer = make_scorer(encoded, place, place + 1, own.shape[1], "float32")
+                scorer = scorer_of(encoded, range(place, place + 1), own.shape[1])
                 row_scores = scorer(torch.from_numpy(own).to(self._settings.device))[0]
                 scores.append(row_scores.float().cpu().numpy())
         return np.concatenate(scores)
@@ -208,7 +208,7 @@ def _load_dual(
     return load_dual_encoder(
         folder_or_name(name),
         backbone=source.backbone,
-        pooling=None if pooling is None else checked_pooling(pooling, where="--pooling"),
+        pooling=None if pooling is None else checked_pooling(pooling, where="pooling"),
         trust_code=source.trust_code,
     )
 
@@ -229,8 +229,8 @@ def _settings(options: TeacherOptions, *, longest: int) -> EncodingOptions:
 
     if options.max_length is not None and options.max_length > longest:
         raise UsageError(
-            f"--max-length {options.max_length} is more than the model reads, {longest}.",
-            hint=f"--max-length {longest}",
+            f"The maximal length {options.max_length} is more than the model reads, {longest}.",
+            hint=f"`max_length={longest}`",
         )
     return EncodingOptions(
         max_length=options.max_length or min(DEFAULT_MAX_LENGTH, longest),

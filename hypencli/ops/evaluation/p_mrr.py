@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from hypencli.data.qrels import Judgements, read_qrels
+from hypencli.data.qrels import read_qrels
 from hypencli.errors import UsageError
 from hypencli.evaluation.p_mrr import (
     P_MRR,
     changed_documents,
     p_mrr,
 )
+from hypencli.ops.drafts import find_finished
+from hypencli.ops.evaluation.run import identify_qrels
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance
 from hypestore import (
@@ -76,10 +78,11 @@ def evaluate_p_mrr(
         )
     old, new = read_qrels(qrels_original), read_qrels(qrels_changed)
     documents = changed_documents(old.qrels, new.qrels)
-    inputs = _inputs(before.manifest, after.manifest, old, new)
-    for earlier in store.evaluations(after.manifest.id):
-        if earlier.inputs == inputs:
-            return _outcome(store, earlier, before.manifest, after.manifest, existing=True)
+    fingerprint = _fingerprint(old.fingerprint, new.fingerprint)
+    inputs = _inputs(before.manifest, after.manifest, (old.id, new.id), fingerprint)
+    existing = find_finished(store, "evaluation", inputs)
+    if existing is not None:
+        return _outcome(store, existing, before.manifest, after.manifest, existing=True)
     progress.message(f"comparing {before.manifest.id} with {after.manifest.id}")
     result = p_mrr(before.results(), after.results(), documents)
     values = result.per_query[P_MRR]
@@ -101,15 +104,36 @@ def evaluate_p_mrr(
     return _outcome(store, manifest, before.manifest, after.manifest, existing=False)
 
 
+def existing_p_mrr(
+    store: Store, before: Manifest, after: Manifest, *, qrels_original: str, qrels_changed: str
+) -> Manifest | None:
+    """The evaluation that :func:`evaluate_p_mrr` would give, if the store has it.
+
+    Nothing is downloaded: judgements of ir_datasets are compared by their id alone.
+
+    Raises:
+        DataError: Judgements cannot be read.
+    """
+    old_id, old = identify_qrels(qrels_original)
+    new_id, new = identify_qrels(qrels_changed)
+    fingerprint = None if old is None or new is None else _fingerprint(old, new)
+    inputs = _inputs(before, after, (old_id, new_id), fingerprint)
+    unread = ("qrels_fingerprint",) if fingerprint is None else ()
+    return find_finished(store, "evaluation", inputs, unread=unread)
+
+
+def _fingerprint(old: str, new: str) -> str:
+    return hashlib.sha256(f"{old} {new}".encode()).hexdigest()
+
+
 def _inputs(
-    before: Manifest, after: Manifest, old: Judgements, new: Judgements
+    before: Manifest, after: Manifest, qrels_ids: tuple[str, str], fingerprint: str | None
 ) -> dict[str, JsonValue]:
-    fingerprints = f"{old.fingerprint} {new.fingerprint}"
     return {
         "run": after.id,
         "original_run": before.id,
-        "qrels": f"{old.id} -> {new.id}",
-        "qrels_fingerprint": hashlib.sha256(fingerprints.encode()).hexdigest(),
+        "qrels": " -> ".join(qrels_ids),
+        "qrels_fingerprint": fingerprint,
         "measures": [P_MRR],
     }
 

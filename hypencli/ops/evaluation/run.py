@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from hypencli.errors import UsageError
+from hypencli.ops.drafts import find_finished
 from hypencli.progress import SILENT, Progress
 from hypencli.records import Evaluation
 from hypencli.runtime import provenance
-from hypestore import Manifest, Store
+from hypestore import JsonValue, Manifest, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +69,10 @@ def evaluate(
     wanted = measures.parse_measures(options.measures) if options.measures else None
     qrels, qrels_id, qrels_fingerprint = read_qrels(_source(stored.manifest, options))
     wanted = wanted or measures.parse_measures(measures.default_measures(qrels_id))
-    inputs = {
-        "run": stored.manifest.id,
-        "qrels": qrels_id,
-        "qrels_fingerprint": qrels_fingerprint,
-        "measures": sorted(str(measure) for measure in wanted),
-    }
-    for earlier in store.evaluations(stored.manifest.id):
-        if earlier.inputs == inputs:
-            return _outcome(store, stored.manifest, earlier, existing=True)
+    inputs = _inputs(stored.manifest, qrels_id, qrels_fingerprint, wanted)
+    existing = find_finished(store, "evaluation", inputs)
+    if existing is not None:
+        return _outcome(store, stored.manifest, existing, existing=True)
     progress.message(f"evaluating {stored.manifest.id} with {qrels_id}")
     values = measures.evaluate(stored.results(), qrels, wanted)
     manifest = store.write_evaluation(
@@ -93,6 +89,51 @@ def evaluate(
         provenance=provenance(),
     )
     return _outcome(store, stored.manifest, manifest, existing=False)
+
+
+def existing_evaluation(store: Store, run: Manifest, options: EvaluateOptions) -> Manifest | None:
+    """The evaluation that :func:`evaluate` would give, if the store has it.
+
+    Nothing is downloaded: judgements of ir_datasets are compared by their id alone.
+
+    Raises:
+        UsageError: No judgements are named and the run's queries have none.
+        DataError: The judgements cannot be read.
+    """
+    from hypencli.evaluation.measures import default_measures, parse_measures
+
+    qrels_id, fingerprint = identify_qrels(_source(run, options))
+    wanted = parse_measures(options.measures or default_measures(qrels_id))
+    inputs = _inputs(run, qrels_id, fingerprint, wanted)
+    unread = ("qrels_fingerprint",) if fingerprint is None else ()
+    return find_finished(store, "evaluation", inputs, unread=unread)
+
+
+def identify_qrels(source: str) -> tuple[str, str | None]:
+    """Id and fingerprint of judgements; those of ir_datasets are not read and have no fingerprint.
+
+    Raises:
+        DataError: The judgements cannot be read.
+    """
+    from hypencli.data.qrels import read_qrels
+    from hypencli.data.reading.source import IrdsSource, resolve
+
+    place = resolve(source, what="qrels")
+    if isinstance(place, IrdsSource):
+        return place.id, None
+    judgements = read_qrels(source)
+    return judgements.id, judgements.fingerprint
+
+
+def _inputs(
+    run: Manifest, qrels_id: str, qrels_fingerprint: str | None, measures: Iterable[object]
+) -> dict[str, JsonValue]:
+    return {
+        "run": run.id,
+        "qrels": qrels_id,
+        "qrels_fingerprint": qrels_fingerprint,
+        "measures": [*sorted(str(measure) for measure in measures)],
+    }
 
 
 def _source(run: Manifest, options: EvaluateOptions) -> str:

@@ -10,6 +10,7 @@ from hypencli.errors import UsageError, did_you_mean
 from hypencli.ops.drafts import (
     NameNotGiven,
     discard_on_error,
+    find_finished,
     name_not_given,
 )
 from hypencli.ops.graphs.builders import (
@@ -20,7 +21,7 @@ from hypencli.ops.graphs.builders import (
     neighbour_blocks,
     what_to_raise,
 )
-from hypencli.ops.graphs.find import recall_of, width
+from hypencli.ops.graphs.find import find_graph, recall_of, width
 from hypencli.ops.graphs.options import BUILDERS, GraphOptions
 from hypencli.ops.models import display_name
 from hypencli.progress import SILENT, Progress
@@ -107,6 +108,21 @@ def build_graph(
         with discard_on_error(draft):
             done = _build(draft, opened, builder, options, progress)
     return _outcome(done, embeddings)
+
+
+def existing_graph(store: Store, embeddings: Manifest, options: GraphOptions) -> Manifest | None:
+    """A graph that serves in place of a new one, if the store has it.
+
+    Of the builder ``auto`` that is any graph of enough neighbours; of a builder by name it is the
+    graph that :func:`build_graph` would give.
+    """
+    if options.builder == "auto":
+        try:
+            return find_graph(store, embeddings.id, k=options.k, metric=options.metric)
+        except UsageError:
+            return None
+    inputs = builder_inputs(options.builder, options)
+    return find_finished(store, "graph", {**inputs, "embeddings": embeddings.id, "k": options.k})
 
 
 def _check(options: GraphOptions) -> None:

@@ -6,8 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from hypencli.engine.registry.lookup import engine_entry
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.dataset_names import dataset_place
+from hypencli.ops.replicate.corpus_steps import EncodeStep, GraphStep
+from hypencli.ops.replicate.input_steps import (
+    ListsStep,
+    ModelStep,
+    PerturbStep,
+    PrepareStep,
+)
+from hypencli.ops.replicate.measure_steps import EvaluateStep, PMrrStep
+from hypencli.ops.replicate.search_steps import SearchStep
 from hypencli.ops.replicate.selection import (
     LeftOut,
     TableSelection,
@@ -16,18 +26,7 @@ from hypencli.ops.replicate.selection import (
     choose,
     choose_datasets,
 )
-from hypencli.ops.replicate.steps import (
-    BuildGraph,
-    Compare,
-    Encode,
-    Evaluate,
-    ImportLists,
-    Perturb,
-    Prepare,
-    SearchStep,
-    Step,
-    TakeModel,
-)
+from hypencli.ops.replicate.step import Step
 from hypencli.recipe.replication import ReplicatedDataset, Replication
 
 _FIRST = ("model", "prepare", "perturb", "lists")
@@ -46,8 +45,8 @@ class TableCell:
     model: str
     dataset: str
     search: str
-    step: Evaluate
-    pair: Compare | None = None
+    step: EvaluateStep
+    pair: PMrrStep | None = None
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -135,23 +134,26 @@ class _Planner:
             return None
         if entry.lists is not None and how.engine != "exact":
             return None
-        prepared = () if entry.prepare is None else (Prepare(entry.prepare),)
+        prepared = () if entry.prepare is None else (PrepareStep(entry.prepare),)
         corpus = self._corpus(entry)
         in_it = entry.prepare is not None and PurePosixPath(corpus).parts[0] == entry.prepare
         source = self._recipe.source_of(model, dataset)
-        taken = TakeModel(source, row.backbone, row.pooling, row.made_by.get(source))
-        encode = Encode(taken, corpus, prepared if in_it else ())
-        others: tuple[Step, ...] = prepared
-        if entry.perturb is not None:
-            others = (*others, Perturb(entry.queries, entry.perturb, prepared))
-        if how.engine == "graph":
-            others = (*others, BuildGraph(encode))
-        if entry.lists is not None:
-            others = (*others, ImportLists(dataset, entry.lists, prepared))
-        step = SearchStep(encode, dataset, search, others)
+        taken = ModelStep(source, row.backbone, row.pooling, row.made_by.get(source))
+        encode = EncodeStep(taken, corpus, prepared if in_it else ())
+        perturb, lists = entry.perturb, entry.lists
+        walks_a_graph = "graph" in engine_entry(how.engine).needs
+        step = SearchStep(
+            encode,
+            dataset,
+            search,
+            prepared,
+            perturb=None if perturb is None else PerturbStep(entry.queries, perturb, prepared),
+            graph=GraphStep(encode) if walks_a_graph else None,
+            lists=None if lists is None else ListsStep(dataset, lists, prepared),
+        )
         again = replace(step, changed=True)
-        pair = None if entry.changed_queries is None else Compare(step, again)
-        return TableCell(model, dataset, search, Evaluate(step), pair)
+        pair = None if entry.changed_queries is None else PMrrStep(step, again)
+        return TableCell(model, dataset, search, EvaluateStep(step), pair)
 
     def _corpus(self, entry: ReplicatedDataset) -> str:
         """What to encode: the corpus id where it is one of ir_datasets, else the place given."""

@@ -7,19 +7,18 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from hypencli.errors import HypeError
-from hypencli.ops.replicate.execute import StepRunner, measured_cells
-from hypencli.ops.replicate.options import query_source
 from hypencli.ops.replicate.plan import Plan, plan_replication
+from hypencli.ops.replicate.search_steps import SearchStep
 from hypencli.ops.replicate.selection import LeftOut, TableSelection
-from hypencli.ops.replicate.steps import SearchStep, Step
-from hypencli.ops.replicate.table import Figure, make_table
+from hypencli.ops.replicate.step import ReplicationContext, Step
+from hypencli.ops.replicate.table import Figure, make_table, measured_cells
 from hypencli.progress import (
     SILENT,
     Progress,
     Task,
 )
 from hypencli.recipe.replication import Replication
-from hypestore import Store, StoreError
+from hypestore import Manifest, Store, StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +104,19 @@ def replicate(
     options = options or ReplicateOptions()
     started = time.perf_counter()
     plan = plan_replication(recipe, options.selection, store_root=store.root)
+    context = ReplicationContext(store, recipe, options.device, trust_code=options.trust_code)
     if not options.keep_going:
-        _require_queries(plan, store)
-    work = StepRunner(store, recipe, options.device, trust_code=options.trust_code)
-    failures = _do_all(plan, work, options, progress)
-    measured = measured_cells(store, plan, work.artifact_of_step)
+        _require_queries(plan, context)
+    runner = _StepRunner(context)
+    failures = _run_all(plan, runner, options, progress)
+    measured = measured_cells(context, plan)
     section = recipe.published
     return Replicated(
         recipe=recipe.name,
         description=recipe.description,
         steps=len(plan.steps),
-        made=len(work.artifact_of_step) - len(work.existing),
-        existing=len(work.existing),
+        made=len(context.artifacts) - len(runner.existing),
+        existing=len(runner.existing),
         failures=tuple(failures),
         left_out=plan.left_out,
         figures=make_table(plan, measured, references=options.references),
@@ -126,17 +126,44 @@ def replicate(
     )
 
 
-def _require_queries(plan: Plan, store: Store) -> None:
+def _require_queries(plan: Plan, context: ReplicationContext) -> None:
     """Refuse a plan whose queries are not there, before hours are spent on its documents."""
     for step in plan.steps:
         if isinstance(step, SearchStep):
-            query_source(plan.recipe, step, store.root)
+            step.require(context)
 
 
-def _do_all(
-    plan: Plan, work: StepRunner, options: ReplicateOptions, progress: Progress
+class _StepRunner:
+    """Runs steps, and knows which of them had been done before.
+
+    Attributes:
+        existing: Those that had been done.
+    """
+
+    def __init__(self, context: ReplicationContext) -> None:
+        self._context = context
+        self._before = {manifest.id for manifest in context.store.artifacts()}
+        self.existing: set[Step] = set()
+
+    def run(self, step: Step, progress: Progress) -> None:
+        """Run one step, all that it needs being done; a verb does again nothing that is done.
+
+        Raises:
+            HypeError: It cannot be done.
+            StoreError: The store refuses it.
+        """
+        existing = step.existing(self._context) if step.leaves_files else None
+        artifact = existing or step.run(self._context, progress)
+        self._context.artifacts[step] = artifact
+        is_old = isinstance(artifact, Manifest) and artifact.id in self._before
+        if is_old or existing is not None:
+            self.existing.add(step)
+
+
+def _run_all(
+    plan: Plan, runner: _StepRunner, options: ReplicateOptions, progress: Progress
 ) -> list[Failure]:
-    """Do the steps in their order; gives those that failed."""
+    """Run the steps in their order; gives those that failed."""
     failed: dict[Step, HypeError | StoreError] = {}
     waiting: dict[Step, list[str]] = {}
     for number, step in enumerate(plan.steps, start=1):
@@ -147,7 +174,7 @@ def _do_all(
             continue
         progress.message(f"{where} {step}")
         try:
-            work.do(step, _Numbered(progress, where))
+            runner.run(step, _Numbered(progress, where))
         except (HypeError, StoreError) as error:
             if not options.keep_going:
                 progress.message(f"{where} failed: what is done is kept, the same command goes on")
@@ -155,7 +182,7 @@ def _do_all(
             progress.message(f"{where} failed: {error}")
             failed[step] = error
         else:
-            if step in work.existing and step.kind != "search":  # a search says so itself
+            if step in runner.existing and step.kind != "search":  # a search says so itself
                 progress.message("  there already")
     return [_failure(step, error, waiting.get(step, [])) for step, error in failed.items()]
 

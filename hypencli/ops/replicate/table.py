@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from hypencli.evaluation.p_mrr import P_MRR
+from hypencli.ops.replicate.plan import Plan, TableCell
+from hypencli.ops.replicate.step import ReplicationContext
 from hypencli.recipe.replication import (
     MS_PER_QUERY,
     PublishedFigures,
     Replication,
 )
-
-if TYPE_CHECKING:
-    from hypencli.ops.replicate.plan import Plan
 
 _OURS = (P_MRR, MS_PER_QUERY)
 """What stands among the measures and is none of ir_measures; neither is ever shown as a loss."""
@@ -69,6 +68,31 @@ class Figure:
 
 CellKey: TypeAlias = tuple[str, str, str]
 """Model, dataset, search."""
+
+
+def measured_cells(context: ReplicationContext, plan: Plan) -> dict[CellKey, Measured]:
+    """What was measured, of the cells whose steps are done."""
+    return {
+        (cell.model, cell.dataset, cell.search): _measured(context, cell)
+        for cell in plan.cells
+        if context.is_done(cell.step)
+    }
+
+
+def _measured(context: ReplicationContext, cell: TableCell) -> Measured:
+    store = context.store
+    run, evaluation = context.manifest(cell.step.search), context.manifest(cell.step)
+    pair = None if cell.pair is None else context.manifest_if_done(cell.pair)
+    seconds = run.stats["seconds"]
+    parts = seconds if isinstance(seconds, dict) else {}
+    whole = float(str(parts.get("total", 0.0))) - float(str(parts.get("writing", 0.0)))
+    return Measured(
+        aggregates=store.aggregates(evaluation.id),
+        judged_queries=evaluation.stat_int("judged_queries"),
+        ms_per_query=1000 * whole / run.stat_int("n_queries"),
+        evaluation=evaluation.id,
+        p_mrr=None if pair is None else store.aggregates(pair.id)[P_MRR],
+    )
 
 
 def make_table(

@@ -7,22 +7,13 @@ from dataclasses import dataclass, replace
 
 from hypencli.data.reading.rows import checked_text
 from hypencli.errors import DataError
-from hypencli.ops.models import (
-    ModelSource,
-    display_name,
-    find_model,
-    load_model,
-)
-from hypencli.ops.search.engines import plan_engine
+from hypencli.ops.models import ModelSource, display_name
+from hypencli.ops.search.calibrations import plan_search
 from hypencli.ops.search.options import SearchOptions
-from hypencli.ops.search.scoring import (
-    encoded_queries,
-    make_scorer,
-    search_rankings,
-)
-from hypencli.ops.select import choose_embeddings
+from hypencli.ops.search.scoring import encoded_queries, search_rankings
+from hypencli.ops.search.target import SearchTarget
 from hypencli.progress import SILENT, Progress
-from hypencli.runtime import resolve_device
+from hypencli.runtime import resolve_dtype
 from hypestore import Store, TextNotKept
 
 
@@ -69,19 +60,11 @@ class Asker:
         progress: Progress = SILENT,
     ) -> None:
         self._options = options or SearchOptions(k=10)
-        manifest = find_model(store, model, progress)
-        embedding_set = choose_embeddings(
-            store,
-            manifest,
-            named=self._options.embeddings,
-            corpus=self._options.corpus,
-            progress=progress,
-        )
-        self._embeddings = store.embeddings(embedding_set.id)
-        plan = plan_engine(store, manifest, embedding_set, self._options)
+        target = SearchTarget.resolve(store, model, self._options.target, progress=progress)
+        plan = plan_search(target, self._options)
+        self._embeddings = target.open()
         self._open_engine = plan.open(self._embeddings, progress)
-        self._device = resolve_device(self._options.device)
-        self._loaded = load_model(store, manifest, device=self._device, trust_code=model.trust_code)
+        self._loaded = target.load(self._options.scoring, trust_code=model.trust_code)
 
     def ask(self, question: str, *, k: int | None = None) -> Answer:
         """The best documents for a question.
@@ -90,13 +73,16 @@ class Asker:
             DataError: The question is empty, or holds what is not Unicode text.
             ModelError: The model has no q-nets of the width in the options.
         """
+        from hypencli.engine.scorers import scorer_of
+
         checked_text(question, "The question")
         if not question.strip():
             raise DataError("The question is empty.", hint='Ask one: hype query "how do I …?"')
         options = replace(self._options, k=k or self._options.k)
         started = time.perf_counter()
-        encoded = encoded_queries(self._loaded, [question], options)
-        scorer = make_scorer(encoded, 0, 1, self._embeddings.dim, options.dtype)
+        encoded = encoded_queries(self._loaded, [question], options.scoring)
+        dtype = resolve_dtype(options.scoring.dtype)
+        scorer = scorer_of(encoded, range(1), self._embeddings.dim, dtype)
         result = search_rankings(self._open_engine([""]), scorer, [""], options)
         ranking = result.rankings[0]
         texts = self._texts([doc_id for doc_id, _ in ranking])

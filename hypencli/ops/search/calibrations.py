@@ -1,71 +1,21 @@
-"""Calibrations of approximate engines: which settings, and which one reaches a recall."""
+"""Calibrations of engines: which setting reaches a recall, by what was measured."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import Any
 
 import numpy as np
 
+from hypencli.engine.registry.entry import EngineEntry, Setting
+from hypencli.engine.registry.lookup import engine_entries, engine_entry
 from hypencli.errors import UsageError
 from hypencli.ops.models import display_name
-from hypencli.ops.search.options import SearchOptions
-from hypestore import (
-    CurvePoint,
-    JsonValue,
-    Manifest,
-    Store,
-)
-
-if TYPE_CHECKING:
-    pass
-
-
-Calibratable: TypeAlias = Literal["guided", "graph"]
-
-CALIBRATABLE: tuple[Calibratable, ...] = get_args(Calibratable)
-
-Setting: TypeAlias = Mapping[str, JsonValue]
-
-_WALK = ("entry_points", "candidates", "max_iterations")
-
-
-def _identity(
-    model: Manifest, embeddings: Manifest, options: SearchOptions
-) -> dict[str, JsonValue]:
-    """What a calibration must have in common with a search that uses it."""
-    return {
-        "engine": options.engine,
-        "model": model.id,
-        "embeddings": embeddings.id,
-        "graph": options.graph,
-        "query_max_length": options.query_max_length,
-        "width": options.width,
-        "dtype": options.dtype,
-    }
-
-
-def with_setting(options: SearchOptions, setting: Setting) -> SearchOptions:
-    """The same search at a setting of a calibration."""
-    from hypencli.engine.graph_walk import WalkOptions
-    from hypencli.engine.guided import GuidedOptions
-
-    if options.engine == "guided":
-        guided_options = options.guided_options or GuidedOptions()
-        return replace(
-            options,
-            guided_options=replace(guided_options, gain=float(str(setting["gain"])), budget=None),
-        )
-    points, candidates, iterations = (int(str(setting[name])) for name in _WALK)
-    walk = replace(
-        options.walk or WalkOptions(),
-        entry_points=points,
-        candidates=candidates,
-        max_iterations=iterations,
-    )
-    return replace(options, walk=walk)
+from hypencli.ops.search.engines import EnginePlan, plan_engine, refuse_several_amounts, with_preset
+from hypencli.ops.search.options import EngineSpec, Scoring, SearchOptions
+from hypencli.ops.search.target import SearchTarget
+from hypestore import CurvePoint, JsonValue, Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +32,86 @@ class OperatingPoint:
         return options
 
 
-def operating_point(
-    store: Store, model: Manifest, embeddings: Manifest, options: SearchOptions
-) -> OperatingPoint:
+def calibratable() -> list[str]:
+    """The engines that can be calibrated."""
+    return [entry.name for entry in engine_entries() if entry.settings]
+
+
+def require_calibratable(name: str) -> EngineEntry[Any]:
+    """The engine of a name, which must have a calibration.
+
+    Raises:
+        UsageError: It has none, or there is no such engine.
+    """
+    entry = engine_entry(name)
+    if not entry.settings:
+        raise UsageError(
+            f"The engine {name} has no calibration.",
+            hint=f"A recall can be asked of the engines {' and '.join(calibratable())}.",
+        )
+    return entry
+
+
+def calibration_identity(plan: EnginePlan, scoring: Scoring) -> dict[str, JsonValue]:
+    """What a calibration must have in common with a search that uses it.
+
+    Options beside those that are measured count where they are not the default.
+    """
+    graph = plan.needed.get("graph")
+    return {
+        "engine": plan.entry.name,
+        "model": plan.target.model.id,
+        "embeddings": plan.target.embeddings.id,
+        "graph": None if graph is None else graph.id,
+        "query_max_length": scoring.query_max_length,
+        "width": scoring.width,
+        "dtype": scoring.dtype,
+        **_other_options(plan),
+    }
+
+
+def _other_options(plan: EnginePlan) -> dict[str, JsonValue]:
+    measured = {*plan.entry.settings[0], *plan.entry.amounts, *plan.entry.needs}
+    changed: dict[str, JsonValue] = {
+        one.name: getattr(plan.options, one.name)
+        for one in plan.entry.describe()
+        if one.name not in measured and getattr(plan.options, one.name) != one.default
+    }
+    return {"options": changed} if changed else {}
+
+
+def find_calibrations(target: SearchTarget, identity: dict[str, JsonValue]) -> list[Manifest]:
+    """The calibrations of a search, the newest last."""
+    return [
+        one
+        for one in target.store.find("calibration", identity)
+        if one.inputs.get("options") == identity.get("options")
+    ]
+
+
+def plan_search(target: SearchTarget, options: SearchOptions) -> EnginePlan:
+    """Choose an engine by its options, or by the recall that it is to reach.
+
+    Raises:
+        UsageError: The engine cannot search like that; it has no calibration for this search, or
+            none that reaches the recall.
+    """
+    spec = options.engine
+    if spec.recall is None:
+        return plan_engine(target, options)
+    entry = require_calibratable(spec.name)
+    named = with_preset(entry, spec.options)
+    amounts = [
+        name for name in {**dict.fromkeys(entry.amounts), **entry.settings[0]} if name in named
+    ]
+    refuse_several_amounts([*amounts, "recall"])
+    point = operating_point(target, options)
+    by_setting = EngineSpec(spec.name, {**named, **point.setting})
+    plan = plan_engine(target, replace(options, engine=by_setting))
+    return replace(plan, calibration={"calibration": point.calibration, "recall": spec.recall})
+
+
+def operating_point(target: SearchTarget, options: SearchOptions) -> OperatingPoint:
     """The setting with the fewest evaluations whose measured recall is the one asked for.
 
     Of several calibrations the newest counts, and of its depths the one nearest to ``k``.
@@ -92,30 +119,27 @@ def operating_point(
     Raises:
         UsageError: Nothing was calibrated for this search, or no setting reaches the recall.
     """
-    from hypencli.ops.graphs.find import find_graph
-
-    recall = options.recall
+    spec = options.engine
+    recall = spec.recall
     if recall is None or not 0.0 < recall <= 1.0:
         raise UsageError(f"A recall of {recall} cannot be reached; give one above 0, up to 1.")
-    identity = _identity(model, embeddings, options)
-    if options.engine == "graph":
-        identity["graph"] = find_graph(store, embeddings.id, k=1, named=options.graph).id
-    calibrations = store.find("calibration", identity)
-    command = f"hype calibrate --engine {options.engine} --model {display_name(model)}"
+    plan = plan_engine(target, replace(options, engine=EngineSpec(spec.name, spec.options)))
+    calibrations = find_calibrations(target, calibration_identity(plan, options.scoring))
+    model = display_name(target.model)
     if not calibrations:
         raise UsageError(
-            f"Which setting of {options.engine} has a recall of {recall:g} is not known for model "
-            f"{display_name(model)} on {display_name(embeddings)}.",
-            hint=f"Measure it: {command}; or set it: --budget N, --gain SHARE",
+            f"No calibration of {spec.name} for model {model} on "
+            f"{display_name(target.embeddings)}.",
+            hint=f"Measure it: hype calibrate --engine {spec.name} --model {model}",
         )
-    curve = store.curve(calibrations[-1].id)
+    curve = target.store.curve(calibrations[-1].id)
     depth = min({point.k for point in curve}, key=lambda k: abs(np.log(k / options.k)))
     fitting = [point for point in curve if point.k == depth and point.recall >= recall]
     if not fitting:
         best = max(point.recall for point in curve if point.k == depth)
         raise UsageError(
-            f"No calibrated setting of {options.engine} has a recall of {recall:g} at {depth}; "
+            f"No calibrated setting of {spec.name} has a recall of {recall:g} at {depth}; "
             f"the highest is {best:.4f}.",
-            hint="Ask for less, set --budget N, or search exactly: --engine exact",
+            hint="Ask for less, or search exactly.",
         )
     return OperatingPoint(calibrations[-1].id, min(fitting, key=lambda point: point.evaluations))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hypencli.data.queries import QuerySet
+from hypencli.evaluation.recall import recall_at
 from hypencli.ops.evaluation.recall import find_reference
 from hypencli.ops.search.options import Check, SearchOptions
 from hypencli.records import Ranking
@@ -31,7 +32,7 @@ _SEED = 0
 class Checker:
     """Compares the rankings of a run with exact ones, batch by batch.
 
-    With ``options.check`` so many queries, drawn at random, are searched exactly for it. Else an
+    With ``check`` so many queries, drawn at random, are searched exactly for it. Else an
     exact run of the same queries that the store has is the measure; where there is none, nothing
     is compared. The time of a check is in no figure of the run.
 
@@ -41,6 +42,7 @@ class Checker:
         embeddings: The documents.
         queries: All queries of the run.
         options: How they are searched.
+        approximate: Whether the engine can miss documents; else nothing is compared.
     """
 
     def __init__(
@@ -50,20 +52,23 @@ class Checker:
         embeddings: EmbeddingSet,
         queries: QuerySet,
         options: SearchOptions,
+        *,
+        approximate: bool,
     ) -> None:
         self._embeddings = embeddings
         self._options = options
-        self._qrels = options.qrels or queries.qrels
+        self._qrels = options.output.qrels or queries.qrels
         self._queries: frozenset[str] | None = None
         self._reference: Manifest | None = None
         self._exact: ResultsByQuery | None = None
         self._compared: dict[str, tuple[Ranking, Ranking]] = {}
         self._hits: dict[int, list[float]] = {depth: [] for depth in _depths(options.k)}
-        if options.engine == "exact":
+        check = options.output.check
+        if not approximate:
             self._queries = frozenset()
-        elif options.check is not None:
+        elif check is not None:
             ids = [query.query_id for query in queries]
-            drawn = random.Random(_SEED).sample(ids, min(options.check, len(ids)))
+            drawn = random.Random(_SEED).sample(ids, min(check, len(ids)))
             self._queries = frozenset(drawn)
         else:
             self._reference = find_reference(store, inputs)
@@ -101,17 +106,17 @@ class Checker:
 
         engine = ExactEngine(
             self._embeddings,
-            device=resolve_device(self._options.device),
-            dtype=resolve_dtype(self._options.dtype),
+            device=resolve_device(self._options.scoring.device),
+            dtype=resolve_dtype(self._options.scoring.dtype),
         )
         ids = [query_ids[place] for place in places]
         return search_rankings(engine, scorer.select(places), ids, self._options).rankings
 
     def _count(self, ranking: Ranking, exact: list[str]) -> None:
         for depth, hits in self._hits.items():
-            wanted = set(exact[:depth])
-            if wanted:
-                hits.append(sum(doc_id in wanted for doc_id, _ in ranking[:depth]) / len(wanted))
+            recall = recall_at(ranking, exact, depth)
+            if recall is not None:
+                hits.append(recall)
 
     def _measures(self) -> dict[str, dict[str, float]]:
         """Measures of both sides over the queries that were searched twice and are judged."""
@@ -124,7 +129,7 @@ class Checker:
         qrels = {query: judged[query] for query in self._compared if query in judged}
         if not qrels:
             return {}
-        wanted = measures.parse_measures(self._options.measures or measures.DEFAULT_MEASURES)
+        wanted = measures.parse_measures(self._options.output.measures or measures.DEFAULT_MEASURES)
         exact, approximate = (
             measures.evaluate({q: pair[side] for q, pair in self._compared.items()}, qrels, wanted)
             for side in (0, 1)

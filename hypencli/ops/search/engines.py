@@ -1,228 +1,264 @@
-"""Engines by name: what each needs from the store, and what makes its run another one."""
+"""From the name of an engine to an engine that searches: its options, and what it reads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from hypencli.errors import (
-    DataError,
-    UsageError,
-    did_you_mean,
-)
+from hypencli.engine.registry.entry import EngineEntry, SearchRequest
+from hypencli.engine.registry.lookup import engine_entries, engine_entry
+from hypencli.errors import DataError, UsageError
 from hypencli.ops.models import display_name
-from hypencli.ops.search.options import (
-    ENGINES,
-    VECTOR_INDEXES,
-    SearchOptions,
-)
-from hypencli.ops.search.scan import (
-    choose_first_pass,
-    first_pass_inputs,
-    refuse_first_pass,
-)
-from hypencli.progress import Progress
-from hypencli.runtime import resolve_device, resolve_dtype
-from hypestore import (
-    EmbeddingSet,
-    JsonValue,
-    Manifest,
-    Store,
-)
+from hypencli.ops.search.options import EngineSpec, SearchOptions
+from hypencli.ops.search.scan import speed_ratios
+from hypencli.ops.search.target import SearchTarget
+from hypencli.progress import SILENT, Progress
+from hypencli.runtime import cache_name, resolve_device, resolve_dtype
+from hypestore import EmbeddingSet, JsonValue, Manifest, ResultsByQuery
 
 if TYPE_CHECKING:
+    import torch
+
     from hypencli.engine.corpus import Ordinals
+    from hypencli.engine.graph_walk import Neighbours
     from hypencli.engine.results import Engine
-
-OpenEngine: TypeAlias = Callable[[Sequence[str]], "Engine"]
-"""Gives the engine for a batch of queries, by their ids."""
-
-
-Planner: TypeAlias = Callable[[Store, Manifest, SearchOptions], "EnginePlan"]
+    from hypencli.engine.vector_index.index import VectorIndex
+    from hypencli.engine.vector_index.spec import IndexSpec
 
 
 @dataclass(frozen=True, slots=True)
 class EnginePlan:
-    """An engine that was chosen and not opened yet.
+    """An engine with its options, not opened yet.
 
     Attributes:
-        inputs: What else than the model, embeddings and queries determines its run.
-        parents: Ids of what it reads.
-        id_prefix: How its runs are called, for people.
-        open: Opens it, once for all batches: reads graphs, builds indexes.
-        for_q_nets: Whether it searches with q-nets, with query vectors, or (None) with either.
+        target: What it searches.
+        entry: The engine in the registry.
+        options: How it searches; of the type that the entry names.
+        request: What the search asks.
+        device: Where it scores; None takes the best there is.
+        needed: The artifacts that it reads: ``graph``, ``run``.
+        calibration: What a calibration adds to the inputs of a run: its id, and the recall.
     """
 
-    id_prefix: str
-    inputs: Mapping[str, JsonValue]
-    parents: tuple[str, ...]
-    open: Callable[[EmbeddingSet, Progress], OpenEngine]
-    for_q_nets: bool | None = None
+    target: SearchTarget
+    entry: EngineEntry[Any]
+    options: Any
+    request: SearchRequest
+    device: str | None = None
+    needed: Mapping[str, Manifest] = field(default_factory=dict)
+    calibration: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> Mapping[str, JsonValue]:
+        """What else than the model, embeddings and queries determines a run."""
+        ids = {need: manifest.id for need, manifest in self.needed.items()}
+        return {**self.entry.inputs(self.options, ids), **self.calibration}
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Ids of what it reads."""
+        calibrations = (str(self.calibration["calibration"]),) if self.calibration else ()
+        return (*(manifest.id for manifest in self.needed.values()), *calibrations)
+
+    def open(self, corpus: EmbeddingSet, progress: Progress) -> Callable[[Sequence[str]], Engine]:
+        """What gives the engine for a batch of queries, by their ids."""
+        context = StoreContext(self, corpus, progress)
+        if self.entry.opened_for == "batch":
+            if "run" in self.needed:
+                results = self.target.store.run(self.needed["run"].id).by_query()
+                context = replace(context, results=results)
+            return lambda ids: self.entry.open(self.options, replace(context, query_ids=ids))
+        engine = self.entry.open(self.options, context)
+        return lambda ids: engine
 
 
-def plan_engine(
-    store: Store, model: Manifest, embeddings: Manifest, options: SearchOptions
-) -> EnginePlan:
-    """Choose an engine, without reading more than manifests.
+def plan_engine(target: SearchTarget, options: SearchOptions) -> EnginePlan:
+    """Choose an engine by its options, without reading more than manifests.
+
+    The recall that is asked for does not count here: see :mod:`hypencli.ops.search.calibrations`.
 
     Raises:
-        UsageError: There is no engine of that name, it is not for this model, or what it needs is
-            not in the store.
+        UsageError: There is no engine of that name, it does not search with such queries, an option
+            is unknown or wrong, or what it needs is not in the store.
     """
-    if options.index and options.engine not in VECTOR_INDEXES:
-        raise UsageError(
-            f"{options.index[0][0]} is a parameter of a vector index; this engine is "
-            f"{options.engine}.",
-            hint=f"Search with one of {', '.join(VECTOR_INDEXES)}",
-        )
-    if options.recall is not None:
-        return _calibrated(store, model, embeddings, options)
-    refuse_first_pass(options)
-    planners: dict[str, Planner] = {
-        "exact": partial(_exact, has_q_nets(model)),
-        "graph": _graph,
-        "guided": _guided,
-        "rerank": _rerank,
-    }
-    if options.engine not in ENGINES:
-        raise UsageError(
-            f"There is no engine {options.engine!r}.", hint=did_you_mean(options.engine, ENGINES)
-        )
-    plan = planners.get(options.engine, _index)(store, embeddings, options)
-    _refuse_wrong_queries(plan, model)
-    return plan
-
-
-def _refuse_wrong_queries(plan: EnginePlan, model: Manifest) -> None:
-    if plan.for_q_nets is None or plan.for_q_nets == has_q_nets(model):
-        return
-    if plan.for_q_nets:
-        raise UsageError(
-            f"The engine {plan.id_prefix} searches with q-nets; {display_name(model)} is a "
-            "bi-encoder.",
-            hint="Use --engine exact or a vector index (hnsw, faiss-flat), or name a Hypencoder: "
-            "hype ls models",
-        )
-    raise UsageError(
-        f"The engine {plan.id_prefix} searches with query vectors; {display_name(model)} makes "
-        "q-nets.",
-        hint="Use --engine exact, graph or guided, or name a bi-encoder: hype ls models",
+    scoring = options.scoring
+    entry, parsed = parse_spec(options.engine)
+    request = SearchRequest(
+        k=options.depth, q_nets=target.has_q_nets, dtype=scoring.dtype, width=scoring.width
     )
+    needed = find_needed(target, entry, parsed)
+    entry.refuse(parsed, request)
+    _refuse_wrong_queries(entry, target)
+    return EnginePlan(target, entry, parsed, request, scoring.device, needed)
 
 
-def _calibrated(
-    store: Store, model: Manifest, embeddings: Manifest, options: SearchOptions
-) -> EnginePlan:
-    """The engine at the setting that has the recall asked for."""
-    from hypencli.ops.search.calibrations import operating_point, with_setting
+def parse_spec(spec: EngineSpec) -> tuple[EngineEntry[Any], Any]:
+    """The engine of a specification, and its options, checked.
 
-    if options.engine not in ("guided", "graph"):
+    Raises:
+        UsageError: There is no engine of that name, or an option is unknown or wrong.
+    """
+    entry = engine_entry(spec.name)
+    values = with_preset(entry, spec.options)
+    refuse_several_amounts([name for name in entry.amounts if name in values])
+    return entry, _parsed(entry, values)
+
+
+def with_preset(entry: EngineEntry[Any], values: Mapping[str, object]) -> Mapping[str, object]:
+    """Options by name, with those of ``preset`` in its place; what is set beside it wins.
+
+    Raises:
+        UsageError: The engine has no preset of that name.
+    """
+    if not entry.presets or "preset" not in values:
+        return values
+    others = dict(values)
+    preset = entry.presets.get(str(others.pop("preset")))
+    if preset is None:
         raise UsageError(
-            f"The engine {options.engine} has no calibration.",
-            hint="--recall is for the engines guided and graph",
+            f"preset={values['preset']} is not a preset of the engine {entry.name}.",
+            hint=f"Its presets: {', '.join(entry.presets)}.",
         )
-    point = operating_point(store, model, embeddings, options)
-    plan = plan_engine(
-        store, model, embeddings, replace(with_setting(options, point.setting), recall=None)
-    )
-    inputs = {**plan.inputs, "calibration": point.calibration, "recall": options.recall}
-    return replace(plan, inputs=inputs, parents=(*plan.parents, point.calibration))
+    return {**preset, **others}
 
 
-def has_q_nets(model: Manifest) -> bool:
-    """Whether the queries of a model become q-nets; else they are vectors."""
-    return model.stats["architecture"] == "HypencoderDualEncoder"
+def find_needed(
+    target: SearchTarget, entry: EngineEntry[Any], options: Any
+) -> Mapping[str, Manifest]:
+    """The artifacts that an engine reads beside the vectors, by what they are to it.
+
+    Raises:
+        UsageError: The store has no graph that does.
+        ArtifactNotFound: The store has no such run.
+    """
+    store = target.store
+    needed: dict[str, Manifest] = {}
+    if "graph" in entry.needs:
+        from hypencli.ops.graphs.find import find_graph
+
+        least = getattr(options, "neighbours", None) or 1
+        needed["graph"] = find_graph(store, target.embeddings.id, k=least, named=options.graph)
+    if "run" in entry.needs:
+        needed["run"] = store.get(options.run, kind="run")
+    return needed
 
 
-def _exact(q_nets: bool, store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
-    def open_exact(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:
-        from hypencli.engine.certified import ErrorBoundedEngine
-        from hypencli.engine.exact import ExactEngine
-
-        device = resolve_device(options.device)
-        scan = choose_first_pass(store, options, n=corpus.n, dim=corpus.dim, q_nets=q_nets)
-        engine: Engine = (
-            ExactEngine(corpus, device=device, dtype=resolve_dtype(options.dtype))
-            if scan is None
-            else ErrorBoundedEngine(corpus, scan, device=device)
-        )
-        return lambda query_ids: engine
-
-    return EnginePlan("exact", first_pass_inputs(options), (), open_exact)
-
-
-def _graph(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
-    from hypencli.engine.graph_walk import WalkOptions
-    from hypencli.ops.graphs.find import find_graph
-
-    walk = options.walk or WalkOptions()
-    graph = find_graph(store, embeddings.id, k=walk.neighbours or 1, named=options.graph)
-
-    def open_graph(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:
-        from hypencli.engine.graph_walk import GraphEngine
-
-        engine = GraphEngine(
-            corpus,
-            store.graph(graph.id).neighbours,
-            walk,
-            device=resolve_device(options.device),
-            dtype=resolve_dtype(options.dtype),
-        )
-        return lambda query_ids: engine
-
-    return EnginePlan("graph", {"graph": graph.id, **asdict(walk)}, (graph.id,), open_graph)
-
-
-def _guided(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
-    from hypencli.engine.guided import GuidedOptions
-
-    guided_options = options.guided_options or GuidedOptions()
-    # One more where the query's own document is left out.
-    wanted = options.k + options.exclude_same_id
-    if guided_options.budget is not None and guided_options.budget < wanted:
-        raise UsageError(
-            f"A budget of {guided_options.budget} evaluations cannot rank {wanted} documents.",
-            hint=f"Raise it to {wanted}, or ask for fewer documents with --k",
-        )
-
-    def open_guided(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:
-        from hypencli.engine.guided import GuidedEngine
-
-        engine = GuidedEngine(
-            corpus,
-            guided_options,
-            device=resolve_device(options.device),
-            dtype=resolve_dtype(options.dtype),
-        )
-        return lambda query_ids: engine
-
-    return EnginePlan("guided", asdict(guided_options), (), open_guided)
-
-
-def _rerank(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
-    if options.rerank is None:
-        raise UsageError("Which run is to be reranked?", hint="Name it: hype search --rerank RUN")
-    first = store.get(options.rerank, kind="run")
-
-    def open_rerank(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:
-        from hypencli.engine.rerank import RerankEngine
-
-        results = store.run(first.id).by_query()
-
-        def of_queries(query_ids: Sequence[str]) -> Engine:
-            lists = [results.doc_ids(query_id) for query_id in query_ids]
-            return RerankEngine(
-                corpus,
-                [_rankable(corpus, ids, first) for ids in lists],
-                device=resolve_device(options.device),
-                dtype=resolve_dtype(options.dtype),
+def _parsed(entry: EngineEntry[Any], values: Mapping[str, object]) -> Any:
+    """The options of an engine; of an option that others have, the error names these."""
+    own = {one.name for one in entry.describe()}
+    for name in values:
+        others = [
+            other.name
+            for other in engine_entries()
+            if name in {one.name for one in other.describe()}
+            or (name == "preset" and other.presets)
+        ]
+        if name not in own and others:
+            raise UsageError(
+                f"{name} is an option of {' and '.join(others)}; this search is {entry.name}.",
+                hint=f"Search with the engine {others[0]}, or leave {name} out. Options of "
+                f"{entry.name}: {', '.join(sorted(own)) or 'none'}.",
             )
+    return entry.parse(values)
 
-        return of_queries
 
-    return EnginePlan("rerank", {"rerank": first.id}, (first.id,), open_rerank)
+def refuse_several_amounts(names: Sequence[str]) -> None:
+    """Refuse options of which each says how much is scored, unless there is one at most.
+
+    Raises:
+        UsageError: There are several.
+    """
+    if len(names) > 1:
+        raise UsageError(
+            f"{names[0]} and {names[1]} exclude each other: each says how much is scored.",
+            hint="Choose one of them.",
+        )
+
+
+def _refuse_wrong_queries(entry: EngineEntry[Any], target: SearchTarget) -> None:
+    kind = "q-nets" if target.has_q_nets else "vectors"
+    if entry.queries in ("any", kind):
+        return
+    fitting = [one.name for one in engine_entries() if one.queries in ("any", kind)]
+    asks, makes = (
+        ("q-nets", "is a bi-encoder")
+        if entry.queries == "q-nets"
+        else ("query vectors", "makes q-nets")
+    )
+    raise UsageError(
+        f"The engine {entry.name} searches with {asks}; {display_name(target.model)} {makes}.",
+        hint=f"Engines for this model: {', '.join(fitting)}. Or name another model: hype ls models",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StoreContext:
+    """What an engine is opened with, out of a project store.
+
+    Attributes:
+        plan: The engine that is opened.
+        corpus: The documents.
+        progress: Where to report that an index is built.
+        query_ids: The ids of the batch's queries, for an engine that is opened for each batch.
+        results: Those of the earlier run, where such an engine needs one.
+    """
+
+    plan: EnginePlan
+    corpus: EmbeddingSet
+    progress: Progress = SILENT
+    query_ids: Sequence[str] = ()
+    results: ResultsByQuery | None = None
+
+    @property
+    def request(self) -> SearchRequest:
+        """What the search asks."""
+        return self.plan.request
+
+    @property
+    def device(self) -> torch.device:
+        """Where to score."""
+        return resolve_device(self.plan.device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Arithmetic of the scores."""
+        return resolve_dtype(self.request.dtype)
+
+    def neighbours(self) -> Neighbours:
+        """The neighbour graph ``[n, k]``."""
+        return self.plan.target.store.graph(self.plan.needed["graph"].id).neighbours
+
+    def index(self, spec: IndexSpec) -> VectorIndex:
+        """A vector index of the documents; it is built once and kept."""
+        from hypencli.ops.search.vector_index import open_index
+
+        return open_index(self.plan.target.store, self.corpus, spec, self.progress).index
+
+    def candidates(self) -> list[Ordinals]:
+        """The documents ``[m]`` that the earlier run has for each query of the batch.
+
+        Raises:
+            DataError: The run has a document that is not in the embedding set.
+        """
+        run, results = self.plan.needed["run"], self.results
+        if results is None:
+            return []
+        return [
+            _rankable(self.corpus, results.doc_ids(query_id), run) for query_id in self.query_ids
+        ]
+
+    def speed_ratios(self) -> Mapping[str, float]:
+        """How many times faster than float32 this machine scores, by the name of the dtype."""
+        width = self.request.width or self.corpus.dim
+        return speed_ratios(self.plan.target.store, self.corpus.dim, width)
+
+    def cached(self, name: str, make: Callable[[Path], None], **determined_by: object) -> Path:
+        """A folder with files of the engine's own, such as an index; it is made once and kept."""
+        about = {"embeddings": self.corpus.manifest.id, "determined_by": determined_by}
+        store = self.plan.target.store
+        return store.cached(cache_name(f"{self.plan.entry.name}-{name}", **about), make)
 
 
 def _rankable(corpus: EmbeddingSet, doc_ids: list[str], run: Manifest) -> Ordinals:
@@ -236,18 +272,3 @@ def _rankable(corpus: EmbeddingSet, doc_ids: list[str], run: Manifest) -> Ordina
             hint="Rerank a run of the same corpus, or name its embeddings: --embeddings ID",
         )
     return ordinals
-
-
-def _index(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
-    from hypencli.engine.vector_index.spec import IndexSpec
-
-    spec = IndexSpec(options.engine, dict(options.index))
-
-    def open_vector_index(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:
-        from hypencli.engine.vector_index.engine import IndexEngine
-        from hypencli.ops.search.vector_index import open_index
-
-        engine = IndexEngine(corpus, open_index(store, corpus, spec, progress).index)
-        return lambda query_ids: engine
-
-    return EnginePlan(options.engine, {**spec.options}, (), open_vector_index, for_q_nets=False)

@@ -6,41 +6,32 @@ import json
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hypencli.data.queries import QuerySet
-from hypencli.errors import DataError
-from hypencli.ops.models import (
-    ModelSource,
-    display_name,
-    find_model,
-    load_model,
-)
+from hypencli.engine.registry.entry import Setting
+from hypencli.errors import DataError, UsageError
+from hypencli.evaluation.recall import recall_at
+from hypencli.ops.models import ModelSource, display_name
 from hypencli.ops.search.calibrations import (
-    _WALK,
-    Calibratable,
-    Setting,
-    _identity,
-    with_setting,
+    calibration_identity,
+    find_calibrations,
+    require_calibratable,
 )
-from hypencli.ops.search.options import SearchOptions
-from hypencli.ops.select import choose_embeddings, own_queries
+from hypencli.ops.search.engines import EnginePlan, plan_engine, with_preset
+from hypencli.ops.search.options import EngineSpec, Scoring, SearchOptions, Target
+from hypencli.ops.search.target import SearchTarget
 from hypencli.progress import (
     SILENT,
     Progress,
     Task,
 )
 from hypencli.records import Ranking
-from hypencli.runtime import provenance, resolve_device
-from hypestore import (
-    CurvePoint,
-    EmbeddingSet,
-    Manifest,
-    Store,
-)
+from hypencli.runtime import provenance, resolve_device, resolve_dtype
+from hypestore import CurvePoint, JsonValue, Store
 
 if TYPE_CHECKING:
     from hypencli.engine.scorers import Scorer
@@ -50,38 +41,25 @@ if TYPE_CHECKING:
 
 DEPTHS = (10, 100, 1000)
 
-GAINS = (0.8, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.0)
-"""Settings of ``guided`` that are measured."""
-
-WALKS = (
-    (100, 8, 16),
-    (300, 16, 16),
-    (1_000, 32, 16),
-    (1_000, 64, 16),
-    (3_000, 64, 16),
-    (10_000, 64, 16),
-    (10_000, 328, 20),
-    (100_000, 328, 20),
-)
-"""Settings of ``graph``: entry points, candidates, iterations; the presets of the paper are two."""
-
 
 @dataclass(frozen=True, slots=True)
 class CalibrateOptions:
     """What is measured.
 
     Attributes:
-        engine: ``guided`` or ``graph``.
+        engine: The engine, and options of it that hold for every setting.
         n_queries: Queries drawn at random, each searched exactly and at every setting.
         depths: Numbers of documents asked for.
-        search: Embeddings, corpus, graph, query length, width, device and dtype of the searches.
+        target: Which documents.
+        scoring: How they are scored.
         seed: Of the draw.
     """
 
-    engine: Calibratable = "guided"
+    engine: EngineSpec = field(default_factory=lambda: EngineSpec("guided"))
     n_queries: int = 64
     depths: tuple[int, ...] = DEPTHS
-    search: SearchOptions = field(default_factory=SearchOptions)
+    target: Target = field(default_factory=Target)
+    scoring: Scoring = field(default_factory=Scoring)
     seed: int = 0
 
 
@@ -133,64 +111,58 @@ def calibrate(
         UsageError: No embedding set fits; the model has no q-nets; there is no graph.
         DataError: There are no queries.
     """
-    from hypencli.ops.search.engines import plan_engine
-
     options = options or CalibrateOptions()
-    asked = replace(options.search, engine=options.engine)
-    manifest = find_model(store, model, progress)
-    embedding_set = choose_embeddings(
-        store,
-        manifest,
-        named=asked.embeddings,
-        corpus=asked.corpus or (None if queries is None else queries.corpus_id),
-        progress=progress,
-    )
-    plan = plan_engine(store, manifest, embedding_set, replace(asked, k=1))
-    queries = queries or own_queries(embedding_set)
-    asked = replace(asked, graph=None if asked.engine == "guided" else str(plan.inputs["graph"]))
-    inputs = {
-        **_identity(manifest, embedding_set, asked),
-        "corpus": embedding_set.inputs["corpus"],
+    entry = require_calibratable(options.engine.name)
+    target = SearchTarget.resolve(store, model, options.target, queries, progress)
+    plan = plan_engine(target, SearchOptions(k=1, engine=options.engine, scoring=options.scoring))
+    _refuse_measured(plan, options.engine)
+    queries = target.queries(queries)
+    inputs: dict[str, JsonValue] = {
+        **calibration_identity(plan, options.scoring),
+        "corpus": target.embeddings.inputs["corpus"],
         "queries": queries.id,
         "queries_fingerprint": queries.fingerprint,
         "sampled": options.n_queries,
         "seed": options.seed,
         "depths": list(options.depths),
-        "settings": [dict(each) for each in _settings(options.engine)],
+        "settings": [dict(setting) for setting in entry.settings],
     }
-    calibrations = store.find("calibration", inputs)
+    calibrations = find_calibrations(target, inputs)
     existing = bool(calibrations)
     done = calibrations[-1] if calibrations else None
     if done is None:
-        opened = store.embeddings(embedding_set.id)
-        study = _Study(
-            store, manifest, opened, queries, options, asked, progress, trust_code=model.trust_code
-        )
-        prefix = embedding_set.id.rpartition("-")[0]
+        study = _Study(plan, queries, options, progress, trust_code=model.trust_code)
         done = store.write_calibration(
-            f"{prefix}-{manifest.name or manifest.id}-{options.engine}",
+            f"{target.id_prefix}-{entry.name}",
             inputs,
-            parents=(manifest.id, embedding_set.id, *plan.parents),
+            parents=(target.model.id, target.embeddings.id, *plan.parents),
             points=study.curve(),
-            stats={"n_queries": study.n_queries, "n_documents": opened.n},
-            provenance=provenance(device=str(resolve_device(asked.device)), seed=options.seed),
+            stats={"n_queries": study.n_queries, "n_documents": study.n_documents},
+            provenance=provenance(
+                device=str(resolve_device(options.scoring.device)), seed=options.seed
+            ),
         )
     return Calibrated(
         calibration=done.id,
-        engine=options.engine,
-        model=display_name(manifest),
-        embeddings=display_name(embedding_set),
-        corpus=str(embedding_set.inputs["corpus"]),
+        engine=entry.name,
+        model=display_name(target.model),
+        embeddings=display_name(target.embeddings),
+        corpus=str(target.embeddings.inputs["corpus"]),
         n_queries=done.stat_int("n_queries"),
         curve=store.curve(done.id),
         existing=existing,
     )
 
 
-def _settings(engine: str) -> list[Setting]:
-    if engine == "guided":
-        return [{"gain": gain} for gain in GAINS]
-    return [dict(zip(_WALK, walk, strict=True)) for walk in WALKS]
+def _refuse_measured(plan: EnginePlan, spec: EngineSpec) -> None:
+    """Refuse options that a calibration measures."""
+    measured = {*plan.entry.settings[0], *plan.entry.amounts}
+    for name in with_preset(plan.entry, spec.options):
+        if name in measured:
+            raise UsageError(
+                f"{name} cannot be set: a calibration of {plan.entry.name} measures it.",
+                hint=f"Leave {name} out.",
+            )
 
 
 class _Study:
@@ -198,12 +170,9 @@ class _Study:
 
     def __init__(
         self,
-        store: Store,
-        model: Manifest,
-        embeddings: EmbeddingSet,
+        plan: EnginePlan,
         queries: QuerySet,
         options: CalibrateOptions,
-        asked: SearchOptions,
         progress: Progress,
         *,
         trust_code: bool,
@@ -215,23 +184,24 @@ class _Study:
             )
         drawn = random.Random(options.seed).sample(listed, min(options.n_queries, len(listed)))
         self._texts = [query.text for query in drawn]
-        self._store, self._model, self._embeddings = store, model, embeddings
-        self._options, self._asked, self._progress = options, asked, progress
-        self._trust_code, self.n_queries = trust_code, len(drawn)
+        self._plan, self._options, self._progress = plan, options, progress
+        self._embeddings = plan.target.open()
+        self._trust_code = trust_code
+        self.n_queries, self.n_documents = len(drawn), self._embeddings.n
 
     def curve(self) -> list[CurvePoint]:
         """Every setting at every depth, over all drawn queries."""
-        from hypencli.ops.search.scoring import encoded_queries, query_batches
+        from hypencli.ops.search.scoring import encoded_queries
 
-        device = resolve_device(self._asked.device)
-        loaded = load_model(self._store, self._model, device=device, trust_code=self._trust_code)
-        encoded = encoded_queries(loaded, self._texts, self._asked)
+        scoring = self._options.scoring
+        loaded = self._plan.target.load(scoring, trust_code=self._trust_code)
+        encoded = encoded_queries(loaded, self._texts, scoring)
         trials = [(k, each) for k in self._options.depths for each in self._planned()]
         figures: list[list[tuple[float, float, float]]] = [[] for _ in trials]
         total = len(encoded) * (len(trials) + 1)
         with self._progress.task("calibrate", total=total, unit="searches") as task:
-            for start, stop in query_batches(encoded, self._asked.batch_queries):
-                self._measure(encoded, start, stop, trials, figures, task)
+            for batch in encoded.batches(scoring.batch_queries):
+                self._measure(encoded, batch, trials, figures, task)
         return [
             _point(k, setting, measured)
             for (k, setting), measured in zip(trials, figures, strict=True)
@@ -239,54 +209,45 @@ class _Study:
 
     def _planned(self) -> list[Setting]:
         """The settings, without those that differ only in what this corpus does not have."""
-        n = self._embeddings.n
         kept: dict[str, Setting] = {}
-        for setting in _settings(self._options.engine):
-            points = setting.get("entry_points")
-            whole = {**setting, "entry_points": min(n, int(str(points)))} if points else setting
-            kept.setdefault(json.dumps(whole, sort_keys=True), whole)
+        for setting in self._plan.entry.settings:
+            fitted = self._plan.entry.fitted(setting, self._embeddings.n)
+            kept.setdefault(json.dumps(dict(fitted), sort_keys=True), fitted)
         return list(kept.values())
 
     def _measure(
         self,
         encoded: QueryStates,
-        start: int,
-        stop: int,
+        batch: range,
         trials: Sequence[tuple[int, Setting]],
         figures: list[list[tuple[float, float, float]]],
         task: Task,
     ) -> None:
-        from hypencli.ops.search.scoring import make_scorer
+        from hypencli.engine.scorers import scorer_of
 
-        scorer = make_scorer(encoded, start, stop, self._embeddings.dim, self._asked.dtype)
-        deepest = replace(self._asked, engine="exact", k=max(self._options.depths))
-        exact, _, _ = self._search(scorer, deepest)
-        task.advance(stop - start)
+        dtype = resolve_dtype(self._options.scoring.dtype)
+        scorer = scorer_of(encoded, batch, self._embeddings.dim, dtype)
+        exact, _, _ = self._search(scorer, EngineSpec(), k=max(self._options.depths))
+        task.advance(len(batch))
+        spec = self._options.engine
         for (k, setting), measured in zip(trials, figures, strict=True):
-            options = replace(with_setting(self._asked, setting), k=k)
-            rankings, evaluations, seconds = self._search(scorer, options)
+            at_setting = EngineSpec(spec.name, {**spec.options, **setting})
+            rankings, evaluations, seconds = self._search(scorer, at_setting, k=k)
             each = seconds / len(rankings) * 1e3
             for ranking, wanted, count in zip(rankings, exact, evaluations, strict=True):
-                measured.append((_recall(ranking, wanted, k), float(count), each))
-            task.advance(stop - start)
+                recall = recall_at(ranking, [doc_id for doc_id, _ in wanted], k)
+                measured.append((1.0 if recall is None else recall, float(count), each))
+            task.advance(len(batch))
 
     def _search(
-        self, scorer: Scorer, options: SearchOptions
+        self, scorer: Scorer, spec: EngineSpec, *, k: int
     ) -> tuple[list[Ranking], list[int], float]:
         """Rankings, evaluations, and the seconds of the engine for all of them."""
-        from hypencli.ops.search.engines import plan_engine
-
-        manifest = self._embeddings.manifest
-        plan = plan_engine(self._store, self._model, manifest, options)
-        engine = plan.open(self._embeddings, SILENT)([])
+        options = SearchOptions(k=k, engine=spec, scoring=self._options.scoring)
+        engine = plan_engine(self._plan.target, options).open(self._embeddings, SILENT)([])
         started = time.perf_counter()
-        result = engine.search(scorer, k=options.k)
+        result = engine.search(scorer, k=k)
         return result.rankings, result.evaluations.tolist(), time.perf_counter() - started
-
-
-def _recall(ranking: Ranking, exact: Ranking, k: int) -> float:
-    wanted = {doc_id for doc_id, _ in exact[:k]}
-    return sum(doc_id in wanted for doc_id, _ in ranking[:k]) / len(wanted) if wanted else 1.0
 
 
 def _point(k: int, setting: Setting, measured: list[tuple[float, float, float]]) -> CurvePoint:

@@ -2,27 +2,76 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from hypencli.engine.seconds import SearchSeconds
 from hypencli.ops.drafts import NameNotGiven
 from hypencli.ops.evaluation.run import Evaluated
 
-if TYPE_CHECKING:
-    from hypencli.engine.graph_walk import WalkOptions
-    from hypencli.engine.guided import GuidedOptions
-    from hypencli.engine.results import EngineSeconds
 
-EngineName: TypeAlias = Literal[
-    "exact", "graph", "guided", "rerank", "hnsw", "faiss-flat", "faiss-hnsw", "faiss-ivfpq"
-]
-ENGINES: tuple[EngineName, ...] = get_args(EngineName)
-"""Every way to search."""
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which documents are searched.
 
-FirstPassDtype: TypeAlias = Literal["auto", "int8", "bfloat16", "float32"]
+    Attributes:
+        embeddings: The embedding set, by name or id; None finds it by model and corpus.
+        corpus: Corpus id, where the queries do not say and several are encoded.
+    """
 
-VECTOR_INDEXES: tuple[EngineName, ...] = ("hnsw", "faiss-flat", "faiss-hnsw", "faiss-ivfpq")
-"""Those that search with query vectors alone: for bi-encoders."""
+    embeddings: str | None = None
+    corpus: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """Which engine searches, and how.
+
+    Attributes:
+        name: See ``hype engines``.
+        options: Its options by name, as values or as text.
+        recall: The recall to reach, by a calibration that says which options reach it.
+    """
+
+    name: str = "exact"
+    options: Mapping[str, object] = field(default_factory=dict)
+    recall: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How queries are read, and how documents are scored.
+
+    Attributes:
+        query_max_length: Tokens a query is cut to.
+        width: Hidden width of the q-nets, of a model that nests several; None is the full one.
+        dtype: Arithmetic of the scores.
+        device: Where to score; None takes the best there is.
+        batch_queries: Queries scored in one pass over the corpus; None fills 1 GiB with q-nets.
+    """
+
+    query_max_length: int = 64
+    width: int | None = None
+    dtype: str = "float32"
+    device: str | None = None
+    batch_queries: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What is made of a search.
+
+    Attributes:
+        name: Name of the run.
+        qrels: Judgements to evaluate with; None takes the query set's own, if any.
+        measures: What to measure; None takes the default set.
+        check: Also search so many of the queries exactly, and say what the search has missed.
+    """
+
+    name: str | None = None
+    qrels: str | None = None
+    measures: tuple[str, ...] | None = None
+    check: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,91 +80,24 @@ class SearchOptions:
 
     Attributes:
         k: Documents a query gets.
-        engine: One of :data:`ENGINES`.
-        embeddings: The embedding set; None finds it by model and corpus.
-        corpus: Corpus id, where the queries do not say and several are encoded.
-        query_max_length: Tokens a query is cut to.
-        width: Hidden width of the q-nets, of a model that nests several; None is the full one.
-        batch_queries: Queries scored in one pass over the corpus; None fills 1 GiB with q-nets.
         exclude_same_id: Leave out the document whose id is the query's.
-        device: Where to score; None takes the best there is.
-        dtype: Arithmetic of the scores.
-        name: Name of the run.
-        qrels: Judgements to evaluate with; None takes the query set's own, if any.
-        measures: What to measure; None takes the default set.
-        graph: The neighbour graph of ``graph``; None takes one of the embedding set.
-        walk: How ``graph`` walks; None is ``efficient-1`` of the paper.
-        guided_options: How ``guided`` chooses.
-        recall: The recall that the budget of ``guided`` is to reach, by the calibration; None
-            leaves it to ``guide``.
-        index: Parameters of a vector index, by their names.
-        rerank: The run whose documents ``rerank`` scores.
-        check: Also search so many of the queries exactly, and say what the search has missed.
-        scan: Arithmetic in which ``exact`` scores all documents before float32 decides; ``auto`` is
-            what this machine is fastest at.
-        certify: Score again in float32 until nothing left can reach the best ``k``, under a bound
-            that is measured.
+        target: Which documents.
+        engine: How they are searched.
+        scoring: How they are scored.
+        output: What is made of it.
     """
 
     k: int = 1000
-    engine: EngineName = "exact"
-    embeddings: str | None = None
-    corpus: str | None = None
-    query_max_length: int = 64
-    width: int | None = None
-    batch_queries: int | None = None
     exclude_same_id: bool = False
-    device: str | None = None
-    dtype: str = "float32"
-    name: str | None = None
-    qrels: str | None = None
-    measures: tuple[str, ...] | None = None
-    graph: str | None = None
-    walk: WalkOptions | None = None
-    guided_options: GuidedOptions | None = None
-    recall: float | None = None
-    index: tuple[tuple[str, int], ...] = ()
-    rerank: str | None = None
-    check: int | None = None
-    scan: FirstPassDtype = "auto"
-    certify: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class SearchSeconds:
-    """Where the time of a search went.
-
-    Attributes:
-        query_encoding: Reading the queries and making q-nets or vectors.
-        selection: Choosing which documents to score.
-        scoring: Reading vectors and scoring them.
-        topk: Keeping and ordering the best k.
-        writing: Writing the run.
-    """
-
-    query_encoding: float = 0.0
-    selection: float = 0.0
-    scoring: float = 0.0
-    topk: float = 0.0
-    writing: float = 0.0
+    target: Target = field(default_factory=Target)
+    engine: EngineSpec = field(default_factory=EngineSpec)
+    scoring: Scoring = field(default_factory=Scoring)
+    output: Output = field(default_factory=Output)
 
     @property
-    def total(self) -> float:
-        """Sum of the parts."""
-        return self.query_encoding + self.search + self.writing
-
-    @property
-    def search(self) -> float:
-        """The engine's part: selection, scoring and top-k."""
-        return self.selection + self.scoring + self.topk
-
-    def plus(self, **parts: float) -> SearchSeconds:
-        """The same with the given parts increased."""
-        return replace(self, **{name: getattr(self, name) + more for name, more in parts.items()})
-
-    def with_engine(self, seconds: EngineSeconds) -> SearchSeconds:
-        """The same with an engine's time added."""
-        return self.plus(selection=seconds.selection, scoring=seconds.scoring, topk=seconds.topk)
+    def depth(self) -> int:
+        """Documents that the engine finds for a query: one more where its own is left out."""
+        return self.k + self.exclude_same_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,56 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import TypeAdapter
 
 import hypestore
 from hypencli.data.queries import QuerySet
+from hypencli.engine.seconds import SearchSeconds
 from hypencli.errors import DataError
-from hypencli.ops.drafts import discard_on_error, name_not_given
+from hypencli.ops.drafts import discard_on_error, find_finished, name_not_given
 from hypencli.ops.evaluation.run import (
     Evaluated,
     EvaluateOptions,
     evaluate,
 )
-from hypencli.ops.models import (
-    LoadedModel,
-    ModelSource,
-    display_name,
-    find_model,
-    load_model,
-)
+from hypencli.ops.models import LoadedModel, ModelSource, display_name
+from hypencli.ops.search.calibrations import plan_search
 from hypencli.ops.search.check import Checker
-from hypencli.ops.search.engines import (
-    EnginePlan,
-    OpenEngine,
-    plan_engine,
-)
+from hypencli.ops.search.engines import EnginePlan
 from hypencli.ops.search.options import (
     Check,
     CountSummary,
     FirstPassSummary,
+    Output,
     Searched,
     SearchOptions,
-    SearchSeconds,
 )
-from hypencli.ops.search.scoring import (
-    append_rankings,
-    encoded_queries,
-    make_scorer,
-    query_batches,
-    search_rankings,
-)
-from hypencli.ops.select import choose_embeddings, own_queries
+from hypencli.ops.search.scoring import append_rankings, encoded_queries, search_rankings
+from hypencli.ops.search.target import SearchTarget
 from hypencli.progress import (
     SILENT,
     Progress,
     Task,
 )
-from hypencli.runtime import provenance, resolve_device
+from hypencli.runtime import provenance, resolve_device, resolve_dtype
 from hypestore import (
     EmbeddingSet,
     Manifest,
@@ -61,8 +47,42 @@ from hypestore import (
 )
 
 if TYPE_CHECKING:
-    from hypencli.engine.results import FirstPassCosts
+    from hypencli.engine.results import Engine, FirstPassCosts
     from hypencli.models.encoding import QueryStates
+
+
+class IdentifiedQueries(Protocol):
+    """What the id of a run says of a query set."""
+
+    @property
+    def id(self) -> str:
+        """Stands for the set, as ``QuerySet.id`` does."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Hash of ids and texts; None where the set was not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What a search would do.
+
+    Attributes:
+        id_prefix: What its run is called, for people.
+        inputs: What determines the run, and with it the run's id.
+        parents: Ids of what it reads.
+        engine: The engine, not opened yet.
+    """
+
+    id_prefix: str
+    inputs: Mapping[str, hypestore.JsonValue]
+    parents: tuple[str, ...]
+    engine: EnginePlan
+
+    def existing(self, store: Store) -> Manifest | None:
+        """The finished run; of queries that were not read, one of a set with the same id."""
+        unread = ("queries_fingerprint",) if self.inputs["queries_fingerprint"] is None else ()
+        return find_finished(store, "run", self.inputs, unread=unread)
 
 
 def search(
@@ -88,80 +108,72 @@ def search(
         ModelError: The model has no q-nets of that width.
     """
     options = options or SearchOptions()
-    manifest = find_model(store, model, progress)
-    embedding_set = choose_embeddings(
-        store,
-        manifest,
-        named=options.embeddings,
-        corpus=options.corpus or (None if queries is None else queries.corpus_id),
-        progress=progress,
-    )
-    if queries is None:
-        queries = own_queries(embedding_set)
-    embeddings = store.embeddings(embedding_set.id)
-    plan = plan_engine(store, manifest, embedding_set, options)
-    inputs = run_inputs(manifest, embedding_set, queries, options, plan)
-    base_name = (
-        f"{embedding_set.id.rpartition('-')[0]}-{manifest.name or manifest.id}-{plan.id_prefix}"
-    )
-    base_name += "" if options.width is None else f"-w{options.width}"
-    parents = (manifest.id, embedding_set.id, *plan.parents)
-    with store.run_writer(base_name, inputs, parents=parents, name=options.name) as writer:
+    target = SearchTarget.resolve(store, model, options.target, queries, progress)
+    queries = target.queries(queries)
+    plan = plan_run(target, queries, options)
+    name = options.output.name
+    with store.run_writer(plan.id_prefix, plan.inputs, parents=plan.parents, name=name) as writer:
         done = writer.existing
         existing = done is not None
         if done is None:
             with discard_on_error(writer):
-                loaded = _load(store, manifest, queries, options, trust_code=model.trust_code)
-                checker = Checker(store, inputs, embeddings, queries, options)
-                work = _Work(loaded, embeddings, options, plan.open(embeddings, progress), checker)
+                if not len(queries):
+                    raise DataError(
+                        f"The query set {queries.id} has no queries; nothing to search."
+                    )
+                loaded = target.load(options.scoring, trust_code=model.trust_code)
+                corpus, engine = target.open(), plan.engine
+                approximate = engine.entry.approximate
+                checker = Checker(
+                    store, plan.inputs, corpus, queries, options, approximate=approximate
+                )
+                work = _Work(loaded, corpus, options, engine.open(corpus, progress), checker)
                 done = work.run(writer, queries, progress)
         else:
             progress.message(f"this search was done before: {done.id}")
-    evaluation = _evaluate(store, done, queries, options, progress)
-    outcome = _outcome(done, manifest, existing=existing, evaluation=evaluation)
-    return replace(outcome, name_not_given=name_not_given(store, done, options.name))
+    evaluation = _evaluate(store, done, queries, options.output, progress)
+    outcome = _outcome(done, target.model, existing=existing, evaluation=evaluation)
+    return replace(outcome, name_not_given=name_not_given(store, done, name))
 
 
-def run_inputs(
-    model: Manifest,
-    embeddings: Manifest,
-    queries: QuerySet,
-    options: SearchOptions,
-    plan: EnginePlan,
+def plan_run(target: SearchTarget, queries: IdentifiedQueries, options: SearchOptions) -> RunPlan:
+    """What :func:`search` would do, without reading more than manifests.
+
+    Raises:
+        UsageError: The engine is not for this model, or lacks what it needs.
+    """
+    engine, width = plan_search(target, options), options.scoring.width
+    id_prefix = f"{target.id_prefix}-{engine.entry.name}"
+    return RunPlan(
+        id_prefix=id_prefix + ("" if width is None else f"-w{width}"),
+        inputs=_run_inputs(queries, options, engine),
+        parents=(target.model.id, target.embeddings.id, *engine.parents),
+        engine=engine,
+    )
+
+
+def _run_inputs(
+    queries: IdentifiedQueries, options: SearchOptions, engine: EnginePlan
 ) -> dict[str, hypestore.JsonValue]:
     """What determines a run, and with it the run's id."""
+    target, scoring = engine.target, options.scoring
     inputs: dict[str, hypestore.JsonValue] = {
-        "engine": options.engine,
-        "model": model.id,
-        "embeddings": embeddings.id,
-        "corpus": embeddings.inputs["corpus"],
+        "engine": engine.entry.name,
+        "model": target.model.id,
+        "embeddings": target.embeddings.id,
+        "corpus": target.embeddings.inputs["corpus"],
         "queries": queries.id,
         "queries_fingerprint": queries.fingerprint,
         "k": options.k,
-        "query_max_length": options.query_max_length,
+        "query_max_length": scoring.query_max_length,
         "exclude_same_id": options.exclude_same_id,
-        "dtype": options.dtype,
-        **plan.inputs,
+        "dtype": scoring.dtype,
+        **engine.inputs,
     }
-    if options.check is not None:
-        inputs["check"] = options.check
-    # Only where one is given: runs at the full width keep the ids that they always had.
-    return inputs if options.width is None else {**inputs, "width": options.width}
-
-
-def _load(
-    store: Store, model: Manifest, queries: QuerySet, options: SearchOptions, *, trust_code: bool
-) -> LoadedModel:
-    """The model, after what can be refused by then."""
-    from hypencli.models.encoding import refuse_width
-
-    if not len(queries):
-        raise DataError(f"The query set {queries.id} has no queries; nothing to search.")
-    device = resolve_device(options.device)
-    loaded = load_model(store, model, device=device, trust_code=trust_code)
-    if options.width is not None:
-        refuse_width(loaded.dual.query_encoder, options.width)
-    return loaded
+    if options.output.check is not None:
+        inputs["check"] = options.output.check
+    # Only where one is set: runs at the full width keep the ids that they always had.
+    return inputs if scoring.width is None else {**inputs, "width": scoring.width}
 
 
 @dataclass(slots=True)
@@ -171,7 +183,7 @@ class _Work:
     loaded: LoadedModel
     embeddings: EmbeddingSet
     options: SearchOptions
-    open_engine: OpenEngine
+    open_engine: Callable[[Sequence[str]], Engine]
     checker: Checker
     seconds: SearchSeconds = field(default_factory=SearchSeconds)
     evaluations: list[int] = field(default_factory=list)
@@ -185,30 +197,32 @@ class _Work:
         writer.queries([(query.query_id, query.text) for query in listed])
         encoded = self._encode([query.text for query in listed])
         with progress.task("search", total=len(listed) * self.embeddings.n, unit="scores") as task:
-            for start, stop in query_batches(encoded, self.options.batch_queries):
-                ids = [query.query_id for query in listed[start:stop]]
-                scored = self._search(writer, encoded, ids, start, task)
+            for batch in encoded.batches(self.options.scoring.batch_queries):
+                ids = [listed[place].query_id for place in batch]
+                scored = self._search(writer, encoded, ids, batch, task)
                 task.advance(len(ids) * self.embeddings.n - scored)  # what needed no score
         if encoded.has_q_nets:
             writer.costs(self.evaluations, self.iterations)
         return writer.commit(
             stats=self._stats(queries, encoded),
-            provenance=provenance(device=str(resolve_device(self.options.device))),
+            provenance=provenance(device=str(resolve_device(self.options.scoring.device))),
         )
 
     def _encode(self, texts: list[str]) -> QueryStates:
         started = time.perf_counter()
-        encoded = encoded_queries(self.loaded, texts, self.options)
+        encoded = encoded_queries(self.loaded, texts, self.options.scoring)
         self.seconds = self.seconds.plus(query_encoding=time.perf_counter() - started)
         return encoded
 
     def _search(
-        self, writer: RunWriter, encoded: QueryStates, ids: list[str], start: int, task: Task
+        self, writer: RunWriter, encoded: QueryStates, ids: list[str], batch: range, task: Task
     ) -> int:
         """Search one batch; gives the number of scores."""
+        from hypencli.engine.scorers import scorer_of
+
         started = time.perf_counter()
-        stop = start + len(ids)
-        scorer = make_scorer(encoded, start, stop, self.embeddings.dim, self.options.dtype)
+        dtype = resolve_dtype(self.options.scoring.dtype)
+        scorer = scorer_of(encoded, batch, self.embeddings.dim, dtype)
         encoding_seconds = time.perf_counter() - started
         result = search_rankings(
             self.open_engine(ids), scorer, ids, self.options, on_scored=task.advance
@@ -216,9 +230,8 @@ class _Work:
         started = time.perf_counter()
         self.n_results += append_rankings(writer, ids, result.rankings)
         written = time.perf_counter() - started
-        self.seconds = self.seconds.with_engine(result.seconds).plus(
-            query_encoding=encoding_seconds, writing=written
-        )
+        own = SearchSeconds(query_encoding=encoding_seconds, writing=written)
+        self.seconds = self.seconds + result.seconds + own
         self.evaluations += result.evaluations.tolist()
         self.iterations += result.iterations.tolist()
         self.first_passes += [] if result.scan is None else [result.scan]
@@ -237,9 +250,7 @@ class _Work:
             stats["evaluations"] = asdict(count_summary(self.evaluations))
             stats["iterations"] = asdict(count_summary(self.iterations))
         if self.first_passes:
-            stats["scan"] = asdict(
-                first_pass_summary(self.first_passes, certified=self.options.certify)
-            )
+            stats["scan"] = asdict(first_pass_summary(self.first_passes))
         check = self.checker.result()
         return stats if check is None else {**stats, "check": asdict(check)}
 
@@ -249,7 +260,7 @@ def count_summary(values: Sequence[int]) -> CountSummary:
     return CountSummary(sum(values) / len(values), min(values), max(values))
 
 
-def first_pass_summary(batches: Sequence[FirstPassCosts], *, certified: bool) -> FirstPassSummary:
+def first_pass_summary(batches: Sequence[FirstPassCosts]) -> FirstPassSummary:
     """What scans needed, over all queries of at least one batch."""
     rescored, added, bounds = (
         [value for each in batches for value in getattr(each, name).tolist()]
@@ -257,7 +268,7 @@ def first_pass_summary(batches: Sequence[FirstPassCosts], *, certified: bool) ->
     )
     return FirstPassSummary(
         dtype=" and ".join(sorted({name for each in batches for name in each.dtypes if name})),
-        certified=certified,
+        certified=batches[0].certified,
         rescored=count_summary(rescored),
         widened=sum(value > 0 for value in added),
         added=max(added),
@@ -270,13 +281,14 @@ def _evaluate(
     store: Store,
     run: Manifest,
     queries: QuerySet,
-    options: SearchOptions,
+    output: Output,
     progress: Progress,
 ) -> Evaluated | None:
     """Evaluate where judgements are known: those named, else the query set's own."""
-    if options.qrels is None and queries.qrels is None:
+    qrels = output.qrels or queries.qrels
+    if qrels is None:
         return None
-    settings = EvaluateOptions(qrels=options.qrels or queries.qrels, measures=options.measures)
+    settings = EvaluateOptions(qrels=qrels, measures=output.measures)
     return evaluate(store, run.id, settings, progress)
 
 

@@ -1,20 +1,18 @@
-"""From queries to rankings: q-nets or vectors in batches, a scorer, and what an engine gives."""
+"""From queries to rankings: queries that a model reads, and what an engine finds for them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypencli.ops.models import LoadedModel
-from hypencli.ops.search.options import SearchOptions
+from hypencli.ops.search.options import Scoring, SearchOptions
 from hypencli.records import Ranking
-from hypencli.runtime import resolve_device, resolve_dtype
+from hypencli.runtime import resolve_device
 from hypestore import RunWriter
 
 if TYPE_CHECKING:
-    import torch
-
     from hypencli.engine.results import (
         Engine,
         OnScored,
@@ -22,52 +20,17 @@ if TYPE_CHECKING:
     )
     from hypencli.engine.scorers import Scorer
     from hypencli.models.encoding import QueryStates
-    from hypencli.models.qnets.batch import QNetBatch
 
 
-Q_NET_BYTES = 1 << 30
-"""Memory that the q-nets of one batch of queries may take when ``batch_queries`` is automatic."""
-
-
-def encoded_queries(loaded: LoadedModel, texts: list[str], options: SearchOptions) -> QueryStates:
+def encoded_queries(loaded: LoadedModel, texts: list[str], scoring: Scoring) -> QueryStates:
     """The queries, read by the model of a search."""
     from hypencli.models.encoding import EncodingOptions, encode_queries
 
-    device = resolve_device(options.device)
-    settings = EncodingOptions(max_length=options.query_max_length, device=device)
+    device = resolve_device(scoring.device)
+    settings = EncodingOptions(max_length=scoring.query_max_length, device=device)
     return encode_queries(
-        loaded.dual.query_encoder, loaded.tokenizer, texts, settings, width=options.width
+        loaded.dual.query_encoder, loaded.tokenizer, texts, settings, width=scoring.width
     )
-
-
-def query_batches(encoded: QueryStates, size: int | None = None) -> Iterator[tuple[int, int]]:
-    """First and last place of the queries that are searched together, batch after batch.
-
-    Args:
-        encoded: All queries.
-        size: Queries of a batch; None takes as many as 1 GiB of q-nets holds, at most 256, and all
-            queries at once where they are vectors.
-    """
-    if size is None and encoded.has_q_nets and len(encoded):
-        size = max(1, min(256, Q_NET_BYTES // max(1, encoded.q_net_bytes)))
-    size = size or max(1, len(encoded))
-    for start in range(0, len(encoded), size):
-        yield start, min(start + size, len(encoded))
-
-
-def make_scorer(encoded: QueryStates, start: int, stop: int, dim: int, dtype: str) -> Scorer:
-    """The scorer of the queries from ``start`` to ``stop``: q-nets, or inner products."""
-    from hypencli.engine.scorers import InnerProductScorer, QNetScorer
-
-    arithmetic = resolve_dtype(dtype)
-    if encoded.has_q_nets:
-        nets = [_in_dtype(net, arithmetic) for net in encoded.q_nets(start, stop)]
-        return QNetScorer(nets, dim)
-    return InnerProductScorer(encoded.vectors(start, stop).to(arithmetic))
-
-
-def _in_dtype(net: QNetBatch, dtype: torch.dtype) -> QNetBatch:
-    return net if net.dtype == dtype else net.to(dtype=dtype)
 
 
 def search_rankings(
@@ -78,7 +41,7 @@ def search_rankings(
     on_scored: OnScored | None = None,
 ) -> SearchResult:
     """What an engine finds for one batch of queries."""
-    result = engine.search(scorer, k=options.k + options.exclude_same_id, on_scored=on_scored)
+    result = engine.search(scorer, k=options.depth, on_scored=on_scored)
     if not options.exclude_same_id:
         return result
     rankings = [

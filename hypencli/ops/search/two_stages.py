@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from hypencli.data.queries import QuerySet
-from hypencli.ops.models import ModelSource, find_model
+from hypencli.ops.models import ModelSource
 from hypencli.ops.search.options import (
-    EngineName,
+    EngineSpec,
+    Output,
+    Scoring,
     Searched,
     SearchOptions,
+    Target,
 )
 from hypencli.ops.search.run import search
-from hypencli.ops.select import choose_embeddings, own_queries
+from hypencli.ops.search.target import SearchTarget
 from hypencli.progress import SILENT, Progress
 from hypestore import Store
 
@@ -25,13 +28,11 @@ class FirstStage:
         model: The model of the first stage, such as a bi-encoder.
         k: Candidates of a query.
         engine: How they are searched.
-        index: Parameters of a vector index, by their names.
     """
 
     model: ModelSource
     k: int = 1000
-    engine: EngineName = "exact"
-    index: tuple[tuple[str, int], ...] = ()
+    engine: EngineSpec = field(default_factory=EngineSpec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def search_in_two_stages(
         queries: The query set; None takes that of the encoded dataset.
         model: The model of the second stage.
         first: The first stage; the embeddings are those of its model and the same corpus.
-        options: The second stage; its engine is ``rerank``.
+        options: The second stage; it reranks.
         progress: Where to report.
 
     Raises:
@@ -65,31 +66,27 @@ def search_in_two_stages(
         DataError: The stages have different documents.
     """
     options = options or SearchOptions()
-    manifest = find_model(store, model, progress)
-    embedding_set = choose_embeddings(
-        store,
-        manifest,
-        named=options.embeddings,
-        corpus=options.corpus or (None if queries is None else queries.corpus_id),
-        progress=progress,
-    )
-    queries = queries or own_queries(embedding_set)
+    target = SearchTarget.resolve(store, model, options.target, queries, progress)
+    queries = target.queries(queries)
     first_stage = search(
         store,
         queries,
         first.model,
-        SearchOptions(
+        replace(
+            options,
             k=first.k,
             engine=first.engine,
-            corpus=str(embedding_set.inputs["corpus"]),
-            query_max_length=options.query_max_length,
-            exclude_same_id=options.exclude_same_id,
-            device=options.device,
-            qrels=options.qrels,
-            measures=options.measures,
-            index=first.index,
+            target=Target(corpus=str(target.embeddings.inputs["corpus"])),
+            scoring=Scoring(
+                query_max_length=options.scoring.query_max_length, device=options.scoring.device
+            ),
+            output=Output(qrels=options.output.qrels, measures=options.output.measures),
         ),
         progress,
     )
-    second = replace(options, engine="rerank", rerank=first_stage.run, embeddings=embedding_set.id)
+    second = replace(
+        options,
+        engine=EngineSpec("rerank", {"run": first_stage.run}),
+        target=Target(embeddings=target.embeddings.id),
+    )
     return SearchedTwice(first_stage, search(store, queries, model, second, progress))

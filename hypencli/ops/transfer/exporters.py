@@ -84,7 +84,7 @@ class Exporter:
         for path in paths:
             if path.exists() and not overwrite:
                 raise UsageError(
-                    f"{path} exists.", hint="Choose another --output, or add --overwrite"
+                    f"{path} exists.", hint="Choose another `output=`, or add `overwrite=True`"
                 )
         return paths
 
@@ -110,7 +110,7 @@ def find_exporter(kind: ExportKind, format: str | None, output: Path | None) -> 
             endings = ", ".join(ending for one in shipped for ending in one.endings)
             raise UsageError(
                 f"The format cannot be told from {output}.",
-                hint=f"Endings: {endings}. Or name it with --format: {', '.join(_names(kind))}.",
+                hint=f"Endings: {endings}. Or add `format=NAME`: {', '.join(_names(kind))}.",
             )
         return exporter
     by_name = next((one for one in shipped if one.name == format), None)
@@ -162,7 +162,7 @@ def _write_docs(job: ExportJob) -> None:
     if not job.artifact.has_text:
         raise UsageError(
             f"The embedding set {job.name} was made without texts, which .docs has.",
-            hint="Write an array: --output FILE.npy",
+            hint="Write an array: `output=FILE.npy`",
         )
     with (
         job.progress.task("export", total=job.artifact.n, unit="documents") as task,

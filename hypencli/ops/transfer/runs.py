@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hypencli.data.atomic import atomic_write
 from hypencli.data.reading.lines import file_sha256
 from hypencli.ops.dataset_names import dataset_place
 from hypencli.ops.drafts import (
@@ -18,7 +19,7 @@ from hypencli.ops.search.scoring import append_rankings
 from hypencli.ops.transfer.exporters import ExportJob, find_exporter
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance
-from hypestore import Store, atomic_path
+from hypestore import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,14 @@ def export_run(
 
     Raises:
         UsageError: There is no such format, it cannot be told, or the file exists.
+        DataError: The file cannot be written.
     """
     stored = store.run(run)
     name = display_name(stored.manifest)
     exporter = find_exporter("run", format, output)
     paths = exporter.files(output or exporter.default_path(name), overwrite=overwrite)
     with ExitStack() as files:
-        partial = tuple(files.enter_context(atomic_path(path)) for path in paths)
+        partial = tuple(files.enter_context(atomic_write(path)) for path in paths)
         exporter.write(ExportJob(store, stored, name, partial, progress))
     return Exported(
         run=stored.manifest.id,

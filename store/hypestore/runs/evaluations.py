@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ PER_QUERY_SCHEMA = pa.schema(
 
 def write_evaluation(
     context: WriteContext,
-    run: Manifest,
+    runs: Sequence[str],
     *,
     qrels_id: str,
     inputs: Mapping[str, Any],
@@ -47,20 +47,18 @@ def write_evaluation(
     aggregates: Mapping[str, float],
     stats: Mapping[str, Any],
     provenance: Mapping[str, Any],
-    others: Iterable[str] = (),
 ) -> Manifest:
-    """Write an evaluation of ``run``, or return the one that is there for the same inputs.
+    """Write the measures of a run, unless they exist: equal inputs give the same evaluation.
 
     Args:
-        context: The store's.
-        run: Manifest of the run.
+        context: Where to write.
+        runs: Id of the run, then ids of the runs that it was measured against.
         qrels_id: What the judgements are called.
         inputs: What else determines the figures, such as a fingerprint of the judgements.
         per_query: ``(query_id, measure, value)``.
         aggregates: Measure -> mean over the judged queries.
         stats: What came out besides (judged queries, queries without results, seconds).
         provenance: What it was made with.
-        others: Ids of runs that this one was measured against.
 
     Raises:
         InvalidContent: A value that is not finite, a pair of query and measure twice.
@@ -71,8 +69,8 @@ def write_evaluation(
     record = plan_work(
         "evaluation",
         f"eval-{qrels_id}",
-        {"measures": sorted(aggregates), **inputs, "run": run.id, "qrels": qrels_id},
-        parents=(run.id, *others),
+        {"measures": sorted(aggregates), **inputs, "run": runs[0], "qrels": qrels_id},
+        parents=tuple(runs),
     )
     with Draft(context, record, wait_seconds=30.0) as draft:
         if draft.existing is None:

@@ -110,7 +110,7 @@ def test_empty_arrays_and_ids_are_refused(array: Path, tmp_path: Path) -> None:
 def test_what_goes_with_what(array: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Which documents") as caught:
         open_encoded(array)
-    assert "--ids" in str(caught.value.hint)
+    assert "`ids=FILE`" in str(caught.value.hint)
     with pytest.raises(UsageError, match="has its ids itself"):
         open_encoded(tmp_path / "x.docs", ids=array)
     with pytest.raises(UsageError, match=r"cannot be told from .*x\.vec"):

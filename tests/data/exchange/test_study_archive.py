@@ -121,7 +121,7 @@ def test_limits_are_those_of_what_is_announced(pack: Pack, monkeypatch: pytest.M
         open_study_archive(path, max_bytes=1_201),
     ):
         pass
-    assert "--max-gigabytes" in str(caught.value.hint)
+    assert "`max_gigabytes=N`" in str(caught.value.hint)
     monkeypatch.setattr(study_archive, "MAX_TEXT_BYTES", 599)
     with open_study_archive(path) as actual, pytest.raises(DataError, match="600 bytes, 599 at"):
         actual.read("a")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hypencli.data.prepare import Job
-from hypencli.data.prepare.bad_records import MalformedRecords
+from hypencli.data.prepare.malformed_records import MalformedRecords
 from hypencli.progress import SILENT
 
 Edit = Callable[[dict[str, Any]], Any]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hypencli.data.prepare.download import (
+    DownloadError,
     RepositoryFile,
     blob_id,
+    downloaded,
     fetch,
-    offered,
 )
 from hypencli.errors import DataError
 from hypencli.progress import SILENT
@@ -49,14 +51,13 @@ def test_a_damaged_download_is_fetched_again(
 
 def test_another_content_is_refused(local_github: dict[str, bytes], tmp_path: Path) -> None:
     local_github[ADDRESS] = b"something else"
-    with pytest.raises(DataError, match="did not give what it should") as caught:
+    with pytest.raises(DownloadError, match=f"git id is not {FILE.blob}"):
         fetch(FILE, tmp_path, SILENT)
-    assert "--from FOLDER" in str(caught.value.hint)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_not_there(local_github: dict[str, bytes], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be downloaded: HTTP Error 404") as caught:
+    with pytest.raises(DownloadError, match="cannot be downloaded: HTTP Error 404") as caught:
         fetch(FILE, tmp_path, SILENT)
     assert caught.value.message.startswith(FILE.url)
     assert list(tmp_path.iterdir()) == []
@@ -68,7 +69,7 @@ def test_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         port = taken.getsockname()[1]
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr("hypencli.data.prepare.download.RAW_FILES", f"http://127.0.0.1:{port}")
-    with pytest.raises(DataError, match=r"cannot be downloaded: .*refused"):
+    with pytest.raises(DownloadError, match=r"cannot be downloaded: .*refused"):
         fetch(FILE, tmp_path, SILENT)
 
 
@@ -87,31 +88,28 @@ def test_a_connection_that_breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     port = listening.getsockname()[1]
     monkeypatch.setattr("hypencli.data.prepare.download.RAW_FILES", f"http://127.0.0.1:{port}")
-    with pytest.raises(DataError, match=r"cannot be downloaded|did not give what it should"):
+    with pytest.raises(DownloadError, match=r"cannot be downloaded|git id is not"):
         fetch(FILE, tmp_path, SILENT)
     thread.join()
     listening.close()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_only_what_cannot_be_had_offers_a_folder() -> None:
-    """A fault that the consumer finds is not the source's."""
+def test_only_an_error_of_the_source_is_a_download_error() -> None:
+    """An error that the consumer raises is not the source's."""
 
-    def source() -> object:
+    def source() -> Iterator[int]:
         yield 1
         raise DataError("no more", hint="try again")
 
-    records = iter(offered(source()))  # type: ignore[arg-type]
+    records = downloaded(source())
     assert next(records) == 1
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DownloadError) as caught:
         next(records)
-    assert (
-        caught.value.hint
-        == "try again\nWith the files at hand: hype data prepare NAME --from FOLDER"
-    )
-    with pytest.raises(DataError) as caught:
-        list(map(_refuse, offered([1])))
-    assert caught.value.hint is None
+    assert (caught.value.message, caught.value.hint) == ("no more", "try again")
+    with pytest.raises(DataError) as refused:
+        list(map(_refuse, downloaded([1])))
+    assert not isinstance(refused.value, DownloadError)
 
 
 def _refuse(record: object) -> None:

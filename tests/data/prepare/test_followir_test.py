@@ -198,7 +198,7 @@ def test_what_is_unknown_or_empty_is_an_error_or_counted(
     with pytest.raises(DataError) as caught:
         prepare(folder)
     assert caught.value.message == f"{path}, line 2: {problem}."
-    assert "--lenient" in str(caught.value.hint)
+    assert "`lenient=True`" in str(caught.value.hint)
     job = make_job(folder, lenient=True)
     prepare_followir_test(job)
     (actual,) = job.malformed.all().values()

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hypencli.data.prepare import Job, PreparedParts
+from hypencli.data.prepare.download import DownloadError
 from hypencli.data.prepare.followir_train import (
     NEGATIVES,
     SOURCE,
@@ -168,10 +169,9 @@ def test_the_hub_is_asked_for_the_training_files(
     assert sorted(local_hub.downloads) == names
 
 
-def test_a_hub_that_cannot_be_had_offers_a_folder(prepare: Prepare, local_hub: Any) -> None:
-    with pytest.raises(DataError, match=f"{SOURCE}.*the hub gives no dataset") as caught:
+def test_a_hub_without_the_dataset_is_a_download_error(prepare: Prepare, local_hub: Any) -> None:
+    with pytest.raises(DownloadError, match=f"{SOURCE}.*the hub gives no dataset"):
         prepare(None)
-    assert "--from FOLDER" in str(caught.value.hint)
 
 
 BROKEN: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {

@@ -146,4 +146,4 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot be written") as caught:
         write(tmp_path / "file" / "set", "one")
-    assert "--output" in str(caught.value.hint)
+    assert "`output=FOLDER`" in str(caught.value.hint)

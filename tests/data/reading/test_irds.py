@@ -149,7 +149,7 @@ def test_a_dataset_without_documents_is_no_corpus() -> None:
 
 
 def test_an_id_key_means_nothing_here() -> None:
-    with pytest.raises(UsageError, match="leave --id-key out"):
+    with pytest.raises(UsageError, match="ir_datasets knows the ids"):
         open_corpus("vaswani", id_key="docno")
-    with pytest.raises(UsageError, match="leave --id-key out"):
+    with pytest.raises(UsageError, match="ir_datasets knows the ids"):
         open_queries("vaswani", id_key="qid")

@@ -65,7 +65,7 @@ def test_to_stop_is_the_default_and_says_what_goes_on(path: Path, hype_in_bench:
     outcome = hype_in_bench("encode", path, "--model", "hyper")
     assert outcome.code == DATA
     assert f"{path}, line 2: not valid JSON" in outcome.err
-    assert "hype encode --on-error skip" in outcome.err
+    assert "leave such lines out: --on-error skip" in outcome.err
 
 
 def test_what_was_left_out_is_said_and_recorded(

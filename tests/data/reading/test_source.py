@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from hypencli.data.reading import source as registry
 from hypencli.data.reading.source import (
+    SOURCES,
+    Fields,
     FileSource,
     FolderSource,
     IrdsSource,
+    OnMalformed,
+    Source,
+    TextRow,
     resolve,
 )
 from hypencli.errors import DataError
@@ -92,3 +99,50 @@ def test_a_mistyped_path_offers_its_neighbours(tmp_path: Path) -> None:
 def test_an_empty_name_is_refused() -> None:
     with pytest.raises(DataError, match="No dataset ''"):
         resolve("")
+
+
+def test_a_prefix_decides_between_a_path_and_an_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vaswani").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert resolve("folder:vaswani") == resolve("file:vaswani") == FolderSource(Path("vaswani"))
+    assert resolve("irds:vaswani") == IrdsSource("vaswani")
+
+
+def test_prefixes_are_distinct_and_ids_begin_with_them(tmp_path: Path) -> None:
+    assert len({kind.prefix for kind in SOURCES}) == len(SOURCES)
+    for one in (FileSource(tmp_path / "x.tsv"), FolderSource(tmp_path), IrdsSource("vaswani")):
+        assert one.id == f"{one.prefix}:{one.name}"
+
+
+class DocumentsOnly(Source):
+    """A source without queries and judgements."""
+
+    prefix = "only"
+
+    def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:
+        yield TextRow(1, "a", "a river")
+
+
+def test_parts_that_a_source_does_not_define_are_refused_by_name() -> None:
+    one = DocumentsOnly("x")
+    one.require("documents", Fields())
+    assert (one.queries_source, one.qrels_source, one.count(Fields())) == (None, None, None)
+    with pytest.raises(DataError, match="only:x has no queries; it has documents"):
+        one.require("queries", Fields())
+    with pytest.raises(DataError, match="only:x has no qrels"):
+        next(one.qrels())
+
+
+@pytest.mark.parametrize("offer", [None, "text", dict, FileSource])
+def test_only_a_subclass_with_its_prefix_is_taken_as_installed(
+    offer: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ``hypencli.plugins`` gives is not trusted to be a source."""
+    monkeypatch.setattr(registry, "offered", lambda group, name: offer)
+    expected = "No corpus" if offer is None else "package that offers the source 'only' is broken"
+    with pytest.raises(DataError, match=expected):
+        resolve("only:x", what="corpus")
+    monkeypatch.setattr(registry, "offered", lambda group, name: DocumentsOnly)
+    assert resolve("only:x").id == "only:x"

@@ -15,7 +15,7 @@ from hypencli.engine.neighbours.libraries import (
     recall,
     without_self,
 )
-from hypestore.graphs import check_neighbours
+from hypestore.graphs.draft import check_neighbours
 
 
 @given(

@@ -25,7 +25,7 @@ from hypencli.ops.datasets.mine import (
 )
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.models import ModelSource
-from hypencli.ops.search.options import SearchOptions
+from hypencli.ops.search.options import Output, SearchOptions, Target
 from hypencli.ops.search.run import search
 from hypencli.ops.search.scoring import append_rankings
 from hypencli.records import (
@@ -45,7 +45,12 @@ def store(
     store = Store.open(Path(shutil.copytree(finished_study, root)))
     queries = open_queries(tiny_collection / "queries.jsonl")
     for name in ("hyper", "plain"):
-        search(store, queries, ModelSource(name), SearchOptions(k=120, name=f"{name}-deep"))
+        search(
+            store,
+            queries,
+            ModelSource(name),
+            SearchOptions(k=120, output=Output(name=f"{name}-deep")),
+        )
     return store
 
 
@@ -200,7 +205,7 @@ def small(study: Path, tiny_collection: Path) -> Store:
         store,
         queries,
         ModelSource("plain"),
-        SearchOptions(k=20, embeddings="half", name="half-run"),
+        SearchOptions(k=20, target=Target(embeddings="half"), output=Output(name="half-run")),
     )
     return store
 
@@ -210,7 +215,7 @@ def test_texts_come_from_the_corpus_where_none_were_kept(
 ) -> None:
     with pytest.raises(UsageError, match=r"Where are the texts\?.*without text") as caught:
         mine(small, "half-run", options)
-    assert "--corpus" in str(caught.value.hint)
+    assert "`corpus=" in str(caught.value.hint)
     corpus = open_corpus(tiny_collection / "corpus.jsonl")
     done = mine(small, "half-run", replace(options, corpus=corpus))
     assert done.counts.rows > 0

@@ -99,7 +99,7 @@ def test_another_seed_asks_before_it_replaces(hard_tasks: Path, root: Path) -> N
     second = PrepareOptions(source=hard_tasks / "followir-train", seed=3)
     with pytest.raises(UsageError, match=r"made otherwise: followir-train \(.*seed: 42") as caught:
         prepare("followir-train", second, store_root=root)
-    assert "--overwrite" in str(caught.value.hint)
+    assert "`overwrite=True`" in str(caught.value.hint)
     assert contents(done.path) == kept
     again = PrepareOptions(source=hard_tasks / "followir-train", seed=3, overwrite=True)
     assert not prepare("followir-train", again, store_root=root).existing
@@ -156,8 +156,8 @@ def test_an_error_leaves_nothing_behind(hard_tasks: Path, root: Path, tmp_path: 
     ("name", "options", "problem"),
     [
         ("followir", PrepareOptions(), "No dataset 'followir' to prepare"),
-        ("tot-train", PrepareOptions(seed=1), "--seed is for followir-train"),
-        ("tot-test", PrepareOptions(all_queries=True), "--all-queries is for followir-train"),
+        ("tot-train", PrepareOptions(seed=1), "seed is for followir-train"),
+        ("tot-test", PrepareOptions(all_queries=True), "all_queries is for followir-train"),
         ("tot-test", PrepareOptions(source=Path("nowhere")), "No folder nowhere"),
         ("tot-test", PrepareOptions(), "Where to"),
     ],

@@ -24,7 +24,7 @@ from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.models import ModelSource
 from hypencli.ops.replicate.plan import plan_replication
 from hypencli.ops.replicate.selection import TableSelection
-from hypencli.ops.search.options import SearchOptions
+from hypencli.ops.search.options import Scoring, SearchOptions
 from hypencli.ops.search.run import search
 from hypestore import Store
 from tests.ops.replicate.conftest import Make, counts, figure, look, states
@@ -55,7 +55,7 @@ def test_figures_are_those_of_the_verbs_by_themselves(
     encode(other, corpus, ModelSource(model), EncodeOptions(max_length=32, shard_rows=50))
     for dataset, length in {"one": 64, "two": 8}.items():
         name = f"{collection}/{dataset}"
-        options = SearchOptions(k=20, query_max_length=length)
+        options = SearchOptions(k=20, scoring=Scoring(query_max_length=length))
         searched = search(other, open_queries(name), ModelSource(model), options)
         results = other.run(searched.run).results()
         run = {query: dict(ranking) for query, ranking in results.items()}

@@ -22,11 +22,11 @@ from hypencli.ops.perturb import (
     perturb,
     variation_of,
 )
-from hypencli.ops.replicate.options import perturbed_path
+from hypencli.ops.replicate.input_steps import PerturbStep
 from hypencli.ops.replicate.plan import plan_replication
 from hypencli.ops.replicate.run import ReplicateOptions, replicate
 from hypencli.ops.replicate.selection import TableSelection
-from hypencli.ops.replicate.steps import Perturb
+from hypencli.ops.replicate.step import ReplicationContext
 from hypencli.ops.replicate.survey import replication_status
 from hypencli.recipe.replication import Replication
 from hypestore import Store
@@ -121,8 +121,8 @@ def test_changed_queries_are_named_by_all_that_they_are_made_of(
         path.write_text(json.dumps({"id": "1", "text": text}), encoding="utf-8")
         words.write_text(entries, encoding="utf-8")
         recipe = Replication.model_validate({**table, "perturb": inputs})
-        step = Perturb(str(path), variation, ())  # type: ignore[arg-type]
-        return perturbed_path(store.root, recipe, step)
+        step = PerturbStep(str(path), variation, ())  # type: ignore[arg-type]
+        return step.path(ReplicationContext(store, recipe, "cpu"))
 
     inputs = {"words": str(words)}
     places = [

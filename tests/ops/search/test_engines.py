@@ -17,8 +17,7 @@ from hypencli.data.queries import (
     open_queries,
     query_set,
 )
-from hypencli.engine.graph_walk import WalkOptions
-from hypencli.engine.guided import GuidedOptions
+from hypencli.engine.parameters import GuidedOptions, WalkOptions
 from hypencli.engine.vector_index.spec import IndexSpec
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.encode import EncodeOptions, encode

@@ -26,7 +26,7 @@ from hypencli.models.load import (
 )
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.models import ModelSource
-from hypencli.ops.search.options import SearchOptions
+from hypencli.ops.search.options import Output, Scoring, SearchOptions, Target
 from hypencli.ops.search.run import search
 from hypestore import Store
 
@@ -53,7 +53,7 @@ def test_batches_of_queries_and_shards_of_documents_change_nothing(
     expected = rows(store, f"{model}-run")
     corpus = open_corpus(tiny_collection / "corpus.jsonl")
     whole = store.embeddings(f"{model}-docs")
-    options = SearchOptions(k=20, embeddings=f"{model}-docs")
+    options = SearchOptions(k=20, target=Target(embeddings=f"{model}-docs"))
     for batch in (1, 5):
         run = store.find("run", {"model": store.get(model).id})[0]
         store.remove(run.id, force=True)
@@ -94,7 +94,10 @@ def test_the_trained_q_nets_find_their_topics(store: Store, tiny_collection: Pat
 
 def test_the_same_search_is_done_once(store: Store, queries: QuerySet) -> None:
     again = search(
-        store, queries, ModelSource("hyper"), SearchOptions(k=20, embeddings="hyper-docs")
+        store,
+        queries,
+        ModelSource("hyper"),
+        SearchOptions(k=20, target=Target(embeddings="hyper-docs")),
     )
     assert again.existing
     assert again.run == store.get("hyper-run").id
@@ -131,13 +134,20 @@ def test_lineage_reaches_the_model(store: Store) -> None:
 
 def test_embeddings_of_another_encoder_are_refused(store: Store, queries: QuerySet) -> None:
     with pytest.raises(UsageError, match="another passage encoder") as caught:
-        search(store, queries, ModelSource("hyper"), SearchOptions(embeddings="plain-docs"))
+        search(
+            store,
+            queries,
+            ModelSource("hyper"),
+            SearchOptions(target=Target(embeddings="plain-docs")),
+        )
     assert "hype encode" in str(caught.value.hint)
 
 
 def test_a_corpus_that_is_not_encoded_is_refused(store: Store, queries: QuerySet) -> None:
     with pytest.raises(UsageError, match="No embedding set") as caught:
-        search(store, queries, ModelSource("hyper"), SearchOptions(corpus="beir/none"))
+        search(
+            store, queries, ModelSource("hyper"), SearchOptions(target=Target(corpus="beir/none"))
+        )
     assert "hype encode" in str(caught.value.hint)
 
 
@@ -169,7 +179,7 @@ def test_bad_query_sets_are_refused(text: bytes, problem: str) -> None:
 
 
 def test_bfloat16_scores_are_near_and_recorded(store: Store, queries: QuerySet) -> None:
-    options = SearchOptions(k=20, dtype="bfloat16", name="coarse")
+    options = SearchOptions(k=20, scoring=Scoring(dtype="bfloat16"), output=Output(name="coarse"))
     coarse = store.run(search(store, queries, ModelSource("hyper"), options).run)
     assert coarse.manifest.inputs["dtype"] == "bfloat16"
     exact = store.run("hyper-run").results()
@@ -199,7 +209,7 @@ def nested(store: Store, tiny_backbone: Path, tiny_collection: Path, tmp_path: P
 def test_a_narrow_search_is_the_same_for_every_batch_size(
     store: Store, queries: QuerySet, nested: ModelSource
 ) -> None:
-    options = SearchOptions(k=20, width=8)
+    options = SearchOptions(k=20, scoring=Scoring(width=8))
     collected = []
     for batch in (None, 1, 5):
         searched = search(store, queries, nested, replace(options, batch_queries=batch))
@@ -212,7 +222,7 @@ def test_a_narrow_search_is_the_same_for_every_batch_size(
 def test_a_narrow_search_scores_with_the_first_of_the_full_weights(
     store: Store, queries: QuerySet, nested: ModelSource
 ) -> None:
-    searched = search(store, queries, nested, SearchOptions(k=120, width=8))
+    searched = search(store, queries, nested, SearchOptions(k=120, scoring=Scoring(width=8)))
     embeddings = store.embeddings(searched.embeddings)
     vectors = np.concatenate([block for _, block in embeddings.blocks()]).astype(np.float32)
     model = hypencli.load(str(nested.name))
@@ -233,7 +243,7 @@ def test_a_width_is_part_of_a_run_only_where_it_is_given(
     store: Store, queries: QuerySet, nested: ModelSource
 ) -> None:
     searched = {
-        width: search(store, queries, nested, SearchOptions(k=20, width=width))
+        width: search(store, queries, nested, SearchOptions(k=20, scoring=Scoring(width=width)))
         for width in (None, 8, 16, 32)
     }
     assert len({one.run for one in searched.values()}) == 4
@@ -241,7 +251,7 @@ def test_a_width_is_part_of_a_run_only_where_it_is_given(
     assert "width" not in store.get(searched[None].run).inputs
     assert store.get(searched[8].run).inputs["width"] == 8
     assert rows(store, searched[32].run).equals(rows(store, searched[None].run))
-    again = search(store, queries, nested, SearchOptions(k=20, width=8))
+    again = search(store, queries, nested, SearchOptions(k=20, scoring=Scoring(width=8)))
     assert (again.existing, again.width) == (True, 8)
 
 
@@ -259,6 +269,6 @@ def test_a_width_that_the_model_lacks_is_refused(
     source = nested if model == "nested" else ModelSource(model)
     before = len(store.artifacts("run"))
     with pytest.raises(ModelError, match=message):
-        search(store, queries, source, SearchOptions(k=5, width=9))
+        search(store, queries, source, SearchOptions(k=5, scoring=Scoring(width=9)))
     assert len(store.artifacts("run")) == before
     assert store.doctor().findings == ()

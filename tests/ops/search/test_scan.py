@@ -13,7 +13,7 @@ import torch
 from hypencli.data.queries import QuerySet, open_queries
 from hypencli.errors import UsageError
 from hypencli.ops.models import ModelSource
-from hypencli.ops.search.options import SearchOptions
+from hypencli.ops.search.options import EngineSpec, Scoring, SearchOptions
 from hypencli.ops.search.run import search
 from hypencli.ops.search.scan import choose_first_pass, speed_ratios
 from hypestore import Store
@@ -47,7 +47,7 @@ def set_speed(store: Store, **documents_per_second: float) -> None:
 
 def chosen(store: Store, n: int = LARGE, **options: Any) -> torch.dtype | None:
     q_nets = options.pop("q_nets", True)
-    asked = replace(SearchOptions(device="cpu"), **options)
+    asked = replace(SearchOptions(scoring=Scoring(device="cpu")), **options)
     scan = choose_first_pass(store, asked, n=n, dim=DIM, q_nets=q_nets)
     return None if scan is None else scan.dtype
 
@@ -95,14 +95,19 @@ def test_no_scan_where_the_machine_is_not_faster_at_it(store: Store, rate: float
 
 def test_a_small_corpus_is_not_worth_a_measurement(store: Store) -> None:
     assert (
-        choose_first_pass(store, SearchOptions(device="cpu"), n=900, dim=DIM, q_nets=True) is None
+        choose_first_pass(
+            store, SearchOptions(scoring=Scoring(device="cpu")), n=900, dim=DIM, q_nets=True
+        )
+        is None
     )
     assert not remembered(store)
 
 
 def test_a_certified_run_is_that_of_float32(store: Store, queries: QuerySet) -> None:
     """The same key, so that one is not done again after the other; the same results."""
-    options = SearchOptions(k=5, scan="bfloat16", device="cpu")
+    options = SearchOptions(
+        k=5, engine=EngineSpec(options={"scan": "bfloat16"}), scoring=Scoring(device="cpu")
+    )
     fast = search(store, queries, HYPER, options)
     scan = fast.scan
     assert scan is not None
@@ -119,8 +124,10 @@ def test_a_certified_run_is_that_of_float32(store: Store, queries: QuerySet) -> 
 
 
 def test_a_run_that_is_not_certified_is_another_one(store: Store, queries: QuerySet) -> None:
-    certified = search(store, queries, HYPER, SearchOptions(k=5, scan="bfloat16"))
-    options = SearchOptions(k=5, scan="bfloat16", certify=False)
+    certified = search(
+        store, queries, HYPER, SearchOptions(k=5, engine=EngineSpec(options={"scan": "bfloat16"}))
+    )
+    options = SearchOptions(k=5, engine=EngineSpec(options={"scan": "bfloat16", "certify": False}))
     rough = search(store, queries, HYPER, options)
     assert rough.run != certified.run
     assert rough.scan is not None
@@ -133,11 +140,25 @@ def test_a_run_that_is_not_certified_is_another_one(store: Store, queries: Query
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (SearchOptions(engine="guided", scan="bfloat16"), "exact search; this search is guided"),
-        (SearchOptions(engine="guided", certify=False), "exact search; this search is guided"),
-        (SearchOptions(dtype="bfloat16", scan="bfloat16"), "--dtype bfloat16"),
-        (SearchOptions(certify=False), "a scan that is named"),
-        (SearchOptions(scan="float32", certify=False), "a scan that is named"),
+        (
+            SearchOptions(engine=EngineSpec("guided", {"scan": "bfloat16"})),
+            "exact search; this search is guided",
+        ),
+        (
+            SearchOptions(engine=EngineSpec("guided", {"certify": False})),
+            "exact search; this search is guided",
+        ),
+        (
+            SearchOptions(
+                engine=EngineSpec(options={"scan": "bfloat16"}), scoring=Scoring(dtype="bfloat16")
+            ),
+            "--dtype bfloat16",
+        ),
+        (SearchOptions(engine=EngineSpec(options={"certify": False})), "a scan that is named"),
+        (
+            SearchOptions(engine=EngineSpec(options={"scan": "float32", "certify": False})),
+            "a scan that is named",
+        ),
     ],
 )
 def test_options_that_do_not_go_together(

@@ -1,8 +1,7 @@
-"""Archives of studies and packed files of others: what they bring, and where it may go."""
+"""Archives of studies of others: what they bring, and where it may go."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import tarfile
 import zipfile
@@ -11,12 +10,9 @@ from pathlib import Path
 import pytest
 
 import hypestore as hs
-from hypencli.data.prepare import tot_train
-from hypencli.data.reading import lines
-from hypencli.errors import DataError
 from hypestore.manifest import inputs_hash
 from tests.conftest import Hype
-from tests.hostile import little_memory, sealed, small_store, zipped
+from tests.hostile import little_memory, sealed, small_store
 
 
 @pytest.fixture
@@ -117,33 +113,3 @@ def test_a_run_of_the_archive_whose_parent_leads_elsewhere(
     shown = hype("import", "study", evil, "--store", target.root)
     assert (shown.code, "names the parent" in shown.err) == (4, True)
     assert target.artifacts() == []
-
-
-def test_packed_lines_and_files_have_limits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hype: Hype, study: Path
-) -> None:
-    """A few kilobytes that unpack to one line, or one JSON file, without end."""
-    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 2**20)
-    monkeypatch.setattr(lines, "MAX_WHOLE_BYTES", 2**20)
-    bomb = tmp_path / "bomb.jsonl.gz"
-    bomb.write_bytes(gzip.compress(b'{"id": "a", "text": "' + bytes(2**25)))
-    qrels = tmp_path / "qrels.json.gz"
-    qrels.write_bytes(gzip.compress(b'{"q": {"d": ' + b" " * 2**25))
-    with little_memory(16 * 2**20):
-        shown = hype("encode", bomb, "--model", "plain", "--store", study)
-        assert (shown.code, "longer than 1,048,576 bytes" in shown.err) == (5, True)
-        shown = hype("eval", "plain-run", "--qrels", qrels, "--store", study)
-        assert (shown.code, shown.err.count("1,048,576")) == (5, 1)
-
-
-def test_a_released_archive_that_unpacks_to_too_much_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tot_train, "MAX_UNPACKED_BYTES", 10**6 - 1)
-    wanted = [*tot_train.DOCUMENTS, tot_train.NEGATIVES]
-    wanted += [f"splits/{s}/{f}" for s in tot_train.SPLITS for f in ("qrels.txt", "queries.json")]
-    path = tmp_path / "Books.zip"
-    path.write_bytes(zipped({f"Books/{name}": bytes(10**5) for name in wanted}))
-    with pytest.raises(DataError, match="unpacks to"):
-        tot_train._unpacked(path, "Books", tmp_path / "out")
-    assert not (tmp_path / "out").exists()

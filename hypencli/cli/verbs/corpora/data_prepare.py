@@ -16,6 +16,7 @@ from hypencli.cli.options import (
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, show
 from hypencli.cli.output.tables import print_pairs
+from hypencli.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,6 +86,7 @@ def prepare(
 
         hype data prepare followir-train --seed 7 --output rows/followir
     """
+    from hypencli.data.prepare.download import DownloadError
     from hypencli.ops.datasets.prepare import PrepareOptions
     from hypencli.ops.datasets.prepare import prepare as run
 
@@ -97,7 +99,12 @@ def prepare(
         lenient=lenient,
         overwrite=overwrite,
     )
-    done = run(name, options, store_root=root, progress=progress())
+    try:
+        done = run(name, options, store_root=root, progress=progress())
+    except DownloadError as error:
+        offer = f"With the files at hand: hype data prepare {name} --from FOLDER"
+        hint = offer if error.hint is None else f"{error.hint}\n{offer}"
+        raise DataError(error.message, hint=hint) from error
     show(done, _draw_prepared, as_json=json)
 
 

@@ -111,10 +111,9 @@ def graph(
     from hypencli.ops.graphs.build import build_graph
     from hypencli.ops.graphs.options import GraphOptions
     from hypencli.ops.models import ModelSource
-    from hypencli.ops.search.calibrations import CALIBRATABLE
     from hypencli.ops.search.measure_calibration import BuiltAndCalibrated, CalibrateOptions
     from hypencli.ops.search.measure_calibration import calibrate as measure
-    from hypencli.ops.search.options import SearchOptions
+    from hypencli.ops.search.options import EngineSpec, Scoring, Target
     from hypencli.ops.select import choose_any_embeddings
 
     opened = open_store(store)
@@ -143,16 +142,16 @@ def graph(
         return
     query_set = queries or opened.defaults.get("queries")
     asked = None if query_set is None else open_queries(dataset_place(opened.root, query_set))
-    search = SearchOptions(embeddings=embedding_set.id, graph=built.graph, device=options.device)
+    target, scoring = Target(embedding_set.id), Scoring(device=options.device)
     measured = [
         measure(
             opened,
             asked,
             ModelSource(model, trust_code=trust_code),
-            CalibrateOptions(engine=engine, n_queries=sample, search=search),
+            CalibrateOptions(engine, n_queries=sample, target=target, scoring=scoring),
             progress(),
         )
-        for engine in CALIBRATABLE
+        for engine in (EngineSpec("guided"), EngineSpec("graph", {"graph": built.graph}))
     ]
     show(BuiltAndCalibrated(built, measured), _draw_both, as_json=json)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,7 @@ from hypencli.cli.verbs.search.search import (
     ScoreDtypeOption,
     WidthOption,
 )
+from hypencli.cli.verbs.search.search_options import SettingsOption, engine_spec
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,14 +47,12 @@ def calibrate(
         ),
     ] = None,
     engine: Annotated[
-        Literal["guided", "graph"], typer.Option(help="The engine that is measured.")
+        str, typer.Option(help="The engine that is measured: guided, graph; see `hype engines`.")
     ] = "guided",
+    settings: SettingsOption = None,
     model: ModelOption = None,
     embeddings: EmbeddingsOption = None,
     corpus: CorpusOption = None,
-    graph: Annotated[
-        str | None, typer.Option(help="graph: the graph, by name or id.", show_default="found")
-    ] = None,
     sample: SampleOption = 64,
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
     query_max_length: QueryLengthOption = 64,
@@ -79,22 +78,15 @@ def calibrate(
     from hypencli.ops.models import ModelSource
     from hypencli.ops.search.measure_calibration import CalibrateOptions
     from hypencli.ops.search.measure_calibration import calibrate as measure
-    from hypencli.ops.search.options import SearchOptions
+    from hypencli.ops.search.options import Scoring, Target
 
     opened = open_store(store)
     options = CalibrateOptions(
-        engine=engine,
+        engine=engine_spec(engine=engine, settings=settings),
         n_queries=sample,
         seed=seed,
-        search=SearchOptions(
-            embeddings=embeddings,
-            corpus=dataset_place(opened.root, corpus),
-            graph=graph,
-            query_max_length=query_max_length,
-            width=width,
-            dtype=dtype,
-            device=default_device(device, opened),
-        ),
+        target=Target(embeddings, dataset_place(opened.root, corpus)),
+        scoring=Scoring(query_max_length, width, dtype, default_device(device, opened)),
     )
     query_set = queries or opened.defaults.get("queries")
     asked = None if query_set is None else open_queries(dataset_place(opened.root, query_set))

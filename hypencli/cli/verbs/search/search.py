@@ -33,26 +33,11 @@ from hypencli.cli.verbs.compare.eval import draw_evaluated
 from hypencli.cli.verbs.search.search_options import (
     ApproxOption,
     BudgetOption,
-    CandidatesOption,
-    CertifyOption,
     CheckOption,
-    EarlyStopOption,
-    EngineChoice,
     EngineOption,
-    EntryPointsOption,
-    FirstPassOption,
-    GainOption,
-    GraphOption,
-    IndexOption,
-    IterationsOption,
-    NeighboursOption,
-    PresetOption,
     RecallOption,
-    SeedOption,
-    engine_from_options,
-    index_parameters,
-    make_guided_options,
-    walk_options,
+    SettingsOption,
+    engine_spec,
 )
 from hypencli.errors import UsageError
 
@@ -122,8 +107,12 @@ FirstKOption = Annotated[
     typer.Option("--first-k", min=1, help="Documents of the first stage.", rich_help_panel=_STAGES),
 ]
 FirstEngineOption = Annotated[
-    EngineChoice,
-    typer.Option("--first-engine", help="Engine of the first stage.", rich_help_panel=_STAGES),
+    str,
+    typer.Option(
+        "--first-engine",
+        help="Engine of the first stage; -o is then for it.",
+        rich_help_panel=_STAGES,
+    ),
 ]
 
 
@@ -156,24 +145,13 @@ def search(
     engine: EngineOption = None,
     recall: RecallOption = None,
     budget: BudgetOption = None,
-    gain: GainOption = None,
+    settings: SettingsOption = None,
     check: CheckOption = None,
-    scan: FirstPassOption = "auto",
-    certify: CertifyOption = True,
     rerank: RerankOption = None,
     rerank_lists: RerankListsOption = None,
     first: FirstOption = None,
     first_k: FirstKOption = 1000,
     first_engine: FirstEngineOption = "exact",
-    index: IndexOption = None,
-    preset: PresetOption = None,
-    graph: GraphOption = None,
-    entry_points: EntryPointsOption = None,
-    candidates: CandidatesOption = None,
-    max_iterations: IterationsOption = None,
-    neighbours: NeighboursOption = None,
-    early_stop: EarlyStopOption = None,
-    seed: SeedOption = None,
     query_max_length: QueryLengthOption = 64,
     width: WidthOption = None,
     batch_queries: Annotated[
@@ -193,7 +171,7 @@ def search(
     """Search a query set, keep the run, and evaluate it where judgements are known.
 
     Exact search scores every document: where the machine is faster at int8 or bfloat16 it scans in
-    that and certifies in float32 (--scan). With --approx the q-nets lead to the documents that are
+    that and certifies in float32. With --approx the q-nets lead to the documents that are
     worth scoring; --check says what that misses.
 
     Examples:
@@ -201,7 +179,7 @@ def search(
 
         hype search --approx --k 1000 --check 50
 
-        hype search --engine graph --preset efficient-1
+        hype search --engine graph -o preset=efficient-2
 
         hype search --rerank bm25 --k 100
 
@@ -214,9 +192,8 @@ def search(
     from hypencli.data.queries import open_queries
     from hypencli.ops.dataset_names import dataset_place
     from hypencli.ops.models import ModelSource
-    from hypencli.ops.search.options import SearchOptions
+    from hypencli.ops.search.options import Output, Scoring, SearchOptions, Target
     from hypencli.ops.search.run import search as run
-    from hypencli.ops.search.two_stages import FirstStage, search_in_two_stages
     from hypencli.ops.transfer.runs import import_lists
 
     opened = open_store(store)
@@ -224,39 +201,25 @@ def search(
         if rerank is not None:
             raise UsageError("--rerank and --rerank-lists exclude each other.")
         rerank = import_lists(opened, rerank_lists)
-    how = engine_from_options(approx=approx, engine=engine, rerank=rerank)
+    named = engine_spec(
+        approx=approx,
+        engine=engine,
+        settings=None if first else settings,
+        budget=budget,
+        recall=recall,
+        rerank=rerank,
+    )
     options = SearchOptions(
         k=k,
-        engine=how,
-        embeddings=embeddings,
-        corpus=dataset_place(opened.root, corpus),
-        graph=graph,
-        walk=walk_options(
-            how,
-            preset,
-            entry_points=entry_points,
-            candidates=candidates,
-            max_iterations=max_iterations,
-            neighbours=neighbours,
-            early_stop=early_stop,
-            seed=seed,
-        ),
-        guided_options=make_guided_options(how, budget=budget, gain=gain, recall=recall),
-        recall=recall,
-        index=() if first else index_parameters(index),
-        rerank=rerank,
-        check=check,
-        scan=scan,
-        certify=certify,
-        query_max_length=query_max_length,
-        width=width,
-        batch_queries=batch_queries,
         exclude_same_id=exclude_same_id,
-        device=default_device(device, opened),
-        dtype=dtype,
-        name=name,
-        qrels=dataset_place(opened.root, qrels),
-        measures=split_names(measures) or None,
+        engine=named,
+        target=Target(embeddings, dataset_place(opened.root, corpus)),
+        scoring=Scoring(
+            query_max_length, width, dtype, default_device(device, opened), batch_queries
+        ),
+        output=Output(
+            name, dataset_place(opened.root, qrels), split_names(measures) or None, check
+        ),
     )
     source = ModelSource(model, backbone=backbone, pooling=pooling, trust_code=trust_code)
     queries = dataset_place(opened.root, queries or opened.defaults.get("queries"))
@@ -264,16 +227,18 @@ def search(
     if first is None:
         show(run(opened, asked, source, options, progress()), _draw_searched, as_json=json)
         return
-    if how != "exact":
+    from hypencli.ops.search.two_stages import FirstStage, search_in_two_stages
+
+    if named.name != "exact" or named.options or recall is not None:
         raise UsageError(
-            f"--first reranks what a first stage finds; it excludes the engine {how}.",
-            hint="The engine of the first stage is --first-engine",
+            f"--first reranks what a first stage finds; it excludes the engine {named.name} and "
+            "its options.",
+            hint="The engine of the first stage is --first-engine, and -o its options.",
         )
     stage = FirstStage(
         ModelSource(first, trust_code=trust_code),
         k=first_k,
-        engine=first_engine,
-        index=index_parameters(index),
+        engine=engine_spec(engine=first_engine, settings=settings),
     )
     both = search_in_two_stages(opened, asked, source, stage, options, progress())
     show(both, _draw_both, as_json=json)
@@ -354,6 +319,8 @@ def query(
     embeddings: EmbeddingsOption = None,
     corpus: CorpusOption = None,
     approx: ApproxOption = False,
+    engine: EngineOption = None,
+    settings: SettingsOption = None,
     query_max_length: QueryLengthOption = 64,
     width: WidthOption = None,
     dtype: ScoreDtypeOption = "float32",
@@ -371,18 +338,14 @@ def query(
     """
     from hypencli.ops.models import ModelSource
     from hypencli.ops.search.ask import Asker
-    from hypencli.ops.search.options import SearchOptions
+    from hypencli.ops.search.options import Scoring, SearchOptions, Target
 
     opened = open_store(store)
     options = SearchOptions(
         k=k,
-        engine="guided" if approx else "exact",
-        embeddings=embeddings,
-        corpus=corpus,
-        query_max_length=query_max_length,
-        width=width,
-        device=default_device(device, opened),
-        dtype=dtype,
+        engine=engine_spec(approx=approx, engine=engine, settings=settings),
+        target=Target(embeddings, corpus),
+        scoring=Scoring(query_max_length, width, dtype, default_device(device, opened)),
     )
     asker = Asker(opened, ModelSource(model, trust_code=trust_code), options, progress())
     show(asker.ask(text), draw_answer, as_json=json)

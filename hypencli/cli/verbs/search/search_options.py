@@ -1,26 +1,17 @@
-"""Options of searches that say how: the engine, how much it scores, what it is checked against."""
+"""Options of searches that say how: the engine, its options, what it is checked against."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hypencli.errors import UsageError
 
 if TYPE_CHECKING:
-    from hypencli.engine.graph_walk import WalkOptions
-    from hypencli.engine.guided import GuidedOptions
-    from hypencli.ops.search.options import EngineName
+    from hypencli.ops.search.options import EngineSpec
 
 _HOW = "How to search"
-_GRAPH = "Search over a neighbour graph (--engine graph)"
-
-EngineChoice = Literal[
-    "exact", "guided", "graph", "hnsw", "faiss-flat", "faiss-hnsw", "faiss-ivfpq"
-]
 
 ApproxOption = Annotated[
     bool,
@@ -29,11 +20,22 @@ ApproxOption = Annotated[
     ),
 ]
 EngineOption = Annotated[
-    EngineChoice | None,
+    str | None,
     typer.Option(
         "--engine",
-        help="exact, guided and graph for q-nets; exact and the vector indexes for bi-encoders.",
+        help="exact, guided and graph for q-nets; exact and vector indexes (hnsw, faiss-flat …) "
+        "for bi-encoders. `hype engines` lists all with their options.",
         show_default="exact",
+        rich_help_panel=_HOW,
+    ),
+]
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-o",
+        metavar="NAME=VALUE",
+        help="An option of the engine, such as -o ef_search=256; may be given again.",
+        show_default=False,
         rich_help_panel=_HOW,
     ),
 ]
@@ -41,7 +43,7 @@ RecallOption = Annotated[
     float | None,
     typer.Option(
         "--recall",
-        help="The recall to reach, by the calibration of `hype calibrate` (guided, graph).",
+        help="The recall to reach, by the calibration of `hype calibrate`.",
         show_default=False,
         rich_help_panel=_HOW,
     ),
@@ -51,19 +53,8 @@ BudgetOption = Annotated[
     typer.Option(
         "--budget",
         min=1,
-        help="guided: q-net evaluations a query.",
+        help="q-net evaluations a query, of an engine that takes a budget: -o budget=N.",
         show_default="until little is gained",
-        rich_help_panel=_HOW,
-    ),
-]
-GainOption = Annotated[
-    float | None,
-    typer.Option(
-        "--gain",
-        min=0.0,
-        max=1.0,
-        help="guided: stop when no more than this share of a batch enters the ranking.",
-        show_default="0.2",
         rich_help_panel=_HOW,
     ),
 ]
@@ -77,111 +68,37 @@ CheckOption = Annotated[
         rich_help_panel=_HOW,
     ),
 ]
-FirstPassOption = Annotated[
-    Literal["auto", "int8", "bfloat16", "float32"],
-    typer.Option(
-        "--scan",
-        help="exact: arithmetic in which all documents are scored before float32 decides; auto "
-        "is what this machine is fastest at.",
-        rich_help_panel=_HOW,
-    ),
-]
-CertifyOption = Annotated[
-    bool,
-    typer.Option(
-        "--certify/--no-certify",
-        help="Score again in float32 until nothing left can reach the best k.",
-        rich_help_panel=_HOW,
-    ),
-]
-IndexOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--index",
-        metavar="NAME=NUMBER",
-        help="A parameter of a vector index, such as ef_search=256; may be given again.",
-        show_default=False,
-        rich_help_panel=_HOW,
-    ),
-]
-PresetOption = Annotated[
-    Literal["efficient-1", "efficient-2"] | None,
-    typer.Option(
-        "--preset",
-        help="The settings of the paper: 10,000 / 64 / 16, or 100,000 / 328 / 20.",
-        show_default="efficient-1",
-        rich_help_panel=_GRAPH,
-    ),
-]
-GraphOption = Annotated[
-    str | None,
-    typer.Option(
-        "--graph", help="The graph, by name or id.", show_default="found", rich_help_panel=_GRAPH
-    ),
-]
-EntryPointsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--entry-points",
-        min=1,
-        help="Random documents that the search begins with.",
-        show_default="10000",
-        rich_help_panel=_GRAPH,
-    ),
-]
-CandidatesOption = Annotated[
-    int | None,
-    typer.Option(
-        "--candidates",
-        min=1,
-        help="Best documents of a step that are expanded.",
-        show_default="64",
-        rich_help_panel=_GRAPH,
-    ),
-]
-IterationsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--max-iterations",
-        min=1,
-        help="Steps at most.",
-        show_default="16",
-        rich_help_panel=_GRAPH,
-    ),
-]
-NeighboursOption = Annotated[
-    int | None,
-    typer.Option(
-        "--neighbours",
-        min=1,
-        help="Neighbours of a document that are followed.",
-        show_default="all of the graph",
-        rich_help_panel=_GRAPH,
-    ),
-]
-EarlyStopOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--early-stop/--no-early-stop",
-        help="End with the first step that finds nothing better.",
-        show_default="early-stop",
-        rich_help_panel=_GRAPH,
-    ),
-]
-SeedOption = Annotated[
-    int | None,
-    typer.Option("--seed", help="Of the entry points.", show_default="43", rich_help_panel=_GRAPH),
-]
 
 
-def engine_from_options(
-    *, approx: bool, engine: EngineChoice | None, rerank: str | None
-) -> EngineName:
-    """The engine that the options name together.
+def engine_spec(
+    *,
+    approx: bool = False,
+    engine: str | None = None,
+    settings: list[str] | None = None,
+    budget: int | None = None,
+    recall: float | None = None,
+    rerank: str | None = None,
+) -> EngineSpec:
+    """The engine that the options name together, and its own options.
 
     Raises:
-        UsageError: They name several.
+        UsageError: They name several engines, an option is not of the form NAME=VALUE, or one is
+            set twice.
     """
+    from hypencli.ops.search.options import EngineSpec
+
+    name = _engine_name(approx=approx, engine=engine, rerank=rerank)
+    options: dict[str, object] = dict(named_values(settings))
+    for option, value in (("budget", budget), ("run", rerank)):
+        if value is None:
+            continue
+        if option in options:
+            raise UsageError(f"The option {option} is set twice.")
+        options[option] = value
+    return EngineSpec(name, options, recall)
+
+
+def _engine_name(*, approx: bool, engine: str | None, rerank: str | None) -> str:
     named = [
         option
         for option, is_set in (
@@ -191,76 +108,30 @@ def engine_from_options(
         )
         if is_set
     ]
-    if len(named) > 1 and not (approx and engine in ("guided", "graph") and rerank is None):
+    refines = rerank is None and engine != "exact"  # --approx beside an approximate engine
+    if len(named) > 1 and not (approx and refines):
         raise UsageError(f"{' and '.join(named)} exclude each other.", hint="Choose one of them.")
     if rerank is not None:
         return "rerank"
     return engine or ("guided" if approx else "exact")
 
 
-def walk_options(engine: EngineName, preset: str | None, **given: Any) -> WalkOptions | None:
-    """How a walk over the graph goes: a preset, and what is given beside it.
+def named_values(settings: list[str] | None) -> dict[str, str]:
+    """``NAME=VALUE`` options by name.
 
     Raises:
-        UsageError: Something is given, and the engine is another one.
+        UsageError: One is not of that form, or a name is set twice.
     """
-    changed = {name: value for name, value in given.items() if value is not None}
-    if engine != "graph":
-        _refuse("graph", engine, [*(["preset"] if preset else []), *changed])
-        return None
-    from hypencli.engine.graph_walk import PRESETS
-
-    return replace(PRESETS[preset or "efficient-1"], **changed)
-
-
-def make_guided_options(
-    engine: EngineName, *, budget: int | None, gain: float | None, recall: float | None
-) -> GuidedOptions | None:
-    """How much a guided search scores.
-
-    Raises:
-        UsageError: Something is given, and the engine is another one; or several are given, where
-            each says how much.
-    """
-    amounts = {"budget": budget, "gain": gain, "recall": recall}
-    set_options = [name for name, value in amounts.items() if value is not None]
-    if len(set_options) > 1:
-        raise UsageError(
-            f"--{set_options[0]} and --{set_options[1]} exclude each other: each says how much "
-            "is scored.",
-            hint="Choose one of them.",
-        )
-    if engine != "guided":
-        _refuse("guided", engine, [name for name in set_options if name != "recall"])
-        return None
-    from hypencli.engine.guided import GuidedOptions
-
-    options = replace(GuidedOptions(), budget=budget)
-    return options if gain is None else replace(options, gain=gain)
-
-
-def _refuse(meant: str, engine: str, options: list[str]) -> None:
-    if options:
-        option = f"--{options[0].replace('_', '-')}"
-        raise UsageError(
-            f"{option} is for the engine {meant}; this search is {engine}.",
-            hint=f"Add --engine {meant}, or leave {option} out.",
-        )
-
-
-def index_parameters(settings: list[str] | None) -> tuple[tuple[str, int], ...]:
-    """``NAME=NUMBER`` options as pairs.
-
-    Raises:
-        UsageError: One is not of that form.
-    """
-    pairs = []
+    values: dict[str, str] = {}
     for text in settings or []:
-        match = re.fullmatch(r"(\w+)=(\d+)", text)
-        if match is None:
+        name, separator, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not separator or not name or not value:
             raise UsageError(
-                f"--index {text} is not a parameter of an index.",
-                hint="Expected NAME=NUMBER, such as --index ef_search=256",
+                f"-o {text} is not of the form NAME=VALUE.",
+                hint="Such as -o ef_search=256; `hype engines` lists the options of each engine.",
             )
-        pairs.append((match[1], int(match[2])))
-    return tuple(pairs)
+        if name in values:
+            raise UsageError(f"The option {name} is set twice.")
+        values[name] = value
+    return values

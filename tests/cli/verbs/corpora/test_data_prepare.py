@@ -232,17 +232,17 @@ CASES = {
     "no such folder": (
         [*PREPARE, "tot-train", "--from", "{files}/none"],
         *(USAGE, "No folder {files}/none"),
-        "--from names the folder",
+        "the folder with the files as they were released",
     ),
     "seed of nothing": (
         [*PREPARE, "tot-train", "--seed", "3", "--from", "{files}/tot-train"],
-        *(USAGE, "--seed is for followir-train."),
+        *(USAGE, "seed is for followir-train."),
         None,
     ),
     "seed below zero": ([*PREPARE, "followir-train", "--seed", "-1"], USAGE, "--seed", None),
     "queries of nothing": (
         [*PREPARE, "dl-hard-test", "--all-queries"],
-        *(USAGE, "--all-queries is for followir-train."),
+        *(USAGE, "all_queries is for followir-train."),
         None,
     ),
     "occupied": (

@@ -1,39 +1,23 @@
-"""Neighbour graphs: for each document of an embedding set, the documents nearest to it."""
+"""Neighbour graphs in the making: for each document of an embedding set, those nearest to it."""
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from hypestore.errors import (
-    DamagedArtifact,
-    IncompleteWork,
-    InvalidContent,
-)
+from hypestore.errors import IncompleteWork, InvalidContent
 from hypestore.files import atomic_path
+from hypestore.graphs.stored import DTYPE, NEIGHBOURS_NAME
 from hypestore.manifest import Manifest
-from hypestore.verification import check_files
-from hypestore.work.work import (
-    Draft,
-    WriteContext,
-    plan_work,
-)
+from hypestore.work.work import Draft, WriteContext, plan_work
 
-NEIGHBOURS_NAME = "neighbours.npy"
 NO_NEIGHBOUR = -1
 """Fills the end of a row that has fewer neighbours than the graph is wide."""
 
-_DTYPE = np.dtype("<i4")
 _CHECKED_ROWS = 16_384
-_NO_HEADER = (SyntaxError, TokenError, RecursionError, MemoryError)
-"""What Python's parser raises over text that is none, besides ``ValueError``."""
 
 Rows = npt.NDArray[np.integer[Any]]
 
@@ -81,7 +65,7 @@ class GraphDraft(Draft):
         if self.existing is not None:
             raise IncompleteWork(f"The graph {self.id} is finished; nothing can be written.")
         with atomic_path(self.path / NEIGHBOURS_NAME) as temporary, temporary.open("wb") as out:
-            header = {"descr": _DTYPE.str, "fortran_order": False, "shape": (self.n, self.k)}
+            header = {"descr": DTYPE.str, "fortran_order": False, "shape": (self.n, self.k)}
             np.lib.format.write_array_header_1_0(out, header)
             self._edges = self._write_rows(out, blocks)
 
@@ -113,7 +97,7 @@ class GraphDraft(Draft):
                 rows = block[start : start + _CHECKED_ROWS]
                 edges += check_neighbours(rows, done, self.n)
                 done += len(rows)
-                out.write(np.ascontiguousarray(rows, _DTYPE).data)
+                out.write(np.ascontiguousarray(rows, DTYPE).data)
         if done != self.n:
             raise IncompleteWork(f"The graph {self.id} got {done} rows for {self.n} documents.")
         return edges
@@ -150,91 +134,3 @@ def _refuse(wrong: npt.NDArray[np.bool_], rows: Rows, first: int, why: str) -> N
         raise InvalidContent(
             f"Document {first + row} has the neighbour {rows[row, column]}, which is {why}."
         )
-
-
-@dataclass(frozen=True, eq=False)
-class NeighbourGraph:
-    """A finished neighbour graph. Opening it maps its file, whatever its size.
-
-    Attributes:
-        manifest: Its manifest.
-        neighbours: Ordinals [n, k] int32, read-only: row i has the documents nearest to document
-            i, nearest first, without itself; -1 at the end where there are fewer than k.
-    """
-
-    manifest: Manifest
-    neighbours: npt.NDArray[np.int32]
-
-    @property
-    def n(self) -> int:
-        """Documents."""
-        return int(self.neighbours.shape[0])
-
-    @property
-    def k(self) -> int:
-        """Neighbours a document, here."""
-        return int(self.neighbours.shape[1])
-
-    @property
-    def embeddings(self) -> str:
-        """Id of the embedding set whose ordinals these are."""
-        return str(self.manifest.inputs["embeddings"])
-
-    def first(self, k: int) -> NeighbourGraph:
-        """The same graph with the ``k`` nearest of each row alone: a view, no copy.
-
-        Raises:
-            InvalidContent: The graph has fewer, or ``k`` is below 1.
-        """
-        if not 1 <= k <= self.k:
-            raise InvalidContent(
-                f"The graph {self.manifest.id} has {self.k} neighbours a document, not {k}.",
-                hint="Make one with more: hype graph --k K",
-            )
-        return NeighbourGraph(self.manifest, self.neighbours[:, :k])
-
-
-def open_graph(folder: Path, manifest: Manifest) -> NeighbourGraph:
-    """Map the graph in a folder.
-
-    Raises:
-        DamagedArtifact: Its file is missing, of another size than the manifest says, or not an
-            array of the shape and type that the manifest gives it.
-    """
-    check_files(folder, manifest)
-    shape = (manifest.stat_int("n_documents"), manifest.input_int("k"))
-    path = folder / NEIGHBOURS_NAME
-    offset = _check_header(path, shape)
-    if shape[0] == 0:  # nothing can be mapped
-        return NeighbourGraph(manifest, np.empty(shape, np.int32))
-    return NeighbourGraph(manifest, _map(path, shape, offset))
-
-
-def _map(path: Path, shape: tuple[int, int], offset: int) -> npt.NDArray[np.int32]:
-    """The ordinals where they lie: rows are asked for here and there, so none is read ahead."""
-    with path.open("rb") as stream:
-        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    if hasattr(mmap, "MADV_RANDOM"):
-        mapped.madvise(mmap.MADV_RANDOM)
-    return np.frombuffer(mapped, _DTYPE, shape[0] * shape[1], offset).reshape(shape)
-
-
-def _check_header(path: Path, shape: tuple[int, int]) -> int:
-    """Where the ordinals begin in a file that holds them in this shape."""
-    try:
-        with path.open("rb") as stream:
-            version = np.lib.format.read_magic(stream)
-            if version != (1, 0):
-                raise ValueError(f"NumPy format {version}, expected (1, 0)")
-            header = np.lib.format.read_array_header_1_0(stream)
-            offset = stream.tell()
-        if header != (shape, False, _DTYPE):
-            raise ValueError(f"an array {header}, expected {(shape, False, _DTYPE)}")
-        size = path.stat().st_size
-        expected = offset + shape[0] * shape[1] * _DTYPE.itemsize
-        if size != expected:
-            raise ValueError(f"{size} bytes long, expected {expected}")
-    except (OSError, ValueError, *_NO_HEADER) as error:
-        problem = str(error) if isinstance(error, OSError | ValueError) else "no NumPy header"
-        raise DamagedArtifact(f"{path}: {problem}.", hint="hype doctor --checksums") from error
-    return offset

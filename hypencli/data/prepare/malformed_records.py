@@ -1,4 +1,4 @@
-"""Records that cannot be used: the first one stops, or all are counted."""
+"""Malformed records of a release: the first one ends the preparation, or all are counted."""
 
 from __future__ import annotations
 
@@ -23,17 +23,23 @@ class MalformedRecords:
         self._occurrences = OccurrenceCounter()
 
     def meet(self, kind: str, where: str, problem: str) -> None:
-        """Note a fault.
+        """Note a malformed record.
+
+        Args:
+            kind: What it is counted under.
+            where: File and line.
+            problem: What is wrong with it.
 
         Raises:
-            DataError: Faults are not to be counted.
+            DataError: Malformed records are not to be counted.
         """
         if not self._lenient:
             raise DataError(
-                f"{where}: {problem}.", hint="Mend the file, or count such records: --lenient"
+                f"{where}: {problem}.",
+                hint="Correct the file, or count such records: `lenient=True`",
             )
         self._occurrences.add(kind, where)
 
     def all(self) -> Mapping[str, Occurrences]:
-        """What was counted, by kind."""
+        """How many malformed records there were of each kind, and where the first was."""
         return self._occurrences.all()

@@ -1,0 +1,108 @@
+"""A file: JSONL or TSV with documents or queries, one a line, or a file of judgements."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from hypencli.data.reading.base import Part, Source
+from hypencli.data.reading.judgements import Judgement, iterate_judgements
+from hypencli.data.reading.lines import FileSummary, first_line, read_lines, summarise_file
+from hypencli.data.reading.rows import Fields, TextRow, has_header, read_rows
+from hypencli.data.reading.skipped_lines import OnMalformed
+
+# Files of many collections bear these names, so the folder is needed to tell them apart.
+_COMMON_STEMS = {
+    "collection", "corpus", "data", "dev", "docs", "documents", "passages", "qrels", "queries",
+    "results", "run", "test", "topics", "train",
+}  # fmt: skip
+
+_DATA_SUFFIX = re.compile(
+    r"\.(jsonl?|ndjson|tsv|txt|csv|qrels|run|trec|parquet|gz)$", re.IGNORECASE
+)
+
+
+def has_data_suffix(name: str) -> bool:
+    """Whether a name ends as a data file's does."""
+    return _DATA_SUFFIX.search(name) is not None
+
+
+@dataclass(frozen=True)
+class FileSource(Source):
+    """A file on disk."""
+
+    path: Path
+    prefix: ClassVar[str] = "file"
+    aliases: ClassVar[tuple[str, ...]] = ("folder",)
+    unit: ClassVar[str] = "line"
+    skips_lines: ClassVar[bool] = True
+
+    @classmethod
+    def recognise(cls, text: str) -> FileSource | None:
+        """The file at a path."""
+        path = Path(text).expanduser()
+        return cls(path) if text and path.exists() and not path.is_dir() else None
+
+    @property
+    def name(self) -> str:
+        """The file's name, with the folder's name before names that every collection uses."""
+        absolute = self.path.resolve()
+        if absolute.name.split(".")[0].lower() in _COMMON_STEMS:
+            return f"{absolute.parent.name}/{absolute.name}"
+        return absolute.name
+
+    @property
+    def id_prefix(self) -> str:
+        """The name without endings, and without a part that says nothing."""
+        stem = self.name
+        while shorter := _DATA_SUFFIX.search(stem):
+            stem = stem[: shorter.start()]
+        folder, _, name = stem.rpartition("/")
+        return folder if folder and name.lower() in _COMMON_STEMS else stem
+
+    @property
+    def corpus_id(self) -> None:
+        """A file of queries does not say which documents they belong to."""
+
+    @property
+    def queries_source(self) -> None:
+        """A file of documents has no queries beside them."""
+
+    @property
+    def qrels_source(self) -> None:
+        """A file of documents or queries has no judgements beside them."""
+
+    def place(self, part: Part) -> str:
+        """The path."""
+        return str(self.path)
+
+    def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:
+        """The documents, one a line."""
+        lines = read_lines(self.path, on_malformed)
+        return read_rows(lines, str(self.path), fields, plain=False, on_malformed=on_malformed)
+
+    def queries(self, fields: Fields) -> Iterator[TextRow]:
+        """The queries, one a line; lines of text alone are numbered from 1."""
+        return read_rows(read_lines(self.path), str(self.path), fields, plain=True)
+
+    def qrels(self) -> Iterator[Judgement]:
+        """The judgements of a file in one of the three formats."""
+        return iterate_judgements(self.path)
+
+    def content(self, fields: Fields) -> Mapping[str, str]:
+        """The hash of the file, after decompression."""
+        return {"sha256": self._summary.sha256}
+
+    def count(self, fields: Fields) -> int:
+        """Lines that are not blank, without a header."""
+        first = first_line(self.path)
+        header = first is not None and has_header(str(self.path), first, fields)
+        return self._summary.rows - header
+
+    @cached_property
+    def _summary(self) -> FileSummary:
+        return summarise_file(self.path)

@@ -1,0 +1,111 @@
+"""Parameters of the searches that choose what they score, with bounds and help. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+
+@dataclass(frozen=True, slots=True)
+class GuidedOptions:
+    """How much is scored, and how the next documents are chosen."""
+
+    gain: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="a query's search ends when no more than this share of its last batch has "
+            "entered the best k; lower finds more",
+        ),
+    ] = 0.2
+    budget: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="evaluations a query, exactly (all documents where there are fewer), in "
+            "place of gain",
+        ),
+    ] = None
+    first: Annotated[
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="documents that the slope alone chooses, as a share of k",
+        ),
+    ] = 0.25
+    batch: Annotated[
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="documents of a later batch, as a share of k",
+        ),
+    ] = 0.2
+    pool: Annotated[
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="documents that later batches are chosen from, as a multiple of k",
+        ),
+    ] = 5.0
+    fitted: Annotated[
+        int,
+        Field(ge=1, description="scored documents that a linear function is fitted to, at most"),
+    ] = 1024
+    ridge: Annotated[
+        float,
+        Field(
+            ge=0,
+            allow_inf_nan=False,
+            description="how strongly a fit is held to the function before, as a share of the mean "
+            "variance",
+        ),
+    ] = 0.3
+    sample: Annotated[
+        int, Field(ge=1, description="documents that the centre of the corpus is taken from")
+    ] = 4096
+    seed: Annotated[int, Field(ge=0, description="seed of that sample")] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WalkOptions:
+    """How far the search walks; names in brackets are those of the published code.
+
+    Attributes:
+        entry_points: ``C``, ``num_entry_points``.
+        candidates: ``nCandidates``.
+        max_iterations: ``maxIter``.
+    """
+
+    graph: Annotated[
+        str | None,
+        Field(description="the graph, by name or id; else one of the embedding set is taken"),
+    ] = None
+    entry_points: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="random documents that the search begins with; all of them in a smaller "
+            "corpus",
+        ),
+    ] = 10_000
+    candidates: Annotated[
+        int, Field(ge=1, description="best documents of a step that are expanded")
+    ] = 64
+    max_iterations: Annotated[int, Field(ge=1, description="steps at most")] = 16
+    early_stop: Annotated[
+        bool, Field(description="end with the first step that finds nothing better")
+    ] = True
+    neighbours: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="neighbours of a document that are followed; all of the graph if not set",
+        ),
+    ] = None
+    seed: Annotated[int, Field(description="seed of the entry points")] = 43

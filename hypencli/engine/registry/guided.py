@@ -1,0 +1,35 @@
+"""The engine ``guided``: scores what the q-nets themselves lead to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypencli.engine.parameters import GuidedOptions
+from hypencli.engine.registry.entry import EngineContext, EngineEntry, SearchRequest
+from hypencli.errors import UsageError
+
+if TYPE_CHECKING:
+    from hypencli.engine.results import Engine
+
+
+class _Guided(EngineEntry[GuidedOptions]):
+    name = "guided"
+    summary = "scores the documents that the q-net's own slope and scores lead to"
+    options = GuidedOptions
+    amounts = ("gain", "budget")
+    settings = tuple({"gain": gain} for gain in (0.8, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.0))
+
+    def open(self, options: GuidedOptions, context: EngineContext) -> Engine:
+        from hypencli.engine.guided import GuidedEngine
+
+        return GuidedEngine(context.corpus, options, device=context.device, dtype=context.dtype)
+
+    def refuse(self, options: GuidedOptions, request: SearchRequest) -> None:
+        if options.budget is not None and options.budget < request.k:
+            raise UsageError(
+                f"A budget of {options.budget} evaluations cannot rank {request.k} documents.",
+                hint=f"Raise it to {request.k}, or ask for fewer documents.",
+            )
+
+
+GUIDED = _Guided()

@@ -1,0 +1,58 @@
+"""Engines by name: those shipped here, and those that installed packages offer."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from hypencli.engine.registry.entry import EngineEntry
+from hypencli.errors import UsageError, did_you_mean
+from hypencli.plugins import offered, offered_names
+
+GROUP = "hypencli.engines"
+"""Entry points of installed packages: name of the engine -> an instance of :class:`EngineEntry`."""
+
+SHIPPED: Mapping[str, str] = {
+    "exact": "exact:EXACT",
+    "guided": "guided:GUIDED",
+    "graph": "graph:GRAPH",
+    "rerank": "rerank:RERANK",
+    "hnsw": "vector_index:HNSW",
+    "faiss-flat": "vector_index:FAISS_FLAT",
+    "faiss-hnsw": "vector_index:FAISS_HNSW",
+    "faiss-ivfpq": "vector_index:FAISS_IVFPQ",
+}
+"""Name -> module of this package and attribute."""
+
+
+def engine_names() -> list[str]:
+    """The names of all engines: shipped ones first."""
+    return [*SHIPPED, *(name for name in offered_names(GROUP) if name not in SHIPPED)]
+
+
+def engine_entry(name: str) -> EngineEntry[Any]:
+    """The engine of a name.
+
+    Raises:
+        UsageError: There is none, or what a package offers under that name is no engine.
+    """
+    if name in SHIPPED:
+        module, _, attribute = SHIPPED[name].partition(":")
+        entry = getattr(importlib.import_module(f"hypencli.engine.registry.{module}"), attribute)
+    else:
+        entry = offered(GROUP, name)
+    if entry is None:
+        raise UsageError(f"There is no engine {name!r}.", hint=did_you_mean(name, engine_names()))
+    if not isinstance(entry, EngineEntry):
+        raise UsageError(
+            f"What an installed package offers as engine {name!r} is no engine: {entry!r}.",
+            hint=f"An entry point {GROUP} names an instance of EngineEntry: see "
+            "docs/extending-engine.md.",
+        )
+    return entry
+
+
+def engine_entries() -> list[EngineEntry[Any]]:
+    """All engines."""
+    return [engine_entry(name) for name in engine_names()]

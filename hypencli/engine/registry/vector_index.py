@@ -1,0 +1,52 @@
+"""The engines of vector indexes, for bi-encoders: hnswlib and faiss."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from hypencli.engine.registry.entry import EngineContext, EngineEntry
+from hypencli.engine.vector_index.spec import INDEX_OPTIONS, IndexSpec
+
+if TYPE_CHECKING:
+    from hypencli.engine.results import Engine
+
+
+class _IndexEntry(EngineEntry[Any]):
+    queries = "vectors"
+    needs = ("index",)
+
+    def open(self, options: Any, context: EngineContext) -> Engine:
+        from hypencli.engine.vector_index.engine import IndexEngine
+
+        return IndexEngine(context.corpus, context.index(IndexSpec(self.name, asdict(options))))
+
+
+class _Hnsw(_IndexEntry):
+    name = "hnsw"
+    summary = "a small world graph over the vectors, by hnswlib"
+    options = INDEX_OPTIONS["hnsw"]
+
+
+class _FaissFlat(_IndexEntry):
+    name = "faiss-flat"
+    summary = "compares every vector with the query's, by faiss"
+    options = INDEX_OPTIONS["faiss-flat"]
+
+
+class _FaissHnsw(_IndexEntry):
+    name = "faiss-hnsw"
+    summary = "a small world graph over the vectors, by faiss"
+    options = INDEX_OPTIONS["faiss-hnsw"]
+
+
+class _FaissIvfpq(_IndexEntry):
+    name = "faiss-ivfpq"
+    summary = "inverted lists of product-quantised vectors, by faiss"
+    options = INDEX_OPTIONS["faiss-ivfpq"]
+
+
+HNSW = _Hnsw()
+FAISS_FLAT = _FaissFlat()
+FAISS_HNSW = _FaissHnsw()
+FAISS_IVFPQ = _FaissIvfpq()

@@ -1,0 +1,41 @@
+"""Where the time of a search went."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSeconds:
+    """The parts of a search, each in seconds; an engine leaves the first and the last at 0.
+
+    Attributes:
+        query_encoding: Reading the queries and making q-nets or vectors.
+        selection: Choosing which documents to score; 0 where all are.
+        scoring: Reading vectors and scoring them.
+        topk: Keeping and ordering the best k.
+        writing: Writing the run.
+    """
+
+    query_encoding: float = 0.0
+    selection: float = 0.0
+    scoring: float = 0.0
+    topk: float = 0.0
+    writing: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Sum of the parts."""
+        return self.query_encoding + self.search + self.writing
+
+    @property
+    def search(self) -> float:
+        """The engine's part: selection, scoring and top-k."""
+        return self.selection + self.scoring + self.topk
+
+    def plus(self, **parts: float) -> SearchSeconds:
+        """These times with some parts increased."""
+        return SearchSeconds(**{k: v + parts.get(k, 0.0) for k, v in asdict(self).items()})
+
+    def __add__(self, other: SearchSeconds) -> SearchSeconds:
+        return self.plus(**asdict(other))

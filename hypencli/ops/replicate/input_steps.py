@@ -1,0 +1,237 @@
+"""Steps that get what a table is made from: models, prepared datasets, changed queries, lists."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from hypencli.data.prepare import find_preparation
+from hypencli.data.queries import open_queries
+from hypencli.data.reading.dataset_record import read_record
+from hypencli.data.reading.source import IrdsSource, resolve
+from hypencli.data.variations import VariationKind, read_synonyms
+from hypencli.errors import DataError, ModelError
+from hypencli.ops.dataset_names import DATA_FOLDER
+from hypencli.ops.datasets.prepare import PrepareOptions, prepare
+from hypencli.ops.models import (
+    ModelSource,
+    comes_from_outside,
+    find_model,
+    registered_model,
+)
+from hypencli.ops.perturb import PerturbOptions, perturb
+from hypencli.ops.replicate.estimate import AT_ONCE, UNKNOWN, Estimate
+from hypencli.ops.replicate.step import (
+    ReplicationContext,
+    Step,
+    StepKind,
+    short,
+)
+from hypencli.ops.transfer.runs import import_run
+from hypencli.progress import Progress
+from hypestore import ArtifactNotFound, Manifest
+
+PERTURBED_FOLDER = "perturbed"
+"""Below the store's prepared datasets; it may be deleted, and is then made again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStep(Step):
+    """Find a model, or register it where it comes from outside.
+
+    Attributes:
+        source: A model of the store, a folder, or a name on the hub.
+        backbone: Backbone of a checkpoint that does not describe its own.
+        pooling: Pooling of a plain encoder that does not record its own.
+        made_by: The command that makes it, where there is one.
+    """
+
+    kind: ClassVar[StepKind] = "model"
+
+    source: str
+    backbone: str | None
+    pooling: str | None
+    made_by: str | None
+
+    def __str__(self) -> str:
+        return f"model {short(self.source)}"
+
+    def existing(self, context: ReplicationContext) -> Manifest | None:
+        """The model, if the store has it."""
+        return registered_model(context.store, self._named(context))
+
+    def require(self, context: ReplicationContext) -> None:
+        """Refuse a model that the store lacks and that comes from nowhere else."""
+        if not comes_from_outside(self.source):
+            made_by = f"; make it: {self.made_by}" if self.made_by else ""
+            raise ModelError(f"the store has no model {self.source!r}{made_by}")
+
+    def run(self, context: ReplicationContext, progress: Progress) -> Manifest:
+        """The model, registered where it comes from outside."""
+        try:
+            return find_model(context.store, self._named(context), progress)
+        except ArtifactNotFound as error:
+            makes = "" if self.made_by is None else f"Make it: {self.made_by}\n"
+            raise ModelError(
+                f"No model {self.source!r}: the store has none of this name, and it is no folder.",
+                hint=f"{makes}Or take others: --models NAMES, or --set models.NAME.source=MODEL",
+            ) from error
+
+    def _named(self, context: ReplicationContext) -> ModelSource:
+        return ModelSource(
+            self.source,
+            backbone=self.backbone,
+            pooling=self.pooling,
+            trust_code=context.trust_code,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareStep(Step):
+    """Make a dataset of the hard tasks."""
+
+    kind: ClassVar[StepKind] = "prepare"
+    leaves_files: ClassVar[bool] = True
+
+    dataset: str
+
+    def __str__(self) -> str:
+        return f"prepare {self.dataset}"
+
+    def existing(self, context: ReplicationContext) -> Path | None:
+        """Its folder in the store, from whatever files it was made."""
+        name = find_preparation(self.dataset).name
+        folder = context.store.root / DATA_FOLDER / name
+        return None if read_record(folder) is None else folder
+
+    def estimate(self, context: ReplicationContext) -> Estimate:
+        """Nobody knows: it is downloaded."""
+        return UNKNOWN
+
+    def run(self, context: ReplicationContext, progress: Progress) -> Path:
+        """Download it and make its files."""
+        root = context.store.root
+        return prepare(self.dataset, PrepareOptions(), store_root=root, progress=progress).path
+
+
+@dataclass(frozen=True, slots=True)
+class PerturbStep(Step):
+    """Change queries, as ``hype perturb`` does."""
+
+    kind: ClassVar[StepKind] = "perturb"
+    leaves_files: ClassVar[bool] = True
+
+    queries: str
+    variation: VariationKind
+    prepared: tuple[PrepareStep, ...]
+
+    @property
+    def needs(self) -> tuple[Step, ...]:
+        """The dataset that the queries are of, where it is prepared."""
+        return self.prepared
+
+    def __str__(self) -> str:
+        return f"perturb {short(self.queries)} ({self.variation})"
+
+    def existing(self, context: ReplicationContext) -> Path | None:
+        """The changed queries."""
+        path = self.path(context)
+        return path if path.is_file() else None
+
+    def estimate(self, context: ReplicationContext) -> Estimate:
+        """Next to nothing, but for a model that paraphrases."""
+        return Estimate(bytes=0) if self.variation == "paraphrase" else AT_ONCE
+
+    def run(self, context: ReplicationContext, progress: Progress) -> Path:
+        """Write the changed queries."""
+        path = self.path(context)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        queries = open_queries(context.place(self.queries))
+        done = perturb(queries, self._options(context), output=path, progress=progress)
+        progress.message(f"{done.n_changed} of {done.n_queries} queries changed: {path.name}")
+        return path
+
+    def path(self, context: ReplicationContext) -> Path:
+        """Where the changed queries lie, whether they are there or not.
+
+        The name holds a hash of the queries, of the word list's entries, and of the other options;
+        a paraphrasing model counts by its name. ``report`` reads kind and seed from it. Queries of
+        ir_datasets count by their id, so that nothing is downloaded.
+
+        Raises:
+            DataError: The queries or the word list cannot be read.
+        """
+        options = self._options(context)
+        place = context.place(self.queries)
+        source = resolve(place, what="query set")
+        is_irds = isinstance(source, IrdsSource)
+        made_of = [
+            source.id if is_irds else open_queries(place).fingerprint,
+            options.changes,
+            None if options.words is None else read_synonyms(options.words),
+            options.model,
+            options.prefix,
+        ]
+        key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:8]
+        name = f"{source.id_prefix.replace('/', '-')}-{key}.{options.kind}-{options.seed}.jsonl"
+        return context.store.root / DATA_FOLDER / PERTURBED_FOLDER / name
+
+    def _options(self, context: ReplicationContext) -> PerturbOptions:
+        """Of what the recipe gives, what this kind takes."""
+        settings, variation = context.recipe.perturb, self.variation
+        rewrites = variation == "paraphrase"
+        return PerturbOptions(
+            kind=variation,
+            seed=settings.seed,
+            changes=1 if rewrites else settings.changes,
+            words=Path(settings.words).expanduser()
+            if variation == "synonym" and settings.words
+            else None,
+            model=settings.model if rewrites else None,
+            prefix=settings.prefix if rewrites else "",
+            device=context.device,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ListsStep(Step):
+    """Take the lists that a dataset's queries are to rank again into the store, as a run."""
+
+    kind: ClassVar[StepKind] = "lists"
+
+    dataset: str
+    lists: str
+    prepared: tuple[PrepareStep, ...]
+
+    @property
+    def needs(self) -> tuple[Step, ...]:
+        """The dataset that the lists are of, where it is prepared."""
+        return self.prepared
+
+    def __str__(self) -> str:
+        return f"lists {short(self.lists)}"
+
+    def existing(self, context: ReplicationContext) -> Manifest | None:
+        """The run of this name."""
+        runs = [one for one in context.store.artifacts("run") if one.name == self._name]
+        return runs[-1] if runs else None
+
+    def require(self, context: ReplicationContext) -> None:
+        """Refuse lists that are not there and are not prepared either."""
+        if not self.prepared and not Path(context.place(self.lists)).is_file():
+            raise DataError(f"no file {self.lists}")
+
+    def run(self, context: ReplicationContext, progress: Progress) -> Manifest:
+        """The lists as a run."""
+        path = Path(context.place(self.lists))
+        if not path.is_file():
+            raise DataError(f"No lists {self.lists} to rank again.")
+        return context.store.get(import_run(context.store, path, name=self._name).run, "run")
+
+    @property
+    def _name(self) -> str:
+        """What the run is called."""
+        return f"lists-{self.dataset}"

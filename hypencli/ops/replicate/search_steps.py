@@ -1,0 +1,231 @@
+"""Steps that search a dataset: how each way to search is put to its engine, and what it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hypencli.data.queries import open_queries
+from hypencli.data.reading.irds import IrdsDataset
+from hypencli.data.reading.source import IrdsSource, Source, resolve
+from hypencli.errors import DataError
+from hypencli.ops.evaluation.run import EvaluateOptions
+from hypencli.ops.replicate.corpus_steps import EncodeStep, GraphStep
+from hypencli.ops.replicate.estimate import UNKNOWN, Estimate, Rate, count_of
+from hypencli.ops.replicate.input_steps import ListsStep, PerturbStep, PrepareStep
+from hypencli.ops.replicate.step import (
+    ReplicationContext,
+    Step,
+    StepKind,
+    short,
+)
+from hypencli.ops.search.options import EngineSpec, Output, Scoring, SearchOptions, Target
+from hypencli.ops.search.run import plan_run, search
+from hypencli.ops.search.target import SearchTarget, has_q_nets
+from hypencli.progress import Progress
+from hypencli.recipe.replication import ReplicatedDataset, ReplicatedSearch
+from hypestore import Manifest
+
+BYTES_PER_RESULT = 10
+"""Of a run on disk: id, rank and score of a document; 7.4 were measured with short ids."""
+
+_SCORING = {
+    "cuda": (5.0e6, "the paper's 1,769.8 ms for 8.8 million documents, on an L40S"),
+    "cpu": (1.8e4, "the 130 GFLOP/s of docs/benchmarks.md, on 2 cores"),
+}
+"""Scores of six-layer q-nets, 768 wide, a second."""
+
+_WALKING = {
+    "efficient-1": {"cuda": (1 / 59.6e-3, "the paper's 59.6 ms a query, on an L40S")},
+    "efficient-2": {"cuda": (1 / 231.1e-3, "the paper's 231.1 ms a query, on an L40S")},
+}
+"""Queries a second, by preset."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchStep(Step):
+    """Search a dataset's queries in one way, or those with changed instructions.
+
+    Attributes:
+        dataset: The dataset, by its name in the table.
+        search: The way, by its name in the table.
+        prepared: The dataset that the queries are of, where it is prepared.
+        perturb: Changes the queries first, where there is such a step.
+        graph: The neighbours, where they are walked.
+        lists: The lists that are ranked again, where the dataset has some.
+        changed: Whether the instructions are the changed ones.
+    """
+
+    kind: ClassVar[StepKind] = "search"
+
+    encode: EncodeStep
+    dataset: str
+    search: str
+    prepared: tuple[PrepareStep, ...] = ()
+    perturb: PerturbStep | None = None
+    graph: GraphStep | None = None
+    lists: ListsStep | None = None
+    changed: bool = False
+
+    @property
+    def needs(self) -> tuple[Step, ...]:
+        """The embeddings, and a graph, lists or changed queries where the search takes them."""
+        others = (self.perturb, self.graph, self.lists)
+        return (self.encode, *self.prepared, *(one for one in others if one is not None))
+
+    @property
+    def way(self) -> str:
+        """With which model, in which way."""
+        return f"with {short(self.encode.model.source)} ({self.search})"
+
+    def __str__(self) -> str:
+        asked = f"{self.dataset}, instructions changed," if self.changed else self.dataset
+        return f"search {asked} {self.way}"
+
+    def existing(self, context: ReplicationContext) -> Manifest | None:
+        """The run that this search would make."""
+        queries = self._queries(context)
+        if queries is None:
+            return None
+        model, embeddings = (context.manifest(one) for one in (self.encode.model, self.encode))
+        target = SearchTarget(context.store, model, embeddings)
+        return plan_run(target, queries, self._options(context)).existing(context.store)
+
+    def require(self, context: ReplicationContext) -> None:
+        """Refuse queries that are not there and that no step makes."""
+        self._source(context)
+
+    def estimate(self, context: ReplicationContext) -> Estimate:
+        """Scores of an exact search by a rate, queries of any other by a rate."""
+        queries = self._queries(context)
+        if queries is None or queries.count is None:
+            return UNKNOWN
+        size = queries.count * context.recipe.k * BYTES_PER_RESULT
+        how = context.recipe.searches[self.search]
+        each = self.encode.n_documents(context) if how.engine == "exact" else 1
+        rate = self._rate(context, how)
+        if rate is None or each is None:
+            return Estimate(None, size)
+        return Estimate(queries.count * each / rate.per_second, size, _basis(how, rate))
+
+    def run(self, context: ReplicationContext, progress: Progress) -> Manifest:
+        """The run."""
+        self._source(context)  # its error says how to make the queries
+        queries = open_queries(self._place(context))
+        model, options = context.model_of(self.encode.model), self._options(context)
+        done = search(context.store, queries, model, options, progress)
+        return context.store.get(done.run, "run")
+
+    def judged_with(self, context: ReplicationContext) -> EvaluateOptions:
+        """What the run is measured with."""
+        own = self._asked(context).qrels
+        return EvaluateOptions(
+            qrels=None if own is None else context.place(own),
+            measures=context.recipe.measures_of(self.dataset),
+        )
+
+    def _asked(self, context: ReplicationContext) -> ReplicatedDataset:
+        """What is asked: the dataset as it is, or with changed instructions."""
+        dataset = context.recipe.datasets[self.dataset]
+        return dataset.with_changed_instructions() if self.changed else dataset
+
+    def _options(self, context: ReplicationContext) -> SearchOptions:
+        recipe, dataset = context.recipe, self._asked(context)
+        judged = self.judged_with(context)
+        return SearchOptions(
+            k=recipe.k,
+            exclude_same_id=dataset.exclude_same_id,
+            target=Target(embeddings=context.manifest(self.encode).id),
+            engine=self._engine(context),
+            scoring=Scoring(
+                query_max_length=dataset.query_max_length or recipe.query_max_length,
+                dtype=recipe.dtype,
+                device=context.device,
+            ),
+            output=Output(qrels=judged.qrels, measures=judged.measures),
+        )
+
+    def _engine(self, context: ReplicationContext) -> EngineSpec:
+        """The engine of this way; lists of the dataset are ranked again in any way."""
+        if self.lists is not None:
+            return EngineSpec("rerank", {"run": context.manifest(self.lists).id})
+        how = context.recipe.searches[self.search]
+        graph = {} if self.graph is None else {"graph": context.manifest(self.graph).id}
+        return EngineSpec(how.engine, {**how.options, **graph})
+
+    def _source(self, context: ReplicationContext) -> Source | None:
+        """What the queries are, without reading them; None where they are prepared later.
+
+        Of queries that are changed first it is what they are changed from.
+
+        Raises:
+            DataError: They are not there; the hint is the command that makes them.
+        """
+        dataset = self._asked(context)
+        try:
+            return resolve(context.place(dataset.queries), what="query set")
+        except DataError as error:
+            if dataset.prepare is not None:
+                return None
+            if dataset.made_by is None:
+                raise
+            raise DataError(error.message, hint=f"Make it: {dataset.made_by}") from error
+
+    def _place(self, context: ReplicationContext) -> str:
+        """Where the queries lie; as long as they are still to be changed, the original ones."""
+        changed = None if self.perturb is None else context.artifacts.get(self.perturb)
+        return context.place(self._asked(context).queries if changed is None else str(changed))
+
+    def _queries(self, context: ReplicationContext) -> _QuerySummary | None:
+        """What is known of the queries; None where they are still to be prepared.
+
+        Those of ir_datasets are not read: that could mean to download them.
+        """
+        source = self._source(context)
+        if source is None:
+            return None
+        is_changed = self.perturb is not None and context.is_done(self.perturb)
+        if isinstance(source, IrdsSource) and not is_changed:
+            count = IrdsDataset(source.name).stated_count("queries")
+            return _QuerySummary(source.id, None, count)
+        read = open_queries(self._place(context))
+        return _QuerySummary(read.id, read.fingerprint, len(read))
+
+    def _rate(self, context: ReplicationContext, how: ReplicatedSearch) -> Rate | None:
+        """Scores a second by exact search, queries a second by any other."""
+        model = context.manifest_if_done(self.encode.model)
+        is_plain = self.encode.model.pooling is not None
+        has_vectors = is_plain if model is None else not has_q_nets(model)
+        scoring = {} if has_vectors else _SCORING
+        assumed = scoring if how.engine == "exact" else _WALKING.get(_preset(how), {})
+
+        def amount(run: Manifest) -> int:
+            made_by = (run.inputs.get("model"), run.inputs.get("engine"))
+            if model is None or made_by != (model.id, how.engine):
+                return 0
+            each = count_of(run, "n_documents") if how.engine == "exact" else 1
+            return each * count_of(run, "n_queries")
+
+        return context.rates.find("run", amount, assumed)
+
+
+@dataclass(frozen=True, slots=True)
+class _QuerySummary:
+    """A query set, of ir_datasets without having read it: then without a fingerprint."""
+
+    id: str
+    fingerprint: str | None
+    count: int | None
+
+
+def _basis(how: ReplicatedSearch, rate: Rate) -> str:
+    """What an estimate is made from."""
+    if how.engine == "exact":
+        return f"scoring {rate.per_second:,.0f} documents/s a query, {rate.source}"
+    each = f"{how.engine} {1000 / rate.per_second:,.1f} ms a query"
+    return f"{each if rate.is_measured else _preset(how)}, {rate.source}"
+
+
+def _preset(how: ReplicatedSearch) -> str:
+    """The preset of a way to search; empty where it has none."""
+    return str(how.options.get("preset", ""))

@@ -1,0 +1,1 @@
+"""Neighbour graphs of embedding sets."""
