@@ -25,7 +25,7 @@ class LeaderboardTable:
     rows: tuple[tuple[object, ...], ...]
 
 
-class _Row(NamedTuple):
+class _LeaderboardRow(NamedTuple):
     """A row of the catalog's view: one measure of one run; fields are its columns."""
 
     corpus: str | None
@@ -72,18 +72,20 @@ def leaderboards(store: Store, *, measures: tuple[str, ...] = ()) -> list[Leader
         store: The project store.
         measures: As for :func:`leaderboard`.
     """
-    columns = ", ".join(_Row._fields)
+    columns = ", ".join(_LeaderboardRow._fields)
     result = store.catalog.query(f"SELECT {columns} FROM leaderboard ORDER BY corpus, qrels, run")
-    groups: dict[tuple[str, str], list[_Row]] = {}
-    for row in map(_Row._make, result.rows):
+    groups: dict[tuple[str, str], list[_LeaderboardRow]] = {}
+    for row in map(_LeaderboardRow._make, result.rows):
         groups.setdefault((row.corpus or UNNAMED_CORPUS, row.qrels), []).append(row)
     return [_board(corpus, qrels, rows, measures) for (corpus, qrels), rows in groups.items()]
 
 
-def _board(corpus: str, qrels: str, rows: Sequence[_Row], measures: tuple[str, ...]) -> Leaderboard:
+def _board(
+    corpus: str, qrels: str, rows: Sequence[_LeaderboardRow], measures: tuple[str, ...]
+) -> Leaderboard:
     names = sorted({row.measure for row in rows}, key=_place)
     shown = tuple(measure for measure in measures if measure in names) or tuple(names)
-    by_run: dict[str, list[_Row]] = {}
+    by_run: dict[str, list[_LeaderboardRow]] = {}
     for row in rows:
         by_run.setdefault(row.run, []).append(row)
     entries = [_entry(some) for some in by_run.values()]
@@ -91,7 +93,7 @@ def _board(corpus: str, qrels: str, rows: Sequence[_Row], measures: tuple[str, .
     return Leaderboard(corpus, qrels, shown, tuple(entries))
 
 
-def _entry(rows: Sequence[_Row]) -> Entry:
+def _entry(rows: Sequence[_LeaderboardRow]) -> Entry:
     """One run, from its rows of a measure each."""
     first = rows[0]
     return Entry(

@@ -147,7 +147,7 @@ def _together(members: list[JudgedRun]) -> Evaluation:
 
 
 def _aggregate(measure: str, values: Iterable[float]) -> float:
-    """As the measure has it: a mean, or a sum."""
+    """The mean over queries, or the sum where the measure is a sum."""
     from hypencli.evaluation import measures as library
 
     if measure == P_MRR:
