@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from hypencli.cli.arguments import from_verb, wants_json
 from hypencli.cli.hints import options_in
 from hypencli.errors import EXIT_STORE, HypeError
 from hypencli.escaping import escape_json, escape_terminal
@@ -106,7 +107,7 @@ def _stopped(stop: KeyboardInterrupt, arguments: Sequence[str]) -> int:
     """Say which signal it was, and what the same command does next time."""
     number = getattr(stop, "number", signal.SIGINT)
     how = "Interrupted" if number == signal.SIGINT else f"Ended by {signal.Signals(number).name}"
-    verb = " ".join(arguments[:2])
+    verb = " ".join(from_verb(arguments)[:2])
     goes_on = any(verb == resumable or verb.startswith(f"{resumable} ") for resumable in _GOING_ON)
     kept = "What is done is kept: run the same command again to go on."
     with contextlib.suppress(OSError):
@@ -132,7 +133,7 @@ def _hint(error: HypeError) -> str | None:
 def _fail(error: Exception, hint: str | None, code: int, arguments: Sequence[str]) -> int:
     message = str(error.args[0]) if error.args else str(error)
     hint = None if hint is None else options_in(hint)
-    if "--json" in arguments:
+    if wants_json(arguments):
         problem = {
             "type": type(error).__name__,
             "message": message,

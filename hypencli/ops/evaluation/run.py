@@ -154,16 +154,15 @@ def _rows(evaluation: Evaluation) -> Iterator[tuple[str, str, float]]:
 
 
 def _outcome(store: Store, run: Manifest, evaluation: Manifest, *, existing: bool) -> Evaluated:
-    stats = evaluation.stats
-    missing = stats["missing_queries"]
+    missing = evaluation.stats["missing_queries"]
     return Evaluated(
         evaluation=evaluation.id,
         run=run.id,
         run_name=run.name,
         qrels=str(evaluation.inputs["qrels"]),
         aggregates=store.aggregates(evaluation.id),
-        judged_queries=int(str(stats["judged_queries"])),
+        judged_queries=evaluation.stat_int("judged_queries"),
         missing_queries=[str(query) for query in missing] if isinstance(missing, list) else [],
-        unjudged_queries=int(str(stats["unjudged_queries"])),
+        unjudged_queries=evaluation.stat_int("unjudged_queries"),
         existing=existing,
     )

@@ -1,21 +1,18 @@
-"""``hype graph``: the nearest neighbours of every document; ``export graph``, ``import graph``."""
+"""``hype graph``: the nearest neighbours of every document."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from hypencli.cli.options import (
+    CorpusOption,
     DeviceOption,
-    ExportedOption,
     JsonOption,
     ModelOption,
     NameOption,
-    OverwriteOption,
-    ReferenceArgument,
     StoreOption,
     TrustOption,
     default_device,
@@ -28,7 +25,6 @@ from hypencli.cli.output.render import (
     seconds,
     show,
 )
-from hypencli.cli.verbs.exchange.transfer import export, import_
 from hypencli.cli.verbs.search.calibrate import SampleOption, draw_calibrated
 from hypencli.cli.verbs.search.search_options import named_values
 from hypencli.ops.graphs.registry import AUTO, BUILDERS, DescribedBuilder, describe_builders
@@ -38,7 +34,6 @@ if TYPE_CHECKING:
 
     from hypencli.ops.graphs.build import BuiltGraph
     from hypencli.ops.search.measure_calibration import BuiltAndCalibrated
-    from hypencli.ops.transfer.graphs import ExportedGraph, ImportedGraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +41,6 @@ class DescribedBuilders:
     """What ``hype graph --builders`` lists."""
 
     builders: list[DescribedBuilder]
-
-
-CorpusOption = Annotated[
-    str | None,
-    typer.Option("--corpus", help="The corpus, where several are encoded.", show_default=False),
-]
 
 
 def graph(
@@ -205,114 +194,6 @@ def _draw_built(console: Console, done: BuiltGraph) -> None:
         console.print(f"Recall of the exact neighbours, on a sample: {done.recall:.4f}.")
     if done.advice is not None:
         console.print(f"Warning: that is low; to find more, {done.advice} (-o NAME=VALUE).")
-
-
-@export.command("graph")
-def export_graph(
-    graph: ReferenceArgument,
-    k: Annotated[
-        int | None,
-        typer.Option("--k", "-k", min=1, help="Neighbours of a document.", show_default="all"),
-    ] = None,
-    format: Annotated[
-        Literal["jsonl", "npy"] | None,
-        typer.Option(help="The format.", show_default="told by the file's ending, else jsonl"),
-    ] = None,
-    output: ExportedOption = None,
-    overwrite: OverwriteOption = False,
-    store: StoreOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Write a neighbour graph as the published JSONL, or as a NumPy array of ordinals.
-
-    Examples:
-        hype export graph near --output near.jsonl
-
-        hype export graph near --k 10 --format npy
-    """
-    from hypencli.ops.transfer.graphs import export_graph as graph_export
-
-    done = graph_export(
-        open_store(store),
-        graph,
-        output=output,
-        k=k,
-        format=format,
-        overwrite=overwrite,
-        progress=progress(),
-    )
-
-    def draw(console: Console, done: ExportedGraph) -> None:
-        console.print(
-            f"Wrote {done.n_edges:,} neighbours of {done.n_documents:,} documents, up to {done.k} "
-            f"each, to {done.path} ({done.format})."
-        )
-
-    show(done, draw, as_json=json)
-
-
-@import_.command("graph")
-def import_graph(
-    file: Annotated[Path, typer.Argument(help="JSONL as published (.gz too).", show_default=False)],
-    embeddings: Annotated[
-        str | None,
-        typer.Option(
-            "--embeddings", help="The embedding set.", show_default="the only one that fits"
-        ),
-    ] = None,
-    corpus: CorpusOption = None,
-    name: NameOption = None,
-    metric: Annotated[
-        Literal["l2", "ip", "cos"] | None,
-        typer.Option(help="What is near in it; its recall is then measured.", show_default=False),
-    ] = None,
-    device: DeviceOption = None,
-    store: StoreOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Take in a neighbour graph made elsewhere, for an embedding set of the same documents.
-
-    Each line is {"item_id": "d1", "neighbors": ["d7", "d3"]}, nearest first.
-
-    Examples:
-        hype import graph published.jsonl --embeddings docs --metric l2
-
-        hype import graph neighbours.jsonl.gz --name theirs
-    """
-    from hypencli.ops.select import choose_any_embeddings
-    from hypencli.ops.transfer.graphs import import_graph as graph_import
-
-    opened = open_store(store)
-    embedding_set = choose_any_embeddings(
-        opened, named=embeddings, corpus=corpus, progress=progress()
-    )
-    done = graph_import(
-        opened,
-        file,
-        embedding_set,
-        name=name,
-        metric=metric,
-        device=default_device(device, opened),
-        progress=progress(),
-    )
-    show(done, _draw_imported, as_json=json)
-
-
-def _draw_imported(console: Console, done: ImportedGraph) -> None:
-    verb = "Already there" if done.existing else "Took in"
-    console.print(
-        f"{verb}: {escape(done.name or done.graph)}, {done.n_edges:,} neighbours of "
-        f"{done.n_documents:,} documents of {escape(done.embeddings)}, up to {done.k} each."
-    )
-    draw_name_not_given(console, done.name_not_given, done.name or done.graph)
-    if done.self_edges:
-        console.print(f"Left out: {done.self_edges:,} documents among their own neighbours.")
-    if done.repeated:
-        console.print(f"Left out: {done.repeated:,} neighbours that their row had before.")
-    if done.recall is not None:
-        console.print(f"Recall of the exact neighbours, on a sample: {done.recall:.4f}.")
-    if done.low:
-        console.print("Warning: that is low: are these the embeddings, and is this the metric?")
 
 
 def register(app: typer.Typer) -> None:

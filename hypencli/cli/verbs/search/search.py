@@ -9,6 +9,7 @@ import typer
 
 from hypencli.cli.options import (
     BackboneOption,
+    CorpusOption,
     DeviceOption,
     IdKeyOption,
     JsonOption,
@@ -57,10 +58,6 @@ _STAGES = "Two stages"
 EmbeddingsOption = Annotated[
     str | None,
     typer.Option("--embeddings", help="The embedding set.", show_default="by model and corpus"),
-]
-CorpusOption = Annotated[
-    str | None,
-    typer.Option("--corpus", help="The corpus, where several are encoded.", show_default=False),
 ]
 QueryLengthOption = Annotated[int, typer.Option(min=2, help="Tokens a query is cut to.")]
 WidthOption = Annotated[
