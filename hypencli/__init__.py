@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         EncodedQueries,
         Model,
         Project,
+        RunResults,
         load,
         open_store,
     )
@@ -35,6 +36,7 @@ _HOMES = {
     "HypencoderDualEncoder": "hypencli.models.dual",
     "Model": "hypencli.api",
     "Project": "hypencli.api",
+    "RunResults": "hypencli.api",
     "TextDualEncoder": "hypencli.models.dual",
     "TextEncoder": "hypencli.models.encoder",
     "load": "hypencli.api",
@@ -47,6 +49,7 @@ __all__ = [
     "HypencoderDualEncoder",
     "Model",
     "Project",
+    "RunResults",
     "TextDualEncoder",
     "TextEncoder",
     "__version__",

@@ -7,6 +7,7 @@ that it stands for itself. ``--json`` keeps every character, the harmful ones as
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterable
@@ -98,6 +99,11 @@ def escape_markdown(text: str) -> str:
 def escape_markdown_code(text: str) -> str:
     """Text in one line for between the backticks of a code span, also in a table."""
     return escape_line(text).replace("`", "'").replace("|", "\\|")
+
+
+def escape_html(text: str) -> str:
+    """Text in one line that a browser shows as it is, in an element or a quoted attribute."""
+    return html.escape(escape_line(text))
 
 
 def escape_latex(text: str) -> str:

@@ -93,6 +93,16 @@ class ErrorBoundedEngine:
         corpus: The documents.
         options: How.
         device: Where to score; the CPU by default.
+
+    Examples:
+        >>> import numpy as np
+        >>> from hypencli.engine.corpus import VectorCorpus
+        >>> from hypencli.engine.scorers import InnerProductScorer
+        >>> corpus = VectorCorpus(np.linspace([0, 1], [1, 0], 1000, dtype=np.float32))
+        >>> queries = InnerProductScorer(torch.tensor([[1.0, 0.0]]))
+        >>> result = ErrorBoundedEngine(corpus).search(queries, k=2)
+        >>> [doc_id for doc_id, score in result.rankings[0]]
+        ['999', '998']
     """
 
     def __init__(

@@ -51,6 +51,15 @@ class ExactEngine:
         corpus: The documents.
         device: Where to score; the CPU by default.
         dtype: Arithmetic of the scores.
+
+    Examples:
+        >>> import numpy as np
+        >>> from hypencli.engine.corpus import VectorCorpus
+        >>> from hypencli.engine.scorers import InnerProductScorer
+        >>> corpus = VectorCorpus(np.eye(3, dtype=np.float32), ids=["a", "b", "c"])
+        >>> queries = InnerProductScorer(torch.tensor([[1.0, 3.0, 2.0]]))
+        >>> ExactEngine(corpus).search(queries, k=2).rankings
+        [[('b', 3.0), ('c', 2.0)]]
     """
 
     def __init__(

@@ -55,6 +55,17 @@ class GraphEngine:
 
     Raises:
         UsageError: The graph is of another number of documents.
+
+    Examples:
+        >>> import numpy as np
+        >>> from hypencli.engine.corpus import VectorCorpus
+        >>> from hypencli.engine.scorers import InnerProductScorer
+        >>> corpus = VectorCorpus(np.eye(3, dtype=np.float32), ids=["a", "b", "c"])
+        >>> queries = InnerProductScorer(torch.tensor([[1.0, 3.0, 2.0]]))
+        >>> neighbours = np.array([[1, 2], [0, 2], [0, 1]], dtype=np.int32)
+        >>> engine = GraphEngine(corpus, neighbours, WalkOptions(entry_points=1))
+        >>> engine.search(queries, k=2).rankings
+        [[('b', 3.0), ('c', 2.0)]]
     """
 
     def __init__(

@@ -52,6 +52,19 @@ class GuidedEngine:
         options: How much to score.
         device: Where to score; the CPU by default.
         dtype: Arithmetic of the scores.
+
+    Examples:
+        >>> import numpy as np
+        >>> from hypencli.engine.corpus import VectorCorpus
+        >>> from hypencli.engine.scorers import InnerProductScorer
+        >>> corpus = VectorCorpus(np.linspace([0, 1], [1, 0], 1000, dtype=np.float32))
+        >>> queries = InnerProductScorer(torch.tensor([[1.0, 0.0]]))
+        >>> engine = GuidedEngine(corpus, GuidedOptions(budget=50))
+        >>> result = engine.search(queries, k=2)
+        >>> [doc_id for doc_id, score in result.rankings[0]]
+        ['999', '998']
+        >>> result.evaluations.tolist()
+        [50]
     """
 
     def __init__(

@@ -25,6 +25,16 @@ class RerankEngine:
         candidates: The documents to score, one array ``[m]`` a query, each document once.
         device: Where to score; the CPU by default.
         dtype: Arithmetic of the scores.
+
+    Examples:
+        >>> import numpy as np
+        >>> from hypencli.engine.corpus import VectorCorpus
+        >>> from hypencli.engine.scorers import InnerProductScorer
+        >>> corpus = VectorCorpus(np.eye(3, dtype=np.float32), ids=["a", "b", "c"])
+        >>> queries = InnerProductScorer(torch.tensor([[1.0, 3.0, 2.0]]))
+        >>> candidates = [np.array([0, 2])]  # places of documents, a list for each query
+        >>> RerankEngine(corpus, candidates).search(queries, k=2).rankings
+        [[('c', 2.0), ('a', 1.0)]]
     """
 
     def __init__(

@@ -85,6 +85,19 @@ class Hypencoder(TokenEncoder):
     Raises:
         ModelError: The backbone has another width than the settings say, the converter cannot be
             used, or it takes a query vector and the settings make none.
+
+    Examples:
+        The folder ``model`` holds a trained Hypencoder of width 32.
+
+        >>> from transformers import AutoTokenizer
+        >>> hypencoder = Hypencoder.from_pretrained("model").eval()
+        >>> tokenizer = AutoTokenizer.from_pretrained("model")
+        >>> tokens = tokenizer(["what is a river"], return_tensors="pt")
+        >>> with torch.inference_mode():
+        ...     output = hypencoder(tokens["input_ids"], tokens["attention_mask"])
+        ...     scores = output.representation(torch.rand(1, 3, 32))
+        >>> scores.shape  # one query, three items
+        torch.Size([1, 3, 1])
     """
 
     loaded_from: ClassVar[Mapping[str, str]] = {

@@ -42,6 +42,7 @@ from hypencli.runtime import (
     resolve_device,
     resolve_dtype,
 )
+from hypencli.tabular import NotebookRecord
 from hypestore import (
     ArtifactBusy,
     EmbeddingSpec,
@@ -108,7 +109,7 @@ class EncodePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NotebookRecord):
     """What an encode did.
 
     Attributes:

@@ -30,6 +30,19 @@ class IndexEngine:
     Args:
         corpus: The documents, whose places the index gives.
         index: The index.
+
+    Examples:
+        >>> import torch
+        >>> import numpy as np
+        >>> from hypencli.engine.corpus import VectorCorpus
+        >>> from hypencli.engine.scorers import InnerProductScorer
+        >>> corpus = VectorCorpus(np.eye(3, dtype=np.float32), ids=["a", "b", "c"])
+        >>> queries = InnerProductScorer(torch.tensor([[1.0, 3.0, 2.0]]))
+        >>> from hypencli.engine.vector_index.index import build_index
+        >>> from hypencli.engine.vector_index.spec import IndexSpec
+        >>> index = build_index(corpus.blocks, IndexSpec("faiss-flat", {}), n=3, dim=3)
+        >>> IndexEngine(corpus, index).search(queries, k=2).rankings
+        [[('b', 3.0), ('c', 2.0)]]
     """
 
     def __init__(self, corpus: SearchCorpus, index: VectorIndex) -> None:

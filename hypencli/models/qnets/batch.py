@@ -76,6 +76,16 @@ class QNetBatch:
         converter: The architecture.
         query_embedding: Pooled queries ``[q, d]`` where the model makes them, else None.
         is_training: Whether dropout is on.
+
+    Examples:
+        >>> from hypencli.models.qnets.repeated_dense import RepeatedDenseBlockConverter
+        >>> converter = RepeatedDenseBlockConverter([4, 4, 1])  # one hidden layer
+        >>> matrices = (torch.rand(2, 4, 4), torch.rand(2, 4, 1))  # of q = 2 queries
+        >>> q_nets = QNetBatch(matrices, (torch.zeros(2, 4, 1),), converter)
+        >>> q_nets(torch.rand(1, 3, 4)).shape  # n = 3 items of width 4
+        torch.Size([2, 3, 1])
+        >>> len(q_nets[:1])
+        1
     """
 
     matrices: tuple[Tensor, ...]

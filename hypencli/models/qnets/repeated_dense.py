@@ -109,6 +109,13 @@ class RepeatedDenseBlockConverter:
     Raises:
         ModelError: A residual between unequal widths, or options that contradict each other.
             Deviation: the published code fails only when it scores.
+
+    Examples:
+        >>> converter = RepeatedDenseBlockConverter([768, 768, 768, 1])  # two hidden layers
+        >>> converter.weight_shapes
+        [(768, 768), (768, 768), (768, 1)]
+        >>> converter.bias_shapes
+        [(768, 1), (768, 1)]
     """
 
     def __init__(

@@ -13,11 +13,12 @@ from hypencli.ops.evaluation.judged import (
 )
 from hypencli.ops.models import display_name
 from hypencli.records import PairedTest
+from hypencli.tabular import Row, Tabular
 from hypestore import Manifest, Store
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Tabular):
     """Two runs on the same judgements.
 
     Attributes:
@@ -30,6 +31,21 @@ class Comparison:
     qrels: str
     n_queries: int
     tests: tuple[PairedTest, ...]
+
+    def _grid(self) -> tuple[Sequence[str], Sequence[Row]]:
+        names = [] if not self.tests else list(self.tests[0].corrected)
+        columns = ("measure", "mean_a", "mean_b", "difference", "wins", "losses", "ties")
+        rows = [
+            (
+                *(getattr(test, column) for column in columns),
+                *(test.corrected[name] for name in names),
+            )
+            for test in self.tests
+        ]
+        return (*columns, *(f"p_{name}" for name in names)), rows
+
+    def _title(self) -> str:
+        return f"A: {self.run_a}, B: {self.run_b}, on {self.qrels}, {self.n_queries} queries"
 
 
 def compare(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from hypencli.evaluation.measures import DEFAULT_MEASURES, DL_MEASURES
 from hypencli.records import UNNAMED_CORPUS
 from hypencli.reporting.contents import Entry, Leaderboard
+from hypencli.tabular import Row, Tabular, distinct_names
 from hypestore import Store
 
 MAX_SQL_ROWS = 1_000_000
@@ -17,12 +18,18 @@ MAX_SQL_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class LeaderboardTable:
+class LeaderboardTable(Tabular):
     """Columns and rows to show, with a title."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
+
+    def _grid(self) -> tuple[Sequence[str], Sequence[Row]]:
+        return self.columns, self.rows
+
+    def _title(self) -> str:
+        return self.title
 
 
 class _LeaderboardRow(NamedTuple):
@@ -118,8 +125,11 @@ def _place(measure: str) -> tuple[int, str]:
 def sql(store: Store, statement: str) -> LeaderboardTable:
     """A read-only query over the catalog, of a user's own.
 
+    Columns of one name are told apart: ``name``, ``name_1``.
+
     Raises:
-        CatalogQueryError: It is none, or asks for too much.
+        CatalogQueryError: It is no query, or asks for too much.
     """
     result = store.catalog.query(statement, max_rows=MAX_SQL_ROWS, max_seconds=MAX_SQL_SECONDS)
-    return LeaderboardTable("", tuple(result.columns), tuple(tuple(row) for row in result.rows))
+    rows = tuple(tuple(row) for row in result.rows)
+    return LeaderboardTable("", distinct_names(result.columns), rows)

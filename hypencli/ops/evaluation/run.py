@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hypencli.errors import UsageError
@@ -10,6 +10,7 @@ from hypencli.ops.drafts import find_finished
 from hypencli.progress import SILENT, Progress
 from hypencli.records import Evaluation
 from hypencli.runtime import provenance
+from hypencli.tabular import Row, Tabular
 from hypestore import JsonValue, Manifest, Store
 
 
@@ -29,7 +30,7 @@ class EvaluateOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class Evaluated(Tabular):
     """Measures of one run.
 
     Attributes:
@@ -47,6 +48,12 @@ class Evaluated:
     missing_queries: list[str]
     unjudged_queries: int
     existing: bool
+
+    def _grid(self) -> tuple[Sequence[str], Sequence[Row]]:
+        return ("measure", "value"), list(self.aggregates.items())
+
+    def _title(self) -> str:
+        return f"{self.run_name or self.run} on {self.qrels}, {self.judged_queries} judged queries"
 
 
 def evaluate(

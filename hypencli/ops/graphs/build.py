@@ -26,6 +26,7 @@ from hypencli.ops.graphs.sample import NeighbourSample
 from hypencli.ops.models import display_name
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, resolve_device
+from hypencli.tabular import NotebookRecord
 from hypestore import (
     SCRATCH_NAME,
     EmbeddingSet,
@@ -40,7 +41,7 @@ LOW_RECALL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class BuiltGraph:
+class BuiltGraph(NotebookRecord):
     """A neighbour graph that is there now.
 
     Attributes:

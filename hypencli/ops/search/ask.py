@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hypencli.data.reading.rows import checked_text
@@ -14,6 +15,7 @@ from hypencli.ops.search.scoring import encoded_queries, search_rankings
 from hypencli.ops.search.target import SearchTarget
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import resolve_dtype
+from hypencli.tabular import Row, Tabular
 from hypestore import Store, TextNotKept
 
 
@@ -28,7 +30,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Tabular):
     """Ranked documents for one question."""
 
     question: str
@@ -37,6 +39,13 @@ class Answer:
     n_documents: int
     hits: list[Hit]
     seconds: float
+
+    def _grid(self) -> tuple[Sequence[str], Sequence[Row]]:
+        rows = [(hit.rank, hit.doc_id, hit.score, hit.text) for hit in self.hits]
+        return ("rank", "doc_id", "score", "text"), rows
+
+    def _title(self) -> str:
+        return self.question
 
 
 class Asker:

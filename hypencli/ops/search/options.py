@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from hypencli.engine.seconds import SearchSeconds
 from hypencli.ops.drafts import NameNotGiven
 from hypencli.ops.evaluation.run import Evaluated
+from hypencli.tabular import NotebookRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class FirstPassSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Searched:
+class Searched(NotebookRecord):
     """What a search did.
 
     Attributes:

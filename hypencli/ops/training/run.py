@@ -38,6 +38,7 @@ from hypencli.runtime import (
     resolve_device,
 )
 from hypencli.signals import Terminated
+from hypencli.tabular import NotebookRecord
 from hypestore import (
     PROGRESS_NAME,
     SCRATCH_NAME,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainedModel:
+class TrainedModel(NotebookRecord):
     """What ``hype train`` made, found already made, or stopped at.
 
     Attributes:

@@ -113,8 +113,8 @@ class EmbeddingSet:
         manifest: Its manifest.
         n: Documents.
         dim: Width of the vectors.
-        dtype: NumPy dtype of the vectors.
-        shards: The shards, in order.
+        dtype: Their NumPy type.
+        shards: The shards in order.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:

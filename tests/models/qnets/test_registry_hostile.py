@@ -196,7 +196,7 @@ def test_no_verb_runs_what_a_store_names(
     with pytest.raises(ModelError, match=NAME):
         api.load(folder)
     with pytest.raises(ModelError, match=NAME):
-        api.open_store(named.root).search("river", model="hyper")
+        api.open_store(named.root).query("river", model="hyper")
     assert not ran.exists()
 
 

@@ -1,14 +1,15 @@
-"""The library in five lines: a model as an object, a store as an object."""
+"""A model as an object: passages become vectors, queries become what scores them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hypencli.api.arguments import text_list, whole_number
 from hypencli.errors import ModelError, UsageError
 from hypencli.runtime import resolve_device, resolve_dtype
 
@@ -17,14 +18,24 @@ if TYPE_CHECKING:
 
     from hypencli.models.dual import DualEncoder
     from hypencli.models.encoding import QueryStates
-    from hypencli.ops.search.ask import Asker, Hit
-    from hypestore import Store
 
 
 class EncodedQueries:
     """Queries ready to score: q-nets of a Hypencoder, or vectors of a bi-encoder.
 
     Call it on passage vectors ``[n, d]`` to get scores ``[q, n]``.
+
+    Examples:
+        The folder ``model`` holds a trained model.
+
+        >>> import hypencli
+        >>> model = hypencli.load("model")
+        >>> queries = model.encode_queries(["what is a river", "what is a star"])
+        >>> len(queries)
+        2
+        >>> vectors = model.encode_passages(["water and a boat", "moon", "bread"])
+        >>> queries(vectors).shape
+        (2, 3)
     """
 
     def __init__(self, states: QueryStates, dim: int) -> None:
@@ -38,14 +49,20 @@ class EncodedQueries:
         """Scores ``[q, n]`` of passage vectors ``[n, d]``.
 
         Raises:
-            UsageError: The vectors have another width than the model.
+            UsageError: They are no vectors, or have another width than the model.
             ModelError: A score is NaN or infinite, for the vector is, or is too long; names both.
         """
         import torch
 
         from hypencli.engine.blocks import refuse_non_finite
 
-        array = np.ascontiguousarray(vectors, dtype=np.float32)
+        try:
+            array = np.ascontiguousarray(vectors, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"These are no passage vectors: {error}.",
+                hint="Make them with model.encode_passages(texts).",
+            ) from error
         if array.ndim != 2 or array.shape[1] != self._dim:
             raise UsageError(
                 f"Passage vectors of shape {list(array.shape)} do not fit; "
@@ -79,6 +96,16 @@ class Model:
     Attributes:
         dual: The torch module: ``HypencoderDualEncoder`` or ``TextDualEncoder``.
         tokenizer: Its tokenizer.
+
+    Examples:
+        The folder ``model`` holds a trained model of width 32.
+
+        >>> import hypencli
+        >>> model = hypencli.load("model")
+        >>> model.encode_passages(["water and a boat", "moon and sun"]).shape
+        (2, 32)
+        >>> model.dim
+        32
     """
 
     def __init__(self, dual: DualEncoder, tokenizer: Any, device: torch.device) -> None:
@@ -95,7 +122,7 @@ class Model:
 
     def encode_passages(
         self,
-        texts: Sequence[str],
+        texts: Iterable[str],
         *,
         max_length: int = 512,
         batch_size: int | None = None,
@@ -110,19 +137,20 @@ class Model:
             dtype: Arithmetic: float32, bfloat16 or float16.
 
         Raises:
+            UsageError: ``texts`` is one text, or a number is too small or not whole.
             DataError: A passage is not Unicode text.
             ModelError: A vector is not finite, as arithmetic in float16 may give; names the text.
         """
         from hypencli.models.encoding import EncodingOptions, encode_passages
 
         options = EncodingOptions(
-            max_length=max_length,
-            batch_size=batch_size,
+            max_length=whole_number(max_length, "max_length", least=2),
+            batch_size=None if batch_size is None else whole_number(batch_size, "batch_size"),
             dtype=resolve_dtype(dtype),
             device=self.device,
         )
-        _check_texts(texts, "Passage")
-        vectors = encode_passages(self.dual.passage_encoder, self.tokenizer, texts, options)
+        passages = text_list(texts, "Passage")
+        vectors = encode_passages(self.dual.passage_encoder, self.tokenizer, passages, options)
         finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():
             raise ModelError(
@@ -132,7 +160,7 @@ class Model:
         return vectors
 
     def encode_queries(
-        self, texts: Sequence[str], *, max_length: int = 64, width: int | None = None
+        self, texts: Iterable[str], *, max_length: int = 64, width: int | None = None
     ) -> EncodedQueries:
         """Q-nets (or, for a bi-encoder, vectors) of queries; call them on passage vectors.
 
@@ -142,25 +170,22 @@ class Model:
             width: Hidden width of the q-nets, of a model that nests several; None is the full one.
 
         Raises:
+            UsageError: ``texts`` is one text or empty, or a number is too small or not whole.
             DataError: A query is not Unicode text.
             ModelError: The model has no q-nets of that width.
         """
         from hypencli.models.encoding import EncodingOptions, encode_queries
 
-        _check_texts(texts, "Query")
-
-        options = EncodingOptions(max_length=max_length, device=self.device)
+        queries = text_list(texts, "Query")
+        if not queries:
+            raise UsageError("There is no query: the list is empty.")
+        options = EncodingOptions(
+            max_length=whole_number(max_length, "max_length", least=2), device=self.device
+        )
         states = encode_queries(
-            self.dual.query_encoder, self.tokenizer, texts, options, width=width
+            self.dual.query_encoder, self.tokenizer, queries, options, width=width
         )
         return EncodedQueries(states, self.dim)
-
-
-def _check_texts(texts: Sequence[str], what: str) -> None:
-    from hypencli.data.reading.rows import checked_text
-
-    for number, text in enumerate(texts, start=1):
-        checked_text(text, f"{what} {number}")
 
 
 def load(
@@ -212,80 +237,3 @@ def _folder_of(name: str) -> Path | None:
         return model_folder(store, store.get(name, kind="model"))
     except (StoreNotFound, ArtifactNotFound):
         return None
-
-
-class Project:
-    """A project store, and what to ask of it.
-
-    Attributes:
-        store: The storage layer's object, for everything that is not here.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self._askers: dict[tuple[object, ...], Asker] = {}
-
-    def search(
-        self,
-        question: str,
-        *,
-        k: int = 10,
-        model: str | None = None,
-        embeddings: str | None = None,
-        corpus: str | None = None,
-        query_max_length: int = 64,
-        width: int | None = None,
-        trust_code: bool = False,
-    ) -> list[Hit]:
-        """The ``k`` best documents for a question, with their text where it was kept.
-
-        Args:
-            question: What is asked.
-            k: How many documents.
-            model: A model of the store; None takes its default, else the newest.
-            embeddings: An embedding set; None finds the one of the model (and the corpus).
-            corpus: Corpus id, where several are encoded.
-            query_max_length: Tokens the question is cut to.
-            width: Hidden width of the q-net, of a model that nests several; None is the full one.
-            trust_code: Allow the model to name q-net converter code of its own.
-
-        Raises:
-            UsageError: No embedding set fits the model, or several do.
-            ModelError: The model has no q-nets of that width.
-        """
-        from hypencli.ops.models import ModelSource
-        from hypencli.ops.search.ask import Asker
-        from hypencli.ops.search.options import Scoring, SearchOptions, Target
-
-        key = (model, embeddings, corpus, query_max_length, width, trust_code)
-        if key not in self._askers:
-            options = SearchOptions(
-                target=Target(embeddings=embeddings, corpus=corpus),
-                scoring=Scoring(query_max_length=query_max_length, width=width),
-            )
-            source = ModelSource(model, trust_code=trust_code)
-            self._askers[key] = Asker(self.store, source, options)
-        return self._askers[key].ask(question, k=k).hits
-
-    def sql(self, statement: str) -> list[dict[str, object]]:
-        """Rows of a read-only query over the catalog, as dictionaries.
-
-        Raises:
-            CatalogQueryError: It is no query, one that changes or reaches something, or too large.
-        """
-        result = self.store.catalog.query(statement)
-        return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
-
-
-def open_store(path: str | Path | None = None) -> Project:
-    """Open a project store.
-
-    Args:
-        path: Its folder; None looks upward from the current folder, as git does.
-
-    Raises:
-        StoreNotFound: There is none; the message lists where it was looked for.
-    """
-    from hypestore import Store, find_store
-
-    return Project(Store.open(Path(path) if path is not None else find_store()))

@@ -1,4 +1,4 @@
-"""The library in five lines."""
+"""A model as an object."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ import pytest
 import torch
 
 import hypencli
-from hypencli.errors import HypeError, UsageError
-from hypestore import (
-    Store,
-    StoreError,
-    StoreNotFound,
-)
+from hypencli.errors import UsageError
+from hypestore import Store
 
 PASSAGES = ["the river and the bank", "a star near the moon", "bread and butter"]
 QUERIES = ["what is river", "what is moon and planet"]
@@ -76,26 +72,3 @@ def test_a_model_of_the_store_is_loaded_by_name(
 ) -> None:
     monkeypatch.chdir(finished_study)
     assert hypencli.load("hyper").dim == 32
-
-
-def test_a_project_answers_with_text(finished_study: Path) -> None:
-    project = hypencli.open_store(finished_study)
-    hits = project.search("what is river and boat", model="hyper", k=3)
-    assert [hit.rank for hit in hits] == [1, 2, 3]
-    assert all(hit.text for hit in hits)
-    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
-    assert len(project.search("what is moon", model="hyper", k=7)) == 7
-
-
-def test_a_project_answers_in_sql(finished_study: Path) -> None:
-    rows = hypencli.open_store(finished_study).sql(
-        "SELECT name, value FROM leaderboard WHERE measure = 'P@10' ORDER BY name"
-    )
-    assert [row["name"] for row in rows] == ["hyper-run", "plain-run"]
-
-
-def test_no_store_is_an_error_of_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(StoreNotFound):
-        hypencli.open_store()
-    assert not issubclass(StoreError, HypeError)

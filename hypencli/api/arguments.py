@@ -1,0 +1,147 @@
+"""Arguments of the Python library, checked before anything is computed."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from hypencli.errors import UsageError, did_you_mean
+
+_SHARES = ("recall",)
+OptionsT = TypeVar("OptionsT")
+
+_LEAST = {"max_length": 2, "query_max_length": 2, "m": 2, "seed": None}
+"""Smallest values of whole numbers, where it is not 1; None for any."""
+
+
+def text_list(texts: Iterable[str], what: str) -> list[str]:
+    """Texts as a list: of a list, a tuple, a NumPy array of strings or a generator.
+
+    Args:
+        texts: The texts.
+        what: Stands for one of them in messages, such as ``passage``.
+
+    Raises:
+        UsageError: It is one text, a mapping, or nothing that can be iterated.
+        DataError: Something among them is no Unicode text.
+    """
+    from hypencli.data.reading.rows import checked_text
+
+    if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):
+        raise UsageError(
+            f"A list of texts was expected, not {texts!r:.80}.", hint="For one text: [text]"
+        )
+    return [
+        str(checked_text(text, f"{what} {number}")) for number, text in enumerate(texts, start=1)
+    ]
+
+
+def name_list(names: Sequence[str], what: str) -> tuple[str, ...]:
+    """Names such as those of measures, as a tuple.
+
+    Raises:
+        UsageError: It is one text, or holds something else than texts.
+    """
+    if isinstance(names, str | bytes | Mapping) or not isinstance(names, Iterable):
+        raise UsageError(
+            f"{what}: a list of names was expected, not {names!r:.80}.",
+            hint=f"{what}=[{names!r:.80}]",
+        )
+    listed = tuple(names)
+    for name in listed:
+        if not isinstance(name, str):
+            raise UsageError(f"{what}: a name was expected, not {name!r:.80}.")
+    return tuple(map(str, listed))
+
+
+def optional_text(value: object, what: str) -> str | None:
+    """A text such as a name, or None.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if value is None or isinstance(value, str):
+        return None if value is None else str(value)
+    raise UsageError(f"{what} must be a text, not {value!r:.80}.")
+
+
+def whole_number(value: object, what: str, *, least: int | None = 1) -> int:
+    """A whole number; one of NumPy is taken too.
+
+    Raises:
+        UsageError: It is none, or smaller than ``least``.
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise UsageError(f"{what} must be a whole number, not {value!r:.80}.") from None
+    if least is not None and number < least:
+        raise UsageError(f"{what} is {number}; it must be at least {least}.")
+    return number
+
+
+def option_names(kind: type[Any]) -> tuple[str, ...]:
+    """Names of the fields of a dataclass of options."""
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+def make_options(kind: type[OptionsT], options: Mapping[str, Any], method: str) -> OptionsT:
+    """Options of a method as the dataclass that the command's code takes.
+
+    Args:
+        kind: A dataclass whose fields have plain types, or types that are not checked here.
+        options: Names of fields and their values.
+        method: The method, for messages.
+
+    Raises:
+        UsageError: There is no option of that name, or the value has another type or is too small.
+    """
+    fields = {field.name: str(field.type) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for name in options:
+        if name not in fields:
+            raise UsageError(f"{method} has no option {name!r}.", hint=did_you_mean(name, fields))
+    return kind(**{name: _checked(name, value, fields[name]) for name, value in options.items()})
+
+
+def _checked(name: str, value: Any, annotation: str) -> Any:
+    types = annotation.split(" | ")
+    if value is None and "None" in types:
+        return None
+    if name == "part":
+        return _part(value)
+    if "int" in types:
+        return whole_number(value, name, least=_LEAST.get(name, 1))
+    if "float" in types:
+        return _number(value, name)
+    for type_name, kind in (("bool", bool), ("str", str)):
+        if type_name in types and not isinstance(value, kind):
+            wanted = "True or False" if kind is bool else "a text"
+            raise UsageError(f"{name} must be {wanted}, not {value!r:.80}.")
+    return value
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        number = math.nan if isinstance(value, str | bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"{name} must be a number, not {value!r:.80}.")
+    if name in _SHARES and not 0 <= number <= 1:
+        raise UsageError(f"{name} is {number:g}; it must be from 0 to 1.")
+    return number
+
+
+def _part(value: Any) -> tuple[int, int]:
+    """``(i, N)``: part i of N."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise UsageError(f"part must be two numbers (i, N), such as (2, 8), not {value!r:.80}.")
+    number, parts = (whole_number(each, "part") for each in value)
+    if number > parts:
+        raise UsageError(f"There is no part {number} of {parts}.")
+    return number, parts

@@ -1,0 +1,509 @@
+"""A project store as an object: what the command's verbs do, as methods that return their records.
+
+Every method calls the function that the verb calls, with the verb's defaults, and returns what the
+verb prints with ``--json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from hypencli.api.arguments import make_options, name_list, optional_text
+from hypencli.api.references import ModelLike, name_of, take_model
+from hypencli.api.search_options import search_options
+from hypencli.errors import UsageError
+from hypencli.ops.dataset_names import dataset_place
+from hypencli.tabular import NotebookRecord, Records, Row, Tables, Tabular
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from hypencli.data.corpus import Corpus
+    from hypencli.data.queries import QuerySet
+    from hypencli.ops.encode import Encoded
+    from hypencli.ops.evaluation.compare import Comparison
+    from hypencli.ops.evaluation.leaderboard import LeaderboardTable
+    from hypencli.ops.evaluation.run import Evaluated
+    from hypencli.ops.graphs.build import BuiltGraph
+    from hypencli.ops.project import Listed
+    from hypencli.ops.search.ask import Answer, Asker
+    from hypencli.ops.search.options import Searched
+    from hypencli.ops.training.run import TrainedModel
+    from hypencli.recipe import Recipe
+    from hypestore import Kind, Store
+
+Texts: TypeAlias = str | Path | Mapping[str, str] | Iterable[str]
+"""An ir_datasets id, a prepared dataset, a file or folder; or id -> text; or texts, which get the
+ids 1, 2, …."""
+Reference: TypeAlias = str | NotebookRecord | Tabular
+"""An artifact: its name, its id, the beginning of its id, or the record of what made it."""
+
+_READING = ("id_key", "text_key")
+_OF_QUERY_SETS = (
+    "batch_queries",
+    "check",
+    "exclude_same_id",
+    "measures",
+    "name",
+    "qrels",
+    "rerank",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunResults(Tabular):
+    """The rankings of a run.
+
+    Attributes:
+        run: Its name, else its id.
+        table: ``query_id, doc_id, rank, score``, by query and then rank.
+    """
+
+    run: str
+    table: pa.Table
+
+    def to_arrow(self) -> pa.Table:
+        """The rankings as ``pyarrow.Table``, as they are stored."""
+        return self.table
+
+    def _grid(self) -> tuple[Sequence[str], Sequence[Row]]:
+        columns = [column.to_pylist() for column in self.table.columns]
+        return self.table.column_names, list(zip(*columns, strict=True))
+
+    def _title(self) -> str:
+        return self.run
+
+
+class Project:
+    """A project store, and what to do with it.
+
+    Attributes:
+        store: The storage layer's object, for everything that is not here.
+
+    Examples:
+        The store ``study`` has the models ``hyper`` and ``plain``, and an evaluated run of each.
+
+        >>> import hypencli
+        >>> project = hypencli.open_store("study")
+        >>> encoded = project.encode("docs.jsonl", model="hyper")
+        >>> encoded.n_documents
+        120
+        >>> searched = {"model": "hyper", "embeddings": encoded}
+        >>> run = project.search("queries.jsonl", k=20, qrels="qrels.txt", **searched)
+        >>> run.n_queries
+        12
+        >>> project.compare("plain-run", run, measures=["nDCG@10"]).to_arrow().column_names[:4]
+        ['measure', 'mean_a', 'mean_b', 'difference']
+        >>> [hit.rank for hit in project.query("what is a river", k=2, **searched).hits]
+        [1, 2]
+        >>> project.sql("SELECT count(*) AS models FROM models").to_dicts()
+        [{'models': 2}]
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._askers: dict[object, Asker] = {}
+
+    def train(
+        self,
+        recipe: str | Path | Recipe,
+        *,
+        settings: Mapping[str, object] | None = None,
+        name: str | None = None,
+        restart: bool = False,
+        device: str | None = None,
+    ) -> TrainedModel | None:
+        """Train a model by a recipe; the same inputs are trained once, as ``hype train`` does.
+
+        Args:
+            recipe: A shipped recipe by name, a TOML file, or a recipe that is loaded.
+            settings: Values to change: ``{"training.steps": 100}``.
+            name: What to call the model; unique in the store.
+            restart: Begin anew where a run was stopped, instead of going on from its checkpoint.
+            device: ``cpu``, ``cuda``, …; None takes the store's default, else the best there is.
+
+        Returns:
+            What was made; None in every process of a launcher but the first.
+
+        Raises:
+            RecipeError: The recipe cannot be read, or leaves out its backbone or data.
+            DataError: The data cannot be trained on.
+            ModelError: The backbone cannot be used, or training diverged.
+            StoreError: The model cannot be written, or the name is taken.
+        """
+        from hypencli.ops.training.run import train
+
+        return train(
+            self.store,
+            _recipe(recipe, settings or {}),
+            name=optional_text(name, "name"),
+            device=self._device(optional_text(device, "device")),
+            restart=restart,
+        )
+
+    def encode(
+        self, dataset: Texts, *, model: ModelLike = None, name: str | None = None, **options: Any
+    ) -> Encoded:
+        """Encode a corpus into the store, as ``hype encode`` does; what is there is not done again.
+
+        Args:
+            dataset: An ir_datasets id, a prepared dataset, a JSONL or TSV file, a BEIR folder; or
+                document id -> text, or texts, in memory.
+            model: A model of the store, a folder, a name on the hub, or what ``train`` returned;
+                None takes the store's default, else its newest model.
+            name: What to call the embedding set.
+            **options: Fields of :class:`hypencli.ops.encode.EncodeOptions`, such as ``max_length``,
+                ``dtype`` and ``limit``; of files ``id_key``, ``text_key`` and ``on_error="skip"``;
+                of models from outside ``backbone``, ``pooling`` and ``trust_code``.
+
+        Raises:
+            UsageError: There is no such option, or a value of one is wrong.
+            DataError: The corpus cannot be read.
+            ModelError: The model cannot be loaded.
+            StoreError: Another process makes the same set, or the disk is full.
+        """
+        from hypencli.ops.encode import EncodeOptions, encode
+
+        reading = _taken(options, (*_READING, "on_error"))
+        source = take_model(model, options)
+        settings = {**options, "name": name, "device": self._device(options.get("device"))}
+        wanted = make_options(EncodeOptions, settings, "encode")
+        return encode(self.store, self._corpus(dataset, reading), source, wanted)
+
+    def graph(
+        self,
+        embeddings: Reference | None = None,
+        *,
+        model: ModelLike = None,
+        corpus: str | None = None,
+        name: str | None = None,
+        **options: Any,
+    ) -> BuiltGraph:
+        """Find the nearest neighbours of every document, as ``hype graph`` does.
+
+        Args:
+            embeddings: The embedding set; None takes the only one that fits.
+            model: The model that the embedding set was made with; None takes any.
+            corpus: Corpus id, where several are encoded.
+            name: What to call the graph.
+            **options: Fields of :class:`hypencli.ops.graphs.options.GraphOptions`, such as ``k``,
+                ``metric`` and ``builder``.
+
+        Raises:
+            UsageError: No embedding set fits, or several do; an option is wrong.
+            MissingDependencyError: The builder's package is not installed.
+        """
+        from hypencli.ops.graphs.build import build_graph
+        from hypencli.ops.graphs.options import GraphOptions
+        from hypencli.ops.select import choose_any_embeddings
+
+        source = None if model is None else take_model(model, options)
+        settings = {**options, "name": name, "device": self._device(options.get("device"))}
+        wanted = make_options(GraphOptions, settings, "graph")
+        named = None if embeddings is None else name_of(embeddings, "embeddings")
+        chosen = choose_any_embeddings(self.store, named=named, model=source, corpus=corpus)
+        return build_graph(self.store, chosen, wanted)
+
+    def search(
+        self,
+        queries: Texts | None = None,
+        *,
+        engine: str | None = None,
+        k: int = 1000,
+        model: ModelLike = None,
+        name: str | None = None,
+        qrels: str | Path | None = None,
+        **options: Any,
+    ) -> Searched:
+        """Search a query set and keep the run, as ``hype search`` does.
+
+        Args:
+            queries: An ir_datasets id, a prepared dataset, a JSONL or TSV file; or query id ->
+                text, or texts, in memory. None takes the store's default, else the encoded
+                dataset's own.
+            engine: An engine by name; None is ``exact``, or ``rerank`` where that option is set.
+            k: Documents that a query gets.
+            model: The model whose queries search; see :meth:`encode`.
+            name: What to call the run.
+            qrels: Judgements to evaluate with; None takes the query set's own, if any.
+            **options: ``embeddings``, ``corpus``, ``graph``, ``rerank``, ``check``, ``recall``,
+                ``measures``, ``width``, ``dtype``, ``device``; what the engine itself takes, such
+                as ``budget`` or ``entry_points``; and those of :meth:`encode` for files and models.
+
+        Raises:
+            UsageError: No embedding set fits, or several do; the engine is not for this model; an
+                option is wrong.
+            DataError: The queries cannot be read.
+            ModelError: The model cannot be loaded, or has no q-nets of that width.
+        """
+        from hypencli.ops.search.run import search
+
+        reading = _taken(options, _READING)
+        source = take_model(model, options)
+        settings = {**options, "k": k, "name": name, "device": self._device(options.get("device"))}
+        settings["qrels"] = None if qrels is None else self._place(qrels, "qrels")
+        wanted = search_options(self.store, engine, settings)
+        return search(self.store, self._queries(queries, reading), source, wanted)
+
+    def query(
+        self,
+        text: str,
+        *,
+        k: int = 10,
+        engine: str | None = None,
+        model: ModelLike = None,
+        **options: Any,
+    ) -> Answer:
+        """The ``k`` best documents for one question, with their text where it was kept.
+
+        The model is loaded once; later questions with the same options are answered at once.
+
+        Args:
+            text: What is asked.
+            k: How many documents.
+            engine: An engine by name; None is ``exact``.
+            model: The model whose query searches; see :meth:`encode`.
+            **options: Those of :meth:`search` that are not for query sets.
+
+        Raises:
+            UsageError: No embedding set fits the model, or several do; an option is wrong.
+            DataError: The question is empty.
+            ModelError: The model has no q-nets of that width.
+        """
+        from hypencli.ops.models import find_model
+        from hypencli.ops.search.ask import Asker
+
+        for name in _OF_QUERY_SETS:
+            if name in options:
+                raise UsageError(f"query has no option {name!r}: it is for query sets.")
+        source = take_model(model, options)
+        settings = {**options, "k": k, "device": self._device(options.get("device"))}
+        wanted = search_options(self.store, engine, settings)
+        # Without a name, the newest model is meant: another one after a training.
+        newest = find_model(self.store, source).id if source.name is None else None
+        any_k = replace(wanted, k=1) if wanted.engine.name == "exact" else wanted
+        key = (source, newest, repr(any_k))
+        if key not in self._askers:
+            self._askers[key] = Asker(self.store, source, wanted)
+        return self._askers[key].ask(text, k=wanted.k)
+
+    def evaluate(
+        self,
+        run: Reference,
+        qrels: str | Path | None = None,
+        *,
+        measures: Sequence[str] | None = None,
+    ) -> Evaluated:
+        """Measure a run against judgements, as ``hype eval`` does.
+
+        Args:
+            run: The run.
+            qrels: An ir_datasets id, a prepared dataset, or a file of judgements; None takes those
+                that came with the run's queries.
+            measures: Names as ir_measures has them; None takes the published default set.
+
+        Raises:
+            UsageError: No judgements are named and the run's queries have none; a measure is
+                unknown.
+            DataError: The judgements cannot be read.
+        """
+        from hypencli.ops.evaluation.run import EvaluateOptions, evaluate
+
+        options = EvaluateOptions(
+            qrels=None if qrels is None else self._place(qrels, "qrels"),
+            measures=None if measures is None else name_list(measures, "measures"),
+        )
+        return evaluate(self.store, name_of(run, "run"), options)
+
+    def compare(
+        self,
+        a: Reference,
+        b: Reference,
+        *,
+        measures: Sequence[str] = (),
+        qrels: str | None = None,
+    ) -> Comparison:
+        """Two runs side by side, a row a measure, with paired tests, as ``hype compare`` does.
+
+        Args:
+            a: The first run.
+            b: The second run; differences are ``b`` minus ``a``.
+            measures: Which measures; none takes all that both have.
+            qrels: Id of the judgements, where both were evaluated with several.
+
+        Raises:
+            UsageError: There are no judgements that both were evaluated with.
+        """
+        from hypencli.ops.evaluation.compare import compare
+
+        return compare(
+            self.store,
+            name_of(a, "run"),
+            name_of(b, "run"),
+            measures=name_list(measures, "measures"),
+            qrels=qrels,
+        )
+
+    def leaderboard(self, *, measures: Sequence[str] = ()) -> Tables[LeaderboardTable]:
+        """One table a set of judgements: a row a run, best first, as ``hype report`` shows.
+
+        Args:
+            measures: Which measures, the first one sorting; none shows all.
+        """
+        from hypencli.ops.evaluation.leaderboard import leaderboard
+
+        return Tables(leaderboard(self.store, measures=name_list(measures, "measures")))
+
+    def sql(self, statement: str) -> LeaderboardTable:
+        """The answer to a read-only query over the catalog, as ``hype report --sql`` gives it.
+
+        Columns of one name are told apart: ``name``, ``name_1``.
+
+        Raises:
+            CatalogQueryError: It is no query, one that changes or reaches something, or too large.
+        """
+        from hypencli.ops.evaluation.leaderboard import sql
+
+        if not isinstance(statement, str):
+            raise UsageError(f"A query in SQL was expected, not {statement!r:.80}.")
+        return sql(self.store, statement)
+
+    def results(self, run: Reference) -> RunResults:
+        """The rankings of a run: query, document, rank and score.
+
+        Raises:
+            ArtifactNotFound: There is no such run.
+            DamagedArtifact: Its file is not what was written.
+        """
+        stored = self.store.run(name_of(run, "run"))
+        return RunResults(stored.manifest.name or stored.manifest.id, stored.table())
+
+    def runs(self) -> Records[Listed]:
+        """The runs, oldest first, as ``hype ls runs`` lists them."""
+        return self._listing("run")
+
+    def models(self) -> Records[Listed]:
+        """The models, oldest first, then those in training, as ``hype ls models`` lists them."""
+        return self._listing("model")
+
+    def embeddings(self) -> Records[Listed]:
+        """The embedding sets, oldest first, as ``hype ls embeddings`` lists them."""
+        return self._listing("embeddings")
+
+    def _listing(self, kind: Kind) -> Records[Listed]:
+        from hypencli.ops.project import listing
+
+        return Records(listing(self.store, kind))
+
+    def _repr_html_(self) -> str:
+        """All that the store holds, as HTML."""
+        from hypencli.ops.project import listing
+
+        return Records(listing(self.store))._repr_html_()
+
+    def __repr__(self) -> str:
+        return f"Project({str(self.store.root)!r})"
+
+    def _device(self, device: str | None) -> str | None:
+        return device or self.store.defaults.get("device")
+
+    def _place(self, source: object, what: str) -> str:
+        """What stands where a dataset is named: prepared datasets of the store have names."""
+        if not isinstance(source, str | Path):
+            raise UsageError(f"{what}: a file or the name of a dataset, not {source!r:.80}.")
+        return dataset_place(self.store.root, str(source))
+
+    def _corpus(self, dataset: Texts, reading: Mapping[str, Any]) -> Corpus:
+        from hypencli.data.corpus import open_corpus
+        from hypencli.data.in_memory import memory_corpus
+
+        if isinstance(dataset, str | Path):
+            return open_corpus(self._place(dataset, "dataset"), **reading)
+        _refuse_reading(reading, "the dataset")
+        return memory_corpus(_texts(dataset, "dataset"))
+
+    def _queries(self, queries: Texts | None, reading: Mapping[str, Any]) -> QuerySet | None:
+        from hypencli.data.in_memory import memory_queries
+        from hypencli.data.queries import open_queries
+
+        source = self.store.defaults.get("queries") if queries is None else queries
+        if source is None:
+            return None
+        if isinstance(source, str | Path):
+            return open_queries(self._place(source, "queries"), **reading)
+        _refuse_reading(reading, "the query set")
+        return memory_queries(_texts(source, "queries"))
+
+
+def _taken(options: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The options of those names, taken out of the others."""
+    return {name: options.pop(name) for name in names if name in options}
+
+
+def _refuse_reading(reading: Mapping[str, Any], what: str) -> None:
+    if reading:
+        raise UsageError(f"{next(iter(reading))} is for files; {what} is in memory.")
+
+
+def _texts(
+    source: Mapping[str, str] | Iterable[str], what: str
+) -> Mapping[str, str] | Iterable[str]:
+    if isinstance(source, Mapping) or (
+        isinstance(source, Iterable) and not isinstance(source, bytes)
+    ):
+        return source
+    raise UsageError(
+        f"{what}: a name, a file, a dictionary or a list of texts, not {source!r:.80}."
+    )
+
+
+def _recipe(recipe: str | Path | Recipe, settings: Mapping[str, object]) -> Recipe:
+    from hypencli.recipe import Recipe as LoadedRecipe
+    from hypencli.recipe import load_recipe
+    from hypencli.recipe.rendering import toml_value
+
+    if not isinstance(settings, Mapping):
+        raise UsageError(
+            f"settings: a dictionary was expected, not {settings!r:.80}.",
+            hint='settings={"training.steps": 100}',
+        )
+    if isinstance(recipe, LoadedRecipe):
+        if settings:
+            raise UsageError("settings are for recipes by name or file; this one is loaded.")
+        return recipe
+    if not isinstance(recipe, str | Path):
+        raise UsageError(f"recipe: a name, a TOML file or a recipe, not {recipe!r:.80}.")
+    values = {key: str(item) if isinstance(item, Path) else item for key, item in settings.items()}
+    return load_recipe(recipe, [f"{key}={toml_value(item)}" for key, item in values.items()])
+
+
+def open_store(path: str | Path | None = None, *, create: bool = False) -> Project:
+    """Open a project store.
+
+    Args:
+        path: Its folder; None looks upward from the current folder, as git does.
+        create: Make the store where there is none at ``path``.
+
+    Raises:
+        StoreNotFound: There is none; the message lists where it was looked for.
+        UsageError: A store is to be made, and no path says where.
+    """
+    from hypestore import Store, StoreNotFound, find_store
+
+    if path is None:
+        if create:
+            raise UsageError(
+                "Where is the store to be made?", hint='open_store("study", create=True)'
+            )
+        return Project(Store.open(find_store()))
+    if not isinstance(path, str | Path):
+        raise UsageError(f"path: a folder was expected, not {path!r:.80}.")
+    try:
+        return Project(Store.open(Path(path)))
+    except StoreNotFound:
+        if not create:
+            raise
+        return Project(Store.create(Path(path)))

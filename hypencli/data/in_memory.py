@@ -1,0 +1,81 @@
+"""Corpora and query sets of texts in memory: what the Python library takes beside files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+
+from hypencli.data.corpus import Corpus
+from hypencli.data.queries import QuerySet, query_set
+from hypencli.data.reading.base import Source
+from hypencli.data.reading.rows import Fields, TextRow, checked_id, checked_text, joined
+from hypencli.data.reading.skipped_lines import OnMalformed
+from hypencli.errors import DataError
+from hypencli.records import Query
+
+
+class MemorySource(Source):
+    """Documents in memory. Other texts, or another order, are another source.
+
+    Args:
+        texts: Document id -> text, or texts alone, which get the ids 1, 2, ….
+
+    Raises:
+        DataError: There is no text, or something is no Unicode text; names the document.
+    """
+
+    prefix = "memory"
+
+    def __init__(self, texts: Mapping[str, str] | Iterable[str]) -> None:
+        self._rows = _pairs(texts, "document")
+        digest = hashlib.sha256(json.dumps(self._rows).encode())
+        super().__init__(digest.hexdigest()[:8])
+
+    @property
+    def id_prefix(self) -> str:
+        """``memory``: the beginning of the ids of embedding sets."""
+        return self.prefix
+
+    def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:
+        """The documents, in their order."""
+        for number, (doc_id, text) in enumerate(self._rows, start=1):
+            yield TextRow(number, doc_id, text)
+
+    def count(self, fields: Fields) -> int:
+        """Number of documents."""
+        return len(self._rows)
+
+
+def memory_corpus(texts: Mapping[str, str] | Iterable[str]) -> Corpus:
+    """A corpus of texts in memory; see :class:`MemorySource`."""
+    return Corpus(MemorySource(texts), Fields())
+
+
+def memory_queries(texts: Mapping[str, str] | Iterable[str]) -> QuerySet:
+    """A query set of texts in memory, called ``memory``.
+
+    Args:
+        texts: Query id -> text, or texts alone, which get the ids 1, 2, ….
+
+    Raises:
+        DataError: There is no text, or something is no Unicode text; names the query.
+    """
+    return query_set("memory", [Query(*pair) for pair in _pairs(texts, "query")])
+
+
+def _pairs(texts: Mapping[str, str] | Iterable[str], what: str) -> list[tuple[str, str]]:
+    """Ids and texts, stripped as those of a file are."""
+    if isinstance(texts, Mapping):
+        named = list(texts.items())
+    else:
+        named = [(str(number), text) for number, text in enumerate(texts, start=1)]
+    if not named:
+        raise DataError(f"No {what} at all: an empty list or dictionary.")
+    pairs = [
+        (checked_id(name, f"{what} {name!r:.80}"), checked_text(text, f"{what} {name!r:.80}"))
+        for name, text in named
+    ]
+    if len({name for name, _ in pairs}) < len(pairs):  # 1 and "1" are one id
+        raise DataError(f"An id of a {what} comes twice, as a number and as a text.")
+    return [(name, joined(None, text)) for name, text in pairs]
