@@ -112,8 +112,7 @@ def existing_evaluation(store: Store, run: Manifest, options: EvaluateOptions) -
     qrels_id, fingerprint = identify_qrels(_source(run, options))
     wanted = parse_measures(options.measures or default_measures(qrels_id))
     inputs = _inputs(run, qrels_id, fingerprint, wanted)
-    unread = ("qrels_fingerprint",) if fingerprint is None else ()
-    return find_finished(store, "evaluation", inputs, unread=unread)
+    return find_finished(store, "evaluation", inputs, perhaps_unread="qrels_fingerprint")
 
 
 def identify_qrels(source: str) -> tuple[str, str | None]:

@@ -19,7 +19,7 @@ from hypencli.errors import (
     UsageError,
 )
 from hypencli.ops.graphs import exact, registry
-from hypencli.ops.graphs.build import build_graph
+from hypencli.ops.graphs.build import build_graph, existing_graph
 from hypencli.ops.graphs.find import find_graph, recall_of
 from hypencli.ops.graphs.options import GraphOptions
 from hypencli.ops.models import ModelSource
@@ -257,6 +257,22 @@ def test_a_wider_graph_serves_a_narrower_search(store: Store, docs: Manifest) ->
     coarse = build_graph(store, docs, GraphOptions(k=12, options={"dtype": "bfloat16"}))
     assert recall_of(store.get(coarse.graph)) < recall_of(store.get(approximate.graph))
     assert find_graph(store, docs.id, k=11).id == approximate.graph, "the higher recall"
+
+
+def test_a_graph_is_found_by_all_that_it_is_made_from(store: Store, docs: Manifest) -> None:
+    exact = GraphOptions(k=10, builder="exact")
+    assert existing_graph(store, docs, exact) is None
+    assert existing_graph(store, docs, GraphOptions(k=4)) is None
+    built = build_graph(store, docs, exact)
+    serving = [existing_graph(store, docs, one) for one in (exact, GraphOptions(k=4))]
+    assert [one and one.id for one in serving] == [built.graph, built.graph]
+    for other in (
+        GraphOptions(k=4, builder="exact"),
+        GraphOptions(k=10, builder="exact", dtype="bfloat16"),
+        GraphOptions(k=10, builder="hnsw"),
+        GraphOptions(k=11),
+    ):
+        assert existing_graph(store, docs, other) is None, other
 
 
 def test_no_graph_says_how_to_make_one(store: Store, docs: Manifest, unit: Manifest) -> None:
