@@ -82,7 +82,7 @@ def run_cycle(store: Any, folder: Path, model: str, cycle: int, *, cli: bool) ->
     from hypencli.data.corpus import open_corpus
     from hypencli.data.queries import open_queries
     from hypencli.ops.encode import EncodeOptions, encode
-    from hypencli.ops.evaluation.compare import leaderboard
+    from hypencli.ops.evaluation.leaderboard import leaderboard
     from hypencli.ops.evaluation.run import EvaluateOptions, evaluate
     from hypencli.ops.models import ModelSource
     from hypencli.ops.search.options import Scoring, SearchOptions, Target

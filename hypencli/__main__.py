@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from hypencli.cli.arguments import from_verb, wants_json
 from hypencli.cli.hints import options_in
 from hypencli.errors import EXIT_STORE, HypeError
 from hypencli.escaping import escape_json, escape_terminal
@@ -86,7 +87,7 @@ def _answer(arguments: list[str], *, debug: bool) -> int:
     except HypeError as error:
         if debug:
             raise
-        return _fail(error, error.hint, error.exit_code, arguments)
+        return _fail(error, _hint(error), error.exit_code, arguments)
     except OSError as error:
         if debug or error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -106,7 +107,7 @@ def _stopped(stop: KeyboardInterrupt, arguments: Sequence[str]) -> int:
     """Say which signal it was, and what the same command does next time."""
     number = getattr(stop, "number", signal.SIGINT)
     how = "Interrupted" if number == signal.SIGINT else f"Ended by {signal.Signals(number).name}"
-    verb = " ".join(arguments[:2])
+    verb = " ".join(from_verb(arguments)[:2])
     goes_on = any(verb == resumable or verb.startswith(f"{resumable} ") for resumable in _GOING_ON)
     kept = "What is done is kept: run the same command again to go on."
     with contextlib.suppress(OSError):
@@ -120,10 +121,19 @@ def _run(arguments: list[str]) -> int:
     return run(arguments)
 
 
+def _hint(error: HypeError) -> str | None:
+    """The hint of an error, with the options of the command line that set what it names."""
+    options = " ".join(
+        f"--set {name}={value}" if "." in name else f"--{name.replace('_', '-')} {value}".rstrip()
+        for name, value in error.settings.items()
+    )
+    return "\n".join(filter(None, (error.hint, options))) or None
+
+
 def _fail(error: Exception, hint: str | None, code: int, arguments: Sequence[str]) -> int:
     message = str(error.args[0]) if error.args else str(error)
     hint = None if hint is None else options_in(hint)
-    if "--json" in arguments:
+    if wants_json(arguments):
         problem = {
             "type": type(error).__name__,
             "message": message,

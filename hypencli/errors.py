@@ -16,7 +16,7 @@ the list of valid values.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 EXIT_STORE = 4
 """Exit code of ``hypestore.StoreError``, whose tree does not know this one."""
@@ -28,14 +28,20 @@ class HypeError(Exception):
     Args:
         message: What is wrong, where, and what was expected.
         hint: What to do next: a command, or the valid values.
+        settings: Parameters that mend it, with values, by the names that they have in Python
+            (``max_length``) or in a recipe (``model.pooling``). A command line shows them as the
+            options that it has for them.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, settings: Mapping[str, object] | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.settings = dict(settings or {})
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n{self.hint}"

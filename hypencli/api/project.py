@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from hypencli.data.corpus import Corpus
     from hypencli.data.queries import QuerySet
     from hypencli.ops.encode import Encoded
-    from hypencli.ops.evaluation.compare import Comparison, LeaderboardTable
+    from hypencli.ops.evaluation.compare import Comparison
+    from hypencli.ops.evaluation.leaderboard import LeaderboardTable
     from hypencli.ops.evaluation.run import Evaluated
     from hypencli.ops.graphs.build import BuiltGraph
     from hypencli.ops.project import Listed
@@ -352,7 +353,7 @@ class Project:
         Args:
             measures: Which measures, the first one sorting; none shows all.
         """
-        from hypencli.ops.evaluation.compare import leaderboard
+        from hypencli.ops.evaluation.leaderboard import leaderboard
 
         return Tables(leaderboard(self.store, measures=name_list(measures, "measures")))
 
@@ -364,7 +365,7 @@ class Project:
         Raises:
             CatalogQueryError: It is no query, one that changes or reaches something, or too large.
         """
-        from hypencli.ops.evaluation.compare import sql
+        from hypencli.ops.evaluation.leaderboard import sql
 
         if not isinstance(statement, str):
             raise UsageError(f"A query in SQL was expected, not {statement!r:.80}.")

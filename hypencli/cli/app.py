@@ -5,39 +5,63 @@ from __future__ import annotations
 import importlib
 import io
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import typer.core
 
 from hypencli._version import __version__
+from hypencli.cli.arguments import from_verb, wants_json
+from hypencli.cli.options import JSON_HELP, STORE_HELP
+from hypencli.errors import UsageError
 from hypencli.escaping import escape_terminal
 from hypencli.signals import ReaderLeft
 
-_VERBS: Mapping[str, Sequence[str]] = {
-    "store.project": ("init", "ls", "show", "rm", "doctor"),
-    "corpora.data": ("data",),
-    "models.train": ("train",),
-    "corpora.encode": ("encode",),
-    "corpora.graph": ("graph", "export", "import"),
-    "search.search": ("search", "query"),
-    "search.calibrate": ("calibrate",),
-    "search.engines": ("engines",),
-    "compare.eval": ("eval", "report"),
-    "search.fuse": ("fuse",),
-    "corpora.perturb": ("perturb",),
-    "models.mine": ("mine",),
-    "models.teach": ("teach",),
-    "exchange.transfer": ("export", "import"),
-    "exchange.transfer_embeddings": ("export", "import"),
-    "exchange.transfer_study": ("export", "import"),
-    "models.recipes": ("recipes",),
-    "compare.replicate": ("replicate",),
-    "store.demo": ("demo",),
+PANELS: Mapping[str, Mapping[str, str]] = {
+    "Store": {
+        "init": "store.init",
+        "ls": "store.ls",
+        "show": "store.show",
+        "rm": "store.rm",
+        "doctor": "store.doctor",
+        "demo": "store.demo",
+    },
+    "Models": {
+        "recipes": "models.recipes",
+        "train": "models.train",
+        "mine": "models.mine",
+        "teach": "models.teach",
+    },
+    "Corpora": {
+        "data": "corpora.data",
+        "encode": "corpora.encode",
+        "graph": "corpora.graph",
+        "perturb": "corpora.perturb",
+    },
+    "Search": {
+        "search": "search.search",
+        "query": "search.search",
+        "calibrate": "search.calibrate",
+        "fuse": "search.fuse",
+        "engines": "search.engines",
+    },
+    "Compare": {
+        "eval": "compare.eval",
+        "report": "compare.report",
+        "compare": "compare.compare",
+        "costs": "compare.costs",
+        "robustness": "compare.robustness",
+        "replicate": "compare.replicate",
+    },
+    "Exchange": {
+        "export": "exchange.export",
+        "import": "exchange.import_",
+    },
 }
-"""Modules of this package in the order of the help, and the verbs that each has a part in."""
+"""Panels of the help -> verbs -> modules of ``hypencli.cli.verbs``, in the order of the help."""
 
 
 def _version(wanted: bool) -> None:
@@ -79,14 +103,39 @@ class Verbs(typer.core.TyperGroup):
         with _past_typer():
             return super().invoke(ctx)
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The verbs in the order of the help."""
+        return [verb for verbs in PANELS.values() for verb in verbs if verb in self.commands]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the verb, and refuse a store that stands before a verb without one."""
+        name, verb, rest = super().resolve_command(ctx, args)
+        if ctx.params.get("store") is not None and verb is not None and not _takes_store(verb):
+            ctx.fail(f"hype {name} works without a store: leave out --store.")
+        return name, verb, rest
+
+
+def _takes_store(verb: Any) -> bool:
+    """Whether a verb, or one of those below it, has the option ``--store``."""
+    below = getattr(verb, "commands", {}).values()
+    return any(one.name == "store" for one in verb.params) or any(map(_takes_store, below))
+
 
 def _hype(
+    store: Annotated[
+        Path | None, typer.Option("--store", help=STORE_HELP, show_default=False)
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Options of every verb; ``--debug`` is read before, wherever it stands."""
+    """Options of every verb.
+
+    ``--store`` and ``--json`` are read by the options of the same name of each verb, and
+    ``--debug`` by ``main``.
+    """
 
 
 def command(verb: str | None = None) -> Any:
@@ -108,10 +157,21 @@ def command(verb: str | None = None) -> Any:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_hype)
-    needed = [module for module, verbs in _VERBS.items() if verb in verbs]
-    for module in needed or _VERBS:
+    panels = {name: panel for panel, verbs in PANELS.items() for name in verbs}
+    modules = {name: module for verbs in PANELS.values() for name, module in verbs.items()}
+    needed = [modules[verb]] if verb in modules else list(dict.fromkeys(modules.values()))
+    for module in needed:
         importlib.import_module(f"hypencli.cli.verbs.{module}").register(app)
+    for one in app.registered_commands:
+        one.rich_help_panel = panels[_verb_name(one)]
+    for group in app.registered_groups:
+        group.rich_help_panel = panels[_verb_name(group)]
     return typer.main.get_command(app)
+
+
+def _verb_name(registered: Any) -> str:
+    """What a verb is called: the name it was registered by, else that of its function."""
+    return str(registered.name or registered.callback.__name__)
 
 
 # Newer versions of Typer carry a click of their own: the root of its errors is asked of Typer.
@@ -127,18 +187,28 @@ class _EscapedMessages(logging.Formatter):
         return escape_terminal(super().format(record))
 
 
+def _usage(error: Any) -> str | None:
+    """How to call the verb that an error of the command line is about."""
+    return None if error.ctx is None else f"{error.ctx.command_path} --help says how it is used."
+
+
 def run(arguments: list[str]) -> int:
     """Run a verb; usage errors are shown and give 2, all others are raised.
 
     Args:
         arguments: The command line without the program's name.
+
+    Raises:
+        UsageError: The command line is wrong, and asks for JSON.
     """
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_EscapedMessages())
     try:
-        verbs = command(arguments[0] if arguments else None)
+        verbs = command(next(iter(from_verb(arguments)), None))
         result = verbs.main(args=arguments, prog_name="hype", standalone_mode=False)
     except _CommandLineError as error:
+        if wants_json(arguments):
+            raise UsageError(error.format_message(), hint=_usage(error)) from error
         usage = io.StringIO()
         error.show(file=usage)
         typer.echo(escape_terminal(usage.getvalue()), err=True, nl=False)

@@ -4,26 +4,53 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hypencli.cli.output.formats import FORMATS, TERMINAL, check_format
 from hypencli.errors import UsageError
 
 if TYPE_CHECKING:
     from hypestore import Store
+
+STORE_HELP = "The project store; else the one around the current folder is found, as git does."
+JSON_HELP = "Print the result as JSON, for programs."
+
+
+def _one_store(context: typer.Context, parameter: typer.CallbackParam, value: Path | None) -> Any:
+    """The store that stands before the verb or after it.
+
+    Raises:
+        UsageError: Both places name a store, and not the same.
+    """
+    before: Path | None = context.find_root().params.get("store")
+    if before is None:
+        return value
+    source = context.get_parameter_source(str(parameter.name))
+    after = value if source is not None and source.name == "COMMANDLINE" else None
+    if after not in (None, before):
+        raise UsageError(f"Two stores are named: --store {before} and --store {after}.")
+    return before
+
+
+def _json_anywhere(context: typer.Context, value: bool) -> bool:
+    """Whether ``--json`` stands before the verb or after it."""
+    return value or bool(context.find_root().params.get("json"))
+
 
 StoreOption = Annotated[
     Path | None,
     typer.Option(
         "--store",
         envvar="HYPE_STORE",
-        help="The project store; else the one around the current folder is found, as git does.",
+        help=STORE_HELP,
         show_default=False,
+        callback=_one_store,
     ),
 ]
 ReferenceArgument = Annotated[
-    str, typer.Argument(help="Name, id, or beginning of an id.", show_default=False)
+    str, typer.Argument(help="Name, id, or the unique beginning of an id.", show_default=False)
 ]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace the file if it is there.")
@@ -32,7 +59,28 @@ ExportedOption = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="The file.", show_default="NAME.FORMAT here"),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help=JSON_HELP, callback=_json_anywhere)]
+FormatOption = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="|".join([TERMINAL, *FORMATS]),
+        help="How to print tables; installed packages can offer more formats.",
+        callback=check_format,
+    ),
+]
+MeasuresOption = Annotated[
+    str | None,
+    typer.Option(
+        "--measures",
+        help="Measures to show, separated by commas or blanks; the first one sorts.",
+        show_default=False,
+    ),
+]
+CorpusOption = Annotated[
+    str | None,
+    typer.Option("--corpus", help="The corpus, where several are encoded.", show_default=False),
+]
 ModelOption = Annotated[
     str | None,
     typer.Option(

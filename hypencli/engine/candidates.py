@@ -25,7 +25,7 @@ from hypencli.engine.results import (
     counts,
     refuse_k,
 )
-from hypencli.engine.scorers import Scorer, prepared_scorer
+from hypencli.engine.scorers import Scorer
 from hypencli.engine.seconds import SearchSeconds
 from hypencli.engine.topk import TopK
 from hypencli.engine.workers import (
@@ -103,7 +103,8 @@ class CandidateScorer:
         return np.array_split(ordinals, max(blocks, shared))
 
     def _prepare(self, query: int) -> Scorer:
-        return prepared_scorer(self._all.select([query]), self._dtype)
+        scorer = self._all.select([query])
+        return scorer.prepared(self._dtype) or scorer
 
     def _block(self, scorer: Scorer, ordinals: Ordinals) -> Scores:
         pieces = [self._corpus.vectors(ordinals)]

@@ -38,7 +38,7 @@ from hypencli.engine.results import (
     SearchResult,
     counts,
 )
-from hypencli.engine.scorers import Scorer, quantised
+from hypencli.engine.scorers import Scorer
 from hypencli.engine.seconds import SearchSeconds
 from hypencli.engine.topk import TopK
 from hypencli.errors import ModelError
@@ -227,9 +227,9 @@ class _ErrorBoundedSearch:
         vectors = self.corpus.vectors(self._drawn[:: self.options.sparse])
         like = torch.from_numpy(vectors.astype(np.float32))
         if len(queries) > 1:
-            rough = quantised(scorer, like, batch.threads)
+            rough = scorer.prepared(torch.int8, like, batch.threads)
         else:
-            pending = batch.threads.start(partial(quantised, scorer, like))
+            pending = batch.threads.start(partial(scorer.prepared, torch.int8, like))
             self._float32_of_drawn(batch.queries[queries[0]])
             rough = pending()
         return None if rough is None else _Prepared(rough, torch.float32)

@@ -31,7 +31,7 @@ from hypencli.engine.results import (
     counts,
     refuse_k,
 )
-from hypencli.engine.scorers import Scorer, prepared_scorer
+from hypencli.engine.scorers import Scorer
 from hypencli.engine.seconds import SearchSeconds
 from hypencli.engine.topk import TopK
 from hypencli.engine.workers import Workers, workers
@@ -192,7 +192,7 @@ class CorpusPass:
         rows = self._rows or block_rows(scorer.dim, self._dtype, self._device)
         score = BlockScorer(device=self._device, dtype=self._dtype, dim=scorer.dim, rows=rows)
         started = time.perf_counter()
-        prepared = prepared_scorer(scorer, self._dtype, self._threads)
+        prepared = scorer.prepared(self._dtype, threads=self._threads) or scorer
         for chunk in _batched(_block_pieces(blocks, scorer.dim, rows), CHUNK_ROWS // rows):
             scores = np.concatenate(self._threads.map(partial(score, prepared), chunk), axis=1)
             scored = time.perf_counter()

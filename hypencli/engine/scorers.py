@@ -39,6 +39,26 @@ class Scorer(Protocol):
         """The scorer of some of the queries, by their places."""
         ...
 
+    def prepared(
+        self,
+        dtype: torch.dtype,
+        calibration: torch.Tensor | None = None,
+        threads: Workers = ALONE,
+    ) -> Scorer | None:
+        """The scorer for many blocks in one arithmetic, without gradients.
+
+        Args:
+            dtype: The arithmetic. In int8 it scores float32 vectors, roughly; else vectors of this
+                dtype.
+            calibration: Vectors ``[m, d]`` such as it will score, which int8 needs: they say which
+                ranges the bytes span. A vector that is not finite must then score NaN.
+            threads: Who prepares.
+
+        Returns:
+            None where there is no such way: for int8, of these queries or on this machine.
+        """
+        ...
+
     def gradients(self, vectors: torch.Tensor) -> torch.Tensor:
         """How scores change with a document vector: gradients ``[q, n, d]`` at ``[n, d]``."""
         ...
@@ -59,54 +79,14 @@ class QNet(Protocol):
 
 @runtime_checkable
 class PreparableQNet(Protocol):
-    """A q-net that can be prepared for scoring many blocks in one dtype."""
+    """A q-net that can be prepared for scoring many blocks."""
 
-    def prepared(self, dtype: torch.dtype) -> QNet:
-        """The same q-net, for vectors of that dtype and no gradients."""
+    def prepared(self, dtype: torch.dtype, calibration: torch.Tensor | None, /) -> QNet | None:
+        """The q-net in an arithmetic, as :meth:`Scorer.prepared`."""
         ...
 
 
-@runtime_checkable
-class Quantising(Protocol):
-    """A q-net that can be prepared for a first look at many blocks, in int8."""
-
-    def quantised(self, like: torch.Tensor) -> QNet | None:
-        """Roughly the same q-net, for float32 vectors like ``[m, d]``; None where there is none.
-
-        A vector that is not finite must score NaN.
-        """
-        ...
-
-
-@runtime_checkable
-class PreparableScorer(Scorer, Protocol):
-    """A scorer that can be prepared for scoring many blocks in one dtype."""
-
-    def prepared(self, dtype: torch.dtype, threads: Workers = ALONE) -> Scorer:
-        """The same scorer, for vectors of that dtype and no slopes."""
-        ...
-
-
-@runtime_checkable
-class QuantisingScorer(Scorer, Protocol):
-    """A scorer that can be prepared for a first look at many blocks, in int8."""
-
-    def quantised(self, like: torch.Tensor, threads: Workers = ALONE) -> Scorer | None:
-        """Roughly the same scorer, for float32 vectors like ``[m, d]``; None where it cannot be."""
-        ...
-
-
-def prepared_scorer(scorer: Scorer, dtype: torch.dtype, threads: Workers = ALONE) -> Scorer:
-    """A scorer prepared for vectors of a dtype, where it can be; it must take them anyway."""
-    return scorer.prepared(dtype, threads) if isinstance(scorer, PreparableScorer) else scorer
-
-
-def quantised(scorer: Scorer, like: torch.Tensor, threads: Workers = ALONE) -> Scorer | None:
-    """A scorer prepared for int8 and for float32 vectors like ``[m, d]``; None where it cannot."""
-    return scorer.quantised(like, threads) if isinstance(scorer, QuantisingScorer) else None
-
-
-class EncodedQueries(Protocol):
+class ScorableQueries(Protocol):
     """Queries that a model has read: q-nets or query vectors for any part of them."""
 
     @property
@@ -124,7 +104,7 @@ class EncodedQueries(Protocol):
 
 
 def scorer_of(
-    queries: EncodedQueries, batch: range, dim: int, dtype: torch.dtype = torch.float32
+    queries: ScorableQueries, batch: range, dim: int, dtype: torch.dtype = torch.float32
 ) -> Scorer:
     """The scorer of a batch of queries: of q-nets, or of inner products.
 
@@ -175,29 +155,25 @@ class QNetScorer:
         """The scorer of some of the queries, by their places."""
         return QNetScorer([self._q_nets[query] for query in queries], self._dim)
 
-    def prepared(self, dtype: torch.dtype, threads: Workers = ALONE) -> QNetScorer:
-        """The same scorer for vectors of that dtype; q-nets that cannot prepare stay as they are.
+    def prepared(
+        self,
+        dtype: torch.dtype,
+        calibration: torch.Tensor | None = None,
+        threads: Workers = ALONE,
+    ) -> QNetScorer | None:
+        """The scorer in one arithmetic; None unless all q-nets can be, see :meth:`Scorer.prepared`.
 
         Prepared q-nets are copies of their weights: keep them for one search, not longer.
         """
 
-        def prepared(net: QNet) -> QNet:
-            return net.prepared(dtype) if isinstance(net, PreparableQNet) else net
+        def prepare(net: QNet) -> QNet | None:
+            if isinstance(net, PreparableQNet):
+                return net.prepared(dtype, calibration)
+            return None if dtype == torch.int8 else net
 
-        return QNetScorer(threads.map(prepared, self._q_nets), self._dim)
-
-    def quantised(self, like: torch.Tensor, threads: Workers = ALONE) -> QNetScorer | None:
-        """The scorer in int8, for float32 vectors like ``[m, d]``; None unless all q-nets can be.
-
-        Copies of their weights too.
-        """
-
-        def prepared(net: QNet) -> QNet | None:
-            return net.quantised(like) if isinstance(net, Quantising) else None
-
-        quantised_nets = threads.map(prepared, self._q_nets)
-        nets = [net for net in quantised_nets if net is not None]
-        return QNetScorer(nets, self._dim) if len(nets) == len(quantised_nets) else None
+        prepared = threads.map(prepare, self._q_nets)
+        nets = [net for net in prepared if net is not None]
+        return QNetScorer(nets, self._dim) if len(nets) == len(prepared) else None
 
     def gradients(self, vectors: torch.Tensor) -> torch.Tensor:
         """Gradients ``[q, n, d]`` of the scores at document vectors ``[n, d]``."""
@@ -247,11 +223,16 @@ class InnerProductScorer:
         """The scorer of some of the queries, by their places."""
         return InnerProductScorer(self.queries[list(queries)])
 
-    def prepared(self, dtype: torch.dtype, threads: Workers = ALONE) -> InnerProductScorer:
-        """The same scorer for vectors of that dtype."""
-        if self.queries.dtype == dtype:
-            return self
-        return InnerProductScorer(self.queries.to(dtype))
+    def prepared(
+        self,
+        dtype: torch.dtype,
+        calibration: torch.Tensor | None = None,
+        threads: Workers = ALONE,
+    ) -> InnerProductScorer | None:
+        """The scorer for vectors of that dtype; None for int8."""
+        if dtype == torch.int8:
+            return None
+        return self if self.queries.dtype == dtype else InnerProductScorer(self.queries.to(dtype))
 
     def gradients(self, vectors: torch.Tensor) -> torch.Tensor:
         """Gradients ``[q, n, d]`` of the scores: the query vectors, wherever they are asked for."""

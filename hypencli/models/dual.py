@@ -5,7 +5,7 @@ Axes: ``q`` queries, ``n`` passages, ``t`` tokens, ``d`` width of the vectors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -32,13 +32,10 @@ from hypencli.models.encoder import (
     refuse_other_width,
 )
 from hypencli.models.hypernet import Hypencoder
-from hypencli.models.losses import (
-    LossOutput,
-    QueryBatch,
-    make_losses,
-    no_query_embedding,
-)
-from hypencli.models.qnets.batch import InnerProducts
+from hypencli.models.losses.base import LossOutput, NestedQueries, QueryBatch
+from hypencli.models.losses.registry import make_losses
+from hypencli.models.losses.self_distillation import no_query_embedding
+from hypencli.models.qnets.batch import InnerProducts, QNetBatch
 
 _NOT_FOR_METRICS = ("query_output", "passage_output", "to_log")
 """Fields of the output that a trainer does not gather while it evaluates."""
@@ -76,6 +73,9 @@ class DualEncoder(Checkpointed, PreTrainedModel):  # type: ignore[misc,no-untype
         query_encoder: The query side.
         passage_encoder: The passage side; with ``shared_encoder`` it has the same backbone.
 
+    Attributes:
+        loss_functions: The losses by name; one that comes again has its number: ``name_2``.
+
     Raises:
         ModelError: The two sides' widths do not meet, or a loss cannot be made.
     """
@@ -97,22 +97,29 @@ class DualEncoder(Checkpointed, PreTrainedModel):  # type: ignore[misc,no-untype
         self.settings = config
         self.query_encoder = query_encoder
         self.passage_encoder = passage_encoder
-        self._losses = make_losses(config.losses)
-        self._loss_names = _numbered([loss.name for loss in config.losses])
+        self.loss_functions = make_losses(config.losses)
         self._check_widths()
-        if any(loss.needs_query_embedding for loss in self._losses):
-            self._check_query_embedding()
+        self._check_query_embedding()
 
     def _check_widths(self) -> None:
         raise NotImplementedError
 
     def _check_query_embedding(self) -> None:
         query = self.settings.query
-        if not isinstance(query, HypencoderConfig) or query.embedding_representation is None:
-            raise no_query_embedding()
+        if isinstance(query, HypencoderConfig) and query.embedding_representation is not None:
+            return
+        for name, loss in self.loss_functions.items():
+            if loss.needs.query_embedding:
+                raise no_query_embedding(name)
 
-    def _queries(self, output: EncoderOutput) -> QueryBatch:
+    def query_batch(self, output: EncoderOutput) -> QNetBatch | InnerProducts:
+        """The queries that the query encoder gave, ready to score passages."""
         raise NotImplementedError
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether a loss needs the scores of a teacher."""
+        return any(loss.needs.teacher_scores for loss in self.loss_functions.values())
 
     def backbones(self) -> Mapping[str, nn.Module]:
         """The backbone of each side, ``query`` and ``passage``."""
@@ -181,30 +188,55 @@ class DualEncoder(Checkpointed, PreTrainedModel):  # type: ignore[misc,no-untype
         output = DualEncoderOutput(query_output=queries, passage_output=passages)
         if queries is None or passages is None or not self._wants_loss(labels, full_output):
             return output
-        losses = self.losses(queries, passages, labels)
+        losses = self.losses(self.query_batch(queries), passages.representation, labels)
         return self._with_losses(output, losses)
 
     def losses(
-        self, queries: EncoderOutput, passages: EncoderOutput, labels: Tensor | None = None
-    ) -> list[LossOutput]:
-        """Each configured loss of encoded queries and passages.
+        self,
+        queries: QueryBatch,
+        passages: Tensor,
+        labels: Tensor | None = None,
+        *,
+        names: Collection[str] | None = None,
+    ) -> dict[str, LossOutput]:
+        """Each loss of encoded queries and passages, by its name.
+
+        Q-nets with nested widths are scored at each of them: a loss is then the mean over the
+        widths, and its similarities are those of the full width.
+
+        Args:
+            queries: The ``q`` queries.
+            passages: Vectors ``[q * m, d]``: those of the first query, then of the second.
+            labels: A teacher's scores ``[q, m]``.
+            names: Names of the losses that count; None: all of them.
 
         Raises:
             UsageError: A loss lacks labels, or the passages cannot be divided among the queries.
         """
-        batch = self._queries(queries)
-        return [loss(batch, passages.representation, labels) for loss in self._losses]
+        by_width = [
+            {
+                name: loss(each, passages, labels)
+                for name, loss in self.loss_functions.items()
+                if names is None or name in names
+            }
+            for each in _at_each_width(queries)
+        ]
+        return {
+            name: LossOutput(
+                torch.stack([outputs[name].loss for outputs in by_width]).mean(), full.similarity
+            )
+            for name, full in by_width[-1].items()
+        }
 
     def _wants_loss(self, labels: Tensor | None, full_output: bool) -> bool:
         asked = self.training or full_output or labels is not None
-        return bool(self._losses) and (asked or not any(loss.needs_labels for loss in self._losses))
+        return bool(self.loss_functions) and (asked or not self.needs_labels)
 
     def _with_losses(
-        self, output: DualEncoderOutput, losses: list[LossOutput]
+        self, output: DualEncoderOutput, losses: dict[str, LossOutput]
     ) -> DualEncoderOutput:
-        total = torch.stack([each.loss for each in losses]).sum()
-        by_name = zip(self._loss_names, losses, strict=True)
-        to_log = {f"similarity_loss_{name}": each.loss.item() for name, each in by_name}
+        total = torch.stack([each.loss for each in losses.values()]).sum()
+        to_log = {f"similarity_loss_{name}": each.loss.item() for name, each in losses.items()}
         if len(losses) == 1:
             to_log = {}
         to_log["similarity_loss"] = total.item()
@@ -214,7 +246,7 @@ class DualEncoder(Checkpointed, PreTrainedModel):  # type: ignore[misc,no-untype
             total = total if own is None else total + own
         return DualEncoderOutput(
             loss=total,
-            similarity=losses[-1].similarity,
+            similarity=list(losses.values())[-1].similarity,
             query_output=output.query_output,
             passage_output=output.passage_output,
             to_log=to_log,
@@ -271,8 +303,9 @@ class HypencoderDualEncoder(DualEncoder):  # type: ignore[no-untyped-call]
                 what="The first of the q-net's vector_dimensions, against the passage vectors",
             )
 
-    def _queries(self, output: EncoderOutput) -> QueryBatch:
-        batch: QueryBatch = output.representation
+    def query_batch(self, output: EncoderOutput) -> QNetBatch:
+        """The q-nets that the query encoder gave."""
+        batch: QNetBatch = output.representation
         return batch
 
 
@@ -315,7 +348,8 @@ class TextDualEncoder(DualEncoder):  # type: ignore[no-untyped-call]
             what="The query vectors, against the passage vectors",
         )
 
-    def _queries(self, output: EncoderOutput) -> QueryBatch:
+    def query_batch(self, output: EncoderOutput) -> InnerProducts:
+        """The query vectors that the query encoder gave, scoring by inner products."""
         return InnerProducts(output.representation)
 
 
@@ -334,9 +368,8 @@ def dual_class(raw: Json) -> type[HypencoderDualEncoder] | type[TextDualEncoder]
     return None
 
 
-def _numbered(names: list[str]) -> list[str]:
-    """``names`` with a number added to those that came before."""
-    return [
-        name if name not in names[:i] else f"{name}_{names[:i].count(name) + 1}"
-        for i, name in enumerate(names)
-    ]
+def _at_each_width(queries: QueryBatch) -> list[QueryBatch]:
+    """The queries with q-nets of each of their widths; as they are where there is one."""
+    if not isinstance(queries, NestedQueries) or not queries.widths:
+        return [queries]
+    return [queries.narrow(width) for width in queries.widths]

@@ -317,7 +317,7 @@ def refuse_width(encoder: Hypencoder | TextEncoder, width: int) -> None:
     if not isinstance(encoder, Hypencoder):
         raise ModelError(
             f"There are no q-nets of width {width}: the model is a bi-encoder, and has no q-nets.",
-            hint="Leave the width out, or search with a Hypencoder: hype ls models",
+            hint="Leave the width out, or search with a Hypencoder.",
         )
     narrowed(encoder.weight_to_model_converter, width)
 

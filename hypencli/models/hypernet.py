@@ -1,5 +1,21 @@
 """The hypernetwork: reads a query and writes the weights of its q-net (paper, section 3.2).
 
+- A transformer reads the query; its token states are all that the head sees.
+- For each matrix and vector of the q-net there is one attention: learned embeddings, one a row of
+  the written matrix, attend over the query's tokens.
+- What they gather passes ReLU, layer norm (no weights) and a linear layer; a learned base, the same
+  for every query, is added.
+- Nested widths: only the rows and columns that a narrower q-net takes are written.
+
+Mind:
+
+- Attention is scaled by the number of embeddings (``out``), not by their width, as published: a
+  vector or a last matrix with one output is not scaled at all.
+- The head computes ``[q, out, in]`` and gives the transposed view ``[q, in, out]``.
+- A head does not fill its parameters in: :meth:`Hypencoder.initialize_head` or a checkpoint does.
+- :meth:`Hypencoder.write_each` gives bit-equal q-nets for every batch size;
+  :meth:`Hypencoder.generate` does not, for products of several queries round otherwise.
+
 Axes: ``q`` queries, ``t`` tokens, ``h`` width of the token states; a generated matrix goes from
 ``in`` to ``out``.
 """
@@ -186,9 +202,9 @@ class Hypencoder(TokenEncoder):
             UsageError: Both ids and token states are given, or neither.
             ModelError: The q-nets have no such width.
         """
-        states, mask = self._states_and_mask(input_ids, attention_mask, token_states)
-        matrices, vectors = self.generate(states, mask, width=width)
-        embedding = self._query_embedding(states, mask)
+        states, mask = self._states_and_mask(input_ids, attention_mask, token_states)  # [q, t, h]
+        matrices, vectors = self.generate(states, mask, width=width)  # [q, in, out] each
+        embedding = self._query_embedding(states, mask)  # [q, h], or None
         q_nets = QNetBatch(
             matrices=matrices,
             vectors=vectors,
@@ -205,7 +221,7 @@ class Hypencoder(TokenEncoder):
 
         With a width, nothing is computed that q-nets of that width do not take.
         """
-        padding = (attention_mask == 0).unsqueeze(1)
+        padding = (attention_mask == 0).unsqueeze(1)  # [q, 1, t]
         written = tuple(head.write(token_states, padding) for head in self._heads(width))
         n_matrices = len(self.weight_shapes)
         return written[:n_matrices], written[n_matrices:]
@@ -307,24 +323,26 @@ class _Head:
         published: for vectors and for a last layer with one output it is 1, whatever the width.
         """
         into, out = self.shape
-        keys, values = self.key(token_states), self.value(token_states)
+        keys, values = self.key(token_states), self.value(token_states)  # [q, t, full in] each
         # One product a query, in the published order, though one for all would be somewhat faster:
         # it keeps gradients equal to published ones in the last digits.
-        expanded = self.queries[0, :out].expand(keys.shape[0], -1, -1)
-        scores = torch.einsum("qoi,qti->qot", expanded, keys)
-        scores = (scores / self._scale).masked_fill(padding, -math.inf)
-        context = torch.einsum("qot,qti->qoi", scores.softmax(dim=-1), values)
-        written = self._projected(functional.relu(context)) + self.base[..., :out, :into]
-        return written.transpose(1, 2)
+        expanded = self.queries[0, :out].expand(keys.shape[0], -1, -1)  # [q, out, full in]
+        scores = torch.einsum("qoi,qti->qot", expanded, keys)  # [q, out, t]
+        scores = (scores / self._scale).masked_fill(padding, -math.inf)  # [q, out, t]
+        attention = scores.softmax(dim=-1)  # [q, out, t], sums to 1 over tokens
+        context = torch.einsum("qot,qti->qoi", attention, values)  # [q, out, full in]
+        written = self._projected(functional.relu(context))  # [q, out, in]
+        written = written + self.base[..., :out, :into]  # [q, out, in]
+        return written.transpose(1, 2)  # [q, in, out]
 
     def write_one(self, token_states: Tensor) -> Tensor:
         """The same ``[1, in, out]`` for one query ``[t, h]`` without padding, without gradients."""
         into, out = self.shape
-        scores = self.queries[0, :out] @ self.key(token_states).T
-        attention = scores.div_(self._scale).softmax(dim=-1)
-        context = (attention @ self.value(token_states)).relu_()
-        base = self.base.view(self.base.shape[-2:])[:out, :into]
-        return self._projected(context).add_(base).T.unsqueeze(0)
+        scores = self.queries[0, :out] @ self.key(token_states).T  # [out, t]
+        attention = scores.div_(self._scale).softmax(dim=-1)  # [out, t], sums to 1 over tokens
+        context = (attention @ self.value(token_states)).relu_()  # [out, full in]
+        base = self.base.view(self.base.shape[-2:])[:out, :into]  # [out, in]
+        return self._projected(context).add_(base).T.unsqueeze(0)  # [1, in, out]
 
     @property
     def _scale(self) -> float:
@@ -333,12 +351,12 @@ class _Head:
     def _projected(self, context: Tensor) -> Tensor:
         """Of contexts ``[.., out, full in]``, normalised; ``[.., out, in]``."""
         into = self.shape[0]
-        normed = functional.layer_norm(context, context.shape[-1:])
+        normed = functional.layer_norm(context, context.shape[-1:])  # [.., out, full in]
         if into < context.shape[-1] and isinstance(self.projection, nn.Linear):
             weight, bias = self.projection.weight[:into], self.projection.bias[:into]
-            return functional.linear(normed, weight, bias)
-        projected: Tensor = self.projection(normed)
-        return projected[..., :into]
+            return functional.linear(normed, weight, bias)  # [.., out, in]
+        projected: Tensor = self.projection(normed)  # [.., out, full in]
+        return projected[..., :into]  # [.., out, in]
 
 
 def _linears(layers: nn.ModuleList) -> list[nn.Linear]:

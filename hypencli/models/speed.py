@@ -37,8 +37,8 @@ def documents_per_second(dim: int, width: int, dtype: torch.dtype, *, rows: int)
     try:
         drawn = torch.Generator().manual_seed(0)
         items = torch.randn((rows, dim), generator=drawn)
-        net = _prepared(_q_net(dim, width, drawn), dtype, items)
-        if net is None:
+        net = _q_net(dim, width, drawn).prepared(dtype, items)
+        if not isinstance(net, PreparedQNet):
             return 0.0
         taken = torch.float32 if dtype == torch.int8 else dtype
         with torch.inference_mode():
@@ -56,13 +56,6 @@ def _q_net(dim: int, width: int, drawn: torch.Generator) -> QNetBatch:
         for shapes in (converter.weight_shapes, converter.bias_shapes)
     )
     return QNetBatch(matrices, vectors, converter)
-
-
-def _prepared(net: QNetBatch, dtype: torch.dtype, items: torch.Tensor) -> PreparedQNet | None:
-    if dtype == torch.int8:
-        return net.quantised(items)
-    prepared = net.prepared(dtype)
-    return prepared if isinstance(prepared, PreparedQNet) else None
 
 
 def _least_seconds(score: Callable[[], object]) -> float:

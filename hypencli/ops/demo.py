@@ -10,12 +10,8 @@ from pathlib import Path
 
 from hypencli.errors import MissingDependencyError, ModelError
 from hypencli.ops.encode import EncodeOptions, encode
-from hypencli.ops.evaluation.compare import (
-    Comparison,
-    LeaderboardTable,
-    compare,
-    leaderboard,
-)
+from hypencli.ops.evaluation.compare import Comparison, compare
+from hypencli.ops.evaluation.leaderboard import LeaderboardTable, leaderboard
 from hypencli.ops.models import ModelSource, find_model
 from hypencli.ops.search.ask import Answer, Asker
 from hypencli.ops.search.options import Output, SearchOptions, Target

@@ -1,8 +1,8 @@
-"""What is left of work that was refused."""
+"""Artifacts of the store as verbs meet them: finished, refused, or named otherwise."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -65,7 +65,7 @@ def find_finished(
     kind: Kind,
     inputs: Mapping[str, JsonValue],
     *,
-    unread: Collection[str] = (),
+    perhaps_unread: str | None = None,
 ) -> Manifest | None:
     """The newest artifact of a kind that was made from exactly these inputs.
 
@@ -73,9 +73,11 @@ def find_finished(
         store: The project store.
         kind: What it is.
         inputs: What it was made from.
-        unread: Inputs whose value is not known, because nobody read it: any value fits.
+        perhaps_unread: An input that is None where nobody has read it: any value fits then.
     """
-    known = {key: value for key, value in inputs.items() if key not in unread}
+    known = dict(inputs)
+    if perhaps_unread is not None and known[perhaps_unread] is None:
+        del known[perhaps_unread]
     fitting = [one for one in store.find(kind, known) if one.inputs.keys() == inputs.keys()]
     return fitting[-1] if fitting else None
 

@@ -192,16 +192,22 @@ def encode(
                 skipped=0 if corpus.skipped is None else corpus.skipped.count,
                 first_skipped=[] if corpus.skipped is None else corpus.skipped.first,
             )
-        stats: dict[str, JsonValue] = {
-            "seconds": {"total": seconds},
-            "encoded_by_last_process": encoded,
-            "queries": corpus.queries,
-        }
-        if corpus.skipped is not None:
-            stats["skipped"] = {**asdict(corpus.skipped)}
+        stats = _stats(corpus, encoded, seconds)
         done = work.finish(seen, stats=stats, provenance=provenance(device=str(device)))
         unnamed = name_not_given(store, done, options.name)  # another process may have been first
         return _outcome(done, manifest, corpus, unnamed, encoded=encoded, seconds=seconds)
+
+
+def _stats(corpus: Corpus, encoded: int, seconds: float) -> dict[str, JsonValue]:
+    """What the manifest of an embedding set says of how it was made."""
+    stats: dict[str, JsonValue] = {
+        "seconds": {"total": seconds},
+        "encoded_by_last_process": encoded,
+        "queries": corpus.queries,
+    }
+    if corpus.skipped is not None:
+        stats["skipped"] = {**asdict(corpus.skipped)}
+    return stats
 
 
 @contextmanager

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, create_model, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
+from hypencli.errors import ModelError, UsageError
+from hypencli.models.losses.base import Loss
+from hypencli.models.losses.registry import LOSSES, loss_class, loss_names
+from hypencli.option_fields import describe_options, option_hints, parse_options
 from hypencli.recipe.section import NOT_IDENTITY, Section
 
 
@@ -65,44 +70,95 @@ class DataSection(Section):
     )
 
 
-class LossSection(Section):
-    """``[[losses]]``: several add up."""
+class _LossTable(Section):
+    """What every table of ``[[losses]]`` has; the options of the losses are added below."""
 
-    type: Literal["margin_mse", "cross_entropy", "self_distillation"] = Field(
-        description="margin_mse (needs the score of a teacher on every item), cross_entropy, or "
-        "self_distillation (a q-net learns the scores of the model's own query embedding; needs "
-        "no labels)"
+    type: str = Field(
+        description=", ".join(f"{name} ({loss.help})" for name, loss in LOSSES.items()),
+        json_schema_extra={"choices": list(LOSSES)},
     )
     scale: float = Field(1.0, gt=0, description="factor of this loss in the sum")
     from_step: int = Field(0, ge=0, description="the loss counts from this step on")
     until_step: int | None = Field(
         None, ge=1, description="the loss counts in the steps before this one; none: to the end"
     )
-    use_in_batch_negatives: bool = Field(
-        True, description="cross_entropy: the passages of the other queries are negatives too"
-    )
-    only_use_first_item: bool = Field(
-        False, description="cross_entropy in the batch: only the positive of each other query"
-    )
-    teacher_scale: float = Field(
-        1.0,
-        gt=0,
-        description="self_distillation: factor of the inner products that are learned",
-    )
+
+    @field_validator("type")
+    @classmethod
+    def _exists(cls, name: str) -> str:
+        try:
+            loss_class(name)
+        except ModelError as error:
+            expected = " or ".join(repr(each) for each in loss_names())
+            raise PydanticCustomError(
+                "literal_error", "Input should be {expected}", {"expected": expected}
+            ) from error
+        return name
 
     @model_validator(mode="after")
-    def _options_of_the_type(self) -> LossSection:
-        owners = {
-            "use_in_batch_negatives": "cross_entropy",
-            "only_use_first_item": "cross_entropy",
-            "teacher_scale": "self_distillation",
-        }
-        for name, owner in owners.items():
-            default = type(self).model_fields[name].default
-            if self.type != owner and getattr(self, name) != default:
-                raise ValueError(f"{name} is for type = {owner!r}")
-        if self.only_use_first_item and not self.use_in_batch_negatives:
-            raise ValueError("only_use_first_item needs use_in_batch_negatives = true")
+    def _parts_agree(self) -> _LossTable:
+        try:
+            contradiction = self.function().contradiction()
+        except UsageError as error:
+            raise ValueError(error.message.rstrip(".")) from error
+        if contradiction is not None:
+            raise ValueError(contradiction)
         if self.until_step is not None and self.until_step <= self.from_step:
             raise ValueError("until_step must be after from_step: the loss would never count")
         return self
+
+    def own_options(self) -> dict[str, JsonValue]:
+        """The options of the loss that differ from their defaults, ``scale`` among them.
+
+        Raises:
+            UsageError: An option of another loss is set.
+        """
+        common = {*_LossTable.model_fields, "options"} - {"scale"}
+        changed = self.model_dump(exclude=common, exclude_defaults=True)
+        own = option_hints(loss_class(self.type))
+        for name in changed.keys() - own.keys():
+            raise UsageError(f"{name} is for type = {_OWNERS[name]!r}")
+        return {**changed, **(getattr(self, "options", None) or {})}
+
+    def function(self) -> Loss:
+        """The loss that the table describes.
+
+        Raises:
+            UsageError: It has no such option, or a value is out of bounds.
+        """
+        return parse_options(loss_class(self.type), self.own_options(), of=f"the loss {self.type}")
+
+
+_OWNERS = {one: name for name, loss in LOSSES.items() for one in option_hints(loss)}
+"""Which shipped loss an option is of."""
+
+
+def _option_fields() -> dict[str, Any]:
+    """The options of all shipped losses as fields of one table."""
+    fields: dict[str, Any] = {}
+    for name, loss in LOSSES.items():
+        hints = option_hints(loss)
+        for one in describe_options(loss):
+            if one.name not in _LossTable.model_fields:
+                described = Field(description=f"{name}: {one.help}")
+                fields[one.name] = (Annotated[hints[one.name], described], one.default)
+    return fields
+
+
+if TYPE_CHECKING:
+
+    class LossSection(_LossTable):
+        """``[[losses]]``: several add up."""
+
+else:
+    LossSection = create_model(
+        "LossSection",
+        __base__=_LossTable,
+        __doc__="``[[losses]]``: several add up.",
+        __module__=__name__,
+        **_option_fields(),
+        options=(
+            dict[str, JsonValue] | None,
+            Field(None, description="options of a loss that an installed package offers"),
+        ),
+    )

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from pydantic.fields import FieldInfo
+
 from hypencli.errors import RecipeError
 from hypencli.recipe.schema import Recipe
 from hypencli.recipe.section import Section
@@ -52,8 +54,15 @@ def _describe(section: Section, *, prefix: str) -> Iterator[FieldDescription]:
         else:
             default = None if field.is_required() else field.get_default(call_default_factory=True)
             changed = field.is_required() or value != default
-            expected = _expected(field.annotation, field.metadata)
+            expected = _choices(field) or _expected(field.annotation, field.metadata)
             yield FieldDescription(key, value, changed, expected, field.description or "")
+
+
+def _choices(field: FieldInfo) -> str | None:
+    """The names that a field takes, where it says them; more may come from installed packages."""
+    extra = field.json_schema_extra
+    names = extra.get("choices") if isinstance(extra, dict) else None
+    return " | ".join(map(str, names)) if isinstance(names, list) else None
 
 
 def _expected(annotation: Any, metadata: list[Any]) -> str:

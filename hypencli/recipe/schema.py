@@ -66,20 +66,7 @@ class Recipe(Section):
                 "training.cache_encoder leaves no activations: clear chunk_size and "
                 "activation_checkpointing"
             )
-        if self.model.architecture != "hypencoder" and any(
-            loss.type == "self_distillation" for loss in self.losses
-        ):
-            raise ValueError("self_distillation is for architecture = 'hypencoder'")
-        if self.data.random_negatives and not any(
-            loss.type == "cross_entropy" and loss.use_in_batch_negatives for loss in self.losses
-        ):
-            raise ValueError(
-                "data.random_negatives needs an in-batch cross_entropy among the losses"
-            )
-        if self.data.negatives_per_query == 0 and any(
-            loss.type == "margin_mse" for loss in self.losses
-        ):
-            raise ValueError("margin_mse needs data.negatives_per_query of at least 1")
+        self._losses_fit()
         staged = any(loss.from_step or loss.until_step is not None for loss in self.losses)
         if staged and self.validation is not None and self.validation.best == "loss":
             raise ValueError(
@@ -87,6 +74,21 @@ class Recipe(Section):
                 "measure"
             )
         return self
+
+    def _losses_fit(self) -> None:
+        """Whether the model and the data have what the losses need."""
+        functions = [(loss.type, loss.function()) for loss in self.losses]
+        for name, loss in functions:
+            if loss.needs.query_embedding and self.model.architecture != "hypencoder":
+                raise ValueError(f"{name} is for architecture = 'hypencoder'")
+            if loss.needs.negatives and self.data.negatives_per_query == 0:
+                raise ValueError(f"{name} needs data.negatives_per_query of at least 1")
+        in_batch = any(loss.has_in_batch_negatives for _, loss in functions)
+        if self.data.random_negatives and not in_batch:
+            raise ValueError(
+                "data.random_negatives needs a loss with in-batch negatives: an in-batch "
+                "cross_entropy"
+            )
 
     @model_validator(mode="after")
     def _every_step_has_a_loss(self) -> Recipe:

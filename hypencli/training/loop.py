@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -137,36 +137,62 @@ def train(
     step.to(config.device)
     # Under FSDP the modules that were given end up in pieces: their whole is made of a copy.
     whole = copy.deepcopy(dual) if config.fsdp and is_leader() else dual
-    preparation = TrainingPreparation(dual, tokenizer, config, where)
-    texts, name = preparation.training_set(data)
-    examples = Examples(
-        texts.rows, config.sampling, seed=config.seed, with_scores=step.needs_labels
-    )
-    validation = preparation.validation(step, data.validation)
-    collator = preparation.collator(texts, preparation.encoded(texts, name), training=True)
-    if config.fitted_head_scale is not None:
-        preparation.fit_head(texts, scale=config.fitted_head_scale)
-    prepared = time.perf_counter()
+    material = _prepare(step, tokenizer, data, config, where)
+    prepared_at = time.perf_counter()
     with preserved_randomness(), quiet_transformers(), adapted_backbones(dual, config):
-        run = _run(step, examples, collator, validation, config, where)
+        run = _run(step, material, config, where)
     step.eval()
     if config.fsdp and is_leader() and run.finished:
         load_weights(TrainingStep(whole), where.output_dir)
-    losses = [(number, value) for number, name, value in run.points if name == "loss"]
     return TrainingOutcome(
         dual=whole,
         finished=run.finished,
         interrupted=run.interrupted,
         signal=run.signal,
         steps=run.steps,
-        seconds=time.perf_counter() - prepared,
-        preparation_seconds=prepared - started,
-        final_loss=losses[-1][1] if losses else float("nan"),
+        seconds=time.perf_counter() - prepared_at,
+        preparation_seconds=prepared_at - started,
+        final_loss=_final_loss(run.points),
         curves=tuple(run.points),
-        n_rows=len(examples),
+        n_rows=len(material.examples),
         best_step=run.best_step,
         resumed_from=run.resumed_from,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Material:
+    """What steps are made of."""
+
+    examples: Examples
+    collator: Collator
+    validation: Validation | None
+
+
+def _prepare(
+    step: TrainingStep,
+    tokenizer: Any,
+    data: TrainingData,
+    config: TrainingConfig,
+    where: RunContext,
+) -> _Material:
+    """Rows as arrays, cached states, batches and validation; a new head is fitted."""
+    preparation = TrainingPreparation(step.dual, tokenizer, config, where)
+    texts, name = preparation.training_set(data)
+    examples = Examples(
+        texts.rows, config.sampling, seed=config.seed, with_scores=step.dual.needs_labels
+    )
+    validation = preparation.validation(step, data.validation)
+    collator = preparation.collator(texts, preparation.encoded(texts, name), training=True)
+    if config.fitted_head_scale is not None:
+        preparation.fit_head(texts, scale=config.fitted_head_scale)
+    return _Material(examples, collator, validation)
+
+
+def _final_loss(points: Sequence[Point]) -> float:
+    """The last loss of the curves; NaN where there is none."""
+    losses = [value for _, name, value in points if name == "loss"]
+    return losses[-1] if losses else float("nan")
 
 
 def _refuse_contradictions(config: TrainingConfig, data: TrainingData) -> None:
@@ -176,7 +202,8 @@ def _refuse_contradictions(config: TrainingConfig, data: TrainingData) -> None:
     if index and n_processes() == 1:
         raise UsageError(
             f"Training on {config.device}: only the first visible CUDA device is used.",
-            hint=f"CUDA_VISIBLE_DEVICES={index} hype train ... --device cuda",
+            hint=f"Set CUDA_VISIBLE_DEVICES={index} in the environment, and train on cuda.",
+            settings={"device": "cuda"},
         )
     if (config.validation is None) != (data.validation is None):
         raise UsageError("Validation needs both what is measured and on what.")
@@ -201,12 +228,7 @@ class _Run:
 
 
 def _run(
-    step: TrainingStep,
-    examples: Examples,
-    collator: Collator,
-    validation: Validation | None,
-    config: TrainingConfig,
-    where: RunContext,
+    step: TrainingStep, material: _Material, config: TrainingConfig, where: RunContext
 ) -> _Run:
     checkpoint = newest_checkpoint(where.output_dir) if is_leader() else None
     told: str | None = told_by_leader(None if checkpoint is None else str(checkpoint))
@@ -219,10 +241,12 @@ def _run(
             if config.fsdp and is_leader():
                 shutil.copy(resumed / WEIGHTS_FILE, where.output_dir / WEIGHTS_FILE)
             return _result(step, state, config, where, resumed=resumed)
-    trainer = DualEncoderTrainer(step, examples, collator, config, output_dir=where.output_dir)
+    trainer = DualEncoderTrainer(
+        step, material.examples, material.collator, config, output_dir=where.output_dir
+    )
     stopper = Stopper(config.max_minutes, where.progress)
     with where.progress.task("training", unit="steps") as task:
-        for callback in _callbacks(trainer, step, validation, config, where):
+        for callback in _callbacks(trainer, step, material.validation, config, where):
             trainer.add_callback(callback)
         trainer.add_callback(stopper)
         trainer.add_callback(Checkpoints(where.output_dir, config.validation))

@@ -208,7 +208,7 @@ class TrainingPreparation:
             rows.rows,
             self._config.sampling,
             seed=self._config.seed,
-            with_scores=step.needs_labels,
+            with_scores=step.dual.needs_labels,
         )
         encoded = self.encoded(rows, name)
         collator = self.collator(rows, encoded, training=False)

@@ -16,11 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from hypencli.errors import ModelError
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
-from hypencli.models.losses import (
-    EmbeddedQueries,
-    QueryBatch,
-    make_losses,
-)
+from hypencli.models.losses.base import EmbeddedQueries, NestedQueries, QueryBatch
 from hypencli.models.qnets.batch import InnerProducts, QNetBatch
 from hypencli.training.config import Stage
 from hypencli.training.process.distributed import n_processes, of_other_processes
@@ -48,6 +44,21 @@ class ExtraNegatives:
         """The same with the queries' embeddings, where the model makes them."""
         own = self.queries.embedded if isinstance(self.queries, EmbeddedQueries) else None
         return None if own is None else replace(self, queries=own)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths that the queries' q-nets can be cut to; often none."""
+        return self.queries.widths if isinstance(self.queries, NestedQueries) else ()
+
+    def narrow(self, width: int) -> QueryBatch:
+        """The same with the queries' q-nets at one of the widths.
+
+        Raises:
+            ModelError: There is no such width.
+        """
+        if not isinstance(self.queries, NestedQueries):
+            raise ModelError(f"There are no q-nets of width {width}.")
+        return replace(self, queries=self.queries.narrow(width))
 
     def __call__(self, items: Tensor) -> Tensor:
         """Outputs ``[q, i, 1]`` for each query's own items ``[q, i, d]``."""
@@ -110,20 +121,14 @@ class TrainingStep(nn.Module):
         across_processes: bool = False,
     ) -> None:
         super().__init__()
-        if not dual.settings.losses:
+        if not dual.loss_functions:
             raise ModelError("The model has no loss to train with.", hint="Add [[losses]].")
         self.dual = dual
         self.number = 0
-        self._losses = make_losses(dual.settings.losses)
-        self._names = _distinct([loss.name for loss in dual.settings.losses])
-        self._stages = tuple(stages) or (Stage(),) * len(self._losses)
+        names = list(dual.loss_functions)
+        self._stages = dict(zip(names, stages or (Stage(),) * len(names), strict=True))
         self._recompute = recompute
         self._across_processes = across_processes
-
-    @property
-    def needs_labels(self) -> bool:
-        """Whether a loss needs the scores of a teacher."""
-        return any(loss.needs_labels for loss in self._losses)
 
     def forward(
         self,
@@ -144,15 +149,15 @@ class TrainingStep(nn.Module):
         batch = self.encode_queries(queries)
         vectors = self.encode_passages(passages)
         extra = None if random is None else self.encode_passages(random)
-        loss_values = [
-            self._losses_of(self._with_extra_negatives(each, extra), vectors, labels)
-            for each in _nested(batch)
-        ]
-        losses = {
-            name: torch.stack([one[name] for one in loss_values]).mean() for name in loss_values[0]
-        }
+        outputs = self.dual.losses(
+            self._with_extra_negatives(batch, extra),
+            vectors,
+            labels,
+            names=[name for name, stage in self._stages.items() if stage.holds(self.number)],
+        )
+        losses = {name: output.loss for name, output in outputs.items()}
         total = torch.stack(list(losses.values())).sum()
-        return {"loss": total, **(losses if len(self._names) > 1 else {})}
+        return {"loss": total, **(losses if len(self._stages) > 1 else {})}
 
     def _with_extra_negatives(self, queries: QueryBatch, extra: Tensor | None) -> QueryBatch:
         """The queries with all that in-batch losses score beside the passages of the batch."""
@@ -161,22 +166,17 @@ class TrainingStep(nn.Module):
         together = self._across_processes and self.training and n_processes() > 1
         return AcrossProcesses(queries) if together else queries
 
-    def _losses_of(
-        self, queries: QueryBatch, passages: Tensor, labels: Tensor | None
-    ) -> dict[str, Tensor]:
-        return {
-            name: loss(queries, passages, labels).loss
-            for name, loss, stage in zip(self._names, self._losses, self._stages, strict=True)
-            if stage.holds(self.number)
-        }
-
-    def encode_queries(self, side: Mapping[str, Any]) -> QueryBatch:
+    def encode_queries(self, side: Mapping[str, Any]) -> QNetBatch | InnerProducts:
         """Q-nets, or query vectors, of the queries of a batch."""
         if "states" in side:
-            return self._query_batch(self._read_states(side["states"], side["mask"]))
-        parts = [self._encode(self._read_queries, ids, mask) for ids, mask in side["chunks"]]
-        columns = zip(*parts, strict=True)
-        return self._query_batch(tuple(_joined(column, side) for column in columns))
+            encoder = self.dual.query_encoder
+            return self.dual.query_batch(encoder(None, side["mask"], token_states=side["states"]))
+        chunks = [self._encode(self._read_queries, ids, mask) for ids, mask in side["chunks"]]
+        columns = zip(*(chunk.flatten() for chunk in chunks), strict=True)
+        whole: QNetBatch | InnerProducts = chunks[0].unflatten(
+            [_joined(column, side) for column in columns]
+        )
+        return whole
 
     def encode_passages(self, side: Mapping[str, Any]) -> Tensor:
         """Embeddings ``[n, d]`` of passages."""
@@ -195,51 +195,10 @@ class TrainingStep(nn.Module):
         vectors: Tensor = self.dual.passage_encoder(ids, mask).representation
         return vectors
 
-    def _read_queries(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-        return self._tensors(self.dual.query_encoder(ids, mask))
-
-    def _read_states(self, states: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-        return self._tensors(self.dual.query_encoder(None, mask, token_states=states))
-
-    def _tensors(self, output: Any) -> tuple[Tensor, ...]:
-        """All that makes up queries, as plain tensors that can be cut and joined."""
-        if not isinstance(self.dual, HypencoderDualEncoder):
-            return (output.representation,)
-        batch: QNetBatch = output.representation
-        embedding = () if batch.query_embedding is None else (batch.query_embedding,)
-        return (*batch.matrices, *batch.vectors, *embedding)
-
-    def _query_batch(self, tensors: tuple[Tensor, ...]) -> QueryBatch:
-        """The inverse of that."""
-        if not isinstance(self.dual, HypencoderDualEncoder):
-            return InnerProducts(tensors[0])
-        encoder = self.dual.query_encoder
-        n_matrices, n_vectors = len(encoder.weight_shapes), len(encoder.bias_shapes)
-        rest = tensors[n_matrices + n_vectors :]
-        return QNetBatch(
-            matrices=tensors[:n_matrices],
-            vectors=tensors[n_matrices : n_matrices + n_vectors],
-            converter=encoder.weight_to_model_converter,
-            query_embedding=rest[0] if rest else None,
-            is_training=encoder.training,
-        )
-
-
-def _nested(queries: QueryBatch) -> list[QueryBatch]:
-    """The queries at each of their widths; just as they are where there is one."""
-    if not isinstance(queries, QNetBatch) or not queries.widths:
-        return [queries]
-    return [queries.narrow(width) for width in queries.widths]
+    def _read_queries(self, ids: Tensor, mask: Tensor) -> QNetBatch | InnerProducts:
+        return self.dual.query_batch(self.dual.query_encoder(ids, mask))
 
 
 def _joined(chunks: Sequence[Tensor], side: Mapping[str, Any]) -> Tensor:
     """What was made of the chunks, in the order of the batch."""
     return chunks[0] if len(chunks) == 1 else torch.cat(list(chunks))[side["order"]]
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """The names, with a number after those that come again."""
-    return [
-        name if name not in names[:i] else f"{name}_{1 + list(names[:i]).count(name)}"
-        for i, name in enumerate(names)
-    ]

@@ -1,4 +1,4 @@
-"""Artifacts that another store made, taken in as they are: checked all together, then moved."""
+"""Adoption: artifacts that another store made are checked together, then moved into this one."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ _SCHEMAS: dict[Kind, dict[str, pa.Schema]] = {
     "run": {RESULTS_NAME: RESULTS_SCHEMA, QUERIES_NAME: QUERIES_SCHEMA},
     "evaluation": {METRICS_NAME: METRICS_SCHEMA, PER_QUERY_NAME: PER_QUERY_SCHEMA},
 }
-"""Files without which an artifact of a kind is none, and their columns."""
+"""Files that an artifact of a kind must have, with their columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """What was taken in.
+    """What an adoption brought.
 
     Attributes:
-        artifacts: Those that are new here, parents first.
-        references: Manifests of artifacts that stay in the other store, as far as they are new.
-        existing: Artifacts that were here before, and stayed as they were.
-        unnamed: New artifacts whose names were taken here: they have none now.
+        artifacts: New artifacts, parents first.
+        references: New references: manifests of artifacts that stay in the other store.
+        existing: Artifacts that existed in this store and are unchanged.
+        unnamed: New artifacts that lost their names, since existing artifacts have them.
     """
 
     artifacts: tuple[Manifest, ...]
@@ -73,7 +73,7 @@ class Adopted:
 
 @dataclass(frozen=True, slots=True)
 class _CheckedFolder:
-    """A folder that was checked."""
+    """A folder whose files were checked against its manifest."""
 
     folder: Path
     manifest: Manifest
@@ -89,18 +89,18 @@ def adopt(
     """Move folders of artifacts into the store, after all of them were checked.
 
     Args:
-        inventory: What is in the store.
-        artifacts: Folders of whole artifacts, called by their ids, on the store's file system.
-        references: Folders of manifests, with some of the artifact's files or none: of artifacts
-            that stay where they are, and are parents of others.
-        drop_names: Leave out names that other artifacts have here.
+        inventory: The artifacts of the store.
+        artifacts: Folders of whole artifacts, named by their ids, on the store's file system.
+        references: Folders of artifacts that stay in the other store: a manifest, with all, some
+            or none of its files.
+        drop_names: Whether an artifact loses its name if an existing artifact has it.
 
     Raises:
-        DamagedArtifact: A manifest that is none, files that are not those of the manifest.
-        InvalidContent: Inputs that do not give the id, files of another schema.
-        ArtifactNotFound: A parent that is neither among them nor here.
-        NameTaken: A name that another artifact has here, and ``drop_names`` is not given.
-        ArtifactBusy: A process makes one of them at this moment.
+        DamagedArtifact: A manifest cannot be read, or files differ from their manifest.
+        InvalidContent: An id does not follow from its inputs, or a file has other columns.
+        ArtifactNotFound: A parent is neither among the folders nor in the store.
+        NameTaken: An existing artifact has a name, and ``drop_names`` is False.
+        ArtifactBusy: Another process makes one of the artifacts.
     """
     whole = _parents_first([_checked(folder, whole=True) for folder in artifacts])
     checked_references = [_checked(folder, whole=False) for folder in references]
@@ -123,7 +123,7 @@ def adopt(
                 nameless = one.manifest.model_copy(update={"name": None})
                 atomic_write_text(one.folder / MANIFEST_NAME, nameless.to_text())
             with hold(layout.lock(one.manifest.id), what=f"The artifact {one.manifest.id}"):
-                # Work on it that somebody began here, and which it makes needless.
+                # Unfinished work of this id is no longer needed.
                 remove_folder(layout.artifact(one.manifest.kind, one.manifest.id))
                 _move(one.folder, layout, one.manifest)
     return Adopted(
@@ -135,7 +135,7 @@ def adopt(
 
 
 def _checked(folder: Path, *, whole: bool) -> _CheckedFolder:
-    """A folder whose manifest and files are what they should be."""
+    """Check the manifest and the files of a folder."""
     try:
         manifest = read_manifest(folder / MANIFEST_NAME)
     except FileNotFoundError:
@@ -182,7 +182,7 @@ def _check_schemas(folder: Path, manifest: Manifest) -> None:
 
 
 def _parents_first(folders: Sequence[_CheckedFolder]) -> list[_CheckedFolder]:
-    """Each after those that it was made from."""
+    """The folders in an order in which parents come before their children."""
     by_id = {one.manifest.id: one for one in folders}
     ordered: dict[str, _CheckedFolder] = {}
 
@@ -215,7 +215,7 @@ def _check_parents(inventory: Inventory, folders: list[_CheckedFolder], coming: 
 
 
 def _taken_names(inventory: Inventory, new: list[_CheckedFolder]) -> list[_CheckedFolder]:
-    """Those whose names other artifacts have, here or among them."""
+    """The new artifacts whose names are taken, in the store or by an earlier new artifact."""
     taken = {(one.kind, one.name) for one in inventory.artifacts()}
     clashes = []
     for one in new:
@@ -245,7 +245,7 @@ def _move(folder: Path, layout: Layout, manifest: Manifest) -> None:
 
 
 def needless_references(inventory: Inventory) -> list[Manifest]:
-    """References that no artifact of the store descends from, or whose artifact is here by now."""
+    """References that no artifact descends from, or whose artifact is now in the store."""
     parents = {parent for one in inventory.artifacts() for parent in one.parents}
     elsewhere = {one.id: one for one in inventory.elsewhere.artifacts()}
     needed: set[str] = set()

@@ -1,4 +1,4 @@
-"""Calibrations: what recall an approximate engine reaches at which setting, measured."""
+"""Calibrations: the measured recall and cost of an approximate engine, by setting."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class CurvePoint:
     """One setting of an engine, measured over the queries of a calibration.
 
     Attributes:
-        k: Documents that were asked for.
-        setting: The engine's options that vary, as a JSON object with sorted keys.
-        recall: Mean share of the exact best ``k`` that were found, 0 to 1.
-        recall_error: Standard error of that mean.
-        evaluations: Mean q-net evaluations a query.
-        milliseconds: Mean time of the engine a query.
+        k: Number of documents per query.
+        setting: The options that vary, as a JSON object with sorted keys.
+        recall: Mean share of the exact best ``k`` that the engine returned, 0 to 1.
+        recall_error: Standard error of ``recall``.
+        evaluations: Mean q-net evaluations per query.
+        milliseconds: Mean time per query.
     """
 
     k: int
@@ -63,10 +63,12 @@ def write_calibration(
     stats: Mapping[str, Any],
     provenance: Mapping[str, Any],
 ) -> Manifest:
-    """Keep a calibration, or return the one that is there for the same inputs.
+    """Write a calibration, unless it exists: equal inputs give the same calibration.
+
+    ``Store.write_calibration`` describes the arguments.
 
     Raises:
-        InvalidContent: A recall outside of 0 to 1.
+        InvalidContent: A recall is outside of 0 to 1.
     """
     rows = [asdict(point) for point in points]
     for row in rows:
@@ -81,6 +83,6 @@ def write_calibration(
 
 
 def read_curve(folder: Path, calibration: Manifest) -> list[CurvePoint]:
-    """The points of a calibration, in the order they were written."""
+    """The points of a calibration, in the order in which they were written."""
     table = read_artifact_table(folder, calibration, CURVE_NAME, CURVE_SCHEMA)
     return [CurvePoint(**row) for row in table.to_pylist()]

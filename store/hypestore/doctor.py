@@ -1,4 +1,4 @@
-"""Examining a store: what is damaged, unfinished or left over, and what to do about it."""
+"""Examining a store: which files are damaged, unfinished or left over, and what to do."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ Severity = Literal["error", "warning", "info"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it should be.
+    """One problem of a store.
 
     Attributes:
-        severity: ``error``: something stored is damaged; ``warning``: something to tidy or finish;
+        severity: ``error``: an artifact is damaged; ``warning``: something to tidy up or finish;
             ``info``: worth knowing.
-        artifact: Its id, where it concerns one.
-        file: Path relative to the store, where it concerns one.
+        artifact: Id of the artifact, or None.
+        file: Path relative to the store, or None.
         problem: What is wrong.
         remedy: What to do.
     """
@@ -81,16 +81,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class DoctorReport:
-    """What an examination found.
+    """The result of examining a store.
 
     Attributes:
-        findings: Errors first.
-        artifacts: Artifacts examined.
-        files: Files of them.
-        bytes: Size of these files, as the manifests have it.
-        caches: Caches that are there, after cleaning; they may be deleted.
-        cache_bytes: Size of their files.
-        checksums: Whether the content of every file was read and compared.
+        findings: The problems, errors first.
+        artifacts: Number of artifacts.
+        files: Number of their files.
+        bytes: Size of these files by their manifests.
+        caches: Number of caches, after cleaning; each may be deleted.
+        cache_bytes: Size of the files of all caches.
+        checksums: Whether the content of every file was compared with its manifest.
     """
 
     findings: tuple[Finding, ...]
@@ -103,14 +103,14 @@ class DoctorReport:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing stored is damaged."""
+        """Whether no finding is an error, that is, no artifact is damaged."""
         return all(finding.severity != "error" for finding in self.findings)
 
 
 def examine(
     inventory: Inventory, catalog: Catalog, *, checksums: bool, rebuild: bool, clean: bool
 ) -> DoctorReport:
-    """Look at everything in a store; the arguments are those of ``Store.doctor``."""
+    """Examine a store; ``Store.doctor`` describes the arguments."""
     caches = Caches(inventory.layout)
     if clean:
         _clean(inventory.layout)
@@ -186,13 +186,13 @@ def _artifact_findings(
                 problem = f"its name {manifest.name!r} is also that of {first}"
                 yield Finding("warning", manifest.id, None, problem, "Refer to it by its id.")
         of_files = list(_file_findings(layout, manifest, checksums=checksums))
-        # Whatever was removed while it was looked at has nothing left to be wrong.
+        # An artifact that was removed meanwhile has no problems.
         if layout.manifest(manifest.kind, manifest.id).exists():
             yield from of_files
 
 
 def _unsealed(layout: Layout, snapshot: InventorySnapshot) -> Iterator[Finding]:
-    """Manifests of which nothing says whether they are as they were written."""
+    """Manifests without a seal: a change of them would not be noticed."""
     names = []
     for path in (layout.manifest(one.kind, one.id) for one in snapshot.manifests):
         with contextlib.suppress(FileNotFoundError):  # removed meanwhile
@@ -211,7 +211,7 @@ def _unsealed(layout: Layout, snapshot: InventorySnapshot) -> Iterator[Finding]:
 
 
 def _reference_findings(inventory: Inventory, *, checksums: bool) -> Iterator[Finding]:
-    """Manifests of artifacts that are elsewhere, and those of their files that are here."""
+    """Problems of references: their parents, and those of their files that are in this store."""
     snapshot = inventory.elsewhere.snapshot()
     existing = {manifest.id for manifest in (*inventory.artifacts(), *snapshot.manifests)}
     yield from (_damaged_manifest(damage) for damage in snapshot.damaged)
@@ -295,7 +295,7 @@ def _unfinished(layout: Layout, snapshot: InventorySnapshot) -> Iterator[Finding
 
 
 def _temporary_files(layout: Layout) -> Iterator[tuple[str | None, Path]]:
-    """Temporary files and folders that nobody is writing, with the artifact they belong to."""
+    """Temporary files and folders of ended processes, each with its artifact or None."""
     for path in sorted(layout.root.glob(".*.tmp")):
         lock = layout.staging_lock(path) if path.is_dir() else layout.store_lock
         if not is_held(lock):
@@ -330,7 +330,7 @@ def _cache_findings(caches: Caches, *, checksums: bool) -> Iterator[Finding]:
                 None,
                 f"{cache.path.parent.name}/{cache.name}/{problem.file}",
                 problem.problem,
-                "hype doctor --clean, or leave it: whoever needs this cache next makes it again.",
+                "hype doctor --clean, or nothing: the next command that needs it makes it again.",
             )
 
 
@@ -355,11 +355,11 @@ def _rebuild(catalog: Catalog) -> Iterator[Finding]:
 
 
 def _clean(layout: Layout) -> None:
-    """Delete temporary files, unfinished work and forgotten work records that nobody holds."""
+    """Delete unfinished work, temporary files and needless work records that no process holds."""
     for _, folder in list(work_folders(layout)):
         _remove_unheld(layout, folder)
     for _, path in list(_temporary_files(layout)):
-        # Not there any more: the one who removes it was not done yet.
+        # It may be gone: another process may be removing it.
         with writing_in(path.parent), contextlib.suppress(FileNotFoundError):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     clear_staging_locks(layout)
@@ -373,7 +373,7 @@ def _clean(layout: Layout) -> None:
 
 
 def _forget(inventory: Inventory) -> None:
-    """Delete references that nothing needs: not while a study comes in, references first."""
+    """Delete references that no artifact needs. The lock keeps an import from adding some now."""
     layout = inventory.layout
     if not layout.references.root.is_dir():
         return
@@ -383,6 +383,6 @@ def _forget(inventory: Inventory) -> None:
 
 
 def _remove_unheld(layout: Layout, folder: Path) -> None:
-    # Where somebody is at it, or took it up this very moment, it is not left over.
+    # Work that a process holds, or has just resumed, stays.
     with contextlib.suppress(ArtifactBusy):
         remove_work(layout, folder)

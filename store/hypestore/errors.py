@@ -2,7 +2,7 @@
 
     StoreError                the root; exit code 4
     ├── StoreNotFound         no hype.toml here or above
-    ├── StoreExists           there is a store already
+    ├── StoreExists           the folder is a store already
     ├── StoreVersionError     written by a newer version
     ├── StoreNotWritable      a read-only folder
     ├── DiskFull              no space left, or a quota reached
@@ -12,12 +12,12 @@
     ├── ArtifactInUse         other artifacts were made from it
     ├── NameTaken             another artifact has this name
     ├── InvalidContent        what was to be stored is not valid (also a ValueError)
-    ├── IncompleteWork        finished before everything was there
-    ├── TextNotKept           text of an embedding set that has none
-    ├── DamagedArtifact       files missing, truncated or not what the manifest says
+    ├── IncompleteWork        to be finished while parts are missing
+    ├── TextNotKept           the embedding set was made without text
+    ├── DamagedArtifact       files are missing, truncated, or differ from the manifest
     └── CatalogQueryError     SQL that the catalog refuses
 
-A message says what is wrong, where, and what was expected; ``hint`` says what to do next.
+A message says what is wrong, where, and what was expected. A ``hint`` says what to do next.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class StoreError(Exception):
 
 
 class StoreNotFound(StoreError):
-    """No ``hype.toml`` in any of the places looked in; the message lists them."""
+    """There is no ``hype.toml`` in any folder that was searched; the message lists them."""
 
 
 class StoreExists(StoreError):
-    """A store is to be made where there is one."""
+    """A store cannot be created in a folder that is one already."""
 
 
 class StoreVersionError(StoreError):
@@ -55,19 +55,19 @@ class StoreVersionError(StoreError):
 
 
 class StoreNotWritable(StoreError):
-    """A write to a store whose folder does not allow it."""
+    """The folder of the store cannot be written."""
 
 
 class DiskFull(StoreError):
-    """No space is left on the disk, or a quota is reached; what was finished before is whole."""
+    """No space is left on the disk, or a quota is reached; finished artifacts stay whole."""
 
 
 class ArtifactNotFound(StoreError):
-    """No artifact has this id or name; the hint lists near matches and what there is."""
+    """No artifact has this id or name; the hint lists near matches and existing artifacts."""
 
 
 class AmbiguousReference(StoreError):
-    """A name or the beginning of an id that fits several artifacts; the hint lists them."""
+    """Several artifacts fit a name or the beginning of an id; the hint lists them."""
 
 
 class ArtifactBusy(StoreError):
@@ -75,7 +75,7 @@ class ArtifactBusy(StoreError):
 
 
 class ArtifactInUse(StoreError):
-    """An artifact that others were made from is not removed; the message names them."""
+    """An artifact cannot be removed while others depend on it; the message names them."""
 
 
 class NameTaken(StoreError):
@@ -83,19 +83,19 @@ class NameTaken(StoreError):
 
 
 class InvalidContent(StoreError, ValueError):
-    """What must not be stored: NaN, repeated ids, ranks out of order, a malformed name."""
+    """Content that must not be stored: NaN, repeated ids, ranks out of order, a malformed name."""
 
 
 class IncompleteWork(StoreError):
-    """An artifact was to be finished before all was there; the message says what is missing."""
+    """An artifact cannot be finished yet; the message says what is missing."""
 
 
 class TextNotKept(StoreError):
-    """Texts are asked of an embedding set that was made without them."""
+    """Texts were asked of an embedding set that was made without text."""
 
 
 class DamagedArtifact(StoreError):
-    """Files of an artifact are missing, truncated or not what the manifest says."""
+    """Files of an artifact are missing, truncated, or differ from its manifest."""
 
 
 class CatalogQueryError(StoreError, ValueError):

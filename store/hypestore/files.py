@@ -1,4 +1,4 @@
-"""Writing aside, flushing and renaming: the one way in which files come into a store."""
+"""Atomic writes: every file of a store is written beside its place, flushed, and renamed."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def temporary_sibling(path: Path) -> Path:
-    """A free name in the same folder, so that a rename to ``path`` is atomic."""
+    """An unused temporary path in the same folder, so that a rename to ``path`` is atomic."""
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether this is a temporary file (or a removed folder) by its name."""
+    """Whether the name is that of a temporary file or of a removed folder."""
     return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
 def present_files(folder: Path) -> list[Path]:
-    """The files below a folder in which others may work: what goes meanwhile is left out."""
+    """The files below a folder; files that another process deletes meanwhile are left out."""
     paths = (Path(place) / name for place, _, names in os.walk(folder) for name in names)
     return sorted(path for path in paths if path.is_file())
 
 
 def temporaries(folder: Path) -> list[Path]:
-    """Temporary files and removed folders below a folder; what such a folder holds goes with it."""
+    """Temporary files and removed folders below a folder, without what a removed folder holds."""
     paths: list[Path] = []
     for place, folders, names in os.walk(folder):
         inside = (Path(place) / name for name in (*folders, *names))
@@ -44,7 +44,7 @@ def temporaries(folder: Path) -> list[Path]:
 
 
 def present_size(path: Path) -> int:
-    """Size of a file in bytes; 0 where it is gone by now."""
+    """Size of a file in bytes; 0 if it no longer exists."""
     try:
         return path.lstat().st_size
     except FileNotFoundError:
@@ -64,7 +64,7 @@ def sync_tree(folder: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Flush the names in a folder to the disk; Windows has no such call, and needs none."""
+    """Flush the names in a folder to the disk; on Windows nothing is needed."""
     if os.name != "nt":
         _sync(path, os.O_RDONLY)
 
@@ -79,7 +79,7 @@ def _sync(path: Path, flags: int) -> None:
 
 @contextmanager
 def writing_in(folder: Path) -> Iterator[None]:
-    """Turn "permission denied" and "no space left" into sentences about the store.
+    """Turn "permission denied" and "no space left" into errors that name the folder.
 
     Raises:
         StoreNotWritable: The folder or its file system is read-only.
@@ -99,9 +99,9 @@ def writing_in(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary sibling to write to; on leaving it is flushed and renamed to ``path``.
+    """Yield a temporary path to write to, then flush the file and rename it to ``path``.
 
-    Leaving by an exception deletes it and leaves ``path`` as it was.
+    After an exception the temporary file is deleted and ``path`` is unchanged.
     """
     temporary = temporary_sibling(path)
     with writing_in(path.parent):
@@ -117,10 +117,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary sibling folder to fill; on leaving it is flushed and put in place of ``path``.
+    """Yield a temporary folder to fill, then flush it and rename it to ``path``.
 
-    A folder that is there before goes when the new one is complete. Leaving by an exception
-    deletes the new one and leaves ``path`` as it was.
+    An existing folder is replaced when the new one is complete. After an exception the new
+    folder is deleted and ``path`` is unchanged.
     """
     temporary, before = temporary_sibling(path), temporary_sibling(path)
     with writing_in(path.parent):
@@ -139,21 +139,21 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
-    """Write a file as a whole or not at all."""
+    """Write a file atomically: afterwards it is complete, or unchanged."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
 def atomic_write_text(path: Path, data: str) -> None:
-    """Write a UTF-8 text file, line ends as they are, as a whole or not at all."""
+    """Write a UTF-8 text file atomically, without changing line ends."""
     atomic_write_bytes(path, data.encode("utf-8"))
 
 
 def refuse_link(path: Path) -> None:
-    """Refuse a link where a store has a file of its own: it may lead out of the store.
+    """Refuse a symbolic link in place of a file: it may lead out of the store.
 
     Raises:
-        DamagedArtifact: It is one.
+        DamagedArtifact: The path is a link.
     """
     if path.is_symlink():
         raise DamagedArtifact(
@@ -169,13 +169,13 @@ def sha256_file(path: Path) -> str:
 
 
 def remove_folder(folder: Path) -> None:
-    """Take a folder out of the store in one step, then delete it."""
+    """Rename a folder out of its place, so that it is gone in one step, then delete it."""
     with writing_in(folder.parent):
-        aside = folder.with_name(f".removed-{folder.name}-{secrets.token_hex(4)}.tmp")
+        removed = folder.with_name(f".removed-{folder.name}-{secrets.token_hex(4)}.tmp")
         try:
-            folder.rename(aside)
+            folder.rename(removed)
         except FileNotFoundError:
             return
         sync_folder(folder.parent)
-        # What cannot be deleted now is a temporary by its name: `hype doctor --clean` takes it.
-        shutil.rmtree(aside, ignore_errors=True)
+        # What cannot be deleted now has a temporary name: `hype doctor --clean` deletes it.
+        shutil.rmtree(removed, ignore_errors=True)

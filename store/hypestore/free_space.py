@@ -1,4 +1,4 @@
-"""Space on the disk: what is free, whether it is enough, and what is said where it was not."""
+"""Free space on the disk: how much there is, and the error where it does not suffice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from hypestore.errors import DiskFull
 
 _ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""No space on the device, a quota reached, a file beyond what the system allows."""
+"""Numbers of the errors: no space on the device, a quota reached, a file too large."""
 
 _MARKS = (
     "No space left on device",
@@ -20,11 +20,11 @@ _MARKS = (
     "File too large",
     "PytorchStreamWriter failed writing",
 )
-"""Of libraries that write by themselves and raise errors of their own kinds."""
+"""Texts in the errors of libraries that write files themselves and raise their own errors."""
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error, or the one that it came of, says that a write found no space."""
+    """Whether an error, or one of its causes, says that a write found no space."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in _ERRORS:
@@ -38,18 +38,18 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def _wrote_less(error: OSError) -> bool:
-    """NumPy's "24 requested and 8 written", which has no number."""
+    """Whether this is NumPy's error "24 requested and 8 written", which has no error number."""
     return "requested and" in str(error) and str(error).endswith("written")
 
 
 def free_bytes(folder: Path) -> int:
-    """What may be written in a folder, or in the one that it will be made in."""
+    """Free bytes on the disk of a folder, which need not exist yet."""
     existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     return shutil.disk_usage(existing).free
 
 
 def in_words(n_bytes: float) -> str:
-    """A number of bytes for people."""
+    """A number of bytes as text: ``1.5 GB``."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if n_bytes < 1000:
             return f"{n_bytes:.0f} {unit}" if unit == "bytes" else f"{n_bytes:.1f} {unit}"
@@ -61,12 +61,12 @@ def require_space(folder: Path, needed_bytes: int, *, what: str) -> None:
     """Refuse work that the disk has no space for, before it begins.
 
     Args:
-        folder: Where it is written.
-        needed_bytes: What it takes at least.
+        folder: Where the files are written.
+        needed_bytes: The least that the work takes.
         what: What is made, for the message: "Making graph vaswani-0a1b2c3d4e".
 
     Raises:
-        DiskFull: Less is free; the message has both.
+        DiskFull: Less is free; the message has both numbers.
     """
     free = free_bytes(folder)
     if free < needed_bytes:
@@ -80,7 +80,7 @@ def require_space(folder: Path, needed_bytes: int, *, what: str) -> None:
 
 @contextmanager
 def disk_full_in(folder: Path) -> Iterator[None]:
-    """Turn "no space left", of whichever library, into a sentence about the store.
+    """Turn "no space left" of any library into an error that names the folder.
 
     Raises:
         DiskFull: No space is left there.
@@ -94,7 +94,7 @@ def disk_full_in(folder: Path) -> Iterator[None]:
 
 
 def disk_full(folder: Path, error: BaseException) -> DiskFull:
-    """What to raise where a write found no space."""
+    """The error to raise when a write in a folder found no space."""
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.EFBIG:
         why = f"{os.strerror(errno.EFBIG)}, and the system allows none of this size"

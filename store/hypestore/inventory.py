@@ -1,4 +1,4 @@
-"""What is in a store: reading, finding and relating manifests. Nothing here writes."""
+"""The artifacts of a store: their manifests, how to find them, parents and children. Read-only."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LISTED = 20
 
 @dataclass(frozen=True, slots=True)
 class DamagedManifest:
-    """A manifest that is there and cannot be used, with the reason."""
+    """A manifest that exists and cannot be used, with the error that says why."""
 
     kind: Kind
     id: str
@@ -44,7 +44,7 @@ class DamagedManifest:
 
 @dataclass(frozen=True, slots=True)
 class InventorySnapshot:
-    """Everything in a store at one moment, by time of creation."""
+    """All manifests of a store at one moment, by time of creation."""
 
     manifests: tuple[Manifest, ...]
     damaged: tuple[DamagedManifest, ...]
@@ -53,8 +53,7 @@ class InventorySnapshot:
 class Inventory:
     """The read side of a store.
 
-    A parsed manifest is kept as long as its file is the same one, so that asking again costs one
-    ``stat`` each.
+    Parsed manifests are kept. As long as its file is unchanged, a manifest costs one ``stat``.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -64,18 +63,18 @@ class Inventory:
 
     @cached_property
     def elsewhere(self) -> Inventory:
-        """Artifacts that are known by their manifests alone, for their files are in another store.
+        """The references: manifests of artifacts whose files are in another store.
 
-        Some of them may be here as well by now.
+        Some of these artifacts may be in this store too.
         """
         return Inventory(self.layout.references)
 
     def references(self) -> list[Manifest]:
-        """Artifacts that are known by their manifests alone and are not here, oldest first."""
+        """Manifests of artifacts that are only in another store, oldest first."""
         return [one for one in self.elsewhere.artifacts() if not self.has(one.id)]
 
     def stamps(self) -> dict[str, tuple[str, str]]:
-        """Path of each manifest -> its artifact, and what changes with the file; none is read."""
+        """Path of each manifest -> id of its artifact, and a stamp of the file. No file is read."""
         file_stamps = {}
         for kind in KINDS:
             for path in self._manifest_paths(kind):
@@ -85,7 +84,7 @@ class Inventory:
         return file_stamps
 
     def snapshot(self, kinds: Iterable[Kind] = KINDS) -> InventorySnapshot:
-        """Read every manifest; the damaged ones are returned apart."""
+        """Read every manifest; damaged ones are returned separately."""
         manifests: list[Manifest] = []
         damaged: list[DamagedManifest] = []
         for kind in kinds:
@@ -100,7 +99,7 @@ class Inventory:
         return InventorySnapshot(tuple(manifests), tuple(damaged))
 
     def artifacts(self, kind: Kind | None = None) -> list[Manifest]:
-        """The artifacts that can be read, oldest first; a damaged manifest is logged once."""
+        """All readable artifacts, oldest first; each damaged manifest is logged once."""
         snapshot = self.snapshot(KINDS if kind is None else (kind,))
         for damage in snapshot.damaged:
             if damage.error.message not in self._told:
@@ -109,7 +108,7 @@ class Inventory:
         return list(snapshot.manifests)
 
     def find(self, kind: Kind, inputs_subset: Mapping[str, Any]) -> list[Manifest]:
-        """Artifacts of a kind whose inputs hold all of these values, oldest first."""
+        """Artifacts of a kind whose inputs contain all these values, oldest first."""
         wanted = plain_json(inputs_subset, what="inputs to find")
         return [
             manifest
@@ -144,10 +143,10 @@ class Inventory:
         """One artifact by id, by name, or by the beginning of its id.
 
         Raises:
-            ArtifactNotFound: Nothing fits; the hint lists near matches and what there is.
-            AmbiguousReference: Several fit, and none by its whole id.
-            DamagedArtifact: Its manifest cannot be read.
-            StoreVersionError: Its manifest has a newer format version.
+            ArtifactNotFound: Nothing fits; the hint lists near matches and existing artifacts.
+            AmbiguousReference: Several artifacts fit, and none by its whole id.
+            DamagedArtifact: The manifest cannot be read.
+            StoreVersionError: The manifest has a newer format version.
         """
         exact = self.kind_of(reference)
         if exact is not None and kind in (None, exact):
@@ -168,11 +167,11 @@ class Inventory:
         return fitting[0]
 
     def get_or_reference(self, reference: str, kind: Kind | None = None) -> Manifest:
-        """One artifact as ``get`` finds it, or the manifest of one that is not here.
+        """The manifest of an artifact of this store (see ``get``), else of a reference.
 
         Raises:
-            ArtifactNotFound: As for ``get``.
-            AmbiguousReference: As for ``get``.
+            ArtifactNotFound: Nothing fits.
+            AmbiguousReference: Several artifacts of this store fit.
         """
         try:
             return self.get(reference, kind)
@@ -183,7 +182,7 @@ class Inventory:
             return distant
 
     def _distant(self, reference: str, kind: Kind | None) -> Manifest | None:
-        """What ``get`` finds among the references, which need not be there at all."""
+        """The one reference that fits; None if there is none, or several."""
         if not self.elsewhere.layout.root.is_dir():
             return None
         try:
@@ -192,17 +191,17 @@ class Inventory:
             return None
 
     def path(self, artifact: Manifest | str) -> Path:
-        """The folder of an artifact, or of what is known of one that is not here."""
+        """The folder of an artifact, or of a reference."""
         manifest = artifact if isinstance(artifact, Manifest) else self.get(artifact)
         distant = not self.has(manifest.id) and self.elsewhere.has(manifest.id)
         layout = self.layout.references if distant else self.layout
         return layout.artifact(manifest.kind, manifest.id)
 
     def parents_of(self, reference: str) -> list[Manifest]:
-        """What this one was made from, in the order of its manifest, also what is not here.
+        """Manifests of the artifact's parents in the order of its manifest, references included.
 
         Raises:
-            DamagedArtifact: One of them is not known any more.
+            DamagedArtifact: A parent is neither an artifact nor a reference of this store.
         """
         child = self.get_or_reference(reference)
         parents = []
@@ -216,7 +215,7 @@ class Inventory:
         return parents
 
     def children_of(self, reference: str) -> list[Manifest]:
-        """The artifacts that were made from this one directly, oldest first."""
+        """The artifacts that have this one as a parent, oldest first."""
         parent = self.get_or_reference(reference)
         return [manifest for manifest in self.artifacts() if parent.id in manifest.parents]
 
@@ -230,7 +229,7 @@ class Inventory:
         return manifests
 
     def _forget_all_but(self, paths: Iterable[Path], folder: Path) -> None:
-        """Drop the parsed manifests of what was removed from the folder of a kind."""
+        """Forget parsed manifests whose files were removed from the folder of a kind."""
         existing = set(paths)
         for path in [path for path in self._parsed if path.parents[1] == folder]:
             if path not in existing:
@@ -249,7 +248,7 @@ class Inventory:
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
-    """What another file at the same place would have otherwise."""
+    """Time of change, inode and size: another file of this path differs in one of them."""
     stat = path.stat()
     return stat.st_mtime_ns, stat.st_ino, stat.st_size
 

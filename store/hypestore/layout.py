@@ -1,4 +1,4 @@
-"""Where things lie in a store, and the marker ``hype.toml`` at its root."""
+"""Paths in a store, and the marker file ``hype.toml`` at its root."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from hypestore.manifest import (
 MARKER_NAME = "hype.toml"
 WORK_NAME = "work.json"
 SCRATCH_NAME = "unfinished"
-"""The folder of an artifact for what its maker needs until it is finished: never a part of it."""
+"""Folder in unfinished work for checkpoints and the like; it is never part of the artifact."""
 PROGRESS_NAME = "progress.jsonl"
 DEFAULT_KEYS = ("model", "corpus", "queries", "device")
 
@@ -45,7 +45,7 @@ FOLDERS: MappingProxyType[Kind, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Paths of a store; knows names only and touches no file."""
+    """Paths of a store, computed from names; no file is touched."""
 
     root: Path
 
@@ -66,7 +66,7 @@ class Layout:
 
     @property
     def store_lock(self) -> Path:
-        """Held for the moment in which an artifact appears or disappears."""
+        """The lock held while a manifest appears or disappears, or ``hype.toml`` changes."""
         return self.lock("store")
 
     def lock(self, name: str) -> Path:
@@ -74,11 +74,11 @@ class Layout:
         return self.locks / f"{name}.lock"
 
     def staging_lock(self, folder: Path) -> Path:
-        """The lock of a temporary folder at the root, held by the one who fills it."""
+        """The lock of a staging folder, held by the process that fills it."""
         return self.lock(folder.name.strip("."))
 
     def staging_locks(self) -> list[tuple[Path, Path]]:
-        """All such locks, those of killed commands too, each with its folder."""
+        """Every lock of a staging folder with that folder, those of killed processes too."""
         locks = sorted(self.locks.glob("staging.*.tmp.lock"))
         return [(lock, self.root / f".{lock.name.removesuffix('.lock')}") for lock in locks]
 
@@ -92,12 +92,12 @@ class Layout:
         return self.caches / name
 
     def cache_lock(self, name: str, part: str = "make") -> Path:
-        """The lock of the one who makes or removes a cache, or of one who uses it."""
+        """A lock of a cache: ``make`` while it is made or removed, another part for each user."""
         return self.locks / "cache" / name / f"{part}.lock"
 
     @property
     def references(self) -> Layout:
-        """Where manifests lie of artifacts that are in another store, by kind and id as here."""
+        """Paths of references: manifests of artifacts that are in another store."""
         return Layout(self.root / "references")
 
     def kind_folder(self, kind: Kind) -> Path:
@@ -118,7 +118,7 @@ class Layout:
 
 
 _NEEDED = f"Write it anew: all it needs is the line `format_version = {FORMAT_VERSION}`."
-"""What to do about a marker that was cut short: nothing else of a store depends on it."""
+"""What to do about a damaged marker file; nothing else in a store depends on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +133,11 @@ def find_store(start: Path | None = None, explicit: Path | None = None) -> Path:
     """The root of the store to use.
 
     Args:
-        start: Where to begin looking upward; the current folder by default.
-        explicit: The store that the user named; nothing else is looked at then.
+        start: The folder to search, then its parents; the current folder by default.
+        explicit: The store that the user named; then no other folder is searched.
 
     Raises:
-        StoreNotFound: No ``hype.toml``; lists every place looked in.
+        StoreNotFound: There is no ``hype.toml``; the message lists every folder searched.
     """
     if explicit is not None:
         places = [Path(explicit).expanduser().absolute()]
@@ -170,7 +170,7 @@ def read_marker(path: Path) -> Marker:
 
     Raises:
         StoreVersionError: The store has a newer format version.
-        DamagedArtifact: It is not TOML, or a default is not a string.
+        DamagedArtifact: The file is not TOML, or a default is not a string.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -198,7 +198,7 @@ def write_default(path: Path, key: str, value: str) -> None:
     """Set one line of ``[defaults]`` in ``hype.toml``, leaving every other line as it is.
 
     Raises:
-        InvalidContent: Not a key of the defaults.
+        InvalidContent: ``key`` is not one of the defaults.
     """
     if key not in DEFAULT_KEYS:
         raise InvalidContent(
@@ -216,7 +216,7 @@ def write_default(path: Path, key: str, value: str) -> None:
 
 
 def _replace_line(lines: list[str], key: str, line: str) -> None:
-    """Put ``line`` where ``[defaults]`` has ``key``, else at the head of that table."""
+    """Replace the line of ``key`` in ``[defaults]``, or add ``line`` at the head of that table."""
     header = re.compile(r"\s*\[\s*defaults\s*\]\s*(#.*)?")
     start = next((i for i, text in enumerate(lines) if header.fullmatch(text)), None)
     if start is None:

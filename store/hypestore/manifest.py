@@ -1,4 +1,4 @@
-"""Manifests: what an artifact is, what it was made from, and the id that follows from it."""
+"""Manifests: what an artifact is, what it was made from, and how its id follows from that."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FORMAT_VERSION = 1
 """The newest format version that this code reads and writes (``store/FORMAT.md``)."""
 
 REQUIRES = "hypencli >= 0.1"
-"""Which program reads ``FORMAT_VERSION``, written into ``hype.toml``."""
+"""The program that reads ``FORMAT_VERSION``, as ``hype.toml`` names it."""
 
 MANIFEST_NAME = "manifest.json"
 
@@ -47,7 +47,7 @@ _NAME = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}")
 
 
 class FileRecord(BaseModel):
-    """One file of an artifact: path relative to its folder, size and hash."""
+    """One file of an artifact: path relative to its folder, size in bytes, SHA-256."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,7 +65,7 @@ class FileRecord(BaseModel):
 
 
 class WorkRecord(BaseModel):
-    """What is known of an artifact before it is finished."""
+    """The content of ``work.json``: what is known of an artifact before it is finished."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -97,7 +97,7 @@ class Manifest(BaseModel):
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of all files together, the manifest not counted."""
+        """Size of all files together in bytes, without the manifest."""
         return sum(file.size_bytes for file in self.files)
 
     @field_validator("name")
@@ -140,22 +140,22 @@ class Manifest(BaseModel):
         return value
 
     def to_text(self) -> str:
-        """The manifest as it is written to disk, with a seal over all that it says."""
+        """The manifest as it is written to disk, with a seal (a hash) over its content."""
         content = self.model_dump(mode="json")
         content["provenance"][SEAL] = seal_of(content)
         return pretty_json(content)
 
 
 def pretty_json(value: Mapping[str, Any]) -> str:
-    """JSON for people: indented, non-ASCII characters as themselves, a line end at the end."""
+    """Indented JSON text with a final line end; non-ASCII characters are not escaped."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def plain_json(value: Mapping[str, Any], *, what: str) -> dict[str, JsonValue]:
-    """A deep copy of ``value`` as JSON gives it back: tuples are lists, keys are strings.
+    """A deep copy of ``value`` in the types of JSON: tuples become lists, keys become strings.
 
     Raises:
-        InvalidContent: Something in it has no JSON form, or is NaN or infinite.
+        InvalidContent: A value has no JSON form, or is NaN or infinite.
     """
     try:
         text = json.dumps(dict(value), ensure_ascii=False, allow_nan=False)
@@ -169,15 +169,15 @@ def plain_json(value: Mapping[str, Any], *, what: str) -> dict[str, JsonValue]:
 
 
 def artifact_id(kind: Kind, id_prefix: str, inputs: Mapping[str, Any]) -> str:
-    """The id of an artifact: the same for the same kind and inputs, on every machine.
+    """The id of an artifact. Equal kinds and inputs give equal ids on every machine.
 
     Args:
-        kind: What it is.
-        id_prefix: A few words for people; it does not tell artifacts apart.
+        kind: Kind of the artifact.
+        id_prefix: A few words for people; the hash alone tells artifacts apart.
         inputs: Everything that determines the content.
 
     Returns:
-        ``slug-hash``, the slug in ``a-z 0-9 . _ -`` and the hash of ten hexadecimal digits.
+        ``prefix-hash``: the prefix in ``a-z 0-9 . _ -``, then ten hexadecimal digits.
     """
     return f"{clean_id_prefix(id_prefix) or kind}-{inputs_hash(kind, inputs)}"
 
@@ -189,10 +189,10 @@ def inputs_hash(kind: Kind, inputs: Mapping[str, Any]) -> str:
 
 
 def seal_of(content: Mapping[str, Any]) -> str:
-    """The seal of a manifest as JSON has it: SHA-256 of its canonical form without a seal.
+    """The seal of a manifest: SHA-256 of its canonical JSON form without the seal itself.
 
     Raises:
-        ValueError: NaN or infinity in it, or text without a UTF-8 form.
+        ValueError: The manifest has NaN, infinity, or text without a UTF-8 form.
     """
     made_with = {key: value for key, value in content["provenance"].items() if key != SEAL}
     return _canonical_sha256({**content, "provenance": made_with})
@@ -206,16 +206,17 @@ def _canonical_sha256(content: Mapping[str, Any]) -> str:
 
 
 def clean_id_prefix(id_prefix: str) -> str:
-    """``slug`` in lower case, every run of other characters than ``a-z 0-9 . _`` made one ``-``."""
+    """An id prefix in lower case, in which ``-`` replaces all but ``a-z 0-9 . _``."""
     cleaned = re.sub(r"[^a-z0-9._]+", "-", id_prefix.lower())[:_ID_PREFIX_CHARACTERS]
     return cleaned.strip("-._")
 
 
 def check_name(name: str | None) -> str | None:
-    """``name`` if a user may call an artifact so.
+    """Return ``name`` if it is a valid name of an artifact, or None.
 
     Raises:
-        InvalidContent: White space, control characters, empty, or longer than 200.
+        InvalidContent: It is empty, longer than 200 characters, or has white space or control
+            characters.
     """
     if name is not None and _NAME.fullmatch(name) is None:
         raise InvalidContent(
@@ -226,11 +227,11 @@ def check_name(name: str | None) -> str | None:
 
 
 def check_version(version: object, *, where: Path, requires: str | None = None) -> None:
-    """Refuse what a newer program wrote.
+    """Refuse a format version that only a newer program reads.
 
     Raises:
-        StoreVersionError: ``version`` is above ``FORMAT_VERSION``; names both.
-        DamagedArtifact: ``version`` is no version.
+        StoreVersionError: ``version`` is above ``FORMAT_VERSION``; the message has both.
+        DamagedArtifact: ``version`` is not a whole number above 0.
     """
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise DamagedArtifact(
@@ -247,12 +248,13 @@ def check_version(version: object, *, where: Path, requires: str | None = None) 
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a ``manifest.json`` and check that it belongs where it lies and says what was written.
+    """Read a ``manifest.json``; check its seal, its fields, and that its id names its folder.
 
     Raises:
-        FileNotFoundError: There is none.
-        StoreVersionError: It has a newer format version.
-        DamagedArtifact: It is not JSON, not a manifest, or was changed after it was sealed.
+        FileNotFoundError: The file does not exist.
+        StoreVersionError: The manifest has a newer format version.
+        DamagedArtifact: The file is not JSON or not a manifest, or was changed after it was
+            sealed.
     """
     content = _read_object(path)
     check_version(content.get("format_version"), where=path)
@@ -270,11 +272,11 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def has_seal(path: Path) -> bool:
-    """Whether a manifest that can be read has a seal; those before 0.4 have none.
+    """Whether a manifest has a seal; hype before 0.4 wrote none.
 
     Raises:
-        FileNotFoundError: It is gone.
-        DamagedArtifact: It cannot be read.
+        FileNotFoundError: The file does not exist.
+        DamagedArtifact: The file cannot be read.
     """
     made_with = _read_object(path).get("provenance")
     return isinstance(made_with, dict) and SEAL in made_with
@@ -295,7 +297,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _break_seal(content: dict[str, Any], path: Path) -> None:
-    """Take the seal out of a manifest, after comparing it; those before 0.4 have none."""
+    """Compare the seal with the content, then take it out; hype before 0.4 wrote no seal."""
     made_with = content.get("provenance")
     if not isinstance(made_with, dict) or SEAL not in made_with:
         return
@@ -309,7 +311,7 @@ def _break_seal(content: dict[str, Any], path: Path) -> None:
 
 
 def _parse(raw: bytes) -> object:
-    """A manifest's content: what is no text, or no number of JSON, is a ``ValueError``."""
+    """Parse JSON strictly: NaN, infinity and broken text raise ``ValueError``."""
     text = raw.decode("utf-8")  # the parser itself lets halves of surrogate pairs pass
     content: object = json.loads(text, parse_float=_finite, parse_constant=_finite)
     if "\\u" in text:

@@ -1,4 +1,4 @@
-"""Removing artifacts: never one that another was made from, unless both go."""
+"""Removing artifacts: an artifact stays as long as another has it as a parent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hypestore.work.unfinished import (
 
 @dataclass(frozen=True, slots=True)
 class _Doomed:
-    """What is known of an artifact that is to go; its manifest may be unreadable."""
+    """An artifact to be removed; its manifest may be unreadable."""
 
     kind: Kind
     id: str
@@ -32,20 +32,20 @@ class _Doomed:
 
 
 def remove(inventory: Inventory, reference: str, *, force: bool = False) -> list[str]:
-    """Remove an artifact, with ``force`` also all that was made from it.
+    """Remove an artifact; with ``force`` also everything that was made from it.
 
-    Each folder leaves the store in one rename, so a kill leaves every artifact whole or gone; its
-    children go first. With ``force``, an artifact whose manifest is damaged goes too, by its id.
-    Where no artifact fits, unfinished work does, by its id or name: with all that was done of it.
+    Each folder leaves the store by one rename, children before parents, so that a killed command
+    leaves every artifact whole or gone. With ``force``, an artifact with a damaged manifest is
+    removed too, by its id. If no artifact fits, unfinished work of this id or name is removed.
 
     Returns:
-        The ids removed, in order.
+        The removed ids, in order.
 
     Raises:
-        ArtifactNotFound: Nothing of this id or name.
-        ArtifactInUse: Others were made from it; names them.
+        ArtifactNotFound: Nothing has this id or name.
+        ArtifactInUse: Other artifacts were made from it; the message names them.
         ArtifactBusy: A process works on one of them.
-        DamagedArtifact: Its manifest cannot be read, and ``force`` is not given.
+        DamagedArtifact: The manifest cannot be read, and ``force`` is False.
     """
     layout = inventory.layout
     with hold(layout.store_lock, what="The store", wait_seconds=SHORT_WAIT_SECONDS):
@@ -84,7 +84,7 @@ def _doomed(manifest: Manifest) -> _Doomed:
 
 
 def _with_descendants(artifacts: Iterable[Manifest], target: _Doomed) -> list[_Doomed]:
-    """``target`` and all that was made from it, each after its own children."""
+    """``target`` and its descendants, children before parents."""
     children: dict[str, list[Manifest]] = {}
     for manifest in artifacts:
         for parent in manifest.parents:

@@ -67,9 +67,25 @@ from hypestore.work.work import (
 
 
 class Store:
-    """A project store. Make one with ``create``, use one with ``open``.
+    """A project store: create one with ``Store.create``, open one with ``Store.open``.
 
-    Reading takes no lock and writes nothing but the derived catalog. Format: ``store/FORMAT.md``.
+    Reading takes no lock, and writes nothing but the derived catalog. ``store/FORMAT.md``
+    specifies the format on disk.
+
+    >>> from tempfile import mkdtemp
+    >>> store = Store.create(mkdtemp())
+    >>> with store.run_writer("bm25", {"corpus": "docs", "k": 2}, name="first") as writer:
+    ...     writer.queries([("q1", "a question")])
+    ...     writer.append(["q1", "q1"], ["d7", "d2"], [1, 2], [9.5, 7.0])
+    ...     run = writer.commit()
+    >>> run.id
+    'bm25-0db1f4a8d3'
+    >>> store.run("first").results()
+    {'q1': [('d7', 9.5), ('d2', 7.0)]}
+    >>> store.catalog.query("SELECT name, corpus, n_results FROM runs").rows
+    (('first', 'docs', 2),)
+    >>> store.doctor().healthy
+    True
 
     Attributes:
         root: The folder, absolute.
@@ -85,10 +101,10 @@ class Store:
 
     @classmethod
     def create(cls, path: Path | str) -> Store:
-        """Make a store in a folder, which is made too when it is not there.
+        """Create a store in a folder; the folder is created if needed.
 
         Raises:
-            StoreExists: There is a store in it already.
+            StoreExists: The folder is a store already.
             StoreNotWritable: The folder cannot be written.
         """
         layout = Layout(Path(path).expanduser().absolute())
@@ -106,8 +122,8 @@ class Store:
         """Open the store in a folder. Writes nothing.
 
         Raises:
-            StoreNotFound: No ``hype.toml`` in it.
-            StoreVersionError: A newer format version; names the one that is needed.
+            StoreNotFound: The folder has no ``hype.toml``.
+            StoreVersionError: The store has a newer format version; the message names it.
             DamagedArtifact: ``hype.toml`` cannot be read.
         """
         root = find_store(explicit=Path(path))
@@ -121,14 +137,14 @@ class Store:
 
     @property
     def defaults(self) -> Mapping[str, str]:
-        """The defaults of ``hype.toml``: model, corpus, queries, device, as far as they are set."""
+        """The defaults set in ``hype.toml``: any of model, corpus, queries, device."""
         return read_marker(self._layout.marker).defaults
 
     def set_default(self, key: str, value: str) -> None:
-        """Set a default in ``hype.toml``; comments and other lines stay as they are.
+        """Set a default in ``hype.toml``; comments and other lines are unchanged.
 
         Raises:
-            InvalidContent: Not one of model, corpus, queries, device.
+            InvalidContent: ``key`` is not one of model, corpus, queries, device.
         """
         with hold(self._layout.store_lock, what="The store", wait_seconds=SHORT_WAIT_SECONDS):
             write_default(self._layout.marker, key, value)
@@ -136,7 +152,7 @@ class Store:
     # Finding
 
     def artifacts(self, kind: Kind | None = None) -> list[Manifest]:
-        """All artifacts, or those of a kind, oldest first; damaged ones are logged and left out."""
+        """All artifacts, or those of a kind, oldest first; damaged manifests are only logged."""
         return self._inventory.artifacts(kind)
 
     def get(self, reference: str, kind: Kind | None = None) -> Manifest:
@@ -145,12 +161,12 @@ class Store:
         Raises:
             ArtifactNotFound: Nothing fits.
             AmbiguousReference: Several fit.
-            DamagedArtifact: Its manifest cannot be read.
+            DamagedArtifact: The manifest cannot be read.
         """
         return self._inventory.get(reference, kind)
 
     def find(self, kind: Kind, inputs_subset: Mapping[str, Any]) -> list[Manifest]:
-        """Artifacts of a kind whose inputs hold all of these values, oldest first."""
+        """Artifacts of a kind whose inputs contain all these values, oldest first."""
         return self._inventory.find(kind, inputs_subset)
 
     def has(self, artifact_id: str) -> bool:
@@ -162,43 +178,43 @@ class Store:
         return self._inventory.path(artifact)
 
     def verified(self, reference: str, kind: Kind | None = None) -> Path:
-        """The folder of an artifact, after every file was read and compared with the manifest.
+        """The folder of an artifact, after the content of every file was compared.
 
         Raises:
-            DamagedArtifact: A file is missing, or not what was written; names it.
+            DamagedArtifact: A file is missing or differs from the manifest; the message names it.
         """
         manifest = self.get(reference, kind)
         check_files(self.path(manifest), manifest, contents=True)
         return self.path(manifest)
 
     def parents_of(self, reference: str) -> list[Manifest]:
-        """What an artifact was made from, also what is known by its manifest alone."""
+        """The parents of an artifact, references included."""
         return self._inventory.parents_of(reference)
 
     def children_of(self, reference: str) -> list[Manifest]:
-        """What was made from an artifact directly."""
+        """The artifacts that have this one as a parent."""
         return self._inventory.children_of(reference)
 
     def unfinished(self, kind: Kind | None = None) -> list[Unfinished]:
-        """What is being made, or was begun and not finished, oldest first."""
+        """Unfinished work, running or interrupted, oldest first."""
         return unfinished(self._layout, KINDS if kind is None else (kind,))
 
     def find_unfinished(self, reference: str, kind: Kind | None = None) -> Unfinished | None:
-        """Unfinished work by id, name, or the beginning of its id; None where nothing fits.
+        """Unfinished work by id, name, or the beginning of its id; None if nothing fits.
 
         Raises:
             AmbiguousReference: Several fit.
         """
         return find_unfinished(self.unfinished(kind), reference)
 
-    # What is known of other stores
+    # Artifacts of other stores
 
     def references(self) -> list[Manifest]:
-        """Artifacts that are known by their manifests alone: parents of what was imported."""
+        """Manifests of artifacts that are only in another store: ancestors of imported ones."""
         return self._inventory.references()
 
     def get_or_reference(self, reference: str, kind: Kind | None = None) -> Manifest:
-        """One artifact as ``get`` finds it, or the manifest of one that is in another store.
+        """The manifest of an artifact of this store (see ``get``), else of a reference.
 
         Raises:
             ArtifactNotFound: Nothing fits.
@@ -207,7 +223,7 @@ class Store:
         return self._inventory.get_or_reference(reference, kind)
 
     def staging(self) -> AbstractContextManager[Path]:
-        """An empty folder for files on their way into the store; it goes on leaving."""
+        """An empty folder for files that ``adopt`` checks and moves; it is deleted on leaving."""
         return staging_folder(self._layout)
 
     def adopt(
@@ -217,20 +233,20 @@ class Store:
         *,
         drop_names: bool = False,
     ) -> Adopted:
-        """Take in folders of artifacts that another store made; see ``store/FORMAT.md``, 14.
+        """Move artifacts of another store into this one (``store/FORMAT.md``, section 14).
 
-        All are checked before the first is moved. What is here already stays as it is.
+        All are checked before the first is moved. Existing artifacts are unchanged.
 
         Args:
-            artifacts: Folders of whole artifacts, called by their ids, within ``staging``.
-            references: Folders of manifests alone, of artifacts that stay in the other store.
-            drop_names: Leave out names that other artifacts have here.
+            artifacts: Folders of whole artifacts, named by their ids, within ``staging``.
+            references: Folders of manifests of artifacts that stay in the other store.
+            drop_names: Whether an artifact loses its name if an existing artifact has it.
 
         Raises:
-            DamagedArtifact: Files that are not those of their manifest.
-            InvalidContent: Inputs that do not give the id, files of another schema.
-            ArtifactNotFound: A parent that is neither among them nor here.
-            NameTaken: A name that another artifact has here.
+            DamagedArtifact: Files differ from their manifest.
+            InvalidContent: An id does not follow from its inputs, or a file has other columns.
+            ArtifactNotFound: A parent is neither among the folders nor in the store.
+            NameTaken: An existing artifact has a name, and ``drop_names`` is False.
         """
         done = adopt(self._inventory, artifacts, references, drop_names=drop_names)
         self._sync_catalog()
@@ -248,28 +264,29 @@ class Store:
         name: str | None = None,
         wait_seconds: float = 0.0,
     ) -> Draft:
-        """Begin an artifact, or go on with it; see ``Draft``.
+        """Begin an artifact, or resume unfinished work on it; see ``Draft``.
 
         Args:
-            kind: What it is.
+            kind: Kind of the artifact.
             id_prefix: A few words for people, part of the id.
-            inputs: Everything that determines the content; it determines the id.
-            parents: Ids of the artifacts it is made from.
-            name: What the user calls it; unique among the artifacts of its kind.
-            wait_seconds: How long to wait while another process makes the same one.
+            inputs: Everything that determines the content, and so the id.
+            parents: Ids of the artifacts that it is made from.
+            name: Name for the user, unique among the artifacts of its kind.
+            wait_seconds: How long to wait for another process that makes the same artifact.
         """
         record = plan_work(kind, id_prefix, inputs, parents=tuple(parents), name=name)
         return Draft(self._context, record, wait_seconds=wait_seconds)
 
     def remove(self, reference: str, *, force: bool = False) -> list[str]:
-        """Remove an artifact, with ``force`` also everything made from it; or unfinished work.
+        """Remove an artifact, or unfinished work; ``force`` also removes what was made from it.
 
         Returns:
-            The ids removed, in order: children before parents.
+            The removed ids, children before parents.
 
         Raises:
-            ArtifactNotFound: Nothing fits, neither an artifact nor unfinished work.
-            ArtifactInUse: Others were made from it, and ``force`` is not given; names them.
+            ArtifactNotFound: No artifact and no unfinished work fits.
+            ArtifactInUse: Other artifacts were made from it, and ``force`` is False; the message
+                names them.
             ArtifactBusy: A process works on it.
         """
         removed = remove(self._inventory, reference, force=force)
@@ -286,11 +303,18 @@ class Store:
         part: tuple[int, int] | None = None,
         wait_seconds: float = 0.0,
     ) -> EmbeddingWork:
-        """Begin an embedding set, or go on with it; ``part`` ``(i, N)`` counts from 1."""
+        """Begin an embedding set, or resume it; see ``EmbeddingWork``.
+
+        Args:
+            spec: What the set is made of.
+            name: Name for the user.
+            part: ``(i, N)``, i from 1 to N, if N processes share the work; None for one process.
+            wait_seconds: How long to wait for another process that makes the same set or part.
+        """
         return EmbeddingWork(self._context, spec, name=name, part=part, wait_seconds=wait_seconds)
 
     def shards_done(self, spec: EmbeddingSpec) -> int:
-        """How many shards of an embedding set are written, finished or not."""
+        """The number of written shards of an embedding set, which may be unfinished."""
         folder = self._layout.artifact("embeddings", spec.id)
         return shards_done(folder, keep_text=spec.keep_text)
 
@@ -298,7 +322,7 @@ class Store:
         """Open an embedding set by id or name.
 
         Raises:
-            DamagedArtifact: A file is missing or has another size than the manifest says.
+            DamagedArtifact: A file is missing, or has another size than the manifest says.
         """
         manifest = self.get(reference, "embeddings")
         return EmbeddingSet(self.path(manifest), manifest)
@@ -320,11 +344,11 @@ class Store:
         Args:
             embeddings: Id or name of the embedding set.
             id_prefix: A few words for people, part of the id.
-            inputs: What else determines the neighbours: metric, builder, seed. The manifest also
-                has ``embeddings`` and ``k`` among them.
-            k: Neighbours a document.
-            name: What the user calls it.
-            wait_seconds: How long to wait while another process makes the same one.
+            inputs: What else determines the neighbours: metric, builder, seed. In the manifest,
+                ``embeddings`` and ``k`` are added.
+            k: Neighbours per document.
+            name: Name for the user.
+            wait_seconds: How long to wait for another process that makes the same graph.
         """
         return GraphDraft(
             self._context,
@@ -340,7 +364,7 @@ class Store:
         """Open a neighbour graph by id or name.
 
         Raises:
-            DamagedArtifact: Its file is missing, or not what the manifest says.
+            DamagedArtifact: The file is missing, or differs from the manifest.
         """
         manifest = self.get(reference, "graph")
         return open_graph(self.path(manifest), manifest)
@@ -357,14 +381,14 @@ class Store:
         stats: Mapping[str, Any] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> Manifest:
-        """Keep what recall an engine reaches at which setting, or return what is there.
+        """Write a calibration, unless it exists: equal inputs give the same calibration.
 
         Args:
             id_prefix: A few words for people, part of the id.
-            inputs: What was measured, on what.
-            parents: The model, the embedding set, and the graph where there is one.
+            inputs: Everything that determines the measurement: engine, model, embedding set.
+            parents: Ids of the model, the embedding set, and the graph if there is one.
             points: The measurements.
-            stats: Queries, seconds.
+            stats: Number of queries, seconds.
             provenance: Versions, hardware.
         """
         return write_calibration(
@@ -393,7 +417,7 @@ class Store:
         name: str | None = None,
         wait_seconds: float = 0.0,
     ) -> RunWriter:
-        """Begin a run; the arguments are those of ``draft``."""
+        """Begin a run; see ``RunWriter``, and ``draft`` for the arguments."""
         record = plan_work("run", id_prefix, inputs, parents=tuple(parents), name=name)
         return RunWriter(self._context, record, wait_seconds=wait_seconds)
 
@@ -414,18 +438,18 @@ class Store:
         provenance: Mapping[str, Any] | None = None,
         others: Iterable[str] = (),
     ) -> Manifest:
-        """Keep the measures of a run; what is there for the same inputs is returned as it is.
+        """Write the measures of a run, unless they exist: equal inputs give the same evaluation.
 
         Args:
             run_id: Id or name of the run.
-            qrels_id: What the judgements are called.
-            inputs: What else determines the figures; run, qrels and (when absent) measures are
-                added.
+            qrels_id: Id of the judgements.
+            inputs: What else determines the values. In the manifest, ``run`` and ``qrels`` are
+                added, and ``measures`` if absent.
             per_query: ``(query_id, measure, value)``, value float64.
             aggregates: Measure -> value over the judged queries.
             stats: Judged queries, queries without results, seconds.
             provenance: Versions.
-            others: Ids of the runs that it was measured against, where a measure takes several.
+            others: Ids of further runs that a measure compares the run with, as p-MRR does.
         """
         return write_evaluation(
             self._context,
@@ -439,17 +463,17 @@ class Store:
         )
 
     def evaluations(self, run_id: str) -> list[Manifest]:
-        """The evaluations of a run, oldest first; not those that others have against it."""
+        """The evaluations of a run, oldest first; none that compares another run with it."""
         run = self.get(run_id, "run")
         return [one for one in self.artifacts("evaluation") if one.parents[:1] == (run.id,)]
 
     def per_query(self, evaluation_id: str) -> pa.Table:
-        """``query_id, measure, value`` of an evaluation."""
+        """The values of an evaluation per query: columns ``query_id, measure, value``."""
         manifest = self.get(evaluation_id, "evaluation")
         return read_per_query(self.path(manifest), manifest)
 
     def aggregates(self, evaluation_id: str) -> dict[str, float]:
-        """Measure -> value of an evaluation."""
+        """The values of an evaluation over all judged queries: measure -> value."""
         manifest = self.get(evaluation_id, "evaluation")
         return read_aggregates(self.path(manifest), manifest)
 
@@ -458,20 +482,20 @@ class Store:
     def cached(
         self, name: str, make: Callable[[Path], None], *, wait_seconds: float = MAKING_SECONDS
     ) -> Path:
-        """The folder of a cache, made first where it is not there; nothing in it may be changed.
+        """The folder of a cache, which is made if it does not exist. Its files are read-only.
 
-        It stays until it is removed: no `hype doctor --clean` takes it while this object lives.
+        `hype doctor --clean` does not remove the cache while this object exists.
 
         Args:
-            name: What it was derived from, in ``a-z 0-9 . _ -``, a hash of it included.
-            make: Fills the empty folder that it is given; called by one process, the others wait.
-            wait_seconds: How long to wait for another process that makes it.
+            name: Says what the cache is derived from, with a hash; of ``a-z 0-9 . _ -``.
+            make: Fills an empty folder. Only one process calls it, and others wait.
+            wait_seconds: How long to wait for another process that makes the cache.
 
         Raises:
             InvalidContent: The name is malformed.
-            ArtifactBusy: Another process still makes it after ``wait_seconds``.
-            StoreNotWritable: It is not there, and the store is read-only.
-            DiskFull: No space is left to make it.
+            ArtifactBusy: Another process still makes the cache after ``wait_seconds``.
+            StoreNotWritable: The cache does not exist, and the store is read-only.
+            DiskFull: No space is left to make the cache.
         """
         return self._caches.cached(name, make, wait_seconds=wait_seconds)
 
@@ -480,7 +504,7 @@ class Store:
         return self._caches.listed()
 
     def remove_cache(self, name: str) -> None:
-        """Remove a cache, which this object uses no more.
+        """Remove a cache, and end its use by this object.
 
         Raises:
             ArtifactNotFound: There is no cache of this name.
@@ -493,7 +517,7 @@ class Store:
 
     @cached_property
     def catalog(self) -> Catalog:
-        """The SQL index over the store."""
+        """The SQL database of the artifacts of the store."""
         return Catalog(self._inventory)
 
     def doctor(
@@ -502,21 +526,21 @@ class Store:
         """Examine the whole store.
 
         Args:
-            checksums: Also read every file and compare its SHA-256.
-            rebuild: Make the catalog again from the files first.
-            clean: Delete what killed commands left, temporary files and unfinished work nobody
-                holds, and caches that nobody uses.
+            checksums: Whether to compare the content of every file with its SHA-256.
+            rebuild: Whether to build the catalog again from the files first.
+            clean: Whether to delete temporary files, unfinished work that no process holds, and
+                caches that no process uses.
         """
         return examine(
             self._inventory, self.catalog, checksums=checksums, rebuild=rebuild, clean=clean
         )
 
     def _sync_catalog(self) -> None:
-        # Briefly: whoever reads next brings the catalog up to date where this one could not.
+        # A short wait: if the catalog is busy, the next reader updates it.
         self._is_synced = self.catalog.sync(wait_seconds=1.0)
 
     def _sync_catalog_once(self) -> None:
-        """For an artifact that was there: who finished it may have been killed before that."""
+        """Update the catalog once, if the process that finished an artifact did not."""
         if not self._is_synced and self.catalog.in_step() is False:
             self._sync_catalog()
         self._is_synced = True

@@ -18,7 +18,7 @@ def string_array(values: Sequence[str], what: str) -> pa.StringArray:
     """An Arrow array of strings.
 
     Raises:
-        InvalidContent: Something in it is not a string, or has no UTF-8 form.
+        InvalidContent: A value is not a string, or has no UTF-8 form.
     """
     try:
         array = pa.array(values, pa.string())
@@ -30,10 +30,10 @@ def string_array(values: Sequence[str], what: str) -> pa.StringArray:
 
 
 def taken(strings: pa.StringArray, rows: np.ndarray[Any, Any]) -> list[str]:
-    """The strings at some rows [n], in the order asked for; none of them null.
+    """The strings at ``rows`` [n], in that order; the array must have no nulls.
 
-    Out of Arrow's buffers: its own ``take`` is faster for a thousand rows (0.04 for 0.2 ms), but
-    imports ``pyarrow.compute`` first (40 ms).
+    They are read from Arrow's buffers. Arrow's own ``take`` is faster for a thousand rows (0.04
+    instead of 0.2 ms), but first imports ``pyarrow.compute`` (40 ms).
     """
     _, bounds, characters = strings.buffers()
     if not len(rows) or bounds is None or characters is None:
@@ -45,7 +45,7 @@ def taken(strings: pa.StringArray, rows: np.ndarray[Any, Any]) -> list[str]:
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write a table as zstd Parquet with page checksums, whole or not at all."""
+    """Write a table atomically, as zstd Parquet with page checksums."""
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
@@ -54,7 +54,7 @@ def read_table(path: Path) -> pa.Table:
     """Read a Parquet file.
 
     Raises:
-        DamagedArtifact: Missing, a link, truncated, or with a checksum that does not agree.
+        DamagedArtifact: The file is missing, a link, truncated, or fails a checksum.
     """
     refuse_link(path)
     try:

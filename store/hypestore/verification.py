@@ -1,4 +1,4 @@
-"""Comparing the files of an artifact with what its manifest says of them."""
+"""Comparing the files of an artifact with its manifest: existence, size, SHA-256, columns."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MISSING = "is missing"
 
 
 def file_problem(path: Path, record: FileRecord, *, contents: bool) -> str | None:
-    """What is wrong with a file, as the end of a sentence; None where nothing is.
+    """What is wrong with a file, as the end of a sentence; None if nothing is.
 
     Args:
         path: The file.
-        record: What the manifest says of it.
-        contents: Whether to read it and compare its SHA-256, and not its size alone.
+        record: Its record in the manifest.
+        contents: Whether to compare the SHA-256 of the content too, not the size alone.
     """
     try:
         if path.is_symlink():
@@ -47,7 +47,7 @@ def check_files(folder: Path, manifest: Manifest, *, contents: bool = False) -> 
     """Compare the files of an artifact with its manifest, by size or by content.
 
     Raises:
-        DamagedArtifact: One is missing, or is not what the manifest says; names it.
+        DamagedArtifact: A file is missing or differs from the manifest; the message names it.
         ArtifactNotFound: The artifact was removed meanwhile.
     """
     with _unless_removed(folder, manifest):
@@ -56,10 +56,10 @@ def check_files(folder: Path, manifest: Manifest, *, contents: bool = False) -> 
 
 
 def verified_path(folder: Path, manifest: Manifest, name: str) -> Path:
-    """One file of an artifact, read as a whole and found to be what was written.
+    """Path of one file of an artifact, after its content was compared with the manifest.
 
     Raises:
-        DamagedArtifact: It is missing, is not what the manifest says, or is not in the manifest.
+        DamagedArtifact: The file is missing, differs from the manifest, or is not in it.
     """
     record = next((record for record in manifest.files if record.path == name), None)
     if record is None:
@@ -77,13 +77,13 @@ def read_artifact_table(
     """Read a table of an artifact, after its content was compared with the manifest.
 
     Args:
-        folder: The artifact's.
-        manifest: Its manifest.
-        name: The file.
-        schema: The columns that it must have; the table that is returned has no others.
+        folder: Folder of the artifact.
+        manifest: Manifest of the artifact.
+        name: Name of the file.
+        schema: The columns that the file must have; other columns are dropped.
 
     Raises:
-        DamagedArtifact: Missing, not what the manifest says, or not a table of these columns.
+        DamagedArtifact: The file is missing, differs from the manifest, or has other columns.
     """
     with _unless_removed(folder, manifest):
         table = read_table(verified_path(folder, manifest, name))
@@ -92,7 +92,7 @@ def read_artifact_table(
 
 @contextmanager
 def _unless_removed(folder: Path, manifest: Manifest) -> Iterator[None]:
-    """An artifact that another process removes meanwhile is not damaged, but gone."""
+    """Raise ``ArtifactNotFound`` for damage that is due to a removal by another process."""
     try:
         yield
     except DamagedArtifact as error:

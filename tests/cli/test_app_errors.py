@@ -26,6 +26,7 @@ CASES = {
     "no such kind": (["ls", "models2"], USAGE, "Kinds:"),
     "one run": (["report", "hyper-run"], USAGE, "RUN_A RUN_B"),
     "sql and runs": (["report", "a", "b", "--sql", "SELECT 1"], USAGE, "exclude"),
+    "option of another verb": (["report", "--pareto"], USAGE, "--pareto"),
     "which judgements": (["eval", "bare"], USAGE, "--qrels"),
     "unknown measure": ([*EVAL, "--measures", "nDGC@10"], USAGE, "nDGC@10"),
     "format untold": (["export", "run", "hyper-run", "-o", "{folder}/x.xyz"], USAGE, "--format"),

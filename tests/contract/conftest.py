@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,19 +14,17 @@ import torch
 
 from hypencli.engine.certified import ErrorBoundedEngine, FirstPassOptions
 from hypencli.engine.corpus import SearchCorpus, VectorCorpus
-from hypencli.engine.exact import ExactEngine
-from hypencli.engine.graph_walk import GraphEngine
 from hypencli.engine.guided import GuidedEngine
-from hypencli.engine.parameters import GuidedOptions, WalkOptions
-from hypencli.engine.rerank import RerankEngine
+from hypencli.engine.parameters import GuidedOptions
+from hypencli.engine.registry.entry import SearchRequest
+from hypencli.engine.registry.lookup import engine_entries, engine_entry
 from hypencli.engine.results import Engine
 from hypencli.engine.scorers import (
     InnerProductScorer,
     QNetScorer,
     Scorer,
 )
-from hypencli.engine.vector_index.engine import IndexEngine
-from hypencli.engine.vector_index.index import build_index
+from hypencli.engine.vector_index.index import LibraryIndex, build_index
 from hypencli.engine.vector_index.spec import IndexSpec
 from hypencli.models.qnets.batch import QNetBatch
 from hypencli.models.qnets.registry import MatryoshkaConverter
@@ -105,14 +105,73 @@ def share(corpus: SearchCorpus, effort: float) -> int:
     return max(1, round(effort * corpus.n))
 
 
-def graph(corpus: SearchCorpus, effort: float) -> Engine:
-    """Over a graph of eight neighbours; all documents are entry points in the end."""
-    options = WalkOptions(entry_points=share(corpus, effort), candidates=4, max_iterations=3)
-    return GraphEngine(corpus, nearest(all_vectors(corpus), 8), options)
+@dataclass(frozen=True)
+class MemoryContext:
+    """What an engine is opened with, without a store: everything is made from the vectors."""
+
+    corpus: SearchCorpus
+    effort: float = 1.0
+    request = SearchRequest(k=1, q_nets=False)
+    device = torch.device("cpu")
+    dtype = torch.float32
+    query_ids = tuple(map(str, range(MOST_QUERIES)))
+
+    def neighbours(self) -> np.ndarray:
+        """Eight of each document."""
+        return nearest(all_vectors(self.corpus), 8)
+
+    def index(self, spec: IndexSpec) -> LibraryIndex:
+        return build_index(self.corpus.blocks, spec, n=self.corpus.n, dim=self.corpus.dim)
+
+    def candidates(self) -> list[np.ndarray]:
+        """A share of the documents, drawn at random, the same for every query."""
+        drawn = np.random.default_rng(0).permutation(self.corpus.n)
+        return [drawn[: share(self.corpus, self.effort)]] * MOST_QUERIES
+
+    def speed_ratios(self) -> dict[str, float]:
+        return {"int8": 0.0, "bfloat16": 0.0}
+
+    def cached(self, name: str, make: Callable[[Path], None], **determined_by: object) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix=name))
+        make(folder)
+        return folder
 
 
-def guided(corpus: SearchCorpus, effort: float) -> Engine:
-    return GuidedEngine(corpus, GuidedOptions(budget=share(corpus, effort)))
+OpenEngine = Callable[[SearchCorpus, float], Engine]
+Settings = Callable[[SearchCorpus, float], dict[str, Any]]
+
+EFFORT: dict[str, Settings] = {
+    "exact": lambda corpus, effort: {"scan": "float32"},
+    "guided": lambda corpus, effort: {"budget": share(corpus, effort)},
+    "graph": lambda corpus, effort: {
+        "entry_points": share(corpus, effort),
+        "candidates": 4,
+        "max_iterations": 3,
+    },
+    "rerank": lambda corpus, effort: {"run": "any"},
+    "hnsw": lambda corpus, effort: {"threads": 1, "M": 8, "ef_search": share(corpus, effort)},
+    "faiss-flat": lambda corpus, effort: {"threads": 1},
+    "faiss-hnsw": lambda corpus, effort: {"threads": 1, "M": 8, "ef_search": share(corpus, effort)},
+}
+"""Options with which an engine looks at that share of the documents or more, up to all of them.
+
+An engine of the registry that is not here is opened as users open it, and held to the tests that
+say nothing of effort.
+"""
+
+_APART = {"faiss-ivfpq"}
+"""Engines whose scores are not those of exact search: test_vector_index.py has theirs."""
+
+
+def by_registry(name: str) -> OpenEngine:
+    """Opens an engine of the registry over vectors in memory."""
+    entry = engine_entry(name)
+
+    def open_engine(corpus: SearchCorpus, effort: float) -> Engine:
+        values = EFFORT[name](corpus, effort) if name in EFFORT else {}
+        return entry.open(entry.parse(values), MemoryContext(corpus, effort))
+
+    return open_engine
 
 
 def guided_by_gain(corpus: SearchCorpus, effort: float) -> Engine:
@@ -120,40 +179,24 @@ def guided_by_gain(corpus: SearchCorpus, effort: float) -> Engine:
     return GuidedEngine(corpus, GuidedOptions(gain=1 - 2 * effort, pool=corpus.n))
 
 
-def rerank(corpus: SearchCorpus, effort: float) -> Engine:
-    """Of documents drawn at random, the same for every query."""
-    drawn = np.random.default_rng(0).permutation(corpus.n)[: share(corpus, effort)]
-    return RerankEngine(corpus, [drawn] * MOST_QUERIES)
-
-
-def by_index(kind: str, **options: int) -> Callable[[SearchCorpus, float], Engine]:
-    def open_index(corpus: SearchCorpus, effort: float) -> Engine:
-        effort_of = {} if kind == "faiss-flat" else {"ef_search": share(corpus, effort)}
-        spec = IndexSpec(kind, {"threads": 1, **options, **effort_of})
-        index = build_index(corpus.blocks, spec, n=corpus.n, dim=corpus.dim)
-        return IndexEngine(corpus, index)
-
-    return open_index
-
-
-OpenEngine = Callable[[SearchCorpus, float], Engine]
-BY_SCORE: dict[str, OpenEngine] = {
-    "exact": lambda corpus, effort: ExactEngine(corpus),
+VARIANTS: dict[str, OpenEngine] = {
     "certified": lambda corpus, effort: ErrorBoundedEngine(corpus, FirstPassOptions(limit=1)),
     "certified in int8": lambda corpus, effort: ErrorBoundedEngine(
         corpus, FirstPassOptions(dtype=torch.int8, limit=1)
     ),
-    "graph": graph,
-    "guided": guided,
     "guided by gain": guided_by_gain,
-    "rerank": rerank,
+}
+"""Ways of registered engines that users reach by options, with bounds that tests need."""
+
+REGISTERED = [entry for entry in engine_entries() if entry.name not in _APART]
+BY_SCORE: dict[str, OpenEngine] = {
+    **{one.name: by_registry(one.name) for one in REGISTERED if one.queries != "vectors"},
+    **VARIANTS,
 }
 """Engines that ask the scorer: every kind of query."""
 
 BY_INDEX: dict[str, OpenEngine] = {
-    "faiss-flat": by_index("faiss-flat"),
-    "faiss-hnsw": by_index("faiss-hnsw", M=8),
-    "hnsw": by_index("hnsw", M=8),
+    one.name: by_registry(one.name) for one in REGISTERED if one.queries == "vectors"
 }
 """Engines that have scores of their own: query vectors alone."""
 
@@ -180,6 +223,11 @@ class Case:
     @property
     def by_index(self) -> bool:
         return self.engine in BY_INDEX
+
+    @property
+    def has_effort(self) -> bool:
+        """Whether it is known how to let it look at more."""
+        return self.engine in EFFORT or self.engine in VARIANTS
 
     @property
     def finds_all_at_once(self) -> bool:
@@ -217,6 +265,7 @@ def cases_where(keep: Callable[[Case], bool]) -> Any:
 
 
 case = cases_where(lambda each: True)
+effort_case = cases_where(lambda each: each.has_effort)
 scoring_case = cases_where(lambda each: not each.by_index)
 q_net_case = cases_where(lambda each: each.kind == "q-net")
 vector_case = cases_where(lambda each: each.kind == "inner product")

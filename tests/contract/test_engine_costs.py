@@ -15,7 +15,7 @@ from hypencli.engine.exact import ExactEngine
 from hypencli.engine.graph_walk import GraphEngine
 from hypencli.engine.guided import GuidedEngine
 from hypencli.engine.parameters import GuidedOptions, WalkOptions
-from hypencli.engine.scorers import Scorer, prepared_scorer
+from hypencli.engine.scorers import Scorer
 from hypencli.engine.workers import ALONE, Workers
 
 CorpusOf = Callable[..., VectorCorpus]
@@ -74,8 +74,15 @@ class Watched:
         some = self._scorer.select(queries)
         return Watched(some, pause=self._pause, seen=selected, calls=self.calls)
 
-    def prepared(self, dtype: torch.dtype, threads: Workers = ALONE) -> Watched:
-        prepared = prepared_scorer(self._scorer, dtype, threads)
+    def prepared(
+        self,
+        dtype: torch.dtype,
+        calibration: torch.Tensor | None = None,
+        threads: Workers = ALONE,
+    ) -> Watched | None:
+        prepared = None if dtype == torch.int8 else self._scorer.prepared(dtype, threads=threads)
+        if prepared is None:
+            return None
         shared = {"seen": self.seen, "calls": self.calls, "scanned": self.scanned}
         return Watched(prepared, pause=self._pause, **shared)
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import hypestore as hs
 from hypencli.engine.corpus import VectorCorpus
 from hypencli.engine.exact import ExactEngine
+from hypencli.engine.registry.lookup import engine_names
 from hypencli.engine.rerank import RerankEngine
 from hypencli.engine.scorers import (
     InnerProductScorer,
@@ -23,6 +24,7 @@ from hypencli.engine.scorers import (
 )
 from hypencli.errors import ModelError, UsageError
 from hypencli.records import Ranking
+from tests.contract.conftest import BY_INDEX, BY_SCORE
 
 CorpusOf = Callable[..., VectorCorpus]
 
@@ -51,6 +53,12 @@ def all_ids(corpus: VectorCorpus) -> list[str]:
     return corpus.ids(np.arange(corpus.n))
 
 
+def test_every_engine_of_the_registry_is_here() -> None:
+    """Whatever is registered is held to this contract; faiss-ivfpq has scores of its own."""
+    tested = {*BY_SCORE, *BY_INDEX, "faiss-ivfpq"}
+    assert set(engine_names()) <= tested
+
+
 def test_best_first_and_each_document_once(case: Any, corpus_of: CorpusOf) -> None:
     corpus = corpus_of(600)
     searched = case.open_engine(corpus, 0.3).search(case.scorer(5), k=40)
@@ -71,25 +79,27 @@ def test_scores_are_those_of_exact_search(case: Any, corpus_of: CorpusOf) -> Non
         )
 
 
-def test_all_documents_looked_at_give_the_exact_ranking(case: Any, corpus_of: CorpusOf) -> None:
-    corpus, scorer = corpus_of(600), case.scorer(5)
-    searched = case.open_engine(corpus, 1).search(scorer, k=50)
+def test_all_documents_looked_at_give_the_exact_ranking(
+    effort_case: Any, corpus_of: CorpusOf
+) -> None:
+    corpus, scorer = corpus_of(600), effort_case.scorer(5)
+    searched = effort_case.open_engine(corpus, 1).search(scorer, k=50)
     for ranking, expected in zip(searched.rankings, exact(scorer, corpus, 50), strict=True):
         assert ids(ranking) == ids(expected)
-        assert dict(ranking) == pytest.approx(dict(expected), rel=0, abs=tolerance(case))
+        assert dict(ranking) == pytest.approx(dict(expected), rel=0, abs=tolerance(effort_case))
 
 
-def test_more_effort_finds_more_until_it_finds_all(case: Any, corpus_of: CorpusOf) -> None:
-    corpus, scorer = corpus_of(1500), case.scorer(8)
+def test_more_effort_finds_more_until_it_finds_all(effort_case: Any, corpus_of: CorpusOf) -> None:
+    corpus, scorer = corpus_of(1500), effort_case.scorer(8)
     wanted = [set(ids(ranking)) for ranking in exact(scorer, corpus, 20)]
     recalls = []
     for effort in (0.01, 0.1, 1):
-        searched = case.open_engine(corpus, effort).search(scorer, k=20).rankings
+        searched = effort_case.open_engine(corpus, effort).search(scorer, k=20).rankings
         shares = [len(set(ids(r)) & best) / 20 for r, best in zip(searched, wanted, strict=True)]
         recalls.append(float(np.mean(shares)))
     assert recalls == sorted(recalls)
     assert recalls[-1] == 1
-    assert (recalls[0] == 1) == case.finds_all_at_once
+    assert (recalls[0] == 1) == effort_case.finds_all_at_once
 
 
 @contextmanager
@@ -336,4 +346,4 @@ def test_an_index_does_not_take_q_nets(index_case: Any, corpus_of: CorpusOf) -> 
     scorer = QNetScorer([Nearness(np.zeros(13, np.float32))], 13)
     with pytest.raises(UsageError, match="these queries are q-nets") as caught:
         index_case.open_engine(corpus_of(100), 1).search(scorer, k=3)
-    assert "--engine guided" in str(caught.value.hint)
+    assert "guided" in str(caught.value.hint)

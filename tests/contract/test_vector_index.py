@@ -27,6 +27,7 @@ from hypencli.errors import (
     ModelError,
     UsageError,
 )
+from hypencli.option_fields import describe_options
 
 DIM = 32
 QUICK = {
@@ -377,9 +378,9 @@ def test_every_vector_is_told_of(kind: str) -> None:
     ("kind", "options", "message", "hint"),
     [
         ("hsnw", {}, "Unknown index 'hsnw'", "Did you mean 'hnsw'"),
-        ("hnsw", {"nprobe": 3}, "no parameter 'nprobe'", "ef_search"),
+        ("hnsw", {"nprobe": 3}, "no option 'nprobe'", "ef_search"),
         ("hnsw", {"M": 1}, "M=1.*at least 2 and at most 1024", "32 by default"),
-        ("faiss-flat", {"threads": -1}, "threads=-1.*at least 0, is", "0 by default"),
+        ("faiss-flat", {"threads": -1}, "threads=-1.*at least 0", "0 by default"),
         ("faiss-ivfpq", {"nbits": 17}, "at most 16", "bits of a code"),
         ("hnsw", {"M": 2.5}, "M=2.5.*whole number", "links"),
         ("hnsw", {"M": True}, "M=True", "links"),
@@ -402,7 +403,7 @@ def test_codes_must_divide_the_width() -> None:
 def test_a_specification_says_all_and_never_changes(kind: str) -> None:
     spec = IndexSpec(kind)
     assert dict(spec.options) == {
-        name: option.default for name, option in INDEX_OPTIONS[kind].items()
+        option.name: option.default for option in describe_options(INDEX_OPTIONS[kind])
     }
     assert spec == IndexSpec(kind, dict(spec.options))
     assert hash(spec) == hash(IndexSpec(kind))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hypencli.cli.app import command
+from hypencli.cli.arguments import from_verb
 from hypencli.recipe import (
     describe,
     list_recipes,
@@ -61,7 +62,8 @@ def test_documents_name_only_verbs_that_exist(name: str, repository: Path) -> No
     words = {word for verb in VERBS for word in [verb.split()[0]]} | {"--help", "--version"}
     for file in files:
         for written in written_commands(file.read_text(encoding="utf-8")):
-            first = written.split()[1]
+            typed = written.split()[1:]
+            first = (from_verb(typed) or typed)[0]
             assert first in words or first.isupper(), f"{file.name}: {written}"
 
 

@@ -24,9 +24,9 @@ COMMAND = """
 import sys
 from functools import partial
 import hypencli.engine.neighbours.similarity as similarity
-import hypencli.ops.graphs.builders as builders
+import hypencli.ops.graphs.exact as exact
 from hypencli.__main__ import main
-builders.SAVE_SECONDS = float(sys.argv[1])
+exact.SAVE_SECONDS = float(sys.argv[1])
 similarity.Similarity = partial(similarity.Similarity, block_rows=64)
 sys.exit(main(sys.argv[2:]))
 """

@@ -12,7 +12,7 @@ from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import open_queries, query_set
 from hypencli.errors import ModelError, UsageError
 from hypencli.evaluation import measures as library
-from hypencli.ops.evaluation.drop import robustness_loss
+from hypencli.ops.evaluation.robustness import robustness_loss
 from hypencli.ops.evaluation.run import EvaluateOptions, evaluate
 from hypencli.ops.models import ModelSource
 from hypencli.ops.perturb import (

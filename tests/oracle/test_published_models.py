@@ -15,7 +15,7 @@ import torch
 from hypencli import HypencoderDualEncoder
 from hypencli.models.checkpoints.backbone import empty_backbone, resolve_backbone
 from hypencli.models.checkpoints.config import LossConfig
-from hypencli.models.losses import make_losses
+from hypencli.models.losses.registry import make_losses
 from hypencli.models.qnets.batch import QNetBatch
 from hypencli.models.qnets.registry import RepeatedDenseBlockConverter
 from tests.oracle.test_sequential_q_nets import sequential
@@ -150,8 +150,7 @@ def test_scores(safetensors_dual: HypencoderDualEncoder, read: Read, facts: dict
 
 
 def run(dual: HypencoderDualEncoder, read: Read, losses: list[LossConfig]) -> Any:
-    dual._losses = make_losses(losses)
-    dual._loss_names = [loss.name for loss in losses]
+    dual.loss_functions = make_losses(losses)
     dual.settings = replace(dual.settings, losses=tuple(losses))
     return dual(
         **{

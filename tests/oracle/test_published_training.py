@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 
 from hypencli import HypencoderDualEncoder
 from hypencli.models.checkpoints.config import LossConfig
+from hypencli.models.losses.registry import make_losses
 from hypencli.training.step import TrainingStep
 
 LOSSES: dict[str, list[LossConfig]] = {
@@ -51,7 +51,7 @@ def step_of(folder: Path, goldens: Path) -> Callable[..., TrainingStep]:
 
     def make(name: str, *, recompute: bool) -> TrainingStep:
         dual = HypencoderDualEncoder.from_pretrained(folder / "checkpoint", backbone=backbone)
-        dual.settings = replace(dual.settings, losses=tuple(LOSSES[name]))
+        dual.loss_functions = make_losses(LOSSES[name])
         return TrainingStep(dual, recompute=recompute).eval()
 
     return make

@@ -190,14 +190,19 @@ def test_describe_gives_value_meaning_and_bounds() -> None:
     assert "validation" not in watched
 
 
-def test_recipe_imports_only_errors() -> None:
+def test_recipe_imports_only_errors_and_the_registry_of_losses() -> None:
     folder = Path(sys.modules[Recipe.__module__].__file__ or "").parent
     for path in folder.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [node.module] if isinstance(node, ast.ImportFrom) else []
             for name in filter(None, names):
                 allowed = not name.startswith("hypencli") or name.startswith(
-                    ("hypencli.recipe", "hypencli.errors")
+                    (
+                        "hypencli.recipe",
+                        "hypencli.errors",
+                        "hypencli.models.losses",
+                        "hypencli.option_fields",
+                    )
                 )
                 assert allowed, f"{path.name} imports {name}"
 

@@ -149,7 +149,8 @@ def test_every_step_has_a_loss(stages: list[tuple[int, int | None]], gap: int | 
 
 
 def test_self_distillation_is_for_a_hypencoder() -> None:
-    assert resolved(losses=[{**SELF, "teacher_scale": 2.0}]).losses[0].teacher_scale == 2.0
+    taught = resolved(losses=[{**SELF, "teacher_scale": 2.0}]).losses[0]
+    assert taught.own_options() == {"teacher_scale": 2.0}
     with pytest.raises(RecipeError, match="self_distillation is for architecture"):
         resolved(losses=[SELF], model=BI_ENCODER)
 

@@ -38,7 +38,7 @@ def test_no_document_is_its_own_neighbour_after_the_first_batch(
 ) -> None:
     """The published builder compared places in the corpus with places in the batch."""
     store, embeddings, _ = corpus(tmp_path, 2500)
-    built = build_graph(store, embeddings, GraphOptions(k=6, builder=builder))  # type: ignore[arg-type]
+    built = build_graph(store, embeddings, GraphOptions(k=6, builder=builder))
     neighbours = store.graph(built.graph).neighbours
     own = np.arange(len(neighbours))[:, None]
     assert not (neighbours == own).any()

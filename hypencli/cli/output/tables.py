@@ -1,38 +1,32 @@
-"""Tables for the terminal, for programs, and for papers."""
+"""Tables as they are printed: drawn on the terminal, or in one of the formats."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
 
-from hypencli.cli.output.render import (
-    console,
-    escape,
-    number,
-    to_json,
-)
-from hypencli.escaping import (
-    escape_csv,
-    escape_json,
-    escape_latex,
-    escape_markdown,
-)
+from hypencli.cli.output.formats import TERMINAL, format_writer
+from hypencli.cli.output.render import console, escape, number
 
 _MANY_ROWS = 100
 """From here on a table that fits is laid out here: rich takes seconds for thousands of rows."""
 
-TABLE_FORMATS = ("table", "json", "csv", "markdown", "latex")
-
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, format: str = "table"
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, format: str = TERMINAL
 ) -> None:
-    """Print a table in one of :data:`TABLE_FORMATS`."""
-    if format == "table":
+    """Print a table.
+
+    Args:
+        title: What the table is about; may be empty.
+        columns: Names of the columns.
+        rows: Cells, one for each column.
+        format: A name that :func:`~hypencli.cli.output.formats.check_format` accepts.
+    """
+    if format == TERMINAL:
         _rich_table(title, columns, rows)
-        return
-    writers = {"json": _json_table, "csv": _csv, "markdown": _markdown, "latex": _latex}
-    sys.stdout.write(writers[format](title, columns, rows))
+    else:
+        sys.stdout.write(format_writer(format)(title, columns, rows))
 
 
 def _rich_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -96,33 +90,3 @@ def print_pairs(rows: Sequence[tuple[str, str]], *, width: int) -> None:
         table.add_column(width=width)
         table.add_row(Text(escape(name) if fits else ""), Text(escape(meaning)))
         terminal.print(table)
-
-
-def _json_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    records = [dict(zip(columns, map(to_json, row), strict=True)) for row in rows]
-    return escape_json({"title": title, "rows": records}) + "\n"
-
-
-def _csv(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    return escape_csv(columns) + "".join(escape_csv(map(to_json, row)) for row in rows)
-
-
-def _markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    def line(cells: Sequence[object]) -> str:
-        return f"| {' | '.join(escape_markdown(number(cell)) for cell in cells)} |\n"
-
-    head = f"**{escape_markdown(title)}**\n\n" if title else ""
-    return head + line(columns) + line(["---"] * len(columns)) + "".join(map(line, rows))
-
-
-def _latex(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    def line(cells: Sequence[object]) -> str:
-        return " & ".join(escape_latex(number(cell)) for cell in cells) + " \\\\\n"
-
-    layout = "l" + "r" * (len(columns) - 1)
-    head = f"% {escape(title)}\n" if title else ""
-    body = "".join(line(row) for row in rows)
-    return (
-        f"{head}\\begin{{tabular}}{{{layout}}}\n\\toprule\n{line(columns)}\\midrule\n"
-        f"{body}\\bottomrule\n\\end{{tabular}}\n"
-    )

@@ -28,7 +28,7 @@ from hypencli.data.prepare.records import (
     records_of,
     titled,
 )
-from hypencli.data.reading.irds import IrdsDataset, IrdsSource
+from hypencli.data.reading.irds import IrdsSource
 from hypencli.data.reading.judgements import Judgement, iterate_judgements
 from hypencli.errors import DataError
 
@@ -93,13 +93,13 @@ def _texts(records: Iterable[Record], id_key: str, title_key: str) -> Iterator[T
 
 
 def _irds_tables() -> TotFiles:
-    dataset = IrdsDataset(DATASET)
+    dataset = IrdsSource(DATASET)
     return TotFiles(
-        documents=downloaded(Record(*record) for record in dataset.records("docs")),
+        documents=downloaded(Record(*record) for record in dataset.records("documents")),
         queries=downloaded(Record(*record) for record in dataset.records("queries")),
         query_id_key="query_id",
-        judgements=downloaded(IrdsSource(DATASET).qrels()),
-        source=f"irds:{DATASET}",
+        judgements=downloaded(dataset.qrels()),
+        source=dataset.id,
     )
 
 

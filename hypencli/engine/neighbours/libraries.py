@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from hypencli.engine.corpus import VectorSource
+from hypencli.engine.neighbours.settings import Hnsw, NNDescent
 from hypencli.engine.neighbours.similarity import Metric
 from hypencli.engine.neighbours.top_neighbours import NO_NEIGHBOUR, Ordinals
 from hypencli.errors import MissingDependencyError, UsageError
@@ -22,40 +22,6 @@ OnDone: TypeAlias = Callable[[int], None]
 _NN_DESCENT_METRICS = {"l2": "euclidean", "ip": "inner_product", "cos": "cosine"}
 _HNSW_SPACES = {"l2": "l2", "ip": "ip", "cos": "cosine"}
 _ROWS = 8_192
-
-
-@dataclass(frozen=True, slots=True)
-class NNDescent:
-    """Settings of NN-descent (Dong, Moses and Li, WWW 2011).
-
-    Attributes:
-        candidates: Neighbours of neighbours that a document is compared with, in each iteration.
-        iterations: The most iterations; it ends before where little changes.
-        trees: Random projection trees that it starts from.
-        seed: Of the trees and the choice of candidates.
-    """
-
-    candidates: int
-    iterations: int
-    trees: int
-    seed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Hnsw:
-    """Settings of HNSW (Malkov and Yashunin, 2018).
-
-    Attributes:
-        m: Links of a document, in each layer above the lowest.
-        ef_construction: Candidates that a document's links are chosen from.
-        ef_search: Candidates of a search for neighbours; at least k + 1 are taken.
-        seed: Of the layers.
-    """
-
-    m: int
-    ef_construction: int
-    ef_search: int
-    seed: int
 
 
 def by_nn_descent(
@@ -178,7 +144,7 @@ def _refuse_small(corpus: VectorSource, k: int, builder: str) -> None:
         raise UsageError(
             f"{builder} finds {k} neighbours among more than {k + 1} documents, and there are "
             f"{corpus.n}.",
-            hint="Take --builder exact",
+            hint="Choose the builder exact.",
         )
 
 
@@ -204,5 +170,5 @@ def _library(name: str, extra: str) -> Any:
     except ImportError as error:
         raise MissingDependencyError(
             f"The package {name} is not installed.",
-            hint=f"pip install 'hypencli[{extra}]', or take --builder exact",
+            hint=f"pip install 'hypencli[{extra}]', or choose the builder exact",
         ) from error

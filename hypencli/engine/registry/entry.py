@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeAlias
 
-from hypencli.engine.registry.options import (
+from hypencli.option_fields import (
     OptionDescription,
     Options,
     describe_options,
@@ -109,7 +109,7 @@ class EngineEntry(ABC, Generic[Options]):
     Attributes:
         name: What users call it, and part of the ids of its runs.
         summary: What it does, in a line.
-        options: The frozen dataclass of its options, see :mod:`hypencli.engine.registry.options`.
+        options: The frozen dataclass of its options, see :mod:`hypencli.option_fields`.
         queries: What it searches with: q-nets, query vectors, or either.
         needs: What it needs of the store. With ``graph`` its options have a field ``graph``, the
             name or id of the graph or None, and may have ``neighbours``, the least number of them.
@@ -167,5 +167,5 @@ class EngineEntry(ABC, Generic[Options]):
         Raises:
             UsageError: An option is unknown, missing or has a wrong value.
         """
-        parsed: Options = parse_options(self.options, values, of=self.name)
+        parsed: Options = parse_options(self.options, values, of=f"the engine {self.name}")
         return parsed

@@ -9,8 +9,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hypencli.engine.registry.options import LARGEST, parse_options
 from hypencli.errors import UsageError, did_you_mean
+from hypencli.option_fields import LARGEST, parse_options
 
 _Threads = Annotated[
     int,
@@ -126,7 +126,7 @@ class IndexSpec:
             raise UsageError(
                 f"Unknown index {self.kind!r}.", hint=did_you_mean(self.kind, INDEX_OPTIONS)
             )
-        complete = asdict(parse_options(allowed, self.options, of=self.kind))
+        complete = asdict(parse_options(allowed, self.options, of=f"the engine {self.kind}"))
         object.__setattr__(self, "options", MappingProxyType(complete))
 
     def __getitem__(self, name: str) -> int:

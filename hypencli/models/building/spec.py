@@ -182,13 +182,14 @@ def _trained_class(
         raise ModelError(
             f"The initial model {source!r} is no trained model: its architectures are "
             f"{raw.get('architectures') or 'not stated'}, expected a dual encoder.",
-            hint="A plain encoder is a backbone: --set model.initial=none --set model.backbone="
-            f"{source}",
+            hint="A plain encoder is a backbone.",
+            settings={"model.initial": "none", "model.backbone": source},
         )
     if _ARCHITECTURES[dual] != asked:
         raise ModelError(
             f"The initial model {source!r} is a {_ARCHITECTURES[dual]}; a {asked} is asked for.",
-            hint=f"--set model.architecture={_ARCHITECTURES[dual]}, or start from another model.",
+            hint="Take its architecture, or start from another model.",
+            settings={"model.architecture": _ARCHITECTURES[dual]},
         )
     return dual
 

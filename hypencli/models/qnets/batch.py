@@ -17,10 +17,9 @@ from torch.nn import functional
 from hypencli.errors import ModelError, UsageError
 from hypencli.models.qnets.protocols import (
     NestedQNetConverter,
-    PackingQNet,
+    PreparableQNets,
     QNet,
     QNetConverter,
-    QuantisingQNet,
     RowNet,
     Shape,
     narrowed,
@@ -52,8 +51,9 @@ def multiply(items: Tensor, matrices: Tensor, bias: Tensor | None = None) -> Ten
     """
     n_queries, width, outputs = matrices.shape
     if n_queries > 1 and items.stride(0) == 0 and outputs <= _NARROW:
-        flat = matrices.permute(1, 0, 2).reshape(width, n_queries * outputs)
-        product = (items[0] @ flat).view(-1, n_queries, outputs).transpose(0, 1)
+        flat = matrices.permute(1, 0, 2).reshape(width, n_queries * outputs)  # [in, q * out]
+        product = (items[0] @ flat).view(-1, n_queries, outputs)  # [n, q, out]
+        product = product.transpose(0, 1)  # [q, n, out]
         return product if bias is None else product + bias
     # A stride of 0 passes through bmm as it is: nothing is copied per query.
     return torch.bmm(items, matrices) if bias is None else torch.baddbmm(bias, items, matrices)
@@ -65,7 +65,10 @@ class QNetBatch:
 
     Calling it scores items ``[q, n, d]`` (or ``[1, n, d]``: the same items for every query) and
     gives ``[q, n, out]``, where ``out`` is 1 for retrieval. Slicing gives the q-nets of some of
-    the queries.
+    the queries. See :mod:`hypencli.models.qnets` for an example.
+
+    The network is made at the first call and kept: tensors that are changed in place afterwards
+    may or may not change the scores.
 
     Attributes:
         matrices: One tensor a layer, ``[q, in, out]``.
@@ -153,7 +156,8 @@ class QNetBatch:
                 f"Q-nets of {len(self)} queries got items of shape {list(items.shape)}; expected "
                 f"[{len(self)}, n, {self.dim}] or [1, n, {self.dim}]."
             )
-        return self._net(items.to(self.dtype).expand(len(self), -1, -1))
+        shared = items.to(self.dtype).expand(len(self), -1, -1)  # [q, n, d], nothing is copied
+        return self._net(shared)  # [q, n, out]
 
     def score(self, items: Tensor) -> Tensor:
         """Scores ``[q, n]`` of the same items ``[n, d]`` for every query.
@@ -161,10 +165,10 @@ class QNetBatch:
         Raises:
             UsageError: The items do not fit, or the q-nets have more than one output.
         """
-        outputs = self(items.unsqueeze(0))
+        outputs = self(items.unsqueeze(0))  # [1, n, d] -> [q, n, out]
         if outputs.shape[-1] != 1:
             raise UsageError(f"Scores need q-nets with one output; these have {outputs.shape[-1]}.")
-        return outputs.squeeze(-1)
+        return outputs.squeeze(-1)  # [q, n]
 
     def __getitem__(self, index: slice | int) -> QNetBatch:
         """The q-nets of some queries; an integer gives a batch of one."""
@@ -172,7 +176,7 @@ class QNetBatch:
             position = range(len(self))[index]
             index = slice(position, position + 1)
         rows: slice = index
-        return self._map(lambda tensor: tensor[rows])
+        return self.unflatten([tensor[rows] for tensor in self.flatten()])
 
     def narrow(self, width: int) -> QNetBatch:
         """The q-nets at one of :attr:`widths`: views of these weights, nothing is copied.
@@ -195,35 +199,34 @@ class QNetBatch:
         converter = self.converter
         if isinstance(converter, nn.Module):
             converter = copy.deepcopy(converter).to(device=device, dtype=dtype)
-        return self._map(lambda tensor: tensor.to(device=device, dtype=dtype), converter)
+        moved = [tensor.to(device=device, dtype=dtype) for tensor in self.flatten()]
+        return self.unflatten(moved, converter)
 
-    def prepared(self, dtype: torch.dtype) -> QNetBatch | PreparedQNet:
-        """The q-net of one query for scoring many blocks in a dtype, without gradients.
+    def prepared(
+        self, dtype: torch.dtype, calibration: Tensor | None = None
+    ) -> QNetBatch | PreparedQNet | None:
+        """The q-net of one query for scoring many blocks in an arithmetic, without gradients.
 
-        Where the architecture or the machine has no layout for that, these q-nets in the dtype.
+        Where the architecture or the machine has no way to prepare it, these q-nets in the dtype;
+        None for int8.
+
+        Args:
+            dtype: The arithmetic; in int8 it scores float32 items, roughly.
+            calibration: Items ``[m, d]`` such as it will get, for int8.
         """
         net = self._net
-        if isinstance(net, PackingQNet) and self.matrices[-1].shape[-1] == 1:
-            prepared = net.prepare(dtype)
+        if isinstance(net, PreparableQNets) and self.matrices[-1].shape[-1] == 1:
+            with torch.no_grad():
+                prepared = net.prepared(dtype, calibration)
             if prepared is not None:
                 return PreparedQNet(prepared, self.dim)
-        return self if dtype == self.dtype else self.to(dtype=dtype)
-
-    @torch.no_grad()
-    def quantised(self, like: Tensor) -> PreparedQNet | None:
-        """The q-net of one query in int8, for float32 vectors like ``[m, d]``, roughly.
-
-        None where the architecture or the machine has no such way.
-        """
-        net = self._net
-        if not isinstance(net, QuantisingQNet) or self.matrices[-1].shape[-1] != 1:
+        if dtype == torch.int8:
             return None
-        quantised = net.quantise(like)
-        return None if quantised is None else PreparedQNet(quantised, self.dim)
+        return self if dtype == self.dtype else self.to(dtype=dtype)
 
     def detach(self) -> QNetBatch:
         """The same q-nets without their gradients' history."""
-        return self._map(Tensor.detach)
+        return self.unflatten([tensor.detach() for tensor in self.flatten()])
 
     @classmethod
     def concatenate(cls, batches: Sequence[QNetBatch]) -> QNetBatch:
@@ -234,36 +237,40 @@ class QNetBatch:
         """
         if not batches:
             raise UsageError("No q-nets to concatenate.")
-        first = batches[0]
-        embeddings = [each.query_embedding for each in batches if each.query_embedding is not None]
-        return cls(
-            matrices=tuple(
-                torch.cat(each) for each in zip(*(b.matrices for b in batches), strict=True)
-            ),
-            vectors=tuple(
-                torch.cat(each) for each in zip(*(b.vectors for b in batches), strict=True)
-            ),
-            converter=first.converter,
-            query_embedding=torch.cat(embeddings) if embeddings else None,
-            is_training=first.is_training,
-        )
+        columns = zip(*(batch.flatten() for batch in batches), strict=True)
+        return batches[0].unflatten([torch.cat(column) for column in columns])
 
-    def _map(
-        self, change: Callable[[Tensor], Tensor], converter: QNetConverter | None = None
+    def flatten(self) -> tuple[Tensor, ...]:
+        """All tensors of the batch, each ``[q, ...]``: matrices, vectors, the query embedding.
+
+        The last one is missing where the model makes none.
+        """
+        embedding = () if self.query_embedding is None else (self.query_embedding,)
+        return (*self.matrices, *self.vectors, *embedding)
+
+    def unflatten(
+        self, tensors: Sequence[Tensor], converter: QNetConverter | None = None
     ) -> QNetBatch:
-        embedding = self.query_embedding
+        """Q-nets like these with other tensors.
+
+        Args:
+            tensors: In the number and order of :meth:`flatten`.
+            converter: Another architecture of the same shapes; None keeps this one.
+        """
+        n_matrices = len(self.matrices)
+        n_weights = n_matrices + len(self.vectors)
         return QNetBatch(
-            matrices=tuple(change(each) for each in self.matrices),
-            vectors=tuple(change(each) for each in self.vectors),
+            matrices=tuple(tensors[:n_matrices]),
+            vectors=tuple(tensors[n_matrices:n_weights]),
             converter=self.converter if converter is None else converter,
-            query_embedding=None if embedding is None else change(embedding),
+            query_embedding=None if self.query_embedding is None else tensors[n_weights],
             is_training=self.is_training,
         )
 
 
 @dataclass(frozen=True)
 class PreparedQNet:
-    """The q-net of one query, laid out for scoring.
+    """The q-net of one query, prepared for scoring.
 
     Attributes:
         net: Rows ``[n, d]`` to outputs ``[n, 1]``.
@@ -274,7 +281,7 @@ class PreparedQNet:
     dim: int
 
     def __call__(self, items: Tensor) -> Tensor:
-        """Outputs ``[1, n, 1]`` of items ``[1, n, d]`` in the dtype that it is laid out for."""
+        """Outputs ``[1, n, 1]`` of items ``[1, n, d]`` in the dtype that it is prepared for."""
         return self.net(items[0]).unsqueeze(0)
 
 
@@ -296,6 +303,15 @@ class InnerProducts:
     def __call__(self, items: Tensor) -> Tensor:
         """Inner products ``[q, n, 1]`` with items ``[q, n, d]`` or ``[1, n, d]``."""
         return items.expand(self.num_queries, -1, -1) @ self.embeddings.unsqueeze(-1)
+
+    def flatten(self) -> tuple[Tensor, ...]:
+        """The embeddings ``[q, d]``, alone."""
+        return (self.embeddings,)
+
+    def unflatten(self, tensors: Sequence[Tensor]) -> InnerProducts:
+        """Queries with other embeddings, ``[q, d]`` alone in ``tensors``."""
+        (embeddings,) = tensors
+        return InnerProducts(embeddings)
 
     def score(self, items: Tensor) -> Tensor:
         """Inner products ``[q, n]`` with the same items ``[n, d]`` for every query."""

@@ -48,43 +48,31 @@ class QNetConverter(Protocol):
 
 
 @runtime_checkable
-class PackingQNet(Protocol):
-    """What a converter may give instead of a plain function: q-nets that can be laid out.
+class PreparableQNets(Protocol):
+    """What a converter may give instead of a plain function: q-nets that can be prepared.
 
-    Scoring a corpus evaluates a q-net on thousands of blocks: whatever can be prepared once
-    (another dtype, packed weights, activations in place) is.
+    Scoring a corpus evaluates a q-net on thousands of blocks. Whatever can be done once, such as
+    another dtype, packed weights or whole numbers in place of weights, is done by ``prepared``.
     """
 
     def __call__(self, items: Tensor, /) -> Tensor:
         """Outputs ``[q, n, out]`` of items ``[q, n, d]``."""
         ...
 
-    def prepare(self, dtype: torch.dtype) -> RowNet | None:
-        """The q-net of the only query for scoring in a dtype, without gradients.
+    def prepared(self, dtype: torch.dtype, calibration: Tensor | None, /) -> RowNet | None:
+        """The q-net of the only query in an arithmetic, without gradients.
 
-        What a row gives must not depend on the other rows, to the last bit, nor on how many there
-        are, in multiples of 64. None where there are several queries, or no such way here.
-        """
-        ...
-
-
-@runtime_checkable
-class QuantisingQNet(Protocol):
-    """What a converter may give besides: q-nets for a first look at every document, in int8."""
-
-    def __call__(self, items: Tensor, /) -> Tensor:
-        """Outputs ``[q, n, out]`` of items ``[q, n, d]``."""
-        ...
-
-    def quantise(self, like: Tensor) -> RowNet | None:
-        """The q-net of the only query, in int8, of float32 rows; without gradients.
+        In a float dtype, what a row gives must not depend on the other rows, to the last bit, nor
+        on how many there are, in multiples of 64.
 
         Args:
-            like: Rows ``[m, d]`` such as it will get: what the layers make of them says which
-                ranges the whole numbers have to span. A row that is not finite must score NaN.
+            dtype: float32, bfloat16, or int8: then for a first pass over float32 rows, roughly.
+            calibration: Rows ``[m, d]`` such as it will get, for int8: what the layers make of
+                them says which ranges the whole numbers span. A row that is not finite must score
+                NaN.
 
         Returns:
-            None where there are several queries, or no such way here.
+            None where there are several queries, or no such way on this machine.
         """
         ...
 
@@ -113,7 +101,7 @@ def narrowed(converter: QNetConverter, width: int) -> QNetConverter:
         raise ModelError(
             f"There are no q-nets of width {width}: the model's q-nets have one width only.",
             hint="Leave the width out. Nested widths come with the converter matryoshka, see "
-            "docs/converters.md.",
+            "docs/q-nets.md.",
         )
     if width not in converter.widths:
         raise ModelError(

@@ -58,7 +58,7 @@ def resolve_converter(
         raise ModelError(
             f"{name!r} is not a converter: it needs weight_shapes, bias_shapes and "
             "__call__(matrices, vectors, is_training).",
-            hint="See docs/converters.md.",
+            hint="See docs/extending-qnet.md.",
         )
     return converter
 
@@ -92,8 +92,9 @@ def _offered(name: str) -> type:
     if converter is None:
         raise ModelError(
             f"The model names a converter of its own, {name!r}: using it runs that module's code.",
-            hint="If you trust that code: trust_code=True (--trust-code), or install a package "
-            f"that offers it (entry points {CONVERTERS_GROUP}, see docs/converters.md).",
+            hint="If you trust that code, say so (trust_code), or install a package that offers "
+            f"it (entry points {CONVERTERS_GROUP}, see docs/extending-qnet.md).",
+            settings={"trust_code": ""},
         )
     return converter
 

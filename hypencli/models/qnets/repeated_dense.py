@@ -1,4 +1,12 @@
-"""The published q-net architecture: dense blocks with layer norm and residuals."""
+"""The published q-net architecture: dense blocks with layer norm and residuals.
+
+- A block is linear, activation, layer norm, residual; the norm may come last.
+- Layer norms have no weights (eps 1e-5); the last layer is a matrix without a bias.
+- The block before the last matrix has no residual, unless ``do_residual_on_last``.
+- Dropout is on the input of a block, while training only.
+
+A residual needs equal widths: a hidden layer of another width than the items has to go without.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +42,10 @@ class _Block:
 
     def __call__(self, x: Tensor, matrices: Tensor, vectors: Tensor) -> Tensor:
         """``[q, n, in]`` -> ``[q, n, out]``; matrices ``[q, in, out]``, vectors ``[q, out, 1]``."""
-        y = functional.dropout(x, self.dropout) if self.dropout else x
-        y = multiply(y, matrices, vectors.transpose(1, 2))
-        y = activation(self.activation_type)(y)
-        return self._joined(x, y)
+        y = functional.dropout(x, self.dropout) if self.dropout else x  # [q, n, in]
+        y = multiply(y, matrices, vectors.transpose(1, 2))  # [q, n, out], bias [q, 1, out]
+        y = activation(self.activation_type)(y)  # [q, n, out]
+        return self._joined(x, y)  # [q, n, out]
 
     def prepacked(self, matrix: Tensor, vector: Tensor, dtype: torch.dtype) -> RowNet:
         """The same ``[n, in] -> [n, out]`` for one query, without gradients or dropout."""
@@ -178,11 +186,17 @@ class DenseNets:
         for block, matrix, vector in zip(
             self.blocks, self.matrices[:-1], self.vectors, strict=True
         ):
-            items = block(items, matrix, vector)
-        return multiply(items, self.matrices[-1])
+            items = block(items, matrix, vector)  # [q, n, in] -> [q, n, out]
+        return multiply(items, self.matrices[-1])  # [q, n, 1]
 
-    def prepare(self, dtype: torch.dtype) -> RowNet | None:
-        """The q-net of the only query with packed weights; None where this cannot be."""
+    def prepared(self, dtype: torch.dtype, calibration: Tensor | None = None) -> RowNet | None:
+        """The q-net of the only query with packed weights, or in int8; None where this cannot be.
+
+        In int8 a row far longer than all rows ``[m, d]`` of the calibration, or one that is not
+        finite, scores NaN.
+        """
+        if dtype == torch.int8:
+            return None if calibration is None else self._quantised(calibration)
         last = self.matrices[-1]
         if not can_prepack(dtype, last.device) or not self._can_be_prepared():
             return None
@@ -192,11 +206,7 @@ class DenseNets:
         layers.append(PrepackedLinear(last[0], dtype=dtype))
         return _chain(layers)
 
-    def quantise(self, like: Tensor) -> RowNet | None:
-        """The q-net of the only query in int8, for rows like ``[m, d]``; None where this cannot be.
-
-        A row far longer than all of these, or one that is not finite, scores NaN.
-        """
+    def _quantised(self, like: Tensor) -> RowNet | None:
         last = self.matrices[-1]
         if not can_quantise(last.device) or not self.blocks or not self._can_be_prepared():
             return None

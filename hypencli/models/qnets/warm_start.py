@@ -74,7 +74,8 @@ class WarmStartConverter(nn.Module):
     ) -> GatedNets:
         """The q-nets ``[q, n, d] -> [q, n, 1]``, given pooled queries ``[q, d]`` too."""
         dense = self._dense(matrices, vectors, is_training)
-        direction = functional.linear(query_embedding, self.projection).unsqueeze(-1)
+        direction = functional.linear(query_embedding, self.projection)  # [q, d]
+        direction = direction.unsqueeze(-1)  # [q, d, 1]
         return GatedNets(direction, self.gate, dense)
 
 
@@ -94,22 +95,18 @@ class GatedNets:
 
     def __call__(self, items: Tensor) -> Tensor:
         """Outputs ``[q, n, 1]`` of items ``[q, n, d]``."""
-        return multiply(items, self.direction) + self.gate * self.dense(items)
+        along = multiply(items, self.direction)  # [q, n, 1]
+        return along + self.gate * self.dense(items)  # [q, n, 1]
 
-    def prepare(self, dtype: torch.dtype) -> RowNet | None:
-        """The q-net of the only query with packed weights; None where this cannot be."""
-        dense = self.dense.prepare(dtype)
+    def prepared(self, dtype: torch.dtype, calibration: Tensor | None = None) -> RowNet | None:
+        """The q-net of the only query, prepared; None where this cannot be.
+
+        In int8 the direction stays in float32.
+        """
+        dense = self.dense.prepared(dtype, calibration)
         if dense is None:
             return None
-        along = PrepackedLinear(self.direction[0], dtype=dtype)
-        gate = self.gate.detach().to(dtype)
-        return lambda rows: along(rows).add_(dense(rows).mul_(gate))
-
-    def quantise(self, like: Tensor) -> RowNet | None:
-        """The same in int8, but for the direction; None where this cannot be."""
-        dense = self.dense.quantise(like)
-        if dense is None:
-            return None
-        along = PrepackedLinear(self.direction[0], dtype=torch.float32)
-        gate = self.gate.detach().float()
+        taken = torch.float32 if dtype == torch.int8 else dtype
+        along = PrepackedLinear(self.direction[0], dtype=taken)
+        gate = self.gate.detach().to(taken)
         return lambda rows: along(rows).add_(dense(rows).mul_(gate))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import NamedTuple
 
 from hypencli.ops.evaluation.recall import find_reference, recall_of
 from hypencli.progress import (
@@ -20,7 +20,38 @@ RECALL_DEPTHS = (10, 100, 1000)
 _PREFERRED_DEPTHS = (100, 10, 1000)
 _COSTS = {"time": "ms_per_query", "evaluations": "evaluations"}
 
-_Row: TypeAlias = dict[str, Any]
+
+class _EfficiencyRow(NamedTuple):
+    """A row of the catalog's view ``efficiency``; fields are its columns."""
+
+    run: str
+    name: str | None
+    corpus: str
+    queries: str
+    engine: str
+    model: str
+    model_id: str
+    embeddings: str | None
+    k: int | None
+    n_queries: int
+    n_documents: int | None
+    ms_per_query: float | None
+    ms_query_encoding: float | None
+    evaluations_mean: float | None
+    evaluations_share: float | None
+    recall_10: float | None
+    recall_100: float | None
+    recall_1000: float | None
+    checked_queries: int | None
+    checked_against: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _TimedSearch:
+    """One timed run: its manifest, and what the catalog says about it."""
+
+    run: Manifest
+    row: _EfficiencyRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,82 +123,87 @@ def compare_costs(
     Raises:
         DamagedArtifact: Results that are to be compared cannot be read.
     """
-    searches = store.catalog.query("FROM efficiency ORDER BY ms_per_query, name, run")
-    groups: dict[tuple[str, str, str], list[_Row]] = {}
-    for row in (dict(zip(searches.columns, values, strict=True)) for values in searches.rows):
-        row["manifest"] = store.get(row["run"], kind="run")
-        inputs = row["manifest"].inputs
-        fingerprint = str(inputs.get("queries_fingerprint"))
-        key = (str(row["corpus"]), str(row["queries"]), fingerprint)
-        groups.setdefault(key, []).append(row)
-    with progress.task("recall", total=len(searches.rows), unit="runs") as task:
+    columns = ", ".join(_EfficiencyRow._fields)
+    result = store.catalog.query(
+        f"SELECT {columns} FROM efficiency ORDER BY ms_per_query, name, run"
+    )
+    groups: dict[tuple[str, str, str], list[_TimedSearch]] = {}
+    for row in map(_EfficiencyRow._make, result.rows):
+        run = store.get(row.run, kind="run")
+        fingerprint = str(run.inputs.get("queries_fingerprint"))
+        key = (str(row.corpus), str(row.queries), fingerprint)
+        groups.setdefault(key, []).append(_TimedSearch(run, row))
+    with progress.task("recall", total=len(result.rows), unit="runs") as task:
         return [_comparison(store, groups[key], depth, task) for key in sorted(groups)]
 
 
 def _comparison(
-    store: Store, rows: Sequence[_Row], depth: int | None, task: Task
+    store: Store, searches: Sequence[_TimedSearch], depth: int | None, task: Task
 ) -> CostComparison:
     depths = sorted({*RECALL_DEPTHS, *([] if depth is None else [depth])})
     costs = []
-    for row in rows:
-        costs.append(_cost(store, row, depths))
+    for search in searches:
+        costs.append(_cost(store, search, depths))
         task.advance()
     shown_depth = depth or _depth_to_show(costs)
+    first = searches[0].row
     return CostComparison(
-        corpus=str(rows[0]["corpus"]),
-        queries=str(rows[0]["queries"]),
-        n_documents=rows[0]["n_documents"],
+        corpus=str(first.corpus),
+        queries=str(first.queries),
+        n_documents=first.n_documents,
         depth=shown_depth,
         costs=tuple(replace(one, fronts=_fronts(one, costs, shown_depth)) for one in costs),
-        places=tuple(sorted({_place(row["manifest"]) for row in rows})),
+        places=tuple(sorted({_place(search.run) for search in searches})),
     )
 
 
-def _cost(store: Store, row: _Row, depths: Sequence[int]) -> SearchCost:
-    recall_at = _measured_recall(row)
+def _cost(store: Store, search: _TimedSearch, depths: Sequence[int]) -> SearchCost:
+    run, row = search.run, search.row
+    recall_at = _measured_recall(search)
     lacking = [depth for depth in depths if depth not in recall_at and _reaches(row, depth)]
-    checked = row["checked_queries"], row["checked_against"]
-    if row["engine"] == "exact":
+    checked = row.checked_queries, row.checked_against
+    if row.engine == "exact":
         recall_at |= dict.fromkeys(lacking, 1.0)
     elif lacking:
-        reference = find_reference(store, row["manifest"].inputs)
+        reference = find_reference(store, run.inputs)
         if reference is not None:
-            measured = recall_of(store, row["manifest"], reference, lacking)
-            checked = checked if recall_at else (row["n_queries"], reference.id)
+            measured = recall_of(store, run, reference, lacking)
+            checked = checked if recall_at else (row.n_queries, reference.id)
             recall_at |= measured
-    width = row["manifest"].inputs.get("width")
     return SearchCost(
-        run=row["run"],
-        name=row["name"],
-        engine=str(row["engine"]),
-        model=str(row["model"]),
-        searched=(str(row["model_id"]), str(row["embeddings"]), str(width)),
-        k=row["k"],
-        ms_per_query=row["ms_per_query"],
-        ms_query_encoding=row["ms_query_encoding"],
-        evaluations=row["evaluations_mean"],
-        evaluations_share=row["evaluations_share"],
+        run=row.run,
+        name=row.name,
+        engine=str(row.engine),
+        model=str(row.model),
+        searched=(str(row.model_id), str(row.embeddings), str(run.inputs.get("width"))),
+        k=row.k,
+        ms_per_query=row.ms_per_query,
+        ms_query_encoding=row.ms_query_encoding,
+        evaluations=row.evaluations_mean,
+        evaluations_share=row.evaluations_share,
         recall=dict(sorted(recall_at.items())),
         checked_queries=checked[0],
         checked_against=checked[1],
     )
 
 
-def _measured_recall(row: _Row) -> dict[int, float]:
+def _measured_recall(search: _TimedSearch) -> dict[int, float]:
     """Depth -> recall as the catalog has it, and at other depths that the run was checked at."""
-    recall_at = {depth: row[f"recall_{depth}"] for depth in RECALL_DEPTHS}
-    check = row["manifest"].stats.get("check")
+    row = search.row
+    shares = zip(RECALL_DEPTHS, (row.recall_10, row.recall_100, row.recall_1000), strict=True)
+    recall_at = {depth: share for depth, share in shares if share is not None}
+    check = search.run.stats.get("check")
     measured = check.get("recall") if isinstance(check, dict) else None
-    for depth, share in (measured if isinstance(measured, dict) else {}).items():
-        if depth.isdecimal() and isinstance(share, int | float):
-            recall_at[int(depth)] = float(share)
-    return {depth: share for depth, share in recall_at.items() if share is not None}
+    for name, value in (measured if isinstance(measured, dict) else {}).items():
+        if name.isdecimal() and isinstance(value, int | float):
+            recall_at[int(name)] = float(value)
+    return recall_at
 
 
-def _reaches(row: _Row, depth: int) -> bool:
+def _reaches(row: _EfficiencyRow, depth: int) -> bool:
     """Whether a run has results down to a depth, or all there are."""
-    k, n_documents = row["k"], row["n_documents"]
-    return k is not None and k >= min(depth, depth if n_documents is None else n_documents)
+    n_documents = depth if row.n_documents is None else row.n_documents
+    return row.k is not None and row.k >= min(depth, n_documents)
 
 
 def _depth_to_show(costs: Sequence[SearchCost]) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from hypencli.data.folds import read_folds
 from hypencli.errors import DataError
+from hypencli.ops.evaluation.judged import values_by_measure
 from hypencli.ops.evaluation.run import Evaluated
 from hypestore import Store
 
@@ -52,7 +52,8 @@ def fold(store: Store, evaluated: Evaluated, path: Path) -> EvaluatedInFolds:
         DataError: The file holds no folds, or one without a judged query.
     """
     folds = read_folds(path)
-    values = _values(store, evaluated.evaluation)
+    by_measure = values_by_measure(store, evaluated.evaluation)
+    values = {measure: by_measure[measure] for measure in evaluated.aggregates}
     judged = set(next(iter(values.values()), {}))
     means: dict[str, dict[str, float]] = {}
     for name, queries in folds.items():
@@ -77,11 +78,3 @@ def fold(store: Store, evaluated: Evaluated, path: Path) -> EvaluatedInFolds:
         unjudged=len(inside - judged),
     )
     return EvaluatedInFolds(evaluated, folded)
-
-
-def _values(store: Store, evaluation: str) -> dict[str, dict[str, float]]:
-    """Measure -> query -> value, in the order that the measures are printed in."""
-    values: defaultdict[str, dict[str, float]] = defaultdict(dict)
-    for row in store.per_query(evaluation).to_pylist():
-        values[row["measure"]][row["query_id"]] = row["value"]
-    return {measure: values[measure] for measure in store.aggregates(evaluation)}

@@ -60,12 +60,7 @@ def judged_run(
     measured_here = [
         one for one in fitting if one.inputs["qrels_fingerprint"] == newest["qrels_fingerprint"]
     ]
-    return JudgedRun(
-        run=manifest,
-        qrels=str(newest["qrels"]),
-        fingerprint=str(newest["qrels_fingerprint"]),
-        evaluation=_merged(store, measured_here),
-    )
+    return judged_by(store, manifest, measured_here)
 
 
 def _has(store: Store, evaluation: Manifest, measures: tuple[str, ...]) -> bool:
@@ -74,20 +69,31 @@ def _has(store: Store, evaluation: Manifest, measures: tuple[str, ...]) -> bool:
     return not store.aggregates(evaluation.id).keys().isdisjoint(measures)
 
 
-def _merged(store: Store, evaluations: list[Manifest]) -> Evaluation:
-    """Values of several evaluations on the same judgements, later ones over earlier ones."""
+def judged_by(store: Store, run: Manifest, evaluations: Sequence[Manifest]) -> JudgedRun:
+    """A run with the values of some of its evaluations.
+
+    Args:
+        store: The project store.
+        run: The run.
+        evaluations: One or more, on the same judgements; a later value replaces an earlier one.
+    """
     aggregates: dict[str, float] = {}
     per_query: dict[str, dict[str, float]] = {}
     for one in evaluations:
         aggregates |= store.aggregates(one.id)
-        per_query |= values_by_measure(store, one)
-    judged = evaluations[-1].stat_int("judged_queries")
-    return Evaluation(aggregates, per_query, judged)
+        per_query |= values_by_measure(store, one.id)
+    newest = evaluations[-1]
+    return JudgedRun(
+        run=run,
+        qrels=str(newest.inputs["qrels"]),
+        fingerprint=str(newest.inputs["qrels_fingerprint"]),
+        evaluation=Evaluation(aggregates, per_query, newest.stat_int("judged_queries")),
+    )
 
 
-def values_by_measure(store: Store, evaluation: Manifest) -> dict[str, dict[str, float]]:
-    """Measure -> query id -> value of one evaluation."""
-    table = store.per_query(evaluation.id).to_pydict()
+def values_by_measure(store: Store, evaluation: str) -> dict[str, dict[str, float]]:
+    """Measure -> query id -> value of one evaluation, by its id."""
+    table = store.per_query(evaluation).to_pydict()
     columns = (table["query_id"], table["measure"], table["value"])
     values: dict[str, dict[str, float]] = {}
     for query_id, measure, value in zip(*columns, strict=True):

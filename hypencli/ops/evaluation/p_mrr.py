@@ -118,8 +118,7 @@ def existing_p_mrr(
     new_id, new = identify_qrels(qrels_changed)
     fingerprint = None if old is None or new is None else _fingerprint(old, new)
     inputs = _inputs(before, after, (old_id, new_id), fingerprint)
-    unread = ("qrels_fingerprint",) if fingerprint is None else ()
-    return find_finished(store, "evaluation", inputs, unread=unread)
+    return find_finished(store, "evaluation", inputs, perhaps_unread="qrels_fingerprint")
 
 
 def _fingerprint(old: str, new: str) -> str:

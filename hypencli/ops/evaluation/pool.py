@@ -138,7 +138,7 @@ def _together(members: list[JudgedRun]) -> Evaluation:
                     f"{display_name(members[first].run)} and in "
                     f"{display_name(member.run)}: in a pool it would count twice.",
                     hint="Pool runs of one system on different query sets; two systems are "
-                    "compared with --against.",
+                    "compared by hype compare --pool … --against.",
                 )
         for measure, values in member.evaluation.per_query.items():
             together = per_query.setdefault(measure, {})
@@ -147,7 +147,7 @@ def _together(members: list[JudgedRun]) -> Evaluation:
 
 
 def _aggregate(measure: str, values: Iterable[float]) -> float:
-    """As the measure has it: a mean, or a sum."""
+    """The mean over queries, or the sum where the measure is a sum."""
     from hypencli.evaluation import measures as library
 
     if measure == P_MRR:

@@ -112,8 +112,7 @@ def existing_evaluation(store: Store, run: Manifest, options: EvaluateOptions) -
     qrels_id, fingerprint = identify_qrels(_source(run, options))
     wanted = parse_measures(options.measures or default_measures(qrels_id))
     inputs = _inputs(run, qrels_id, fingerprint, wanted)
-    unread = ("qrels_fingerprint",) if fingerprint is None else ()
-    return find_finished(store, "evaluation", inputs, unread=unread)
+    return find_finished(store, "evaluation", inputs, perhaps_unread="qrels_fingerprint")
 
 
 def identify_qrels(source: str) -> tuple[str, str | None]:
@@ -161,16 +160,15 @@ def _rows(evaluation: Evaluation) -> Iterator[tuple[str, str, float]]:
 
 
 def _outcome(store: Store, run: Manifest, evaluation: Manifest, *, existing: bool) -> Evaluated:
-    stats = evaluation.stats
-    missing = stats["missing_queries"]
+    missing = evaluation.stats["missing_queries"]
     return Evaluated(
         evaluation=evaluation.id,
         run=run.id,
         run_name=run.name,
         qrels=str(evaluation.inputs["qrels"]),
         aggregates=store.aggregates(evaluation.id),
-        judged_queries=int(str(stats["judged_queries"])),
+        judged_queries=evaluation.stat_int("judged_queries"),
         missing_queries=[str(query) for query in missing] if isinstance(missing, list) else [],
-        unjudged_queries=int(str(stats["unjudged_queries"])),
+        unjudged_queries=evaluation.stat_int("unjudged_queries"),
         existing=existing,
     )

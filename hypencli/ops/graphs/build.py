@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
 
 from hypencli.errors import UsageError, did_you_mean
 from hypencli.ops.drafts import (
@@ -13,30 +12,29 @@ from hypencli.ops.drafts import (
     find_finished,
     name_not_given,
 )
-from hypencli.ops.graphs.builders import (
-    NeighbourSample,
-    builder_inputs,
-    bytes_of_build,
-    choose_builder,
-    neighbour_blocks,
-    what_to_raise,
-)
+from hypencli.ops.graphs.builder import GraphBuilder, GraphWork
 from hypencli.ops.graphs.find import find_graph, recall_of, width
-from hypencli.ops.graphs.options import BUILDERS, GraphOptions
+from hypencli.ops.graphs.options import GraphOptions
+from hypencli.ops.graphs.registry import (
+    AUTO,
+    automatic,
+    builder_class,
+    builder_names,
+    make_builder,
+)
+from hypencli.ops.graphs.sample import NeighbourSample
 from hypencli.ops.models import display_name
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, resolve_device
 from hypencli.tabular import NotebookRecord
 from hypestore import (
+    SCRATCH_NAME,
     EmbeddingSet,
     GraphDraft,
+    JsonValue,
     Manifest,
     Store,
 )
-
-if TYPE_CHECKING:
-    pass
-
 
 LOW_RECALL = 0.95
 """Below it, a graph comes with a warning."""
@@ -95,10 +93,10 @@ def build_graph(
     options = options or GraphOptions()
     _check(options)
     opened = store.embeddings(embeddings.id)
-    builder = choose_builder(opened, options, progress)
+    name, builder = _choose_builder(opened, options, progress)
     base_name = f"{embeddings.id.rpartition('-')[0]}-{options.metric}-k{options.k}"
-    base_name += "" if builder == "exact" else f"-{builder}"
-    inputs = builder_inputs(builder, options)
+    base_name += "" if name == "exact" else f"-{name}"
+    inputs = _inputs(name, builder, options)
     with store.graph_draft(
         embeddings.id, base_name, inputs, k=options.k, name=options.name
     ) as draft:
@@ -107,6 +105,10 @@ def build_graph(
             unnamed = name_not_given(store, draft.existing, options.name)
             return replace(outcome, name_not_given=unnamed)
         with discard_on_error(draft):
+            progress.message(
+                f"{name} neighbours of {opened.n:,} documents of {display_name(embeddings)}: "
+                f"{draft.id}"
+            )
             done = _build(draft, opened, builder, options, progress)
     return _outcome(done, embeddings)
 
@@ -122,49 +124,76 @@ def existing_graph(store: Store, embeddings: Manifest, options: GraphOptions) ->
             return find_graph(store, embeddings.id, k=options.k, metric=options.metric)
         except UsageError:
             return None
-    inputs = builder_inputs(options.builder, options)
+    builder = make_builder(options.builder, options.options, seed=options.seed)
+    inputs = _inputs(options.builder, builder, options)
     return find_finished(store, "graph", {**inputs, "embeddings": embeddings.id, "k": options.k})
 
 
 def _check(options: GraphOptions) -> None:
     from hypencli.engine.neighbours.similarity import METRICS
 
-    for what, actual, allowed in (
-        ("metric", options.metric, METRICS),
-        ("builder", options.builder, BUILDERS),
-    ):
-        if actual not in allowed:
-            raise UsageError(f"There is no {what} {actual!r}.", hint=did_you_mean(actual, allowed))
+    if options.metric not in METRICS:
+        raise UsageError(
+            f"There is no metric {options.metric!r}.", hint=did_you_mean(options.metric, METRICS)
+        )
     if options.k < 1:
         raise UsageError(f"k is {options.k}; a document gets at least 1 neighbour.")
+
+
+def _choose_builder(
+    corpus: EmbeddingSet, options: GraphOptions, progress: Progress
+) -> tuple[str, GraphBuilder]:
+    """Name and builder; ``auto`` stands for one of the shipped ones."""
+    name = options.builder
+    if name == AUTO:
+        name = automatic(corpus, options.metric, options.device)
+        progress.message(f"builder: {name} ({corpus.n:,} documents)")
+    return name, make_builder(name, options.options, seed=options.seed)
+
+
+def _inputs(name: str, builder: GraphBuilder, options: GraphOptions) -> dict[str, JsonValue]:
+    """What determines the neighbours, besides the embedding set and k."""
+    return {"metric": options.metric, "builder": name, **asdict(builder)}
 
 
 def _build(
     draft: GraphDraft,
     corpus: EmbeddingSet,
-    builder: str,
+    builder: GraphBuilder,
     options: GraphOptions,
     progress: Progress,
 ) -> Manifest:
     from hypencli.engine.corpus import refuse_beyond_float32
 
-    device = resolve_device(options.device)
-    named = display_name(corpus.manifest)
+    work = GraphWork(
+        corpus=corpus,
+        metric=options.metric,
+        k=draft.k,
+        device=resolve_device(options.device),
+        scratch=draft.path / SCRATCH_NAME,
+        progress=progress,
+    )
     refuse_beyond_float32(corpus)
-    progress.message(f"{builder} neighbours of {corpus.n:,} documents of {named}: {draft.id}")
-    draft.require_space(bytes_of_build(draft, builder))
+    draft.require_space(_bytes_of_build(draft, builder))
     sample = NeighbourSample(corpus.n, k=options.k, seed=options.seed)
     started = time.perf_counter()
-    blocks = neighbour_blocks(draft, corpus, builder, options, progress)
-    draft.write(sample.watch(blocks))
+    draft.write(sample.watch(builder.build(work)))
     seconds = {"building": time.perf_counter() - started}
     stats: dict[str, object] = {"seconds": seconds}
-    if builder != "exact" or options.dtype != "float32":
+    if not builder.is_exact:
         started = time.perf_counter()
-        stats["recall"] = sample.recall(corpus, options.metric, device, progress)
+        stats["recall"] = sample.recall(corpus, options.metric, work.device, progress)
         seconds["recall"] = time.perf_counter() - started
-    seed = None if builder == "exact" else options.seed
-    return draft.commit(stats=stats, provenance=provenance(seed=seed, device=str(device)))
+    seed = getattr(builder, "seed", None)
+    return draft.commit(stats=stats, provenance=provenance(seed=seed, device=str(work.device)))
+
+
+def _bytes_of_build(draft: GraphDraft, builder: GraphBuilder) -> int:
+    """What a build still takes on disk: ordinals, and what it saves to go on from."""
+    ordinals = 4 * draft.n * draft.k
+    saving = builder.bytes_to_save(draft.n, draft.k)
+    # A new saving is written beside the last one, which makes room then.
+    return saving if saving and (draft.path / SCRATCH_NAME).exists() else ordinals + saving
 
 
 def _outcome(graph: Manifest, embeddings: Manifest, *, existing: bool = False) -> BuiltGraph:
@@ -183,6 +212,12 @@ def _outcome(graph: Manifest, embeddings: Manifest, *, existing: bool = False) -
         n_edges=graph.stat_int("n_edges"),
         existing=existing,
         recall=recall,
-        advice=None if recall is None or recall >= LOW_RECALL else what_to_raise(builder),
+        advice=None if recall is None or recall >= LOW_RECALL else _advice(builder),
         seconds=sum(map(float, map(str, times.values()))) if isinstance(times, dict) else 0.0,
     )
+
+
+def _advice(builder: str) -> str:
+    """What finds more of the neighbours, in words that follow "to find more,"."""
+    kind = builder_class(builder) if builder in builder_names() else GraphBuilder
+    return kind.advice

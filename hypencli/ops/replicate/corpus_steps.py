@@ -11,8 +11,8 @@ from hypencli.errors import DataError, MissingDependencyError
 from hypencli.ops.encode import EncodeOptions, EncodePlan, bytes_of_vectors, encode
 from hypencli.ops.encode import plan as plan_encode
 from hypencli.ops.graphs.build import build_graph, existing_graph
-from hypencli.ops.graphs.builders import AUTO_EXACT_DOCUMENTS, installed_builder
 from hypencli.ops.graphs.options import GraphOptions
+from hypencli.ops.graphs.registry import AUTO_EXACT_DOCUMENTS, installed_builder
 from hypencli.ops.replicate.estimate import UNKNOWN, Estimate, count_of
 from hypencli.ops.replicate.input_steps import ModelStep, PrepareStep
 from hypencli.ops.replicate.step import (

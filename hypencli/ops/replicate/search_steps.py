@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hypencli.data.queries import open_queries
-from hypencli.data.reading.irds import IrdsDataset
 from hypencli.data.reading.source import IrdsSource, Source, resolve
 from hypencli.errors import DataError
 from hypencli.ops.evaluation.run import EvaluateOptions
@@ -186,7 +185,7 @@ class SearchStep(Step):
             return None
         is_changed = self.perturb is not None and context.is_done(self.perturb)
         if isinstance(source, IrdsSource) and not is_changed:
-            count = IrdsDataset(source.name).stated_count("queries")
+            count = source.stated_count("queries")
             return _QuerySummary(source.id, None, count)
         read = open_queries(self._place(context))
         return _QuerySummary(read.id, read.fingerprint, len(read))

@@ -1,4 +1,4 @@
-"""What searches take and find, for a report: as ``hype report --pareto`` has it."""
+"""What searches take and find, for a report: the figures of ``hype costs``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def costs_of(
     """
     comparisons = compare_costs(store, depth=depth, progress=progress)
     more = len(comparisons) - limits.costs
-    said = left_out(more, "pairs of corpus and query set", "hype report --pareto")
+    said = left_out(more, "pairs of corpus and query set", "hype costs")
     return tuple(_search_costs(one, limits) for one in comparisons[: limits.costs]), said
 
 
@@ -75,8 +75,7 @@ def _remarks(comparison: CostComparison, limits: Limits) -> Iterator[str]:
     lacking = [cost for cost in comparison.costs if comparison.depth not in cost.recall]
     if lacking:
         yield (
-            f"Without recall@{comparison.depth:,}: {_named(lacking)}. hype report --pareto says "
-            "why, "
+            f"Without recall@{comparison.depth:,}: {_named(lacking)}. hype costs says why, "
             "and what would give it."
         )
     if len(comparison.places) > 1:
@@ -85,9 +84,7 @@ def _remarks(comparison: CostComparison, limits: Limits) -> Iterator[str]:
         yield (
             "All of these searches are exact: no plot would show more. Next: hype search --approx"
         )
-    yield from left_out(
-        len(comparison.costs) - limits.searches, "slower searches", "hype report --pareto"
-    )
+    yield from left_out(len(comparison.costs) - limits.searches, "slower searches", "hype costs")
 
 
 def _named(costs: Sequence[SearchCost]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from hypencli.data.qrels import Judgements, read_qrels
 from hypencli.errors import DataError, UsageError
+from hypencli.ops.evaluation.judged import JudgedRun
 from hypencli.records import Qrels
 from hypestore import Manifest, Store
 
@@ -23,20 +24,19 @@ class JudgementFinder:
         if named is not None:
             self._read_judgements[named.fingerprint] = named.qrels
 
-    def find(self, evaluation: Manifest, runs: Sequence[Manifest]) -> Qrels | None:
-        """The judgements of an evaluation; None where they are not at hand.
+    def find(self, judged: JudgedRun, runs: Sequence[Manifest]) -> Qrels | None:
+        """The judgements that a run was measured with; None where they are not at hand.
 
         Args:
-            evaluation: Says which judgements, by their fingerprint.
+            judged: Says which judgements, by their fingerprint.
             runs: Runs that may say where judgements of their queries are.
         """
-        fingerprint = str(evaluation.inputs.get("qrels_fingerprint"))
-        for place in _places(evaluation, runs):
-            if fingerprint in self._read_judgements:
+        for place in _places(judged.qrels, runs):
+            if judged.fingerprint in self._read_judgements:
                 break
             if place not in self._tried:
                 self._read(place)
-        return self._read_judgements.get(fingerprint)
+        return self._read_judgements.get(judged.fingerprint)
 
     def _read(self, place: str) -> None:
         self._tried.add(place)
@@ -47,12 +47,12 @@ class JudgementFinder:
         self._read_judgements[judgements.fingerprint] = judgements.qrels
 
 
-def _places(evaluation: Manifest, runs: Sequence[Manifest]) -> Iterator[str]:
+def _places(qrels_id: str, runs: Sequence[Manifest]) -> Iterator[str]:
     """Where the judgements may be."""
     for run in runs:
         if isinstance(place := run.stats.get("qrels"), str):
             yield place
-    kind, _, name = str(evaluation.inputs["qrels"]).partition(":")
+    kind, _, name = qrels_id.partition(":")
     if kind == "irds":
         yield name
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from hypencli._version import __version__
 from hypencli.data.atomic import atomic_write
 from hypencli.errors import UsageError
-from hypencli.ops.evaluation.compare import leaderboards
+from hypencli.ops.evaluation.leaderboard import leaderboards
 from hypencli.ops.report.costs import costs_of
 from hypencli.ops.report.curves import curves_of
 from hypencli.ops.report.judgements import JudgementFinder, named_judgements

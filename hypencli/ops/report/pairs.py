@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from hypencli.ops.evaluation.compare import (
     Comparison,
-    common_evaluations,
-    compare,
+    compare_judged,
+    judged_pair,
     verdict,
 )
 from hypencli.ops.report.documents import PairDocuments
@@ -21,7 +21,7 @@ from hypencli.reporting.contents import (
     RunPair,
 )
 from hypencli.reporting.text import shortened
-from hypestore import Manifest, Store
+from hypestore import Store
 
 _NOISE = 1e-12
 """Below this a difference is rounding, as in the paired tests."""
@@ -78,13 +78,12 @@ def pair_of(store: Store, plan: PairPlan, finder: JudgementFinder, limits: Limit
         UsageError: They were not evaluated with the same judgements.
         DataError: The judgements that the user named cannot be read.
     """
-    comparison = compare(store, plan.run_a, plan.run_b, measures=plan.measures, qrels=plan.qrels)
-    run_a, run_b = (store.run(reference) for reference in (plan.run_a, plan.run_b))
-    evaluations = common_evaluations(store, run_a.manifest, run_b.manifest, plan.qrels)
+    a, b = judged_pair(store, plan.run_a, plan.run_b, qrels=plan.qrels)
+    comparison = compare_judged(a, b, plan.measures)
+    run_a, run_b = (store.run(one.run.id) for one in (a, b))
     measure = comparison.tests[0].measure
-    values = [_values(store, one, measure) for one in evaluations]
-    differing = _differing(*values)
-    qrels = finder.find(evaluations[0], (run_a.manifest, run_b.manifest))
+    differing = _differing(*(one.evaluation.per_query[measure] for one in (a, b)))
+    qrels = finder.find(a, (a.run, b.run))
     documents = PairDocuments(store, run_a, run_b, qrels or {}, limits)
     shown = differing[: limits.queries]
     return RunPair(
@@ -103,13 +102,6 @@ def pair_of(store: Store, plan: PairPlan, finder: JudgementFinder, limits: Limit
         has_grades=qrels is not None,
         remarks=tuple(_remarks(comparison, documents, has_grades=qrels is not None)),
     )
-
-
-def _values(store: Store, evaluation: Manifest, measure: str) -> dict[str, float]:
-    """Query id -> value of one measure."""
-    table = store.per_query(evaluation.id).to_pydict()
-    rows = zip(table["query_id"], table["measure"], table["value"], strict=True)
-    return {query_id: value for query_id, name, value in rows if name == measure}
 
 
 def _differing(a: Mapping[str, float], b: Mapping[str, float]) -> list[tuple[str, float, float]]:
@@ -148,9 +140,8 @@ def _remarks(
     """What cannot be shown, and what would show it."""
     if not has_grades:
         yield (
-            f"Which documents are judged is not shown: the judgements {comparison.qrels} are "
-            "not at "
-            f"hand. Name them: hype report {comparison.run_a} {comparison.run_b} --html FILE "
+            f"Which documents are judged is not shown: the judgements {comparison.qrels} are not "
+            f"at hand. Name them: hype report {comparison.run_a} {comparison.run_b} --html FILE "
             "--qrels PLACE"
         )
     if not documents.has_text:

@@ -81,8 +81,7 @@ class RunPlan:
 
     def existing(self, store: Store) -> Manifest | None:
         """The finished run; of queries that were not read, one of a set with the same id."""
-        unread = ("queries_fingerprint",) if self.inputs["queries_fingerprint"] is None else ()
-        return find_finished(store, "run", self.inputs, unread=unread)
+        return find_finished(store, "run", self.inputs, perhaps_unread="queries_fingerprint")
 
 
 def search(

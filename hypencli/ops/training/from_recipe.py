@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from hypencli.training import TrainingConfig, ValidationConfig
 
 _PUBLISHED_CONVERTER = "repeated-dense"
-_NOT_OPTIONS = {"type", "from_step", "until_step"}
-"""Fields of a loss that are not its own: its name, and when it counts."""
 
 
 def model_spec(recipe: Recipe, source: str, hyper_head: str | None = None) -> ModelSpec:
@@ -42,10 +40,7 @@ def model_spec(recipe: Recipe, source: str, hyper_head: str | None = None) -> Mo
         converter_options=options,
         embedding_representation=model.embedding_representation,
         query_projection=model.query_projection,
-        losses=tuple(
-            (loss.type, loss.model_dump(exclude=_NOT_OPTIONS, exclude_defaults=True))
-            for loss in recipe.losses
-        ),
+        losses=tuple((loss.type, loss.own_options()) for loss in recipe.losses),
         seed=recipe.training.seed,
         trust_code=model.trust_code,
     )

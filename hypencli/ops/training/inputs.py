@@ -135,7 +135,8 @@ def _start(store: Store, recipe: Recipe) -> Start:
     if named is None:
         raise RecipeError(
             f"Recipe {recipe.name!r} names no backbone.",
-            hint="--set model.backbone=FOLDER_OR_HUB_NAME (or model.initial=TRAINED_MODEL)",
+            hint="Name one, or a trained model as model.initial.",
+            settings={"model.backbone": "FOLDER_OR_HUB_NAME"},
         )
     return _read_start(store, named, key)
 
@@ -180,7 +181,8 @@ def _rows(store: Store, recipe: Recipe) -> TrainingSource:
 
     if recipe.data.train is None:
         raise RecipeError(
-            f"Recipe {recipe.name!r} names no training data.", hint="--set data.train=FILE.jsonl"
+            f"Recipe {recipe.name!r} names no training data.",
+            settings={"data.train": "FILE.jsonl"},
         )
     place = dataset_place(store.root, recipe.data.train)
     return open_training_rows(place, split=recipe.data.split)
@@ -221,7 +223,7 @@ def _judged_corpus(queries: str, corpus: str, qrels: str | None) -> JudgedCorpus
     if judged is None:
         raise UsageError(
             f"The validation queries {asked.id} have no judgements of their own.",
-            hint="--set validation.qrels=FILE_OR_DATASET",
+            settings={"validation.qrels": "FILE_OR_DATASET"},
         )
     documents, judgements = open_corpus(corpus), read_qrels(judged)
     listed = list(asked)

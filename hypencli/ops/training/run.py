@@ -165,7 +165,8 @@ def _refuse_untrusted(recipe: Recipe) -> None:
     if installed_converter(converter.name) is None:
         raise ModelError(
             f"The recipe names a converter of its own, {converter.name!r}; training runs its code.",
-            hint="If you trust that code: --set model.trust_code=true",
+            hint="If you trust that code, say so.",
+            settings={"model.trust_code": "true"},
         )
 
 
@@ -259,7 +260,7 @@ def _refuse_too_long(config: TrainingConfig, tokenizer: Any) -> None:
         if length > longest:
             raise UsageError(
                 f"data.{side}_max_length = {length} is more than the encoder reads, {longest}.",
-                hint=f"--set data.{side}_max_length={longest}",
+                settings={f"data.{side}_max_length": longest},
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -11,13 +12,9 @@ from typing import TYPE_CHECKING
 
 from hypencli.data.atomic import atomic_write
 from hypencli.data.exchange import (
-    EncodedFormat,
     EncodedItem,
     EncodedItems,
-    format_of,
     open_encoded,
-    write_array,
-    write_item_stream,
 )
 from hypencli.data.reading.lines import file_sha256
 from hypencli.data.reading.source import FileSource
@@ -38,14 +35,10 @@ from hypencli.ops.models import (
     find_model,
     load_model,
 )
-from hypencli.progress import (
-    SILENT,
-    Progress,
-    Task,
-)
+from hypencli.ops.transfer.exporters import ExportJob, find_exporter
+from hypencli.progress import SILENT, Progress, Task
 from hypencli.runtime import provenance, resolve_device
 from hypestore import (
-    EmbeddingSet,
     EmbeddingSpec,
     EmbeddingWork,
     JsonValue,
@@ -329,17 +322,19 @@ def _imported(
     )
 
 
-_TEXTS_AT_A_TIME = 4_096
-
-
 @dataclass(frozen=True, slots=True)
 class ExportedEmbeddings:
-    """Files that were written; ``ids`` is that of the ids, where they lie beside the vectors."""
+    """Files that were written.
+
+    Attributes:
+        ids: The file of the ids, where they lie beside the vectors.
+        dtype: Of the vectors in the file.
+    """
 
     embeddings: str
     path: Path
     ids: Path | None
-    format: EncodedFormat
+    format: str
     n_documents: int
     dim: int
     dtype: str
@@ -350,6 +345,7 @@ def export_embeddings(
     embeddings: str,
     output: Path,
     *,
+    format: str | None = None,
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> ExportedEmbeddings:
@@ -361,66 +357,31 @@ def export_embeddings(
     Args:
         store: The project store.
         embeddings: Id, unique prefix, or name.
-        output: The file; its ending tells the format.
+        output: The file.
+        format: A name of :data:`~hypencli.ops.transfer.exporters.EXPORTERS`, or of an installed
+            package; by default told by the file.
         overwrite: Replace files that are there.
         progress: Where to report.
 
     Raises:
-        UsageError: The ending is another, a file is there, or a stream is asked of a set without
-            texts.
+        UsageError: There is no such format, it cannot be told, a file is there, or a stream is
+            asked of a set without texts.
         DataError: A file cannot be written, or an id has no place in a line.
     """
-    format = format_of(output)
+    exporter = find_exporter("embeddings", format, output)
     opened = store.embeddings(embeddings)
-    if format == "docs" and not opened.has_text:
-        raise UsageError(
-            f"The embedding set {display_name(opened.manifest)} was made without texts, which "
-            ".docs has.",
-            hint="Write an array: --output FILE.npy",
-        )
-    ids = output.with_suffix(".ids.txt") if format == "npy" else None
-    for path in (output, ids):
-        if path is not None and path.exists() and not overwrite:
-            raise UsageError(f"{path} exists.", hint="Choose another --output, or add --overwrite")
-    with progress.task("export", total=opened.n, unit="documents") as task:
-        items = _items(opened, task, with_text=format == "docs")
-        if ids is None:
-            with atomic_write(output) as temporary, temporary.open("wb") as out:
-                write_item_stream(items, out)
-        else:
-            _write_array(items, opened, output, ids)
+    paths = exporter.files(output, overwrite=overwrite)
+    with ExitStack() as files:
+        # The ids come into place last: an array without them is no embedding set.
+        partial = [files.enter_context(atomic_write(path)) for path in reversed(paths)]
+        name = display_name(opened.manifest)
+        exporter.write(ExportJob(store, opened, name, tuple(reversed(partial)), progress))
     return ExportedEmbeddings(
         embeddings=opened.manifest.id,
-        path=output,
-        ids=ids,
-        format=format,
+        path=paths[0],
+        ids=paths[1] if len(paths) > 1 else None,
+        format=exporter.name,
         n_documents=opened.n,
         dim=opened.dim,
-        dtype="float32" if format == "docs" else str(opened.dtype),
+        dtype="float32" if exporter.name == "docs" else str(opened.dtype),
     )
-
-
-def _items(embeddings: EmbeddingSet, task: Task, *, with_text: bool) -> Iterator[EncodedItem]:
-    """The documents of a set in their order, some thousand in memory at a time."""
-    for first, block in embeddings.blocks():
-        for start in range(0, len(block), _TEXTS_AT_A_TIME):
-            vectors = block[start : start + _TEXTS_AT_A_TIME]
-            ordinals = range(first + start, first + start + len(vectors))
-            ids = embeddings.ids(ordinals)
-            texts = embeddings.texts(ordinals) if with_text else [None] * len(ids)
-            yield from map(EncodedItem, ids, vectors, texts)
-            task.advance(len(ids))
-
-
-def _write_array(
-    items: Iterator[EncodedItem], embeddings: EmbeddingSet, output: Path, ids: Path
-) -> None:
-    """Both files are whole before either is in its place."""
-    shape, dtype = (embeddings.n, embeddings.dim), str(embeddings.dtype)
-    with (
-        atomic_write(ids) as temporary_ids,
-        atomic_write(output) as temporary,
-        temporary.open("wb") as out,
-        temporary_ids.open("w", encoding="utf-8", newline="\n") as lines,
-    ):
-        write_array(items, out, lines, shape=shape, dtype=dtype)

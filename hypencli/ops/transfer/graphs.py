@@ -1,44 +1,39 @@
-"""Neighbour graphs made elsewhere, taken into the store: the published JSONL."""
+"""Neighbour graphs to files, and graphs that were made elsewhere taken into the store."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
-
-from hypencli.errors import UsageError
-from hypencli.ops.models import display_name
-from hypencli.progress import SILENT, Progress
-from hypestore import (
-    EmbeddingSet,
-    NeighbourGraph,
-    Store,
-)
-
-if TYPE_CHECKING:
-    from hypencli.engine.neighbours.top_neighbours import Ordinals
-
-
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hypencli.errors import DataError
+from hypencli.data.atomic import atomic_write
+from hypencli.errors import DataError, UsageError
 from hypencli.ops.drafts import (
     NameNotGiven,
     discard_on_error,
     name_not_given,
 )
 from hypencli.ops.graphs.build import LOW_RECALL
-from hypencli.ops.graphs.builders import NeighbourSample
 from hypencli.ops.graphs.find import recall_of, width
+from hypencli.ops.graphs.sample import NeighbourSample
+from hypencli.ops.models import display_name
+from hypencli.ops.transfer.exporters import ExportJob, find_exporter
+from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, resolve_device
-from hypestore import Manifest
+from hypestore import (
+    EmbeddingSet,
+    Manifest,
+    NeighbourGraph,
+    Store,
+)
 
 if TYPE_CHECKING:
     from hypencli.data.exchange.graph_file import Neighbours
     from hypencli.engine.neighbours.similarity import Metric
     from hypencli.engine.neighbours.top_neighbours import Ordinals
+
+_ROWS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,19 +221,13 @@ def _imported(graph: Manifest, embeddings: Manifest, *, existing: bool) -> Impor
     )
 
 
-GraphFormat: TypeAlias = Literal["jsonl", "npy"]
-SUFFIXES: dict[str, GraphFormat] = {".jsonl": "jsonl", ".npy": "npy"}
-
-_ROWS = 4_096
-
-
 @dataclass(frozen=True, slots=True)
 class ExportedGraph:
     """A file that was written."""
 
     graph: str
     path: Path
-    format: GraphFormat
+    format: str
     n_documents: int
     k: int
     n_edges: int
@@ -250,7 +239,7 @@ def export_graph(
     *,
     output: Path | None = None,
     k: int | None = None,
-    format: GraphFormat | None = None,
+    format: str | None = None,
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> ExportedGraph:
@@ -261,73 +250,39 @@ def export_graph(
         graph: Id, unique prefix, or name.
         output: The file; by default the graph's name in the current folder.
         k: Neighbours of a document; by default all that the graph has.
-        format: ``jsonl`` (as published: ids, nearest first) or ``npy`` (the ordinals, int32 [n, k],
-            -1 where there are fewer); by default told by the file.
+        format: A name of :data:`~hypencli.ops.transfer.exporters.EXPORTERS`, or of an installed
+            package; by default told by the file.
         overwrite: Replace a file that is there.
         progress: Where to report.
 
     Raises:
-        UsageError: The format cannot be told, the file exists, or the graph has fewer than k.
+        UsageError: There is no such format, it cannot be told, the file exists, or the graph has
+            fewer than k.
         DataError: The file cannot be written.
     """
-    from hypencli.data.atomic import atomic_write
-
     opened = store.graph(graph)
-    graph_name = display_name(opened.manifest)
-    format = format or (SUFFIXES.get(output.suffix) if output is not None else "jsonl")
-    if format is None:
-        raise UsageError(
-            f"The format cannot be told from {output}.", hint="Name it: --format jsonl or npy"
-        )
+    name = display_name(opened.manifest)
+    exporter = find_exporter("graph", format, output)
     if k is not None and not 1 <= k <= opened.k:
         raise UsageError(
-            f"The graph {graph_name} has {opened.k} neighbours a document, not {k}.",
+            f"The graph {name} has {opened.k} neighbours a document, not {k}.",
             hint=f"Make a wider one: hype graph {opened.embeddings} --k {k}",
         )
-    path = output or Path(f"{graph_name}.{format}")
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists.", hint="Choose another --output, or add --overwrite")
+    paths = exporter.files(output or exporter.default_path(name), overwrite=overwrite)
     narrowed = opened if k is None else opened.first(k)
-    with (
-        atomic_write(path) as partial,
-        progress.task("export", total=opened.n, unit="documents") as task,
-    ):
-        n_edges = 0
-        for rows in _written(partial, store, narrowed, format):
-            n_edges += int((rows >= 0).sum())
-            task.advance(len(rows))
-    return ExportedGraph(opened.manifest.id, path, format, narrowed.n, narrowed.k, n_edges)
+    with ExitStack() as files:
+        partial = tuple(files.enter_context(atomic_write(path)) for path in paths)
+        exporter.write(ExportJob(store, narrowed, name, partial, progress))
+    return ExportedGraph(
+        graph=opened.manifest.id,
+        path=paths[0],
+        format=exporter.name,
+        n_documents=narrowed.n,
+        k=narrowed.k,
+        n_edges=_count_edges(narrowed),
+    )
 
 
-def _written(
-    path: Path, store: Store, graph: NeighbourGraph, format: GraphFormat
-) -> Iterator[Ordinals]:
-    """Write a graph; gives each block of rows once it is written."""
-    import numpy as np
-
-    from hypencli.data.exchange.graph_file import write_graph
-
-    embeddings = store.embeddings(graph.embeddings)
-    with path.open("wb") as out:
-        if format == "npy":
-            header = {"descr": "<i4", "fortran_order": False, "shape": (graph.n, graph.k)}
-            np.lib.format.write_array_header_1_0(out, header)
-        for first in range(0, graph.n, _ROWS):
-            rows = graph.neighbours[first : first + _ROWS]
-            if format == "npy":
-                out.write(np.ascontiguousarray(rows, "<i4").data)
-            else:
-                write_graph(_named(embeddings, rows, first), out)
-            yield rows
-
-
-def _named(embeddings: EmbeddingSet, rows: Ordinals, first: int) -> Iterator[tuple[str, list[str]]]:
-    """Documents and their neighbours by id."""
-    import numpy as np
-
-    own = embeddings.ids(np.arange(first, first + len(rows)))
-    valid = rows >= 0
-    ids = embeddings.ids(rows[valid])
-    ends = np.cumsum(valid.sum(axis=1)).tolist()
-    for doc_id, start, end in zip(own, [0, *ends], ends, strict=False):
-        yield doc_id, ids[start:end]
+def _count_edges(graph: NeighbourGraph) -> int:
+    starts = range(0, graph.n, _ROWS)
+    return sum(int((graph.neighbours[a : a + _ROWS] >= 0).sum()) for a in starts)

@@ -113,11 +113,7 @@ def export_model(
     """
     import torch
 
-    from hypencli.models.published import (
-        backbone_names,
-        name_backbone,
-        published_use,
-    )
+    from hypencli.models.published import backbone_names, name_backbone, published_use
 
     manifest = store.get(model, kind="model")
     source = model_folder(store, manifest)

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from hypencli.data.atomic import atomic_write
 from hypencli.data.reading.lines import file_sha256
-from hypencli.errors import UsageError
 from hypencli.ops.dataset_names import dataset_place
 from hypencli.ops.drafts import (
     NameNotGiven,
     discard_on_error,
     name_not_given,
 )
+from hypencli.ops.models import display_name
 from hypencli.ops.search.scoring import append_rankings
+from hypencli.ops.transfer.exporters import ExportJob, find_exporter
+from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance
 from hypestore import Store
-
-RunFormat = Literal["trec", "jsonl", "parquet"]
-SUFFIXES: dict[str, RunFormat] = {
-    ".trec": "trec",
-    ".run": "trec",
-    ".txt": "trec",
-    ".jsonl": "jsonl",
-    ".parquet": "parquet",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +28,7 @@ class Exported:
 
     run: str
     path: Path
-    format: RunFormat
+    format: str
     n_queries: int
     n_results: int
 
@@ -63,8 +56,9 @@ def export_run(
     run: str,
     *,
     output: Path | None = None,
-    format: RunFormat | None = None,
+    format: str | None = None,
     overwrite: bool = False,
+    progress: Progress = SILENT,
 ) -> Exported:
     """Write a run to a file; ranks start at 1.
 
@@ -72,35 +66,28 @@ def export_run(
         store: The project store.
         run: Id, unique prefix, or name.
         output: The file; by default the run's name in the current folder.
-        format: ``trec``, ``jsonl`` (as published) or ``parquet``; by default told by the file.
+        format: A name of :data:`~hypencli.ops.transfer.exporters.EXPORTERS`, or of an installed
+            package; by default told by the file.
         overwrite: Replace a file that is there.
+        progress: Where to report.
 
     Raises:
-        UsageError: The format cannot be told, or the file exists.
+        UsageError: There is no such format, it cannot be told, or the file exists.
         DataError: The file cannot be written.
     """
-    from hypencli.data.runs import write_run
-
     stored = store.run(run)
-    display_name = stored.manifest.name or stored.manifest.id
-    format = format or (SUFFIXES.get(output.suffix) if output is not None else "trec")
-    if format is None:
-        raise UsageError(
-            f"The format cannot be told from {output}.",
-            hint="Name it: --format trec, jsonl or parquet",
-        )
-    path = output or Path(f"{display_name}.{format}")
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists.", hint="Choose another --output, or add --overwrite")
-    results = stored.results()
-    with atomic_write(path) as temporary:
-        write_run(temporary, results, stored.queries(), format=format, tag=display_name)
+    name = display_name(stored.manifest)
+    exporter = find_exporter("run", format, output)
+    paths = exporter.files(output or exporter.default_path(name), overwrite=overwrite)
+    with ExitStack() as files:
+        partial = tuple(files.enter_context(atomic_write(path)) for path in paths)
+        exporter.write(ExportJob(store, stored, name, partial, progress))
     return Exported(
         run=stored.manifest.id,
-        path=path,
-        format=format,
-        n_queries=len(results),
-        n_results=sum(len(ranking) for ranking in results.values()),
+        path=paths[0],
+        format=exporter.name,
+        n_queries=len(stored.queries()),
+        n_results=stored.table().num_rows,
     )
 
 

@@ -12,7 +12,7 @@ from hypencli.data.atomic import atomic_write
 from hypencli.data.exchange.study_archive import StudyArchiveWriter, write_study_archive
 from hypencli.errors import UsageError
 from hypencli.escaping import escape_markdown
-from hypencli.ops.evaluation.compare import LeaderboardTable, leaderboard
+from hypencli.ops.evaluation.leaderboard import LeaderboardTable, leaderboard
 from hypencli.ops.model_card import (
     CARD_FILE,
     CURVES_FILE,

@@ -235,7 +235,7 @@ def _refuse_missing_scores(rows: RowTable, kept: npt.NDArray[np.int64]) -> None:
         row = int(kept[np.argmax(missing > 0)])
         item = int(np.argmax(np.isnan(rows.scores[rows.items(row)])))
         raise DataError(
-            f"{rows.name(row)}: item {item + 1} has no score; margin_mse needs a teacher's score "
+            f"{rows.name(row)}: item {item + 1} has no score; a loss needs a teacher's score "
             "on every item.",
             hint="Score the file with a teacher (hype teach), or train with cross_entropy alone.",
         )

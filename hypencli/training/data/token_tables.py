@@ -137,7 +137,8 @@ class TokenStateStore:
         if not np.isfinite(kept).all():
             raise ModelError(
                 f"The token states of text {text + 1:,} have values that {kept.dtype} cannot hold.",
-                hint="Keep them whole: --set training.cache_dtype=float32",
+                hint="Keep them whole.",
+                settings={"training.cache_dtype": "float32"},
             )
         self.states[rows] = kept
 

@@ -72,7 +72,8 @@ def going_on_from(checkpoint: Path | str, *files: str) -> Iterator[None]:
         raise ModelError(
             f"The checkpoint {checkpoint} cannot be gone on from ({', '.join(files)}): "
             f"{reason(error)}",
-            hint="Begin the training anew: the same command with --restart.",
+            hint="Begin the training anew.",
+            settings={"restart": ""},
         ) from error
 
 

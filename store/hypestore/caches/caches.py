@@ -1,4 +1,4 @@
-"""Caches: folders of derived data, made once, used by many, needed by nobody."""
+"""Caches: folders of derived data that several commands use, and that may be deleted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from hypestore.work.locks import (
 )
 
 MAKING_SECONDS = 24 * 3600.0
-"""How long to wait for another maker: a killed one lets go at once, and a live one is at work."""
+"""How long to wait for another process that makes the cache; a killed one frees the lock."""
 
 _LOG = logging.getLogger("hypestore")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
@@ -55,10 +55,10 @@ class Cache:
     """One cache.
 
     Attributes:
-        name: What it is called, and was derived from.
+        name: Its name, which says what it was derived from.
         path: Its folder.
         size_bytes: Size of its files.
-        used: When it was last used, or made.
+        used: When it was made or last used.
     """
 
     name: str
@@ -68,14 +68,14 @@ class Cache:
 
 
 class Caches:
-    """The caches of a store, and which of them this object uses."""
+    """The caches of a store, and the locks of those that this object uses."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._uses: dict[str, contextlib.ExitStack] = {}
 
     def cached(self, name: str, make: Callable[[Path], None], *, wait_seconds: float) -> Path:
-        """The folder of a cache, made where it is not there; see ``Store.cached``."""
+        """The folder of a cache, made if it does not exist; see ``Store.cached``."""
         path = self._layout.cache(_checked(name))
         try:
             with self._holding(name, wait_seconds):
@@ -90,7 +90,7 @@ class Caches:
         return path
 
     def release(self, name: str) -> None:
-        """This object uses the cache no more."""
+        """End the use of a cache by this object."""
         use = self._uses.pop(name, None)
         if use is not None:
             use.close()
@@ -104,7 +104,7 @@ class Caches:
         return sorted(listed_caches, key=lambda cache: (cache.used, cache.name))
 
     def remove(self, name: str) -> None:
-        """Remove a cache that nobody makes or uses; see ``Store.remove_cache``."""
+        """Remove a cache that no process makes or uses; see ``Store.remove_cache``."""
         path = self._layout.cache(_checked(name))
         with self._holding(name, 0.0):
             for lock in self._use_locks(name):
@@ -122,20 +122,20 @@ class Caches:
             remove_folder(path)
 
     def clean(self) -> None:
-        """Remove every cache that nobody makes or uses."""
+        """Remove every cache that no process makes or uses."""
         for cache in self.listed():
             with contextlib.suppress(ArtifactBusy, ArtifactNotFound):
                 self.remove(cache.name)
 
     def leftovers(self) -> Iterator[Path]:
-        """Temporary folders of makers that were killed, and of removals."""
+        """Temporary folders of killed processes that made or removed a cache."""
         for path in sorted(self._layout.caches.glob(".*.tmp")):
             match = _TEMPORARY.fullmatch(path.name)
             if match is None or not is_held(self._layout.cache_lock(match[1])):
                 yield path
 
     def _remove_damaged(self, name: str, path: Path) -> None:
-        """Remove a cache that is not as it was made; who has its files open keeps them."""
+        """Remove a cache that has changed since it was made; files that are open stay readable."""
         problem = None if name in self._uses else next(cache_problems(path), None)
         if problem is not None:
             _LOG.warning(
@@ -151,7 +151,7 @@ class Caches:
         return hold(lock, what=f"The cache {name}", wait_seconds=wait_seconds)
 
     def _use(self, name: str, path: Path) -> None:
-        """Say that the cache is used; under the maker's lock, so that nobody removes it now."""
+        """Take the lock of a user, while the caller holds the maker's lock."""
         with writing_in(path):
             os.utime(path)
         if name in self._uses:
@@ -160,7 +160,7 @@ class Caches:
             if not is_held(lock):  # its process has ended
                 remove_lock(lock)
         own = self._layout.cache_lock(name, f"{os.getpid()}-{secrets.token_hex(4)}")
-        # The lock goes with this object, or with the process.
+        # The lock ends with this object, or with the process.
         self._uses[name] = contextlib.ExitStack()
         self._uses[name].enter_context(hold(own, what=f"The use of {name}"))
 
@@ -179,7 +179,7 @@ def _checked(name: str) -> str:
 
 
 def _make(path: Path, make: Callable[[Path], None]) -> None:
-    """Make a cache aside, flush it, and rename it; under the maker's lock."""
+    """Make a cache in a temporary folder, flush it, and rename it. The caller holds the lock."""
     temporary = temporary_sibling(path)
     with writing_in(path.parent):
         path.parent.mkdir(exist_ok=True)
@@ -201,13 +201,13 @@ def _rename(temporary: Path, path: Path) -> None:
     try:
         temporary.rename(path)
     except OSError:
-        # Where locks do not work, another maker may have been first.
+        # On a file system without working locks, another process may have been first.
         if not path.is_dir():
             raise
 
 
 def _clear_leftovers(path: Path) -> None:
-    """Delete what killed makers of the same cache left."""
+    """Delete temporary folders that killed processes left for this cache."""
     for left in path.parent.glob(".*.tmp"):
         match = _TEMPORARY.fullmatch(left.name)
         if match is not None and match[1] == path.name:
@@ -215,7 +215,7 @@ def _clear_leftovers(path: Path) -> None:
 
 
 def _cache(path: Path) -> Cache | None:
-    """What is in a folder; None when it is being removed."""
+    """The cache in a folder; None if it is being removed."""
     try:
         sizes = [present_size(file) for file in present_files(path) if file.name != RECORD_NAME]
         used = datetime.fromtimestamp(path.stat().st_mtime, UTC)

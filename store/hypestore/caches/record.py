@@ -1,4 +1,4 @@
-"""What lies in a cache, written down when it was made: so that damage is found."""
+"""The record of a cache: its files when it was made, so that damage is noticed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RECORD_NAME = ".files.json"
 
 
 class _CachedFile(BaseModel):
-    """One file of a cache as it was when the cache was made."""
+    """One file of a cache when the cache was made."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,11 +35,11 @@ class _Record(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class CacheProblem:
-    """What is wrong with a cache.
+    """One problem of a cache.
 
     Attributes:
         file: Path of a file, relative to the cache.
-        problem: The end of a sentence about it.
+        problem: What is wrong with it, as the end of a sentence.
     """
 
     file: str
@@ -47,7 +47,7 @@ class CacheProblem:
 
 
 def write_record(folder: Path) -> None:
-    """Write down what lies in a folder that becomes a cache."""
+    """Write the record of all files in a folder that becomes a cache."""
     files = [
         {
             "path": path.relative_to(folder).as_posix(),
@@ -61,9 +61,9 @@ def write_record(folder: Path) -> None:
 
 
 def cache_problems(folder: Path, *, contents: bool = False) -> Iterator[CacheProblem]:
-    """What is wrong with a cache.
+    """The problems of a cache by its record.
 
-    A file is read only where its time of change is another than when it was made, or with
+    The content of a file is compared only if its time of change differs from the record, or with
     ``contents``: caches are large, and are opened often.
     """
     try:

@@ -1,4 +1,4 @@
-"""From artifacts to catalog rows: one way for building, catching up, and the tables in memory."""
+"""Rows of the catalog from artifacts, for a new catalog, an update, and tables in memory."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _WORK_COLUMNS = ("id", "name", "kind", "started", "updated", "progress_bytes")
 
 
 def catalogued_artifacts(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, Any]] | None:
-    """``(id, created)`` of the artifacts in the catalog; None when it is not of this version."""
+    """``(id, created)`` of the artifacts in the catalog; None if it has another version."""
     try:
         versions = connection.execute("SELECT version FROM catalog_meta").fetchall()
         if versions != [(CATALOG_VERSION,)]:
@@ -67,12 +67,12 @@ def catalogued_artifacts(connection: duckdb.DuckDBPyConnection) -> set[tuple[str
 
 
 def stored_artifacts(manifests: Iterable[Manifest]) -> set[tuple[str, Any]]:
-    """``(id, created)`` of the artifacts in the folders, as the catalog has them."""
+    """``(id, created)`` of the artifacts in the folders, in the types of the catalog."""
     return {(manifest.id, _created(manifest)) for manifest in manifests}
 
 
 def catalogued_files(connection: duckdb.DuckDBPyConnection) -> set[Row] | None:
-    """The manifest files that a catalog was made from; None when it is not of this version."""
+    """Rows of the manifest files that the catalog was built from; None for another version."""
     try:
         versions = connection.execute("SELECT version FROM catalog_meta").fetchall()
         if versions != [(CATALOG_VERSION,)]:
@@ -83,30 +83,30 @@ def catalogued_files(connection: duckdb.DuckDBPyConnection) -> set[Row] | None:
 
 
 def stored_files(inventory: Inventory) -> set[Row]:
-    """The manifest files in the folders, as the catalog has them."""
+    """Rows of the manifest files in the folders, in the types of the catalog."""
     places = (("here", inventory), ("elsewhere", inventory.elsewhere))
     return {(place, path, *stamp) for place, one in places for path, stamp in one.stamps().items()}
 
 
 def catalogued_work(connection: duckdb.DuckDBPyConnection) -> set[Row]:
-    """The unfinished work in a catalog of this version, each as ``stored_work`` has it."""
+    """Rows of unfinished work in the catalog, with the columns of ``stored_work``."""
     columns = ", ".join(_WORK_COLUMNS)
     return set(connection.execute(f"SELECT {columns} FROM unfinished").fetchall())
 
 
 def stored_work(inventory: Inventory) -> dict[Row, Path]:
-    """The unfinished work in the folders, as the catalog has it: it changes with every point."""
+    """Row -> folder of the unfinished work of the store. A row changes with every logged point."""
     return {_work_row(*record): record[1] for record in work_records(inventory.layout)}
 
 
 def catalogued_references(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, Any]]:
-    """``(id, created)`` of what a catalog of this version has of other stores."""
+    """``(id, created)`` of the references in the catalog."""
     return set(connection.execute("SELECT id, created FROM elsewhere").fetchall())
 
 
 def build(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
-    """Bring a database, empty or not, to what is in the folders, in one transaction."""
-    files = stored_files(inventory)  # first: what changes from here on is seen the next time
+    """Update a database, which may be empty, to the folders, in one transaction."""
+    files = stored_files(inventory)  # first: the next update sees later changes
     manifests = inventory.artifacts()
     connection.execute("BEGIN TRANSACTION")
     try:
@@ -117,7 +117,7 @@ def build(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
             _make_tables(connection)
             catalogued = set()
         stored = stored_artifacts(manifests)
-        # Work is looked at after the artifacts, and what is among them is not work (any more).
+        # Unfinished work is listed after the artifacts: some of it may be finished by now.
         finished = {artifact for artifact, _ in stored}
         work = {row: path for row, path in stored_work(inventory).items() if row[0] not in finished}
         known_rows = catalogued_work(connection)
@@ -129,7 +129,7 @@ def build(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
         connection.execute("DELETE FROM elsewhere")
         references = [_reference_row(manifest) for manifest in inventory.references()]
         _insert_rows(connection, ELSEWHERE, references)
-        # A damaged one is left out, so that it is read, and said to be damaged, every time.
+        # Damaged manifests are left out, so that each update reads and reports them again.
         readable = {("here", manifest.id) for manifest in manifests}
         readable |= {("elsewhere", manifest.id) for manifest in inventory.elsewhere.artifacts()}
         connection.execute("DELETE FROM manifest_files")
@@ -143,9 +143,10 @@ def build(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
 
 
 def agrees_with(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
-    """Whether a catalog file has just the rows and views of a catalog that was built in memory.
+    """Whether a catalog file has the rows and views of a catalog in memory, and no others.
 
-    But for the stamps of files, which are others in a copy of a store: it is read again, no more.
+    Stamps of files are not compared: they differ in a copy of a store, where manifests are only
+    read again.
     """
     connection.execute(f"ATTACH '{str(path).replace(chr(39), 2 * chr(39))}' AS file (READ_ONLY)")
     try:
@@ -169,7 +170,7 @@ def _views(connection: duckdb.DuckDBPyConnection, database: str) -> set[Row]:
 
 
 def _make_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Drop what an older version left, and make all tables and views."""
+    """Drop all tables and views of another version, and create those of this one."""
     for name, kind in connection.execute(
         "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = 'main' "
         "ORDER BY table_type DESC"
@@ -230,7 +231,7 @@ def _insert_all(
 
 
 class _FileRows:
-    """Rows from the Parquet files of artifacts, inserted many files at a time."""
+    """Collects rows from Parquet files of artifacts, and inserts many files in one statement."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
         self._connection = connection
@@ -241,7 +242,7 @@ class _FileRows:
     def add(
         self, relation: Relation, manifest: Manifest, name: str, keys: Mapping[str, str | None]
     ) -> None:
-        """Add a file with constant columns; one that is damaged is left out, and logged."""
+        """Add the rows of a file with constant columns ``keys``; a damaged file is only logged."""
         folder = self._inventory.path(manifest)
         try:
             table = _with_keys(read_artifact_table(folder, manifest, name), relation, keys)
@@ -254,7 +255,7 @@ class _FileRows:
             self.flush()
 
     def flush(self) -> None:
-        """Insert what was added."""
+        """Insert the collected rows."""
         for name, tables in self._pending.items():
             _insert_table(self._connection, name, pa.concat_tables(tables))
         self._pending, self._rows = {}, 0
@@ -271,7 +272,7 @@ def _with_keys(table: pa.Table, relation: Relation, keys: Mapping[str, str | Non
 
 
 def _constant(value: str | None, count: int) -> pa.Array:
-    """So many times the same text, which is held once."""
+    """An Arrow array of ``count`` equal texts, stored once."""
     places = pa.repeat(pa.scalar(0, pa.int32()), count)
     return pa.DictionaryArray.from_arrays(places, pa.array([value], pa.string()))
 
@@ -304,7 +305,7 @@ def _created(manifest: Manifest) -> datetime:
 
 
 def _timestamp(moment: datetime) -> datetime:
-    """A time as DuckDB's TIMESTAMP: UTC without an offset."""
+    """A time as the TIMESTAMP of DuckDB: UTC, without an offset."""
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
@@ -367,7 +368,7 @@ def _run_row(manifest: Manifest, by_id: Mapping[str, Manifest]) -> Row:
 
 
 def _ancestor(manifest: Manifest, kind: str, by_id: Mapping[str, Manifest]) -> str | None:
-    """The nearest ancestor of a kind; what lies behind another run is not the run's own."""
+    """Id of the nearest ancestor of a kind; ancestors of another run are not searched."""
     level = list(manifest.parents)
     while level:
         parents = [by_id[parent] for parent in level if parent in by_id]

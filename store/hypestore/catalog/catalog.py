@@ -1,7 +1,7 @@
-"""The catalog: a DuckDB index over the store, for SQL. Derived, and never in anybody's way.
+"""The catalog: a DuckDB database of the artifacts of a store, for SQL, derived from its files.
 
-It is opened for one transaction at a time under a lock. Where another process has it, writers
-leave it to the next one, and readers build the same tables in memory.
+It is opened under a lock, for one transaction at a time. If another process has it open, a writer
+leaves the update to the next command, and a reader builds the tables in memory.
 """
 
 from __future__ import annotations
@@ -58,16 +58,16 @@ _DAMAGE = (
 )
 _CLOSED = {"enable_external_access": "false", "python_enable_replacements": "false"}
 _BOUNDS = {"memory_limit": "4GB", "max_temp_directory_size": "16GB"}
-"""What one query may take; what it spills goes beside the catalog's file."""
+"""Limits of one query in memory and on disk; temporary files lie beside the catalog."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """What a query gave, in types that JSON has.
+    """The result of a query, in the types of JSON.
 
     Attributes:
         columns: Names of the columns.
-        rows: One tuple a row; times are ISO 8601 strings, NaN is None.
+        rows: One tuple per row; times are ISO 8601 strings, NaN is None.
     """
 
     columns: tuple[str, ...]
@@ -78,8 +78,8 @@ class Catalog:
     """The SQL index over a store.
 
     Args:
-        inventory: What is in the store.
-        wait_seconds: How long to wait for other commands before doing without the file.
+        inventory: The artifacts of the store.
+        wait_seconds: How long to wait for another process before tables are built in memory.
     """
 
     def __init__(self, inventory: Inventory, *, wait_seconds: float = 10.0) -> None:
@@ -92,24 +92,23 @@ class Catalog:
         return self._inventory.layout.catalog
 
     def schema(self) -> tuple[Relation, ...]:
-        """Tables and views with a description of each column: what users may rely on."""
+        """Tables and views with a description of each column, for users who write SQL."""
         return (*VIEWS, *TABLES)
 
     def query(
         self, sql: str, *, max_rows: int | None = None, max_seconds: float | None = None
     ) -> QueryResult:
-        """Answer one read-only query over what is in the store now.
+        """Answer one read-only query over the artifacts that the store has now.
 
-        The connection can neither write nor reach files, the network, extensions or settings.
+        The connection cannot write, and cannot reach files, the network, extensions or settings.
 
         Args:
             sql: The query.
-            max_rows: How many rows it may give.
-            max_seconds: How long it may take.
+            max_rows: The most rows that the result may have; None for no limit.
+            max_seconds: The longest time that the query may take; None for no limit.
 
         Raises:
-            CatalogQueryError: Not one query, one that DuckDB refuses, or one that gives or takes
-                more than it may.
+            CatalogQueryError: ``sql`` is not one query, DuckDB refuses it, or it exceeds a limit.
         """
 
         def asked(connection: duckdb.DuckDBPyConnection) -> QueryResult:
@@ -127,14 +126,14 @@ class Catalog:
             return asked(connection)
 
     def sync(self, *, wait_seconds: float | None = None) -> bool:
-        """Bring the file to what is in the folders.
+        """Update the file to the artifacts in the folders.
 
         Args:
-            wait_seconds: How long to wait for other commands; the catalog's own time by default.
+            wait_seconds: How long to wait for another process; that of the catalog by default.
 
         Returns:
-            Whether it is now; False when another process has it, the store is read-only or the
-            disk full, and the next command will see to it.
+            Whether the file is up to date. It is not if another process has it open, the store is
+            read-only, or the disk is full; a later command then updates it.
         """
         try:
             with self._locked(wait_seconds):
@@ -144,12 +143,12 @@ class Catalog:
             return False
 
     def rebuild(self) -> None:
-        """Delete the file and make it again from the folders.
+        """Delete the file and build it again from the folders.
 
         Raises:
             ArtifactBusy: Another process has it open.
             StoreNotWritable: The store is read-only.
-            DiskFull: No space is left for it.
+            DiskFull: No space is left.
         """
         with self._locked():
             if self.path.exists() and not self._is_link() and self._is_open_elsewhere():
@@ -162,7 +161,7 @@ class Catalog:
                 raise StoreError(f"{self.path} could not be made.", hint="hype doctor")
 
     def in_step(self) -> bool | None:
-        """Whether the file has just the artifacts of the folders; None when it cannot be read."""
+        """Whether the file lists exactly the stored artifacts; None if it cannot be read."""
         if not self.path.exists():
             return not self._inventory.artifacts()
         if self._is_link():
@@ -174,9 +173,9 @@ class Catalog:
             return None if _held_elsewhere(error) else False
 
     def agrees(self) -> bool | None:
-        """Whether the file says just what the artifacts do, every row; None when it cannot be read.
+        """Whether every row of the file follows from the artifacts; None if it cannot be read.
 
-        The catalog is built in memory for this.
+        For this comparison the catalog is built in memory.
         """
         if not self.path.exists():
             return not self._inventory.artifacts()
@@ -194,7 +193,7 @@ class Catalog:
 
     @contextmanager
     def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection to tables that agree with the folders: the file, or else memory."""
+        """A connection to tables that are up to date: the file, else tables in memory."""
         connection = None
         try:
             with self._locked():
@@ -216,14 +215,14 @@ class Catalog:
 
     @contextmanager
     def _in_memory(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The same tables, built from the folders for this query alone."""
+        """A connection to tables that are built in memory, for one query."""
         with duckdb.connect(":memory:") as memory:
             build(memory, self._inventory)
             _lock_down(memory)
             yield memory
 
     def _open_current(self) -> duckdb.DuckDBPyConnection | None:
-        """The file opened for reading, brought to the present first; None when that cannot be."""
+        """The file, updated and opened for reading; None if that is not possible now."""
         for _ in range(2):
             connection = self._read_without_lock()
             if connection is not None:
@@ -233,7 +232,7 @@ class Catalog:
         return None
 
     def _read_without_lock(self) -> duckdb.DuckDBPyConnection | None:
-        """The file opened for reading if that is possible now and it is up to date."""
+        """The file opened for reading; None if it cannot be opened or is not up to date."""
         if not self.path.exists() or self._is_link():
             return None
         try:
@@ -252,9 +251,9 @@ class Catalog:
         return catalogued_artifacts(connection) == stored_artifacts(self._inventory.artifacts())
 
     def _is_current(self, connection: duckdb.DuckDBPyConnection) -> bool:
-        """Whether it has the artifacts of the folders, and unfinished work as far as it is.
+        """Whether the catalog has the artifacts, references and unfinished work of the folders.
 
-        Manifests are read only where their files are not those that it was made from.
+        Manifests are read only if their files changed since the catalog was built.
         """
         same_files = catalogued_files(connection) == stored_files(self._inventory)
         same_artifacts = same_files or (
@@ -264,10 +263,13 @@ class Catalog:
         return same_artifacts and catalogued_work(connection) == stored_work(self._inventory).keys()
 
     def _catch_up(self) -> bool:
-        """Write what is new into the file, under the lock; one that is damaged is made again.
+        """Update the file; a damaged file is built again. The caller holds the lock.
+
+        Returns:
+            Whether the file is up to date.
 
         Raises:
-            DiskFull: No space is left for it.
+            DiskFull: No space is left.
         """
         if self._is_link():
             _LOG.warning("the catalog is made again, for it is a link: %s", self.path)
@@ -300,7 +302,7 @@ class Catalog:
         return self.path.with_name(f"{self.path.name}.wal")
 
     def _is_link(self) -> bool:
-        """Whether it leads to another database, which is not ours to change."""
+        """Whether the file is a link to another database, which must not be changed."""
         return self.path.is_symlink() or self._wal.is_symlink()
 
     def _delete(self) -> None:
@@ -309,9 +311,9 @@ class Catalog:
 
 
 def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    # A catalog may have come with a store of somebody else's, and its views are code: nobody who
-    # opens it reaches files. With settings of its own, a reader never shares an instance with
-    # another connection of this process, whose settings it would lock.
+    # The store may come from somebody else, and the views of its catalog are code: they must not
+    # reach files. With its own settings, a reader shares no instance with another connection of
+    # this process, whose settings it would lock.
     config: dict[str, str | bool | int | float | list[str]] = {**_BOUNDS, **_CLOSED}
     if read_only:
         config["lock_configuration"] = "true"
@@ -319,9 +321,9 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
 
 
 def _held_elsewhere(error: duckdb.Error) -> bool:
-    """Whether a database cannot be opened because another connection has it, or for lack of rights.
+    """Whether the database is open in another connection, or its file may not be opened.
 
-    DuckDB has no exception of its own for these; anything else is damage.
+    DuckDB has no exception class for these cases. Any other error means damage.
     """
     text = str(error)
     marks = ("Could not set lock", "different configuration", "Permission denied", "Read-only file")
@@ -329,13 +331,13 @@ def _held_elsewhere(error: duckdb.Error) -> bool:
 
 
 def _is_damage(error: duckdb.Error) -> bool:
-    """Whether the file is at fault and not the query, whose errors have classes of their own."""
+    """Whether an error is due to a damaged file, not to the query."""
     return type(error) is duckdb.Error or isinstance(error, _DAMAGE)
 
 
 def _lock_down(connection: duckdb.DuckDBPyConnection) -> None:
-    """A database in memory from here on: no files, network, extensions, settings, or writing."""
-    # Without a folder of its own it would spill into the current one.
+    """Lock a database in memory: no files, network, extensions, settings or writes from now on."""
+    # Without this setting, temporary files would go into the current folder.
     for name, value in {**_BOUNDS, "temp_directory": "", **_CLOSED}.items():
         connection.execute(f"SET {name} = '{value}'")
     connection.execute("SET lock_configuration = true")
@@ -346,10 +348,10 @@ def _lock_down(connection: duckdb.DuckDBPyConnection) -> None:
 def _stopped_after(
     connection: duckdb.DuckDBPyConnection, max_seconds: float | None
 ) -> Iterator[None]:
-    """Interrupt what the connection does when its time is up.
+    """Interrupt a query after ``max_seconds``.
 
     Raises:
-        CatalogQueryError: It was.
+        CatalogQueryError: The query was interrupted.
     """
     if max_seconds is None:
         yield
@@ -408,7 +410,7 @@ def _first_lines(error: duckdb.Error) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it."""
+    """A value in the types of JSON."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dt.datetime | dt.date | dt.time):

@@ -1,16 +1,19 @@
-"""Tables and views of the catalog, described: users write SQL against them."""
+"""Tables and views of the catalog, with descriptions for users who write SQL."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 CATALOG_VERSION = 5
-"""A catalog of another version is dropped and made again; raise it with every change below."""
+"""Version of the tables and views. Raise it with every change of them below.
+
+A catalog of another version is dropped and built again.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogColumn:
-    """One column: its name, its DuckDB type, and what it holds."""
+    """One column of a table or view: name, DuckDB type, description."""
 
     name: str
     type: str
@@ -19,7 +22,7 @@ class CatalogColumn:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table, or a view (then ``sql`` is its query)."""
+    """A table or a view; ``sql`` is the query of a view, and None for a table."""
 
     name: str
     description: str
@@ -27,7 +30,7 @@ class Relation:
     sql: str | None = None
 
     def definition(self) -> str:
-        """The statement that makes it."""
+        """The SQL statement that creates the table or view."""
         if self.sql is not None:
             return f"CREATE VIEW {self.name} AS {self.sql}"
         columns = ", ".join(f"{column.name} {column.type}" for column in self.columns)
@@ -190,11 +193,11 @@ _ALL_EVALUATED = """
                 CASE WHEN r.engine = 'exact' AND lower(coalesce(
                     model.inputs->>'$.architecture', model.stats->>'$.architecture'
                 )) LIKE 'hypencoder%' THEN n_documents END"""
-"""What an exact search evaluates: every document where the model has q-nets, else NULL."""
+"""SQL for the evaluations of an exact search: all documents for a model with q-nets, else NULL."""
 
 
 def _recall(depth: int) -> str:
-    """Recall at a depth: 1 where the search was exact and that deep, else what was measured."""
+    """SQL for recall at a depth: 1 for an exact search of that depth, else the measured value."""
     return f"""
             CASE WHEN r.engine = 'exact' AND r.k >= least({depth}, n_documents) THEN 1::DOUBLE
                 ELSE TRY_CAST(a.stats->>'$.check.recall."{depth}"' AS DOUBLE)

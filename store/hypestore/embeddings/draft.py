@@ -1,4 +1,4 @@
-"""Embedding sets in the making: written shard by shard, by one process or several."""
+"""Unfinished embedding sets: written shard by shard, by one process or several."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ _LOG = logging.getLogger("hypestore")
 
 
 class EmbeddingWork:
-    """An embedding set in the making; use it as a context manager.
+    """An unfinished embedding set. Use it as a context manager.
 
-    Several processes may hold different parts ``(i, N)``, i from 1, of the same set at once and
-    write different shards; which shards belong to a part is the caller's plan. Without a part, the
-    work is held alone.
+    Several processes can write one set at once: each holds a part ``(i, N)``, i from 1 to N, and
+    writes its own shards. The caller decides which shards belong to a part. Without a part, one
+    process holds the whole set.
 
     Attributes:
         id: The id of the set.
         path: Its folder.
-        existing: The manifest, when the set is finished; None while it is not.
+        existing: The manifest if the set is finished, else None.
     """
 
     def __init__(
@@ -85,29 +85,29 @@ class EmbeddingWork:
         self._draft.refuse_full_disk(error)
 
     def require_space(self, needed_bytes: int) -> None:
-        """Refuse to go on where the disk has less space than this is known to take.
+        """Refuse work that needs more space than the disk has.
 
         Raises:
-            DiskFull: Less is free; the message has both.
+            DiskFull: Less is free; the message has both numbers.
         """
         self._draft.require_space(needed_bytes)
 
     def shard_bytes(self, shard: int) -> int:
-        """Size of the files of a shard that is written."""
+        """Size in bytes of the files of a written shard."""
         names = [vector_name(shard), *([text_name(shard)] if self._spec.keep_text else [])]
         return sum((self.path / name).stat().st_size for name in names)
 
     def has_shard(self, shard: int) -> bool:
-        """Whether this shard is written, its text included where text is kept, and whole.
+        """Whether a shard is written and undamaged, with its texts if the set keeps text.
 
-        One that was written before is read once: what is damaged counts as not written.
+        A shard of an earlier process is read once; a damaged one counts as not written.
         """
         if shard not in self._whole and self._is_written(shard) and self._is_whole(shard):
             self._whole.add(shard)
         return shard in self._whole
 
     def missing(self, n_shards: int) -> list[int]:
-        """The shards, of ``n_shards`` in all, that are not written yet."""
+        """Numbers of the shards, from 0 to ``n_shards - 1``, that are not written yet."""
         return [shard for shard in range(n_shards) if not self._is_written(shard)]
 
     @property
@@ -117,7 +117,7 @@ class EmbeddingWork:
 
     @property
     def is_shared(self) -> bool:
-        """Whether this is one part of several, which other processes may be at."""
+        """Whether this is one of several parts, so that other processes may write too."""
         return self._part is not None
 
     def _is_written(self, shard: int) -> bool:
@@ -137,7 +137,7 @@ class EmbeddingWork:
         return True
 
     def missing_rows(self, n_documents: int, shards: Collection[int] | None = None) -> int:
-        """How many of the documents are not written yet, of these shards or of all."""
+        """How many documents of these shards (of all by default) are not written yet."""
         size = self._spec.shard_rows
         missing = self.missing(-(-n_documents // size))
         return sum(
@@ -153,17 +153,17 @@ class EmbeddingWork:
         vectors: np.ndarray[Any, Any],
         texts: Sequence[str] | None = None,
     ) -> None:
-        """Write one shard, whole or not at all; writing it again replaces it.
+        """Write one shard atomically; an existing shard is replaced.
 
         Args:
-            shard: Its number, from 0.
-            doc_ids: One id a row, unique.
-            vectors: [n, d], converted to the set's dtype.
-            texts: One text a row; needed if, and only if, the set keeps text.
+            shard: Number of the shard, from 0.
+            doc_ids: One unique id per row.
+            vectors: [n, d], converted to the dtype of the set.
+            texts: One text per row if the set keeps text, else None.
 
         Raises:
-            InvalidContent: Sizes that do not agree, NaN, infinity, a value beyond float16, an
-                empty or repeated id; names the document.
+            InvalidContent: Sizes differ, a value is NaN, infinite or beyond float16, or an id is
+                empty or repeated; the message names the document.
             StoreError: The set is finished.
         """
         if self._draft.existing() is not None:
@@ -189,19 +189,21 @@ class EmbeddingWork:
         stats: Mapping[str, Any] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> Manifest:
-        """Check that all shards are there and write the manifest. The first process to finish wins.
+        """Check that all shards are complete, then write the manifest.
+
+        Of several processes the first writes the manifest, and the others return it.
 
         Args:
             n_documents: Documents of the whole set.
-            stats: What came out; ``n_documents``, ``dim``, ``bytes`` and ``shard_rows`` are added.
-            provenance: What it was made with.
+            stats: Results; ``n_documents``, ``dim``, ``bytes`` and ``shard_rows`` are added.
+            provenance: How the set was made: versions, hardware.
 
         Returns:
-            The manifest, the one of the first process for the others.
+            The manifest.
 
         Raises:
             IncompleteWork: Shards are missing, damaged, or have too few or too many rows.
-            InvalidContent: A document id occurs twice; names it.
+            InvalidContent: A document id occurs twice; the message names it.
         """
         if self.existing is not None:
             return self.existing
@@ -225,11 +227,11 @@ class EmbeddingWork:
         return first
 
     def discard(self) -> None:
-        """Delete all shards written so far, those of other parts too."""
+        """Delete all shards of the unfinished set, those of other parts too."""
         self._draft.discard()
 
     def _take_locks(self, stack: contextlib.ExitStack) -> None:
-        """Hold the own lock, then look at the others': whoever comes second sees the first."""
+        """Take the own lock, then try the others: the second of two processes sees the first."""
         layout = self._context.layout
         what = f"The embedding set {self.id}"
         if self._part is None:
@@ -244,7 +246,7 @@ class EmbeddingWork:
             stack.enter_context(hold(lock, what=what_part, wait_seconds=self._wait_seconds))
             others = [layout.lock(self.id)]
         for other in others:
-            # A second is for parts that look at the same lock at the same moment.
+            # Wait at least a second: several parts may try the same lock at one moment.
             with hold(other, what=what, wait_seconds=max(self._wait_seconds, 1.0)):
                 pass
 
@@ -273,7 +275,7 @@ class EmbeddingWork:
         refuse_repeated(ids, self.id)
 
     def _shard_ids(self, shard: int, expected: int) -> pa.StringArray:
-        """The ids of a shard that is whole, with as many vectors (and texts) as it should have."""
+        """The document ids of a shard, after its vectors and texts were counted."""
         if not self.has_shard(shard):
             raise IncompleteWork(
                 f"Shard {shard} of {self.id} is damaged.",

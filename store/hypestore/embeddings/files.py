@@ -1,4 +1,4 @@
-"""What an embedding set is made of: its description, its files, and what may go into a shard."""
+"""Embedding sets: their description, the names of their files, and checks of a shard."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _TEXT_ROW_GROUP_ROWS = 1_024
 
 
 class EmbeddingSpec(BaseModel):
-    """What an embedding set is made of; all but parents and shard_rows determine its id.
+    """The description of an embedding set. All fields but parents and shard_rows determine its id.
 
     Attributes:
         id_prefix: A few words for people, part of the id.
         inputs: Everything else that determines the vectors: corpus, passage fingerprint, maximal
-            length. The manifest also has ``dim``, ``storage_dtype`` and ``keep_text`` among them.
-        parents: Ids of the artifacts it is made from, usually the model.
+            length. In the manifest, ``dim``, ``storage_dtype`` and ``keep_text`` are added.
+        parents: Ids of the artifacts that it is made from, usually the model.
         dim: Width of the vectors.
         dtype: ``float16`` or ``float32``.
-        shard_rows: Documents a shard; the last one has the rest.
-        keep_text: Whether the text of each document is kept beside its vector.
+        shard_rows: Documents per shard; the last shard has the rest.
+        keep_text: Whether the text of each document is stored too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,11 +51,11 @@ class EmbeddingSpec(BaseModel):
 
     @property
     def id(self) -> str:
-        """The id of the set that this describes."""
+        """The id of the embedding set."""
         return artifact_id("embeddings", self.id_prefix, self.all_inputs())
 
     def all_inputs(self) -> dict[str, JsonValue]:
-        """The inputs as the manifest has them.
+        """The inputs as they stand in the manifest.
 
         Raises:
             InvalidContent: ``inputs`` contradicts one of the fields.
@@ -70,7 +70,7 @@ class EmbeddingSpec(BaseModel):
         return plain_json({**self.inputs, **fields}, what="inputs")
 
     def plan(self, *, name: str | None = None) -> WorkRecord:
-        """The record of the set to be made, with its id."""
+        """The record of the unfinished embedding set, with its id."""
         return plan_work(
             "embeddings",
             self.id_prefix,
@@ -82,7 +82,7 @@ class EmbeddingSpec(BaseModel):
 
 
 def shards_done(folder: Path, *, keep_text: bool) -> int:
-    """How many shards lie in the folder of a set, finished or not."""
+    """The number of complete shards in a folder, of a finished or an unfinished set."""
     names = {path.name for path in folder.glob("*.parquet")}
     vectors = [name for name in names if name.startswith("vectors-")]
     return sum(not keep_text or name.replace("vectors-", "text-") in names for name in vectors)
@@ -99,10 +99,10 @@ def text_name(shard: int) -> str:
 
 
 def check_ids(doc_ids: Sequence[str], where: str) -> list[str]:
-    """The ids as a list, all of them strings, none empty, none twice.
+    """The document ids as a list of unique strings, none of them empty.
 
     Raises:
-        InvalidContent: Otherwise; names the id.
+        InvalidContent: An id is empty, not a string, or occurs twice; the message names it.
     """
     ids = list(doc_ids)
     seen: set[str] = set()
@@ -118,10 +118,11 @@ def check_ids(doc_ids: Sequence[str], where: str) -> list[str]:
 def check_vectors(
     vectors: np.ndarray[Any, Any], ids: list[str], spec: EmbeddingSpec, where: str
 ) -> np.ndarray[Any, Any]:
-    """``vectors`` [n, d] in the set's dtype, all finite.
+    """``vectors`` [n, d] converted to the dtype of the set, checked to be finite.
 
     Raises:
-        InvalidContent: Another shape, NaN, infinity, or a value beyond float16; names the document.
+        InvalidContent: The shape is wrong, or a value is NaN, infinite or beyond float16; the
+            message names the document.
     """
     array = np.asarray(vectors)
     if array.shape != (len(ids), spec.dim) or not 0 < len(ids) <= spec.shard_rows:
@@ -148,10 +149,10 @@ def check_vectors(
 
 
 def write_texts(path: Path, ids: list[str], texts: Sequence[str]) -> None:
-    """Write the texts of a shard, whole or not at all.
+    """Write the texts of a shard atomically.
 
     Raises:
-        InvalidContent: A text is not a string; names the document.
+        InvalidContent: A text is not a string; the message names the document.
     """
     schema = pa.schema(
         [
@@ -175,10 +176,10 @@ def write_texts(path: Path, ids: list[str], texts: Sequence[str]) -> None:
 
 
 def refuse_repeated(shards: list[pa.StringArray], set_id: str) -> None:
-    """Refuse ids that occur in two shards (within one they were refused before).
+    """Refuse document ids that occur in two shards; ``check_ids`` checks within a shard.
 
     Raises:
-        InvalidContent: Names one of them and its shards.
+        InvalidContent: An id occurs twice; the message names it and its shards.
     """
     import pyarrow.compute as pc
 

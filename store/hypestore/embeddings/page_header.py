@@ -22,9 +22,9 @@ class DataPage:
 
     Attributes:
         header_bytes: Length of the header; the page follows it.
-        page_bytes: Length of the page, levels and values, as it lies in the file.
-        num_values: Values with nulls counted.
-        level_bytes: Length of repetition and definition levels before the values.
+        page_bytes: Length of the page in the file, with levels and values.
+        num_values: Number of values, nulls included.
+        level_bytes: Length of the repetition and definition levels before the values.
     """
 
     header_bytes: int
@@ -34,7 +34,7 @@ class DataPage:
 
 
 class _Reader:
-    """A cursor over Thrift compact bytes; running off the end is an ``IndexError``."""
+    """A cursor over bytes in the Thrift compact protocol; ``IndexError`` beyond their end."""
 
     def __init__(self, data: memoryview) -> None:
         self.data = data
@@ -100,17 +100,16 @@ class _Reader:
 def read_data_page(
     chunk: memoryview, *, repetition_levels: bool, definition_levels: bool
 ) -> DataPage | None:
-    """Where levels and values of a column chunk's first page lie.
+    """Read the header of the first page of a column chunk.
 
     Args:
-        chunk: The whole column chunk; only the header and the lengths of the level streams are
-            touched.
-        repetition_levels: Whether the column has repetition levels (its maximal level is above 0).
-        definition_levels: Likewise.
+        chunk: The whole column chunk; only the header and the lengths of the levels are read.
+        repetition_levels: Whether the column has repetition levels.
+        definition_levels: Whether the column has definition levels.
 
     Returns:
-        None for anything but an uncompressed-length-consistent data page with PLAIN values and RLE
-        levels.
+        The lengths of the page; None unless it is an uncompressed data page with PLAIN values and
+        RLE levels.
     """
     reader = _Reader(chunk)
     try:
@@ -131,7 +130,7 @@ def read_data_page(
 
 
 def _version_1(header: _Value, chunk: memoryview, start: int, levels: int) -> tuple[int, int]:
-    """Value count and level bytes: each level stream is preceded by its length in four bytes."""
+    """Value count and level bytes of version 1: four bytes before each level give its length."""
     fields = _fields(header)
     if fields[2] != _PLAIN or fields[3] != _RLE or fields[4] != _RLE:
         raise ValueError("not PLAIN with RLE levels")
@@ -144,7 +143,7 @@ def _version_1(header: _Value, chunk: memoryview, start: int, levels: int) -> tu
 
 
 def _version_2(header: _Value) -> tuple[int, int]:
-    """Value count and level bytes: the header has both lengths."""
+    """Value count and level bytes of version 2: the header has the lengths of both levels."""
     fields = _fields(header)
     if fields[4] != _PLAIN or fields[2] != 0:
         raise ValueError("not PLAIN, or with nulls")

@@ -1,4 +1,4 @@
-"""Embedding sets as they are read: vectors in place, ids and texts when asked for."""
+"""Finished embedding sets: vectors are mapped in place, ids and texts are read when needed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Shard:
         """The vector file.
 
         Raises:
-            DamagedArtifact: Missing, unreadable, or not of the set's shape and type.
+            DamagedArtifact: The file is missing or unreadable, or has another shape or dtype.
         """
         file = VectorFile(self.path, dim=self._dim)
         if file.n != self.n or file.dtype != self._dtype:
@@ -60,27 +60,27 @@ class Shard:
 
     @property
     def in_place(self) -> bool:
-        """Whether all its vectors are read where they lie, without a copy."""
+        """Whether all vectors of the shard are memory-mapped, without a copy."""
         return self.file.in_place
 
     @property
     def doc_ids(self) -> pa.StringArray:
-        """The document ids, read on first use and kept."""
+        """The document ids of the shard, read on first use and kept."""
         return self.file.doc_ids
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
         """Pairs ``(ordinal of the first row, vectors [n, d])`` that cover the shard in order.
 
-        Each block is a read-only view of a memory map (or a copy where the file does not allow
-        it): use it and let it go, and memory stays bounded by a block. Views are not aligned: copy
-        into a buffer for arithmetic (``numpy.copyto(buffer[:n], block)`` converts to float32 on
-        the way).
+        Each block is a read-only view of a memory map, or a copy if the file cannot be mapped.
+        Memory stays bounded by one block if the caller keeps none. Views are not aligned: copy
+        them into a buffer for arithmetic, with ``numpy.copyto(buffer[:n], block)``, which also
+        converts to float32.
         """
         for first_row, block in self.file.blocks():
             yield self.offset + first_row, block
 
     def vectors(self) -> np.ndarray[Any, Any]:
-        """All vectors [n, d]: a view when the shard is one row group, else a copy."""
+        """All vectors [n, d] of the shard: a view if it is one row group, else a copy."""
         blocks = [block for _, block in self.blocks()]
         if len(blocks) == 1:
             return blocks[0]
@@ -88,9 +88,26 @@ class Shard:
 
 
 class EmbeddingSet:
-    """A finished embedding set. Opening it reads the manifest and file sizes only.
+    """A finished embedding set. Opening it reads only the manifest and the file sizes.
 
-    A document's *ordinal* is its place in the set, from 0, shard after shard.
+    The *ordinal* of a document is its place in the set, from 0, shard after shard.
+
+    >>> from tempfile import mkdtemp
+    >>> import hypestore as hs
+    >>> store = hs.Store.create(mkdtemp())
+    >>> spec = hs.EmbeddingSpec(id_prefix="docs", inputs={"corpus": "docs"}, dim=2, shard_rows=2)
+    >>> with store.embedding_work(spec, name="docs") as work:
+    ...     work.write_shard(0, ["d0", "d1"], np.eye(2), ["a river", "a star"])
+    ...     work.write_shard(1, ["d2"], np.ones((1, 2)), ["bread"])
+    ...     manifest = work.finish(3)
+    >>> documents = store.embeddings("docs")
+    >>> documents.vectors([2, 0])
+    array([[1., 1.],
+           [1., 0.]], dtype=float16)
+    >>> documents.ids([2, 0]), documents.texts([2])
+    (['d2', 'd0'], ['bread'])
+    >>> [(first, block.shape) for first, block in documents.blocks()]
+    [(0, (2, 2)), (2, (1, 2))]
 
     Attributes:
         manifest: Its manifest.
@@ -98,21 +115,6 @@ class EmbeddingSet:
         dim: Width of the vectors.
         dtype: Their NumPy type.
         shards: The shards in order.
-
-    Examples:
-        The store ``study`` has an embedding set ``hyper-docs`` of 120 documents.
-
-        >>> import hypestore
-        >>> embeddings = hypestore.Store.open("study").embeddings("hyper-docs")
-        >>> embeddings.n, embeddings.dim
-        (120, 32)
-        >>> places = embeddings.ordinals(["d7", "d3"])
-        >>> places.tolist()
-        [7, 3]
-        >>> embeddings.vectors(places).shape
-        (2, 32)
-        >>> list(embeddings.ids(places))
-        ['d7', 'd3']
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
@@ -137,19 +139,23 @@ class EmbeddingSet:
 
     @property
     def has_text(self) -> bool:
-        """Whether the text of the documents is kept."""
+        """Whether the set stores the text of its documents."""
         return bool(self.manifest.inputs.get("keep_text"))
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
-        """The blocks of all shards in order, as ``Shard.blocks`` gives them."""
+        """Pairs ``(ordinal of the first row, vectors [n, d])`` over all shards; see ``Shard``."""
         for shard in self.shards:
             yield from shard.blocks()
 
     def vectors(self, ordinals: Sequence[int] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Copies of the vectors [n, d] of some documents, in the order asked for.
+        """Copies of the vectors [n, d] at ``ordinals`` [n], in that order.
 
-        Fastest where ordinals rise. The first call opens the files of all shards; what lies in
-        place stays mapped.
+        This is fastest if the ordinals rise. The first call opens the files of all shards, and
+        those that can be mapped stay mapped.
+
+        Raises:
+            InvalidContent: An ordinal is outside of the set.
+            DamagedArtifact: A file is missing, unreadable, or has another shape or dtype.
         """
         wanted = self._check_ordinals(ordinals)
         taken = np.empty((len(wanted), self.dim), self.dtype)
@@ -167,7 +173,7 @@ class EmbeddingSet:
         return firsts, [(shard.file, group) for shard, group in groups]
 
     def ids(self, ordinals: Sequence[int] | np.ndarray[Any, Any]) -> list[str]:
-        """The document ids of some ordinals, in the order asked for.
+        """The document ids at ``ordinals`` [n], in that order.
 
         Raises:
             InvalidContent: An ordinal is outside of the set.
@@ -179,7 +185,7 @@ class EmbeddingSet:
         return list(selected)
 
     def texts(self, ordinals: Sequence[int] | np.ndarray[Any, Any]) -> list[str]:
-        """The texts of some documents, in the order asked for; only their row groups are read.
+        """The texts at ``ordinals`` [n], in that order; only their row groups are read.
 
         Raises:
             TextNotKept: The set was made without text.
@@ -238,10 +244,10 @@ def _dtype_of(manifest: Manifest) -> np.dtype[Any]:
 
 
 def _check_counts(manifest: Manifest, n: int, shard_rows: int) -> None:
-    """Whether the numbers of a manifest can be those of the files that it lists.
+    """Check the numbers of a manifest against the files that it lists, before memory is taken.
 
     Raises:
-        DamagedArtifact: They cannot: nothing is laid out after them.
+        DamagedArtifact: The manifest lists too few files for its number of documents.
     """
     listed = {record.path for record in manifest.files}
     n_shards = -(-n // shard_rows)

@@ -1,6 +1,7 @@
-"""One Parquet file of vectors: written to be mapped in place, and read so where possible.
+"""One Parquet file of vectors, written so that its values can be memory-mapped.
 
-The layout and what is checked before mapping: ``store/FORMAT.md``, section 4.
+``store/FORMAT.md``, section 4, specifies the layout, and the checks before a file is mapped. A
+file that fails a check is decoded by pyarrow.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from hypestore.files import atomic_path, refuse_link
 from hypestore.tables import string_array
 
 ROW_GROUP_ROWS = 16_384
-"""Rows of a row group: below pyarrow's limit of 20,000 rows a page, so that each is one page."""
+"""Rows of a row group; below pyarrow's limit of 20,000 rows per page, so that it is one page."""
 
 _BATCH_ROWS = 16_384
 _NO_LIMIT = 2**30
@@ -32,7 +33,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {"halffloat": np.dtype("<f2"), "float": np.d
 
 
 def write_vector_file(path: Path, doc_ids: Sequence[str], vectors: np.ndarray[Any, Any]) -> None:
-    """Write ``vectors`` [n, d] (float16 or float32, finite) and their ids, whole or not at all."""
+    """Write ``vectors`` [n, d] (finite float16 or float32) and their ids atomically."""
     dim = vectors.shape[1]
     flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
     element = pa.field("element", flat.type, nullable=False)
@@ -60,7 +61,14 @@ def write_vector_file(path: Path, doc_ids: Sequence[str], vectors: np.ndarray[An
 
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """One row group: ``offset`` is where its values lie, None if they need decoding."""
+    """One row group of a vector file.
+
+    Attributes:
+        index: Its number, from 0.
+        first_row: Number of its first row in the file.
+        rows: How many rows it has.
+        offset: Position of its values in the file in bytes; None if they must be decoded.
+    """
 
     index: int
     first_row: int
@@ -71,10 +79,11 @@ class RowGroup:
 def parts(
     places: np.ndarray[Any, Any], firsts: Sequence[int]
 ) -> Iterator[tuple[int, slice | np.ndarray[Any, Any]]]:
-    """Cut places [n] by the parts that they lie in, which begin at ``firsts``.
+    """Group ``places`` [n] by parts of a sequence; part i begins at ``firsts[i]``.
 
     Yields:
-        Index of a part that is needed, and where its places are: a slice where places rise.
+        Index of a part, and which of ``places`` lie in it: a slice if ``places`` rise, else an
+        array of indexes. Parts without a place are left out.
     """
     order = None if bool((places[1:] >= places[:-1]).all()) else np.argsort(places, kind="stable")
     rising = places if order is None else places[order]
@@ -89,10 +98,10 @@ class VectorFile:
 
     Args:
         path: The file.
-        dim: Width to expect; needed where the file has plain lists, which do not say it.
+        dim: Expected width; required for a file with plain lists, which do not state it.
 
     Raises:
-        DamagedArtifact: A link, not a Parquet file, or without these columns.
+        DamagedArtifact: The file is a link, is not Parquet, or lacks these columns.
     """
 
     def __init__(self, path: Path, *, dim: int | None = None) -> None:
@@ -114,7 +123,7 @@ class VectorFile:
 
     @property
     def in_place(self) -> bool:
-        """Whether every row group can be mapped where it lies."""
+        """Whether every row group can be memory-mapped."""
         return all(group.offset is not None for group in self.row_groups)
 
     @cached_property
@@ -134,11 +143,11 @@ class VectorFile:
     def blocks(self) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
         """Pairs ``(first_row, vectors [n, d])`` that cover the file in order.
 
-        In place, each is a read-only view of a memory map of its own, unmapped when the view is
-        gone, and not aligned to its item size: copy it into a buffer for arithmetic.
+        A mapped block is a read-only view of its own memory map, which closes with the view. It
+        is not aligned to its item size: copy it into a buffer for arithmetic.
 
         Raises:
-            DamagedArtifact: Nulls, lists of another length, a checksum that does not agree.
+            DamagedArtifact: There are nulls or lists of another length, or a checksum fails.
         """
         for group in self.row_groups:
             if group.offset is None:
@@ -147,10 +156,10 @@ class VectorFile:
                 yield group.first_row, self.map(group)
 
     def check(self) -> None:
-        """Read every value and id, compared with the checksums that were written with them.
+        """Read every value and id, and compare their checksums.
 
         Raises:
-            DamagedArtifact: One does not agree.
+            DamagedArtifact: A checksum fails.
         """
         for group in self.row_groups:
             for _ in self._decode(group):
@@ -158,7 +167,11 @@ class VectorFile:
         _ = self.doc_ids
 
     def map(self, group: RowGroup) -> np.ndarray[Any, Any]:
-        """The vectors of a row group that lies in place, as a view [n, d] of the file."""
+        """The vectors [n, d] of a row group as a read-only view of the file.
+
+        Raises:
+            DamagedArtifact: The row group cannot be mapped.
+        """
         if group.offset is None:
             raise self.damaged(f"row group {group.index} cannot be mapped")
         page = group.offset - group.offset % mmap.ALLOCATIONGRANULARITY
@@ -173,7 +186,7 @@ class VectorFile:
         return flat.reshape(group.rows, self.dim)
 
     def take(self, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Copies of some rows [n] -> [n, d], in the order asked for; fastest where they rise."""
+        """Copies [n, d] of the vectors at ``rows`` [n], in that order; fastest if rows rise."""
         taken = np.empty((len(rows), self.dim), self.dtype)
         for index, places in parts(rows, [group.first_row for group in self.row_groups]):
             group = self.row_groups[index]
@@ -181,19 +194,19 @@ class VectorFile:
         return taken
 
     def take_from(self, group: RowGroup, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Copies of some rows [n] of one row group, counted from its first -> [n, d]."""
+        """Copies [n, d] of the vectors at ``rows`` [n] of one row group, counted from its first."""
         taken: np.ndarray[Any, Any]
         if group.offset is None:
             taken = np.concatenate([block for _, block in self._decode(group)])[rows]
         else:
-            # As bytes: an array of numbers that is not aligned would be copied as a whole.
+            # Taken as bytes: NumPy would first copy all of an array that is not aligned.
             taken = np.take(self._bytes(group), rows, axis=0).view(self.dtype)
         return taken
 
     def _bytes(self, group: RowGroup) -> np.ndarray[Any, Any]:
-        """The rows of a group as bytes [n, d * itemsize]; its map is kept open for the next time.
+        """The rows of a group as bytes [n, d * itemsize]; the memory map is kept open.
 
-        What is kept is an address range: pages that are read stay in the system's file cache.
+        An open map takes address space, not memory: its pages belong to the file cache.
         """
         if group.index not in self._kept:
             self._kept[group.index] = self.map(group).view(np.uint8)
@@ -237,13 +250,13 @@ class VectorFile:
         return tuple(groups)
 
     def _vector_column(self) -> int | None:
-        """Index of the one leaf column below ``vector``."""
+        """Index of the leaf column below ``vector``; None if there are several."""
         schema = self._metadata.schema
         paths = [schema.column(i).path.split(".")[0] for i in range(len(schema))]
         return paths.index("vector") if paths.count("vector") == 1 else None
 
     def _values_offset(self, content: memoryview, index: int, column: int) -> int | None:
-        """Where the values of a row group begin, after all checks; None where one fails."""
+        """Position of the values of a row group in bytes; None if they cannot be mapped."""
         group = self._metadata.row_group(index)
         chunk = group.column(column)
         count = group.num_rows * self.dim
@@ -272,7 +285,7 @@ class VectorFile:
         return int(start + length - value_bytes)
 
     def _decode(self, group: RowGroup) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
-        """Read a row group through pyarrow, batch by batch."""
+        """Decode a row group with pyarrow, batch by batch."""
         first = group.first_row
         try:
             with pq.ParquetFile(self.path, page_checksum_verification=True) as parquet:

@@ -1,4 +1,4 @@
-"""Neighbour graphs in the making: for each document of an embedding set, those nearest to it."""
+"""Unfinished neighbour graphs: for each document of an embedding set, the nearest others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypestore.manifest import Manifest
 from hypestore.work.work import Draft, WriteContext, plan_work
 
 NO_NEIGHBOUR = -1
-"""Fills the end of a row that has fewer neighbours than the graph is wide."""
+"""Value at the end of a row with fewer than k neighbours."""
 
 _CHECKED_ROWS = 16_384
 
@@ -23,11 +23,24 @@ Rows = npt.NDArray[np.integer[Any]]
 
 
 class GraphDraft(Draft):
-    """A neighbour graph in the making: ``write`` every row once, then ``commit``.
+    """An unfinished neighbour graph: call ``write`` once for all rows, then ``commit``.
+
+    >>> from tempfile import mkdtemp
+    >>> import hypestore as hs
+    >>> store = hs.Store.create(mkdtemp())
+    >>> spec = hs.EmbeddingSpec(id_prefix="docs", inputs={}, dim=1, keep_text=False)
+    >>> with store.embedding_work(spec, name="docs") as work:
+    ...     work.write_shard(0, ["d0", "d1", "d2"], np.array([[0.0], [1.0], [3.0]]))
+    ...     documents = work.finish(3)
+    >>> with store.graph_draft("docs", "near", {"metric": "l2"}, k=2, name="near") as draft:
+    ...     draft.write([np.array([[1, 2], [0, 2], [1, 0]])])
+    ...     manifest = draft.commit()
+    >>> store.graph("near").first(1).neighbours.tolist()
+    [[1], [0], [1]]
 
     Attributes:
-        n: Documents of the embedding set, which is the number of rows.
-        k: Neighbours a row.
+        n: Documents of the embedding set, and rows of the graph.
+        k: Neighbours per row.
     """
 
     def __init__(
@@ -42,7 +55,7 @@ class GraphDraft(Draft):
         wait_seconds: float = 0.0,
     ) -> None:
         if k < 1:
-            raise InvalidContent(f"A graph of {k} neighbours a document is none; at least 1.")
+            raise InvalidContent(f"A graph needs at least 1 neighbour per document, got {k}.")
         self.n = embeddings.stat_int("n_documents")
         self.k = k
         self._edges: int | None = None
@@ -54,13 +67,13 @@ class GraphDraft(Draft):
         """Write the neighbours of all documents, in order.
 
         Args:
-            blocks: Ordinals [n, k] in blocks of any number of rows: row i has the documents
-                nearest to document i, nearest first, then -1 where there are fewer than k.
+            blocks: Ordinals [n, k] in blocks of any number of rows. Row i has the documents
+                nearest to document i, nearest first, then -1 if there are fewer than k.
 
         Raises:
-            InvalidContent: An ordinal that is no document's, the document itself, one twice in a
-                row, -1 before another; names the row.
-            IncompleteWork: Fewer or more rows than the set has documents; or the graph is finished.
+            InvalidContent: A row has an ordinal outside of the set, the document itself, a
+                document twice, or -1 before another ordinal; the message names the row.
+            IncompleteWork: There are fewer or more rows than documents, or the graph is finished.
         """
         if self.existing is not None:
             raise IncompleteWork(f"The graph {self.id} is finished; nothing can be written.")
@@ -78,7 +91,7 @@ class GraphDraft(Draft):
         """Finish the graph; ``n_documents`` and ``n_edges`` are added to the stats.
 
         Raises:
-            IncompleteWork: The neighbours were not written.
+            IncompleteWork: ``write`` was not called.
         """
         if self.existing is not None:
             return self.existing
@@ -88,7 +101,7 @@ class GraphDraft(Draft):
         return super().commit(stats={**(stats or {}), **counts}, provenance=provenance)
 
     def _write_rows(self, out: BinaryIO, blocks: Iterable[Rows]) -> int:
-        """Write and check the rows; returns the number of edges."""
+        """Check and write the rows; return the number of edges."""
         done = edges = 0
         for block in blocks:
             if block.ndim != 2 or block.shape[1] != self.k:
@@ -104,18 +117,18 @@ class GraphDraft(Draft):
 
 
 def check_neighbours(rows: Rows, first: int, n: int) -> int:
-    """Refuse rows of a graph that are not valid.
+    """Check rows of a graph.
 
     Args:
         rows: Ordinals [r, k] of the neighbours of the documents from ``first`` on.
-        first: Ordinal of the first row.
-        n: Documents of the set.
+        first: Ordinal of the document of the first row.
+        n: Documents of the embedding set.
 
     Returns:
-        How many neighbours there are.
+        The number of neighbours, -1 not counted.
 
     Raises:
-        InvalidContent: See ``GraphDraft.write``.
+        InvalidContent: A row is not valid; ``GraphDraft.write`` says which rows are.
     """
     present = rows != NO_NEIGHBOUR
     own = np.arange(first, first + len(rows))[:, None]

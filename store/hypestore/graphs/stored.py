@@ -24,12 +24,12 @@ _NO_HEADER = (SyntaxError, TokenError, RecursionError, MemoryError)
 
 @dataclass(frozen=True, eq=False)
 class NeighbourGraph:
-    """A finished neighbour graph. Opening it maps its file, whatever its size.
+    """A finished neighbour graph. Its file is memory-mapped, not read.
 
     Attributes:
         manifest: Its manifest.
-        neighbours: Ordinals [n, k] int32, read-only: row i has the documents nearest to document
-            i, nearest first, without itself; -1 at the end where there are fewer than k.
+        neighbours: Ordinals [n, k] int32, read-only. Row i has the documents nearest to document
+            i, nearest first, without itself, then -1 if there are fewer than k.
     """
 
     manifest: Manifest
@@ -37,24 +37,24 @@ class NeighbourGraph:
 
     @property
     def n(self) -> int:
-        """Documents."""
+        """Number of documents."""
         return int(self.neighbours.shape[0])
 
     @property
     def k(self) -> int:
-        """Neighbours a document, here."""
+        """Neighbours per document: the number of columns."""
         return int(self.neighbours.shape[1])
 
     @property
     def embeddings(self) -> str:
-        """Id of the embedding set whose ordinals these are."""
+        """Id of the embedding set that the ordinals refer to."""
         return str(self.manifest.inputs["embeddings"])
 
     def first(self, k: int) -> NeighbourGraph:
-        """The same graph with the ``k`` nearest of each row alone: a view, no copy.
+        """A graph of the ``k`` nearest neighbours of each document: a view of this one.
 
         Raises:
-            InvalidContent: The graph has fewer, or ``k`` is below 1.
+            InvalidContent: ``k`` is below 1, or above the number of columns.
         """
         if not 1 <= k <= self.k:
             raise InvalidContent(
@@ -65,11 +65,11 @@ class NeighbourGraph:
 
 
 def open_graph(folder: Path, manifest: Manifest) -> NeighbourGraph:
-    """Map the graph in a folder.
+    """Open the graph in a folder by mapping its file.
 
     Raises:
-        DamagedArtifact: Its file is missing, of another size than the manifest says, or not an
-            array of the shape and type that the manifest gives it.
+        DamagedArtifact: The file is missing, has another size than the manifest says, or has
+            another shape or dtype.
     """
     check_files(folder, manifest)
     shape = (manifest.stat_int("n_documents"), manifest.input_int("k"))
@@ -81,7 +81,7 @@ def open_graph(folder: Path, manifest: Manifest) -> NeighbourGraph:
 
 
 def _map(path: Path, shape: tuple[int, int], offset: int) -> npt.NDArray[np.int32]:
-    """The ordinals where they lie: rows are asked for here and there, so none is read ahead."""
+    """Map the ordinals, without read-ahead: a search reads rows in random order."""
     with path.open("rb") as stream:
         mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     if hasattr(mmap, "MADV_RANDOM"):
@@ -90,7 +90,7 @@ def _map(path: Path, shape: tuple[int, int], offset: int) -> npt.NDArray[np.int3
 
 
 def _check_header(path: Path, shape: tuple[int, int]) -> int:
-    """Where the ordinals begin in a file that holds them in this shape."""
+    """Position of the ordinals in the file in bytes, after its header and size were checked."""
     try:
         with path.open("rb") as stream:
             version = np.lib.format.read_magic(stream)

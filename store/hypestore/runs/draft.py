@@ -1,4 +1,4 @@
-"""Runs in the making: results streamed to Parquet as they are found."""
+"""Unfinished runs: results are written to Parquet in a stream."""
 
 from __future__ import annotations
 
@@ -50,9 +50,10 @@ _ROW_GROUP_ROWS = 131_072
 
 
 class RunWriter(Draft):
-    """A run in the making: ``queries`` once, ``append`` as results come, then ``commit``.
+    """An unfinished run: call ``queries`` once, ``append`` for results, then ``commit``.
 
-    A run is not resumed: whatever a killed process wrote is deleted on entering.
+    A run is not resumed: entering deletes what a killed process wrote. The docstring of ``Store``
+    has an example.
     """
 
     def __init__(
@@ -80,17 +81,17 @@ class RunWriter(Draft):
     ) -> None:
         try:
             self._close_writer()
-        except OSError:  # on a full disk it fails as the write did that ended the work
+        except OSError:  # on a full disk, closing fails after the write has failed
             if error is None:
                 raise
         self._temporary.unlink(missing_ok=True)
         super().__exit__(kind, error, traceback)
 
     def queries(self, queries: Iterable[tuple[str, str]]) -> None:
-        """Give every query of the run as ``(query_id, text)``, in the order of the results.
+        """Set the queries of the run: ``(query_id, text)``, in the order of the results.
 
         Raises:
-            InvalidContent: A query id occurs twice, or is empty.
+            InvalidContent: A query id is empty or occurs twice.
         """
         self._queries = {}
         for query_id, text in queries:
@@ -99,14 +100,18 @@ class RunWriter(Draft):
             self._queries[query_id] = text
 
     def costs(self, evaluations: Sequence[int], iterations: Sequence[int]) -> None:
-        """Say what each query took, in the order of the queries: documents scored, and steps.
+        """Set the cost of each query, in the order of the queries.
+
+        Args:
+            evaluations: Documents that the q-net scored, per query.
+            iterations: Steps of the search, per query.
 
         Raises:
-            IncompleteWork: The queries were not given.
-            InvalidContent: Not one number a query.
+            IncompleteWork: ``queries`` was not called before.
+            InvalidContent: There is not one number per query.
         """
         if self._queries is None:
-            raise IncompleteWork(f"The run {self.id} has no queries: give them before their costs.")
+            raise IncompleteWork(f"The run {self.id} has no queries: set them before their costs.")
         if not len(evaluations) == len(iterations) == len(self._queries):
             raise InvalidContent(
                 f"The run {self.id} has {len(self._queries)} queries, and costs of "
@@ -126,12 +131,18 @@ class RunWriter(Draft):
         ranks: Sequence[int] | np.ndarray[Any, Any],
         scores: Sequence[float] | np.ndarray[Any, Any],
     ) -> None:
-        """Add results, one row each: all of a query's rows together, by rank.
+        """Add results, one row each. The rows of a query follow each other, by rank.
+
+        Args:
+            query_ids: Query of each row.
+            doc_ids: Document of each row.
+            ranks: Rank of each row: 1, 2, 3, … within a query.
+            scores: Score of each row, stored as float32.
 
         Raises:
-            InvalidContent: Columns of different length, a score that is not finite, ranks that do
-                not count 1, 2, 3, …, a query in two places, a document twice for a query; names
-                them.
+            InvalidContent: Columns differ in length, a score is not finite, ranks have a gap, the
+                rows of a query do not follow each other, or a query has a document twice; the
+                message names query and document.
             IncompleteWork: The run is finished.
         """
         if self.existing is not None:
@@ -151,19 +162,17 @@ class RunWriter(Draft):
         """Finish the run; ``n_queries`` and ``n_results`` are added to the stats.
 
         Raises:
-            IncompleteWork: The queries were not given.
-            InvalidContent: There are results of a query that was not given.
+            IncompleteWork: ``queries`` was not called.
+            InvalidContent: There are results of a query that is not in the run.
         """
         if self.existing is not None:
             return self.existing
         if self._queries is None:
-            raise IncompleteWork(
-                f"The run {self.id} has no queries: give all of them, then commit."
-            )
+            raise IncompleteWork(f"The run {self.id} has no queries: set all of them, then commit.")
         unknown = [query for query in self._order.seen if query not in self._queries]
         if unknown:
             raise InvalidContent(
-                f"There are results of {unknown[0]!r}, not one of the run's queries."
+                f"The run has results of {unknown[0]!r}, which is not one of its queries."
             )
         self._flush()
         self._close_writer()
@@ -180,7 +189,7 @@ class RunWriter(Draft):
         return super().commit(stats={**(stats or {}), **counts}, provenance=provenance)
 
     def _flush(self) -> None:
-        """Write what is pending as one row group; also makes the file when there is nothing."""
+        """Write the pending results as one row group; create the file in any case."""
         with writing_in(self.path):
             self._write_pending()
 
@@ -200,7 +209,7 @@ class RunWriter(Draft):
 
 
 class _ResultOrder:
-    """Checks the order of results over all appended tables."""
+    """Checks that results are in order, over all appended tables."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -234,7 +243,7 @@ class _ResultOrder:
         self.rows += len(table)
 
     def _query_starts(self, queries: pa.StringArray) -> np.ndarray[Any, Any]:
-        """Rows at which another query begins than the row before had."""
+        """Rows whose query differs from that of the row before."""
         changes = np.ones(len(queries), dtype=bool)
         changes[0] = queries[0].as_py() != self._last_query
         if len(queries) > 1:
@@ -249,7 +258,7 @@ class _ResultOrder:
         self._last_query = query_id
 
     def _check_documents(self, table: pa.Table, bounds: list[int]) -> None:
-        """Refuse a document twice for one query; the first part may go on from the table before."""
+        """Refuse a repeated document of a query, whose rows may begin in the table before."""
         documents = table["doc_id"].to_pylist()
         queries = table["query_id"]
         for start, end in itertools.pairwise(bounds):

@@ -53,15 +53,15 @@ def write_evaluation(
     Args:
         context: Where to write.
         runs: Id of the run, then ids of the runs that it was measured against.
-        qrels_id: What the judgements are called.
-        inputs: What else determines the figures, such as a fingerprint of the judgements.
+        qrels_id: Id of the judgements.
+        inputs: What else determines the values, such as a fingerprint of the judgements.
         per_query: ``(query_id, measure, value)``.
         aggregates: Measure -> mean over the judged queries.
-        stats: What came out besides (judged queries, queries without results, seconds).
-        provenance: What it was made with.
+        stats: Further results: judged queries, queries without results, seconds.
+        provenance: How it was made: versions.
 
     Raises:
-        InvalidContent: A value that is not finite, a pair of query and measure twice.
+        InvalidContent: A value is not finite, or a pair of query and measure occurs twice.
     """
     rows = list(per_query)
     metrics = pa.table([list(aggregates), list(aggregates.values())], schema=METRICS_SCHEMA)
@@ -87,7 +87,7 @@ def read_aggregates(folder: Path, evaluation: Manifest) -> dict[str, float]:
 
 
 def read_per_query(folder: Path, evaluation: Manifest) -> pa.Table:
-    """``query_id, measure, value``, one row each pair."""
+    """Columns ``query_id, measure, value``, one row per pair of query and measure."""
     return read_artifact_table(folder, evaluation, PER_QUERY_NAME, PER_QUERY_SCHEMA)
 
 

@@ -1,4 +1,4 @@
-"""Finished runs: results read back in rank order, as a table, by query, or in a stream."""
+"""Finished runs: their results by rank, as a table, by query, or in a stream."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ Ranking: TypeAlias = list[tuple[str, int, float]]
 
 
 class StoredRun:
-    """A finished run. Opening it compares the sizes of its files; reading one, its content too.
+    """A finished run. Opening checks the sizes of its files; reading a file checks its content.
 
     Attributes:
         manifest: Its manifest.
         folder: Its folder.
 
     Raises:
-        DamagedArtifact: A file is missing, or not what the manifest says.
+        DamagedArtifact: A file is missing or differs from the manifest.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
@@ -56,14 +56,14 @@ class StoredRun:
 
     @cached_property
     def results_path(self) -> Path:
-        """The file of all results, for other programs to read; its content was compared once."""
+        """The file of all results, for other programs; its content is checked once."""
         return verified_path(self.folder, self.manifest, RESULTS_NAME)
 
     def table(self) -> pa.Table:
-        """All results: ``query_id, doc_id, rank, score``, by query and then rank.
+        """All results as columns ``query_id, doc_id, rank, score``, by query and then rank.
 
         Raises:
-            DamagedArtifact: The file is damaged, or has a score that no run was written with.
+            DamagedArtifact: The file is damaged, or has a score that is not finite.
         """
         table = read_artifact_table(self.folder, self.manifest, RESULTS_NAME, RESULTS_SCHEMA)
         if not np.isfinite(table["score"].to_numpy()).all():
@@ -76,11 +76,13 @@ class StoredRun:
     def rankings(
         self, *, to_rank: int | None = None, only: Collection[str] | None = None
     ) -> Iterator[tuple[str, Ranking]]:
-        """The ranking of each query that has one, in the run's order, a part of the run at a time.
+        """Pairs ``(query_id, ranking)`` in the order of the run, without queries without results.
+
+        Results are read in a stream, so that memory does not grow with the run.
 
         Args:
-            to_rank: The last rank that is needed; None for all.
-            only: Queries that are needed; None for all.
+            to_rank: The last rank to read; None for all.
+            only: Ids of the queries to read; None for all.
         """
         import pyarrow.compute as pc
 
@@ -102,17 +104,17 @@ class StoredRun:
             raise DamagedArtifact(f"{path}: {error}.", hint="hype doctor --checksums") from error
 
     def costs(self) -> pa.Table | None:
-        """``query_id, evaluations, iterations`` of every query; None where it was not kept."""
+        """Columns ``query_id, evaluations, iterations``; None if the run stores no costs."""
         if all(record.path != COSTS_NAME for record in self.manifest.files):
             return None
         return read_artifact_table(self.folder, self.manifest, COSTS_NAME, COSTS_SCHEMA)
 
     def by_query(self) -> ResultsByQuery:
-        """The results, to be looked up by query: held in columns, not as an object a row."""
+        """The results for look-up by query, held in columns: less memory than ``results``."""
         return ResultsByQuery(self.table())
 
     def queries(self) -> dict[str, str]:
-        """Query id -> text, for every query of the run, also those without results."""
+        """Query id -> text for every query of the run, also those without results."""
         table = read_artifact_table(self.folder, self.manifest, QUERIES_NAME, QUERIES_SCHEMA)
         return dict(zip(table["query_id"].to_pylist(), table["text"].to_pylist(), strict=True))
 
@@ -129,10 +131,10 @@ class StoredRun:
 
 
 class ResultsByQuery:
-    """The results of a run by query.
+    """Look-up of the results of a run by query.
 
     Args:
-        table: ``query_id, doc_id, rank, score``, by query and then rank.
+        table: Columns ``query_id, doc_id, rank, score``, by query and then rank.
     """
 
     def __init__(self, table: pa.Table) -> None:
@@ -148,12 +150,12 @@ class ResultsByQuery:
         self._scores = table["score"].combine_chunks()
 
     def doc_ids(self, query_id: str) -> list[str]:
-        """The documents of a query by rank; none where it has no results."""
+        """The documents of a query by rank; empty if it has no results."""
         start, stop = self._bounds.get(query_id, (0, 0))
         ids: list[str] = self._doc_ids[start:stop].to_pylist()
         return ids
 
     def ranking(self, query_id: str) -> list[tuple[str, float]]:
-        """``(doc_id, score)`` of a query by rank."""
+        """Pairs ``(doc_id, score)`` of a query by rank; empty if it has no results."""
         start, stop = self._bounds.get(query_id, (0, 0))
         return list(zip(self.doc_ids(query_id), self._scores[start:stop].to_pylist(), strict=True))

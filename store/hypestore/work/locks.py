@@ -1,4 +1,4 @@
-"""Locks between processes, with a note of who holds them."""
+"""Locks between processes. A note beside each lock says which process holds it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from hypestore.files import refuse_link, writing_in
 from hypestore.layout import Layout
 
 SHORT_WAIT_SECONDS = 60.0
-"""How long to wait for locks that are held for moments only (the store lock, a probe)."""
+"""How long to wait for locks that are held only briefly, such as the store lock."""
 
 _PROBE_SECONDS = 0.2
-"""``is_held`` takes a lock for a moment: nobody who wants that lock may fail because of it."""
+"""Shortest wait for a lock: ``is_held`` takes locks briefly, and nobody may fail because of it."""
 
 _NOTE_TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lock, as far as the note beside it says."""
+    """The holder of a lock, as the note beside it says."""
 
     pid: int | None = None
     host: str | None = None
@@ -46,7 +46,7 @@ def _note(lock: Path) -> Path:
 
 
 def read_holder(lock: Path) -> Holder:
-    """The note beside a lock; an empty ``Holder`` where there is none that can be read."""
+    """The holder by the note beside a lock; an empty ``Holder`` if the note cannot be read."""
     try:
         note = json.loads(_note(lock).read_text(encoding="utf-8"))
         return Holder(pid=int(note["pid"]), host=str(note["host"]), since=str(note["since"]))
@@ -55,7 +55,7 @@ def read_holder(lock: Path) -> Holder:
 
 
 def _present_holder(lock: Path) -> Holder:
-    """Who holds a lock that is held now: the note may be in the making."""
+    """The holder of a lock that is held now; waits a moment for a note that is being written."""
     for _ in range(_NOTE_TRIES):
         holder = read_holder(lock)
         if holder.pid is not None:
@@ -75,12 +75,12 @@ def hold(lock: Path, *, what: str, wait_seconds: float = 0.0) -> Iterator[None]:
     """Hold a lock for the length of the block.
 
     Args:
-        lock: The lock file; it is made when needed and stays.
+        lock: The lock file. It is created if needed, and stays.
         what: What is locked, for the message: "embeddings vaswani-0a1b2c3d4e".
         wait_seconds: How long to wait for another holder.
 
     Raises:
-        ArtifactBusy: Another process (or another object in this one) holds it.
+        ArtifactBusy: Another process, or another object of this process, holds it.
         StoreNotWritable: The store is read-only.
         DamagedArtifact: The lock is a link.
     """
@@ -106,7 +106,7 @@ def hold(lock: Path, *, what: str, wait_seconds: float = 0.0) -> Iterator[None]:
 
 
 def is_held(lock: Path) -> bool:
-    """Whether somebody holds this lock now; where it cannot be tried, the note decides."""
+    """Whether a lock is held now. In a read-only store the note beside it decides."""
     if not lock.exists():
         return False
     file_lock = FileLock(lock, thread_local=False)
@@ -121,13 +121,13 @@ def is_held(lock: Path) -> bool:
 
 
 def remove_lock(lock: Path) -> None:
-    """Delete a lock that nobody holds or will ask for again, and the note of who held it."""
+    """Delete a lock and its note. No process may hold the lock, or take it again."""
     lock.unlink(missing_ok=True)
     _note(lock).unlink(missing_ok=True)
 
 
 def clear_staging_locks(layout: Layout) -> None:
-    """Delete the locks of killed commands whose folders are gone, or were never made."""
+    """Delete locks of staging folders that do not exist, left by killed processes."""
     for lock, folder in layout.staging_locks():
         if not folder.exists() and not is_held(lock):
             remove_lock(lock)

@@ -1,4 +1,4 @@
-"""Curves of work that runs: points appended to ``progress.jsonl``, read by whoever watches."""
+"""Curves of running work: points appended to ``progress.jsonl``, for other processes to read."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Point: TypeAlias = tuple[int, str, float]
 
 
 def append_progress(folder: Path, points: Iterable[Point]) -> None:
-    """Append points to the progress of the work in a folder, for readers to see at once."""
+    """Append points to ``progress.jsonl`` in the folder of unfinished work."""
     text = "".join(_line(*point) for point in points)
     refuse_link(folder / PROGRESS_NAME)
     with writing_in(folder), (folder / PROGRESS_NAME).open("a+b") as stream:
         if stream.seek(0, os.SEEK_END):
             stream.seek(-1, os.SEEK_END)
-            if stream.read(1) != b"\n":  # the last line of a writer that was killed
+            if stream.read(1) != b"\n":  # a killed process left an incomplete last line
                 text = f"\n{text}"
         stream.write(text.encode("utf-8"))
 
@@ -36,10 +36,10 @@ def _line(step: int, name: str, value: float) -> str:
 
 
 def read_progress(folder: Path) -> list[Point]:
-    """The points that unfinished work has logged, in their order; empty where there are none.
+    """The points that unfinished work has logged, in order.
 
-    A value that was not finite is NaN. Where the steps go back, the work was taken up from an
-    earlier checkpoint, and the points from there on are of work that was lost.
+    A value that was not finite is NaN. If the steps go back, the work resumed from an earlier
+    checkpoint: the earlier points from that step on are dropped, since that work was lost.
     """
     try:
         lines = (folder / PROGRESS_NAME).read_bytes().splitlines()
@@ -60,8 +60,8 @@ def read_progress(folder: Path) -> list[Point]:
 
 
 def _objects(lines: Sequence[bytes]) -> list[Any]:
-    """What JSON the lines are; None for one that is none."""
-    with contextlib.suppress(ValueError):  # at once, three times as fast as one by one
+    """The JSON value of each line; None for a line that is not JSON."""
+    with contextlib.suppress(ValueError):  # all in one call: three times as fast
         together: list[Any] = json.loads(b"[%b]" % b",".join(lines))
         return together
     return [_object(line) for line in lines]

@@ -1,4 +1,4 @@
-"""A folder for files on their way into a store."""
+"""Staging folders: for files that are checked before they are moved into a store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypestore.work.locks import (
 
 @contextmanager
 def staging_folder(layout: Layout) -> Iterator[Path]:
-    """An empty folder in a store, locked while it is in use; it goes on leaving."""
+    """Yield an empty folder in a store, locked while it is used; it is deleted on leaving."""
     folder = temporary_sibling(layout.root / "staging")
     lock = layout.staging_lock(folder)
     clear_staging_locks(layout)

@@ -1,4 +1,4 @@
-"""Work in progress, as others see it: what it is, who holds it, since when."""
+"""Unfinished work of a store: finding it, seeing who holds it, and removing it."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Unfinished:
     """An artifact that is being made, or whose making was interrupted.
 
     Attributes:
-        kind: What it will be.
-        id: The id it will have.
-        name: What the user calls it.
-        started: When it was begun.
-        inputs: What it is made from.
+        kind: Kind of the artifact.
+        id: Id of the artifact.
+        name: Name that the user gave it, or None.
+        started: When the work began.
+        inputs: Inputs of the artifact.
         path: Its folder.
         is_held: Whether a process works on it now.
-        holder: Who does, in words; None where nobody does.
+        holder: That process in words, or None.
     """
 
     kind: Kind
@@ -51,7 +51,7 @@ class Unfinished:
 
 
 def read_work(folder: Path) -> WorkRecord | None:
-    """The record of unfinished work, or None where there is none that can be read."""
+    """The content of ``work.json`` in a folder; None if it is missing or malformed."""
     try:
         return WorkRecord.model_validate_json((folder / WORK_NAME).read_bytes())
     except (OSError, ValidationError):
@@ -59,7 +59,7 @@ def read_work(folder: Path) -> WorkRecord | None:
 
 
 def work_folders(layout: Layout, kinds: Iterable[Kind] = KINDS) -> Iterator[tuple[Kind, Path]]:
-    """Folders of artifacts without a manifest."""
+    """Folders without a manifest, each with the kind of its artifact."""
     for kind in kinds:
         parent = layout.kind_folder(kind)
         for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
@@ -68,7 +68,7 @@ def work_folders(layout: Layout, kinds: Iterable[Kind] = KINDS) -> Iterator[tupl
 
 
 def work_records(layout: Layout, kinds: Iterable[Kind] = KINDS) -> list[tuple[WorkRecord, Path]]:
-    """The unfinished work that says what it is, with its folders, oldest first."""
+    """Unfinished work with a valid ``work.json``: record and folder, oldest first."""
     records = []
     for kind, folder in work_folders(layout, kinds):
         record = read_work(folder)
@@ -78,12 +78,12 @@ def work_records(layout: Layout, kinds: Iterable[Kind] = KINDS) -> list[tuple[Wo
 
 
 def locks_of(layout: Layout, artifact: str) -> list[Path]:
-    """All lock files of an artifact: its own and those of parts and of the finish."""
+    """All lock files of an artifact: of the whole, of parts, and of finishing it."""
     return [layout.lock(artifact), *sorted(layout.locks.glob(f"{artifact}.*.lock"))]
 
 
 def holder_of(layout: Layout, artifact: str) -> str | None:
-    """Who works on an artifact now, in words, or None."""
+    """The process that works on an artifact now, in words, or None."""
     held = next((lock for lock in locks_of(layout, artifact) if is_held(lock)), None)
     return None if held is None else str(read_holder(held))
 
@@ -108,13 +108,13 @@ def _unfinished(layout: Layout, record: WorkRecord, folder: Path) -> Unfinished:
 
 
 def remove_work(layout: Layout, folder: Path) -> None:
-    """Remove the folder of unfinished work, unless it is an artifact by now.
+    """Remove the folder of unfinished work, unless it was finished meanwhile.
 
     Raises:
-        ArtifactBusy: A process works on it; the message says which.
+        ArtifactBusy: A process works on it; the message names the process.
     """
     what = f"The unfinished {folder.name}"
-    for lock in locks_of(layout, folder.name)[1:]:  # of parts, and of the finish
+    for lock in locks_of(layout, folder.name)[1:]:  # locks of parts, and of finishing
         if is_held(lock):
             raise ArtifactBusy(
                 f"{what} is in use by {read_holder(lock)}.",
@@ -126,7 +126,7 @@ def remove_work(layout: Layout, folder: Path) -> None:
 
 
 def find_unfinished(work: Sequence[Unfinished], reference: str) -> Unfinished | None:
-    """The work of this id or name, or whose id begins so; None where nothing fits.
+    """Unfinished work by id, name, or the beginning of its id; None if nothing fits.
 
     Raises:
         AmbiguousReference: Several fit, and none by its whole id.
@@ -137,7 +137,7 @@ def find_unfinished(work: Sequence[Unfinished], reference: str) -> Unfinished | 
     fitting = whole or named or begun
     if len(fitting) > 1:
         raise AmbiguousReference(
-            f"{reference!r} fits {len(fitting)} that are unfinished.",
+            f"{reference!r} fits {len(fitting)} unfinished artifacts.",
             hint="Give more of the id: " + ", ".join(f"{one.kind} {one.id}" for one in fitting),
         )
     return fitting[0] if fitting else None

@@ -1,4 +1,4 @@
-"""Work on an artifact: the folder before its manifest, and the moment the artifact appears."""
+"""Drafts: the folder of an artifact before it has a manifest, and how it is finished."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ _NOT_OF_THE_ARTIFACT = (WORK_NAME, PROGRESS_NAME, MANIFEST_NAME)
 
 @dataclass(frozen=True, slots=True)
 class WriteContext:
-    """What work needs from its store: the inventory, and whom to tell when an artifact is there.
+    """What a draft needs of its store.
 
     Attributes:
-        inventory: What is in the store.
-        after_commit: Told of an artifact that was finished this moment.
-        after_existing: Told of one that was there.
+        inventory: The artifacts of the store.
+        after_commit: Called when an artifact was finished.
+        after_existing: Called when the artifact existed already.
     """
 
     inventory: Inventory
@@ -91,10 +91,10 @@ def plan_work(
     name: str | None = None,
     layout: Mapping[str, JsonValue] | None = None,
 ) -> WorkRecord:
-    """The record of an artifact to be made, with its id.
+    """The record of an artifact that is to be made, with its id.
 
     Raises:
-        InvalidContent: A malformed name, or inputs without a JSON form.
+        InvalidContent: The name is malformed, or the inputs have no JSON form.
     """
     return WorkRecord(
         kind=kind,
@@ -108,7 +108,7 @@ def plan_work(
 
 
 class ArtifactDraft:
-    """The folder of an artifact that is being made. Which locks that takes, the caller knows."""
+    """The folder of an artifact that is being made. The caller holds the locks."""
 
     def __init__(self, context: WriteContext, record: WorkRecord) -> None:
         self._context = context
@@ -117,18 +117,18 @@ class ArtifactDraft:
 
     @property
     def display_name(self) -> str:
-        """What is being made, for messages."""
+        """Kind and id of the artifact, for messages."""
         return f"{self.record.kind} {self.record.id}"
 
     def existing(self) -> Manifest | None:
-        """The manifest, when the artifact is finished already."""
+        """The manifest of the artifact if it is finished, else None."""
         return self._context.inventory.existing(self.record.kind, self.record.id)
 
     def check_existing(self, manifest: Manifest) -> None:
-        """Say that there is nothing to do, unless files of the artifact are gone or cut.
+        """Check the file sizes of the finished artifact, then call ``after_existing``.
 
         Raises:
-            DamagedArtifact: They are; names one.
+            DamagedArtifact: A file is missing or has another size; the message names it.
         """
         check_files(self.path, manifest)
         self._context.after_existing()
@@ -136,17 +136,20 @@ class ArtifactDraft:
     def entered(
         self, take_locks: Callable[[contextlib.ExitStack], None], *, alone: bool
     ) -> tuple[Manifest | None, contextlib.ExitStack]:
-        """The finished artifact, or None and the locks under which the folder was begun.
+        """Begin the folder under locks, unless the artifact is finished.
 
         Args:
-            take_locks: Puts them on a stack.
-            alone: Whether nobody else works here then: what killed writers left is deleted.
+            take_locks: Takes the locks and puts them on a stack.
+            alone: Whether these locks exclude all others; then temporary files are deleted.
+
+        Returns:
+            The manifest of the finished artifact and no locks; or None and the locks held.
         """
         existing, locks = self.existing(), contextlib.ExitStack()
         if existing is None:
             with contextlib.ExitStack() as stack:
                 take_locks(stack)
-                existing = self.existing()  # made while we waited
+                existing = self.existing()  # another process may have finished it meanwhile
                 if existing is None:
                     self.begin()
                     if alone:
@@ -157,13 +160,13 @@ class ArtifactDraft:
         return existing, locks
 
     def begin(self) -> None:
-        """Make the folder, or go on in the one that is there.
+        """Make the folder, or resume the work in an existing one.
 
         Raises:
             ArtifactNotFound: A parent does not exist.
             NameTaken: Another artifact of this kind has the name.
-            InvalidContent: Unfinished work of this id is laid out differently.
-            DamagedArtifact: There is a link in it.
+            InvalidContent: Unfinished work of this id has another layout.
+            DamagedArtifact: The folder holds a symbolic link.
         """
         self._refuse_links()
         self._check_parents()
@@ -183,7 +186,7 @@ class ArtifactDraft:
                 sync_folder(self.path.parent)
 
     def _refuse_links(self) -> None:
-        """Who goes on here would write, and delete, where a link leads."""
+        """Refuse symbolic links: writing and deleting would follow them out of the store."""
         for path in (self.path, *self.path.rglob("*")):
             if path.is_symlink():
                 raise DamagedArtifact(
@@ -192,32 +195,32 @@ class ArtifactDraft:
                 )
 
     def clear_temporary(self) -> None:
-        """Delete what killed writers left. Only for one who works here alone."""
+        """Delete temporary files of killed processes. No other process may work in the folder."""
         for path in self.path.rglob("*.tmp"):
             if is_temporary(path):
                 _delete(path)
 
     def clear(self) -> None:
-        """Delete every file but ``work.json``, to begin anew."""
+        """Delete everything but ``work.json``, so that the work begins anew."""
         for path in self.path.iterdir():
             if path.name != WORK_NAME:
                 _delete(path)
 
     def require_space(self, needed_bytes: int) -> None:
-        """Refuse to begin what there is no space for; see ``space.require_space``."""
+        """Raise ``DiskFull`` if the disk has less free space than needed."""
         require_space(self.path, needed_bytes, what=f"Making {self.display_name}")
 
     def refuse_full_disk(self, error: BaseException | None) -> None:
-        """Say it in the store's words where this is what ended the work.
+        """Raise ``DiskFull`` in place of an error of another library that means the same.
 
         Raises:
-            DiskFull: A write found no space.
+            DiskFull: ``error`` says that a write found no space.
         """
         if error is not None and not isinstance(error, StoreError) and is_disk_full(error):
             raise disk_full(self.path, error) from error
 
     def discard(self) -> None:
-        """Delete the folder and all that was done so far."""
+        """Delete the folder of unfinished work."""
         if self.existing() is not None:
             raise StoreError(
                 f"The {self.display_name} is finished.", hint="Use `hype rm` to remove it."
@@ -225,10 +228,10 @@ class ArtifactDraft:
         remove_folder(self.path)
 
     def seal(self, *, stats: Mapping[str, Any], provenance: Mapping[str, Any]) -> Manifest:
-        """Flush and hash the files, then write the manifest: from here on the artifact exists.
+        """Flush and hash the files, then write the manifest. From then on the artifact exists.
 
         Returns:
-            The manifest; when another process was first, that one's.
+            The manifest; that of another process if it finished the artifact first.
 
         Raises:
             ArtifactNotFound: A parent was removed meanwhile.
@@ -260,7 +263,7 @@ class ArtifactDraft:
             (self.path / WORK_NAME).unlink(missing_ok=True)
             atomic_write_text(self.path / MANIFEST_NAME, manifest.to_text())
             sync_folder(self.path.parent)
-        # Only now: until the manifest was there, it was what interrupted work went on from.
+        # Not earlier: without a manifest, interrupted work resumes from these files.
         remove_folder(self.path / SCRATCH_NAME)
         self._context.after_commit()
         return manifest
@@ -306,16 +309,26 @@ class ArtifactDraft:
 
 
 class Draft:
-    """An artifact in the making, held by one process at a time. Use it as a context manager.
+    """An unfinished artifact, held by one process at a time. Use it as a context manager.
 
-    On entering, either ``existing`` is the finished artifact and there is nothing to do, or the
-    folder ``path`` is there to put files into. Leaving without ``commit`` keeps the files for the
-    next try.
+    After entering, either ``existing`` is the manifest of the finished artifact and there is
+    nothing to do, or the folder ``path`` takes files. Leaving without ``commit`` keeps the files,
+    so that the same work can be resumed.
+
+    >>> from tempfile import mkdtemp
+    >>> import hypestore as hs
+    >>> store = hs.Store.create(mkdtemp())
+    >>> with store.draft("model", "tiny", {"seed": 1}) as draft:
+    ...     if draft.existing is None:
+    ...         _ = (draft.path / "model.safetensors").write_bytes(b"...")
+    ...     manifest = draft.commit(stats={"steps": 3})
+    >>> manifest.files[0].path, manifest.stats
+    ('model.safetensors', {'steps': 3})
 
     Attributes:
         id: The id, from kind and inputs.
         path: The folder of the artifact.
-        existing: The manifest, when the artifact is finished; None while it is not.
+        existing: The manifest if the artifact is finished, else None.
     """
 
     def __init__(
@@ -348,18 +361,18 @@ class Draft:
         self._draft.refuse_full_disk(error)
 
     def require_space(self, needed_bytes: int) -> None:
-        """Refuse to go on where the disk has less space than this is known to take.
+        """Refuse work that needs more space than the disk has.
 
         Raises:
-            DiskFull: Less is free; the message has both.
+            DiskFull: Less is free; the message has both numbers.
         """
         self._draft.require_space(needed_bytes)
 
     def progress(self, points: Iterable[Point]) -> None:
-        """Show points ``(step, name, value)`` to whoever watches the work, at once.
+        """Log points ``(step, name, value)``, which other processes can read at once.
 
-        They are no part of the artifact. Steps may go back where work is taken up again from an
-        earlier checkpoint; the later points are forgotten then.
+        They are not part of the artifact. Steps may go back if work resumes from an earlier
+        checkpoint; then the later points no longer count.
 
         Raises:
             StoreError: The artifact is finished.
@@ -374,23 +387,23 @@ class Draft:
         stats: Mapping[str, Any] | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> Manifest:
-        """Finish: every file is flushed and hashed, then the manifest is written.
+        """Finish the artifact: flush and hash every file, then write the manifest.
 
-        What lies in the folder ``unfinished`` is no part of the artifact and goes after that.
+        The folder ``unfinished`` is not part of the artifact and is deleted afterwards.
 
         Args:
-            stats: What came out: counts, sizes, times.
-            provenance: What it was made with: versions, seed, hardware.
+            stats: Results: counts, sizes, times.
+            provenance: How it was made: versions, seed, hardware.
 
         Returns:
-            The manifest; the existing one when there was nothing to do.
+            The manifest; the existing one if the artifact was finished before.
         """
         if self.existing is None:
             self.existing = self._draft.seal(stats=stats or {}, provenance=provenance or {})
         return self.existing
 
     def discard(self) -> None:
-        """Delete the files made so far."""
+        """Delete all files of the unfinished artifact."""
         self._draft.discard()
 
 

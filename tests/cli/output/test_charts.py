@@ -11,6 +11,7 @@ from rich.console import Console
 
 from hypencli.cli.output.charts import (
     Points,
+    bars,
     chart,
     draw_curves,
     sparkline,
@@ -117,3 +118,16 @@ def test_values_that_are_not_finite_are_counted_and_not_drawn() -> None:
 def test_one_point_is_told_in_words() -> None:
     assert drawn({"loss": [(5, 0.5)]}) == ["", "loss: 0.5 at step 5; least 0.5 at step 5"]
     assert drawn({}) == []
+
+
+def test_bars_are_as_long_as_their_values() -> None:
+    lines = bars([("long one", 0.5), ("half", 0.25), ("gain", -0.25), ("none", 0.0)], width=8)
+    assert lines == [
+        "long one ████████   50.0 %",
+        "half     ████       25.0 %",
+        "gain     ▒▒▒▒      -25.0 %",
+        "none                 0.0 %",
+    ]
+    assert bars([("a", 0.0)], width=4) == ["a         0.0 %"]
+    assert bars([("a", 1.0), ("b", 0.26)], width=4)[1].startswith("b █ ")
+    assert bars([]) == []

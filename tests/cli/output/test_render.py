@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hypencli.cli.output.formats import FORMATS, TERMINAL
 from hypencli.cli.output.render import (
     escape,
     number,
@@ -21,7 +22,7 @@ from hypencli.cli.output.render import (
     size,
     to_json,
 )
-from hypencli.cli.output.tables import TABLE_FORMATS, print_table
+from hypencli.cli.output.tables import print_table
 from hypencli.ops.evaluation.compare import Comparison, verdict
 from hypencli.records import PairedTest
 
@@ -40,7 +41,7 @@ def test_escape_sequences_and_direction_marks_are_dropped() -> None:
 
 
 def test_every_format_holds_every_run(capsys: pytest.CaptureFixture[str]) -> None:
-    for format in TABLE_FORMATS:
+    for format in (TERMINAL, *FORMATS):
         out = printed(capsys, format)
         assert "nDCG@10" in out
         assert "0.1235" in out or "0.123456" in out

@@ -144,7 +144,7 @@ def test_a_dataset_without_queries_names_those_below_it() -> None:
 
 
 def test_a_dataset_without_documents_is_no_corpus() -> None:
-    with pytest.raises(DataError, match="has no docs"):
+    with pytest.raises(DataError, match="has no documents"):
         open_corpus("clirmatrix")
 
 

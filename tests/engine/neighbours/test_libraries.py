@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.engine.neighbours.libraries import (
-    Hnsw,
     by_hnsw,
     recall,
     without_self,
 )
+from hypencli.engine.neighbours.settings import Hnsw
 from hypestore.graphs.draft import check_neighbours
 
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
 
 def both(net: QNetBatch, items: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Scores in int8, with ranges of the same items, and in float32."""
-    rough = net.quantised(items)
+    rough = net.prepared(torch.int8, items)
     assert isinstance(rough, PreparedQNet)
     return rough(items.unsqueeze(0))[0, :, 0], net.score(items)[0]
 
@@ -90,7 +90,7 @@ def test_wide_normed_layers_keep_nearly_all_of_a_score() -> None:
 @pytest.mark.parametrize("dim", [1, 13, 64, 200])
 def test_a_score_depends_neither_on_the_other_rows_nor_on_the_thread(dim: int) -> None:
     items = rows(600, dim)
-    net = q_net(RepeatedDenseBlockConverter([dim, dim, dim, 1])).quantised(items)
+    net = q_net(RepeatedDenseBlockConverter([dim, dim, dim, 1])).prepared(torch.int8, items)
     assert net is not None
     whole = net(items.unsqueeze(0))[0]
     before = items.clone()
@@ -115,7 +115,9 @@ def test_nested_and_warm_started_q_nets_have_int8_too() -> None:
 def test_what_is_not_finite_or_far_outside_scores_nan(residual: bool, value: float) -> None:
     """As bytes it would be some number, and the document would have a score."""
     items = rows(10, 8)
-    net = q_net(RepeatedDenseBlockConverter([8, 8, 8, 1], do_residual=residual)).quantised(items)
+    net = q_net(RepeatedDenseBlockConverter([8, 8, 8, 1], do_residual=residual)).prepared(
+        torch.int8, items
+    )
     assert net is not None
     items[3, 2] = value
     assert torch.isnan(net(items.unsqueeze(0))[0, :, 0]).nonzero().tolist() == [[3]]
@@ -139,12 +141,12 @@ def left() -> dict[str, tuple[QNetBatch, torch.Tensor]]:
 @pytest.mark.parametrize("case", left())
 def test_what_cannot_be_in_int8_says_so(case: str) -> None:
     net, items = left()[case]
-    assert net.quantised(items) is None
+    assert net.prepared(torch.int8, items) is None
 
 
 def test_it_keeps_no_gradients() -> None:
     net = q_net(RepeatedDenseBlockConverter([8, 8, 1]))
     net.matrices[0].requires_grad_()
-    rough = net.quantised(rows(4, 8))
+    rough = net.prepared(torch.int8, rows(4, 8))
     assert rough is not None
     assert not rough(rows(4, 8).unsqueeze(0)).requires_grad

@@ -184,7 +184,7 @@ def test_rows_that_recipes_leave_out_are_told(recipe: Callable[..., Recipe]) -> 
 def test_a_recipe_without_data_is_refused() -> None:
     with pytest.raises(RecipeError, match="names no training data") as caught:
         rows_of_recipe(load_recipe("tiny"))
-    assert "hype data check FILE" in str(caught.value.hint)
+    assert "data.train" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("place", ["folder", "store"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hypencli.ops.evaluation.run import EvaluateOptions, evaluate
+from hypencli.ops.evaluation.run import EvaluateOptions, evaluate, existing_evaluation
 from hypencli.ops.transfer.runs import import_run
 from hypestore import Store
 
@@ -50,3 +50,36 @@ def test_deep_learning_runs_have_the_official_figures_without_a_word(
     assert (
         plain.aggregates["RR"] > evaluated.aggregates["RR(rel=2)"]
     )  # what is named stays as it is
+
+
+def test_an_evaluation_is_found_by_all_that_it_is_made_from(dl_hard: Path, tmp_path: Path) -> None:
+    qrels = tmp_path / "qrels.txt"
+    qrels.write_text("1 0 a 1\n1 0 b 0\n", encoding="utf-8")
+    run = tmp_path / "run.trec"
+    run.write_text("1 Q0 a 1 2.0 x\n1 Q0 b 2 1.0 x\n", encoding="utf-8")
+    store = Store.create(tmp_path / "store")
+    manifest = store.get(import_run(store, run).run)
+    by_file = EvaluateOptions(qrels=str(qrels), measures=("RR", "P@1"))
+    assert existing_evaluation(store, manifest, by_file) is None
+    done = evaluate(store, manifest.id, by_file)
+    existing = existing_evaluation(store, manifest, by_file)
+    assert existing is not None
+    assert existing.id == done.evaluation
+    fewer = EvaluateOptions(qrels=str(qrels), measures=("RR",))
+    assert existing_evaluation(store, manifest, fewer) is None
+    qrels.write_text("1 0 a 0\n1 0 b 1\n", encoding="utf-8")
+    assert existing_evaluation(store, manifest, by_file) is None, "other judgements"
+
+
+def test_judgements_of_ir_datasets_are_not_read_to_find_an_evaluation(
+    dl_hard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ir_datasets.formats import TrecQrels
+
+    store = Store.create(tmp_path / "store")
+    manifest = store.get(import_run(store, dl_hard / "bm25.run").run)
+    done = evaluate(store, manifest.id, EvaluateOptions(qrels=NAME))
+    monkeypatch.delattr(TrecQrels, "qrels_iter")
+    existing = existing_evaluation(store, manifest, EvaluateOptions(qrels=NAME))
+    assert existing is not None
+    assert existing.id == done.evaluation

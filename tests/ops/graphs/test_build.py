@@ -18,8 +18,8 @@ from hypencli.errors import (
     ModelError,
     UsageError,
 )
-from hypencli.ops.graphs import builders as graph_builders
-from hypencli.ops.graphs.build import build_graph
+from hypencli.ops.graphs import exact, registry
+from hypencli.ops.graphs.build import build_graph, existing_graph
 from hypencli.ops.graphs.find import find_graph, recall_of
 from hypencli.ops.graphs.options import GraphOptions
 from hypencli.ops.models import ModelSource
@@ -150,7 +150,7 @@ def test_nn_descent_of_one_seed_is_one_graph(store: Store, docs: Manifest) -> No
     graphs = []
     for seed in (3, 3):
         built = build_graph(
-            store, docs, GraphOptions(k=10, builder="nn-descent", seed=seed, trees=1)
+            store, docs, GraphOptions(k=10, builder="nn-descent", seed=seed, options={"trees": 1})
         )
         graphs.append(store.graph(built.graph).neighbours.copy())
         store.remove(built.graph)
@@ -160,13 +160,17 @@ def test_nn_descent_of_one_seed_is_one_graph(store: Store, docs: Manifest) -> No
 def test_low_recall_names_what_to_raise(store: Store, vectors: np.ndarray) -> None:
     scattered = np.random.default_rng(0).normal(0, 1, (3000, 64)).astype(np.float32)
     wide = add_set(store, scattered, "wide")
-    poor = GraphOptions(k=20, builder="hnsw", m=2, ef_construction=3, ef_search=1)
+    poor = GraphOptions(
+        k=20, builder="hnsw", options={"m": 2, "ef_construction": 3, "ef_search": 1}
+    )
     built = build_graph(store, wide, poor)
     assert built.recall is not None
     assert built.recall < 0.95
-    assert "--ef-search" in str(built.advice)
-    poor = GraphOptions(k=20, builder="nn-descent", candidates=2, iterations=1, trees=1)
-    assert "--candidates" in str(build_graph(store, wide, poor).advice)
+    assert "ef_search" in str(built.advice)
+    poor = GraphOptions(
+        k=20, builder="nn-descent", options={"candidates": 2, "iterations": 1, "trees": 1}
+    )
+    assert "candidates" in str(build_graph(store, wide, poor).advice)
 
 
 def test_nn_descent_needs_more_documents_than_neighbours(store: Store, docs: Manifest) -> None:
@@ -183,7 +187,7 @@ def test_hnsw_of_few_documents(store: Store, vectors: np.ndarray) -> None:
 def test_auto_takes_what_is_installed(
     store: Store, docs: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graph_builders, "AUTO_EXACT_DOCUMENTS", 100)
+    monkeypatch.setattr(registry, "AUTO_EXACT_DOCUMENTS", 100)
     installed = {"pynndescent", "hnswlib"}
     actual = importlib.util.find_spec
     monkeypatch.setattr(
@@ -192,12 +196,12 @@ def test_auto_takes_what_is_installed(
     for package, builder in (("pynndescent", "nn-descent"), ("hnswlib", "hnsw")):
         assert build_graph(store, docs, GraphOptions(k=5)).builder == builder
         installed.remove(package)
-    monkeypatch.setattr(graph_builders, "AUTO_EXACT_DOCUMENTS", 2000)
+    monkeypatch.setattr(registry, "AUTO_EXACT_DOCUMENTS", 2000)
     more = add_set(store, np.ones((2500, DIM), np.float32), "more")
     with pytest.raises(MissingDependencyError, match="hours") as caught:
         build_graph(store, more, GraphOptions(k=5))
     assert "pip install 'hypencli[nn-descent]'" in str(caught.value.hint)
-    assert "--builder exact" in str(caught.value.hint)
+    assert "builder exact" in str(caught.value.hint)
 
 
 def test_a_package_that_is_not_there_is_named(
@@ -214,9 +218,9 @@ def test_a_package_that_is_not_there_is_named(
     [
         (GraphOptions(k=0), UsageError, "k is 0"),
         (GraphOptions(metric="l1"), UsageError, "metric 'l1'"),  # type: ignore[arg-type]
-        (GraphOptions(builder="ivf"), UsageError, "builder 'ivf'"),  # type: ignore[arg-type]
-        (GraphOptions(builder="hnsw", dtype="bfloat16"), UsageError, "bfloat16"),
-        (GraphOptions(dtype="float23"), DeviceError, "float23"),
+        (GraphOptions(builder="ivf"), UsageError, "builder 'ivf'"),
+        (GraphOptions(builder="hnsw", options={"dtype": "bfloat16"}), UsageError, "dtype"),
+        (GraphOptions(options={"dtype": "float23"}), DeviceError, "float23"),
         (GraphOptions(device="tpu9"), DeviceError, "tpu9"),
     ],
 )
@@ -237,7 +241,7 @@ def test_vectors_too_long_are_refused(store: Store, vectors: np.ndarray) -> None
 
 
 def test_rounded_products_are_measured(store: Store, docs: Manifest) -> None:
-    built = build_graph(store, docs, GraphOptions(k=10, dtype="bfloat16"))
+    built = build_graph(store, docs, GraphOptions(k=10, options={"dtype": "bfloat16"}))
     assert built.recall is not None
     assert 0.5 < built.recall < 1
     assert built.advice is None or "--dtype float32" in built.advice
@@ -250,9 +254,25 @@ def test_a_wider_graph_serves_a_narrower_search(store: Store, docs: Manifest) ->
     approximate = build_graph(store, docs, GraphOptions(k=12, builder="hnsw"))
     assert find_graph(store, docs.id, k=4).id == wide.graph, "exact before approximate"
     assert find_graph(store, docs.id, k=11).id == approximate.graph
-    coarse = build_graph(store, docs, GraphOptions(k=12, dtype="bfloat16"))
+    coarse = build_graph(store, docs, GraphOptions(k=12, options={"dtype": "bfloat16"}))
     assert recall_of(store.get(coarse.graph)) < recall_of(store.get(approximate.graph))
     assert find_graph(store, docs.id, k=11).id == approximate.graph, "the higher recall"
+
+
+def test_a_graph_is_found_by_all_that_it_is_made_from(store: Store, docs: Manifest) -> None:
+    exact = GraphOptions(k=10, builder="exact")
+    assert existing_graph(store, docs, exact) is None
+    assert existing_graph(store, docs, GraphOptions(k=4)) is None
+    built = build_graph(store, docs, exact)
+    serving = [existing_graph(store, docs, one) for one in (exact, GraphOptions(k=4))]
+    assert [one and one.id for one in serving] == [built.graph, built.graph]
+    for other in (
+        GraphOptions(k=4, builder="exact"),
+        GraphOptions(k=10, builder="exact", dtype="bfloat16"),
+        GraphOptions(k=10, builder="hnsw"),
+        GraphOptions(k=11),
+    ):
+        assert existing_graph(store, docs, other) is None, other
 
 
 def test_no_graph_says_how_to_make_one(store: Store, docs: Manifest, unit: Manifest) -> None:
@@ -318,7 +338,7 @@ def test_a_snapshot_that_does_not_fit_is_left_aside(
 ) -> None:
     wanted = store.graph(build_graph(store, docs, GraphOptions(k=6)).graph).neighbours.copy()
     store.remove(store.artifacts("graph")[0].id)
-    monkeypatch.setattr(graph_builders, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(exact, "SAVE_SECONDS", 0.0)
     options = GraphOptions(k=6)
     with store.graph_draft(docs.id, "docs-l2-k6", {"metric": "l2"}, k=6) as draft:
         folder = draft.path.with_name(build_id(store, docs, options)) / hypestore.SCRATCH_NAME
@@ -330,5 +350,6 @@ def test_a_snapshot_that_does_not_fit_is_left_aside(
 
 
 def build_id(store: Store, docs: Manifest, options: GraphOptions) -> str:
-    inputs = {**graph_builders.builder_inputs("exact", options), "embeddings": docs.id, "k": 6}
+    fixed = {"metric": options.metric, "builder": "exact", "dtype": "float32"}
+    inputs = {**fixed, "embeddings": docs.id, "k": 6}
     return hypestore.artifact_id("graph", "docs-l2-k6", inputs)

@@ -16,7 +16,7 @@ from hypencli.errors import (
     UsageError,
 )
 from hypencli.ops.datasets.prepare import PrepareOptions, prepare
-from hypencli.ops.evaluation.drop import robustness_loss
+from hypencli.ops.evaluation.robustness import robustness_loss
 from hypencli.ops.perturb import (
     PerturbOptions,
     perturb,

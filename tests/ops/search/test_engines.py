@@ -24,7 +24,14 @@ from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.graphs.build import build_graph
 from hypencli.ops.graphs.options import GraphOptions
 from hypencli.ops.models import ModelSource
-from hypencli.ops.search.options import Searched, SearchOptions
+from hypencli.ops.search.options import (
+    EngineSpec,
+    Output,
+    Scoring,
+    Searched,
+    SearchOptions,
+    Target,
+)
 from hypencli.ops.search.run import search
 from hypencli.records import Query
 from hypestore import (
@@ -34,8 +41,8 @@ from hypestore import (
 )
 
 HYPER, PLAIN = ModelSource("hyper"), ModelSource("plain")
-WALK = WalkOptions(entry_points=12, candidates=4, max_iterations=3)
-GUIDE = GuidedOptions(budget=40)
+WALK = {"entry_points": 12, "candidates": 4, "max_iterations": 3}
+BUDGET = {"budget": 40}
 
 
 @pytest.fixture
@@ -55,13 +62,17 @@ def graph(store: Store) -> Manifest:
     return store.get(build_graph(store, docs, GraphOptions(k=8, name="near")).graph)
 
 
-def options(engine: Any, **more: Any) -> SearchOptions:
-    of_engine: dict[str, Any] = {
-        "graph": {"walk": WALK},
-        "guided": {"guided_options": GUIDE},
-        "rerank": {"rerank": "plain-run"},
+def options(
+    engine: str, settings: dict[str, Any] | None = None, recall: float | None = None, **more: Any
+) -> SearchOptions:
+    """A search for 20 documents by an engine, with options of its own or those of the tests."""
+    of_engine: dict[str, dict[str, Any]] = {
+        "graph": WALK,
+        "guided": BUDGET,
+        "rerank": {"run": "plain-run"},
     }
-    return SearchOptions(**{"k": 20, "engine": engine, **of_engine.get(engine, {}), **more})
+    spec = EngineSpec(engine, of_engine.get(engine, {}) if settings is None else settings, recall)
+    return SearchOptions(**{"k": 20, "engine": spec, **more})
 
 
 def model_of(engine: str) -> ModelSource:
@@ -74,7 +85,7 @@ def rankings(store: Store, run: str) -> Mapping[str, list[tuple[str, float]]]:
 
 def scores_of_all(store: Store, queries: QuerySet, model: ModelSource) -> dict[str, Any]:
     """Query id -> document id -> score, by exact search of the whole corpus."""
-    searched = search(store, queries, model, SearchOptions(k=120, name="all"))
+    searched = search(store, queries, model, SearchOptions(k=120, output=Output(name="all")))
     scores = {query: dict(ranking) for query, ranking in rankings(store, searched.run).items()}
     store.remove(searched.run, force=True)
     return scores
@@ -88,7 +99,7 @@ ENGINES = ["graph", "guided", "rerank", "hnsw", "faiss-flat"]
 def test_a_run_of_every_engine(store: Store, queries: QuerySet, engine: str) -> None:
     """Ranks without gaps, documents once, the scores of exact search, and how it was done."""
     model = model_of(engine)
-    searched = search(store, queries, model, options(engine, name="by-engine"))
+    searched = search(store, queries, model, options(engine, output=Output(name="by-engine")))
     run = store.get("by-engine", kind="run")
     assert (searched.run, searched.engine, searched.k, searched.existing) == (
         run.id,
@@ -116,15 +127,15 @@ def test_a_run_names_what_it_was_made_of(
 ) -> None:
     plain_run = store.get("plain-run", kind="run")
     expected: dict[str, tuple[dict[str, Any], list[str]]] = {
-        "graph": ({"graph": graph.id, **asdict(WALK)}, [graph.id]),
-        "guided": (asdict(GUIDE), []),
+        "graph": ({**asdict(WalkOptions(**WALK)), "graph": graph.id}, [graph.id]),
+        "guided": (asdict(GuidedOptions(budget=40)), []),
         "rerank": ({"rerank": plain_run.id}, [plain_run.id]),
         "hnsw": (dict(IndexSpec("hnsw", {"ef_search": 50}).options), []),
         "faiss-flat": ({"threads": 0}, []),
     }
     of_engine, parents = expected[engine]
-    index = (("ef_search", 50),) if engine == "hnsw" else ()
-    searched = search(store, queries, model_of(engine), options(engine, index=index))
+    settings = {"ef_search": 50} if engine == "hnsw" else None
+    searched = search(store, queries, model_of(engine), options(engine, settings))
     run = store.get(searched.run)
     name = str(model_of(engine).name)
     docs = store.get(f"{name}-docs")
@@ -137,7 +148,7 @@ def test_entry_points_of_a_run_can_be_drawn_again(
     store: Store, queries: QuerySet, graph: Manifest
 ) -> None:
     """The run records what they follow from: the seed, their number and the corpus."""
-    searched = search(store, queries, HYPER, options("graph", walk=replace(WALK, max_iterations=1)))
+    searched = search(store, queries, HYPER, options("graph", {**WALK, "max_iterations": 1}))
     inputs = store.get(searched.run).inputs
     drawn = random.Random(int(str(inputs["seed"]))).sample(range(120), 12)
     ids = store.embeddings("hyper-docs").ids(drawn)
@@ -199,9 +210,9 @@ def test_time_is_recorded_apart_for_every_engine(
 @pytest.mark.parametrize(
     ("engine", "everything"),
     [
-        ("graph", {"walk": WalkOptions()}),
-        ("guided", {"guided_options": GuidedOptions(budget=120)}),
-        ("rerank", {"rerank": "all-of-plain"}),
+        ("graph", {}),
+        ("guided", {"budget": 120}),
+        ("rerank", {"run": "all-of-plain"}),
     ],
 )
 @pytest.mark.usefixtures("graph")
@@ -209,8 +220,8 @@ def test_who_may_look_at_everything_finds_what_exact_search_finds(
     store: Store, queries: QuerySet, engine: str, everything: dict[str, Any]
 ) -> None:
     """To the last bit."""
-    search(store, queries, PLAIN, SearchOptions(k=120, name="all-of-plain"))
-    searched = search(store, queries, HYPER, options(engine, **everything))
+    search(store, queries, PLAIN, SearchOptions(k=120, output=Output(name="all-of-plain")))
+    searched = search(store, queries, HYPER, options(engine, everything))
     assert rankings(store, searched.run) == rankings(store, "hyper-run")
     assert searched.check is not None
     assert searched.check.recall == {"10": 1.0}
@@ -232,9 +243,7 @@ def test_indexes_find_what_exact_search_of_a_bi_encoder_finds(
 
 def test_engines_of_any_queries_take_a_bi_encoder(store: Store, queries: QuerySet) -> None:
     """Its slope is the query vector: a budget of one batch above k is enough."""
-    searched = search(
-        store, queries, PLAIN, options("guided", guided_options=GuidedOptions(budget=21))
-    )
+    searched = search(store, queries, PLAIN, options("guided", {"budget": 21}))
     assert rankings(store, searched.run) == rankings(store, "plain-run")
     assert searched.evaluations is None
 
@@ -244,7 +253,9 @@ def test_engines_of_any_queries_take_a_bi_encoder(store: Store, queries: QuerySe
 def test_batches_of_queries_change_nothing(store: Store, queries: QuerySet, engine: str) -> None:
     tables = []
     for batch in (None, 1, 5):
-        searched = search(store, queries, model_of(engine), options(engine, batch_queries=batch))
+        searched = search(
+            store, queries, model_of(engine), options(engine, scoring=Scoring(batch_queries=batch))
+        )
         tables.append(store.run(searched.run).table())
         store.remove(searched.run, force=True)
     assert tables[1].equals(tables[0])
@@ -262,12 +273,12 @@ def test_the_same_search_is_done_once(store: Store, queries: QuerySet, engine: s
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (options("graph"), options("graph", walk=replace(WALK, candidates=5))),
-        (options("graph"), options("graph", walk=replace(WALK, seed=1))),
-        (options("guided"), options("guided", guided_options=GuidedOptions(budget=41))),
-        (options("guided"), options("guided", guided_options=GuidedOptions(gain=0.1))),
-        (options("guided"), options("guided", check=3)),
-        (options("rerank"), options("rerank", rerank="hyper-run")),
+        (options("graph"), options("graph", {**WALK, "candidates": 5})),
+        (options("graph"), options("graph", {**WALK, "seed": 1})),
+        (options("guided"), options("guided", {"budget": 41})),
+        (options("guided"), options("guided", {"gain": 0.1})),
+        (options("guided"), options("guided", output=Output(check=3))),
+        (options("rerank"), options("rerank", {"run": "hyper-run"})),
     ],
 )
 @pytest.mark.usefixtures("graph")
@@ -281,8 +292,8 @@ def test_what_changes_the_result_makes_another_run(
 def test_another_graph_makes_another_run(store: Store, queries: QuerySet, graph: Manifest) -> None:
     docs = store.get("hyper-docs")
     by_cosine = build_graph(store, docs, GraphOptions(k=8, metric="cos", name="angles"))
-    named = search(store, queries, HYPER, options("graph", graph="angles"))
-    other = search(store, queries, HYPER, options("graph", graph="near"))
+    named = search(store, queries, HYPER, options("graph", {**WALK, "graph": "angles"}))
+    other = search(store, queries, HYPER, options("graph", {**WALK, "graph": "near"}))
     assert store.get(named.run).inputs["graph"] == by_cosine.graph
     assert store.get(other.run).inputs["graph"] == graph.id
 
@@ -291,7 +302,7 @@ def test_another_graph_makes_another_run(store: Store, queries: QuerySet, graph:
 def test_bfloat16_scores_choose_and_rank_nearly_the_same(store: Store, queries: QuerySet) -> None:
     for engine in ("graph", "guided", "rerank"):
         fine = rankings(store, search(store, queries, HYPER, options(engine)).run)
-        searched = search(store, queries, HYPER, options(engine, dtype="bfloat16"))
+        searched = search(store, queries, HYPER, options(engine, scoring=Scoring(dtype="bfloat16")))
         coarse = rankings(store, searched.run)
         shares = [len(dict(coarse[q]).keys() & dict(fine[q])) / len(fine[q]) for q in fine]
         assert np.mean(shares) > 0.7
@@ -302,14 +313,14 @@ def test_bfloat16_scores_choose_and_rank_nearly_the_same(store: Store, queries: 
 @pytest.mark.usefixtures("graph")
 def test_the_query_itself_can_be_left_out(store: Store, engine: str) -> None:
     asked = query_set("likes", [Query("d3", "river water"), Query("d9", "moon and star")])
-    first = search(store, asked, PLAIN, SearchOptions(k=120, name="first"))
+    first = search(store, asked, PLAIN, SearchOptions(k=120, output=Output(name="first")))
     everything: dict[str, Any] = {
-        "graph": {"walk": WalkOptions()},
-        "guided": {"guided_options": GuidedOptions(budget=120)},
-        "rerank": {"rerank": first.run},
+        "graph": {},
+        "guided": {"budget": 120},
+        "rerank": {"run": first.run},
     }
     searched = search(
-        store, asked, HYPER, options(engine, k=50, exclude_same_id=True, **everything[engine])
+        store, asked, HYPER, options(engine, everything[engine], k=50, exclude_same_id=True)
     )
     whole = rankings(store, search(store, asked, HYPER, SearchOptions(k=51)).run)
     for query, ranking in rankings(store, searched.run).items():
@@ -324,8 +335,8 @@ def by_hand_recall(store: Store, actual: Searched, depth: int, queries: list[str
 
 @pytest.mark.usefixtures("graph")
 def test_an_exact_run_of_the_same_queries_is_the_measure(store: Store, queries: QuerySet) -> None:
-    little = WalkOptions(entry_points=20, candidates=1, max_iterations=1)
-    searched = search(store, queries, HYPER, options("graph", walk=little))
+    little = {"entry_points": 20, "candidates": 1, "max_iterations": 1}
+    searched = search(store, queries, HYPER, options("graph", little))
     assert searched.check is not None
     assert searched.check.against == store.get("hyper-run").id
     assert searched.check.n_queries == 12
@@ -352,7 +363,11 @@ def test_some_queries_are_searched_exactly_for_a_check(
         store,
         queries,
         HYPER,
-        options("rerank", check=count, qrels=judged, measures=("P@10",), batch_queries=5),
+        options(
+            "rerank",
+            output=Output(check=count, qrels=judged, measures=("P@10",)),
+            scoring=Scoring(batch_queries=5),
+        ),
     )
     assert searched.check is not None
     assert (searched.check.against, searched.check.n_queries) == (None, min(count, 12))
@@ -375,7 +390,9 @@ def test_some_queries_are_searched_exactly_for_a_check(
 
 
 def test_exact_search_is_not_checked(store: Store, queries: QuerySet) -> None:
-    searched = search(store, queries, HYPER, options("exact", check=3, name="checked"))
+    searched = search(
+        store, queries, HYPER, options("exact", output=Output(check=3, name="checked"))
+    )
     assert searched.check is None
 
 
@@ -385,20 +402,36 @@ def unchanged(store: Store, before: tuple[int, int]) -> bool:
 
 REFUSED: list[tuple[ModelSource, SearchOptions, str, str]] = [
     (HYPER, options("graph"), "no neighbour graph, and 1 are needed", "Make one: hype graph"),
+    (HYPER, options("guided", {"budget": 19}), "budget of 19", "Raise it to 20"),
+    (HYPER, options("hnsw"), r"query vectors; hyper makes q-nets", "exact, guided, graph, rerank"),
+    (HYPER, options("faiss-flat"), r"query vectors; hyper makes q-nets", "hype ls models"),
+    (HYPER, options("rerank", {}), "rerank needs the option run", "whose documents are scored"),
+    (HYPER, options("hsnw"), "no engine 'hsnw'", "hnsw"),
+    (PLAIN, options("hnsw", {"ef_serch": 3}), "no option 'ef_serch'", "ef_search"),
+    (PLAIN, options("hnsw", {"M": 1}), "M=1 is not a value", "links"),
+    (HYPER, options("guided", {"M": 8}), "M is an option of hnsw and faiss-hnsw", "engine hnsw"),
+    (HYPER, options("exact", {"preset": "efficient-1"}), "preset is an option of graph", "scan"),
     (
         HYPER,
-        options("guided", guided_options=GuidedOptions(budget=19)),
-        "budget of 19",
-        "Raise it to 20",
+        options("graph", {"preset": "efficient-3"}),
+        "not a preset",
+        "efficient-1, efficient-2",
     ),
-    (HYPER, options("hnsw"), r"query vectors; hyper makes q-nets", "--engine exact, graph or guid"),
-    (HYPER, options("faiss-flat"), r"query vectors; hyper makes q-nets", "bi-encoder"),
-    (HYPER, options("rerank", rerank=None), "Which run", "hype search --rerank RUN"),
-    (HYPER, options("hsnw"), "no engine 'hsnw'", "hnsw"),
-    (PLAIN, options("hnsw", index=(("ef_serch", 3),)), "no parameter 'ef_serch'", "ef_search"),
-    (PLAIN, options("hnsw", index=(("M", 1),)), "M=1 is not a value", "links"),
-    (HYPER, options("guided", index=(("M", 8),)), "parameter of a vector index", "hnsw"),
-    (PLAIN, options("hnsw", recall=0.9), "has no calibration", "guided and graph"),
+    (HYPER, options("guided", {"gain": 0.1, "budget": 50}), "gain and budget exclude", "one of"),
+    (PLAIN, options("hnsw", {}, recall=0.9), "no calibration", "guided"),
+    (HYPER, options("guided", {}, recall=1.5), "recall of 1.5", ""),
+    (
+        HYPER,
+        options("guided", {"budget": 50}, recall=0.9),
+        "budget and recall exclude",
+        "one of them",
+    ),
+    (
+        HYPER,
+        options("graph", {"preset": "efficient-2"}, recall=0.9),
+        "entry_points and recall|entry_points and candidates",
+        "one of them",
+    ),
 ]
 
 
@@ -415,32 +448,32 @@ def test_what_is_refused(
     before = len(store.artifacts("run")), len(store.unfinished())
     with pytest.raises(UsageError, match=problem) as caught:
         search(store, queries, model, asked)
-    assert remedy in str(caught.value.hint)
+    assert remedy in str(caught.value)
     assert unchanged(store, before)
 
 
 def test_a_graph_of_too_few_neighbours_is_refused(
     store: Store, queries: QuerySet, graph: Manifest
 ) -> None:
-    walk = replace(WALK, neighbours=9)
+    walk = {**WALK, "neighbours": 9}
     with pytest.raises(UsageError, match=r"at most 8 neighbours.*9 are needed") as caught:
-        search(store, queries, HYPER, options("graph", walk=walk))
+        search(store, queries, HYPER, options("graph", walk))
     assert f"hype graph {graph.inputs['embeddings']} --k 9" in str(caught.value.hint)
-    searched = search(store, queries, HYPER, options("graph", walk=replace(WALK, neighbours=2)))
+    searched = search(store, queries, HYPER, options("graph", {**WALK, "neighbours": 2}))
     assert store.get(searched.run).inputs["neighbours"] == 2
 
 
 def test_a_graph_of_other_embeddings_is_refused(store: Store, queries: QuerySet) -> None:
     build_graph(store, store.get("plain-docs"), GraphOptions(k=8, name="of-plain"))
     with pytest.raises(UsageError, match="of-plain is of the embedding set"):
-        search(store, queries, HYPER, options("graph", graph="of-plain"))
+        search(store, queries, HYPER, options("graph", {**WALK, "graph": "of-plain"}))
     with pytest.raises(UsageError, match="no neighbour graph"):
         search(store, queries, HYPER, options("graph"))
 
 
 def test_reranking_something_that_is_no_run_is_refused(store: Store, queries: QuerySet) -> None:
     with pytest.raises(ArtifactNotFound, match="hyper-docs"):
-        search(store, queries, HYPER, options("rerank", rerank="hyper-docs"))
+        search(store, queries, HYPER, options("rerank", {"run": "hyper-docs"}))
 
 
 def test_reranking_a_run_of_another_corpus_names_a_document(
@@ -450,7 +483,7 @@ def test_reranking_a_run_of_another_corpus_names_a_document(
     encode(store, corpus, HYPER, EncodeOptions(limit=10, name="ten"))
     before = len(store.artifacts("run")), len(store.unfinished())
     with pytest.raises(DataError, match=r"plain-run ranks 'd\d+', .* embedding set ten") as caught:
-        search(store, queries, HYPER, options("rerank", embeddings="ten"))
+        search(store, queries, HYPER, options("rerank", target=Target(embeddings="ten")))
     assert "--embeddings ID" in str(caught.value.hint)
     assert unchanged(store, before)
 

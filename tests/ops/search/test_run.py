@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,9 @@ from hypencli.models.load import (
 )
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.models import ModelSource
-from hypencli.ops.search.options import Output, Scoring, SearchOptions, Target
-from hypencli.ops.search.run import search
+from hypencli.ops.search.options import EngineSpec, Output, Scoring, SearchOptions, Target
+from hypencli.ops.search.run import plan_run, search
+from hypencli.ops.search.target import SearchTarget
 from hypestore import Store
 
 
@@ -57,7 +58,12 @@ def test_batches_of_queries_and_shards_of_documents_change_nothing(
     for batch in (1, 5):
         run = store.find("run", {"model": store.get(model).id})[0]
         store.remove(run.id, force=True)
-        again = search(store, queries, ModelSource(model), replace(options, batch_queries=batch))
+        again = search(
+            store,
+            queries,
+            ModelSource(model),
+            replace(options, scoring=replace(options.scoring, batch_queries=batch)),
+        )
         assert rows(store, again.run).equals(expected)
     encode(store, corpus, ModelSource(model), EncodeOptions(shard_rows=7, name="small"))
     small = store.embeddings("small")
@@ -67,7 +73,7 @@ def test_batches_of_queries_and_shards_of_documents_change_nothing(
         np.concatenate([block for _, block in small.blocks()]),
     )
     assert same_vectors, "tiny texts are encoded alike in any batch, so the runs must agree"
-    cut = search(store, queries, ModelSource(model), replace(options, embeddings="small"))
+    cut = search(store, queries, ModelSource(model), replace(options, target=Target("small")))
     assert rows(store, cut.run).equals(expected)
 
 
@@ -212,7 +218,12 @@ def test_a_narrow_search_is_the_same_for_every_batch_size(
     options = SearchOptions(k=20, scoring=Scoring(width=8))
     collected = []
     for batch in (None, 1, 5):
-        searched = search(store, queries, nested, replace(options, batch_queries=batch))
+        searched = search(
+            store,
+            queries,
+            nested,
+            replace(options, scoring=replace(options.scoring, batch_queries=batch)),
+        )
         collected.append(rows(store, searched.run))
         store.remove(searched.run, force=True)
     assert collected[1].equals(collected[0])
@@ -272,3 +283,29 @@ def test_a_width_that_the_model_lacks_is_refused(
         search(store, queries, source, SearchOptions(k=5, scoring=Scoring(width=9)))
     assert len(store.artifacts("run")) == before
     assert store.doctor().findings == ()
+
+
+def test_a_plan_finds_the_run_that_its_search_makes(store: Store, queries: QuerySet) -> None:
+    target = SearchTarget(store, store.get("hyper"), store.get("hyper-docs"))
+    options = SearchOptions(k=7, target=Target(embeddings=target.embeddings.id))
+    planned = plan_run(target, queries, options)
+    assert planned.existing(store) is None
+    done = search(store, queries, ModelSource("hyper"), options)
+    existing = planned.existing(store)
+    assert existing is not None
+    assert (existing.id, existing.inputs) == (done.run, planned.inputs)
+    unread = plan_run(target, Unread(queries.id), options).existing(store)
+    assert unread is not None
+    assert unread.id == done.run
+    others = replace(queries, fingerprint="0" * 64)
+    assert plan_run(target, others, options).existing(store) is None
+    checked = replace(options, engine=EngineSpec("guided"), output=Output(check=3))
+    assert plan_run(target, queries, checked).existing(store) is None
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A query set that nobody has read."""
+
+    id: str
+    fingerprint: None = None

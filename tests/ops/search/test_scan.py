@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
 
 from hypencli.data.queries import QuerySet, open_queries
+from hypencli.engine.registry.entry import SearchRequest
+from hypencli.engine.registry.exact import EXACT, choose_first_pass
 from hypencli.errors import UsageError
 from hypencli.ops.models import ModelSource
 from hypencli.ops.search.options import EngineSpec, Scoring, SearchOptions
 from hypencli.ops.search.run import search
-from hypencli.ops.search.scan import choose_first_pass, speed_ratios
+from hypencli.ops.search.scan import speed_ratios
 from hypestore import Store
 
 HYPER = ModelSource("hyper")
@@ -45,11 +48,23 @@ def set_speed(store: Store, **documents_per_second: float) -> None:
     path.write_text(json.dumps(measured))
 
 
-def chosen(store: Store, n: int = LARGE, **options: Any) -> torch.dtype | None:
-    q_nets = options.pop("q_nets", True)
-    asked = replace(SearchOptions(scoring=Scoring(device="cpu")), **options)
-    scan = choose_first_pass(store, asked, n=n, dim=DIM, q_nets=q_nets)
-    return None if scan is None else scan.dtype
+def chosen(
+    store: Store, n: int = LARGE, *, scan: str = "auto", **request: Any
+) -> torch.dtype | None:
+    """The arithmetic that a corpus of so many documents is scanned in."""
+
+    @dataclass(frozen=True)
+    class Context:
+        corpus = SimpleNamespace(n=n, dim=DIM)
+        device = torch.device("cpu")
+        request: SearchRequest
+
+        def speed_ratios(self) -> dict[str, float]:
+            return speed_ratios(store, DIM, DIM)
+
+    asked = SearchRequest(**{"k": 1000, "q_nets": True, **request})
+    first_pass = choose_first_pass(EXACT.parse({"scan": scan}), cast(Any, Context(asked)))
+    return None if first_pass is None else first_pass.dtype
 
 
 def test_the_machine_is_measured_once_a_width(store: Store) -> None:
@@ -94,12 +109,7 @@ def test_no_scan_where_the_machine_is_not_faster_at_it(store: Store, rate: float
 
 
 def test_a_small_corpus_is_not_worth_a_measurement(store: Store) -> None:
-    assert (
-        choose_first_pass(
-            store, SearchOptions(scoring=Scoring(device="cpu")), n=900, dim=DIM, q_nets=True
-        )
-        is None
-    )
+    assert chosen(store, n=900) is None
     assert not remembered(store)
 
 
@@ -114,11 +124,12 @@ def test_a_certified_run_is_that_of_float32(store: Store, queries: QuerySet) -> 
     assert (scan.dtype, scan.certified, scan.fell_back) == ("bfloat16", True, 0)
     assert 5 <= scan.rescored.min <= scan.rescored.max <= fast.n_documents
     assert scan.bound > 0
-    again = search(store, queries, HYPER, replace(options, scan="float32"))
+    float32 = replace(options, engine=EngineSpec(options={"scan": "float32"}))
+    again = search(store, queries, HYPER, float32)
     assert (again.existing, again.run, again.scan) == (True, fast.run, scan)
     actual = store.run(fast.run).results()
     store.remove(fast.run, force=True)
-    plain = search(store, queries, HYPER, replace(options, scan="float32"))
+    plain = search(store, queries, HYPER, float32)
     assert (plain.existing, plain.run, plain.scan) == (False, fast.run, None)
     assert store.run(plain.run).results() == actual
 
@@ -142,17 +153,17 @@ def test_a_run_that_is_not_certified_is_another_one(store: Store, queries: Query
     [
         (
             SearchOptions(engine=EngineSpec("guided", {"scan": "bfloat16"})),
-            "exact search; this search is guided",
+            "of exact; this search is guided",
         ),
         (
             SearchOptions(engine=EngineSpec("guided", {"certify": False})),
-            "exact search; this search is guided",
+            "of exact; this search is guided",
         ),
         (
             SearchOptions(
                 engine=EngineSpec(options={"scan": "bfloat16"}), scoring=Scoring(dtype="bfloat16")
             ),
-            "--dtype bfloat16",
+            "scores in bfloat16",
         ),
         (SearchOptions(engine=EngineSpec(options={"certify": False})), "a scan that is named"),
         (

@@ -199,7 +199,7 @@ def test_a_converter_of_ones_own(
     ]
     with pytest.raises(ModelError, match="its code") as caught:
         train_tiny(*settings)
-    assert caught.value.hint == "If you trust that code: --set model.trust_code=true"
+    assert caught.value.settings == {"model.trust_code": "true"}
     trained = train_tiny(*settings, "model.trust_code=true")
     dual, _ = load_dual_encoder(trained.path, trust_code=True)
     scale = dual.query_encoder.weight_to_model_converter.scale

@@ -13,7 +13,8 @@ import pytest
 from hypencli.data.queries import open_queries
 from hypencli.errors import DataError, UsageError
 from hypencli.evaluation.fusion import Fusion
-from hypencli.ops.evaluation.compare import compare, leaderboard
+from hypencli.ops.evaluation.compare import compare
+from hypencli.ops.evaluation.leaderboard import leaderboard
 from hypencli.ops.models import ModelSource
 from hypencli.ops.project import show
 from hypencli.ops.search.fuse import fuse

@@ -1,178 +1,43 @@
-"""``hype report --pareto``: what searches take against what they find, drawn."""
+"""``hype costs``: what searches find against what they take."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Annotated
 
+import typer
+
+from hypencli.cli.options import FormatOption, JsonOption, StoreOption, open_store
 from hypencli.cli.output.progress import progress
-from hypencli.cli.output.render import escape, show
-from hypencli.cli.output.scatter import letter, scatter
-from hypencli.cli.output.tables import print_table
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from hypencli.ops.evaluation.costs import CostComparison, SearchCost
-    from hypestore import Store
-
-_LABEL_WIDTH, _PLOT_WIDTH = 12, 60
-_SHORT = {"ms/query": "ms", "% of corpus": "%", "checked queries": "checked"}
-_FRONTS = ("", "", "both")
+from hypencli.cli.output.render import show
+from hypencli.cli.verbs.compare.cost_tables import draw_costs
 
 
-def report_costs(store: Store, *, depth: int | None, format: str) -> None:
-    """Print the costs of every search of a store, as tables, and as plots for people."""
+def costs(
+    k: Annotated[
+        int | None,
+        typer.Option("--k", min=1, help="Depth of recall.", show_default="100 where known"),
+    ] = None,
+    format: FormatOption = "table",
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare the recall of searches with what they cost.
+
+    Costs are milliseconds and q-net evaluations per query. There are a table and plots for each
+    corpus and query set. On a front are the runs that no other run of the same search beats.
+
+    Examples:
+        hype costs
+
+        hype costs --k 1000 --format csv
+    """
     from hypencli.ops.evaluation.costs import compare_costs
 
-    comparisons = compare_costs(store, depth=depth, progress=progress())
-    show(comparisons, partial(_draw, format=format), as_json=format == "json")
+    comparisons = compare_costs(open_store(store), depth=k, progress=progress())
+    show(comparisons, partial(draw_costs, format=format), as_json=json or format == "json")
 
 
-def _draw(console: Console, comparisons: list[CostComparison], *, format: str) -> None:
-    if not comparisons:
-        console.print("No search has been timed yet.")
-        console.print("Next: hype search, then hype search --approx for a quicker one")
-    for one in comparisons:
-        title = f"{one.corpus} · {one.queries}"
-        if format == "table":
-            _draw_comparison(console, one, title)
-        else:
-            columns, rows = _table(one, whole=True)
-            print_table(title, columns, rows, format=format)
-
-
-def _draw_comparison(console: Console, comparison: CostComparison, title: str) -> None:
-    columns, rows = _table(comparison, whole=False)
-    lettered = [(letter(i), *row) for i, row in enumerate(rows)]
-    documents = "" if comparison.n_documents is None else f", {comparison.n_documents:,} documents"
-    print_table(f"{title}{documents}", ("", *columns), lettered)
-    if not _all_exact(comparison):
-        _draw_plot(console, comparison, "ms/query", lambda cost: cost.ms_per_query)
-        _draw_plot(console, comparison, "evaluations/query", lambda cost: cost.evaluations)
-    for line in _remarks(comparison):
-        console.print(escape(line))
-
-
-def _table(
-    comparison: CostComparison, *, whole: bool
-) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
-    """Columns and rows; for people, short names, and no column that says nothing."""
-    depths = sorted(
-        {depth for cost in comparison.costs for depth in cost.recall} | {comparison.depth}
-    )
-    cells: dict[str, Callable[[SearchCost], object]] = {
-        "run": lambda cost: cost.name or cost.run,
-        "engine": lambda cost: cost.engine,
-        "model": lambda cost: cost.model,
-        "ms/query": lambda cost: cost.ms_per_query,
-        "encoding ms/query": lambda cost: cost.ms_query_encoding,
-        "evaluations": lambda cost: cost.evaluations and round(cost.evaluations),
-        "% of corpus": lambda cost: cost.evaluations_share and 100 * cost.evaluations_share,
-        **{f"recall@{depth}": partial(_recall, depth=depth) for depth in depths},
-        "checked queries": lambda cost: cost.checked_queries,
-        f"front@{comparison.depth}": lambda cost: _FRONTS[len(cost.fronts)] or "".join(cost.fronts),
-    }
-    columns = {name: [cell(cost) for cost in comparison.costs] for name, cell in cells.items()}
-    if not whole:
-        columns = _for_people(columns)
-    return tuple(columns), list(zip(*columns.values(), strict=True))
-
-
-def _for_people(columns: Mapping[str, list[object]]) -> dict[str, list[object]]:
-    """Without what is the same everywhere, or told below; names as short as they can be."""
-    kept = {name: some for name, some in columns.items() if any(v is not None for v in some)}
-    kept.pop("encoding ms/query", None)
-    if len(set(kept.get("model", []))) == 1:
-        kept.pop("model")
-    depths = [name for name in kept if name.startswith("recall@")]
-    short = {**_SHORT, **{name: name.removeprefix("recall") for name in depths[1:]}}
-    short |= {name: "front" for name in kept if name.startswith("front@")}
-    return {short.get(name, name): some for name, some in kept.items()}
-
-
-def _recall(cost: SearchCost, depth: int) -> float | None:
-    return cost.recall.get(depth)
-
-
-def _draw_plot(
-    console: Console,
-    comparison: CostComparison,
-    unit: str,
-    cost_of: Callable[[SearchCost], float | None],
-) -> None:
-    """Recall upwards, a cost to the right; nothing where fewer than two runs have both."""
-    points = []
-    for i, cost in enumerate(comparison.costs):
-        x, y = cost_of(cost), cost.recall.get(comparison.depth)
-        if x is not None and y is not None:
-            points.append((letter(i), x, y))
-    if len(points) < 2:
-        return
-    console.print(f"\nrecall@{comparison.depth} against {unit}")
-    width = max(20, min(_PLOT_WIDTH, console.width - _LABEL_WIDTH - 2))
-    for line in scatter(points, width=width):
-        console.print(line)
-
-
-def _remarks(comparison: CostComparison) -> list[str]:
-    """How to read it, and what to do about what is lacking."""
-    said = ["", *_how_to_read(comparison), *_on_lacking(comparison)]
-    if len(comparison.places) > 1:
-        said.append(
-            f"Times are from several places, and do not compare: {'; '.join(comparison.places)}"
-        )
-    if _all_exact(comparison):
-        said.append("All of these searches are exact. Next: hype search --approx")
-    return said
-
-
-def _how_to_read(comparison: CostComparison) -> list[str]:
-    several = len({cost.searched for cost in comparison.costs}) > 1
-    by, of = (
-        (" by the same model", " of the same model, vectors and width") if several else ("", "")
-    )
-    return [
-        f"recall: share of the exact ranking{by} that was found. ms: of a query, without encoding "
-        f"it{_encoding(comparison)}.",
-        f"front: no other run{of} finds as much in less time, or with fewer evaluations.",
-    ]
-
-
-def _encoding(comparison: CostComparison) -> str:
-    """What encoding a query takes, in brackets."""
-    times = [
-        cost.ms_query_encoding for cost in comparison.costs if cost.ms_query_encoding is not None
-    ]
-    if not times:
-        return ""
-    least, most = f"{min(times):.3g}", f"{max(times):.3g}"
-    return f" ({least} ms)" if least == most else f" ({least} to {most} ms)"
-
-
-def _on_lacking(comparison: CostComparison) -> list[str]:
-    """Why runs have no recall at the depth that is shown, and what would give it."""
-    lacking = [cost for cost in comparison.costs if comparison.depth not in cost.recall]
-    shallow = [cost for cost in lacking if cost.k is not None and cost.k < comparison.depth]
-    unchecked = [cost for cost in lacking if cost not in shallow]
-    said = []
-    if shallow:
-        said.append(f"No recall@{comparison.depth} of {_named(shallow)}: fewer results than that.")
-    if unchecked:
-        k = max(cost.k or comparison.depth for cost in unchecked)
-        said.append(
-            f"No recall@{comparison.depth} of {_named(unchecked)}: not checked, and the store "
-            "has no "
-            "exact run of the same search. "
-            f"Next: hype search QUERIES --model {unchecked[0].model} --k {k}"
-        )
-    return said
-
-
-def _named(costs: Sequence[SearchCost]) -> str:
-    return ", ".join(cost.name or cost.run for cost in costs)
-
-
-def _all_exact(comparison: CostComparison) -> bool:
-    return all(cost.engine == "exact" for cost in comparison.costs)
+def register(app: typer.Typer) -> None:
+    """Add this verb."""
+    app.command()(costs)

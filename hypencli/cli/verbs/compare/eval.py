@@ -1,4 +1,4 @@
-"""``hype eval`` and ``hype report``: measures and comparisons."""
+"""``hype eval``: measures of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, show
 from hypencli.cli.output.tables import print_table
 from hypencli.cli.verbs.compare.p_mrr import P_MRR_USAGE, show_p_mrr
-from hypencli.cli.verbs.compare.report import report
 from hypencli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,9 +76,10 @@ def eval_(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure a run against judgements; values are kept in all and per query.
+    """Measure a run against judgements.
 
-    With --p-mrr, measure as FollowIR does whether documents fall that an instruction ruled out.
+    Values are kept in all and per query. With --p-mrr, measure as FollowIR does whether documents
+    fall that an instruction ruled out.
 
     Examples:
         hype eval my-run --qrels qrels.txt
@@ -150,6 +150,5 @@ def _draw_folds(console: Console, done: EvaluatedInFolds) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Add these verbs."""
+    """Add this verb."""
     app.command("eval")(eval_)
-    app.command()(report)

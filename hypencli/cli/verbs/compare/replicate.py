@@ -10,6 +10,7 @@ import typer
 
 from hypencli.cli.options import (
     DeviceOption,
+    FormatOption,
     JsonOption,
     StoreOption,
     TrustOption,
@@ -25,7 +26,6 @@ from hypencli.cli.output.render import (
     size,
 )
 from hypencli.cli.output.tables import print_pairs, print_table
-from hypencli.cli.verbs.compare.comparison_tables import TableFormat
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,7 +76,7 @@ def replicate(
         bool,
         typer.Option("--references", help="Also the paper's figures of other models."),
     ] = False,
-    format: Annotated[TableFormat, typer.Option(help="How to print the table.")] = "table",
+    format: FormatOption = "table",
     device: DeviceOption = None,
     trust_code: TrustOption = False,
     store: StoreOption = None,
@@ -123,7 +123,7 @@ def replicate(
         trust_code=trust_code,
     )
     done = run(opened, loaded, options, progress())
-    printed: TableFormat = "json" if json else format
+    printed = "json" if json else format
     show(done, partial(_draw_replicated, format=printed), as_json=printed == "json")
     if done.failures:
         raise typer.Exit(done.failures[0].exit_code)
@@ -183,7 +183,7 @@ def _costs(one: StepStatus) -> tuple[str, str]:
     )
 
 
-def _draw_replicated(console: Console, done: Replicated, *, format: TableFormat = "table") -> None:
+def _draw_replicated(console: Console, done: Replicated, *, format: str = "table") -> None:
     signed = format == "table"
     rows = [
         (

@@ -95,9 +95,10 @@ def encode(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Encode a corpus into the store: streamed, and resumed after a kill.
+    """Encode a corpus into the store.
 
-    The same command again does nothing; after a kill it goes on at the last finished shard.
+    Documents are read in a stream. The same command again does nothing; after a kill it goes on at
+    the last finished shard.
 
     Examples:
         hype encode vaswani

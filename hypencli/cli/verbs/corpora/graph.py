@@ -1,20 +1,18 @@
-"""``hype graph``: the nearest neighbours of every document; ``export graph``, ``import graph``."""
+"""``hype graph``: the nearest neighbours of every document."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from hypencli.cli.options import (
+    CorpusOption,
     DeviceOption,
-    ExportedOption,
     JsonOption,
     ModelOption,
     NameOption,
-    OverwriteOption,
-    ReferenceArgument,
     StoreOption,
     TrustOption,
     default_device,
@@ -27,20 +25,22 @@ from hypencli.cli.output.render import (
     seconds,
     show,
 )
-from hypencli.cli.verbs.exchange.transfer import export, import_
 from hypencli.cli.verbs.search.calibrate import SampleOption, draw_calibrated
+from hypencli.cli.verbs.search.search_options import named_values
+from hypencli.ops.graphs.registry import AUTO, BUILDERS, DescribedBuilder, describe_builders
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from hypencli.ops.graphs.build import BuiltGraph
     from hypencli.ops.search.measure_calibration import BuiltAndCalibrated
-    from hypencli.ops.transfer.graphs import ExportedGraph, ImportedGraph
 
-CorpusOption = Annotated[
-    str | None,
-    typer.Option("--corpus", help="The corpus, where several are encoded.", show_default=False),
-]
+
+@dataclass(frozen=True, slots=True)
+class DescribedBuilders:
+    """What ``hype graph --builders`` lists."""
+
+    builders: list[DescribedBuilder]
 
 
 def graph(
@@ -56,32 +56,32 @@ def graph(
         typer.Option(help="What is near: Euclidean distance, inner product, cosine."),
     ] = "l2",
     builder: Annotated[
-        Literal["auto", "exact", "nn-descent", "hnsw"],
-        typer.Option(help="How: auto is exact up to 100,000 documents, then nn-descent, or hnsw."),
-    ] = "auto",
+        str,
+        typer.Option(
+            metavar="|".join((AUTO, *BUILDERS)),
+            help="How: auto is exact up to 100,000 documents, then nn-descent, or hnsw; an "
+            "installed package can offer others.",
+        ),
+    ] = AUTO,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-o",
+            "--option",
+            metavar="NAME=VALUE",
+            help="An option of the builder, as --builders lists them; again for more.",
+            show_default=False,
+        ),
+    ] = None,
+    builders: Annotated[
+        bool, typer.Option("--builders", help="List the builders with their options, and end.")
+    ] = False,
     name: NameOption = None,
     model: ModelOption = None,
     corpus: CorpusOption = None,
     seed: Annotated[
         int, typer.Option(help="Of approximate builders, and of the sample for their recall.")
     ] = 0,
-    candidates: Annotated[
-        int, typer.Option(min=1, help="nn-descent: documents compared with each in an iteration.")
-    ] = 60,
-    iterations: Annotated[int, typer.Option(min=1, help="nn-descent: the most iterations.")] = 20,
-    trees: Annotated[
-        int, typer.Option(min=1, help="nn-descent: random projection trees to start from.")
-    ] = 8,
-    m: Annotated[int, typer.Option("--m", min=2, help="hnsw: links of a document.")] = 32,
-    ef_construction: Annotated[
-        int, typer.Option(min=1, help="hnsw: candidates for the links of a document.")
-    ] = 200,
-    ef_search: Annotated[
-        int, typer.Option(min=1, help="hnsw: candidates in the search for neighbours.")
-    ] = 200,
-    dtype: Annotated[
-        str, typer.Option(help="Arithmetic of the exact builder: float32, bfloat16, float16.")
-    ] = "float32",
     calibrate: Annotated[
         bool,
         typer.Option(
@@ -112,7 +112,9 @@ def graph(
 
         hype graph docs --k 50 --metric ip
 
-        hype graph --corpus msmarco-passage --builder nn-descent
+        hype graph --corpus msmarco-passage --builder nn-descent -o candidates=100 -o trees=16
+
+        hype graph --builders
 
         hype graph --calibrate --queries questions.tsv
     """
@@ -126,33 +128,30 @@ def graph(
     from hypencli.ops.search.options import EngineSpec, Scoring, Target
     from hypencli.ops.select import choose_any_embeddings
 
+    if builders:
+        show(DescribedBuilders(describe_builders()), _draw_builders, as_json=json)
+        return
     opened = open_store(store)
-    options = GraphOptions(
+    graph_options = GraphOptions(
         k=k,
         metric=metric,
         builder=builder,
-        dtype=dtype,
+        options=named_values(options, listed_by="hype graph --builders"),
         device=default_device(device, opened),
         seed=seed,
-        candidates=candidates,
-        iterations=iterations,
-        trees=trees,
-        m=m,
-        ef_construction=ef_construction,
-        ef_search=ef_search,
         name=name,
     )
     source = None if model is None else ModelSource(model)
     embedding_set = choose_any_embeddings(
         opened, named=embeddings, model=source, corpus=corpus, progress=progress()
     )
-    built = build_graph(opened, embedding_set, options, progress())
+    built = build_graph(opened, embedding_set, graph_options, progress())
     if not calibrate:
         show(built, _draw_built, as_json=json)
         return
     query_set = queries or opened.defaults.get("queries")
     asked = None if query_set is None else open_queries(dataset_place(opened.root, query_set))
-    target, scoring = Target(embedding_set.id), Scoring(device=options.device)
+    target, scoring = Target(embedding_set.id), Scoring(device=graph_options.device)
     measured = [
         measure(
             opened,
@@ -164,6 +163,15 @@ def graph(
         for engine in (EngineSpec("guided"), EngineSpec("graph", {"graph": built.graph}))
     ]
     show(BuiltAndCalibrated(built, measured), _draw_both, as_json=json)
+
+
+def _draw_builders(console: Console, listed: DescribedBuilders) -> None:
+    for builder in listed.builders:
+        console.print(f"{escape(builder.name)}: {escape(builder.help)}")
+        for one in builder.options:
+            console.print(
+                escape(f"  -o {one.name}={one.default}  {one.help} ({one.value})"), soft_wrap=True
+            )
 
 
 def _draw_both(console: Console, done: BuiltAndCalibrated) -> None:
@@ -185,115 +193,7 @@ def _draw_built(console: Console, done: BuiltGraph) -> None:
     if done.recall is not None:
         console.print(f"Recall of the exact neighbours, on a sample: {done.recall:.4f}.")
     if done.advice is not None:
-        console.print(f"Warning: that is low; to find more, {done.advice}.")
-
-
-@export.command("graph")
-def export_graph(
-    graph: ReferenceArgument,
-    k: Annotated[
-        int | None,
-        typer.Option("--k", "-k", min=1, help="Neighbours of a document.", show_default="all"),
-    ] = None,
-    format: Annotated[
-        Literal["jsonl", "npy"] | None,
-        typer.Option(help="The format.", show_default="told by the file's ending, else jsonl"),
-    ] = None,
-    output: ExportedOption = None,
-    overwrite: OverwriteOption = False,
-    store: StoreOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Write a neighbour graph as the published JSONL, or as a NumPy array of ordinals.
-
-    Examples:
-        hype export graph near --output near.jsonl
-
-        hype export graph near --k 10 --format npy
-    """
-    from hypencli.ops.transfer.graphs import export_graph as graph_export
-
-    done = graph_export(
-        open_store(store),
-        graph,
-        output=output,
-        k=k,
-        format=format,
-        overwrite=overwrite,
-        progress=progress(),
-    )
-
-    def draw(console: Console, done: ExportedGraph) -> None:
-        console.print(
-            f"Wrote {done.n_edges:,} neighbours of {done.n_documents:,} documents, up to {done.k} "
-            f"each, to {done.path} ({done.format})."
-        )
-
-    show(done, draw, as_json=json)
-
-
-@import_.command("graph")
-def import_graph(
-    file: Annotated[Path, typer.Argument(help="JSONL as published (.gz too).", show_default=False)],
-    embeddings: Annotated[
-        str | None,
-        typer.Option(
-            "--embeddings", help="The embedding set.", show_default="the only one that fits"
-        ),
-    ] = None,
-    corpus: CorpusOption = None,
-    name: NameOption = None,
-    metric: Annotated[
-        Literal["l2", "ip", "cos"] | None,
-        typer.Option(help="What is near in it; its recall is then measured.", show_default=False),
-    ] = None,
-    device: DeviceOption = None,
-    store: StoreOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Take in a neighbour graph made elsewhere, for an embedding set of the same documents.
-
-    Each line is {"item_id": "d1", "neighbors": ["d7", "d3"]}, nearest first.
-
-    Examples:
-        hype import graph published.jsonl --embeddings docs --metric l2
-
-        hype import graph neighbours.jsonl.gz --name theirs
-    """
-    from hypencli.ops.select import choose_any_embeddings
-    from hypencli.ops.transfer.graphs import import_graph as graph_import
-
-    opened = open_store(store)
-    embedding_set = choose_any_embeddings(
-        opened, named=embeddings, corpus=corpus, progress=progress()
-    )
-    done = graph_import(
-        opened,
-        file,
-        embedding_set,
-        name=name,
-        metric=metric,
-        device=default_device(device, opened),
-        progress=progress(),
-    )
-    show(done, _draw_imported, as_json=json)
-
-
-def _draw_imported(console: Console, done: ImportedGraph) -> None:
-    verb = "Already there" if done.existing else "Took in"
-    console.print(
-        f"{verb}: {escape(done.name or done.graph)}, {done.n_edges:,} neighbours of "
-        f"{done.n_documents:,} documents of {escape(done.embeddings)}, up to {done.k} each."
-    )
-    draw_name_not_given(console, done.name_not_given, done.name or done.graph)
-    if done.self_edges:
-        console.print(f"Left out: {done.self_edges:,} documents among their own neighbours.")
-    if done.repeated:
-        console.print(f"Left out: {done.repeated:,} neighbours that their row had before.")
-    if done.recall is not None:
-        console.print(f"Recall of the exact neighbours, on a sample: {done.recall:.4f}.")
-    if done.low:
-        console.print("Warning: that is low: are these the embeddings, and is this the metric?")
+        console.print(f"Warning: that is low; to find more, {done.advice} (-o NAME=VALUE).")
 
 
 def register(app: typer.Typer) -> None:

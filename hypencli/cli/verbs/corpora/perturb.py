@@ -72,10 +72,11 @@ def perturb(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write a variant of every query under its own id, so that its judgements hold.
+    """Write variants of queries, such as misspelt ones.
 
-    misspelling, word-drop and ordering need nothing more; synonym needs a word list of yours,
-    paraphrase a model. `hype report --drop` then says what each kind costs.
+    A variant has the id of its query, so that its judgements hold. misspelling, word-drop and
+    ordering need nothing more; synonym needs a word list of yours, paraphrase a model.
+    `hype robustness` then says what each kind costs.
 
     Examples:
         hype perturb queries.jsonl --kind misspelling
@@ -115,7 +116,7 @@ def _draw_perturbed(console: Console, done: Perturbed) -> None:
         console.print(f"{len(done.unchanged):,} had nothing to change: {some}{more}")
     for before, after in done.examples:
         console.print(f"  {escape(before)}\n  → {escape(after)}")
-    console.print(f"Next: hype search {done.path} --qrels QRELS, then hype report --drop BASE_RUN")
+    console.print(f"Next: hype search {done.path} --qrels QRELS, then hype robustness BASE_RUN")
 
 
 def register(app: typer.Typer) -> None:

@@ -78,10 +78,11 @@ def mine(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Make training rows with hard negatives: what a run ranks high and nobody judged relevant.
+    """Make training rows with hard negatives.
 
-    A row holds a query, one positive, and negatives by rank. No document judged relevant becomes a
-    negative, nor one with the text of the positive or of another negative.
+    Hard negatives are documents that a run ranks high and nobody judged relevant. A row holds a
+    query, one positive, and negatives by rank. No document judged relevant becomes a negative,
+    nor one with the text of the positive or of another negative.
 
     Examples:
         hype mine my-run --qrels qrels.train.txt --output train.jsonl

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _INDENT = 2
 _WIDEST_ASSIGNMENT = 40
 
-recipes = typer.Typer(help="List the shipped recipes, or show one with the meaning of each field.")
+recipes = typer.Typer(help="List the shipped recipes, or explain one.")
 
 
 @recipes.callback(invoke_without_command=True)

@@ -93,9 +93,10 @@ def teach(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write a training file with a teacher's score on every item, which margin_mse learns from.
+    """Write a teacher's scores into a training file.
 
-    Scores are kept as they come: after an interruption the same command goes on where it was.
+    The loss margin_mse learns from them. Scores are kept as they come: after an interruption the
+    same command goes on where it was.
 
     Examples:
         hype teach train.jsonl --model cross-encoder/ms-marco-MiniLM-L6-v2 --output scored.jsonl

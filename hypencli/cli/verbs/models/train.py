@@ -56,11 +56,12 @@ def train(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Train a model by a recipe; it lands in the store with its recipe, curves and lineage.
+    """Train a model by a recipe.
 
-    The same command again does nothing when the model is there, and goes on from the newest
-    checkpoint when it was stopped: by Ctrl-C (exit code 130), SIGTERM (143), a kill, or
-    `training.max_minutes` (exit code 75; a launcher of several processes makes a 1 of all).
+    The model is kept in the store with its recipe, curves and lineage. The same command again does
+    nothing when the model is there, and goes on from the newest checkpoint when it was stopped:
+    by Ctrl-C (exit code 130), SIGTERM (143), a kill, or `training.max_minutes` (exit code 75; a
+    launcher of several processes makes a 1 of all).
     Several devices: `torchrun --nproc-per-node 2 -m hypencli train RECIPE`.
 
     Examples:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hypencli.cli.options import (
+    CorpusOption,
     DeviceOption,
     JsonOption,
     ModelOption,
@@ -20,7 +21,6 @@ from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, show
 from hypencli.cli.output.tables import print_table
 from hypencli.cli.verbs.search.search import (
-    CorpusOption,
     EmbeddingsOption,
     QueryLengthOption,
     ScoreDtypeOption,

@@ -14,7 +14,7 @@ from hypencli.cli.output.tables import print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hypencli.engine.registry.options import OptionDescription
+    from hypencli.option_fields import OptionDescription
 
 
 @dataclass(frozen=True, slots=True)

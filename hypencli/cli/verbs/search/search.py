@@ -9,6 +9,7 @@ import typer
 
 from hypencli.cli.options import (
     BackboneOption,
+    CorpusOption,
     DeviceOption,
     IdKeyOption,
     JsonOption,
@@ -58,10 +59,6 @@ EmbeddingsOption = Annotated[
     str | None,
     typer.Option("--embeddings", help="The embedding set.", show_default="by model and corpus"),
 ]
-CorpusOption = Annotated[
-    str | None,
-    typer.Option("--corpus", help="The corpus, where several are encoded.", show_default=False),
-]
 QueryLengthOption = Annotated[int, typer.Option(min=2, help="Tokens a query is cut to.")]
 WidthOption = Annotated[
     int | None,
@@ -110,7 +107,7 @@ FirstEngineOption = Annotated[
     str,
     typer.Option(
         "--first-engine",
-        help="Engine of the first stage; -o is then for it.",
+        help="Engine of the first stage; -o sets its options.",
         rich_help_panel=_STAGES,
     ),
 ]

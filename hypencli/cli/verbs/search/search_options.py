@@ -116,7 +116,7 @@ def _engine_name(*, approx: bool, engine: str | None, rerank: str | None) -> str
     return engine or ("guided" if approx else "exact")
 
 
-def named_values(settings: list[str] | None) -> dict[str, str]:
+def named_values(settings: list[str] | None, *, listed_by: str = "hype engines") -> dict[str, str]:
     """``NAME=VALUE`` options by name.
 
     Raises:
@@ -129,7 +129,7 @@ def named_values(settings: list[str] | None) -> dict[str, str]:
         if not separator or not name or not value:
             raise UsageError(
                 f"-o {text} is not of the form NAME=VALUE.",
-                hint="Such as -o ef_search=256; `hype engines` lists the options of each engine.",
+                hint=f"Such as -o ef_search=256; `{listed_by}` lists the options.",
             )
         if name in values:
             raise UsageError(f"The option {name} is set twice.")

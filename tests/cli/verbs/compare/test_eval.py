@@ -1,4 +1,4 @@
-"""``hype eval`` and ``hype report`` on real runs: p-MRR, thresholds, pools."""
+"""``hype eval`` on real runs: p-MRR, thresholds, folds."""
 
 from __future__ import annotations
 
@@ -85,39 +85,6 @@ def test_trailing_junk_is_refused_with_its_line(hype: Hype, store: Path, goldens
     assert "results.trunc, line 1: 9 columns" in outcome.err
 
 
-def test_a_pool_and_its_comparison(hype: Hype, store: Path, goldens_of: Path) -> None:
-    folder = goldens_of / "trec_eval"
-    qrels = (folder / "qrels.test").read_text(encoding="utf-8").splitlines()
-    run = (folder / "results.test").read_text(encoding="utf-8").splitlines()
-    for part, selected in {"a": ("301",), "b": ("302", "303")}.items():
-        judged = store.parent / f"{part}.qrels"
-        judged.write_text("\n".join(line for line in qrels if line.split()[0] in selected))
-        for name, ranked in {"up": run, "down": upside_down(run)}.items():
-            path = store.parent / f"{name}-{part}.run"
-            path.write_text("\n".join(line for line in ranked if line.split()[0] in selected))
-            hype("import", "run", path, "--store", store)
-            hype("eval", f"{name}-{part}", "--qrels", judged, "--store", store)
-    pool = ["report", "--pool", "up-a", "up-b", "--store", store, "--measures", "P@10, RR"]
-    drawn = hype(*pool)
-    assert drawn.code == 0
-    assert "together" in drawn.out
-    assert "0.3000" in drawn.out  # what trec_eval has for the three queries
-    outcome = hype(*pool, "--json").json
-    assert (outcome["n_queries"], outcome["measures"]) == (3, ["P@10", "RR"])
-    assert f"{outcome['aggregates']['RR']:.4f}" == "0.4064"
-    compared = hype(*pool, "--against", "down-a", "--against", "down-b", "--json").json
-    assert (compared["run_b"], compared["n_queries"]) == ("down-a + down-b", 3)
-    assert compared["tests"][0]["mean_a"] == pytest.approx(outcome["aggregates"]["P@10"])
-    assert "Holm" in hype(*pool, "--against", "down-a", "--against", "down-b").out
-    assert "up-a,file:a.qrels,1," in hype(*pool, "--format", "csv").out
-
-
-def upside_down(run: list[str]) -> list[str]:
-    """The same run with its scores negated."""
-    columns = [line.split() for line in run]
-    return [" ".join([*row[:3], "0", str(-float(row[4])), row[5]]) for row in columns]
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -128,10 +95,6 @@ def upside_down(run: list[str]) -> list[str]:
         (["eval", "--p-mrr", "plain-run", "plain-run", "{both}"], 2, "the same run"),
         (["eval", "--p-mrr", "hyper-run", "plain-run", "{both}"], 5, "agree on every document"),
         (["eval", "--p-mrr", "hyper-run", "plain-rum", "{both}"], 4, "plain-run"),
-        (["report", "--pool"], 2, "No runs are named"),
-        (["report", "--pool", "hyper-run", "plain-run"], 2, "count twice"),
-        (["report", "--pool", "hyper-run", "--qrels", "{qrels}"], 2, "own judgements"),
-        (["report", "hyper-run", "--against", "plain-run"], 2, "goes with --pool"),
     ],
 )
 def test_errors(

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 import hypestore as hs
-from hypencli.ops.evaluation import compare as report
+from hypencli.ops.evaluation import leaderboard as report
 
 REFUSED = [
     # Writing, also where a query hides it.

@@ -26,7 +26,7 @@ def test_a_graph_is_made_once(hype: Hype, study: Path, near: Any) -> None:
     assert "Made: near (" in near.out
     assert "10 neighbours by l2 for each of 120 documents" in near.out
     assert "Builder: exact" in near.out
-    assert "builder: exact (120 documents; --builder takes another)" in near.err
+    assert "builder: exact (120 documents)" in near.err
     again = hype("graph", "hyper-docs", "--k", 10, "--name", "near", "--store", study)
     assert "Already there: near" in again.out
     assert "Builder" not in again.out
@@ -53,11 +53,24 @@ def test_a_graph_as_json(hype: Hype, study: Path) -> None:
 def test_an_approximate_graph_says_its_recall(hype: Hype, study: Path) -> None:
     arguments = ["graph", "plain-docs", "--k", 20, "--builder", "hnsw", "--store", study]
     assert "Recall of the exact neighbours, on a sample: " in hype(*arguments).out
-    poor = hype(*arguments, "--m", 2, "--ef-construction", 2, "--ef-search", 1)
-    assert (poor.code, "Warning: that is low; to find more, raise --ef-search" in poor.out) == (
+    poor = hype(*arguments, "-o", "m=2", "-o", "ef-construction=2", "-o", "ef_search=1")
+    assert (poor.code, "Warning: that is low; to find more, raise ef_search" in poor.out) == (
         0,
         True,
     )
+
+
+def test_builders_are_listed_with_their_options(hype: Hype) -> None:
+    told = hype("graph", "--builders").out
+    assert "exact: compares all documents" in told
+    assert "-o ef_search=200  candidates in the search for neighbours" in told
+    listed = hype("graph", "--builders", "--json").json["builders"]
+    options = {one["name"]: [each["name"] for each in one["options"]] for one in listed}
+    assert options == {
+        "exact": ["dtype"],
+        "nn-descent": ["candidates", "iterations", "trees"],
+        "hnsw": ["m", "ef_construction", "ef_search"],
+    }
 
 
 def test_graphs_are_listed_shown_checked_and_removed(hype: Hype, study: Path, near: Any) -> None:
@@ -117,16 +130,22 @@ def test_what_an_import_left_out_is_told(hype: Hype, study: Path, tmp_path: Path
 GRAPH = ["graph", "hyper-docs"]
 CASES = {
     "no such metric": ([*GRAPH, "--metric", "l1"], USAGE, "--metric"),
-    "no such builder": ([*GRAPH, "--builder", "ivf"], USAGE, "--builder"),
+    "no such builder": ([*GRAPH, "--builder", "ivf"], USAGE, "nn-descent"),
     "k of zero": ([*GRAPH, "--k", "0"], USAGE, "--k"),
     "several sets": (["graph"], USAGE, "Several embedding sets"),
     "no such corpus": (["graph", "--corpus", "vaswani"], USAGE, "No embedding set of corpus"),
     "too many neighbours": (
         [*GRAPH, "--k", "500", "--builder", "nn-descent"],
         USAGE,
-        "--builder exact",
+        "builder exact",
     ),
-    "dtype of another": ([*GRAPH, "--builder", "hnsw", "--dtype", "bfloat16"], USAGE, "float32"),
+    "option of another": (
+        [*GRAPH, "--builder", "hnsw", "-o", "dtype=bfloat16"],
+        USAGE,
+        "ef_construction",
+    ),
+    "option out of bounds": ([*GRAPH, "--builder", "hnsw", "-o", "m=1"], USAGE, "at least 2"),
+    "option without a value": ([*GRAPH, "-o", "dtype"], USAGE, "NAME=VALUE"),
     "format untold": (["export", "graph", "near", "-o", "{folder}/x.xyz"], USAGE, "--format"),
     "k too large": (["export", "graph", "near", "--k", "11"], USAGE, "--k 11"),
     "file exists": (["export", "graph", "near", "-o", "{file}"], USAGE, "--overwrite"),
@@ -138,7 +157,7 @@ CASES = {
     "broken line": (["import", "graph", "{file}", "--embeddings", "hyper-docs"], DATA, "line 2"),
     "nowhere": (["export", "graph", "near", "-o", "{folder}/no/x.npy"], DATA, "folder"),
     "no such device": ([*GRAPH, "--device", "tpu9"], MODEL, "cpu"),
-    "no such dtype": ([*GRAPH, "--dtype", "float23"], MODEL, "float32"),
+    "no such dtype": ([*GRAPH, "-o", "dtype=float23"], MODEL, "float32"),
 }
 
 
@@ -158,5 +177,5 @@ def test_errors_say_what_and_what_next(
     assert outcome.out == ""
     assert len(hype("ls", "graphs", "--store", study, "--json").json) == 1
     as_json = hype(*filled, "--store", study, "--json")
-    if words not in ("--metric", "--builder", "--k"):  # refused before the verb is reached
+    if words not in ("--metric", "--k"):  # refused before the verb is reached
         assert as_json.json["error"]["exit_code"] == code

@@ -68,7 +68,7 @@ CASES: dict[str, Case] = {
     "item without a score": (
         ["data.train={folder}/unscored.jsonl"],
         *(DATA, "DataError"),
-        "Training row 5 (query 't4'): item 2 has no score; margin_mse needs a teacher's score",
+        "Training row 5 (query 't4'): item 2 has no score; a loss needs a teacher's score",
         "train with cross_entropy alone",
     ),
     "too few negatives": (

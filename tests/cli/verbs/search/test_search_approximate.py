@@ -54,29 +54,29 @@ def test_a_budget_of_all_documents_is_exact_search(search: Search) -> None:
 
 
 def test_a_scan_says_what_float32_made_of_it(search: Search) -> None:
-    done = search("--k", 5, "--scan", "bfloat16")
+    done = search("--k", 5, "-o", "scan=bfloat16")
     assert done.code == 0, done.err
     said = " ".join(done.out.split())
     assert "Scanned in bfloat16, certified:" in said
     assert "documents a query scored again in float32" in said
     assert "0 searched in float32 throughout" in said
-    scan = search("--k", 5, "--scan", "bfloat16", "--json").json["scan"]
+    scan = search("--k", 5, "-o", "scan=bfloat16", "--json").json["scan"]
     assert scan["certified"] is True
     assert scan["rescored"]["min"] >= 5
-    rough = search("--k", 5, "--scan", "bfloat16", "--no-certify")
+    rough = search("--k", 5, "-o", "scan=bfloat16", "-o", "certify=false")
     assert "Scanned in bfloat16, not certified" in rough.out
     assert search("--k", 6, "--json").json["scan"] is None
 
 
 def test_a_scan_needs_exact_search_in_float32(search: Search) -> None:
     for arguments in (
-        ("--approx", "--scan", "bfloat16"),
-        ("--no-certify",),
-        ("--scan", "bfloat16", "--dtype", "bfloat16"),
+        ("--approx", "-o", "scan=bfloat16"),
+        ("-o", "certify=false"),
+        ("-o", "scan=bfloat16", "--dtype", "bfloat16"),
     ):
         done = search("--k", 5, *arguments)
         assert done.code == USAGE
-        assert "--scan" in done.err
+        assert "scan" in done.err
 
 
 def test_the_search_of_the_paper_needs_a_graph_and_takes_its_presets(
@@ -86,10 +86,12 @@ def test_the_search_of_the_paper_needs_a_graph_and_takes_its_presets(
     assert lacking.code == USAGE
     assert "hype graph" in lacking.err
     assert hype("graph", "hyper-docs", "--k", 10, "--store", study).code == 0
-    done = search("--engine", "graph", "--preset", "efficient-2", "--k", 5, "--check", 3, "--json")
+    done = search("--engine", "graph", "-o", "preset=efficient-2", "--k", 5, "--check", 3, "--json")
     # As many entry points as there are documents.
     assert done.json["check"]["recall"]["5"] == 1.0
-    walked = search("--engine", "graph", "--entry-points", 4, "--candidates", 2, "--k", 5, "--json")
+    walked = search(
+        "--engine", "graph", "-o", "entry_points=4", "-o", "candidates=2", "--k", 5, "--json"
+    )
     assert walked.json["evaluations"]["mean"] < 120
     shown = hype("show", walked.json["run"], "--store", study, "--json").json["manifest"]["inputs"]
     assert (shown["entry_points"], shown["candidates"], shown["seed"]) == (4, 2, 43)
@@ -98,7 +100,7 @@ def test_the_search_of_the_paper_needs_a_graph_and_takes_its_presets(
 def test_the_same_search_twice_is_done_once_and_other_settings_are_another(search: Search) -> None:
     first = search("--approx", "--k", 5, "--json").json
     again = search("--approx", "--k", 5, "--json").json
-    other = search("--approx", "--k", 5, "--gain", 0.5, "--json").json
+    other = search("--approx", "--k", 5, "-o", "gain=0.5", "--json").json
     assert (again["existing"], again["run"]) == (True, first["run"])
     assert other["run"] != first["run"]
     assert again["evaluations"] == first["evaluations"]
@@ -216,11 +218,11 @@ def test_one_question_approximately(hype: Hype, study: Path) -> None:
 REFUSED = {
     "two engines": (["--approx", "--engine", "exact"], "exclude each other"),
     "rerank and engine": (["--rerank", "hyper-run", "--engine", "graph"], "exclude each other"),
-    "budget and gain": (["--approx", "--budget", "50", "--gain", "0.1"], "exclude each other"),
+    "budget and gain": (["--approx", "--budget", "50", "-o", "gain=0.1"], "exclude each other"),
     "budget and recall": (["--approx", "--budget", "50", "--recall", "0.9"], "exclude each other"),
-    "budget of another engine": (["--budget", "50"], "--engine guided"),
-    "entry points of another engine": (["--approx", "--entry-points", "5"], "--engine graph"),
-    "preset of another engine": (["--preset", "efficient-1"], "--engine graph"),
+    "budget of another engine": (["--budget", "50"], "engine guided"),
+    "entry points of another engine": (["--approx", "-o", "entry-points=5"], "engine graph"),
+    "preset of another engine": (["-o", "preset=efficient-1"], "engine graph"),
     "recall of exact search": (["--recall", "0.9"], "guided and graph"),
     "recall above 1": (["--approx", "--recall", "1.5"], "up to 1"),
     "budget below k": (["--approx", "--budget", "3", "--k", "5"], "Raise it to 5"),
@@ -228,11 +230,15 @@ REFUSED = {
         ["--approx", "--budget", "5", "--k", "5", "--exclude-same-id"],
         "cannot rank 6 documents",
     ),
-    "index parameter of another engine": (["--index", "ef_search=9"], "hnsw"),
-    "malformed index parameter": (["--engine", "hnsw", "--index", "ef_search"], "NAME=NUMBER"),
+    "index parameter of another engine": (["-o", "ef_search=9"], "hnsw"),
+    "malformed index parameter": (["--engine", "hnsw", "-o", "ef_search"], "NAME=NUMBER"),
     "first stage and engine": (["--first", "plain", "--approx"], "--first-engine"),
-    "gain above 1": (["--approx", "--gain", "2"], "--gain"),
-    "no such engine": (["--engine", "hnws"], "--engine"),
+    "first stage and budget": (["--first", "plain", "--budget", "9"], "--first-engine"),
+    "gain above 1": (["--approx", "-o", "gain=2"], "at most 1"),
+    "option set twice": (["--approx", "-o", "budget=9", "--budget", "9"], "set twice"),
+    "option twice": (["--approx", "-o", "gain=0", "-o", "gain=1"], "set twice"),
+    "misspelt option": (["--approx", "-o", "gian=0.1"], "Did you mean 'gain'"),
+    "no such engine": (["--engine", "hnws"], "hnsw"),
 }
 
 

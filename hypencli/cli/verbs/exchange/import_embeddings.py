@@ -1,4 +1,4 @@
-"""``hype import embeddings`` and ``hype export embeddings``: encoded items from and to files."""
+"""``hype import embeddings``: vectors that were made elsewhere."""
 
 from __future__ import annotations
 
@@ -14,25 +14,18 @@ from hypencli.cli.options import (
     ModelOption,
     NameOption,
     PoolingOption,
-    ReferenceArgument,
     StoreOption,
     TrustOption,
     default_device,
     open_store,
 )
 from hypencli.cli.output.progress import progress
-from hypencli.cli.output.render import (
-    draw_name_not_given,
-    escape,
-    seconds,
-    show,
-)
-from hypencli.cli.verbs.exchange.transfer import export, import_
+from hypencli.cli.output.render import draw_name_not_given, escape, seconds, show
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hypencli.ops.transfer.embeddings import ExportedEmbeddings, ImportedEmbeddings
+    from hypencli.ops.transfer.embeddings import ImportedEmbeddings
 
 
 def import_embeddings(
@@ -124,46 +117,3 @@ def _draw_imported(console: Console, done: ImportedEmbeddings) -> None:
     else:
         console.print(f"That they are of {escape(done.model)} was not checked: --check 8 does.")
     console.print(f"Next: hype search QUERIES --model {escape(done.model)} --embeddings {label}")
-
-
-def export_embeddings(
-    embeddings: ReferenceArgument,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            help="FILE.npy (its ids go to FILE.ids.txt), or FILE.docs as published, with texts.",
-            show_default=False,
-        ),
-    ],
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the files that are there.")
-    ] = False,
-    store: StoreOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Write an embedding set as a NumPy array with its ids, or as the published code stores it.
-
-    Examples:
-        hype export embeddings docs --output docs.npy
-
-        hype export embeddings docs --output docs.docs
-    """
-    from hypencli.ops.transfer.embeddings import export_embeddings as run
-
-    done = run(open_store(store), embeddings, output, overwrite=overwrite, progress=progress())
-    show(done, _draw_exported, as_json=json)
-
-
-def _draw_exported(console: Console, done: ExportedEmbeddings) -> None:
-    console.print(
-        f"Wrote {done.n_documents:,} × {done.dim} {done.dtype} to {done.path}"
-        + (f", their ids to {done.ids}." if done.ids else ", with ids and texts.")
-    )
-
-
-def register(app: typer.Typer) -> None:
-    """Add these verbs to ``hype export`` and ``hype import``."""
-    export.command("embeddings")(export_embeddings)
-    import_.command("embeddings")(import_embeddings)

@@ -1,6 +1,20 @@
-"""Options of an engine: fields of a frozen dataclass, with bounds and help in their annotations.
+"""Options of a part of hype: fields of a frozen dataclass, with bounds and help in annotations.
 
-For example ``candidates: Annotated[int, Field(ge=1, description="documents of a step")] = 64``.
+A part is an engine, a loss, a builder of graphs. Its options are the fields that are annotated with
+``Field``; a field without is none. A declaration::
+
+    @dataclass(frozen=True)
+    class Walk:
+        steps: Annotated[int, Field(ge=1, description="steps of the walk")] = 10
+
+Command line, recipes and documents derive from the fields. The options of a loss:
+
+>>> from hypencli.models.losses.cross_entropy import CrossEntropy
+>>> parse_options(CrossEntropy, {"scale": "0.5"}, of="the loss cross_entropy")
+CrossEntropy(scale=0.5, use_in_batch_negatives=True, only_use_first_item=False)
+>>> one = describe_options(CrossEntropy)[0]
+>>> one.name, one.value, one.default, one.help
+('scale', 'a number, above 0', 1.0, 'factor of this loss in the sum')
 """
 
 from __future__ import annotations
@@ -8,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_origin, get_type_hints
 
 from hypencli.errors import UsageError, did_you_mean
 
@@ -23,12 +37,12 @@ _KINDS = {"integer": "a whole number", "number": "a number", "boolean": "true or
 
 @dataclass(frozen=True, slots=True)
 class OptionDescription:
-    """One option of an engine, for people.
+    """One option, for people.
 
     Attributes:
         name: Its name.
         value: What is expected, such as ``a whole number, at least 1``.
-        default: Its value where nothing is set; None where the engine decides, or the option must
+        default: Its value where nothing is set; None where the part decides, or the option must
             be set.
         required: Whether it must be set.
         help: What it does.
@@ -42,7 +56,7 @@ class OptionDescription:
 
 
 def describe_options(options_type: type) -> list[OptionDescription]:
-    """The options of an engine, in the order of the fields."""
+    """The options that a dataclass declares, in the order of the fields."""
     return [_describe(name, one) for name, one in _option_fields(options_type).items()]
 
 
@@ -52,7 +66,7 @@ def parse_options(options_type: type[Options], values: Mapping[str, object], *, 
     Args:
         options_type: The dataclass.
         values: Name -> value; options that are not named keep their defaults.
-        of: The engine, for errors.
+        of: What the options are of, for errors: ``the engine exact``.
 
     Raises:
         UsageError: There is no option of that name, a value does not fit its option, or an option
@@ -62,15 +76,25 @@ def parse_options(options_type: type[Options], values: Mapping[str, object], *, 
     for name in values:
         if name not in known:
             raise UsageError(
-                f"The engine {of} has no option {name!r}.",
+                f"{_capital(of)} has no option {name!r}.",
                 hint=did_you_mean(name, known) if known else "It has no options.",
             )
     for name, one in known.items():
         if one.default is MISSING and name not in values:
             raise UsageError(
-                f"The engine {of} needs the option {name}.", hint=f"{name}: {one.help}."
+                f"{_capital(of)} needs the option {name}.", hint=f"{name}: {one.help}."
             )
     return options_type(**{name: _parse(known[name], values[name], of) for name in values})
+
+
+def option_hints(options_type: type) -> dict[str, Any]:
+    """The annotations of the options by name, bounds and help included."""
+    hints = get_type_hints(options_type, include_extras=True)
+    return {
+        one.name: hints[one.name]
+        for one in fields(options_type)
+        if get_origin(hints[one.name]) is Annotated
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +110,11 @@ class _OptionField:
 def _option_fields(options_type: type) -> dict[str, _OptionField]:
     from pydantic import TypeAdapter
 
-    hints = get_type_hints(options_type, include_extras=True)
+    hints = option_hints(options_type)
     described = {}
     for one in fields(options_type):
+        if one.name not in hints:
+            continue
         adapter = TypeAdapter(hints[one.name])
         schema = adapter.json_schema()
         help_text = str(schema.get("description", ""))
@@ -105,10 +131,13 @@ def _parse(option: _OptionField, value: object, of: str) -> object:
         return option.adapter.validate_python(value, strict=True)
     except ValidationError as error:
         raise UsageError(
-            f"{option.name}={value} is not a value for the engine {of}: expected is "
-            f"{_expected(option)}.",
+            f"{option.name}={value} is not a value for {of}: expected is {_expected(option)}.",
             hint=f"{option.name}: {option.help}; {_default(option)}.",
         ) from error
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _default(option: _OptionField) -> str:

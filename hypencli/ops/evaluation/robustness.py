@@ -149,7 +149,7 @@ def _no_variants(base: JudgedRun, unmeasured: list[Manifest]) -> UsageError:
     return UsageError(
         f"There is no run that differs from {display_name(base.run)} in perturbed queries alone.",
         hint="Make one: hype perturb QUERIES --kind misspelling; hype search FILE --qrels QRELS. "
-        f"Or name runs: hype report --drop {display_name(base.run)} RUN",
+        f"Or name runs: hype robustness {display_name(base.run)} RUN",
     )
 
 

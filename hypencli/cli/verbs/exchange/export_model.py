@@ -1,0 +1,89 @@
+"""``hype export model``: a model as a folder for the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hypencli.cli.options import (
+    JsonOption,
+    ReferenceArgument,
+    StoreOption,
+    TrustOption,
+    open_store,
+)
+from hypencli.cli.output.render import escape, show, size
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hypencli.ops.transfer.models import ExportedModel
+
+
+def export_model(
+    model: ReferenceArgument,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder to write.", show_default=False)
+    ],
+    backbone_name: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone-name",
+            help="What published code loads the encoder by, a name on the hub; "
+            "for a model that was trained from a local folder.",
+            show_default="as recorded",
+        ),
+    ] = None,
+    with_bin: Annotated[
+        bool,
+        typer.Option("--bin/--safe", help="Also write pytorch_model.bin; or safetensors alone."),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the model that is in the folder.")
+    ] = False,
+    trust_code: TrustOption = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a model as a folder for the hub, which the code published with the paper loads.
+
+    Weights, configuration, tokenizer, card and recipe; loaded again by hypencli.load and --model.
+
+    Examples:
+        hype export model mine --output mine-export
+
+        hype export model mine -o mine-export --backbone-name google-bert/bert-base-uncased --bin
+    """
+    from hypencli.ops.transfer.models import export_model as model_export
+
+    done = model_export(
+        open_store(store),
+        model,
+        output,
+        backbone_name=backbone_name,
+        with_bin=with_bin,
+        overwrite=overwrite,
+        trust_code=trust_code,
+    )
+    show(done, _draw_exported, as_json=json)
+
+
+def _draw_exported(console: Console, done: ExportedModel) -> None:
+    console.print(f"Wrote {len(done.files)} files, {size(done.size_bytes)}, to {done.path}:")
+    console.print(f"  {', '.join(done.files)}")
+    if done.obstacles:
+        console.print(f"Published code cannot use it: {escape('; '.join(done.obstacles))}.")
+        return
+    if done.local_backbones:
+        named = " and ".join(map(repr, done.local_backbones))
+        console.print(
+            f"Warning: published code loads the encoder by its name, and the one recorded, "
+            f"{escape(named)}, is a folder of this machine."
+        )
+        console.print("  Say what it is on the hub: --backbone-name OWNER/NAME --overwrite")
+    else:
+        console.print("Published code loads it.")
+    for difference in done.differences:
+        console.print(f"Published code computes otherwise: {difference}.")

@@ -1,0 +1,90 @@
+"""``hype show``: one artifact, or a training that is not finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import typer
+
+from hypencli.cli.options import JsonOption, ReferenceArgument, StoreOption, open_store
+from hypencli.cli.output.charts import draw_curves
+from hypencli.cli.output.render import escape, number, show
+from hypencli.cli.output.tables import print_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hypencli.ops.project import Shown, ShownWork
+
+_SHOWN_PROVENANCE = ("hype", "python", "packages.torch", "git", "device", "seed")
+
+
+def show_(
+    reference: ReferenceArgument, store: StoreOption = None, json: JsonOption = False
+) -> None:
+    """Show one artifact: its origin, measures and curves.
+
+    For a training that runs or was interrupted: who works on it, and its curves so far.
+
+    Examples:
+        hype show demo
+
+        hype show my-run --json
+    """
+    from hypencli.ops.project import Shown
+    from hypencli.ops.project import show as look
+
+    def draw(console: Console, shown: Shown | ShownWork) -> None:
+        if isinstance(shown, Shown):
+            _draw_shown(console, shown)
+        else:
+            _draw_work(console, shown)
+
+    show(look(open_store(store), reference), draw, as_json=json)
+
+
+def _draw_shown(console: Console, shown: Shown) -> None:
+    manifest = shown.manifest
+    console.print(f"{manifest.kind} {escape(manifest.name or manifest.id)}")
+    if not shown.here:
+        console.print("It is in another store, and known here by its manifest.")
+    facts = [("id", manifest.id), ("folder", shown.path), ("created", manifest.created)]
+    facts += [*_flat(manifest.inputs), *_flat(manifest.stats)]
+    facts += [pair for pair in _flat(manifest.provenance) if pair[0] in _SHOWN_PROVENANCE]
+    for key, value in facts:
+        console.print(f"  {key}: {number(value)}")
+    for title, listed in (("made from", shown.parents), ("used by", shown.children)):
+        if listed:
+            rows = [(one.kind, one.name or one.id, one.about) for one in listed]
+            print_table(title, ("kind", "name", "what"), rows)
+    for qrels, values in shown.metrics.items():
+        print_table(f"measures on {qrels}", ("measure", "value"), list(values.items()))
+    draw_curves(console, shown.curves)
+
+
+def _draw_work(console: Console, shown: ShownWork) -> None:
+    work = shown.work
+    console.print(f"{work.kind} {escape(work.name or work.id)}, unfinished")
+    facts: list[tuple[str, object]] = [("id", work.id), ("folder", work.path)]
+    facts += [("begun", work.started.isoformat(timespec="seconds"))]
+    facts += [("held by", work.holder or "nobody: its command goes on where it was interrupted")]
+    if shown.last_step is not None:
+        facts += [("last step", f"{shown.last_step:,}, logged {shown.updated}")]
+    for key, value in [*facts, *_flat(work.inputs)]:
+        console.print(f"  {key}: {number(value)}")
+    draw_curves(console, shown.curves)
+
+
+def _flat(facts: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """What is known, a line each: ``seconds.scoring`` for a nested value."""
+    for key, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield f"{prefix}{key}", value
+
+
+def register(app: typer.Typer) -> None:
+    """Add this verb."""
+    app.command("show")(show_)

@@ -1,0 +1,88 @@
+"""Self-distillation: a q-net learns the scores of its own query's embedding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from hypencli.errors import ModelError, UsageError
+from hypencli.models.losses.base import (
+    EmbeddedQueries,
+    Loss,
+    LossOutput,
+    Needs,
+    QueryBatch,
+    at_least_float32,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfDistillation(Loss):
+    """A q-net learns the scores of the model's own query embedding, without labels.
+
+    Mean squared error over all passages of the batch, ``[q, n]``, between the q-net's scores and
+    ``teacher_scale`` times the inner products, each less its mean over a query's passages: a
+    constant a query moves no ranking, and a q-net's last layer has no bias to learn one with.
+    Nothing is learned through the inner products.
+
+    Deviation: not in the paper. It gives the published architecture, whose hyper-head starts as
+    noise, the bi-encoder's ranking to start from. A warm-start q-net has that ranking already
+    (where its ``projection_scale`` is ``teacher_scale``): there it only shuts the gate.
+
+    Attributes:
+        teacher_scale: Multiplies the inner products: those of normalised embeddings are cosines,
+            too close together for the softmax of a cross-entropy that follows.
+    """
+
+    help: ClassVar[str] = (
+        "a q-net learns the scores of the model's own query embedding; needs no labels"
+    )
+    needs: ClassVar[Needs] = Needs(query_embedding=True)
+
+    teacher_scale: Annotated[
+        float,
+        Field(
+            gt=0, allow_inf_nan=False, description="factor of the inner products that are learned"
+        ),
+    ] = 1.0
+
+    def compute(self, queries: QueryBatch, passages: Tensor, labels: Tensor | None) -> LossOutput:
+        """The loss of ``q`` queries with passages ``[n, d]``; labels are not used.
+
+        Raises:
+            ModelError: The queries have no embedding.
+            UsageError: There is one passage only, and so no difference to learn.
+        """
+        import torch
+        from torch.nn import functional
+
+        teacher = queries.embedded if isinstance(queries, EmbeddedQueries) else None
+        if teacher is None:
+            raise no_query_embedding("self_distillation")
+        similarity = at_least_float32(queries.score(passages))  # [q, n]
+        if similarity.shape[1] < 2:
+            raise UsageError("self_distillation needs at least two passages in a batch.")
+        with torch.no_grad():
+            taught = self.teacher_scale * at_least_float32(teacher.score(passages))  # [q, n]
+        loss = functional.mse_loss(_centred(similarity), _centred(taught.to(similarity.dtype)))
+        return LossOutput(loss, similarity)
+
+
+def no_query_embedding(loss: str) -> ModelError:
+    """The error of a loss that needs query embeddings on a model that makes none."""
+    return ModelError(
+        f"{loss} learns from the query embedding beside the q-net, and the model makes none: it "
+        "has no embedding_representation.",
+        hint="Set embedding_representation of the model to the pooling of its passages: cls, mean "
+        "or mean-unmasked.",
+    )
+
+
+def _centred(similarity: Tensor) -> Tensor:
+    """Similarities ``[q, n]`` less each query's mean."""
+    return similarity - similarity.mean(dim=1, keepdim=True)

@@ -1,0 +1,35 @@
+"""The builder ``hnsw``: each document searches an HNSW index of all documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from hypencli.engine.neighbours.settings import Hnsw
+from hypencli.ops.graphs.builder import GraphBuilder, GraphWork
+
+if TYPE_CHECKING:
+    from hypencli.engine.neighbours.top_neighbours import Ordinals
+
+
+@dataclass(frozen=True, kw_only=True)
+class HnswBuilder(Hnsw, GraphBuilder):
+    """HNSW by hnswlib (Malkov and Yashunin, 2018)."""
+
+    help: ClassVar[str] = "searches an HNSW index with each document"
+    package: ClassVar[str | None] = "hnswlib"
+    advice: ClassVar[str] = "raise ef_search, ef_construction or m"
+
+    def build(self, work: GraphWork) -> Iterator[Ordinals]:
+        """The neighbours that the index reaches.
+
+        Raises:
+            MissingDependencyError: hnswlib is not installed.
+        """
+        from hypencli.engine.neighbours.libraries import by_hnsw
+
+        with work.progress.task("graph", total=2 * work.corpus.n, unit="documents") as task:
+            yield from by_hnsw(
+                work.corpus, work.metric, k=work.k, settings=self, on_done=task.advance
+            )
