@@ -34,13 +34,11 @@ SHARED_CLASS_NAMES: dict[str, str] = {}
 
 LONG_FUNCTIONS = {
     "hypencli.cli.verbs.compare.report:report": "seven verbs in one, to be split",
-    "hypencli.cli.verbs.corpora.graph:graph": "one call with an argument for every option",
     "hypencli.cli.verbs.search.search:search": "options of every engine, to be split",
     "hypencli.ops.demo:demonstrate": "four steps in a row, each a call with its arguments",
     "hypencli.ops.encode:encode": "half of it is the docstring of its arguments and errors",
     "hypencli.ops.search.measure_calibration:calibrate": "to be split by engines",
     "hypencli.ops.transfer.models:export_model": "half of it is the docstring and its checks",
-    "hypencli.training.loop:train": "one training from its inputs to its result, top to bottom",
 }
 """Function above the limit of lines -> why. The signature of a verb is not counted."""
 
