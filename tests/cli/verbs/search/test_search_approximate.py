@@ -231,7 +231,7 @@ REFUSED = {
         "cannot rank 6 documents",
     ),
     "index parameter of another engine": (["-o", "ef_search=9"], "hnsw"),
-    "malformed index parameter": (["--engine", "hnsw", "-o", "ef_search"], "NAME=NUMBER"),
+    "malformed index parameter": (["--engine", "hnsw", "-o", "ef_search"], "NAME=VALUE"),
     "first stage and engine": (["--first", "plain", "--approx"], "--first-engine"),
     "first stage and budget": (["--first", "plain", "--budget", "9"], "--first-engine"),
     "gain above 1": (["--approx", "-o", "gain=2"], "at most 1"),
