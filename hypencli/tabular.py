@@ -65,7 +65,7 @@ class Tabular:
 
         Raises:
             MissingDependencyError: pandas is not installed.
-            DataError: As in :meth:`to_arrow`.
+            DataError: A column has values that no Arrow type holds; names the column.
         """
         try:
             import pandas as pd  # type: ignore[import-untyped, unused-ignore]  # noqa: F401

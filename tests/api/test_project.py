@@ -144,7 +144,7 @@ def test_evaluate(project: hypencli.Project, verb: Json, tiny_collection: Path) 
 
 
 def test_compare(project: hypencli.Project, verb: Json) -> None:
-    printed = verb("report", "plain-run", "hyper-run", "--measures", "nDCG@10 RR")
+    printed = verb("compare", "plain-run", "hyper-run", "--measures", "nDCG@10 RR")
     assert to_json(project.compare("plain-run", "hyper-run", measures=["nDCG@10", "RR"])) == printed
 
 
