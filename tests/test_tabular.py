@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 import pytest
 
 from hypencli.errors import DataError, MissingDependencyError
-from hypencli.ops.evaluation.compare import Comparison, LeaderboardTable
+from hypencli.ops.evaluation.compare import Comparison
+from hypencli.ops.evaluation.leaderboard import LeaderboardTable
 from hypencli.records import PairedTest
 from hypencli.tabular import NotebookRecord, Records, Tables, distinct_names
 
