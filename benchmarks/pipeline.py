@@ -29,11 +29,7 @@ def prepare(folder: Path, *, vectors: int) -> None:
 
     import hypencli
     from hypencli.data.demo import build_docstring_collection
-    from hypencli.models.load import (
-        ModelSpec,
-        build_dual_encoder,
-        load_tokenizer,
-    )
+    from hypencli.models.load import ModelSpec, build_dual_encoder, load_tokenizer
     from hypencli.ops.demo import encoder_folder
     from hypestore import EmbeddingSpec, Store
 

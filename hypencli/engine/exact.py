@@ -20,26 +20,9 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from hypencli.engine.blocks import (
-    BLOCK_ROWS,
-    BlockScorer,
-    Pieces,
-    block_rows,
-    refuse_non_finite,
-)
-from hypencli.engine.corpus import (
-    Block,
-    DocIds,
-    Scores,
-    SearchCorpus,
-    Vectors,
-)
-from hypencli.engine.results import (
-    OnScored,
-    SearchResult,
-    counts,
-    refuse_k,
-)
+from hypencli.engine.blocks import BLOCK_ROWS, BlockScorer, Pieces, block_rows, refuse_non_finite
+from hypencli.engine.corpus import Block, DocIds, Scores, SearchCorpus, Vectors
+from hypencli.engine.results import OnScored, SearchResult, counts, refuse_k
 from hypencli.engine.scorers import Scorer
 from hypencli.engine.seconds import SearchSeconds
 from hypencli.engine.topk import TopK

@@ -27,23 +27,9 @@ from hypencli.models.encoding import (
     encode_query_tokens,
     encode_tokens,
 )
-from hypencli.records import (
-    Document,
-    Qrels,
-    Query,
-    Ranking,
-    TrainingRow,
-)
-from hypencli.training.config import (
-    Sampling,
-    TrainingConfig,
-    ValidationConfig,
-)
-from hypencli.training.data.examples import (
-    Example,
-    Examples,
-    TrainingSet,
-)
+from hypencli.records import Document, Qrels, Query, Ranking, TrainingRow
+from hypencli.training.config import Sampling, TrainingConfig, ValidationConfig
+from hypencli.training.data.examples import Example, Examples, TrainingSet
 from hypencli.training.data.sampling import split_rows
 from hypencli.training.data.state_cache import EncodedSet
 from hypencli.training.data.token_tables import TokenTable, TokenWriter

@@ -14,11 +14,7 @@ from hypothesis import strategies as st
 from hypencli.engine.corpus import VectorCorpus
 from hypencli.engine.exact import ExactEngine
 from hypencli.engine.rerank import RerankEngine
-from hypencli.engine.scorers import (
-    InnerProductScorer,
-    QNetScorer,
-    Scorer,
-)
+from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
 
 MakeScorer = Callable[[int, int, torch.Generator], Scorer]
 Scorers = dict[str, MakeScorer]

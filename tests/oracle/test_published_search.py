@@ -15,12 +15,7 @@ from hypencli import HypencoderDualEncoder
 from hypencli.engine.corpus import VectorCorpus
 from hypencli.engine.exact import ExactEngine
 from hypencli.engine.scorers import QNetScorer
-from hypencli.models.encoding import (
-    EncodingOptions,
-    encode_passages,
-    encode_queries,
-    tokenise,
-)
+from hypencli.models.encoding import EncodingOptions, encode_passages, encode_queries, tokenise
 from hypencli.models.load import load_tokenizer
 
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
