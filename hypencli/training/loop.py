@@ -28,11 +28,7 @@ from hypencli.training.callbacks import (
 from hypencli.training.config import TrainingConfig
 from hypencli.training.data.collator import Collator
 from hypencli.training.data.examples import Examples
-from hypencli.training.preparation import (
-    RunContext,
-    TrainingData,
-    TrainingPreparation,
-)
+from hypencli.training.preparation import RunContext, TrainingData, TrainingPreparation
 from hypencli.training.process.backbones import adapted_backbones
 from hypencli.training.process.checkpoints import (
     WEIGHTS_FILE,
@@ -42,11 +38,7 @@ from hypencli.training.process.checkpoints import (
     state_at_the_end,
     step_of,
 )
-from hypencli.training.process.distributed import (
-    is_leader,
-    n_processes,
-    told_by_leader,
-)
+from hypencli.training.process.distributed import is_leader, n_processes, told_by_leader
 from hypencli.training.process.randomness import preserved_randomness
 from hypencli.training.step import TrainingStep
 from hypencli.training.trainer import (
