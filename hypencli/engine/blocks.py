@@ -120,5 +120,5 @@ def non_finite(doc_id: str, query: int, score: float) -> ModelError:
     return ModelError(
         f"The score of document {doc_id!r} for query number {query + 1} of the batch is "
         f"{score}; a ranking needs finite scores.",
-        hint="Check the model's weights, or score in another dtype: --dtype float32",
+        hint="Check the model's weights, or score in float32.",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class SearchSeconds:
 
     def plus(self, **parts: float) -> SearchSeconds:
         """These times with some parts increased."""
-        return SearchSeconds(**{k: v + parts.get(k, 0.0) for k, v in asdict(self).items()})
+        return replace(self, **{name: getattr(self, name) + more for name, more in parts.items()})
 
     def __add__(self, other: SearchSeconds) -> SearchSeconds:
         return self.plus(**asdict(other))

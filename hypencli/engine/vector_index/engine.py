@@ -54,7 +54,7 @@ class IndexEngine:
         if not isinstance(scorer, InnerProductScorer):
             raise UsageError(
                 "A vector index searches with query vectors; these queries are q-nets.",
-                hint="Search with a bi-encoder, or with --engine guided, graph or exact",
+                hint="Search with a bi-encoder, or with the engine guided, graph or exact.",
             )
         started = time.perf_counter()
         queries = scorer.queries.detach().to(device="cpu").float().numpy()

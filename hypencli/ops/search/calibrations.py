@@ -126,11 +126,12 @@ def operating_point(target: SearchTarget, options: SearchOptions) -> OperatingPo
     plan = plan_engine(target, replace(options, engine=EngineSpec(spec.name, spec.options)))
     calibrations = find_calibrations(target, calibration_identity(plan, options.scoring))
     model = display_name(target.model)
+    set_options = "".join(f" -o {name}={value}" for name, value in spec.options.items())
     if not calibrations:
         raise UsageError(
             f"No calibration of {spec.name} for model {model} on "
             f"{display_name(target.embeddings)}.",
-            hint=f"Measure it: hype calibrate --engine {spec.name} --model {model}",
+            hint=f"Measure it: hype calibrate --engine {spec.name} --model {model}{set_options}",
         )
     curve = target.store.curve(calibrations[-1].id)
     depth = min({point.k for point in curve}, key=lambda k: abs(np.log(k / options.k)))

@@ -269,6 +269,6 @@ def _rankable(corpus: EmbeddingSet, doc_ids: list[str], run: Manifest) -> Ordina
         raise DataError(
             f"The run {display_name(run)} ranks {missing[0]!r}, which is not in the embedding set "
             f"{display_name(corpus.manifest)} ({len(missing)} such documents for one query).",
-            hint="Rerank a run of the same corpus, or name its embeddings: --embeddings ID",
+            hint="Rerank a run of the same corpus, or name its embedding set.",
         )
     return ordinals

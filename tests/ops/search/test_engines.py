@@ -469,7 +469,7 @@ def test_reranking_a_run_of_another_corpus_names_a_document(
     before = len(store.artifacts("run")), len(store.unfinished())
     with pytest.raises(DataError, match=r"plain-run ranks 'd\d+', .* embedding set ten") as caught:
         search(store, queries, HYPER, options("rerank", target=Target(embeddings="ten")))
-    assert "--embeddings ID" in str(caught.value.hint)
+    assert "embedding set" in str(caught.value.hint)
     assert unchanged(store, before)
 
 
