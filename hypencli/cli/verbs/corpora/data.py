@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     )
 
 data = typer.Typer(
-    help="Look at training files before hours are spent; prepare datasets of the hard tasks.",
+    help="Check training files, and prepare datasets.",
     no_args_is_help=True,
 )
 
