@@ -16,11 +16,7 @@ import torch
 
 from hypencli.engine.neighbours.exact import nearest_of
 from hypencli.engine.neighbours.similarity import Similarity
-from hypestore import (
-    EmbeddingSet,
-    EmbeddingSpec,
-    Store,
-)
+from hypestore import EmbeddingSet, EmbeddingSpec, Store
 
 SAMPLE, NEAREST = 2_000, 10
 ONE_LENGTH = 0.01

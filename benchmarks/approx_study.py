@@ -17,17 +17,9 @@ from hypencli.data.queries import open_queries
 from hypencli.engine.blocks import BLOCK_ROWS, BlockScorer
 from hypencli.engine.corpus import SearchCorpus, VectorCorpus
 from hypencli.engine.graph_walk import Neighbours
-from hypencli.engine.scorers import (
-    QNet,
-    QNetScorer,
-    Scorer,
-)
+from hypencli.engine.scorers import QNet, QNetScorer, Scorer
 from hypencli.engine.topk import TopK
-from hypencli.ops.models import (
-    ModelSource,
-    find_model,
-    load_model,
-)
+from hypencli.ops.models import ModelSource, find_model, load_model
 from hypencli.ops.search.options import Scoring
 from hypencli.ops.search.scoring import encoded_queries
 from hypencli.records import Ranking

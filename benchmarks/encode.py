@@ -21,17 +21,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from measuring import (
-    Figures,
-    Sides,
-    clock,
-    folder_of,
-    in_turn,
-    medians,
-    options_of,
-    spreads,
-    tell,
-)
+from measuring import Figures, Sides, clock, folder_of, in_turn, medians, options_of, spreads, tell
 
 MAX_LENGTH = 256
 WORDS = range(5, 251)

@@ -30,11 +30,7 @@ def prepare(folder: Path, *, documents: int, questions: int) -> None:
     """A store with a six-layer Hypencoder and vectors of its encoder, and files of questions."""
     import hypencli
     from hypencli.data.demo import build_docstring_collection
-    from hypencli.models.load import (
-        ModelSpec,
-        build_dual_encoder,
-        load_tokenizer,
-    )
+    from hypencli.models.load import ModelSpec, build_dual_encoder, load_tokenizer
     from hypencli.ops.demo import encoder_folder
     from hypencli.ops.models import ModelSource, find_model
     from hypestore import EmbeddingSpec, Store

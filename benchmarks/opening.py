@@ -19,17 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from measuring import (
-    Figures,
-    Sides,
-    check,
-    folder_of,
-    in_turn,
-    medians,
-    options_of,
-    spreads,
-    tell,
-)
+from measuring import Figures, Sides, check, folder_of, in_turn, medians, options_of, spreads, tell
 
 DIM, SHARD_ROWS = 768, 16_384
 PLAIN_SHARE = 10

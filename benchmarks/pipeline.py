@@ -29,11 +29,7 @@ def prepare(folder: Path, *, vectors: int) -> None:
 
     import hypencli
     from hypencli.data.demo import build_docstring_collection
-    from hypencli.models.load import (
-        ModelSpec,
-        build_dual_encoder,
-        load_tokenizer,
-    )
+    from hypencli.models.load import ModelSpec, build_dual_encoder, load_tokenizer
     from hypencli.ops.demo import encoder_folder
     from hypestore import EmbeddingSpec, Store
 
@@ -73,13 +69,13 @@ def prepare(folder: Path, *, vectors: int) -> None:
 def search_hype(folder: Path) -> None:
     import hypencli
     import hypestore
-    from hypencli.engine.exact import search_exact
+    from hypencli.engine.exact import ExactEngine
 
     model = hypencli.load(folder / "model")
     queries = model.encode_queries(json.loads((folder / "questions.json").read_text()))
     embeddings = hypestore.Store.open(folder / "store").embeddings("vectors")
     with clock():
-        result = search_exact(queries.scorer(), embeddings.blocks(), k=K, doc_ids=embeddings.ids)
+        result = ExactEngine(embeddings).search(queries.scorer(), k=K)
     write_top(folder / "top-hype.json", result.rankings)
 
 

@@ -19,16 +19,8 @@ import torch
 from measuring import check, spread
 
 from hypencli.data.demo import build_docstring_collection
-from hypencli.models.encoding import (
-    EncodingOptions,
-    QueryStates,
-    encode_queries,
-)
-from hypencli.models.load import (
-    ModelSpec,
-    build_dual_encoder,
-    load_tokenizer,
-)
+from hypencli.models.encoding import EncodingOptions, QueryStates, encode_queries
+from hypencli.models.load import ModelSpec, build_dual_encoder, load_tokenizer
 from hypencli.models.qnets.batch import QNetBatch
 from hypencli.ops.demo import encoder_folder
 

@@ -31,11 +31,7 @@ def make_model(folder: Path) -> Path:
     import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    from hypencli.models.load import (
-        ModelSpec,
-        build_dual_encoder,
-        load_tokenizer,
-    )
+    from hypencli.models.load import ModelSpec, build_dual_encoder, load_tokenizer
 
     backbone = folder / "backbone"
     backbone.mkdir()

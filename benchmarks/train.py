@@ -166,11 +166,7 @@ def new_model(case: Case, *, dropout: bool) -> tuple[Any, Any]:
     """The model that both sides train, as it is at the start, and its tokenizer."""
     import torch
 
-    from hypencli.models.load import (
-        ModelSpec,
-        build_dual_encoder,
-        load_tokenizer,
-    )
+    from hypencli.models.load import ModelSpec, build_dual_encoder, load_tokenizer
     from hypencli.ops.demo import encoder_folder
 
     encoder = str(encoder_folder())

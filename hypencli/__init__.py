@@ -18,14 +18,7 @@ from typing import TYPE_CHECKING, Any
 from hypencli._version import __version__
 
 if TYPE_CHECKING:
-    from hypencli.api import (
-        EncodedQueries,
-        Model,
-        Project,
-        RunResults,
-        load,
-        open_store,
-    )
+    from hypencli.api import EncodedQueries, Model, Project, RunResults, load, open_store
     from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
     from hypencli.models.encoder import TextEncoder
     from hypencli.models.hypernet import Hypencoder

@@ -225,12 +225,7 @@ def _folder_of(name: str) -> Path | None:
     if Path(name).expanduser().exists() or "/" in name:
         return None
     from hypencli.ops.models import model_folder
-    from hypestore import (
-        ArtifactNotFound,
-        Store,
-        StoreNotFound,
-        find_store,
-    )
+    from hypestore import ArtifactNotFound, Store, StoreNotFound, find_store
 
     try:
         store = Store.open(find_store())

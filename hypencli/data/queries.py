@@ -10,11 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hypencli.data.reading.lines import decode_lines
-from hypencli.data.reading.rows import (
-    Fields,
-    TextRow,
-    read_rows,
-)
+from hypencli.data.reading.rows import Fields, TextRow, read_rows
 from hypencli.data.reading.source import resolve
 from hypencli.data.reading.unique_ids import refuse_duplicates
 from hypencli.errors import DataError

@@ -18,12 +18,7 @@ from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, TypeAlias, get_args
 
-from hypencli.data.reading.lines import (
-    Line,
-    open_bytes,
-    parse_json_object,
-    read_lines,
-)
+from hypencli.data.reading.lines import Line, open_bytes, parse_json_object, read_lines
 from hypencli.data.reading.numbers import finite_score, whole_number
 from hypencli.data.reading.rows import checked_id, checked_text
 from hypencli.errors import DataError, UsageError

@@ -8,11 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from hypencli.engine.corpus import (
-    DocIds,
-    Scores,
-    Vectors,
-)
+from hypencli.engine.corpus import DocIds, Scores, Vectors
 from hypencli.engine.scorers import Scorer
 from hypencli.errors import ModelError
 

@@ -9,30 +9,13 @@ from functools import lru_cache, partial
 import numpy as np
 import torch
 
-from hypencli.engine.blocks import (
-    BlockScorer,
-    block_rows,
-    non_finite,
-)
-from hypencli.engine.corpus import (
-    Ordinals,
-    Scores,
-    SearchCorpus,
-)
-from hypencli.engine.results import (
-    OnScored,
-    SearchResult,
-    counts,
-    refuse_k,
-)
+from hypencli.engine.blocks import BlockScorer, block_rows, non_finite
+from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus
+from hypencli.engine.results import OnScored, SearchResult, counts, refuse_k
 from hypencli.engine.scorers import Scorer
 from hypencli.engine.seconds import SearchSeconds
 from hypencli.engine.topk import TopK
-from hypencli.engine.workers import (
-    ALONE,
-    Workers,
-    workers,
-)
+from hypencli.engine.workers import ALONE, Workers, workers
 from hypencli.errors import ModelError
 
 _MULTIPLE = 64

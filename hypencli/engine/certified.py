@@ -19,25 +19,10 @@ import numpy as np
 import torch
 
 from hypencli.engine.blocks import block_rows
-from hypencli.engine.candidates import (
-    BatchSearch,
-    QuerySearch,
-    search_by,
-)
-from hypencli.engine.corpus import (
-    Ordinals,
-    Scores,
-    SearchCorpus,
-    names_by_place,
-)
+from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
+from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus, names_by_place
 from hypencli.engine.exact import CorpusPass
-from hypencli.engine.results import (
-    FirstPassCosts,
-    FirstPassOutcome,
-    OnScored,
-    SearchResult,
-    counts,
-)
+from hypencli.engine.results import FirstPassCosts, FirstPassOutcome, OnScored, SearchResult, counts
 from hypencli.engine.scorers import Scorer
 from hypencli.engine.seconds import SearchSeconds
 from hypencli.engine.topk import TopK

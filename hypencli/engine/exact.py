@@ -1,4 +1,13 @@
-"""Exact search: every document is scored for every query (paper, section 3.3, exhaustive)."""
+"""Exact search: every document is scored for every query (paper, section 3.3, exhaustive).
+
+1. The corpus is read in order and cut into blocks of a fixed number of documents by their places,
+   whatever the shards (``_block_pieces``).
+2. Some blocks at a time, ``CHUNK_ROWS`` documents, go to the threads: each scores a whole block
+   for all queries (``BlockScorer``), with the scorer that was prepared once.
+3. A score that is not finite ends the search, with the document's id.
+4. Each query keeps its best ``k`` (``TopK``); ties are broken by document id.
+5. After the last block the rankings are ordered.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +20,9 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from hypencli.engine.blocks import (
-    BLOCK_ROWS,
-    BlockScorer,
-    Pieces,
-    block_rows,
-    refuse_non_finite,
-)
-from hypencli.engine.corpus import (
-    Block,
-    DocIds,
-    Scores,
-    SearchCorpus,
-    Vectors,
-)
-from hypencli.engine.results import (
-    OnScored,
-    SearchResult,
-    counts,
-    refuse_k,
-)
+from hypencli.engine.blocks import BLOCK_ROWS, BlockScorer, Pieces, block_rows, refuse_non_finite
+from hypencli.engine.corpus import Block, DocIds, Scores, SearchCorpus, Vectors
+from hypencli.engine.results import OnScored, SearchResult, counts, refuse_k
 from hypencli.engine.scorers import Scorer
 from hypencli.engine.seconds import SearchSeconds
 from hypencli.engine.topk import TopK
@@ -47,10 +39,18 @@ Watch: TypeAlias = Callable[[Scores, int], None]
 class ExactEngine:
     """Scores every document of a corpus.
 
+    A document's score, to the last bit, depends neither on the shards nor on the queries beside it,
+    nor on the number of threads. Memory: a block a thread, ``CHUNK_ROWS`` scores a query, and k.
+
+    On a CPU the threads of torch score a block each, instead of sharing every matrix product:
+    there is nothing to wait for inside a block. ``torch.get_num_threads()`` says how many; while
+    the search runs, it is 1.
+
     Args:
-        corpus: The documents.
+        corpus: The documents; their blocks may be of any size.
         device: Where to score; the CPU by default.
         dtype: Arithmetic of the scores.
+        rows: Documents scored at once; what suits the width, dtype and device by default.
 
     Examples:
         >>> import numpy as np
@@ -68,72 +68,38 @@ class ExactEngine:
         *,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
+        rows: int | None = None,
     ) -> None:
         self._corpus = corpus
-        self._device = device
+        self._device = device or torch.device("cpu")
         self._dtype = dtype
+        self._rows = rows
 
     def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
-        """The ``k`` best documents of every query; see :func:`search_exact`."""
-        return search_exact(
-            scorer,
-            self._corpus.blocks(),
-            k=k,
-            doc_ids=self._corpus.ids,
-            device=self._device,
-            dtype=self._dtype,
-            on_scored=on_scored,
+        """The ``k`` best documents of every query; fewer where the corpus is smaller.
+
+        Raises:
+            ModelError: A score is NaN or infinite, the vectors have another width than the scorer,
+                or ``k`` is below 1.
+        """
+        refuse_k(k)
+        with workers(self._device) as threads:
+            corpus_pass = CorpusPass(
+                threads,
+                doc_ids=self._corpus.ids,
+                device=self._device,
+                dtype=self._dtype,
+                rows=self._rows,
+            )
+            kept, seconds = corpus_pass(scorer, self._corpus.blocks(), k=k, on_scored=on_scored)
+        started = time.perf_counter()
+        rankings = [top.ranking() for top in kept]
+        return SearchResult(
+            rankings=rankings,
+            evaluations=counts([corpus_pass.n_documents] * scorer.n_queries),
+            iterations=counts([1] * scorer.n_queries),
+            seconds=seconds.plus(topk=time.perf_counter() - started),
         )
-
-
-def search_exact(
-    scorer: Scorer,
-    blocks: Iterable[Block],
-    *,
-    k: int,
-    doc_ids: DocIds,
-    device: torch.device | None = None,
-    dtype: torch.dtype = torch.float32,
-    rows: int | None = None,
-    on_scored: OnScored | None = None,
-) -> SearchResult:
-    """The ``k`` best documents of every query, by scoring all of them.
-
-    Blocks are streamed and may be of any size: they are laid out again in blocks of ``rows`` by
-    position in the corpus, and each of these is scored by one thread, so that a document's
-    score, to the last bit, depends neither on the shards nor on the queries beside it, nor on the
-    number of threads. Memory: a block a thread, ``CHUNK_ROWS`` scores a query, and k.
-
-    On a CPU the threads of torch score a block each, instead of sharing every matrix product:
-    there is nothing to wait for inside a block. ``torch.get_num_threads()`` says how many; while
-    the search runs, it is 1.
-
-    Args:
-        scorer: Scores blocks for ``q`` queries.
-        blocks: The corpus in order, as ``(first ordinal, vectors [n, d])``.
-        k: How many documents a query gets; fewer where the corpus is smaller.
-        doc_ids: Ids of positions, asked for the ranking and where scores tie.
-        device: Where to score; the CPU by default.
-        dtype: Arithmetic of the scores.
-        rows: Documents scored at once; what suits the width, dtype and device by default.
-        on_scored: Called with the number of scores just computed, over all queries.
-
-    Raises:
-        ModelError: A score is NaN or infinite, or the vectors have another width than the scorer.
-    """
-    refuse_k(k)
-    with workers(device or torch.device("cpu")) as threads:
-        corpus_pass = CorpusPass(threads, doc_ids=doc_ids, device=device, dtype=dtype, rows=rows)
-        kept, seconds = corpus_pass(scorer, blocks, k=k, on_scored=on_scored)
-        n_documents = corpus_pass.n_documents
-    started = time.perf_counter()
-    rankings = [top.ranking() for top in kept]
-    return SearchResult(
-        rankings=rankings,
-        evaluations=counts([n_documents] * scorer.n_queries),
-        iterations=counts([1] * scorer.n_queries),
-        seconds=seconds.plus(topk=time.perf_counter() - started),
-    )
 
 
 class CorpusPass:

@@ -10,16 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hypencli.engine.candidates import (
-    BatchSearch,
-    QuerySearch,
-    search_by,
-)
-from hypencli.engine.corpus import (
-    Ordinals,
-    Scores,
-    SearchCorpus,
-)
+from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
+from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus
 from hypencli.engine.parameters import WalkOptions
 from hypencli.engine.results import OnScored, SearchResult
 from hypencli.engine.scorers import Scorer

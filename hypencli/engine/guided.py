@@ -17,17 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from hypencli.engine.candidates import (
-    BatchSearch,
-    QuerySearch,
-    search_by,
-)
-from hypencli.engine.corpus import (
-    Ordinals,
-    Scores,
-    SearchCorpus,
-    names_by_place,
-)
+from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
+from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus, names_by_place
 from hypencli.engine.exact import CorpusPass
 from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.results import OnScored, SearchResult

@@ -7,11 +7,7 @@ from functools import partial
 
 import torch
 
-from hypencli.engine.candidates import (
-    BatchSearch,
-    QuerySearch,
-    search_by,
-)
+from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
 from hypencli.engine.corpus import Ordinals, SearchCorpus
 from hypencli.engine.results import OnScored, SearchResult
 from hypencli.engine.scorers import Scorer

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hypencli.engine.corpus import (
-    DocIds,
-    Ordinals,
-    Scores,
-)
+from hypencli.engine.corpus import DocIds, Ordinals, Scores
 from hypencli.records import Ranking
 
 

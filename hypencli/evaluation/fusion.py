@@ -7,11 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from hypencli.errors import (
-    DataError,
-    UsageError,
-    did_you_mean,
-)
+from hypencli.errors import DataError, UsageError, did_you_mean
 from hypencli.records import Ranking, Results
 
 FusionMethod: TypeAlias = Literal["rrf", "combsum", "interpolate"]

@@ -17,13 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hypencli.errors import DataError, UsageError
-from hypencli.records import (
-    Evaluation,
-    PairedTest,
-    Qrels,
-    Ranking,
-    Results,
-)
+from hypencli.records import Evaluation, PairedTest, Qrels, Ranking, Results
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,12 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from hypencli.errors import DataError
-from hypencli.records import (
-    Evaluation,
-    Qrels,
-    Ranking,
-    Results,
-)
+from hypencli.records import Evaluation, Qrels, Ranking, Results
 
 P_MRR = "p-MRR"
 """What evaluations call the measure."""

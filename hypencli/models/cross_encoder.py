@@ -23,16 +23,8 @@ from hypencli.models.checkpoints.untrusted import (
     refuse_unless_filled,
     refuse_unsafe,
 )
-from hypencli.models.checkpoints.weights import (
-    locate,
-    refuse_non_finite,
-    refuse_odd_parts,
-)
-from hypencli.models.encoding import (
-    TOKEN_BUDGET,
-    EncodingOptions,
-    pad,
-)
+from hypencli.models.checkpoints.weights import locate, refuse_non_finite, refuse_odd_parts
+from hypencli.models.encoding import TOKEN_BUDGET, EncodingOptions, pad
 
 
 @dataclass(frozen=True, slots=True)

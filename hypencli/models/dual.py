@@ -26,11 +26,7 @@ from hypencli.models.checkpoints.config import (
 )
 from hypencli.models.checkpoints.pretrained import Checkpointed
 from hypencli.models.checkpoints.weights import mirror_shared
-from hypencli.models.encoder import (
-    EncoderOutput,
-    TextEncoder,
-    refuse_other_width,
-)
+from hypencli.models.encoder import EncoderOutput, TextEncoder, refuse_other_width
 from hypencli.models.hypernet import Hypencoder
 from hypencli.models.losses.base import LossOutput, NestedQueries, QueryBatch
 from hypencli.models.losses.registry import make_losses

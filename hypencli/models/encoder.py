@@ -15,12 +15,7 @@ from torch.nn import functional
 
 from hypencli.errors import ModelError, UsageError
 from hypencli.models.checkpoints.backbone import backbone_width, most_tokens
-from hypencli.models.checkpoints.config import (
-    Json,
-    Pooling,
-    TextEncoderConfig,
-    text_encoder_config,
-)
+from hypencli.models.checkpoints.config import Json, Pooling, TextEncoderConfig, text_encoder_config
 from hypencli.models.checkpoints.pretrained import Checkpointed, extras_of
 
 

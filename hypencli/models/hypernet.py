@@ -33,11 +33,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hypencli.errors import ModelError
-from hypencli.models.checkpoints.config import (
-    HypencoderConfig,
-    Json,
-    hypencoder_config,
-)
+from hypencli.models.checkpoints.config import HypencoderConfig, Json, hypencoder_config
 from hypencli.models.checkpoints.pretrained import extras_of
 from hypencli.models.encoder import (
     EncoderOutput,
@@ -47,11 +43,7 @@ from hypencli.models.encoder import (
     refuse_other_width,
 )
 from hypencli.models.qnets.batch import QNetBatch
-from hypencli.models.qnets.protocols import (
-    QNetConverter,
-    Shape,
-    narrowed,
-)
+from hypencli.models.qnets.protocols import QNetConverter, Shape, narrowed
 from hypencli.models.qnets.registry import resolve_converter
 
 HEAD_KEYS = (

@@ -18,11 +18,7 @@ from hypencli.models.checkpoints.config import (
 )
 from hypencli.models.checkpoints.sentence import load_tokenizer, sentence_encoder_facts
 from hypencli.models.checkpoints.weights import locate, read_config
-from hypencli.models.dual import (
-    DualEncoder,
-    TextDualEncoder,
-    dual_class,
-)
+from hypencli.models.dual import DualEncoder, TextDualEncoder, dual_class
 from hypencli.models.fingerprint import (
     model_fingerprint,
     passage_fingerprint,

@@ -8,14 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hypencli.errors import HypeError
-from hypestore import (
-    EmbeddingWork,
-    InvalidContent,
-    JsonValue,
-    Kind,
-    Manifest,
-    Store,
-)
+from hypestore import EmbeddingWork, InvalidContent, JsonValue, Kind, Manifest, Store
 
 
 class DiscardableWork(Protocol):

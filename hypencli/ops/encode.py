@@ -19,37 +19,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hypencli.data.reading.skipped_lines import SkippedLines
 from hypencli.errors import DataError
-from hypencli.ops.drafts import (
-    NameNotGiven,
-    discard_unless_shards,
-    name_not_given,
-)
-from hypencli.ops.models import (
-    LoadedModel,
-    ModelSource,
-    display_name,
-    find_model,
-    load_model,
-)
-from hypencli.progress import (
-    SILENT,
-    Progress,
-    Task,
-)
+from hypencli.ops.drafts import NameNotGiven, discard_unless_shards, name_not_given
+from hypencli.ops.models import LoadedModel, ModelSource, display_name, find_model, load_model
+from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Document
-from hypencli.runtime import (
-    provenance,
-    resolve_device,
-    resolve_dtype,
-)
+from hypencli.runtime import provenance, resolve_device, resolve_dtype
 from hypencli.tabular import NotebookRecord
-from hypestore import (
-    ArtifactBusy,
-    EmbeddingSpec,
-    JsonValue,
-    Manifest,
-    Store,
-)
+from hypestore import ArtifactBusy, EmbeddingSpec, JsonValue, Manifest, Store
 
 if TYPE_CHECKING:
     from hypencli.data.corpus import Corpus

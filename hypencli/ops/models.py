@@ -12,19 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from hypencli.errors import ModelError, UsageError
 from hypencli.ops.drafts import discard_on_error
-from hypencli.ops.model_card import (
-    CARD_FILE,
-    CURVES_FILE,
-    RECIPE_FILE,
-)
+from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, quiet_libraries
-from hypestore import (
-    ArtifactNotFound,
-    Draft,
-    Manifest,
-    Store,
-)
+from hypestore import ArtifactNotFound, Draft, Manifest, Store
 
 if TYPE_CHECKING:
     import torch
@@ -220,11 +211,7 @@ def model_facts(dual: DualEncoder, tokenizer: Any) -> dict[str, JsonValue]:
     ``passage_fingerprint`` identifies what makes a passage's vector, weights, pooling and
     tokenizer: embedding sets are keyed by it.
     """
-    from hypencli.models.load import (
-        model_fingerprint,
-        passage_fingerprint,
-        tokenizer_fingerprint,
-    )
+    from hypencli.models.load import model_fingerprint, passage_fingerprint, tokenizer_fingerprint
 
     passages = f"{passage_fingerprint(dual)} {tokenizer_fingerprint(tokenizer)}"
     return {

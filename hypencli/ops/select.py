@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from hypencli.data.queries import QuerySet
 from hypencli.errors import DataError, UsageError
-from hypencli.ops.models import (
-    ModelSource,
-    display_name,
-    find_model,
-)
+from hypencli.ops.models import ModelSource, display_name, find_model
 from hypencli.progress import SILENT, Progress
 from hypestore import Manifest, Store
 

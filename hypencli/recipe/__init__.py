@@ -17,12 +17,7 @@ from hypencli.recipe.loading import (
     resolve_recipe,
 )
 from hypencli.recipe.model_section import ConverterSection, ModelSection
-from hypencli.recipe.rendering import (
-    FieldDescription,
-    describe,
-    to_toml,
-    toml_value,
-)
+from hypencli.recipe.rendering import FieldDescription, describe, to_toml, toml_value
 from hypencli.recipe.schema import Recipe
 from hypencli.recipe.section import Pooling, Section
 from hypencli.recipe.training_section import TrainingSection, ValidationSection

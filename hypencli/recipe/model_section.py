@@ -6,12 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from hypencli.recipe.section import (
-    NOT_IDENTITY,
-    UNSET,
-    Pooling,
-    Section,
-)
+from hypencli.recipe.section import NOT_IDENTITY, UNSET, Pooling, Section
 
 
 class ConverterSection(Section):

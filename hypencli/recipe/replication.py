@@ -12,11 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from hypencli.recipe.loading import (
-    find_recipe,
-    load_section,
-    recipes_folder,
-)
+from hypencli.recipe.loading import find_recipe, load_section, recipes_folder
 from hypencli.recipe.section import Pooling, Section
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$")]

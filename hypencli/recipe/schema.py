@@ -11,11 +11,7 @@ from pydantic import Field, model_validator
 
 from hypencli.recipe.data_section import DataSection, LossSection
 from hypencli.recipe.model_section import ModelSection
-from hypencli.recipe.section import (
-    IDENTITY_VERSION,
-    NOT_IDENTITY,
-    Section,
-)
+from hypencli.recipe.section import IDENTITY_VERSION, NOT_IDENTITY, Section
 from hypencli.recipe.training_section import TrainingSection, ValidationSection
 
 Group = Literal[

@@ -6,22 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from hypencli.reporting.contents import (
-    Artifact,
-    Environment,
-    Lineage,
-)
-from hypencli.reporting.tables import (
-    Cell,
-    Column,
-    Row,
-    Table,
-)
-from hypencli.reporting.text import (
-    MISSING,
-    digits,
-    whole,
-)
+from hypencli.reporting.contents import Artifact, Environment, Lineage
+from hypencli.reporting.tables import Cell, Column, Row, Table
+from hypencli.reporting.text import MISSING, digits, whole
 
 _TITLES = {
     "evaluation": "Evaluations",

@@ -10,18 +10,9 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from hypencli.escaping import escape_terminal
-from hypencli.reporting import (
-    plots,
-    tables,
-    text,
-)
+from hypencli.reporting import plots, tables, text
 from hypencli.reporting.axes import short
-from hypencli.reporting.contents import (
-    HtmlReport,
-    ModelCurves,
-    MovedDocument,
-    SearchCosts,
-)
+from hypencli.reporting.contents import HtmlReport, ModelCurves, MovedDocument, SearchCosts
 from hypencli.reporting.lineage import LineageIndex, lineage_tables
 
 if TYPE_CHECKING:

@@ -5,18 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from hypencli.reporting.axes import (
-    Axis,
-    Tick,
-    axis,
-    short,
-)
-from hypencli.reporting.contents import (
-    Points,
-    RunPair,
-    SearchCosts,
-    SearchEntry,
-)
+from hypencli.reporting.axes import Axis, Tick, axis, short
+from hypencli.reporting.contents import Points, RunPair, SearchCosts, SearchEntry
 
 MAX_BARS = 400
 """Bars of a plot of differences: of more queries, evenly spaced ones are drawn."""

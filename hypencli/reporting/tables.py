@@ -7,20 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from hypencli.reporting.contents import (
-    Entry,
-    Leaderboard,
-    RunPair,
-    SearchCosts,
-    SearchEntry,
-)
-from hypencli.reporting.text import (
-    MISSING,
-    decimals,
-    p_value,
-    signed,
-    whole,
-)
+from hypencli.reporting.contents import Entry, Leaderboard, RunPair, SearchCosts, SearchEntry
+from hypencli.reporting.text import MISSING, decimals, p_value, signed, whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from hypencli.training.config import (
-    Sampling,
-    Stage,
-    StateCache,
-    TrainingConfig,
-    ValidationConfig,
-)
+from hypencli.training.config import Sampling, Stage, StateCache, TrainingConfig, ValidationConfig
 from hypencli.training.loop import TrainingOutcome, train
 from hypencli.training.preparation import RunContext, TrainingData
 from hypencli.training.validation import HeldOutRows, JudgedCorpus

@@ -23,11 +23,7 @@ from hypencli.training.process.checkpoints import (
     remove_other_best,
     save_best,
 )
-from hypencli.training.process.distributed import (
-    any_process,
-    is_leader,
-    wait_for_all,
-)
+from hypencli.training.process.distributed import any_process, is_leader, wait_for_all
 from hypencli.training.step import TrainingStep
 
 Point: TypeAlias = tuple[int, str, float]

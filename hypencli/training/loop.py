@@ -28,11 +28,7 @@ from hypencli.training.callbacks import (
 from hypencli.training.config import TrainingConfig
 from hypencli.training.data.collator import Collator
 from hypencli.training.data.examples import Examples
-from hypencli.training.preparation import (
-    RunContext,
-    TrainingData,
-    TrainingPreparation,
-)
+from hypencli.training.preparation import RunContext, TrainingData, TrainingPreparation
 from hypencli.training.process.backbones import adapted_backbones
 from hypencli.training.process.checkpoints import (
     WEIGHTS_FILE,
@@ -42,11 +38,7 @@ from hypencli.training.process.checkpoints import (
     state_at_the_end,
     step_of,
 )
-from hypencli.training.process.distributed import (
-    is_leader,
-    n_processes,
-    told_by_leader,
-)
+from hypencli.training.process.distributed import is_leader, n_processes, told_by_leader
 from hypencli.training.process.randomness import preserved_randomness
 from hypencli.training.step import TrainingStep
 from hypencli.training.trainer import (
@@ -125,16 +117,7 @@ def train(
     """
     _refuse_contradictions(config, data)
     started = time.perf_counter()
-    step = TrainingStep(
-        dual,
-        stages=config.stages,
-        recompute=config.chunk_size is not None,
-        across_processes=config.cross_device_negatives,
-    )
-    # Refuses what cannot be trained before hours of encoding.
-    refuse_absent_trackers(config.report_to)
-    parameter_groups(step, set(), config)
-    step.to(config.device)
+    step = _checked_step(dual, config).to(config.device)
     # Under FSDP the modules that were given end up in pieces: their whole is made of a copy.
     whole = copy.deepcopy(dual) if config.fsdp and is_leader() else dual
     material = _prepare(step, tokenizer, data, config, where)
@@ -158,6 +141,21 @@ def train(
         best_step=run.best_step,
         resumed_from=run.resumed_from,
     )
+
+
+def _checked_step(
+    dual: HypencoderDualEncoder | TextDualEncoder, config: TrainingConfig
+) -> TrainingStep:
+    """The step of a run; what cannot be trained is refused before hours of encoding."""
+    step = TrainingStep(
+        dual,
+        stages=config.stages,
+        recompute=config.chunk_size is not None,
+        across_processes=config.cross_device_negatives,
+    )
+    refuse_absent_trackers(config.report_to)
+    parameter_groups(step, set(), config)
+    return step
 
 
 @dataclass(frozen=True, slots=True)

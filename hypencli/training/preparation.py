@@ -21,11 +21,7 @@ from hypencli.runtime import cache_name
 from hypencli.training.callbacks import Point
 from hypencli.training.config import TrainingConfig
 from hypencli.training.data.collator import Collator
-from hypencli.training.data.examples import (
-    Examples,
-    TrainingSet,
-    write_training_set,
-)
+from hypencli.training.data.examples import Examples, TrainingSet, write_training_set
 from hypencli.training.data.state_cache import (
     EncodedSet,
     FolderCaches,

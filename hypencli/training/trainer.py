@@ -17,21 +17,12 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from hypencli.errors import (
-    MissingDependencyError,
-    ModelError,
-    UsageError,
-    did_you_mean,
-)
+from hypencli.errors import MissingDependencyError, ModelError, UsageError, did_you_mean
 from hypencli.training.config import TrainingConfig
 from hypencli.training.data.collator import Collator
 from hypencli.training.data.examples import Examples
 from hypencli.training.data.sampling import RowOrder
-from hypencli.training.process.checkpoints import (
-    going_on_from,
-    load_weights,
-    save_weights,
-)
+from hypencli.training.process.checkpoints import going_on_from, load_weights, save_weights
 from hypencli.training.process.distributed import is_leader, n_processes
 from hypencli.training.step import TrainingStep
 

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hypencli.engine.exact import search_exact
+from hypencli.engine.corpus import VectorCorpus
+from hypencli.engine.exact import ExactEngine
 from hypencli.engine.scorers import scorer_of
 from hypencli.errors import DataError
 from hypencli.evaluation.measures import evaluate, parse_measures
@@ -26,23 +27,9 @@ from hypencli.models.encoding import (
     encode_query_tokens,
     encode_tokens,
 )
-from hypencli.records import (
-    Document,
-    Qrels,
-    Query,
-    Ranking,
-    TrainingRow,
-)
-from hypencli.training.config import (
-    Sampling,
-    TrainingConfig,
-    ValidationConfig,
-)
-from hypencli.training.data.examples import (
-    Example,
-    Examples,
-    TrainingSet,
-)
+from hypencli.records import Document, Qrels, Query, Ranking, TrainingRow
+from hypencli.training.config import Sampling, TrainingConfig, ValidationConfig
+from hypencli.training.data.examples import Example, Examples, TrainingSet
 from hypencli.training.data.sampling import split_rows
 from hypencli.training.data.state_cache import EncodedSet
 from hypencli.training.data.token_tables import TokenTable, TokenWriter
@@ -202,15 +189,10 @@ class Validation:
         queries, vectors = self._encoded_queries(), self._vectors()
         dim = self._step.dual.passage_encoder.width
         rankings: dict[str, Ranking] = {}
+        engine = ExactEngine(VectorCorpus(vectors), device=self._config.device)
         size = None if queries.has_q_nets else _VECTOR_BATCH
         for batch in queries.batches(size):
-            result = search_exact(
-                scorer_of(queries, batch, dim),
-                [(0, vectors)],
-                k=_DEPTH,
-                doc_ids=lambda positions: [str(position) for position in positions],
-                device=self._config.device,
-            )
+            result = engine.search(scorer_of(queries, batch, dim), k=_DEPTH)
             rankings.update(
                 (str(place), one) for place, one in zip(batch, result.rankings, strict=True)
             )

@@ -41,35 +41,14 @@ from hypestore.errors import (
     StoreVersionError,
     TextNotKept,
 )
-from hypestore.files import (
-    atomic_folder,
-    atomic_path,
-    atomic_write_bytes,
-    atomic_write_text,
-)
+from hypestore.files import atomic_folder, atomic_path, atomic_write_bytes, atomic_write_text
 from hypestore.free_space import require_space
 from hypestore.graphs.draft import GraphDraft
 from hypestore.graphs.stored import NeighbourGraph
-from hypestore.layout import (
-    FOLDERS,
-    PROGRESS_NAME,
-    SCRATCH_NAME,
-    find_store,
-)
-from hypestore.manifest import (
-    FORMAT_VERSION,
-    KINDS,
-    FileRecord,
-    Kind,
-    Manifest,
-    artifact_id,
-)
+from hypestore.layout import FOLDERS, PROGRESS_NAME, SCRATCH_NAME, find_store
+from hypestore.manifest import FORMAT_VERSION, KINDS, FileRecord, Kind, Manifest, artifact_id
 from hypestore.runs.draft import RunWriter
-from hypestore.runs.stored import (
-    Ranking,
-    ResultsByQuery,
-    StoredRun,
-)
+from hypestore.runs.stored import Ranking, ResultsByQuery, StoredRun
 from hypestore.store import Store
 from hypestore.verification import read_artifact_table, verified_path
 from hypestore.work.progress import Point, read_progress

@@ -9,12 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hypestore.errors import (
-    ArtifactNotFound,
-    DamagedArtifact,
-    InvalidContent,
-    NameTaken,
-)
+from hypestore.errors import ArtifactNotFound, DamagedArtifact, InvalidContent, NameTaken
 from hypestore.files import (
     atomic_write_text,
     remove_folder,
@@ -33,12 +28,7 @@ from hypestore.manifest import (
     inputs_hash,
     read_manifest,
 )
-from hypestore.runs.draft import (
-    QUERIES_NAME,
-    QUERIES_SCHEMA,
-    RESULTS_NAME,
-    RESULTS_SCHEMA,
-)
+from hypestore.runs.draft import QUERIES_NAME, QUERIES_SCHEMA, RESULTS_NAME, RESULTS_SCHEMA
 from hypestore.runs.evaluations import (
     METRICS_NAME,
     METRICS_SCHEMA,

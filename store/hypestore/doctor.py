@@ -22,37 +22,12 @@ from hypestore.files import (
     temporaries,
     writing_in,
 )
-from hypestore.inventory import (
-    DamagedManifest,
-    Inventory,
-    InventorySnapshot,
-)
-from hypestore.layout import (
-    SCRATCH_NAME,
-    WORK_NAME,
-    Layout,
-)
-from hypestore.manifest import (
-    MANIFEST_NAME,
-    Kind,
-    Manifest,
-    has_seal,
-    inputs_hash,
-)
+from hypestore.inventory import DamagedManifest, Inventory, InventorySnapshot
+from hypestore.layout import SCRATCH_NAME, WORK_NAME, Layout
+from hypestore.manifest import MANIFEST_NAME, Kind, Manifest, has_seal, inputs_hash
 from hypestore.verification import MISSING, file_problem
-from hypestore.work.locks import (
-    SHORT_WAIT_SECONDS,
-    clear_staging_locks,
-    hold,
-    is_held,
-)
-from hypestore.work.unfinished import (
-    holder_of,
-    locks_of,
-    read_work,
-    remove_work,
-    work_folders,
-)
+from hypestore.work.locks import SHORT_WAIT_SECONDS, clear_staging_locks, hold, is_held
+from hypestore.work.unfinished import holder_of, locks_of, read_work, remove_work, work_folders
 
 _LISTED = 10
 

@@ -19,14 +19,7 @@ from hypestore.errors import (
     StoreVersionError,
 )
 from hypestore.layout import Layout
-from hypestore.manifest import (
-    KINDS,
-    MANIFEST_NAME,
-    Kind,
-    Manifest,
-    plain_json,
-    read_manifest,
-)
+from hypestore.manifest import KINDS, MANIFEST_NAME, Kind, Manifest, plain_json, read_manifest
 
 _LOG = logging.getLogger("hypestore")
 _LISTED = 20

@@ -9,20 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from hypestore.errors import (
-    DamagedArtifact,
-    InvalidContent,
-    StoreNotFound,
-)
+from hypestore.errors import DamagedArtifact, InvalidContent, StoreNotFound
 from hypestore.files import atomic_write_text
-from hypestore.manifest import (
-    FORMAT_VERSION,
-    KINDS,
-    MANIFEST_NAME,
-    REQUIRES,
-    Kind,
-    check_version,
-)
+from hypestore.manifest import FORMAT_VERSION, KINDS, MANIFEST_NAME, REQUIRES, Kind, check_version
 
 MARKER_NAME = "hype.toml"
 WORK_NAME = "work.json"

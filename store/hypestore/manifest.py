@@ -21,11 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from hypestore.errors import (
-    DamagedArtifact,
-    InvalidContent,
-    StoreVersionError,
-)
+from hypestore.errors import DamagedArtifact, InvalidContent, StoreVersionError
 
 FORMAT_VERSION = 1
 """The newest format version that this code reads and writes (``store/FORMAT.md``)."""

@@ -6,20 +6,12 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hypestore.errors import (
-    ArtifactInUse,
-    ArtifactNotFound,
-    DamagedArtifact,
-)
+from hypestore.errors import ArtifactInUse, ArtifactNotFound, DamagedArtifact
 from hypestore.files import remove_folder
 from hypestore.inventory import Inventory
 from hypestore.manifest import Kind, Manifest
 from hypestore.work.locks import SHORT_WAIT_SECONDS, hold
-from hypestore.work.unfinished import (
-    find_unfinished,
-    remove_work,
-    unfinished,
-)
+from hypestore.work.unfinished import find_unfinished, remove_work, unfinished
 
 
 @dataclass(frozen=True, slots=True)

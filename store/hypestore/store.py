@@ -11,16 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from hypestore.adoption import Adopted, adopt
-from hypestore.caches.caches import (
-    MAKING_SECONDS,
-    Cache,
-    Caches,
-)
-from hypestore.calibrations import (
-    CurvePoint,
-    read_curve,
-    write_calibration,
-)
+from hypestore.caches.caches import MAKING_SECONDS, Cache, Caches
+from hypestore.calibrations import CurvePoint, read_curve, write_calibration
 from hypestore.catalog.catalog import Catalog
 from hypestore.doctor import DoctorReport, examine
 from hypestore.embeddings.draft import EmbeddingWork
@@ -31,39 +23,17 @@ from hypestore.files import atomic_write_text, writing_in
 from hypestore.graphs.draft import GraphDraft
 from hypestore.graphs.stored import NeighbourGraph, open_graph
 from hypestore.inventory import Inventory
-from hypestore.layout import (
-    Layout,
-    find_store,
-    new_marker_text,
-    read_marker,
-    write_default,
-)
-from hypestore.manifest import (
-    KINDS,
-    Kind,
-    Manifest,
-)
+from hypestore.layout import Layout, find_store, new_marker_text, read_marker, write_default
+from hypestore.manifest import KINDS, Kind, Manifest
 from hypestore.removal import remove
 from hypestore.runs.draft import RunWriter
-from hypestore.runs.evaluations import (
-    read_aggregates,
-    read_per_query,
-    write_evaluation,
-)
+from hypestore.runs.evaluations import read_aggregates, read_per_query, write_evaluation
 from hypestore.runs.stored import StoredRun
 from hypestore.verification import check_files
 from hypestore.work.locks import SHORT_WAIT_SECONDS, hold
 from hypestore.work.staging import staging_folder
-from hypestore.work.unfinished import (
-    Unfinished,
-    find_unfinished,
-    unfinished,
-)
-from hypestore.work.work import (
-    Draft,
-    WriteContext,
-    plan_work,
-)
+from hypestore.work.unfinished import Unfinished, find_unfinished, unfinished
+from hypestore.work.work import Draft, WriteContext, plan_work
 
 
 class Store:

@@ -10,11 +10,7 @@ import pyarrow as pa
 
 from hypestore.errors import ArtifactNotFound, DamagedArtifact
 from hypestore.files import sha256_file
-from hypestore.manifest import (
-    MANIFEST_NAME,
-    FileRecord,
-    Manifest,
-)
+from hypestore.manifest import MANIFEST_NAME, FileRecord, Manifest
 from hypestore.tables import read_table
 
 MISSING = "is missing"

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hypencli.cli.options import (
-    parse_batch_size,
-    parse_part,
-    split_names,
-)
+from hypencli.cli.options import parse_batch_size, parse_part, split_names
 from hypencli.errors import UsageError
 
 

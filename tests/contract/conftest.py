@@ -19,11 +19,7 @@ from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.registry.entry import SearchRequest
 from hypencli.engine.registry.lookup import engine_entries, engine_entry
 from hypencli.engine.results import Engine
-from hypencli.engine.scorers import (
-    InnerProductScorer,
-    QNetScorer,
-    Scorer,
-)
+from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
 from hypencli.engine.vector_index.index import LibraryIndex, build_index
 from hypencli.engine.vector_index.spec import IndexSpec
 from hypencli.models.qnets.batch import QNetBatch

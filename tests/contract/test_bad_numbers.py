@@ -26,11 +26,7 @@ from hypencli.data.exchange import EncodedItem, write_item_stream
 from hypencli.data.runs import write_run
 from hypencli.data.training import open_training_rows
 from hypencli.errors import DataError, ModelError
-from hypencli.evaluation.fusion import (
-    FUSION_METHODS,
-    Fusion,
-    fuse,
-)
+from hypencli.evaluation.fusion import FUSION_METHODS, Fusion, fuse
 from hypencli.evaluation.measures import evaluate, parse_measures
 from hypencli.ops.datasets.teach import teach
 from hypencli.ops.datasets.teachers import Teacher

@@ -17,11 +17,7 @@ from hypencli.engine.corpus import VectorCorpus
 from hypencli.engine.exact import ExactEngine
 from hypencli.engine.registry.lookup import engine_names
 from hypencli.engine.rerank import RerankEngine
-from hypencli.engine.scorers import (
-    InnerProductScorer,
-    QNetScorer,
-    Scorer,
-)
+from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
 from hypencli.errors import ModelError, UsageError
 from hypencli.records import Ranking
 from tests.contract.conftest import BY_INDEX, BY_SCORE

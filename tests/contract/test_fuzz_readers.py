@@ -28,12 +28,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hypencli.data.corpus import open_corpus
-from hypencli.data.exchange import (
-    EncodedItem,
-    read_array,
-    read_item_stream,
-    write_item_stream,
-)
+from hypencli.data.exchange import EncodedItem, read_array, read_item_stream, write_item_stream
 from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import open_queries
 from hypencli.data.reading.judgements import MAX_GRADE

@@ -23,11 +23,7 @@ from hypencli.data.training import (
     write_training_rows,
 )
 from hypencli.errors import DataError
-from hypencli.records import (
-    Query,
-    TrainingItem,
-    TrainingRow,
-)
+from hypencli.records import Query, TrainingItem, TrainingRow
 
 Rows = Sequence[TrainingRow]
 Maker = Callable[[Rows, Path], Path]

@@ -15,18 +15,9 @@ import pytest
 import torch
 
 from hypencli.engine.scorers import InnerProductScorer
-from hypencli.engine.vector_index.index import (
-    INDEX_FILE,
-    LibraryIndex,
-    build_index,
-    load_index,
-)
+from hypencli.engine.vector_index.index import INDEX_FILE, LibraryIndex, build_index, load_index
 from hypencli.engine.vector_index.spec import INDEX_OPTIONS, IndexSpec
-from hypencli.errors import (
-    MissingDependencyError,
-    ModelError,
-    UsageError,
-)
+from hypencli.errors import MissingDependencyError, ModelError, UsageError
 from hypencli.option_fields import describe_options
 
 DIM = 32

@@ -14,13 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.data import runs
-from hypencli.data.runs import (
-    RUN_FORMATS,
-    RankedQuery,
-    read_run,
-    write_rankings,
-    write_run,
-)
+from hypencli.data.runs import RUN_FORMATS, RankedQuery, read_run, write_rankings, write_run
 from hypencli.errors import DataError, UsageError
 
 

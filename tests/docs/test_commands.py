@@ -11,11 +11,7 @@ import pytest
 
 from hypencli.cli.app import command
 from hypencli.cli.arguments import from_verb
-from hypencli.recipe import (
-    describe,
-    list_recipes,
-    load_recipe,
-)
+from hypencli.recipe import describe, list_recipes, load_recipe
 
 
 def leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

@@ -24,11 +24,7 @@ from transformers import (
 from hypencli.models.building.spec import ModelSpec, build_dual_encoder
 from hypencli.models.load import load_dual_encoder, load_tokenizer
 from hypencli.ops.training.run import TrainedModel, train
-from hypencli.recipe import (
-    Recipe,
-    list_recipes,
-    load_recipe,
-)
+from hypencli.recipe import Recipe, list_recipes, load_recipe
 from hypestore import Store
 
 WIDTH = 32

@@ -12,13 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypencli.engine.corpus import VectorCorpus
-from hypencli.engine.exact import ExactEngine, search_exact
+from hypencli.engine.exact import ExactEngine
 from hypencli.engine.rerank import RerankEngine
-from hypencli.engine.scorers import (
-    InnerProductScorer,
-    QNetScorer,
-    Scorer,
-)
+from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
 
 MakeScorer = Callable[[int, int, torch.Generator], Scorer]
 Scorers = dict[str, MakeScorer]
@@ -36,6 +32,17 @@ def pieces(vectors: np.ndarray, cuts: Sequence[int]) -> Iterator[tuple[int, np.n
             yield start, vectors[start:end]
 
 
+class CutCorpus(VectorCorpus):
+    """A corpus that is read in pieces, as of shards."""
+
+    def __init__(self, vectors: np.ndarray, cuts: Sequence[int]) -> None:
+        super().__init__(vectors, names(len(vectors)))
+        self._cuts = cuts
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+        return pieces(self._vectors, self._cuts)
+
+
 def run(
     scorer: Scorer,
     vectors: np.ndarray,
@@ -44,14 +51,8 @@ def run(
     cuts: Sequence[int] = (),
     **options: int,
 ) -> list[list[tuple[str, float]]]:
-    ids = names(len(vectors))
-    result = search_exact(
-        scorer,
-        pieces(vectors, cuts),
-        k=k,
-        doc_ids=lambda ordinals: [ids[i] for i in ordinals],
-        **options,
-    )
+    engine = ExactEngine(CutCorpus(vectors, cuts), **options)  # type: ignore[arg-type]
+    result = engine.search(scorer, k=k)
     assert result.evaluations.tolist() == [len(vectors)] * scorer.n_queries
     return result.rankings
 

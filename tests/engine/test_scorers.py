@@ -8,11 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 import pytest
 import torch
 
-from hypencli.engine.scorers import (
-    InnerProductScorer,
-    QNetScorer,
-    Scorer,
-)
+from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
 from hypencli.models.qnets.batch import ACTIVATIONS, QNetBatch
 from hypencli.models.qnets.registry import MatryoshkaConverter, RepeatedDenseBlockConverter
 

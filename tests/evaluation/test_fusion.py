@@ -7,11 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.errors import UsageError
-from hypencli.evaluation.fusion import (
-    FUSION_METHODS,
-    Fusion,
-    fuse,
-)
+from hypencli.evaluation.fusion import FUSION_METHODS, Fusion, fuse
 from hypencli.records import Ranking
 
 

@@ -7,11 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.errors import DataError
-from hypencli.evaluation.p_mrr import (
-    P_MRR,
-    changed_documents,
-    p_mrr,
-)
+from hypencli.evaluation.p_mrr import P_MRR, changed_documents, p_mrr
 from hypencli.records import Ranking
 
 

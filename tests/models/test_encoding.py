@@ -9,18 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from hypencli.models.encoding import (
-    EncodingOptions,
-    encode_passages,
-    encode_queries,
-    pad,
-    tokenise,
-)
-from hypencli.models.load import (
-    ModelSpec,
-    build_dual_encoder,
-    load_tokenizer,
-)
+from hypencli.models.encoding import EncodingOptions, encode_passages, encode_queries, pad, tokenise
+from hypencli.models.load import ModelSpec, build_dual_encoder, load_tokenizer
 
 TEXTS = [
     "river bank",

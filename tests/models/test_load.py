@@ -9,12 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from hypencli import (
-    Hypencoder,
-    HypencoderDualEncoder,
-    TextDualEncoder,
-    TextEncoder,
-)
+from hypencli import Hypencoder, HypencoderDualEncoder, TextDualEncoder, TextEncoder
 from hypencli.errors import ModelError
 from hypencli.models.checkpoints.weights import PASSAGE_BACKBONE, QUERY_BACKBONE
 from hypencli.models.load import (

@@ -16,12 +16,7 @@ from safetensors.torch import save_file
 
 from hypencli.errors import ModelError
 from hypencli.models.cross_encoder import load_cross_encoder
-from hypencli.models.load import (
-    ModelSpec,
-    build_dual_encoder,
-    load_dual_encoder,
-    load_tokenizer,
-)
+from hypencli.models.load import ModelSpec, build_dual_encoder, load_dual_encoder, load_tokenizer
 from hypencli.models.paraphrase import paraphrases
 from tests.hostile import Payload
 

@@ -17,11 +17,7 @@ import torch
 from hypencli.errors import ModelError
 from hypencli.hub import hub_answers, reach_hub
 from hypencli.models.checkpoints.backbone import load_backbone
-from hypencli.models.load import (
-    load_dual_encoder,
-    load_tokenizer,
-    locate,
-)
+from hypencli.models.load import load_dual_encoder, load_tokenizer, locate
 from hypencli.models.paraphrase import paraphrases
 
 Build = Callable[..., Any]

@@ -7,11 +7,7 @@ from pathlib import Path
 import pytest
 
 from hypencli.data.corpus import Corpus, open_corpus
-from hypencli.ops.encode import (
-    EncodeOptions,
-    encode,
-    plan,
-)
+from hypencli.ops.encode import EncodeOptions, encode, plan
 from hypencli.ops.models import ModelSource
 from hypestore import Store
 

@@ -15,12 +15,7 @@ from hypencli.evaluation import measures as library
 from hypencli.ops.evaluation.robustness import robustness_loss
 from hypencli.ops.evaluation.run import EvaluateOptions, evaluate
 from hypencli.ops.models import ModelSource
-from hypencli.ops.perturb import (
-    Perturbed,
-    PerturbOptions,
-    perturb,
-    variation_of,
-)
+from hypencli.ops.perturb import Perturbed, PerturbOptions, perturb, variation_of
 from hypencli.ops.search.options import Output, SearchOptions
 from hypencli.ops.search.run import search
 from hypencli.records import Query

@@ -6,19 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from hypencli.engine.corpus import (
-    Ordinals,
-    VectorCorpus,
-    Vectors,
-)
+from hypencli.engine.corpus import Ordinals, VectorCorpus, Vectors
 from hypencli.engine.exact import ExactEngine
 from hypencli.engine.guided import GuidedEngine, fit
 from hypencli.engine.parameters import GuidedOptions
-from hypencli.engine.scorers import (
-    InnerProductScorer,
-    QNetScorer,
-    Scorer,
-)
+from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
 
 N, DIM, K = 3000, 24, 100
 FIRST, BATCH = 25, 20

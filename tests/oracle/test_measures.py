@@ -15,17 +15,8 @@ from hypothesis import strategies as st
 from hypencli.data.qrels import read_qrels
 from hypencli.data.runs import read_run
 from hypencli.errors import DataError
-from hypencli.evaluation.measures import (
-    compare,
-    evaluate,
-    holm,
-    parse_measures,
-)
-from hypencli.records import (
-    Evaluation,
-    Qrels,
-    Ranking,
-)
+from hypencli.evaluation.measures import compare, evaluate, holm, parse_measures
+from hypencli.records import Evaluation, Qrels, Ranking
 
 TREC_NAMES = {
     "map": "AP",

@@ -10,11 +10,7 @@ import pytest
 
 from hypencli.data.qrels import read_qrels
 from hypencli.data.runs import read_run
-from hypencli.evaluation.p_mrr import (
-    P_MRR,
-    changed_documents,
-    p_mrr,
-)
+from hypencli.evaluation.p_mrr import P_MRR, changed_documents, p_mrr
 from hypencli.ops.evaluation.p_mrr import evaluate_p_mrr
 from hypencli.ops.transfer.runs import import_run
 from hypencli.records import Results

@@ -12,14 +12,10 @@ import pytest
 import torch
 
 from hypencli import HypencoderDualEncoder
-from hypencli.engine.exact import search_exact
+from hypencli.engine.corpus import VectorCorpus
+from hypencli.engine.exact import ExactEngine
 from hypencli.engine.scorers import QNetScorer
-from hypencli.models.encoding import (
-    EncodingOptions,
-    encode_passages,
-    encode_queries,
-    tokenise,
-)
+from hypencli.models.encoding import EncodingOptions, encode_passages, encode_queries, tokenise
 from hypencli.models.load import load_tokenizer
 
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
@@ -80,12 +76,8 @@ def test_the_best_of_a_corpus(
     queries = encode_queries(
         dual.query_encoder, tokenizer, texts["queries"], options(facts["query_max_length"])
     )
-    result = search_exact(
-        QNetScorer(queries.q_nets(0, len(queries)), 32),
-        [(0, vectors)],
-        k=20,
-        doc_ids=lambda positions: [f"d{position}" for position in positions],
-    )
+    corpus = VectorCorpus(vectors, [f"d{place}" for place in range(len(vectors))])
+    result = ExactEngine(corpus).search(QNetScorer(queries.q_nets(0, len(queries)), 32), k=20)
     scores = np.array([[score for _, score in ranking] for ranking in result.rankings])
     np.testing.assert_allclose(scores, arrays["exact_top20_scores"], **TOLERANCE)
     for ranking, ids, published in zip(

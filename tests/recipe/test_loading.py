@@ -5,12 +5,7 @@ from pathlib import Path
 import pytest
 
 from hypencli.errors import RecipeError
-from hypencli.recipe import (
-    list_recipes,
-    load_recipe,
-    recipes_folder,
-    resolve_recipe,
-)
+from hypencli.recipe import list_recipes, load_recipe, recipes_folder, resolve_recipe
 
 PLAIN = """
 [model]

@@ -9,13 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from hypencli.recipe import (
-    Recipe,
-    list_recipes,
-    load_recipe,
-    resolve_recipe,
-    to_toml,
-)
+from hypencli.recipe import Recipe, list_recipes, load_recipe, resolve_recipe, to_toml
 from hypencli.recipe.schema import Group
 
 NAMES = [summary.name for summary in list_recipes()]

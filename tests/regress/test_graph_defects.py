@@ -11,11 +11,7 @@ import pytest
 from hypencli.ops.graphs.build import build_graph
 from hypencli.ops.graphs.options import GraphOptions
 from hypencli.ops.transfer.graphs import import_graph
-from hypestore import (
-    EmbeddingSpec,
-    Manifest,
-    Store,
-)
+from hypestore import EmbeddingSpec, Manifest, Store
 
 
 def corpus(folder: Path, n: int) -> tuple[Store, Manifest, np.ndarray]:

@@ -11,7 +11,7 @@ import torch
 
 from hypencli.engine.blocks import BLOCK_ROWS
 from hypencli.engine.corpus import VectorCorpus
-from hypencli.engine.exact import ExactEngine, search_exact
+from hypencli.engine.exact import ExactEngine
 from hypencli.engine.graph_walk import GraphEngine, draw_entry_points
 from hypencli.engine.guided import GuidedEngine
 from hypencli.engine.parameters import GuidedOptions, WalkOptions
@@ -52,10 +52,7 @@ def ring(n: int, k: int) -> np.ndarray:
 def test_the_last_batch_may_have_fewer_documents_than_k(left: int) -> None:
     corpus, scorer = documents(BLOCK_ROWS + left), queries(3)
     assert found_ids(ExactEngine(corpus), scorer, 100) == by_hand(corpus, scorer, 100)
-    blocks = [(start, corpus.vectors(np.arange(start, start + 1))) for start in range(corpus.n)]
-    result = search_exact(scorer, blocks, k=100, doc_ids=corpus.ids, rows=100)
-    ids = [[doc_id for doc_id, _ in ranking] for ranking in result.rankings]
-    assert ids == by_hand(corpus, scorer, 100)
+    assert found_ids(ExactEngine(corpus, rows=100), scorer, 100) == by_hand(corpus, scorer, 100)
 
 
 def test_a_step_of_a_walk_may_have_fewer_documents_than_k() -> None:

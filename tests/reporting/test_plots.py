@@ -11,18 +11,8 @@ from itertools import pairwise
 import pytest
 
 from hypencli.reporting.axes import Axis, axis
-from hypencli.reporting.contents import (
-    HtmlReport,
-    RunPair,
-    SearchCosts,
-)
-from hypencli.reporting.plots import (
-    MAX_BARS,
-    Mark,
-    cost_plot,
-    curve_plot,
-    difference_plot,
-)
+from hypencli.reporting.contents import HtmlReport, RunPair, SearchCosts
+from hypencli.reporting.plots import MAX_BARS, Mark, cost_plot, curve_plot, difference_plot
 
 SampleReport = Callable[..., HtmlReport]
 

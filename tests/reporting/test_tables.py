@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from hypencli.reporting.contents import (
-    Artifact,
-    HtmlReport,
-    Lineage,
-)
+from hypencli.reporting.contents import Artifact, HtmlReport, Lineage
 from hypencli.reporting.lineage import LineageIndex, lineage_tables
-from hypencli.reporting.tables import (
-    Table,
-    comparison_table,
-    costs_table,
-    leaderboard_table,
-)
+from hypencli.reporting.tables import Table, comparison_table, costs_table, leaderboard_table
 
 SampleReport = Callable[..., HtmlReport]
 

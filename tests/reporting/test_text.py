@@ -6,15 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypencli.reporting.text import (
-    decimals,
-    digits,
-    left_out,
-    p_value,
-    shortened,
-    signed,
-    whole,
-)
+from hypencli.reporting.text import decimals, digits, left_out, p_value, shortened, signed, whole
 
 
 @given(st.text(alphabet="ab \n\t", max_size=300), st.integers(4, 40))

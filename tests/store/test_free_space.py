@@ -11,12 +11,7 @@ import numpy as np
 import pytest
 
 import hypestore as hs
-from hypestore.free_space import (
-    disk_full_in,
-    free_bytes,
-    in_words,
-    is_disk_full,
-)
+from hypestore.free_space import disk_full_in, free_bytes, in_words, is_disk_full
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hypestore as hs
-from hypestore.manifest import (
-    clean_id_prefix,
-    inputs_hash,
-    read_manifest,
-)
+from hypestore.manifest import clean_id_prefix, inputs_hash, read_manifest
 
 JSON_VALUES = st.recursive(
     st.none()

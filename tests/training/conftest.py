@@ -12,11 +12,7 @@ import pytest
 import torch
 
 from hypencli.data.training import read_training_rows
-from hypencli.models.load import (
-    ModelSpec,
-    build_dual_encoder,
-    load_tokenizer,
-)
+from hypencli.models.load import ModelSpec, build_dual_encoder, load_tokenizer
 from hypencli.records import TrainingRow
 from hypencli.training import (
     RunContext,

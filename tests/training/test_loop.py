@@ -10,22 +10,9 @@ import pytest
 import torch
 import transformers
 
-from hypencli.errors import (
-    DataError,
-    ModelError,
-    UsageError,
-)
-from hypencli.records import (
-    Query,
-    TrainingItem,
-    TrainingRow,
-)
-from hypencli.training import (
-    Sampling,
-    StateCache,
-    TrainingConfig,
-    TrainingOutcome,
-)
+from hypencli.errors import DataError, ModelError, UsageError
+from hypencli.records import Query, TrainingItem, TrainingRow
+from hypencli.training import Sampling, StateCache, TrainingConfig, TrainingOutcome
 
 Build = Callable[..., Any]
 QuickTrain = Callable[..., TrainingOutcome]

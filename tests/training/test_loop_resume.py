@@ -12,12 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from hypencli.training import (
-    Sampling,
-    StateCache,
-    TrainingOutcome,
-    ValidationConfig,
-)
+from hypencli.training import Sampling, StateCache, TrainingOutcome, ValidationConfig
 from hypencli.training.process.checkpoints import MARKER_FILE, newest_checkpoint
 
 Build = Callable[..., Any]

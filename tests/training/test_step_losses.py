@@ -12,12 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hypencli.records import TrainingRow
-from hypencli.training import (
-    HeldOutRows,
-    Stage,
-    TrainingOutcome,
-    ValidationConfig,
-)
+from hypencli.training import HeldOutRows, Stage, TrainingOutcome, ValidationConfig
 from hypencli.training.step import TrainingStep
 
 Build = Callable[..., Any]

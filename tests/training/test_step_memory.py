@@ -14,17 +14,9 @@ from torch import Tensor
 
 from hypencli.progress import SILENT
 from hypencli.records import TrainingRow
-from hypencli.training import (
-    Sampling,
-    TrainingConfig,
-    TrainingOutcome,
-)
+from hypencli.training import Sampling, TrainingConfig, TrainingOutcome
 from hypencli.training.data.collator import Collator
-from hypencli.training.data.examples import (
-    Examples,
-    TrainingSet,
-    write_training_set,
-)
+from hypencli.training.data.examples import Examples, TrainingSet, write_training_set
 from hypencli.training.process.backbones import adapted_backbones
 from hypencli.training.step import TrainingStep
 

@@ -8,11 +8,7 @@ import pytest
 import torch
 
 from hypencli.errors import DataError, UsageError
-from hypencli.records import (
-    Document,
-    Query,
-    TrainingRow,
-)
+from hypencli.records import Document, Query, TrainingRow
 from hypencli.training import (
     HeldOutRows,
     JudgedCorpus,

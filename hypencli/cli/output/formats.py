@@ -11,12 +11,7 @@ from typing import TypeAlias
 
 from hypencli.cli.output.render import escape, number, to_json
 from hypencli.errors import UsageError, did_you_mean
-from hypencli.escaping import (
-    escape_csv,
-    escape_json,
-    escape_latex,
-    escape_markdown,
-)
+from hypencli.escaping import escape_csv, escape_json, escape_latex, escape_markdown
 from hypencli.plugins import offered, offered_names
 
 FORMATS_GROUP = "hypencli.formats"

@@ -6,11 +6,7 @@ import sys
 from contextlib import AbstractContextManager
 
 from hypencli.escaping import escape_terminal
-from hypencli.progress import (
-    SILENT,
-    Progress,
-    Task,
-)
+from hypencli.progress import SILENT, Progress, Task
 
 
 class TerminalProgress:

@@ -31,13 +31,7 @@ from typing import Literal, TypeAlias
 from hypencli.data.demo.docstrings import Symbol, read_symbols
 from hypencli.data.demo.files import DemoFiles, write_files
 from hypencli.data.demo.questions import read_questions
-from hypencli.records import (
-    Document,
-    Qrels,
-    Query,
-    TrainingItem,
-    TrainingRow,
-)
+from hypencli.records import Document, Qrels, Query, TrainingItem, TrainingRow
 
 Part: TypeAlias = Literal["training", "validation", "heldout"]
 

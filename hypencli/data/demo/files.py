@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hypencli.data.training.row import row_values
-from hypencli.records import (
-    Document,
-    Qrels,
-    Query,
-    TrainingRow,
-)
+from hypencli.records import Document, Qrels, Query, TrainingRow
 
 _Json = Mapping[str, object]
 

@@ -3,12 +3,7 @@
 from hypencli.data.exchange.array_file import read_array, write_array
 from hypencli.data.exchange.item import EncodedItem, EncodedItems
 from hypencli.data.exchange.item_stream import read_item_stream, write_item_stream
-from hypencli.data.exchange.source import (
-    ENCODED_FORMATS,
-    EncodedFormat,
-    format_of,
-    open_encoded,
-)
+from hypencli.data.exchange.source import ENCODED_FORMATS, EncodedFormat, format_of, open_encoded
 
 __all__ = [
     "ENCODED_FORMATS",

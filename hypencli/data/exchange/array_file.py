@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from hypencli.data.exchange.item import MAX_DIM, EncodedItem
 from hypencli.data.reading.lines import read_lines
-from hypencli.data.reading.rows import (
-    Fields,
-    format_of,
-    read_rows,
-)
+from hypencli.data.reading.rows import Fields, format_of, read_rows
 from hypencli.errors import DataError
 
 if TYPE_CHECKING:

@@ -7,11 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from hypencli.data.reading.lines import (
-    Line,
-    parse_json_object,
-    read_lines,
-)
+from hypencli.data.reading.lines import Line, parse_json_object, read_lines
 from hypencli.data.reading.rows import checked_id
 from hypencli.errors import DataError
 

@@ -20,13 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from hypencli.data.exchange.item import MAX_DIM, EncodedItem
-from hypencli.data.exchange.protobuf import (
-    Field,
-    encode_field,
-    encode_varint,
-    fields,
-    varint,
-)
+from hypencli.data.exchange.protobuf import Field, encode_field, encode_varint, fields, varint
 from hypencli.errors import DataError
 
 if TYPE_CHECKING:

@@ -5,11 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from hypencli.data.exchange.array_file import (
-    ids_have_text,
-    open_array,
-    read_array,
-)
+from hypencli.data.exchange.array_file import ids_have_text, open_array, read_array
 from hypencli.data.exchange.item import EncodedItems
 from hypencli.data.exchange.item_stream import read_item_stream
 from hypencli.errors import UsageError

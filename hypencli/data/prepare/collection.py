@@ -8,11 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hypencli.data.atomic import atomic_write
-from hypencli.data.prepare.malformed_records import (
-    EMPTY_TEXT,
-    UNKNOWN_ID,
-    MalformedRecords,
-)
+from hypencli.data.prepare.malformed_records import EMPTY_TEXT, UNKNOWN_ID, MalformedRecords
 from hypencli.data.reading.judgements import Judgement, collect_judgements
 from hypencli.data.runs import write_run
 from hypencli.errors import DataError

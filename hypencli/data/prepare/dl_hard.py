@@ -12,24 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypencli.data.prepare.collection import (
-    QRELS,
-    QUERIES,
-    Text,
-    write_judgements,
-    write_texts,
-)
-from hypencli.data.prepare.download import (
-    RepositoryFile,
-    downloaded,
-    downloading,
-    fetch,
-)
-from hypencli.data.prepare.job import (
-    Job,
-    Part,
-    PreparedParts,
-)
+from hypencli.data.prepare.collection import QRELS, QUERIES, Text, write_judgements, write_texts
+from hypencli.data.prepare.download import RepositoryFile, downloaded, downloading, fetch
+from hypencli.data.prepare.job import Job, Part, PreparedParts
 from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import QuerySet, open_queries
 from hypencli.data.reading.irds import IrdsSource

@@ -19,11 +19,7 @@ from hypencli.data.prepare.collection import (
     write_texts,
 )
 from hypencli.data.prepare.download import downloading
-from hypencli.data.prepare.job import (
-    Job,
-    Part,
-    PreparedParts,
-)
+from hypencli.data.prepare.job import Job, Part, PreparedParts
 from hypencli.data.prepare.records import Record, records_of
 from hypencli.data.reading.judgements import Judgement, iterate_judgements
 from hypencli.data.training.folder import data_files_of

@@ -11,12 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hypencli.data.prepare.download import downloading
-from hypencli.data.prepare.job import (
-    DEFAULT_SEED,
-    Job,
-    PreparedParts,
-    RowCounts,
-)
+from hypencli.data.prepare.job import DEFAULT_SEED, Job, PreparedParts, RowCounts
 from hypencli.data.prepare.malformed_records import EMPTY_TEXT
 from hypencli.data.prepare.records import Record, records_of
 from hypencli.data.reading.unique_ids import hash_id
@@ -24,11 +19,7 @@ from hypencli.data.training import write_training_rows
 from hypencli.data.training.folder import locate_in_folder
 from hypencli.data.training.hub import files_on_hub
 from hypencli.data.training.splits import select_files
-from hypencli.records import (
-    Query,
-    TrainingItem,
-    TrainingRow,
-)
+from hypencli.records import Query, TrainingItem, TrainingRow
 
 SOURCE = "samaya-ai/msmarco-w-instructions"
 SPLIT = "train"

@@ -9,11 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hypencli.data.prepare.malformed_records import MalformedRecords
-from hypencli.progress import (
-    SILENT,
-    Progress,
-    Task,
-)
+from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import TrainingRow
 
 T = TypeVar("T")

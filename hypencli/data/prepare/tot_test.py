@@ -18,16 +18,8 @@ from hypencli.data.prepare.collection import (
     write_texts,
 )
 from hypencli.data.prepare.download import downloaded
-from hypencli.data.prepare.job import (
-    Job,
-    Part,
-    PreparedParts,
-)
-from hypencli.data.prepare.records import (
-    Record,
-    records_of,
-    titled,
-)
+from hypencli.data.prepare.job import Job, Part, PreparedParts
+from hypencli.data.prepare.records import Record, records_of, titled
 from hypencli.data.reading.irds import IrdsSource
 from hypencli.data.reading.judgements import Judgement, iterate_judgements
 from hypencli.errors import DataError

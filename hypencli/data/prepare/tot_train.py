@@ -18,34 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hypencli.data.prepare.collection import (
-    Text,
-    twice,
-    usable_judgements,
-)
+from hypencli.data.prepare.collection import Text, twice, usable_judgements
 from hypencli.data.prepare.download import RepositoryFile, fetch
-from hypencli.data.prepare.job import (
-    Job,
-    PreparedParts,
-    RowCounts,
-)
-from hypencli.data.prepare.malformed_records import (
-    EMPTY_TEXT,
-    UNKNOWN_ID,
-    MalformedRecords,
-)
+from hypencli.data.prepare.job import Job, PreparedParts, RowCounts
+from hypencli.data.prepare.malformed_records import EMPTY_TEXT, UNKNOWN_ID, MalformedRecords
 from hypencli.data.prepare.records import records_of, titled
 from hypencli.data.reading.judgements import collect_judgements, iterate_judgements
 from hypencli.data.reading.lines import read_whole
 from hypencli.data.reading.rows import checked_id
 from hypencli.data.training import write_training_rows
 from hypencli.errors import DataError
-from hypencli.records import (
-    Qrels,
-    Query,
-    TrainingItem,
-    TrainingRow,
-)
+from hypencli.records import Qrels, Query, TrainingItem, TrainingRow
 
 MAX_UNPACKED_BYTES = 16 * 2**30
 """Of a released archive, which has a tenth of it."""

@@ -11,13 +11,7 @@ from typing import Any, ClassVar, Literal
 from hypencli.data.reading.base import Part, Source
 from hypencli.data.reading.file import has_data_suffix
 from hypencli.data.reading.judgements import Judgement
-from hypencli.data.reading.rows import (
-    Fields,
-    TextRow,
-    checked_id,
-    checked_text,
-    joined,
-)
+from hypencli.data.reading.rows import Fields, TextRow, checked_id, checked_text, joined
 from hypencli.data.reading.skipped_lines import OnMalformed
 from hypencli.errors import DataError, UsageError
 

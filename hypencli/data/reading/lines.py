@@ -13,11 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from hypencli.data.reading.skipped_lines import (
-    OnMalformed,
-    attempt,
-    stop,
-)
+from hypencli.data.reading.skipped_lines import OnMalformed, attempt, stop
 from hypencli.errors import DataError
 
 MAX_LINE_BYTES = 256 * 2**20

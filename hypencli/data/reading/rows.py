@@ -9,11 +9,7 @@ from itertools import chain
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from hypencli.data.reading.lines import Line, parse_json_object
-from hypencli.data.reading.skipped_lines import (
-    OnMalformed,
-    attempt,
-    stop,
-)
+from hypencli.data.reading.skipped_lines import OnMalformed, attempt, stop
 from hypencli.errors import DataError
 
 RowFormat: TypeAlias = Literal["jsonl", "tsv", "plain"]

@@ -6,12 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from hypencli.data.reading.lines import (
-    file_sha256,
-    parse_json_object,
-    read_lines,
-    summarise_file,
-)
+from hypencli.data.reading.lines import file_sha256, parse_json_object, read_lines, summarise_file
 from hypencli.data.training.row import training_row
 from hypencli.errors import DataError
 from hypencli.records import TrainingRow

@@ -9,12 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from hypencli.data.training.folder import Located
-from hypencli.data.training.splits import (
-    DATA_ENDINGS,
-    SplitFiles,
-    is_data_file,
-    select_files,
-)
+from hypencli.data.training.splits import DATA_ENDINGS, SplitFiles, is_data_file, select_files
 from hypencli.errors import DataError
 from hypencli.hub import (
     HubError,

@@ -8,11 +8,7 @@ from typing import Any
 from hypencli.data.reading.numbers import finite_score
 from hypencli.data.reading.rows import checked_text
 from hypencli.errors import DataError
-from hypencli.records import (
-    Query,
-    TrainingItem,
-    TrainingRow,
-)
+from hypencli.records import Query, TrainingItem, TrainingRow
 
 
 def training_row(values: Mapping[str, Any], where: str) -> TrainingRow:

@@ -16,13 +16,7 @@ import torch
 
 from hypencli.engine.corpus import VectorSource
 from hypencli.engine.neighbours.similarity import Block, Similarity
-from hypencli.engine.neighbours.top_neighbours import (
-    NO_KEY,
-    Keys,
-    Nearest,
-    Ordinals,
-    nearest_first,
-)
+from hypencli.engine.neighbours.top_neighbours import NO_KEY, Keys, Nearest, Ordinals, nearest_first
 from hypencli.engine.workers import workers
 
 _PAIRS_A_THREAD = 8

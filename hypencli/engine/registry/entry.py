@@ -8,12 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeAlias
 
-from hypencli.option_fields import (
-    OptionDescription,
-    Options,
-    describe_options,
-    parse_options,
-)
+from hypencli.option_fields import OptionDescription, Options, describe_options, parse_options
 
 if TYPE_CHECKING:
     import torch

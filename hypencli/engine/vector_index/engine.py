@@ -6,17 +6,8 @@ import math
 import time
 
 from hypencli.engine.blocks import non_finite
-from hypencli.engine.corpus import (
-    Ordinals,
-    Scores,
-    SearchCorpus,
-)
-from hypencli.engine.results import (
-    OnScored,
-    SearchResult,
-    counts,
-    refuse_k,
-)
+from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus
+from hypencli.engine.results import OnScored, SearchResult, counts, refuse_k
 from hypencli.engine.scorers import InnerProductScorer, Scorer
 from hypencli.engine.seconds import SearchSeconds
 from hypencli.engine.vector_index.index import VectorIndex

@@ -10,11 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hypencli.engine.corpus import Ordinals, Scores
-from hypencli.engine.vector_index.library import (
-    Vectors,
-    import_library,
-    threads,
-)
+from hypencli.engine.vector_index.library import Vectors, import_library, threads
 from hypencli.engine.vector_index.spec import IndexSpec
 from hypencli.errors import ModelError, UsageError
 

@@ -9,11 +9,7 @@ from typing import Any
 import numpy as np
 
 from hypencli.engine.corpus import Ordinals, Scores
-from hypencli.engine.vector_index.library import (
-    Vectors,
-    import_library,
-    threads,
-)
+from hypencli.engine.vector_index.library import Vectors, import_library, threads
 from hypencli.engine.vector_index.spec import IndexSpec
 from hypencli.errors import ModelError
 

@@ -15,11 +15,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from hypencli.engine.corpus import (
-    Ordinals,
-    Scores,
-    first_beyond,
-)
+from hypencli.engine.corpus import Ordinals, Scores, first_beyond
 from hypencli.engine.vector_index.faiss import FaissIndex
 from hypencli.engine.vector_index.hnswlib import HnswlibIndex
 from hypencli.engine.vector_index.library import Library, Vectors

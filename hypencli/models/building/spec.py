@@ -25,17 +25,8 @@ from hypencli.models.checkpoints.config import (
     checked_pooling,
 )
 from hypencli.models.checkpoints.sentence import sentence_encoder_facts
-from hypencli.models.checkpoints.weights import (
-    CONFIG_FILE,
-    accounted_for,
-    locate,
-    read_config,
-)
-from hypencli.models.dual import (
-    HypencoderDualEncoder,
-    TextDualEncoder,
-    dual_class,
-)
+from hypencli.models.checkpoints.weights import CONFIG_FILE, accounted_for, locate, read_config
+from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder, dual_class
 from hypencli.models.encoder import TextEncoder
 from hypencli.models.qnets.registry import SHIPPED_CONVERTERS
 

@@ -30,11 +30,7 @@ from hypencli.models.checkpoints.untrusted import (
     refuse_unless_filled,
     refuse_unsafe,
 )
-from hypencli.models.checkpoints.weights import (
-    refuse_non_finite,
-    refuse_odd_parts,
-    within_reach,
-)
+from hypencli.models.checkpoints.weights import refuse_non_finite, refuse_odd_parts, within_reach
 
 _BERT_BASE: Mapping[str, Any] = {
     "model_type": "bert",

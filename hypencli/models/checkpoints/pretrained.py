@@ -18,11 +18,7 @@ import transformers
 from torch import Tensor, nn
 
 from hypencli.errors import ModelError
-from hypencli.models.checkpoints.backbone import (
-    describe_backbone,
-    empty_backbone,
-    resolve_backbone,
-)
+from hypencli.models.checkpoints.backbone import describe_backbone, empty_backbone, resolve_backbone
 from hypencli.models.checkpoints.config import (
     FORMAT,
     DualEncoderConfig,

@@ -21,11 +21,7 @@ from hypencli.hub import (
     hub_answers,
     require_hub,
 )
-from hypencli.models.checkpoints.untrusted import (
-    LIBRARY_ERRORS,
-    parts_of,
-    reason,
-)
+from hypencli.models.checkpoints.untrusted import LIBRARY_ERRORS, parts_of, reason
 
 State: TypeAlias = dict[str, Tensor]
 

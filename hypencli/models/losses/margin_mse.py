@@ -6,13 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from hypencli.errors import UsageError
-from hypencli.models.losses.base import (
-    Loss,
-    LossOutput,
-    Needs,
-    QueryBatch,
-    own_similarity,
-)
+from hypencli.models.losses.base import Loss, LossOutput, Needs, QueryBatch, own_similarity
 
 if TYPE_CHECKING:
     from torch import Tensor

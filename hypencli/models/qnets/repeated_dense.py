@@ -22,12 +22,7 @@ from hypencli.errors import ModelError
 from hypencli.models.qnets.batch import activation, multiply
 from hypencli.models.qnets.packed import PrepackedLinear, can_prepack
 from hypencli.models.qnets.protocols import RowNet, Shape
-from hypencli.models.qnets.quantised import (
-    QuantisedLinear,
-    can_quantise,
-    summed,
-    widened,
-)
+from hypencli.models.qnets.quantised import QuantisedLinear, can_quantise, summed, widened
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hypencli.data.training import TrainingSource, open_training_rows
-from hypencli.data.training.counts import (
-    NumberCounter,
-    NumberSummary,
-    Occurrences,
-)
+from hypencli.data.training.counts import NumberCounter, NumberSummary, Occurrences
 from hypencli.data.training.positives import PositiveRule
-from hypencli.data.training.survey import (
-    RowStatistics,
-    StatisticsOptions,
-    row_statistics,
-)
+from hypencli.data.training.survey import RowStatistics, StatisticsOptions, row_statistics
 from hypencli.errors import RecipeError, UsageError
 from hypencli.ops.dataset_names import dataset_place
 from hypencli.progress import SILENT, Progress

@@ -11,11 +11,7 @@ from hypencli.data.training import TrainingSource, write_training_rows
 from hypencli.data.training.negatives import MiningRule
 from hypencli.data.training.writing import refuse_existing
 from hypencli.errors import UsageError
-from hypencli.ops.datasets.miner import (
-    Miner,
-    MiningCounts,
-    texts_of_run,
-)
+from hypencli.ops.datasets.miner import Miner, MiningCounts, texts_of_run
 from hypencli.ops.models import display_name
 from hypencli.progress import SILENT, Progress
 from hypencli.records import Qrels

@@ -9,27 +9,12 @@ from itertools import islice
 from typing import TypeAlias
 
 from hypencli.data.corpus import Corpus
-from hypencli.data.training.negatives import (
-    MiningRule,
-    NegativeCandidate,
-    candidates,
-    choose,
-)
+from hypencli.data.training.negatives import MiningRule, NegativeCandidate, candidates, choose
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.models import display_name
 from hypencli.progress import Task
-from hypencli.records import (
-    Qrels,
-    Query,
-    TrainingItem,
-    TrainingRow,
-)
-from hypestore import (
-    ArtifactNotFound,
-    EmbeddingSet,
-    Store,
-    StoredRun,
-)
+from hypencli.records import Qrels, Query, TrainingItem, TrainingRow
+from hypestore import ArtifactNotFound, EmbeddingSet, Store, StoredRun
 
 WINDOW_DOCUMENTS = 200_000
 """Documents whose texts are held at once; they are read anew for each such window."""

@@ -13,17 +13,9 @@ from filelock import FileLock, Timeout
 from hypencli.data.training import TrainingSource, write_training_rows
 from hypencli.data.training.scores import UnfinishedScores
 from hypencli.data.training.writing import refuse_existing
-from hypencli.errors import (
-    DataError,
-    ModelError,
-    UsageError,
-)
+from hypencli.errors import DataError, ModelError, UsageError
 from hypencli.ops.datasets.teachers import Teacher
-from hypencli.progress import (
-    SILENT,
-    Progress,
-    Task,
-)
+from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import TrainingRow
 
 WINDOW_PAIRS = 4_096

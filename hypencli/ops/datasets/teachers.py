@@ -9,19 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypencli.errors import UsageError
-from hypencli.ops.models import (
-    ModelSource,
-    files_fingerprint,
-    find_model,
-    load_model,
-    model_facts,
-)
+from hypencli.ops.models import ModelSource, files_fingerprint, find_model, load_model, model_facts
 from hypencli.records import TrainingRow
-from hypencli.runtime import (
-    quiet_libraries,
-    resolve_device,
-    resolve_dtype,
-)
+from hypencli.runtime import quiet_libraries, resolve_device, resolve_dtype
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,11 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hypencli.errors import UsageError
-from hypencli.ops.evaluation.judged import (
-    JudgedRun,
-    common_measures,
-    judged_by,
-)
+from hypencli.ops.evaluation.judged import JudgedRun, common_measures, judged_by
 from hypencli.ops.models import display_name
 from hypencli.records import PairedTest
 from hypencli.tabular import Row, Tabular

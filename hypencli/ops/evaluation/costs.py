@@ -7,11 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from hypencli.ops.evaluation.recall import find_reference, recall_of
-from hypencli.progress import (
-    SILENT,
-    Progress,
-    Task,
-)
+from hypencli.progress import SILENT, Progress, Task
 from hypestore import Manifest, Store
 
 RECALL_DEPTHS = (10, 100, 1000)

@@ -7,20 +7,12 @@ from dataclasses import dataclass
 
 from hypencli.data.qrels import read_qrels
 from hypencli.errors import UsageError
-from hypencli.evaluation.p_mrr import (
-    P_MRR,
-    changed_documents,
-    p_mrr,
-)
+from hypencli.evaluation.p_mrr import P_MRR, changed_documents, p_mrr
 from hypencli.ops.drafts import find_finished
 from hypencli.ops.evaluation.run import identify_qrels
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance
-from hypestore import (
-    JsonValue,
-    Manifest,
-    Store,
-)
+from hypestore import JsonValue, Manifest, Store
 
 
 @dataclass(frozen=True, slots=True)

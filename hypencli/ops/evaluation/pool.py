@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING
 from hypencli.errors import UsageError
 from hypencli.evaluation.p_mrr import P_MRR
 from hypencli.ops.evaluation.compare import Comparison
-from hypencli.ops.evaluation.judged import (
-    JudgedRun,
-    common_measures,
-    judged_run,
-)
+from hypencli.ops.evaluation.judged import JudgedRun, common_measures, judged_run
 from hypencli.ops.models import display_name
 from hypencli.records import Evaluation
 from hypestore import Store

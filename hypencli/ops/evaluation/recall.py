@@ -6,12 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import duckdb
 
-from hypestore import (
-    DamagedArtifact,
-    JsonValue,
-    Manifest,
-    Store,
-)
+from hypestore import DamagedArtifact, JsonValue, Manifest, Store
 
 _SAME = ("model", "embeddings", "queries_fingerprint", "width")
 """Inputs that two runs must share to be searches of the same."""

@@ -6,19 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hypencli.errors import UsageError
-from hypencli.ops.evaluation.judged import (
-    JudgedRun,
-    common_measures,
-    judged_run,
-)
+from hypencli.ops.evaluation.judged import JudgedRun, common_measures, judged_run
 from hypencli.ops.models import display_name
 from hypencli.ops.perturb import variation_of
 from hypencli.records import Evaluation
-from hypestore import (
-    JsonValue,
-    Manifest,
-    Store,
-)
+from hypestore import JsonValue, Manifest, Store
 
 _QUERY_KEYS = ("queries", "queries_fingerprint")
 """Inputs of a run that differ where nothing but the queries does."""

@@ -6,35 +6,17 @@ import time
 from dataclasses import asdict, dataclass, replace
 
 from hypencli.errors import UsageError, did_you_mean
-from hypencli.ops.drafts import (
-    NameNotGiven,
-    discard_on_error,
-    find_finished,
-    name_not_given,
-)
+from hypencli.ops.drafts import NameNotGiven, discard_on_error, find_finished, name_not_given
 from hypencli.ops.graphs.builder import GraphBuilder, GraphWork
 from hypencli.ops.graphs.find import find_graph, recall_of, width
 from hypencli.ops.graphs.options import GraphOptions
-from hypencli.ops.graphs.registry import (
-    AUTO,
-    automatic,
-    builder_class,
-    builder_names,
-    make_builder,
-)
+from hypencli.ops.graphs.registry import AUTO, automatic, builder_class, builder_names, make_builder
 from hypencli.ops.graphs.sample import NeighbourSample
 from hypencli.ops.models import display_name
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, resolve_device
 from hypencli.tabular import NotebookRecord
-from hypestore import (
-    SCRATCH_NAME,
-    EmbeddingSet,
-    GraphDraft,
-    JsonValue,
-    Manifest,
-    Store,
-)
+from hypestore import SCRATCH_NAME, EmbeddingSet, GraphDraft, JsonValue, Manifest, Store
 
 LOW_RECALL = 0.95
 """Below it, a graph comes with a warning."""

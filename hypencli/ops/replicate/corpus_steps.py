@@ -15,12 +15,7 @@ from hypencli.ops.graphs.options import GraphOptions
 from hypencli.ops.graphs.registry import AUTO_EXACT_DOCUMENTS, installed_builder
 from hypencli.ops.replicate.estimate import UNKNOWN, Estimate, count_of
 from hypencli.ops.replicate.input_steps import ModelStep, PrepareStep
-from hypencli.ops.replicate.step import (
-    ReplicationContext,
-    Step,
-    StepKind,
-    short,
-)
+from hypencli.ops.replicate.step import ReplicationContext, Step, StepKind, short
 from hypencli.progress import Progress
 from hypestore import Manifest
 

@@ -16,20 +16,10 @@ from hypencli.data.variations import VariationKind, read_synonyms
 from hypencli.errors import DataError, ModelError
 from hypencli.ops.dataset_names import DATA_FOLDER
 from hypencli.ops.datasets.prepare import PrepareOptions, prepare
-from hypencli.ops.models import (
-    ModelSource,
-    comes_from_outside,
-    find_model,
-    registered_model,
-)
+from hypencli.ops.models import ModelSource, comes_from_outside, find_model, registered_model
 from hypencli.ops.perturb import PerturbOptions, perturb
 from hypencli.ops.replicate.estimate import AT_ONCE, UNKNOWN, Estimate
-from hypencli.ops.replicate.step import (
-    ReplicationContext,
-    Step,
-    StepKind,
-    short,
-)
+from hypencli.ops.replicate.step import ReplicationContext, Step, StepKind, short
 from hypencli.ops.transfer.runs import import_run
 from hypencli.progress import Progress
 from hypestore import ArtifactNotFound, Manifest

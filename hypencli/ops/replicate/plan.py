@@ -10,12 +10,7 @@ from hypencli.engine.registry.lookup import engine_entry
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.dataset_names import dataset_place
 from hypencli.ops.replicate.corpus_steps import EncodeStep, GraphStep
-from hypencli.ops.replicate.input_steps import (
-    ListsStep,
-    ModelStep,
-    PerturbStep,
-    PrepareStep,
-)
+from hypencli.ops.replicate.input_steps import ListsStep, ModelStep, PerturbStep, PrepareStep
 from hypencli.ops.replicate.measure_steps import EvaluateStep, PMrrStep
 from hypencli.ops.replicate.search_steps import SearchStep
 from hypencli.ops.replicate.selection import (

@@ -12,11 +12,7 @@ from hypencli.ops.replicate.search_steps import SearchStep
 from hypencli.ops.replicate.selection import LeftOut, TableSelection
 from hypencli.ops.replicate.step import ReplicationContext, Step
 from hypencli.ops.replicate.table import Figure, make_table, measured_cells
-from hypencli.progress import (
-    SILENT,
-    Progress,
-    Task,
-)
+from hypencli.progress import SILENT, Progress, Task
 from hypencli.recipe.replication import Replication
 from hypestore import Manifest, Store, StoreError
 

@@ -12,12 +12,7 @@ from hypencli.ops.evaluation.run import EvaluateOptions
 from hypencli.ops.replicate.corpus_steps import EncodeStep, GraphStep
 from hypencli.ops.replicate.estimate import UNKNOWN, Estimate, Rate, count_of
 from hypencli.ops.replicate.input_steps import ListsStep, PerturbStep, PrepareStep
-from hypencli.ops.replicate.step import (
-    ReplicationContext,
-    Step,
-    StepKind,
-    short,
-)
+from hypencli.ops.replicate.step import ReplicationContext, Step, StepKind, short
 from hypencli.ops.search.options import EngineSpec, Output, Scoring, SearchOptions, Target
 from hypencli.ops.search.run import plan_run, search
 from hypencli.ops.search.target import SearchTarget, has_q_nets

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hypencli.errors import (
-    RecipeError,
-    UsageError,
-    did_you_mean,
-)
+from hypencli.errors import RecipeError, UsageError, did_you_mean
 from hypencli.evaluation.measures import parse_measures
 from hypencli.recipe.replication import Replication
 

@@ -9,11 +9,7 @@ from typing import Literal, TypeAlias
 from hypencli.evaluation.p_mrr import P_MRR
 from hypencli.ops.replicate.plan import Plan, TableCell
 from hypencli.ops.replicate.step import ReplicationContext
-from hypencli.recipe.replication import (
-    MS_PER_QUERY,
-    PublishedFigures,
-    Replication,
-)
+from hypencli.recipe.replication import MS_PER_QUERY, PublishedFigures, Replication
 
 _OURS = (P_MRR, MS_PER_QUERY)
 """What stands among the measures and is none of ir_measures; neither is ever shown as a loss."""

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from hypencli.ops.evaluation.costs import (
-    CostComparison,
-    SearchCost,
-    compare_costs,
-)
+from hypencli.ops.evaluation.costs import CostComparison, SearchCost, compare_costs
 from hypencli.progress import Progress
-from hypencli.reporting.contents import (
-    Limits,
-    SearchCosts,
-    SearchEntry,
-)
+from hypencli.reporting.contents import Limits, SearchCosts, SearchEntry
 from hypencli.reporting.text import left_out
 from hypestore import Store
 

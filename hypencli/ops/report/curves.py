@@ -5,16 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from hypencli.reporting.contents import (
-    Leaderboard,
-    ModelCurves,
-    Points,
-)
-from hypestore import (
-    Manifest,
-    Store,
-    Unfinished,
-)
+from hypencli.reporting.contents import Leaderboard, ModelCurves, Points
+from hypestore import Manifest, Store, Unfinished
 
 _SHOWN = "(name = 'loss' OR name LIKE 'validation.%')"
 

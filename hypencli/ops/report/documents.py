@@ -6,17 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hypencli.records import Qrels
-from hypencli.reporting.contents import (
-    Limits,
-    MovedDocument,
-    RankedDocument,
-)
+from hypencli.reporting.contents import Limits, MovedDocument, RankedDocument
 from hypencli.reporting.text import shortened
-from hypestore import (
-    EmbeddingSet,
-    Store,
-    StoredRun,
-)
+from hypestore import EmbeddingSet, Store, StoredRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,7 @@ from typing import Any, TypeAlias
 
 from hypencli.ops.model_card import RECIPE_FILE
 from hypencli.ops.models import display_name
-from hypencli.reporting.contents import (
-    Artifact,
-    Environment,
-    Leaderboard,
-    Lineage,
-    SearchCosts,
-)
+from hypencli.reporting.contents import Artifact, Environment, Leaderboard, Lineage, SearchCosts
 from hypestore import Manifest, Store
 
 Fact: TypeAlias = str | int | float | None

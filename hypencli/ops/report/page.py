@@ -16,18 +16,9 @@ from hypencli.ops.report.costs import costs_of
 from hypencli.ops.report.curves import curves_of
 from hypencli.ops.report.judgements import JudgementFinder, named_judgements
 from hypencli.ops.report.lineage import lineage_of
-from hypencli.ops.report.pairs import (
-    best_pairs,
-    named_pair,
-    pair_of,
-)
+from hypencli.ops.report.pairs import best_pairs, named_pair, pair_of
 from hypencli.progress import SILENT, Progress
-from hypencli.reporting.contents import (
-    HtmlReport,
-    Leaderboard,
-    Limits,
-    RunPair,
-)
+from hypencli.reporting.contents import HtmlReport, Leaderboard, Limits, RunPair
 from hypencli.reporting.page import render_page
 from hypencli.reporting.text import left_out
 from hypestore import Store

@@ -5,21 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hypencli.ops.evaluation.compare import (
-    Comparison,
-    compare_judged,
-    judged_pair,
-    verdict,
-)
+from hypencli.ops.evaluation.compare import Comparison, compare_judged, judged_pair, verdict
 from hypencli.ops.report.documents import PairDocuments
 from hypencli.ops.report.judgements import JudgementFinder
 from hypencli.records import UNNAMED_CORPUS
-from hypencli.reporting.contents import (
-    Leaderboard,
-    Limits,
-    QueryDifference,
-    RunPair,
-)
+from hypencli.reporting.contents import Leaderboard, Limits, QueryDifference, RunPair
 from hypencli.reporting.text import shortened
 from hypestore import Store
 

@@ -12,13 +12,7 @@ from hypencli.ops.evaluation.recall import find_reference
 from hypencli.ops.search.options import Check, SearchOptions
 from hypencli.records import Ranking
 from hypencli.runtime import resolve_device, resolve_dtype
-from hypestore import (
-    EmbeddingSet,
-    JsonValue,
-    Manifest,
-    ResultsByQuery,
-    Store,
-)
+from hypestore import EmbeddingSet, JsonValue, Manifest, ResultsByQuery, Store
 
 if TYPE_CHECKING:
     from hypencli.engine.scorers import Scorer

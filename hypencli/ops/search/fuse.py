@@ -8,27 +8,13 @@ from dataclasses import dataclass
 from hypencli.errors import UsageError
 from hypencli.evaluation.fusion import Fusion
 from hypencli.evaluation.fusion import fuse as fuse_rankings
-from hypencli.ops.drafts import (
-    NameNotGiven,
-    discard_on_error,
-    name_not_given,
-)
-from hypencli.ops.evaluation.run import (
-    Evaluated,
-    EvaluateOptions,
-    evaluate,
-)
+from hypencli.ops.drafts import NameNotGiven, discard_on_error, name_not_given
+from hypencli.ops.evaluation.run import Evaluated, EvaluateOptions, evaluate
 from hypencli.ops.models import display_name
 from hypencli.ops.search.scoring import append_rankings
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance
-from hypestore import (
-    JsonValue,
-    Manifest,
-    RunWriter,
-    Store,
-    StoredRun,
-)
+from hypestore import JsonValue, Manifest, RunWriter, Store, StoredRun
 
 
 @dataclass(frozen=True, slots=True)

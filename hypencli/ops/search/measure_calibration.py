@@ -24,11 +24,7 @@ from hypencli.ops.search.calibrations import (
 from hypencli.ops.search.engines import EnginePlan, plan_engine, with_preset
 from hypencli.ops.search.options import EngineSpec, Scoring, SearchOptions, Target
 from hypencli.ops.search.target import SearchTarget
-from hypencli.progress import (
-    SILENT,
-    Progress,
-    Task,
-)
+from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Ranking
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
 from hypestore import CurvePoint, JsonValue, Store

@@ -14,11 +14,7 @@ from hypencli.data.queries import QuerySet
 from hypencli.engine.seconds import SearchSeconds
 from hypencli.errors import DataError
 from hypencli.ops.drafts import discard_on_error, find_finished, name_not_given
-from hypencli.ops.evaluation.run import (
-    Evaluated,
-    EvaluateOptions,
-    evaluate,
-)
+from hypencli.ops.evaluation.run import Evaluated, EvaluateOptions, evaluate
 from hypencli.ops.models import LoadedModel, ModelSource, display_name
 from hypencli.ops.search.calibrations import plan_search
 from hypencli.ops.search.check import Checker
@@ -33,18 +29,9 @@ from hypencli.ops.search.options import (
 )
 from hypencli.ops.search.scoring import append_rankings, encoded_queries, search_rankings
 from hypencli.ops.search.target import SearchTarget
-from hypencli.progress import (
-    SILENT,
-    Progress,
-    Task,
-)
+from hypencli.progress import SILENT, Progress, Task
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
-from hypestore import (
-    EmbeddingSet,
-    Manifest,
-    RunWriter,
-    Store,
-)
+from hypestore import EmbeddingSet, Manifest, RunWriter, Store
 
 if TYPE_CHECKING:
     from hypencli.engine.results import Engine, FirstPassCosts

@@ -13,11 +13,7 @@ from hypencli.runtime import resolve_device
 from hypestore import RunWriter
 
 if TYPE_CHECKING:
-    from hypencli.engine.results import (
-        Engine,
-        OnScored,
-        SearchResult,
-    )
+    from hypencli.engine.results import Engine, OnScored, SearchResult
     from hypencli.engine.scorers import Scorer
     from hypencli.models.encoding import QueryStates
 

@@ -6,14 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from hypencli.data.queries import QuerySet
 from hypencli.ops.models import ModelSource
-from hypencli.ops.search.options import (
-    EngineSpec,
-    Output,
-    Scoring,
-    Searched,
-    SearchOptions,
-    Target,
-)
+from hypencli.ops.search.options import EngineSpec, Output, Scoring, Searched, SearchOptions, Target
 from hypencli.ops.search.run import search
 from hypencli.ops.search.target import SearchTarget
 from hypencli.progress import SILENT, Progress

@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING
 
 from hypencli.errors import ModelError
 from hypencli.progress import SILENT, Progress
-from hypestore import (
-    DamagedArtifact,
-    EmbeddingSet,
-    Store,
-)
+from hypestore import DamagedArtifact, EmbeddingSet, Store
 
 if TYPE_CHECKING:
     from hypencli.engine.vector_index.index import LibraryIndex

@@ -64,12 +64,7 @@ def _converter(recipe: Recipe) -> tuple[str | None, dict[str, Any]]:
 def training_config(recipe: Recipe, device: torch.device) -> TrainingConfig:
     """How a recipe is trained on a device."""
     from hypencli.runtime import resolve_dtype
-    from hypencli.training import (
-        Sampling,
-        Stage,
-        StateCache,
-        TrainingConfig,
-    )
+    from hypencli.training import Sampling, Stage, StateCache, TrainingConfig
 
     data, training = recipe.data, recipe.training
     cache = StateCache(

@@ -7,28 +7,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypencli.errors import (
-    DataError,
-    RecipeError,
-    UsageError,
-)
+from hypencli.errors import DataError, RecipeError, UsageError
 from hypencli.ops.dataset_names import dataset_place
 from hypencli.ops.models import files_fingerprint, model_folder
 from hypencli.recipe import Recipe
-from hypestore import (
-    ArtifactNotFound,
-    JsonValue,
-    Store,
-)
+from hypestore import ArtifactNotFound, JsonValue, Store
 
 if TYPE_CHECKING:
     from hypencli.data.corpus import Corpus
     from hypencli.data.training import TrainingSource
-    from hypencli.training import (
-        HeldOutRows,
-        JudgedCorpus,
-        TrainingData,
-    )
+    from hypencli.training import HeldOutRows, JudgedCorpus, TrainingData
 
 
 @dataclass(frozen=True, slots=True)

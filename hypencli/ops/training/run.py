@@ -15,39 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypencli.errors import ModelError, UsageError
-from hypencli.ops.drafts import (
-    NameNotGiven,
-    discard_on_error,
-    name_not_given,
-)
-from hypencli.ops.model_card import (
-    CARD_FILE,
-    CURVES_FILE,
-    RECIPE_FILE,
-    model_card,
-    write_curves,
-)
+from hypencli.ops.drafts import NameNotGiven, discard_on_error, name_not_given
+from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE, model_card, write_curves
 from hypencli.ops.models import model_facts
 from hypencli.ops.training.from_recipe import model_spec, training_config
 from hypencli.ops.training.inputs import Inputs, find_inputs
 from hypencli.progress import SILENT, Progress
 from hypencli.recipe import Recipe, to_toml
-from hypencli.runtime import (
-    provenance,
-    quiet_libraries,
-    resolve_device,
-)
+from hypencli.runtime import provenance, quiet_libraries, resolve_device
 from hypencli.signals import Terminated
 from hypencli.tabular import NotebookRecord
-from hypestore import (
-    PROGRESS_NAME,
-    SCRATCH_NAME,
-    Draft,
-    JsonValue,
-    Manifest,
-    Store,
-    require_space,
-)
+from hypestore import PROGRESS_NAME, SCRATCH_NAME, Draft, JsonValue, Manifest, Store, require_space
 
 if TYPE_CHECKING:
     from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
@@ -124,12 +102,7 @@ def train(
         StoreError: The model cannot be written, or the name is taken.
         KeyboardInterrupt: A signal stopped it; a checkpoint is there.
     """
-    from hypencli.training.process.distributed import (
-        is_leader,
-        join,
-        local_device,
-        told_by_leader,
-    )
+    from hypencli.training.process.distributed import is_leader, join, local_device, told_by_leader
 
     _refuse_untrusted(recipe)
     quiet_libraries()

@@ -11,40 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypencli.data.atomic import atomic_write
-from hypencli.data.exchange import (
-    EncodedItem,
-    EncodedItems,
-    open_encoded,
-)
+from hypencli.data.exchange import EncodedItem, EncodedItems, open_encoded
 from hypencli.data.reading.lines import file_sha256
 from hypencli.data.reading.source import FileSource
-from hypencli.errors import (
-    DataError,
-    ModelError,
-    UsageError,
-)
-from hypencli.ops.drafts import (
-    NameNotGiven,
-    discard_unless_shards,
-    name_not_given,
-)
+from hypencli.errors import DataError, ModelError, UsageError
+from hypencli.ops.drafts import NameNotGiven, discard_unless_shards, name_not_given
 from hypencli.ops.encode import SHARD_ROWS, bytes_of_vectors
-from hypencli.ops.models import (
-    ModelSource,
-    display_name,
-    find_model,
-    load_model,
-)
+from hypencli.ops.models import ModelSource, display_name, find_model, load_model
 from hypencli.ops.transfer.exporters import ExportJob, find_exporter
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.runtime import provenance, resolve_device
-from hypestore import (
-    EmbeddingSpec,
-    EmbeddingWork,
-    JsonValue,
-    Manifest,
-    Store,
-)
+from hypestore import EmbeddingSpec, EmbeddingWork, JsonValue, Manifest, Store
 
 if TYPE_CHECKING:
     from hypencli.data.exchange.item import Vector

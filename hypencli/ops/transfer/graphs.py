@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING
 
 from hypencli.data.atomic import atomic_write
 from hypencli.errors import DataError, UsageError
-from hypencli.ops.drafts import (
-    NameNotGiven,
-    discard_on_error,
-    name_not_given,
-)
+from hypencli.ops.drafts import NameNotGiven, discard_on_error, name_not_given
 from hypencli.ops.graphs.build import LOW_RECALL
 from hypencli.ops.graphs.find import recall_of, width
 from hypencli.ops.graphs.sample import NeighbourSample
@@ -21,12 +17,7 @@ from hypencli.ops.models import display_name
 from hypencli.ops.transfer.exporters import ExportJob, find_exporter
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, resolve_device
-from hypestore import (
-    EmbeddingSet,
-    Manifest,
-    NeighbourGraph,
-    Store,
-)
+from hypestore import EmbeddingSet, Manifest, NeighbourGraph, Store
 
 if TYPE_CHECKING:
     from hypencli.data.exchange.graph_file import Neighbours

@@ -24,12 +24,7 @@ from hypencli.ops.models import (
     register_model,
 )
 from hypencli.progress import SILENT, Progress
-from hypestore import (
-    JsonValue,
-    Manifest,
-    Store,
-    atomic_folder,
-)
+from hypestore import JsonValue, Manifest, Store, atomic_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,7 @@ from pathlib import Path
 from hypencli.data.atomic import atomic_write
 from hypencli.data.reading.lines import file_sha256
 from hypencli.ops.dataset_names import dataset_place
-from hypencli.ops.drafts import (
-    NameNotGiven,
-    discard_on_error,
-    name_not_given,
-)
+from hypencli.ops.drafts import NameNotGiven, discard_on_error, name_not_given
 from hypencli.ops.models import display_name
 from hypencli.ops.search.scoring import append_rankings
 from hypencli.ops.transfer.exporters import ExportJob, find_exporter

@@ -13,20 +13,9 @@ from hypencli.data.exchange.study_archive import StudyArchiveWriter, write_study
 from hypencli.errors import UsageError
 from hypencli.escaping import escape_markdown
 from hypencli.ops.evaluation.leaderboard import LeaderboardTable, leaderboard
-from hypencli.ops.model_card import (
-    CARD_FILE,
-    CURVES_FILE,
-    RECIPE_FILE,
-)
+from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
 from hypencli.progress import SILENT, Progress
-from hypestore import (
-    FOLDERS,
-    FORMAT_VERSION,
-    Kind,
-    Manifest,
-    Store,
-    verified_path,
-)
+from hypestore import FOLDERS, FORMAT_VERSION, Kind, Manifest, Store, verified_path
 
 STUDY_FILE, REPORT_FILE = "study.json", "report.md"
 REFERENCES = "references"

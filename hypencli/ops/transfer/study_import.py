@@ -8,11 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from hypencli.data.exchange.study_archive import (
-    MAX_ARCHIVE_BYTES,
-    StudyArchive,
-    open_study_archive,
-)
+from hypencli.data.exchange.study_archive import MAX_ARCHIVE_BYTES, StudyArchive, open_study_archive
 from hypencli.errors import DataError
 from hypencli.ops.transfer.study_export import (
     COMPANIONS,
@@ -21,17 +17,8 @@ from hypencli.ops.transfer.study_export import (
     STUDY_FILE,
     WHOLE,
 )
-from hypencli.progress import (
-    SILENT,
-    Progress,
-    Task,
-)
-from hypestore import (
-    FOLDERS,
-    FORMAT_VERSION,
-    Manifest,
-    Store,
-)
+from hypencli.progress import SILENT, Progress, Task
+from hypestore import FOLDERS, FORMAT_VERSION, Manifest, Store
 
 MANIFEST = "manifest.json"
 

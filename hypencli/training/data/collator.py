@@ -16,11 +16,7 @@ import torch
 
 from hypencli.training.data.examples import Example
 from hypencli.training.data.sampling import draw_random
-from hypencli.training.data.token_tables import (
-    TokenStateStore,
-    TokenTable,
-    cut_by_length,
-)
+from hypencli.training.data.token_tables import TokenStateStore, TokenTable, cut_by_length
 
 Side: TypeAlias = dict[str, Any]
 """Texts of a batch: ``chunks`` of ids and masks ``[n, t]`` (with the ``order`` that puts several

@@ -24,17 +24,8 @@ from hypencli.errors import DataError
 from hypencli.progress import Progress
 from hypencli.records import TrainingRow
 from hypencli.training.config import Sampling
-from hypencli.training.data.sampling import (
-    RowTable,
-    candidates_of,
-    draw_items,
-    split_rows,
-)
-from hypencli.training.data.token_tables import (
-    TokenTable,
-    TokenWriter,
-    map_array,
-)
+from hypencli.training.data.sampling import RowTable, candidates_of, draw_items, split_rows
+from hypencli.training.data.token_tables import TokenTable, TokenWriter, map_array
 
 _ROWS_FILE = "rows.json"
 _QUERY_IDS_FILE = "query_ids.parquet"

@@ -21,22 +21,13 @@ import torch
 from hypencli.errors import ModelError, UsageError
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
 from hypencli.models.encoder import TextEncoder
-from hypencli.models.encoding import (
-    TOKEN_BUDGET,
-    EncodingOptions,
-    encode_tokens,
-)
+from hypencli.models.encoding import TOKEN_BUDGET, EncodingOptions, encode_tokens
 from hypencli.models.fingerprint import backbone_fingerprint, passage_fingerprint
 from hypencli.models.hypernet import Hypencoder
 from hypencli.progress import Progress
 from hypencli.runtime import cache_name
 from hypencli.training.config import StateCache, TrainingConfig
-from hypencli.training.data.token_tables import (
-    TokenStateStore,
-    TokenTable,
-    by_length,
-    map_array,
-)
+from hypencli.training.data.token_tables import TokenStateStore, TokenTable, by_length, map_array
 from hypencli.training.process.distributed import is_leader, wait_for_all
 
 STATES_FILE = "query_states"

@@ -13,17 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hypestore.caches.record import (
-    RECORD_NAME,
-    cache_problems,
-    write_record,
-)
-from hypestore.errors import (
-    ArtifactBusy,
-    ArtifactNotFound,
-    InvalidContent,
-    StoreNotWritable,
-)
+from hypestore.caches.record import RECORD_NAME, cache_problems, write_record
+from hypestore.errors import ArtifactBusy, ArtifactNotFound, InvalidContent, StoreNotWritable
 from hypestore.files import (
     present_files,
     present_size,
@@ -35,12 +26,7 @@ from hypestore.files import (
 )
 from hypestore.free_space import disk_full_in
 from hypestore.layout import Layout
-from hypestore.work.locks import (
-    hold,
-    is_held,
-    read_holder,
-    remove_lock,
-)
+from hypestore.work.locks import hold, is_held, read_holder, remove_lock
 
 MAKING_SECONDS = 24 * 3600.0
 """How long to wait for another process that makes the cache; a killed one frees the lock."""

@@ -32,18 +32,8 @@ from hypestore.catalog.build import (
     stored_files,
     stored_work,
 )
-from hypestore.catalog.schema import (
-    TABLES,
-    VIEWS,
-    Relation,
-)
-from hypestore.errors import (
-    ArtifactBusy,
-    CatalogQueryError,
-    DiskFull,
-    StoreError,
-    StoreNotWritable,
-)
+from hypestore.catalog.schema import TABLES, VIEWS, Relation
+from hypestore.errors import ArtifactBusy, CatalogQueryError, DiskFull, StoreError, StoreNotWritable
 from hypestore.free_space import disk_full, is_disk_full
 from hypestore.inventory import Inventory
 from hypestore.work.locks import hold

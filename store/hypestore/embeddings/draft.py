@@ -23,12 +23,7 @@ from hypestore.embeddings.files import (
     write_texts,
 )
 from hypestore.embeddings.vector_file import VectorFile, write_vector_file
-from hypestore.errors import (
-    DamagedArtifact,
-    IncompleteWork,
-    InvalidContent,
-    StoreError,
-)
+from hypestore.errors import DamagedArtifact, IncompleteWork, InvalidContent, StoreError
 from hypestore.manifest import Manifest
 from hypestore.tables import read_table
 from hypestore.work.locks import SHORT_WAIT_SECONDS, hold

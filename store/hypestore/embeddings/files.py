@@ -14,11 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from hypestore.errors import InvalidContent
 from hypestore.files import atomic_path
-from hypestore.manifest import (
-    WorkRecord,
-    artifact_id,
-    plain_json,
-)
+from hypestore.manifest import WorkRecord, artifact_id, plain_json
 from hypestore.tables import string_array
 from hypestore.work.work import plan_work
 

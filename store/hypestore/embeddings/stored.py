@@ -12,16 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hypestore.embeddings.files import text_name, vector_name
-from hypestore.embeddings.vector_file import (
-    RowGroup,
-    VectorFile,
-    parts,
-)
-from hypestore.errors import (
-    DamagedArtifact,
-    InvalidContent,
-    TextNotKept,
-)
+from hypestore.embeddings.vector_file import RowGroup, VectorFile, parts
+from hypestore.errors import DamagedArtifact, InvalidContent, TextNotKept
 from hypestore.files import refuse_link
 from hypestore.manifest import Manifest
 from hypestore.tables import taken

@@ -12,11 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hypestore.errors import IncompleteWork, InvalidContent
-from hypestore.files import (
-    sync_file,
-    temporary_sibling,
-    writing_in,
-)
+from hypestore.files import sync_file, temporary_sibling, writing_in
 from hypestore.manifest import Manifest, WorkRecord
 from hypestore.tables import string_array, write_table
 from hypestore.work.work import Draft, WriteContext

@@ -13,11 +13,7 @@ from hypestore.errors import InvalidContent
 from hypestore.manifest import Manifest
 from hypestore.tables import write_table
 from hypestore.verification import read_artifact_table
-from hypestore.work.work import (
-    Draft,
-    WriteContext,
-    plan_work,
-)
+from hypestore.work.work import Draft, WriteContext, plan_work
 
 METRICS_NAME = "metrics.parquet"
 PER_QUERY_NAME = "per_query.parquet"

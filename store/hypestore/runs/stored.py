@@ -23,11 +23,7 @@ from hypestore.runs.draft import (
     RESULTS_NAME,
     RESULTS_SCHEMA,
 )
-from hypestore.verification import (
-    check_files,
-    read_artifact_table,
-    verified_path,
-)
+from hypestore.verification import check_files, read_artifact_table, verified_path
 
 if TYPE_CHECKING:
     import pyarrow.compute as pc

@@ -9,11 +9,7 @@ from pathlib import Path
 
 from hypestore.files import temporary_sibling, writing_in
 from hypestore.layout import Layout
-from hypestore.work.locks import (
-    clear_staging_locks,
-    hold,
-    remove_lock,
-)
+from hypestore.work.locks import clear_staging_locks, hold, remove_lock
 
 
 @contextmanager

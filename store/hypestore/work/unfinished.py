@@ -12,17 +12,8 @@ from pydantic import JsonValue, ValidationError
 from hypestore.errors import AmbiguousReference, ArtifactBusy
 from hypestore.files import remove_folder
 from hypestore.layout import WORK_NAME, Layout
-from hypestore.manifest import (
-    KINDS,
-    MANIFEST_NAME,
-    Kind,
-    WorkRecord,
-)
-from hypestore.work.locks import (
-    hold,
-    is_held,
-    read_holder,
-)
+from hypestore.manifest import KINDS, MANIFEST_NAME, Kind, WorkRecord
+from hypestore.work.locks import hold, is_held, read_holder
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,18 +30,9 @@ from hypestore.files import (
     sync_folder,
     writing_in,
 )
-from hypestore.free_space import (
-    disk_full,
-    is_disk_full,
-    require_space,
-)
+from hypestore.free_space import disk_full, is_disk_full, require_space
 from hypestore.inventory import Inventory
-from hypestore.layout import (
-    PROGRESS_NAME,
-    SCRATCH_NAME,
-    WORK_NAME,
-    Layout,
-)
+from hypestore.layout import PROGRESS_NAME, SCRATCH_NAME, WORK_NAME, Layout
 from hypestore.manifest import (
     FORMAT_VERSION,
     MANIFEST_NAME,

@@ -9,13 +9,7 @@ from collections.abc import Mapping
 import pytest
 from rich.console import Console
 
-from hypencli.cli.output.charts import (
-    Points,
-    bars,
-    chart,
-    draw_curves,
-    sparkline,
-)
+from hypencli.cli.output.charts import Points, bars, chart, draw_curves, sparkline
 
 # Dots of a braille character by their numbers in Unicode, 1 to 8: (column, row).
 NUMBERED = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3)]

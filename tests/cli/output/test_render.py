@@ -15,13 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hypencli.cli.output.formats import FORMATS, TERMINAL
-from hypencli.cli.output.render import (
-    escape,
-    number,
-    seconds,
-    size,
-    to_json,
-)
+from hypencli.cli.output.render import escape, number, seconds, size, to_json
 from hypencli.cli.output.tables import print_table
 from hypencli.ops.evaluation.compare import Comparison, verdict
 from hypencli.records import PairedTest

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hypencli.cli.output.scatter import (
-    LETTERS,
-    letter,
-    scatter,
-)
+from hypencli.cli.output.scatter import LETTERS, letter, scatter
 
 MARGIN = 12
 

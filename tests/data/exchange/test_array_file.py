@@ -8,11 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hypencli.data.exchange import (
-    EncodedItem,
-    open_encoded,
-    write_array,
-)
+from hypencli.data.exchange import EncodedItem, open_encoded, write_array
 from hypencli.errors import DataError, UsageError
 
 VECTORS = np.arange(6, dtype=np.float32).reshape(3, 2)

@@ -14,12 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypencli.data.exchange import (
-    EncodedItem,
-    item_stream,
-    read_item_stream,
-    write_item_stream,
-)
+from hypencli.data.exchange import EncodedItem, item_stream, read_item_stream, write_item_stream
 from hypencli.errors import DataError
 
 Write = Callable[[bytes], Path]

@@ -13,17 +13,8 @@ from typing import Any
 
 import pytest
 
-from hypencli.data.prepare import (
-    Job,
-    PreparedParts,
-    dl_hard,
-)
-from hypencli.data.prepare.dl_hard import (
-    ADDED,
-    JUDGED,
-    TOPICS,
-    prepare_dl_hard,
-)
+from hypencli.data.prepare import Job, PreparedParts, dl_hard
+from hypencli.data.prepare.dl_hard import ADDED, JUDGED, TOPICS, prepare_dl_hard
 from hypencli.data.prepare.download import blob_id
 from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import open_queries

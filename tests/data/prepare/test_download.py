@@ -9,13 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hypencli.data.prepare.download import (
-    DownloadError,
-    RepositoryFile,
-    blob_id,
-    downloaded,
-    fetch,
-)
+from hypencli.data.prepare.download import DownloadError, RepositoryFile, blob_id, downloaded, fetch
 from hypencli.errors import DataError
 from hypencli.progress import SILENT
 

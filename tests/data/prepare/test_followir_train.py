@@ -14,11 +14,7 @@ import pytest
 
 from hypencli.data.prepare import Job, PreparedParts
 from hypencli.data.prepare.download import DownloadError
-from hypencli.data.prepare.followir_train import (
-    NEGATIVES,
-    SOURCE,
-    prepare_followir_train,
-)
+from hypencli.data.prepare.followir_train import NEGATIVES, SOURCE, prepare_followir_train
 from hypencli.data.training import read_training_rows
 from hypencli.errors import DataError
 from hypencli.records import TrainingRow

@@ -11,11 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hypencli.data.prepare.records import (
-    Record,
-    records_of,
-    titled,
-)
+from hypencli.data.prepare.records import Record, records_of, titled
 from hypencli.errors import DataError
 
 ROWS = [

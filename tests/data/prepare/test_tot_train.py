@@ -14,12 +14,7 @@ import pytest
 
 from hypencli.data.prepare import Job, PreparedParts
 from hypencli.data.prepare.download import blob_id
-from hypencli.data.prepare.tot_train import (
-    ARCHIVES,
-    DOCUMENTS,
-    SPLITS,
-    prepare_tot_train,
-)
+from hypencli.data.prepare.tot_train import ARCHIVES, DOCUMENTS, SPLITS, prepare_tot_train
 from hypencli.data.training import read_training_rows
 from hypencli.errors import DataError
 

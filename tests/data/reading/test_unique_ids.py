@@ -8,11 +8,7 @@ from hypothesis import strategies as st
 
 from hypencli.data.reading import unique_ids as unique
 from hypencli.data.reading.rows import TextRow
-from hypencli.data.reading.unique_ids import (
-    SeenIds,
-    check_unique,
-    hash_id,
-)
+from hypencli.data.reading.unique_ids import SeenIds, check_unique, hash_id
 from hypencli.errors import DataError
 
 

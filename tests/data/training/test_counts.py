@@ -6,12 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypencli.data.training.counts import (
-    NumberCounter,
-    NumberSummary,
-    OccurrenceCounter,
-    SeenTexts,
-)
+from hypencli.data.training.counts import NumberCounter, NumberSummary, OccurrenceCounter, SeenTexts
 
 
 @given(st.lists(st.lists(st.integers(-50, 50)), min_size=1))

@@ -11,11 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hypencli.data.training import (
-    open_training_rows,
-    read_training_rows,
-    training_fingerprint,
-)
+from hypencli.data.training import open_training_rows, read_training_rows, training_fingerprint
 from hypencli.data.training.splits import select_files, select_part
 from hypencli.errors import DataError
 

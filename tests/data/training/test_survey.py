@@ -9,17 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.data.training.positives import PositiveRule
-from hypencli.data.training.survey import (
-    NO_TYPE,
-    RowStatistics,
-    StatisticsOptions,
-    row_statistics,
-)
-from hypencli.records import (
-    Query,
-    TrainingItem,
-    TrainingRow,
-)
+from hypencli.data.training.survey import NO_TYPE, RowStatistics, StatisticsOptions, row_statistics
+from hypencli.records import Query, TrainingItem, TrainingRow
 
 texts = st.sampled_from(["flour", "yeast and water", "a river", "stars"])
 items = st.builds(

@@ -7,17 +7,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from hypencli.data.training import (
-    read_training_rows,
-    write_training_rows,
-    writing,
-)
+from hypencli.data.training import read_training_rows, write_training_rows, writing
 from hypencli.errors import DataError, UsageError
-from hypencli.records import (
-    Query,
-    TrainingItem,
-    TrainingRow,
-)
+from hypencli.records import Query, TrainingItem, TrainingRow
 
 ROWS = [
     TrainingRow(

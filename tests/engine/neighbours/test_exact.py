@@ -10,16 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from hypencli.engine.neighbours.exact import (
-    ExactNeighbours,
-    estimated_seconds,
-    nearest_of,
-)
-from hypencli.engine.neighbours.similarity import (
-    METRICS,
-    Metric,
-    Similarity,
-)
+from hypencli.engine.neighbours.exact import ExactNeighbours, estimated_seconds, nearest_of
+from hypencli.engine.neighbours.similarity import METRICS, Metric, Similarity
 from hypencli.errors import ModelError
 
 CPU = torch.device("cpu")

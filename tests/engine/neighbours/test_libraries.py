@@ -9,11 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypencli.engine.neighbours.libraries import (
-    by_hnsw,
-    recall,
-    without_self,
-)
+from hypencli.engine.neighbours.libraries import by_hnsw, recall, without_self
 from hypencli.engine.neighbours.settings import Hnsw
 from hypestore.graphs.draft import check_neighbours
 

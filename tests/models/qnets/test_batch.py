@@ -6,11 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypencli.errors import UsageError
-from hypencli.models.qnets.batch import (
-    InnerProducts,
-    QNetBatch,
-    multiply,
-)
+from hypencli.models.qnets.batch import InnerProducts, QNetBatch, multiply
 from hypencli.models.qnets.registry import RepeatedDenseBlockConverter, WarmStartConverter
 
 

@@ -9,11 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypencli.models.qnets.batch import (
-    ACTIVATIONS,
-    PreparedQNet,
-    QNetBatch,
-)
+from hypencli.models.qnets.batch import ACTIVATIONS, PreparedQNet, QNetBatch
 from hypencli.models.qnets.packed import PrepackedLinear, can_prepack
 from hypencli.models.qnets.registry import (
     MatryoshkaConverter,

@@ -7,11 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypencli.models.qnets.batch import (
-    ACTIVATIONS,
-    PreparedQNet,
-    QNetBatch,
-)
+from hypencli.models.qnets.batch import ACTIVATIONS, PreparedQNet, QNetBatch
 from hypencli.models.qnets.quantised import QuantisedLinear, can_quantise
 from hypencli.models.qnets.registry import (
     MatryoshkaConverter,

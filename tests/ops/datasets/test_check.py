@@ -9,13 +9,7 @@ from transformers import AutoTokenizer
 
 from hypencli.data.training import open_training_rows, write_training_rows
 from hypencli.data.training.positives import PositiveRule
-from hypencli.errors import (
-    DataError,
-    HypeError,
-    ModelError,
-    RecipeError,
-    UsageError,
-)
+from hypencli.errors import DataError, HypeError, ModelError, RecipeError, UsageError
 from hypencli.ops.datasets.check import (
     CheckOptions,
     DataCheck,
@@ -25,11 +19,7 @@ from hypencli.ops.datasets.check import (
 )
 from hypencli.ops.training.run import train
 from hypencli.recipe import Recipe, load_recipe
-from hypencli.records import (
-    Query,
-    TrainingItem,
-    TrainingRow,
-)
+from hypencli.records import Query, TrainingItem, TrainingRow
 from hypestore import Store
 
 Check = Callable[..., DataCheck]

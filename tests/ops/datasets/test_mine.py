@@ -10,29 +10,17 @@ import pytest
 from hypencli.data.corpus import open_corpus
 from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import open_queries
-from hypencli.data.training import (
-    open_training_rows,
-    read_training_rows,
-    write_training_rows,
-)
+from hypencli.data.training import open_training_rows, read_training_rows, write_training_rows
 from hypencli.data.training.negatives import MiningRule
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.datasets import miner as mine_rows
-from hypencli.ops.datasets.mine import (
-    Mined,
-    MineOptions,
-    mine,
-)
+from hypencli.ops.datasets.mine import Mined, MineOptions, mine
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.models import ModelSource
 from hypencli.ops.search.options import Output, SearchOptions, Target
 from hypencli.ops.search.run import search
 from hypencli.ops.search.scoring import append_rankings
-from hypencli.records import (
-    Query,
-    TrainingItem,
-    TrainingRow,
-)
+from hypencli.records import Query, TrainingItem, TrainingRow
 from hypestore import DamagedArtifact, Store
 
 

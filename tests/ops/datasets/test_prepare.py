@@ -18,16 +18,8 @@ from hypencli.data.training import open_training_rows
 from hypencli.data.training.positives import PositiveRule
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.dataset_names import dataset_place
-from hypencli.ops.datasets.check import (
-    CheckOptions,
-    check_data,
-    options_of,
-)
-from hypencli.ops.datasets.prepare import (
-    PrepareOptions,
-    list_datasets,
-    prepare,
-)
+from hypencli.ops.datasets.check import CheckOptions, check_data, options_of
+from hypencli.ops.datasets.prepare import PrepareOptions, list_datasets, prepare
 from hypencli.recipe import load_recipe
 
 

@@ -9,21 +9,12 @@ import pytest
 from filelock import FileLock
 
 import hypencli
-from hypencli.data.training import (
-    open_training_rows,
-    read_training_rows,
-    write_training_rows,
-)
+from hypencli.data.training import open_training_rows, read_training_rows, write_training_rows
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.datasets import teach as teach_module
 from hypencli.ops.datasets import teachers
 from hypencli.ops.datasets.teach import teach
-from hypencli.ops.datasets.teachers import (
-    Teacher,
-    TeacherOptions,
-    cross_encoder,
-    dual_encoder,
-)
+from hypencli.ops.datasets.teachers import Teacher, TeacherOptions, cross_encoder, dual_encoder
 from hypencli.ops.models import ModelSource
 from hypencli.records import TrainingRow
 from hypestore import Store

@@ -10,11 +10,7 @@ import numpy as np
 import pytest
 
 import hypestore as hs
-from hypencli.ops.evaluation.costs import (
-    CostComparison,
-    SearchCost,
-    compare_costs,
-)
+from hypencli.ops.evaluation.costs import CostComparison, SearchCost, compare_costs
 from hypencli.ops.evaluation.recall import find_reference, recall_of
 
 N, QUERIES = 400, 12

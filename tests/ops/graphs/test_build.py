@@ -12,12 +12,7 @@ import pytest
 import torch
 
 import hypestore
-from hypencli.errors import (
-    DeviceError,
-    MissingDependencyError,
-    ModelError,
-    UsageError,
-)
+from hypencli.errors import DeviceError, MissingDependencyError, ModelError, UsageError
 from hypencli.ops.graphs import exact, registry
 from hypencli.ops.graphs.build import build_graph, existing_graph
 from hypencli.ops.graphs.find import find_graph, recall_of

@@ -9,11 +9,7 @@ from typing import Any
 
 import pytest
 
-from hypencli.ops.replicate.run import (
-    Replicated,
-    ReplicateOptions,
-    replicate,
-)
+from hypencli.ops.replicate.run import Replicated, ReplicateOptions, replicate
 from hypencli.ops.replicate.selection import TableSelection
 from hypencli.ops.replicate.survey import ReplicationStatus, replication_status
 from hypencli.ops.replicate.table import Figure

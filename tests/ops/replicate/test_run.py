@@ -14,12 +14,7 @@ from hypencli.data.corpus import open_corpus
 from hypencli.data.prepare import PREPARATIONS
 from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import open_queries
-from hypencli.errors import (
-    DataError,
-    ModelError,
-    RecipeError,
-    UsageError,
-)
+from hypencli.errors import DataError, ModelError, RecipeError, UsageError
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.models import ModelSource
 from hypencli.ops.replicate.plan import plan_replication

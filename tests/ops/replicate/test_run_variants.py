@@ -10,18 +10,10 @@ import pytest
 
 from hypencli.data.queries import open_queries
 from hypencli.data.variations import EDITS, drawing
-from hypencli.errors import (
-    DataError,
-    RecipeError,
-    UsageError,
-)
+from hypencli.errors import DataError, RecipeError, UsageError
 from hypencli.ops.datasets.prepare import PrepareOptions, prepare
 from hypencli.ops.evaluation.robustness import robustness_loss
-from hypencli.ops.perturb import (
-    PerturbOptions,
-    perturb,
-    variation_of,
-)
+from hypencli.ops.perturb import PerturbOptions, perturb, variation_of
 from hypencli.ops.replicate.input_steps import PerturbStep
 from hypencli.ops.replicate.plan import plan_replication
 from hypencli.ops.replicate.run import ReplicateOptions, replicate

@@ -17,20 +17,10 @@ from hypencli.errors import DataError, UsageError
 from hypencli.ops.evaluation.run import EvaluateOptions, evaluate
 from hypencli.ops.report.curves import thinned
 from hypencli.ops.report.lineage import FACTS
-from hypencli.ops.report.page import (
-    HtmlOptions,
-    gather_report,
-    write_html_report,
-)
+from hypencli.ops.report.page import HtmlOptions, gather_report, write_html_report
 from hypencli.ops.transfer.study_export import export_study
 from hypencli.ops.transfer.study_import import import_study
-from hypencli.reporting.contents import (
-    Artifact,
-    HtmlReport,
-    Limits,
-    Lineage,
-    RunPair,
-)
+from hypencli.reporting.contents import Artifact, HtmlReport, Limits, Lineage, RunPair
 from hypencli.reporting.lineage import LineageIndex, lineage_tables
 
 QUERIES = {f"q{i}": f"question {i}" for i in range(6)}

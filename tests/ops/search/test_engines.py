@@ -12,11 +12,7 @@ import numpy as np
 import pytest
 
 from hypencli.data.corpus import open_corpus
-from hypencli.data.queries import (
-    QuerySet,
-    open_queries,
-    query_set,
-)
+from hypencli.data.queries import QuerySet, open_queries, query_set
 from hypencli.engine.parameters import GuidedOptions, WalkOptions
 from hypencli.engine.vector_index.spec import IndexSpec
 from hypencli.errors import DataError, UsageError
@@ -24,21 +20,10 @@ from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.graphs.build import build_graph
 from hypencli.ops.graphs.options import GraphOptions
 from hypencli.ops.models import ModelSource
-from hypencli.ops.search.options import (
-    EngineSpec,
-    Output,
-    Scoring,
-    Searched,
-    SearchOptions,
-    Target,
-)
+from hypencli.ops.search.options import EngineSpec, Output, Scoring, Searched, SearchOptions, Target
 from hypencli.ops.search.run import search
 from hypencli.records import Query
-from hypestore import (
-    ArtifactNotFound,
-    Manifest,
-    Store,
-)
+from hypestore import ArtifactNotFound, Manifest, Store
 
 HYPER, PLAIN = ModelSource("hyper"), ModelSource("plain")
 WALK = {"entry_points": 12, "candidates": 4, "max_iterations": 3}

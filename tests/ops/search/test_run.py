@@ -14,16 +14,8 @@ import torch
 import hypencli
 from hypencli.data.corpus import open_corpus
 from hypencli.data.queries import QuerySet, open_queries
-from hypencli.errors import (
-    DataError,
-    ModelError,
-    UsageError,
-)
-from hypencli.models.load import (
-    ModelSpec,
-    build_dual_encoder,
-    load_tokenizer,
-)
+from hypencli.errors import DataError, ModelError, UsageError
+from hypencli.models.load import ModelSpec, build_dual_encoder, load_tokenizer
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.models import ModelSource
 from hypencli.ops.search.options import EngineSpec, Output, Scoring, SearchOptions, Target

@@ -10,12 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from hypencli.errors import (
-    DataError,
-    ModelError,
-    RecipeError,
-    UsageError,
-)
+from hypencli.errors import DataError, ModelError, RecipeError, UsageError
 from hypencli.models.load import load_dual_encoder
 from hypencli.ops.models import model_facts
 from hypencli.ops.training.run import TrainedModel, train

@@ -9,17 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hypencli.data.exchange import (
-    EncodedItem,
-    read_item_stream,
-    write_item_stream,
-)
+from hypencli.data.exchange import EncodedItem, read_item_stream, write_item_stream
 from hypencli.data.queries import open_queries
-from hypencli.errors import (
-    DataError,
-    ModelError,
-    UsageError,
-)
+from hypencli.errors import DataError, ModelError, UsageError
 from hypencli.ops.models import ModelSource
 from hypencli.ops.search.run import SearchOptions, search
 from hypencli.ops.transfer.embeddings import (

@@ -13,11 +13,7 @@ import hypestore
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.graphs.find import find_graph
 from hypencli.ops.transfer.graphs import export_graph, import_graph
-from hypestore import (
-    EmbeddingSpec,
-    Manifest,
-    Store,
-)
+from hypestore import EmbeddingSpec, Manifest, Store
 
 ROWS = {"a": ["b", "ü"], "ü": ["a"], "b": ["a", "ü", "7"], "7": [], "e": ["7", "b"]}
 ORDINALS = [[1, 2, -1], [0, 2, 3], [0, -1, -1], [-1, -1, -1], [3, 1, -1]]

@@ -18,17 +18,9 @@ from hypencli.errors import ModelError, UsageError
 from hypencli.ops.encode import encode
 from hypencli.ops.models import ModelSource, find_model
 from hypencli.ops.training.run import train
-from hypencli.ops.transfer.models import (
-    ExportedModel,
-    export_model,
-    import_model,
-)
+from hypencli.ops.transfer.models import ExportedModel, export_model, import_model
 from hypencli.recipe import load_recipe
-from hypestore import (
-    ArtifactNotFound,
-    NameTaken,
-    Store,
-)
+from hypestore import ArtifactNotFound, NameTaken, Store
 
 QUESTIONS = ["what is river and boat", "what is moon"]
 PASSAGES = ["the river a boat", "the moon in orbit of the planet", "dough"]

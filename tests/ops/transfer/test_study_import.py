@@ -21,12 +21,7 @@ from hypencli.ops.search.fuse import fuse
 from hypencli.ops.search.run import search
 from hypencli.ops.transfer.study_export import export_study
 from hypencli.ops.transfer.study_import import import_study
-from hypestore import (
-    ArtifactNotFound,
-    DamagedArtifact,
-    NameTaken,
-    Store,
-)
+from hypestore import ArtifactNotFound, DamagedArtifact, NameTaken, Store
 
 
 @pytest.fixture

@@ -18,23 +18,9 @@ from typing import Any
 import torch
 
 from hypencli.data.training import read_training_rows
-from hypencli.models.load import (
-    ModelSpec,
-    build_dual_encoder,
-    load_tokenizer,
-)
-from hypencli.training import (
-    RunContext,
-    Sampling,
-    TrainingConfig,
-    TrainingData,
-    train,
-)
-from hypencli.training.process.distributed import (
-    is_leader,
-    join,
-    rank,
-)
+from hypencli.models.load import ModelSpec, build_dual_encoder, load_tokenizer
+from hypencli.training import RunContext, Sampling, TrainingConfig, TrainingData, train
+from hypencli.training.process.distributed import is_leader, join, rank
 
 
 def main(job: dict[str, Any]) -> None:

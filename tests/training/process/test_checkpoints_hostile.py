@@ -13,11 +13,7 @@ import pytest
 import torch
 
 import hypestore as hs
-from hypencli.training.process.checkpoints import (
-    MARKER_FILE,
-    mark_complete,
-    newest_checkpoint,
-)
+from hypencli.training.process.checkpoints import MARKER_FILE, mark_complete, newest_checkpoint
 from tests.hostile import Payload
 
 Train = Callable[..., Any]

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.options import (
-    JsonOption,
-    StoreOption,
-    open_store,
-    split_names,
-)
+from hypencli.cli.options import JsonOption, StoreOption, open_store, split_names
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, show
 from hypencli.cli.output.tables import print_table

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hypencli.cli.output.progress import progress
-from hypencli.cli.output.render import (
-    escape,
-    show,
-    size,
-)
+from hypencli.cli.output.render import escape, show, size
 from hypencli.errors import UsageError
 
 if TYPE_CHECKING:

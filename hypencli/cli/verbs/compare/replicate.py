@@ -19,12 +19,7 @@ from hypencli.cli.options import (
     split_names,
 )
 from hypencli.cli.output.progress import progress
-from hypencli.cli.output.render import (
-    escape,
-    seconds,
-    show,
-    size,
-)
+from hypencli.cli.output.render import escape, seconds, show, size
 from hypencli.cli.output.tables import print_pairs, print_table
 
 if TYPE_CHECKING:

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hypencli.cli.options import (
-    JsonOption,
-    StoreOption,
-    open_store,
-    store_around,
-)
+from hypencli.cli.options import JsonOption, StoreOption, open_store, store_around
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, show
 from hypencli.cli.output.tables import print_table
@@ -24,11 +19,7 @@ if TYPE_CHECKING:
 
     from hypencli.data.training import TrainingSource
     from hypencli.data.training.counts import NumberSummary
-    from hypencli.ops.datasets.check import (
-        CheckOptions,
-        DataCheck,
-        Tokens,
-    )
+    from hypencli.ops.datasets.check import CheckOptions, DataCheck, Tokens
 
 data = typer.Typer(
     help="Check training files, and prepare datasets.",

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.options import (
-    JsonOption,
-    StoreOption,
-    open_store,
-    store_around,
-)
+from hypencli.cli.options import JsonOption, StoreOption, open_store, store_around
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, show
 from hypencli.cli.output.tables import print_pairs
@@ -23,11 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from hypencli.ops.datasets.prepare import (
-        DatasetList,
-        ListedDataset,
-        Prepared,
-    )
+    from hypencli.ops.datasets.prepare import DatasetList, ListedDataset, Prepared
 
 
 def prepare(

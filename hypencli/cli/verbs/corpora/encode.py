@@ -23,13 +23,7 @@ from hypencli.cli.options import (
     parse_part,
 )
 from hypencli.cli.output.progress import progress
-from hypencli.cli.output.render import (
-    draw_name_not_given,
-    escape,
-    seconds,
-    show,
-    size,
-)
+from hypencli.cli.output.render import draw_name_not_given, escape, seconds, show, size
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -19,12 +19,7 @@ from hypencli.cli.options import (
     open_store,
 )
 from hypencli.cli.output.progress import progress
-from hypencli.cli.output.render import (
-    draw_name_not_given,
-    escape,
-    seconds,
-    show,
-)
+from hypencli.cli.output.render import draw_name_not_given, escape, seconds, show
 from hypencli.cli.verbs.search.calibrate import SampleOption, draw_calibrated
 from hypencli.cli.verbs.search.search_options import named_values
 from hypencli.ops.graphs.registry import AUTO, BUILDERS, DescribedBuilder, describe_builders

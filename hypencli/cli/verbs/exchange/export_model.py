@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.options import (
-    JsonOption,
-    ReferenceArgument,
-    StoreOption,
-    TrustOption,
-    open_store,
-)
+from hypencli.cli.options import JsonOption, ReferenceArgument, StoreOption, TrustOption, open_store
 from hypencli.cli.output.render import escape, show, size
 
 if TYPE_CHECKING:

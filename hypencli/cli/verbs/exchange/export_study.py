@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.options import (
-    JsonOption,
-    OverwriteOption,
-    StoreOption,
-    open_store,
-)
+from hypencli.cli.options import JsonOption, OverwriteOption, StoreOption, open_store
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import show, size
 

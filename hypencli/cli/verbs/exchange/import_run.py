@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.options import (
-    JsonOption,
-    NameOption,
-    StoreOption,
-    open_store,
-)
+from hypencli.cli.options import JsonOption, NameOption, StoreOption, open_store
 from hypencli.cli.output.render import draw_name_not_given, escape, show
 
 if TYPE_CHECKING:

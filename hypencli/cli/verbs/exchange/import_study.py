@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.options import (
-    JsonOption,
-    StoreOption,
-    open_store,
-)
+from hypencli.cli.options import JsonOption, StoreOption, open_store
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, show
 

@@ -60,11 +60,7 @@ def show_recipe(
 
         hype recipes show demo --toml > mine.toml
     """
-    from hypencli.recipe import (
-        describe,
-        load_recipe,
-        to_toml,
-    )
+    from hypencli.recipe import describe, load_recipe, to_toml
 
     resolved = load_recipe(recipe, override or ())
     if toml and not json:

@@ -19,11 +19,7 @@ from hypencli.cli.options import (
     store_around,
 )
 from hypencli.cli.output.progress import progress
-from hypencli.cli.output.render import (
-    escape,
-    seconds,
-    show,
-)
+from hypencli.cli.output.render import escape, seconds, show
 from hypencli.cli.verbs.models.mine import OutputOption
 from hypencli.errors import UsageError
 
@@ -107,11 +103,7 @@ def teach(
     from hypencli.data.training.writing import refuse_existing
     from hypencli.ops.dataset_names import dataset_place
     from hypencli.ops.datasets.teach import teach as run
-    from hypencli.ops.datasets.teachers import (
-        TeacherOptions,
-        cross_encoder,
-        dual_encoder,
-    )
+    from hypencli.ops.datasets.teachers import TeacherOptions, cross_encoder, dual_encoder
     from hypencli.ops.models import ModelSource
 
     if (model is None) == (bi_encoder is None):

@@ -16,12 +16,7 @@ from hypencli.cli.options import (
     open_store,
 )
 from hypencli.cli.output.progress import progress
-from hypencli.cli.output.render import (
-    draw_name_not_given,
-    number,
-    seconds,
-    show,
-)
+from hypencli.cli.output.render import draw_name_not_given, number, seconds, show
 
 if TYPE_CHECKING:
     from rich.console import Console

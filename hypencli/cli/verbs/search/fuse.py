@@ -6,19 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.options import (
-    JsonOption,
-    NameOption,
-    StoreOption,
-    open_store,
-    split_names,
-)
+from hypencli.cli.options import JsonOption, NameOption, StoreOption, open_store, split_names
 from hypencli.cli.output.progress import progress
-from hypencli.cli.output.render import (
-    draw_name_not_given,
-    escape,
-    show,
-)
+from hypencli.cli.output.render import draw_name_not_given, escape, show
 from hypencli.cli.verbs.compare.eval import draw_evaluated
 from hypencli.errors import UsageError
 from hypencli.evaluation.fusion import FusionMethod, Normalisation

@@ -24,12 +24,7 @@ from hypencli.cli.options import (
     split_names,
 )
 from hypencli.cli.output.progress import progress
-from hypencli.cli.output.render import (
-    draw_name_not_given,
-    escape,
-    seconds,
-    show,
-)
+from hypencli.cli.output.render import draw_name_not_given, escape, seconds, show
 from hypencli.cli.verbs.compare.eval import draw_evaluated
 from hypencli.cli.verbs.search.search_options import (
     ApproxOption,
@@ -46,11 +41,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hypencli.ops.search.ask import Answer
-    from hypencli.ops.search.options import (
-        Check,
-        FirstPassSummary,
-        Searched,
-    )
+    from hypencli.ops.search.options import Check, FirstPassSummary, Searched
     from hypencli.ops.search.two_stages import SearchedTwice
 
 _STAGES = "Two stages"

@@ -8,11 +8,7 @@ from typing import Any
 import pytest
 
 from hypencli.cli.output import terminal
-from hypencli.recipe import (
-    list_recipes,
-    load_recipe,
-    resolve_recipe,
-)
+from hypencli.recipe import list_recipes, load_recipe, resolve_recipe
 
 Hype = Any
 
