@@ -44,9 +44,9 @@ PANELS: Mapping[str, Mapping[str, str]] = {
     "Search": {
         "search": "search.search",
         "query": "search.search",
+        "engines": "search.engines",
         "calibrate": "search.calibrate",
         "fuse": "search.fuse",
-        "engines": "search.engines",
     },
     "Compare": {
         "eval": "compare.eval",

@@ -92,3 +92,10 @@ def test_every_verb_is_in_a_panel_of_the_help(hype: Hype) -> None:
     assert panels == ["Options", *PANELS]
     shown = [line.split()[1] for line in lines if line.startswith("│ ") and line[2] != " "]
     assert [word for word in shown if not word.startswith("-")] == verbs
+
+
+@pytest.mark.parametrize("verb", command().commands)
+def test_the_help_has_one_short_line_a_verb(verb: str) -> None:
+    first = command().commands[verb].help.partition("\n\n")[0]
+    assert len(first) <= 64
+    assert first.endswith(".")

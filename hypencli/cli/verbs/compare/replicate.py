@@ -77,10 +77,11 @@ def replicate(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a table of the paper again: encode, search and evaluate what is missing.
+    """Make a table of the paper again.
 
-    What is done is kept in the store, so the same command again does only what is missing, also
-    after Ctrl-C or a kill. The table then stands beside the paper's figures.
+    What is missing is encoded, searched and evaluated. What is done is kept in the store, so the
+    same command again does only what is missing, also after Ctrl-C or a kill. The table then
+    stands beside the paper's figures.
 
     Examples:
         hype replicate

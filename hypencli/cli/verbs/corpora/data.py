@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hypencli.ops.datasets.check import CheckOptions, DataCheck, Tokens
 
 data = typer.Typer(
-    help="Look at training files before hours are spent; prepare datasets of the hard tasks.",
+    help="Check training files, and prepare datasets.",
     no_args_is_help=True,
 )
 

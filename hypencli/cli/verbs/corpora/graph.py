@@ -98,9 +98,10 @@ def graph(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Find the nearest neighbours of every document of an embedding set, for search over a graph.
+    """Find the nearest neighbours of every document.
 
-    The same command again does nothing; an exact build that was stopped goes on where it was.
+    Search over a graph needs them. The same command again does nothing; an exact build that was
+    stopped goes on where it was.
 
     Examples:
         hype graph

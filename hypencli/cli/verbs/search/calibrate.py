@@ -63,7 +63,9 @@ def calibrate(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure an approximate engine against exact search, for `hype search --recall`.
+    """Measure the recall of an approximate engine.
+
+    `hype search --recall` then takes the cheapest setting that reaches a recall.
 
     Each of the sampled queries is searched exactly once, and at every setting of the engine for
     10, 100 and 1,000 documents. The curve is kept.

@@ -55,7 +55,9 @@ def engines(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """List the engines of `hype search` with their options, which `-o NAME=VALUE` sets.
+    """List the ways to search, with the options of each.
+
+    `hype search --engine NAME -o OPTION=VALUE` sets an option.
 
     Examples:
         hype engines

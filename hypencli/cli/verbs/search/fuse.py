@@ -57,7 +57,9 @@ def fuse(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Fuse runs of the same queries into a new run, and evaluate it where judgements are known.
+    """Fuse runs of the same queries into one.
+
+    The new run is evaluated where judgements are known.
 
     Examples:
         hype fuse bm25 hypencoder

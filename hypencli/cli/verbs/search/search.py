@@ -156,11 +156,12 @@ def search(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Search a query set, keep the run, and evaluate it where judgements are known.
+    """Search a query set and keep the run.
 
-    Exact search scores every document: where the machine is faster at int8 or bfloat16 it scans in
-    that and certifies in float32. With --approx the q-nets lead to the documents that are
-    worth scoring; --check says what that misses.
+    The run is evaluated where judgements are known. Exact search scores every document: where the
+    machine is faster at int8 or bfloat16 it scans in that and certifies in float32. With
+    --approx the q-nets lead to the documents that are worth scoring; --check says what that
+    misses.
 
     Examples:
         hype search --k 1000
@@ -317,7 +318,7 @@ def query(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Ask one question and see ranked documents with their text.
+    """Ask one question and see documents with their text.
 
     Examples:
         hype query "how do I read a CSV file as dictionaries?"
