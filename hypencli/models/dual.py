@@ -132,7 +132,7 @@ class DualEncoder(Checkpointed, PreTrainedModel):  # type: ignore[misc,no-untype
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """As of any module; a shared backbone may be there under either side's names."""
+        """Loads weights as any module does; a shared backbone may have either side's names."""
         if self.settings.shared_encoder:
             state_dict = mirror_shared(state_dict)
         return super().load_state_dict(state_dict, strict=strict, assign=assign)

@@ -127,7 +127,7 @@ def encode_tokens(
     out: npt.NDArray[np.generic],
     on_encoded: Callable[[int], None] | None = None,
 ) -> None:
-    """The same for texts that are tokenised already: vectors into ``out [n, d]``."""
+    """Encode tokenised passages as :func:`encode_passages` does: vectors into ``out [n, d]``."""
     lengths = [len(tokens[i]) for i in range(len(tokens))]
     order = sorted(range(len(tokens)), key=lambda i: (-lengths[i], i))
     same_length = encoder.pooling == "mean-unmasked"
@@ -294,7 +294,7 @@ def encode_query_tokens(
     order: Sequence[int] | None = None,
     width: int | None = None,
 ) -> QueryStates:
-    """The same for queries that are tokenised already, read in an order from short to long."""
+    """Read queries that are tokenised: :func:`encode_queries`, in an order from short to long."""
     states: list[torch.Tensor] = [torch.empty(0)] * len(tokens)
     if order is None:
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))

@@ -328,7 +328,7 @@ class _Head:
         return written.transpose(1, 2)  # [q, in, out]
 
     def write_one(self, token_states: Tensor) -> Tensor:
-        """The same ``[1, in, out]`` for one query ``[t, h]`` without padding, without gradients."""
+        """A matrix ``[1, in, out]`` for the states ``[t, h]`` of one query, without gradients."""
         into, out = self.shape
         scores = self.queries[0, :out] @ self.key(token_states).T  # [out, t]
         attention = scores.div_(self._scale).softmax(dim=-1)  # [out, t], sums to 1 over tokens

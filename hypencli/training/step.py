@@ -41,7 +41,7 @@ class ExtraNegatives:
 
     @property
     def embedded(self) -> QueryBatch | None:
-        """The same with the queries' embeddings, where the model makes them."""
+        """These queries scoring with their embeddings; None where the model makes none."""
         own = self.queries.embedded if isinstance(self.queries, EmbeddedQueries) else None
         return None if own is None else replace(self, queries=own)
 
@@ -51,7 +51,7 @@ class ExtraNegatives:
         return self.queries.widths if isinstance(self.queries, NestedQueries) else ()
 
     def narrow(self, width: int) -> QueryBatch:
-        """The same with the queries' q-nets at one of the widths.
+        """These queries with q-nets of one of the widths.
 
         Raises:
             ModelError: There is no such width.

@@ -139,7 +139,7 @@ class DualEncoderTrainer(Trainer):
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
     ) -> None:
-        """The inverse of that, strictly."""
+        """Load the weights of a checkpoint; each one must be there."""
         if self.is_fsdp_enabled:
             with going_on_from(resume_from_checkpoint, "weights"):
                 super()._load_from_checkpoint(resume_from_checkpoint, model)

@@ -280,7 +280,7 @@ def _hypencoder_config(spec: ModelSpec, start: _Start) -> HypencoderConfig:
 
 
 def _pooling_for_converter(spec: ModelSpec, passages: Pooling) -> Pooling | None:
-    """As passages are pooled, where the converter is a shipped one that takes a query vector."""
+    """The pooling of passages, for a shipped converter that takes a query vector; else None."""
     shipped = SHIPPED_CONVERTERS.get(spec.converter) if spec.converter else None
     return passages if getattr(shipped, "takes_query_embedding", False) else None
 

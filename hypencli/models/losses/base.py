@@ -40,7 +40,7 @@ class EmbeddedQueries(QueryBatch, Protocol):
 
     @property
     def embedded(self) -> QueryBatch | None:
-        """The same queries, scoring the same items by inner products with their embeddings."""
+        """The queries, scoring by inner products with their embeddings; None without those."""
         ...
 
 
@@ -54,7 +54,7 @@ class NestedQueries(QueryBatch, Protocol):
         ...
 
     def narrow(self, width: int) -> QueryBatch:
-        """The same queries with q-nets of one of the widths."""
+        """The queries with q-nets of one of the widths."""
         ...
 
 

@@ -125,7 +125,7 @@ class QNetBatch:
 
     @property
     def embedded(self) -> InnerProducts | None:
-        """The same queries as inner products of their embeddings, where the model makes those."""
+        """The queries, scoring by inner products with their embeddings; None without those."""
         return None if self.query_embedding is None else InnerProducts(self.query_embedding)
 
     @cached_property
@@ -195,7 +195,7 @@ class QNetBatch:
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> QNetBatch:
-        """The same q-nets elsewhere or in another dtype."""
+        """These q-nets on another device or in another dtype."""
         converter = self.converter
         if isinstance(converter, nn.Module):
             converter = copy.deepcopy(converter).to(device=device, dtype=dtype)
@@ -225,7 +225,7 @@ class QNetBatch:
         return self if dtype == self.dtype else self.to(dtype=dtype)
 
     def detach(self) -> QNetBatch:
-        """The same q-nets without their gradients' history."""
+        """These q-nets without the history of their gradients."""
         return self.unflatten([tensor.detach() for tensor in self.flatten()])
 
     @classmethod

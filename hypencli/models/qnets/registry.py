@@ -92,7 +92,7 @@ def _offered(name: str) -> type:
     if converter is None:
         raise ModelError(
             f"The model names a converter of its own, {name!r}: using it runs that module's code.",
-            hint="If you trust that code, say so (trust_code), or install a package that offers "
+            hint="If you trust that code: trust_code=True, or install a package that offers "
             f"it (entry points {CONVERTERS_GROUP}, see docs/extending-qnet.md).",
             settings={"trust_code": ""},
         )

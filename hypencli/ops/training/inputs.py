@@ -86,7 +86,7 @@ class Inputs:
         return inputs
 
     def training_data(self) -> TrainingData:
-        """The same as the training layer takes it."""
+        """The data in the form that the training layer takes."""
         from hypencli.training import TrainingData
 
         pool = self.pool

@@ -138,7 +138,7 @@ def save_weights(step: nn.Module, folder: Path, state: Mapping[str, Tensor] | No
 
 
 def load_weights(step: nn.Module, folder: Path) -> None:
-    """The inverse of that, strictly.
+    """Load weights that :func:`save_weights` wrote; each one must be there.
 
     Raises:
         ModelError: They cannot be read, or are those of another model.
