@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from hypestore import EmbeddingWork
-
-if TYPE_CHECKING:
-    from hypencli.data.corpus import Corpus
-
-
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,11 +17,12 @@ from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Document
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
 from hypencli.tabular import NotebookRecord
-from hypestore import ArtifactBusy, EmbeddingSpec, JsonValue, Manifest, Store
+from hypestore import ArtifactBusy, EmbeddingSpec, EmbeddingWork, JsonValue, Manifest, Store
 
 if TYPE_CHECKING:
     from hypencli.data.corpus import Corpus
     from hypencli.models.encoding import EncodingOptions
+
 
 AUTO_DTYPE = "auto"
 SHARD_ROWS = 16_384

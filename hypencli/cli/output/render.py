@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from hypencli.ops.drafts import NameNotGiven
-
-
 import dataclasses
 import math
 import sys
@@ -22,6 +14,9 @@ from hypencli.escaping import escape_json, escape_terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from hypencli.ops.drafts import NameNotGiven
+
 
 T = TypeVar("T")
 
