@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 from hypencli.data.reading.skipped_lines import SkippedLines
 from hypencli.errors import DataError, UsageError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 AUTO_DTYPE = "auto"
+StorageDtype: TypeAlias = Literal["float16", "float32"]
 SHARD_ROWS = 16_384
 """Documents of a shard."""
 
@@ -422,14 +423,14 @@ def bytes_of_vectors(rows: int, dim: int, storage_dtype: str) -> int:
     return rows * dim * (2 if storage_dtype == "float16" else 4)
 
 
-def checked_storage_dtype(name: str) -> Literal["float16", "float32"]:
+def checked_storage_dtype(name: str) -> StorageDtype:
     """Check the type of stored vectors.
 
     Raises:
         UsageError: It is not ``float16`` or ``float32``.
     """
-    if name == "float16" or name == "float32":
-        return name
+    if name in get_args(StorageDtype):
+        return cast("StorageDtype", name)
     raise UsageError(
         f"Vectors cannot be stored as {name!r}.", hint="Storage types: float16, float32"
     )

@@ -26,7 +26,7 @@ class Start:
     Attributes:
         source: Folder or hub name.
         label: Hub name, name of the folder, or id of a model of the store.
-        fingerprint: SHA-256 of the weights, the tokenizer and the settings of sentence-transformers.
+        fingerprint: SHA-256 of the weights, the tokenizer, and the sentence-transformers settings.
         parents: Id of the model, if it is one of the store.
     """
 

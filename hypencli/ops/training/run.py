@@ -1,8 +1,8 @@
 """``hype train``: trains a model by a recipe and stores it.
 
 An interrupted training resumes from its newest checkpoint when the command is repeated. Several
-processes of a launcher (``torchrun -m hypencli train ...``) train one model. Only the first process,
-the leader, writes to the store.
+processes of a launcher (``torchrun -m hypencli train ...``) train one model. Only the leader, which
+is the first process, writes to the store.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _refuse_untrusted(recipe: Recipe) -> None:
         return
     if installed_converter(converter.name) is None:
         raise ModelError(
-            f"The recipe names a converter outside hype, {converter.name!r}; training runs its code.",
+            f"The converter {converter.name!r} is not part of hype; training runs its code.",
             hint="If you trust that code, allow it.",
             settings={"model.trust_code": "true"},
         )
