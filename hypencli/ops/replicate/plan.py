@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from hypencli.errors import DataError, UsageError
+from hypencli.engine.registry.entry import EngineEntry
+from hypencli.errors import DataError, RecipeError, UsageError
 from hypencli.ops.dataset_names import dataset_place
 from hypencli.ops.replicate.selection import (
     LeftOut,
@@ -30,7 +32,7 @@ from hypencli.ops.replicate.steps import (
 )
 from hypencli.ops.search.engines import parse_spec
 from hypencli.ops.search.options import EngineSpec
-from hypencli.recipe.replication import ReplicatedDataset, Replication
+from hypencli.recipe.replication import ReplicatedDataset, ReplicatedSearch, Replication
 
 _FIRST = ("model", "prepare", "perturb", "lists")
 """Kinds of steps that come first: where they fail, no hours have been spent."""
@@ -146,7 +148,7 @@ class _Planner:
         others: tuple[Step, ...] = prepared
         if entry.perturb is not None:
             others = (*others, Perturb(entry.queries, entry.perturb, prepared))
-        if "graph" in parse_spec(EngineSpec(how.engine, how.options))[0].needs:
+        if "graph" in _engine_of(search, how).needs:
             others = (*others, BuildGraph(encode))
         if entry.lists is not None:
             others = (*others, ImportLists(dataset, entry.lists, prepared))
@@ -172,3 +174,16 @@ def corpus_name(named: str, store_root: Path) -> str:
     except DataError:
         return named  # not there yet, or not at all: the step that reads it will say so
     return corpus.corpus_id if corpus.corpus_id.startswith("irds:") else named
+
+
+def _engine_of(name: str, how: ReplicatedSearch) -> EngineEntry[Any]:
+    """The engine of a search of the table.
+
+    Raises:
+        RecipeError: There is none, or an option is unknown or wrong.
+    """
+    try:
+        entry, _ = parse_spec(EngineSpec(how.engine, how.options))
+    except UsageError as error:
+        raise RecipeError(f"searches.{name}: {error.message}", hint=error.hint) from error
+    return entry
