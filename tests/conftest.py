@@ -27,6 +27,7 @@ from hypothesis import settings
 # Libraries read these when they are imported. Tiny models are slower on several threads. A thread
 # that waits for another one sleeps: one that spins takes the core that the other one needs.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["NUMBA_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "passive"
 _IR_DATASETS_HOME = tempfile.TemporaryDirectory(prefix="hype-tests-")
 os.environ["IR_DATASETS_HOME"] = _IR_DATASETS_HOME.name
@@ -73,10 +74,6 @@ GLUE = [
 ]
 
 
-_THREADS = 1
-_RUNNING: set[Path] = set()
-"""The file whose tests run."""
-
 _FIXTURE_SECONDS = 1_200
 """How long it may take to make a fixture that several tests share."""
 
@@ -89,14 +86,12 @@ _REQUIRED_IN_CI = ("no Chromium", "no hnswlib")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Every file begins with the same threads, whatever those before it and their libraries left:
-    sums over several threads differ in their last bits from sums over one."""
-    if item.path in _RUNNING:
-        return
-    _RUNNING.clear()
-    _RUNNING.add(item.path)
+    """Every test begins with one thread, whatever those before it and their libraries left: sums
+    over several threads differ in their last bits from sums over one."""
+    if item.get_closest_marker("hnswlib") and importlib.util.find_spec("hnswlib") is None:
+        pytest.skip("no hnswlib, which needs a C++ compiler")
     if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(_THREADS)
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,15 +120,19 @@ class FaissIndex:
             return self._faiss.SearchParametersIVF(nprobe=lists)
         return None
 
-    @contextmanager
-    def _threads(self) -> Iterator[None]:
-        """As many threads as the index may take; faiss has one setting for the whole process."""
-        before = self._faiss.omp_get_max_threads()
-        self._faiss.omp_set_num_threads(threads(self._spec))
-        try:
-            yield
-        finally:
-            self._faiss.omp_set_num_threads(before)
+    def _threads(self) -> AbstractContextManager[None]:
+        return faiss_threads(self._faiss, threads(self._spec))
+
+
+@contextmanager
+def faiss_threads(faiss: Any, count: int) -> Iterator[None]:
+    """So many threads for faiss, which has one setting for the whole process."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(count)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def _graph(faiss: Any, spec: IndexSpec, dim: int) -> Any:

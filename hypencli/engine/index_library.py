@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -61,6 +61,14 @@ def import_library(name: str, spec: IndexSpec) -> Any:
             hint=f"Install it: pip install 'hypencli[{_EXTRAS[name]}]' "
             "(or 'hypencli[ann]' for hnswlib and faiss)",
         ) from error
+
+
+def hnsw_library() -> str:
+    """The library that makes HNSW graphs here: ``hnswlib``, or ``faiss`` where it is missing.
+
+    hnswlib has no wheel, so it needs a C++ compiler; faiss has wheels.
+    """
+    return "faiss" if importlib.util.find_spec("hnswlib") is None else "hnswlib"
 
 
 def threads(spec: IndexSpec) -> int:

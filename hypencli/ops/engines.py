@@ -217,15 +217,22 @@ def _known(corpus: EmbeddingSet, doc_ids: list[str], run: Manifest) -> Ordinals:
 
 
 def _index(store: Store, embeddings: Manifest, options: SearchOptions) -> EnginePlan:
+    from hypencli.engine.index_library import hnsw_library
     from hypencli.engine.index_spec import IndexSpec
 
-    spec = IndexSpec(options.engine, dict(options.index))
+    by_faiss = options.engine == "hnsw" and hnsw_library() == "faiss"
+    kind = "faiss-hnsw" if by_faiss else options.engine
+    spec = IndexSpec(kind, dict(options.index))
 
     def open_vector_index(corpus: EmbeddingSet, progress: Progress) -> OpenEngine:
         from hypencli.engine.index_search import IndexEngine
         from hypencli.ops.vector_index import open_index
 
+        if by_faiss:
+            progress.message("hnswlib is not installed: the engine is faiss-hnsw, HNSW by faiss")
         engine = IndexEngine(corpus, open_index(store, corpus, spec, progress).index)
         return lambda query_ids: engine
 
-    return EnginePlan(options.engine, {**spec.options}, (), open_vector_index, for_q_nets=False)
+    # The graphs of the two libraries differ, so a run says which one made its index.
+    inputs = {"engine": kind, **spec.options}
+    return EnginePlan(kind, inputs, (), open_vector_index, for_q_nets=False)

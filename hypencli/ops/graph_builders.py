@@ -40,8 +40,9 @@ _SAVING_SHARE = 20
 _SETTINGS = {
     "nn-descent": ("candidates", "iterations", "trees", "seed"),
     "hnsw": ("m", "ef_construction", "ef_search", "seed"),
+    "faiss-hnsw": ("m", "ef_construction", "ef_search", "seed"),
 }
-_PACKAGES = {"nn-descent": "pynndescent", "hnsw": "hnswlib"}
+_PACKAGES = {"nn-descent": "pynndescent", "hnsw": "hnswlib", "faiss-hnsw": "faiss"}
 
 
 def choose_builder(corpus: EmbeddingSet, options: GraphOptions, progress: Progress) -> str:
@@ -51,7 +52,9 @@ def choose_builder(corpus: EmbeddingSet, options: GraphOptions, progress: Progre
         MissingDependencyError: ``auto`` finds too many documents to compare all, and no package.
         UsageError: A dtype for a builder that computes in float32.
     """
-    builder: str = options.builder
+    builder = recorded_builder(options.builder)
+    if builder != options.builder:
+        progress.message("hnswlib is not installed: the builder is faiss-hnsw, HNSW by faiss")
     if builder == "auto":
         builder = "exact" if corpus.n <= AUTO_EXACT_DOCUMENTS else _approximate(corpus, options)
         progress.message(f"builder: {builder} ({corpus.n:,} documents; --builder takes another)")
@@ -61,6 +64,16 @@ def choose_builder(corpus: EmbeddingSet, options: GraphOptions, progress: Progre
             hint="--dtype is for --builder exact",
         )
     return builder
+
+
+def recorded_builder(builder: str) -> str:
+    """How a graph calls its builder: ``faiss-hnsw`` for ``hnsw`` where hnswlib is missing.
+
+    The graphs of the two libraries differ.
+    """
+    from hypencli.engine.index_library import hnsw_library
+
+    return "faiss-hnsw" if builder == "hnsw" and hnsw_library() == "faiss" else builder
 
 
 def installed_builder() -> str | None:
@@ -95,6 +108,7 @@ def what_to_raise(builder: str) -> str:
     return {
         "nn-descent": "raise --candidates, --iterations or --trees",
         "hnsw": "raise --ef-search, --ef-construction or --m",
+        "faiss-hnsw": "raise --ef-search, --ef-construction or --m",
         "exact": "compute in another type: --dtype float32",
     }.get(builder, "make one here: hype graph")
 
@@ -125,13 +139,14 @@ def neighbour_blocks(
     settings = {name: getattr(options, name) for name in _SETTINGS.get(builder, ())}
     if builder == "exact":
         yield from _exact(draft, corpus, options, progress)
-    elif builder == "hnsw":
+    elif builder in ("hnsw", "faiss-hnsw"):
         with progress.task("graph", total=2 * corpus.n, unit="documents") as task:
             yield from approximate.by_hnsw(
                 corpus,
                 options.metric,
                 k=options.k,
                 settings=approximate.Hnsw(**settings),
+                library=_PACKAGES[builder],
                 on_done=task.advance,
             )
     else:

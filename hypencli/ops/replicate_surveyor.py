@@ -17,7 +17,11 @@ from hypencli.measures import parse_measures
 from hypencli.ops.datasets import dataset_place
 from hypencli.ops.encode import plan as plan_encode
 from hypencli.ops.engines import plan_engine
-from hypencli.ops.graph_builders import AUTO_EXACT_DOCUMENTS, installed_builder
+from hypencli.ops.graph_builders import (
+    AUTO_EXACT_DOCUMENTS,
+    installed_builder,
+    recorded_builder,
+)
 from hypencli.ops.models import ModelSource, comes_from_outside, known_model
 from hypencli.ops.replicate_estimate import Estimate, Rates
 from hypencli.ops.replicate_options import (
@@ -201,7 +205,8 @@ class Surveyor:
         graph = self._recipe.graph
         if graph.builder == "auto":
             return graph_there(self._store, embeddings, self._recipe)
-        wanted = {"embeddings": embeddings.id, **graph.model_dump()}
+        builder = recorded_builder(graph.builder)
+        wanted = {"embeddings": embeddings.id, **graph.model_dump(), "builder": builder}
         return next(iter(self._store.find("graph", wanted)), None)
 
     def _search(self, step: Search) -> Look:
