@@ -208,7 +208,7 @@ def test_a_graph_is_made_and_calibrated_at_once(
 
 
 def test_one_question_approximately(hype: Hype, study: Path) -> None:
-    """Which documents it finds depends on the processor, by way of training; their scores do not."""
+    """Which documents it finds depends on the processor, which trained the model; scores do not."""
     ask = ["query", "river and boat", "--model", "hyper", "--store", study, "--json"]
     exact = hype(*ask, "--k", 120).json["hits"]
     quick = hype(*ask, "--approx", "--k", 3).json["hits"]
