@@ -10,6 +10,7 @@ import signal
 import socket
 import string
 import sys
+import tarfile
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -205,16 +206,31 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of goldens and real collections beside the project; skips where there is none."""
+    """The folder of real collections beside the project; skips where there is none."""
     folder = REPOSITORY.parent / "shared"
-    if not (folder / "goldens").is_dir():
-        pytest.skip("no ../shared folder with goldens and collections")
+    if not (folder / "data").is_dir():
+        pytest.skip("no ../shared folder with collections")
     return folder
 
 
 @pytest.fixture(scope="session")
-def goldens(shared: Path) -> Path:
-    return shared / "goldens"
+def goldens(made_once: Callable[..., Path]) -> Path:
+    """What the published code made of tiny checkpoints."""
+    return made_once("goldens", partial(unpack_goldens, "models"))
+
+
+@pytest.fixture(scope="session")
+def evaluation_goldens(made_once: Callable[..., Path]) -> Path:
+    """Real runs and judgements, and what trec_eval and the p-MRR benchmark make of them."""
+    return made_once("evaluation-goldens", partial(unpack_goldens, "evaluation"))
+
+
+def unpack_goldens(name: str, folder: Path) -> None:
+    """Unpack an archive of ``tests/samples/goldens``."""
+    pytest.importorskip("lzma", reason="this Python was built without lzma")
+    with tarfile.open(REPOSITORY / "tests" / "samples" / "goldens" / f"{name}.tar.xz") as archive:
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(folder)
 
 
 @pytest.fixture(scope="session")
