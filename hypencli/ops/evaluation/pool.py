@@ -115,7 +115,7 @@ def compare_pools(
         alone = [qrels for a, b in (sets, sets[::-1]) for key, qrels in a.items() if key not in b]
         raise UsageError(
             f"Only one of the two pools was measured on {', '.join(sorted(set(alone)))}.",
-            hint="Evaluate a run of the other pool on these judgements: hype eval RUN --qrels QRELS",
+            hint="Evaluate a run of the other pool on them: hype eval RUN --qrels QRELS",
         )
     a, b = (_together(members) for members in pools)
     names = common_measures([*pools[0], *pools[1]], measures)

@@ -52,11 +52,14 @@ class GraphBuilder(ABC):
     Attributes:
         help: Short description.
         package: Module of an optional package that the builder needs, if any.
+        without_package: Builder with the same options that replaces this one if the package is not
+            installed.
         advice: Options that raise the recall, in words that follow "to find more,".
     """
 
     help: ClassVar[str] = ""
     package: ClassVar[str | None] = None
+    without_package: ClassVar[str | None] = None
     advice: ClassVar[str] = "take another builder"
 
     @abstractmethod

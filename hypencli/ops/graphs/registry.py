@@ -28,6 +28,7 @@ BUILDERS: Mapping[str, str] = {
     "exact": "exact:ExactBuilder",
     "nn-descent": "nn_descent:NNDescentBuilder",
     "hnsw": "hnsw:HnswBuilder",
+    "faiss-hnsw": "hnsw:FaissHnswBuilder",
 }
 """Shipped builders: name -> module of this package and class.
 
@@ -65,6 +66,23 @@ def builder_class(name: str) -> type[GraphBuilder]:
             hint="See docs/extending-graph-builder.md.",
         )
     return candidate
+
+
+def installed_name(name: str) -> str:
+    """Resolve the name of a builder whose package is missing to its replacement.
+
+    Two libraries build different HNSW graphs. A graph is recorded with the builder that made it.
+
+    Args:
+        name: Name of a builder, not ``auto``.
+
+    Raises:
+        UsageError: There is no such builder.
+    """
+    kind = builder_class(name)
+    if kind.package is None or kind.without_package is None:
+        return name
+    return kind.without_package if importlib.util.find_spec(kind.package) is None else name
 
 
 def make_builder(name: str, options: Mapping[str, Any], *, seed: int) -> GraphBuilder:
