@@ -140,8 +140,7 @@ def encode(
     """Encode a corpus into the store.
 
     A finished set is not encoded again. An interrupted encode resumes at the first missing shard.
-    With ``part``, several processes or machines share the shards of one set, and the last one
-    completes it. At most one shard is in memory.
+    With ``part``, several processes share the shards of one set, and the last one completes it.
 
     Args:
         store: The project store.
@@ -169,10 +168,7 @@ def encode(
             f"encoding {corpus.id} with {display_name(manifest)} on {device}: {work.id}"
         )
         seen, encoded = _encode_shards(work, corpus, loaded, options, progress)
-        if seen == 0:
-            raise DataError(f"The corpus {corpus.id} has no documents to encode.")
-        n_shards = -(-seen // options.shard_rows)
-        missing = work.missing(n_shards)
+        missing = work.missing(-(-seen // options.shard_rows))
         seconds = time.perf_counter() - started
         if missing:
             return Encoded(
@@ -319,7 +315,11 @@ def _encode_shards(
     options: EncodeOptions,
     progress: Progress,
 ) -> tuple[int, int]:
-    """Encode the missing shards of this part: numbers of documents read and encoded."""
+    """Encode the missing shards of this part: numbers of documents read and encoded.
+
+    Raises:
+        DataError: The corpus is empty.
+    """
     seen = encoded = 0
     count = corpus.count if options.limit is None else None
     free_space = FreeSpaceCheck(work, corpus, options, dim=loaded.manifest.stat_int("dim"))
@@ -334,6 +334,8 @@ def _encode_shards(
             _encode_shard(work, index, documents, loaded, options, task)
             encoded += len(documents)
             free_space.after(index, len(documents))
+    if seen == 0:
+        raise DataError(f"The corpus {corpus.id} has no documents to encode.")
     return seen, encoded
 
 

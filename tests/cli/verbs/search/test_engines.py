@@ -42,7 +42,7 @@ def test_one_question_by_an_engine_with_options(hype: Hype, study: Path) -> None
     assert everything["hits"] == exact["hits"]
     refused = hype(*ask, "-o", "budget=120")
     assert refused.code == USAGE
-    assert "budget is an option of guided; this search is exact" in refused.err
+    assert "budget is an option of guided, not of exact" in refused.err
 
 
 @pytest.mark.parametrize(
