@@ -64,8 +64,7 @@ def test_other_inputs_are_another_set(store: Store, corpus: Corpus) -> None:
 
 
 def test_vectors_are_stored_in_float16_or_float32(store: Store, corpus: Corpus) -> None:
-    options = EncodeOptions(storage_dtype="int8")
     with pytest.raises(UsageError, match="int8") as caught:
-        encode(store, corpus, ModelSource("hyper"), options)
+        encode(store, corpus, HYPER, EncodeOptions(storage_dtype="int8"))
     assert "float16, float32" in str(caught.value.hint)
-    assert store.artifacts("embeddings") == []
+    assert store.unfinished("embeddings") == []

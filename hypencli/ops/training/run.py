@@ -32,6 +32,18 @@ if TYPE_CHECKING:
     from hypencli.training import TrainingConfig, TrainingOutcome
 
 
+_COUNTS = (
+    "n_rows",
+    "steps",
+    "best_step",
+    "resumed_from",
+    "seconds",
+    "preparation_seconds",
+    "final_loss",
+)
+"""Figures of a training that its outcome, its manifest and its result share."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainedModel(NotebookRecord):
     """Result of a training.
@@ -247,21 +259,20 @@ def _stats(
     return {
         **model_facts(dual, tokenizer),
         "trainable_parameters": sum(p.numel() for p in dual.parameters() if p.requires_grad),
-        "n_rows": outcome.n_rows,
-        "steps": outcome.steps,
-        "best_step": outcome.best_step,
-        "resumed_from": outcome.resumed_from,
-        "seconds": outcome.seconds,
-        "preparation_seconds": outcome.preparation_seconds,
-        "final_loss": outcome.final_loss,
+        **_counts(outcome),
         "query_max_length": recipe.data.query_max_length,
         "passage_max_length": recipe.data.passage_max_length,
     }
 
 
+def _counts(outcome: TrainingOutcome) -> dict[str, Any]:
+    """Counts, times and final loss of a training, by their names in a manifest and a result."""
+    return {name: getattr(outcome, name) for name in _COUNTS}
+
+
 def _stopped(draft: Draft, recipe: Recipe, trained: _Trained) -> TrainedModel:
     """Result of a training that reached its time limit."""
-    outcome, parameters = trained.outcome, list(trained.dual.parameters())
+    parameters = list(trained.dual.parameters())
     return TrainedModel(
         model_id=draft.id,
         name=None,
@@ -269,13 +280,7 @@ def _stopped(draft: Draft, recipe: Recipe, trained: _Trained) -> TrainedModel:
         recipe=recipe.name,
         existing=False,
         finished=False,
-        n_rows=outcome.n_rows,
-        steps=outcome.steps,
-        resumed_from=outcome.resumed_from,
-        best_step=outcome.best_step,
-        seconds=outcome.seconds,
-        preparation_seconds=outcome.preparation_seconds,
-        final_loss=outcome.final_loss,
+        **_counts(trained.outcome),
         parameters=sum(each.numel() for each in parameters),
         trainable_parameters=sum(each.numel() for each in parameters if each.requires_grad),
     )
@@ -283,7 +288,7 @@ def _stopped(draft: Draft, recipe: Recipe, trained: _Trained) -> TrainedModel:
 
 def trained_model(store: Store, manifest: Manifest, *, existing: bool) -> TrainedModel:
     """Read the result of a training from the manifest of the model."""
-    stats: dict[str, Any] = dict(manifest.stats)
+    stats: dict[str, Any] = {"resumed_from": 0, "best_step": None, **manifest.stats}
     return TrainedModel(
         model_id=manifest.id,
         name=manifest.name,
@@ -291,15 +296,7 @@ def trained_model(store: Store, manifest: Manifest, *, existing: bool) -> Traine
         recipe=str(manifest.inputs["recipe"]),
         existing=existing,
         finished=True,
-        n_rows=stats["n_rows"],
-        steps=stats["steps"],
-        resumed_from=stats.get("resumed_from", 0),
-        best_step=stats.get("best_step"),
-        seconds=stats["seconds"],
-        preparation_seconds=stats["preparation_seconds"],
-        final_loss=stats["final_loss"],
-        parameters=stats["parameters"],
-        trainable_parameters=stats["trainable_parameters"],
+        **{name: stats[name] for name in (*_COUNTS, "parameters", "trainable_parameters")},
     )
 
 
