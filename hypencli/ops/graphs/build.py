@@ -138,7 +138,7 @@ def _check(options: GraphOptions) -> None:
             f"Unknown metric {options.metric!r}.", hint=did_you_mean(options.metric, METRICS)
         )
     if options.k < 1:
-        raise UsageError(f"k must be at least 1, not {options.k}.")
+        raise UsageError(f"k is {options.k}; it must be at least 1.")
 
 
 def _choose_builder(

@@ -51,7 +51,7 @@ def require_calibratable(name: str) -> EngineEntry[Any]:
     entry = engine_entry(name)
     if not entry.settings:
         raise UsageError(
-            f"The engine {name} cannot be calibrated.",
+            f"The engine {name} has no calibration.",
             hint=f"Engines with calibrations: {', '.join(calibratable())}.",
         )
     return entry

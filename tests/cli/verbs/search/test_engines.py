@@ -49,8 +49,8 @@ def test_one_question_by_an_engine_with_options(hype: Hype, study: Path) -> None
     ("arguments", "words"),
     [
         (["--engine", "hnsw"], "no calibration"),
-        (["-o", "gain=0.1"], "a calibration of guided measures it"),
-        (["-o", "budget=50"], "a calibration of guided measures it"),
+        (["-o", "gain=0.1"], "the calibration of guided varies it"),
+        (["-o", "budget=50"], "the calibration of guided varies it"),
     ],
 )
 def test_what_cannot_be_calibrated(
