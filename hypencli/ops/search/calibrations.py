@@ -52,7 +52,7 @@ def require_calibratable(name: str) -> EngineEntry[Any]:
     if not entry.settings:
         raise UsageError(
             f"The engine {name} has no calibration.",
-            hint=f"Engines with calibrations: {', '.join(calibratable())}.",
+            hint=f"Engines with calibrations: {' and '.join(calibratable())}.",
         )
     return entry
 

@@ -209,7 +209,7 @@ def test_a_pool_brings_the_pool_that_its_loss_is_against(
             {},
             "variant is a loss against one, which does not have the measure",
         ),
-        ({}, {"lists": "lists.trec"}, "and one is not searched with hype by walk"),
+        ({}, {"lists": "lists.trec"}, "but one is not searched with hype by walk"),
     ],
 )
 def test_a_loss_that_could_not_be_told_is_refused(

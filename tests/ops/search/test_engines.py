@@ -421,7 +421,7 @@ REFUSED: list[tuple[ModelSource, SearchOptions, str, str]] = [
     ),
     (HYPER, options("guided", {"gain": 0.1, "budget": 50}), "gain and budget exclude", "one of"),
     (PLAIN, options("hnsw", {}, recall=0.9), "no calibration", "guided"),
-    (HYPER, options("guided", {}, recall=1.5), "recall of 1.5", ""),
+    (HYPER, options("guided", {}, recall=1.5), "at most 1, not 1.5", ""),
     (
         HYPER,
         options("guided", {"budget": 50}, recall=0.9),

@@ -137,7 +137,7 @@ CASES = {
     "too many neighbours": (
         [*GRAPH, "--k", "500", "--builder", "nn-descent"],
         USAGE,
-        "--builder exact",
+        "builder exact",
     ),
     "option of another": (
         [*GRAPH, "--builder", "hnsw", "-o", "dtype=bfloat16"],
