@@ -146,7 +146,7 @@ def variation_of(queries_id: str) -> VariationKind | None:
 def _check(options: PerturbOptions) -> None:
     if options.kind not in VARIATION_KINDS:
         raise UsageError(
-            f"Unknown variation {options.kind!r}.",
+            f"There is no variation {options.kind!r}.",
             hint=did_you_mean(options.kind, VARIATION_KINDS),
         )
     if options.changes < 1 or options.seed < 0:

@@ -135,7 +135,7 @@ def _check(options: GraphOptions) -> None:
 
     if options.metric not in METRICS:
         raise UsageError(
-            f"Unknown metric {options.metric!r}.", hint=did_you_mean(options.metric, METRICS)
+            f"There is no metric {options.metric!r}.", hint=did_you_mean(options.metric, METRICS)
         )
     if options.k < 1:
         raise UsageError(f"k is {options.k}; it must be at least 1.")

@@ -58,7 +58,7 @@ def builder_class(name: str) -> type[GraphBuilder]:
         candidate = offered(BUILDERS_GROUP, name)
     if candidate is None:
         names = [AUTO, *builder_names()]
-        raise UsageError(f"Unknown builder {name!r}.", hint=did_you_mean(name, names))
+        raise UsageError(f"There is no builder {name!r}.", hint=did_you_mean(name, names))
     if not (isinstance(candidate, type) and issubclass(candidate, GraphBuilder)):
         raise UsageError(
             f"The builder {name!r} is not a class that derives from "
