@@ -48,7 +48,7 @@ def engine_entry(name: str) -> EngineEntry[Any]:
         raise UsageError(
             f"What an installed package offers as engine {name!r} is no engine: {entry!r}.",
             hint=f"An entry point {GROUP} names an instance of EngineEntry: see "
-            "docs/extending-engine.md.",
+            "docs/extending.md.",
         )
     return entry
 

@@ -47,7 +47,7 @@ class GraphBuilder(ABC):
     A builder is a frozen dataclass that derives from this one. It declares options as
     :mod:`hypencli.option_fields` says, and computes :meth:`build`. One that draws random
     numbers has a plain field ``seed: int = 0`` too, which is the seed that the user asked for.
-    Docs: ``docs/extending-graph-builder.md``.
+    Docs: ``docs/extending.md``.
 
     Attributes:
         help: What it is, in some words.
