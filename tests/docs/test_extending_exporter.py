@@ -72,9 +72,7 @@ def test_a_writer_that_fails_leaves_no_file(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_what_is_no_exporter_is_refused(
-    installed: Path, hype: Hype, finished_study: Path
-) -> None:
+def test_what_is_no_exporter_is_refused(installed: Path, hype: Hype, finished_study: Path) -> None:
     installed.write_text("CSV = 'text'\n", encoding="utf-8")
     refused = hype("export", "run", "hyper-run", "--format", "csv", "--store", finished_study)
     assert (refused.code, "run.csv" in refused.err) == (2, True)
