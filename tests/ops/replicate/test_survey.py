@@ -139,7 +139,7 @@ def test_a_package_that_neighbours_need_is_missed_before(
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "hnswlib" or find(name))
     assert seen(efficient)["graph"][0] == "to do"
-    absent = ("hnswlib", "pynndescent")
+    absent = ("hnswlib", "pynndescent", "faiss")
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name in absent else find(name)
     )
