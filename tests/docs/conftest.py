@@ -19,9 +19,9 @@ def extending_page(repository: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def installed_examples(extending_page: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed_examples(extending_page: str, made_once: Callable[..., Path]) -> Path:
     """Where pip installed all examples of the page."""
-    return install_examples(extending_page, tmp_path_factory.mktemp("extending"))
+    return made_once("extending", lambda folder: install_examples(extending_page, folder)) / "site"
 
 
 @pytest.fixture

@@ -38,15 +38,12 @@ def read_example(page: str, heading: str) -> Example:
     return Example(module, "".join(recipes), commands)
 
 
-def install_examples(page: str, folder: Path) -> Path:
+def install_examples(page: str, folder: Path) -> None:
     """Install all examples of the page as one package, as the page says.
 
     Args:
         page: Text of docs/extending.md.
-        folder: Gets the sources of the package, and the folder that it is installed to.
-
-    Returns:
-        The folder that it is installed to.
+        folder: Gets the sources of the package, ``my-parts``, and what is installed, ``site``.
     """
     source, site = folder / "my-parts", folder / "site"
     source.mkdir()
@@ -61,7 +58,6 @@ def install_examples(page: str, folder: Path) -> Path:
     offline = ["--no-index", "--no-deps", "--no-build-isolation", "--quiet"]
     pip = [sys.executable, "-m", "pip", "install", *offline, "--target", site, "."]
     subprocess.run(pip, cwd=source, check=True, capture_output=True, timeout=240)
-    return site
 
 
 def _words(line: str) -> list[str]:
