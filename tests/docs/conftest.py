@@ -1,8 +1,8 @@
-"""The examples of docs/extending-*.md as packages that are installed."""
+"""The examples of docs/extending.md as a package that is installed."""
 
 from __future__ import annotations
 
-import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,35 +10,41 @@ from pathlib import Path
 import pytest
 
 from hypencli import plugins
+from tests.docs.installing import Example, install_examples, read_example
+
+
+@pytest.fixture(scope="session")
+def extending_page(repository: Path) -> str:
+    return (repository / "docs" / "extending.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def installed_examples(extending_page: str, made_once: Callable[..., Path]) -> Path:
+    """Where pip installed all examples of the page."""
+    return made_once("extending", lambda folder: install_examples(extending_page, folder)) / "site"
 
 
 @pytest.fixture
-def install_example(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[str], str]]:
-    """Install the example of a page as its package would be; gives the whole page back.
+def examples_on_path(
+    installed_examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A copy of the installed examples that lies on the path, in no folder of the interpreter."""
+    site = Path(shutil.copytree(installed_examples, tmp_path / "site"))
+    monkeypatch.syspath_prepend(str(site))
+    yield site
+    for file in site.glob("*.py"):
+        sys.modules.pop(file.stem, None)
 
-    The page has one block of Python, whose first line names its file, and one with entry points.
-    """
-    folder = tmp_path / "site-packages"
-    modules: list[str] = []
 
-    def install(page: str) -> str:
-        text = (repository / "docs" / page).read_text(encoding="utf-8")
-        ((file, code),) = re.findall(r"```python\n# (\w+\.py)\n(.*?)```", text, flags=re.DOTALL)
-        pattern = r'\[project\.entry-points\."([\w.]+)"\]\n([\w-]+) = "([\w.:]+)"'
-        ((group, name, value),) = re.findall(pattern, text)
-        home = folder / "example-1.0.dist-info"
-        home.mkdir(parents=True)
-        (folder / file).write_text(code, encoding="utf-8")
-        (home / "METADATA").write_text("Name: example\nVersion: 1.0\n", encoding="utf-8")
-        points = f"[{group}]\n{name} = {value}\n"
-        (home / "entry_points.txt").write_text(points, encoding="utf-8")
-        monkeypatch.syspath_prepend(str(folder))
-        monkeypatch.setattr(plugins, "_install_folders", lambda: {folder.resolve()})
-        modules.append(file.removesuffix(".py"))
-        return text
+@pytest.fixture
+def site(examples_on_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same copy, in a folder where the interpreter's packages are installed."""
+    folders = plugins._install_folders() | {examples_on_path.resolve()}
+    monkeypatch.setattr(plugins, "_install_folders", lambda: folders)
+    return examples_on_path
 
-    yield install
-    for module in modules:
-        sys.modules.pop(module, None)
+
+@pytest.fixture
+def example(extending_page: str) -> Callable[[str], Example]:
+    """Read the example below a heading of the page."""
+    return lambda heading: read_example(extending_page, heading)

@@ -1,49 +1,18 @@
-"""The page on engines of a user's own: its example, installed and searched with."""
+"""The engine of docs/extending.md, installed as a package of a user's own."""
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hypencli import plugins
-from hypencli.engine.registry.lookup import GROUP
+from tests.conftest import Hype
+from tests.docs.installing import Example
 
-PAGE = Path(__file__).parents[2] / "docs" / "extending-engine.md"
 USAGE = 2
-
-
-def block(language: str) -> str:
-    """The page's code in a language."""
-    found = re.search(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert found is not None
-    return found[1]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with the file of the page, and the metadata that pip writes for its package."""
-    folder = tmp_path / "site"
-    home = folder / "sampled-1.0.dist-info"
-    home.mkdir(parents=True)
-    (folder / "sampled.py").write_text(block("python"), encoding="utf-8")
-    (home / "METADATA").write_text("Name: sampled\nVersion: 1.0\n", encoding="utf-8")
-    (line,) = re.findall(r'^sampled = "(.*)"$', block("toml"), re.MULTILINE)
-    (home / "entry_points.txt").write_text(f"[{GROUP}]\nsampled = {line}\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(str(folder))
-    yield folder
-    sys.modules.pop("sampled", None)
-
-
-@pytest.fixture
-def installed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder as one where packages are installed."""
-    monkeypatch.setattr(plugins, "_install_folders", lambda: {folder.resolve()})
-    return folder
 
 
 @pytest.fixture
@@ -55,11 +24,7 @@ def search(hype: Callable[..., Any], study: Path, tiny_collection: Path) -> Call
     return run
 
 
-def test_the_group_is_the_one_of_the_page() -> None:
-    assert f'[project.entry-points."{GROUP}"]' in block("toml")
-
-
-@pytest.mark.usefixtures("installed")
+@pytest.mark.usefixtures("site")
 def test_it_is_listed_with_its_options(hype: Callable[..., Any]) -> None:
     listed = hype("engines", "--json").json["engines"]
     assert [one["name"] for one in listed][-1] == "sampled"
@@ -68,7 +33,7 @@ def test_it_is_listed_with_its_options(hype: Callable[..., Any]) -> None:
     assert "share of the documents scored" in " ".join(shown.split())
 
 
-@pytest.mark.usefixtures("installed")
+@pytest.mark.usefixtures("site")
 def test_it_searches_and_its_options_are_part_of_the_run(
     search: Callable[..., Any], hype: Callable[..., Any], study: Path
 ) -> None:
@@ -83,18 +48,24 @@ def test_it_searches_and_its_options_are_part_of_the_run(
     assert everything.json["check"]["recall"] == {"5": 1.0}
 
 
-@pytest.mark.usefixtures("installed")
-def test_it_is_calibrated_and_reaches_a_recall(
-    search: Callable[..., Any], hype: Callable[..., Any], study: Path, tiny_collection: Path
+@pytest.mark.usefixtures("site")
+def test_what_the_page_types_searches_calibrates_and_reaches_a_recall(
+    example: Callable[[str], Example],
+    hype: Hype,
+    study: Path,
+    tiny_collection: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    queries = tiny_collection / "queries.jsonl"
-    measured = hype(
-        *("calibrate", queries, "--model", "hyper", "--engine", "sampled", "--sample", 3),
-        *("--store", study, "--json"),
-    )
-    assert measured.code == 0, measured.err
-    reached = search("--engine", "sampled", "--recall", 1, "--k", 10, "--json").json
-    assert reached["evaluations"]["mean"] == 120
+    """A fifth of 120 documents is 24."""
+    monkeypatch.chdir(tiny_collection)
+    listing, *commands = example("An engine").commands
+    assert [command[0] for command in commands] == ["search", "calibrate", "search"]
+    assert hype(*listing).code == 0
+    common = ("--model", "hyper", "--store", study, "--json")
+    few, calibrated, enough = [hype(*command, *common) for command in commands]
+    assert (few.code, calibrated.code, enough.code) == (0, 0, 0), few.err + calibrated.err
+    assert few.json["evaluations"]["max"] == 24
+    assert enough.json["evaluations"]["mean"] == 120
 
 
 @pytest.mark.parametrize(
@@ -106,7 +77,7 @@ def test_it_is_calibrated_and_reaches_a_recall(
         ("ef_search=9", ["ef_search is an option of hnsw", "seed, share"]),
     ],
 )
-@pytest.mark.usefixtures("installed")
+@pytest.mark.usefixtures("site")
 def test_a_wrong_option_is_refused(
     search: Callable[..., Any], option: str, words: list[str]
 ) -> None:
@@ -116,7 +87,7 @@ def test_a_wrong_option_is_refused(
         assert word in " ".join(refused.err.split())
 
 
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("examples_on_path")
 def test_what_merely_lies_on_the_path_is_no_engine(search: Callable[..., Any]) -> None:
     refused = search("--engine", "sampled")
     assert (refused.code, "There is no engine 'sampled'" in refused.err) == (USAGE, True)

@@ -1,37 +1,30 @@
-"""The exporter of docs/extending-exporter.md, installed as a package of a user's own."""
+"""The exporter of docs/extending.md, installed as a package of a user's own."""
 
 from __future__ import annotations
 
 import csv
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import hypestore
 from tests.conftest import Hype
-from tests.docs.installing import install_page, typed_commands
+from tests.docs.installing import Example
 
 
 @pytest.fixture
-def page(repository: Path) -> Path:
-    return repository / "docs" / "extending-exporter.md"
-
-
-@pytest.fixture
-def installed(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    module = install_page(page, tmp_path / "site", monkeypatch)
+def installed(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of the example, installed; the current folder is empty but for it."""
     monkeypatch.chdir(tmp_path)
-    yield module
-    sys.modules.pop(module, None)
+    return site / "csv_exporter.py"
 
 
 @pytest.mark.usefixtures("installed")
 def test_what_the_page_types_writes_the_run(
-    page: Path, hype: Hype, finished_study: Path, tmp_path: Path
+    example: Callable[[str], Example], hype: Hype, finished_study: Path, tmp_path: Path
 ) -> None:
-    commands = typed_commands(page)
+    commands = example("An export format").commands
     for command in commands:
         done = hype(*command, "--store", finished_study, "--json").json
         assert done["format"] == "csv"
@@ -67,22 +60,19 @@ def test_a_package_that_is_not_installed_offers_nothing(
 
 
 def test_a_writer_that_fails_leaves_no_file(
-    installed: str, hype: Hype, finished_study: Path, tmp_path: Path
+    installed: Path, hype: Hype, finished_study: Path, tmp_path: Path
 ) -> None:
-    module = tmp_path / "site" / f"{installed}.py"
-    code = module.read_text(encoding="utf-8")
+    code = installed.read_text(encoding="utf-8")
     failing = code.replace("texts[query_id], rank", "texts['nobody'], rank")
     assert failing != code
-    module.write_text(failing, encoding="utf-8")
+    installed.write_text(failing, encoding="utf-8")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(KeyError, match="nobody"):
         hype("export", "run", "hyper-run", "--format", "csv", "--store", finished_study)
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_what_is_no_exporter_is_refused(
-    installed: str, hype: Hype, finished_study: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "site" / f"{installed}.py").write_text("CSV = 'text'\n", encoding="utf-8")
+def test_what_is_no_exporter_is_refused(installed: Path, hype: Hype, finished_study: Path) -> None:
+    installed.write_text("CSV = 'text'\n", encoding="utf-8")
     refused = hype("export", "run", "hyper-run", "--format", "csv", "--store", finished_study)
     assert (refused.code, "run.csv" in refused.err) == (2, True)

@@ -1,4 +1,4 @@
-"""The example of docs/extending-graph-builder.md, installed from outside, builds a graph."""
+"""The graph builder of docs/extending.md, installed as a package of a user's own."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from hypencli.__main__ import main
 from hypencli.errors import UsageError
 from hypencli.ops.graphs.build import build_graph
 from hypencli.ops.graphs.options import GraphOptions
-from hypencli.ops.graphs.registry import builder_class, builder_names
+from hypencli.ops.graphs.registry import BUILDERS, builder_class, builder_names
 from hypestore import Manifest, Store
+from tests.docs.installing import Example
 
-Install = Callable[[str], str]
-PAGE = "extending-graph-builder.md"
 N, DIM = 300, 8
 
 
@@ -41,12 +40,12 @@ def docs(store: Store) -> Manifest:
         return work.finish(N)
 
 
+@pytest.mark.usefixtures("site")
 @pytest.mark.parametrize("metric", ["l2", "ip", "cos"])
 def test_a_graph_is_built_and_its_recall_measured(
-    install_example: Install, store: Store, docs: Manifest, metric: str
+    store: Store, docs: Manifest, metric: str
 ) -> None:
-    install_example(PAGE)
-    assert builder_names() == ["exact", "nn-descent", "hnsw", "random-lines"]
+    assert builder_names() == [*BUILDERS, "random-lines"]
     many = {"lines": 40, "beside": 40}
     options = {"k": 5, "metric": metric, "builder": "random-lines"}
     good = build_graph(store, docs, GraphOptions(**options, options=many))
@@ -60,19 +59,18 @@ def test_a_graph_is_built_and_its_recall_measured(
     assert (inputs["lines"], inputs["beside"], inputs["seed"]) == (40, 40, 0)
 
 
-def test_as_typed_on_the_page(install_example: Install, store: Store, docs: Manifest) -> None:
-    page = install_example(PAGE)
-    typed = "hype graph docs --k 20 --builder random-lines -o lines=32"
-    assert f"`{typed}`" in page
-    command = [*typed.split()[1:], "--store", str(store.root)]
+@pytest.mark.usefixtures("site", "docs")
+def test_as_typed_on_the_page(example: Callable[[str], Example], store: Store) -> None:
+    (typed,) = example("A graph builder").commands
+    command = [*typed, "--store", str(store.root)]
     assert main(command) == 0
     assert main([*command, "--seed", "3"]) == 0
     first, second = sorted(store.artifacts("graph"), key=lambda graph: graph.input_int("seed"))
     assert (first.inputs["lines"], second.inputs["seed"]) == (32, 3)
 
 
-def test_its_options_are_checked(install_example: Install, store: Store, docs: Manifest) -> None:
-    install_example(PAGE)
+@pytest.mark.usefixtures("site")
+def test_its_options_are_checked(store: Store, docs: Manifest) -> None:
     for options, word in (({"lines": 0}, "at least 1"), ({"trees": 3}, "beside, lines")):
         with pytest.raises(UsageError) as caught:
             build_graph(store, docs, GraphOptions(builder="random-lines", options=options))

@@ -1,8 +1,8 @@
-"""The example of docs/extending-loss.md, installed from outside, trains a model."""
+"""The loss of docs/extending.md, installed as a package of a user's own."""
 
 from __future__ import annotations
 
-import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,18 +18,14 @@ from hypencli.models.qnets.batch import InnerProducts
 from hypencli.ops.models import model_folder
 from hypencli.recipe import load_recipe, resolve_recipe
 from hypestore import Store
-
-Install = Callable[[str], str]
-PAGE = "extending-loss.md"
+from tests.docs.installing import Example
 
 
 @pytest.fixture
-def recipe(install_example: Install, tmp_path: Path) -> Path:
+def recipe(example: Callable[[str], Example], site: Path, tmp_path: Path) -> Path:
     """The recipe of the page, with the loss installed."""
-    page = install_example(PAGE)
-    (text,) = re.findall(r"```toml\n(# listwise\.toml\n.*?)```", page, flags=re.DOTALL)
     path = tmp_path / "listwise.toml"
-    path.write_text(text, encoding="utf-8")
+    path.write_text(example("A loss").recipe, encoding="utf-8")
     return path
 
 
@@ -46,13 +42,20 @@ def test_the_loss_is_what_the_page_says(recipe: Path) -> None:
 
 
 def test_a_model_is_trained_with_it(
-    recipe: Path, tmp_path: Path, tiny_backbone: Path, tiny_collection: Path
+    recipe: Path,
+    example: Callable[[str], Example],
+    tmp_path: Path,
+    tiny_backbone: Path,
+    tiny_collection: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = tmp_path / "study"
-    settings = (f"model.backbone={tiny_backbone}", f"data.train={tiny_collection}/train.jsonl")
-    arguments = ["train", str(recipe), "--name", "mine", "--store", str(store)]
-    for setting in (*settings, "training.steps=2", "training.logging_steps=1"):
-        arguments += ["--set", setting]
+    (typed,) = example("A loss").commands
+    command = [word.replace("FOLDER", str(tiny_backbone)) for word in typed]
+    arguments = [*command, "--name", "mine", "--store", str(store)]
+    arguments += ["--set", "training.steps=2", "--set", "training.logging_steps=1"]
+    shutil.copy(tiny_collection / "train.jsonl", tmp_path)
+    monkeypatch.chdir(recipe.parent)
     assert main(["init", str(store)]) == 0
     assert main(arguments) == 0
     opened = Store.open(store)

@@ -1,33 +1,22 @@
-"""The table format of docs/extending-report-format.md, installed as a package of a user's own."""
+"""The table format of docs/extending.md, installed as a package of a user's own."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hypencli.cli.output.formats import FORMATS
 from tests.conftest import Hype
-from tests.docs.installing import install_page, typed_commands
+from tests.docs.installing import Example
 
 
-@pytest.fixture
-def page(repository: Path) -> Path:
-    return repository / "docs" / "extending-report-format.md"
-
-
-@pytest.fixture
-def installed(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    module = install_page(page, tmp_path / "site", monkeypatch)
-    yield module
-    sys.modules.pop(module, None)
-
-
-@pytest.mark.usefixtures("installed")
-def test_what_the_page_types_prints_typst(page: Path, hype: Hype, finished_study: Path) -> None:
-    commands = typed_commands(page)
+@pytest.mark.usefixtures("site")
+def test_what_the_page_types_prints_typst(
+    example: Callable[[str], Example], hype: Hype, finished_study: Path
+) -> None:
+    commands = example("A table format").commands
     assert [command[0] for command in commands] == ["report", "compare"]
     for command in commands:
         shown = hype(*command, "--store", finished_study)
@@ -40,7 +29,7 @@ def test_what_the_page_types_prints_typst(page: Path, hype: Hype, finished_study
     assert f'"{measured:.4f}"' in board.out
 
 
-@pytest.mark.usefixtures("installed")
+@pytest.mark.usefixtures("site")
 def test_what_others_wrote_is_escaped(hype: Hype, finished_study: Path) -> None:
     sql = """SELECT '"#panic()"' AS "a\\b" """
     shown = hype("report", "--sql", sql, "--format", "typst", "--store", finished_study)
@@ -48,7 +37,7 @@ def test_what_others_wrote_is_escaped(hype: Hype, finished_study: Path) -> None:
     assert '"\\"#panic()\\"",' in shown.out
 
 
-@pytest.mark.usefixtures("installed")
+@pytest.mark.usefixtures("site")
 def test_an_unknown_format_lists_it(hype: Hype, finished_study: Path) -> None:
     refused = hype("report", "--format", "tyspt", "--store", finished_study)
     assert refused.code == 2
@@ -61,10 +50,8 @@ def test_a_package_that_is_not_installed_offers_nothing(hype: Hype, finished_stu
     assert (refused.code, refused.out) == (2, "")
 
 
-def test_what_is_no_function_is_refused(
-    page: Path, installed: str, tmp_path: Path, hype: Hype, finished_study: Path
-) -> None:
-    (tmp_path / "site" / f"{installed}.py").write_text("write_typst = 'text'\n", encoding="utf-8")
+def test_what_is_no_function_is_refused(site: Path, hype: Hype, finished_study: Path) -> None:
+    (site / "typst_format.py").write_text("write_typst = 'text'\n", encoding="utf-8")
     refused = hype("report", "--format", "typst", "--store", finished_study)
     assert (refused.code, refused.out) == (2, "")
     assert "not a function" in refused.err

@@ -87,7 +87,7 @@ class Loss(ABC):
 
     A loss is a frozen dataclass that derives from this one. It states :attr:`help` and
     :attr:`needs`, declares options as :mod:`hypencli.option_fields` says, and computes
-    :meth:`compute`. Docs: ``docs/extending-loss.md``.
+    :meth:`compute`. Docs: ``docs/extending.md``.
 
     Attributes:
         scale: Multiplies the loss.

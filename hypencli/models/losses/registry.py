@@ -40,7 +40,7 @@ def loss_class(name: str) -> type[Loss]:
     if not (isinstance(candidate, type) and issubclass(candidate, Loss)):
         raise ModelError(
             f"The loss {name!r} is not a class that derives from hypencli.models.losses.base.Loss.",
-            hint="See docs/extending-loss.md.",
+            hint="See docs/extending.md.",
         )
     return candidate
 

@@ -58,7 +58,7 @@ def resolve_converter(
         raise ModelError(
             f"{name!r} is not a converter: it needs weight_shapes, bias_shapes and "
             "__call__(matrices, vectors, is_training).",
-            hint="See docs/extending-qnet.md.",
+            hint="See docs/extending.md.",
         )
     return converter
 
@@ -93,7 +93,7 @@ def _offered(name: str) -> type:
         raise ModelError(
             f"The model names a converter of its own, {name!r}: using it runs that module's code.",
             hint="If you trust that code: trust_code=True, or install a package that offers "
-            f"it (entry points {CONVERTERS_GROUP}, see docs/extending-qnet.md).",
+            f"it (entry points {CONVERTERS_GROUP}, see docs/extending.md).",
             settings={"trust_code": ""},
         )
     return converter

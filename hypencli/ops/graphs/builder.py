@@ -47,7 +47,7 @@ class GraphBuilder(ABC):
     A builder is a frozen dataclass that derives from this class. It declares options as described
     in :mod:`hypencli.option_fields`, and implements :meth:`build`. A builder that draws random
     numbers also has a plain field ``seed: int = 0``, which is set to the seed of the user. An
-    example is in ``docs/extending-graph-builder.md``.
+    example is in ``docs/extending.md``.
 
     Attributes:
         help: Short description.

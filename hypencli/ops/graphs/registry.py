@@ -63,7 +63,7 @@ def builder_class(name: str) -> type[GraphBuilder]:
         raise UsageError(
             f"The builder {name!r} is not a class that derives from "
             "hypencli.ops.graphs.builder.GraphBuilder.",
-            hint="See docs/extending-graph-builder.md.",
+            hint="See docs/extending.md.",
         )
     return candidate
 

@@ -233,13 +233,13 @@ def test_hnsw_without_hnswlib_is_that_of_faiss(
 ) -> None:
     """Under its own name, so that nobody takes the one library's index or run for the other's."""
     monkeypatch.setitem(sys.modules, "hnswlib", None)
-    index = (("M", 8), ("ef_construction", 60), ("ef_search", 50))
-    found = search(store, queries, PLAIN, options("hnsw", index=index))
+    index = {"M": 8, "ef_construction": 60, "ef_search": 50}
+    found = search(store, queries, PLAIN, options("hnsw", index))
     assert found.engine == "faiss-hnsw"
     run = store.get(found.run)
-    assert dict(index).items() <= run.inputs.items()
+    assert index.items() <= run.inputs.items()
     assert [one.name.startswith("index-faiss-hnsw-") for one in store.caches()].count(True) == 1
-    same = search(store, queries, PLAIN, options("faiss-hnsw", index=index))
+    same = search(store, queries, PLAIN, options("faiss-hnsw", index))
     assert (same.existing, same.run) == (True, found.run)
 
 
