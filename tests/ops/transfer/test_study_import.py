@@ -233,7 +233,7 @@ CHANGES: dict[str, tuple[Callable[[Entries], object], type[Exception], str]] = {
         DataError,
         r"run\.sh is not a file of a study",
     ),
-    "in the root": (lambda e: e.update({"hype.toml": b""}), DataError, "hype.toml is no file"),
+    "in the root": (lambda e: e.update({"hype.toml": b""}), DataError, "hype.toml is not a file"),
     "weights": (weights, DataError, r"w\.bin is not a file of a study"),
     "a whole model": (as_whole_model, DataError, "is not a file of a study"),
     "a model as a run": (as_run, DataError, "lists other|has the kind 'model'"),
