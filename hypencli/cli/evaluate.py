@@ -301,7 +301,7 @@ def _leaderboard(store: Store, measures: tuple[str, ...], format: TableFormat) -
     def draw(console: Console, boards: list[Table]) -> None:
         if not boards:
             console.print("No run has been evaluated yet.")
-            console.print("Next: hype search, or hype eval RUN --qrels FILE_OR_DATASET")
+            console.print("Next: hype search QUERIES --qrels QRELS, or hype eval RUN --qrels QRELS")
         for board in boards:
             print_table(board.title, board.columns, board.rows, format=format)
 

@@ -32,7 +32,7 @@ def report_costs(store: Store, *, depth: int | None, format: str) -> None:
 def _draw(console: Console, found: list[CostComparison], *, format: str) -> None:
     if not found:
         console.print("No search has been timed yet.")
-        console.print("Next: hype search, then hype search --approx for a quicker one")
+        console.print("Next: hype search QUERIES, then hype search QUERIES --approx")
     for one in found:
         title = f"{one.corpus} · {one.queries}"
         if format == "table":
@@ -119,7 +119,7 @@ def _remarks(found: CostComparison) -> list[str]:
     if len(found.places) > 1:
         said.append(f"Times are from several places, and do not compare: {'; '.join(found.places)}")
     if _all_exact(found):
-        said.append("All of these searches are exact. Next: hype search --approx")
+        said.append("All of these searches are exact. Next: hype search QUERIES --approx")
     return said
 
 
