@@ -206,10 +206,11 @@ def texts_of(path: Path) -> Iterator[str]:
             yield node.value
 
 
+MODULES = sorted((Path(__file__).resolve().parents[2] / "hypencli").rglob("*.py"))
 SUGGESTED = sorted(
     {
         match[0].strip()
-        for path in (Path(__file__).resolve().parents[2] / "hypencli").rglob("*.py")
+        for path in MODULES
         for text in texts_of(path)
         for match in re.finditer(r"(?:Next|  or|Elsewhere|To have it as \{\}): hype .+", text)
     }
@@ -224,3 +225,42 @@ def test_every_suggestion_is_of_a_case() -> None:
     patterns = {text: ".*".join(map(re.escape, text.split("{}"))) for text in SUGGESTED}
     assert len(patterns) > 15
     assert [text for text, pattern in patterns.items() if not re.search(pattern, shown)] == []
+
+
+PROSE = ("format", "does", "{}")
+"""What follows the name of the program where no command is meant."""
+
+
+def commands_in(text: str) -> Iterator[list[str]]:
+    """Words of every command that a text names, to the end of its sentence or line."""
+    for match in re.finditer(r"hype ([a-z{][^\n`;:,()]*)", text):
+        words = [word.rstrip(".") for word in match[1].split()]
+        if words[0] not in PROSE:
+            yield words
+
+
+def unknown(root: Any, words: list[str]) -> set[str]:
+    """The verb or the options of a command that the command line does not have."""
+    verb = root
+    for word in words:
+        verbs = getattr(verb, "commands", None)
+        if not verbs or (word not in verbs and verb is not root):
+            break
+        if word not in verbs:
+            return {word}
+        verb = verbs[word]
+    options = {word for word in words if re.fullmatch(r"--[a-z-]+", word)}
+    return options - {name for one in verb.params for name in (*one.opts, *one.secondary_opts)}
+
+
+def test_every_command_in_a_text_has_its_verb_and_options() -> None:
+    """In hints and errors too, which appear in more states than are tried above."""
+    from hypencli.cli.app import command as command_line
+
+    root = command_line()
+    named = [words for path in MODULES for text in texts_of(path) for words in commands_in(text)]
+    assert len(named) > 150
+    wrong = [f"hype {' '.join(words)}: {bad}" for words in named if (bad := unknown(root, words))]
+    assert not wrong, "\n".join(wrong)
+    assert unknown(root, ["serch"]) == {"serch"}
+    assert unknown(root, ["export", "run", "NAME", "--pareto"]) == {"--pareto"}
