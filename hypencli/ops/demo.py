@@ -94,6 +94,7 @@ def demonstrate(store: Store, progress: Progress = SILENT) -> Demonstrated:
     Raises:
         MissingDependencyError: The encoder is not installed.
     """
+    from hypencli.data.corpus import open_corpus
     from hypencli.data.demo import build_docstring_collection, write_docstring_collection
 
     clock = _Clock()
@@ -131,6 +132,8 @@ def demonstrate(store: Store, progress: Progress = SILENT) -> Demonstrated:
     ]
     boards = leaderboard(store, measures=SHOWN_MEASURES)
     clock.lap("comparing")
+    if "corpus" not in store.defaults:  # for `hype query`: the store has two corpora
+        store.set_default("corpus", open_corpus(files.documents).corpus_id)
     options = SearchOptions(k=SHOWN_QUESTIONS, target=Target(corpus=str(files.documents)))
     asker = Asker(store, ModelSource(HYPENCODER), options)
     questions = collection.questions.queries

@@ -82,10 +82,12 @@ class NameNotGiven:
     Attributes:
         asked: The name.
         taken_by: The other artifact of this kind that has it, by id; None where none has.
+        needed_by: How many artifacts were made from the one that keeps its name.
     """
 
     asked: str
     taken_by: str | None
+    needed_by: int
 
 
 def name_not_given(store: Store, done: Manifest, asked: str | None) -> NameNotGiven | None:
@@ -93,4 +95,4 @@ def name_not_given(store: Store, done: Manifest, asked: str | None) -> NameNotGi
     if asked is None or asked == done.name:
         return None
     named = (other.id for other in store.artifacts(done.kind) if other.name == asked)
-    return NameNotGiven(asked, next(named, None))
+    return NameNotGiven(asked, next(named, None), len(store.children_of(done.id)))

@@ -44,9 +44,7 @@ def choose_embeddings(
     fitting = store.find("embeddings", {"passage_fingerprint": fingerprint})
     if corpus is None and len(fitting) > 1:
         corpus = store.defaults.get("corpus")
-    if corpus is not None:
-        names = _corpus_names(corpus)
-        fitting = [one for one in fitting if _is_corpus(one, names)]
+    fitting = _of_corpus(fitting, corpus)
     if len(fitting) == 1:
         progress.message(f"embeddings: {display_name(fitting[0])} ({fitting[0].inputs['corpus']})")
         return fitting[0]
@@ -81,8 +79,7 @@ def choose_any_embeddings(
     existing = store.artifacts("embeddings")
     if corpus is None and len(existing) > 1:
         corpus = store.defaults.get("corpus")
-    names = None if corpus is None else _corpus_names(corpus)
-    fitting = [one for one in existing if names is None or _is_corpus(one, names)]
+    fitting = _of_corpus(existing, corpus)
     if len(fitting) == 1:
         progress.message(f"embeddings: {display_name(fitting[0])} ({fitting[0].inputs['corpus']})")
         return fitting[0]
@@ -101,19 +98,23 @@ def choose_any_embeddings(
     )
 
 
-def _corpus_names(corpus: str) -> set[str]:
-    """What an embedding set may be called by: the name given, and the corpus id it stands for."""
+def _of_corpus(embeddings: list[Manifest], corpus: str | None) -> list[Manifest]:
+    """The sets of a corpus, by a name that they have, else by what is read under that name."""
     from hypencli.data.corpus import open_corpus
 
+    named = [one for one in embeddings if corpus is None or _is_corpus(one, corpus)]
+    if named or corpus is None:
+        return named
     try:
-        return {corpus, open_corpus(corpus).corpus_id}
+        corpus_id = open_corpus(corpus).corpus_id
     except DataError:
-        return {corpus}
+        return []
+    return [one for one in embeddings if _is_corpus(one, corpus_id)]
 
 
-def _is_corpus(embeddings: Manifest, names: set[str]) -> bool:
+def _is_corpus(embeddings: Manifest, name: str) -> bool:
     own = str(embeddings.inputs["corpus"])
-    return not names.isdisjoint({own, own.partition(":")[2], embeddings.name, embeddings.id})
+    return name in (own, own.partition(":")[2], embeddings.name, embeddings.id)
 
 
 def _no_single(

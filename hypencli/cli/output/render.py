@@ -111,5 +111,8 @@ def draw_name_not_given(console: Console, name: NameNotGiven | None, display_nam
     console.print(f"Not named {asked}: it was made before and stays {kept}, so use {kept}.")
     if name.taken_by is not None:
         console.print(f"The name {asked} is that of another: {name.taken_by}.")
-    else:
-        console.print(f"To have it as {asked}: hype rm {kept}, then the same command again.")
+        return
+    needed = " --force" if name.needed_by else ""
+    console.print(f"To have it as {asked}: hype rm {kept}{needed}, then the same command again.")
+    if name.needed_by:
+        console.print("That removes what was made from it, too.")

@@ -74,7 +74,8 @@ def _remarks(comparison: CostComparison, limits: Limits) -> Iterator[str]:
         yield f"Times are from several places, and do not compare: {'; '.join(comparison.places)}"
     if all(cost.engine == "exact" for cost in comparison.costs):
         yield (
-            "All of these searches are exact: no plot would show more. Next: hype search --approx"
+            "All of these searches are exact: no plot would show more. "
+            "Next: hype search QUERIES --approx"
         )
     yield from left_out(len(comparison.costs) - limits.searches, "slower searches", "hype costs")
 

@@ -52,7 +52,7 @@ def test_another_name_for_what_is_there_is_said_not_to_be_given(
     assert hype(*command, "--json").json["name_not_given"] is None
     again = hype(*command, "--name", "two", "--json").json
     assert (again["name"], again["existing"]) == ("one", True)
-    assert again["name_not_given"] == {"asked": "two", "taken_by": None}
+    assert again["name_not_given"] == {"asked": "two", "taken_by": None, "needed_by": 0}
     told = hype(*command, "--name", "two")
     assert told.code == 0
     said = " ".join(told.out.split())
@@ -107,7 +107,8 @@ def test_a_name_that_is_another_s_is_not_mistaken_for_it(
         if one["name"] == "hyper-run"
     ]
     again = hype(*command, "--name", "hyper-run", "--json").json
-    assert again["name_not_given"] == {"asked": "hyper-run", "taken_by": other["id"]}
+    not_given = {"asked": "hyper-run", "taken_by": other["id"], "needed_by": 0}
+    assert again["name_not_given"] == not_given
     said = " ".join(hype(*command, "--name", "hyper-run").out.split())
     assert f"The name hyper-run is that of another: {other['id']}." in said
     assert "hype rm" not in said

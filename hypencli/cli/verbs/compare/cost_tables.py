@@ -24,7 +24,7 @@ def draw_costs(console: Console, comparisons: list[CostComparison], *, format: s
     """A table for each corpus and query set; for people, plots and remarks too."""
     if not comparisons:
         console.print("No search has been timed yet.")
-        console.print("Next: hype search, then hype search --approx for a quicker one")
+        console.print("Next: hype search QUERIES, then hype search QUERIES --approx")
     for one in comparisons:
         title = f"{one.corpus} · {one.queries}"
         if format == "table":
@@ -115,7 +115,7 @@ def _remarks(comparison: CostComparison) -> list[str]:
             f"Times are from several places, and do not compare: {'; '.join(comparison.places)}"
         )
     if _all_exact(comparison):
-        said.append("All of these searches are exact. Next: hype search --approx")
+        said.append("All of these searches are exact. Next: hype search QUERIES --approx")
     return said
 
 

@@ -147,7 +147,7 @@ def _show_leaderboard(store: Store, measures: tuple[str, ...], format: str) -> N
 def _draw_leaderboard(console: Console, boards: list[LeaderboardTable], *, format: str) -> None:
     if not boards:
         console.print("No run has been evaluated yet.")
-        console.print("Next: hype search, or hype eval RUN --qrels FILE_OR_DATASET")
+        console.print("Next: hype search QUERIES --qrels QRELS, or hype eval RUN --qrels QRELS")
     for board in boards:
         print_table(board.title, board.columns, board.rows, format=format)
 

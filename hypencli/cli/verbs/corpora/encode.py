@@ -159,7 +159,9 @@ def _draw_encoded(console: Console, done: Encoded) -> None:
         console.print(escape(f"Left out: {lines} that hold no document. {done.first_skipped[0]}"))
     draw_name_not_given(console, done.name_not_given, done.name or done.embeddings)
     if done.finished:
-        console.print("Next: hype search, or hype query 'a question'")
+        of = f"--model {escape(done.model)} --embeddings {escape(done.name or done.embeddings)}"
+        console.print(f"Next: hype search QUERIES {of}", soft_wrap=True)
+        console.print(f"  or: hype query 'a question' {of}", soft_wrap=True)
 
 
 def register(app: typer.Typer) -> None:

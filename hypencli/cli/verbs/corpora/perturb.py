@@ -116,7 +116,11 @@ def _draw_perturbed(console: Console, done: Perturbed) -> None:
         console.print(f"{len(done.unchanged):,} had nothing to change: {some}{more}")
     for before, after in done.examples:
         console.print(f"  {escape(before)}\n  → {escape(after)}")
-    console.print(f"Next: hype search {done.path} --qrels QRELS, then hype robustness BASE_RUN")
+    console.print(
+        f"Next: hype search {done.path} --qrels QRELS --name {done.kind}, "
+        f"then hype robustness BASE_RUN {done.kind}",
+        soft_wrap=True,
+    )
 
 
 def register(app: typer.Typer) -> None:

@@ -117,7 +117,8 @@ def draw_calibrated(console: Console, done: Calibrated) -> None:
     )
     console.print(f"Calibration: {done.calibration}")
     engine = "--approx" if done.engine == "guided" else f"--engine {done.engine}"
-    console.print(f"Next: hype search {engine} --recall 0.95")
+    of = f"--model {escape(done.model)} --embeddings {escape(done.embeddings)}"
+    console.print(f"Next: hype search QUERIES {of} {engine} --recall 0.95", soft_wrap=True)
 
 
 def _shown(setting: str) -> str:

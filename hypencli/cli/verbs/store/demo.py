@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from hypencli.ops.demo import Demonstrated
 
 
+_COMMANDS = (
+    'hype query "how do I measure how long my code takes?"',
+    "hype compare bi-encoder-questions hypencoder-questions",
+    'hype report --sql "SELECT name, measure, value FROM leaderboard"',
+    "hype show hypencoder",
+)
+
+
 def demo(
     directory: Annotated[Path, typer.Argument(help="Folder of the demo's store.")] = Path(
         "hype-demo"
@@ -63,11 +71,8 @@ def _draw(console: Console, shown: Demonstrated) -> None:
     laps = ", ".join(f"{stage} {seconds(value)}" for stage, value in shown.seconds.items())
     console.print(f"\nTime: {seconds(shown.total_seconds)} ({laps}).")
     console.print("\nNow try:")
-    console.print(f"  cd {shown.store}")
-    console.print('  hype query "how do I measure how long my code takes?"')
-    console.print("  hype compare bi-encoder-questions hypencoder-questions")
-    console.print('  hype report --sql "SELECT name, measure, value FROM leaderboard"')
-    console.print("  hype show hypencoder")
+    for command in (f"cd {shown.store}", *_COMMANDS):
+        console.print(f"  {command}")
 
 
 def register(app: typer.Typer) -> None:

@@ -137,7 +137,7 @@ def test_exact_searches_alone_are_not_plotted(hype: Hype, store: hs.Store) -> No
     put(store, "exact-2", found=100, ms=30.0)
     out = hype("costs", "--store", store.root).out
     assert set(rows(out)) == {"exact-1", "exact-2"}
-    assert "All of these searches are exact. Next: hype search --approx" in out
+    assert "All of these searches are exact. Next: hype search QUERIES --approx" in out
     assert "against" not in out
 
 
