@@ -4,8 +4,8 @@ Runs are read as a whole and written query by query.
 
 A ranking that is read is ordered by score. Equal scores are ordered by rank (in JSONL: by
 position), if the ranks of the query are distinct and nowhere contradict the scores; otherwise by
-ascending document id. So a run is read in the order in which it was written. A file whose ranks are all 0, or
-count backwards, is ordered by its scores.
+ascending document id. So a run is read in the order in which it was written. A file whose ranks are
+all 0, or count backwards, is ordered by its scores.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def p_mrr(
     if not documents:
         raise DataError(
             "The two sets of judgements agree on every document, so p-MRR is not defined.",
-            hint="--qrels-og: judgements of the original instructions; --qrels-changed: the others.",
+            hint="--qrels-og: judgements of the original instructions; --qrels-changed: others.",
         )
     missing = tuple(q for q in documents if not (original.get(q) and changed.get(q)))
     values = {

@@ -77,7 +77,7 @@ def replicate(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Recompute a table of the paper, and print it beside the paper's figures.
+    """Recompute a table of the paper and compare the figures.
 
     The command encodes, searches and evaluates what the store does not hold yet. Running it again
     does only what is missing, also after Ctrl-C or a kill.

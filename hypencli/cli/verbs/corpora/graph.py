@@ -95,8 +95,8 @@ def graph(
 ) -> None:
     """Find the nearest neighbours of every document.
 
-    `hype search --engine graph` needs them. Running the same command again does nothing when the
-    graph is complete. An interrupted exact build continues where it stopped.
+    `hype search --engine graph` needs them. A repeated command does nothing, or continues an
+    interrupted exact build.
 
     Examples:
         hype graph

@@ -26,7 +26,7 @@ def demo(
     ] = Path("hype-demo"),
     json: JsonOption = False,
 ) -> None:
-    """Train, search and compare two models on the documentation of this Python.
+    """Train and compare two models on the documentation of Python.
 
     The demo trains a Hypencoder and a bi-encoder, searches with both and compares them. It
     downloads nothing: the corpus comes from the sources of the standard library, and the encoder

@@ -22,7 +22,7 @@ def rm(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Remove an artifact that no other artifact needs, or unfinished work.
+    """Remove an artifact that no other needs, or unfinished work.
 
     Examples:
         hype rm old-run
