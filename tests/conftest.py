@@ -6,24 +6,32 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import socket
 import string
 import sys
+import tarfile
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from tests.hostile import contents
 
-# Tiny models are slower on several threads, and libraries read these when they are imported.
+# Libraries read these when they are imported. Tiny models are slower on several threads. A thread
+# that waits for another one sleeps: one that spins takes the core that the other one needs.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["NUMBA_NUM_THREADS"] = "1"
+os.environ["OMP_WAIT_POLICY"] = "passive"
 _IR_DATASETS_HOME = tempfile.TemporaryDirectory(prefix="hype-tests-")
 os.environ["IR_DATASETS_HOME"] = _IR_DATASETS_HOME.name
 os.environ["IR_DATASETS_DL_TRIES"] = "1"
@@ -69,21 +77,73 @@ GLUE = [
 ]
 
 
-_THREADS = 2
-_RUNNING: set[Path] = set()
-"""The file whose tests run."""
+_FIXTURE_SECONDS = 1_200
+"""How long it may take to make a fixture that several tests share."""
+
+_FAILED_IN: dict[int, tuple[BaseException, str]] = {}
+"""What set-ups raised, with the first test that met it; the error is kept, so its id is too."""
+
+_REQUIRED_IN_CI = ("no Chromium", "no hnswlib")
+"""How the reasons of skips begin that are failures where the variable ``CI`` is set."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Every file begins with the same threads, whatever those before it and their libraries left:
-    sums over several threads differ in their last bits from sums over one."""
-    if item.path in _RUNNING:
-        return
-    _RUNNING.clear()
-    _RUNNING.add(item.path)
+    """Every test begins with one thread, whatever those before it and their libraries left: sums
+    over several threads differ in their last bits from sums over one."""
+    if item.get_closest_marker("hnswlib") and importlib.util.find_spec("hnswlib") is None:
+        pytest.skip("no hnswlib, which needs a C++ compiler")
     if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(_THREADS)
+        sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Iterator[None]:
+    """A shared fixture has a time limit of its own: the first test that needs it does not pay."""
+    if fixturedef.scope == "function":
+        return (yield)
+    with _time_limit(_FIXTURE_SECONDS, fixturedef.argname):
+        return (yield)
+
+
+@contextmanager
+def _time_limit(seconds: float, fixture: str) -> Iterator[None]:
+    """Stop the clock of the test, which is pytest-timeout's, and run another one."""
+
+    def too_late(number: int, frame: object) -> None:
+        pytest.fail(f"the fixture {fixture} was not made within {seconds:,} seconds")
+
+    handler = signal.signal(signal.SIGALRM, too_late)
+    left = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, *left)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Tell an error of a shared fixture once, and fail skips that may not be in CI."""
+    report = yield
+    if report.failed and report.when == "setup":
+        error = call.excinfo.value
+        first = _FAILED_IN.setdefault(id(error), (error, item.nodeid))[1]
+        if first != item.nodeid:
+            _skip(report, f"set-up failed, see the error of {first}")
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if reason.startswith(_REQUIRED_IN_CI):
+            report.outcome, report.longrepr = (
+                "failed",
+                f"Skipped, which CI does not allow: {reason}",
+            )
+    return report
+
+
+def _skip(report: pytest.TestReport, reason: str) -> None:
+    report.outcome, report.longrepr = "skipped", (__file__, 1, f"Skipped: {reason}")
 
 
 @dataclass(frozen=True)
@@ -100,6 +160,31 @@ class Outcome:
 
 
 Hype = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Make a folder once for all processes of the suite: ``made_once(name, make) -> Path``.
+
+    ``make`` fills the folder. Where it fails, the other processes skip what needs the folder.
+    Nobody writes into it afterwards.
+    """
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def once(name: str, make: Callable[[Path], None]) -> Path:
+        folder, failed = root / name, root / f"{name}.failed"
+        with FileLock(root / f"{name}.lock"):
+            if failed.exists():
+                pytest.skip(f"{name} was not made, see the error of {failed.read_text()}")
+            if not folder.exists():
+                failed.write_text(os.environ["PYTEST_CURRENT_TEST"], encoding="utf-8")
+                folder.mkdir()
+                make(folder)
+                failed.unlink()
+        return folder
+
+    return once
 
 
 @pytest.fixture
@@ -123,16 +208,31 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of goldens and real collections beside the project; skips where there is none."""
+    """The folder of real collections beside the project; skips where there is none."""
     folder = REPOSITORY.parent / "shared"
-    if not (folder / "goldens").is_dir():
-        pytest.skip("no ../shared folder with goldens and collections")
+    if not (folder / "data").is_dir():
+        pytest.skip("no ../shared folder with collections")
     return folder
 
 
 @pytest.fixture(scope="session")
-def goldens(shared: Path) -> Path:
-    return shared / "goldens"
+def goldens(made_once: Callable[..., Path]) -> Path:
+    """What the published code made of tiny checkpoints."""
+    return made_once("goldens", partial(unpack_goldens, "models"))
+
+
+@pytest.fixture(scope="session")
+def evaluation_goldens(made_once: Callable[..., Path]) -> Path:
+    """Real runs and judgements, and what trec_eval and the p-MRR benchmark make of them."""
+    return made_once("evaluation-goldens", partial(unpack_goldens, "evaluation"))
+
+
+def unpack_goldens(name: str, folder: Path) -> None:
+    """Unpack an archive of ``tests/samples/goldens``."""
+    pytest.importorskip("lzma", reason="this Python was built without lzma")
+    with tarfile.open(REPOSITORY / "tests" / "samples" / "goldens" / f"{name}.tar.xz") as archive:
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(folder)
 
 
 @pytest.fixture(scope="session")
@@ -158,13 +258,16 @@ def tiny_vocabulary() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_backbone(made_once: Callable[..., Path]) -> Path:
     """A BERT of 2 layers, 32 wide, 4 heads, random from a fixed seed, with its tokenizer."""
+    return made_once("tiny-bert", make_backbone)
+
+
+def make_backbone(folder: Path) -> None:
+    """Save the tiny BERT and its tokenizer."""
     import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    folder = tmp_path_factory.mktemp("backbone") / "tiny-bert"
-    folder.mkdir()
     vocabulary = tiny_vocabulary()
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
     config = BertConfig(
@@ -181,7 +284,6 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.save_pretrained(folder)
     tokenizer = BertTokenizerFast(vocab=str(folder / "vocab.txt"), model_max_length=128)
     tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -233,9 +335,13 @@ def topic_sentences(count: int) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def tiny_collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_collection(made_once: Callable[..., Path]) -> Path:
     """120 documents, 12 queries, their judgements, and 96 training rows, as files."""
-    folder = tmp_path_factory.mktemp("collection")
+    return made_once("collection", make_collection)
+
+
+def make_collection(folder: Path) -> None:
+    """Write the documents, queries, judgements and rows."""
     sentences = topic_sentences(120)
     with (folder / "corpus.jsonl").open("w", encoding="utf-8") as out:
         for i, (_, text) in enumerate(sentences):
@@ -264,7 +370,6 @@ def tiny_collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ]
             query = {"id": f"t{i}", "content": f"what is {words[i % 8]}"}
             out.write(json.dumps({"query": query, "items": items}) + "\n")
-    return folder
 
 
 def tiny_settings(backbone: Path, collection: Path) -> list[str]:
@@ -284,36 +389,45 @@ def tiny_recipe_settings(tiny_backbone: Path, tiny_collection: Path) -> list[str
 
 @pytest.fixture(scope="session")
 def finished_study(
+    made_once: Callable[..., Path],
     tmp_path_factory: pytest.TempPathFactory,
     tiny_collection: Path,
     tiny_recipe_settings: list[str],
 ) -> Path:
     """A store with a Hypencoder, a bi-encoder, embeddings, and an evaluated run of each.
 
-    Shared by all tests: those that change it take the fixture ``study``, a copy.
+    Shared by all tests of a process: those that change it take the fixture ``study``, a copy.
     """
+    make = partial(make_study, collection=tiny_collection, settings=tiny_recipe_settings)
+    made = made_once("finished-study", make)
+    return Path(shutil.copytree(made / "study", tmp_path_factory.mktemp("study") / "study"))
+
+
+def make_study(folder: Path, *, collection: Path, settings: list[str]) -> None:
+    """Train, encode, search and evaluate, by commands."""
     from hypencli.__main__ import main
 
-    root = tmp_path_factory.mktemp("study") / "study"
-    corpus, queries = tiny_collection / "corpus.jsonl", tiny_collection / "queries.jsonl"
+    root = folder / "study"
     bi_encoder = ["--set", "model.architecture=bi-encoder", "--set", "model.converter=none"]
     models = {"hyper": [], "plain": bi_encoder}
     commands: list[list[object]] = [["init", root]]
     for name, override in models.items():
         in_store = ["--store", root]
         commands += [
-            ["train", "tiny", "--name", name, *tiny_recipe_settings, *override, *in_store],
-            ["encode", corpus, "--model", name, "--name", f"{name}-docs", *in_store],
+            ["train", "tiny", "--name", name, *settings, *override, *in_store],
             [
-                *("search", queries, "--model", name, "--k", 20, "--name", f"{name}-run"),
-                *("--qrels", tiny_collection / "qrels.txt", *in_store),
+                *("encode", collection / "corpus.jsonl", "--model", name),
+                *("--name", f"{name}-docs", *in_store),
+            ],
+            [
+                *("search", collection / "queries.jsonl", "--model", name, "--k", 20),
+                *("--name", f"{name}-run", "--qrels", collection / "qrels.txt", *in_store),
             ],
         ]
     for command in commands:
         code = main([str(part) for part in command])
         if code != 0:
             pytest.fail(f"hype {' '.join(map(str, command))} gave {code}")
-    return root
 
 
 @pytest.fixture

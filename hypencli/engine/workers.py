@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -60,3 +60,14 @@ def workers(device: torch.device) -> Iterator[Workers]:
             yield Workers(threads, pool)
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def faiss_threads(faiss: Any, count: int) -> Iterator[None]:
+    """So many threads for faiss, which has one setting for the whole process."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(count)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)

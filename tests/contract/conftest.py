@@ -226,6 +226,11 @@ class Case:
         return self.engine in EFFORT or self.engine in VARIANTS
 
     @property
+    def marks(self) -> list[pytest.MarkDecorator]:
+        """What else than this project it needs."""
+        return [pytest.mark.hnswlib] if self.engine == "hnsw" else []
+
+    @property
     def finds_all_at_once(self) -> bool:
         """Whether no effort is too little: it looks at all, or the slope of a line says it all."""
         linear = (self.engine, self.kind) == ("guided by gain", "inner product")
@@ -252,7 +257,9 @@ CASES = [
 def cases_where(keep: Callable[[Case], bool]) -> Any:
     """A fixture that is each of some of the cases in turn."""
 
-    @pytest.fixture(scope="session", params=[each for each in CASES if keep(each)], ids=str)
+    kept = [pytest.param(each, id=str(each), marks=each.marks) for each in CASES if keep(each)]
+
+    @pytest.fixture(scope="session", params=kept)
     def chosen(request: pytest.FixtureRequest) -> Case:
         actual: Case = request.param
         return actual

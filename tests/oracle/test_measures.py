@@ -80,13 +80,13 @@ def names(expected: dict[str, dict[str, float]]) -> list[str]:
 
 
 @pytest.fixture
-def trec_eval(shared: Path) -> Path:
-    return shared / "data" / "eval-goldens" / "trec_eval"
+def trec_eval(evaluation_goldens: Path) -> Path:
+    return evaluation_goldens / "trec_eval"
 
 
 @pytest.fixture
-def dl_hard(shared: Path) -> Path:
-    return shared / "data" / "eval-goldens" / "dlhard"
+def dl_hard(evaluation_goldens: Path) -> Path:
+    return evaluation_goldens / "dlhard"
 
 
 @pytest.mark.parametrize("qrels_name", ["qrels.test", "qrels.test.with-comments"])

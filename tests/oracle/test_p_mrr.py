@@ -18,22 +18,18 @@ from hypestore import Store
 
 
 @pytest.fixture
-def goldens_of(shared: Path) -> Path:
-    return shared / "data" / "eval-goldens"
-
-
-@pytest.fixture
-def golden(goldens_of: Path) -> dict[str, Any]:
+def golden(evaluation_goldens: Path) -> dict[str, Any]:
     actual: dict[str, Any] = json.loads(
-        (goldens_of / "pmrr" / "golden.json").read_text(encoding="utf-8")
+        (evaluation_goldens / "pmrr" / "golden.json").read_text(encoding="utf-8")
     )
     return actual
 
 
 @pytest.fixture
-def documents(goldens_of: Path) -> dict[str, tuple[str, ...]]:
+def documents(evaluation_goldens: Path) -> dict[str, tuple[str, ...]]:
     og, changed = (
-        read_qrels(goldens_of / "pmrr" / f"case1_{which}.qrels") for which in ("og", "changed")
+        read_qrels(evaluation_goldens / "pmrr" / f"case1_{which}.qrels")
+        for which in ("og", "changed")
     )
     return changed_documents(og.qrels, changed.qrels)
 
@@ -44,19 +40,23 @@ def check(actual: Results, changed: Results, documents: Any, golden: dict[str, A
     assert evaluation.per_query[P_MRR] == pytest.approx(golden["case1"]["per_query"], abs=1e-12)
 
 
-def test_fifty_queries_of_two_real_runs(goldens_of: Path, golden: Any, documents: Any) -> None:
-    runs = [read_run(goldens_of / "pmrr" / f"case1_{name}.run") for name in ("og", "changed")]
+def test_fifty_queries_of_two_real_runs(
+    evaluation_goldens: Path, golden: Any, documents: Any
+) -> None:
+    runs = [
+        read_run(evaluation_goldens / "pmrr" / f"case1_{name}.run") for name in ("og", "changed")
+    ]
     check(runs[0].results, runs[1].results, documents, golden)
 
 
 def test_the_order_of_ties_in_a_file_does_not_matter(
-    goldens_of: Path, golden: Any, documents: Any
+    evaluation_goldens: Path, golden: Any, documents: Any
 ) -> None:
     """The runs that the case was made from have their ties in another order, at 18 places."""
     cut = {"bm25.run": 100, "bm25+bert(zs).run": 101}
     runs = []
     for name, depth in cut.items():
-        results = read_run(goldens_of / "dlhard" / "passage" / name).results
+        results = read_run(evaluation_goldens / "dlhard" / "passage" / name).results
         runs.append(
             {
                 query: sorted(actual, key=lambda pair: (-pair[1], pair[0]))[:depth]
@@ -66,9 +66,9 @@ def test_the_order_of_ties_in_a_file_does_not_matter(
     check(runs[0], runs[1], documents, golden)
 
 
-def test_through_the_store(goldens_of: Path, golden: Any, tmp_path: Path) -> None:
+def test_through_the_store(evaluation_goldens: Path, golden: Any, tmp_path: Path) -> None:
     store = Store.create(tmp_path / "store")
-    folder = goldens_of / "pmrr"
+    folder = evaluation_goldens / "pmrr"
     for name in ("og", "changed"):
         import_run(store, folder / f"case1_{name}.run", name=name)
     named = {

@@ -209,8 +209,8 @@ def test_one_may_extend_a_shipped_one(write) -> None:  # type: ignore[no-untyped
             ["datasets.first", "exclude each other"],
         ),
         ("[perturb]\nchanges = 0", ["perturb.changes", "greater than or equal to 1"]),
-        ("[searches.s]\nengine = 'graph'", ["searches.s", "needs a preset"]),
-        ("[searches.s]\nengine = 'grahp'", ["searches.s.engine", "'grahp'"]),
+        ("[searches.s]\nengine = 3", ["searches.s.engine"]),
+        ("[searches.s]\nengine = 'graph'\ncandidates = [1]", ["searches.s", "candidates is no"]),
         ("[encoding]\nlimit = 0", ["encoding.limit", "greater than or equal to 1"]),
         (
             "[published]\nsource='p'\n[[published.figures]]\nmodel='m'\ndataset='x'\n"

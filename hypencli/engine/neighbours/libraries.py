@@ -1,10 +1,10 @@
-"""Approximate neighbour graphs by libraries: NN-descent (pynndescent) and HNSW (hnswlib)."""
+"""Approximate neighbour graphs by libraries: NN-descent (pynndescent), HNSW (hnswlib, faiss)."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from hypencli.engine.corpus import VectorSource
 from hypencli.engine.neighbours.settings import Hnsw, NNDescent
 from hypencli.engine.neighbours.similarity import Metric
 from hypencli.engine.neighbours.top_neighbours import NO_NEIGHBOUR, Ordinals
+from hypencli.engine.workers import faiss_threads
 from hypencli.errors import MissingDependencyError, UsageError
 
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -61,6 +62,7 @@ def by_hnsw(
     *,
     k: int,
     settings: Hnsw,
+    library: str = "hnswlib",
     on_done: OnDone | None = None,
 ) -> Iterator[Ordinals]:
     """The neighbours [r, k] of all documents in blocks, nearest first, found in an HNSW index.
@@ -68,28 +70,98 @@ def by_hnsw(
     With more than one thread the index depends on the order in which they come, so that two builds
     may differ in some neighbours.
 
+    Args:
+        corpus: The documents.
+        metric: What is near.
+        k: Neighbours of a document.
+        settings: Of the index and its searches.
+        library: ``hnswlib`` or ``faiss``.
+        on_done: Called with the number of documents just added, then just searched for.
+
     Raises:
-        MissingDependencyError: hnswlib is not installed.
+        MissingDependencyError: The library is not installed.
     """
-    library = _library("hnswlib", "ann")
-    index = library.Index(space=_HNSW_SPACES[metric], dim=corpus.dim)
-    index.init_index(
-        max_elements=corpus.n,
-        M=settings.m,
-        ef_construction=settings.ef_construction,
-        random_seed=settings.seed,
-    )
-    index.set_num_threads(torch.get_num_threads())
-    for first, vectors in _blocks(corpus):
-        index.add_items(vectors, np.arange(first, first + len(vectors)))
+    graph: _HnswGraph = _HNSW_GRAPHS[library](corpus, metric, settings)
+    for _, vectors in _blocks(corpus):
+        graph.add(vectors)
         if on_done is not None:
             on_done(len(vectors))
-    index.set_ef(max(settings.ef_search, k + 1))
-    asked = min(k + 1, corpus.n)
     for first, vectors in _blocks(corpus):
-        yield without_self(_reached(index, vectors, asked), first, k)
+        yield without_self(graph.nearest(vectors, min(k + 1, corpus.n)), first, k)
         if on_done is not None:
             on_done(len(vectors))
+
+
+class _HnswGraph(Protocol):
+    """An HNSW index that is filled, then searched."""
+
+    def add(self, vectors: Floats) -> None:
+        """Link the next vectors [r, d] into the graph."""
+        ...
+
+    def nearest(self, vectors: Floats, k: int) -> Ordinals:
+        """Ordinals [r, k] nearest to vectors, -1 where it reaches fewer."""
+        ...
+
+
+class _ByHnswlib:
+    """An index of hnswlib."""
+
+    def __init__(self, corpus: VectorSource, metric: Metric, settings: Hnsw) -> None:
+        library = _library("hnswlib", "ann")
+        self._index = library.Index(space=_HNSW_SPACES[metric], dim=corpus.dim)
+        self._index.init_index(
+            max_elements=corpus.n,
+            M=settings.m,
+            ef_construction=settings.ef_construction,
+            random_seed=settings.seed,
+        )
+        self._index.set_num_threads(torch.get_num_threads())
+        self._ef_search = settings.ef_search
+
+    def add(self, vectors: Floats) -> None:
+        first = self._index.get_current_count()
+        self._index.add_items(vectors, np.arange(first, first + len(vectors)))
+
+    def nearest(self, vectors: Floats, k: int) -> Ordinals:
+        self._index.set_ef(max(self._ef_search, k))
+        return _reached(self._index, vectors, k)
+
+
+class _ByFaiss:
+    """An index of faiss; cosines are inner products of vectors of length 1."""
+
+    def __init__(self, corpus: VectorSource, metric: Metric, settings: Hnsw) -> None:
+        self._faiss = _library("faiss", "faiss")
+        near = self._faiss.METRIC_L2 if metric == "l2" else self._faiss.METRIC_INNER_PRODUCT
+        self._index = self._faiss.IndexHNSWFlat(corpus.dim, settings.m, near)
+        self._index.hnsw.efConstruction = settings.ef_construction
+        self._index.hnsw.rng = self._faiss.RandomGenerator(settings.seed)
+        self._normalise = metric == "cos"
+        self._ef_search = settings.ef_search
+
+    def add(self, vectors: Floats) -> None:
+        with faiss_threads(self._faiss, torch.get_num_threads()):
+            self._index.add(self._compared(vectors))
+
+    def nearest(self, vectors: Floats, k: int) -> Ordinals:
+        effort = self._faiss.SearchParametersHNSW(efSearch=max(self._ef_search, k))
+        with faiss_threads(self._faiss, torch.get_num_threads()):
+            _, ordinals = self._index.search(self._compared(vectors), k, params=effort)
+        return np.asarray(ordinals, dtype=np.int32)
+
+    def _compared(self, vectors: Floats) -> Floats:
+        if not self._normalise:
+            return vectors
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        directions: Floats = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+        return directions
+
+
+_HNSW_GRAPHS: dict[str, type[_ByHnswlib] | type[_ByFaiss]] = {
+    "hnswlib": _ByHnswlib,
+    "faiss": _ByFaiss,
+}
 
 
 def _reached(index: Any, vectors: Floats, k: int) -> Ordinals:

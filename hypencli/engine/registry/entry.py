@@ -115,6 +115,9 @@ class EngineEntry(ABC, Generic[Options]):
         presets: Name -> options that are set together by ``preset=NAME``.
         settings: What a calibration measures, from the cheapest to the dearest; none: it has no
             calibration.
+        package: Module of an optional package that it needs.
+        without_package: The engine with the same options that searches in its place where that
+            package is not installed.
     """
 
     name: ClassVar[str]
@@ -127,6 +130,8 @@ class EngineEntry(ABC, Generic[Options]):
     amounts: ClassVar[tuple[str, ...]] = ()
     presets: ClassVar[Mapping[str, Setting]] = {}
     settings: ClassVar[tuple[Setting, ...]] = ()
+    package: ClassVar[str | None] = None
+    without_package: ClassVar[str | None] = None
 
     @abstractmethod
     def open(self, options: Options, context: EngineContext) -> Engine:

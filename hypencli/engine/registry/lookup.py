@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,6 +51,22 @@ def engine_entry(name: str) -> EngineEntry[Any]:
             "docs/extending-engine.md.",
         )
     return entry
+
+
+def installed_entry(name: str) -> EngineEntry[Any]:
+    """The engine that searches where an engine is asked for by name.
+
+    It is the engine itself, or the one in its place where a package that it needs is missing. Two
+    libraries make different HNSW graphs, so a run is recorded under the one that made it.
+
+    Raises:
+        UsageError: There is no engine of that name.
+    """
+    entry = engine_entry(name)
+    if entry.package is None or entry.without_package is None:
+        return entry
+    is_missing = importlib.util.find_spec(entry.package) is None
+    return engine_entry(entry.without_package) if is_missing else entry
 
 
 def engine_entries() -> list[EngineEntry[Any]]:

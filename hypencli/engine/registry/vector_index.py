@@ -26,6 +26,8 @@ class _Hnsw(_IndexEntry):
     name = "hnsw"
     summary = "a small world graph over the vectors, by hnswlib"
     options = INDEX_OPTIONS["hnsw"]
+    package = "hnswlib"  # it has no wheel, so it needs a C++ compiler
+    without_package = "faiss-hnsw"
 
 
 class _FaissFlat(_IndexEntry):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from hypencli.engine.corpus import Ordinals, Scores
 from hypencli.engine.vector_index.library import Vectors, import_library, threads
 from hypencli.engine.vector_index.spec import IndexSpec
+from hypencli.engine.workers import faiss_threads
 from hypencli.errors import ModelError, UsageError
 
 _NUMBERS_A_CODE = 8
@@ -120,15 +120,8 @@ class FaissIndex:
             return self._faiss.SearchParametersIVF(nprobe=lists)
         return None
 
-    @contextmanager
-    def _threads(self) -> Iterator[None]:
-        """As many threads as the index may take; faiss has one setting for the whole process."""
-        before = self._faiss.omp_get_max_threads()
-        self._faiss.omp_set_num_threads(threads(self._spec))
-        try:
-            yield
-        finally:
-            self._faiss.omp_set_num_threads(before)
+    def _threads(self) -> AbstractContextManager[None]:
+        return faiss_threads(self._faiss, threads(self._spec))
 
 
 def _graph(faiss: Any, spec: IndexSpec, dim: int) -> Any:

@@ -10,7 +10,14 @@ from hypencli.ops.drafts import NameNotGiven, discard_on_error, find_finished, n
 from hypencli.ops.graphs.builder import GraphBuilder, GraphWork
 from hypencli.ops.graphs.find import find_graph, recall_of, width
 from hypencli.ops.graphs.options import GraphOptions
-from hypencli.ops.graphs.registry import AUTO, automatic, builder_class, builder_names, make_builder
+from hypencli.ops.graphs.registry import (
+    AUTO,
+    automatic,
+    builder_class,
+    builder_names,
+    installed_name,
+    make_builder,
+)
 from hypencli.ops.graphs.sample import NeighbourSample
 from hypencli.ops.models import display_name
 from hypencli.progress import SILENT, Progress
@@ -106,8 +113,8 @@ def existing_graph(store: Store, embeddings: Manifest, options: GraphOptions) ->
             return find_graph(store, embeddings.id, k=options.k, metric=options.metric)
         except UsageError:
             return None
-    builder = make_builder(options.builder, options.options, seed=options.seed)
-    inputs = _inputs(options.builder, builder, options)
+    name = installed_name(options.builder)
+    inputs = _inputs(name, make_builder(name, options.options, seed=options.seed), options)
     return find_finished(store, "graph", {**inputs, "embeddings": embeddings.id, "k": options.k})
 
 
@@ -130,6 +137,9 @@ def _choose_builder(
     if name == AUTO:
         name = automatic(corpus, options.metric, options.device)
         progress.message(f"builder: {name} ({corpus.n:,} documents)")
+    elif (installed := installed_name(name)) != name:
+        progress.message(f"{builder_class(name).package} is missing: the builder is {installed}")
+        name = installed
     return name, make_builder(name, options.options, seed=options.seed)
 
 

@@ -52,11 +52,14 @@ class GraphBuilder(ABC):
     Attributes:
         help: What it is, in some words.
         package: Name of the module of an optional package that it needs, if any.
+        without_package: The builder with the same options that works in its place where that
+            package is not installed.
         advice: What finds more of the neighbours, in words that follow "to find more,".
     """
 
     help: ClassVar[str] = ""
     package: ClassVar[str | None] = None
+    without_package: ClassVar[str | None] = None
     advice: ClassVar[str] = "take another builder"
 
     @abstractmethod

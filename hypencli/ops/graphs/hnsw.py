@@ -1,4 +1,4 @@
-"""The builder ``hnsw``: each document searches an HNSW index of all documents."""
+"""The builders ``hnsw`` and ``faiss-hnsw``: each document searches an HNSW index of all."""
 
 from __future__ import annotations
 
@@ -18,18 +18,33 @@ class HnswBuilder(Hnsw, GraphBuilder):
     """HNSW by hnswlib (Malkov and Yashunin, 2018)."""
 
     help: ClassVar[str] = "searches an HNSW index with each document"
-    package: ClassVar[str | None] = "hnswlib"
+    package: ClassVar[str | None] = "hnswlib"  # it has no wheel, so it needs a C++ compiler
+    without_package: ClassVar[str | None] = "faiss-hnsw"
     advice: ClassVar[str] = "raise ef_search, ef_construction or m"
 
     def build(self, work: GraphWork) -> Iterator[Ordinals]:
         """The neighbours that the index reaches.
 
         Raises:
-            MissingDependencyError: hnswlib is not installed.
+            MissingDependencyError: The library is not installed.
         """
         from hypencli.engine.neighbours.libraries import by_hnsw
 
         with work.progress.task("graph", total=2 * work.corpus.n, unit="documents") as task:
             yield from by_hnsw(
-                work.corpus, work.metric, k=work.k, settings=self, on_done=task.advance
+                work.corpus,
+                work.metric,
+                k=work.k,
+                settings=self,
+                library=str(self.package),
+                on_done=task.advance,
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaissHnswBuilder(HnswBuilder):
+    """HNSW by faiss, which has wheels."""
+
+    help: ClassVar[str] = "searches an HNSW index of faiss with each document"
+    package: ClassVar[str | None] = "faiss"
+    without_package: ClassVar[str | None] = None

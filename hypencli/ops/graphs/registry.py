@@ -28,6 +28,7 @@ BUILDERS: Mapping[str, str] = {
     "exact": "exact:ExactBuilder",
     "nn-descent": "nn_descent:NNDescentBuilder",
     "hnsw": "hnsw:HnswBuilder",
+    "faiss-hnsw": "hnsw:FaissHnswBuilder",
 }
 """Shipped builders: name -> module of this package and class. Help is shown without importing them.
 
@@ -65,6 +66,21 @@ def builder_class(name: str) -> type[GraphBuilder]:
             hint="See docs/extending-graph-builder.md.",
         )
     return candidate
+
+
+def installed_name(name: str) -> str:
+    """The builder that works where a builder is asked for by name; not ``auto``.
+
+    It is the builder itself, or the one in its place where a package that it needs is missing. Two
+    libraries make different HNSW graphs, so a graph is recorded under the one that made it.
+
+    Raises:
+        UsageError: There is no builder of that name.
+    """
+    kind = builder_class(name)
+    if kind.package is None or kind.without_package is None:
+        return name
+    return kind.without_package if importlib.util.find_spec(kind.package) is None else name
 
 
 def make_builder(name: str, options: Mapping[str, Any], *, seed: int) -> GraphBuilder:

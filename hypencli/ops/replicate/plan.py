@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from hypencli.engine.registry.lookup import engine_entry
-from hypencli.errors import DataError, UsageError
+from hypencli.engine.registry.entry import EngineEntry
+from hypencli.errors import DataError, RecipeError, UsageError
 from hypencli.ops.dataset_names import dataset_place
 from hypencli.ops.replicate.corpus_steps import EncodeStep, GraphStep
 from hypencli.ops.replicate.input_steps import ListsStep, ModelStep, PerturbStep, PrepareStep
@@ -22,7 +23,9 @@ from hypencli.ops.replicate.selection import (
     choose_datasets,
 )
 from hypencli.ops.replicate.step import Step
-from hypencli.recipe.replication import ReplicatedDataset, Replication
+from hypencli.ops.search.engines import parse_spec
+from hypencli.ops.search.options import EngineSpec
+from hypencli.recipe.replication import ReplicatedDataset, ReplicatedSearch, Replication
 
 _FIRST = ("model", "prepare", "perturb", "lists")
 """Kinds of steps that come first: where they fail, no hours have been spent."""
@@ -136,7 +139,7 @@ class _Planner:
         taken = ModelStep(source, row.backbone, row.pooling, row.made_by.get(source))
         encode = EncodeStep(taken, corpus, prepared if in_it else ())
         perturb, lists = entry.perturb, entry.lists
-        walks_a_graph = "graph" in engine_entry(how.engine).needs
+        walks_a_graph = "graph" in _engine_of(search, how).needs
         step = SearchStep(
             encode,
             dataset,
@@ -167,3 +170,16 @@ def corpus_name(named: str, store_root: Path) -> str:
     except DataError:
         return named  # not there yet, or not at all: the step that reads it will say so
     return corpus.corpus_id if corpus.corpus_id.startswith("irds:") else named
+
+
+def _engine_of(name: str, how: ReplicatedSearch) -> EngineEntry[Any]:
+    """The engine of a search of the table.
+
+    Raises:
+        RecipeError: There is none, or an option is unknown or wrong.
+    """
+    try:
+        entry, _ = parse_spec(EngineSpec(how.engine, how.options))
+    except UsageError as error:
+        raise RecipeError(f"searches.{name}: {error.message}", hint=error.hint) from error
+    return entry

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypencli.engine.registry.entry import EngineEntry, SearchRequest
-from hypencli.engine.registry.lookup import engine_entries, engine_entry
+from hypencli.engine.registry.lookup import engine_entries, installed_entry
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.models import display_name
 from hypencli.ops.search.options import EngineSpec, SearchOptions
@@ -40,6 +40,7 @@ class EnginePlan:
         device: Where it scores; None takes the best there is.
         needed: The artifacts that it reads: ``graph``, ``run``.
         calibration: What a calibration adds to the inputs of a run: its id, and the recall.
+        asked: The name that was asked for; another one than the entry's where a package is missing.
     """
 
     target: SearchTarget
@@ -49,6 +50,7 @@ class EnginePlan:
     device: str | None = None
     needed: Mapping[str, Manifest] = field(default_factory=dict)
     calibration: Mapping[str, JsonValue] = field(default_factory=dict)
+    asked: str = ""
 
     @property
     def inputs(self) -> Mapping[str, JsonValue]:
@@ -64,6 +66,10 @@ class EnginePlan:
 
     def open(self, corpus: EmbeddingSet, progress: Progress) -> Callable[[Sequence[str]], Engine]:
         """What gives the engine for a batch of queries, by their ids."""
+        if self.asked != self.entry.name:
+            progress.message(
+                f"the package of the engine {self.asked} is missing: {self.entry.name} searches"
+            )
         context = StoreContext(self, corpus, progress)
         if self.entry.opened_for == "batch":
             if "run" in self.needed:
@@ -91,7 +97,9 @@ def plan_engine(target: SearchTarget, options: SearchOptions) -> EnginePlan:
     needed = find_needed(target, entry, parsed)
     entry.refuse(parsed, request)
     _refuse_wrong_queries(entry, target)
-    return EnginePlan(target, entry, parsed, request, scoring.device, needed)
+    return EnginePlan(
+        target, entry, parsed, request, scoring.device, needed, asked=options.engine.name
+    )
 
 
 def parse_spec(spec: EngineSpec) -> tuple[EngineEntry[Any], Any]:
@@ -100,7 +108,7 @@ def parse_spec(spec: EngineSpec) -> tuple[EngineEntry[Any], Any]:
     Raises:
         UsageError: There is no engine of that name, or an option is unknown or wrong.
     """
-    entry = engine_entry(spec.name)
+    entry = installed_entry(spec.name)
     values = with_preset(entry, spec.options)
     refuse_several_amounts([name for name in entry.amounts if name in values])
     return entry, _parsed(entry, values)

@@ -138,14 +138,14 @@ FEW_JUDGEMENTS = 10
 
 @pytest.mark.parametrize("run", ["bm25.run", "bm25+bert(zs).run"])
 def test_the_real_release_measures_as_trec_eval_does(
-    run: str, shared: Path, prepare: Prepare, tmp_path: Path
+    run: str, evaluation_goldens: Path, prepare: Prepare, tmp_path: Path
 ) -> None:
     """The real queries, judgements and runs; the list of added ones is stood in for.
 
     It is not at hand, but it leaves 21 of the 50 queries, and those are the ones that many passages
     were judged for. The mean of trec_eval's values over them is the measure on what is written.
     """
-    release = shared / "data" / "eval-goldens" / "dlhard"
+    release = evaluation_goldens / "dlhard"
     folder = tmp_path / "DL-Hard"
     folder.mkdir()
     for name in (TOPICS, JUDGED):

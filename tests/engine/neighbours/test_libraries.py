@@ -48,13 +48,17 @@ def test_recall_counts_neighbours_of_all_rows(
     assert recall(np.array(found), np.array(exact)) == pytest.approx(share)
 
 
+LIBRARIES = [pytest.param("hnswlib", marks=pytest.mark.hnswlib), "faiss"]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_an_index_that_does_not_reach_all_gives_what_it_reaches(
-    in_memory: Any, vectors: Any
+    library: str, in_memory: Any, vectors: Any
 ) -> None:
     """hnswlib gives nothing for a query that reaches fewer documents than it asks for."""
     corpus = in_memory(vectors(300, 8))
     poor = Hnsw(m=2, ef_construction=2, ef_search=1, seed=0)
-    actual = np.concatenate(list(by_hnsw(corpus, "l2", k=150, settings=poor)))
+    actual = np.concatenate(list(by_hnsw(corpus, "l2", k=150, settings=poor, library=library)))
     assert actual.shape == (300, 150)
     assert (actual == -1).any()
     assert check_neighbours(actual, 0, 300) == (actual >= 0).sum() > 0

@@ -20,8 +20,8 @@ RUNS = {"bm25": "bm25.run", "bert": "bm25+bert(zs).run"}
 
 
 @pytest.fixture(scope="module")
-def dl_hard(shared: Path) -> Path:
-    return shared / "data" / "eval-goldens" / "dlhard"
+def dl_hard(evaluation_goldens: Path) -> Path:
+    return evaluation_goldens / "dlhard"
 
 
 def part(path: Path, target: Path, queries: set[str]) -> Path:

@@ -15,13 +15,13 @@ NAME = "msmarco-passage/trec-dl-of-a-test"
 
 
 @pytest.fixture
-def dl_hard(shared: Path) -> Iterator[Path]:
+def dl_hard(evaluation_goldens: Path) -> Iterator[Path]:
     """The judgements of DL-HARD as a dataset of ir_datasets, which counts them as TREC does."""
     import ir_datasets
     from ir_datasets.formats import TrecQrels
     from ir_datasets.util import LocalDownload
 
-    folder = shared / "data" / "eval-goldens" / "dlhard"
+    folder = evaluation_goldens / "dlhard"
     source = LocalDownload(folder / "dl_hard-passage.qrels", mkdir=False)
     ir_datasets.registry.register(NAME, ir_datasets.Dataset(TrecQrels(source, {})))
     yield folder / "passage"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -179,16 +180,18 @@ def test_hnsw_of_few_documents(store: Store, vectors: np.ndarray) -> None:
     assert (built.recall, built.n_edges) == (1.0, 20)
 
 
+@pytest.mark.hnswlib
 def test_auto_takes_what_is_installed(
     store: Store, docs: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "AUTO_EXACT_DOCUMENTS", 100)
-    installed = {"pynndescent", "hnswlib"}
+    installed = {"pynndescent", "hnswlib", "faiss"}
     actual = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: actual(name) if name in installed else None
     )
-    for package, builder in (("pynndescent", "nn-descent"), ("hnswlib", "hnsw")):
+    packages = {"pynndescent": "nn-descent", "hnswlib": "hnsw", "faiss": "faiss-hnsw"}
+    for package, builder in packages.items():
         assert build_graph(store, docs, GraphOptions(k=5)).builder == builder
         installed.remove(package)
     monkeypatch.setattr(registry, "AUTO_EXACT_DOCUMENTS", 2000)
@@ -199,13 +202,32 @@ def test_auto_takes_what_is_installed(
     assert "builder exact" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize("metric", ["l2", "ip", "cos"])
+def test_hnsw_without_hnswlib_is_that_of_faiss(
+    store: Store, docs: Manifest, metric: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under its own name, so that nobody takes the one library's graph for the other's."""
+    monkeypatch.setitem(sys.modules, "hnswlib", None)
+    asked = GraphOptions(k=10, builder="hnsw", metric=metric)
+    made = build_graph(store, docs, asked)
+    assert (made.builder, store.get(made.graph).inputs["builder"]) == ("faiss-hnsw", "faiss-hnsw")
+    assert made.recall is not None
+    assert made.recall > 0.97
+    assert build_graph(store, docs, asked).existing
+    poor = {"m": 2, "ef_construction": 3, "ef_search": 1}
+    worse = build_graph(store, docs, replace(asked, options=poor))
+    assert worse.recall is not None
+    assert worse.recall < made.recall
+
+
 def test_a_package_that_is_not_there_is_named(
     store: Store, docs: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "hnswlib", None)
-    with pytest.raises(MissingDependencyError, match="hnswlib") as caught:
+    monkeypatch.setitem(sys.modules, "hnswlib", None)
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(MissingDependencyError, match="faiss") as caught:
         build_graph(store, docs, GraphOptions(k=5, builder="hnsw"))
-    assert "pip install 'hypencli[ann]'" in str(caught.value.hint)
+    assert "pip install 'hypencli[faiss]'" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

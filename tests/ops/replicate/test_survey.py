@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hypencli.errors import RecipeError
 from hypencli.ops.replicate.selection import TableSelection
 from hypencli.ops.replicate.survey import replication_status
 from hypencli.recipe.replication import Replication, load_replication
@@ -138,7 +139,7 @@ def test_a_package_that_neighbours_need_is_missed_before(
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "hnswlib" or find(name))
     assert seen(efficient)["graph"][0] == "to do"
-    absent = ("hnswlib", "pynndescent")
+    absent = ("hnswlib", "pynndescent", "faiss")
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name in absent else find(name)
     )
@@ -147,3 +148,19 @@ def test_a_package_that_neighbours_need_is_missed_before(
     assert seen(efficient)["search"][0] == "waiting"
     exact = load_replication("efficient", ["graph.builder=exact"])
     assert seen(exact)["graph"] == ("to do", None)
+
+
+@pytest.mark.parametrize(
+    ("search", "words"),
+    [
+        ({"engine": "grahp"}, "searches.walk: There is no engine 'grahp'"),
+        ({"engine": "graph", "candidates": 0}, "searches.walk: candidates=0 is not a value"),
+        ({"engine": "graph", "gain": 0.1}, "searches.walk: gain is an option of guided"),
+        ({"engine": "graph", "preset": "quick"}, "searches.walk: preset=quick is not a preset"),
+    ],
+)
+def test_a_search_that_no_engine_can_do_is_refused_before_any_step(
+    store: Store, table: dict[str, Any], search: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(RecipeError, match=words):
+        look(store, table, searches={"exact": {}, "walk": search})

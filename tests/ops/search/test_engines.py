@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -76,7 +77,8 @@ def scores_of_all(store: Store, queries: QuerySet, model: ModelSource) -> dict[s
     return scores
 
 
-ENGINES = ["graph", "guided", "rerank", "hnsw", "faiss-flat"]
+HNSWLIB = pytest.param("hnsw", marks=pytest.mark.hnswlib)
+ENGINES = ["graph", "guided", "rerank", HNSWLIB, "faiss-flat"]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -170,7 +172,7 @@ def test_evaluations_and_iterations_are_told(store: Store, queries: QuerySet) ->
         assert sum(costs["iterations"].to_pylist()) / len(costs) == actual.iterations.mean
 
 
-@pytest.mark.parametrize("engine", ["hnsw", "faiss-flat"])
+@pytest.mark.parametrize("engine", [HNSWLIB, "faiss-flat"])
 def test_a_bi_encoder_evaluates_no_q_nets(store: Store, queries: QuerySet, engine: str) -> None:
     searched = search(store, queries, PLAIN, options(engine))
     assert (searched.evaluations, searched.iterations) == (None, None)
@@ -212,7 +214,7 @@ def test_who_may_look_at_everything_finds_what_exact_search_finds(
     assert searched.check.recall == {"10": 1.0}
 
 
-@pytest.mark.parametrize("engine", ["hnsw", "faiss-flat", "faiss-hnsw"])
+@pytest.mark.parametrize("engine", [HNSWLIB, "faiss-flat", "faiss-hnsw"])
 def test_indexes_find_what_exact_search_of_a_bi_encoder_finds(
     store: Store, queries: QuerySet, engine: str
 ) -> None:
@@ -224,6 +226,21 @@ def test_indexes_find_what_exact_search_of_a_bi_encoder_finds(
         assert scores == pytest.approx([score for _, score in exact[query]], abs=1e-5)
     assert searched.check is not None
     assert searched.check.against == store.get("plain-run").id
+
+
+def test_hnsw_without_hnswlib_is_that_of_faiss(
+    store: Store, queries: QuerySet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under its own name, so that nobody takes the one library's index or run for the other's."""
+    monkeypatch.setitem(sys.modules, "hnswlib", None)
+    index = (("M", 8), ("ef_construction", 60), ("ef_search", 50))
+    found = search(store, queries, PLAIN, options("hnsw", index=index))
+    assert found.engine == "faiss-hnsw"
+    run = store.get(found.run)
+    assert dict(index).items() <= run.inputs.items()
+    assert [one.name.startswith("index-faiss-hnsw-") for one in store.caches()].count(True) == 1
+    same = search(store, queries, PLAIN, options("faiss-hnsw", index=index))
+    assert (same.existing, same.run) == (True, found.run)
 
 
 def test_engines_of_any_queries_take_a_bi_encoder(store: Store, queries: QuerySet) -> None:

@@ -74,7 +74,10 @@ def store(tmp_path: Path) -> hs.Store:
     return hs.Store.create(tmp_path / "store")
 
 
-@pytest.fixture(params=INDEX_OPTIONS)
+HNSWLIB = pytest.param("hnsw", marks=pytest.mark.hnswlib)
+
+
+@pytest.fixture(params=[HNSWLIB if kind == "hnsw" else kind for kind in INDEX_OPTIONS])
 def spec(request: pytest.FixtureRequest) -> IndexSpec:
     return IndexSpec(request.param, {"threads": 1, **OPTIONS.get(request.param, {})})
 
@@ -111,7 +114,7 @@ def test_ordinals_are_those_of_the_set(store: hs.Store) -> None:
     assert embeddings.ids(actual[0, :1]) == [f"d{wanted[0].argmax()}"]
 
 
-@pytest.mark.parametrize(("kind", "name"), [("hnsw", "ef_search"), ("faiss-ivfpq", "nprobe")])
+@pytest.mark.parametrize(("kind", "name"), [("faiss-hnsw", "ef_search"), ("faiss-ivfpq", "nprobe")])
 def test_parameters_of_searches_share_an_index(store: hs.Store, kind: str, name: str) -> None:
     embeddings, options = put(store), OPTIONS.get(kind, {"M": 4, "ef_construction": 10})
     built = open_index(store, embeddings, IndexSpec(kind, {**options, name: 1}))

@@ -12,18 +12,13 @@ Hype = Callable[..., Any]
 
 
 @pytest.fixture
-def goldens_of(shared: Path) -> Path:
-    return shared / "data" / "eval-goldens"
-
-
-@pytest.fixture
 def store(hype: Hype, tmp_path: Path) -> Path:
     assert hype("init", tmp_path / "store").code == 0
     return tmp_path / "store"
 
 
-def test_a_pool_and_its_comparison(hype: Hype, store: Path, goldens_of: Path) -> None:
-    folder = goldens_of / "trec_eval"
+def test_a_pool_and_its_comparison(hype: Hype, store: Path, evaluation_goldens: Path) -> None:
+    folder = evaluation_goldens / "trec_eval"
     qrels = (folder / "qrels.test").read_text(encoding="utf-8").splitlines()
     run = (folder / "results.test").read_text(encoding="utf-8").splitlines()
     for part, selected in {"a": ("301",), "b": ("302", "303")}.items():

@@ -13,20 +13,15 @@ Hype = Callable[..., Any]
 
 
 @pytest.fixture
-def goldens_of(shared: Path) -> Path:
-    return shared / "data" / "eval-goldens"
-
-
-@pytest.fixture
 def store(hype: Hype, tmp_path: Path) -> Path:
     assert hype("init", tmp_path / "store").code == 0
     return tmp_path / "store"
 
 
 @pytest.fixture
-def p_mrr(hype: Hype, store: Path, goldens_of: Path) -> list[object]:
+def p_mrr(hype: Hype, store: Path, evaluation_goldens: Path) -> list[object]:
     """The arguments of an evaluation of the benchmark's case."""
-    folder = goldens_of / "pmrr"
+    folder = evaluation_goldens / "pmrr"
     for name in ("og", "changed"):
         run = folder / f"case1_{name}.run"
         assert hype("import", "run", run, "--name", name, "--store", store).code == 0
@@ -35,8 +30,12 @@ def p_mrr(hype: Hype, store: Path, goldens_of: Path) -> list[object]:
     return ["eval", "--p-mrr", "og", "changed", *named, "--store", store]
 
 
-def test_p_mrr_in_all_and_per_query(hype: Hype, p_mrr: list[object], goldens_of: Path) -> None:
-    golden = json.loads((goldens_of / "pmrr" / "golden.json").read_text(encoding="utf-8"))["case1"]
+def test_p_mrr_in_all_and_per_query(
+    hype: Hype, p_mrr: list[object], evaluation_goldens: Path
+) -> None:
+    golden = json.loads((evaluation_goldens / "pmrr" / "golden.json").read_text(encoding="utf-8"))[
+        "case1"
+    ]
     drawn = hype(*p_mrr)
     assert drawn.code == 0
     assert "p-MRR of changed after og, 50 queries" in drawn.out
@@ -53,9 +52,11 @@ def test_p_mrr_in_all_and_per_query(hype: Hype, p_mrr: list[object], goldens_of:
 
 
 def test_queries_of_one_run_alone_are_said(
-    hype: Hype, p_mrr: list[object], goldens_of: Path, tmp_path: Path
+    hype: Hype, p_mrr: list[object], evaluation_goldens: Path, tmp_path: Path
 ) -> None:
-    lines = (goldens_of / "pmrr" / "case1_changed.run").read_text(encoding="utf-8").splitlines()
+    lines = (
+        (evaluation_goldens / "pmrr" / "case1_changed.run").read_text(encoding="utf-8").splitlines()
+    )
     fewer = [line for line in lines if not line.startswith("915593 ")]
     (tmp_path / "fewer.run").write_text("\n".join(fewer), encoding="utf-8")
     hype("import", "run", tmp_path / "fewer.run", "--store", p_mrr[-1])
@@ -66,8 +67,8 @@ def test_queries_of_one_run_alone_are_said(
     assert len(hype(*arguments, "--json").json["per_query"]) == 49
 
 
-def test_thresholds_are_trec_evals(hype: Hype, store: Path, goldens_of: Path) -> None:
-    folder = goldens_of / "dlhard"
+def test_thresholds_are_trec_evals(hype: Hype, store: Path, evaluation_goldens: Path) -> None:
+    folder = evaluation_goldens / "dlhard"
     hype("import", "run", folder / "passage" / "bm25.run", "--name", "bm25", "--store", store)
     named = ["eval", "bm25", "--qrels", folder / "dl_hard-passage.qrels", "--store", store]
     lines = (folder / "passage" / "bm25.run.eval").read_text(encoding="utf-8").splitlines()
@@ -79,8 +80,12 @@ def test_thresholds_are_trec_evals(hype: Hype, store: Path, goldens_of: Path) ->
     assert rows["AP(rel=2)"] == official["map"]
 
 
-def test_trailing_junk_is_refused_with_its_line(hype: Hype, store: Path, goldens_of: Path) -> None:
-    outcome = hype("import", "run", goldens_of / "trec_eval" / "results.trunc", "--store", store)
+def test_trailing_junk_is_refused_with_its_line(
+    hype: Hype, store: Path, evaluation_goldens: Path
+) -> None:
+    outcome = hype(
+        "import", "run", evaluation_goldens / "trec_eval" / "results.trunc", "--store", store
+    )
     assert outcome.code == 5
     assert "results.trunc, line 1: 9 columns" in outcome.err
 
@@ -118,9 +123,9 @@ def test_errors(
 
 
 def test_means_by_folds_are_those_of_the_queries(
-    hype: Hype, store: Path, goldens_of: Path, tmp_path: Path
+    hype: Hype, store: Path, evaluation_goldens: Path, tmp_path: Path
 ) -> None:
-    folder = goldens_of / "dlhard"
+    folder = evaluation_goldens / "dlhard"
     run, qrels = folder / "passage" / "bm25.run", folder / "dl_hard-passage.qrels"
     assert hype("import", "run", run, "--name", "bm25", "--store", store).code == 0
     # trec_eval's own values of each query, which ties alone can change in the fourth place.
@@ -159,9 +164,9 @@ def test_means_by_folds_are_those_of_the_queries(
 
 
 def test_a_run_of_no_named_corpus_is_not_called_none(
-    hype: Hype, store: Path, goldens_of: Path
+    hype: Hype, store: Path, evaluation_goldens: Path
 ) -> None:
-    folder = goldens_of / "pmrr"
+    folder = evaluation_goldens / "pmrr"
     run = folder / "case1_og.run"
     assert hype("import", "run", run, "--name", "og", "--store", store).code == 0
     qrels = folder / "case1_og.qrels"

@@ -210,9 +210,13 @@ def test_a_graph_is_made_and_calibrated_at_once(
 
 
 def test_one_question_approximately(hype: Hype, study: Path) -> None:
-    ask = ["query", "river and boat", "--model", "hyper", "--k", 3, "--store", study, "--json"]
-    exact, quick = hype(*ask).json, hype(*ask, "--approx").json
-    assert {hit["doc_id"] for hit in exact["hits"]} & {hit["doc_id"] for hit in quick["hits"]}
+    """Which documents it finds depends on the processor, which trained the model; scores do not."""
+    ask = ["query", "river and boat", "--model", "hyper", "--store", study, "--json"]
+    exact = hype(*ask, "--k", 120).json["hits"]
+    quick = hype(*ask, "--approx", "--k", 3).json["hits"]
+    scores = {hit["doc_id"]: hit["score"] for hit in exact}
+    assert len(quick) == 3
+    assert [hit["score"] for hit in quick] == [scores[hit["doc_id"]] for hit in quick]
 
 
 REFUSED = {
