@@ -15,7 +15,7 @@ import pytest
 
 Hype = Callable[..., Any]
 
-MARKER = re.compile(r"(?:Next|  or|Elsewhere|To have it as \S+): (hype .+)|^ {2}(?: {4})?(hype .+)")
+MARKER = re.compile(r"(?:Next|  or|Elsewhere|To name it \S+): (hype .+)|^ {2}(?: {4})?(hype .+)")
 """What stands before suggested commands; further ones follow, each on a line of its own."""
 
 
@@ -212,7 +212,7 @@ SUGGESTED = sorted(
         match[0].strip()
         for path in MODULES
         for text in texts_of(path)
-        for match in re.finditer(r"(?:Next|  or|Elsewhere|To have it as \{\}): hype .+", text)
+        for match in re.finditer(r"(?:Next|  or|Elsewhere|To name it \{\}): hype .+", text)
     }
 )
 

@@ -16,6 +16,7 @@ from hypencli.ops.transfer.exporters import ExportJob, find_exporter
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance
 from hypestore import Store
+from hypestore.files import writing_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,14 @@ def export_run(
 
     Raises:
         UsageError: There is no such format, it cannot be told, or the file exists.
-        DataError: The file cannot be written.
+        DataError: The folder of the file does not exist.
+        StoreError: The folder is read-only, or its disk is full (``DiskFull``).
     """
     stored = store.run(run)
     name = display_name(stored.manifest)
     exporter = find_exporter("run", format, output)
     paths = exporter.files(output or exporter.default_path(name), overwrite=overwrite)
-    with ExitStack() as files:
+    with ExitStack() as files, writing_in(paths[0].parent):
         partial = tuple(files.enter_context(atomic_write(path)) for path in paths)
         exporter.write(ExportJob(store, stored, name, partial, progress))
     return Exported(

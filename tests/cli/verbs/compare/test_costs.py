@@ -149,7 +149,7 @@ def test_times_of_several_machines_do_not_compare(hype: Hype, store: hs.Store) -
         writer.queries([("q1", "one")])
         writer.commit(stats={"seconds": {"scoring": 1.0}}, provenance={"device": "cpu"})
     out = hype("costs", "--store", store.root).out
-    assert "Times are from several places, and do not compare: cpu; cuda" in out
+    assert "Times are from several machines and do not compare: cpu; cuda" in out
 
 
 def test_a_store_without_searches_says_what_to_do(hype: Hype, store: hs.Store) -> None:
