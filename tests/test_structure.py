@@ -37,8 +37,6 @@ SHARED_CLASS_NAMES: dict[str, str] = {}
 
 LONG_FUNCTIONS = {
     "hypencli.cli.verbs.search.search:search": "options of every engine, to be split",
-    "hypencli.ops.demo:demonstrate": "the demo step by step, one line a step where it can be",
-    "hypencli.ops.search.measure_calibration:calibrate": "two searches of one sample, to be split",
 }
 """Function above the limit of lines -> why. The signature of a verb is not counted."""
 

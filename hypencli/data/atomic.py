@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypencli.errors import DataError
+from hypencli.errors import DataError, UsageError
 
 
 @contextmanager
@@ -39,3 +39,13 @@ def atomic_write(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def refuse_overwrite(path: Path, *, overwrite: bool) -> None:
+    """Refuse to replace an existing file, before any work.
+
+    Raises:
+        UsageError: The file exists, and ``overwrite`` is not set.
+    """
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists.", hint="Choose another file, or add `overwrite=True`")

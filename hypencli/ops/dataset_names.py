@@ -1,4 +1,4 @@
-"""Prepared datasets of a store by their names."""
+"""Names of the prepared datasets of a store."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import TypeVar
 from hypencli.data.reading.dataset_record import RECORD_NAME
 
 DATA_FOLDER = "data"
-"""Folder of a store where prepared datasets lie. It is no artifact: it may be deleted."""
+"""Folder of prepared datasets in a store. It holds no artifacts and may be deleted."""
 
 MaybeText = TypeVar("MaybeText", str, str | None)
 
 
 def dataset_place(store_root: Path | None, source: MaybeText) -> MaybeText:
-    """The path of a prepared dataset, or of a part or file of it; anything else as it is.
+    """Resolve the name of a prepared dataset, or of a file in it, to a path.
 
-    ``tot-test`` is ``<store>/data/tot-test`` where that was prepared, and
-    ``followir-test/robust04/queries.og.jsonl`` is a file of another. What exists as a path from
-    the current folder is that path.
+    ``tot-test`` becomes ``<store>/data/tot-test`` if that dataset is prepared, and
+    ``followir-test/robust04/queries.og.jsonl`` becomes the path of a file. A path that exists from
+    the current folder, and any other value, is returned unchanged.
 
     Args:
-        store_root: The store; None outside of one, where nothing has a name.
-        source: What the user named: a dataset, a file, an ir_datasets id.
+        store_root: Folder of the store; None outside a store.
+        source: A dataset, a file, or an ir_datasets id.
     """
     if store_root is None or not source or Path(source).expanduser().exists():
         return source
@@ -36,7 +36,7 @@ def dataset_place(store_root: Path | None, source: MaybeText) -> MaybeText:
 
 
 def display_name(path: Path, store_root: Path | None) -> str:
-    """What a prepared dataset is called by: its name in the store, else its path."""
+    """The name of a prepared dataset in the store, else its path."""
     if store_root is not None and path.parent.absolute() == (store_root / DATA_FOLDER).absolute():
         return path.name
     return str(path)

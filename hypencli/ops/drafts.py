@@ -1,4 +1,4 @@
-"""Artifacts of the store as verbs meet them: finished, refused, or named otherwise."""
+"""Drafts of artifacts: discarded on errors, and finished artifacts with equal inputs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hypestore import EmbeddingWork, InvalidContent, JsonValue, Kind, Manifest, 
 
 
 class DiscardableWork(Protocol):
-    """An artifact in the making."""
+    """An unfinished artifact."""
 
     existing: Manifest | None
 
     def discard(self) -> None:
-        """Delete the files made so far."""
+        """Delete the partial files."""
         ...
 
 
@@ -28,14 +28,14 @@ def discard_on_error(
     unless: Callable[[], bool] = lambda: False,
     errors: tuple[type[Exception], ...] = (HypeError, InvalidContent),
 ) -> Iterator[None]:
-    """Discard what was made so far where the input turns out to be wrong.
+    """Delete a partial artifact if its input is wrong.
 
-    Another input makes another artifact: nobody would come back to this one.
+    A corrected input has a different id, so this partial artifact would never be reused.
 
     Args:
-        work: What is made.
-        unless: Whether there is something by then that somebody goes on with after all.
-        errors: What says that the input is wrong.
+        work: The unfinished artifact.
+        unless: Called after an error. The partial artifact is kept if it returns True.
+        errors: Errors that mean that the input is wrong.
     """
     try:
         yield
@@ -46,9 +46,10 @@ def discard_on_error(
 
 
 def discard_unless_shards(work: EmbeddingWork) -> AbstractContextManager[None]:
-    """The same for an embedding set, but shards stay: whoever mends the machine goes on there.
+    """Delete a partial embedding set if its input is wrong, unless it has finished shards.
 
-    A part among several leaves the folder to the others too.
+    Finished shards are kept, so that the same command can resume. The folder is also kept if other
+    processes write parts of the set.
     """
     return discard_on_error(work, unless=lambda: work.is_shared or work.has_shards)
 
@@ -60,28 +61,28 @@ def find_finished(
     *,
     perhaps_unread: str | None = None,
 ) -> Manifest | None:
-    """The newest artifact of a kind that was made from exactly these inputs.
+    """Find the newest artifact of a kind with exactly these inputs; None if there is none.
 
     Args:
         store: The project store.
-        kind: What it is.
-        inputs: What it was made from.
-        perhaps_unread: An input that is None where nobody has read it: any value fits then.
+        kind: Kind of the artifact.
+        inputs: Inputs that determine the artifact.
+        perhaps_unread: Name of an input. If its value is None, any value matches.
     """
-    known = dict(inputs)
-    if perhaps_unread is not None and known[perhaps_unread] is None:
-        del known[perhaps_unread]
-    fitting = [one for one in store.find(kind, known) if one.inputs.keys() == inputs.keys()]
+    required = dict(inputs)
+    if perhaps_unread is not None and required[perhaps_unread] is None:
+        del required[perhaps_unread]
+    fitting = [one for one in store.find(kind, required) if one.inputs.keys() == inputs.keys()]
     return fitting[-1] if fitting else None
 
 
 @dataclass(frozen=True, slots=True)
 class NameNotGiven:
-    """A name that was not given: an artifact keeps the one it was made with, or has none.
+    """A requested name that an existing artifact did not get.
 
     Attributes:
-        asked: The name.
-        taken_by: The other artifact of this kind that has it, by id; None where none has.
+        asked: The requested name.
+        taken_by: Id of another artifact of this kind with the name; None if there is none.
         needed_by: How many artifacts were made from the one that keeps its name.
     """
 
@@ -91,7 +92,7 @@ class NameNotGiven:
 
 
 def name_not_given(store: Store, done: Manifest, asked: str | None) -> NameNotGiven | None:
-    """The name that the user asked for, where it is not that of the artifact; else None."""
+    """Report a requested name that the artifact does not have; None if the names agree."""
     if asked is None or asked == done.name:
         return None
     named = (other.id for other in store.artifacts(done.kind) if other.name == asked)

@@ -1,4 +1,4 @@
-"""Documents to embedding shards: streamed, resumable, in parts that may run anywhere."""
+"""Encoding of a corpus into embedding shards: streamed, resumable, and divisible into parts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 from hypencli.data.reading.skipped_lines import SkippedLines
-from hypencli.errors import DataError
+from hypencli.errors import DataError, UsageError
 from hypencli.ops.drafts import NameNotGiven, discard_unless_shards, name_not_given
 from hypencli.ops.models import LoadedModel, ModelSource, display_name, find_model, load_model
 from hypencli.progress import SILENT, Progress, Task
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 
 
 AUTO_DTYPE = "auto"
+StorageDtype: TypeAlias = Literal["float16", "float32"]
 SHARD_ROWS = 16_384
+"""Documents of a shard."""
+
 WINDOW_ROWS = 8_192
-"""Documents tokenised and sorted by length at a time."""
+"""Documents that are tokenised and sorted by length together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +38,19 @@ class EncodeOptions:
     """How a corpus is encoded.
 
     Attributes:
-        max_length: Tokens a document is cut to.
-        dtype: Arithmetic of the encoder; ``auto`` goes on in that of vectors that are there for the
-            same inputs, and else takes bfloat16 where it is faster on this machine.
-        storage_dtype: ``float16`` or ``float32`` on disk.
-        batch_size: Texts in a batch; None fills batches to a token budget.
-        device: Where the encoder runs; None takes the best there is.
-        shard_rows: Documents in a shard: the unit of resuming, of parts, and of memory.
-        keep_text: Keep the documents' text beside the vectors, so that results can be shown.
-        limit: Encode only the first so many documents.
-        part: ``(i, N)`` with i from 1: do the i-th of N parts of the plan.
+        max_length: Maximum number of tokens of a document.
+        dtype: Arithmetic of the encoder: ``float32``, ``bfloat16``, ``float16``, or ``auto``.
+            ``auto`` uses the dtype of existing vectors with the same inputs, else bfloat16 if it is
+            faster on this machine.
+        storage_dtype: Type of the stored vectors, ``float16`` or ``float32``.
+        batch_size: Texts per batch. None fills batches up to a number of tokens.
+        device: Device of the encoder. None selects the best one.
+        shard_rows: Documents per shard: the unit of resumption, of parts, and of memory.
+        keep_text: Store the texts of the documents, so that results can be shown.
+        limit: Encode only this many documents, from the start.
+        part: ``(i, N)`` with i from 1: encode the i-th of N parts of the shards.
         name: Name of the embedding set.
-        wait_seconds: How long to wait while another process makes the same set (or part).
+        wait_seconds: Seconds to wait while another process writes the same set or part.
     """
 
     max_length: int = 512
@@ -64,7 +68,19 @@ class EncodeOptions:
 
 @dataclass(frozen=True, slots=True)
 class EncodePlan:
-    """What an encode would do."""
+    """What an encode would do.
+
+    Attributes:
+        embeddings: Id of the embedding set.
+        model: Name or id of the model.
+        corpus: Id of the corpus.
+        n_documents: Number of documents, if known.
+        n_shards: Number of shards, if known.
+        shards_done: Number of finished shards.
+        dim: Width of the vectors.
+        bytes_on_disk: Size of all vectors in bytes, if known.
+        finished: Whether the store has the embedding set.
+    """
 
     embeddings: str
     model: str
@@ -79,17 +95,23 @@ class EncodePlan:
 
 @dataclass(frozen=True, slots=True)
 class Encoded(NotebookRecord):
-    """What an encode did.
+    """Result of an encode.
 
     Attributes:
         embeddings: Id of the embedding set.
-        finished: Whether the set is whole; else ``missing_shards`` says which parts are to come.
-        existing: Whether it was there already and nothing was done.
+        name: Name of the embedding set, if it has one.
+        model: Name or id of the model.
+        corpus: Id of the corpus.
+        finished: Whether the set is complete.
+        existing: Whether the store had the set before this call.
+        n_documents: Number of documents.
+        dim: Width of the vectors.
         encoded: Documents encoded by this call.
-        skipped: Lines of the file that hold no document and were passed over, where asked.
-        first_skipped: What is wrong with the first of them.
-        seconds: Time of this call.
-        name_not_given: A name that was asked for and that it does not have, made before.
+        seconds: Time of this call in seconds.
+        missing_shards: Numbers of the shards that other parts must still encode.
+        skipped: Number of malformed lines that were skipped.
+        first_skipped: Errors of the first skipped lines.
+        name_not_given: A requested name that an existing set did not get.
     """
 
     embeddings: str
@@ -117,14 +139,20 @@ def encode(
 ) -> Encoded:
     """Encode a corpus into the store.
 
-    The same command again does nothing; after a kill it goes on at the first shard that is not
-    there; with ``part`` several processes or machines share the shards of one plan, and the last
-    one to finish makes the set whole. Memory is bounded by a shard.
+    A finished set is not encoded again. An interrupted encode resumes at the first missing shard.
+    With ``part``, several processes share the shards of one set, and the last one completes it.
+
+    Args:
+        store: The project store.
+        corpus: Documents to encode.
+        model: Model whose passage encoder is used.
+        options: How to encode.
+        progress: Where to report.
 
     Raises:
-        DataError: The corpus is empty or holds an id twice.
-        StoreError: Another process does the same part at this moment, or the disk has not the
-            space that it takes.
+        UsageError: ``storage_dtype`` is not ``float16`` or ``float32``.
+        DataError: The corpus is empty, or has a duplicate id.
+        StoreError: Another process writes the same part, or the disk space is not sufficient.
     """
     options = options or EncodeOptions()
     manifest = find_model(store, model, progress)
@@ -140,10 +168,7 @@ def encode(
             f"encoding {corpus.id} with {display_name(manifest)} on {device}: {work.id}"
         )
         seen, encoded = _encode_shards(work, corpus, loaded, options, progress)
-        if seen == 0:
-            raise DataError(f"The corpus {corpus.id} has no documents; there is nothing to encode.")
-        n_shards = -(-seen // options.shard_rows)
-        missing = work.missing(n_shards)
+        missing = work.missing(-(-seen // options.shard_rows))
         seconds = time.perf_counter() - started
         if missing:
             return Encoded(
@@ -168,7 +193,7 @@ def encode(
 
 
 def _stats(corpus: Corpus, encoded: int, seconds: float) -> dict[str, JsonValue]:
-    """What the manifest of an embedding set says of how it was made."""
+    """Statistics of an encode, for the manifest."""
     stats: dict[str, JsonValue] = {
         "seconds": {"total": seconds},
         "encoded_by_last_process": encoded,
@@ -183,22 +208,22 @@ def _stats(corpus: Corpus, encoded: int, seconds: float) -> dict[str, JsonValue]
 def _turn(
     store: Store, spec: EmbeddingSpec, options: EncodeOptions, progress: Progress
 ) -> Iterator[EmbeddingWork]:
-    """The work on a set once nobody else makes it; who does is said before the waiting."""
+    """Lock an embedding set, after a message and a wait if another process has the lock."""
 
     def work(wait_seconds: float) -> EmbeddingWork:
         return store.embedding_work(
             spec, name=options.name, part=options.part, wait_seconds=wait_seconds
         )
 
-    patience = options.wait_seconds
+    limit = options.wait_seconds
     with ExitStack() as stack:
         try:
             entered = stack.enter_context(work(0.0))
         except ArtifactBusy as busy:
-            if not patience:
+            if not limit:
                 raise
-            progress.message(f"{busy.message} Waiting up to {patience:g} s for it.")
-            entered = stack.enter_context(work(patience))
+            progress.message(f"{busy.message} Waiting up to {limit:g} s.")
+            entered = stack.enter_context(work(limit))
         yield entered
 
 
@@ -209,7 +234,7 @@ def plan(
     options: EncodeOptions | None = None,
     progress: Progress = SILENT,
 ) -> EncodePlan:
-    """What :func:`encode` would do, without doing it."""
+    """Plan an encode without doing it. Arguments and errors are those of :func:`encode`."""
     options = options or EncodeOptions()
     manifest = find_model(store, model, progress)
     spec, options = _fitting_work(store, corpus, manifest, options)
@@ -235,18 +260,18 @@ def plan(
 def _fitting_work(
     store: Store, corpus: Corpus, manifest: Manifest, options: EncodeOptions
 ) -> tuple[EmbeddingSpec, EncodeOptions]:
-    """What is derived, and the options with the arithmetic that ``auto`` stands for.
+    """Resolve the dtype ``auto``: the embedding set, and the options with its dtype.
 
-    The arithmetic is part of what a set is derived from. So what is finished comes first, then what
-    was begun, by another process too, and only then what is fast here.
+    The dtype is part of the id of a set. Therefore a finished set comes first, then a set that any
+    process has begun, then the faster dtype on this machine.
     """
     if options.dtype != AUTO_DTYPE:
         return _spec(corpus, manifest, options), options
     either = [replace(options, dtype=dtype) for dtype in ("bfloat16", "float32")]
     candidates = [(_spec(corpus, manifest, one), one) for one in either]
-    for is_there in (store.has, store.find_unfinished):
+    for exists in (store.has, store.find_unfinished):
         for spec, one in candidates:
-            if is_there(spec.id):
+            if exists(spec.id):
                 return spec, one
     from hypencli.models.speed import fastest_dtype
 
@@ -255,9 +280,9 @@ def _fitting_work(
 
 
 def _spec(corpus: Corpus, manifest: Manifest, options: EncodeOptions) -> EmbeddingSpec:
-    """What an embedding set is derived from: the passage encoder and what it reads, nothing else.
+    """Identify an embedding set by the passage encoder, the corpus, and the options.
 
-    Models that share a frozen passage encoder share its vectors.
+    Models with the same frozen passage encoder share their vectors.
     """
     inputs: dict[str, JsonValue] = {
         "passage_fingerprint": manifest.stats["passage_fingerprint"],
@@ -272,13 +297,12 @@ def _spec(corpus: Corpus, manifest: Manifest, options: EncodeOptions) -> Embeddi
     }
     if corpus.skipped is not None:
         inputs["on_error"] = "skip"
-    dim = manifest.stats["dim"]
     return EmbeddingSpec(
         id_prefix=corpus.id_prefix,
         inputs=inputs,
         parents=(manifest.id,),
-        dim=int(str(dim)),
-        dtype="float16" if options.storage_dtype == "float16" else "float32",
+        dim=manifest.stat_int("dim"),
+        dtype=checked_storage_dtype(options.storage_dtype),
         shard_rows=options.shard_rows,
         keep_text=options.keep_text,
     )
@@ -291,7 +315,11 @@ def _encode_shards(
     options: EncodeOptions,
     progress: Progress,
 ) -> tuple[int, int]:
-    """Encode the shards of this part that are not there yet: documents seen and encoded."""
+    """Encode the missing shards of this part: numbers of documents read and encoded.
+
+    Raises:
+        DataError: The corpus is empty.
+    """
     seen = encoded = 0
     count = corpus.count if options.limit is None else None
     free_space = FreeSpaceCheck(work, corpus, options, dim=loaded.manifest.stat_int("dim"))
@@ -306,6 +334,8 @@ def _encode_shards(
             _encode_shard(work, index, documents, loaded, options, task)
             encoded += len(documents)
             free_space.after(index, len(documents))
+    if seen == 0:
+        raise DataError(f"The corpus {corpus.id} has no documents to encode.")
     return seen, encoded
 
 
@@ -391,21 +421,34 @@ def is_mine(shard: int, part: tuple[int, int] | None) -> bool:
 
 
 def bytes_of_vectors(rows: int, dim: int, storage_dtype: str) -> int:
-    """What vectors [n, d] take on disk."""
+    """Size in bytes of stored vectors ``[n, d]``."""
     return rows * dim * (2 if storage_dtype == "float16" else 4)
 
 
-class FreeSpaceCheck:
-    """The space that the shards of this command take, as far as it is known.
+def checked_storage_dtype(name: str) -> StorageDtype:
+    """Check the type of stored vectors.
 
-    Before the first one these are the vectors alone, which are stored as they are. How well texts
-    are packed is known from the first shard on: then the rest is asked for as a whole. Where nobody
-    knows how many documents there are, nothing is asked.
+    Raises:
+        UsageError: It is not ``float16`` or ``float32``.
+    """
+    if name in get_args(StorageDtype):
+        return cast("StorageDtype", name)
+    raise UsageError(
+        f"Vectors cannot be stored as {name!r}.", hint="Storage types: float16, float32"
+    )
+
+
+class FreeSpaceCheck:
+    """Checks that the disk has space for the shards of this command.
+
+    Before the first shard, the check counts the vectors, which are stored uncompressed. After it,
+    the measured size of the shard, with compressed texts, is extrapolated. Nothing is checked if
+    the number of documents is unknown.
 
     Args:
         work: The embedding set.
-        corpus: What is encoded.
-        options: How.
+        corpus: Documents to encode.
+        options: How to encode.
         dim: Width of the vectors.
     """
 
@@ -418,18 +461,22 @@ class FreeSpaceCheck:
         self._is_measured = False
 
     def require(self) -> None:
-        """Before anything is encoded.
+        """Check the space for the vectors, before the first shard.
 
         Raises:
-            DiskFull: The vectors do not fit; the message has what is needed and what is free.
+            DiskFull: The space is not sufficient. The message has the required and free bytes.
         """
         self._work.require_space(self._rows_left * self._vectors)
 
     def after(self, shard: int, rows: int) -> None:
-        """After a shard was written; the first one says what the others take.
+        """Check the space for the other shards, after the first one was written.
+
+        Args:
+            shard: Number of the shard that was written.
+            rows: Its number of documents.
 
         Raises:
-            DiskFull: The rest does not fit.
+            DiskFull: The space is not sufficient.
         """
         self._rows_left = max(0, self._rows_left - rows)
         if not self._is_measured:
@@ -438,7 +485,7 @@ class FreeSpaceCheck:
 
 
 def _rows_left(work: EmbeddingWork, corpus: Corpus, options: EncodeOptions) -> int:
-    """Documents that this command is to encode; 0 where their number is not known."""
+    """Number of documents that this command must encode; 0 if unknown."""
     count = corpus.count
     if count is None:
         return 0

@@ -1,4 +1,4 @@
-"""What lies beside the weights of a trained model, for people: the card and the curves."""
+"""Model card and training curves of a model."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _USE = """\
 
 
 def write_curves(path: Path, points: Sequence[tuple[int, str, float]]) -> None:
-    """Training curves as Parquet: step, name, value."""
+    """Write training curves as Parquet with the columns step, name, value."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -57,7 +57,7 @@ def write_curves(path: Path, points: Sequence[tuple[int, str, float]]) -> None:
 
 
 def model_card(recipe: Recipe, *, start: str, data: str, stats: dict[str, JsonValue]) -> str:
-    """The README.md beside the weights: what it is, how to use it, how it was made."""
+    """Render the model card (README.md) of a trained model: use, training, recipe."""
     kind = "Hypencoder" if recipe.model.architecture == "hypencoder" else "bi-encoder"
     sentence = f"{escape_markdown(recipe.description)}\n\n" if recipe.description else ""
     return f"""\
@@ -87,7 +87,7 @@ The whole recipe is `{RECIPE_FILE}`; the curves are in `{CURVES_FILE}`.
 
 
 def plain_card(name: str, *, kind: str, source: str, stats: Mapping[str, JsonValue]) -> str:
-    """The README.md of a model that was not trained here: what it is and where it came from."""
+    """Render the model card (README.md) of a model that was trained elsewhere."""
     return f"""\
 {_FRONT_MATTER}
 # {escape_markdown(name)}
@@ -100,7 +100,7 @@ A {kind} of {stats["parameters"]:,} parameters, taken from `{escape_markdown_cod
 def published_section(
     architecture: str, use: PublishedUse, *, local_backbones: Sequence[str]
 ) -> str:
-    """The part of a card that says what the code published with the paper makes of the model."""
+    """Render the section of a card on the use with the code published with the paper."""
     if use.obstacles:
         return f"\n{_PUBLISHED}\n\nIt cannot use this model: {'; '.join(use.obstacles)}.\n"
     once = (
@@ -122,5 +122,5 @@ It loads this model{once}:
 
 
 def without_published_section(card: str) -> str:
-    """A card without that part, which is its last."""
+    """Remove the section on published code, the last one, from a card."""
     return card.partition(f"\n{_PUBLISHED}\n")[0]

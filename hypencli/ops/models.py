@@ -1,10 +1,9 @@
-"""Models and the store: finding one, registering one from outside, loading one."""
+"""Models of a store: look-up, registration of models from outside, and loading."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,26 +19,26 @@ from hypestore import ArtifactNotFound, Draft, Manifest, Store
 if TYPE_CHECKING:
     import torch
 
-    from hypencli.models.checkpoints.config import Pooling
     from hypencli.models.dual import DualEncoder
     from hypestore import JsonValue
 
 REGISTERING_SECONDS = 300.0
-"""How long another process is waited for that takes in the same model; it reads its weights."""
+"""Seconds to wait for another process that registers the same model."""
 
 _WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """A model as the user names it.
+    """A model, as a user names it.
 
     Attributes:
-        name: A model of the store, a folder, or a name on the hub; None takes the store's default.
-        backbone: Name or folder of the backbone, for checkpoints that do not say all about it.
-        pooling: Pooling of a plain encoder that does not record its own.
-        label: Name under which a model from outside is registered.
-        trust_code: Allow a checkpoint to name q-net converter code of its own.
+        name: A model of the store, a folder, or a name on the hub. None selects the store's
+            default model.
+        backbone: Name or folder of the backbone, for a checkpoint that does not record it.
+        pooling: Pooling, for a plain encoder that does not record it.
+        label: Name to register a model from outside under.
+        trust_code: Allow a checkpoint to run q-net converter code of its own.
     """
 
     name: str | None = None
@@ -59,10 +58,12 @@ class LoadedModel:
 
 
 def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -> Manifest:
-    """The model that ``source`` names, registered in the store where it comes from outside.
+    """Find the model that ``source`` names. A model from outside is registered in the store.
 
     Raises:
-        UsageError: No model is named and the store has no default.
+        UsageError: ``source`` names no model and the store has none, or ``backbone`` or ``pooling``
+            is set for a model of the store.
+        ArtifactNotFound: The name is neither a model of the store, a folder, nor a hub name.
         ModelError: The folder or hub name holds no model that can be loaded.
     """
     if source.name is None:
@@ -75,20 +76,19 @@ def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
         return register_model(store, source, progress)
     if source.backbone is not None or source.pooling is not None:
         raise UsageError(
-            f"The model {display_name(manifest)} of the store says itself how it is built and "
-            "pooled.",
-            hint="--backbone and --pooling are for models from outside: a folder or a hub name.",
+            f"The model {display_name(manifest)} of the store records its backbone and pooling.",
+            hint="`backbone=` and `pooling=` are for models from outside: a folder or a hub name.",
         )
     return manifest
 
 
 def comes_from_outside(name: str) -> bool:
-    """A folder, or the ``owner/name`` of a hub."""
+    """Whether a name is a folder or the ``owner/name`` of a model on the hub."""
     return Path(name).expanduser().is_dir() or "/" in name
 
 
 def registered_model(store: Store, source: ModelSource) -> Manifest | None:
-    """The model that :func:`find_model` would give, if the store has it; nothing is registered."""
+    """Find the model that :func:`find_model` would return, without registering one."""
     name = str(source.name)
     try:
         return store.get(name, kind="model")
@@ -101,23 +101,23 @@ def registered_model(store: Store, source: ModelSource) -> Manifest | None:
 
 
 def _default_model(store: Store, progress: Progress) -> Manifest:
-    """The store's default model, else its newest."""
+    """The default model of the store, else its newest model."""
     if "model" in store.defaults:
         return store.get(store.defaults["model"], kind="model")
     models = store.artifacts("model")
     if not models:
         raise UsageError(
-            f"The store {store.root} has no model yet, and none was named.",
-            hint="Train one (hype train RECIPE) or name one: --model jfkback/hypencoder.6_layer",
+            f"The store {store.root} has no model, and no model is named.",
+            hint="Train one (hype train RECIPE), or add `model=jfkback/hypencoder.6_layer`",
         )
     newest = models[-1]
     if len(models) > 1:
-        progress.message(f"model: {newest.name or newest.id} (the newest; --model takes another)")
+        progress.message(f"model: {display_name(newest)} (the newest model of the store)")
     return newest
 
 
 def register_model(store: Store, source: ModelSource, progress: Progress = SILENT) -> Manifest:
-    """Record a model from outside by reference: where it lies and what its weights hash to.
+    """Register a model from outside by reference: its place and the hash of its files.
 
     Raises:
         ModelError: The folder or hub name holds no model that can be loaded.
@@ -133,12 +133,13 @@ def register_model(store: Store, source: ModelSource, progress: Progress = SILEN
     ):
         if draft.existing is not None:
             return draft.existing
-        dual, tokenizer = _read_outside(source, folder, progress)
+        progress.message(f"reading the model {source.name}")
+        dual, tokenizer = read_model(source, folder)
         return draft.commit(stats=model_facts(dual, tokenizer), provenance=provenance())
 
 
 def copy_model(store: Store, source: ModelSource, progress: Progress = SILENT) -> Manifest:
-    """Take a model from outside into the store, as an artifact that needs its origin no more.
+    """Copy a model from outside into the store. The copy does not depend on its origin.
 
     Raises:
         ModelError: The folder or hub name holds no model that can be loaded.
@@ -149,7 +150,8 @@ def copy_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
     with _outside_draft(store, source, folder, {}) as draft, discard_on_error(draft):
         if draft.existing is not None:
             return draft.existing
-        dual, tokenizer = _read_outside(source, folder, progress)
+        progress.message(f"reading the model {source.name}")
+        dual, tokenizer = read_model(source, folder)
         dual.save_pretrained(draft.path, tokenizer=tokenizer)
         copy_companions(folder, draft.path)
         facts = model_facts(dual, tokenizer)
@@ -174,42 +176,55 @@ def _outside_draft(
     )
 
 
-def _read_outside(source: ModelSource, folder: Path, progress: Progress) -> tuple[DualEncoder, Any]:
+def read_model(source: ModelSource, place: str | Path) -> tuple[DualEncoder, Any]:
+    """Load a model into memory, on the CPU.
+
+    Args:
+        source: Backbone, pooling and trust of the model.
+        place: Folder, or name on the hub.
+
+    Returns:
+        The model and its tokenizer.
+
+    Raises:
+        ModelError: There is no model, or it cannot be loaded.
+    """
+    from hypencli.models.checkpoints.config import checked_pooling
     from hypencli.models.load import load_dual_encoder
 
-    progress.message(f"reading the model {source.name}")
     quiet_libraries()
+    pooling = source.pooling
     return load_dual_encoder(
-        folder,
+        place,
         backbone=source.backbone,
-        pooling=_pooling(source.pooling),
+        pooling=None if pooling is None else checked_pooling(pooling, where="`pooling=`"),
         trust_code=source.trust_code,
     )
 
 
 def copy_companions(folder: Path, target: Path) -> None:
-    """What lies beside a model's weights for people: card, recipe, curves, where they are."""
+    """Copy the model card, recipe and training curves of a model, as far as they exist."""
     for name in (CARD_FILE, RECIPE_FILE, CURVES_FILE):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, target / name)
 
 
 def _free_name(store: Store, name: str) -> str | None:
-    """``name`` unless a model has it already."""
+    """``name``, or None if a model of the store has it."""
     taken = {manifest.name for manifest in store.artifacts("model")}
     return None if name in taken else name
 
 
 def _short_name(path: Path) -> str:
-    """A name for a model from outside: its folder's, or the one above where that says nothing."""
+    """A name for a model from outside: its folder, or the parent of a folder ``model``."""
     return path.parent.name if path.name in ("model", "checkpoint") else path.name
 
 
 def model_facts(dual: DualEncoder, tokenizer: Any) -> dict[str, JsonValue]:
-    """What the store keeps of every model.
+    """Compute the facts that the store records of every model.
 
-    ``passage_fingerprint`` identifies what makes a passage's vector, weights, pooling and
-    tokenizer: embedding sets are keyed by it.
+    ``passage_fingerprint`` is a hash of the weights, pooling and tokenizer of the passage encoder.
+    It identifies embedding sets.
     """
     from hypencli.models.load import model_fingerprint, passage_fingerprint, tokenizer_fingerprint
 
@@ -235,13 +250,11 @@ def files_fingerprint(folder: Path) -> str:
 
 
 def model_folder(store: Store, manifest: Manifest) -> Path:
-    """Where the files of a model are: in the store, or where it was registered from.
-
-    Either way, every file was compared with what it was when the model came into the store.
+    """Locate the folder of a model, in the store or outside, and verify its files.
 
     Raises:
-        ModelError: A registered model is gone, or its files have changed since.
-        DamagedArtifact: A file in the store is not what was written.
+        ModelError: A registered model was deleted, or its files have changed.
+        DamagedArtifact: A file of the store differs from its recorded hash.
     """
     folder = _located(store, manifest)
     if "source" in manifest.inputs:
@@ -260,10 +273,10 @@ def _located(store: Store, manifest: Manifest) -> Path:
 def _refuse_changed(manifest: Manifest, folder: Path, fingerprint: str) -> None:
     if fingerprint != manifest.inputs["files_sha256"]:
         raise ModelError(
-            f"The files of model {manifest.id} in {folder} have changed since it was registered; "
-            "vectors made with it would not match.",
-            hint="Register what is there now as a model of its own: "
-            f"--model {manifest.inputs['source']}",
+            f"The files of model {manifest.id} in {folder} have changed since its registration: "
+            "its vectors would not match.",
+            hint="Register the new files as another model: "
+            f"hype import model {manifest.inputs['source']}",
         )
 
 
@@ -275,52 +288,38 @@ def load_model(
     Args:
         store: The project store.
         manifest: The model.
-        device: Where it is put.
-        trust_code: Whether it may name q-net converter code of its own. What its manifest says of
-            that does not count: a store may come from somebody else.
+        device: Device for the weights.
+        trust_code: Allow the model to run q-net converter code of its own. The manifest is not
+            consulted, because a store may come from somebody else.
 
     Raises:
-        ModelError: A registered model is gone, or its files have changed since.
+        ModelError: A registered model was deleted, or its files have changed.
     """
     quiet_libraries()
     folder = _located(store, manifest)
     if "source" not in manifest.inputs:
-        dual, tokenizer = _read_model(folder, {}, trust_code=trust_code)
+        dual, tokenizer = read_model(ModelSource(trust_code=trust_code), folder)
     else:
-        # Reading the files twice, once to compare them, takes as long as the slower of the two.
+        source = ModelSource(
+            backbone=_text(manifest.inputs.get("backbone")),
+            pooling=_text(manifest.inputs.get("pooling")),
+            trust_code=trust_code,
+        )
+        # The files are hashed in a thread while the model is loaded.
         with ThreadPoolExecutor(max_workers=1) as other:
             fingerprint = other.submit(files_fingerprint, folder)
             try:
-                dual, tokenizer = _read_model(folder, manifest.inputs, trust_code=trust_code)
-            finally:  # what has changed may not load: that it has changed is the reason then
+                dual, tokenizer = read_model(source, folder)
+            finally:  # a changed file may fail to load: the error names the change
                 _refuse_changed(manifest, folder, fingerprint.result())
     dual.to(device)  # type: ignore[arg-type]
     return LoadedModel(manifest, dual, tokenizer)
-
-
-def _read_model(
-    folder: Path, options: Mapping[str, JsonValue], *, trust_code: bool
-) -> tuple[DualEncoder, Any]:
-    from hypencli.models.load import load_dual_encoder
-
-    return load_dual_encoder(
-        folder,
-        backbone=_text(options.get("backbone")),
-        pooling=_pooling(_text(options.get("pooling"))),
-        trust_code=trust_code,
-    )
 
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _pooling(name: str | None) -> Pooling | None:
-    from hypencli.models.checkpoints.config import checked_pooling
-
-    return None if name is None else checked_pooling(name, where="--pooling")
-
-
 def display_name(manifest: Manifest) -> str:
-    """What to call an artifact in a sentence: its name, else its id."""
+    """The name of an artifact, else its id."""
     return manifest.name or manifest.id

@@ -1,4 +1,4 @@
-"""Variants of a query set, to see what a system makes of queries as people write them."""
+"""Variants of a query set, to measure the robustness of a system."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypencli.data.atomic import atomic_write
+from hypencli.data.atomic import atomic_write, refuse_overwrite
 from hypencli.data.queries import QuerySet
 from hypencli.data.reading.source import FileSource
 from hypencli.data.variations import (
@@ -30,17 +30,16 @@ _KIND_IN_NAME = re.compile(rf"\.({'|'.join(VARIATION_KINDS)})-(\d+)\.jsonl(\.gz)
 
 @dataclass(frozen=True, slots=True)
 class PerturbOptions:
-    """How queries are changed.
+    """Options of a variation of queries.
 
     Attributes:
         kind: One of :data:`~hypencli.data.variations.VARIATION_KINDS`.
-        seed: Another one gives other variants.
-        changes: Words that are changed, or pairs that are swapped, in each query; not of
-            ``paraphrase``.
-        words: Of ``synonym``: a file of words and their synonyms.
-        model: Of ``paraphrase``: a sequence-to-sequence model, a folder or a name on the hub.
-        prefix: Of ``paraphrase``: what the model wants to read before each query.
-        device: Of ``paraphrase``: where the model runs; None takes the best there is.
+        seed: Seed of random choices.
+        changes: Words to change, or pairs to swap, in each query. ``paraphrase`` ignores it.
+        words: File of words and their synonyms, for ``synonym``.
+        model: Sequence-to-sequence model for ``paraphrase``: a folder or a name on the hub.
+        prefix: Text that the model expects before each query, for ``paraphrase``.
+        device: Device of the model, for ``paraphrase``. None selects the best one.
     """
 
     kind: VariationKind
@@ -57,8 +56,14 @@ class Perturbed:
     """A query set that was written.
 
     Attributes:
-        unchanged: Queries that there was nothing to change in: they are written as they were.
-        examples: Some of those that changed, ``(before, after)``.
+        path: The file.
+        queries: Id of the original query set.
+        kind: Kind of variation.
+        seed: Seed of random choices.
+        n_queries: Number of queries.
+        n_changed: Number of changed queries.
+        unchanged: Ids of queries that could not be changed. Their text is the original one.
+        examples: Some changed queries, ``(before, after)``.
     """
 
     path: Path
@@ -79,28 +84,27 @@ def perturb(
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Perturbed:
-    """Write a variant of every query to a JSONL file, under the ids they have.
+    """Write a variant of every query to a JSONL file.
 
-    Judgements therefore hold for the variants too. The same seed gives the same variants; each
-    query has its own chance, whatever others are in the set.
+    The ids stay, so the judgements hold for the variants too. The variant of a query depends on the
+    seed, the kind and the query, not on other queries.
 
     Args:
         queries: The query set.
         options: See :class:`PerturbOptions`.
-        output: The file; by default ``NAME.KIND-SEED.jsonl`` here, from which ``report`` reads the
-            kind again.
-        overwrite: Replace a file that is there.
+        output: The file. The default is ``NAME.KIND-SEED.jsonl`` in the current folder.
+            ``hype robustness`` reads the kind from this name.
+        overwrite: Replace an existing file.
         progress: Where to report.
 
     Raises:
-        UsageError: A kind lacks what it needs, or the file exists.
-        DataError: The word list cannot be read, or the file not be written.
+        UsageError: An option is missing or wrong, or the file exists.
+        DataError: The word list cannot be read, or the file cannot be written.
         ModelError: The model cannot be loaded.
     """
     _check(options)
     path = output or Path(f"{_stem(queries)}.{options.kind}-{options.seed}.jsonl")
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists.", hint="Choose another --output, or add --overwrite")
+    refuse_overwrite(path, overwrite=overwrite)
     variants = _variants(queries, options, progress)
     with (
         atomic_write(path) as temporary,
@@ -132,7 +136,7 @@ def perturb(
 
 
 def variation_of(queries_id: str) -> VariationKind | None:
-    """The kind of variation that a query set holds, by the name that :func:`perturb` gave it."""
+    """Read the kind of variation from the id of a query set that :func:`perturb` wrote."""
     match = _KIND_IN_NAME.search(queries_id)
     if match is None:
         return None
@@ -146,25 +150,25 @@ def _check(options: PerturbOptions) -> None:
             hint=did_you_mean(options.kind, VARIATION_KINDS),
         )
     if options.changes < 1 or options.seed < 0:
-        raise UsageError("A variant has 1 change or more, and a seed of 0 or more.")
+        raise UsageError("The number of changes must be at least 1, and the seed at least 0.")
     if (options.kind == "synonym") != (options.words is not None):
         raise UsageError(
-            "Synonyms come from a word list of yours; none is shipped."
+            "The kind synonym needs a word list; none is shipped."
             if options.words is None
-            else f"{options.kind} takes no word list.",
-            hint="--kind synonym --words FILE, with lines such as big<TAB>large<TAB>huge",
+            else f"The kind {options.kind} uses no word list.",
+            hint="Add `kind=synonym` and `words=FILE`, with lines like big<TAB>large<TAB>huge",
         )
     if (options.kind == "paraphrase") != (options.model is not None):
         raise UsageError(
-            "Paraphrases come from a sequence-to-sequence model of yours; none is shipped."
+            "The kind paraphrase needs a sequence-to-sequence model; none is shipped."
             if options.model is None
-            else f"{options.kind} takes no model.",
-            hint="--kind paraphrase --model FOLDER_OR_HUB_NAME",
+            else f"The kind {options.kind} uses no model.",
+            hint="Add `kind=paraphrase` and `model=FOLDER_OR_HUB_NAME`",
         )
 
 
 def _stem(queries: QuerySet) -> str:
-    """What to call files made of a query set: the whole id of a dataset, else the file's name."""
+    """Stem of output files: the id of an ir_datasets query set, else the file name."""
     kind, _, name = queries.id.rpartition(":")
     return (name if kind == "irds" else FileSource(Path(name)).id_prefix).replace("/", "-")
 
@@ -187,7 +191,7 @@ def _chance(query: Query, options: PerturbOptions) -> random.Random:
 
 
 def _paraphrased(queries: QuerySet, options: PerturbOptions, progress: Progress) -> list[str]:
-    """For each query one of the beams that say something else, drawn by the seed."""
+    """For each query, one beam that differs from it, drawn by the seed."""
     from hypencli.models.paraphrase import paraphrases
 
     quiet_libraries()
@@ -209,5 +213,5 @@ def _drawn(query: Query, beams: Iterable[str], options: PerturbOptions) -> str:
 
 
 def _new(query: Query, text: str) -> bool:
-    """Whether a text says something else than the query, but for case and blanks."""
+    """Whether a text differs from the query in more than case and white space."""
     return text.lower().split() != query.text.lower().split()

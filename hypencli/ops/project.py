@@ -1,4 +1,4 @@
-"""The project store as a whole: making, listing, showing, removing."""
+"""Listing and showing the artifacts of a store."""
 
 from __future__ import annotations
 
@@ -27,10 +27,16 @@ from hypestore import (
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One artifact of a listing, or one that is being made.
+    """One artifact of a listing, finished or not.
 
     Attributes:
-        created: When it was finished; when it was begun, where it is not.
+        kind: Kind of the artifact.
+        id: Its id.
+        name: Its name, if it has one.
+        created: ISO time of the end; of the start if it is unfinished.
+        about: One line of description.
+        size_bytes: Size of its files in bytes.
+        unfinished: Whether it is not finished.
     """
 
     kind: str
@@ -48,13 +54,16 @@ Curves: TypeAlias = dict[str, list[tuple[int, float]]]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One artifact with all that is known of it.
+    """One finished artifact in detail.
 
     Attributes:
-        parents: What it was made from, nearest first, to the model.
-        children: What was made from it.
-        curves: Training curves of a model.
-        here: Whether the artifact is in this store, and not known by its manifest alone.
+        manifest: Its manifest.
+        path: Its folder.
+        parents: All ancestors, nearest first.
+        children: Artifacts that were made from it.
+        metrics: Judgements -> measure -> value, of a run.
+        curves: Training curves, of a model.
+        here: Whether its files are in this store, not only its manifest.
     """
 
     manifest: Manifest
@@ -68,13 +77,13 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class ShownWork:
-    """An artifact that is being made, or whose making was interrupted.
+    """An unfinished artifact: in progress, or interrupted.
 
     Attributes:
-        work: What it is, and who works on it.
-        last_step: Step of the last point that it logged.
-        updated: When that was.
-        curves: Its training curves so far.
+        work: The artifact, and the process that works on it.
+        last_step: Step of the last logged point.
+        updated: Time of the last logged point.
+        curves: Training curves so far.
     """
 
     work: Unfinished
@@ -84,7 +93,7 @@ class ShownWork:
 
 
 def listing(store: Store, kind: Kind | None = None) -> list[Listed]:
-    """The artifacts of a store, oldest first, and after them what is being made."""
+    """List the artifacts of a store, oldest first; unfinished ones come last."""
     finished = [_listed(manifest) for manifest in store.artifacts(kind)]
     return finished + [_listed_work(work) for work in store.unfinished(kind)]
 
@@ -116,7 +125,7 @@ def _listed_work(work: Unfinished) -> Listed:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of the files in a folder in which others work."""
+    """Size in bytes of the files in a folder that another process may change."""
     size = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(FileNotFoundError):
@@ -147,7 +156,7 @@ def _about_graph(inputs: Mapping[str, JsonValue], stats: Mapping[str, JsonValue]
 
 
 def _about(manifest: Manifest) -> str:
-    """One line on what an artifact is, from its manifest."""
+    """One line of description of an artifact."""
     inputs, stats = manifest.inputs, manifest.stats
     if manifest.kind == "model":
         return _about_model(inputs, stats, manifest.provenance)
@@ -171,10 +180,14 @@ def _about(manifest: Manifest) -> str:
 
 
 def show(store: Store, ref: str) -> Shown | ShownWork:
-    """Everything about one artifact: manifest, lineage, measures, curves; or how far its making is.
+    """Show one artifact in detail: manifest, lineage, measures, curves.
+
+    Args:
+        store: The project store.
+        ref: Id, unique prefix, or name of a finished or unfinished artifact.
 
     Raises:
-        ArtifactNotFound: No artifact and no unfinished work has this id or name.
+        ArtifactNotFound: No artifact has this id or name.
     """
     try:
         manifest = store.get(ref)
@@ -201,7 +214,7 @@ def show(store: Store, ref: str) -> Shown | ShownWork:
 
 
 def _ancestors(store: Store, manifest: Manifest) -> list[Manifest]:
-    """Parents, their parents, and so on, each once, nearest first."""
+    """All ancestors without repetition, nearest first."""
     ancestors: dict[str, Manifest] = {}
     queue = store.parents_of(manifest.id)
     while queue:
@@ -215,7 +228,7 @@ def _ancestors(store: Store, manifest: Manifest) -> list[Manifest]:
 def _shown_work(work: Unfinished) -> ShownWork:
     points = read_progress(work.path)
     updated = None
-    with contextlib.suppress(FileNotFoundError):  # none yet, or finished this moment
+    with contextlib.suppress(FileNotFoundError):  # no point yet, or just finished
         logged = (work.path / PROGRESS_NAME).stat().st_mtime
         updated = datetime.fromtimestamp(logged, UTC).replace(microsecond=0)
     return ShownWork(

@@ -1,54 +1,61 @@
-"""Which embedding set a search means, and which queries."""
+"""Selection of an embedding set for a search, and of the queries of its dataset."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 from hypencli.data.queries import QuerySet
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.models import ModelSource, display_name, find_model
 from hypencli.progress import SILENT, Progress
-from hypestore import Manifest, Store
+from hypestore import EmbeddingSet, Manifest, Store
 
 
 def choose_embeddings(
     store: Store,
-    model: Manifest,
+    model: Manifest | None,
     *,
     named: str | None = None,
     corpus: str | None = None,
     progress: Progress = SILENT,
 ) -> Manifest:
-    """The embedding set to search: the one named, or the one of this model and corpus.
+    """Select the embedding set that is named, or the only one that fits model and corpus.
+
+    If several sets fit and no corpus is named, the default corpus of the store decides.
 
     Args:
         store: The project store.
-        model: The model that searches.
-        named: An embedding set by name or id.
-        corpus: A corpus id, or what ``hype encode`` takes; None is enough where one set fits.
-        progress: Told what was taken.
+        model: The model whose passage encoder must have made the vectors; None accepts any set.
+        named: Name or id of an embedding set.
+        corpus: Corpus id, or a value that ``hype encode`` accepts.
+        progress: Receives a message with the set that was selected.
 
     Raises:
-        UsageError: The set named was made with another passage encoder; none fits; several fit.
+        UsageError: The set named was made with another passage encoder, or no set or several sets
+            fit.
     """
-    fingerprint = model.stats["passage_fingerprint"]
+    fingerprint = None if model is None else model.stats["passage_fingerprint"]
     if named is not None:
         embeddings = store.get(named, kind="embeddings")
-        if embeddings.inputs["passage_fingerprint"] != fingerprint:
+        if model is not None and embeddings.inputs["passage_fingerprint"] != fingerprint:
             raise UsageError(
                 f"The embedding set {display_name(embeddings)} was made with another passage "
-                "encoder than that "
-                f"of model {display_name(model)}; its scores would mean nothing.",
+                f"encoder than that of model {display_name(model)}; scores would be meaningless.",
                 hint=f"Encode with this model: hype encode {embeddings.inputs['corpus']} "
                 f"--model {display_name(model)}",
             )
         return embeddings
-    fitting = store.find("embeddings", {"passage_fingerprint": fingerprint})
+    existing = store.artifacts("embeddings")
+    fitting = [
+        one for one in existing if model is None or one.inputs["passage_fingerprint"] == fingerprint
+    ]
     if corpus is None and len(fitting) > 1:
         corpus = store.defaults.get("corpus")
     fitting = _of_corpus(fitting, corpus)
-    if len(fitting) == 1:
-        progress.message(f"embeddings: {display_name(fitting[0])} ({fitting[0].inputs['corpus']})")
-        return fitting[0]
-    raise _no_single(store, model, corpus, fitting)
+    if len(fitting) != 1:
+        raise _no_single(model, corpus, fitting, existing)
+    progress.message(f"embeddings: {display_name(fitting[0])} ({fitting[0].inputs['corpus']})")
+    return fitting[0]
 
 
 def choose_any_embeddings(
@@ -59,47 +66,24 @@ def choose_any_embeddings(
     corpus: str | None = None,
     progress: Progress = SILENT,
 ) -> Manifest:
-    """The embedding set that is meant where no model is needed: named, or the only one that fits.
+    """Select an embedding set for an operation that needs no model.
 
     Args:
         store: The project store.
-        named: An embedding set by name or id; nothing else is looked at then.
-        model: The model it was made with; None takes any.
-        corpus: A corpus id, or what ``hype encode`` takes; None is enough where one set fits.
-        progress: Told what was taken.
+        named: Name or id of an embedding set; the other arguments are ignored then.
+        model: The model that made the set; None accepts any.
+        corpus: Corpus id, or a value that ``hype encode`` accepts.
+        progress: Receives a message with the set that was selected.
 
     Raises:
-        UsageError: None fits, or several do.
+        UsageError: No set or several sets fit.
     """
-    if named is not None:
-        return store.get(named, kind="embeddings")
-    if model is not None:
-        manifest = find_model(store, model, progress)
-        return choose_embeddings(store, manifest, corpus=corpus, progress=progress)
-    existing = store.artifacts("embeddings")
-    if corpus is None and len(existing) > 1:
-        corpus = store.defaults.get("corpus")
-    fitting = _of_corpus(existing, corpus)
-    if len(fitting) == 1:
-        progress.message(f"embeddings: {display_name(fitting[0])} ({fitting[0].inputs['corpus']})")
-        return fitting[0]
-    of_corpus = "" if corpus is None else f" of corpus {corpus}"
-    listed = ", ".join(
-        f"{display_name(one)} ({one.inputs['corpus']})" for one in fitting or existing
-    )
-    if fitting:
-        raise UsageError(
-            f"Several embedding sets{of_corpus}: {listed}.",
-            hint="Say which, by its name or id, or by --model and --corpus",
-        )
-    raise UsageError(
-        f"No embedding set{of_corpus}. Embedding sets here: {listed or 'none'}.",
-        hint=f"Encode first: hype encode {corpus or 'DATASET'} --model NAME",
-    )
+    manifest = None if model is None or named is not None else find_model(store, model, progress)
+    return choose_embeddings(store, manifest, named=named, corpus=corpus, progress=progress)
 
 
 def _of_corpus(embeddings: list[Manifest], corpus: str | None) -> list[Manifest]:
-    """The sets of a corpus, by a name that they have, else by what is read under that name."""
+    """Select the sets of a corpus: by a name that they have, else by the dataset of that name."""
     from hypencli.data.corpus import open_corpus
 
     named = [one for one in embeddings if corpus is None or _is_corpus(one, corpus)]
@@ -118,40 +102,49 @@ def _is_corpus(embeddings: Manifest, name: str) -> bool:
 
 
 def _no_single(
-    store: Store, model: Manifest, corpus: str | None, fitting: list[Manifest]
+    model: Manifest | None, corpus: str | None, fitting: list[Manifest], existing: list[Manifest]
 ) -> UsageError:
     of_corpus = "" if corpus is None else f" of corpus {corpus}"
-    if fitting:
-        listed = ", ".join(f"{one.id} ({one.inputs['corpus']})" for one in fitting)
-        return UsageError(
-            f"Several embedding sets{of_corpus} fit model {display_name(model)}: {listed}.",
-            hint="Say which: --embeddings ID, or --corpus DATASET",
-        )
-    existing = ", ".join(
-        f"{one.id} ({one.inputs['corpus']})" for one in store.artifacts("embeddings")
+    listed = ", ".join(
+        f"{display_name(one)} ({one.inputs['corpus']})" for one in fitting or existing
     )
+    name = "NAME" if model is None else display_name(model)
+    if fitting:
+        fit_model = "" if model is None else f" fit model {name}"
+        return UsageError(
+            f"Several embedding sets{of_corpus}{fit_model}: {listed}.",
+            hint="Name one by its name or id, or add `corpus=DATASET`",
+        )
     target = (corpus or "DATASET").partition(":")[2] or corpus or "DATASET"
+    of_model = "" if model is None else f" was made with the passage encoder of model {name}"
     return UsageError(
-        f"No embedding set{of_corpus} was made with the passage encoder of model "
-        f"{display_name(model)}. "
-        f"Embedding sets here: {existing or 'none'}.",
-        hint=f"Encode first: hype encode {target} --model {display_name(model)}",
+        f"No embedding set{of_corpus}{of_model}. Embedding sets of the store: {listed or 'none'}.",
+        hint=f"Encode first: hype encode {target} --model {name}",
     )
 
 
 def own_queries(embeddings: Manifest) -> QuerySet:
-    """The queries that come with the dataset an embedding set was made from.
+    """Open the queries of the dataset that an embedding set was made from.
 
     Raises:
-        UsageError: The dataset has none.
+        UsageError: The dataset has no queries.
     """
     from hypencli.data.queries import open_queries
 
     source = embeddings.stats.get("queries")
     if source is None:
         raise UsageError(
-            f"Which queries? The corpus {embeddings.inputs['corpus']} of the embedding set "
-            f"{display_name(embeddings)} has none of its own.",
+            f"No queries: the corpus {embeddings.inputs['corpus']} of the embedding set "
+            f"{display_name(embeddings)} has none.",
             hint="Name them: hype search QUERIES (an ir_datasets id, a JSONL or TSV file, or -)",
         )
     return open_queries(str(source))
+
+
+def texts_by_id(embeddings: EmbeddingSet, doc_ids: Collection[str]) -> dict[str, str]:
+    """Read the texts of documents by id. Ids that the embedding set lacks are left out."""
+    wanted = list(doc_ids)
+    ordinals = embeddings.ordinals(wanted)
+    present = ordinals >= 0
+    ids = [doc_id for doc_id, is_present in zip(wanted, present, strict=True) if is_present]
+    return dict(zip(ids, embeddings.texts(ordinals[present]), strict=True))

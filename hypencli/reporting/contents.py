@@ -162,27 +162,47 @@ class RunPair:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchEntry:
-    """What one search took and found.
+class SearchCost:
+    """Time, q-net evaluations and recall of one run.
 
     Attributes:
-        searched: Searches that share it rank the same: model, embedding set, width of the q-nets.
-        recall: Depth -> share of the exact ranking that was found.
-        fronts: ``time``, ``evaluations``: where no run of the same search is better.
+        run: Id of the run.
+        name: Name of the run, if it has one.
+        engine: Name of the engine.
+        model: Name or id of the model.
+        searched: Model, embedding set and width of the q-nets. Runs with equal values rank the same
+            documents by the same scores.
+        k: Results per query.
+        ms_per_query: Milliseconds per query of selection, scoring and top-k.
+        ms_query_encoding: Milliseconds per query of query encoding, not part of ``ms_per_query``.
+        evaluations: Mean number of documents that a q-net scored per query; None without q-nets.
+        evaluations_share: ``evaluations`` as a share of the corpus, from 0 to 1.
+        recall: Depth -> share of the exact ranking that the run has.
+        checked_queries: Number of queries that recall was measured on; None for an exact search.
+        checked_against: Id of the exact run that recall was measured against, if it is stored.
+        fronts: Kinds of cost (``time``, ``evaluations``) for which no run with the same
+            ``searched`` has a higher recall at no higher cost, or a lower cost at no lower recall.
     """
 
     run: str
-    label: str
+    name: str | None
     engine: str
     model: str
     searched: tuple[str, ...]
+    k: int | None
     ms_per_query: float | None
     ms_query_encoding: float | None
     evaluations: float | None
     evaluations_share: float | None
     recall: Mapping[int, float]
     checked_queries: int | None
-    fronts: tuple[str, ...]
+    checked_against: str | None
+    fronts: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The name of the run, else its id."""
+        return self.name or self.run
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +218,7 @@ class SearchCosts:
     queries: str
     n_documents: int | None
     depth: int
-    searches: tuple[SearchEntry, ...]
+    searches: tuple[SearchCost, ...]
     places: tuple[str, ...]
     remarks: tuple[str, ...] = ()
 

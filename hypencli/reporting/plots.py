@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from hypencli.reporting.axes import Axis, Tick, axis, short
-from hypencli.reporting.contents import Points, RunPair, SearchCosts, SearchEntry
+from hypencli.reporting.contents import Points, RunPair, SearchCost, SearchCosts
 
 MAX_BARS = 400
 """Bars of a plot of differences: of more queries, evenly spaced ones are drawn."""
@@ -164,13 +164,13 @@ def cost_plot(costs: SearchCosts, *, by: str) -> Plot | None:
     )
 
 
-_COSTS: dict[str, tuple[Callable[[SearchEntry], float | None], str, str]] = {
+_COSTS: dict[str, tuple[Callable[[SearchCost], float | None], str, str]] = {
     "time": (lambda search: search.ms_per_query, "ms", "time"),
     "evaluations": (lambda search: search.evaluations, "q-net evaluations", "evaluations"),
 }
 
 
-def _front_lines(searches: Sequence[SearchEntry], marks: Sequence[Mark]) -> Iterable[PlotLine]:
+def _front_lines(searches: Sequence[SearchCost], marks: Sequence[Mark]) -> Iterable[PlotLine]:
     """The front of each search that has more than one point on it, as a line."""
     fronts: dict[tuple[str, ...], list[tuple[float, float]]] = {}
     for search, mark in zip(searches, marks, strict=True):

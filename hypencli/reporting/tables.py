@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from hypencli.reporting.contents import Entry, Leaderboard, RunPair, SearchCosts, SearchEntry
+from hypencli.reporting.contents import Entry, Leaderboard, RunPair, SearchCost, SearchCosts
 from hypencli.reporting.text import MISSING, decimals, p_value, signed, whole
 
 
@@ -125,7 +125,7 @@ def comparison_table(pair: RunPair) -> Table:
 def costs_table(costs: SearchCosts, anchors: Mapping[str, str]) -> Table:
     """A row a search, numbered as in the plots; no column that says nothing."""
     depths = sorted({depth for search in costs.searches for depth in search.recall})
-    cells: dict[str, Callable[[SearchEntry], Cell]] = {
+    cells: dict[str, Callable[[SearchCost], Cell]] = {
         "ms a query": lambda one: Cell(decimals(one.ms_per_query, 2), one.ms_per_query),
         "encoding ms": lambda one: Cell(decimals(one.ms_query_encoding, 2), one.ms_query_encoding),
         "evaluations": lambda one: Cell(whole(one.evaluations), one.evaluations),
@@ -169,5 +169,5 @@ def _percent(share: float | None) -> Cell:
     return Cell(decimals(percent, 2), percent)
 
 
-def _recall(search: SearchEntry, depth: int) -> Cell:
+def _recall(search: SearchCost, depth: int) -> Cell:
     return Cell(decimals(search.recall.get(depth)), search.recall.get(depth))

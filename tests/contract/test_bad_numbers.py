@@ -69,7 +69,7 @@ def take_in(
             ["--storage-dtype", "float16"],
             "has 1e+06 at position 3, which is beyond",
         ),
-        (1e300, "float64", [], "has 1e+300 at position 3, which is beyond float32"),
+        (1e300, "float64", [], "has 1e+300 at position 3, which exceeds the range of float32"),
     ],
 )
 def test_vectors_that_are_taken_in_name_file_and_document(
@@ -171,7 +171,7 @@ def test_an_encoder_beyond_float16_is_refused_with_the_document(
         return
     assert outcome.code == STORE
     assert "the vector of document 'd0' has" in outcome.err
-    assert "which is beyond float16" in outcome.err
+    assert "which exceeds the range of float16" in outcome.err
     assert "--storage-dtype float32" in outcome.err
 
 

@@ -101,7 +101,7 @@ def test_killed_and_gone_on_equals_uninterrupted(make_store: Any) -> None:
         before = pairs_done(broken)
         code, messages = stop(broken, how, after=before + 100)
         assert code == 128 + how
-        assert f"going on: {before:,} of 4,465 pairs of blocks" in messages
+        assert f"resuming: {before:,} of 4,465 pairs of blocks" in messages
         assert "run the same command again" in messages
         assert pairs_done(broken) >= before + 100
     done = subprocess.run(

@@ -103,7 +103,7 @@ def test_the_commands_that_made_it_find_all_of_it_again(
         assert main([*command, "--device", "cpu", "--store", str(root)]) == 0
         said.append(" ".join(capsys.readouterr()))
     for text, words in zip(
-        said, ("Already trained: small", "Already there: data-", "was done before"), strict=True
+        said, ("Already trained: small", "Already there: data-", "this run exists"), strict=True
     ):
         assert words in text
     assert {one.id for one in hs.Store.open(root).artifacts()} == existing

@@ -236,7 +236,7 @@ def test_out_of_time_then_restarted_then_finished(
     stopped = json.loads(out)
     assert (stopped["finished"], stopped["steps"], stopped["resumed_from"]) == (False, 2, 1)
     code, out, err = hype("--restart", "--json")
-    assert (code, "beginning anew: the checkpoint of step 2 is deleted\n" in err) == (0, True)
+    assert (code, "restarting: the checkpoint of step 2 is deleted\n" in err) == (0, True)
     done = json.loads(out)
     assert (done["finished"], done["steps"], done["resumed_from"]) == (True, 16, 0)
     assert_equal(the_model(root), whole[0])

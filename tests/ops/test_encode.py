@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hypencli.data.corpus import Corpus, open_corpus
+from hypencli.errors import UsageError
 from hypencli.ops.encode import EncodeOptions, encode, plan
 from hypencli.ops.models import ModelSource
 from hypestore import Store
@@ -60,3 +61,10 @@ def test_other_inputs_are_another_set(store: Store, corpus: Corpus) -> None:
     other = encode(store, corpus, HYPER, options("auto", limit=10))
     assert not other.existing
     assert other.embeddings != first.embeddings
+
+
+def test_vectors_are_stored_in_float16_or_float32(store: Store, corpus: Corpus) -> None:
+    with pytest.raises(UsageError, match="int8") as caught:
+        encode(store, corpus, HYPER, EncodeOptions(storage_dtype="int8"))
+    assert "float16, float32" in str(caught.value.hint)
+    assert store.unfinished("embeddings") == []

@@ -33,8 +33,8 @@ from hypencli.reporting.contents import (
     QueryDifference,
     RankedDocument,
     RunPair,
+    SearchCost,
     SearchCosts,
-    SearchEntry,
 )
 
 MADE = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
@@ -263,18 +263,20 @@ def _difference(i: int, text: str) -> QueryDifference:
 
 def _costs(text: str, n: int) -> SearchCosts:
     searches = tuple(
-        SearchEntry(
+        SearchCost(
             run=f"run-{i}",
-            label=f"run {i}{text}",
+            name=f"run {i}{text}",
             engine="graph",
             model=f"model{text}",
             searched=("model",),
+            k=10,
             ms_per_query=10.0**i,
             ms_query_encoding=4.0,
             evaluations=100.0 * (i + 1),
             evaluations_share=0.01 * (i + 1),
             recall={10: 0.5 + i / (2 * n)},
             checked_queries=5,
+            checked_against=None,
             fronts=("time", "evaluations"),
         )
         for i in range(n)

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from hypencli.data.atomic import atomic_write
+from hypencli.data.atomic import atomic_write, refuse_overwrite
 from hypencli.data.training.row import row_values
 from hypencli.data.training.splits import DATA_ENDINGS
 from hypencli.errors import DataError, UsageError
@@ -41,10 +41,7 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         UsageError: The file is there and is not to be replaced, or its ending says no format.
     """
     check_ending(path)
-    if path.exists() and not overwrite:
-        raise UsageError(
-            f"{path} exists.", hint="Choose another `output=`, or add `overwrite=True`"
-        )
+    refuse_overwrite(path, overwrite=overwrite)
 
 
 def write_training_rows(path: str | Path, rows: Iterable[TrainingRow]) -> int:

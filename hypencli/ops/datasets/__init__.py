@@ -1,1 +1,1 @@
-"""Training files and datasets: checked, mined, scored by teachers, prepared."""
+"""Training files and datasets: check, negative mining, teacher scores, preparation."""

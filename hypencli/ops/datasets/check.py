@@ -1,4 +1,4 @@
-"""``hype data check``: whether training rows will train, told before hours are spent."""
+"""``hype data check``: checks training rows before a training."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _TEXTS_AT_ONCE = 512
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Lengths in tokens, special tokens included.
+    """Lengths of the distinct texts in tokens, including special tokens.
 
     Attributes:
-        spread: Of the distinct texts.
-        max_length: What they are cut to.
-        cut: How many are longer.
+        spread: Minimum, mean and maximum.
+        max_length: Maximum length, at which texts are cut.
+        cut: Number of longer texts.
     """
 
     spread: NumberSummary
@@ -38,23 +38,23 @@ class Tokens:
 
     @property
     def cut_share(self) -> float:
-        """The part of the distinct texts that is longer."""
+        """Share of the texts that are cut, from 0 to 1."""
         return self.cut / self.spread.count
 
 
 @dataclass(frozen=True, slots=True)
 class DataCheck:
-    """What a check found.
+    """Result of a check of training rows.
 
     Attributes:
-        name: Stands for the rows.
-        files: Where they are.
-        split: The split that the files' names say.
-        ready: Whether training takes them.
-        verdict: The same in a sentence.
-        survey: What they hold.
-        query_tokens: Lengths of the queries, where a tokenizer was named.
-        passage_tokens: Lengths of the passages.
+        name: Name of the rows.
+        files: Files of the rows.
+        split: Split in the names of the files, if any.
+        ready: Whether a training can use the rows.
+        verdict: ``ready`` in a sentence, with the reason.
+        survey: Statistics of the rows.
+        query_tokens: Lengths of the queries, if a tokenizer is named.
+        passage_tokens: Lengths of the passages, if a tokenizer is named.
     """
 
     name: str
@@ -68,7 +68,7 @@ class DataCheck:
 
 
 def options_of(recipe: Recipe) -> CheckOptions:
-    """What a recipe holds its training rows against."""
+    """The requirements of a recipe on its training rows."""
     data, model = recipe.data, recipe.model
     return CheckOptions(
         rule=PositiveRule(data.positives, data.positive_type, data.positive_score),
@@ -83,15 +83,15 @@ def options_of(recipe: Recipe) -> CheckOptions:
 
 
 def rows_of_recipe(recipe: Recipe, store_root: Path | None = None) -> TrainingSource:
-    """The training rows that a recipe names.
+    """Open the training rows that a recipe names.
 
     Args:
         recipe: The recipe.
-        store_root: The store whose prepared datasets have names; None outside of one.
+        store_root: Folder of the store with prepared datasets; None outside a store.
 
     Raises:
-        RecipeError: It names none.
-        DataError: They cannot be found.
+        RecipeError: The recipe names no training data.
+        DataError: The training data cannot be found.
     """
     if recipe.data.train is None:
         raise RecipeError(
@@ -109,16 +109,16 @@ def check_data(
     store: Callable[[], Store] | None = None,
     progress: Progress = SILENT,
 ) -> DataCheck:
-    """Read all training rows once, and say whether and how they can be trained on.
+    """Read all training rows once, and check whether a training can use them.
 
     Args:
         source: The rows.
-        options: What they are held against.
-        store: Opens the store, where the tokenizer is that of a model in it.
-        progress: Listens.
+        options: Requirements on the rows.
+        store: Opens the store, for a tokenizer of a model in the store.
+        progress: Where to report.
 
     Raises:
-        DataError: A row is not what it should be; file and line are named.
+        DataError: A row is malformed; the message has file and line.
         ModelError: There is no such tokenizer.
     """
     options = options or CheckOptions()
@@ -147,7 +147,8 @@ def check_data(
 
 def _tokenizer(name: str, store: Callable[[], Store] | None) -> Any:
     from hypencli.models.load import load_tokenizer
-    from hypencli.ops.datasets.teachers import comes_from_outside, folder_or_name
+    from hypencli.ops.datasets.teachers import folder_or_name
+    from hypencli.ops.models import comes_from_outside, model_folder
     from hypencli.runtime import quiet_libraries
 
     quiet_libraries()
@@ -155,14 +156,12 @@ def _tokenizer(name: str, store: Callable[[], Store] | None) -> Any:
         return load_tokenizer(folder_or_name(name))
     if store is None:
         raise UsageError(f"{name!r} is neither a folder nor a name on the hub.")
-    from hypencli.ops.models import model_folder
-
     opened = store()
     return load_tokenizer(model_folder(opened, opened.get(name, kind="model")))
 
 
 class _TokenCounter:
-    """Counts the tokens of texts, many at once; without a tokenizer it counts nothing."""
+    """Counts the tokens of texts in batches. Without a tokenizer it counts nothing."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
@@ -177,7 +176,7 @@ class _TokenCounter:
             self._count()
 
     def _count(self) -> None:
-        # Not verbose: that a text is longer than the model reads is what is being counted.
+        # Not verbose: the warning about long texts would repeat what is counted.
         ids = self._tokenizer(
             self._waiting, truncation=False, return_attention_mask=False, verbose=False
         )["input_ids"]
@@ -195,17 +194,17 @@ class _TokenCounter:
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """What training rows are held against.
+    """Requirements on training rows.
 
     Attributes:
-        rule: Which items are relevant.
-        negatives: Negatives drawn for each query and step; None asks how many there could be.
-        too_few_negatives: What training does with rows of fewer.
-        losses: Types of the losses; None asks which could be.
-        query_max_length: Tokens a query is cut to.
-        passage_max_length: Tokens a passage is cut to.
+        rule: Rule of the relevant items.
+        negatives: Negatives per query and step. None reports the number that the rows allow.
+        too_few_negatives: How a training treats rows with fewer negatives.
+        losses: Types of the losses. None reports the losses that the rows allow.
+        query_max_length: Maximum number of tokens of a query.
+        passage_max_length: Maximum number of tokens of a passage.
         tokenizer: Folder, hub name, or model of the store whose tokenizer counts tokens.
-        recipe: Name of the recipe that all this is from.
+        recipe: Name of the recipe with these requirements, if any.
     """
 
     rule: PositiveRule = field(default_factory=PositiveRule)
@@ -219,12 +218,12 @@ class CheckOptions:
 
 
 def problems_of(survey: RowStatistics, options: CheckOptions, longest: int | None) -> list[str]:
-    """What training would stop at.
+    """List the reasons for which a training would stop.
 
     Args:
-        survey: What the rows hold.
-        options: What they are held against.
-        longest: Tokens that the encoder reads, where it is known.
+        survey: Statistics of the rows.
+        options: Requirements on the rows.
+        longest: Maximum number of tokens of the encoder, if known.
     """
     problems = [
         _too_long(options, longest),
@@ -236,13 +235,13 @@ def problems_of(survey: RowStatistics, options: CheckOptions, longest: int | Non
 
 
 def stopping(problems: Sequence[str], options: CheckOptions) -> str:
-    """The verdict where there are problems."""
+    """The verdict on rows with problems."""
     who = "Training" if options.recipe is None else f"Training by recipe {options.recipe!r}"
     return f"{who} would stop: {'; '.join(problems)}."
 
 
 def readiness(survey: RowStatistics, options: CheckOptions) -> str:
-    """The verdict where there are none: which losses, and how many negatives."""
+    """The verdict on rows without problems: losses, and number of negatives."""
     if options.losses is not None:
         losses = " and ".join(dict.fromkeys(options.losses))
         return (

@@ -1,4 +1,4 @@
-"""``hype mine``: hard negatives for training rows, from a run of the store."""
+"""``hype mine``: mines hard negatives for training rows from a run of the store."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from hypestore import Store, StoredRun
 
 @dataclass(frozen=True, slots=True)
 class MineOptions:
-    """What is mined.
+    """Options of negative mining.
 
     Attributes:
-        output: The file: ``.jsonl``, ``.jsonl.gz`` or ``.parquet``.
-        rule: Which documents become negatives.
-        qrels: Judgements; None takes those that came with the run's queries.
-        min_grade: The lowest grade of a positive. No document of grade 1 or more is a negative.
-        corpus: Where texts are read; None takes the run's embedding set.
-        overwrite: Replace a file that is there.
+        output: File to write: ``.jsonl``, ``.jsonl.gz`` or ``.parquet``.
+        rule: Rule of the negatives.
+        qrels: Judgements. None selects those recorded with the run's queries.
+        min_grade: Lowest grade of a positive. A document with grade 1 or more is never a negative.
+        corpus: Corpus with the texts. None reads them from the run's embedding set.
+        overwrite: Replace an existing file.
     """
 
     output: Path
@@ -41,15 +41,16 @@ class MineOptions:
 
 @dataclass(frozen=True, slots=True)
 class Mined:
-    """What was mined.
+    """Result of negative mining.
 
     Attributes:
         output: The file.
-        run: The run's name or id.
-        qrels: The judgements, where there were any.
-        from_rows: Whether rows that were there got negatives; else judged queries became rows.
-        wanted: Negatives that each row was to get.
-        counts: How many there were of each kind.
+        run: Name or id of the run.
+        qrels: Id of the judgements, if there are any.
+        from_rows: Whether negatives were added to existing rows. Otherwise rows were made from
+            judgements.
+        wanted: Requested negatives per row.
+        counts: Counts of queries, rows and negatives.
     """
 
     output: Path
@@ -68,28 +69,29 @@ def mine(
     rows: TrainingSource | None = None,
     progress: Progress = SILENT,
 ) -> Mined:
-    """Mine hard negatives from a run, for judged queries or for rows that are there.
+    """Mine hard negatives from a run, for judged queries or for existing rows.
 
-    From judgements, a row holds one positive, first, and then its negatives by rank: a query with
-    several positives has several rows, so that every rule of positives reads them right. Rows that
-    are there keep their items and get negatives behind them.
+    A row made from judgements has one positive, then its negatives by rank. A query with several
+    positives becomes several rows, so that every rule of positives fits. Existing rows keep their
+    items, and negatives are appended.
 
     Args:
         store: The project store.
         run: Id, unique prefix, or name of the run.
-        options: What is mined, and where to.
-        rows: Rows that get negatives; None makes rows from judgements.
-        progress: Listens.
+        options: How to mine.
+        rows: Rows to add negatives to. None makes rows from judgements.
+        progress: Where to report.
 
     Raises:
-        UsageError: No judgements or no texts are known, or the output exists.
-        DataError: The rows are of other queries than the run, the texts of other documents, or no
-            row is left.
+        UsageError: There are no judgements or no texts, or the output exists.
+        DataError: The queries of the rows are not those of the run, a ranked document has no text,
+            or no row is left.
     """
     refuse_existing(options.output, overwrite=options.overwrite)
     stored = store.run(run)
     source = _judgements(stored, options, required=rows is None)
-    qrels, qrels_id = _read(source)
+    judged = None if source is None else read_qrels(source)
+    qrels: Qrels = {} if judged is None else judged.qrels
     miner = Miner(
         stored, texts_of_run(store, stored, options.corpus), qrels, options.rule, options.min_grade
     )
@@ -100,27 +102,19 @@ def mine(
     return Mined(
         output=options.output,
         run=display_name(stored.manifest),
-        qrels=qrels_id,
+        qrels=None if judged is None else judged.id,
         from_rows=rows is not None,
         wanted=options.rule.negatives,
         counts=miner.result(),
     )
 
 
-def _read(source: str | None) -> tuple[Qrels, str | None]:
-    if source is None:
-        return {}, None
-    judgements = read_qrels(source)
-    return judgements.qrels, judgements.id
-
-
 def _judgements(run: StoredRun, options: MineOptions, *, required: bool) -> str | None:
-    """The judgements named, else those that came with the run's queries."""
+    """The judgements in the options, else those recorded with the run's queries."""
     named = options.qrels or run.manifest.stats.get("qrels")
     if named is None and required:
         raise UsageError(
-            f"Which judgements? The queries of run {display_name(run.manifest)} brought none.",
-            hint="Name them: `qrels=FILE_OR_DATASET`; or give negatives to existing training rows: "
-            "`rows=FILE`",
+            f"No judgements: the queries of run {display_name(run.manifest)} have none.",
+            hint="Add `qrels=FILE_OR_DATASET`, or name existing training rows: `rows=FILE`",
         )
     return None if named is None else str(named)

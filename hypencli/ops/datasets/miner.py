@@ -1,10 +1,11 @@
-"""Rows with mined negatives, a window at a time, and the count of what was left out."""
+"""Makes rows with mined negatives, window by window, and counts what was left out."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import islice
 from typing import TypeAlias
 
@@ -12,35 +13,38 @@ from hypencli.data.corpus import Corpus
 from hypencli.data.training.negatives import MiningRule, NegativeCandidate, candidates, choose
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.models import display_name
+from hypencli.ops.select import texts_by_id
 from hypencli.progress import Task
 from hypencli.records import Qrels, Query, TrainingItem, TrainingRow
-from hypestore import ArtifactNotFound, EmbeddingSet, Store, StoredRun
+from hypestore import ArtifactNotFound, Store, StoredRun
 
 WINDOW_DOCUMENTS = 200_000
-"""Documents whose texts are held at once; they are read anew for each such window."""
+"""Documents whose texts are in memory at once. Every window reads its texts from the corpus."""
 
 POSITIVE, NEGATIVE = "positive", "negative"
-"""Types of the items that are written."""
+"""Types of the items of a row."""
 
 _SPARE = 4
-"""Candidates whose texts are read beyond those wanted, in place of some that are alike."""
+"""Additional candidates whose texts are read, to replace duplicates."""
 
 
 @dataclass(frozen=True, slots=True)
 class MiningCounts:
-    """What happened to queries and rows.
+    """Counts of queries, rows and negatives.
+
+    Rows made from judgements may be left out. Existing rows are always kept.
 
     Attributes:
-        queries: Queries of the run; or rows of the file, where rows were given.
+        queries: Queries of the run, or existing rows.
         rows: Rows written.
-        negatives: Negatives found for them.
-        few_negatives: Rows with fewer negatives than wanted, and at least one.
-        without_positive: Queries without a judged positive: left out.
-        without_ranking: Queries that the run has no results for: left out. Rows of such: kept.
-        positive_not_ranked: Positives that the run does not rank, where a limit on scores needs
-            their score: left out. Rows of such: kept.
-        positive_without_text: Positives that are not among the documents: left out.
-        without_negative: Positives that no negative was left for: left out. Rows of such: kept.
+        negatives: Negatives in these rows.
+        few_negatives: Rows with at least one negative, but fewer than requested.
+        without_positive: Queries without a judged positive. They are left out.
+        without_ranking: Queries without results in the run. They are left out.
+        positive_not_ranked: Positives that the run does not rank, if a limit on scores needs their
+            score. They are left out.
+        positive_without_text: Positives that are not in the corpus. They are left out.
+        without_negative: Positives without a negative. They are left out.
     """
 
     queries: int = 0
@@ -56,14 +60,14 @@ class MiningCounts:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A row in the making.
+    """A row that is not complete.
 
     Attributes:
-        query: Its query.
-        items: Items that are there already.
-        positive: A positive whose text is still to be read.
-        tried: Documents that may be negatives, in order.
-        problem: What it is counted under where no negative is found.
+        query: The query.
+        items: Items of an existing row.
+        positive: Id of a positive whose text must be read.
+        tried: Candidates for negatives, in order.
+        problem: Count to increase if there is no negative.
     """
 
     query: Query
@@ -74,14 +78,14 @@ class _Pending:
 
 
 class Miner:
-    """Makes rows a window at a time, and counts what happens to them.
+    """Makes rows with negatives, window by window, and counts them.
 
     Args:
         run: The run.
-        texts: Texts of its documents.
-        qrels: Judgements.
-        rule: Which documents become negatives.
-        min_grade: The lowest grade of a positive.
+        texts: Reads the texts of documents.
+        qrels: The judgements.
+        rule: Rule of the negatives.
+        min_grade: Lowest grade of a positive.
     """
 
     def __init__(
@@ -98,15 +102,15 @@ class Miner:
 
     @property
     def n_queries(self) -> int:
-        """Queries of the run."""
+        """Number of queries of the run."""
         return len(self._queries)
 
     def result(self) -> MiningCounts:
-        """What happened so far."""
+        """The counts so far."""
         return MiningCounts(**{one.name: self._counts[one.name] for one in fields(MiningCounts)})
 
     def from_judgements(self, task: Task) -> Iterator[TrainingRow]:
-        """A row for each positive of each query of the run.
+        """Make a row for each positive of each query of the run.
 
         Raises:
             DataError: A ranked document has no text, or no row is left.
@@ -117,11 +121,11 @@ class Miner:
         self._refuse_none()
 
     def from_rows(self, rows: Iterable[TrainingRow], task: Task) -> Iterator[TrainingRow]:
-        """The rows given, each with negatives behind its items.
+        """Append negatives to existing rows.
 
         Raises:
-            DataError: A row's query has another text in the run, a ranked document has no text, or
-                the run ranks none of the queries.
+            DataError: The text of a query differs from that in the run, a ranked document has no
+                text, or the run ranks none of the queries.
         """
         stream = iter(rows)
         while window := list(islice(stream, self._window)):
@@ -134,13 +138,13 @@ class Miner:
     def _rankings(
         self, only: Collection[str] | None = None
     ) -> Iterator[tuple[str, list[NegativeCandidate]]]:
-        """The rankings of the run as deep as they are needed, a part of it in memory at a time."""
+        """The rankings of the run to the required depth. A part of them is in memory at a time."""
         for query_id, ranking in self._run.rankings(to_rank=self._depth, only=only):
             yield query_id, [NegativeCandidate(*one) for one in ranking]
 
     @property
     def _depth(self) -> int | None:
-        """The last rank to read: every rank where the positive's score is needed."""
+        """The last rank to read; None reads all ranks, if the score of the positive is needed."""
         return self._rule.to_rank if self._rule.max_score_ratio is None else None
 
     def _judged(self, task: Task) -> Iterator[_Pending]:
@@ -176,7 +180,7 @@ class Miner:
                 f"Query {query.query_id!r} is {query.text!r:.80} in the rows and "
                 f"{self._queries[query.query_id]!r:.80} in the run "
                 f"{display_name(self._run.manifest)}.",
-                hint="The rows and the run must be of the same queries, by id and text.",
+                hint="The rows and the run must have the same queries, by id and text.",
             )
         ranking = rankings.get(query.query_id)
         if ranking is None:
@@ -205,13 +209,13 @@ class Miner:
         return [doc_id for doc_id, grade in judged.items() if grade >= self._min_grade]
 
     def _relevant(self, query_id: str) -> set[str]:
-        """What is never a negative: also what is relevant, but too little for a positive."""
+        """Documents that are never negatives, including relevant ones below ``min_grade``."""
         lowest = min(1, self._min_grade)
         judged = self._qrels.get(query_id, {})
         return {doc_id for doc_id, grade in judged.items() if grade >= lowest}
 
     def _finished(self, window: Sequence[_Pending]) -> Iterator[TrainingRow]:
-        """The rows of a window: texts read for all of them at once, twice where some are alike."""
+        """Complete the rows of a window. Texts are read once, and again to replace duplicates."""
         at_first = self._rule.negatives + _SPARE
         texts = self._read((each, each.tried[:at_first]) for each in window)
         selections = [self._choose(each, each.tried[:at_first], texts) for each in window]
@@ -233,7 +237,7 @@ class Miner:
     def _read(
         self, wanted: Iterable[tuple[_Pending, Sequence[NegativeCandidate]]]
     ) -> dict[str, str]:
-        """The texts of documents and of positives; every document must have one."""
+        """Read the texts of candidates and positives. Every candidate must have a text."""
         documents: dict[str, None] = {}
         positives: dict[str, None] = {}
         for pending, tried in wanted:
@@ -279,26 +283,26 @@ class Miner:
             named = {one.name: getattr(counts, one.name) for one in fields(counts)}
             said = ", ".join(f"{name.replace('_', ' ')}: {n:,}" for name, n in named.items() if n)
             raise DataError(
-                f"The run {display_name(self._run.manifest)} gives no negative at all ({said}).",
-                hint="Look at `qrels=`, `from_rank=`, `to_rank=` and `max_score_ratio=`.",
+                f"The run {display_name(self._run.manifest)} has no negative for any row ({said}).",
+                hint="Check `qrels=`, `from_rank=`, `to_rank=` and `max_score_ratio=`.",
             )
 
 
 def _positives_of(items: Sequence[TrainingItem]) -> Sequence[TrainingItem]:
-    """The positives of a row that is there: those of that type, else the first item."""
+    """The positives of an existing row: items of the type ``positive``, else the first item."""
     typed = [item for item in items if item.type == POSITIVE]
     return typed or items[:1]
 
 
 Texts: TypeAlias = Callable[[Collection[str]], Mapping[str, str]]
-"""Texts of documents by id; those that are not there are left out."""
+"""Reads texts of documents by id. Unknown ids are left out."""
 
 
 def texts_of_run(store: Store, run: StoredRun, corpus: Corpus | None) -> Texts:
-    """Where the texts of a run's documents come from: the corpus named, else its embedding set.
+    """Select the reader of texts: the corpus, else the embedding set of the run.
 
     Raises:
-        UsageError: No corpus is named, and the run has no embedding set that kept its texts.
+        UsageError: There is no corpus, and the store has no embedding set of the run with texts.
     """
     if corpus is not None:
         return _texts_of_corpus(corpus)
@@ -308,33 +312,17 @@ def texts_of_run(store: Store, run: StoredRun, corpus: Corpus | None) -> Texts:
     except ArtifactNotFound:
         embeddings = None
     if embeddings is None or not embeddings.has_text:
-        reason = "has no embedding set here" if embeddings is None else "has one without text"
+        state = "is not in the store" if embeddings is None else "has no texts"
         raise UsageError(
-            f"Where are the texts? The run {display_name(run.manifest)} {reason}.",
+            f"No texts: the embedding set of the run {display_name(run.manifest)} {state}.",
             hint=f"Name its corpus: `corpus={_corpus_of(run)}`",
         )
-    return _texts_of_embeddings(embeddings)
+    return partial(texts_by_id, embeddings)
 
 
 def _corpus_of(run: StoredRun) -> str:
     corpus = str(run.manifest.inputs.get("corpus") or "DATASET")
     return corpus.removeprefix("irds:") if corpus.startswith("irds:") else "DATASET"
-
-
-def _texts_of_embeddings(embeddings: EmbeddingSet) -> Texts:
-    def texts(doc_ids: Collection[str]) -> Mapping[str, str]:
-        wanted = list(doc_ids)
-        ordinals = embeddings.ordinals(wanted)
-        present = ordinals >= 0
-        passages = embeddings.texts(ordinals[present])
-        ids = [
-            doc_id
-            for doc_id, is_present in zip(wanted, present.tolist(), strict=True)
-            if is_present
-        ]
-        return dict(zip(ids, passages, strict=True))
-
-    return texts
 
 
 def _texts_of_corpus(corpus: Corpus) -> Texts:
@@ -346,7 +334,7 @@ def _texts_of_corpus(corpus: Corpus) -> Texts:
 
 
 def require_texts(texts: Mapping[str, str], doc_ids: Collection[str], run: StoredRun) -> None:
-    """Refuse texts of another collection than the run's.
+    """Refuse a corpus that lacks documents of a run.
 
     Raises:
         DataError: A ranked document has no text.
@@ -354,8 +342,7 @@ def require_texts(texts: Mapping[str, str], doc_ids: Collection[str], run: Store
     missing = [doc_id for doc_id in doc_ids if doc_id not in texts]
     if missing:
         raise DataError(
-            f"{len(missing):,} documents that the run {display_name(run.manifest)} ranks have "
-            "no text, "
-            f"the first of them {missing[0]!r}.",
-            hint="Name the corpus that the run is of: `corpus=DATASET`",
+            f"{len(missing):,} documents in the run {display_name(run.manifest)} have no text, "
+            f"the first is {missing[0]!r}.",
+            hint="Name the corpus of the run: `corpus=DATASET`",
         )

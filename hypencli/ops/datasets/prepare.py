@@ -1,4 +1,4 @@
-"""``hype data prepare`` and ``hype data list``: datasets of the hard tasks, as files."""
+"""``hype data prepare`` and ``hype data list``: datasets of the hard tasks as files."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ from hypencli.runtime import provenance
 
 @dataclass(frozen=True, slots=True)
 class PrepareOptions:
-    """How a dataset is prepared.
+    """Options of a preparation.
 
     Attributes:
-        output: The folder to write; None is ``data/NAME`` in the store.
-        source: Folder with the source's files; None downloads them.
-        seed: Of random choices; None is 42 where there are any.
-        all_queries: Keep queries without an instruction too.
-        lenient: Count records with an empty text or an unknown id, in place of stopping.
-        overwrite: Prepare it again where it is there.
+        output: Folder to write. None selects ``data/NAME`` in the store.
+        source: Folder with the released files. None downloads them.
+        seed: Seed of random choices. None selects 42.
+        all_queries: Also keep queries without an instruction.
+        lenient: Count records with an empty text or an unknown id, instead of stopping.
+        overwrite: Prepare an existing dataset again.
     """
 
     output: Path | None = None
@@ -54,14 +54,20 @@ class PrepareOptions:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A dataset that is there.
+    """A prepared dataset.
 
     Attributes:
-        called: What other commands call it by.
-        parts: What is in it, and what was left out.
-        faults: Malformed records, by kind.
-        existing: Whether it was there before, and nothing was done now.
-        next: Commands to go on with.
+        name: Name of the dataset.
+        path: Its folder.
+        called: Its name for other commands.
+        sources: Places of the released files.
+        corpus: Id of its corpus, if it has one.
+        seed: Seed of random choices, if there were any.
+        parts: Contents of its parts, and records left out.
+        faults: Malformed records by kind.
+        files: Its files.
+        existing: Whether it was prepared before this call.
+        next: Commands that use it.
     """
 
     name: str
@@ -82,7 +88,12 @@ class ListedDataset:
     """A dataset that can be prepared.
 
     Attributes:
-        prepared: What is in it, where it is in the store; None where it is not.
+        name: Name of the dataset.
+        holds: Its contents in a few words.
+        about: Its description.
+        source: Place of the released files.
+        prepared: Contents of its parts; None if the store does not have it.
+        path: Its folder; None if the store does not have it.
     """
 
     name: str
@@ -98,7 +109,8 @@ class DatasetList:
     """All datasets that can be prepared.
 
     Attributes:
-        folder: Where those of the store lie; None outside a store.
+        datasets: The datasets.
+        folder: Folder of prepared datasets in the store; None outside a store.
     """
 
     datasets: tuple[ListedDataset, ...] = field(default_factory=tuple)
@@ -106,10 +118,10 @@ class DatasetList:
 
 
 def list_datasets(store_root: Path | None) -> DatasetList:
-    """The datasets that can be prepared, and which of them a store has.
+    """List the datasets that can be prepared, and those that the store has.
 
     Raises:
-        DataError: The record of one of them cannot be read.
+        DataError: The record of a dataset cannot be read.
     """
     folder = None if store_root is None else store_root / DATA_FOLDER
     listed = []
@@ -136,21 +148,21 @@ def prepare(
     store_root: Path | None = None,
     progress: Progress = SILENT,
 ) -> Prepared:
-    """Make a dataset from what its authors released, and check what was got.
+    """Make the files of a dataset from the files that its authors released, and check them.
 
-    The folder appears as a whole. After an interruption it is made anew; what was downloaded is
-    kept. The same command twice does the work once.
+    The folder appears when it is complete. An interrupted preparation starts again, but keeps its
+    downloads. A prepared dataset is not prepared again.
 
     Args:
         name: One of :data:`~hypencli.data.prepare.PREPARATIONS`.
-        options: See :class:`PrepareOptions`.
-        store_root: The store, whose datasets are called by name.
+        options: How to prepare.
+        store_root: Folder of the store; None outside a store.
         progress: Where to report.
 
     Raises:
-        UsageError: There is no such dataset; a setting is for another one; or the output is there
-            and was made otherwise.
-        DataError: The source cannot be had, or is not what it should be; file and line are named.
+        UsageError: There is no such dataset, an option does not apply to it, or the output exists
+            with other options.
+        DataError: The source cannot be downloaded, or is malformed; the message has file and line.
     """
     preparation = find_preparation(name)
     settings = _settings(preparation, options)
@@ -194,10 +206,10 @@ def _make(
 def _settings(
     preparation: DatasetPreparation, options: PrepareOptions
 ) -> dict[str, str | int | bool | None]:
-    """What decides the content, as it is recorded.
+    """The settings that determine the contents.
 
     Raises:
-        UsageError: A setting means nothing to this dataset, or there is no such folder.
+        UsageError: An option does not apply to this dataset, or there is no such folder.
     """
     for key, value in {
         "seed": options.seed is not None,
@@ -205,11 +217,11 @@ def _settings(
     }.items():
         if value and key not in preparation.options:
             owners = [one.name for one in PREPARATIONS.values() if key in one.options]
-            raise UsageError(f"{key} is for {', '.join(owners)}.")
+            raise UsageError(f"{key} applies only to {', '.join(owners)}.")
     if options.source is not None and not options.source.is_dir():
         raise UsageError(
             f"No folder {options.source} (from {Path.cwd()}).",
-            hint="The source is the folder with the files as they were released.",
+            hint="The source is the folder with the released files.",
         )
     settings: dict[str, str | int | bool | None] = {
         "from": None if options.source is None else str(options.source.resolve()),
@@ -224,7 +236,7 @@ def _settings(
 
 def _default_place(preparation: DatasetPreparation, store_root: Path | None) -> Path:
     if store_root is None:
-        raise UsageError(f"Where to? {preparation.name} needs a store or an output folder.")
+        raise UsageError(f"{preparation.name} needs a store or an output folder.")
     return store_root / DATA_FOLDER / preparation.name
 
 
@@ -235,16 +247,16 @@ def _existing(
     *,
     overwrite: bool,
 ) -> DatasetRecord | None:
-    """What is there already and was made by the same command; None where it is to be made.
+    """The record of a dataset with the same settings in the folder; None if it must be made.
 
     Raises:
-        UsageError: Something else is there.
+        UsageError: The folder has other contents.
     """
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return None
     if not (output / RECORD_NAME).is_file():
         raise UsageError(
-            f"{output} exists, and is no prepared dataset.", hint="Choose another `output=`"
+            f"{output} exists and is not a prepared dataset.", hint="Choose another `output=`"
         )
     record = None if overwrite else read_record(output)
     if record is None:
@@ -252,7 +264,7 @@ def _existing(
     if (record.name, dict(record.settings)) != (preparation.name, dict(settings)):
         said = ", ".join(f"{key}: {value}" for key, value in record.settings.items())
         raise UsageError(
-            f"{output} exists, and was made otherwise: {record.name} ({said}).",
+            f"{output} exists with other settings: {record.name} ({said}).",
             hint="Choose another `output=`, or add `overwrite=True`",
         )
     return record

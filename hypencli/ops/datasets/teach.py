@@ -1,4 +1,4 @@
-"""``hype teach``: a teacher's score on every item of a training file, for distillation."""
+"""``hype teach``: scores every item of a training file with a teacher, for distillation."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import TrainingRow
 
 WINDOW_PAIRS = 4_096
-"""Pairs scored together, by length, and what a killed job loses at most."""
+"""Pairs that are scored together, sorted by length. A killed process loses at most these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """What was scored.
+    """Result of scoring a training file.
 
     Attributes:
         output: The file.
-        teacher: The model that scored.
+        teacher: Name of the teacher.
         rows: Rows written.
-        items: Their items, each with a score.
-        replaced: Items that had another score before.
-        resumed: Scores that an earlier, interrupted command had left.
-        seconds: Time of the scoring.
+        items: Items of these rows.
+        replaced: Items that had a score before.
+        resumed: Scores of an earlier, interrupted command.
+        seconds: Time of the scoring in seconds.
     """
 
     output: Path
@@ -53,24 +53,23 @@ def teach(
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Taught:
-    """Score every item of training rows and write the rows with the scores, in their order.
+    """Score every item of training rows, and write the rows with the scores in their order.
 
-    Scores are kept in a file beside the output as they come, and removed when the output is
-    written: after an interruption the same command goes on, one window of :data:`WINDOW_PAIRS`
-    pairs and the rest of a row before at most.
+    Scores are appended to a file beside the output, which is deleted at the end. An interrupted
+    command resumes from that file. It loses at most one window of :data:`WINDOW_PAIRS` pairs, plus
+    the rest of a row.
 
     Args:
         source: The rows.
-        teacher: What scores them.
-        output: The file: ``.jsonl``, ``.jsonl.gz`` or ``.parquet``.
-        overwrite: Replace a file that is there, and unfinished scores of another command.
-        progress: Listens.
+        teacher: The teacher.
+        output: File to write: ``.jsonl``, ``.jsonl.gz`` or ``.parquet``.
+        overwrite: Replace an existing file, and unfinished scores of another command.
+        progress: Where to report.
 
     Raises:
         UsageError: The output exists, or another process writes it.
-        DataError: A row is not what it should be; or unfinished scores of another command are in
-            the way.
-        ModelError: The teacher gives a pair no finite score; names it.
+        DataError: A row is malformed, or there are unfinished scores of another command.
+        ModelError: The teacher returns a score that is not finite; the message has the pair.
     """
     refuse_existing(output, overwrite=overwrite)
     if not output.parent.is_dir():
@@ -91,8 +90,8 @@ def _teach(
     scores = _unfinished(source, teacher, output, overwrite=overwrite)
     resumed = scores.count
     if resumed:
-        progress.message(f"going on behind {resumed:,} scores of an interrupted command")
-    # Every row is read before the first is scored: a broken one must not wait for its hour.
+        progress.message(f"resuming after {resumed:,} scores of an interrupted command")
+    # All rows are read first, so that a malformed row is reported before hours of scoring.
     total = sum(len(row.items) for row in source)
     started = time.perf_counter()
     with progress.task("teach", total=total, unit="pairs") as task:
@@ -119,7 +118,7 @@ def _unfinished(
 
 
 def _score(source: TrainingSource, teacher: Teacher, scores: UnfinishedScores, task: Task) -> None:
-    """Score what is not scored yet, window by window."""
+    """Score the remaining pairs, window by window."""
     with scores.appending(scores.count) as stream:
         left = scores.count
         for window in _windows(source):
@@ -137,19 +136,18 @@ def _score(source: TrainingSource, teacher: Teacher, scores: UnfinishedScores, t
 def _refuse_non_finite(
     scores: Sequence[float], window: Sequence[TrainingRow], teacher: Teacher
 ) -> None:
-    """A teacher that gives no number for a pair teaches nothing, and says nothing of it."""
+    """Refuse scores that are not finite."""
     pairs = ((row.query.query_id, item.id) for row in window for item in row.items)
     for (query_id, doc_id), score in zip(pairs, scores, strict=True):
         if not math.isfinite(score):
             raise ModelError(
-                f"{teacher.name} gives query {query_id!r} and passage {doc_id!r} the score "
-                f"{score}.",
+                f"{teacher.name} scores query {query_id!r} and passage {doc_id!r} with {score}.",
                 hint="Check the weights of the teacher.",
             )
 
 
 def _windows(rows: Iterable[TrainingRow]) -> Iterator[list[TrainingRow]]:
-    """Rows in windows of at least so many pairs."""
+    """Group rows into windows of at least :data:`WINDOW_PAIRS` pairs."""
     window: list[TrainingRow] = []
     size = 0
     for row in rows:

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypencli.errors import UsageError
-from hypencli.ops.models import ModelSource, files_fingerprint, find_model, load_model, model_facts
+from hypencli.ops.models import (
+    ModelSource,
+    comes_from_outside,
+    files_fingerprint,
+    find_model,
+    load_model,
+    model_facts,
+    read_model,
+)
 from hypencli.records import TrainingRow
 from hypencli.runtime import quiet_libraries, resolve_device, resolve_dtype
 
@@ -25,23 +33,23 @@ if TYPE_CHECKING:
     Scores = npt.NDArray[np.float32]
 
 DEFAULT_MAX_LENGTH = 512
-"""Tokens a pair or passage is cut to, where the model reads as many."""
+"""Default maximum number of tokens of a pair or passage, if the model reads as many."""
 
 KEPT_VECTORS = 100_000
-"""Passages whose vectors a bi-encoder keeps for later rows: 400 MB with their texts, or so."""
+"""Passages whose vectors are cached for later rows, about 400 MB with their texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherOptions:
-    """How a teacher reads.
+    """How a teacher reads texts.
 
     Attributes:
-        max_length: Tokens that a pair (cross-encoder) or a passage is cut to; None takes 512, or
-            what the model reads where that is less.
-        query_max_length: Tokens that a bi-encoder's or Hypencoder's query is cut to.
-        batch_size: Texts in a batch; None fills batches to a token budget.
+        max_length: Maximum number of tokens of a pair (cross-encoder) or a passage. None selects
+            512, or the maximum of the model if it is lower.
+        query_max_length: Maximum number of tokens of a query of a bi-encoder or Hypencoder.
+        batch_size: Texts per batch. None fills batches up to a number of tokens.
         dtype: Arithmetic of the encoder.
-        device: Where it runs; None takes the best there is.
+        device: Device of the model. None selects the best one.
     """
 
     max_length: int | None = None
@@ -56,9 +64,9 @@ class Teacher:
     """A model that scores rows.
 
     Attributes:
-        name: What to call it.
-        identity: What decides its scores, as plain JSON values.
-        score: Scores of the items of some rows, row after row.
+        name: Name of the model.
+        identity: Values that determine the scores, as JSON values.
+        score: Computes the scores ``[n]`` of the items of some rows, row after row.
     """
 
     name: str
@@ -67,11 +75,16 @@ class Teacher:
 
 
 def cross_encoder(name: str, *, label: str | None, options: TeacherOptions) -> Teacher:
-    """A sequence classifier from a folder or the hub as a teacher.
+    """Load a cross-encoder from a folder or the hub as a teacher.
+
+    Args:
+        name: Folder, or name on the hub.
+        label: Name of the output to use, for a model with several outputs.
+        options: How to read texts.
 
     Raises:
-        ModelError: It is no cross-encoder, or has several outputs and ``label`` names none.
-        UsageError: It reads fewer tokens than it is to.
+        ModelError: The model is not a cross-encoder, or has several outputs and ``label`` is None.
+        UsageError: ``max_length`` exceeds the maximum of the model.
     """
     from hypencli.models.checkpoints.weights import locate
     from hypencli.models.cross_encoder import load_cross_encoder
@@ -103,16 +116,16 @@ def _score_pairs(
 def dual_encoder(
     source: ModelSource, *, options: TeacherOptions, store: Callable[[], Store]
 ) -> Teacher:
-    """A bi-encoder or Hypencoder as a teacher: of the store, from a folder, or from the hub.
+    """Load a bi-encoder or Hypencoder from the store, a folder, or the hub as a teacher.
 
     Args:
         source: The model.
-        options: How it reads.
-        store: Opens the store, where the model is one of it.
+        options: How to read texts.
+        store: Opens the store, for a model of the store.
 
     Raises:
-        ModelError: It cannot be loaded.
-        UsageError: It reads fewer tokens than it is to.
+        ModelError: The model cannot be loaded.
+        UsageError: ``max_length`` exceeds the maximum of the model.
     """
     quiet_libraries()
     name = str(source.name)
@@ -133,7 +146,7 @@ def dual_encoder(
 
 
 class _DualScores:
-    """Inner products, or the scores of q-nets; the vectors of the last passages are kept."""
+    """Scores by inner products or q-nets. The vectors of recent passages are cached."""
 
     def __init__(
         self, dual: DualEncoder, tokenizer: Any, settings: EncodingOptions, queries: EncodingOptions
@@ -145,7 +158,7 @@ class _DualScores:
         self._vectors: dict[str, Scores] = {}
 
     def __call__(self, rows: Sequence[TrainingRow]) -> Scores:
-        """Scores of the items of some rows, row after row."""
+        """Compute the scores ``[n]`` of the items of some rows, row after row."""
         import numpy as np
         import torch
 
@@ -167,7 +180,7 @@ class _DualScores:
         return np.concatenate(scores)
 
     def _read(self, rows: Sequence[TrainingRow]) -> Mapping[str, Scores]:
-        """Vectors of the passages of some rows; those read last are the last to be forgotten."""
+        """Vectors of the passages of some rows, by text. The oldest are deleted from the cache."""
         from hypencli.models.encoding import encode_passages
 
         wanted = dict.fromkeys(item.content for row in rows for item in row.items)
@@ -184,32 +197,18 @@ class _DualScores:
 def _load_dual(
     source: ModelSource, options: TeacherOptions, store: Callable[[], Store]
 ) -> tuple[DualEncoder, Any]:
-    from hypencli.models.checkpoints.config import checked_pooling
-    from hypencli.models.load import load_dual_encoder
-
     name = str(source.name)
-    if not comes_from_outside(name):
-        opened = store()
-        manifest = find_model(opened, source)
-        device = resolve_device(options.device)
-        loaded = load_model(opened, manifest, device=device, trust_code=source.trust_code)
-        return loaded.dual, loaded.tokenizer
-    pooling = source.pooling
-    return load_dual_encoder(
-        folder_or_name(name),
-        backbone=source.backbone,
-        pooling=None if pooling is None else checked_pooling(pooling, where="pooling"),
-        trust_code=source.trust_code,
-    )
-
-
-def comes_from_outside(name: str) -> bool:
-    """Whether a model is a folder or ``owner/name`` of a hub, not one of the store."""
-    return Path(name).expanduser().is_dir() or "/" in name
+    if comes_from_outside(name):
+        return read_model(source, folder_or_name(name))
+    opened = store()
+    manifest = find_model(opened, source)
+    device = resolve_device(options.device)
+    loaded = load_model(opened, manifest, device=device, trust_code=source.trust_code)
+    return loaded.dual, loaded.tokenizer
 
 
 def folder_or_name(name: str) -> str | Path:
-    """A folder as a path, the name of a hub as it is."""
+    """Convert the name of a folder to a path. A name on the hub stays."""
     folder = Path(name).expanduser()
     return folder if folder.is_dir() else name
 
@@ -219,7 +218,7 @@ def _settings(options: TeacherOptions, *, longest: int) -> EncodingOptions:
 
     if options.max_length is not None and options.max_length > longest:
         raise UsageError(
-            f"The maximal length {options.max_length} is more than the model reads, {longest}.",
+            f"The maximum length {options.max_length} exceeds the maximum of the model, {longest}.",
             hint=f"`max_length={longest}`",
         )
     return EncodingOptions(

@@ -1,1 +1,1 @@
-"""Evaluation over the store: runs measured, compared, pooled, and what they cost."""
+"""Evaluation of stored runs: measures, comparisons, pools, and search costs."""

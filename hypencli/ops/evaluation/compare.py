@@ -1,4 +1,4 @@
-"""Runs side by side, query by query, on the same judgements."""
+"""Paired comparison of two runs on the same judgements."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hypencli.errors import UsageError
-from hypencli.ops.evaluation.judged import JudgedRun, common_measures, judged_by
+from hypencli.ops.evaluation.judged import JudgedRun, common_measures, judged_by, with_judgements
 from hypencli.ops.models import display_name
 from hypencli.records import PairedTest
 from hypencli.tabular import Row, Tabular
-from hypestore import Manifest, Store
+from hypestore import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison(Tabular):
-    """Two runs on the same judgements.
+    """Paired tests of two runs on the same judgements.
 
     Attributes:
-        tests: One a measure: means, difference (B minus A), wins, losses, ties, p-values.
-        n_queries: Judged queries that both have a value for.
+        run_a: Name or id of the first run.
+        run_b: Name or id of the second run.
+        qrels: Id of the judgements.
+        n_queries: Number of judged queries for which both runs have a value.
+        tests: One test per measure: means, difference (B minus A), wins, losses, ties, p-values.
     """
 
     run_a: str
@@ -52,17 +55,18 @@ def compare(
     measures: tuple[str, ...] = (),
     qrels: str | None = None,
 ) -> Comparison:
-    """Two runs side by side, query by query, on judgements that both were evaluated with.
+    """Compare two runs query by query, on judgements that both were evaluated with.
 
     Args:
         store: The project store.
         run_a: Id, unique prefix, or name of the first run.
-        run_b: The second run; a win is its.
-        measures: Which measures, in this order; empty takes all that both runs have.
-        qrels: Id of the judgements; None takes the newest that both were evaluated with.
+        run_b: Id, unique prefix, or name of the second run. A win is a query on which it scores
+            higher.
+        measures: Measures to compare, in this order. Empty selects all that both runs have.
+        qrels: Id of the judgements. None selects the newest that both runs were evaluated with.
 
     Raises:
-        UsageError: There are no judgements that both were evaluated with, or no such measure.
+        UsageError: The runs share no judgements, or none of the measures.
     """
     return compare_judged(*judged_pair(store, run_a, run_b, qrels=qrels), measures)
 
@@ -74,21 +78,23 @@ def compare_with_first(
     measures: tuple[str, ...] = (),
     qrels: str | None = None,
 ) -> list[Comparison]:
-    """Every run but the first, each side by side with the first, which is A.
+    """Compare every other run with the first run, which is A in each comparison.
 
     Args:
         store: The project store.
-        runs: Two runs or more.
-        measures: As for :func:`compare`.
-        qrels: As for :func:`compare`.
+        runs: At least two runs, by id, unique prefix, or name.
+        measures: Measures to compare, in this order. Empty selects all that both runs have.
+        qrels: Id of the judgements. None selects the newest that both runs were evaluated with.
+
+    Returns:
+        One comparison for each run after the first.
 
     Raises:
-        UsageError: Fewer than two runs are named, or two of them cannot be compared.
+        UsageError: There are fewer than two runs, or a run cannot be compared with the first.
     """
     if len(runs) < 2:
         raise UsageError(
-            "A comparison takes two runs or more; "
-            + (f"only {runs[0]} is named." if runs else "none is named."),
+            f"A comparison needs at least two runs, not {len(runs)}.",
             hint="hype compare RUN_A RUN_B",
         )
     first, *others = runs
@@ -98,32 +104,30 @@ def compare_with_first(
 def judged_pair(
     store: Store, run_a: str, run_b: str, *, qrels: str | None = None
 ) -> tuple[JudgedRun, JudgedRun]:
-    """Two runs with the values of their newest evaluations on the same judgements.
+    """Load two runs with all their values on judgements that both were evaluated with.
+
+    A run may have several evaluations with the same judgements. Their values are merged, and the
+    newest value of a measure counts.
 
     Args:
         store: The project store.
         run_a: Id, unique prefix, or name of the first run.
-        run_b: The second run.
-        qrels: Id of the judgements; None takes the newest that both were evaluated with.
+        run_b: Id, unique prefix, or name of the second run.
+        qrels: Id of the judgements. None selects the newest that both runs were evaluated with.
 
     Raises:
-        UsageError: There are no judgements that both were evaluated with.
+        UsageError: The runs share no judgements.
     """
     first, second = store.get(run_a, kind="run"), store.get(run_b, kind="run")
-    of_first, of_second = _common_evaluations(store, first, second, qrels)
-    return judged_by(store, first, [of_first]), judged_by(store, second, [of_second])
-
-
-def _common_evaluations(
-    store: Store, first: Manifest, second: Manifest, qrels: str | None
-) -> tuple[Manifest, Manifest]:
-    of_second = store.evaluations(second.id)
-    for one in reversed(store.evaluations(first.id)):
-        if qrels is not None and one.inputs["qrels"] != qrels:
-            continue
-        for other in reversed(of_second):
-            if one.inputs["qrels_fingerprint"] == other.inputs["qrels_fingerprint"]:
-                return one, other
+    of_first, of_second = store.evaluations(first.id), store.evaluations(second.id)
+    shared = {one.inputs["qrels_fingerprint"] for one in of_second}
+    for newest in reversed(of_first):
+        fingerprint = newest.inputs["qrels_fingerprint"]
+        if fingerprint in shared and qrels in (None, newest.inputs["qrels"]):
+            return (
+                judged_by(store, first, with_judgements(of_first, fingerprint)),
+                judged_by(store, second, with_judgements(of_second, fingerprint)),
+            )
     raise UsageError(
         f"The runs {first.id} and {second.id} were not evaluated with the same judgements.",
         hint=f"hype eval {first.id} --qrels QRELS; hype eval {second.id} --qrels QRELS",
@@ -131,15 +135,15 @@ def _common_evaluations(
 
 
 def compare_judged(a: JudgedRun, b: JudgedRun, measures: tuple[str, ...] = ()) -> Comparison:
-    """Two runs side by side, from values that are read already.
+    """Compare two runs whose values are in memory.
 
     Args:
         a: The first run.
-        b: The second run, on the same judgements; a win is its.
-        measures: As for :func:`compare`.
+        b: The second run, with values on the same judgements.
+        measures: Measures to compare, in this order. Empty selects all that both runs have.
 
     Raises:
-        UsageError: There is no such measure that both runs have.
+        UsageError: The runs share none of the measures.
     """
     from hypencli.evaluation import measures as library
 
@@ -154,13 +158,18 @@ def compare_judged(a: JudgedRun, b: JudgedRun, measures: tuple[str, ...] = ()) -
 
 
 def verdict(comparison: Comparison, level: float = 0.05) -> str:
-    """What the randomisation test says, in a sentence: where B is better, worse, or neither."""
-    sorted_out: dict[str, list[str]] = {"better": [], "worse": []}
+    """Summarise in one sentence where the randomisation test favours run B or run A.
+
+    Args:
+        comparison: Paired tests with p-values corrected over the measures.
+        level: Significance level: a difference counts if its corrected p-value is lower.
+    """
+    measures: dict[str, list[str]] = {"better": [], "worse": []}
     for test in comparison.tests:
         if test.corrected["randomisation"] < level:
-            sorted_out["better" if test.difference > 0 else "worse"].append(test.measure)
-    said = [f"{how} on {', '.join(names)}" for how, names in sorted_out.items() if names]
-    if not said:
+            measures["better" if test.difference > 0 else "worse"].append(test.measure)
+    parts = [f"{how} on {', '.join(names)}" for how, names in measures.items() if names]
+    if not parts:
         return f"No difference between {comparison.run_a} and {comparison.run_b} is significant."
-    verdict = " and ".join(said)
-    return f"{comparison.run_b} is significantly {verdict} than {comparison.run_a} (p < {level})."
+    result = " and ".join(parts)
+    return f"{comparison.run_b} is significantly {result} than {comparison.run_a} (p < {level})."

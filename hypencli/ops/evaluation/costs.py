@@ -1,24 +1,25 @@
-"""What searches take and what they find: recall against time and against evaluations of q-nets."""
+"""Costs of searches: recall against time and against q-net evaluations."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from hypencli.ops.evaluation.recall import find_reference, recall_of
 from hypencli.progress import SILENT, Progress, Task
+from hypencli.reporting.contents import SearchCost
 from hypestore import Manifest, Store
 
 RECALL_DEPTHS = (10, 100, 1000)
-"""Depths at which recall is always given."""
+"""Depths at which recall is always reported."""
 
 _PREFERRED_DEPTHS = (100, 10, 1000)
 _COSTS = {"time": "ms_per_query", "evaluations": "evaluations"}
 
 
 class _EfficiencyRow(NamedTuple):
-    """A row of the catalog's view ``efficiency``; fields are its columns."""
+    """A row of the catalog view ``efficiency``. The fields are its columns."""
 
     run: str
     name: str | None
@@ -44,55 +45,23 @@ class _EfficiencyRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _TimedSearch:
-    """One timed run: its manifest, and what the catalog says about it."""
+    """A timed run: its manifest and its row of the catalog."""
 
     run: Manifest
     row: _EfficiencyRow
 
 
 @dataclass(frozen=True, slots=True)
-class SearchCost:
-    """One run: what its search took, and what it found of the exact ranking.
-
-    Attributes:
-        run: Its id.
-        engine: ``exact``, or what chose the documents to score.
-        searched: Model, embedding set and width of the q-nets: runs that share them rank the same.
-        ms_per_query: Milliseconds of selection, scoring and top k.
-        ms_query_encoding: Milliseconds of encoding a query, not in ``ms_per_query``.
-        evaluations: Documents that a q-net scored for a query, on average; None without q-nets.
-        evaluations_share: The same as a share of the corpus, 0 to 1.
-        recall: Depth -> share of the exact ranking that was found.
-        checked_queries: Queries that recall was measured on; None of an exact search.
-        checked_against: Id of the exact run that it was measured against, if one is kept.
-        fronts: ``time``, ``evaluations``: where no run of the same ``searched`` finds as much for
-            less, or more for as much.
-    """
-
-    run: str
-    name: str | None
-    engine: str
-    model: str
-    searched: tuple[str, ...]
-    k: int | None
-    ms_per_query: float | None
-    ms_query_encoding: float | None
-    evaluations: float | None
-    evaluations_share: float | None
-    recall: Mapping[int, float]
-    checked_queries: int | None
-    checked_against: str | None
-    fronts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class CostComparison:
-    """The runs of one corpus and query set.
+    """Search costs of all runs over one corpus and query set.
 
     Attributes:
-        depth: The depth of recall that the fronts are for.
-        costs: Quickest first.
-        places: Machines and devices that the times are from: of several, times do not compare.
+        corpus: Id of the corpus.
+        queries: Id of the query set.
+        n_documents: Documents in the corpus, if recorded.
+        depth: Depth of recall of the Pareto fronts.
+        costs: One entry per run, fastest first.
+        places: Machines and devices of the runs. Times from different machines do not compare.
     """
 
     corpus: str
@@ -106,18 +75,21 @@ class CostComparison:
 def compare_costs(
     store: Store, *, depth: int | None = None, progress: Progress = SILENT
 ) -> list[CostComparison]:
-    """Every run whose time or evaluations are known, by corpus and query set.
+    """Compare the costs of all runs with a recorded time or number of evaluations.
 
-    Recall is what the run's own check says. Where it has none, its results are compared with those
-    of an exact run of the same search, if the store has one that is as deep.
+    Recall comes from the check of a run. A run without a check is compared with an exact run of the
+    same model, embeddings and queries, if the store has one that is at least as deep.
 
     Args:
         store: The project store.
-        depth: Depth of recall for the fronts; None takes 100, or another that the runs have.
+        depth: Depth of recall for the Pareto fronts. None selects 100 where the runs have it.
         progress: Where to report.
 
+    Returns:
+        One comparison per corpus and query set.
+
     Raises:
-        DamagedArtifact: Results that are to be compared cannot be read.
+        DamagedArtifact: The results of a run cannot be read.
     """
     columns = ", ".join(_EfficiencyRow._fields)
     result = store.catalog.query(
@@ -184,7 +156,7 @@ def _cost(store: Store, search: _TimedSearch, depths: Sequence[int]) -> SearchCo
 
 
 def _measured_recall(search: _TimedSearch) -> dict[int, float]:
-    """Depth -> recall as the catalog has it, and at other depths that the run was checked at."""
+    """Depth -> recall, from the catalog and from the check of the run."""
     row = search.row
     shares = zip(RECALL_DEPTHS, (row.recall_10, row.recall_100, row.recall_1000), strict=True)
     recall_at = {depth: share for depth, share in shares if share is not None}
@@ -197,13 +169,13 @@ def _measured_recall(search: _TimedSearch) -> dict[int, float]:
 
 
 def _reaches(row: _EfficiencyRow, depth: int) -> bool:
-    """Whether a run has results down to a depth, or all there are."""
+    """Whether a run has results down to a depth, or all documents."""
     n_documents = depth if row.n_documents is None else row.n_documents
     return row.k is not None and row.k >= min(depth, n_documents)
 
 
 def _depth_to_show(costs: Sequence[SearchCost]) -> int:
-    """The depth that approximate runs have recall at; of exact ones alone, theirs."""
+    """A depth at which the approximate runs have recall; else a depth of the exact runs."""
     approximate = [one for one in costs if one.engine != "exact"]
     for some in (approximate, costs):
         depths = {depth for one in some for depth in one.recall}
@@ -214,7 +186,7 @@ def _depth_to_show(costs: Sequence[SearchCost]) -> int:
 
 
 def _fronts(one: SearchCost, costs: Sequence[SearchCost], depth: int) -> tuple[str, ...]:
-    """The costs at which no run of the same search is better."""
+    """The kinds of cost for which the run lies on the Pareto front."""
     rivals = [other for other in costs if other.searched == one.searched]
     return tuple(name for name, field in _COSTS.items() if _is_on_front(one, rivals, field, depth))
 
@@ -233,7 +205,7 @@ def _is_on_front(one: SearchCost, rivals: Sequence[SearchCost], field: str, dept
 
 
 def _place(run: Manifest) -> str:
-    """Where a run was made: platform, processor, CPUs, device, as far as it says."""
+    """The machine of a run: platform, processor, CPUs and device, as far as recorded."""
     origin = run.provenance
     cpus = origin.get("cpus")
     parts = [origin.get("platform"), origin.get("processor"), cpus and f"{cpus} CPUs"]

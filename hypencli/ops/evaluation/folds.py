@@ -1,4 +1,4 @@
-"""Measures of a run by folds of its queries."""
+"""Measures of a run, averaged by folds of its queries."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Folded:
 
     Attributes:
         folds: Fold -> measure -> mean over its judged queries.
-        queries: Fold -> judged queries.
-        means: Measure -> mean over the folds, each counted once whatever its size.
-        outside: Judged queries that are in no fold, left out.
-        unjudged: Queries of the folds that no judgement speaks of, left out.
+        queries: Fold -> number of judged queries.
+        means: Measure -> mean over the folds. Every fold has the same weight.
+        outside: Number of judged queries in no fold. They are left out.
+        unjudged: Number of queries in the folds without judgements. They are left out.
     """
 
     folds: dict[str, dict[str, float]]
@@ -34,22 +34,22 @@ class Folded:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedInFolds:
-    """One run, over all queries and by folds."""
+    """Measures of one run over all queries and by folds."""
 
     evaluated: Evaluated
     by_folds: Folded
 
 
 def fold(store: Store, evaluated: Evaluated, path: Path) -> EvaluatedInFolds:
-    """Average what was measured per query over the folds of a file.
+    """Average the values per query of an evaluation over the folds of a file.
 
     Args:
         store: The project store.
-        evaluated: What was measured.
-        path: The folds; see :func:`hypencli.data.folds.read_folds`.
+        evaluated: The evaluation.
+        path: File of folds; see :func:`hypencli.data.folds.read_folds`.
 
     Raises:
-        DataError: The file holds no folds, or one without a judged query.
+        DataError: The file holds no folds, or a fold has no judged query.
     """
     folds = read_folds(path)
     by_measure = values_by_measure(store, evaluated.evaluation)

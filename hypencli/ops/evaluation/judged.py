@@ -1,14 +1,14 @@
-"""What is known of a run on one set of judgements, whatever number of evaluations that lies in."""
+"""Values of a run on one set of judgements, merged over its evaluations."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hypencli.errors import UsageError
 from hypencli.ops.models import display_name
 from hypencli.records import Evaluation
-from hypestore import Manifest, Store
+from hypestore import JsonValue, Manifest, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +16,10 @@ class JudgedRun:
     """A run with its values on one set of judgements.
 
     Attributes:
-        run: Its manifest.
-        qrels: What the judgements are called.
-        fingerprint: Hash of the judgements.
-        evaluation: All measures it has on them; the newest value of each.
+        run: Manifest of the run.
+        qrels: Id of the judgements.
+        fingerprint: SHA-256 of the judgements.
+        evaluation: The newest value of every measure that the run has on them.
     """
 
     run: Manifest
@@ -31,16 +31,17 @@ class JudgedRun:
 def judged_run(
     store: Store, run: str, *, measures: tuple[str, ...] = (), fingerprint: str | None = None
 ) -> JudgedRun:
-    """A run with its values on the judgements that it was last measured with.
+    """Load a run with its values on the judgements of its newest evaluation.
 
     Args:
         store: The project store.
         run: Id, unique prefix, or name.
-        measures: What it was to be measured with; none means anything but a measure of two runs.
-        fingerprint: Of the judgements to take, where they are to be those of another run.
+        measures: Only evaluations with one of these measures count. Empty accepts every evaluation
+            of a single run.
+        fingerprint: SHA-256 of the judgements. None accepts any judgements.
 
     Raises:
-        UsageError: It was not measured so.
+        UsageError: The run has no such evaluation.
     """
     manifest = store.get(run, kind="run")
     fitting = [
@@ -52,15 +53,12 @@ def judged_run(
         raise UsageError(
             f"The run {display_name(manifest)} was not measured"
             + (f" with {' or '.join(measures)}" if measures else "")
-            + ("." if fingerprint is None else ", on the same judgements."),
+            + ("." if fingerprint is None else " on the same judgements."),
             hint=f"hype eval {display_name(manifest)} --qrels FILE_OR_DATASET"
             + (f' --measures "{", ".join(measures)}"' if measures else ""),
         )
-    newest = fitting[-1].inputs
-    measured_here = [
-        one for one in fitting if one.inputs["qrels_fingerprint"] == newest["qrels_fingerprint"]
-    ]
-    return judged_by(store, manifest, measured_here)
+    newest = fitting[-1].inputs["qrels_fingerprint"]
+    return judged_by(store, manifest, with_judgements(fitting, newest))
 
 
 def _has(store: Store, evaluation: Manifest, measures: tuple[str, ...]) -> bool:
@@ -69,13 +67,19 @@ def _has(store: Store, evaluation: Manifest, measures: tuple[str, ...]) -> bool:
     return not store.aggregates(evaluation.id).keys().isdisjoint(measures)
 
 
+def with_judgements(evaluations: Iterable[Manifest], fingerprint: JsonValue) -> list[Manifest]:
+    """Select the evaluations with judgements of one fingerprint, in their order."""
+    return [one for one in evaluations if one.inputs["qrels_fingerprint"] == fingerprint]
+
+
 def judged_by(store: Store, run: Manifest, evaluations: Sequence[Manifest]) -> JudgedRun:
-    """A run with the values of some of its evaluations.
+    """Merge the values of some evaluations of a run.
 
     Args:
         store: The project store.
         run: The run.
-        evaluations: One or more, on the same judgements; a later value replaces an earlier one.
+        evaluations: At least one evaluation, all on the same judgements. A later value replaces an
+            earlier one.
     """
     aggregates: dict[str, float] = {}
     per_query: dict[str, dict[str, float]] = {}
@@ -92,7 +96,7 @@ def judged_by(store: Store, run: Manifest, evaluations: Sequence[Manifest]) -> J
 
 
 def values_by_measure(store: Store, evaluation: str) -> dict[str, dict[str, float]]:
-    """Measure -> query id -> value of one evaluation, by its id."""
+    """Read the values of an evaluation: measure -> query id -> value."""
     table = store.per_query(evaluation).to_pydict()
     columns = (table["query_id"], table["measure"], table["value"])
     values: dict[str, dict[str, float]] = {}
@@ -102,10 +106,14 @@ def values_by_measure(store: Store, evaluation: str) -> dict[str, dict[str, floa
 
 
 def common_measures(runs: Sequence[JudgedRun], asked: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The measures asked for that every run has; all that every run has where none are asked for.
+    """Select measures that every run has.
+
+    Args:
+        runs: At least one run.
+        asked: Measures to select from, in this order. Empty selects all that every run has.
 
     Raises:
-        UsageError: There are none.
+        UsageError: No measure is left.
     """
     everywhere = [
         name
@@ -115,7 +123,7 @@ def common_measures(runs: Sequence[JudgedRun], asked: tuple[str, ...] = ()) -> t
     shared = tuple(name for name in asked or everywhere if name in everywhere)
     if not shared:
         raise UsageError(
-            "The runs have no measure in common among those asked for.",
-            hint=f"Measures that all have: {', '.join(everywhere) or 'none'}",
+            "The runs have none of these measures in common.",
+            hint=f"Measures that all runs have: {', '.join(everywhere) or 'none'}",
         )
     return shared

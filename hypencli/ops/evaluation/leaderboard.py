@@ -1,4 +1,4 @@
-"""The leaderboard of a store, and tables by SQL."""
+"""Leaderboards of a store, and SQL queries over its catalog."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hypestore import Store
 
 MAX_SQL_ROWS = 1_000_000
 MAX_SQL_SECONDS = 600.0
-"""What a query of a user's own may give and take."""
+"""Limits of an SQL query of the user: rows of the result, and seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaderboardTable(Tabular):
-    """Columns and rows to show, with a title."""
+    """A table with a title."""
 
     title: str
     columns: tuple[str, ...]
@@ -33,7 +33,7 @@ class LeaderboardTable(Tabular):
 
 
 class _LeaderboardRow(NamedTuple):
-    """A row of the catalog's view: one measure of one run; fields are its columns."""
+    """A row of the catalog view ``leaderboard``: one measure of one run."""
 
     corpus: str | None
     qrels: str
@@ -48,11 +48,11 @@ class _LeaderboardRow(NamedTuple):
 
 
 def leaderboard(store: Store, *, measures: tuple[str, ...] = ()) -> list[LeaderboardTable]:
-    """One table a set of judgements: a row a run, a column a measure, best first.
+    """Build one table per set of judgements: a row per run, a column per measure, best run first.
 
     Args:
         store: The project store.
-        measures: Which measures to show, in this order, the first one sorting; empty shows all.
+        measures: Measures to show, in this order. The first one sorts the runs. Empty shows all.
     """
     return [_table(board) for board in leaderboards(store, measures=measures)]
 
@@ -73,11 +73,11 @@ def _table(board: Leaderboard) -> LeaderboardTable:
 
 
 def leaderboards(store: Store, *, measures: tuple[str, ...] = ()) -> list[Leaderboard]:
-    """The leaderboards of a store with the ids of runs and evaluations, best first.
+    """Build one leaderboard per set of judgements, with the ids of runs and evaluations.
 
     Args:
         store: The project store.
-        measures: As for :func:`leaderboard`.
+        measures: Measures to show, in this order. The first one sorts the runs. Empty shows all.
     """
     columns = ", ".join(_LeaderboardRow._fields)
     result = store.catalog.query(f"SELECT {columns} FROM leaderboard ORDER BY corpus, qrels, run")
@@ -101,7 +101,7 @@ def _board(
 
 
 def _entry(rows: Sequence[_LeaderboardRow]) -> Entry:
-    """One run, from its rows of a measure each."""
+    """One run, from its rows of one measure each."""
     first = rows[0]
     return Entry(
         run=first.run,
@@ -115,7 +115,7 @@ def _entry(rows: Sequence[_LeaderboardRow]) -> Entry:
 
 
 def _place(measure: str) -> tuple[int, str]:
-    """Order of columns: the default measures as published, then the others by name."""
+    """Sort key of a measure: the default measures in published order, then others by name."""
     for order in (DEFAULT_MEASURES, DL_MEASURES):
         if measure in order:
             return order.index(measure), measure
@@ -123,12 +123,12 @@ def _place(measure: str) -> tuple[int, str]:
 
 
 def sql(store: Store, statement: str) -> LeaderboardTable:
-    """A read-only query over the catalog, of a user's own.
+    """Run a read-only SQL query over the catalog.
 
-    Columns of one name are told apart: ``name``, ``name_1``.
+    Columns with equal names are numbered: ``name``, ``name_1``.
 
     Raises:
-        CatalogQueryError: It is no query, or asks for too much.
+        CatalogQueryError: The statement is not a query, or exceeds a limit.
     """
     result = store.catalog.query(statement, max_rows=MAX_SQL_ROWS, max_seconds=MAX_SQL_SECONDS)
     rows = tuple(tuple(row) for row in result.rows)

@@ -1,4 +1,4 @@
-"""p-MRR of a pair of runs, kept as an evaluation of the second."""
+"""p-MRR of a pair of runs (FollowIR), stored as an evaluation of the second run."""
 
 from __future__ import annotations
 
@@ -20,11 +20,17 @@ class EvaluatedPMrr:
     """p-MRR of two runs.
 
     Attributes:
-        evaluation: Its id; its parents are the run with the changed instructions and the other.
-        p_mrr: Mean over queries, -1 to 1; 0 means that the instructions changed nothing.
+        evaluation: Id of the evaluation. Its parents are the run with the changed instructions and
+            the run with the original ones.
+        original: Name or id of the run with the original instructions.
+        changed: Name or id of the run with the changed instructions.
+        qrels_original: Id of the judgements of the original instructions.
+        qrels_changed: Id of the judgements of the changed instructions.
+        p_mrr: Mean over queries, from -1 to 1. It is 0 if the instructions changed nothing.
         per_query: Query id -> value.
-        changed_documents: Documents whose grade changed, of these queries.
-        missing_queries: Queries with such documents that one of the runs lacks, left out.
+        changed_documents: Number of documents of these queries whose grade changed.
+        missing_queries: Queries with changed grades that one of the runs lacks. They are left out.
+        existing: Whether the store had the evaluation before this call.
     """
 
     evaluation: str
@@ -48,19 +54,19 @@ def evaluate_p_mrr(
     qrels_changed: str,
     progress: Progress = SILENT,
 ) -> EvaluatedPMrr:
-    """Measure whether a run follows changed instructions, as FollowIR does, and keep the values.
+    """Compute p-MRR of a pair of runs as FollowIR does, and store the values.
 
     Args:
         store: The project store.
-        original: The run with the original instructions.
-        changed: The run with the changed ones, whose evaluation it becomes.
+        original: Run with the original instructions, by id, unique prefix, or name.
+        changed: Run with the changed instructions. The evaluation is stored with this run.
         qrels_original: Judgements of the original instructions: an ir_datasets id or a file.
-        qrels_changed: Judgements of the changed ones.
+        qrels_changed: Judgements of the changed instructions.
         progress: Where to report.
 
     Raises:
         UsageError: Both runs are the same.
-        DataError: Judgements cannot be read, agree on everything, or are of other queries.
+        DataError: Judgements cannot be read, have equal grades, or have no query in common.
     """
     before, after = store.run(original), store.run(changed)
     if before.manifest.id == after.manifest.id:
@@ -99,9 +105,9 @@ def evaluate_p_mrr(
 def existing_p_mrr(
     store: Store, before: Manifest, after: Manifest, *, qrels_original: str, qrels_changed: str
 ) -> Manifest | None:
-    """The evaluation that :func:`evaluate_p_mrr` would give, if the store has it.
+    """Find the evaluation that :func:`evaluate_p_mrr` would return; None if it is not stored.
 
-    Nothing is downloaded: judgements of ir_datasets are compared by their id alone.
+    Nothing is downloaded: judgements of ir_datasets are compared by id only.
 
     Raises:
         DataError: Judgements cannot be read.

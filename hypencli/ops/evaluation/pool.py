@@ -1,4 +1,4 @@
-"""Runs of one system on several query sets, put together as one: TREC DL 2019 and 2020."""
+"""Pools: runs of one system on several query sets as one, such as TREC DL 2019 and 2020."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PooledRun:
-    """One of the runs of a pool: measure -> its own figure."""
+    """One run of a pool.
+
+    Attributes:
+        run: Name or id of the run.
+        qrels: Id of its judgements.
+        n_queries: Number of judged queries.
+        aggregates: Measure -> value of this run alone.
+    """
 
     run: str
     qrels: str
@@ -32,10 +39,11 @@ class PooledRuns:
     """Several runs as one.
 
     Attributes:
-        measures: Those that all of them have.
-        runs: Each by itself.
-        aggregates: Measure -> mean over the judged queries of all of them, each query once.
-        n_queries: How many these are.
+        measures: Measures that all runs have.
+        runs: The members of the pool.
+        aggregates: Measure -> mean over the judged queries of all runs. Every query has the same
+            weight.
+        n_queries: Number of judged queries of all runs.
     """
 
     measures: tuple[str, ...]
@@ -45,19 +53,19 @@ class PooledRuns:
 
 
 def pool(store: Store, runs: tuple[str, ...], *, measures: tuple[str, ...] = ()) -> PooledRuns:
-    """Means over the queries of several runs together, as if they were one query set.
+    """Average measures over the queries of several runs, as if they were one query set.
 
-    Each run counts on the judgements that it was last measured with. A mean of the runs' means
-    would give the queries of a small set more weight.
+    The judgements of a run are those of its newest evaluation. A mean of the runs' means would give
+    the queries of a small set more weight.
 
     Args:
         store: The project store.
-        runs: Runs on different query sets.
-        measures: Which measures, in this order; none takes all that the runs have in common.
+        runs: Runs on different query sets, by id, unique prefix, or name.
+        measures: Measures, in this order. Empty selects all that the runs have in common.
 
     Raises:
-        UsageError: A run was not measured, a query is in two of the runs, or they have no measure
-            in common.
+        UsageError: A run has no evaluation, two runs contain the same query, or the runs have no
+            measure in common.
     """
     members = [judged_run(store, run, measures=measures) for run in runs]
     together = _together(members)
@@ -85,16 +93,17 @@ def compare_pools(
     *,
     measures: tuple[str, ...] = (),
 ) -> Comparison:
-    """Two systems over the queries of several sets together, with paired tests.
+    """Compare two systems over the queries of several sets, with paired tests.
 
     Args:
         store: The project store.
         first: Runs of the first system.
-        second: Runs of the second, on the same judgements in any order; a win is its.
-        measures: Which measures; none takes all that all runs have in common.
+        second: Runs of the second system, on the same judgements in any order.
+        measures: Measures, in this order. Empty selects all that all runs have in common.
 
     Raises:
-        UsageError: As for :func:`pool`, or the systems were not measured on the same judgements.
+        UsageError: The systems were not measured on the same judgements, a run has no evaluation,
+            two runs of a system contain the same query, or no measure is in common.
     """
     from hypencli.evaluation import measures as library
 
@@ -106,7 +115,7 @@ def compare_pools(
         alone = [qrels for a, b in (sets, sets[::-1]) for key, qrels in a.items() if key not in b]
         raise UsageError(
             f"Only one of the two pools was measured on {', '.join(sorted(set(alone)))}.",
-            hint="Both need a run on the judgements of each set: hype eval RUN --qrels QRELS",
+            hint="Evaluate a run of the other pool on them: hype eval RUN --qrels QRELS",
         )
     a, b = (_together(members) for members in pools)
     names = common_measures([*pools[0], *pools[1]], measures)
@@ -121,7 +130,7 @@ def compare_pools(
 
 
 def _together(members: list[JudgedRun]) -> Evaluation:
-    """The values of all runs; a query goes by its id and its judgements."""
+    """Merge the values of all runs. A query is identified by its judgements and its id."""
     per_query: dict[str, dict[str, float]] = {}
     seen: dict[str, int] = {}
     for place, member in enumerate(members):
@@ -131,10 +140,10 @@ def _together(members: list[JudgedRun]) -> Evaluation:
             if first != place:
                 raise UsageError(
                     f"Query {query!r} of {member.qrels} is in "
-                    f"{display_name(members[first].run)} and in "
-                    f"{display_name(member.run)}: in a pool it would count twice.",
-                    hint="Pool runs of one system on different query sets; two systems are "
-                    "compared by hype compare --pool … --against.",
+                    f"{display_name(members[first].run)} and in {display_name(member.run)}: "
+                    "it would count twice in a pool.",
+                    hint="Pool runs of one system on different query sets. Two systems: "
+                    "hype compare --pool RUN RUN --against RUN --against RUN",
                 )
         for measure, values in member.evaluation.per_query.items():
             together = per_query.setdefault(measure, {})
@@ -143,7 +152,7 @@ def _together(members: list[JudgedRun]) -> Evaluation:
 
 
 def _aggregate(measure: str, values: Iterable[float]) -> float:
-    """The mean over queries, or the sum where the measure is a sum."""
+    """The mean over queries, or the sum if the measure is defined as a sum."""
     from hypencli.evaluation import measures as library
 
     if measure == P_MRR:

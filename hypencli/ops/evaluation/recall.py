@@ -1,4 +1,4 @@
-"""How much of an exact run another run of the same search has found, from their results alone."""
+"""Recall of an approximate run against an exact run, from the stored results."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ import duckdb
 from hypestore import DamagedArtifact, JsonValue, Manifest, Store
 
 _SAME = ("model", "embeddings", "queries_fingerprint", "width")
-"""Inputs that two runs must share to be searches of the same."""
+"""Inputs that a run and its reference must share."""
 
 _NOT_OTHER = ("query_max_length", "exclude_same_id")
-"""Inputs in which they must not differ, where both say."""
+"""Inputs that must be equal if both runs record them."""
 
 
 def find_reference(store: Store, inputs: Mapping[str, JsonValue]) -> Manifest | None:
-    """The exact run that ranks what a run ranks, at least as deep; None where there is none.
+    """Find an exact run of the same model, embeddings and queries that is at least as deep.
 
-    Of several, one with the same arithmetic is taken before others, then the newest.
+    A run with the same dtype is preferred, then the newest. None means that the store has no such
+    run.
+
+    Args:
+        store: The project store.
+        inputs: Inputs of the run to compare.
     """
     if "queries_fingerprint" not in inputs:
         return None
@@ -39,7 +44,7 @@ def _is_reference(its: Mapping[str, JsonValue], mine: Mapping[str, JsonValue]) -
 
 
 def depth_of(inputs: Mapping[str, JsonValue]) -> int:
-    """How many results a query of a run has at most; 0 where its inputs do not say."""
+    """The maximum number of results per query, from the inputs of a run; 0 if not recorded."""
     k = inputs.get("k")
     return k if isinstance(k, int) else 0
 
@@ -47,26 +52,29 @@ def depth_of(inputs: Mapping[str, JsonValue]) -> int:
 def recall_of(
     store: Store, run: Manifest, reference: Manifest, depths: Sequence[int]
 ) -> dict[int, float]:
-    """Depth -> share of the best documents of the reference that the run has at that depth too.
+    """Compute recall: the share of the reference's best documents that the run has too, by depth.
 
-    A mean over the queries that the reference has results for; where it has fewer results than a
-    depth, as in a small corpus, they are all of them. Results are read in a stream by DuckDB.
+    Recall is a mean over the queries for which the reference has results. If the reference has
+    fewer results than a depth, all of them count. DuckDB streams the results.
 
     Args:
-        store: Holds both.
-        run: What is measured; a query that it has no results for counts as 0.
-        reference: An exact run of the same search, at least as deep.
-        depths: Depths, each at most that of the run.
+        store: Store of both runs.
+        run: Run to measure. A query without results has recall 0.
+        reference: Exact run of the same model, embeddings and queries, at least as deep.
+        depths: Depths, none above the depth of the run.
+
+    Returns:
+        Depth -> recall, from 0 to 1.
 
     Raises:
-        DamagedArtifact: The results of one cannot be read.
+        DamagedArtifact: The results of a run cannot be read.
     """
     if not depths:
         return {}
-    shares = ", ".join(f"avg(found_{depth} / nullif(there_{depth}, 0))" for depth in depths)
+    shares = ", ".join(f"avg(hits_{depth} / nullif(relevant_{depth}, 0))" for depth in depths)
     counts = ", ".join(
-        f"count(*) FILTER (e.rank <= {depth}) AS there_{depth}, "
-        f"count(a.rank) FILTER (e.rank <= {depth} AND a.rank <= {depth}) AS found_{depth}"
+        f"count(*) FILTER (e.rank <= {depth}) AS relevant_{depth}, "
+        f"count(a.rank) FILTER (e.rank <= {depth} AND a.rank <= {depth}) AS hits_{depth}"
         for depth in depths
     )
     statement = (

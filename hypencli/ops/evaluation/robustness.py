@@ -1,4 +1,4 @@
-"""What variants of queries cost: the relative loss against the queries as they were."""
+"""Robustness: the relative loss of runs of query variants against the original queries."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from hypencli.records import Evaluation
 from hypestore import JsonValue, Manifest, Store
 
 _QUERY_KEYS = ("queries", "queries_fingerprint")
-"""Inputs of a run that differ where nothing but the queries does."""
+"""Inputs of a run that describe its queries."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeasureLoss:
-    """One kind of variation, in one measure.
+    """Loss of one kind of variation in one measure.
 
     Attributes:
-        base: Mean of the base run over the queries that all have.
-        variant: Mean of the variants, each query's value averaged over the runs of this kind.
-        loss: ``(base - variant) / base``; None where the base is 0.
-        p: Of the paired randomisation test, Holm-corrected over the measures.
+        measure: Name of the measure.
+        base: Mean of the base run over the queries that all runs have.
+        variant: Mean of the variants. The value of a query is averaged over the runs of this kind.
+        loss: ``(base - variant) / base``; None if the base is 0.
+        p: p-value of the paired randomisation test, Holm-corrected over the measures.
     """
 
     measure: str
@@ -36,7 +37,7 @@ class MeasureLoss:
 
 @dataclass(frozen=True, slots=True)
 class VariationLoss:
-    """One kind of variation: the runs of it, and what they lose in each measure."""
+    """One kind of variation: its runs, and their loss in each measure."""
 
     kind: str
     runs: tuple[str, ...]
@@ -46,11 +47,14 @@ class VariationLoss:
 
 @dataclass(frozen=True, slots=True)
 class RobustnessLoss:
-    """What each kind of variation costs.
+    """Loss by kind of variation.
 
     Attributes:
-        kinds: The most costly in the first measure first.
-        unmeasured: Runs of variants that were left out, since they lack these judgements.
+        base: Name or id of the run of the original queries.
+        qrels: Id of the judgements.
+        measures: Measures compared.
+        kinds: One entry per kind, largest loss in the first measure first.
+        unmeasured: Runs of variants that have no evaluation on these judgements. They are left out.
     """
 
     base: str
@@ -63,20 +67,21 @@ class RobustnessLoss:
 def robustness_loss(
     store: Store, base: str, runs: Sequence[str] = (), *, measures: tuple[str, ...] = ()
 ) -> RobustnessLoss:
-    """Compare runs of perturbed queries with that of the queries as they were.
+    """Compare runs of perturbed queries with a run of the original queries.
 
-    Runs of the same kind (several seeds) count as one: a query has the mean of its values.
+    Runs of one kind with several seeds count as one: the value of a query is their mean.
 
     Args:
         store: The project store.
-        base: The run of the queries as they were.
-        runs: Runs of their variants, measured on the same judgements; none takes all runs that
-            differ from the base in nothing but a query set of ``hype perturb``.
-        measures: Which measures, the first one sorting; none takes all that the runs share.
+        base: Run of the original queries, by id, unique prefix, or name.
+        runs: Runs of the variants, evaluated on the same judgements. Empty selects all runs that
+            differ from the base only in queries made by ``hype perturb``.
+        measures: Measures, in this order. The first one sorts the kinds. Empty selects all that
+            the runs share.
 
     Raises:
-        UsageError: There is no run to compare with, one named was not measured, or they have no
-            measure in common.
+        UsageError: The store has no run of variants, a run has no evaluation on the judgements, or
+            the runs have no measure in common.
     """
     before = judged_run(store, base, measures=measures)
     variants, unmeasured = _variants(store, before, runs, measures)
@@ -100,7 +105,7 @@ def robustness_loss(
 def _variants(
     store: Store, base: JudgedRun, runs: Sequence[str], measures: tuple[str, ...]
 ) -> tuple[list[JudgedRun], list[Manifest]]:
-    """Runs of variants on the base's judgements, and those that lack them."""
+    """Runs of variants with values on the base's judgements, and runs without such values."""
     on = base.fingerprint
     if runs:
         return [judged_run(store, run, measures=measures, fingerprint=on) for run in runs], []
@@ -116,7 +121,7 @@ def _variants(
 
 
 def _is_variant(run: Manifest, base: Manifest) -> bool:
-    """Whether a run differs in nothing but its queries, which ``hype perturb`` named."""
+    """Whether a run differs from the base only in queries made by ``hype perturb``."""
     named = variation_of(str(run.inputs.get("queries"))) is not None
     return named and _but_queries(run.inputs) == _but_queries(base.inputs)
 
@@ -126,7 +131,7 @@ def _but_queries(inputs: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 def _kind(run: Manifest) -> str:
-    """What to call the variation: its kind, else the query set, else the run."""
+    """Name of the variation of a run: its kind, else the query set, else the run."""
     queries = run.inputs.get("queries")
     return variation_of(str(queries)) or (display_name(run) if queries is None else str(queries))
 
@@ -135,11 +140,11 @@ def _no_variants(base: JudgedRun, unmeasured: list[Manifest]) -> UsageError:
     if unmeasured:
         listed = ", ".join(display_name(run) for run in unmeasured)
         return UsageError(
-            f"The runs of variants were not measured as {display_name(base.run)} was: {listed}.",
+            f"Runs without an evaluation on the judgements of {display_name(base.run)}: {listed}.",
             hint=f"hype eval {display_name(unmeasured[0])} --qrels {base.qrels.partition(':')[2]}",
         )
     return UsageError(
-        f"There is no run that differs from {display_name(base.run)} in perturbed queries alone.",
+        f"No run differs from {display_name(base.run)} only in perturbed queries.",
         hint="Make one: hype perturb QUERIES --kind misspelling; hype search FILE --qrels QRELS. "
         f"Or name runs: hype robustness {display_name(base.run)} RUN",
     )
@@ -170,7 +175,7 @@ def _kind_loss(
 
 
 def _averaged(evaluations: list[Evaluation], measures: tuple[str, ...]) -> Evaluation:
-    """Each query's mean over evaluations that all have it."""
+    """Average each query over evaluations. Queries that one of them lacks are left out."""
     per_query = {}
     for name in measures:
         columns = [one.per_query[name] for one in evaluations]

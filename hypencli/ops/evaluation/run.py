@@ -1,4 +1,4 @@
-"""Measures of a run against judgements, kept per query."""
+"""Evaluation of a run against judgements, stored per query."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from hypestore import JsonValue, Manifest, Store
 
 @dataclass(frozen=True, slots=True)
 class EvaluateOptions:
-    """What a run is measured with.
+    """Options of an evaluation.
 
     Attributes:
-        qrels: An ir_datasets id, or a file (TREC, JSON as published, BEIR TSV); None takes the
-            judgements that come with the run's queries.
-        measures: Names as ir_measures has them; None takes the published default set, with the
-            binary measures as the judgements have it (TREC Deep Learning: from grade 2 on).
+        qrels: An ir_datasets id, or a file (TREC, JSON as published, BEIR TSV). None selects the
+            judgements recorded with the run's queries.
+        measures: Names of ir_measures. None selects the published default set. For TREC Deep
+            Learning, binary measures of that set count grades from 2 as relevant.
     """
 
     qrels: str | None = None
@@ -34,9 +34,15 @@ class Evaluated(Tabular):
     """Measures of one run.
 
     Attributes:
+        evaluation: Id of the evaluation.
+        run: Id of the run.
+        run_name: Name of the run, if it has one.
+        qrels: Id of the judgements.
         aggregates: Measure -> mean over all judged queries.
-        missing_queries: Judged queries without results, each counted as 0.
-        unjudged_queries: Queries of the run that no judgement speaks of, left out.
+        judged_queries: Number of judged queries.
+        missing_queries: Judged queries without results. They count as 0.
+        unjudged_queries: Number of queries of the run without judgements. They are left out.
+        existing: Whether the store had the evaluation before this call.
     """
 
     evaluation: str
@@ -62,10 +68,16 @@ def evaluate(
     options: EvaluateOptions | None = None,
     progress: Progress = SILENT,
 ) -> Evaluated:
-    """Measure a run and keep the values, in all and per query, as an artifact below the run.
+    """Evaluate a run, and store the values per query and their aggregates.
+
+    Args:
+        store: The project store.
+        run: Id, unique prefix, or name.
+        options: Judgements and measures.
+        progress: Where to report.
 
     Raises:
-        UsageError: No judgements are named and the run's queries have none.
+        UsageError: The options name no judgements, and the run's queries have none.
         DataError: The judgements cannot be read.
     """
     from hypencli.data.qrels import read_qrels
@@ -99,12 +111,12 @@ def evaluate(
 
 
 def existing_evaluation(store: Store, run: Manifest, options: EvaluateOptions) -> Manifest | None:
-    """The evaluation that :func:`evaluate` would give, if the store has it.
+    """Find the evaluation that :func:`evaluate` would return; None if it is not stored.
 
-    Nothing is downloaded: judgements of ir_datasets are compared by their id alone.
+    Nothing is downloaded: judgements of ir_datasets are compared by id only.
 
     Raises:
-        UsageError: No judgements are named and the run's queries have none.
+        UsageError: The options name no judgements, and the run's queries have none.
         DataError: The judgements cannot be read.
     """
     from hypencli.evaluation.measures import default_measures, parse_measures
@@ -116,7 +128,7 @@ def existing_evaluation(store: Store, run: Manifest, options: EvaluateOptions) -
 
 
 def identify_qrels(source: str) -> tuple[str, str | None]:
-    """Id and fingerprint of judgements; those of ir_datasets are not read and have no fingerprint.
+    """Id and fingerprint of judgements. Those of ir_datasets are not read: the fingerprint is None.
 
     Raises:
         DataError: The judgements cannot be read.
@@ -143,14 +155,14 @@ def _inputs(
 
 
 def _source(run: Manifest, options: EvaluateOptions) -> str:
-    """The judgements named, else those that came with the run's queries."""
-    own = options.qrels or run.stats.get("qrels")
-    if own is None:
+    """The judgements in the options, else those recorded with the run's queries."""
+    qrels = options.qrels or run.stats.get("qrels")
+    if qrels is None:
         raise UsageError(
-            f"Which judgements? The queries of run {run.id} brought none.",
+            f"No judgements: the queries of run {run.id} have none.",
             hint=f"Name them: hype eval {run.name or run.id} --qrels FILE_OR_DATASET",
         )
-    return str(own)
+    return str(qrels)
 
 
 def _rows(evaluation: Evaluation) -> Iterator[tuple[str, str, float]]:

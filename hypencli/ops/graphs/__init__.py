@@ -1,1 +1,1 @@
-"""Neighbour graphs over the store: built, imported, and found again for a search."""
+"""Neighbour graphs of embedding sets: builders, builds, and look-up for a search."""

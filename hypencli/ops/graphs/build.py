@@ -1,4 +1,4 @@
-"""Neighbour graphs of embedding sets: made, measured where they are approximate, and found."""
+"""Builds the neighbour graph of an embedding set, and measures its recall if approximate."""
 
 from __future__ import annotations
 
@@ -26,23 +26,28 @@ from hypencli.tabular import NotebookRecord
 from hypestore import SCRATCH_NAME, EmbeddingSet, GraphDraft, JsonValue, Manifest, Store
 
 LOW_RECALL = 0.95
-"""Below it, a graph comes with a warning."""
+"""A graph with a lower recall gets a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltGraph(NotebookRecord):
-    """A neighbour graph that is there now.
+    """A neighbour graph of the store.
 
     Attributes:
-        graph: Its id.
-        embeddings: The embedding set, by name or id.
-        k: Neighbours of a document.
-        n_edges: Neighbours of all documents together.
-        existing: Whether it was there before, and nothing was done.
-        recall: Share of the exact neighbours that it has, measured on a sample; None if exact.
-        advice: What to raise where the recall is low.
-        seconds: Time of the last process that worked on it.
-        name_not_given: A name that was asked for and that it does not have, made before.
+        graph: Id of the graph.
+        name: Name of the graph, if it has one.
+        embeddings: Name or id of the embedding set.
+        corpus: Id of the corpus.
+        n_documents: Number of documents.
+        k: Neighbours per document.
+        metric: Similarity or distance: ``l2``, ``ip`` or ``cos``; None if unknown.
+        builder: Name of the builder.
+        n_edges: Number of neighbours of all documents.
+        existing: Whether the store had the graph before this call.
+        recall: Share of the exact neighbours, measured on a sample; None for an exact graph.
+        advice: Options that raise the recall, if it is low.
+        seconds: Time in seconds of the last process that worked on the graph.
+        name_not_given: A requested name that an existing graph did not get.
     """
 
     graph: str
@@ -67,17 +72,24 @@ def build_graph(
     options: GraphOptions | None = None,
     progress: Progress = SILENT,
 ) -> BuiltGraph:
-    """Find the nearest neighbours of every document of an embedding set, and keep them.
+    """Find the nearest neighbours of every document of an embedding set, and store them.
 
-    The same command again does nothing. An exact build that was stopped by Ctrl-C, SIGTERM or a
-    kill goes on from where it was last saved, and its file is the same in the end.
+    An existing graph is not built again. An exact build that was interrupted resumes where it was
+    last saved, and its result is the same.
+
+    Args:
+        store: The project store.
+        embeddings: The embedding set.
+        options: How to build.
+        progress: Where to report.
 
     Raises:
-        UsageError: ``k`` or a name among the options is wrong, or the builder cannot do the metric.
-        MissingDependencyError: The builder's package is not installed.
-        ModelError: A vector is too long for float32 (names the document), or the device is not
-            there.
-        StoreError: Another process makes the same graph at this moment, or the disk is full.
+        UsageError: ``k`` or the name of a metric, builder or option is wrong, or the builder does
+            not support the metric.
+        MissingDependencyError: The package of the builder is not installed.
+        ModelError: A vector is too long for float32 (names the document), or the device does not
+            exist.
+        StoreError: Another process builds the same graph, or the disk is full.
     """
     options = options or GraphOptions()
     _check(options)
@@ -103,10 +115,10 @@ def build_graph(
 
 
 def existing_graph(store: Store, embeddings: Manifest, options: GraphOptions) -> Manifest | None:
-    """A graph that serves in place of a new one, if the store has it.
+    """Find a graph that makes a new one unnecessary; None if the store has none.
 
-    Of the builder ``auto`` that is any graph of enough neighbours; of a builder by name it is the
-    graph that :func:`build_graph` would give.
+    For the builder ``auto``, any graph with enough neighbours fits. For a builder by name, only the
+    graph that :func:`build_graph` would return fits.
     """
     if options.builder == "auto":
         try:
@@ -126,13 +138,13 @@ def _check(options: GraphOptions) -> None:
             f"There is no metric {options.metric!r}.", hint=did_you_mean(options.metric, METRICS)
         )
     if options.k < 1:
-        raise UsageError(f"k is {options.k}; a document gets at least 1 neighbour.")
+        raise UsageError(f"k is {options.k}; it must be at least 1.")
 
 
 def _choose_builder(
     corpus: EmbeddingSet, options: GraphOptions, progress: Progress
 ) -> tuple[str, GraphBuilder]:
-    """Name and builder; ``auto`` stands for one of the shipped ones."""
+    """Name and builder. ``auto`` is resolved to a shipped builder."""
     name = options.builder
     if name == AUTO:
         name = automatic(corpus, options.metric, options.device)
@@ -144,7 +156,7 @@ def _choose_builder(
 
 
 def _inputs(name: str, builder: GraphBuilder, options: GraphOptions) -> dict[str, JsonValue]:
-    """What determines the neighbours, besides the embedding set and k."""
+    """Inputs that determine the neighbours, besides the embedding set and k."""
     return {"metric": options.metric, "builder": name, **asdict(builder)}
 
 
@@ -181,11 +193,11 @@ def _build(
 
 
 def _bytes_of_build(draft: GraphDraft, builder: GraphBuilder) -> int:
-    """What a build still takes on disk: ordinals, and what it saves to go on from."""
+    """Bytes that a build still writes: the ordinals, and the state for a resumption."""
     ordinals = 4 * draft.n * draft.k
-    saving = builder.bytes_to_save(draft.n, draft.k)
-    # A new saving is written beside the last one, which makes room then.
-    return saving if saving and (draft.path / SCRATCH_NAME).exists() else ordinals + saving
+    state = builder.bytes_to_save(draft.n, draft.k)
+    # A new state is written beside the last one, which is then deleted.
+    return state if state and (draft.path / SCRATCH_NAME).exists() else ordinals + state
 
 
 def _outcome(graph: Manifest, embeddings: Manifest, *, existing: bool = False) -> BuiltGraph:
@@ -210,6 +222,6 @@ def _outcome(graph: Manifest, embeddings: Manifest, *, existing: bool = False) -
 
 
 def _advice(builder: str) -> str:
-    """What finds more of the neighbours, in words that follow "to find more,"."""
+    """Options that raise the recall, in words that follow "to find more,"."""
     kind = builder_class(builder) if builder in builder_names() else GraphBuilder
     return kind.advice

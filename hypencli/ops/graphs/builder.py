@@ -1,4 +1,4 @@
-"""What a builder of neighbour graphs is: options, and a function from vectors to neighbours."""
+"""Base class of builders of neighbour graphs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class GraphWork:
     """One graph to build.
 
     Attributes:
-        corpus: The document vectors.
-        metric: What is near: ``l2``, ``ip`` or ``cos``.
-        k: Neighbours of a document.
-        device: Where to compute.
-        scratch: A folder for what the next process goes on from, if this one is stopped; it is
-            not there yet, and is deleted with all in it when the graph is whole.
-        progress: Listens.
+        corpus: The document vectors ``[n, d]``.
+        metric: Similarity or distance: ``l2``, ``ip`` or ``cos``.
+        k: Neighbours per document.
+        device: Device of the computation.
+        scratch: Folder for the state of an interrupted build. The builder creates it. It is deleted
+            when the graph is finished.
+        progress: Where to report.
     """
 
     corpus: VectorSource
@@ -42,19 +42,19 @@ class GraphWork:
 
 @dataclass(frozen=True, kw_only=True)
 class GraphBuilder(ABC):
-    """A way to find the nearest neighbours of all documents; its fields identify the graph.
+    """A method to find the nearest neighbours of all documents. Its fields identify the graph.
 
-    A builder is a frozen dataclass that derives from this one. It declares options as
-    :mod:`hypencli.option_fields` says, and computes :meth:`build`. One that draws random
-    numbers has a plain field ``seed: int = 0`` too, which is the seed that the user asked for.
-    Docs: ``docs/extending.md``.
+    A builder is a frozen dataclass that derives from this class. It declares options as described
+    in :mod:`hypencli.option_fields`, and implements :meth:`build`. A builder that draws random
+    numbers also has a plain field ``seed: int = 0``, which is set to the seed of the user. An
+    example is in ``docs/extending.md``.
 
     Attributes:
-        help: What it is, in some words.
-        package: Name of the module of an optional package that it needs, if any.
-        without_package: The builder with the same options that works in its place where that
-            package is not installed.
-        advice: What finds more of the neighbours, in words that follow "to find more,".
+        help: Short description.
+        package: Module of an optional package that the builder needs, if any.
+        without_package: Builder with the same options that replaces this one if the package is not
+            installed.
+        advice: Options that raise the recall, in words that follow "to find more,".
     """
 
     help: ClassVar[str] = ""
@@ -64,18 +64,18 @@ class GraphBuilder(ABC):
 
     @abstractmethod
     def build(self, work: GraphWork) -> Iterator[Ordinals]:
-        """The neighbours of all documents in order, in blocks of rows.
+        """Compute the neighbours of all documents in order, in blocks of rows.
 
         Yields:
-            Ordinals of documents, int32 ``[r, k]``: the nearest first, without the document
-            itself, -1 at the end of rows that are not full.
+            Ordinals of documents, int32 ``[r, k]``: nearest first, without the document itself.
+            Shorter rows end with -1.
         """
 
     @property
     def is_exact(self) -> bool:
-        """Whether it finds all neighbours; else their recall is measured on a sample."""
+        """Whether all neighbours are found. Otherwise their recall is measured on a sample."""
         return False
 
     def bytes_to_save(self, n_documents: int, k: int) -> int:
-        """Disk that it takes in ``work.scratch``, beside the graph."""
+        """Bytes that the builder writes to ``work.scratch``."""
         return 0

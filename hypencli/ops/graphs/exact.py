@@ -1,4 +1,4 @@
-"""The builder ``exact``: all documents are compared, and a build that was stopped goes on."""
+"""The builder ``exact``: compares all documents. An interrupted build can resume."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from hypencli.engine.neighbours.top_neighbours import Ordinals
 
 SAVE_SECONDS = 10.0
-"""Least time between two savings of a build."""
+"""Minimum number of seconds between two saves of a build."""
 
 _SAVING_SHARE = 20
-"""Saving may take one part in so many of the time."""
+"""Saving takes at most this fraction (1 / value) of the time."""
 
 _SAVED_NAME = "neighbours.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExactBuilder(GraphBuilder):
-    """Compares all documents, in matrix products of blocks."""
+    """Compares all documents by matrix products of blocks."""
 
     help: ClassVar[str] = "compares all documents"
     advice: ClassVar[str] = "compute with dtype=float32"
@@ -42,18 +42,21 @@ class ExactBuilder(GraphBuilder):
 
     @property
     def is_exact(self) -> bool:
-        """Whether it finds all neighbours: products in other types are rounded."""
+        """Whether all neighbours are found: dtypes other than float32 round similarities."""
         return self.dtype == "float32"
 
     def bytes_to_save(self, n_documents: int, k: int) -> int:
-        """Disk for the neighbours so far, with their similarities."""
+        """Bytes of the saved neighbours and their similarities."""
         return 8 * n_documents * k
 
     def build(self, work: GraphWork) -> Iterator[Ordinals]:
-        """The exact neighbours, saved from time to time.
+        """Compute the exact neighbours, and save the state regularly.
+
+        Yields:
+            Ordinals of documents, int32 ``[r, k]``.
 
         Raises:
-            KeyboardInterrupt: A signal stopped it; it is saved.
+            KeyboardInterrupt: A signal stopped the build; its state is saved.
         """
         from hypencli.engine.neighbours.exact import ExactNeighbours
         from hypencli.engine.neighbours.similarity import Similarity
@@ -64,7 +67,7 @@ class ExactBuilder(GraphBuilder):
         n_pairs = neighbours.n_pairs
         if saved.restore():
             work.progress.message(
-                f"going on: {neighbours.n_done:,} of {n_pairs:,} pairs of blocks are done"
+                f"resuming: {neighbours.n_done:,} of {n_pairs:,} pairs of blocks are done"
             )
         with (
             work.progress.task("graph", total=n_pairs, unit="pairs of blocks") as task,
@@ -76,10 +79,10 @@ class ExactBuilder(GraphBuilder):
 
 
 class SavedWork:
-    """How far an exact build is, in a file: written from time to time, and when it is stopped.
+    """State of an exact build in a file, written regularly and when a signal arrives.
 
     Args:
-        path: The file.
+        path: File of the state.
         work: The build.
     """
 
@@ -90,7 +93,7 @@ class SavedWork:
         self._next = time.monotonic() + SAVE_SECONDS
 
     def restore(self) -> bool:
-        """Go on from the file, where there is one that fits; whether there was."""
+        """Load the state from the file. False means that there is no state of this build."""
         try:
             with self._path.open("rb") as stored:
                 return self._work.load(stored)
@@ -98,10 +101,10 @@ class SavedWork:
             return False
 
     def pause(self) -> None:
-        """Between two pairs: save when it is time.
+        """Save the state if it is due or a signal arrived. Call it between two pairs of blocks.
 
         Raises:
-            KeyboardInterrupt: The work is to end; it is saved.
+            KeyboardInterrupt: A signal arrived; the state is saved.
         """
         if self._signal is None and time.monotonic() < self._next:
             return
@@ -117,12 +120,14 @@ class SavedWork:
             raise Terminated(self._signal)
 
     def when_stopped(self, progress: Progress) -> AbstractContextManager[None]:
-        """Take a signal as a wish to stop; a second Ctrl-C ends the process at once."""
+        """Handle signals: the first one stops after a save, a second Ctrl-C stops at once."""
 
         def stop(number: int, frame: FrameType | None) -> None:
             if self._signal is not None and number == signal.SIGINT:
                 raise KeyboardInterrupt
             self._signal = number
-            progress.message("Stopping after these pairs of blocks; Ctrl-C again: now.")
+            progress.message(
+                "Stopping after these pairs of blocks; press Ctrl-C again to stop at once."
+            )
 
         return handle_signals(stop)

@@ -1,4 +1,4 @@
-"""Which neighbour graph a search walks, and what is known of it."""
+"""Look-up of the neighbour graph for a search."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ def find_graph(
     metric: Metric | None = None,
     named: str | None = None,
 ) -> Manifest:
-    """The graph of an embedding set to search with; one of more neighbours serves for fewer.
+    """Find a graph of an embedding set with at least ``k`` neighbours per document.
 
-    Of several, an exact one is taken before one of higher recall, and that before a newer one.
+    Exact graphs come first, then graphs with higher recall, then newer ones.
 
     Args:
         store: The project store.
         embeddings_id: Id of the embedding set.
-        k: Neighbours of a document that are needed.
-        metric: What must be near in it; None takes any, where all are of one metric.
-        named: The graph, by id or name.
+        k: Required number of neighbours per document.
+        metric: Required metric. None accepts any, if all graphs have the same one.
+        named: Name or id of the graph.
 
     Raises:
-        UsageError: None fits, the one named does not, or several metrics do; says what to run.
-        ArtifactNotFound: There is no graph of that name.
+        UsageError: No graph fits, the graph named does not fit, or graphs of several metrics fit.
+            The hint has a command that builds one.
+        ArtifactNotFound: The store has no graph with the name or id.
     """
     command = f"hype graph {embeddings_id} --k {k}" + (f" --metric {metric}" if metric else "")
     if named is not None:
@@ -50,15 +51,15 @@ def find_graph(
         widest = max((width(graph) for graph in existing), default=0)
         state = f"at most {widest} neighbours a document" if existing else "no neighbour graph"
         raise UsageError(
-            f"The embedding set {embeddings_id} has {state}{of_metric}, and {k} are needed.",
-            hint=f"Make one: {command}",
+            f"The embedding set {embeddings_id} has {state}{of_metric}; {k} are required.",
+            hint=f"Build one: {command}",
         )
     metrics = {str(graph.inputs.get("metric")) for graph in fitting}
     if len(metrics) > 1:
         listed = ", ".join(f"{display_name(one)} ({one.inputs.get('metric')})" for one in fitting)
         raise UsageError(
             f"Several graphs of the embedding set {embeddings_id} fit: {listed}.",
-            hint="Say which, by its name or by its metric.",
+            hint="Name the graph or its metric.",
         )
     return max(fitting, key=_preference)
 
@@ -69,28 +70,27 @@ def _named_graph(
     graph = store.get(named, kind="graph")
     if graph.inputs.get("embeddings") != embeddings_id:
         raise UsageError(
-            f"The graph {display_name(graph)} is of the embedding set "
-            f"{graph.inputs.get('embeddings')}, "
-            f"not of {embeddings_id}.",
-            hint=f"Make one of this set: {command}",
+            f"The graph {display_name(graph)} belongs to the embedding set "
+            f"{graph.inputs.get('embeddings')}, not to {embeddings_id}.",
+            hint=f"Build one for this set: {command}",
         )
     if width(graph) < k or metric not in (None, graph.inputs.get("metric")):
         wanted = f"{k} neighbours a document" + (f" by {metric}" if metric else "")
         raise UsageError(
             f"The graph {display_name(graph)} has {width(graph)} neighbours a document by "
-            f"{graph.inputs.get('metric')}; {wanted} are needed.",
-            hint=f"Make one that has them: {command}",
+            f"{graph.inputs.get('metric')}; {wanted} are required.",
+            hint=f"Build one: {command}",
         )
     return graph
 
 
 def width(graph: Manifest) -> int:
-    """Neighbours of a document in a graph."""
+    """Number of neighbours per document of a graph."""
     return graph.input_int("k")
 
 
 def recall_of(graph: Manifest) -> float | None:
-    """The measured recall of a graph; None where it was not measured."""
+    """The measured recall of a graph, from 0 to 1; None if it was not measured."""
     measured = graph.stats.get("recall")
     return float(str(measured["value"])) if isinstance(measured, dict) else None
 

@@ -1,4 +1,4 @@
-"""The builders ``hnsw`` and ``faiss-hnsw``: each document searches an HNSW index of all."""
+"""The builders ``hnsw`` and ``faiss-hnsw``: a search of an HNSW index for every document."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ class HnswBuilder(Hnsw, GraphBuilder):
     advice: ClassVar[str] = "raise ef_search, ef_construction or m"
 
     def build(self, work: GraphWork) -> Iterator[Ordinals]:
-        """The neighbours that the index reaches.
+        """Compute the neighbours that the index finds.
+
+        Yields:
+            Ordinals of documents, int32 ``[r, k]``.
 
         Raises:
             MissingDependencyError: The library is not installed.

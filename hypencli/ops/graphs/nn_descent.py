@@ -1,4 +1,4 @@
-"""The builder ``nn-descent``: neighbours of neighbours are likely neighbours."""
+"""The builder ``nn-descent``: refines neighbours by comparing neighbours of neighbours."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ class NNDescentBuilder(NNDescent, GraphBuilder):
     advice: ClassVar[str] = "raise candidates, iterations or trees"
 
     def build(self, work: GraphWork) -> Iterator[Ordinals]:
-        """The neighbours that NN-descent finds.
+        """Compute the neighbours that NN-descent finds.
+
+        Yields:
+            Ordinals of documents, int32 ``[r, k]``.
 
         Raises:
             MissingDependencyError: pynndescent is not installed.
-            UsageError: A corpus of hardly more than k documents.
+            UsageError: The corpus has too few documents for k.
         """
         from hypencli.engine.neighbours.libraries import by_nn_descent
 
         with work.progress.task("graph", unit="documents") as task:
-            task.note("NN-descent says when it is done, and not before")
+            task.note("NN-descent reports no progress")
             yield from by_nn_descent(work.corpus, work.metric, k=work.k, settings=self)

@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GraphOptions:
-    """How a neighbour graph is made.
+    """Options of a neighbour graph.
 
     Attributes:
-        k: Neighbours of a document.
-        metric: What is near: ``l2``, ``ip`` or ``cos``.
+        k: Neighbours per document.
+        metric: Similarity or distance: ``l2``, ``ip`` or ``cos``.
         builder: A builder of :mod:`hypencli.ops.graphs.registry`, or ``auto``: exact up to 100,000
             documents.
-        options: Options of the builder by name; a text is read as a value of the option's type.
-        device: Where the exact builder and the measurement of recall work; None is the best.
-        seed: Of an approximate builder, and of the sample that its recall is measured on.
+        options: Options of the builder by name. A string is parsed as the type of the option.
+        device: Device of the exact builder and of the recall. None selects the best one.
+        seed: Seed of an approximate builder, and of the sample for its recall.
         name: Name of the graph.
     """
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from hypencli.engine.neighbours.similarity import Metric
 
 AUTO = "auto"
-"""Stands for ``exact``, or for an approximate builder where there are too many documents."""
+"""Selects ``exact``, or an approximate builder for a large corpus."""
 
 AUTO_EXACT_DOCUMENTS = 100_000
-"""Up to so many documents the exact builder is as fast as the others."""
+"""Number of documents up to which the exact builder is as fast as the others."""
 
 BUILDERS: Mapping[str, str] = {
     "exact": "exact:ExactBuilder",
@@ -30,13 +30,13 @@ BUILDERS: Mapping[str, str] = {
     "hnsw": "hnsw:HnswBuilder",
     "faiss-hnsw": "hnsw:FaissHnswBuilder",
 }
-"""Shipped builders: name -> module of this package and class. Help is shown without importing them.
+"""Shipped builders: name -> module of this package and class.
 
-``auto`` takes the first approximate one whose package is there.
+``auto`` selects the first approximate builder whose package is installed.
 """
 
 BUILDERS_GROUP = "hypencli.graph_builders"
-"""Entry points of installed packages: the name of a builder, and its class."""
+"""Group of entry points. Their names are builders, their values are classes."""
 
 
 def builder_names() -> list[str]:
@@ -45,10 +45,10 @@ def builder_names() -> list[str]:
 
 
 def builder_class(name: str) -> type[GraphBuilder]:
-    """The builder of a name: a shipped one, or one that an installed package offers.
+    """Look up a builder among the shipped ones and those of installed packages.
 
     Raises:
-        UsageError: There is none, or what the package offers is no builder.
+        UsageError: There is no such builder, or the entry point is not a builder.
     """
     candidate: object | None
     if name in BUILDERS:
@@ -57,8 +57,8 @@ def builder_class(name: str) -> type[GraphBuilder]:
     else:
         candidate = offered(BUILDERS_GROUP, name)
     if candidate is None:
-        known = [AUTO, *builder_names()]
-        raise UsageError(f"There is no builder {name!r}.", hint=did_you_mean(name, known))
+        names = [AUTO, *builder_names()]
+        raise UsageError(f"There is no builder {name!r}.", hint=did_you_mean(name, names))
     if not (isinstance(candidate, type) and issubclass(candidate, GraphBuilder)):
         raise UsageError(
             f"The builder {name!r} is not a class that derives from "
@@ -69,13 +69,15 @@ def builder_class(name: str) -> type[GraphBuilder]:
 
 
 def installed_name(name: str) -> str:
-    """The builder that works where a builder is asked for by name; not ``auto``.
+    """Resolve the name of a builder whose package is missing to its replacement.
 
-    It is the builder itself, or the one in its place where a package that it needs is missing. Two
-    libraries make different HNSW graphs, so a graph is recorded under the one that made it.
+    Two libraries build different HNSW graphs. A graph is recorded with the builder that made it.
+
+    Args:
+        name: Name of a builder, not ``auto``.
 
     Raises:
-        UsageError: There is no builder of that name.
+        UsageError: There is no such builder.
     """
     kind = builder_class(name)
     if kind.package is None or kind.without_package is None:
@@ -84,12 +86,12 @@ def installed_name(name: str) -> str:
 
 
 def make_builder(name: str, options: Mapping[str, Any], *, seed: int) -> GraphBuilder:
-    """The builder of a name with its options set.
+    """Create a builder with its options.
 
     Args:
-        name: Of the builder; not ``auto``.
-        options: Its options by name; a text is read as a value of the option's type.
-        seed: For a builder that draws random numbers.
+        name: Name of a builder, not ``auto``.
+        options: Options by name. A string is parsed as the type of the option.
+        seed: Seed for a builder that draws random numbers.
 
     Raises:
         UsageError: There is no such builder or option, or a value is out of bounds.
@@ -101,15 +103,18 @@ def make_builder(name: str, options: Mapping[str, Any], *, seed: int) -> GraphBu
 
 
 def automatic(corpus: VectorSource, metric: Metric, device: str | None) -> str:
-    """The builder that ``auto`` stands for.
+    """Select the builder for ``auto``.
 
     Args:
-        corpus: The document vectors.
-        metric: What is near.
-        device: Where the exact builder would compute; None is the best.
+        corpus: The document vectors ``[n, d]``.
+        metric: Similarity or distance: ``l2``, ``ip`` or ``cos``.
+        device: Device of the exact builder. None selects the best one.
+
+    Returns:
+        Name of the builder.
 
     Raises:
-        MissingDependencyError: There are too many documents to compare all, and no package.
+        MissingDependencyError: The corpus is large, and no approximate builder is installed.
     """
     if corpus.n <= AUTO_EXACT_DOCUMENTS:
         return "exact"
@@ -121,14 +126,14 @@ def automatic(corpus: VectorSource, metric: Metric, device: str | None) -> str:
 
     hours = estimated_seconds(corpus, Similarity(metric, resolve_device(device))) / 3600
     raise MissingDependencyError(
-        f"To compare all of {corpus.n:,} documents takes about {hours:,.1f} hours here, and no "
-        "package that finds neighbours faster is installed.",
-        hint="pip install 'hypencli[nn-descent]', or take the time: choose the builder exact",
+        f"An exact graph of {corpus.n:,} documents takes about {hours:,.1f} hours on this machine, "
+        "and no package for an approximate one is installed.",
+        hint="pip install 'hypencli[nn-descent]', or add `builder=exact`",
     )
 
 
 def installed_builder() -> str | None:
-    """An approximate builder whose package is there; None where there is none."""
+    """Name of an approximate builder whose package is installed; None if there is none."""
     for name in BUILDERS:
         package = builder_class(name).package
         if package is not None and importlib.util.find_spec(package):
@@ -138,7 +143,13 @@ def installed_builder() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class DescribedBuilder:
-    """A builder for people: its name, what it is, and its options."""
+    """Description of a builder.
+
+    Attributes:
+        name: Name of the builder.
+        help: Short description.
+        options: Its options.
+    """
 
     name: str
     help: str
@@ -146,6 +157,6 @@ class DescribedBuilder:
 
 
 def describe_builders() -> list[DescribedBuilder]:
-    """All builders with their options."""
+    """Describe all builders and their options."""
     kinds = [(name, builder_class(name)) for name in builder_names()]
     return [DescribedBuilder(name, kind.help, describe_options(kind)) for name, kind in kinds]

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from hypencli.engine.neighbours.top_neighbours import Ordinals
 
 SAMPLE_DOCUMENTS = 1000
-"""Documents whose neighbours are compared with the exact ones."""
+"""Size of the sample."""
 
 
 class NeighbourSample:
-    """Documents whose neighbours are compared with the exact ones.
+    """A random sample of documents whose neighbours are compared with the exact ones.
 
     Args:
-        n: Documents of the set.
-        k: Neighbours of a document.
-        seed: Of the choice.
+        n: Number of documents.
+        k: Neighbours per document.
+        seed: Seed of the sample.
     """
 
     def __init__(self, n: int, *, k: int, seed: int) -> None:
@@ -36,7 +36,7 @@ class NeighbourSample:
         self._rows: list[Ordinals] = []
 
     def watch(self, blocks: Iterable[Ordinals]) -> Iterator[Ordinals]:
-        """Pass blocks of rows on, and keep the sample's."""
+        """Yield blocks of rows ``[r, k]`` unchanged, and keep the rows of the sample."""
         first = 0
         for block in blocks:
             own = self._ordinals - first
@@ -47,7 +47,7 @@ class NeighbourSample:
     def recall(
         self, corpus: EmbeddingSet, metric: Metric, device: torch.device, progress: Progress
     ) -> dict[str, float | int]:
-        """What is said of it in the manifest, ``value`` above all."""
+        """Measure the recall. Returns ``value`` (0 to 1), ``k``, ``sample`` and ``seed``."""
         import numpy as np
 
         from hypencli.engine.neighbours.exact import nearest_of

@@ -1,1 +1,1 @@
-"""Replication of a table: planned as steps, estimated, executed, set beside the paper."""
+"""Replication of a published table: plan, estimate, execution, comparison with the paper."""

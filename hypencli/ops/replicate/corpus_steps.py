@@ -1,4 +1,4 @@
-"""Steps over a corpus: its vectors, and the neighbours of its documents."""
+"""Steps over a corpus: its vectors, and the graph of its documents."""
 
 from __future__ import annotations
 
@@ -25,18 +25,20 @@ _ENCODING = {
     "cuda": (540.0, "a BERT base on a V100, by the figures of sentence-transformers"),
     "cpu": (30.0, "a BERT base on 8 cores, by the figures of sentence-transformers"),
 }
-"""Documents a second."""
+"""Kind of device -> documents per second, and the source of the figure."""
 
 _WIDTH = 768
-"""Of the vectors of a BERT base, which stands for a model that is not there yet."""
+"""Width of the vectors of BERT base, assumed for a model that is not in the store yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodeStep(Step):
-    """Encode a corpus with a model, for all datasets over it.
+    """Encodes a corpus with a model, for all datasets over the corpus.
 
     Attributes:
-        prepared: The dataset that the corpus is part of, where it is prepared.
+        model: The model.
+        corpus: Corpus to encode.
+        prepared: The step that prepares the corpus, if any.
     """
 
     kind: ClassVar[StepKind] = "encode"
@@ -47,26 +49,26 @@ class EncodeStep(Step):
 
     @property
     def needs(self) -> tuple[Step, ...]:
-        """The model, and the corpus where it is prepared."""
+        """The model, and the preparation of the corpus if any."""
         return (self.model, *self.prepared)
 
     def __str__(self) -> str:
         return f"encode {short(self.corpus)} with {short(self.model.source)}"
 
     def existing(self, context: ReplicationContext) -> Manifest | None:
-        """The embedding set, if it is whole."""
+        """The embedding set, if it is finished."""
         planned = self._plan(context)
         if planned is None or not planned.finished:
             return None
         return context.store.get(planned.embeddings, "embeddings")
 
     def require(self, context: ReplicationContext) -> None:
-        """Refuse a corpus that is not there and is not prepared either."""
+        """Refuse a missing corpus that no step prepares."""
         if not self.prepared:
             context.corpus(self.corpus)
 
     def estimate(self, context: ReplicationContext) -> Estimate:
-        """The documents that are left, by a rate."""
+        """Estimate the time for the remaining documents by a rate."""
         planned, count = self._plan(context), self.n_documents(context)
         if count is None:
             return UNKNOWN
@@ -86,27 +88,27 @@ class EncodeStep(Step):
         return Estimate(seconds, size, basis, assumed)
 
     def note(self, context: ReplicationContext) -> str | None:
-        """How many shards are there."""
+        """The number of finished shards."""
         planned = self._plan(context)
         if planned is None or not planned.shards_done:
             return None
-        return f"{planned.shards_done} of {planned.n_shards} shards are there"
+        return f"{planned.shards_done} of {planned.n_shards} shards are done"
 
     def run(self, context: ReplicationContext, progress: Progress) -> Manifest:
-        """The embedding set."""
+        """Encode the corpus."""
         corpus = open_corpus(context.place(self.corpus))
         source, options = context.model_of(self.model), self._options(context)
         done = encode(context.store, corpus, source, options, progress)
         return context.store.get(done.embeddings, "embeddings")
 
     def n_documents(self, context: ReplicationContext) -> int | None:
-        """Documents to encode; None where that is not known."""
+        """Number of documents to encode; None if unknown."""
         corpus, limit = self._corpus(context), context.recipe.encoding.limit
         count = None if corpus is None else corpus.count
         return count if limit is None else min(limit, count or limit)
 
     def _plan(self, context: ReplicationContext) -> EncodePlan | None:
-        """What encoding would do; None where the model or the corpus is not there."""
+        """Plan the encoding; None if the model or the corpus is missing."""
         corpus = self._corpus(context)
         if corpus is None or not context.is_done(self.model):
             return None
@@ -114,7 +116,7 @@ class EncodeStep(Step):
         return plan_encode(context.store, corpus, source, options)
 
     def _corpus(self, context: ReplicationContext) -> Corpus | None:
-        """The documents; None where they are not there."""
+        """The documents; None if they are missing."""
         try:
             return context.corpus(self.corpus)
         except DataError:
@@ -125,7 +127,7 @@ class EncodeStep(Step):
 
 
 def _encoded_by(model: Manifest | None, embeddings: Manifest) -> int:
-    """Documents that the last process has encoded, if it was with this model."""
+    """Number of documents that the last process encoded with this model; 0 for another model."""
     if model is None or model.id not in embeddings.parents:
         return 0
     return count_of(embeddings, "encoded_by_last_process")
@@ -133,7 +135,7 @@ def _encoded_by(model: Manifest | None, embeddings: Manifest) -> int:
 
 @dataclass(frozen=True, slots=True)
 class GraphStep(Step):
-    """Find the neighbours of the documents."""
+    """Builds the neighbour graph of a corpus."""
 
     kind: ClassVar[StepKind] = "graph"
 
@@ -148,22 +150,22 @@ class GraphStep(Step):
         return f"graph of {short(self.encode.corpus)} with {short(self.encode.model.source)}"
 
     def existing(self, context: ReplicationContext) -> Manifest | None:
-        """A graph that serves."""
+        """A graph that fits."""
         embeddings = context.manifest(self.encode)
         return existing_graph(context.store, embeddings, self._options(context))
 
     def require(self, context: ReplicationContext) -> None:
-        """Refuse a large corpus where no package finds the neighbours of so many documents."""
+        """Refuse a large corpus if no approximate builder is installed."""
         count = self.encode.n_documents(context)
         is_large = count is not None and count > AUTO_EXACT_DOCUMENTS
         if context.recipe.graph.builder == "auto" and is_large and installed_builder() is None:
             raise MissingDependencyError(
-                "no package that finds neighbours of so many documents is installed: pip install "
-                "'hypencli[nn-descent]', or take the time: --set graph.builder=exact"
+                "no package for an approximate graph of so many documents is installed.",
+                hint="pip install 'hypencli[nn-descent]', or set graph.builder to exact",
             )
 
     def estimate(self, context: ReplicationContext) -> Estimate:
-        """Four bytes a neighbour; the time is known only where a graph was made exactly."""
+        """Estimate the size by the neighbours, and the time by an exact graph of the store."""
         count = self.encode.n_documents(context)
         if count is None:
             return UNKNOWN
@@ -175,7 +177,7 @@ class GraphStep(Step):
         return Estimate(count * count / rate.per_second, on_disk, basis)
 
     def run(self, context: ReplicationContext, progress: Progress) -> Manifest:
-        """A graph that serves, else a new one."""
+        """Return a graph that fits, else build one."""
         existing = self.existing(context)
         if existing is not None:
             return existing
@@ -188,5 +190,5 @@ class GraphStep(Step):
 
 
 def _pairs_compared(graph: Manifest) -> int:
-    """Pairs of documents that were compared for a graph, if all were."""
+    """Number of document pairs that an exact builder compared; 0 for other builders."""
     return count_of(graph, "n_documents") ** 2 if graph.inputs.get("builder") == "exact" else 0

@@ -1,8 +1,8 @@
-"""How long steps take and what they leave on disk, by what was measured in this store, if anything.
+"""Estimates of time and disk space of steps, by rates measured in the store.
 
-Where nothing was measured, published rates stand in; where there is none the answer is "unknown".
-An estimate is documents, or scores, by a rate: lengths of texts and the machine's load are left
-out.
+If the store has no measured rate, a published rate is assumed. If there is none either, the
+estimate is unknown. An estimate divides a number of documents or scores by a rate. It ignores the
+lengths of texts and the load of the machine.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from hypestore import Kind, Manifest, Store
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a step takes.
+    """Estimated costs of a step.
 
     Attributes:
-        seconds: None where nothing is known of it.
-        bytes: On disk; None where that is not known, 0 where it is next to nothing.
-        basis: What the seconds are made from.
-        disk_basis: What the bytes are made from, where they are assumed.
+        seconds: Time in seconds; None if unknown.
+        bytes: Disk space in bytes; None if unknown, 0 if negligible.
+        basis: Rate of the time estimate.
+        disk_basis: Assumption of the size estimate, if any.
     """
 
     seconds: float | None = None
@@ -34,7 +34,7 @@ class Estimate:
 
     @property
     def bases(self) -> tuple[str, ...]:
-        """What there is of both."""
+        """Rate and assumption, as far as they exist."""
         return tuple(basis for basis in (self.basis, self.disk_basis) if basis)
 
 
@@ -44,11 +44,12 @@ AT_ONCE = Estimate(seconds=0.0, bytes=0)
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How fast something goes.
+    """Speed of an operation.
 
     Attributes:
-        per_second: Documents, scores, pairs or queries.
-        source: What it comes from, for people.
+        per_second: Documents, scores, pairs or queries per second.
+        source: Artifact or publication of the rate.
+        is_measured: Whether it was measured in this store.
     """
 
     per_second: float
@@ -57,11 +58,11 @@ class Rate:
 
 
 class Rates:
-    """What the artifacts of a store tell of one kind of device.
+    """Rates of one kind of device, measured from the artifacts of a store.
 
     Args:
         store: The project store.
-        device: The device; None takes the best there is.
+        device: The device. None selects the best one.
     """
 
     def __init__(self, store: Store, device: str | None) -> None:
@@ -77,12 +78,12 @@ class Rates:
         amount: Callable[[Manifest], int],
         assumed: Mapping[str, tuple[float, str]],
     ) -> Rate | None:
-        """The rate of the newest artifact that tells one, else the one assumed, else None.
+        """Find the rate of the newest artifact with one, else the assumed rate, else None.
 
         Args:
             kind: Kind of the artifacts.
-            amount: How much was done for an artifact; 0 where it tells nothing.
-            assumed: Kind of device -> rate, and who says so.
+            amount: Computes the amount of work for an artifact; 0 if it does not count.
+            assumed: Kind of device -> assumed rate, and its source.
         """
         for one in reversed(self._store.artifacts(kind)):
             device = str(one.provenance.get("device", ""))
@@ -96,13 +97,13 @@ class Rates:
 
 
 def count_of(manifest: Manifest, key: str) -> int:
-    """A count among the stats of an artifact; 0 where it has none."""
+    """A count in the stats of an artifact; 0 if it is missing."""
     value = manifest.stats.get(key)
     return value if isinstance(value, int) else 0
 
 
 def _seconds(manifest: Manifest) -> float:
-    """The time that an artifact took: the total, else the sum of the parts; 0 where unknown."""
+    """Time of an artifact in seconds: the total, else the sum of the parts; 0 if unknown."""
     parts = manifest.stats.get("seconds")
     if not isinstance(parts, dict):
         return 0.0

@@ -1,4 +1,4 @@
-"""Steps that get what a table is made from: models, prepared datasets, changed queries, lists."""
+"""Steps for the inputs of a table: models, datasets, perturbed queries, ranked lists."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from hypencli.progress import Progress
 from hypestore import ArtifactNotFound, Manifest
 
 PERTURBED_FOLDER = "perturbed"
-"""Below the store's prepared datasets; it may be deleted, and is then made again."""
+"""Folder of perturbed queries below the prepared datasets. It may be deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelStep(Step):
-    """Find a model, or register it where it comes from outside.
+    """Finds a model of the store, or registers a model from outside.
 
     Attributes:
         source: A model of the store, a folder, or a name on the hub.
-        backbone: Backbone of a checkpoint that does not describe its own.
-        pooling: Pooling of a plain encoder that does not record its own.
-        made_by: The command that makes it, where there is one.
+        backbone: Backbone of a checkpoint that does not record it.
+        pooling: Pooling of a plain encoder that does not record it.
+        made_by: Command that makes the model, if there is one.
     """
 
     kind: ClassVar[StepKind] = "model"
@@ -50,24 +50,24 @@ class ModelStep(Step):
         return f"model {short(self.source)}"
 
     def existing(self, context: ReplicationContext) -> Manifest | None:
-        """The model, if the store has it."""
+        """The model, if it is in the store."""
         return registered_model(context.store, self._named(context))
 
     def require(self, context: ReplicationContext) -> None:
-        """Refuse a model that the store lacks and that comes from nowhere else."""
+        """Refuse a model that is neither in the store, a folder, nor on the hub."""
         if not comes_from_outside(self.source):
             made_by = f"; make it: {self.made_by}" if self.made_by else ""
             raise ModelError(f"the store has no model {self.source!r}{made_by}")
 
     def run(self, context: ReplicationContext, progress: Progress) -> Manifest:
-        """The model, registered where it comes from outside."""
+        """Find the model. A model from outside is registered."""
         try:
             return find_model(context.store, self._named(context), progress)
         except ArtifactNotFound as error:
-            makes = "" if self.made_by is None else f"Make it: {self.made_by}\n"
+            makes = "" if self.made_by is None else f"Make it: {self.made_by}\nOr "
             raise ModelError(
-                f"No model {self.source!r}: the store has none of this name, and it is no folder.",
-                hint=f"{makes}Or take others: --models NAMES, or --set models.NAME.source=MODEL",
+                f"No model {self.source!r}: it is neither in the store nor a folder.",
+                hint=f"{makes}select others: `models=NAMES`, or set models.NAME.source",
             ) from error
 
     def _named(self, context: ReplicationContext) -> ModelSource:
@@ -81,7 +81,7 @@ class ModelStep(Step):
 
 @dataclass(frozen=True, slots=True)
 class PrepareStep(Step):
-    """Make a dataset of the hard tasks."""
+    """Prepares a dataset of the hard tasks."""
 
     kind: ClassVar[StepKind] = "prepare"
     leaves_files: ClassVar[bool] = True
@@ -92,24 +92,24 @@ class PrepareStep(Step):
         return f"prepare {self.dataset}"
 
     def existing(self, context: ReplicationContext) -> Path | None:
-        """Its folder in the store, from whatever files it was made."""
+        """The folder of the prepared dataset in the store."""
         name = find_preparation(self.dataset).name
         folder = context.store.root / DATA_FOLDER / name
         return None if read_record(folder) is None else folder
 
     def estimate(self, context: ReplicationContext) -> Estimate:
-        """Nobody knows: it is downloaded."""
+        """The time of a download is unknown."""
         return UNKNOWN
 
     def run(self, context: ReplicationContext, progress: Progress) -> Path:
-        """Download it and make its files."""
+        """Download and prepare the dataset."""
         root = context.store.root
         return prepare(self.dataset, PrepareOptions(), store_root=root, progress=progress).path
 
 
 @dataclass(frozen=True, slots=True)
 class PerturbStep(Step):
-    """Change queries, as ``hype perturb`` does."""
+    """Perturbs queries, as ``hype perturb`` does."""
 
     kind: ClassVar[StepKind] = "perturb"
     leaves_files: ClassVar[bool] = True
@@ -120,23 +120,23 @@ class PerturbStep(Step):
 
     @property
     def needs(self) -> tuple[Step, ...]:
-        """The dataset that the queries are of, where it is prepared."""
+        """The preparation of the queries, if any."""
         return self.prepared
 
     def __str__(self) -> str:
         return f"perturb {short(self.queries)} ({self.variation})"
 
     def existing(self, context: ReplicationContext) -> Path | None:
-        """The changed queries."""
+        """The file of perturbed queries, if it exists."""
         path = self.path(context)
         return path if path.is_file() else None
 
     def estimate(self, context: ReplicationContext) -> Estimate:
-        """Next to nothing, but for a model that paraphrases."""
+        """The time is negligible, except for a paraphrasing model."""
         return Estimate(bytes=0) if self.variation == "paraphrase" else AT_ONCE
 
     def run(self, context: ReplicationContext, progress: Progress) -> Path:
-        """Write the changed queries."""
+        """Write the perturbed queries."""
         path = self.path(context)
         path.parent.mkdir(parents=True, exist_ok=True)
         queries = open_queries(context.place(self.queries))
@@ -145,11 +145,11 @@ class PerturbStep(Step):
         return path
 
     def path(self, context: ReplicationContext) -> Path:
-        """Where the changed queries lie, whether they are there or not.
+        """The path of the perturbed queries, existing or not.
 
-        The name holds a hash of the queries, of the word list's entries, and of the other options;
-        a paraphrasing model counts by its name. ``report`` reads kind and seed from it. Queries of
-        ir_datasets count by their id, so that nothing is downloaded.
+        The name has a hash of the queries, of the entries of the word list, and of the other
+        options, with a paraphrasing model by its name. ``hype robustness`` reads the kind from it.
+        Queries of ir_datasets are hashed by their id, so that nothing is downloaded.
 
         Raises:
             DataError: The queries or the word list cannot be read.
@@ -170,7 +170,7 @@ class PerturbStep(Step):
         return context.store.root / DATA_FOLDER / PERTURBED_FOLDER / name
 
     def _options(self, context: ReplicationContext) -> PerturbOptions:
-        """Of what the recipe gives, what this kind takes."""
+        """The options of the recipe that apply to this kind of variation."""
         settings, variation = context.recipe.perturb, self.variation
         rewrites = variation == "paraphrase"
         return PerturbOptions(
@@ -188,7 +188,7 @@ class PerturbStep(Step):
 
 @dataclass(frozen=True, slots=True)
 class ListsStep(Step):
-    """Take the lists that a dataset's queries are to rank again into the store, as a run."""
+    """Imports the ranked lists of a dataset, which are to be reranked, as a run."""
 
     kind: ClassVar[StepKind] = "lists"
 
@@ -198,30 +198,30 @@ class ListsStep(Step):
 
     @property
     def needs(self) -> tuple[Step, ...]:
-        """The dataset that the lists are of, where it is prepared."""
+        """The preparation of the lists, if any."""
         return self.prepared
 
     def __str__(self) -> str:
         return f"lists {short(self.lists)}"
 
     def existing(self, context: ReplicationContext) -> Manifest | None:
-        """The run of this name."""
+        """The newest run with the name of the lists."""
         runs = [one for one in context.store.artifacts("run") if one.name == self._name]
         return runs[-1] if runs else None
 
     def require(self, context: ReplicationContext) -> None:
-        """Refuse lists that are not there and are not prepared either."""
+        """Refuse missing lists that no step prepares."""
         if not self.prepared and not Path(context.place(self.lists)).is_file():
             raise DataError(f"no file {self.lists}")
 
     def run(self, context: ReplicationContext, progress: Progress) -> Manifest:
-        """The lists as a run."""
+        """Import the lists as a run."""
         path = Path(context.place(self.lists))
         if not path.is_file():
-            raise DataError(f"No lists {self.lists} to rank again.")
+            raise DataError(f"The ranked lists {self.lists} do not exist.")
         return context.store.get(import_run(context.store, path, name=self._name).run, "run")
 
     @property
     def _name(self) -> str:
-        """What the run is called."""
+        """Name of the run."""
         return f"lists-{self.dataset}"

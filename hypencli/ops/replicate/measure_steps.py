@@ -1,4 +1,4 @@
-"""Steps that measure runs."""
+"""Steps that evaluate runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypestore import Manifest
 
 @dataclass(frozen=True, slots=True)
 class EvaluateStep(Step):
-    """Measure a run against judgements."""
+    """Evaluates a run against judgements."""
 
     kind: ClassVar[StepKind] = "eval"
 
@@ -23,19 +23,19 @@ class EvaluateStep(Step):
 
     @property
     def needs(self) -> tuple[Step, ...]:
-        """The run."""
+        """The search."""
         return (self.search,)
 
     def __str__(self) -> str:
         return f"eval {self.search.dataset} {self.search.way}"
 
     def existing(self, context: ReplicationContext) -> Manifest | None:
-        """The evaluation of the run."""
+        """The evaluation of the run, if it is stored."""
         run, options = context.manifest(self.search), self.search.judged_with(context)
         return existing_evaluation(context.store, run, options)
 
     def run(self, context: ReplicationContext, progress: Progress) -> Manifest:
-        """The evaluation of the run."""
+        """Evaluate the run."""
         run, options = context.manifest(self.search).id, self.search.judged_with(context)
         done = evaluate(context.store, run, options, progress)
         return context.store.get(done.evaluation, "evaluation")
@@ -43,7 +43,7 @@ class EvaluateStep(Step):
 
 @dataclass(frozen=True, slots=True)
 class PMrrStep(Step):
-    """Measure p-MRR: what changed instructions did to the ranking of a dataset."""
+    """Computes p-MRR: the effect of changed instructions on the rankings of a dataset."""
 
     kind: ClassVar[StepKind] = "p-mrr"
 
@@ -52,26 +52,26 @@ class PMrrStep(Step):
 
     @property
     def needs(self) -> tuple[Step, ...]:
-        """Both runs."""
+        """Both searches."""
         return (self.original, self.changed)
 
     def __str__(self) -> str:
         return f"p-MRR {self.original.dataset} {self.original.way}"
 
     def existing(self, context: ReplicationContext) -> Manifest | None:
-        """The evaluation of the pair."""
+        """The evaluation of the pair, if it is stored."""
         before, after = (context.manifest(one) for one in self.needs)
         return existing_p_mrr(context.store, before, after, **self._qrels(context))
 
     def run(self, context: ReplicationContext, progress: Progress) -> Manifest:
-        """The evaluation of the pair."""
+        """Compute p-MRR of the pair."""
         before, after = (context.manifest(one).id for one in self.needs)
         qrels = self._qrels(context)
         done = evaluate_p_mrr(context.store, before, after, **qrels, progress=progress)
         return context.store.get(done.evaluation, "evaluation")
 
     def _qrels(self, context: ReplicationContext) -> dict[str, str]:
-        """The judgements of both, which a dataset with changed instructions always has."""
+        """The judgements of both searches. A dataset with changed instructions has both."""
         return {
             "qrels_original": str(self.original.judged_with(context).qrels),
             "qrels_changed": str(self.changed.judged_with(context).qrels),

@@ -1,4 +1,4 @@
-"""The steps of a replication, in the order they are done, each of them once."""
+"""The steps of a replication in order of execution."""
 
 from __future__ import annotations
 
@@ -28,16 +28,19 @@ from hypencli.ops.search.options import EngineSpec
 from hypencli.recipe.replication import ReplicatedDataset, ReplicatedSearch, Replication
 
 _FIRST = ("model", "prepare", "perturb", "lists")
-"""Kinds of steps that come first: where they fail, no hours have been spent."""
+"""Kinds of steps that come first, so that they fail before hours of work."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """A place in the table: a model and a search on one dataset, and the steps that fill it.
+    """A cell of the table: model, search and dataset, with the steps that fill it.
 
     Attributes:
-        step: Measures the search.
-        pair: Compares it with that of the changed instructions, where there are any.
+        model: Name of the model in the table.
+        dataset: Name of the dataset in the table.
+        search: Name of the search in the table.
+        step: Evaluates the search.
+        pair: Computes p-MRR, for a dataset with changed instructions.
     """
 
     model: str
@@ -48,18 +51,19 @@ class TableCell:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """All that fill it."""
+        """The final steps of the cell."""
         return (self.step,) if self.pair is None else (self.step, self.pair)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a replication does.
+    """The plan of a replication.
 
     Attributes:
-        cells: What is to be filled, in the order of the table.
-        steps: What fills it, each after what it needs.
-        left_out: What is no part of it.
+        recipe: The table.
+        cells: Cells to fill, in the order of the table.
+        steps: Steps to run. Every step comes after the steps that it needs.
+        left_out: Datasets that are not part of the plan.
     """
 
     recipe: Replication
@@ -69,15 +73,19 @@ class Plan:
 
 
 def plan_replication(recipe: Replication, selection: TableSelection, *, store_root: Path) -> Plan:
-    """Lay out the steps; nothing is read but what names stand for.
+    """Plan the steps of a replication. Only names are resolved; no data is read.
 
-    Documents are encoded once for all datasets that share a corpus. What a loss is against is done
-    too, whatever was selected.
+    Documents are encoded once for all datasets that share a corpus. The base of a loss is always
+    part of the plan.
+
+    Args:
+        recipe: The table.
+        selection: Part of the table to fill.
+        store_root: Folder of the store.
 
     Raises:
-        UsageError: The selection names what the table does not have or what lacks something, or
-            leaves nothing of it.
-        RecipeError: A measure of the recipe is none, or a loss is against what is not measured.
+        UsageError: The selection has an unknown name, a dataset lacks an input, or no cell is left.
+        RecipeError: The recipe has an unknown measure, or a loss whose base is not evaluated.
     """
     check_measures(recipe)
     models = choose("models", selection.models, recipe.models)
@@ -93,7 +101,7 @@ def plan_replication(recipe: Replication, selection: TableSelection, *, store_ro
     ]
     if not cells:
         raise UsageError(
-            f"Nothing of {recipe.name} is left: none of these models is for these searches.",
+            f"No cell of {recipe.name} is selected: none of these models has these searches.",
             hint=f"Searches of each model: hype replicate {recipe.name} --dry-run",
         )
     check_bases(recipe, {(cell.model, cell.dataset, cell.search) for cell in cells})
@@ -101,7 +109,7 @@ def plan_replication(recipe: Replication, selection: TableSelection, *, store_ro
 
 
 def _in_order(cells: Iterable[TableCell]) -> tuple[Step, ...]:
-    """Each step once, after what it needs; what may fail at once comes first."""
+    """Order the steps without repetition, after the steps that they need."""
     finals = [step for cell in cells for step in cell.steps]
     ordered = dict.fromkeys(step for final in finals for step in _with_needs(final))
     first = sorted(
@@ -117,7 +125,7 @@ def _with_needs(step: Step) -> Iterable[Step]:
 
 
 class _Planner:
-    """Makes the steps of one cell; equal steps of several cells are one."""
+    """Makes the steps of cells. Cells share equal steps."""
 
     def __init__(self, recipe: Replication, store_root: Path) -> None:
         self._recipe = recipe
@@ -125,7 +133,7 @@ class _Planner:
         self._corpora: dict[str, str] = {}
 
     def cell(self, model: str, dataset: str, search: str) -> TableCell | None:
-        """The cell; None where the model or the dataset is not for this search."""
+        """The cell; None if the model or the dataset does not have this search."""
         row, entry = self._recipe.models[model], self._recipe.datasets[dataset]
         how = self._recipe.searches[search]
         if row.searches is not None and search not in row.searches:
@@ -154,7 +162,7 @@ class _Planner:
         return TableCell(model, dataset, search, EvaluateStep(step), pair)
 
     def _corpus(self, entry: ReplicatedDataset) -> str:
-        """What to encode: the corpus id where it is one of ir_datasets, else the place given."""
+        """The corpus to encode: a corpus id of ir_datasets, else the value of the recipe."""
         named = entry.corpus or entry.queries
         if named not in self._corpora:
             self._corpora[named] = corpus_name(named, self._root)
@@ -162,21 +170,21 @@ class _Planner:
 
 
 def corpus_name(named: str, store_root: Path) -> str:
-    """The name that all datasets of ir_datasets with the same documents share; others as given."""
+    """Resolve a dataset of ir_datasets to its corpus id. Other values are returned unchanged."""
     from hypencli.data.corpus import open_corpus
 
     try:
         corpus = open_corpus(dataset_place(store_root, named))
     except DataError:
-        return named  # not there yet, or not at all: the step that reads it will say so
+        return named  # missing: the step that reads it reports the error
     return corpus.corpus_id if corpus.corpus_id.startswith("irds:") else named
 
 
 def _engine_of(name: str, how: ReplicatedSearch) -> EngineEntry[Any]:
-    """The engine of a search of the table.
+    """Look up the engine of a search of the table.
 
     Raises:
-        RecipeError: There is none, or an option is unknown or wrong.
+        RecipeError: There is no such engine, or an option is unknown or wrong.
     """
     try:
         entry, _ = parse_spec(EngineSpec(how.engine, how.options))

@@ -1,4 +1,4 @@
-"""``hype replicate``: what is missing of a table is made, then set beside the paper's figures."""
+"""``hype replicate``: fills a table and compares it with the published figures."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from hypestore import Manifest, Store, StoreError
 
 @dataclass(frozen=True, slots=True)
 class ReplicateOptions:
-    """How a table is made.
+    """Options of a replication.
 
     Attributes:
-        selection: Which part of it.
-        keep_going: Go on after a step that fails, with all that does not need it.
-        references: Also show what the paper says of models that the table does not have.
-        device: Where to compute; None takes the best there is.
-        trust_code: Whether models may import q-net converter code of their own.
+        selection: Part of the table to fill.
+        keep_going: After a failed step, continue with steps that do not need it.
+        references: Also show published figures of models that the table does not have.
+        device: Device of the computation. None selects the best one.
+        trust_code: Allow models to run q-net converter code of their own.
     """
 
     selection: TableSelection = field(default_factory=TableSelection)
@@ -38,11 +38,14 @@ class ReplicateOptions:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A step that could not be done.
+    """A failed step.
 
     Attributes:
-        waiting: Steps that need it and were not tried.
-        exit_code: That of the error.
+        step: Name of the step.
+        message: Message of the error.
+        hint: Hint of the error, if any.
+        exit_code: Exit code of the error.
+        waiting: Steps that need the failed one and were not run.
     """
 
     step: str
@@ -54,18 +57,20 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Replicated:
-    """A table, and what was done for it.
+    """Result of a replication.
 
     Attributes:
-        steps: How many there are.
-        made: How many were done by this call.
-        existing: How many had been done before.
-        failures: Those that could not be done.
-        left_out: What could not be part of it.
+        recipe: Name of the recipe.
+        description: Description of the recipe.
+        steps: Number of steps.
+        made: Number of steps done by this call.
+        existing: Number of steps done before.
+        failures: Failed steps.
+        left_out: Datasets that are not part of the table.
         figures: The table.
-        published: Where the paper's figures stand.
-        tolerance: From which difference on a figure is marked.
-        seconds: Time of this call.
+        published: Source of the published figures.
+        tolerance: Figures with a larger difference are marked.
+        seconds: Time of this call in seconds.
     """
 
     recipe: str
@@ -87,15 +92,21 @@ def replicate(
     options: ReplicateOptions | None = None,
     progress: Progress = SILENT,
 ) -> Replicated:
-    """Do what is missing of a table, step by step, and give it beside the paper's figures.
+    """Run the missing steps of a table, and compare its figures with the published ones.
 
-    Each step is kept in the store: the same call again does only what is missing, also after a
-    kill, which costs at most the shard or the search that was under way.
+    The store keeps the result of each step. A repeated call runs only the missing steps. A killed
+    process loses at most one shard or one search.
+
+    Args:
+        store: The project store.
+        recipe: The table.
+        options: Part of the table, and how to run.
+        progress: Where to report.
 
     Raises:
-        UsageError: The selection names what the table does not have.
+        UsageError: The selection has an unknown name.
         HypeError: A step failed, and ``keep_going`` is not set.
-        StoreError: The same, in the store.
+        StoreError: A step failed in the store, and ``keep_going`` is not set.
     """
     options = options or ReplicateOptions()
     started = time.perf_counter()
@@ -123,17 +134,17 @@ def replicate(
 
 
 def _require_queries(plan: Plan, context: ReplicationContext) -> None:
-    """Refuse a plan whose queries are not there, before hours are spent on its documents."""
+    """Refuse a plan with missing queries, before hours of encoding."""
     for step in plan.steps:
         if isinstance(step, SearchStep):
             step.require(context)
 
 
 class _StepRunner:
-    """Runs steps, and knows which of them had been done before.
+    """Runs steps, and records those that were done before.
 
     Attributes:
-        existing: Those that had been done.
+        existing: Steps that were done before.
     """
 
     def __init__(self, context: ReplicationContext) -> None:
@@ -142,11 +153,11 @@ class _StepRunner:
         self.existing: set[Step] = set()
 
     def run(self, step: Step, progress: Progress) -> None:
-        """Run one step, all that it needs being done; a verb does again nothing that is done.
+        """Run one step. All steps that it needs must be done.
 
         Raises:
-            HypeError: It cannot be done.
-            StoreError: The store refuses it.
+            HypeError: The step failed.
+            StoreError: The step failed in the store.
         """
         existing = step.existing(self._context) if step.leaves_files else None
         artifact = existing or step.run(self._context, progress)
@@ -159,7 +170,7 @@ class _StepRunner:
 def _run_all(
     plan: Plan, runner: _StepRunner, options: ReplicateOptions, progress: Progress
 ) -> list[Failure]:
-    """Run the steps in their order; gives those that failed."""
+    """Run the steps in order, and return the failures."""
     failed: dict[Step, HypeError | StoreError] = {}
     waiting: dict[Step, list[str]] = {}
     for number, step in enumerate(plan.steps, start=1):
@@ -173,13 +184,15 @@ def _run_all(
             runner.run(step, _Numbered(progress, where))
         except (HypeError, StoreError) as error:
             if not options.keep_going:
-                progress.message(f"{where} failed: what is done is kept, the same command goes on")
+                progress.message(
+                    f"{where} failed. Finished steps are kept; repeat the command to resume"
+                )
                 raise
             progress.message(f"{where} failed: {error}")
             failed[step] = error
         else:
-            if step in runner.existing and step.kind != "search":  # a search says so itself
-                progress.message("  there already")
+            if step in runner.existing and step.kind != "search":  # a search has its own message
+                progress.message("  exists")
     return [_failure(step, error, waiting.get(step, [])) for step, error in failed.items()]
 
 
@@ -192,7 +205,7 @@ def _failure(step: Step, error: HypeError | StoreError, waiting: list[str]) -> F
 
 
 class _Numbered:
-    """Progress of one step: its bars say which of how many it is."""
+    """Progress of one step. Its messages have the number of the step."""
 
     def __init__(self, progress: Progress, where: str) -> None:
         self._progress, self._where = progress, where
@@ -200,9 +213,9 @@ class _Numbered:
     def task(
         self, description: str, *, total: int | None = None, unit: str = "items"
     ) -> AbstractContextManager[Task]:
-        """A task of the step."""
+        """Start a task of the step."""
         return self._progress.task(f"{self._where} {description}", total=total, unit=unit)
 
     def message(self, text: str) -> None:
-        """A line of the step."""
+        """Report a line of the step."""
         self._progress.message(f"  {text}")

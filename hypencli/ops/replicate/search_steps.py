@@ -1,4 +1,4 @@
-"""Steps that search a dataset: how each way to search is put to its engine, and what it takes."""
+"""Steps that search a dataset with an engine of the table."""
 
 from __future__ import annotations
 
@@ -21,33 +21,34 @@ from hypencli.recipe.replication import ReplicatedDataset, ReplicatedSearch
 from hypestore import Manifest
 
 BYTES_PER_RESULT = 10
-"""Of a run on disk: id, rank and score of a document; 7.4 were measured with short ids."""
+"""Size of a stored result in bytes: id, rank and score. With short ids, 7.4 were measured."""
 
 _SCORING = {
     "cuda": (5.0e6, "the paper's 1,769.8 ms for 8.8 million documents, on an L40S"),
     "cpu": (1.8e4, "the 130 GFLOP/s of docs/benchmarks.md, on 2 cores"),
 }
-"""Scores of six-layer q-nets, 768 wide, a second."""
+"""Kind of device -> scores per second of six-layer q-nets of width 768, and the source."""
 
 _WALKING = {
     "efficient-1": {"cuda": (1 / 59.6e-3, "the paper's 59.6 ms a query, on an L40S")},
     "efficient-2": {"cuda": (1 / 231.1e-3, "the paper's 231.1 ms a query, on an L40S")},
 }
-"""Queries a second, by preset."""
+"""Preset -> kind of device -> queries per second, and the source."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchStep(Step):
-    """Search a dataset's queries in one way, or those with changed instructions.
+    """Searches the queries of a dataset with one model and engine.
 
     Attributes:
-        dataset: The dataset, by its name in the table.
-        search: The way, by its name in the table.
-        prepared: The dataset that the queries are of, where it is prepared.
-        perturb: Changes the queries first, where there is such a step.
-        graph: The neighbours, where they are walked.
-        lists: The lists that are ranked again, where the dataset has some.
-        changed: Whether the instructions are the changed ones.
+        encode: The embeddings.
+        dataset: Name of the dataset in the table.
+        search: Name of the search in the table.
+        prepared: The step that prepares the queries, if any.
+        perturb: The step that perturbs the queries, if any.
+        graph: The step of the neighbour graph, if the engine needs one.
+        lists: The step of the ranked lists to rerank, if the dataset has some.
+        changed: Whether to search with the changed instructions.
     """
 
     kind: ClassVar[StepKind] = "search"
@@ -63,13 +64,13 @@ class SearchStep(Step):
 
     @property
     def needs(self) -> tuple[Step, ...]:
-        """The embeddings, and a graph, lists or changed queries where the search takes them."""
+        """The embeddings; and preparation, perturbed queries, graph and lists, if any."""
         others = (self.perturb, self.graph, self.lists)
         return (self.encode, *self.prepared, *(one for one in others if one is not None))
 
     @property
     def way(self) -> str:
-        """With which model, in which way."""
+        """Model and search, for a line of output."""
         return f"with {short(self.encode.model.source)} ({self.search})"
 
     def __str__(self) -> str:
@@ -77,7 +78,7 @@ class SearchStep(Step):
         return f"search {asked} {self.way}"
 
     def existing(self, context: ReplicationContext) -> Manifest | None:
-        """The run that this search would make."""
+        """The run of this search, if it is stored."""
         queries = self._queries(context)
         if queries is None:
             return None
@@ -86,11 +87,11 @@ class SearchStep(Step):
         return plan_run(target, queries, self._options(context)).existing(context.store)
 
     def require(self, context: ReplicationContext) -> None:
-        """Refuse queries that are not there and that no step makes."""
+        """Refuse missing queries that no step makes."""
         self._source(context)
 
     def estimate(self, context: ReplicationContext) -> Estimate:
-        """Scores of an exact search by a rate, queries of any other by a rate."""
+        """Estimate an exact search by a rate of scores, other searches by a rate of queries."""
         queries = self._queries(context)
         if queries is None or queries.count is None:
             return UNKNOWN
@@ -103,15 +104,15 @@ class SearchStep(Step):
         return Estimate(queries.count * each / rate.per_second, size, _basis(how, rate))
 
     def run(self, context: ReplicationContext, progress: Progress) -> Manifest:
-        """The run."""
-        self._source(context)  # its error says how to make the queries
+        """Search the queries."""
+        self._source(context)  # its error has the command that makes the queries
         queries = open_queries(self._place(context))
         model, options = context.model_of(self.encode.model), self._options(context)
         done = search(context.store, queries, model, options, progress)
         return context.store.get(done.run, "run")
 
     def judged_with(self, context: ReplicationContext) -> EvaluateOptions:
-        """What the run is measured with."""
+        """Judgements and measures of the run."""
         own = self._asked(context).qrels
         return EvaluateOptions(
             qrels=None if own is None else context.place(own),
@@ -119,7 +120,7 @@ class SearchStep(Step):
         )
 
     def _asked(self, context: ReplicationContext) -> ReplicatedDataset:
-        """What is asked: the dataset as it is, or with changed instructions."""
+        """The dataset, with changed instructions if they are searched."""
         dataset = context.recipe.datasets[self.dataset]
         return dataset.with_changed_instructions() if self.changed else dataset
 
@@ -140,7 +141,7 @@ class SearchStep(Step):
         )
 
     def _engine(self, context: ReplicationContext) -> EngineSpec:
-        """The engine of this way; lists of the dataset are ranked again in any way."""
+        """The engine of this search. Ranked lists of a dataset are always reranked."""
         if self.lists is not None:
             return EngineSpec("rerank", {"run": context.manifest(self.lists).id})
         how = context.recipe.searches[self.search]
@@ -148,12 +149,12 @@ class SearchStep(Step):
         return EngineSpec(how.engine, {**how.options, **graph})
 
     def _source(self, context: ReplicationContext) -> Source | None:
-        """What the queries are, without reading them; None where they are prepared later.
+        """Resolve the queries without reading them; None if a later step prepares them.
 
-        Of queries that are changed first it is what they are changed from.
+        For perturbed queries, the source is that of the original ones.
 
         Raises:
-            DataError: They are not there; the hint is the command that makes them.
+            DataError: The queries are missing; the hint has the command that makes them.
         """
         dataset = self._asked(context)
         try:
@@ -166,14 +167,14 @@ class SearchStep(Step):
             raise DataError(error.message, hint=f"Make it: {dataset.made_by}") from error
 
     def _place(self, context: ReplicationContext) -> str:
-        """Where the queries lie; as long as they are still to be changed, the original ones."""
+        """The path of the queries. Before they are perturbed, it is that of the original ones."""
         changed = None if self.perturb is None else context.artifacts.get(self.perturb)
         return context.place(self._asked(context).queries if changed is None else str(changed))
 
     def _queries(self, context: ReplicationContext) -> _QuerySummary | None:
-        """What is known of the queries; None where they are still to be prepared.
+        """Id, fingerprint and number of the queries; None if a later step prepares them.
 
-        Those of ir_datasets are not read: that could mean to download them.
+        Queries of ir_datasets are not read, because that could download them.
         """
         source = self._source(context)
         if source is None:
@@ -186,7 +187,7 @@ class SearchStep(Step):
         return _QuerySummary(read.id, read.fingerprint, len(read))
 
     def _rate(self, context: ReplicationContext, how: ReplicatedSearch) -> Rate | None:
-        """Scores a second by exact search, queries a second by any other."""
+        """Scores per second of an exact search, queries per second of another search."""
         model = context.manifest_if_done(self.encode.model)
         is_plain = self.encode.model.pooling is not None
         has_vectors = is_plain if model is None else not has_q_nets(model)
@@ -205,7 +206,7 @@ class SearchStep(Step):
 
 @dataclass(frozen=True, slots=True)
 class _QuerySummary:
-    """A query set, of ir_datasets without having read it: then without a fingerprint."""
+    """Summary of a query set. The fingerprint is None if the queries were not read."""
 
     id: str
     fingerprint: str | None
@@ -213,7 +214,7 @@ class _QuerySummary:
 
 
 def _basis(how: ReplicatedSearch, rate: Rate) -> str:
-    """What an estimate is made from."""
+    """The rate of an estimate, in words."""
     if how.engine == "exact":
         return f"scoring {rate.per_second:,.0f} documents/s a query, {rate.source}"
     each = f"{how.engine} {1000 / rate.per_second:,.1f} ms a query"
@@ -221,5 +222,5 @@ def _basis(how: ReplicatedSearch, rate: Rate) -> str:
 
 
 def _preset(how: ReplicatedSearch) -> str:
-    """The preset of a way to search; empty where it has none."""
+    """The preset of a search; empty if it has none."""
     return str(how.options.get("preset", ""))

@@ -1,4 +1,4 @@
-"""Which part of a replication is done, and whether its losses can be told."""
+"""Selection of a part of a replication, and checks of its losses."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hypencli.recipe.replication import Replication
 
 @dataclass(frozen=True, slots=True)
 class TableSelection:
-    """Which part of a table is wanted; empty is all of it.
+    """Part of a table. Empty fields select everything.
 
     Attributes:
-        models: Rows.
-        datasets: Datasets, or pools, which stand for their members.
-        searches: Ways to search.
+        models: Names of models.
+        datasets: Names of datasets, or of pools, which select their members.
+        searches: Names of searches.
     """
 
     models: tuple[str, ...] = ()
@@ -27,23 +27,33 @@ class TableSelection:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Datasets that are not done, for want of something that only the user can give."""
+    """Datasets that are left out because the user must provide an input.
+
+    Attributes:
+        datasets: Names of the datasets.
+        reason: The missing input.
+    """
 
     datasets: tuple[str, ...]
     reason: str
 
 
-def choose(what: str, wanted: tuple[str, ...], known_names: Iterable[str]) -> list[str]:
-    """The names that are wanted, in the order of the table; none wanted: all of them.
+def choose(what: str, wanted: tuple[str, ...], existing: Iterable[str]) -> list[str]:
+    """Select names in the order of the table. Without a selection, all are selected.
+
+    Args:
+        what: ``models``, ``datasets`` or ``searches``, for the error.
+        wanted: The selected names.
+        existing: The names of the table.
 
     Raises:
-        UsageError: One of them is not there.
+        UsageError: A name is not in the table.
     """
-    names = list(known_names)
+    names = list(existing)
     for name in wanted:
         if name not in names:
             raise UsageError(
-                f"--{what} {name}: the table has no such thing.", hint=did_you_mean(name, names)
+                f"The table has no {name} among its {what}.", hint=did_you_mean(name, names)
             )
     return [name for name in names if not wanted or name in wanted]
 
@@ -51,20 +61,23 @@ def choose(what: str, wanted: tuple[str, ...], known_names: Iterable[str]) -> li
 def choose_datasets(
     recipe: Replication, wanted: tuple[str, ...]
 ) -> tuple[list[str], tuple[LeftOut, ...]]:
-    """The datasets that are done, with those that losses are against, and those left out.
+    """Select datasets, with the bases of their losses.
 
-    A dataset whose queries are changed with something of the user's is left out where that was not
-    given, unless it was asked for.
+    A dataset whose perturbation needs an input of the user is left out without that input, unless
+    it is selected by name.
+
+    Returns:
+        Names of the selected datasets, and the datasets left out.
 
     Raises:
-        UsageError: One that is wanted is not there, or lacks something.
+        UsageError: A selected dataset does not exist, or lacks an input.
     """
     names = choose("datasets", wanted, {**recipe.pools, **recipe.datasets})
     everything = _with_bases(recipe, names)
     lacking = {name: reason for name in everything if (reason := _lacks(recipe, name))}
     if lacking and (wanted or len(lacking) == len(everything)):
         name, reason = next(iter(lacking.items()))
-        raise UsageError(f"The queries of {name} cannot be changed: {reason}.")
+        raise UsageError(f"The queries of {name} cannot be perturbed: {reason}.")
     left_out = [
         LeftOut(tuple(name for name in lacking if lacking[name] == reason), reason)
         for reason in dict.fromkeys(lacking.values())
@@ -73,7 +86,7 @@ def choose_datasets(
 
 
 def _with_bases(recipe: Replication, names: list[str]) -> list[str]:
-    """Datasets, those of pools, and all that losses of any of them are against."""
+    """The datasets, the members of pools, and the bases of their losses."""
     bases: set[str] = set()
     waiting = list(names)
     while waiting:
@@ -91,7 +104,7 @@ def _lacks(recipe: Replication, dataset: str) -> str | None:
 
 
 def check_measures(recipe: Replication) -> None:
-    """Refuse measures that are none, and losses in measures that the other side lacks.
+    """Refuse unknown measures, and losses in measures that the base lacks.
 
     Raises:
         RecipeError: There is such a measure.
@@ -101,14 +114,14 @@ def check_measures(recipe: Replication) -> None:
         base = recipe.base_of(name)
         if base is not None and (lacking := sorted(measures - measured[base])):
             raise RecipeError(
-                f"{recipe.name}: {name} shows its loss against {base}, which is not measured with "
+                f"{recipe.name}: {name} is a loss against {base}, which does not have the measure "
                 f"{lacking[0]}.",
                 hint=f"Give both the same measures: {base} has {', '.join(sorted(measured[base]))}",
             )
 
 
 def _canonical(recipe: Replication, shown: str) -> set[str]:
-    """The measures of a dataset or of a pool's members, as evaluations name them."""
+    """The measures of a dataset or pool, by the names that evaluations record."""
     names = [recipe.measures_of(member) for member in recipe.members_of(shown)]
     try:
         parsed = [{str(measure) for measure in parse_measures(each)} for each in names]
@@ -118,11 +131,11 @@ def _canonical(recipe: Replication, shown: str) -> set[str]:
 
 
 def check_bases(recipe: Replication, cells: set[tuple[str, str, str]]) -> None:
-    """Refuse losses against what is not searched with the same model in the same way.
+    """Refuse losses whose base has no cell with the same model and search.
 
     Args:
         recipe: The table.
-        cells: Model, dataset and search of all that is done.
+        cells: Model, dataset and search of all cells.
 
     Raises:
         RecipeError: There is such a loss.
@@ -138,8 +151,8 @@ def check_bases(recipe: Replication, cells: set[tuple[str, str, str]]) -> None:
             lacking = [each for each in recipe.members_of(base) if each not in planned]
             if lacking and planned.issuperset(recipe.members_of(name)):
                 raise RecipeError(
-                    f"{recipe.name}: {name} shows its loss against {base}, and {lacking[0]} is "
-                    f"not searched with {model} by {search}.",
-                    hint=f"Give {name} and {lacking[0]} the same lists, or choose others: "
-                    "--datasets, --searches",
+                    f"{recipe.name}: {name} is a loss against {base}, but {lacking[0]} is not "
+                    f"searched with {model} by {search}.",
+                    hint=f"Give {name} and {lacking[0]} the same lists, or select others: "
+                    "`datasets=NAMES`, `searches=NAMES`",
                 )

@@ -1,4 +1,4 @@
-"""What every step of a replication can do, and what the steps of one replication share."""
+"""Base class of the steps of a replication, and their shared context."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ StepKind: TypeAlias = Literal[
 ]
 
 Artifact: TypeAlias = Manifest | Path
-"""What a step leaves: an artifact of the store, or a dataset's folder or file beside them."""
+"""Result of a step: an artifact of the store, or a folder or file of a dataset."""
 
 
 class ReplicationContext:
-    """A table, the store that it is made in, and what its steps have left there so far.
+    """A table, its store, and the results of its steps so far.
 
     Args:
         store: The project store.
         recipe: The table.
-        device: Where to compute; None takes the best there is.
-        trust_code: Whether models may import q-net converter code of their own.
+        device: Device of the computation. None selects the best one.
+        trust_code: Allow models to run q-net converter code of their own.
 
     Attributes:
-        artifacts: Step -> what it has left, of the steps that are done.
-        rates: How fast such steps were before.
+        artifacts: Step -> its result, of the steps that are done.
+        rates: Rates for estimates.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class ReplicationContext:
         self._corpora: dict[str, Corpus] = {}
 
     def is_done(self, step: Step) -> bool:
-        """Whether the step has left something."""
+        """Whether the step has a result."""
         return step in self.artifacts
 
     def manifest(self, step: Step) -> Manifest:
@@ -54,30 +54,30 @@ class ReplicationContext:
 
         Raises:
             KeyError: The step is not done.
-            TypeError: It leaves files and no artifact.
+            TypeError: The result is a file or folder.
         """
         artifact = self.artifacts[step]
         if not isinstance(artifact, Manifest):
-            raise TypeError(f"The step {step} leaves files, not an artifact of the store.")
+            raise TypeError(f"The result of the step {step} is not an artifact of the store.")
         return artifact
 
     def manifest_if_done(self, step: Step) -> Manifest | None:
-        """The artifact of a step; None where the step is not done."""
+        """The artifact of a step; None if the step is not done."""
         return self.manifest(step) if self.is_done(step) else None
 
     def model_of(self, step: Step) -> ModelSource:
-        """The model that a step has taken, for a verb."""
+        """The model of a model step, as an argument of operations."""
         return ModelSource(self.manifest(step).id, trust_code=self.trust_code)
 
     def place(self, source: str) -> str:
-        """Where something lies that the table names: a file of a prepared dataset by its path."""
+        """Resolve a value of the table: a file of a prepared dataset becomes its path."""
         return dataset_place(self.store.root, source)
 
     def corpus(self, source: str) -> Corpus:
-        """A corpus to look at; a file is hashed and counted once for all looks.
+        """Open a corpus. A file is hashed and counted only once.
 
         Raises:
-            DataError: It is not there.
+            DataError: The corpus does not exist.
         """
         if source not in self._corpora:
             self._corpora[source] = open_corpus(self.place(source))
@@ -85,59 +85,59 @@ class ReplicationContext:
 
 
 class Step(ABC):
-    """One step. Cells of the table that need equal steps share one of them."""
+    """One step. Cells of the table share equal steps."""
 
     __slots__ = ()
 
     kind: ClassVar[StepKind]
     leaves_files: ClassVar[bool] = False
-    """Whether it leaves files beside the store's artifacts."""
+    """Whether the result is a file or folder, not an artifact of the store."""
 
     @property
     def needs(self) -> tuple[Step, ...]:
-        """The steps that come before it."""
+        """Steps that must be done before."""
         return ()
 
     @abstractmethod
     def __str__(self) -> str:
-        """Its line in a list."""
+        """One line of description."""
 
     @abstractmethod
     def existing(self, context: ReplicationContext) -> Artifact | None:
-        """What it leaves, if that is there; all steps that it needs are done.
+        """Find the result of the step; None if it must be run. All steps it needs must be done.
 
-        Nothing is downloaded: queries and judgements of ir_datasets are compared by their id.
+        Nothing is downloaded: queries and judgements of ir_datasets are compared by id.
 
         Raises:
-            HypeError: What it reads is not there or cannot be read.
+            HypeError: An input is missing or cannot be read.
         """
 
-    def require(self, context: ReplicationContext) -> None:  # noqa: B027 - most lack nothing
-        """Refuse a step to do for want of something that no step makes.
+    def require(self, context: ReplicationContext) -> None:  # noqa: B027 - most need no such input
+        """Refuse the step if an input is missing that no other step makes.
 
         Raises:
-            HypeError: There is such a thing.
+            HypeError: Such an input is missing.
         """
 
     def estimate(self, context: ReplicationContext) -> Estimate:
-        """What it takes to do it; for most steps next to nothing."""
+        """Estimate the costs of the step. They are negligible for most steps."""
         return AT_ONCE
 
     def note(self, context: ReplicationContext) -> str | None:
-        """How much of it is done, if it was begun."""
+        """The part that is done, if the step was interrupted."""
         return None
 
     @abstractmethod
     def run(self, context: ReplicationContext, progress: Progress) -> Artifact:
-        """Do it with the operation of its verb; all steps that it needs are done.
+        """Run the step. All steps that it needs must be done.
 
         Raises:
-            HypeError: It cannot be done.
-            StoreError: The store refuses it.
+            HypeError: The step failed.
+            StoreError: The step failed in the store.
         """
 
 
 def short(place: str) -> str:
-    """A name for a line: the end of a path, anything else as it is."""
+    """Shorten an absolute path to its last two parts. Other values are returned unchanged."""
     path = PurePosixPath(place)
     return f"…/{'/'.join(path.parts[-2:])}" if path.is_absolute() else place

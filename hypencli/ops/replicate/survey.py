@@ -1,4 +1,4 @@
-"""Looks at the steps of a replication: which are done, what is missing, what the others take."""
+"""Status of the steps of a replication: done, missing inputs, and estimates."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ class StepStatus:
     """One step of a replication.
 
     Attributes:
-        state: ``missing`` where something is that no step makes, a model or a file; ``waiting``
-            where the step needs such.
-        note: What is missing, or how much of it is done.
-        estimate: What a step to do takes.
+        step: One line of description.
+        kind: Kind of the step.
+        state: ``missing`` if a model or file is missing that no step makes; ``waiting`` if the step
+            needs a missing one.
+        note: The missing input, or the part that is done.
+        estimate: Estimated costs of a step to do.
     """
 
     step: str
@@ -35,14 +37,14 @@ class StepStatus:
 
 
 class _StatusReader:
-    """Looks at steps in their order, and remembers which are done and which cannot be done."""
+    """Determines the status of steps in order."""
 
     def __init__(self, context: ReplicationContext) -> None:
         self._context = context
         self._blocked: set[Step] = set()
 
     def look(self, step: Step) -> StepStatus:
-        """The state of one step."""
+        """Determine the status of one step. The steps that it needs come first."""
         status = self._look(step)
         if status.state in ("missing", "waiting"):
             self._blocked.add(step)
@@ -73,15 +75,18 @@ def _status(
 
 @dataclass(frozen=True, slots=True)
 class ReplicationStatus:
-    """All steps, and what those to do take together.
+    """Status of all steps, and their total costs.
 
     Attributes:
-        seconds: Sum of the estimates that there are.
-        bytes: The same.
-        unknown: Steps to do whose time there is no estimate of.
-        unknown_disk: Steps to do whose size on disk there is none of.
-        bases: What the estimates are made from, each once.
-        left_out: What could not be part of it.
+        recipe: Name of the recipe.
+        description: Description of the recipe.
+        steps: Status of each step.
+        seconds: Sum of the known time estimates in seconds.
+        bytes: Sum of the known size estimates in bytes.
+        unknown: Steps to do without a time estimate.
+        unknown_disk: Steps to do without a size estimate.
+        bases: Rates and assumptions of the estimates.
+        left_out: Datasets that are not part of the table.
     """
 
     recipe: str
@@ -98,11 +103,11 @@ class ReplicationStatus:
 def replication_status(
     store: Store, recipe: Replication, selection: TableSelection, *, device: str | None = None
 ) -> ReplicationStatus:
-    """Look at every step, without doing one: nothing is downloaded, made or written.
+    """Determine the status of every step. Nothing is downloaded, made or written.
 
     Raises:
-        UsageError: The selection names what the table does not have.
-        DeviceError: The device is not there.
+        UsageError: The selection has an unknown name.
+        DeviceError: The device does not exist.
     """
     plan = plan_replication(recipe, selection, store_root=store.root)
     reader = _StatusReader(ReplicationContext(store, recipe, device))

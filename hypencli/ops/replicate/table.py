@@ -1,4 +1,4 @@
-"""The table of a replication: what was measured here beside what a paper says."""
+"""The table of a replication: measured figures and published figures."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from hypencli.ops.replicate.step import ReplicationContext
 from hypencli.recipe.replication import MS_PER_QUERY, PublishedFigures, Replication
 
 _OURS = (P_MRR, MS_PER_QUERY)
-"""What stands among the measures and is none of ir_measures; neither is ever shown as a loss."""
+"""Figures that are not measures of ir_measures. They are never shown as a loss."""
 
 Agreement: TypeAlias = Literal["same", "near", "differs", "other machine"]
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was measured in one cell.
+    """Measured values of one cell.
 
     Attributes:
         aggregates: Measure -> mean over the judged queries.
-        judged_queries: How many these are.
-        ms_per_query: Time of the search, from the query's text to the ranking.
-        evaluation: Id of the evaluation, from which every figure can be traced.
-        p_mrr: Against the run with changed instructions, where there is one.
+        judged_queries: Number of judged queries.
+        ms_per_query: Milliseconds per query, from its text to the ranking.
+        evaluation: Id of the evaluation.
+        p_mrr: p-MRR against the run with changed instructions, if there is one.
     """
 
     aggregates: Mapping[str, float]
@@ -41,13 +41,17 @@ class Figure:
     """One figure of the table.
 
     Attributes:
-        value: What was measured here; None where it was not.
-        published: What the paper says; None where it says nothing.
+        model: Name of the model in the table.
+        dataset: Name of the dataset or pool in the table.
+        search: Name of the search in the table.
+        measure: Name of the measure.
+        value: The measured value; None if it was not measured.
+        published: The published value; None if there is none.
         difference: ``value`` minus ``published``.
-        agreement: ``same`` where both print alike, ``near`` within the tolerance, ``differs``
-            beyond it; ``other machine`` for times, which say nothing about each other.
-        source: Where the published figure stands.
-        base: The dataset against which the figure is a loss in percent, where it is one.
+        agreement: ``same`` if both are equal when rounded, ``near`` within the tolerance,
+            ``differs`` beyond it; ``other machine`` for times, which do not compare.
+        source: Place of the published value.
+        base: Dataset against which the figure is a loss in percent, if it is one.
     """
 
     model: str
@@ -67,7 +71,7 @@ CellKey: TypeAlias = tuple[str, str, str]
 
 
 def measured_cells(context: ReplicationContext, plan: Plan) -> dict[CellKey, Measured]:
-    """What was measured, of the cells whose steps are done."""
+    """Read the measured values of the cells whose steps are done."""
     return {
         (cell.model, cell.dataset, cell.search): _measured(context, cell)
         for cell in plan.cells
@@ -94,12 +98,12 @@ def _measured(context: ReplicationContext, cell: TableCell) -> Measured:
 def make_table(
     plan: Plan, measured: Mapping[CellKey, Measured], *, references: bool = False
 ) -> tuple[Figure, ...]:
-    """The figures in order: pools first, then datasets; measure by measure, then the models.
+    """Build the figures, ordered by pool or dataset, measure, search and model.
 
     Args:
-        plan: What was to be measured.
-        measured: What was.
-        references: Also what the paper says of models that the table does not have.
+        plan: Cells of the table.
+        measured: Measured values of cells.
+        references: Also include published figures of models that the table does not have.
     """
     recipe = plan.recipe
     values = {**_pooled(recipe, measured), **measured}
@@ -125,9 +129,9 @@ def make_table(
 def _measures(
     recipe: Replication, key: CellKey, published: Mapping[tuple[CellKey, str], object]
 ) -> list[str]:
-    """What a cell shows: its measures, p-MRR where instructions change, and its time.
+    """Figures of a cell: its measures, p-MRR for changed instructions, and its time.
 
-    The time is shown where the paper states one for the dataset.
+    The time is included if the paper has one for the dataset.
     """
     _, dataset, _ = key
     names = list(canonical(recipe.measures_of(recipe.members_of(dataset)[0])))
@@ -138,14 +142,14 @@ def _measures(
 
 
 def canonical(names: tuple[str, ...]) -> dict[str, str]:
-    """Measures as evaluations name them -> as they were given."""
+    """Map the names of measures in evaluations to the names in the recipe."""
     from hypencli.evaluation.measures import parse_measures
 
     return {str(parse_measures([name])[0]): name for name in names}
 
 
 def _published(recipe: Replication) -> dict[tuple[CellKey, str], tuple[float, str]]:
-    """Cell and measure -> the paper's figure and where it stands."""
+    """Cell and measure -> published value and its place."""
     values: dict[tuple[CellKey, str], tuple[float, str]] = {}
     section = recipe.published
     for figures in () if section is None else section.figures:
@@ -166,7 +170,7 @@ def _values(figures: PublishedFigures) -> Iterator[tuple[str, float]]:
 
 
 def _whole_pools(recipe: Replication, asked: set[CellKey]) -> list[CellKey]:
-    """The cells of pools all of whose members are asked for."""
+    """The cells of pools with all members among the cells."""
     return [
         (model, name, search)
         for name, pool in recipe.pools.items()
@@ -177,7 +181,7 @@ def _whole_pools(recipe: Replication, asked: set[CellKey]) -> list[CellKey]:
 
 
 def _pooled(recipe: Replication, measured: Mapping[CellKey, Measured]) -> dict[CellKey, Measured]:
-    """Pools whose members are all measured: each judged query counts once."""
+    """Measured values of pools with all members measured. Queries have equal weights."""
     pooled = {}
     for key in _whole_pools(recipe, set(measured)):
         model, name, search = key
@@ -215,7 +219,7 @@ def _figure(
 
 
 def _base(recipe: Replication, dataset: str, measure: str) -> str | None:
-    """What a figure is a loss against; None where it is no loss."""
+    """The dataset that a figure is a loss against; None if it is no loss."""
     return None if measure in _OURS else recipe.base_of(dataset)
 
 
@@ -232,7 +236,7 @@ def _beside(
     figure: Figure,
     published: Mapping[tuple[CellKey, str], tuple[float, str]],
 ) -> Figure:
-    """The figure with what the paper says, where it says something."""
+    """Add the published value to a figure, if there is one."""
     key = (figure.model, figure.dataset, figure.search)
     published_figure = published.get((key, figure.measure))
     section = recipe.published
@@ -254,7 +258,7 @@ def _beside(
 
 
 class _Order:
-    """Where a figure stands: by dataset, measure, search, model, as the recipe has them."""
+    """Order of figures: by dataset, measure, search and model, as in the recipe."""
 
     def __init__(self, recipe: Replication, datasets: list[str]) -> None:
         self._datasets = datasets
@@ -268,7 +272,7 @@ class _Order:
         self._measures += _OURS
 
     def place(self, figure: Figure) -> tuple[int, int, int, int, str]:
-        """For sorting; models of the paper alone come last."""
+        """Sort key of a figure. Models that only the paper has come last."""
         is_row = figure.model in self._models
         return (
             self._datasets.index(figure.dataset),

@@ -1,1 +1,1 @@
-"""The HTML report: its contents gathered from store and catalog."""
+"""The HTML report: its contents, from store and catalog."""

@@ -1,4 +1,4 @@
-"""Training curves for a report, from the catalog: those of the leaderboards' models first."""
+"""Training curves for an HTML report, from the catalog."""
 
 from __future__ import annotations
 
@@ -14,33 +14,30 @@ _SHOWN = "(name = 'loss' OR name LIKE 'validation.%')"
 def curves_of(
     store: Store, boards: Sequence[Leaderboard], *, models: int, points: int
 ) -> tuple[tuple[ModelCurves, ...], int]:
-    """The curves of loss and validation of the models that have some.
+    """Gather the curves of loss and validation measures of trained models.
 
-    Trainings that are not finished come first, then the models of the leaderboards in their order,
-    then others, newest first.
+    Unfinished trainings come first, then the models of the leaderboards in their order, then other
+    models, newest first.
 
     Args:
         store: The project store.
         boards: The leaderboards.
-        models: How many models to take at most.
-        points: How many points of a curve to take at most.
+        models: Maximum number of models.
+        points: Maximum number of points of a curve, at least 4.
 
     Returns:
-        The curves, and how many models were left out.
+        The curves, and the number of models left out.
     """
     rows = store.catalog.query(f"SELECT DISTINCT model FROM training_curves WHERE {_SHOWN}").rows
     trained = {str(model) for (model,) in rows}
     models_by_id: dict[str, Manifest | Unfinished] = {}
     models_by_id |= {one.id: one for one in store.artifacts("model")}
     models_by_id |= {one.id: one for one in store.unfinished("model")}
-    order = [*_unfinished_first(store), *_of_boards(store, boards), *reversed(models_by_id)]
+    unfinished = [work.id for work in reversed(store.unfinished("model"))]
+    order = [*unfinished, *_of_boards(store, boards), *reversed(models_by_id)]
     wanted = [model for model in dict.fromkeys(order) if model in trained and model in models_by_id]
     curves = [_model_curves(store, models_by_id[model], points) for model in wanted[:models]]
     return tuple(curves), max(0, len(wanted) - models)
-
-
-def _unfinished_first(store: Store) -> Iterable[str]:
-    return (work.id for work in reversed(store.unfinished("model")))
 
 
 def _of_boards(store: Store, boards: Sequence[Leaderboard]) -> Iterable[str]:
@@ -78,11 +75,14 @@ def _model_curves(store: Store, model: Manifest | Unfinished, count: int) -> Mod
 
 
 def thinned(points: Sequence[tuple[int, float]], count: int) -> Points:
-    """At most ``count`` points: the least and the greatest of equal parts, and both ends.
+    """Thin a curve to at most ``count`` points.
+
+    The curve is cut into equal parts. Kept are the minimum and the maximum of each part, and both
+    ends.
 
     Args:
-        points: By step.
-        count: Four or more.
+        points: Points ``(step, value)``, ordered by step.
+        count: Maximum number of points, at least 4.
     """
     if len(points) <= count:
         return tuple(points)

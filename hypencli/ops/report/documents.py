@@ -1,10 +1,11 @@
-"""What two runs found for a query: top lists, judged documents that moved, texts."""
+"""Documents of two runs for a query: top lists, judged documents that moved, texts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from hypencli.ops.select import texts_by_id
 from hypencli.records import Qrels
 from hypencli.reporting.contents import Limits, MovedDocument, RankedDocument
 from hypencli.reporting.text import shortened
@@ -13,7 +14,14 @@ from hypestore import EmbeddingSet, Store, StoredRun
 
 @dataclass(frozen=True, slots=True)
 class QueryDocuments:
-    """The documents of one query that are worth a look."""
+    """Documents to show for one query.
+
+    Attributes:
+        top_a: The best documents of the first run.
+        top_b: The best documents of the second run.
+        moved: Judged documents with different ranks, highest grades first.
+        n_moved: Number of such documents before the limit.
+    """
 
     top_a: tuple[RankedDocument, ...]
     top_b: tuple[RankedDocument, ...]
@@ -23,7 +31,7 @@ class QueryDocuments:
 
 @dataclass(frozen=True, slots=True)
 class _Ranks:
-    """Document id -> rank in each run, from 1, by rank, and document id -> grade."""
+    """Document id -> rank in each run, from 1 and ordered by rank; document id -> grade."""
 
     a: Mapping[str, int]
     b: Mapping[str, int]
@@ -31,14 +39,14 @@ class _Ranks:
 
 
 class PairDocuments:
-    """The documents of two runs.
+    """Reads the documents of two runs.
 
     Args:
-        store: Holds both.
+        store: Store of both runs.
         run_a: The first run.
-        run_b: The second.
-        qrels: What was judged, as far as it is known.
-        limits: How much is shown.
+        run_b: The second run.
+        qrels: The judgements; empty if they are not available.
+        limits: Limits of the report.
     """
 
     def __init__(
@@ -51,11 +59,11 @@ class PairDocuments:
 
     @property
     def has_text(self) -> bool:
-        """Whether the text of documents can be had."""
+        """Whether an embedding set of the runs has texts."""
         return bool(self._sets)
 
     def of(self, query_ids: Sequence[str]) -> list[QueryDocuments]:
-        """The documents of some queries; their texts are read together."""
+        """Gather the documents of some queries. Their texts are read in one pass."""
         ranks = [self._ranks(query_id) for query_id in query_ids]
         moved = [_moved(one) for one in ranks]
         n = self._limits.documents
@@ -66,7 +74,7 @@ class PairDocuments:
             QueryDocuments(
                 top_a=_top(one.a, one.b, one.grades, texts, n),
                 top_b=_top(one.b, one.a, one.grades, texts, n),
-                moved=tuple(_with_text(document, texts) for document in some[:n]),
+                moved=tuple(replace(one, text=texts.get(one.doc_id)) for one in some[:n]),
                 n_moved=len(some),
             )
             for one, some in zip(ranks, moved, strict=True)
@@ -80,24 +88,20 @@ class PairDocuments:
         return _Ranks(a, b, self._qrels.get(query_id, {}))
 
     def _texts(self, doc_ids: Sequence[str]) -> dict[str, str]:
-        """Document id -> the beginning of its text, where an embedding set has it."""
+        """Document id -> the beginning of its text, if an embedding set has it."""
         text_of: dict[str, str] = {}
         for embeddings in self._sets:
-            wanted = [doc_id for doc_id in doc_ids if doc_id not in text_of]
-            ordinals = embeddings.ordinals(wanted)
-            present = ordinals >= 0
-            texts = embeddings.texts(ordinals[present])
-            ids = [doc_id for doc_id, is_there in zip(wanted, present, strict=True) if is_there]
-            for doc_id, text in zip(ids, texts, strict=True):
+            missing = [doc_id for doc_id in doc_ids if doc_id not in text_of]
+            for doc_id, text in texts_by_id(embeddings, missing).items():
                 text_of[doc_id] = shortened(text, self._limits.text_characters)
         return text_of
 
 
 def _sets_with_text(store: Store, runs: Iterable[StoredRun]) -> list[EmbeddingSet]:
-    """The embedding sets that some runs searched, each once, if they are here and keep text."""
+    """The embedding sets with texts that some runs searched, without repetition."""
     names = dict.fromkeys(run.manifest.inputs.get("embeddings") for run in runs)
-    here = [name for name in names if isinstance(name, str) and store.has(name)]
-    return [embeddings for name in here if (embeddings := store.embeddings(name)).has_text]
+    existing = [name for name in names if isinstance(name, str) and store.has(name)]
+    return [embeddings for name in existing if (embeddings := store.embeddings(name)).has_text]
 
 
 def _top(
@@ -114,7 +118,10 @@ def _top(
 
 
 def _moved(ranks: _Ranks) -> list[MovedDocument]:
-    """Judged documents with two ranks, or one: highest grades first, then by the better rank."""
+    """Judged documents with different ranks, or ranked by one run only.
+
+    The highest grades come first, then the better ranks.
+    """
     moved = [
         MovedDocument(doc_id, None, grade, ranks.a.get(doc_id), ranks.b.get(doc_id))
         for doc_id, grade in ranks.grades.items()
@@ -125,8 +132,3 @@ def _moved(ranks: _Ranks) -> list[MovedDocument]:
 
 def _better_rank(document: MovedDocument) -> int:
     return min(rank for rank in (document.rank_a, document.rank_b) if rank is not None)
-
-
-def _with_text(document: MovedDocument, texts: Mapping[str, str]) -> MovedDocument:
-    text = texts.get(document.doc_id)
-    return MovedDocument(document.doc_id, text, document.grade, document.rank_a, document.rank_b)

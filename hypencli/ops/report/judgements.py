@@ -1,4 +1,4 @@
-"""The judgements behind an evaluation, which the store does not keep: found where they were."""
+"""Finds the judgements of an evaluation, which the store does not keep."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hypestore import Manifest, Store
 
 
 class JudgementFinder:
-    """Reads judgements once, and takes none that an evaluation was not made with.
+    """Reads judgements, each file once, and identifies them by their fingerprint.
 
     Args:
-        named: Judgements that the user named; they are tried first.
+        named: Judgements that the user named. They are tried first.
     """
 
     def __init__(self, named: Judgements | None = None) -> None:
@@ -25,11 +25,11 @@ class JudgementFinder:
             self._read_judgements[named.fingerprint] = named.qrels
 
     def find(self, judged: JudgedRun, runs: Sequence[Manifest]) -> Qrels | None:
-        """The judgements that a run was measured with; None where they are not at hand.
+        """Find the judgements that a run was evaluated with; None if they cannot be read.
 
         Args:
-            judged: Says which judgements, by their fingerprint.
-            runs: Runs that may say where judgements of their queries are.
+            judged: Run with the fingerprint of its judgements.
+            runs: Runs that may record where the judgements of their queries are.
         """
         for place in _places(judged.qrels, runs):
             if judged.fingerprint in self._read_judgements:
@@ -42,13 +42,13 @@ class JudgementFinder:
         self._tried.add(place)
         try:
             judgements = read_qrels(place)
-        except DataError:  # moved or gone since: whoever asks says that they are not at hand
+        except DataError:  # moved or deleted: the report has a remark
             return
         self._read_judgements[judgements.fingerprint] = judgements.qrels
 
 
 def _places(qrels_id: str, runs: Sequence[Manifest]) -> Iterator[str]:
-    """Where the judgements may be."""
+    """Places where the judgements may be."""
     for run in runs:
         if isinstance(place := run.stats.get("qrels"), str):
             yield place
@@ -58,17 +58,18 @@ def _places(qrels_id: str, runs: Sequence[Manifest]) -> Iterator[str]:
 
 
 def named_judgements(store: Store, reference: str) -> tuple[str, Judgements | None]:
-    """Judgements that a user names: their id among the evaluations, and what they say.
+    """Resolve judgements that a user names.
 
     Args:
         store: The project store.
-        reference: An id that evaluations have, or what ``hype eval --qrels`` takes.
+        reference: Id of judgements that an evaluation records, or a value of
+            ``hype eval --qrels``.
 
     Returns:
-        The id, and the judgements where they were read.
+        The id, and the judgements if they were read.
 
     Raises:
-        DataError: It is no such id, and cannot be read.
+        DataError: The reference is no such id, and cannot be read.
         UsageError: No run was evaluated with these judgements.
     """
     evaluations = store.artifacts("evaluation")

@@ -1,4 +1,4 @@
-"""Lineage for a report: everything that some numbers were made from, as the manifests have it."""
+"""Lineage for an HTML report: all artifacts that the figures derive from."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ FACTS: dict[str, tuple[tuple[str, str], ...]] = {
         ("hash of the weights", "stats.model_fingerprint"),
     ),
 }
-"""Kind, children first -> what is said of an artifact, and where its manifest has it."""
+"""Kind, children first -> facts of an artifact: name, and place in the manifest."""
 
 
 def lineage_of(
@@ -81,17 +81,17 @@ def lineage_of(
     runs: int,
     recipe_characters: int,
 ) -> tuple[Lineage, int]:
-    """What the numbers of leaderboards and searches were made from, to the recipes.
+    """Gather the artifacts that leaderboards and search costs derive from, down to the recipes.
 
     Args:
         store: The project store.
         boards: The leaderboards.
-        costs: What searches took.
-        runs: How many runs to take at most, those of the leaderboards first.
-        recipe_characters: How much of a recipe's text to take.
+        costs: Search costs.
+        runs: Maximum number of runs. Those of the leaderboards come first.
+        recipe_characters: Maximum length of a recipe's text.
 
     Returns:
-        The lineage, and how many runs were left out.
+        The lineage, and the number of runs left out.
     """
     by_id = {manifest.id: manifest for manifest in (*store.references(), *store.artifacts())}
     evaluations: dict[str, tuple[str, ...]] = {}
@@ -112,7 +112,7 @@ def lineage_of(
 
 
 def _with_ancestors(ids: Iterable[str], by_id: Mapping[str, Manifest]) -> list[Manifest]:
-    """Artifacts, what they were made from, and so on, each once, as far as they can be read."""
+    """Artifacts and all their readable ancestors, without repetition."""
     ancestors: dict[str, Manifest] = {}
     queue = list(ids)
     while queue:
@@ -129,7 +129,7 @@ def _artifact(
     places: dict[tuple[tuple[str, str], ...], int],
     recipe_characters: int,
 ) -> Artifact:
-    """An artifact; its environment gets a place among those that are known."""
+    """An artifact. A new environment is appended to ``places``."""
     origin = manifest.provenance
     device = origin.get("device")
     facts = [(name, _fact(manifest, place)) for name, place in FACTS[manifest.kind]]
@@ -148,7 +148,7 @@ def _artifact(
 
 
 def _fact(manifest: Manifest, place: str) -> Fact:
-    """A value of a manifest; a hash by its first digits, as ids have them."""
+    """A value of a manifest. A hash is shortened to the number of digits that ids have."""
     part, _, key = place.partition(".")
     value = getattr(manifest, part).get(key)
     if isinstance(value, str) and key.endswith("_fingerprint"):
@@ -157,10 +157,9 @@ def _fact(manifest: Manifest, place: str) -> Fact:
 
 
 def _environment(provenance: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Versions and hardware, as far as they are known."""
+    """Versions and hardware, as far as recorded."""
     packages = provenance.get("packages")
     versions = packages.items() if isinstance(packages, Mapping) else ()
-    cpus = provenance.get("cpus")
     facts = {
         "hype": provenance.get("hype"),
         "git": provenance.get("git"),
@@ -168,7 +167,7 @@ def _environment(provenance: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         **dict(versions),
         "platform": provenance.get("platform"),
         "processor": provenance.get("processor"),
-        "CPUs": cpus,
+        "CPUs": provenance.get("cpus"),
     }
     return tuple((name, str(value)) for name, value in facts.items() if value is not None)
 

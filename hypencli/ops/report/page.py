@@ -1,4 +1,4 @@
-"""A store as one page of HTML: gathered here, drawn by ``hypencli.reporting``."""
+"""HTML report of a store: gathers the contents that ``hypencli.reporting`` renders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hypencli._version import __version__
-from hypencli.data.atomic import atomic_write
+from hypencli.data.atomic import atomic_write, refuse_overwrite
 from hypencli.errors import UsageError
 from hypencli.ops.evaluation.leaderboard import leaderboards
 from hypencli.ops.report.costs import costs_of
@@ -26,18 +26,18 @@ from hypestore import Store
 
 @dataclass(frozen=True, slots=True)
 class HtmlOptions:
-    """What a page shows, and where it goes.
+    """Options of an HTML report.
 
     Attributes:
-        output: The file.
-        runs: The two runs to compare query by query, ``(A, B)``; None takes the best two of each
+        output: File to write.
+        runs: Two runs to compare query by query, ``(A, B)``. None selects the best two of each
             leaderboard.
-        qrels: The judgements to compare on: an id that evaluations have, or what
-            ``hype eval --qrels`` takes.
-        measures: Which measures to show, the first one sorting; empty shows all.
-        depth: Depth of recall of the costs of searches; None takes one that the runs have.
-        overwrite: Replace a file that is there.
-        limits: How much the page holds at most.
+        qrels: Judgements to compare on: an id that an evaluation records, or a value of
+            ``hype eval --qrels``.
+        measures: Measures to show. The first one sorts the runs. Empty shows all.
+        depth: Depth of recall of search costs. None selects a depth that the runs have.
+        overwrite: Replace an existing file.
+        limits: Limits of the report.
     """
 
     output: Path
@@ -51,12 +51,17 @@ class HtmlOptions:
 
 @dataclass(frozen=True, slots=True)
 class HtmlWritten:
-    """A page that was written.
+    """An HTML report that was written.
 
     Attributes:
-        runs: Evaluated runs on it.
+        path: The file.
+        size_bytes: Its size in bytes.
+        leaderboards: Number of leaderboards.
+        runs: Number of evaluated runs.
         pairs: Names of the runs that are compared query by query.
-        remarks: What was left out, or is not there.
+        searches: Number of searches with costs.
+        models: Number of models with training curves.
+        remarks: What was left out or is missing.
     """
 
     path: Path
@@ -72,17 +77,14 @@ class HtmlWritten:
 def write_html_report(
     store: Store, options: HtmlOptions, progress: Progress = SILENT
 ) -> HtmlWritten:
-    """Write a page about a store, as a whole or not at all.
+    """Write an HTML report of a store, completely or not at all.
 
     Raises:
-        UsageError: The file is there and is not to be replaced; the two runs were not evaluated
-            with the same judgements, or no run with those that are named.
-        DataError: The file cannot be written, or the judgements that are named cannot be read.
+        UsageError: The file exists and ``overwrite`` is not set, the two runs were not evaluated
+            with the same judgements, or no run was evaluated with the judgements named.
+        DataError: The file cannot be written, or the judgements named cannot be read.
     """
-    if options.output.exists() and not options.overwrite:
-        raise UsageError(
-            f"{options.output} exists.", hint="Choose another --html FILE, or add --overwrite"
-        )
+    refuse_overwrite(options.output, overwrite=options.overwrite)
     report = gather_report(store, options, progress)
     page = render_page(report).encode("utf-8")
     with atomic_write(options.output) as temporary:
@@ -100,21 +102,25 @@ def write_html_report(
 
 
 def _all_remarks(report: HtmlReport) -> tuple[str, ...]:
-    said = [sentence for sentences in report.remarks.values() for sentence in sentences]
-    said += [sentence for pair in report.pairs for sentence in pair.remarks]
-    return tuple(dict.fromkeys(said))
+    remarks = [remark for section in report.remarks.values() for remark in section]
+    remarks += [remark for pair in report.pairs for remark in pair.remarks]
+    return tuple(dict.fromkeys(remarks))
 
 
 def gather_report(store: Store, options: HtmlOptions, progress: Progress = SILENT) -> HtmlReport:
-    """What a page about a store says.
+    """Gather the contents of an HTML report.
 
     Raises:
-        UsageError: As for :func:`write_html_report`.
-        DataError: The judgements that are named cannot be read.
+        UsageError: The two runs were not evaluated with the same judgements, or no run was
+            evaluated with the judgements named.
+        DataError: The judgements named cannot be read.
     """
     limits = options.limits
     all_boards = leaderboards(store, measures=options.measures)
-    boards = [_shortened(board, limits) for board in all_boards[: limits.leaderboards]]
+    boards = [
+        replace(board, entries=board.entries[: limits.entries])
+        for board in all_boards[: limits.leaderboards]
+    ]
     remarks = {"leaderboards": _board_remarks(store, all_boards, limits)}
     pairs, remarks["pairs"] = _pairs(store, all_boards, options, progress)
     costs, remarks["costs"] = costs_of(store, limits, depth=options.depth, progress=progress)
@@ -138,43 +144,41 @@ def gather_report(store: Store, options: HtmlOptions, progress: Progress = SILEN
     )
 
 
-def _shortened(board: Leaderboard, limits: Limits) -> Leaderboard:
-    return replace(board, entries=board.entries[: limits.entries])
-
-
 def _board_remarks(store: Store, boards: Sequence[Leaderboard], limits: Limits) -> tuple[str, ...]:
-    said = [*left_out(len(boards) - limits.leaderboards, "leaderboards", "hype report")]
+    remarks = [*left_out(len(boards) - limits.leaderboards, "leaderboards", "hype report")]
     for board in boards[: limits.leaderboards]:
-        said += left_out(
+        remarks += left_out(
             len(board.entries) - limits.entries,
             f"runs of {board.corpus} · {board.qrels}, the last by {board.measures[0]},",
             "hype report",
         )
     evaluated = {entry.run for board in boards for entry in board.entries}
     if lacking := sum(run.id not in evaluated for run in store.artifacts("run")):
-        said.append(f"Runs without an evaluation: {lacking:,}. Next: hype eval RUN --qrels QRELS")
-    return tuple(said)
+        remarks.append(
+            f"Runs without an evaluation: {lacking:,}. Next: hype eval RUN --qrels QRELS"
+        )
+    return tuple(remarks)
 
 
 def _pairs(
     store: Store, boards: Sequence[Leaderboard], options: HtmlOptions, progress: Progress
 ) -> tuple[tuple[RunPair, ...], tuple[str, ...]]:
-    """The pair that the user named, or the best of the leaderboards; what was left out."""
+    """The pair in the options, or the best pairs of the leaderboards; and remarks."""
     qrels, named = (None, None) if options.qrels is None else named_judgements(store, options.qrels)
     finder, limits = JudgementFinder(named), options.limits
     if options.runs is not None:
         plan = named_pair(store, options.runs, boards, qrels=qrels, measures=options.measures)
         return (pair_of(store, plan, finder, limits),), ()
     plans = [plan for plan in best_pairs(boards) if qrels in (None, plan.qrels)]
-    run_pairs, said = [], []
+    run_pairs, remarks = [], []
     with progress.task("pairs", total=min(len(plans), limits.pairs), unit="pairs") as task:
         for plan in plans[: limits.pairs]:
             try:
                 run_pairs.append(pair_of(store, plan, finder, limits))
-            except UsageError as error:  # judgements of one name that have changed in between
-                said.append(str(error))
+            except UsageError as error:  # the judgements have changed under one id
+                remarks.append(str(error))
             task.advance()
     if not plans and boards:
-        said.append(f"No two runs were evaluated with {qrels or 'the same judgements'}.")
-    said += left_out(len(plans) - limits.pairs, "pairs", "hype report RUN_A RUN_B --html FILE")
-    return tuple(run_pairs), tuple(said)
+        remarks.append(f"No two runs were evaluated with {qrels or 'the same judgements'}.")
+    remarks += left_out(len(plans) - limits.pairs, "pairs", "hype report RUN_A RUN_B --html FILE")
+    return tuple(run_pairs), tuple(remarks)

@@ -1,4 +1,4 @@
-"""Two runs query by query for a report: where they differ, what each found, what moved."""
+"""Comparison of two runs query by query, for an HTML report."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from hypencli.reporting.text import shortened
 from hypestore import Store
 
 _NOISE = 1e-12
-"""Below this a difference is rounding, as in the paired tests."""
+"""Smaller differences are rounding errors. The paired tests use the same limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairPlan:
-    """Which two runs are to be compared, and on what.
+    """Two runs to compare.
 
     Attributes:
-        qrels: Id of the judgements; None takes the newest that both were evaluated with.
-        measures: What to test; the first one is shown query by query. Empty takes all.
+        run_a: Id of the first run.
+        run_b: Id of the second run.
+        qrels: Id of the judgements. None selects the newest that both runs were evaluated with.
+        measures: Measures to test. The first one is shown query by query. Empty selects all.
     """
 
     run_a: str
@@ -33,7 +35,7 @@ class PairPlan:
 
 
 def best_pairs(boards: Sequence[Leaderboard]) -> list[PairPlan]:
-    """The best two runs of each leaderboard, the second best as A: B is what is ahead."""
+    """Pair the best two runs of each leaderboard. B is the best run."""
     return [
         PairPlan(board.entries[1].run, board.entries[0].run, board.qrels, board.measures)
         for board in boards
@@ -49,7 +51,7 @@ def named_pair(
     qrels: str | None,
     measures: tuple[str, ...],
 ) -> PairPlan:
-    """Two runs that the user named, with the measures of a leaderboard that both are in.
+    """Pair two runs that the user named, with the measures of a leaderboard that has both.
 
     Raises:
         ArtifactNotFound: There is no such run.
@@ -62,10 +64,10 @@ def named_pair(
 
 
 def pair_of(store: Store, plan: PairPlan, finder: JudgementFinder, limits: Limits) -> RunPair:
-    """Compare two runs and show the queries that they differ in most.
+    """Compare two runs, and gather the queries with the largest differences.
 
     Raises:
-        UsageError: They were not evaluated with the same judgements.
+        UsageError: The runs were not evaluated with the same judgements.
         DataError: The judgements that the user named cannot be read.
     """
     a, b = judged_pair(store, plan.run_a, plan.run_b, qrels=plan.qrels)
@@ -95,7 +97,7 @@ def pair_of(store: Store, plan: PairPlan, finder: JudgementFinder, limits: Limit
 
 
 def _differing(a: Mapping[str, float], b: Mapping[str, float]) -> list[tuple[str, float, float]]:
-    """``(query id, value of A, value of B)`` where they differ, those that differ most first."""
+    """``(query id, value of A, value of B)`` of queries that differ, largest difference first."""
     rows = [(query_id, a[query_id], b[query_id]) for query_id in a if query_id in b]
     rows = [row for row in rows if abs(row[2] - row[1]) >= _NOISE]
     return sorted(rows, key=lambda row: (-round(abs(row[2] - row[1]), 12), row[0]))
@@ -107,7 +109,7 @@ def _queries(
     texts: Mapping[str, str],
     limits: Limits,
 ) -> tuple[QueryDifference, ...]:
-    """The queries of some rows, with what both runs found for them."""
+    """The queries of some rows, with the documents of both runs."""
     text_of = documents.of([query_id for query_id, _, _ in rows])
     return tuple(
         QueryDifference(
@@ -127,15 +129,15 @@ def _queries(
 def _remarks(
     comparison: Comparison, documents: PairDocuments, *, has_grades: bool
 ) -> Iterator[str]:
-    """What cannot be shown, and what would show it."""
+    """Remarks on what cannot be shown, with commands that add it."""
     if not has_grades:
         yield (
-            f"Which documents are judged is not shown: the judgements {comparison.qrels} are not "
-            f"at hand. Name them: hype report {comparison.run_a} {comparison.run_b} --html FILE "
+            f"Grades are not shown: the judgements {comparison.qrels} cannot be read. "
+            f"Name them: hype report {comparison.run_a} {comparison.run_b} --html FILE "
             "--qrels PLACE"
         )
     if not documents.has_text:
         yield (
-            "Documents are shown by id: no embedding set that these runs searched is here and "
-            "keeps text, as hype encode does without --no-keep-text."
+            "Documents are shown by id: the embedding sets of these runs are not in the store, or "
+            "have no texts. Texts are kept unless hype encode runs with --no-keep-text."
         )

@@ -1,1 +1,1 @@
-"""Search over the store: from options to a stored run."""
+"""Search of embedding sets: from options to a stored run."""

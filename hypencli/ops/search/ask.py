@@ -1,4 +1,4 @@
-"""One question at a time: the model is loaded once, answers come with their text."""
+"""Search by single questions, with a model that is loaded once and texts in the answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hypestore import Store, TextNotKept
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One ranked document; ``text`` is None where the embedding set keeps no text."""
+    """One ranked document. ``text`` is None if the embedding set has no texts."""
 
     rank: int
     doc_id: str
@@ -31,7 +31,16 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Answer(Tabular):
-    """Ranked documents for one question."""
+    """Ranked documents for one question.
+
+    Attributes:
+        question: The question.
+        model: Name or id of the model.
+        embeddings: Name or id of the embedding set.
+        n_documents: Number of documents searched.
+        hits: The best documents, in order of rank.
+        seconds: Time of the search in seconds.
+    """
 
     question: str
     model: str
@@ -53,12 +62,12 @@ class Asker:
 
     Args:
         store: The project store.
-        model: The model; its default rules are those of search.
-        options: Which embeddings, how many documents, how long a query.
+        model: The model.
+        options: Embeddings, engine, number of documents, and length of a query.
         progress: Where to report.
 
     Raises:
-        UsageError: No embedding set fits the model, or several do.
+        UsageError: No embedding set or several sets fit the model.
     """
 
     def __init__(
@@ -76,10 +85,14 @@ class Asker:
         self._loaded = target.load(self._options.scoring, trust_code=model.trust_code)
 
     def ask(self, question: str, *, k: int | None = None) -> Answer:
-        """The best documents for a question.
+        """Find the best documents for a question.
+
+        Args:
+            question: The question.
+            k: Number of documents. None selects that of the options.
 
         Raises:
-            DataError: The question is empty, or holds what is not Unicode text.
+            DataError: The question is empty, or is not valid Unicode.
             ModelError: The model has no q-nets of the width in the options.
         """
         from hypencli.engine.scorers import scorer_of

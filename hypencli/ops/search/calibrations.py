@@ -1,4 +1,4 @@
-"""Calibrations of engines: which setting reaches a recall, by what was measured."""
+"""Look-up of calibrations: the setting of an engine for a recall."""
 
 from __future__ import annotations
 
@@ -20,42 +20,47 @@ from hypestore import CurvePoint, JsonValue, Manifest
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """The setting that a calibration gives for a recall."""
+    """A measured setting of a calibration.
+
+    Attributes:
+        calibration: Id of the calibration.
+        point: The setting, with its recall and costs.
+    """
 
     calibration: str
     point: CurvePoint
 
     @property
     def setting(self) -> Setting:
-        """The options of the engine."""
+        """Options of the engine."""
         options: Setting = json.loads(self.point.setting)
         return options
 
 
 def calibratable() -> list[str]:
-    """The engines that can be calibrated."""
+    """Names of the engines that can be calibrated."""
     return [entry.name for entry in engine_entries() if entry.settings]
 
 
 def require_calibratable(name: str) -> EngineEntry[Any]:
-    """The engine of a name, which must have a calibration.
+    """Look up an engine that can be calibrated.
 
     Raises:
-        UsageError: It has none, or there is no such engine.
+        UsageError: There is no such engine, or it cannot be calibrated.
     """
     entry = engine_entry(name)
     if not entry.settings:
         raise UsageError(
             f"The engine {name} has no calibration.",
-            hint=f"A recall can be asked of the engines {' and '.join(calibratable())}.",
+            hint=f"Engines with calibrations: {' and '.join(calibratable())}.",
         )
     return entry
 
 
 def calibration_identity(plan: EnginePlan, scoring: Scoring) -> dict[str, JsonValue]:
-    """What a calibration must have in common with a search that uses it.
+    """Inputs that a calibration and a search must share.
 
-    Options beside those that are measured count where they are not the default.
+    Options that are not measured are included if they differ from the default.
     """
     graph = plan.needed.get("graph")
     return {
@@ -81,7 +86,7 @@ def _other_options(plan: EnginePlan) -> dict[str, JsonValue]:
 
 
 def find_calibrations(target: SearchTarget, identity: dict[str, JsonValue]) -> list[Manifest]:
-    """The calibrations of a search, the newest last."""
+    """Find the calibrations with some inputs, newest last."""
     return [
         one
         for one in target.store.find("calibration", identity)
@@ -90,11 +95,11 @@ def find_calibrations(target: SearchTarget, identity: dict[str, JsonValue]) -> l
 
 
 def plan_search(target: SearchTarget, options: SearchOptions) -> EnginePlan:
-    """Choose an engine by its options, or by the recall that it is to reach.
+    """Select an engine and its options. For a recall, a calibration determines the options.
 
     Raises:
-        UsageError: The engine cannot search like that; it has no calibration for this search, or
-            none that reaches the recall.
+        UsageError: The engine does not support this search, has no calibration for it, or has no
+            setting with the recall.
     """
     spec = options.engine
     if spec.recall is None:
@@ -112,17 +117,17 @@ def plan_search(target: SearchTarget, options: SearchOptions) -> EnginePlan:
 
 
 def operating_point(target: SearchTarget, options: SearchOptions) -> OperatingPoint:
-    """The setting with the fewest evaluations whose measured recall is the one asked for.
+    """Find the setting with the fewest evaluations that reaches the recall of the options.
 
-    Of several calibrations the newest counts, and of its depths the one nearest to ``k``.
+    The newest calibration counts, at the depth nearest to ``k`` on a logarithmic scale.
 
     Raises:
-        UsageError: Nothing was calibrated for this search, or no setting reaches the recall.
+        UsageError: There is no calibration for this search, or no setting reaches the recall.
     """
     spec = options.engine
     recall = spec.recall
     if recall is None or not 0.0 < recall <= 1.0:
-        raise UsageError(f"A recall of {recall} cannot be reached; give one above 0, up to 1.")
+        raise UsageError(f"The recall must be above 0 and at most 1, not {recall}.")
     plan = plan_engine(target, replace(options, engine=EngineSpec(spec.name, spec.options)))
     calibrations = find_calibrations(target, calibration_identity(plan, options.scoring))
     model = display_name(target.model)
@@ -139,8 +144,8 @@ def operating_point(target: SearchTarget, options: SearchOptions) -> OperatingPo
     if not fitting:
         best = max(point.recall for point in curve if point.k == depth)
         raise UsageError(
-            f"No calibrated setting of {spec.name} has a recall of {recall:g} at {depth}; "
+            f"No calibrated setting of {spec.name} reaches a recall of {recall:g} at {depth}; "
             f"the highest is {best:.4f}.",
-            hint="Ask for less, or search exactly.",
+            hint="Lower the recall, or use exact search.",
         )
     return OperatingPoint(calibrations[-1].id, min(fitting, key=lambda point: point.evaluations))

@@ -1,4 +1,4 @@
-"""What a search that does not score everything has missed, measured against exact search."""
+"""Check of an approximate search against exact search."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hypencli.engine.scorers import Scorer
 
 DEPTHS = (10, 100, 1000)
-"""Depths at which recall is measured, as far as the run is that deep."""
+"""Depths at which recall is measured, up to the depth of the run."""
 
 _SEED = 0
 
@@ -26,17 +26,17 @@ _SEED = 0
 class Checker:
     """Compares the rankings of a run with exact ones, batch by batch.
 
-    With ``check`` so many queries, drawn at random, are searched exactly for it. Else an
-    exact run of the same queries that the store has is the measure; where there is none, nothing
-    is compared. The time of a check is in no figure of the run.
+    If the options have ``check``, this number of random queries is also searched exactly. Otherwise
+    an exact run of the same queries in the store is the reference; without one, nothing is
+    compared. The time of the check is not part of the times of the run.
 
     Args:
         store: The project store.
-        inputs: The inputs of the run, as its manifest will have them.
+        inputs: Inputs of the run.
         embeddings: The documents.
         queries: All queries of the run.
-        options: How they are searched.
-        approximate: Whether the engine can miss documents; else nothing is compared.
+        options: Options of the search.
+        approximate: Whether the engine can miss documents. Otherwise nothing is compared.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Checker:
                 self._exact = store.run(self._reference.id).by_query()
 
     def compare(self, scorer: Scorer, query_ids: Sequence[str], rankings: list[Ranking]) -> None:
-        """Take in what was found for a batch of queries."""
+        """Compare the rankings of a batch of queries."""
         if self._exact is not None:
             for query_id, ranking in zip(query_ids, rankings, strict=True):
                 self._count(ranking, self._exact.doc_ids(query_id))
@@ -83,7 +83,7 @@ class Checker:
             self._compared[query_ids[place]] = (exact, rankings[place])
 
     def result(self) -> Check | None:
-        """What was missed; None where nothing could be compared."""
+        """Summarise the comparison; None if nothing was compared."""
         counted = len(next(iter(self._hits.values())))
         if not counted:
             return None
@@ -113,7 +113,7 @@ class Checker:
                 hits.append(recall)
 
     def _measures(self) -> dict[str, dict[str, float]]:
-        """Measures of both sides over the queries that were searched twice and are judged."""
+        """Measures of both searches over the judged queries that were searched exactly."""
         if self._qrels is None or not self._compared:
             return {}
         from hypencli.data.qrels import read_qrels

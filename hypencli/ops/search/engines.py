@@ -1,4 +1,4 @@
-"""From the name of an engine to an engine that searches: its options, and what it reads."""
+"""Preparation of engines: options, required artifacts, and opening."""
 
 from __future__ import annotations
 
@@ -33,14 +33,15 @@ class EnginePlan:
     """An engine with its options, not opened yet.
 
     Attributes:
-        target: What it searches.
+        target: Model and documents.
         entry: The engine in the registry.
-        options: How it searches; of the type that the entry names.
-        request: What the search asks.
-        device: Where it scores; None takes the best there is.
-        needed: The artifacts that it reads: ``graph``, ``run``.
-        calibration: What a calibration adds to the inputs of a run: its id, and the recall.
-        asked: The name that was asked for; another one than the entry's where a package is missing.
+        options: Options, of the type that the entry names.
+        request: Parameters of the search.
+        device: Device of the scores. None selects the best one.
+        needed: Artifacts that the engine reads: ``graph``, ``run``.
+        calibration: Inputs of the run from a calibration: its id, and the recall.
+        asked: Name of the requested engine. It differs from that of the entry if a package is
+            missing.
     """
 
     target: SearchTarget
@@ -54,21 +55,21 @@ class EnginePlan:
 
     @property
     def inputs(self) -> Mapping[str, JsonValue]:
-        """What else than the model, embeddings and queries determines a run."""
+        """Inputs of a run from the engine."""
         ids = {need: manifest.id for need, manifest in self.needed.items()}
         return {**self.entry.inputs(self.options, ids), **self.calibration}
 
     @property
     def parents(self) -> tuple[str, ...]:
-        """Ids of what it reads."""
+        """Ids of the artifacts that the engine reads."""
         calibrations = (str(self.calibration["calibration"]),) if self.calibration else ()
         return (*(manifest.id for manifest in self.needed.values()), *calibrations)
 
     def open(self, corpus: EmbeddingSet, progress: Progress) -> Callable[[Sequence[str]], Engine]:
-        """What gives the engine for a batch of queries, by their ids."""
+        """Open the engine. The result returns the engine for a batch of query ids."""
         if self.asked != self.entry.name:
             progress.message(
-                f"the package of the engine {self.asked} is missing: {self.entry.name} searches"
+                f"the package of the engine {self.asked} is missing: using {self.entry.name}"
             )
         context = StoreContext(self, corpus, progress)
         if self.entry.opened_for == "batch":
@@ -81,13 +82,13 @@ class EnginePlan:
 
 
 def plan_engine(target: SearchTarget, options: SearchOptions) -> EnginePlan:
-    """Choose an engine by its options, without reading more than manifests.
+    """Select an engine by its options. Only manifests are read.
 
-    The recall that is asked for does not count here: see :mod:`hypencli.ops.search.calibrations`.
+    A recall in the options is ignored; see :mod:`hypencli.ops.search.calibrations`.
 
     Raises:
-        UsageError: There is no engine of that name, it does not search with such queries, an option
-            is unknown or wrong, or what it needs is not in the store.
+        UsageError: There is no such engine, it does not support the queries of the model, an option
+            is unknown or wrong, or a required artifact is not in the store.
     """
     scoring = options.scoring
     entry, parsed = parse_spec(options.engine)
@@ -103,10 +104,10 @@ def plan_engine(target: SearchTarget, options: SearchOptions) -> EnginePlan:
 
 
 def parse_spec(spec: EngineSpec) -> tuple[EngineEntry[Any], Any]:
-    """The engine of a specification, and its options, checked.
+    """Look up the engine of a specification, and check its options.
 
     Raises:
-        UsageError: There is no engine of that name, or an option is unknown or wrong.
+        UsageError: There is no such engine, or an option is unknown or wrong.
     """
     entry = installed_entry(spec.name)
     values = with_preset(entry, spec.options)
@@ -115,10 +116,10 @@ def parse_spec(spec: EngineSpec) -> tuple[EngineEntry[Any], Any]:
 
 
 def with_preset(entry: EngineEntry[Any], values: Mapping[str, object]) -> Mapping[str, object]:
-    """Options by name, with those of ``preset`` in its place; what is set beside it wins.
+    """Replace the option ``preset`` by the options of the preset. Other options take precedence.
 
     Raises:
-        UsageError: The engine has no preset of that name.
+        UsageError: The engine has no such preset.
     """
     if not entry.presets or "preset" not in values:
         return values
@@ -126,8 +127,8 @@ def with_preset(entry: EngineEntry[Any], values: Mapping[str, object]) -> Mappin
     preset = entry.presets.get(str(others.pop("preset")))
     if preset is None:
         raise UsageError(
-            f"preset={values['preset']} is not a preset of the engine {entry.name}.",
-            hint=f"Its presets: {', '.join(entry.presets)}.",
+            f"The engine {entry.name} has no preset {values['preset']}.",
+            hint=f"Presets: {', '.join(entry.presets)}.",
         )
     return {**preset, **others}
 
@@ -135,10 +136,13 @@ def with_preset(entry: EngineEntry[Any], values: Mapping[str, object]) -> Mappin
 def find_needed(
     target: SearchTarget, entry: EngineEntry[Any], options: Any
 ) -> Mapping[str, Manifest]:
-    """The artifacts that an engine reads beside the vectors, by what they are to it.
+    """Find the artifacts that an engine reads besides the vectors.
+
+    Returns:
+        Role (``graph``, ``run``) -> artifact.
 
     Raises:
-        UsageError: The store has no graph that does.
+        UsageError: The store has no graph that fits.
         ArtifactNotFound: The store has no such run.
     """
     store = target.store
@@ -154,7 +158,7 @@ def find_needed(
 
 
 def _parsed(entry: EngineEntry[Any], values: Mapping[str, object]) -> Any:
-    """The options of an engine; of an option that others have, the error names these."""
+    """Parse the options of an engine. The error on an option of other engines names them."""
     own = {one.name for one in entry.describe()}
     for name in values:
         others = [
@@ -165,23 +169,23 @@ def _parsed(entry: EngineEntry[Any], values: Mapping[str, object]) -> Any:
         ]
         if name not in own and others:
             raise UsageError(
-                f"{name} is an option of {' and '.join(others)}; this search is {entry.name}.",
-                hint=f"Search with the engine {others[0]}, or leave {name} out. Options of "
+                f"{name} is an option of {' and '.join(others)}, not of {entry.name}.",
+                hint=f"Use the engine {others[0]}, or leave {name} out. Options of "
                 f"{entry.name}: {', '.join(sorted(own)) or 'none'}.",
             )
     return entry.parse(values)
 
 
 def refuse_several_amounts(names: Sequence[str]) -> None:
-    """Refuse options of which each says how much is scored, unless there is one at most.
+    """Refuse more than one option that sets the number of scored documents.
 
     Raises:
-        UsageError: There are several.
+        UsageError: There are several such options.
     """
     if len(names) > 1:
         raise UsageError(
-            f"{names[0]} and {names[1]} exclude each other: each says how much is scored.",
-            hint="Choose one of them.",
+            f"{names[0]} and {names[1]} exclude each other: each sets how much is scored.",
+            hint="Use one of them.",
         )
 
 
@@ -197,20 +201,20 @@ def _refuse_wrong_queries(entry: EngineEntry[Any], target: SearchTarget) -> None
     )
     raise UsageError(
         f"The engine {entry.name} searches with {asks}; {display_name(target.model)} {makes}.",
-        hint=f"Engines for this model: {', '.join(fitting)}. Or name another model: hype ls models",
+        hint=f"Engines for this model: {', '.join(fitting)}. Other models: hype ls models",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class StoreContext:
-    """What an engine is opened with, out of a project store.
+    """Access of an engine to a project store.
 
     Attributes:
-        plan: The engine that is opened.
+        plan: The engine to open.
         corpus: The documents.
-        progress: Where to report that an index is built.
-        query_ids: The ids of the batch's queries, for an engine that is opened for each batch.
-        results: Those of the earlier run, where such an engine needs one.
+        progress: Where to report the build of an index.
+        query_ids: Ids of the queries of a batch, for an engine that is opened for each batch.
+        results: Results of an earlier run, for an engine that reads one.
     """
 
     plan: EnginePlan
@@ -221,12 +225,12 @@ class StoreContext:
 
     @property
     def request(self) -> SearchRequest:
-        """What the search asks."""
+        """Parameters of the search."""
         return self.plan.request
 
     @property
     def device(self) -> torch.device:
-        """Where to score."""
+        """Device of the scores."""
         return resolve_device(self.plan.device)
 
     @property
@@ -239,16 +243,16 @@ class StoreContext:
         return self.plan.target.store.graph(self.plan.needed["graph"].id).neighbours
 
     def index(self, spec: IndexSpec) -> VectorIndex:
-        """A vector index of the documents; it is built once and kept."""
+        """A vector index of the documents. It is built once and cached."""
         from hypencli.ops.search.vector_index import open_index
 
         return open_index(self.plan.target.store, self.corpus, spec, self.progress).index
 
     def candidates(self) -> list[Ordinals]:
-        """The documents ``[m]`` that the earlier run has for each query of the batch.
+        """Ordinals ``[m]`` of the documents of an earlier run, for each query of the batch.
 
         Raises:
-            DataError: The run has a document that is not in the embedding set.
+            DataError: A document of the run is not in the embedding set.
         """
         run, results = self.plan.needed["run"], self.results
         if results is None:
@@ -258,19 +262,19 @@ class StoreContext:
         ]
 
     def speed_ratios(self) -> Mapping[str, float]:
-        """How many times faster than float32 this machine scores, by the name of the dtype."""
+        """Name of a dtype -> its speed on this machine, relative to float32."""
         width = self.request.width or self.corpus.dim
         return speed_ratios(self.plan.target.store, self.corpus.dim, width)
 
     def cached(self, name: str, make: Callable[[Path], None], **determined_by: object) -> Path:
-        """A folder with files of the engine's own, such as an index; it is made once and kept."""
+        """A folder for files of the engine, such as an index. It is made once and cached."""
         about = {"embeddings": self.corpus.manifest.id, "determined_by": determined_by}
         store = self.plan.target.store
         return store.cached(cache_name(f"{self.plan.entry.name}-{name}", **about), make)
 
 
 def _rankable(corpus: EmbeddingSet, doc_ids: list[str], run: Manifest) -> Ordinals:
-    """The places of documents, all of which the embedding set must have."""
+    """Ordinals of documents, all of which must be in the embedding set."""
     ordinals = corpus.ordinals(doc_ids)
     missing = [doc_id for doc_id, place in zip(doc_ids, ordinals, strict=True) if place < 0]
     if missing:

@@ -1,4 +1,4 @@
-"""Runs of the store fused into a new one."""
+"""Fusion of several runs into a new one."""
 
 from __future__ import annotations
 
@@ -19,13 +19,20 @@ from hypestore import JsonValue, Manifest, RunWriter, Store, StoredRun
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """A run that was made of others.
+    """A fused run.
 
     Attributes:
-        runs: What it was made of.
-        partial_queries: Queries that one of the runs has no results for.
-        evaluation: Measures, where judgements are known.
-        name_not_given: A name that was asked for and that it does not have, made before.
+        run: Id of the run.
+        name: Name of the run, if it has one.
+        runs: Names or ids of the runs that were fused.
+        method: Method of fusion.
+        k: Maximum number of results per query.
+        n_queries: Number of queries.
+        n_results: Number of results of all queries.
+        partial_queries: Number of queries without results in one of the runs.
+        existing: Whether the store had the run before this call.
+        evaluation: Measures, if there are judgements.
+        name_not_given: A requested name that an existing run did not get.
     """
 
     run: str
@@ -51,19 +58,20 @@ def fuse(
     measures: tuple[str, ...] | None = None,
     progress: Progress = SILENT,
 ) -> Fused:
-    """Fuse runs of the same queries over the same corpus, and keep the result as a run.
+    """Fuse runs of the same queries over the same corpus, and store the result as a run.
 
     Args:
         store: The project store.
-        runs: Two or more, by id, unique prefix, or name.
-        how: See :class:`~hypencli.evaluation.fusion.Fusion`.
+        runs: At least two runs, by id, unique prefix, or name.
+        how: Method and its parameters.
         name: Name of the new run.
-        qrels: Judgements to evaluate with; None takes those that all the runs' queries have.
-        measures: What to measure; None takes the default set.
+        qrels: Judgements for an evaluation. None selects those that the runs have in common.
+        measures: Measures of the evaluation. None selects the default set.
         progress: Where to report.
 
     Raises:
-        UsageError: Fewer than two runs, one twice, or runs of other corpora or other queries.
+        UsageError: There are fewer than two runs, a run is repeated, or the runs have different
+            corpora or no query in common.
     """
     how = how or Fusion()
     members = [store.run(run) for run in runs]
@@ -118,27 +126,26 @@ def _refuse_strangers(members: list[StoredRun]) -> None:
     ids = {manifest.id for manifest in manifests}
     if len(members) < 2 or len(ids) < len(members):
         raise UsageError(
-            "Fusion takes two different runs or more.", hint="hype fuse RUN RUN --method rrf"
+            "A fusion needs at least two different runs.", hint="hype fuse RUN RUN --method rrf"
         )
     corpora = {str(one.inputs["corpus"]) for one in manifests if one.inputs.get("corpus")}
     if len(corpora) > 1:
         raise UsageError(
-            f"The runs are over different corpora: {', '.join(sorted(corpora))}.",
-            hint="Runs of one corpus can be fused: their document ids mean the same.",
+            f"The runs have different corpora: {', '.join(sorted(corpora))}.",
+            hint="Fuse runs over one corpus.",
         )
     first = members[0].queries().keys()
     for member in members[1:]:
         if first.isdisjoint(member.queries()):
             raise UsageError(
                 f"The runs {display_name(manifests[0])} and {display_name(member.manifest)} "
-                "have no query in "
-                "common.",
-                hint="Runs of the same query set can be fused.",
+                "have no query in common.",
+                hint="Fuse runs of one query set.",
             )
 
 
 def _inputs(manifests: list[Manifest], how: Fusion) -> dict[str, JsonValue]:
-    """What decides the run: the parameters of its own method only."""
+    """Inputs that determine the run: the runs, and the parameters of the method."""
     inputs: dict[str, JsonValue] = {
         "engine": how.method,
         "runs": [manifest.id for manifest in manifests],
@@ -155,18 +162,18 @@ def _inputs(manifests: list[Manifest], how: Fusion) -> dict[str, JsonValue]:
 
 
 def _shared_value(values: list[JsonValue]) -> JsonValue:
-    """The first that is known."""
+    """The first value that is not None."""
     return next((value for value in values if value is not None), None)
 
 
 def _shared(values: list[JsonValue]) -> JsonValue:
-    """What all of those that are known agree on."""
+    """The value that all values other than None share; else None."""
     present = [value for value in values if value is not None]
     return present[0] if present and all(value == present[0] for value in present) else None
 
 
 def _texts(members: list[StoredRun]) -> Mapping[str, str]:
-    """Query id -> text, of the first run that has it."""
+    """Query id -> text, from the first run with a text."""
     texts: dict[str, str] = {}
     for member in members:
         for query, text in member.queries().items():

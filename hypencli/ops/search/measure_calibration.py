@@ -1,4 +1,4 @@
-"""What recall an approximate engine reaches at which setting: measured, kept, and looked up."""
+"""Calibration of an approximate engine: recall and costs by setting, measured and stored."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from hypencli.ops.search.calibrations import (
     find_calibrations,
     require_calibratable,
 )
+from hypencli.ops.search.check import DEPTHS
 from hypencli.ops.search.engines import EnginePlan, plan_engine, with_preset
 from hypencli.ops.search.options import EngineSpec, Scoring, SearchOptions, Target
 from hypencli.ops.search.target import SearchTarget
@@ -35,20 +36,17 @@ if TYPE_CHECKING:
     from hypencli.ops.graphs.build import BuiltGraph
 
 
-DEPTHS = (10, 100, 1000)
-
-
 @dataclass(frozen=True, slots=True)
 class CalibrateOptions:
-    """What is measured.
+    """Options of a calibration.
 
     Attributes:
-        engine: The engine, and options of it that hold for every setting.
-        n_queries: Queries drawn at random, each searched exactly and at every setting.
-        depths: Numbers of documents asked for.
-        target: Which documents.
-        scoring: How they are scored.
-        seed: Of the draw.
+        engine: The engine, with options for all settings.
+        n_queries: Number of random queries. Each is searched exactly and with every setting.
+        depths: Numbers of documents per query.
+        target: Documents to search.
+        scoring: How documents are scored.
+        seed: Seed of the random queries.
     """
 
     engine: EngineSpec = field(default_factory=lambda: EngineSpec("guided"))
@@ -61,12 +59,17 @@ class CalibrateOptions:
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """A calibration that is there now.
+    """A calibration of the store.
 
     Attributes:
-        calibration: Its id.
-        curve: The measurements, a setting a depth.
-        existing: Whether it was there before, and nothing was done.
+        calibration: Id of the calibration.
+        engine: Name of the engine.
+        model: Name or id of the model.
+        embeddings: Name or id of the embedding set.
+        corpus: Id of the corpus.
+        n_queries: Number of queries.
+        curve: One measurement per setting and depth.
+        existing: Whether the store had the calibration before this call.
     """
 
     calibration: str
@@ -81,7 +84,7 @@ class Calibrated:
 
 @dataclass(frozen=True, slots=True)
 class BuiltAndCalibrated:
-    """A neighbour graph, and what the approximate engines find with it and beside it."""
+    """A neighbour graph, and the calibrations of the approximate engines."""
 
     graph: BuiltGraph
     calibrations: list[Calibrated]
@@ -94,18 +97,21 @@ def calibrate(
     options: CalibrateOptions | None = None,
     progress: Progress = SILENT,
 ) -> Calibrated:
-    """Measure an engine against exact search, and keep the curve for ``--recall``.
+    """Measure recall and costs of an engine against exact search, and store them.
+
+    A search with a recall in its options uses the result.
 
     Args:
         store: The project store.
-        queries: Where the queries are drawn from; None takes those of the encoded dataset.
-        model: The model that searches.
-        options: What is measured.
+        queries: Query set to sample from. None selects the queries of the encoded dataset.
+        model: The model.
+        options: Engine, sample and depths.
         progress: Where to report.
 
     Raises:
-        UsageError: No embedding set fits; the model has no q-nets; there is no graph.
-        DataError: There are no queries.
+        UsageError: No embedding set fits, the engine does not support the model, an option is
+            wrong, or there is no graph.
+        DataError: The query set is empty.
     """
     options = options or CalibrateOptions()
     entry = require_calibratable(options.engine.name)
@@ -113,30 +119,20 @@ def calibrate(
     plan = plan_engine(target, SearchOptions(k=1, engine=options.engine, scoring=options.scoring))
     _refuse_measured(plan, options.engine)
     queries = target.queries(queries)
-    inputs: dict[str, JsonValue] = {
-        **calibration_identity(plan, options.scoring),
-        "corpus": target.embeddings.inputs["corpus"],
-        "queries": queries.id,
-        "queries_fingerprint": queries.fingerprint,
-        "sampled": options.n_queries,
-        "seed": options.seed,
-        "depths": list(options.depths),
-        "settings": [dict(setting) for setting in entry.settings],
-    }
+    inputs = _inputs(plan, queries, options)
     calibrations = find_calibrations(target, inputs)
-    existing = bool(calibrations)
-    done = calibrations[-1] if calibrations else None
-    if done is None:
+    if calibrations:
+        done = calibrations[-1]
+    else:
         study = _Study(plan, queries, options, progress, trust_code=model.trust_code)
+        device = str(resolve_device(options.scoring.device))
         done = store.write_calibration(
             f"{target.id_prefix}-{entry.name}",
             inputs,
             parents=(target.model.id, target.embeddings.id, *plan.parents),
             points=study.curve(),
             stats={"n_queries": study.n_queries, "n_documents": study.n_documents},
-            provenance=provenance(
-                device=str(resolve_device(options.scoring.device)), seed=options.seed
-            ),
+            provenance=provenance(device=device, seed=options.seed),
         )
     return Calibrated(
         calibration=done.id,
@@ -146,17 +142,31 @@ def calibrate(
         corpus=str(target.embeddings.inputs["corpus"]),
         n_queries=done.stat_int("n_queries"),
         curve=store.curve(done.id),
-        existing=existing,
+        existing=bool(calibrations),
     )
 
 
+def _inputs(plan: EnginePlan, queries: QuerySet, options: CalibrateOptions) -> dict[str, JsonValue]:
+    """Inputs that determine a calibration."""
+    return {
+        **calibration_identity(plan, options.scoring),
+        "corpus": plan.target.embeddings.inputs["corpus"],
+        "queries": queries.id,
+        "queries_fingerprint": queries.fingerprint,
+        "sampled": options.n_queries,
+        "seed": options.seed,
+        "depths": list(options.depths),
+        "settings": [dict(setting) for setting in plan.entry.settings],
+    }
+
+
 def _refuse_measured(plan: EnginePlan, spec: EngineSpec) -> None:
-    """Refuse options that a calibration measures."""
+    """Refuse options that the calibration varies."""
     measured = {*plan.entry.settings[0], *plan.entry.amounts}
     for name in with_preset(plan.entry, spec.options):
         if name in measured:
             raise UsageError(
-                f"{name} cannot be set: a calibration of {plan.entry.name} measures it.",
+                f"{name} cannot be set: the calibration of {plan.entry.name} varies it.",
                 hint=f"Leave {name} out.",
             )
 
@@ -175,9 +185,7 @@ class _Study:
     ) -> None:
         listed = list(queries)
         if not listed:
-            raise DataError(
-                f"The query set {queries.id} has no queries; nothing to calibrate with."
-            )
+            raise DataError(f"The query set {queries.id} has no queries for a calibration.")
         drawn = random.Random(options.seed).sample(listed, min(options.n_queries, len(listed)))
         self._texts = [query.text for query in drawn]
         self._plan, self._options, self._progress = plan, options, progress
@@ -186,7 +194,7 @@ class _Study:
         self.n_queries, self.n_documents = len(drawn), self._embeddings.n
 
     def curve(self) -> list[CurvePoint]:
-        """Every setting at every depth, over all drawn queries."""
+        """Measure every setting at every depth, over all sampled queries."""
         from hypencli.ops.search.scoring import encoded_queries
 
         scoring = self._options.scoring
@@ -204,7 +212,7 @@ class _Study:
         ]
 
     def _planned(self) -> list[Setting]:
-        """The settings, without those that differ only in what this corpus does not have."""
+        """The settings, without those that are equal for a corpus of this size."""
         kept: dict[str, Setting] = {}
         for setting in self._plan.entry.settings:
             fitted = self._plan.entry.fitted(setting, self._embeddings.n)
@@ -238,7 +246,7 @@ class _Study:
     def _search(
         self, scorer: Scorer, spec: EngineSpec, *, k: int
     ) -> tuple[list[Ranking], list[int], float]:
-        """Rankings, evaluations, and the seconds of the engine for all of them."""
+        """Search a batch: rankings, evaluations per query, and seconds of the engine."""
         options = SearchOptions(k=k, engine=spec, scoring=self._options.scoring)
         engine = plan_engine(self._plan.target, options).open(self._embeddings, SILENT)([])
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What a search is asked, and what it answers."""
+"""Options and results of a search."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from hypencli.tabular import NotebookRecord
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which documents are searched.
+    """Documents to search.
 
     Attributes:
-        embeddings: The embedding set, by name or id; None finds it by model and corpus.
-        corpus: Corpus id, where the queries do not say and several are encoded.
+        embeddings: Name or id of the embedding set. None selects it by model and corpus.
+        corpus: Corpus id. None selects the corpus of the queries.
     """
 
     embeddings: str | None = None
@@ -26,12 +26,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """Which engine searches, and how.
+    """An engine and its options.
 
     Attributes:
-        name: See ``hype engines``.
-        options: Its options by name, as values or as text.
-        recall: The recall to reach, by a calibration that says which options reach it.
+        name: Name of the engine; ``hype engines`` lists them.
+        options: Options by name. A string is parsed as the type of the option.
+        recall: Recall to reach, from 0 to 1. A calibration determines the options.
     """
 
     name: str = "exact"
@@ -41,14 +41,15 @@ class EngineSpec:
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """How queries are read, and how documents are scored.
+    """How queries are encoded and documents are scored.
 
     Attributes:
-        query_max_length: Tokens a query is cut to.
-        width: Hidden width of the q-nets, of a model that nests several; None is the full one.
+        query_max_length: Maximum number of tokens of a query.
+        width: Hidden width of the q-nets, for a model with nested widths. None selects the full
+            width.
         dtype: Arithmetic of the scores.
-        device: Where to score; None takes the best there is.
-        batch_queries: Queries scored in one pass over the corpus; None fills 1 GiB with q-nets.
+        device: Device of the scores. None selects the best one.
+        batch_queries: Queries per pass over the corpus. None selects q-nets of 1 GiB in total.
     """
 
     query_max_length: int = 64
@@ -60,13 +61,13 @@ class Scoring:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What is made of a search.
+    """Run and evaluation of a search.
 
     Attributes:
         name: Name of the run.
-        qrels: Judgements to evaluate with; None takes the query set's own, if any.
-        measures: What to measure; None takes the default set.
-        check: Also search so many of the queries exactly, and say what the search has missed.
+        qrels: Judgements for the evaluation. None selects those of the query set, if any.
+        measures: Measures of the evaluation. None selects the default set.
+        check: Number of queries to also search exactly, to measure the recall.
     """
 
     name: str | None = None
@@ -77,15 +78,15 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class SearchOptions:
-    """How a search is done.
+    """Options of a search.
 
     Attributes:
-        k: Documents a query gets.
-        exclude_same_id: Leave out the document whose id is the query's.
-        target: Which documents.
-        engine: How they are searched.
-        scoring: How they are scored.
-        output: What is made of it.
+        k: Number of documents per query.
+        exclude_same_id: Leave out the document with the id of the query.
+        target: Documents to search.
+        engine: Engine and its options.
+        scoring: How documents are scored.
+        output: Run and evaluation.
     """
 
     k: int = 1000
@@ -97,13 +98,13 @@ class SearchOptions:
 
     @property
     def depth(self) -> int:
-        """Documents that the engine finds for a query: one more where its own is left out."""
+        """Documents that the engine must find: ``k``, plus one that may be left out."""
         return self.k + self.exclude_same_id
 
 
 @dataclass(frozen=True, slots=True)
 class CountSummary:
-    """One count over the queries of a run."""
+    """Summary of a count over the queries of a run."""
 
     mean: float
     min: int
@@ -112,14 +113,14 @@ class CountSummary:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """An approximate search against the exact one.
+    """Comparison of an approximate search with exact search.
 
     Attributes:
-        against: The exact run; None where queries were searched exactly for the check.
-        n_queries: Queries compared.
-        recall: Depth -> mean share of the exact best so many that the search has found.
-        measures: Measure -> its value by the exact and by the approximate search, over the compared
-            queries; empty where no judgements are known.
+        against: Id of the exact run; None if queries were searched exactly for the check.
+        n_queries: Number of queries compared.
+        recall: Depth -> mean share of the best exact documents that the search has.
+        measures: Measure -> values of the exact and the approximate search over the compared
+            queries; empty without judgements.
     """
 
     against: str | None
@@ -130,16 +131,16 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class FirstPassSummary:
-    """What a scan in a fast dtype needed beside itself, over the queries of a run.
+    """Costs of a first pass in a fast dtype, over the queries of a run.
 
     Attributes:
-        dtype: Arithmetic of the scan.
-        certified: Whether float32 has certified it.
-        rescored: Documents scored again, a query.
-        widened: Queries for which more was scored again than the first so many.
-        added: The most documents that were added for one of them.
-        bound: The largest distance allowed for between a score and its scan.
-        fell_back: Queries that were searched in float32 after all.
+        dtype: Arithmetic of the first pass.
+        certified: Whether the result is error-bounded: scores were checked in float32.
+        rescored: Documents per query that were scored again in float32.
+        widened: Number of queries with more rescored documents than planned.
+        added: Maximum number of additional documents of one of these queries.
+        bound: Largest error bound of a score of the first pass.
+        fell_back: Number of queries that were searched in float32 completely.
     """
 
     dtype: str
@@ -153,18 +154,29 @@ class FirstPassSummary:
 
 @dataclass(frozen=True, slots=True)
 class Searched(NotebookRecord):
-    """What a search did.
+    """Result of a search.
 
     Attributes:
         run: Id of the run.
-        width: Hidden width of the q-nets, where one was asked for.
-        evaluations: q-net evaluations a query; None for a bi-encoder.
-        iterations: Steps a query, of an engine that takes some.
-        check: What an approximate search has missed, where it is known.
-        scan: What a scan in a fast dtype needed, where there was one.
-        existing: Whether the same search had been done before, and nothing was done now.
-        evaluation: Measures, where judgements are known.
-        name_not_given: A name that was asked for and that it does not have, made before.
+        name: Name of the run, if it has one.
+        model: Name or id of the model.
+        embeddings: Id of the embedding set.
+        corpus: Id of the corpus.
+        queries: Id of the query set.
+        engine: Name of the engine.
+        k: Number of documents per query.
+        width: Hidden width of the q-nets, if the options have one.
+        n_queries: Number of queries.
+        n_documents: Number of documents searched.
+        n_results: Number of results of all queries.
+        seconds: Times of the parts in seconds.
+        existing: Whether the store had the run before this call.
+        evaluations: q-net evaluations per query; None for a bi-encoder.
+        iterations: Iterations per query; None for an engine without iterations.
+        check: Comparison of an approximate search with exact search, if there is one.
+        scan: Costs of a first pass in a fast dtype, if there was one.
+        evaluation: Measures, if there are judgements.
+        name_not_given: A requested name that an existing run did not get.
     """
 
     run: str

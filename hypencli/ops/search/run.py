@@ -1,11 +1,11 @@
-"""Search of a query set over an embedding set, by any engine, stored as a run."""
+"""Search of a query set over an embedding set by an engine, stored as a run."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -37,27 +37,29 @@ if TYPE_CHECKING:
     from hypencli.engine.results import Engine, FirstPassCosts
     from hypencli.models.encoding import QueryStates
 
+_Record = TypeVar("_Record")
+
 
 class IdentifiedQueries(Protocol):
-    """What the id of a run says of a query set."""
+    """The identity of a query set."""
 
     @property
     def id(self) -> str:
-        """Stands for the set, as ``QuerySet.id`` does."""
+        """Id of the set."""
 
     @property
     def fingerprint(self) -> str | None:
-        """Hash of ids and texts; None where the set was not read."""
+        """Hash of ids and texts; None if the set was not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What a search would do.
+    """The plan of a search.
 
     Attributes:
-        id_prefix: What its run is called, for people.
-        inputs: What determines the run, and with it the run's id.
-        parents: Ids of what it reads.
+        id_prefix: Readable start of the run's id.
+        inputs: Inputs that determine the run and its id.
+        parents: Ids of the artifacts that the search reads.
         engine: The engine, not opened yet.
     """
 
@@ -67,7 +69,7 @@ class RunPlan:
     engine: EnginePlan
 
     def existing(self, store: Store) -> Manifest | None:
-        """The finished run; of queries that were not read, one of a set with the same id."""
+        """Find the finished run. Queries that were not read are compared by the id of the set."""
         return find_finished(store, "run", self.inputs, perhaps_unread="queries_fingerprint")
 
 
@@ -78,20 +80,20 @@ def search(
     options: SearchOptions | None = None,
     progress: Progress = SILENT,
 ) -> Searched:
-    """The best ``k`` documents that an engine finds for every query, kept as a run.
+    """Find the best ``k`` documents for every query, and store them as a run.
 
     Args:
         store: The project store.
-        queries: The query set; None takes that of the encoded dataset.
-        model: The model whose q-nets or query vectors search.
-        options: See :class:`SearchOptions`.
+        queries: The query set. None selects that of the encoded dataset.
+        model: The model that makes q-nets or query vectors.
+        options: Documents, engine, scoring and output.
         progress: Where to report.
 
     Raises:
-        UsageError: No embedding set fits the model and the corpus, or several do; the engine is
-            not for this model, or lacks what it needs.
+        UsageError: No embedding set or several sets fit, the engine does not support the model, or
+            a required artifact is missing.
         DataError: The query set is empty.
-        ModelError: The model has no q-nets of that width.
+        ModelError: The model has no q-nets of the width in the options.
     """
     options = options or SearchOptions()
     target = SearchTarget.resolve(store, model, options.target, queries, progress)
@@ -104,9 +106,7 @@ def search(
         if done is None:
             with discard_on_error(writer):
                 if not len(queries):
-                    raise DataError(
-                        f"The query set {queries.id} has no queries; nothing to search."
-                    )
+                    raise DataError(f"The query set {queries.id} has no queries to search.")
                 loaded = target.load(options.scoring, trust_code=model.trust_code)
                 corpus, engine = target.open(), plan.engine
                 approximate = engine.entry.approximate
@@ -116,17 +116,17 @@ def search(
                 work = _Work(loaded, corpus, options, engine.open(corpus, progress), checker)
                 done = work.run(writer, queries, progress)
         else:
-            progress.message(f"this search was done before: {done.id}")
+            progress.message(f"this run exists: {done.id}")
     evaluation = _evaluate(store, done, queries, options.output, progress)
     outcome = _outcome(done, target.model, existing=existing, evaluation=evaluation)
     return replace(outcome, name_not_given=name_not_given(store, done, name))
 
 
 def plan_run(target: SearchTarget, queries: IdentifiedQueries, options: SearchOptions) -> RunPlan:
-    """What :func:`search` would do, without reading more than manifests.
+    """Plan a search. Only manifests are read.
 
     Raises:
-        UsageError: The engine is not for this model, or lacks what it needs.
+        UsageError: The engine does not support the model, or a required artifact is missing.
     """
     engine, width = plan_search(target, options), options.scoring.width
     id_prefix = f"{target.id_prefix}-{engine.entry.name}"
@@ -141,7 +141,7 @@ def plan_run(target: SearchTarget, queries: IdentifiedQueries, options: SearchOp
 def _run_inputs(
     queries: IdentifiedQueries, options: SearchOptions, engine: EnginePlan
 ) -> dict[str, hypestore.JsonValue]:
-    """What determines a run, and with it the run's id."""
+    """Inputs that determine a run and its id."""
     target, scoring = engine.target, options.scoring
     inputs: dict[str, hypestore.JsonValue] = {
         "engine": engine.entry.name,
@@ -158,13 +158,13 @@ def _run_inputs(
     }
     if options.output.check is not None:
         inputs["check"] = options.output.check
-    # Only where one is set: runs at the full width keep the ids that they always had.
+    # Left out at the full width, so that runs of earlier versions keep their ids.
     return inputs if scoring.width is None else {**inputs, "width": scoring.width}
 
 
 @dataclass(slots=True)
 class _Work:
-    """One search while it runs, batch by batch."""
+    """A search in progress, batch by batch."""
 
     loaded: LoadedModel
     embeddings: EmbeddingSet
@@ -186,7 +186,7 @@ class _Work:
             for batch in encoded.batches(self.options.scoring.batch_queries):
                 ids = [listed[place].query_id for place in batch]
                 scored = self._search(writer, encoded, ids, batch, task)
-                task.advance(len(ids) * self.embeddings.n - scored)  # what needed no score
+                task.advance(len(ids) * self.embeddings.n - scored)  # documents without a score
         if encoded.has_q_nets:
             writer.costs(self.evaluations, self.iterations)
         return writer.commit(
@@ -203,7 +203,7 @@ class _Work:
     def _search(
         self, writer: RunWriter, encoded: QueryStates, ids: list[str], batch: range, task: Task
     ) -> int:
-        """Search one batch; gives the number of scores."""
+        """Search one batch, and return the number of scores."""
         from hypencli.engine.scorers import scorer_of
 
         started = time.perf_counter()
@@ -242,12 +242,12 @@ class _Work:
 
 
 def count_summary(values: Sequence[int]) -> CountSummary:
-    """Mean, least and most of at least one count."""
+    """Mean, minimum and maximum of at least one count."""
     return CountSummary(sum(values) / len(values), min(values), max(values))
 
 
 def first_pass_summary(batches: Sequence[FirstPassCosts]) -> FirstPassSummary:
-    """What scans needed, over all queries of at least one batch."""
+    """Summarise the costs of first passes over all queries of at least one batch."""
     rescored, added, bounds = (
         [value for each in batches for value in getattr(each, name).tolist()]
         for name in ("rescored", "widened", "bound")
@@ -270,7 +270,7 @@ def _evaluate(
     output: Output,
     progress: Progress,
 ) -> Evaluated | None:
-    """Evaluate where judgements are known: those named, else the query set's own."""
+    """Evaluate a run with the judgements in the options, else with those of the query set."""
     qrels = output.qrels or queries.qrels
     if qrels is None:
         return None
@@ -281,7 +281,6 @@ def _evaluate(
 def _outcome(
     run: Manifest, model: Manifest, *, existing: bool, evaluation: Evaluated | None
 ) -> Searched:
-    parts = _numbers(run, "seconds") or {}
     return Searched(
         run=run.id,
         name=run.name,
@@ -295,37 +294,18 @@ def _outcome(
         n_queries=run.stat_int("n_queries"),
         n_documents=run.stat_int("n_documents"),
         n_results=run.stat_int("n_results"),
-        # A part that a run made before it was measured lacks took no time of its own.
-        seconds=SearchSeconds(
-            **{each.name: float(str(parts.get(each.name, 0.0))) for each in fields(SearchSeconds)}
-        ),
+        # Runs of earlier versions lack some parts, which are 0 then.
+        seconds=_stat(run, "seconds", SearchSeconds) or SearchSeconds(),
         existing=existing,
-        evaluations=_count_summary(run, "evaluations"),
-        iterations=_count_summary(run, "iterations"),
-        check=_check(run),
-        scan=_first_pass_summary(run),
+        evaluations=_stat(run, "evaluations", CountSummary),
+        iterations=_stat(run, "iterations", CountSummary),
+        check=_stat(run, "check", Check),
+        scan=_stat(run, "scan", FirstPassSummary),
         evaluation=evaluation,
     )
 
 
-def _numbers(run: Manifest, key: str) -> Mapping[str, hypestore.JsonValue] | None:
+def _stat(run: Manifest, key: str, kind: type[_Record]) -> _Record | None:
+    """Read a record in the stats of a run; None if it is missing."""
     value = run.stats.get(key)
-    return value if isinstance(value, Mapping) else None
-
-
-def _count_summary(run: Manifest, key: str) -> CountSummary | None:
-    numbers = _numbers(run, key)
-    if numbers is None:
-        return None
-    mean, least, most = (float(str(numbers[part])) for part in ("mean", "min", "max"))
-    return CountSummary(mean, int(least), int(most))
-
-
-def _check(run: Manifest) -> Check | None:
-    value = run.stats.get("check")
-    return None if value is None else TypeAdapter(Check).validate_python(value)
-
-
-def _first_pass_summary(run: Manifest) -> FirstPassSummary | None:
-    value = run.stats.get("scan")
-    return None if value is None else TypeAdapter(FirstPassSummary).validate_python(value)
+    return None if value is None else TypeAdapter(kind).validate_python(value)

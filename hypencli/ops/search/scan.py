@@ -1,4 +1,4 @@
-"""How fast this machine scores in which arithmetic: measured once, and kept in the store."""
+"""Speed of scoring on this machine by dtype, measured once and cached in the store."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ from hypestore import Store, StoreNotWritable
 
 _VERSION = 3
 _FAST = ("int8", "bfloat16")
-_SURE = "float32"
+_REFERENCE = "float32"
 
 
 def speed_ratios(store: Store, dim: int, width: int) -> dict[str, float]:
-    """How many times faster than in float32 q-nets of that width score, by the scan's arithmetic.
+    """Measure the speed of q-nets in fast dtypes, relative to float32.
 
-    Measured once a store; 0 where this machine has no way.
+    The speeds are measured once per store and machine.
+
+    Args:
+        store: The project store.
+        dim: Width of the vectors.
+        width: Hidden width of the q-nets.
+
+    Returns:
+        Name of a dtype -> relative speed; 0 if this machine does not support the dtype.
     """
     import torch
 
@@ -40,8 +48,8 @@ def speed_ratios(store: Store, dim: int, width: int) -> dict[str, float]:
         rates = measured["documents_per_second"]
     except StoreNotWritable:
         rates = _measure(dim, width)
-    sure = float(rates[_SURE])
-    return {name: float(rates[name]) / sure if sure else 0.0 for name in _FAST}
+    reference = float(rates[_REFERENCE])
+    return {name: float(rates[name]) / reference if reference else 0.0 for name in _FAST}
 
 
 def _measure(dim: int, width: int) -> dict[str, float]:
@@ -55,11 +63,11 @@ def _measure(dim: int, width: int) -> dict[str, float]:
         rows = block_rows(dim, dtype, torch.device("cpu"))
         return round(documents_per_second(dim, width, dtype, rows=rows))
 
-    return {name: rate(name) for name in (_SURE, *_FAST)}
+    return {name: rate(name) for name in (_REFERENCE, *_FAST)}
 
 
 def _processor() -> str:
-    """The model of the CPU, as well as it can be told."""
+    """The model of the CPU, as far as the system reports it."""
     listed = Path("/proc/cpuinfo")
     if listed.is_file():
         for line in listed.read_text(encoding="utf-8").splitlines():

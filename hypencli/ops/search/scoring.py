@@ -1,4 +1,4 @@
-"""From queries to rankings: queries that a model reads, and what an engine finds for them."""
+"""Encoding of queries, search of a batch by an engine, and writing of rankings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def encoded_queries(loaded: LoadedModel, texts: list[str], scoring: Scoring) -> QueryStates:
-    """The queries, read by the model of a search."""
+    """Encode queries with the model of a search."""
     from hypencli.models.encoding import EncodingOptions, encode_queries
 
     device = resolve_device(scoring.device)
@@ -36,7 +36,7 @@ def search_rankings(
     options: SearchOptions,
     on_scored: OnScored | None = None,
 ) -> SearchResult:
-    """What an engine finds for one batch of queries."""
+    """Search one batch of queries with an engine."""
     result = engine.search(scorer, k=options.depth, on_scored=on_scored)
     if not options.exclude_same_id:
         return result
@@ -48,7 +48,7 @@ def search_rankings(
 
 
 def append_rankings(writer: RunWriter, query_ids: list[str], rankings: list[Ranking]) -> int:
-    """Write rankings to a run, ranks from 1; gives the number of rows."""
+    """Write rankings to a run, with ranks from 1, and return the number of rows."""
     queries = [
         query_id for query_id, ranking in zip(query_ids, rankings, strict=True) for _ in ranking
     ]

@@ -1,4 +1,4 @@
-"""What a search needs of a store before anything is opened: a model and vectors that fit it."""
+"""Model and embedding set of a search."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hypestore import EmbeddingSet, Manifest, Store
 
 @dataclass(frozen=True, slots=True)
 class SearchTarget:
-    """A model, and an embedding set that it searches.
+    """A model, and an embedding set with vectors of its passage encoder.
 
     Attributes:
-        store: The project store that has both.
-        model: The model.
-        embeddings: The embedding set.
+        store: The project store.
+        model: Manifest of the model.
+        embeddings: Manifest of the embedding set.
     """
 
     store: Store
@@ -36,44 +36,51 @@ class SearchTarget:
         queries: QuerySet | None = None,
         progress: Progress = SILENT,
     ) -> SearchTarget:
-        """Find the model, and choose the embedding set by the options, else by the queries' corpus.
+        """Find the model and the embedding set of a search.
+
+        Args:
+            store: The project store.
+            model: The model.
+            target: Embedding set or corpus.
+            queries: Query set whose corpus is searched, if ``target`` has none.
+            progress: Where to report.
 
         Raises:
-            UsageError: No embedding set fits the model and the corpus, or several do.
+            UsageError: No embedding set or several sets fit the model and the corpus.
         """
         manifest = find_model(store, model, progress)
-        chosen = choose_embeddings(
+        embeddings = choose_embeddings(
             store,
             manifest,
             named=target.embeddings,
             corpus=target.corpus or (None if queries is None else queries.corpus_id),
             progress=progress,
         )
-        return cls(store, manifest, chosen)
+        return cls(store, manifest, embeddings)
 
     @property
     def has_q_nets(self) -> bool:
-        """Whether queries become q-nets; else they are vectors."""
+        """Whether the model makes q-nets. Otherwise it makes query vectors."""
         return has_q_nets(self.model)
 
     @property
     def id_prefix(self) -> str:
-        """How ids of runs and calibrations begin: corpus and model."""
+        """Start of the ids of runs and calibrations: corpus and model."""
         return f"{self.embeddings.id.rpartition('-')[0]}-{self.model.name or self.model.id}"
 
     def queries(self, asked: QuerySet | None) -> QuerySet:
-        """The queries that were asked; None takes those of the encoded dataset."""
+        """The query set of the user; for None, that of the encoded dataset."""
         return own_queries(self.embeddings) if asked is None else asked
 
     def open(self) -> EmbeddingSet:
-        """The documents."""
+        """Open the embedding set."""
         return self.store.embeddings(self.embeddings.id)
 
     def load(self, scoring: Scoring, *, trust_code: bool) -> LoadedModel:
-        """The model in memory.
+        """Load the model.
 
         Raises:
-            ModelError: It has no q-nets of the width that is asked for.
+            ModelError: The model has no q-nets of the width in ``scoring``.
         """
         from hypencli.models.encoding import refuse_width
 
@@ -85,5 +92,5 @@ class SearchTarget:
 
 
 def has_q_nets(model: Manifest) -> bool:
-    """Whether the queries of a model become q-nets; else they are vectors."""
+    """Whether a model makes q-nets. Otherwise it makes query vectors."""
     return model.stats["architecture"] == "HypencoderDualEncoder"

@@ -1,4 +1,4 @@
-"""Two stages in one: a cheap search of everything, then q-nets over what it has found."""
+"""Search in two stages: a cheap first stage, then reranking by q-nets."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hypestore import Store
 
 @dataclass(frozen=True, slots=True)
 class FirstStage:
-    """How the candidates are found.
+    """Options of the first stage.
 
     Attributes:
-        model: The model of the first stage, such as a bi-encoder.
-        k: Candidates of a query.
-        engine: How they are searched.
+        model: Model of the first stage, such as a bi-encoder.
+        k: Candidates per query.
+        engine: Engine of the first stage.
     """
 
     model: ModelSource
@@ -30,7 +30,7 @@ class FirstStage:
 
 @dataclass(frozen=True, slots=True)
 class SearchedTwice:
-    """What the stages did; each is a run of its own, and the second has the first as a parent."""
+    """Results of both stages. Each is a run, and the first is a parent of the second."""
 
     first: Searched
     second: Searched
@@ -44,14 +44,14 @@ def search_in_two_stages(
     options: SearchOptions | None = None,
     progress: Progress = SILENT,
 ) -> SearchedTwice:
-    """Search with the first model, and score what it found with the second.
+    """Search with the first model, and rerank its results with the second model.
 
     Args:
         store: The project store.
-        queries: The query set; None takes that of the encoded dataset.
-        model: The model of the second stage.
-        first: The first stage; the embeddings are those of its model and the same corpus.
-        options: The second stage; it reranks.
+        queries: The query set. None selects that of the encoded dataset.
+        model: Model of the second stage.
+        first: First stage. Its embeddings are those of its model and the same corpus.
+        options: Options of the second stage, which reranks.
         progress: Where to report.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Vector indexes of embedding sets: built once, kept as caches of the store."""
+"""Vector indexes of embedding sets, built once and cached in the store."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from hypencli.engine.vector_index.spec import IndexSpec
 
 INDEX_VERSION = 1
-"""Raised with every change of how an index is built, so that those built before are let be."""
+"""Version of the build. A change of the build increases it, so that old indexes are not used."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedIndex:
-    """A vector index, ready to be searched.
+    """A vector index that is open.
 
     Attributes:
-        index: Ordinals that it finds are those of the embedding set.
-        cache: Name of the cache that holds it.
-        build_seconds: Time of building and writing it; None where it was there before.
+        index: The index. Its ordinals are those of the embedding set.
+        cache: Name of the cache.
+        build_seconds: Time of building and writing in seconds; None for an existing index.
     """
 
     index: LibraryIndex
@@ -37,23 +37,23 @@ class OpenedIndex:
 def open_index(
     store: Store, embeddings: EmbeddingSet, spec: IndexSpec, progress: Progress = SILENT
 ) -> OpenedIndex:
-    """The index of an embedding set, built where the store does not have it yet.
+    """Open the index of an embedding set, and build it if the store does not have it.
 
-    One that is there serves every search: parameters that matter to a search alone (``ef_search``,
-    ``nprobe``, ``threads``) are those of ``spec``, with whichever it was built.
+    An existing index is used for all parameters of a search: ``ef_search``, ``nprobe`` and
+    ``threads`` may differ from those at the time of the build.
 
     Args:
-        store: The project store; the index becomes a cache of it.
-        embeddings: What is indexed.
-        spec: Which index.
+        store: The project store, which caches the index.
+        embeddings: Vectors to index.
+        spec: Kind and parameters of the index.
         progress: Where to report.
 
     Raises:
-        MissingDependencyError: The library of this index is not installed.
+        MissingDependencyError: The library of the index is not installed.
         UsageError: A parameter does not fit the embedding set.
         ModelError: A vector is too long for inner products in float32; names the document.
-        DamagedArtifact: The file of the index is not as it was written.
-        StoreNotWritable: It is not there, and the store is read-only.
+        DamagedArtifact: The file of the index is damaged.
+        StoreNotWritable: The index does not exist, and the store is read-only.
     """
     from hypencli.engine.vector_index.index import load_index
 
@@ -73,13 +73,13 @@ def open_index(
     except ModelError as error:
         raise DamagedArtifact(
             error.message,
-            hint=f"Remove it, and the next search builds it again: rm -r {folder} "
-            "(or hype doctor --clean, which removes all caches that nobody uses)",
+            hint=f"Delete it, and the next search builds it again: rm -r {folder} "
+            "(or hype doctor --clean, which deletes all unused caches)",
         ) from error
 
 
 def index_name(embeddings: EmbeddingSet, spec: IndexSpec) -> str:
-    """The name of the cache for an index: its kind, and a hash of all that determines it."""
+    """Name of the cache of an index: its kind, and a hash of its inputs."""
     from hypencli.runtime import cache_name
 
     return cache_name(
@@ -97,7 +97,7 @@ def _build(
     from hypencli.engine.vector_index.index import build_index
 
     refuse_beyond_float32(embeddings)
-    progress.message(f"building the index {spec.kind} of {embeddings.manifest.id}, once")
+    progress.message(f"building the index {spec.kind} of {embeddings.manifest.id}")
     with progress.task("index", total=embeddings.n, unit="vectors") as task:
         index = build_index(
             embeddings.blocks, spec, n=embeddings.n, dim=embeddings.dim, on_added=task.advance

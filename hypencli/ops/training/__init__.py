@@ -1,1 +1,1 @@
-"""Training over the store: a recipe, its inputs, and the run that makes a model."""
+"""Training by a recipe, with inputs from the store and a model as the result."""

@@ -1,4 +1,4 @@
-"""What a recipe means to the layers that know no recipes: a model to build, a run to make."""
+"""Converts a recipe to the specification of a model and the configuration of a training."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _PUBLISHED_CONVERTER = "repeated-dense"
 
 
 def model_spec(recipe: Recipe, source: str, hyper_head: str | None = None) -> ModelSpec:
-    """The model that a recipe describes.
+    """Convert the model section of a recipe to a specification.
 
     Args:
-        recipe: What to train.
-        source: Where its backbone, or the trained model that it goes on from, is.
-        hyper_head: Where the hyper-head is taken from, if the recipe takes one.
+        recipe: The recipe.
+        source: Folder or hub name of the backbone, or of the trained model to continue from.
+        hyper_head: Folder or hub name of a model whose hyper-head initialises the new one.
     """
     from hypencli.models.load import ModelSpec
 
@@ -47,7 +47,7 @@ def model_spec(recipe: Recipe, source: str, hyper_head: str | None = None) -> Mo
 
 
 def _converter(recipe: Recipe) -> tuple[str | None, dict[str, Any]]:
-    """Name and options of the converter; the published one goes without a name."""
+    """Name and options of the converter. The name of the published converter is None."""
     section = recipe.model.converter
     if section is None:
         return None, {}
@@ -62,7 +62,7 @@ def _converter(recipe: Recipe) -> tuple[str | None, dict[str, Any]]:
 
 
 def training_config(recipe: Recipe, device: torch.device) -> TrainingConfig:
-    """How a recipe is trained on a device."""
+    """Convert the training sections of a recipe to a configuration for a device."""
     from hypencli.runtime import resolve_dtype
     from hypencli.training import Sampling, Stage, StateCache, TrainingConfig
 

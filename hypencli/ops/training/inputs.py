@@ -1,4 +1,4 @@
-"""What a training run starts from: models and data that a recipe names, found and fingerprinted."""
+"""Inputs of a training: the models and data of a recipe, with their fingerprints."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A model that training starts from, or takes a part of.
+    """A model that initialises a training, or a part of it.
 
     Attributes:
         source: Folder or hub name.
-        label: What to call it: the hub name, the folder's name, or the id of a model of the store.
-        fingerprint: SHA-256 of its weights, its tokenizer and what it declares.
-        parents: The model of the store, if it is one.
+        label: Hub name, name of the folder, or id of a model of the store.
+        fingerprint: SHA-256 of the weights, the tokenizer, and the sentence-transformers settings.
+        parents: Id of the model, if it is one of the store.
     """
 
     source: str
@@ -38,15 +38,15 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """All that a run starts from.
+    """All inputs of a training.
 
     Attributes:
-        recipe: What to train.
-        start: The backbone, or the trained model to go on from.
-        hyper_head: Where the hyper-head's weights are taken from, if from elsewhere.
+        recipe: The recipe.
+        start: The backbone, or the trained model to continue from.
+        hyper_head: Model whose hyper-head initialises the new one, if any.
         rows: The training rows.
-        pool: The corpus that random negatives are drawn from; None for the rows' own passages.
-        validation: What is measured meanwhile.
+        pool: Corpus of random negatives; None draws them from the passages of the rows.
+        validation: Data of the validation, if any.
     """
 
     recipe: Recipe
@@ -58,11 +58,11 @@ class Inputs:
 
     @property
     def parents(self) -> tuple[str, ...]:
-        """Models of the store that this one descends from."""
+        """Ids of the store's models among the inputs."""
         return self.start.parents + (self.hyper_head.parents if self.hyper_head else ())
 
     def identity(self) -> dict[str, JsonValue]:
-        """What the model's id is derived from: fingerprints, and short names for people."""
+        """Inputs that determine the id of the model: fingerprints and readable names."""
         recipe, start = self.recipe, self.start
         role = "backbone" if recipe.model.initial is None else "initial"
         inputs: dict[str, JsonValue] = {
@@ -86,7 +86,7 @@ class Inputs:
         return inputs
 
     def training_data(self) -> TrainingData:
-        """The data in the form that the training layer takes."""
+        """The data as :mod:`hypencli.training` expects it."""
         from hypencli.training import TrainingData
 
         pool = self.pool
@@ -99,12 +99,12 @@ class Inputs:
 
 
 def find_inputs(store: Store, recipe: Recipe) -> Inputs:
-    """Everything that a recipe names, before anything is built.
+    """Find the models and data that a recipe names.
 
     Raises:
-        RecipeError: The recipe leaves out what it starts from, or its data.
-        DataError: Data is not there or cannot be read.
-        ModelError: A model is not there.
+        RecipeError: The recipe names no backbone or no training data.
+        DataError: Data is missing or cannot be read.
+        ModelError: A model is missing.
     """
     head = recipe.model.hyper_head_from
     return Inputs(
@@ -123,7 +123,7 @@ def _start(store: Store, recipe: Recipe) -> Start:
     if named is None:
         raise RecipeError(
             f"Recipe {recipe.name!r} names no backbone.",
-            hint="Name one, or a trained model as model.initial.",
+            hint="Set a backbone, or a trained model as model.initial.",
             settings={"model.backbone": "FOLDER_OR_HUB_NAME"},
         )
     return _read_start(store, named, key)
@@ -157,7 +157,7 @@ def _place(store: Store, named: str, key: str) -> tuple[str, str, tuple[str, ...
         if "/" not in named:
             raise ArtifactNotFound(
                 f"model.{key}: {named!r} is neither a folder (from {Path.cwd()}) nor a model of "
-                "the store; a name on the hub has its owner: google-bert/bert-base-uncased.",
+                "the store. A name on the hub includes the owner: google-bert/bert-base-uncased.",
                 hint=error.hint,
             ) from error
         return named, named, ()
@@ -210,7 +210,7 @@ def _judged_corpus(queries: str, corpus: str, qrels: str | None) -> JudgedCorpus
     judged = qrels or asked.qrels
     if judged is None:
         raise UsageError(
-            f"The validation queries {asked.id} have no judgements of their own.",
+            f"The validation queries {asked.id} come without judgements.",
             settings={"validation.qrels": "FILE_OR_DATASET"},
         )
     documents, judgements = open_corpus(corpus), read_qrels(judged)

@@ -1,8 +1,8 @@
-"""``hype train``: a recipe, data and a start become a model in the store, once.
+"""``hype train``: trains a model by a recipe and stores it.
 
-A run that was stopped goes on from its newest checkpoint when the same command comes again. Several
-processes of a launcher (``torchrun -m hypencli train ...``) train one model: the first of them, the
-leader, alone writes to the store.
+An interrupted training resumes from its newest checkpoint when the command is repeated. Several
+processes of a launcher (``torchrun -m hypencli train ...``) train one model. Only the leader, which
+is the first process, writes to the store.
 """
 
 from __future__ import annotations
@@ -32,27 +32,40 @@ if TYPE_CHECKING:
     from hypencli.training import TrainingConfig, TrainingOutcome
 
 
+_COUNTS = (
+    "n_rows",
+    "steps",
+    "best_step",
+    "resumed_from",
+    "seconds",
+    "preparation_seconds",
+    "final_loss",
+)
+"""Figures of a training that its outcome, its manifest and its result share."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainedModel(NotebookRecord):
-    """What ``hype train`` made, found already made, or stopped at.
+    """Result of a training.
 
     Attributes:
         model_id: Id of the model in the store.
-        name: What the user calls it.
-        path: Its folder.
+        name: Name of the model, if it has one.
+        path: Folder of the model.
         recipe: Name of the recipe.
-        existing: Whether it was there before; nothing was trained then.
-        finished: Whether the model is there; else its time was up, and a checkpoint is there.
-        n_rows: Training rows.
-        steps: Optimiser steps, those before a resumption included.
-        resumed_from: The step that this call went on from; 0 for a fresh start.
-        best_step: The step whose weights the model has, where the best were sought.
-        seconds: Time of the training alone.
-        preparation_seconds: Time of tokenising, and of encoding where the encoder is cached.
-        final_loss: Mean loss at the end of the curve.
-        parameters: Of the whole model.
-        trainable_parameters: Of those, how many were trained.
-        name_not_given: A name that was asked for and that it does not have, made before.
+        existing: Whether the store had the model before this call.
+        finished: Whether the training is finished. Otherwise the time limit was reached, and a
+            checkpoint is kept.
+        n_rows: Number of training rows.
+        steps: Optimiser steps, including those before a resumption.
+        resumed_from: Step of the checkpoint that this call resumed from; 0 for a new training.
+        best_step: Step of the best weights, if validation selected them.
+        seconds: Time of the training in seconds, without preparation.
+        preparation_seconds: Time in seconds of tokenising, and of encoding for a cached encoder.
+        final_loss: Mean loss at the end of the training.
+        parameters: Number of parameters.
+        trainable_parameters: Number of trained parameters.
+        name_not_given: A requested name that an existing model did not get.
     """
 
     model_id: str
@@ -82,25 +95,25 @@ def train(
     restart: bool = False,
     progress: Progress = SILENT,
 ) -> TrainedModel | None:
-    """Train a model by a recipe and put it in the store; the same inputs are trained once.
+    """Train a model by a recipe and store it. A model with the same inputs is not trained again.
 
     Args:
-        store: Where the model goes.
-        recipe: What to train.
-        name: What to call the model; unique in the store.
-        device: In place of the recipe's.
-        restart: Begin anew where a run was stopped, instead of going on from its checkpoint.
-        progress: Listens.
+        store: The project store.
+        recipe: The recipe.
+        name: Name of the model, unique in the store.
+        device: Device that replaces the one of the recipe.
+        restart: Delete the checkpoints of an interrupted training and start from step 0.
+        progress: Where to report.
 
     Returns:
-        What was made; None in every process but the leader.
+        The result; None in all processes but the leader.
 
     Raises:
-        RecipeError: The recipe leaves out its backbone or data.
-        DataError: The data cannot be trained on.
-        ModelError: The backbone or the converter cannot be used, or training went astray.
-        StoreError: The model cannot be written, or the name is taken.
-        KeyboardInterrupt: A signal stopped it; a checkpoint is there.
+        RecipeError: The recipe names no backbone or no training data.
+        DataError: The training data cannot be used.
+        ModelError: The backbone or the converter cannot be used, or the loss is not finite.
+        StoreError: The model cannot be written, or another model has the name.
+        KeyboardInterrupt: A signal stopped the training; a checkpoint is kept.
     """
     from hypencli.training.process.distributed import is_leader, join, local_device, told_by_leader
 
@@ -137,8 +150,8 @@ def _refuse_untrusted(recipe: Recipe) -> None:
         return
     if installed_converter(converter.name) is None:
         raise ModelError(
-            f"The recipe names a converter of its own, {converter.name!r}; training runs its code.",
-            hint="If you trust that code, say so.",
+            f"The converter {converter.name!r} is not part of hype; training runs its code.",
+            hint="If you trust that code, allow it.",
             settings={"model.trust_code": "true"},
         )
 
@@ -153,7 +166,7 @@ class _Trained:
 def _lead(
     store: Store, draft: Draft, inputs: Inputs, config: TrainingConfig, progress: Progress
 ) -> TrainedModel:
-    """The leader's part: train, then write the model."""
+    """Train and write the model, in the leader process."""
     trained = _train_in(draft.path, store, inputs, config, draft.progress, progress)
     outcome = trained.outcome
     if outcome.interrupted:
@@ -174,7 +187,7 @@ def _train_in(
     on_points: Callable[[Iterable[tuple[int, str, float]]], None],
     progress: Progress,
 ) -> _Trained:
-    """What every process does."""
+    """Train in the folder of a draft, in every process."""
     from hypencli.models.load import build_dual_encoder, load_tokenizer
     from hypencli.training import RunContext
     from hypencli.training import train as run
@@ -199,14 +212,14 @@ def _train_in(
 
 
 def _bytes_of_checkpoint(dual: HypencoderDualEncoder | TextDualEncoder) -> int:
-    """The least that a training writes: all weights, and two moments of those that are trained."""
+    """Size of a checkpoint in bytes: all weights, and two moments of the trained ones."""
     weights = sum(each.numel() * each.element_size() for each in dual.parameters())
     trained = sum(each.numel() for each in dual.parameters() if each.requires_grad)
     return weights + 2 * 4 * trained
 
 
 def _write(draft: Draft, inputs: Inputs, trained: _Trained, *, device: str) -> None:
-    """The model's files, its card and curves, and last its manifest."""
+    """Write weights, curves, recipe and card, and commit the model."""
     from hypencli.training.process.distributed import n_processes
 
     recipe, dual, outcome = inputs.recipe, trained.dual, trained.outcome
@@ -232,7 +245,7 @@ def _refuse_too_long(config: TrainingConfig, tokenizer: Any) -> None:
     for side, length in lengths.items():
         if length > longest:
             raise UsageError(
-                f"data.{side}_max_length = {length} is more than the encoder reads, {longest}.",
+                f"data.{side}_max_length = {length} exceeds the maximum of the encoder, {longest}.",
                 settings={f"data.{side}_max_length": longest},
             )
 
@@ -246,21 +259,20 @@ def _stats(
     return {
         **model_facts(dual, tokenizer),
         "trainable_parameters": sum(p.numel() for p in dual.parameters() if p.requires_grad),
-        "n_rows": outcome.n_rows,
-        "steps": outcome.steps,
-        "best_step": outcome.best_step,
-        "resumed_from": outcome.resumed_from,
-        "seconds": outcome.seconds,
-        "preparation_seconds": outcome.preparation_seconds,
-        "final_loss": outcome.final_loss,
+        **_counts(outcome),
         "query_max_length": recipe.data.query_max_length,
         "passage_max_length": recipe.data.passage_max_length,
     }
 
 
+def _counts(outcome: TrainingOutcome) -> dict[str, Any]:
+    """Counts, times and final loss of a training, by their names in a manifest and a result."""
+    return {name: getattr(outcome, name) for name in _COUNTS}
+
+
 def _stopped(draft: Draft, recipe: Recipe, trained: _Trained) -> TrainedModel:
-    """What there is to say of a run whose time was up."""
-    outcome, parameters = trained.outcome, list(trained.dual.parameters())
+    """Result of a training that reached its time limit."""
+    parameters = list(trained.dual.parameters())
     return TrainedModel(
         model_id=draft.id,
         name=None,
@@ -268,21 +280,15 @@ def _stopped(draft: Draft, recipe: Recipe, trained: _Trained) -> TrainedModel:
         recipe=recipe.name,
         existing=False,
         finished=False,
-        n_rows=outcome.n_rows,
-        steps=outcome.steps,
-        resumed_from=outcome.resumed_from,
-        best_step=outcome.best_step,
-        seconds=outcome.seconds,
-        preparation_seconds=outcome.preparation_seconds,
-        final_loss=outcome.final_loss,
+        **_counts(trained.outcome),
         parameters=sum(each.numel() for each in parameters),
         trainable_parameters=sum(each.numel() for each in parameters if each.requires_grad),
     )
 
 
 def trained_model(store: Store, manifest: Manifest, *, existing: bool) -> TrainedModel:
-    """What the manifest of a trained model says."""
-    stats: dict[str, Any] = dict(manifest.stats)
+    """Read the result of a training from the manifest of the model."""
+    stats: dict[str, Any] = {"resumed_from": 0, "best_step": None, **manifest.stats}
     return TrainedModel(
         model_id=manifest.id,
         name=manifest.name,
@@ -290,27 +296,19 @@ def trained_model(store: Store, manifest: Manifest, *, existing: bool) -> Traine
         recipe=str(manifest.inputs["recipe"]),
         existing=existing,
         finished=True,
-        n_rows=stats["n_rows"],
-        steps=stats["steps"],
-        resumed_from=stats.get("resumed_from", 0),
-        best_step=stats.get("best_step"),
-        seconds=stats["seconds"],
-        preparation_seconds=stats["preparation_seconds"],
-        final_loss=stats["final_loss"],
-        parameters=stats["parameters"],
-        trainable_parameters=stats["trainable_parameters"],
+        **{name: stats[name] for name in (*_COUNTS, "parameters", "trainable_parameters")},
     )
 
 
 WORK_FOLDER = SCRATCH_NAME
-"""Checkpoints, which the store keeps until the model is there."""
+"""Folder of checkpoints in a draft. The store deletes it when the model is finished."""
 
 _EVENTS_FOLDER = "runs"
-"""Where the Trainer's TensorBoard writes below that, and where it is kept beside the model."""
+"""Folder of TensorBoard events: in the folder of checkpoints, then in that of the model."""
 
 
 def begin_work(draft: Draft, *, restart: bool, progress: Progress) -> None:
-    """Points of an earlier try are told again by the run; checkpoints stay unless it is anew."""
+    """Delete the logged points, which a resumed run logs again; and checkpoints on a restart."""
     from hypencli.training.process.checkpoints import newest_checkpoint, step_of
 
     (draft.path / PROGRESS_NAME).unlink(missing_ok=True)
@@ -319,15 +317,13 @@ def begin_work(draft: Draft, *, restart: bool, progress: Progress) -> None:
     checkpoint = newest_checkpoint(draft.path / WORK_FOLDER)
     shutil.rmtree(draft.path / WORK_FOLDER, ignore_errors=True)
     if checkpoint is not None:
-        progress.message(
-            f"beginning anew: the checkpoint of step {step_of(checkpoint):,} is deleted"
-        )
+        progress.message(f"restarting: the checkpoint of step {step_of(checkpoint):,} is deleted")
 
 
 def discard_if_not_started(draft: Draft) -> AbstractContextManager[None]:
-    """What ends before its first point or checkpoint is put right by another command.
+    """Delete the draft of a training that fails before its first point or checkpoint.
 
-    Its settings or data change then, and with them the id: nobody would come back to this work.
+    Corrected settings or data have a different id, so this draft would never be reused.
     """
 
     def began() -> bool:
@@ -339,7 +335,7 @@ def discard_if_not_started(draft: Draft) -> AbstractContextManager[None]:
 
 
 def keep_events(folder: Path) -> None:
-    """What a tracker wrote stays with the model."""
+    """Keep the events of a tracker in the folder of the model."""
     events = folder / WORK_FOLDER / _EVENTS_FOLDER
     if events.is_dir():
         shutil.copytree(events, folder / _EVENTS_FOLDER, dirs_exist_ok=True)

@@ -1,1 +1,1 @@
-"""Artifacts to and from files: runs, models, embeddings, graphs, whole studies."""
+"""Import and export of runs, models, embeddings, graphs, and studies."""

@@ -1,22 +1,20 @@
-"""Embedding sets from files of encoded items, the published ones too."""
+"""Import and export of embedding sets, in published and other formats."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypencli.data.atomic import atomic_write
 from hypencli.data.exchange import EncodedItem, EncodedItems, open_encoded
 from hypencli.data.reading.lines import file_sha256
 from hypencli.data.reading.source import FileSource
 from hypencli.errors import DataError, ModelError, UsageError
 from hypencli.ops.drafts import NameNotGiven, discard_unless_shards, name_not_given
-from hypencli.ops.encode import SHARD_ROWS, bytes_of_vectors
+from hypencli.ops.encode import SHARD_ROWS, bytes_of_vectors, checked_storage_dtype
 from hypencli.ops.models import ModelSource, display_name, find_model, load_model
 from hypencli.ops.transfer.exporters import ExportJob, find_exporter
 from hypencli.progress import SILENT, Progress, Task
@@ -27,23 +25,25 @@ if TYPE_CHECKING:
     from hypencli.data.exchange.item import Vector
 
 LEAST_COSINE = 0.99
-"""How near a vector must be to the model's own, to pass for it: float16 is far nearer, another
-pooling or another model far from it."""
+"""Minimum cosine between an imported vector and the vector of the model.
+
+The rounding of float16 stays far above it; another pooling or model stays far below it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """How encoded items are taken in.
+    """Options of an import of encoded items.
 
     Attributes:
-        ids: Ids of the rows of a ``.npy`` file: one a line, or the corpus.
-        corpus: The corpus the items are of; a dataset brings its queries to ``search``.
-        storage_dtype: ``float16`` or ``float32`` on disk.
-        shard_rows: Documents in a shard.
-        keep_text: Keep the texts, where the file has them.
-        check: Encode the first so many documents anew, and refuse vectors of another model.
-        device: Where they are encoded; None takes the best there is.
-        name: Name of the embedding set; None takes none.
+        ids: File with the ids of the rows of a ``.npy`` file: one id per line, or the corpus.
+        corpus: Corpus of the items. A search uses the queries of a dataset that is named here.
+        storage_dtype: Type of the stored vectors, ``float16`` or ``float32``.
+        shard_rows: Documents per shard.
+        keep_text: Store the texts, if the file has them.
+        check: Number of documents to encode with the model. Different vectors are refused.
+        device: Device of this check. None selects the best one.
+        name: Name of the embedding set, if any.
     """
 
     ids: Path | None = None
@@ -58,13 +58,21 @@ class ImportOptions:
 
 @dataclass(frozen=True, slots=True)
 class ImportedEmbeddings:
-    """An embedding set that was taken in.
+    """An imported embedding set.
 
     Attributes:
-        existing: Whether it was there before.
-        name_not_given: A name that was asked for and that it does not have, made before.
-        checked: Documents that the model was seen to give the same vectors for; 0 means that the
-            model is what the user said, and nobody looked.
+        embeddings: Id of the embedding set.
+        name: Name of the embedding set, if it has one.
+        existing: Whether the store had it before this call.
+        model: Name or id of the model.
+        corpus: Id of the corpus.
+        n_documents: Number of documents.
+        dim: Width of the vectors.
+        storage_dtype: Type of the stored vectors.
+        has_text: Whether texts are stored.
+        checked: Number of documents whose vectors were compared with the model; 0 if none were.
+        seconds: Time of this call in seconds.
+        name_not_given: A requested name that an existing set did not get.
     """
 
     embeddings: str
@@ -88,26 +96,26 @@ def import_embeddings(
     options: ImportOptions | None = None,
     progress: Progress = SILENT,
 ) -> ImportedEmbeddings:
-    """Take encoded items into the store, as the embedding set of a model.
+    """Import encoded items as the embedding set of a model.
 
-    Nothing in such a file says which model made it: the set is recorded under the passage encoder
-    of the model that is named, so that searches with that model find it. Read in a stream, written
-    by shards; after a kill the same command goes on at the first shard that is not there.
+    Such a file does not record its model. The set is recorded with the passage encoder of the model
+    that is named, so that searches with this model find it. The file is streamed and written in
+    shards. An interrupted import resumes at the first missing shard.
 
     Args:
         store: The project store.
         path: A published stream (``.docs``), or an array (``.npy``) with ``options.ids``.
         model: The model whose passage encoder made the vectors.
-        options: See :class:`ImportOptions`.
+        options: How to import.
         progress: Where to report.
 
     Raises:
-        DataError: The file is not what it should be (names the byte, or the line), or a vector is
-            not finite, or not as it is to be stored (names the document).
-        UsageError: The vectors have another width than the model's, or a check needs texts.
-        ModelError: A document that was checked has another vector than the model gives.
-        StoreError: Another process takes in the same at this moment, or the disk has not the space
-            that it takes.
+        DataError: The file is malformed (names the byte or line), or a vector is not finite or
+            exceeds the range of the storage type (names the document).
+        UsageError: The width of the vectors is not that of the model, a check needs texts, or
+            ``storage_dtype`` is not ``float16`` or ``float32``.
+        ModelError: A checked document has another vector than the model computes.
+        StoreError: Another process imports the same set, or the disk space is not sufficient.
     """
     options = options or ImportOptions()
     started = time.perf_counter()
@@ -122,7 +130,7 @@ def import_embeddings(
     with entered as work, discard_unless_shards(work):
         done = work.existing
         if done is None:
-            if items.count is not None:  # a stream does not say it
+            if items.count is not None:  # None for a stream
                 rows = work.missing_rows(items.count)
                 work.require_space(bytes_of_vectors(rows, spec.dim, options.storage_dtype))
             progress.message(
@@ -155,14 +163,14 @@ def _spec(
         inputs=inputs,
         parents=(model.id,),
         dim=model.stat_int("dim"),
-        dtype="float16" if options.storage_dtype == "float16" else "float32",
+        dtype=checked_storage_dtype(options.storage_dtype),
         shard_rows=options.shard_rows,
         keep_text=options.keep_text and items.has_text,
     )
 
 
 def _corpus(path: Path, options: ImportOptions, progress: Progress) -> tuple[str, str | None]:
-    """The corpus' id, and the queries that come with it; a name that is no dataset stays."""
+    """Id of the corpus, and its queries. A name that is not a dataset is used as it is."""
     from hypencli.data.corpus import open_corpus
 
     if options.corpus is None:
@@ -170,7 +178,7 @@ def _corpus(path: Path, options: ImportOptions, progress: Progress) -> tuple[str
     try:
         opened = open_corpus(options.corpus)
     except DataError:
-        progress.message(f"corpus: {options.corpus} (a name; there is no such dataset here)")
+        progress.message(f"corpus: {options.corpus} (a name, not a dataset)")
         return options.corpus, None
     return opened.corpus_id, opened.queries
 
@@ -179,9 +187,9 @@ def _check_width(first: EncodedItem, model: Manifest, items: EncodedItems) -> No
     dim = model.stat_int("dim")
     if len(first.vector) != dim:
         raise UsageError(
-            f"The vectors of {items.name} are {len(first.vector)} wide, those of model "
+            f"The vectors of {items.name} have width {len(first.vector)}, those of model "
             f"{display_name(model)} {dim}.",
-            hint="Name the model that made them: --model MODEL",
+            hint="Name the model that made them: `model=MODEL`",
         )
 
 
@@ -193,13 +201,13 @@ def _check_vectors(
     *,
     trust_code: bool,
 ) -> None:
-    """Encode the first documents anew, and compare directions."""
+    """Encode the first documents with the model, and compare by cosine."""
     if not options.check:
         return
     if not items.has_text:
         raise UsageError(
-            f"{items.name} has no texts that could be encoded to check it.",
-            hint="Give the corpus itself as --ids, or leave out --check.",
+            f"{items.name} has no texts to encode for a check.",
+            hint="Name the corpus: `ids=CORPUS`; or leave out `check=`",
         )
     import numpy as np
 
@@ -214,23 +222,23 @@ def _check_vectors(
     vectors = np.stack([item.vector for item in sample]).astype(np.float32)
     lengths = np.linalg.norm(own, axis=1) * np.linalg.norm(vectors, axis=1)
     cosines = (own * vectors).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)
-    # Not "less than", for a vector that is not finite must not pass.
+    # Not "<": a NaN cosine must fail too.
     wrong = np.flatnonzero(~(cosines >= LEAST_COSINE))
     if len(wrong):
         row = int(wrong[0])
         raise ModelError(
-            f"Model {display_name(model)} gives other vectors than {items.name} has: "
-            f"{len(wrong)} of "
-            f"{len(sample)} documents differ, first {sample[row].doc_id!r} with a cosine of "
-            f"{cosines[row]:.3f} (at least {LEAST_COSINE} was expected).",
-            hint="Name the model that made them: --model MODEL",
+            f"The vectors of {items.name} are not those of model {display_name(model)}: "
+            f"{len(wrong)} of {len(sample)} documents differ, the first is "
+            f"{sample[row].doc_id!r} with a cosine of {cosines[row]:.3f} (expected at least "
+            f"{LEAST_COSINE}).",
+            hint="Name the model that made them: `model=MODEL`",
         )
 
 
 def _write_shards(
     work: EmbeddingWork, items: EncodedItems, options: ImportOptions, task: Task
 ) -> int:
-    """Write the shards that are not there yet; gives the number of documents."""
+    """Write the missing shards, and return the number of documents."""
     keep_text = options.keep_text and items.has_text
     seen = 0
     for index, shard in enumerate(_batches(items, options.shard_rows)):
@@ -248,10 +256,10 @@ def _write_shards(
 
 
 def _vectors(shard: Sequence[EncodedItem], name: str, dtype: str) -> Vector:
-    """The vectors ``[n, d]`` of a shard as they are stored.
+    """Convert the vectors ``[n, d]`` of a shard to the storage type.
 
     Raises:
-        DataError: One has a value that is not finite, or that ``dtype`` cannot hold.
+        DataError: A value is not finite, or exceeds the range of ``dtype``.
     """
     import numpy as np
 
@@ -266,12 +274,12 @@ def _vectors(shard: Sequence[EncodedItem], name: str, dtype: str) -> Vector:
     value = float(vectors[row, place])
     if np.isfinite(value):
         raise DataError(
-            f"{where} has {value:g} at position {place}, which is beyond {dtype}.",
-            hint="Keep it whole: --storage-dtype float32" if dtype == "float16" else None,
+            f"{where} has {value:g} at position {place}, which exceeds the range of {dtype}.",
+            hint="Add `storage_dtype=float32`" if dtype == "float16" else None,
         )
     raise DataError(
         f"{where} has {value:g} at position {place}; expected finite numbers.",
-        hint="Nothing can be ranked by it: make the file anew.",
+        hint="Make the file again.",
     )
 
 
@@ -301,11 +309,16 @@ def _imported(
 
 @dataclass(frozen=True, slots=True)
 class ExportedEmbeddings:
-    """Files that were written.
+    """An exported embedding set.
 
     Attributes:
-        ids: The file of the ids, where they lie beside the vectors.
-        dtype: Of the vectors in the file.
+        embeddings: Id of the embedding set.
+        path: File of the vectors.
+        ids: File of the ids, if it is separate.
+        format: Name of the format.
+        n_documents: Number of documents.
+        dim: Width of the vectors.
+        dtype: Type of the vectors in the file.
     """
 
     embeddings: str
@@ -328,31 +341,27 @@ def export_embeddings(
 ) -> ExportedEmbeddings:
     """Write an embedding set as a published stream (``.docs``), or as an array (``.npy``).
 
-    A stream holds ids, texts, and vectors in float32. An array has the set's own type, and its ids
-    lie beside it, one a line, in ``NAME.ids.txt``.
+    A stream has ids, texts, and float32 vectors. An array has the storage type of the set. Its ids
+    are in ``NAME.ids.txt``, one per line.
 
     Args:
         store: The project store.
         embeddings: Id, unique prefix, or name.
         output: The file.
         format: A name of :data:`~hypencli.ops.transfer.exporters.EXPORTERS`, or of an installed
-            package; by default told by the file.
-        overwrite: Replace files that are there.
+            package. The default is the format of the file's ending.
+        overwrite: Replace existing files.
         progress: Where to report.
 
     Raises:
-        UsageError: There is no such format, it cannot be told, a file is there, or a stream is
-            asked of a set without texts.
-        DataError: A file cannot be written, or an id has no place in a line.
+        UsageError: There is no such format, the ending is unknown, a file exists, or the set has no
+            texts for a stream.
+        DataError: A file cannot be written, or an id has a line break.
     """
     exporter = find_exporter("embeddings", format, output)
     opened = store.embeddings(embeddings)
     paths = exporter.files(output, overwrite=overwrite)
-    with ExitStack() as files:
-        # The ids come into place last: an array without them is no embedding set.
-        partial = [files.enter_context(atomic_write(path)) for path in reversed(paths)]
-        name = display_name(opened.manifest)
-        exporter.write(ExportJob(store, opened, name, tuple(reversed(partial)), progress))
+    exporter.export(ExportJob(store, opened, display_name(opened.manifest), paths, progress))
     return ExportedEmbeddings(
         embeddings=opened.manifest.id,
         path=paths[0],

@@ -1,19 +1,22 @@
-"""Formats of ``hype export``: each is one entry with the function that writes it.
+"""Formats of ``hype export``: one entry per format, with the function that writes it.
 
-An installed package offers a format of its own as an entry point ``KIND.NAME`` of the group
+An installed package can offer a format as an entry point ``KIND.NAME`` of the group
 ``hypencli.exporters``; see docs/extending.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from hypencli.data.atomic import atomic_write, refuse_overwrite
 from hypencli.errors import UsageError, did_you_mean
 from hypencli.plugins import offered, offered_names
 from hypencli.progress import SILENT, Progress
+from hypestore import writing_in
 
 if TYPE_CHECKING:
     from hypencli.data.exchange import EncodedItem
@@ -31,15 +34,15 @@ _TEXTS_AT_A_TIME = _ROWS_AT_A_TIME = 4_096
 
 @dataclass(frozen=True, slots=True)
 class ExportJob:
-    """What an exporter is called with.
+    """Argument of an exporter.
 
     Attributes:
         store: The project store.
         artifact: A :class:`hypestore.StoredRun`, :class:`hypestore.EmbeddingSet` or
-            :class:`hypestore.NeighbourGraph`, as the exporter's kind says.
-        name: The artifact's name, or its id.
-        paths: Files to write: the first for the artifact, then one for each of the exporter's
-            ``beside``. They are temporary, and moved into place when all are written.
+            :class:`hypestore.NeighbourGraph`, by the kind of the exporter.
+        name: Name or id of the artifact.
+        paths: Files to write: one for the artifact, then one for each entry of ``beside``. An
+            exporter receives temporary files, which are renamed at the end.
         progress: Where to report.
     """
 
@@ -55,12 +58,12 @@ class Exporter:
     """One format of one kind of artifact.
 
     Attributes:
-        name: What ``--format`` takes.
+        name: Name of the format.
         kind: ``run``, ``embeddings`` or ``graph``.
-        description: What the files hold, in a few words for the help.
+        description: Contents of the files in a few words, for the help.
         write: Writes the files of a job.
-        endings: Endings of files that mean this format; a file gets the first by default.
-        beside: Endings of further files that lie beside the first, such as ``.ids.txt``.
+        endings: File endings of this format. The first one is the default.
+        beside: Endings of additional files, such as ``.ids.txt``.
     """
 
     name: str
@@ -71,54 +74,63 @@ class Exporter:
     beside: tuple[str, ...] = ()
 
     def default_path(self, name: str) -> Path:
-        """The file in the current folder that an artifact of this name is written to."""
+        """The default file for an artifact of this name, in the current folder."""
         return Path(f"{name}{self.endings[0] if self.endings else f'.{self.name}'}")
 
     def files(self, output: Path, *, overwrite: bool) -> tuple[Path, ...]:
-        """The file, and those beside it.
+        """List all files of an export.
 
         Raises:
-            UsageError: One of them exists, and is not to be replaced.
+            UsageError: A file exists, and ``overwrite`` is not set.
         """
         paths = (output, *(output.with_suffix(ending) for ending in self.beside))
         for path in paths:
-            if path.exists() and not overwrite:
-                raise UsageError(
-                    f"{path} exists.", hint="Choose another `output=`, or add `overwrite=True`"
-                )
+            refuse_overwrite(path, overwrite=overwrite)
         return paths
+
+    def export(self, job: ExportJob) -> None:
+        """Write all files of a job, completely or not at all.
+
+        Raises:
+            DataError: The folder of a file does not exist.
+            StoreError: The folder is read-only, or its disk is full (``DiskFull``).
+        """
+        with ExitStack() as files, writing_in(job.paths[0].parent):
+            # The first file is renamed first: ids without their array are not an embedding set.
+            partial = [files.enter_context(atomic_write(path)) for path in reversed(job.paths)]
+            self.write(replace(job, paths=tuple(reversed(partial))))
 
 
 def find_exporter(kind: ExportKind, format: str | None, output: Path | None) -> Exporter:
-    """The format that is named, or that the ending of a file means, or the first of its kind.
+    """Select a format by its name, else by the ending of a file, else the first of the kind.
 
     Args:
-        kind: The kind of artifact.
-        format: A name; None asks the file.
-        output: The file; None takes the first format where none is named.
+        kind: Kind of the artifact.
+        format: Name of a format.
+        output: The file.
 
     Raises:
-        UsageError: There is no such format, or the file's ending means none.
+        UsageError: There is no such format, or the ending of the file is unknown.
     """
     shipped = EXPORTERS[kind]
-    if format is None and output is None:
-        return shipped[0]
-    if format is None and output is not None:
+    if format is None:
+        if output is None:
+            return shipped[0]
         by_ending = next((one for one in shipped if output.suffix in one.endings), None)
         exporter = by_ending or _installed(kind, output.suffix.removeprefix("."))
         if exporter is None:
             endings = ", ".join(ending for one in shipped for ending in one.endings)
             raise UsageError(
-                f"The format cannot be told from {output}.",
+                f"The ending of {output} is not that of a format.",
                 hint=f"Endings: {endings}. Or add `format=NAME`: {', '.join(_names(kind))}.",
             )
         return exporter
     by_name = next((one for one in shipped if one.name == format), None)
-    exporter = by_name or _installed(kind, str(format))
+    exporter = by_name or _installed(kind, format)
     if exporter is None:
         raise UsageError(
             f"Unknown format {format!r} of kind {kind}.",
-            hint=did_you_mean(str(format), _names(kind)),
+            hint=did_you_mean(format, _names(kind)),
         )
     return exporter
 
@@ -130,18 +142,18 @@ def _names(kind: ExportKind) -> list[str]:
 
 
 def _installed(kind: ExportKind, name: str) -> Exporter | None:
-    """An exporter that an installed package offers.
+    """Look up an exporter of an installed package; None if there is none.
 
     Raises:
-        UsageError: What it offers is no exporter of this kind.
+        UsageError: The entry point is not an exporter of this kind.
     """
     exporter = offered(EXPORTERS_GROUP, f"{kind}.{name}")
     if exporter is None:
         return None
     if not isinstance(exporter, Exporter) or exporter.kind != kind:
         raise UsageError(
-            f"The entry point {kind}.{name} of {EXPORTERS_GROUP} is no exporter of kind {kind}.",
-            hint="It must be a hypencli.ops.transfer.exporters.Exporter with that kind.",
+            f"The entry point {kind}.{name} of {EXPORTERS_GROUP} is not an exporter of {kind}.",
+            hint="Expected a hypencli.ops.transfer.exporters.Exporter of this kind.",
         )
     return exporter
 
@@ -161,7 +173,7 @@ def _write_docs(job: ExportJob) -> None:
 
     if not job.artifact.has_text:
         raise UsageError(
-            f"The embedding set {job.name} was made without texts, which .docs has.",
+            f"The embedding set {job.name} has no texts, which a .docs file needs.",
             hint="Write an array: `output=FILE.npy`",
         )
     with (
@@ -186,7 +198,7 @@ def _write_embeddings_array(job: ExportJob) -> None:
 
 
 def _items(embeddings: EmbeddingSet, task: Task, *, with_text: bool) -> Iterator[EncodedItem]:
-    """The documents of a set in their order, some thousand in memory at a time."""
+    """The documents of a set in order, some thousands in memory at a time."""
     from hypencli.data.exchange import EncodedItem
 
     for first, block in embeddings.blocks():
@@ -219,7 +231,7 @@ def _write_graph_array(job: ExportJob) -> None:
 
 
 def _graph_rows(job: ExportJob) -> Iterator[tuple[int, Ordinals]]:
-    """Blocks of rows [n, k] with the ordinal of their first document."""
+    """Blocks of rows ``[r, k]`` with the ordinal of their first document."""
     with job.progress.task("export", total=job.artifact.n, unit="documents") as task:
         for first in range(0, job.artifact.n, _ROWS_AT_A_TIME):
             rows = job.artifact.neighbours[first : first + _ROWS_AT_A_TIME]
@@ -228,7 +240,7 @@ def _graph_rows(job: ExportJob) -> Iterator[tuple[int, Ordinals]]:
 
 
 def _named(embeddings: EmbeddingSet, rows: Ordinals, first: int) -> Iterator[tuple[str, list[str]]]:
-    """Documents and their neighbours by id."""
+    """Ids of documents and of their neighbours."""
     import numpy as np
 
     own = embeddings.ids(np.arange(first, first + len(rows)))
@@ -287,4 +299,4 @@ EXPORTERS: Mapping[ExportKind, tuple[Exporter, ...]] = {
         ),
     ),
 }
-"""The shipped formats of each kind; the first is taken where nothing says which."""
+"""The shipped formats of each kind. The first one is the default."""

@@ -1,13 +1,11 @@
-"""Neighbour graphs to files, and graphs that were made elsewhere taken into the store."""
+"""Import and export of neighbour graphs."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypencli.data.atomic import atomic_write
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.drafts import NameNotGiven, discard_on_error, name_not_given
 from hypencli.ops.graphs.build import LOW_RECALL
@@ -29,20 +27,21 @@ _ROWS = 4_096
 
 @dataclass(frozen=True, slots=True)
 class ImportedGraph:
-    """A graph that was taken in.
+    """An imported graph.
 
     Attributes:
-        graph: Its id.
-        embeddings: The embedding set that it is of, by name or id.
-        k: Neighbours of the document that has most.
-        n_edges: Neighbours of all documents together.
-        self_edges: Documents that were among their own neighbours, and were left out there.
-        repeated: Neighbours that were left out because they were there before, in one row.
-        recall: Share of the exact neighbours that it has, measured on a sample; None where its
-            metric is not known.
-        low: Whether that is low.
-        existing: Whether it was there before.
-        name_not_given: A name that was asked for and that it does not have, made before.
+        graph: Id of the graph.
+        name: Name of the graph, if it has one.
+        embeddings: Name or id of the embedding set.
+        n_documents: Number of documents.
+        k: Maximum number of neighbours of a document.
+        n_edges: Number of neighbours of all documents.
+        self_edges: Documents that were removed from their own neighbours.
+        repeated: Repeated neighbours that were removed from their rows.
+        recall: Share of the exact neighbours, measured on a sample; None if the metric is unknown.
+        low: Whether the recall is low.
+        existing: Whether the store had the graph before this call.
+        name_not_given: A requested name that an existing graph did not get.
     """
 
     graph: str
@@ -69,23 +68,23 @@ def import_graph(
     device: str | None = None,
     progress: Progress = SILENT,
 ) -> ImportedGraph:
-    """Take a graph made elsewhere into the store, for an embedding set of the same documents.
+    """Import a graph for an embedding set of the same documents.
 
-    Deviation: the published builder leaves documents among their own neighbours after its first
-    batch; they are taken out, and counted.
+    Deviation: the published builder keeps documents among their own neighbours after its first
+    batch. They are removed and counted.
 
     Args:
         store: The project store.
-        path: JSONL as published, read in a stream: in memory are the ids, and the ordinals.
+        path: JSONL file as published. It is streamed; ids and ordinals are in memory.
         embeddings: The embedding set.
-        name: Name of the graph; by default the file's stem.
-        metric: What is near in it, if that is known; its recall is then measured.
-        device: Where that is done.
+        name: Name of the graph. The default is the stem of the file.
+        metric: Similarity or distance of the graph, if known. Its recall is then measured.
+        device: Device of the recall. None selects the best one.
         progress: Where to report.
 
     Raises:
-        DataError: A line that is not as published, an id that the set does not have, a document
-            twice or not at all; names file and line.
+        DataError: A line is malformed, an id is not in the set, or a document is missing or
+            repeated; the message has file and line.
     """
     from hypencli.data.exchange.graph_file import read_graph
     from hypencli.data.reading.lines import summarise_file
@@ -118,7 +117,7 @@ def import_graph(
 
 
 class _Rows:
-    """The rows of a graph that is read: ordinals for ids, each document once."""
+    """Collects the rows of a graph, and replaces ids by ordinals."""
 
     def __init__(self, embeddings: EmbeddingSet, path: Path) -> None:
         import numpy as np
@@ -136,11 +135,15 @@ class _Rows:
         self._self_edges = self._repeated = 0
 
     def add(self, listed: Neighbours) -> None:
-        """Take in one line."""
+        """Add one line.
+
+        Raises:
+            DataError: The document is repeated, or an id is not in the embedding set.
+        """
         own = self._ordinal(listed.doc_id, listed.line)
         if self._lines[own]:
             raise DataError(
-                f"{self._path}: the document {listed.doc_id!r} is there twice, at lines "
+                f"{self._path}: the document {listed.doc_id!r} is repeated, at lines "
                 f"{self._lines[own]} and {listed.line}."
             )
         self._lines[own] = listed.line
@@ -153,10 +156,10 @@ class _Rows:
         self._rows[own, : len(kept)] = kept
 
     def finished(self) -> Ordinals:
-        """All rows, [n, k].
+        """Return all rows ``[n, k]``.
 
         Raises:
-            DataError: A document has no line, or none has a neighbour.
+            DataError: A document has no line, or no document has a neighbour.
         """
         import numpy as np
 
@@ -165,16 +168,15 @@ class _Rows:
             (first,) = self._embeddings.ids(absent[:1])
             raise DataError(
                 f"{self._path}: {len(absent):,} of the {self._embeddings.n:,} documents of "
-                f"{display_name(self._embeddings.manifest)} have no line, the first of them "
-                f"{first!r}.",
-                hint="Name the embedding set of the same documents: --embeddings NAME",
+                f"{display_name(self._embeddings.manifest)} have no line, the first is {first!r}.",
+                hint="Name the embedding set of the same documents: `embeddings=NAME`",
             )
         if self._rows.shape[1] == 0:
             raise DataError(f"{self._path}: no document has a neighbour.")
         return self._rows
 
     def counts(self) -> dict[str, int]:
-        """What was left out."""
+        """Counts of removed neighbours."""
         return {"self_edges": self._self_edges, "repeated": self._repeated}
 
     def _ordinal(self, doc_id: str, line: int) -> int:
@@ -184,7 +186,7 @@ class _Rows:
             raise DataError(
                 f"{self._path}, line {line}: the embedding set "
                 f"{display_name(self._embeddings.manifest)} has no document {doc_id!r}.",
-                hint="Name the embedding set of the same documents: --embeddings NAME",
+                hint="Name the embedding set of the same documents: `embeddings=NAME`",
             ) from None
 
     def _widen(self, k: int) -> None:
@@ -214,7 +216,16 @@ def _imported(graph: Manifest, embeddings: Manifest, *, existing: bool) -> Impor
 
 @dataclass(frozen=True, slots=True)
 class ExportedGraph:
-    """A file that was written."""
+    """An exported graph.
+
+    Attributes:
+        graph: Id of the graph.
+        path: The file.
+        format: Name of the format.
+        n_documents: Number of documents.
+        k: Neighbours per document.
+        n_edges: Number of neighbours of all documents.
+    """
 
     graph: str
     path: Path
@@ -239,16 +250,16 @@ def export_graph(
     Args:
         store: The project store.
         graph: Id, unique prefix, or name.
-        output: The file; by default the graph's name in the current folder.
-        k: Neighbours of a document; by default all that the graph has.
+        output: The file. The default is the name of the graph, in the current folder.
+        k: Neighbours per document. The default is all.
         format: A name of :data:`~hypencli.ops.transfer.exporters.EXPORTERS`, or of an installed
-            package; by default told by the file.
-        overwrite: Replace a file that is there.
+            package. The default is the format of the file's ending.
+        overwrite: Replace an existing file.
         progress: Where to report.
 
     Raises:
-        UsageError: There is no such format, it cannot be told, the file exists, or the graph has
-            fewer than k.
+        UsageError: There is no such format, the ending is unknown, the file exists, or the graph
+            has fewer than k neighbours per document.
         DataError: The file cannot be written.
     """
     opened = store.graph(graph)
@@ -257,13 +268,11 @@ def export_graph(
     if k is not None and not 1 <= k <= opened.k:
         raise UsageError(
             f"The graph {name} has {opened.k} neighbours a document, not {k}.",
-            hint=f"Make a wider one: hype graph {opened.embeddings} --k {k}",
+            hint=f"Build a wider one: hype graph {opened.embeddings} --k {k}",
         )
     paths = exporter.files(output or exporter.default_path(name), overwrite=overwrite)
     narrowed = opened if k is None else opened.first(k)
-    with ExitStack() as files:
-        partial = tuple(files.enter_context(atomic_write(path)) for path in paths)
-        exporter.write(ExportJob(store, narrowed, name, partial, progress))
+    exporter.export(ExportJob(store, narrowed, name, paths, progress))
     return ExportedGraph(
         graph=opened.manifest.id,
         path=paths[0],

@@ -1,4 +1,4 @@
-"""Models out of the store, as folders that the hub and published code take, and into it."""
+"""Import and export of models, as folders for the hub and the published code."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from hypestore import JsonValue, Manifest, Store, atomic_folder
 
 @dataclass(frozen=True, slots=True)
 class ExportedModel:
-    """A folder that was written.
+    """An exported model.
 
     Attributes:
         model: Id of the model.
         path: The folder.
-        files: Its files.
-        size_bytes: Of all of them.
-        backbones: What ``config.json`` calls the backbone; published code loads it by that.
-        local_backbones: Those of them that are folders of this machine, where published code would
-            look in vain on another.
-        obstacles: Why published code cannot use the model; none where it can.
-        differences: What published code computes otherwise.
+        files: Files in the folder.
+        size_bytes: Size of all files in bytes.
+        backbones: Names of the backbone in ``config.json``. The published code loads them.
+        local_backbones: Names that are folders of this machine. The published code cannot load them
+            on another machine.
+        obstacles: Reasons why the published code cannot use the model.
+        differences: Results that the published code computes differently.
     """
 
     model: str
@@ -55,17 +55,17 @@ class ExportedModel:
 
 @dataclass(frozen=True, slots=True)
 class ImportedModel:
-    """A model that was taken in.
+    """An imported model.
 
     Attributes:
-        model: Its id in the store.
-        name: What the store calls it.
-        existing: Whether it was there before.
-        copied: Whether its files lie in the store now, and not where it came from.
-        architecture: What it is.
-        parameters: How many it has.
-        dim: Width of its vectors.
-        name_not_given: A name that was asked for and that it does not have, made before.
+        model: Id of the model.
+        name: Name of the model, if it has one.
+        existing: Whether the store had the model before this call.
+        copied: Whether the files were copied to the store.
+        architecture: Name of the architecture.
+        parameters: Number of parameters.
+        dim: Width of the vectors.
+        name_not_given: A requested name that an existing model did not get.
     """
 
     model: str
@@ -88,22 +88,20 @@ def export_model(
     overwrite: bool = False,
     trust_code: bool = False,
 ) -> ExportedModel:
-    """Write a model as a folder of its own: weights, configuration, tokenizer, card, recipe.
-
-    Weights are float32, whatever a model from outside has them in.
+    """Write a model as a folder: weights in float32, configuration, tokenizer, card, recipe.
 
     Args:
         store: The project store.
         model: Id, unique prefix, or name.
-        output: The folder; made when it is complete.
-        backbone_name: What published code loads the backbone by, in place of the recorded name.
+        output: The folder. It appears when it is complete.
+        backbone_name: Name of the backbone for the published code, instead of the recorded name.
         with_bin: Also write ``pytorch_model.bin``.
-        overwrite: Replace a model that is in the folder.
-        trust_code: Whether the model may name q-net converter code of its own.
+        overwrite: Replace an existing model in the folder.
+        trust_code: Allow the model to run q-net converter code of its own.
 
     Raises:
         ArtifactNotFound: There is no such model.
-        UsageError: The folder holds something already, or lies in the store.
+        UsageError: The folder is not empty, or lies in the store.
         ModelError: The model cannot be loaded.
     """
     import torch
@@ -138,7 +136,7 @@ def export_model(
 
 
 def _fill(folder: Path, loaded: LoadedModel, source: Path, section: str, *, with_bin: bool) -> None:
-    """The files of a model, and those beside it for people; ``section`` ends the card."""
+    """Write the files of a model and its companions. ``section`` is the end of the card."""
     from hypencli.models.checkpoints.weights import write_bin
 
     loaded.dual.save_pretrained(folder, tokenizer=loaded.tokenizer)
@@ -150,12 +148,12 @@ def _fill(folder: Path, loaded: LoadedModel, source: Path, section: str, *, with
 
 
 def _trained_on(manifest: Manifest) -> JsonValue:
-    """What a training called its backbone: by its name on the hub, or a folder by its last part."""
+    """The recorded backbone of a trained model: a hub name, or the last part of a folder."""
     return manifest.inputs.get("backbone") if "recipe" in manifest.inputs else None
 
 
 def _is_local(name: str, trained_on: JsonValue) -> bool:
-    """Whether a backbone's name is a folder: by its look, or as training called it otherwise."""
+    """Whether a backbone is a folder: by its form, or because training recorded another name."""
     from hypencli.models.published import is_hub_name
 
     return not is_hub_name(name) or trained_on not in (None, name)
@@ -165,26 +163,26 @@ def _refuse_occupied(store: Store, source: Path, target: Path, *, overwrite: boo
     place, root = target.resolve(), store.root.resolve()
     if place.is_relative_to(root) or any(p.is_relative_to(place) for p in (root, source.resolve())):
         raise UsageError(
-            f"{target} is where the store, or the model itself, has its files.",
-            hint="Choose another --output.",
+            f"{target} contains files of the store or of the model, or lies in the store.",
+            hint="Choose another `output=`",
         )
     if target.is_file():
-        raise UsageError(f"{target} is a file.", hint="Choose another --output.")
+        raise UsageError(f"{target} is a file.", hint="Choose another `output=`")
     if not target.is_dir() or not any(target.iterdir()):
         return
     if not overwrite:
         raise UsageError(
-            f"{target} is not empty.", hint="Choose another --output, or add --overwrite"
+            f"{target} is not empty.", hint="Choose another `output=`, or add `overwrite=True`"
         )
     if not (target / "config.json").is_file():
         raise UsageError(
-            f"{target} holds something else than a model: it has no config.json.",
-            hint="--overwrite replaces the whole folder, and takes only one that holds a model.",
+            f"{target} has other files than those of a model: there is no config.json.",
+            hint="`overwrite=True` replaces a folder only if it has a model.",
         )
 
 
 def _card(path: Path, manifest: Manifest) -> str:
-    """The card that is there, without its word on published code, or a plain one."""
+    """The existing card without its section on published code, else a plain card."""
     if path.is_file():
         return without_published_section(path.read_text(encoding="utf-8"))
     source = manifest.inputs.get("source") or manifest.provenance.get("source") or "a store of hype"
@@ -195,14 +193,14 @@ def _card(path: Path, manifest: Manifest) -> str:
 def import_model(
     store: Store, source: ModelSource, *, copy: bool = False, progress: Progress = SILENT
 ) -> ImportedModel:
-    """Make a model from outside one of the store: by reference, or as a copy.
+    """Import a model from outside, by reference or as a copy.
 
     Args:
         store: The project store.
-        source: A folder, or a name on the hub, and how it is read; ``label`` is its name here.
-        copy: Copy its weights into the store, so that the origin may change or go; by default its
-            place and what its files hash to are recorded.
-        progress: Listens.
+        source: A folder or a name on the hub. ``label`` becomes its name in the store.
+        copy: Copy the weights into the store. Otherwise the place and the hash of the files are
+            recorded, and the files must stay.
+        progress: Where to report.
 
     Raises:
         ModelError: There is no model, or it cannot be loaded.
@@ -210,14 +208,13 @@ def import_model(
     """
     registered = {manifest.id for manifest in store.artifacts("model")}
     manifest = (copy_model if copy else register_model)(store, source, progress)
-    stats = dict(manifest.stats)
     return ImportedModel(
         model=manifest.id,
         name=manifest.name,
         existing=manifest.id in registered,
         copied=copy,
-        architecture=str(stats["architecture"]),
-        parameters=int(str(stats["parameters"])),
-        dim=int(str(stats["dim"])),
+        architecture=str(manifest.stats["architecture"]),
+        parameters=manifest.stat_int("parameters"),
+        dim=manifest.stat_int("dim"),
         name_not_given=name_not_given(store, manifest, source.label),
     )

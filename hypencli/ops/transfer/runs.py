@@ -1,12 +1,10 @@
-"""Runs in and out of the store: TREC, the published JSONL, Parquet."""
+"""Import and export of runs: TREC, the published JSONL, Parquet."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hypencli.data.atomic import atomic_write
 from hypencli.data.reading.lines import file_sha256
 from hypencli.ops.dataset_names import dataset_place
 from hypencli.ops.drafts import NameNotGiven, discard_on_error, name_not_given
@@ -16,12 +14,19 @@ from hypencli.ops.transfer.exporters import ExportJob, find_exporter
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance
 from hypestore import Store
-from hypestore.files import writing_in
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A file that was written."""
+    """An exported run.
+
+    Attributes:
+        run: Id of the run.
+        path: The file.
+        format: Name of the format.
+        n_queries: Number of queries.
+        n_results: Number of results of all queries.
+    """
 
     run: str
     path: Path
@@ -32,11 +37,17 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A run that was taken in.
+    """An imported run.
 
     Attributes:
-        reordered_queries: Queries whose ranks contradict their scores; the scores were followed.
-        name_not_given: A name that was asked for and that it does not have, made before.
+        run: Id of the run.
+        name: Name of the run, if it has one.
+        n_queries: Number of queries.
+        n_results: Number of results of all queries.
+        existing: Whether the store had the run before this call.
+        reordered_queries: Number of queries whose ranks contradict their scores. Their results are
+            ordered by score.
+        name_not_given: A requested name that an existing run did not get.
     """
 
     run: str
@@ -57,19 +68,19 @@ def export_run(
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Exported:
-    """Write a run to a file; ranks start at 1.
+    """Write a run to a file. Ranks start at 1.
 
     Args:
         store: The project store.
         run: Id, unique prefix, or name.
-        output: The file; by default the run's name in the current folder.
+        output: The file. The default is the name of the run, in the current folder.
         format: A name of :data:`~hypencli.ops.transfer.exporters.EXPORTERS`, or of an installed
-            package; by default told by the file.
-        overwrite: Replace a file that is there.
+            package. The default is the format of the file's ending.
+        overwrite: Replace an existing file.
         progress: Where to report.
 
     Raises:
-        UsageError: There is no such format, it cannot be told, or the file exists.
+        UsageError: There is no such format, the ending is unknown, or the file exists.
         DataError: The folder of the file does not exist.
         StoreError: The folder is read-only, or its disk is full (``DiskFull``).
     """
@@ -77,9 +88,7 @@ def export_run(
     name = display_name(stored.manifest)
     exporter = find_exporter("run", format, output)
     paths = exporter.files(output or exporter.default_path(name), overwrite=overwrite)
-    with ExitStack() as files, writing_in(paths[0].parent):
-        partial = tuple(files.enter_context(atomic_write(path)) for path in paths)
-        exporter.write(ExportJob(store, stored, name, partial, progress))
+    exporter.export(ExportJob(store, stored, name, paths, progress))
     return Exported(
         run=stored.manifest.id,
         path=paths[0],
@@ -97,58 +106,53 @@ def import_run(
     corpus: str | None = None,
     queries: str | None = None,
 ) -> Imported:
-    """Take a run made elsewhere into the store.
+    """Import a run from a file.
 
     Args:
         store: The project store.
-        path: A TREC run or the published JSONL; of a prepared dataset also by its name.
-        name: Name of the run; by default the file's stem.
-        corpus: Corpus id the run is of, for the leaderboard.
-        queries: Query set the run is of (an ir_datasets id brings its judgements to ``eval``).
+        path: A TREC run or the published JSONL; also by its name in a prepared dataset.
+        name: Name of the run. The default is the stem of the file.
+        corpus: Id of the corpus, for the leaderboard.
+        queries: Query set of the run. ``hype eval`` uses the judgements of an ir_datasets id.
 
     Raises:
-        DataError: The file is not a run, with the line.
+        DataError: The file is not a run; the message has the line.
     """
     path = Path(dataset_place(store.root, str(path)))
-    display_name = name or "-".join(path.stem.split())
-    taken = _take_in(
-        store,
-        path,
-        file_sha256(path),
-        display_name,
-        name=display_name,
-        corpus=corpus,
-        queries=queries,
+    label = name or "-".join(path.stem.split())
+    taken = _import(
+        store, path, file_sha256(path), label, name=label, corpus=corpus, queries=queries
     )
     unnamed = name_not_given(store, store.get(taken.run, kind="run"), name)
     return replace(taken, name_not_given=unnamed)
 
 
 def import_lists(store: Store, path: Path) -> str:
-    """The run that has the ranked lists of a file: one taken in from it before, else a new one.
-
-    A new one has no name: the file only says what is to be scored again.
+    """Import the ranked lists of a file as a run without a name, unless the store has them.
 
     Args:
         store: The project store.
-        path: A TREC run or the published JSONL; of a prepared dataset also by its name.
+        path: A TREC run or the published JSONL; also by its name in a prepared dataset.
+
+    Returns:
+        Id of the run.
 
     Raises:
-        DataError: The file is not a run, with the line.
+        DataError: The file is not a run; the message has the line.
     """
     path = Path(dataset_place(store.root, str(path)))
     fingerprint = file_sha256(path)
     existing = store.find("run", {"engine": "imported", "file_sha256": fingerprint})
     if existing:
         return existing[0].id
-    return _take_in(store, path, fingerprint, "-".join(path.stem.split())).run
+    return _import(store, path, fingerprint, "-".join(path.stem.split())).run
 
 
-def _take_in(
+def _import(
     store: Store,
     path: Path,
     fingerprint: str,
-    display_name: str,
+    label: str,
     *,
     name: str | None = None,
     corpus: str | None = None,
@@ -165,7 +169,7 @@ def _take_in(
         "k": max((len(ranking) for ranking in contents.results.values()), default=0),
     }
     n_results = sum(len(ranking) for ranking in contents.results.values())
-    begun = store.run_writer(f"{display_name}-imported", inputs, parents=(), name=name)
+    begun = store.run_writer(f"{label}-imported", inputs, parents=(), name=name)
     with begun as writer, discard_on_error(writer):
         existing = writer.existing is not None
         manifest = writer.existing
@@ -191,7 +195,7 @@ def _take_in(
 
 
 def _qrels_of(queries: str | None) -> str | None:
-    """The judgements that come with a query set, if it is named and has them."""
+    """The judgements of a query set, if it is named and has some."""
     from hypencli.data.queries import open_queries
 
     return None if queries is None else open_queries(queries).qrels

@@ -1,4 +1,4 @@
-"""A study as one archive: runs and their measures whole, what they were made from by reference."""
+"""Export of a study as one archive: complete runs and evaluations, others by manifest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hypencli._version import __version__
-from hypencli.data.atomic import atomic_write
+from hypencli.data.atomic import atomic_write, refuse_overwrite
 from hypencli.data.exchange.study_archive import StudyArchiveWriter, write_study_archive
 from hypencli.errors import UsageError
 from hypencli.escaping import escape_markdown
@@ -21,20 +21,22 @@ STUDY_FILE, REPORT_FILE = "study.json", "report.md"
 REFERENCES = "references"
 
 WHOLE: tuple[Kind, ...] = ("calibration", "run", "evaluation")
-"""Kinds that travel with all their files, parents first; vectors, weights and graphs stay."""
+"""Kinds that are exported with all files, parents first."""
 
 COMPANIONS = (RECIPE_FILE, CURVES_FILE, CARD_FILE)
-"""Files of a model that travel with its manifest: small, and what the numbers come from."""
+"""Small files of a model that are exported with its manifest."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedStudy:
-    """An archive that was written.
+    """An exported study.
 
     Attributes:
-        runs: How many, each whole.
-        evaluations: How many, each whole.
-        references: Models, embedding sets and others that travel by their manifests alone.
+        path: The archive.
+        runs: Number of runs, with all files.
+        evaluations: Number of evaluations, with all files.
+        references: Number of models, embedding sets and others, by their manifests.
+        size_bytes: Size of the archive in bytes.
     """
 
     path: Path
@@ -52,23 +54,22 @@ def export_study(
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> ExportedStudy:
-    """Write runs, their evaluations and their lineage to one file that another store takes in.
+    """Write runs, their evaluations and their lineage to one file for an import elsewhere.
 
     Args:
         store: The project store.
-        output: The file; or a folder, in which it is called after the store.
-        runs: The runs to take, by id, unique prefix, or name; none takes all.
-        overwrite: Replace a file that is there.
+        output: The file, or a folder for a file named after the store.
+        runs: Runs by id, unique prefix, or name. Empty selects all.
+        overwrite: Replace an existing file.
         progress: Where to report.
 
     Raises:
         UsageError: There are no runs, or the file exists.
         DataError: The file cannot be written.
-        DamagedArtifact: A file of the store is not what was written.
+        DamagedArtifact: A file of the store differs from its recorded hash.
     """
     path = output / f"{store.root.name}.study.zip" if output.is_dir() else output
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists.", hint="Choose another file, or add --overwrite")
+    refuse_overwrite(path, overwrite=overwrite)
     manifests = [store.get(run, "run") for run in runs] if runs else store.artifacts("run")
     if not manifests:
         raise UsageError(
@@ -84,8 +85,8 @@ def export_study(
         archive.write_text(REPORT_FILE, _report(store, manifests))
         for manifest in references:
             folder, listed = store.path(manifest), {record.path for record in manifest.files}
-            here = [name for name in COMPANIONS if name in listed and (folder / name).is_file()]
-            _write(archive, store, manifest, here, place=f"{REFERENCES}/")
+            files = [name for name in COMPANIONS if name in listed and (folder / name).is_file()]
+            _write(archive, store, manifest, files, place=f"{REFERENCES}/")
         for manifest in whole:
             _write(archive, store, manifest, [record.path for record in manifest.files], place="")
             task.advance()
@@ -99,7 +100,7 @@ def export_study(
 
 
 def _lineage(store: Store, runs: list[Manifest]) -> tuple[list[Manifest], list[Manifest]]:
-    """What travels whole, and what by reference; parents first in each."""
+    """Artifacts to export with all files, and by manifest; parents first in both lists."""
     manifests = {manifest.id: manifest for manifest in runs}
     for run in runs:
         manifests |= {manifest.id: manifest for manifest in store.evaluations(run.id)}
@@ -140,7 +141,7 @@ def _write(
     *,
     place: str,
 ) -> None:
-    """The manifest of an artifact, and some of its files: each is what the manifest says."""
+    """Write the manifest of an artifact and some of its files, after a check of their hashes."""
     folder = store.path(manifest)
     home = f"{place}{FOLDERS[manifest.kind]}/{manifest.id}"
     archive.write_file(f"{home}/manifest.json", folder / "manifest.json")
@@ -160,7 +161,7 @@ def _contents(whole: list[Manifest], references: list[Manifest]) -> str:
 
 
 def _report(store: Store, runs: list[Manifest]) -> str:
-    """The leaderboard of the runs, in Markdown."""
+    """Render the leaderboards of the runs in Markdown."""
     names = {manifest.name or manifest.id for manifest in runs}
     lines = [
         f"# {escape_markdown(store.root.name)}",

@@ -1,4 +1,4 @@
-"""An archive of a study into the store: checked as a whole, then moved in."""
+"""Import of a study: the archive is checked completely, then moved into the store."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ _WHOLE_FOLDERS = {FOLDERS[kind] for kind in WHOLE}
 
 @dataclass(frozen=True, slots=True)
 class ImportedStudy:
-    """What an archive brought.
+    """An imported study.
 
     Attributes:
-        runs: New runs, by name or id.
-        evaluations: How many are new.
-        references: Models, embedding sets and others that are known by their manifests now.
-        existing: Runs and evaluations that were here before.
-        unnamed: New artifacts whose names were taken: they go by these ids.
+        path: The archive.
+        runs: Names or ids of new runs.
+        evaluations: Number of new evaluations.
+        references: Number of new models, embedding sets and others, by their manifests.
+        existing: Number of runs and evaluations that the store had before.
+        unnamed: Ids of new artifacts without a name, because another artifact has it.
     """
 
     path: Path
@@ -53,21 +54,22 @@ def import_study(
     max_bytes: int = MAX_ARCHIVE_BYTES,
     progress: Progress = SILENT,
 ) -> ImportedStudy:
-    """Take in the runs and evaluations of another store, with their lineage.
+    """Import the runs and evaluations of another store, with their lineage.
 
-    They keep their ids, names and times, so that the leaderboard is the one they came from. Models
-    and embedding sets are known afterwards by their manifests alone.
+    They keep their ids, names and times, so the leaderboard is the same as in the other store. Only
+    the manifests of models and embedding sets are imported.
 
     Args:
         store: The project store.
-        path: What :func:`~hypencli.ops.transfer.study_export.export_study` wrote.
-        drop_names: Leave out names that other artifacts have here.
-        max_bytes: What the archive may unpack to.
+        path: Archive of :func:`~hypencli.ops.transfer.study_export.export_study`.
+        drop_names: Leave out names that other artifacts of this store have.
+        max_bytes: Maximum size of the unpacked archive in bytes.
         progress: Where to report.
 
     Raises:
-        DataError: It is no such archive, damaged, too large, or holds what it should not.
-        StoreError: A manifest or file in it is not sound, a name is taken, a parent is missing.
+        DataError: The file is not an archive of a study, is damaged, is too large, or has other
+            files.
+        StoreError: A manifest or file is damaged, a name is taken, or a parent is missing.
     """
     with open_study_archive(path, max_bytes=max_bytes) as archive, store.staging() as staging:
         homes = _homes(archive)
@@ -95,14 +97,14 @@ def _display_name(manifest: Manifest, unnamed: set[str]) -> str:
 
 
 Home = tuple[str, ...]
-"""Where an artifact lies in an archive: ``(runs, ID)``, or ``(references, models, ID)``."""
+"""Folder of an artifact in an archive: ``(runs, ID)``, or ``(references, models, ID)``."""
 
 
 def _homes(archive: StudyArchive) -> list[tuple[Home, list[str]]]:
-    """The artifacts of an archive, each with the names of its files.
+    """List the artifacts of an archive, each with the names of its files.
 
     Raises:
-        DataError: A file is none that an archive of a study holds.
+        DataError: A file is not part of a study.
     """
     homes: dict[Home, list[str]] = {}
     for name in archive.sizes:
@@ -112,37 +114,37 @@ def _homes(archive: StudyArchive) -> list[tuple[Home, list[str]]]:
         depth = 3 if parts[0] == REFERENCES else 2
         home, rest = parts[:depth], "/".join(parts[depth:])
         if not rest or not _belongs(home, rest):
-            raise DataError(f"{archive.path}: {name} is no file of a study.")
+            raise DataError(f"{archive.path}: {name} is not a file of a study.")
         homes.setdefault(home, []).append(name)
     return list(homes.items())
 
 
 def _belongs(home: Home, rest: str) -> bool:
-    """Whether an artifact that lies there may have such a file."""
+    """Whether an artifact in this folder may have the file."""
     if home[0] == REFERENCES:
         return home[1] in FOLDERS.values() and rest in (MANIFEST, *COMPANIONS)
     return home[0] in _WHOLE_FOLDERS
 
 
 def _check_contents(archive: StudyArchive, homes: Iterable[tuple[Home, list[str]]]) -> None:
-    """Whether the archive says that it is a study, of a version that is known, and of all this."""
+    """Check that the archive is a study of a supported version, with the artifacts it lists."""
     contents = _json(archive, STUDY_FILE)
     if contents.get("kind") != "study":
-        raise DataError(f"{archive.path}: {STUDY_FILE} does not say that it is a study.")
+        raise DataError(f"{archive.path}: {STUDY_FILE} is not that of a study.")
     version = contents.get("format_version")
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise DataError(
-            f"{archive.path}: format version {version!r}; this program reads up to "
+            f"{archive.path}: format version {version!r}; the highest supported version is "
             f"{FORMAT_VERSION}.",
             hint="pip install --upgrade hypencli",
         )
-    listed = [contents.get(key) for key in ("artifacts", REFERENCES)]
-    actual_contents: list[list[str]] = [[], []]
+    actual: dict[str, list[str]] = {"artifacts": [], REFERENCES: []}
     for home, _ in homes:
-        actual_contents[home[0] == REFERENCES].append(home[-1])
-    for said, actual in zip(listed, actual_contents, strict=True):
-        if not isinstance(said, list) or sorted(map(str, said)) != sorted(actual):
-            raise DataError(f"{archive.path}: {STUDY_FILE} lists other artifacts than there are.")
+        actual[REFERENCES if home[0] == REFERENCES else "artifacts"].append(home[-1])
+    for key, ids in actual.items():
+        listed = contents.get(key)
+        if not isinstance(listed, list) or sorted(map(str, listed)) != sorted(ids):
+            raise DataError(f"{archive.path}: {STUDY_FILE} lists other artifacts than it has.")
 
 
 def _json(archive: StudyArchive, name: str) -> dict[str, Any]:
@@ -156,11 +158,11 @@ def _json(archive: StudyArchive, name: str) -> dict[str, Any]:
 
 
 def _unpack(archive: StudyArchive, home: Home, names: list[str], staging: Path, task: Task) -> Path:
-    """The files of one artifact, after those sizes that its manifest says."""
+    """Unpack the files of one artifact, after a check of their sizes."""
     place = "/".join(home)
     manifest = _json(archive, f"{place}/{MANIFEST}")
     if home[-2] not in [folder for kind, folder in FOLDERS.items() if kind == manifest.get("kind")]:
-        raise DataError(f"{archive.path}: {place} is of the kind {manifest.get('kind')!r:.40}.")
+        raise DataError(f"{archive.path}: {place} has the kind {manifest.get('kind')!r:.40}.")
     _check_sizes(archive, place, names, manifest)
     for name in names:
         archive.extract(name, staging / name)
@@ -171,7 +173,7 @@ def _unpack(archive: StudyArchive, home: Home, names: list[str], staging: Path, 
 def _check_sizes(
     archive: StudyArchive, place: str, names: list[str], manifest: dict[str, Any]
 ) -> None:
-    """Whether each file is one that the manifest lists, and of the size that it says."""
+    """Check that the manifest lists each file, with its size."""
     records = manifest.get("files")
     sizes = {
         f"{place}/{record.get('path')}": record.get("size_bytes")
@@ -181,6 +183,6 @@ def _check_sizes(
     for name in names:
         if name != f"{place}/{MANIFEST}" and sizes.get(name) != archive.sizes[name]:
             raise DataError(
-                f"{archive.path}: {name} is {archive.sizes[name]:,} bytes long, its manifest says "
-                f"{sizes.get(name, 'nothing of it')}."
+                f"{archive.path}: {name} has {archive.sizes[name]:,} bytes, expected "
+                f"{sizes.get(name, 'no such file')}."
             )

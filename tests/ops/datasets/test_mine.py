@@ -168,7 +168,7 @@ def test_rows_the_run_says_nothing_of_are_kept(
     assert second == rows[1]
     assert (done.counts.without_ranking, done.counts.without_negative) == (1, 0)
     limited = replace(options, rule=replace(options.rule, max_score_ratio=0.9), overwrite=True)
-    with pytest.raises(DataError, match=r"no negative at all .*positive not ranked: 1"):
+    with pytest.raises(DataError, match=r"no negative for any row .*positive not ranked: 1"):
         mine(store, "plain-deep", limited, rows=open_training_rows(path))
 
 
@@ -201,7 +201,7 @@ def small(study: Path, tiny_collection: Path) -> Store:
 def test_texts_come_from_the_corpus_where_none_were_kept(
     small: Store, options: MineOptions, tiny_collection: Path
 ) -> None:
-    with pytest.raises(UsageError, match=r"Where are the texts\?.*without text") as caught:
+    with pytest.raises(UsageError, match=r"No texts: the embedding set .* has no texts") as caught:
         mine(small, "half-run", options)
     assert "`corpus=" in str(caught.value.hint)
     corpus = open_corpus(tiny_collection / "corpus.jsonl")
@@ -214,7 +214,7 @@ def test_a_corpus_of_another_run_is_refused(
 ) -> None:
     path = tmp_path / "other.jsonl"
     path.write_text('{"id": "d0", "text": "river"}\n', encoding="utf-8")
-    with pytest.raises(DataError, match="that the run half-run ranks have no text"):
+    with pytest.raises(DataError, match="in the run half-run have no text"):
         mine(small, "half-run", replace(options, corpus=open_corpus(path)))
 
 
@@ -290,7 +290,7 @@ def test_a_damaged_run_is_named(study: Path, options: MineOptions) -> None:
 
 
 def test_judgements_must_be_known(store: Store, options: MineOptions) -> None:
-    with pytest.raises(UsageError, match="Which judgements"):
+    with pytest.raises(UsageError, match="No judgements"):
         mine(store, "plain-deep", replace(options, qrels=None))
 
 

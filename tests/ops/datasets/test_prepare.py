@@ -89,7 +89,7 @@ def test_another_seed_asks_before_it_replaces(hard_tasks: Path, root: Path) -> N
     done = prepare("followir-train", first, store_root=root)
     kept = contents(done.path)
     second = PrepareOptions(source=hard_tasks / "followir-train", seed=3)
-    with pytest.raises(UsageError, match=r"made otherwise: followir-train \(.*seed: 42") as caught:
+    with pytest.raises(UsageError, match=r"other settings: followir-train \(.*seed: 42") as caught:
         prepare("followir-train", second, store_root=root)
     assert "`overwrite=True`" in str(caught.value.hint)
     assert contents(done.path) == kept
@@ -101,7 +101,7 @@ def test_another_seed_asks_before_it_replaces(hard_tasks: Path, root: Path) -> N
 def test_another_dataset_asks_before_it_replaces(hard_tasks: Path, tmp_path: Path) -> None:
     place = tmp_path / "set"
     prepare("tot-test", PrepareOptions(output=place, source=hard_tasks / "tot-test"))
-    with pytest.raises(UsageError, match="made otherwise: tot-test"):
+    with pytest.raises(UsageError, match="other settings: tot-test"):
         prepare("dl-hard-test", PrepareOptions(output=place, source=hard_tasks / "dl-hard-test"))
 
 
@@ -116,7 +116,7 @@ def test_a_folder_of_the_user_is_never_replaced(
     shutil.rmtree(mine)
     mine.mkdir()
     (mine / "thesis.txt").write_text("precious", encoding="utf-8")
-    with pytest.raises(UsageError, match="exists, and is no prepared dataset"):
+    with pytest.raises(UsageError, match="exists and is not a prepared dataset"):
         prepare("tot-test", options)
     assert contents(mine) == {"thesis.txt": b"precious"}
 
@@ -148,10 +148,14 @@ def test_an_error_leaves_nothing_behind(hard_tasks: Path, root: Path, tmp_path: 
     ("name", "options", "problem"),
     [
         ("followir", PrepareOptions(), "No dataset 'followir' to prepare"),
-        ("tot-train", PrepareOptions(seed=1), "seed is for followir-train"),
-        ("tot-test", PrepareOptions(all_queries=True), "all_queries is for followir-train"),
+        ("tot-train", PrepareOptions(seed=1), "seed applies only to followir-train"),
+        (
+            "tot-test",
+            PrepareOptions(all_queries=True),
+            "all_queries applies only to followir-train",
+        ),
         ("tot-test", PrepareOptions(source=Path("nowhere")), "No folder nowhere"),
-        ("tot-test", PrepareOptions(), "Where to"),
+        ("tot-test", PrepareOptions(), "needs a store or an output folder"),
     ],
 )
 def test_usage(name: str, options: PrepareOptions, problem: str) -> None:

@@ -143,7 +143,7 @@ def test_a_cross_encoder_teaches(
     scores = [item.score for row in read_training_rows(done.output) for item in row.items]
     assert scores == pytest.approx(teacher.score(list(source)).tolist(), abs=1e-4)
     assert len(set(scores)) > 50
-    with pytest.raises(UsageError, match="more than the model reads, 128"):
+    with pytest.raises(UsageError, match="exceeds the maximum of the model, 128"):
         cross_encoder(str(tiny_cross_encoder), label=None, options=TeacherOptions(max_length=129))
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import hypestore as hs
-from hypencli.ops.evaluation.costs import CostComparison, SearchCost, compare_costs
+from hypencli.ops.evaluation.costs import CostComparison, compare_costs
 from hypencli.ops.evaluation.recall import find_reference, recall_of
+from hypencli.reporting.contents import SearchCost
 
 N, QUERIES = 400, 12
 Put = Callable[..., hs.Manifest]

@@ -199,7 +199,7 @@ def test_auto_takes_what_is_installed(
     with pytest.raises(MissingDependencyError, match="hours") as caught:
         build_graph(store, more, GraphOptions(k=5))
     assert "pip install 'hypencli[nn-descent]'" in str(caught.value.hint)
-    assert "builder exact" in str(caught.value.hint)
+    assert "`builder=exact`" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("metric", ["l2", "ip", "cos"])
@@ -294,7 +294,7 @@ def test_a_graph_is_found_by_all_that_it_is_made_from(store: Store, docs: Manife
 
 def test_no_graph_says_how_to_make_one(store: Store, docs: Manifest, unit: Manifest) -> None:
     build_graph(store, unit, GraphOptions(k=50))
-    with pytest.raises(UsageError, match="no neighbour graph, and 20 are needed") as caught:
+    with pytest.raises(UsageError, match="no neighbour graph; 20 are required") as caught:
         find_graph(store, docs.id, k=20)
     assert f"hype graph {docs.id} --k 20" in str(caught.value.hint)
     build_graph(store, docs, GraphOptions(k=10, name="ten"))
@@ -307,7 +307,7 @@ def test_no_graph_says_how_to_make_one(store: Store, docs: Manifest, unit: Manif
         find_graph(store, unit.id, k=5, named="ten")
     with pytest.raises(UsageError, match="10 neighbours a document by l2"):
         find_graph(store, docs.id, k=11, named="ten")
-    with pytest.raises(UsageError, match="by ip are needed"):
+    with pytest.raises(UsageError, match="by ip are required"):
         find_graph(store, docs.id, k=5, metric="ip", named="ten")
     with pytest.raises(hypestore.ArtifactNotFound):
         find_graph(store, docs.id, k=5, named="eleven")

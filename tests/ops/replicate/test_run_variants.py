@@ -204,8 +204,12 @@ def test_a_pool_brings_the_pool_that_its_loss_is_against(
 @pytest.mark.parametrize(
     ("variant", "base", "said"),
     [
-        ({"measures": ("P@5",)}, {}, "variant shows its loss against one, which is not measured"),
-        ({}, {"lists": "lists.trec"}, "and one is not searched with hype by walk"),
+        (
+            {"measures": ("P@5",)},
+            {},
+            "variant is a loss against one, which does not have the measure",
+        ),
+        ({}, {"lists": "lists.trec"}, "but one is not searched with hype by walk"),
     ],
 )
 def test_a_loss_that_could_not_be_told_is_refused(
@@ -237,7 +241,7 @@ def test_a_pool_whose_loss_could_not_be_told_is_refused(
     }
     pools = {**table["pools"], "others": {"datasets": ("three", "four"), "loss_against": "both"}}
     recipe = Replication.model_validate({**table, "datasets": datasets, "pools": pools})
-    with pytest.raises(RecipeError, match=r"others shows its loss .* two is not .* by walk"):
+    with pytest.raises(RecipeError, match=r"others is a loss .* two is not .* by walk"):
         plan_replication(recipe, TableSelection(datasets=("others",)), store_root=tmp_path)
     exact = TableSelection(datasets=("others",), searches=("exact",))
     assert len(plan_replication(recipe, exact, store_root=tmp_path).cells) == 8

@@ -156,7 +156,10 @@ def test_a_package_that_neighbours_need_is_missed_before(
         ({"engine": "grahp"}, "searches.walk: There is no engine 'grahp'"),
         ({"engine": "graph", "candidates": 0}, "searches.walk: candidates=0 is not a value"),
         ({"engine": "graph", "gain": 0.1}, "searches.walk: gain is an option of guided"),
-        ({"engine": "graph", "preset": "quick"}, "searches.walk: preset=quick is not a preset"),
+        (
+            {"engine": "graph", "preset": "quick"},
+            "searches.walk: The engine graph has no preset quick",
+        ),
     ],
 )
 def test_a_search_that_no_engine_can_do_is_refused_before_any_step(

@@ -233,13 +233,13 @@ def test_hnsw_without_hnswlib_is_that_of_faiss(
 ) -> None:
     """Under its own name, so that nobody takes the one library's index or run for the other's."""
     monkeypatch.setitem(sys.modules, "hnswlib", None)
-    index = (("M", 8), ("ef_construction", 60), ("ef_search", 50))
-    found = search(store, queries, PLAIN, options("hnsw", index=index))
+    index = {"M": 8, "ef_construction": 60, "ef_search": 50}
+    found = search(store, queries, PLAIN, options("hnsw", index))
     assert found.engine == "faiss-hnsw"
     run = store.get(found.run)
-    assert dict(index).items() <= run.inputs.items()
+    assert index.items() <= run.inputs.items()
     assert [one.name.startswith("index-faiss-hnsw-") for one in store.caches()].count(True) == 1
-    same = search(store, queries, PLAIN, options("faiss-hnsw", index=index))
+    same = search(store, queries, PLAIN, options("faiss-hnsw", index))
     assert (same.existing, same.run) == (True, found.run)
 
 
@@ -403,7 +403,7 @@ def unchanged(store: Store, before: tuple[int, int]) -> bool:
 
 
 REFUSED: list[tuple[ModelSource, SearchOptions, str, str]] = [
-    (HYPER, options("graph"), "no neighbour graph, and 1 are needed", "Make one: hype graph"),
+    (HYPER, options("graph"), "no neighbour graph; 1 are required", "Build one: hype graph"),
     (HYPER, options("guided", {"budget": 19}), "budget of 19", "Raise it to 20"),
     (HYPER, options("hnsw"), r"query vectors; hyper makes q-nets", "exact, guided, graph, rerank"),
     (HYPER, options("faiss-flat"), r"query vectors; hyper makes q-nets", "hype ls models"),
@@ -416,12 +416,12 @@ REFUSED: list[tuple[ModelSource, SearchOptions, str, str]] = [
     (
         HYPER,
         options("graph", {"preset": "efficient-3"}),
-        "not a preset",
+        "has no preset",
         "efficient-1, efficient-2",
     ),
     (HYPER, options("guided", {"gain": 0.1, "budget": 50}), "gain and budget exclude", "one of"),
     (PLAIN, options("hnsw", {}, recall=0.9), "no calibration", "guided"),
-    (HYPER, options("guided", {}, recall=1.5), "recall of 1.5", ""),
+    (HYPER, options("guided", {}, recall=1.5), "at most 1, not 1.5", ""),
     (
         HYPER,
         options("guided", {"budget": 50}, recall=0.9),
@@ -458,7 +458,7 @@ def test_a_graph_of_too_few_neighbours_is_refused(
     store: Store, queries: QuerySet, graph: Manifest
 ) -> None:
     walk = {**WALK, "neighbours": 9}
-    with pytest.raises(UsageError, match=r"at most 8 neighbours.*9 are needed") as caught:
+    with pytest.raises(UsageError, match=r"at most 8 neighbours.*9 are required") as caught:
         search(store, queries, HYPER, options("graph", walk))
     assert f"hype graph {graph.inputs['embeddings']} --k 9" in str(caught.value.hint)
     searched = search(store, queries, HYPER, options("graph", {**WALK, "neighbours": 2}))
@@ -467,7 +467,7 @@ def test_a_graph_of_too_few_neighbours_is_refused(
 
 def test_a_graph_of_other_embeddings_is_refused(store: Store, queries: QuerySet) -> None:
     build_graph(store, store.get("plain-docs"), GraphOptions(k=8, name="of-plain"))
-    with pytest.raises(UsageError, match="of-plain is of the embedding set"):
+    with pytest.raises(UsageError, match="of-plain belongs to the embedding set"):
         search(store, queries, HYPER, options("graph", {**WALK, "graph": "of-plain"}))
     with pytest.raises(UsageError, match="no neighbour graph"):
         search(store, queries, HYPER, options("graph"))

@@ -179,7 +179,7 @@ def test_several_fitting_sets_are_listed(
 
 
 def test_no_queries_named_and_none_known(store: Store) -> None:
-    with pytest.raises(UsageError, match="Which queries"):
+    with pytest.raises(UsageError, match="No queries: the corpus"):
         search(store, None, ModelSource("hyper"), SearchOptions())
 
 

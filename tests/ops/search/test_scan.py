@@ -153,11 +153,11 @@ def test_a_run_that_is_not_certified_is_another_one(store: Store, queries: Query
     [
         (
             SearchOptions(engine=EngineSpec("guided", {"scan": "bfloat16"})),
-            "of exact; this search is guided",
+            "of exact, not of guided",
         ),
         (
             SearchOptions(engine=EngineSpec("guided", {"certify": False})),
-            "of exact; this search is guided",
+            "of exact, not of guided",
         ),
         (
             SearchOptions(

@@ -235,7 +235,7 @@ def test_a_name_that_is_taken_is_refused_before_training(train_tiny: Train) -> N
         (["data.train=none"], RecipeError, "names no training data"),
         (["data.train=no.jsonl"], DataError, "No training file"),
         (["model.backbone=no/such"], ModelError, "no such folder"),
-        (["data.passage_max_length=129"], UsageError, "more than the encoder reads, 128"),
+        (["data.passage_max_length=129"], UsageError, "exceeds the maximum of the encoder, 128"),
         (["data.negatives_per_query=2"], DataError, "1 negatives; 2 are to be drawn"),
         (["model.pooling=none"], ModelError, "does not declare how it pools"),
         (["model.converter.name=repeated-dens"], ModelError, "repeated-dens"),

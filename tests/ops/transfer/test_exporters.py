@@ -31,7 +31,7 @@ def test_without_name_and_file_it_is_the_first() -> None:
 
 @pytest.mark.parametrize("output", ["run", "run.", "run.xyz", "run.trec.gz"])
 def test_an_ending_that_means_nothing_is_refused(output: str) -> None:
-    with pytest.raises(UsageError, match="cannot be told") as caught:
+    with pytest.raises(UsageError, match="is not that of a format") as caught:
         find_exporter("run", None, Path(output))
     assert ".trec, .run, .txt, .jsonl, .parquet" in str(caught.value.hint)
 

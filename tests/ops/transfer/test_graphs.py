@@ -122,7 +122,7 @@ def test_the_default_file_is_named_after_the_graph(
 @pytest.mark.parametrize(
     ("options", "error", "problem"),
     [
-        ({"output": Path("x.bin")}, UsageError, "format cannot be told"),
+        ({"output": Path("x.bin")}, UsageError, "is not that of a format"),
         ({"k": 4}, UsageError, "has 3 neighbours a document, not 4"),
         ({"k": 0}, UsageError, "not 0"),
         ({"output": Path("nowhere/x.npy")}, DataError, "cannot be written"),
@@ -170,8 +170,8 @@ GOOD = lines(ROWS)
         (['{"item_id": "a", "neighbors": [null]}'], "line 1: an id must be"),
         (['{"item_id": "a", "neighbors": ["z"]}'], "line 1: .* has no document 'z'"),
         (['{"item_id": "z", "neighbors": ["a"]}'], "line 1: .* has no document 'z'"),
-        ([*GOOD, "", GOOD[1]], "'ü' is there twice, at lines 2 and 7"),
-        (GOOD[:3], "2 of the 5 documents of docs have no line, the first of them '7'"),
+        ([*GOOD, "", GOOD[1]], "'ü' is repeated, at lines 2 and 7"),
+        (GOOD[:3], "2 of the 5 documents of docs have no line, the first is '7'"),
         (lines({key: [] for key in ROWS}), "no document has a neighbour"),
     ],
 )

@@ -226,7 +226,7 @@ def test_the_store_and_the_model_itself_are_no_place_to_write(store: Store, tmp_
     import_model(store, ModelSource(str(outside), label="outside"))
     (store.root / "config.json").write_text("{}")
     for target in (store.root, store.root / "models" / "new", store.root.parent, outside):
-        with pytest.raises(UsageError, match="has its files"):
+        with pytest.raises(UsageError, match="contains files of the store"):
             export(store, "outside", target, overwrite=True)
 
 

@@ -13,7 +13,8 @@ from hypencli.cli.output.tables import print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hypencli.ops.evaluation.costs import CostComparison, SearchCost
+    from hypencli.ops.evaluation.costs import CostComparison
+    from hypencli.reporting.contents import SearchCost
 
 _LABEL_WIDTH, _PLOT_WIDTH = 12, 60
 _SHORT = {"ms/query": "ms", "% of corpus": "%", "checked queries": "checked"}

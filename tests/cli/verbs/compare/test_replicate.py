@@ -139,7 +139,7 @@ def test_a_loss_is_shown_with_its_base_and_what_lacks_something_is_named(
     assert left_out in hype("replicate", table, *rows).out
     refused = hype("replicate", table, *rows, "--datasets", "reworded")
     assert refused.code == 2
-    assert "The queries of reworded cannot be changed: synonyms" in refused.err
+    assert "The queries of reworded cannot be perturbed: synonyms" in refused.err
     outcome = hype("replicate", table, *rows, "--json").json
     assert outcome["left_out"][0]["datasets"] == ["reworded"]
 

@@ -156,7 +156,7 @@ CASES: dict[str, tuple[list[str], int, str]] = {
     "beyond the run": (
         [*MINE, OUT, "--from-rank", "21", "--qrels", "{qrels}", *IN_STORE],
         DATA,
-        "no negative at all",
+        "no negative for any row",
     ),
     "which teacher": ([*TEACH, OUT], USAGE, "--bi-encoder"),
     "output of no format": ([*TEACH, "{folder}/x.csv", "--model", "x/y"], USAGE, ".parquet"),

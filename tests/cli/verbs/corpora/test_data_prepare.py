@@ -232,22 +232,22 @@ CASES = {
     "no such folder": (
         [*PREPARE, "tot-train", "--from", "{files}/none"],
         *(USAGE, "No folder {files}/none"),
-        "the folder with the files as they were released",
+        "the folder with the released files",
     ),
     "seed of nothing": (
         [*PREPARE, "tot-train", "--seed", "3", "--from", "{files}/tot-train"],
-        *(USAGE, "seed is for followir-train."),
+        *(USAGE, "seed applies only to followir-train."),
         None,
     ),
     "seed below zero": ([*PREPARE, "followir-train", "--seed", "-1"], USAGE, "--seed", None),
     "queries of nothing": (
         [*PREPARE, "dl-hard-test", "--all-queries"],
-        *(USAGE, "all_queries is for followir-train."),
+        *(USAGE, "all_queries applies only to followir-train."),
         None,
     ),
     "occupied": (
         [*PREPARE, "tot-train", "--from", "{good}/tot-train", "-o", "{store}/data/mine"],
-        *(USAGE, "{store}/data/mine exists, and is no prepared dataset."),
+        *(USAGE, "{store}/data/mine exists and is not a prepared dataset."),
         "Choose another --output",
     ),
     "no such store": (

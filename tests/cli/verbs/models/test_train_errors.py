@@ -158,7 +158,7 @@ CASES: dict[str, Case] = {
     "validation without judgements": (
         JUDGED,
         *(USAGE, "UsageError"),
-        "have no judgements of their own",
+        "come without judgements",
         "--set validation.qrels=FILE_OR_DATASET",
     ),
     "validation of other queries": (

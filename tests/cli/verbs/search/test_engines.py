@@ -42,15 +42,15 @@ def test_one_question_by_an_engine_with_options(hype: Hype, study: Path) -> None
     assert everything["hits"] == exact["hits"]
     refused = hype(*ask, "-o", "budget=120")
     assert refused.code == USAGE
-    assert "budget is an option of guided; this search is exact" in refused.err
+    assert "budget is an option of guided, not of exact" in refused.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--engine", "hnsw"], "no calibration"),
-        (["-o", "gain=0.1"], "a calibration of guided measures it"),
-        (["-o", "budget=50"], "a calibration of guided measures it"),
+        (["-o", "gain=0.1"], "the calibration of guided varies it"),
+        (["-o", "budget=50"], "the calibration of guided varies it"),
     ],
 )
 def test_what_cannot_be_calibrated(

@@ -228,7 +228,7 @@ REFUSED = {
     "entry points of another engine": (["--approx", "-o", "entry-points=5"], "engine graph"),
     "preset of another engine": (["-o", "preset=efficient-1"], "engine graph"),
     "recall of exact search": (["--recall", "0.9"], "guided and graph"),
-    "recall above 1": (["--approx", "--recall", "1.5"], "up to 1"),
+    "recall above 1": (["--approx", "--recall", "1.5"], "at most 1, not 1.5"),
     "budget below k": (["--approx", "--budget", "3", "--k", "5"], "Raise it to 5"),
     "budget of k but for its own": (
         ["--approx", "--budget", "5", "--k", "5", "--exclude-same-id"],
