@@ -1,9 +1,10 @@
 # Each target does all its own set-up: from a fresh clone, `make demo` and `make test` need nothing but
-# Python 3.11 or newer and pip (and all but the demo a C++ compiler, for the extra `ann`).
+# Python 3.11 or newer and pip. With a C++ compiler, hnswlib is installed too, which has no wheel.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 FUZZ_SECONDS ?= 600
+CXX_THERE := $(shell command -v c++ || command -v g++ || command -v clang++)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export TOKENIZERS_PARALLELISM := false
 
@@ -25,10 +26,12 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.demo
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[ann,dev,nn-descent]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev,faiss,nn-descent]'
+	$(if $(CXX_THERE),$(PIP) install --quiet --constraint constraints.txt --editable '.[hnsw]' ||) \
+		echo 'hnswlib is not installed: it needs a C++ compiler and the headers of Python. Its tests are skipped.'
 	touch $@
 
-install: $(VENV)/.installed ## Create .venv and install hype with everything it can use
+install: $(VENV)/.installed ## Create .venv and install hype with all that this machine can use
 
 demo: $(VENV)/.demo ## Train, encode, search and compare on this machine's own Python documentation
 	$(BIN)/hype demo

@@ -1,4 +1,4 @@
-"""``hype`` and ``python -m hypencli``: run a verb, turn errors into messages and exit codes."""
+"""The program ``hype``, also ``python -m hypencli``: run a verb, report errors, set exit codes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from hypencli.signals import (
 )
 
 EXIT_SIGNAL = 128
-"""And the number of the signal: 130 Ctrl-C, 143 SIGTERM, 129 a terminal that was closed."""
+"""Added to the number of a signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for a closed terminal."""
 
 EXIT_CLOSED_PIPE = 141
 
@@ -33,17 +33,17 @@ _GOING_ON = (
     *("encode", "train", "graph", "replicate", "teach", "demo"),
     *("import embeddings", "data prepare"),
 )
-"""Verbs that go on where they were stopped; of the others nothing is kept."""
+"""Verbs that continue where they were stopped; the others start again."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; returns the exit code.
+    """Run a command line and return its exit code.
 
-    0 done, 1 other, 2 usage, 3 recipe, 4 store, 5 data, 6 model or device; 128 and its number
-    where a signal ended it, 141 where nobody reads what it prints.
+    Exit codes: 0 success, 1 other errors, 2 usage, 3 recipe, 4 store, 5 data, 6 model or device,
+    128 plus the number of a signal, 141 for a closed pipe.
 
     Args:
-        argv: The arguments; None takes those of this process, and ends it with the exit code.
+        argv: The arguments. None takes those of this process and ends it with the exit code.
     """
     if argv is None:
         _program()
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BrokenPipeError as error:
             if not isinstance(error, ReaderLeft) and not readers_left():
                 raise
-            # The reader (`| head`) has left; keep the interpreter from complaining at shutdown.
+            # The reader (`| head`) has left. Without this, Python would complain at shutdown.
             silence()
             return EXIT_CLOSED_PIPE
         except OSError as error:
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _program() -> NoReturn:
-    """Run the command line of a process that is hype's own, and end it."""
+    """Run the command line of this process, then end the process."""
     process = OwnProcess()
     try:
         process.code = main(sys.argv[1:])
@@ -79,7 +79,7 @@ def _program() -> NoReturn:
 
 
 def _answer(arguments: list[str], *, debug: bool) -> int:
-    """Run a verb and say what is wrong."""
+    """Run a verb; turn an error into a message and an exit code."""
     try:
         code = _run(arguments)
         sys.stdout.flush()
@@ -91,12 +91,12 @@ def _answer(arguments: list[str], *, debug: bool) -> int:
     except OSError as error:
         if debug or error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        silence((1,))  # what waits to be written there would be tried again at the end
-        where = error.filename or "what the command prints"
+        silence((1,))  # Python would try to write the rest again at exit
+        where = error.filename or "the output"
         problem = HypeError(f"Cannot write {where}: {error.strerror}.")
         return _fail(problem, "Free some space and run the same command again.", EXIT_STORE, ())
     except Exception as error:
-        # hypestore has a tree of its own, and is not imported by verbs that need no store.
+        # hypestore has its own error classes; verbs without a store do not import it.
         store = sys.modules.get("hypestore")
         if debug or store is None or not isinstance(error, store.StoreError):
             raise
@@ -104,14 +104,14 @@ def _answer(arguments: list[str], *, debug: bool) -> int:
 
 
 def _stopped(stop: KeyboardInterrupt, arguments: Sequence[str]) -> int:
-    """Say which signal it was, and what the same command does next time."""
+    """Name the signal, and tell whether the same command would continue."""
     number = getattr(stop, "number", signal.SIGINT)
     how = "Interrupted" if number == signal.SIGINT else f"Ended by {signal.Signals(number).name}"
     verb = " ".join(from_verb(arguments)[:2])
     goes_on = any(verb == resumable or verb.startswith(f"{resumable} ") for resumable in _GOING_ON)
-    kept = "What is done is kept: run the same command again to go on."
+    kept = "Finished work is kept: run the same command again to continue."
     with contextlib.suppress(OSError):
-        _say(f"{how}. {kept if goes_on else 'Nothing is left half done.'}")
+        _say(f"{how}. {kept if goes_on else 'Unfinished work was removed.'}")
     return EXIT_SIGNAL + number
 
 
@@ -122,7 +122,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _hint(error: HypeError) -> str | None:
-    """The hint of an error, with the options of the command line that set what it names."""
+    """The hint of an error, with the options that set the parameters it names."""
     options = " ".join(
         f"--set {name}={value}" if "." in name else f"--{name.replace('_', '-')} {value}".rstrip()
         for name, value in error.settings.items()

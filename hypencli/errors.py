@@ -1,15 +1,15 @@
-"""Every error that a user of ``hype`` can meet, and the exit code of each.
+"""The errors of ``hype`` and their exit codes.
 
-    HypeError                 exit 1   the root: catch this one to catch all
+    HypeError                 exit 1   the root: catching it catches all
     ├── UsageError            exit 2   arguments that contradict each other or name nothing
     ├── RecipeError           exit 3   a recipe that cannot be read or resolved
     ├── (hypestore.StoreError exit 4   its own tree, below this one: see hypestore.errors)
     ├── DataError             exit 5   corpora, queries, qrels, runs, training files
     ├── ModelError            exit 6   checkpoints, backbones, converters
-    │   └── DeviceError       exit 6   a device or dtype that is not there
+    │   └── DeviceError       exit 6   a device or dtype that this machine does not have
     └── MissingDependencyError exit 2  an optional package that is not installed
 
-A message says what is wrong, where, and what was expected; ``hint`` is the command to run next or
+A message says what is wrong, where, and what was expected. ``hint`` is the command to run next, or
 the list of valid values.
 """
 
@@ -19,7 +19,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 
 EXIT_STORE = 4
-"""Exit code of ``hypestore.StoreError``, whose tree does not know this one."""
+"""Exit code of ``hypestore.StoreError``, which is not a :class:`HypeError`."""
 
 
 class HypeError(Exception):
@@ -28,9 +28,9 @@ class HypeError(Exception):
     Args:
         message: What is wrong, where, and what was expected.
         hint: What to do next: a command, or the valid values.
-        settings: Parameters that mend it, with values, by the names that they have in Python
-            (``max_length``) or in a recipe (``model.pooling``). A command line shows them as the
-            options that it has for them.
+        settings: Parameters that solve the problem, name -> value. A name is that of a Python
+            argument (``max_length``) or of a recipe field (``model.pooling``). The command line
+            shows them as its options.
     """
 
     exit_code = 1
@@ -66,7 +66,7 @@ class RecipeError(HypeError, ValueError):
 
 
 class DataError(HypeError, ValueError):
-    """A corpus, query set, qrels, run or training file that is not what it should be."""
+    """A corpus, query set, qrels, run or training file that is missing or malformed."""
 
     exit_code = 5
 
@@ -82,10 +82,10 @@ class DeviceError(ModelError):
 
 
 def did_you_mean(typed: str, candidates: Iterable[str]) -> str:
-    """A sentence that offers the nearest known names, then lists all of them.
+    """A sentence with the nearest valid names, followed by all of them.
 
     Args:
-        typed: What the user wrote.
+        typed: The name that the user wrote.
         candidates: The valid names.
     """
     names = sorted(set(candidates))

@@ -1,8 +1,8 @@
-"""Text that others wrote, made harmless for each place where it is shown.
+"""Escape untrusted text for a terminal, JSON, CSV, Markdown, HTML and LaTeX.
 
-Documents, queries, ids, names and messages about them come from files of others. What a terminal,
-a browser, a spreadsheet, Markdown or LaTeX would take as an instruction is taken out or written so
-that it stands for itself. ``--json`` keeps every character, the harmful ones as escapes.
+Documents, queries, ids and names come from files of other people. Characters that a terminal, a
+browser, a spreadsheet, Markdown or LaTeX would treat as an instruction are removed or escaped.
+``--json`` keeps every character, the dangerous ones as escapes.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _UNSAFE = re.compile(
 _BLANKS = re.compile(r"\s+")
 
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠|%]")
-"""How a cell begins that a spreadsheet may take for a formula, or for a command of old."""
+"""Beginnings of a cell that a spreadsheet may read as a formula or a command."""
 _QUOTED = re.compile(r'[,;"\t\n]|^ ')
-"""What a cell is quoted for, also where programs cut lines at semicolons or tabs."""
+"""A cell with one of these is quoted; some programs split lines at semicolons or tabs."""
 
 _MARKDOWN = re.compile(r"[\\`*_\[\]<&~|$]")
 _ENTITIES = {"<": "&lt;", "&": "&amp;"}
@@ -42,7 +42,7 @@ _LATEX = str.maketrans(
         ">": "\\textgreater{}",
         "|": "\\textbar{}",
         '"': "\\textquotedbl{}",
-        # After the end of a row these would be read as its arguments.
+        # After the end of a row, LaTeX would read these as its arguments.
         "[": "{[}",
         "]": "{]}",
         "*": "{*}",
@@ -51,27 +51,27 @@ _LATEX = str.maketrans(
 
 
 def escape_terminal(text: str) -> str:
-    """Text without what steers a terminal, turns the direction of others, or is no character."""
+    """Remove control characters, marks of text direction and invalid characters."""
     return _UNSAFE.sub("", text)
 
 
 def escape_line(text: str) -> str:
-    """The same in one line, so that a name cannot look like a line of the program's own."""
+    """Escape for a terminal and join to one line, so that a name cannot imitate another line."""
     return _BLANKS.sub(" ", escape_terminal(text)).strip()
 
 
 def escape_json(value: Any) -> str:
-    """A value as JSON in one line: the exact text, with escapes for what is not harmless."""
+    """A value as one line of JSON; dangerous characters are escaped, so no text is lost."""
     return escape_json_strings(json.dumps(value, ensure_ascii=False))
 
 
 def escape_json_strings(text: str) -> str:
-    """JSON or TOML with escapes for what is not harmless, which stands in their strings alone."""
+    """Escape dangerous characters in JSON or TOML, where they occur only inside strings."""
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def escape_csv(cells: Iterable[object]) -> str:
-    """A line of CSV; text that a spreadsheet would calculate begins with an apostrophe."""
+    """A line of CSV; an apostrophe is put before text that a spreadsheet would compute."""
     return ",".join(map(_escape_csv_cell, cells)) + "\n"
 
 
@@ -91,21 +91,21 @@ def _is_number(text: str) -> bool:
 
 
 def escape_markdown(text: str) -> str:
-    """Text in one line that Markdown shows as it is: no markup, links, images or HTML in it."""
+    """Escape for Markdown, in one line: no markup, links, images or HTML take effect."""
     quoted = _MARKDOWN.sub(lambda sign: _ENTITIES.get(sign[0], f"\\{sign[0]}"), escape_line(text))
     return _MARKDOWN_LINK.sub(lambda sign: f"\\{sign[0]}", quoted)
 
 
 def escape_markdown_code(text: str) -> str:
-    """Text in one line for between the backticks of a code span, also in a table."""
+    """Escape for a Markdown code span, in one line, also inside a table."""
     return escape_line(text).replace("`", "'").replace("|", "\\|")
 
 
 def escape_html(text: str) -> str:
-    """Text in one line that a browser shows as it is, in an element or a quoted attribute."""
+    """Escape for HTML, in one line, inside an element or a quoted attribute."""
     return html.escape(escape_line(text))
 
 
 def escape_latex(text: str) -> str:
-    """Text in one line that LaTeX sets as it is: no commands, and no end of a cell or row in it."""
+    """Escape for LaTeX, in one line: no commands and no ends of cells or rows take effect."""
     return escape_line(text).translate(_LATEX)

@@ -1,7 +1,7 @@
-"""The Hugging Face hub: models and datasets by name, from its cache where it does not answer.
+"""Models and datasets of the Hugging Face hub by name, from its cache if it does not answer.
 
-Everything that hype asks of the hub's client is asked here, so that a hub without an answer is
-noticed in seconds and reported in the same words for models and for datasets.
+All calls of the hub's client are in this module. So an unreachable hub is noticed within seconds,
+and reported in the same words for models and datasets.
 """
 
 from __future__ import annotations
@@ -18,20 +18,19 @@ from hypencli.errors import HypeError
 RepositoryKind: TypeAlias = Literal["model", "dataset"]
 
 PATIENCE_SECONDS = 3.0
-"""How long a hub that cannot be reached is tried again; one try may take longer, as
-``HF_HUB_ETAG_TIMEOUT`` says."""
+"""How long to retry an unreachable hub; one try may take longer (``HF_HUB_ETAG_TIMEOUT``)."""
 
 
 class HubError(HypeError):
-    """A repository that cannot be read. The message is a clause: callers say what they looked for.
+    """A repository that cannot be read.
 
     Callers raise a :class:`~hypencli.errors.DataError` or :class:`~hypencli.errors.ModelError`
-    with the message in it and with the same hint.
+    that names the repository, followed by this message, which is a clause, and this hint.
     """
 
 
 class RepositoryNotGiven(HubError):
-    """The hub has no such repository, or does not give it to this user."""
+    """The hub has no such repository, or this user may not read it."""
 
 
 class HubUnreachable(HubError):
@@ -39,7 +38,7 @@ class HubUnreachable(HubError):
 
 
 def network_errors() -> tuple[type[Exception], ...]:
-    """What the hub's client raises when there is no answer: its HTTP library is asked of it."""
+    """Errors of the hub's client, and of its HTTP library, when the hub does not answer."""
     from huggingface_hub.errors import HfHubHTTPError
 
     http = [kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError"]
@@ -49,14 +48,14 @@ def network_errors() -> tuple[type[Exception], ...]:
 def reach_hub(*, patience_seconds: float = PATIENCE_SECONDS) -> None:
     """Return as soon as the hub gives any answer.
 
-    Its client would try again for half a minute, a warning each time, before it says that there is
-    no connection. Ask this first where the cache does not have what is needed.
+    The hub's client would retry for half a minute, with warnings, before it reports a missing
+    connection. Call this first if the cache lacks a file.
 
     Args:
-        patience_seconds: How long to try again.
+        patience_seconds: How long to retry.
 
     Raises:
-        Exception: One of :func:`network_errors`: what the last try met.
+        Exception: One of :func:`network_errors`, from the last try.
     """
     from huggingface_hub import constants, get_session
 
@@ -72,7 +71,7 @@ def reach_hub(*, patience_seconds: float = PATIENCE_SECONDS) -> None:
 
 
 def require_hub(kind: RepositoryKind, name: str) -> None:
-    """Return if the hub answers; ask this where the cache does not hold the repository.
+    """Return if the hub answers; call this if the cache does not hold the repository.
 
     Raises:
         HubUnreachable: The hub does not answer.
@@ -84,9 +83,9 @@ def require_hub(kind: RepositoryKind, name: str) -> None:
 
 
 def hub_answers() -> bool:
-    """Whether the hub answers a single question: for those whom the cache can serve too.
+    """Whether the hub answers one request. Call this if the cache could be used instead.
 
-    A model is read in several steps, which all ask: what was found out is good for a minute.
+    The answer is remembered for a minute, because reading a model asks several times.
     """
     from huggingface_hub import constants
 
@@ -103,7 +102,7 @@ def _answers(_endpoint: str, _offline: bool, _minute: int) -> bool:
 
 
 def cached_file(name: str, file: str) -> Path | None:
-    """A file of a model in the cache; None where the cache does not hold it.
+    """The path of a model's file in the cache, or None if the cache does not hold it.
 
     Raises:
         ValueError: The name cannot be that of a repository.
@@ -115,7 +114,7 @@ def cached_file(name: str, file: str) -> Path | None:
 
 
 def download_file(name: str, file: str, *, revision: str | None = None) -> Path:
-    """A file of a model, downloaded where the cache does not hold it.
+    """The path of a model's file, downloaded if the cache does not hold it.
 
     Raises:
         RepositoryNotGiven: The hub has no such model, or no such file in it.
@@ -130,13 +129,13 @@ def download_file(name: str, file: str, *, revision: str | None = None) -> Path:
 
 
 def download_optional_file(name: str, file: str, *, revision: str | None = None) -> Path | None:
-    """A file of a model, or None where the model has none (or none within reach)."""
+    """The path of a model's file, or None if the model does not have it."""
     from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError
 
     cached = None if revision is None else try_to_load_from_cache(name, file, revision=revision)
     if cached is _CACHED_NO_EXIST:
-        return None  # the hub has said so, and a revision does not change
+        return None  # the cache records that this revision lacks the file
     try:
         return Path(hf_hub_download(name, file, revision=revision))
     except EntryNotFoundError:
@@ -144,7 +143,7 @@ def download_optional_file(name: str, file: str, *, revision: str | None = None)
 
 
 def list_dataset_files(name: str) -> list[str]:
-    """The names of the files of a dataset, as the hub lists them.
+    """The names of all files of a dataset on the hub.
 
     Raises:
         RepositoryNotGiven: The hub has no such dataset.
@@ -163,7 +162,7 @@ def list_dataset_files(name: str) -> list[str]:
 
 
 def download_dataset_files(name: str, files: Iterable[str]) -> Path:
-    """The folder of some files of a dataset, downloaded where the cache does not hold them.
+    """The folder with these files of a dataset, downloaded if the cache does not hold them.
 
     Raises:
         HubError: A file cannot be downloaded.
@@ -178,11 +177,11 @@ def download_dataset_files(name: str, files: Iterable[str]) -> Path:
 
 
 def cached_dataset(name: str, patterns: Iterable[str] = ()) -> Path | None:
-    """The folder of a dataset in the cache; None where a file is known to be missing there.
+    """The folder of a dataset in the cache, or None if a file is missing there.
 
     Args:
         name: ``owner/name``.
-        patterns: Of the files that must be there.
+        patterns: Patterns of the files that must be in the cache.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -197,7 +196,7 @@ def cached_dataset(name: str, patterns: Iterable[str] = ()) -> Path | None:
 
 
 def cache_folder() -> Path:
-    """The folder in which the hub's client keeps what it has downloaded."""
+    """The folder in which the hub's client keeps downloaded files."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)
@@ -205,7 +204,7 @@ def cache_folder() -> Path:
 
 def _not_given(kind: RepositoryKind, name: str, error: Exception) -> RepositoryNotGiven:
     return RepositoryNotGiven(
-        f"the hub gives no {kind} of that name ({type(error).__name__})",
+        f"the hub has no readable {kind} of that name ({type(error).__name__})",
         hint="Check the spelling, the connection, and HF_HUB_OFFLINE; for a private or gated "
         f"{kind} log in first: hf auth login",
     )
@@ -221,5 +220,5 @@ def _unreachable(kind: RepositoryKind, name: str, error: Exception) -> HubUnreac
     return HubUnreachable(
         f"the hub cannot be reached ({type(error).__name__}: {reason}), and its cache "
         f"{cache_folder()} holds no whole copy of a {kind} of that name",
-        hint=f"{advice} there is a connection: {command}",
+        hint=f"{advice} there is a connection, run: {command}",
     )

@@ -1,13 +1,13 @@
-"""Options of a part of hype: fields of a frozen dataclass, with bounds and help in annotations.
+"""Options declared as fields of a frozen dataclass, with bounds and help in their annotations.
 
-A part is an engine, a loss, a builder of graphs. Its options are the fields that are annotated with
-``Field``; a field without is none. A declaration::
+Engines, losses and graph builders declare their options in this way. Only fields whose annotation
+has a ``Field`` are options. A declaration::
 
     @dataclass(frozen=True)
     class Walk:
         steps: Annotated[int, Field(ge=1, description="steps of the walk")] = 10
 
-Command line, recipes and documents derive from the fields. The options of a loss:
+The command line, recipes and the documentation derive from these fields. The options of a loss:
 
 >>> from hypencli.models.losses.cross_entropy import CrossEntropy
 >>> parse_options(CrossEntropy, {"scale": "0.5"}, of="the loss cross_entropy")
@@ -27,7 +27,7 @@ from typing import Annotated, Any, TypeVar, get_origin, get_type_hints
 from hypencli.errors import UsageError, did_you_mean
 
 LARGEST = 2**31 - 1
-"""The upper bound of whole numbers that have no other; descriptions leave it out."""
+"""Default upper bound of whole numbers; descriptions do not mention it."""
 
 Options = TypeVar("Options")
 
@@ -37,15 +37,14 @@ _KINDS = {"integer": "a whole number", "number": "a number", "boolean": "true or
 
 @dataclass(frozen=True, slots=True)
 class OptionDescription:
-    """One option, for people.
+    """The description of one option.
 
     Attributes:
-        name: Its name.
-        value: What is expected, such as ``a whole number, at least 1``.
-        default: Its value where nothing is set; None where the part decides, or the option must
-            be set.
-        required: Whether it must be set.
-        help: What it does.
+        name: Name of the option.
+        value: Accepted values in words, such as ``a whole number, at least 1``.
+        default: The default; None if the option has none.
+        required: Whether the option must be set.
+        help: What the option does.
     """
 
     name: str
@@ -61,16 +60,16 @@ def describe_options(options_type: type) -> list[OptionDescription]:
 
 
 def parse_options(options_type: type[Options], values: Mapping[str, object], *, of: str) -> Options:
-    """Options from values by name; text is read as the type of the option.
+    """Build the options from values by name; text is parsed to the type of the option.
 
     Args:
         options_type: The dataclass.
-        values: Name -> value; options that are not named keep their defaults.
-        of: What the options are of, for errors: ``the engine exact``.
+        values: Name -> value. Other options keep their defaults.
+        of: The owner of the options, for error messages: ``the engine exact``.
 
     Raises:
-        UsageError: There is no option of that name, a value does not fit its option, or an option
-            that must be set is not.
+        UsageError: An option does not exist, a value does not fit its option, or a required option
+            is not set.
     """
     known: Mapping[str, _OptionField] = _option_fields(options_type)  # type: ignore[arg-type]
     for name in values:
@@ -88,7 +87,7 @@ def parse_options(options_type: type[Options], values: Mapping[str, object], *, 
 
 
 def option_hints(options_type: type) -> dict[str, Any]:
-    """The annotations of the options by name, bounds and help included."""
+    """Name -> annotation of each option, with bounds and help."""
     hints = get_type_hints(options_type, include_extras=True)
     return {
         one.name: hints[one.name]
@@ -131,7 +130,7 @@ def _parse(option: _OptionField, value: object, of: str) -> object:
         return option.adapter.validate_python(value, strict=True)
     except ValidationError as error:
         raise UsageError(
-            f"{option.name}={value} is not a value for {of}: expected is {_expected(option)}.",
+            f"{option.name}={value} is not valid for {of}: expected {_expected(option)}.",
             hint=f"{option.name}: {option.help}; {_default(option)}.",
         ) from error
 
@@ -153,7 +152,7 @@ def _describe(name: str, option: _OptionField) -> OptionDescription:
 
 
 def _expected(option: _OptionField) -> str:
-    """What values an option takes, in words."""
+    """The accepted values of an option in words."""
     kinds = option.schema.get("anyOf", [option.schema])
     schema = next(kind for kind in kinds if kind.get("type") != "null")
     if "enum" in schema:

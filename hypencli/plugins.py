@@ -1,7 +1,7 @@
-"""What installed packages offer: parts of hype of a user's own, by entry point.
+"""Extensions that installed packages offer by entry point.
 
-A package is trusted with running its code if it was installed for this interpreter. A package that
-merely lies on the import path, as one in the current folder does, is not.
+Code of a package runs only if the package was installed for this interpreter. A package that only
+lies on the import path, such as one in the current folder, is not trusted.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ __all__ = ["offered", "offered_names"]
 
 
 def offered(group: str, name: str) -> object | None:
-    """The object that an installed package offers, or None. Nothing else is imported.
+    """Load the object that an installed package offers under a name, or None.
+
+    Nothing else is imported.
 
     Args:
         group: The group of entry points, such as ``hypencli.converters``.
-        name: The entry point's name, or what it points to: ``module:attribute``.
+        name: The name of the entry point, or its value ``module:attribute``.
     """
     for point in _trusted_points(group):
         if name in (point.name, point.value.replace(" ", "")):
@@ -34,7 +36,7 @@ def offered(group: str, name: str) -> object | None:
 
 
 def offered_names(group: str) -> list[str]:
-    """The names of all entry points of a group that installed packages offer, sorted.
+    """The names of all entry points that installed packages offer in a group, sorted.
 
     Nothing is imported.
     """
@@ -47,7 +49,7 @@ def _trusted_points(group: str) -> Iterator[importlib.metadata.EntryPoint]:
 
 
 def _is_installed(point: importlib.metadata.EntryPoint) -> bool:
-    """Whether its package was installed, and its module is that package's."""
+    """Whether the entry point's package is installed and contains its module."""
     if point.dist is None:
         return False
     home = Path(str(point.dist.locate_file(""))).resolve()
@@ -61,7 +63,7 @@ def _is_installed(point: importlib.metadata.EntryPoint) -> bool:
 
 
 def _install_folders() -> set[Path]:
-    """Where packages are installed for this interpreter."""
+    """The folders in which packages are installed for this interpreter."""
     folders = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
     folders += site.getsitepackages()
     if site.ENABLE_USER_SITE:
@@ -70,7 +72,7 @@ def _install_folders() -> set[Path]:
 
 
 def _module_places(module: str) -> list[Path]:
-    """Where a top-level module would be imported from; none where it is not found."""
+    """The places from which a top-level module would be imported; empty if it does not exist."""
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):
@@ -82,7 +84,7 @@ def _module_places(module: str) -> list[Path]:
 
 
 def _editable_folder(package: importlib.metadata.Distribution) -> Iterable[Path]:
-    """The folder of a package that was installed to be edited, as its installer recorded it."""
+    """The source folder of a package that was installed in editable mode, if it was."""
     try:
         record = json.loads(package.read_text("direct_url.json") or "{}")
         editable = record.get("dir_info", {}).get("editable") is True

@@ -1,4 +1,4 @@
-"""What a process of hype's own does besides its verb: collect garbage rarely, and end at once."""
+"""Start and end of the ``hype`` process: rare garbage collection, and exit without teardown."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import os
 import sys
 
 _COLLECTED = (700, 10, 100)
-"""How rarely Python looks for garbage: at old objects a tenth as often as it does by itself."""
+"""Thresholds of the garbage collector; the oldest objects are checked ten times less often."""
 
 
 class OwnProcess:
-    """A process that is hype's from its start to its end; make one before anything heavy.
+    """Settings for a process that runs only ``hype``; create it before heavy imports.
 
-    The import of torch and transformers makes 370,000 objects that stay. Python would look through
-    all of them six times meanwhile, and take them apart at the end, for the better part of a
-    second, to give back memory that the system takes back by itself. So the process ends as soon
-    as all that was asked to run at exit, since it began, has run.
+    Importing torch and transformers creates 370,000 permanent objects. Python would scan them six
+    times, and free them one by one at exit, which takes most of a second. The operating system
+    frees the memory anyway. So the process ends with ``os._exit`` as soon as all functions
+    registered with ``atexit`` have run.
 
     Attributes:
-        code: The exit code; while it is None, as after an error, Python ends by itself.
+        code: The exit code. While it is None, such as after an error, Python ends as usual.
     """
 
     def __init__(self) -> None:
         self.code: int | None = None
         gc.set_threshold(*_COLLECTED)
-        atexit.register(self._leave)  # what is registered first is called last
+        atexit.register(self._leave)  # functions run in reverse order, so this one runs last
 
     def _leave(self) -> None:
-        """Flush what was printed, and leave; what cannot be flushed is left for Python to tell."""
+        """Flush the output and end the process; Python reports an output that cannot be flushed."""
         if self.code is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""Progress events: what the layers below the command line report, without knowing who listens."""
+"""Progress of long jobs: the interface through which the library reports, and a silent default."""
 
 from __future__ import annotations
 
@@ -8,58 +8,58 @@ from typing import Protocol
 
 
 class Task(Protocol):
-    """One long job under way."""
+    """One running job."""
 
     def advance(self, count: int = 1) -> None:
-        """Report ``count`` more units done."""
+        """Report ``count`` more finished units."""
         ...
 
     def set_total(self, total: int) -> None:
-        """Report the number of units, once it is known."""
+        """Report the number of units of the whole job."""
         ...
 
     def note(self, text: str) -> None:
-        """Show a short text beside the bar (a loss, a shard number)."""
+        """Report a short text, such as a loss or a shard number."""
         ...
 
 
 class Progress(Protocol):
-    """Where long jobs report to."""
+    """The receiver of progress reports."""
 
     def task(
         self, description: str, *, total: int | None = None, unit: str = "items"
     ) -> AbstractContextManager[Task]:
-        """Open a task; use it as a context manager."""
+        """Start a job; the context manager ends it."""
         ...
 
     def message(self, text: str) -> None:
-        """Tell the user one line: what was chosen, found or skipped."""
+        """Report one line of text to the user."""
         ...
 
 
 class _SilentTask:
     def advance(self, count: int = 1) -> None:
-        """Say nothing."""
+        """Ignore the report."""
 
     def set_total(self, total: int) -> None:
-        """Say nothing."""
+        """Ignore the report."""
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Ignore the report."""
 
 
 class SilentProgress:
-    """Listens to nothing: the default of the Python library."""
+    """Ignores all reports: the default of the Python library."""
 
     @contextmanager
     def task(
         self, description: str, *, total: int | None = None, unit: str = "items"
     ) -> Iterator[Task]:
-        """A task that reports nowhere."""
+        """A job whose reports are ignored."""
         yield _SilentTask()
 
     def message(self, text: str) -> None:
-        """Say nothing."""
+        """Ignore the report."""
 
 
 SILENT = SilentProgress()

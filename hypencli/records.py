@@ -1,4 +1,4 @@
-"""Plain, frozen types that travel between the layers."""
+"""Frozen types that all layers share: documents, queries, rankings, judgements, evaluations."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 UNNAMED_CORPUS = "unnamed corpus"
-"""Stands for the corpus of a run that was taken in without one."""
+"""Corpus of an imported run whose corpus is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One passage of a corpus; ``text`` is what the encoder reads: the title first, if any."""
+    """One document of a corpus; ``text`` is the input of the encoder: title, if any, and body."""
 
     doc_id: str
     text: str
@@ -38,7 +38,7 @@ Qrels: TypeAlias = Mapping[str, Mapping[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class TrainingItem:
-    """One passage of a training row: a teacher's ``score``, a ``type`` such as ``positive``."""
+    """One passage of a training row, with a teacher's ``score`` and a ``type``, if it has them."""
 
     id: str
     content: str
@@ -48,7 +48,7 @@ class TrainingItem:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRow:
-    """One query with its passages, the positive first, as in the published training format."""
+    """One query with its passages; the first is the positive in the published training format."""
 
     query: Query
     items: tuple[TrainingItem, ...]
@@ -56,14 +56,14 @@ class TrainingRow:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Measures of one run against one set of judgements.
+    """Measures of one run with one set of judgements.
 
     Attributes:
         aggregates: Measure name -> mean over all judged queries.
         per_query: Measure name -> query id -> value; a judged query without results has 0.
         judged_queries: How many queries the judgements cover.
-        missing_queries: Judged queries that the run has no results for, each counted as 0.
-        unjudged_queries: Queries of the run without any judgement, left out.
+        missing_queries: Judged queries without results in the run; each counts as 0.
+        unjudged_queries: Queries of the run without judgements; they are left out.
     """
 
     aggregates: Mapping[str, float]
@@ -75,12 +75,12 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class PairedTest:
-    """Two runs on the queries that both were judged on, for one measure.
+    """Paired tests of two runs A and B for one measure, over their common judged queries.
 
     Attributes:
         difference: Mean of B minus A.
         p_values: Test name (``t``, ``wilcoxon``, ``randomisation``) -> two-sided p.
-        corrected: The same after Holm's correction over the measures compared.
+        corrected: Test name -> p after Holm's correction over the compared measures.
     """
 
     measure: str

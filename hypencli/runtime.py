@@ -22,10 +22,10 @@ _PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "numpy", "pyar
 
 
 def resolve_device(name: str | None) -> torch.device:
-    """The device named, or the best one there is for ``None`` and ``"auto"``.
+    """The torch device of a name; None and ``"auto"`` take CUDA if available, else the CPU.
 
     Raises:
-        DeviceError: The device is unknown or not present.
+        DeviceError: The device is unknown, or this machine does not have it.
     """
     import torch
 
@@ -44,12 +44,12 @@ def resolve_device(name: str | None) -> torch.device:
     }
     if not present.get(device.type, False):
         here = ", ".join(kind for kind, is_present in present.items() if is_present)
-        raise DeviceError(f"Device {name!r} is not present.", hint=f"Here there is: {here}.")
+        raise DeviceError(f"This machine has no device {name!r}.", hint=f"It has: {here}.")
     return device
 
 
 def resolve_dtype(name: str) -> torch.dtype:
-    """The torch dtype of that name.
+    """The torch dtype of a name.
 
     Raises:
         DeviceError: The dtype is not one of :data:`COMPUTE_DTYPES`.
@@ -63,14 +63,18 @@ def resolve_dtype(name: str) -> torch.dtype:
 
 
 def quiet_libraries() -> None:
-    """Keep the libraries' own progress bars off the terminal; ours say what matters."""
+    """Turn off the progress bars of transformers."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def git_revision(folder: Path | None = None) -> str | None:
-    """The git commit of ``folder``, or of the current one, with ``+dirty``; None outside git."""
+    """The git commit of a folder, with ``+dirty`` after changes; None outside git.
+
+    Args:
+        folder: A folder in a git checkout; None takes the current folder.
+    """
     command = ["git", "-C", str(folder or Path.cwd()), "status", "--porcelain=v2", "--branch"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
@@ -91,7 +95,7 @@ def _installed(package: str) -> str | None:
 
 
 def provenance(*, seed: int | None = None, device: str | None = None) -> dict[str, object]:
-    """What made a result: versions, machine, revision, seed; plain JSON values."""
+    """The origin of a result as JSON values: versions, machine, git revision, seed."""
     return {
         "hype": __version__,
         "python": platform.python_version(),
@@ -106,6 +110,6 @@ def provenance(*, seed: int | None = None, device: str | None = None) -> dict[st
 
 
 def cache_name(kind: str, **determined_by: object) -> str:
-    """The name of a cache whose content all of these determine."""
+    """The name of a cache, from a hash of the values that determine its content."""
     text = json.dumps(determined_by, sort_keys=True, default=str)
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"

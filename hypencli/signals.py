@@ -1,6 +1,6 @@
-"""Signals that ask a command to end: Ctrl-C, SIGTERM, and the terminal that was closed.
+"""Signals that end a command: Ctrl-C, SIGTERM, and SIGHUP of a closed terminal.
 
-A verb ends with 128 and the signal's number, as a shell has it: 130, 143 or 129.
+The exit code is 128 plus the number of the signal, as in a shell: 130, 143 or 129.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from types import FrameType
 TERMINATION_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-"""The signals that ask for an end, those that this system has."""
+"""The signals that end a command, as far as this system has them."""
 
 Handler = Callable[[int, FrameType | None], None]
 
 
 class Terminated(KeyboardInterrupt):
-    """A signal asks the command to end.
+    """A signal ends the command.
 
     Args:
         number: The signal; None stands for Ctrl-C.
@@ -34,16 +34,16 @@ class Terminated(KeyboardInterrupt):
 
 
 class ReaderLeft(BrokenPipeError):
-    """Nobody reads what a command prints, and it is known to be that pipe."""
+    """The reader of the command's output has closed the pipe."""
 
 
 @contextmanager
 def handle_signals(handler: Handler) -> Iterator[None]:
-    """Have a handler called for every signal that asks for an end, for the length of the block.
+    """Call a handler for every termination signal while the block runs.
 
-    Those that this process was told to ignore (``nohup``, a job of a script) stay ignored. What is
-    written to a terminal that was closed goes nowhere from then on. Outside the main thread, which
-    alone gets signals, nothing is changed.
+    Signals that this process ignores already (``nohup``, background jobs) stay ignored. After a
+    terminal was closed, output to it is discarded. Outside the main thread nothing changes, because
+    only the main thread receives signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -67,17 +67,17 @@ def handle_signals(handler: Handler) -> Iterator[None]:
 
 
 def terminals() -> list[int]:
-    """Which of stdout and stderr, 1 and 2, are a terminal; one that was closed is none."""
+    """Which of the descriptors 1 (stdout) and 2 (stderr) are open terminals."""
     return [number for number in (1, 2) if os.isatty(number)]
 
 
 def raise_terminated(number: int, frame: FrameType | None) -> None:
-    """The handler of verbs that need no word with themselves before they end."""
+    """A handler that raises :class:`Terminated` at once."""
     raise Terminated(number)
 
 
 def leave_to_the_system() -> None:
-    """From here on a signal ends the process at once: there is nothing left to tidy up."""
+    """Restore the default handlers, so that a signal ends the process at once."""
     if threading.current_thread() is threading.main_thread():
         for kind in TERMINATION_SIGNALS:
             if signal.getsignal(kind) not in (signal.SIG_IGN, None):
@@ -85,7 +85,7 @@ def leave_to_the_system() -> None:
 
 
 def silence(descriptors: Iterable[int] = (1, 2)) -> None:
-    """What is written to these goes nowhere: nobody reads it any more."""
+    """Redirect file descriptors to the null device."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for number in descriptors:
         os.dup2(nowhere, number)
@@ -93,7 +93,7 @@ def silence(descriptors: Iterable[int] = (1, 2)) -> None:
 
 
 def readers_left() -> bool:
-    """Whether stdout or stderr is a pipe that nobody reads any more (``| head``)."""
+    """Whether stdout or stderr is a pipe whose reader has left (``| head``)."""
     if not hasattr(select, "poll"):
         return True
     poll = select.poll()

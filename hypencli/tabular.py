@@ -1,4 +1,4 @@
-"""Results in a notebook: drawn as HTML, and tables as Arrow or pandas."""
+"""Results as HTML in a notebook, and tables of results as Arrow or pandas."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ Row: TypeAlias = Sequence[object]
 T_co = TypeVar("T_co", covariant=True)
 
 _SHOWN_ROWS = 50
-"""Rows that a notebook shows of a table."""
+"""How many rows of a table a notebook shows."""
 
 
 class NotebookRecord:
-    """A result that a notebook draws as a table of its fields and their values."""
+    """A result that a notebook shows as a table of fields and values."""
 
     __slots__ = ()
 
     def _repr_html_(self) -> str:
-        """The fields as HTML; text that others wrote is escaped."""
+        """The fields as HTML, with escaped text."""
         return _html(type(self).__name__, ("field", "value"), list(_fields(self)))
 
 
 class Tabular:
-    """A result that is a table. Each kind says what its columns and rows are."""
+    """A result that is a table; subclasses define columns and rows."""
 
     __slots__ = ()
 
     def _grid(self) -> tuple[Sequence[str], Sequence[Row]]:
-        """Names of the columns, and the rows."""
+        """The column names and the rows."""
         raise NotImplementedError
 
     def _title(self) -> str:
         return ""
 
     def to_dicts(self) -> list[dict[str, object]]:
-        """The rows, each as column -> value."""
+        """The rows as dictionaries: column -> value."""
         columns, rows = self._grid()
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
@@ -50,8 +50,8 @@ class Tabular:
         """The table as ``pyarrow.Table``.
 
         Raises:
-            DataError: A column has values that no Arrow type holds: whole numbers beyond 64 bits,
-                or values of several types. Names the column.
+            DataError: No Arrow type holds the values of a column: whole numbers beyond 64 bits, or
+                values of several types. The message names the column.
         """
         import pyarrow as pa
 
@@ -65,7 +65,7 @@ class Tabular:
 
         Raises:
             MissingDependencyError: pandas is not installed.
-            DataError: A column has values that no Arrow type holds; names the column.
+            DataError: No Arrow type holds the values of a column.
         """
         try:
             import pandas as pd  # type: ignore[import-untyped, unused-ignore]  # noqa: F401
@@ -77,13 +77,13 @@ class Tabular:
         return self.to_arrow().to_pandas()
 
     def _repr_html_(self) -> str:
-        """The first rows as HTML; text that others wrote is escaped."""
+        """The first rows as HTML, with escaped text."""
         columns, rows = self._grid()
         return _html(self._title(), columns, rows)
 
 
 class Records(tuple[T_co, ...], Tabular):
-    """Records of one dataclass, in order: a tuple, and a table with a row for each of them."""
+    """A tuple of records of one dataclass, which is also a table with one row for each record."""
 
     __slots__ = ()
 
@@ -95,7 +95,7 @@ class Records(tuple[T_co, ...], Tabular):
 
 
 class Tables(tuple[T_co, ...]):
-    """Tables in order: a tuple that a notebook draws whole."""
+    """A tuple of tables, all of which a notebook shows."""
 
     __slots__ = ()
 
@@ -105,10 +105,10 @@ class Tables(tuple[T_co, ...]):
 
 
 def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Column names, each once: a name that comes again becomes ``name_1``, ``name_2``, and so on.
+    """Make column names unique: a repeated name becomes ``name_1``, ``name_2``, and so on.
 
     Args:
-        names: Names of columns, as SQL gives them.
+        names: Column names of an SQL result.
     """
     distinct: list[str] = []
     for name in names:
@@ -133,7 +133,7 @@ def _array(name: str, values: list[object]) -> pa.Array:
 
 
 def _fields(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Fields and their values, a row each: ``seconds.scoring`` for a nested one."""
+    """Pairs of a field and its value; a nested field is ``seconds.scoring``."""
     if dataclasses.is_dataclass(value):
         pairs = [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
     else:
@@ -158,7 +158,7 @@ def _html(title: str, columns: Sequence[str], rows: Sequence[Row]) -> str:
 
 
 def _shown(cell: object) -> str:
-    """A cell: measures to 4 places."""
+    """The text of a cell; floats with 4 places, None as a dash."""
     if cell is None:
         return "–"
     return f"{cell:.4f}" if isinstance(cell, float) else str(cell)

@@ -26,7 +26,10 @@ CROSS_CUTTING = {
     "samples": "files, no tests",
 }
 
-OWN_NAMES = {"tests/test_structure.py": "about the whole tree"}
+OWN_NAMES = {
+    "tests/test_structure.py": "about the whole tree",
+    "tests/test_suite.py": "about the suite itself",
+}
 """Tests in a mirrored folder that are about no module of it."""
 
 SHARED_CLASS_NAMES: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The verbs of ``hype`` put together."""
+"""The command line ``hype``: its verbs, its global options, its usage errors."""
 
 from __future__ import annotations
 
@@ -22,46 +22,49 @@ from hypencli.signals import ReaderLeft
 
 PANELS: Mapping[str, Mapping[str, str]] = {
     "Store": {
-        "init": "store.init",
-        "ls": "store.ls",
-        "show": "store.show",
-        "rm": "store.rm",
-        "doctor": "store.doctor",
-        "demo": "store.demo",
+        "init": "store.init:init",
+        "ls": "store.ls:ls",
+        "show": "store.show:show_",
+        "rm": "store.rm:rm",
+        "doctor": "store.doctor:doctor",
+        "demo": "store.demo:demo",
     },
     "Models": {
-        "recipes": "models.recipes",
-        "train": "models.train",
-        "mine": "models.mine",
-        "teach": "models.teach",
+        "recipes": "models.recipes:recipes",
+        "train": "models.train:train",
+        "mine": "models.mine:mine",
+        "teach": "models.teach:teach",
     },
     "Corpora": {
-        "data": "corpora.data",
-        "encode": "corpora.encode",
-        "graph": "corpora.graph",
-        "perturb": "corpora.perturb",
+        "data": "corpora.data:data",
+        "encode": "corpora.encode:encode",
+        "graph": "corpora.graph:graph",
+        "perturb": "corpora.perturb:perturb",
     },
     "Search": {
-        "search": "search.search",
-        "query": "search.search",
-        "engines": "search.engines",
-        "calibrate": "search.calibrate",
-        "fuse": "search.fuse",
+        "search": "search.search:search",
+        "query": "search.search:query",
+        "engines": "search.engines:engines",
+        "calibrate": "search.calibrate:calibrate",
+        "fuse": "search.fuse:fuse",
     },
     "Compare": {
-        "eval": "compare.eval",
-        "report": "compare.report",
-        "compare": "compare.compare",
-        "costs": "compare.costs",
-        "robustness": "compare.robustness",
-        "replicate": "compare.replicate",
+        "eval": "compare.eval:eval_",
+        "report": "compare.report:report",
+        "compare": "compare.compare:compare",
+        "costs": "compare.costs:costs",
+        "robustness": "compare.robustness:robustness",
+        "replicate": "compare.replicate:replicate",
     },
     "Exchange": {
-        "export": "exchange.export",
-        "import": "exchange.import_",
+        "export": "exchange.export:export",
+        "import": "exchange.import_:import_",
     },
 }
-"""Panels of the help -> verbs -> modules of ``hypencli.cli.verbs``, in the order of the help."""
+"""Panel of the help -> verb -> ``module:attribute`` below ``hypencli.cli.verbs``.
+
+The attribute is a function or a group of commands. The help keeps this order.
+"""
 
 
 def _version(wanted: bool) -> None:
@@ -71,7 +74,7 @@ def _version(wanted: bool) -> None:
 
 
 class _Stopped(Exception):
-    """Carries past Typer what it would make an exit code of: a signal, a pipe without reader."""
+    """Carries a signal or a closed pipe past Typer, which would turn it into an exit code."""
 
     def __init__(self, reason: KeyboardInterrupt | BrokenPipeError) -> None:
         super().__init__(reason)
@@ -84,17 +87,17 @@ def _past_typer() -> Iterator[None]:
         yield
     except (KeyboardInterrupt, BrokenPipeError) as reason:
         raise _Stopped(reason) from reason
-    except SystemExit as end:  # what Rich makes of a closed pipe where Typer prints help
+    except SystemExit as end:  # Rich raises it on a closed pipe while Typer prints help
         if isinstance(end.__context__, BrokenPipeError):
             raise _Stopped(ReaderLeft()) from end
         raise
 
 
 class Verbs(typer.core.TyperGroup):
-    """The verbs, which end by a signal or a closed pipe as ``main`` says, not as Typer would."""
+    """The group of verbs; ``main`` handles signals and closed pipes in place of Typer."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Read the command line; help is printed here."""
+        """Parse the command line; this may print help."""
         with _past_typer():
             return super().make_context(*args, **kwargs)
 
@@ -104,11 +107,11 @@ class Verbs(typer.core.TyperGroup):
             return super().invoke(ctx)
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The verbs in the order of the help."""
+        """Names of the verbs in the order of the help."""
         return [verb for verbs in PANELS.values() for verb in verbs if verb in self.commands]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the verb, and refuse a store that stands before a verb without one."""
+        """Find the verb; refuse ``--store`` before a verb that uses no store."""
         name, verb, rest = super().resolve_command(ctx, args)
         if ctx.params.get("store") is not None and verb is not None and not _takes_store(verb):
             ctx.fail(f"hype {name} works without a store: leave out --store.")
@@ -116,7 +119,7 @@ class Verbs(typer.core.TyperGroup):
 
 
 def _takes_store(verb: Any) -> bool:
-    """Whether a verb, or one of those below it, has the option ``--store``."""
+    """Whether a verb, or a command of its group, has the option ``--store``."""
     below = getattr(verb, "commands", {}).values()
     return any(one.name == "store" for one in verb.params) or any(map(_takes_store, below))
 
@@ -131,75 +134,77 @@ def _hype(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Options of every verb.
+    """Options that stand before the verb.
 
-    ``--store`` and ``--json`` are read by the options of the same name of each verb, and
-    ``--debug`` by ``main``.
+    The options ``--store`` and ``--json`` of each verb read these values; ``main`` reads
+    ``--debug``.
     """
 
 
 def command(verb: str | None = None) -> Any:
-    """The command line.
+    """Build the command line.
 
     Args:
-        verb: One that is called: others may be missing then. Each costs a millisecond or two of
-            every start. None, or a word that is none of the verbs, for all of them.
+        verb: The verb that is called; only this one is built, which saves a millisecond or two
+            for each of the others. None, or a word that is no verb, builds all.
     """
     app = typer.Typer(
         name="hype",
         cls=Verbs,
         help="Hypencoder retrieval: train q-nets, encode corpora, search, evaluate, compare.\n\n"
-        "Everything a study makes is kept in one project store: start with `hype init`, "
-        "or see it all on this machine's own documentation with `hype demo`.",
+        "One project store keeps everything a study computes. Start with `hype init`, or run "
+        "`hype demo` to see every step on the documentation of Python.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_hype)
-    panels = {name: panel for panel, verbs in PANELS.items() for name in verbs}
-    modules = {name: module for verbs in PANELS.values() for name, module in verbs.items()}
-    needed = [modules[verb]] if verb in modules else list(dict.fromkeys(modules.values()))
-    for module in needed:
-        importlib.import_module(f"hypencli.cli.verbs.{module}").register(app)
-    for one in app.registered_commands:
-        one.rich_help_panel = panels[_verb_name(one)]
-    for group in app.registered_groups:
-        group.rich_help_panel = panels[_verb_name(group)]
+    known = any(verb in verbs for verbs in PANELS.values())
+    for panel, verbs in PANELS.items():
+        for name, place in verbs.items():
+            if not known or verb == name:
+                _add(app, name, place, panel)
     return typer.main.get_command(app)
 
 
-def _verb_name(registered: Any) -> str:
-    """What a verb is called: the name it was registered by, else that of its function."""
-    return str(registered.name or registered.callback.__name__)
+def _add(app: typer.Typer, name: str, place: str, panel: str) -> None:
+    """Add a verb, or a group of commands, to a panel of the help."""
+    module, _, attribute = place.partition(":")
+    one = getattr(importlib.import_module(f"hypencli.cli.verbs.{module}"), attribute)
+    if isinstance(one, typer.Typer):
+        app.add_typer(one, name=name, rich_help_panel=panel)
+    else:
+        app.command(name, rich_help_panel=panel)(one)
 
 
-# Newer versions of Typer carry a click of their own: the root of its errors is asked of Typer.
+# Newer versions of Typer have their own copy of click, so the base class is taken from Typer.
 _CommandLineError: type[typer.BadParameter] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
 
 
 class _EscapedMessages(logging.Formatter):
-    """Warnings of the store, which name files and ids as they are."""
+    """Escapes log messages: the store's warnings quote names of files and ids."""
 
     def format(self, record: logging.LogRecord) -> str:
         return escape_terminal(super().format(record))
 
 
 def _usage(error: Any) -> str | None:
-    """How to call the verb that an error of the command line is about."""
-    return None if error.ctx is None else f"{error.ctx.command_path} --help says how it is used."
+    """A hint to the help of the verb that was called wrongly."""
+    return None if error.ctx is None else f"{error.ctx.command_path} --help shows its usage."
 
 
 def run(arguments: list[str]) -> int:
-    """Run a verb; usage errors are shown and give 2, all others are raised.
+    """Run a verb and return the exit code; 2 after printing a usage error.
 
     Args:
         arguments: The command line without the program's name.
 
     Raises:
-        UsageError: The command line is wrong, and asks for JSON.
+        UsageError: The command line is wrong and asks for JSON.
+        HypeError: The verb failed.
     """
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_EscapedMessages())

@@ -1,4 +1,4 @@
-"""What a command line says before it is parsed: its verb, and whether it asks for JSON."""
+"""The verb of a command line and whether it asks for JSON, before it is parsed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from itertools import pairwise
 
 
 def from_verb(arguments: Sequence[str]) -> list[str]:
-    """A command line from its verb on, without ``--store`` and ``--json`` before the verb.
+    """The arguments from the verb on.
 
-    Empty where there is no verb, or where another option, such as ``--help``, comes first.
+    The result is empty without a verb, or if an option other than ``--store`` and ``--json``, such
+    as ``--help``, stands before it.
 
     Args:
         arguments: The command line without the program's name.
@@ -25,10 +26,10 @@ def from_verb(arguments: Sequence[str]) -> list[str]:
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
-    """Whether the result, or an error, is to be JSON: ``--json`` or ``--format json`` anywhere.
+    """Whether the command line has ``--json`` or ``--format json``.
 
     Args:
-        arguments: The command line without the program's name; what follows ``--`` is no option.
+        arguments: The command line without the program's name. Texts after ``--`` are not options.
     """
     options = list(arguments)
     if "--" in options:

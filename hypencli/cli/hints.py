@@ -1,4 +1,4 @@
-"""Hints for people at a terminal: settings, as the library names them, become options."""
+"""Hints of errors for the terminal: arguments of Python become options of the command."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _SETTING = re.compile(r"`(?P<name>[a-z]+(?:_[a-z]+)*)=(?P<value>[^`]*)`")
 
 
 def options_in(hint: str) -> str:
-    """The hint with every setting as an option of the command.
+    """Rewrite arguments of Python in a hint as options of the command.
 
-    The library cannot know how it is called: its hints name the arguments of Python, between
-    backticks. `` `text_key=KEY` `` becomes ``--text-key KEY``, `` `overwrite=True` `` becomes
-    ``--overwrite``, and `` `output=` `` becomes ``--output``.
+    The library does not know whether it is called from the command line, so its hints name
+    arguments of Python between backticks. `` `text_key=KEY` `` becomes ``--text-key KEY``,
+    `` `overwrite=True` `` becomes ``--overwrite``, and `` `output=` `` becomes ``--output``.
     """
     return _SETTING.sub(_option, hint)
 

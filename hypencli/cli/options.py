@@ -1,10 +1,10 @@
-"""Options that several verbs share, and what they turn into."""
+"""Options that several verbs share, and the values that they are parsed to."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,15 +14,15 @@ from hypencli.errors import UsageError
 if TYPE_CHECKING:
     from hypestore import Store
 
-STORE_HELP = "The project store; else the one around the current folder is found, as git does."
+STORE_HELP = "The project store. Default: the nearest one in this folder or the folders above it."
 JSON_HELP = "Print the result as JSON, for programs."
 
 
 def _one_store(context: typer.Context, parameter: typer.CallbackParam, value: Path | None) -> Any:
-    """The store that stands before the verb or after it.
+    """The store named by ``--store``, which may stand before the verb or after it.
 
     Raises:
-        UsageError: Both places name a store, and not the same.
+        UsageError: ``--store`` stands in both places with different values.
     """
     before: Path | None = context.find_root().params.get("store")
     if before is None:
@@ -30,7 +30,7 @@ def _one_store(context: typer.Context, parameter: typer.CallbackParam, value: Pa
     source = context.get_parameter_source(str(parameter.name))
     after = value if source is not None and source.name == "COMMANDLINE" else None
     if after not in (None, before):
-        raise UsageError(f"Two stores are named: --store {before} and --store {after}.")
+        raise UsageError(f"--store names two stores: {before} and {after}.")
     return before
 
 
@@ -52,12 +52,30 @@ StoreOption = Annotated[
 ReferenceArgument = Annotated[
     str, typer.Argument(help="Name, id, or the unique beginning of an id.", show_default=False)
 ]
-OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Replace the file if it is there.")
-]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 ExportedOption = Annotated[
     Path | None,
-    typer.Option("--output", "-o", help="The file.", show_default="NAME.FORMAT here"),
+    typer.Option(
+        "--output", "-o", help="The file to write.", show_default="NAME.FORMAT in this folder"
+    ),
+]
+RowsOutputOption = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        help="The file to write: .jsonl, .jsonl.gz or .parquet.",
+        show_default=False,
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change one value of the recipe, such as training.steps=100. Repeat it for more.",
+        show_default=False,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help=JSON_HELP, callback=_json_anywhere)]
 FormatOption = Annotated[
@@ -73,28 +91,66 @@ MeasuresOption = Annotated[
     str | None,
     typer.Option(
         "--measures",
-        help="Measures to show, separated by commas or blanks; the first one sorts.",
+        help="Measures to show, separated by commas or blanks. The first one sorts the table.",
         show_default=False,
+    ),
+]
+RunMeasuresOption = Annotated[
+    str | None,
+    typer.Option(
+        "--measures",
+        help="Measures to compute, by their ir_measures names, separated by commas or blanks.",
+        show_default="nDCG@10 nDCG@5 P@10 P@5 R@10 RR R@1000 RR@10, on the passages of TREC "
+        "Deep Learning and DL-HARD with rel=2",
+    ),
+]
+RankingDepthOption = Annotated[
+    int, typer.Option("--k", "-k", min=1, help="Documents to return for each query.")
+]
+RecallDepthOption = Annotated[
+    int | None,
+    typer.Option(
+        "--k",
+        min=1,
+        help="Depth of the recall.",
+        show_default="100, or another depth that the runs have",
+    ),
+]
+MetricOption = Annotated[
+    Literal["l2", "ip", "cos"],
+    typer.Option(
+        "--metric", help="What is near: l2 (Euclidean distance), ip (inner product), cos (cosine)."
     ),
 ]
 CorpusOption = Annotated[
     str | None,
-    typer.Option("--corpus", help="The corpus, where several are encoded.", show_default=False),
+    typer.Option(
+        "--corpus",
+        help="The corpus, where the model has encoded several.",
+        show_default=False,
+    ),
+]
+EmbeddingsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--embeddings",
+        help="The embedding set, by name or id.",
+        show_default="the only one that fits",
+    ),
 ]
 ModelOption = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="A model of the store, a folder, or a name on the hub; "
-        "else the store's default, else its newest model.",
-        show_default=False,
+        help="A model of the store, a folder, or a name on the hub.",
+        show_default="the store's default, else its newest model",
     ),
 ]
 BackboneOption = Annotated[
     str | None,
     typer.Option(
         "--backbone",
-        help="Name or folder of the backbone, for a checkpoint that does not describe its own.",
+        help="Name or folder of the backbone, for a checkpoint that does not describe it.",
         show_default=False,
     ),
 ]
@@ -102,32 +158,62 @@ PoolingOption = Annotated[
     str | None,
     typer.Option(
         "--pooling",
-        help="cls, mean or mean-unmasked: for a plain encoder that does not record its pooling.",
+        help="How tokens are pooled, for a plain encoder that does not record it: cls, mean, "
+        "mean-unmasked.",
         show_default=False,
     ),
 ]
 TrustOption = Annotated[
     bool,
-    typer.Option("--trust-code", help="Let the model import q-net converter code of its own."),
+    typer.Option("--trust-code", help="Let the model run its own q-net converter code."),
 ]
 DeviceOption = Annotated[
     str | None,
     typer.Option(
         "--device",
-        help="auto, cpu, cuda, cuda:1, mps.",
-        show_default="the store's default, else the best there is",
+        help="auto, cpu, cuda, cuda:1 or mps.",
+        show_default="the store's default, else auto: the fastest device",
     ),
 ]
 IdKeyOption = Annotated[
     str | None,
-    typer.Option("--id-key", help="Key of the id in a JSONL file.", show_default="found"),
+    typer.Option(
+        "--id-key", help="Key of the id in a JSONL file.", show_default="the first usual one"
+    ),
 ]
 TextKeyOption = Annotated[
     str | None,
-    typer.Option("--text-key", help="Key of the text in a JSONL file.", show_default="found"),
+    typer.Option(
+        "--text-key", help="Key of the text in a JSONL file.", show_default="the first usual one"
+    ),
 ]
 NameOption = Annotated[
-    str | None, typer.Option("--name", help="Name for the result.", show_default=False)
+    str | None,
+    typer.Option("--name", help="Name of the result in the store.", show_default=False),
+]
+BatchSizeOption = Annotated[
+    str,
+    typer.Option(
+        "--batch-size", help="Texts, or pairs, in a batch. auto fills batches to a token budget."
+    ),
+]
+StorageDtypeOption = Annotated[
+    str, typer.Option("--storage-dtype", help="Type of the vectors on disk: float16 or float32.")
+]
+ShardRowsOption = Annotated[int, typer.Option("--shard-rows", min=1, help="Documents in a shard.")]
+KeepTextOption = Annotated[
+    bool, typer.Option(help="Keep the documents' text, so that results can show it.")
+]
+SampleOption = Annotated[
+    int,
+    typer.Option("--sample", min=2, help="How many queries to draw at random and to search."),
+]
+QueryLengthOption = Annotated[
+    int,
+    typer.Option("--query-max-length", min=2, help="Tokens of a query; longer ones are cut."),
+]
+SplitOption = Annotated[
+    str, typer.Option("--split", help="The split to read, where the data has several.")
 ]
 
 
@@ -139,7 +225,11 @@ def open_store(path: Path | None) -> Store:
 
 
 def store_around(path: Path | None) -> Path | None:
-    """The folder of the store at ``path`` or around the current folder; None where none is."""
+    """The folder of the store at ``path``, else of the one around the current folder, or None.
+
+    Raises:
+        StoreNotFound: ``path`` is set and holds no store.
+    """
     from hypestore import StoreNotFound, find_store
 
     try:
@@ -151,42 +241,42 @@ def store_around(path: Path | None) -> Path | None:
 
 
 def default_device(device: str | None, store: Store) -> str | None:
-    """The device named, else the store's default, else None for the best there is."""
+    """``device``, else the store's default, else None: the fastest device is then taken."""
     return device or store.defaults.get("device")
 
 
 def parse_part(text: str | None) -> tuple[int, int] | None:
-    """``i/N`` as ``(i, N)``, with i from 1 to N.
+    """Parse ``i/N`` to ``(i, N)``, with i from 1 to N.
 
     Raises:
-        UsageError: It is not of that form.
+        UsageError: The text has another form.
     """
     if text is None:
         return None
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise UsageError(
-            f"--shard {text} is not a part of a plan.",
+            f"--shard {text} is not of the form i/N.",
             hint="Expected i/N with 1 <= i <= N, such as --shard 2/8.",
         )
     return int(match[1]), int(match[2])
 
 
 def parse_batch_size(text: str) -> int | None:
-    """A number of texts, or None for ``auto``.
+    """Parse a number of texts; None stands for ``auto``.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: The text is neither ``auto`` nor a whole number above 0.
     """
     if text == "auto":
         return None
     if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--batch-size {text} is neither auto nor a number of texts above 0.")
+        raise UsageError(f"--batch-size {text} is neither auto nor a whole number above 0.")
     return int(text)
 
 
 def split_names(text: str | None) -> tuple[str, ...]:
-    """Comma- or blank-separated names; commas inside parentheses belong to the name."""
+    """Split names at commas and blanks; a comma inside parentheses belongs to the name."""
     if text is None:
         return ()
     return tuple(name for name in re.split(r"[,\s]+(?![^()]*\))", text.strip()) if name)

@@ -1,1 +1,1 @@
-"""Readers and writers: corpora, queries, qrels, runs and training files."""
+"""Readers and writers of corpora, queries, qrels, runs and training files."""

@@ -1,7 +1,7 @@
-"""Files outside a store, written as a whole or not at all.
+"""Atomic writing of files outside a store.
 
-A file is written under another name, flushed, and then renamed. Files of a store are written by
-:func:`hypestore.atomic_path`, whose errors speak of the store.
+A file is written under another name, flushed, and then renamed. Files of a store are written with
+:func:`hypestore.atomic_path`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from hypencli.errors import DataError, UsageError
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A file beside ``path`` to write to; on leaving it is flushed and renamed to ``path``.
+    """Yield a temporary path to write to, then flush the file and rename it to ``path``.
 
-    Leaving by an exception deletes it and leaves ``path`` as it was.
+    After an exception the temporary file is deleted and ``path`` is unchanged.
 
     Raises:
-        DataError: The folder is not there or not writable, or the disk is full.
+        DataError: The folder does not exist or is not writable, or the disk is full.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
@@ -34,7 +34,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
         raise DataError(
             f"{path} cannot be written: {error.strerror or error}.",
-            hint="Name a file in a folder that is there and can be written to.",
+            hint="Name a file in an existing folder that is writable.",
         ) from error
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Corpora: documents streamed from any kind of data source."""
+"""Corpora: documents read as a stream from any kind of data source."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ from hypencli.records import Document
 
 
 class Corpus:
-    """Documents that can be read again and again, in the same order, one at a time.
+    """Documents that can be read several times, one at a time, always in the same order.
 
-    Iterating raises :class:`~hypencli.errors.DataError` at the first record that is not what it
-    should be, at an id that comes twice, and when there is no document at all.
+    Iterating raises :class:`~hypencli.errors.DataError` at a malformed record, at a duplicate id,
+    and if there is no document.
 
     Attributes:
-        id: Stands for the dataset as named: ``irds:NAME``, ``file:NAME``, ``folder:NAME``.
-        corpus_id: Stands for the documents: ``irds:msmarco-passage`` for every query set over them.
-        id_prefix: A short name for artifact ids.
-        queries: What :func:`~hypencli.data.queries.open_queries` takes; None without queries.
-        qrels: What :func:`~hypencli.data.qrels.read_qrels` takes; None without judgements.
-        skipped: Lines that the last reading has skipped so far; None where none ever is.
+        id: Id of the dataset: ``irds:NAME``, ``file:NAME``, ``folder:NAME``.
+        corpus_id: Id of the documents; query sets over the same documents share it, such as
+            ``irds:msmarco-passage``.
+        id_prefix: A short name, with which artifact ids begin.
+        queries: Argument for :func:`~hypencli.data.queries.open_queries`; None without queries.
+        qrels: Argument for :func:`~hypencli.data.qrels.read_qrels`; None without judgements.
+        skipped: Lines that the last reading skipped; None if malformed lines are errors.
     """
 
     def __init__(self, source: Source, fields: Fields, on_error: OnError = "stop") -> None:
@@ -49,7 +50,7 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the documents' source and of how they are read; a file is hashed once."""
+        """Hash of the content of the source and of the settings it is read with."""
         inputs = {**self._source.content(self._fields), **self._fields.as_options()}
         if self.skipped is not None:
             inputs["on_error"] = "skip"
@@ -57,16 +58,16 @@ class Corpus:
 
     @cached_property
     def count(self) -> int | None:
-        """Number of documents: exact for files, else as stated; None where a reading must tell."""
+        """Number of documents, as far as it is known without reading all; else None."""
         return None if self.skipped is not None else self._source.count(self._fields)
 
     def __iter__(self) -> Iterator[Document]:
-        """The documents, in their order."""
+        """Read the documents in order."""
         on_malformed: OnMalformed = stop_with_hint if self._source.skips_lines else stop
         if self.skipped is not None:
             self.skipped = SkippedLines()
             on_malformed = self.skipped.note
-        # The second reading only looks for an id: what it skips is not counted again.
+        # The second reading only looks for an id, so its skipped lines are not counted.
         again = stop if self.skipped is None else SkippedLines().note
         return self._documents(
             check_unique(
@@ -96,26 +97,27 @@ def open_corpus(
 ) -> Corpus:
     """Open a corpus; documents are read only when it is iterated.
 
-    A document's text is its title, a space and its text, stripped, where it has a title.
+    The text of a document with a title is the title, a space and the text, stripped.
 
     Args:
-        source: An ir_datasets id, a JSONL or TSV file (``.gz`` too), a BEIR folder, or what an
-            installed kind of source reads.
-        id_key: Field of the id; None takes the one of ``id``, ``_id``, ``doc_id`` that is there.
-        text_key: Field of the text; None takes the one of ``text``, ``content``, ``contents``.
-        title_key: Field of the title; None takes ``title`` where it is there, ``""`` takes none.
-        on_error: ``skip`` skips lines of a file that hold no document, and counts them. An id that
-            comes twice ends the reading all the same: which document is meant is not known.
+        source: An ir_datasets id, a JSONL or TSV file (``.gz`` too), a BEIR folder, or
+            ``PREFIX:NAME`` of an installed kind of source.
+        id_key: Field of the id; None takes the existing one of ``id``, ``_id``, ``doc_id``.
+        text_key: Field of the text; None takes the existing one of ``text``, ``content``,
+            ``contents``.
+        title_key: Field of the title; None takes ``title`` if it exists, ``""`` takes no title.
+        on_error: ``skip`` skips and counts lines of a file that hold no document. A duplicate id is
+            an error in any case, because the intended document is unknown.
 
     Raises:
-        DataError: There is no such dataset, or it has no documents.
-        UsageError: Lines are to be skipped of a source that is no file of lines.
+        DataError: The dataset does not exist, or has no documents.
+        UsageError: ``on_error`` is ``skip`` and the source is not a file of lines.
     """
     fields = Fields(id_key, text_key, "title" if title_key is None else title_key)
     dataset = resolve(source, what="corpus")
     if on_error == "skip" and not dataset.skips_lines:
         raise UsageError(
-            f"{dataset.id} is no file of lines, of which some could be skipped.",
+            f"{dataset.id} has no lines that could be skipped.",
             hint="Lines can be skipped in JSONL and TSV files, and in BEIR folders.",
         )
     dataset.require("documents", fields)

@@ -1,4 +1,4 @@
-"""Folds of a query set, as cross-validation uses them, from JSON or lines."""
+"""Folds of a query set for cross-validation, read from JSON or lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypencli.data.reading.lines import read_lines, read_whole
 from hypencli.errors import DataError
 
 Folds = Mapping[str, tuple[str, ...]]
-"""Fold -> its queries, in the file's order."""
+"""Fold -> ids of its queries, in the order of the file."""
 
 _ACCEPTED = (
     'Accepted: JSON {"fold": ["query", ...]} or [["query", ...], ...], or lines of a query and '
@@ -19,16 +19,16 @@ _ACCEPTED = (
 
 
 def read_folds(path: Path) -> Folds:
-    """The folds of a file.
+    """Read the folds of a file.
 
-    Lists without names are called 1, 2, 3, ….
+    Lists without names get the names 1, 2, 3, ….
 
     Args:
-        path: JSON, by its ending: an object or a list of lists of query ids. Else lines of a query
-            id and its fold between blanks.
+        path: A file. If its name ends in ``.json``, an object or a list of lists of query ids;
+            otherwise lines of a query id, a blank and its fold.
 
     Raises:
-        DataError: The file cannot be read or holds something else; a query is in two folds.
+        DataError: The file cannot be read or has another format, or a query is in two folds.
     """
     pairs = _of_json(path) if path.suffix == ".json" else _of_lines(path)
     folds: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""Corpora and query sets of texts in memory: what the Python library takes beside files."""
+"""Corpora and query sets of texts in memory, for the Python library."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from hypencli.records import Query
 
 
 class MemorySource(Source):
-    """Documents in memory. Other texts, or another order, are another source.
+    """Documents in memory. The id of the source is a hash of the texts in their order.
 
     Args:
         texts: Document id -> text, or texts alone, which get the ids 1, 2, ….
 
     Raises:
-        DataError: There is no text, or something is no Unicode text; names the document.
+        DataError: There are no texts, or one is not Unicode text; the message names it.
     """
 
     prefix = "memory"
@@ -34,11 +34,11 @@ class MemorySource(Source):
 
     @property
     def id_prefix(self) -> str:
-        """``memory``: the beginning of the ids of embedding sets."""
+        """``memory``, with which the ids of embedding sets begin."""
         return self.prefix
 
     def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:
-        """The documents, in their order."""
+        """Yield the documents in order."""
         for number, (doc_id, text) in enumerate(self._rows, start=1):
             yield TextRow(number, doc_id, text)
 
@@ -53,29 +53,29 @@ def memory_corpus(texts: Mapping[str, str] | Iterable[str]) -> Corpus:
 
 
 def memory_queries(texts: Mapping[str, str] | Iterable[str]) -> QuerySet:
-    """A query set of texts in memory, called ``memory``.
+    """A query set of texts in memory, with the id ``memory``.
 
     Args:
         texts: Query id -> text, or texts alone, which get the ids 1, 2, ….
 
     Raises:
-        DataError: There is no text, or something is no Unicode text; names the query.
+        DataError: There are no texts, or one is not Unicode text; the message names it.
     """
     return query_set("memory", [Query(*pair) for pair in _pairs(texts, "query")])
 
 
 def _pairs(texts: Mapping[str, str] | Iterable[str], what: str) -> list[tuple[str, str]]:
-    """Ids and texts, stripped as those of a file are."""
+    """Ids and texts, stripped in the same way as those of a file."""
     if isinstance(texts, Mapping):
         named = list(texts.items())
     else:
         named = [(str(number), text) for number, text in enumerate(texts, start=1)]
     if not named:
-        raise DataError(f"No {what} at all: an empty list or dictionary.")
+        raise DataError(f"No {what}: the list or dictionary is empty.")
     pairs = [
         (checked_id(name, f"{what} {name!r:.80}"), checked_text(text, f"{what} {name!r:.80}"))
         for name, text in named
     ]
     if len({name for name, _ in pairs}) < len(pairs):  # 1 and "1" are one id
-        raise DataError(f"An id of a {what} comes twice, as a number and as a text.")
+        raise DataError(f"Two ids of a {what} are equal, one a number and one a text.")
     return [(name, joined(None, text)) for name, text in pairs]

@@ -1,4 +1,4 @@
-"""Relevance judgements of any kind of data source."""
+"""Relevance judgements from any kind of data source."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hypencli.records import Qrels
 
 
 class Judgements(NamedTuple):
-    """Judgements and where they came from.
+    """Judgements and their origin.
 
     Attributes:
         qrels: Query id -> document id -> grade.
         id: ``irds:NAME`` or ``file:NAME``.
-        fingerprint: Hash of the judgements themselves, whatever their format and order.
+        fingerprint: Hash of the judgements, independent of their format and order.
     """
 
     qrels: Qrels
@@ -30,16 +30,15 @@ class Judgements(NamedTuple):
 def read_qrels(source: str | Path) -> Judgements:
     """Read judgements.
 
-    In TREC files the second column is not used, and lines that start with ``#`` are comments. One
-    document judged twice for a query with the same grade counts once; with two grades it is an
-    error.
+    In TREC files the second column is ignored, and lines that start with ``#`` are comments. A
+    repeated judgement with the same grade counts once; with another grade it is an error.
 
     Args:
         source: An ir_datasets id, a file in one of the three formats (``.gz`` too), a BEIR folder
-            (``qrels/test.tsv``), or what an installed kind of source reads.
+            (``qrels/test.tsv``), or ``PREFIX:NAME`` of an installed kind of source.
 
     Raises:
-        DataError: There is no such source, or a line is not a judgement; file and line are named.
+        DataError: The source does not exist, or a line is not a judgement; the message names it.
     """
     dataset = resolve(source, what="qrels")
     dataset.require("qrels", Fields())
@@ -48,6 +47,6 @@ def read_qrels(source: str | Path) -> Judgements:
 
 
 def fingerprint(qrels: Qrels) -> str:
-    """Hash of judgements, the same for every order and format they were read from."""
+    """Hash of judgements, independent of their order and of the format they were read from."""
     canonical = json.dumps(qrels, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()

@@ -1,4 +1,4 @@
-"""Query sets, held in memory: from any kind of data source, or standard input."""
+"""Query sets in memory, from any kind of data source or standard input."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ QUERY_FIELDS = Fields(
 
 @dataclass(frozen=True, slots=True)
 class QuerySet:
-    """Queries in their order.
+    """Queries in order, with unique ids.
 
     Attributes:
-        id: Stands for the set: ``irds:NAME``, ``file:NAME``, ``folder:NAME``, ``stdin``.
-        queries: The queries; their ids are unique.
-        fingerprint: Hash of ids and texts, whatever file they came from.
-        corpus_id: The documents that the set belongs to, as ``Corpus.corpus_id`` has it; None
-            where the source does not say.
-        qrels: What :func:`~hypencli.data.qrels.read_qrels` takes, if the source has judgements.
+        id: Id of the set: ``irds:NAME``, ``file:NAME``, ``folder:NAME``, ``stdin``.
+        queries: The queries.
+        fingerprint: Hash of ids and texts, independent of their file.
+        corpus_id: ``Corpus.corpus_id`` of the documents that the queries belong to; None if the
+            source does not tell.
+        qrels: Argument for :func:`~hypencli.data.qrels.read_qrels`; None without judgements.
     """
 
     id: str
@@ -63,16 +63,17 @@ def open_queries(
     Args:
         source: An ir_datasets id, a JSONL or TSV file (``.gz`` too), a file or stream with one
             query a line (which get the ids 1, 2, ...), a BEIR folder (its queries with judgements
-            in the test split, as BEIR evaluates), what an installed kind of source reads, or ``-``
-            for standard input.
-        id_key: Field of the id; None takes the one of ``id``, ``_id``, ``query_id``, ``qid``.
-        text_key: Field of the text; None takes the one of ``text``, ``content``, ``contents``,
-            ``query``.
-        stdin: What ``-`` reads.
+            in the test split, as BEIR evaluates), ``PREFIX:NAME`` of an installed kind of source,
+            or ``-`` for standard input.
+        id_key: Field of the id; None takes the existing one of ``id``, ``_id``, ``query_id``,
+            ``qid``.
+        text_key: Field of the text; None takes the existing one of ``text``, ``content``,
+            ``contents``, ``query``.
+        stdin: The stream that ``-`` reads; None takes that of the process.
 
     Raises:
-        DataError: There is no such set, it is empty, a record is not what it should be, or an id
-            comes twice.
+        DataError: The query set does not exist or is empty, a record is malformed, or an id is
+            not unique.
     """
     fields = Fields(id_key, text_key, "", QUERY_FIELDS.id_keys, QUERY_FIELDS.text_keys)
     if source == STDIN:
@@ -98,7 +99,14 @@ def query_set(
     corpus_id: str | None = None,
     qrels: str | None = None,
 ) -> QuerySet:
-    """A query set of queries at hand; see :class:`QuerySet`."""
+    """A query set of queries in memory.
+
+    Args:
+        identifier: Id of the set.
+        queries: The queries, with unique ids.
+        corpus_id: Id of the documents that the queries belong to.
+        qrels: Argument for :func:`~hypencli.data.qrels.read_qrels`.
+    """
     kept = tuple(queries)
     digest = hashlib.sha256()
     for query in kept:

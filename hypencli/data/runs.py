@@ -1,10 +1,11 @@
-"""Run files: TREC, JSONL as published, Parquet; read whole, written query by query.
+"""Run files: TREC, JSONL in the published format, Parquet.
 
-The order of a ranking that is read. The score decides. Among equal scores the rank decides (in
-JSONL: the place in the list), provided that the ranks of the query are all different and nowhere
-contradict the scores; else the document id does, upwards. So a run comes back from a file in the
-order it was written, and a file whose ranks are all 0, or count from the wrong end, is read by its
-scores.
+Runs are read as a whole and written query by query.
+
+A ranking that is read is ordered by score. Equal scores are ordered by rank (in JSONL: by
+position), if the ranks of the query are distinct and nowhere contradict the scores; otherwise by
+ascending document id. So a run is read in the order in which it was written. A file whose ranks are
+all 0, or count backwards, is ordered by its scores.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _PARQUET_ROWS = 131_072
 
 
 class RankedQuery(NamedTuple):
-    """One query of a run, with its documents best first, and its text where that is known."""
+    """One query of a run: its documents, best first, and its text if known."""
 
     query_id: str
     ranking: Ranking
@@ -48,13 +49,13 @@ class RankedQuery(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunFile:
-    """What a run file holds.
+    """The content of a run file.
 
     Attributes:
         results: Query id -> ranking, queries in the order they first appear.
-        queries: Query id -> text, as far as the file has them.
+        queries: Query id -> text, for queries whose text the file has.
         tag: The tag of the first line of a TREC file.
-        reordered_queries: Queries whose ranks contradict their scores; the scores were followed.
+        reordered_queries: Queries whose ranks contradict their scores; they are ordered by score.
     """
 
     results: dict[str, Ranking]
@@ -70,12 +71,12 @@ class _Entry(NamedTuple):
 
 
 def read_run(path: str | Path) -> RunFile:
-    """Read a run file; its format is told by its content, ``.gz`` is accepted.
+    """Read a run file in any of the formats; ``.gz`` is accepted.
 
     Raises:
-        DataError: The file cannot be read or is empty; a line has another number of columns or
-            lacks a key; a score is not a finite float32; a document comes twice for one query.
-            File and line are named.
+        DataError: The file cannot be read or is empty, a line has a wrong number of columns or
+            lacks a key, a score is not a finite float32, or a query has a document twice. The
+            message names file and line.
     """
     path = Path(path).expanduser()
     with open_bytes(path) as stream:
@@ -100,18 +101,18 @@ def write_run(
     tag: str = "hype",
     contents: Contents | None = None,
 ) -> None:
-    """Write a run at hand to a file; see :func:`write_rankings`.
+    """Write a run in memory to a file; see :func:`write_rankings`.
 
     Args:
         path: The file, which is overwritten.
         results: Query id -> ranking, best first.
-        queries: Query id -> text; a query without results is written too, where the format can.
-        format: As for :func:`write_rankings`.
-        tag: As for :func:`write_rankings`.
-        contents: As for :func:`write_rankings`.
+        queries: Query id -> text; JSONL also holds those without results.
+        format: The format of the file.
+        tag: Last column of a TREC file.
+        contents: Texts of documents for JSONL.
 
     Raises:
-        DataError: As for :func:`write_rankings`.
+        DataError: A score is not finite, or an id cannot stand in a TREC file.
     """
     texts = queries or {}
     ids = dict.fromkeys([*texts, *results])
@@ -128,18 +129,18 @@ def write_rankings(
     tag: str = "hype",
     contents: Contents | None = None,
 ) -> None:
-    """Write a run as it comes, one query at a time; ranks count from 1.
+    """Write a run to a stream, one query at a time; ranks count from 1.
 
     Args:
         queries: Queries with their rankings, best first.
-        out: Where to write, in bytes.
-        format: TREC and Parquet leave query texts out, and queries without any result.
+        out: The binary stream.
+        format: The format. TREC and Parquet hold no query texts and no queries without results.
         tag: Last column of a TREC file; white space in it becomes ``_``.
-        contents: Texts of documents, which JSONL then holds.
+        contents: Returns the texts of documents; JSONL then holds them.
 
     Raises:
-        DataError: A score is not finite, or an id holds white space, which TREC cannot express.
-        UsageError: There is no such format.
+        DataError: A score is not finite, or an id for a TREC file is empty or holds white space.
+        UsageError: The format is unknown.
     """
     match format:
         case "trec":
@@ -149,7 +150,9 @@ def write_rankings(
         case "parquet":
             _write_parquet(queries, out)
         case _:
-            raise UsageError(f"No run format {format!r}.", hint=f"Known: {', '.join(RUN_FORMATS)}")
+            raise UsageError(
+                f"Unknown run format: {format!r}.", hint=f"Known: {', '.join(RUN_FORMATS)}"
+            )
 
 
 def _ordered(entries: list[_Entry]) -> tuple[Ranking, bool]:
@@ -207,7 +210,7 @@ def _read_jsonl(lines: Iterable[Line], name: str) -> RunFile:
             raise DataError(f'{where}: expected {{"query": {{...}}, "items": [...]}}.')
         query_id = checked_id(query.get("id"), f"{where}, query id")
         if query_id in entries:
-            raise DataError(f"{where}: query {query_id!r:.80} is there twice.")
+            raise DataError(f"{where}: query {query_id!r:.80} occurs twice.")
         if query.get("content") is not None:
             texts[query_id] = checked_text(query["content"], f"{where}, query content")
         entries[query_id] = list(_items(items, query_id, where))
@@ -245,14 +248,14 @@ def _read_parquet(path: Path) -> RunFile:
         entry = _Entry(rank, doc_id, _read_score(score, where))
         entries.setdefault(query_id, []).append(entry)
     if not entries:
-        raise DataError(f"{path}: no results in it.")
+        raise DataError(f"{path}: the run has no results.")
     return _run_file(entries)
 
 
 def _note(seen: set[str], doc_id: str, query_id: str, where: str) -> None:
     if doc_id in seen:
         raise DataError(
-            f"{where}: document {doc_id!r:.80} is there twice for query {query_id!r:.80}."
+            f"{where}: document {doc_id!r:.80} occurs twice for query {query_id!r:.80}."
         )
     seen.add(doc_id)
 
@@ -270,12 +273,12 @@ def _read_score(value: object, where: str) -> float:
     except (ValueError, OverflowError) as error:
         raise DataError(
             f"{where}: a score must be a finite number, not {value!r:.40}.",
-            hint="Scores are kept as float32, so that they are below 3.4e38.",
+            hint="Scores are stored as float32, so they must be below 3.4e38.",
         ) from error
 
 
 def _score(value: object, where: str) -> float:
-    """A score that is written: finite, in whichever precision."""
+    """Check that a score to be written is finite."""
     try:
         score = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -303,7 +306,7 @@ def _write_trec(queries: Iterable[RankedQuery], out: BinaryIO, tag: str) -> None
         short = all(_is_float32(score) for _, _, score in rows)
         for rank, doc_id, score in rows:
             _check_no_space(doc_id)
-            # Nine digits tell all float32 numbers apart; repr() does so for float64.
+            # Nine digits distinguish all float32 numbers; repr() does so for float64.
             shown = f"{score:.9g}" if short else repr(score)
             out.write(f"{query.query_id} Q0 {doc_id} {rank} {shown} {tag}\n".encode())
 
@@ -311,7 +314,7 @@ def _write_trec(queries: Iterable[RankedQuery], out: BinaryIO, tag: str) -> None
 def _check_no_space(identifier: str) -> None:
     if identifier.split() != [identifier]:
         raise DataError(
-            f"The id {identifier!r} is empty or holds white space; TREC files cannot express it.",
+            f"The id {identifier!r} is empty or holds white space; a TREC file cannot hold it.",
             hint="Export as jsonl or parquet instead.",
         )
 
@@ -353,7 +356,7 @@ def _table(rows: list[tuple[str, str, int, float]], schema: Any) -> Any:
 
 
 def _write_parquet(queries: Iterable[RankedQuery], out: BinaryIO) -> None:
-    """The columns of a stored run: scores become float32, as the engines give them."""
+    """Write the columns of a stored run; scores become float32."""
     import pyarrow.parquet as pq
 
     schema = _parquet_schema()

@@ -1,10 +1,10 @@
-"""Queries written otherwise: misspelt, shorter, in another order, with synonyms.
+"""Variants of queries: misspelt, shorter, in another order, with synonyms.
 
-After the generators of Penha, Câmara and Hauff, "Evaluating the Robustness of Retrieval Pipelines
+Source: the generators of Penha, Câmara and Hauff, "Evaluating the Robustness of Retrieval Pipelines
 with Query Variation Generators" (ECIR 2022).
 
-Deviation: there, a library draws the edits and every kind has several generators; here, each kind
-is one generator of our own, which changes as many words as it is asked to.
+Deviation: the paper uses a library with several generators for each kind. This module has one
+generator of its own for each kind, with a settable number of changed words.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ VariationKind: TypeAlias = Literal["misspelling", "word-drop", "ordering", "syno
 VARIATION_KINDS: tuple[VariationKind, ...] = get_args(VariationKind)
 
 Synonyms: TypeAlias = Mapping[str, Sequence[str]]
-"""A word in lower case -> words to put in its place."""
+"""Word in lower case -> its synonyms."""
 
 _LONG_WORD = 4
-"""Letters of the words that are misspelt; shorter ones only where there is no other."""
+"""Minimum letters of a misspelt word; shorter words are used only if no other exists."""
 
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
-"""Letters of a keyboard; each row stands half a key to the right of the one above."""
+"""Rows of a keyboard; each is shifted half a key to the right of the one above."""
 
 
 def drawing(seed: int, kind: VariationKind, query_id: str) -> random.Random:
-    """Chance for one query: the same whatever the other queries are, and on every machine."""
+    """The random generator of one query, independent of other queries and of the machine."""
     return random.Random(f"{seed} {kind} {query_id}")
 
 
 def misspelt(text: str, chance: random.Random, changes: int = 1) -> str:
-    """The text with one slip of the keyboard in so many of its words.
+    """The text with a typing error in ``changes`` of its words.
 
-    A slip swaps two letters, drops one, doubles one, or hits the key beside it; never at the first
-    letter, and in words of four letters or more where there are any.
+    An error swaps two letters, drops one, doubles one, or replaces one by a neighbouring key. The
+    first letter never changes. Words with four letters or more are preferred.
     """
     words = text.split()
     letters = [sum(map(str.isalpha, word)) for word in words]
@@ -52,7 +52,7 @@ def misspelt(text: str, chance: random.Random, changes: int = 1) -> str:
 
 
 def _slipped(word: str, chance: random.Random) -> str:
-    """A word with one slip, each kind as likely; a slip that changes nothing is no slip."""
+    """A word with one typing error of a random kind, as far as an error changes the word."""
     letters = [i for i, letter in enumerate(word) if letter.isalpha()][1:]
     kinds = [{slip(word, i) for i in letters} for slip in (_swapped, _dropped, _doubled)]
     kinds.append({near for i in letters for near in _near_misses(word, i)})
@@ -61,7 +61,7 @@ def _slipped(word: str, chance: random.Random) -> str:
 
 
 def _swapped(word: str, i: int) -> str:
-    """With the letter behind it, if there is one."""
+    """Swap a letter with the next letter, if there is one."""
     pair = word[i : i + 2]
     return word[:i] + pair[::-1] + word[i + 2 :] if pair.isalpha() else word
 
@@ -75,7 +75,7 @@ def _doubled(word: str, i: int) -> str:
 
 
 def _near_misses(word: str, i: int) -> list[str]:
-    """The word with each of the keys around that letter in its place."""
+    """Variants of a word with one letter replaced by each neighbouring key."""
     letter = word[i]
     near = _KEYS_AROUND.get(letter.lower(), "")
     cased = near.upper() if letter.isupper() else near
@@ -102,7 +102,7 @@ _KEYS_AROUND = _keys_around()
 
 
 def shortened(text: str, chance: random.Random, changes: int = 1) -> str:
-    """The text without so many of its words; one always stays."""
+    """The text without ``changes`` of its words; at least one word stays."""
     words = text.split()
     places = _places(words)
     dropped = set(chance.sample(places, min(changes, max(0, len(places) - 1))))
@@ -111,7 +111,7 @@ def shortened(text: str, chance: random.Random, changes: int = 1) -> str:
 
 
 def reordered(text: str, chance: random.Random, changes: int = 1) -> str:
-    """The text with two of its words in each other's place, so many times."""
+    """The text after ``changes`` swaps of two different words."""
     words = text.split()
     places = _places(words)
     for _ in range(changes):
@@ -124,14 +124,14 @@ def reordered(text: str, chance: random.Random, changes: int = 1) -> str:
 
 
 def _places(words: Sequence[str]) -> list[int]:
-    """Where the words are, and not punctuation that stands alone."""
+    """Positions of the words, without punctuation that stands alone."""
     return [i for i, word in enumerate(words) if any(map(str.isalnum, word))]
 
 
 def reworded(text: str, chance: random.Random, synonyms: Synonyms, changes: int = 1) -> str:
-    """The text with a synonym in the place of so many of its words.
+    """The text with ``changes`` of its words replaced by a synonym.
 
-    Case of the first letter and punctuation around a word stay as they are.
+    The case of the first letter and the punctuation around a word are kept.
     """
     words = text.split()
     cores = [word.strip(string.punctuation) for word in words]
@@ -149,11 +149,11 @@ EDITS: Mapping[VariationKind, Callable[[str, random.Random, int], str]] = {
     "word-drop": shortened,
     "ordering": reordered,
 }
-"""The kinds that need nothing but the text."""
+"""Kind -> function, for the kinds that need only the text."""
 
 
 def read_synonyms(path: Path) -> dict[str, tuple[str, ...]]:
-    """A list of words: on each line a word and its synonyms, separated by tabs.
+    """Read a list of synonyms: each line has a word and its synonyms, separated by tabs.
 
     A word may have several lines. Lines that begin with ``#`` are comments.
 
@@ -172,5 +172,5 @@ def read_synonyms(path: Path) -> dict[str, tuple[str, ...]]:
             )
         words.setdefault(word.lower(), []).extend(others)
     if not words:
-        raise DataError(f"{path}: no words in it.", hint="Such as: big<TAB>large<TAB>huge")
+        raise DataError(f"{path}: the list has no words.", hint="Example: big<TAB>large<TAB>huge")
     return {word: tuple(dict.fromkeys(others)) for word, others in words.items()}

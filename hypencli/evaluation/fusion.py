@@ -1,4 +1,4 @@
-"""Several rankings of the same queries as one."""
+"""Fusion of several runs of the same queries into one run."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ RRF_K = 60
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """How rankings become one: a document's score is a sum over the rankings that have it.
+    """A fusion method and its parameters.
 
-    What each adds to it is, with
+    The fused score of a document is a sum over the rankings that contain it. The terms are:
 
     ``rrf``: ``1 / (rrf_k + rank)``, ranks from 1 (Cormack, Clarke and Büttcher, SIGIR 2009);
-    ``combsum``: its score there, normalised (Fox and Shaw, TREC-2, 1994);
-    ``interpolate``: the ranking's weight times that score.
+    ``combsum``: the normalised score in the ranking (Fox and Shaw, TREC-2, 1994);
+    ``interpolate``: the normalised score times the weight of the run.
 
     Attributes:
         method: One of :data:`FUSION_METHODS`.
-        k: Documents a query keeps.
-        rrf_k: Of ``rrf``: how little the first ranks stand out; 60 in the paper.
-        weights: Of ``interpolate``: one a ranking; None weighs all alike, 1 in sum.
-        normalise: Of the other two: ``min-max`` makes the scores of each ranking of a query 0 to 1
-            (all 1 where they are equal), ``none`` leaves them.
+        k: Documents that each query keeps.
+        rrf_k: Constant of ``rrf``; a larger one favours the first ranks less. The paper uses 60.
+        weights: Weights of the runs for ``interpolate``; None gives each run ``1 / n_runs``.
+        normalise: For ``combsum`` and ``interpolate``: ``min-max`` scales the scores of each
+            ranking to 0 to 1 (all 1 if they are equal), ``none`` keeps them.
     """
 
     method: FusionMethod = "rrf"
@@ -47,10 +47,10 @@ class Fusion:
     def __post_init__(self) -> None:
         if self.method not in FUSION_METHODS:
             hint = did_you_mean(self.method, FUSION_METHODS)
-            raise UsageError(f"There is no fusion method {self.method!r}.", hint=hint)
+            raise UsageError(f"Unknown fusion method: {self.method!r}.", hint=hint)
         if self.normalise not in NORMALISATIONS:
             hint = did_you_mean(self.normalise, NORMALISATIONS)
-            raise UsageError(f"There is no normalisation {self.normalise!r}.", hint=hint)
+            raise UsageError(f"Unknown normalisation: {self.normalise!r}.", hint=hint)
         if self.k < 1 or self.rrf_k < 0:
             raise UsageError("k must be 1 or more, and rrf_k 0 or more.")
         if self.weights is not None and self.method != "interpolate":
@@ -59,38 +59,42 @@ class Fusion:
             raise UsageError(f"Weights must be 0 or more, not {self.weights}.")
 
     def weights_of(self, n_runs: int) -> tuple[float, ...]:
-        """The weights of so many runs.
+        """The weights of ``n_runs`` runs.
 
         Raises:
-            UsageError: There is another number of weights.
+            UsageError: The number of weights differs from the number of runs.
         """
         weights = self.weights or (1 / n_runs,) * n_runs
         if len(weights) != n_runs:
             raise UsageError(
-                f"{len(weights)} weights for {n_runs} runs.", hint="Give each run one, in order."
+                f"{len(weights)} weights for {n_runs} runs.",
+                hint="Set one weight for each run, in order.",
             )
         return weights
 
 
 def fuse(runs: Sequence[Results], how: Fusion) -> dict[str, Ranking]:
-    """The rankings of several runs as one, for every query of any of them.
+    """Fuse runs into one, with every query that any of them has.
 
-    A run that lacks a query, or a document, adds nothing to it. Ties are broken by document id.
+    A run adds nothing to a query or document that it lacks. Ties are broken by document id.
 
     Args:
-        runs: Two or more; each in its own rank order.
-        how: See :class:`Fusion`.
+        runs: Two or more runs, each in rank order.
+        how: The method and its parameters.
+
+    Returns:
+        Query id -> ranking, best first, of at most ``how.k`` documents.
 
     Raises:
-        UsageError: Another number of weights than of runs.
-        DataError: A score is NaN or infinite, or a sum of them is; names query and document.
+        UsageError: The number of weights differs from the number of runs.
+        DataError: A score or fused score is NaN or infinite; the message names query and document.
     """
     parts = _parts(how, how.weights_of(len(runs)))
     queries = dict.fromkeys(query for run in runs for query in run)
     fused: dict[str, Ranking] = {}
     for query in queries:
         rankings = [run.get(query, []) for run in runs]
-        if how.method != "rrf":  # which reads ranks alone
+        if how.method != "rrf":  # rrf does not read scores
             for ranking in rankings:
                 _refuse_non_finite(query, ranking, "the score")
         summed = _summed([part(ranking) for part, ranking in zip(parts, rankings, strict=True)])
@@ -106,7 +110,7 @@ def _refuse_non_finite(query: str, ranking: Ranking, what: str) -> None:
 
 
 def _parts(how: Fusion, weights: Sequence[float]) -> list[Callable[[Ranking], Ranking]]:
-    """For each run, what turns a ranking of it into what it adds."""
+    """For each run, a function from a ranking to the terms that it adds."""
     if how.method == "rrf":
         return [lambda ranking: _reciprocal_ranks(ranking, how.rrf_k)] * len(weights)
     if how.method == "combsum":

@@ -1,11 +1,11 @@
-"""Measures of runs and paired tests between them.
+"""Measures of runs, and paired tests of two runs.
 
-A run is measured in *its own rank order*. Providers sort by score again and break ties each in its
-way (trec_eval by document id downwards, others upwards), so that one run could have two values of
-RR; they are handed scores made from the ranks instead, and a tie is never seen.
+A run is measured in *its own rank order*. The providers of ir_measures sort by score and break ties
+differently (trec_eval by descending document id, others by ascending), so one run could have two
+values of RR. They therefore receive scores computed from the ranks, which have no ties.
 
-Deviation: trec_eval ignores ranks and sorts by score, ties by document id downwards. Figures differ
-from its own only where documents with equal scores have different grades.
+Deviation: trec_eval ignores ranks and sorts by score, ties by descending document id. The figures
+differ only if documents with equal scores have different grades.
 """
 
 from __future__ import annotations
@@ -27,53 +27,56 @@ if TYPE_CHECKING:
     Values = npt.NDArray[np.float64]
 
 DEFAULT_MEASURES = ("nDCG@10", "nDCG@5", "P@10", "P@5", "R@10", "RR", "R@1000", "RR@10")
-"""The set that the published code reports, in its order."""
+"""The measures that the published code reports, in its order."""
 
 DL_MEASURES = (
     *("nDCG@10", "nDCG@5", "P(rel=2)@10", "P(rel=2)@5", "R(rel=2)@10", "RR(rel=2)"),
     *("R(rel=2)@1000", "RR(rel=2)@10"),
 )
-"""The same set for the passages of TREC Deep Learning and DL-HARD: there, grade 1 is "on the topic,
-and no answer", and binary measures count from grade 2 on (Craswell et al., overview of the TREC
-2019 Deep Learning track)."""
+"""The default measures for the passages of TREC Deep Learning and DL-HARD.
+
+Grade 1 means "related, but no answer" there, so binary measures count from grade 2 on (Craswell et
+al., overview of the TREC 2019 Deep Learning track).
+"""
 
 _DL_PASSAGES = re.compile(r"irds:msmarco-passage(-v2)?/trec-dl-|file:dl-hard-test/qrels\.txt$")
 
 TESTS = ("t", "wilcoxon", "randomisation")
-"""Paired tests of :func:`compare`, each two-sided."""
+"""The two-sided paired tests of :func:`compare`."""
 
 MAX_CUTOFF = 1_000_000_000
 
-# Queries whose results are copied for a provider at a time.
+# Queries that a provider receives at a time.
 _BATCH_QUERIES = 512
 
 _EXAMPLES = "nDCG@10, RR, RR@10, P(rel=2)@5, R@1000, AP, Success@5, Judged@10"
 
-# Measures are sums of fractions: a difference below this is rounding and not a difference.
+# Smaller differences of measures are rounding errors.
 _NOISE = 1e-12
 
-# Values held at once by the randomisation test: 64 MiB.
+# Values that the randomisation test holds at once: 64 MiB.
 _BLOCK_VALUES = 2**23
 
 
 def default_measures(qrels_id: str) -> tuple[str, ...]:
-    """What judgements are measured with where nobody names measures: by their own convention.
+    """The default measures for a set of judgements.
 
     Args:
-        qrels_id: As :class:`~hypencli.data.qrels.Judgements` has it: ``irds:NAME``, ``file:NAME``.
+        qrels_id: Id of the judgements, ``irds:NAME`` or ``file:NAME``; see
+            :class:`~hypencli.data.qrels.Judgements`.
     """
     return DL_MEASURES if _DL_PASSAGES.match(qrels_id) else DEFAULT_MEASURES
 
 
 def parse_measures(names: Iterable[str] = DEFAULT_MEASURES) -> tuple[Measure, ...]:
-    """Measures by their ir_measures names, without repeats; ``str(measure)`` is the name in use.
+    """Parse ir_measures names to measures without repeats; ``str(measure)`` is the standard name.
 
     Args:
         names: Names; one string may hold several, separated by commas.
 
     Raises:
-        UsageError: Names that are not measures, or that nothing installed can compute: all of
-            them, each with its reason.
+        UsageError: Some names are no measures, or no installed provider computes them. The message
+            lists each with its reason.
     """
     if isinstance(names, str):
         names = [names]
@@ -89,10 +92,10 @@ def parse_measures(names: Iterable[str] = DEFAULT_MEASURES) -> tuple[Measure, ..
     if problems:
         raise UsageError(
             f"Not measures: {'; '.join(problems)}.",
-            hint=f"Names are those of ir_measures, such as {_EXAMPLES}.",
+            hint=f"ir_measures defines the names, such as {_EXAMPLES}.",
         )
     if not parsed:
-        raise UsageError("No measure was named.", hint=f"Such as {_EXAMPLES}.")
+        raise UsageError("No measure is named.", hint=f"Examples: {_EXAMPLES}.")
     return tuple(parsed.values())
 
 
@@ -112,7 +115,7 @@ def _parse_measure(name: str) -> Measure:
     import ir_measures
 
     with warnings.catch_warnings():
-        # ir_measures reads names through parts of `ast` that newer Pythons announce to remove.
+        # ir_measures parses names with parts of `ast` that newer Pythons deprecate.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
             measure = ir_measures.parse_measure(name)
@@ -134,7 +137,11 @@ def _missing_or_wrong(name: str) -> str:
 
 
 def _check_parameters(measure: Measure) -> None:
-    """Refuse numbers that the C code of a provider would crash on."""
+    """Refuse numbers that crash the C code of a provider.
+
+    Raises:
+        ValueError: A parameter is out of range.
+    """
     for parameter, lowest in (("cutoff", 1), ("rel", 1)):
         value = measure.params.get(parameter)
         if isinstance(value, int) and not lowest <= value <= MAX_CUTOFF:
@@ -144,7 +151,7 @@ def _check_parameters(measure: Measure) -> None:
 
 
 def _unsupported(measure: Measure) -> str:
-    """Why a measure cannot be computed: what would have to be installed, if anything helps."""
+    """Why no provider computes a measure, and which package would, if any."""
     import ir_measures
 
     try:
@@ -155,18 +162,18 @@ def _unsupported(measure: Measure) -> str:
 
 
 def evaluate(results: Results, qrels: Qrels, measures: Sequence[Measure]) -> Evaluation:
-    """Measure a run.
+    """Evaluate a run.
 
-    Aggregates are over all judged queries: one without results counts 0 in each measure.
+    Aggregates are over all judged queries; a query without results counts as 0.
 
     Args:
-        results: Query id -> documents in rank order; the scores do not matter, but are finite.
+        results: Query id -> documents in rank order. Scores must be finite and have no effect.
         qrels: Query id -> document id -> grade.
-        measures: From :func:`parse_measures`.
+        measures: Measures of :func:`parse_measures`.
 
     Raises:
-        DataError: There are no judgements, none for any query of the run, a document is ranked
-            twice for a query, or a score is NaN or infinite.
+        DataError: No query of the run is judged, a query ranks a document twice, or a score is NaN
+            or infinite.
     """
     import ir_measures
 
@@ -204,23 +211,22 @@ def _check_overlap(judged: Sequence[str], retrieved: set[str]) -> None:
 def _numbered(
     results: Results, qrels: Qrels, judged: Sequence[str]
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, int]]]:
-    """Run and judgements with strictly falling scores, and numbers for ids.
+    """Run and judgements with strictly falling scores, and with numbers in place of ids.
 
-    No provider then trips over what an id may hold: white space, NUL, or nothing.
+    Numbers, because providers fail on ids that are empty or hold white space or NUL.
     """
     run: dict[str, dict[str, float]] = {}
     judgements: dict[str, dict[str, int]] = {}
     longest = max((len(results.get(query, ())) for query in judged), default=0)
     names = [str(rank) for rank in range(longest)]
-    # Whole numbers, because a provider may keep scores in single precision.
+    # Whole numbers, because a provider may store scores in single precision.
     falling = [float(longest - rank) for rank in range(longest)]
     for number, query in enumerate(judged):
         ranking: Ranking = results.get(query, [])
         worthless = next((doc for doc, score in ranking if not math.isfinite(score)), None)
         if worthless is not None:
             raise DataError(
-                f"The score of document {worthless!r} for query {query!r} is not finite: nothing "
-                "can be ranked by it."
+                f"The score of document {worthless!r} for query {query!r} is not finite."
             )
         named = dict(zip((doc_id for doc_id, _ in ranking), names, strict=False))
         if len(named) != len(ranking):
@@ -235,7 +241,7 @@ def _numbered(
 
 
 def aggregate(measure: Measure, values: Iterable[float]) -> float:
-    """The mean over queries, or the sum where ir_measures defines one (``NumRet``)."""
+    """The mean over queries, or the sum if ir_measures defines a sum (``NumRet``)."""
     aggregator = measure.aggregator()
     for value in values:
         aggregator.add(value)
@@ -250,23 +256,23 @@ def compare(
     seed: int = 0,
     permutations: int = 10_000,
 ) -> list[PairedTest]:
-    """Two runs on the queries that both were judged on: differences and two-sided paired tests.
+    """Compare two runs over their common judged queries, with two-sided paired tests.
 
-    ``t``: Student's paired test; all differences alike, other than zero, have p = 0. ``wilcoxon``:
-    signed ranks without the queries that tie. ``randomisation``: signs of the differences flipped
-    at random, p = (k + 1) / (n + 1) with k of n at least as far from zero, so never 0 (Smucker,
-    Allan and Carterette, CIKM 2007). One query, or no difference at all, has p = 1 in each. Each
-    test's p values are corrected by Holm's step-down method over the measures given.
+    ``t``: Student's paired t-test; p = 0 if all differences are equal and not zero. ``wilcoxon``:
+    signed-rank test without ties. ``randomisation``: signs of the differences are flipped at
+    random; p = (k + 1) / (n + 1), where k of n sums are at least as far from zero as the observed
+    one (Smucker, Allan and Carterette, CIKM 2007). With one query, or without any difference, p is
+    1 in each test. Holm's step-down method corrects the p-values of each test over the measures.
 
     Args:
         evaluation_a: The first run.
-        evaluation_b: The second; a win is its.
-        measures: Names that both were evaluated with.
-        seed: Of the randomisation, which starts anew for every measure.
-        permutations: Of the randomisation.
+        evaluation_b: The second run. A win is a query on which it is better.
+        measures: Names of measures that both evaluations have.
+        seed: Seed of the randomisation test; each measure starts with it.
+        permutations: Number of random sign flips.
 
     Raises:
-        DataError: A measure is not in both evaluations, or no query is.
+        DataError: An evaluation lacks a measure, or the runs have no common judged query.
     """
     names = list(dict.fromkeys(str(measure) for measure in measures))
     pairs = [_paired(evaluation_a, evaluation_b, name) for name in names]
@@ -286,7 +292,7 @@ def compare(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (Holm 1979), in the order given: each p is at most 1."""
+    """Holm's step-down correction (Holm 1979) of p-values, in the same order; each is at most 1."""
     corrected = [0.0] * len(p_values)
     highest = 0.0
     for step, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
@@ -303,18 +309,18 @@ def _paired(a: Evaluation, b: Evaluation, name: str) -> tuple[Values, Values]:
         if name not in one.per_query:
             raise DataError(
                 f"The {which} run was not evaluated with {name}.",
-                hint=f"It was with: {', '.join(one.per_query) or 'nothing'}",
+                hint=f"Its measures: {', '.join(one.per_query) or 'none'}",
             )
     common = sorted(a.per_query[name].keys() & b.per_query[name].keys())
     if not common:
-        raise DataError("The two runs have no judged query in common; they cannot be compared.")
+        raise DataError("The two runs have no judged query in common.")
     values_a = np.array([a.per_query[name][query] for query in common], dtype=np.float64)
     values_b = np.array([b.per_query[name][query] for query in common], dtype=np.float64)
     return values_a, values_b
 
 
 def _differences(a: Values, b: Values) -> Values:
-    """B minus A, with 0 where only rounding tells them apart."""
+    """B minus A; rounding errors become 0."""
     import numpy as np
 
     differences = b - a
@@ -361,15 +367,15 @@ def _t_test(differences: Values) -> float:
 def _wilcoxon(differences: Values) -> float:
     from scipy.stats import wilcoxon
 
-    # Rounded, so that differences that are equal but for their last bits get equal ranks.
+    # Rounding gives equal ranks to differences that differ only in their last bits.
     differing = differences[differences != 0].round(12)
     return float(wilcoxon(differing).pvalue) if len(differing) > 1 else 1.0
 
 
 def _randomisation(differences: Values, seed: int, permutations: int) -> float:
-    """Sign flips in blocks of bounded memory.
+    """The p-value of random sign flips, computed in blocks of bounded memory.
 
-    Queries that tie are left out first: a flip does not change them.
+    Ties are left out first, because a flip does not change them.
     """
     import numpy as np
 
@@ -379,7 +385,7 @@ def _randomisation(differences: Values, seed: int, permutations: int) -> float:
         return 1.0
     generator = np.random.Generator(np.random.PCG64(seed))
     observed = abs(float(differing.sum()))
-    # Sums of the same terms in another order differ in their last bits.
+    # Sums in another order differ in their last bits.
     enough = observed - 1e-10 * float(np.abs(differing).sum())
     n_bytes = -(-n // 8)
     extreme = 0

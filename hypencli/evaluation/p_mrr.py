@@ -1,13 +1,13 @@
-"""p-MRR: whether rankings follow an instruction that makes documents irrelevant.
+"""p-MRR: whether a ranking follows an instruction that excludes documents.
 
-A query is asked twice, with its original instruction and with a narrower one. Documents that are
-not relevant any more should fall. Weller et al., FollowIR (2024), section 4, for each of them with
-the ranks ``a`` before and ``b`` after::
+A query is searched twice, with its original instruction and with a narrower one. Documents that are
+no longer relevant should fall. A document with rank ``a`` before and ``b`` after has the value
+(Weller et al., FollowIR, 2024, section 4)::
 
-    1 - a / b   where it fell     (0 to 1: followed)
-    b / a - 1   where it rose     (-1 to 0: the opposite)
+    1 - a / b   if it fell     (0 to 1: followed)
+    b / a - 1   if it rose     (-1 to 0: the opposite)
 
-then the mean over the documents of a query, and over queries.
+p-MRR is the mean over the documents of a query, and then over the queries.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from hypencli.errors import DataError
 from hypencli.records import Evaluation, Qrels, Ranking, Results
 
 P_MRR = "p-MRR"
-"""What evaluations call the measure."""
+"""Name of the measure in evaluations."""
 
 
 def changed_documents(original: Qrels, changed: Qrels) -> dict[str, tuple[str, ...]]:
-    """Documents of each query that an instruction gave another grade, in the order of ``original``.
+    """Query id -> documents whose grade changes, in the order of the original judgements.
 
-    A document that only the original judgements speak of counts as not relevant after the change.
-    Queries without such a document are left out.
+    A document without a changed judgement counts as not relevant after the change. Queries without
+    such documents are left out.
     """
     differing = {
         query: tuple(doc for doc, grade in grades.items() if _grade(changed, query, doc) != grade)
@@ -43,28 +43,28 @@ def p_mrr(
 ) -> Evaluation:
     """Compare the ranks of documents in two runs of the same queries.
 
-    A document that a run does not have stands behind its last one. Ranks follow the scores, and
-    equal scores the document ids downwards, as in the benchmark's own runs.
+    A document that a run lacks gets the rank behind its last document. Documents are ranked by
+    score, and equal scores by descending document id, as in the runs of the benchmark.
 
-    Deviation: the published code leaves equal scores in the order of the file, so that its figure
-    depends on how the file was written.
+    Deviation: the published code keeps equal scores in the order of the file, so its figure depends
+    on that order.
 
     Args:
-        original: The run with the original instructions.
-        changed: The run with the changed ones.
-        documents: Query id -> the documents to look at, from :func:`changed_documents`.
+        original: The run of the original instructions.
+        changed: The run of the changed instructions.
+        documents: Query id -> documents that count, from :func:`changed_documents`.
 
     Returns:
-        The measure ``p-MRR``. ``judged_queries`` counts the queries that have a value; those that
-        one of the runs lacks are ``missing_queries``, and as in the benchmark they are left out.
+        The measure ``p-MRR``. ``judged_queries`` counts the queries with a value. Queries that a
+        run lacks are in ``missing_queries`` and left out, as in the benchmark.
 
     Raises:
-        DataError: Nothing is to be compared: no document changed, or no query is in both runs.
+        DataError: No document changed its grade, or no query is in both runs.
     """
     if not documents:
         raise DataError(
-            "The two sets of judgements agree on every document: nothing could have moved.",
-            hint="--qrels-og takes those of the original instructions, --qrels-changed the others.",
+            "The two sets of judgements agree on every document, so p-MRR is not defined.",
+            hint="--qrels-og: judgements of the original instructions; --qrels-changed: others.",
         )
     missing = tuple(q for q in documents if not (original.get(q) and changed.get(q)))
     values = {

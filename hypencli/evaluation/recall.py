@@ -1,4 +1,4 @@
-"""How much of an exact ranking another ranking has."""
+"""Recall of a ranking against an exact ranking."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ def recall_at(ranking: Ranking, exact: Sequence[str], depth: int) -> float | Non
     """The share of the exact best ``depth`` documents among the best ``depth`` of a ranking.
 
     Args:
-        ranking: What is measured.
-        exact: Ids of the exact ranking, best first; it may be shorter than ``depth``.
-        depth: How many documents count on both sides.
+        ranking: The ranking to measure.
+        exact: Document ids of the exact ranking, best first; possibly fewer than ``depth``.
+        depth: How many documents of each ranking count.
 
     Returns:
-        None where the exact ranking is empty.
+        The share, 0 to 1; None if the exact ranking is empty.
     """
     wanted = set(exact[:depth])
     if not wanted:

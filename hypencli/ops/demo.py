@@ -104,6 +104,7 @@ def demonstrate(store: Store, progress: Progress = SILENT) -> Demonstrated:
     Raises:
         MissingDependencyError: The encoder is not installed.
     """
+    from hypencli.data.corpus import open_corpus
     from hypencli.data.demo import build_docstring_collection, write_docstring_collection
 
     clock = _Clock()
@@ -130,6 +131,8 @@ def demonstrate(store: Store, progress: Progress = SILENT) -> Demonstrated:
     ]
     boards = leaderboard(store, measures=SHOWN_MEASURES)
     clock.lap("comparing")
+    if "corpus" not in store.defaults:  # for `hype query`: the store has two corpora
+        store.set_default("corpus", open_corpus(files.documents).corpus_id)
     answers = _ask_some(store, files.documents, [one.text for one in collection.questions.queries])
     clock.lap("asking")
     return Demonstrated(

@@ -83,10 +83,12 @@ class NameNotGiven:
     Attributes:
         asked: The requested name.
         taken_by: Id of another artifact of this kind with the name; None if there is none.
+        needed_by: How many artifacts were made from the one that keeps its name.
     """
 
     asked: str
     taken_by: str | None
+    needed_by: int
 
 
 def name_not_given(store: Store, done: Manifest, asked: str | None) -> NameNotGiven | None:
@@ -94,4 +96,4 @@ def name_not_given(store: Store, done: Manifest, asked: str | None) -> NameNotGi
     if asked is None or asked == done.name:
         return None
     named = (other.id for other in store.artifacts(done.kind) if other.name == asked)
-    return NameNotGiven(asked, next(named, None))
+    return NameNotGiven(asked, next(named, None), len(store.children_of(done.id)))

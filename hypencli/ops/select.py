@@ -51,9 +51,7 @@ def choose_embeddings(
     ]
     if corpus is None and len(fitting) > 1:
         corpus = store.defaults.get("corpus")
-    if corpus is not None:
-        names = _corpus_names(corpus)
-        fitting = [one for one in fitting if _is_corpus(one, names)]
+    fitting = _of_corpus(fitting, corpus)
     if len(fitting) != 1:
         raise _no_single(model, corpus, fitting, existing)
     progress.message(f"embeddings: {display_name(fitting[0])} ({fitting[0].inputs['corpus']})")
@@ -84,19 +82,23 @@ def choose_any_embeddings(
     return choose_embeddings(store, manifest, named=named, corpus=corpus, progress=progress)
 
 
-def _corpus_names(corpus: str) -> set[str]:
-    """Names of a corpus: the value of the user, and the corpus id that it stands for."""
+def _of_corpus(embeddings: list[Manifest], corpus: str | None) -> list[Manifest]:
+    """Select the sets of a corpus: by a name that they have, else by the dataset of that name."""
     from hypencli.data.corpus import open_corpus
 
+    named = [one for one in embeddings if corpus is None or _is_corpus(one, corpus)]
+    if named or corpus is None:
+        return named
     try:
-        return {corpus, open_corpus(corpus).corpus_id}
+        corpus_id = open_corpus(corpus).corpus_id
     except DataError:
-        return {corpus}
+        return []
+    return [one for one in embeddings if _is_corpus(one, corpus_id)]
 
 
-def _is_corpus(embeddings: Manifest, names: set[str]) -> bool:
+def _is_corpus(embeddings: Manifest, name: str) -> bool:
     own = str(embeddings.inputs["corpus"])
-    return not names.isdisjoint({own, own.partition(":")[2], embeddings.name, embeddings.id})
+    return name in (own, own.partition(":")[2], embeddings.name, embeddings.id)
 
 
 def _no_single(

@@ -41,7 +41,13 @@ from hypestore.errors import (
     StoreVersionError,
     TextNotKept,
 )
-from hypestore.files import atomic_folder, atomic_path, atomic_write_bytes, atomic_write_text
+from hypestore.files import (
+    atomic_folder,
+    atomic_path,
+    atomic_write_bytes,
+    atomic_write_text,
+    writing_in,
+)
 from hypestore.free_space import require_space
 from hypestore.graphs.draft import GraphDraft
 from hypestore.graphs.stored import NeighbourGraph
@@ -116,4 +122,5 @@ __all__ = [
     "require_space",
     "verified_path",
     "write_vector_file",
+    "writing_in",
 ]

@@ -28,7 +28,7 @@ def test_init_makes_a_store_that_is_found_from_below(
     below = tmp_path / "new" / "a" / "b"
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
-    assert "Nothing yet" in hype("ls").out
+    assert "is empty" in hype("ls").out
 
 
 def test_the_store_is_taken_from_the_environment(
@@ -289,7 +289,7 @@ def test_a_model_goes_out_and_comes_back(hype: Hype, study: Path, tmp_path: Path
     done = hype("export", "model", "hyper", "--output", out, *common)
     assert done.code == 0
     assert "config.json, model.safetensors" in done.out
-    assert "Warning: published code loads the encoder by its name" in done.out
+    assert "Warning: the published code loads the encoder by its name" in done.out
     assert "--backbone-name" in done.out
     refused = hype("export", "model", "hyper", "-o", out, *common, "--json")
     assert (refused.code, refused.json["error"]["type"]) == (2, "UsageError")
@@ -311,7 +311,7 @@ def test_a_bi_encoder_goes_out_with_a_word_on_published_code(
     hype: Hype, study: Path, tmp_path: Path
 ) -> None:
     done = hype("export", "model", "plain", "-o", tmp_path / "out", "--store", study)
-    assert (done.code, "Published code cannot use it" in done.out) == (0, True)
+    assert (done.code, "The published code cannot load it" in done.out) == (0, True)
 
 
 def test_doctor_tells_of_caches_and_cleans_them(hype: Hype, study: Path) -> None:
@@ -323,7 +323,7 @@ def test_doctor_tells_of_caches_and_cleans_them(hype: Hype, study: Path) -> None
     store.cached("tokens-1", make)
     told = hype("doctor", "--store", study)  # trainings left caches there, too
     assert (told.code, f"\nCaches: {len(store.caches())}, " in told.out) == (0, True)
-    assert "Nothing is wrong" in told.out
+    assert "No problems" in told.out
     assert hype("doctor", "--clean", "--store", study, "--json").json["caches"] == 1  # in use
     del store
     gc.collect()
@@ -343,7 +343,7 @@ def test_rm_refuses_what_is_needed_and_removes_when_forced(hype: Hype, study: Pa
 
 def test_doctor_is_content_and_finds_damage(hype: Hype, study: Path) -> None:
     fine = hype("doctor", "--checksums", "--store", study)
-    assert (fine.code, "Nothing is wrong" in fine.out) == (0, True)
+    assert (fine.code, "No problems" in fine.out) == (0, True)
     store = hypencli.open_store(study).store
     shard = next(store.path(store.get("hyper-docs", kind="embeddings")).glob("vectors-*"))
     content = bytearray(shard.read_bytes())

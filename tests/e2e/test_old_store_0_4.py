@@ -184,7 +184,7 @@ def test_the_training_goes_on_from_its_checkpoint(
 ) -> None:
     """It ends with the weights that 0.4 ends with, interrupted or not."""
     run(*LONGER)
-    assert "Went on from step 3" in capsys.readouterr().out
+    assert "Continued from step 3" in capsys.readouterr().out
     model = named(old, "longer")
     assert model.id == expected["longer"]["id"]
     assert model.stats["resumed_from"] == 3

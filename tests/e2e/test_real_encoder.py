@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import hypencli.data.demo
+import hypencli.recipe
 from hypencli.__main__ import main
 from hypencli.data.demo import build_docstring_collection, write_docstring_collection
 from hypencli.errors import MissingDependencyError, ModelError
@@ -88,6 +92,33 @@ def test_train_encode_search_and_compare(hype: Hype, files: Path, encoder_folder
     first = json.loads(queries.read_text(encoding="utf-8").splitlines()[0])
     answer = hype("query", first["text"], "--model", "q-nets", "-k", 5)
     assert first["id"].partition(":")[2] in [hit["doc_id"] for hit in answer["hits"]]
+
+
+def test_what_the_demo_suggests_can_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The demo itself, on six modules and with ten steps."""
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    for name in ("base64", "calendar", "csv", "shutil", "statistics", "timeit"):
+        shutil.copy(Path(shutil.__file__).with_name(f"{name}.py"), sources)
+    whole, load = hypencli.data.demo.build_docstring_collection, hypencli.recipe.load_recipe
+    monkeypatch.setattr("hypencli.data.demo.build_docstring_collection", lambda: whole(sources))
+    monkeypatch.setattr(
+        "hypencli.recipe.load_recipe",
+        lambda name, settings: load(name, [*settings, "training.steps=10"]),
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo"]) == 0
+    _, _, suggested = capsys.readouterr().out.partition("Now try:\n")
+    folder, *commands = map(shlex.split, suggested.splitlines())
+    assert folder[0] == "cd"
+    monkeypatch.chdir(folder[1])
+    assert len(commands) == 4
+    for command in commands:
+        assert command[0] == "hype"
+        assert main(command[1:]) == 0, capsys.readouterr().err
+    assert "documents, model hypencoder" in capsys.readouterr().out
 
 
 def test_the_demo_verifies_its_encoder(

@@ -189,12 +189,12 @@ def test_signals(long: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[
         assert f"going on from step {reached}\n" in said
         assert "Stopping after this step with a checkpoint; Ctrl-C again: now.\n" in said
         how = "Interrupted" if kind == signal.SIGINT else "Ended by SIGTERM"
-        last = f"{how}. What is done is kept: run the same command again to go on.\n"
+        last = f"{how}. Finished work is kept: run the same command again to continue.\n"
         assert said.endswith(last)
         reached = checkpoint(root)
     capsys.readouterr()
     assert main([*long, "--store", str(root)]) == 0
-    assert f"Went on from step {reached}." in capsys.readouterr().out
+    assert f"Continued from step {reached}." in capsys.readouterr().out
     assert {step for step, name in points(the_model(root)) if name == "loss"} == {*range(1, 121)}
 
 
@@ -229,7 +229,7 @@ def test_out_of_time_then_restarted_then_finished(
     limit = ("--set", "training.max_minutes=1e-9")
     code, out, _ = hype(*limit)
     assert code == 75
-    assert "Stopped at step 1: its time was up. A checkpoint is there" in out
+    assert "Stopped at step 1: the time limit was reached. A checkpoint was written" in out
     assert "run the same command again" in out
     code, out, err = hype(*limit, "--json")
     assert (code, "going on from step 1\n" in err) == (75, True)

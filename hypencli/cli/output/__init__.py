@@ -1,1 +1,1 @@
-"""What the command prints: tables, charts, progress, text for a terminal."""
+"""Output of the command: tables, charts, progress, JSON, text for a terminal."""

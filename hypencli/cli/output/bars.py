@@ -1,4 +1,4 @@
-"""Progress in the terminal: bars with rate and time left, on stderr."""
+"""Progress bars on stderr, with rate and remaining time."""
 
 from __future__ import annotations
 
@@ -23,39 +23,45 @@ from hypencli.cli.output.render import escape
 
 
 class RateColumn(ProgressColumn):
-    """Units a second."""
+    """A column with the rate in units per second."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()
         self._unit = unit
 
     def render(self, task: Task) -> Text:
-        """The rate, once there is one."""
+        """The rate; empty until it is known."""
         return Text("" if task.speed is None else f"{task.speed:,.0f} {self._unit}/s")
 
 
 class Bar:
-    """One task on a terminal."""
+    """The progress bar of one task; see :class:`hypencli.progress.Task`."""
 
     def __init__(self, bars: Progress, task: TaskID) -> None:
         self._bars, self._task = bars, task
 
     def advance(self, count: int = 1) -> None:
-        """Move the bar on."""
+        """Add ``count`` finished units."""
         self._bars.advance(self._task, count)
 
     def set_total(self, total: int) -> None:
-        """Say where the bar ends."""
+        """Set the number of units of the whole task."""
         self._bars.update(self._task, total=total)
 
     def note(self, text: str) -> None:
-        """Show a text behind the bar."""
+        """Show a text to the right of the bar."""
         self._bars.update(self._task, note=escape(text))
 
 
 @contextmanager
 def bar(description: str, *, total: int | None, unit: str) -> Iterator[Bar]:
-    """A bar that disappears when its task is done."""
+    """Show a bar until the block ends.
+
+    Args:
+        description: Text on the left of the bar.
+        total: Units of the whole task; None if unknown.
+        unit: What is counted, in the plural.
+    """
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

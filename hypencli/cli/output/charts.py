@@ -1,4 +1,4 @@
-"""Curves and bars in the terminal, of braille dots and blocks; no colour needed."""
+"""Curves and bars for a terminal, drawn with braille dots and block characters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Points: TypeAlias = Sequence[tuple[int, float]]
-"""``(step, value)``, by step."""
+"""Pairs ``(step, value)``, ordered by step."""
 
 _WIDTH, _HEIGHT, _LOW_HEIGHT = 60, 8, 4
 _LABEL, _NAME, _SPARK = 9, 24, 24
@@ -21,11 +21,11 @@ _BARS = 40
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _PARTS = " ▏▎▍▌▋▊▉"
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
-"""Bit of each dot of a braille character: 4 rows of 2."""
+"""Bits of the dots of a braille character: 4 rows of 2 dots."""
 
 
 def draw_curves(console: Console, curves: Mapping[str, Points]) -> None:
-    """Charts of the loss and of what was validated; a line for each of the others."""
+    """Draw charts of the loss and of validations, and a sparkline of each other curve."""
     finite = {name: [p for p in points if math.isfinite(p[1])] for name, points in curves.items()}
     drawn = {name: points for name, points in finite.items() if points}
     charted = [name for name in drawn if name == "loss" or name.startswith("validation.")]
@@ -38,7 +38,9 @@ def draw_curves(console: Console, curves: Mapping[str, Points]) -> None:
             _draw_line(console, name, drawn[name])
     for name, points in curves.items():
         if len(points) > len(finite[name]):
-            console.print(f"{escape(name)}: {len(points) - len(finite[name]):,} values not finite")
+            console.print(
+                f"{escape(name)}: {len(points) - len(finite[name]):,} values are not finite"
+            )
 
 
 def _draw_chart(console: Console, name: str, points: Points) -> None:
@@ -59,12 +61,12 @@ def _draw_line(console: Console, name: str, points: Points) -> None:
 def chart(points: Points, *, width: int = _WIDTH, height: int = _HEIGHT) -> list[str]:
     """A line chart of ``width`` by ``height`` characters, with its axes.
 
-    Every point counts: where many fall into one column, it spans from the least to the greatest.
+    If several points fall into one column, the line spans from their minimum to their maximum.
 
     Args:
-        points: By step, at least two, all finite.
-        width: Characters of the plot; the labels on its left take 12 more.
-        height: Lines of the plot; the axis below takes 2 more.
+        points: At least two, ordered by step, all finite.
+        width: Characters of the plot, without 12 for the labels on its left.
+        height: Lines of the plot, without 2 for the axis below.
     """
     values = [value for _, value in points]
     rows = _braille(points, width=width, height=height)
@@ -80,7 +82,7 @@ def chart(points: Points, *, width: int = _WIDTH, height: int = _HEIGHT) -> list
 
 
 def sparkline(values: Sequence[float], width: int = _WIDTH) -> str:
-    """A curve in one line of block characters, the means of equal parts."""
+    """A curve as one line of block characters; each shows the mean of an equal part."""
     n, parts = len(values), min(width, len(values))
     bounds = [i * n // parts for i in range(parts + 1)]
     means = [sum(values[a:b]) / (b - a) for a, b in pairwise(bounds)]
@@ -89,7 +91,7 @@ def sparkline(values: Sequence[float], width: int = _WIDTH) -> str:
 
 
 def bars(values: Sequence[tuple[str, float]], width: int = _BARS) -> list[str]:
-    """A line for each name, as long as its value is great; negative ones are hatched.
+    """Horizontal bars, one line for each name; bars of negative values are hatched.
 
     Args:
         values: Names and values, all finite.
@@ -108,7 +110,7 @@ def bars(values: Sequence[tuple[str, float]], width: int = _BARS) -> list[str]:
 
 
 def _braille(points: Points, *, width: int, height: int) -> list[str]:
-    """The lines of a plot, 2 by 4 dots a character."""
+    """The lines of a plot; each character has 2 by 4 dots."""
     dots = _dots(points, columns=2 * width, rows=4 * height)
     cells = [[0x2800] * width for _ in range(height)]
     for x, y in dots:
@@ -117,7 +119,7 @@ def _braille(points: Points, *, width: int, height: int) -> list[str]:
 
 
 def _dots(points: Points, *, columns: int, rows: int) -> set[tuple[int, int]]:
-    """Dots ``(x, y)`` from the upper left corner, neighbours joined."""
+    """Dots ``(x, y)`` of a curve, counted from the upper left corner, joined by lines."""
     steps, values = [step for step, _ in points], [value for _, value in points]
     low, span = min(values), max(values) - min(values)
     length = max(steps[-1] - steps[0], 1)
@@ -135,14 +137,14 @@ def _dots(points: Points, *, columns: int, rows: int) -> set[tuple[int, int]]:
 
 
 def _line(start: tuple[int, int], end: tuple[int, int]) -> set[tuple[int, int]]:
-    """The dots of a straight line."""
+    """The dots of a straight line between two dots."""
     (x0, y0), (x1, y1) = start, end
     n = max(abs(x1 - x0), abs(y1 - y0), 1)
     return {(round(x0 + (x1 - x0) * i / n), round(y0 + (y1 - y0) * i / n)) for i in range(n + 1)}
 
 
 def _summary(name: str, points: Points) -> str:
-    """Where a curve stands, and where it was best: a loss at its least, a measure at its most."""
+    """The last and the best value of a curve: a loss is best at its minimum."""
     last, is_loss = points[-1], name.endswith("loss")
     best = (min if is_loss else max)(points, key=lambda point: point[1])
     return (

@@ -1,4 +1,4 @@
-"""Formats of printed tables: each is one function, under the name that ``--format`` takes.
+"""Formats of printed tables: one function for each value of ``--format``.
 
 An installed package offers a format of its own as an entry point of the group
 ``hypencli.formats``; see docs/extending.md.
@@ -17,10 +17,10 @@ from hypencli.plugins import offered, offered_names
 FORMATS_GROUP = "hypencli.formats"
 
 TERMINAL = "table"
-"""The format for people, which is drawn on the terminal as wide as that is."""
+"""The default format: a table that fits the width of the terminal."""
 
 TableWriter: TypeAlias = Callable[[str, Sequence[str], Sequence[Sequence[object]]], str]
-"""``(title, columns, rows) -> text``: the title may be empty; a cell is text, a number or None."""
+"""``(title, columns, rows) -> text``. The title may be empty; a cell is text, a number or None."""
 
 
 def _json_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -59,14 +59,14 @@ FORMATS: Mapping[str, TableWriter] = {
     "markdown": _markdown,
     "latex": _latex,
 }
-"""The shipped formats beside :data:`TERMINAL`."""
+"""Name -> writer of the shipped formats, without :data:`TERMINAL`."""
 
 
 def check_format(name: str) -> str:
-    """The name of a format, if there is such a format.
+    """Return the name of a format, if that format exists.
 
     Raises:
-        UsageError: There is none; the formats are listed.
+        UsageError: No format has this name; the hint lists the formats.
     """
     if name != TERMINAL:
         format_writer(name)
@@ -77,7 +77,7 @@ def format_writer(name: str) -> TableWriter:
     """The function that writes a table in a format, shipped or of an installed package.
 
     Raises:
-        UsageError: There is none, or what the package offers is no function.
+        UsageError: No format has this name, or the installed package offers no function.
     """
     writer = FORMATS.get(name) or offered(FORMATS_GROUP, name)
     if writer is None:

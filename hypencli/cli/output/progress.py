@@ -1,4 +1,4 @@
-"""Where verbs report to: messages on stderr, and bars where it is a terminal."""
+"""Progress of the verbs on stderr."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hypencli.progress import SILENT, Progress, Task
 
 
 class TerminalProgress:
-    """Where verbs report to: messages always, bars only where stderr is a terminal."""
+    """Progress on stderr: messages always, bars only on a terminal."""
 
     def task(
         self, description: str, *, total: int | None = None, unit: str = "items"
     ) -> AbstractContextManager[Task]:
-        """A bar that disappears when its task is done."""
+        """A progress bar for one task; see :class:`hypencli.progress.Progress`."""
         if not sys.stderr.isatty():
             return SILENT.task(description, total=total, unit=unit)
         from hypencli.cli.output.bars import bar
@@ -23,10 +23,10 @@ class TerminalProgress:
         return bar(description, total=total, unit=unit)
 
     def message(self, text: str) -> None:
-        """One line on stderr."""
+        """Write one line to stderr, with control characters escaped."""
         sys.stderr.write(escape_terminal(text) + "\n")
 
 
 def progress() -> Progress:
-    """Where verbs report to."""
+    """The progress that verbs pass to the library."""
     return TerminalProgress()

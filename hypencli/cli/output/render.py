@@ -1,4 +1,4 @@
-"""What a user sees: results drawn for people, or as JSON for programs."""
+"""Results as a user sees them: drawn for people, or as JSON for programs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,17 @@ T = TypeVar("T")
 
 
 def escape(text: object) -> str:
-    """Text that others wrote, within a line: nothing in it steers a terminal or begins another."""
+    """Untrusted text as part of one line, without control characters and line breaks."""
     return escape_terminal(str(text)).replace("\n", " ")
 
 
+def first_few(names: Sequence[str]) -> str:
+    """The first five names, separated by commas, and an ellipsis if there are more."""
+    return ", ".join(map(escape, names[:5])) + (", …" if len(names) > 5 else "")
+
+
 def show(result: T, draw: Callable[[Console, T], None], *, as_json: bool) -> None:
-    """Print a result: drawn for people, or as one line of JSON."""
+    """Print a result with ``draw``, or as one line of JSON."""
     if as_json:
         sys.stdout.write(escape_json(to_json(result)) + "\n")
         return
@@ -35,14 +40,14 @@ def show(result: T, draw: Callable[[Console, T], None], *, as_json: bool) -> Non
 
 
 def console() -> Console:
-    """The terminal that results are drawn on."""
+    """The console on which results are drawn."""
     from hypencli.cli.output.terminal import Terminal
 
     return Terminal()
 
 
 def to_json(value: Any) -> Any:
-    """A result as plain JSON values; a number that JSON does not have is None."""
+    """Convert a result to plain JSON values; NaN and infinities become None."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         plain = {
             field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)
@@ -66,13 +71,13 @@ def to_json(value: Any) -> Any:
 
 
 def _computed(value: object) -> dict[str, Any]:
-    """Properties of a result, such as a total."""
+    """Values of the properties of a dataclass, such as a total."""
     names = [name for name, item in vars(type(value)).items() if isinstance(item, property)]
     return {name: to_json(getattr(value, name)) for name in names}
 
 
 def number(value: object) -> str:
-    """A cell of a table: measures to 4 places."""
+    """A table cell as text: floats with 4 places, None as a dash."""
     if isinstance(value, bool) or value is None:
         return "–" if value is None else str(value)
     if isinstance(value, float):
@@ -81,7 +86,7 @@ def number(value: object) -> str:
 
 
 def size(n_bytes: float) -> str:
-    """Bytes for people."""
+    """A number of bytes with its unit: ``1.5 MB``."""
     for unit in ("B", "kB", "MB", "GB"):
         if abs(n_bytes) < 1000:
             return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
@@ -90,7 +95,7 @@ def size(n_bytes: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration for people."""
+    """A duration with its unit: ``35 ms``, ``1.5 s``, ``3 min 20 s``."""
     if value < 120:
         return f"{value:.1f} s" if value >= 1 else f"{value * 1000:.0f} ms"
     minutes, rest = divmod(round(value), 60)
@@ -98,18 +103,21 @@ def seconds(value: float) -> str:
 
 
 def draw_name_not_given(console: Console, name: NameNotGiven | None, display_name: str) -> None:
-    """Say so, what to use instead, and what to run to have it under the other name.
+    """Tell the user that an existing artifact did not get the name that ``--name`` asks for.
 
     Args:
-        console: Where to.
-        name: The name that was asked for; None where it was given, or none was asked for.
-        display_name: What the artifact goes by: its name, or its id.
+        console: The terminal to print on.
+        name: The name that was refused; None prints nothing.
+        display_name: The name of the existing artifact, or its id.
     """
     if name is None:
         return
     asked, kept = escape(name.asked), escape(display_name)
-    console.print(f"Not named {asked}: it was made before and stays {kept}, so use {kept}.")
+    console.print(f"Not named {asked}: the artifact existed before, and its name stays {kept}.")
     if name.taken_by is not None:
-        console.print(f"The name {asked} is that of another: {name.taken_by}.")
-    else:
-        console.print(f"To have it as {asked}: hype rm {kept}, then the same command again.")
+        console.print(f"Another artifact has the name {asked}: {name.taken_by}.")
+        return
+    needed = " --force" if name.needed_by else ""
+    console.print(f"To name it {asked}: hype rm {kept}{needed}, then run the same command again.")
+    if name.needed_by:
+        console.print("That removes the artifacts that were made from it, too.")

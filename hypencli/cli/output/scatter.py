@@ -1,4 +1,4 @@
-"""A scatter plot in the terminal: one letter a point; no colour needed."""
+"""A scatter plot for a terminal, with one letter for each point."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ LETTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits
 _OTHER = "·"
 _LABEL = 9
 _LOG_SPAN = 10.0
-"""From this ratio of the greatest x to the least, the axis is logarithmic."""
+"""The x axis is logarithmic from this ratio of its maximum to its minimum on."""
 
 
 def letter(index: int) -> str:
-    """The letter of a point; the same dot for all beyond the 62nd."""
+    """The letter of a point; points beyond the 62nd share a dot."""
     return LETTERS[index] if index < len(LETTERS) else _OTHER
 
 
 def scatter(points: Sequence[LetterPoint], *, width: int = 60, height: int = 12) -> list[str]:
     """A plot of ``width`` by ``height`` characters, with its axes.
 
-    Points that fall into one character show the letter of the first; a line below names the
-    others. The x axis is logarithmic, and says so, where x spans a factor of 10 and is above 0.
+    If several points fall into one character, it shows the first letter, and a line below names
+    the others. The x axis is logarithmic, and marked so, if x is positive and spans a factor of 10.
 
     Args:
         points: At least one.
-        width: Characters of the plot; the labels on its left take 12 more.
-        height: Lines of the plot; the axis below takes 2 more.
+        width: Characters of the plot, without 12 for the labels on its left.
+        height: Lines of the plot, without 2 for the axis below.
     """
     xs, ys = [x for _, x, _ in points], [y for _, _, y in points]
     is_log = min(xs) > 0 and max(xs) / min(xs) >= _LOG_SPAN
@@ -53,7 +53,7 @@ def scatter(points: Sequence[LetterPoint], *, width: int = 60, height: int = 12)
 
 
 def _place(value: float, values: Sequence[float], size: int) -> int:
-    """Where a value lies among ``size`` characters; in the middle where all are equal."""
+    """The character, of ``size``, for a value; the middle one if all values are equal."""
     low, span = min(values), max(values) - min(values)
     share = 0.5 if span == 0 else (value - low) / span
     return round(share * (size - 1))
@@ -74,7 +74,7 @@ def _short(value: float) -> str:
 
 
 def _hidden(cells: dict[tuple[int, int], list[str]]) -> list[str]:
-    """Who shares a character with whom."""
+    """Lines that name points hidden behind another point."""
     margin = " " * (_LABEL + 3)
     shared = [names for names in cells.values() if len(names) > 1]
     return [f"{margin}{names[0]}: also {', '.join(names[1:])}" for names in shared]

@@ -1,4 +1,4 @@
-"""Tables as they are printed: drawn on the terminal, or in one of the formats."""
+"""Print tables, drawn for a terminal or in another format."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypencli.cli.output.formats import TERMINAL, format_writer
 from hypencli.cli.output.render import console, escape, number
 
 _MANY_ROWS = 100
-"""From here on a table that fits is laid out here: rich takes seconds for thousands of rows."""
+"""Longer tables are aligned without rich, which takes seconds for thousands of rows."""
 
 
 def print_table(
@@ -18,7 +18,7 @@ def print_table(
     """Print a table.
 
     Args:
-        title: What the table is about; may be empty.
+        title: A heading; may be empty.
         columns: Names of the columns.
         rows: Cells, one for each column.
         format: A name that :func:`~hypencli.cli.output.formats.check_format` accepts.
@@ -54,9 +54,9 @@ def _rich_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
 
 
 def aligned(rows: Iterable[Iterable[str]], right: Sequence[bool]) -> list[str] | None:
-    """The lines of a table whose first row is its head, as rich draws a simple box.
+    """The lines of a table in rich's style ``SIMPLE``; the first row is the head.
 
-    None where a cell is not of characters of one column each.
+    The result is None if a cell holds a character that is not one column wide.
     """
     cells = [list(row) for row in rows]
     if not all(cell.isascii() or cell == "–" for row in cells for cell in row):
@@ -74,9 +74,11 @@ def aligned(rows: Iterable[Iterable[str]], right: Sequence[bool]) -> list[str] |
 
 
 def print_pairs(rows: Sequence[tuple[str, str]], *, width: int) -> None:
-    """Print names and what they mean, the names in a column of ``width``, without a frame.
+    """Print names and their meanings in two columns, without a frame.
 
-    A name that is longer has a line of its own.
+    Args:
+        rows: Pairs of a name and its meaning.
+        width: Characters of the first column. A longer name gets its own line.
     """
     from rich.table import Table
     from rich.text import Text

@@ -1,4 +1,4 @@
-"""The terminal that results are drawn on."""
+"""The console on which results are drawn."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _WIDTH_OF_FILES = 160
 
 
 class Terminal(Console):
-    """Plain text: no markup, emoji or highlighting; wide where the output goes to a file.
+    """A console for plain text, without markup, emoji or highlighting.
 
-    Whatever is printed was made harmless, should a verb have forgotten to.
+    Output to a file is 160 columns wide. Control characters in texts are escaped.
     """
 
     def __init__(self) -> None:
@@ -23,10 +23,10 @@ class Terminal(Console):
         super().__init__(width=width, highlight=False, markup=False, emoji=False)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print texts and tables; nothing in a text steers the terminal."""
+        """Print texts and tables, with control characters in texts escaped."""
         texts = [escape_terminal(one) if isinstance(one, str) else one for one in objects]
         super().print(*texts, **options)
 
     def on_broken_pipe(self) -> None:
-        """A reader that leaves (``| head``) is handled where the program ends."""
+        """Raise on a closed pipe, which :func:`hypencli.__main__.main` handles."""
         raise BrokenPipeError

@@ -1,4 +1,4 @@
-"""The demo: the Python standard library's documentation as a test collection."""
+"""The test collection of the demo: documentation of the Python standard library."""
 
 from hypencli.data.demo.collection import (
     DemoCollection,

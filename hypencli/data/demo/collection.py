@@ -1,21 +1,21 @@
-"""A retrieval collection made of docstrings: two corpora, training pairs, and two test sets.
+"""A retrieval collection of docstrings: two corpora, training pairs, and two test sets.
 
 A *pair* is a symbol whose docstring has a first paragraph and more: the first paragraph is the
-query, the rest is what has to be found. So that the answer does not contain its question, pairs
-live in a corpus of their own:
+query, the rest is the relevant passage. An answer must not contain its question, so pairs have a
+corpus of their own:
 
-* ``documents``: every symbol, as a reader would read it. The questions are asked here.
-* ``passages``: the symbols of all pairs, each *without* its first paragraph: signature, then the
-  rest. Training and the held-out summaries use this one, so all its passages are of one form and a
-  model cannot tell the held-out ones by their shape.
+* ``documents``: every symbol with its whole docstring. The questions are searched here.
+* ``passages``: the symbols of all pairs *without* their first paragraph: signature and rest.
+  Training and the held-out summaries use this corpus. All its passages have the same form, so a
+  model cannot recognise the held-out ones.
 
-Training asks both ways: the first paragraph for the rest, and the first sentence of the rest for
-signature and first paragraph. The other half of the symbol comes along as a second item of its
-row, so that it is never drawn as a negative.
+Training has two directions: from the first paragraph to the rest, and from the first sentence of
+the rest to the signature with the first paragraph. Each row also holds the other half of its symbol
+as a second item, so that this is never drawn as a negative.
 
-A pair is left out when its first paragraph is found anywhere in ``passages``, its own or another's,
-or is the first paragraph of two symbols. Which part a pair belongs to follows from a hash of its
-name: adding a module to the library moves no other pair.
+A pair is left out if its first paragraph occurs in any of the ``passages``, or is the first
+paragraph of two symbols. A hash of its name assigns a pair to training, validation or test, so
+another module in the library does not move existing pairs.
 """
 
 from __future__ import annotations
@@ -59,18 +59,18 @@ class JudgedQueries:
 
 @dataclass(frozen=True, slots=True)
 class DemoCollection:
-    """All that the demo trains on and is tested with.
+    """The data for training and testing in the demo.
 
     Attributes:
         documents: Every symbol with its whole docstring; the corpus of ``questions``.
         passages: Symbols of all pairs without their first paragraph; the corpus of ``validation``
             and ``heldout``.
-        training: First paragraph against the rest, and the rest's first sentence against the first
-            paragraph; the positive first, then the symbol's other half.
-        validation: Pairs to choose settings with.
-        heldout: Pairs to report on; nothing of them is trained on.
+        training: Rows in both directions; each holds the positive, then the other half of the
+            symbol.
+        validation: Pairs for choosing settings.
+        heldout: Pairs for reporting results; training does not use them.
         questions: Questions in a user's words, with graded judgements (2 the answer, 1 helps).
-        notes: What was left out of the questions on this Python, in words.
+        notes: Questions and judgements that this Python lacks, in words.
     """
 
     documents: tuple[Document, ...]
@@ -83,13 +83,13 @@ class DemoCollection:
 
 
 def build_docstring_collection(root: Path | None = None) -> DemoCollection:
-    """Make the collection from the standard library on this machine; the same on every call.
+    """Build the collection from the standard library of this machine; the result is deterministic.
 
     Args:
-        root: Folder with the library's sources; the running interpreter's when absent.
+        root: Folder with the sources of the library; None takes that of this interpreter.
 
     Raises:
-        DataError: There are no sources to read.
+        DataError: The folder has no sources.
     """
     symbols = read_symbols(root)
     pairs = select_pairs(symbols)
@@ -112,7 +112,7 @@ def write_docstring_collection(collection: DemoCollection, folder: Path) -> Demo
     """Write the collection as JSONL corpora and queries, TREC qrels and a JSONL training file.
 
     Returns:
-        Where everything is.
+        The paths of the files.
     """
     return write_files(
         folder,
@@ -130,7 +130,7 @@ def write_docstring_collection(collection: DemoCollection, folder: Path) -> Demo
 
 
 def select_pairs(symbols: Sequence[Symbol]) -> list[Symbol]:
-    """The symbols whose first paragraph can be a query for the rest; see the module."""
+    """The symbols whose first paragraph can be a query for the rest; see the module docstring."""
     able = [symbol for symbol in symbols if _is_askable(symbol)]
     counts = Counter(_plain(symbol.summary) for symbol in able)
     unique = [symbol for symbol in able if counts[_plain(symbol.summary)] == 1]
@@ -139,7 +139,7 @@ def select_pairs(symbols: Sequence[Symbol]) -> list[Symbol]:
 
 
 def part_of(name: str) -> Part:
-    """Training, validation or held out, by the hash of a symbol's name."""
+    """``training``, ``validation`` or ``heldout``, by a hash of the symbol's name."""
     digest = hashlib.sha256(f"{SPLIT_SEED}:{name}".encode()).digest()
     percent = int.from_bytes(digest[:8], "big") % 100
     if percent < HELDOUT_PERCENT:
@@ -157,7 +157,7 @@ def _is_query(text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Lower case without the final stop: how two paragraphs are compared."""
+    """A paragraph in lower case, without its final stop, for comparison."""
     return " ".join(text.lower().split()).rstrip(".")
 
 
@@ -183,5 +183,5 @@ def _known_items(pairs: Iterable[Symbol]) -> JudgedQueries:
 
 
 def _query(pair: Symbol) -> Query:
-    # Not the name alone: with --exclude-same-id that would drop the answer.
+    # With the plain name as id, --exclude-same-id would drop the answer.
     return Query(f"summary:{pair.name}", pair.summary)

@@ -1,11 +1,11 @@
-"""The documentation of the Python standard library on this machine, read without importing it.
+"""Docstrings of the Python standard library of this machine, read without importing it.
 
 Every module, class, function and method with a docstring is one :class:`Symbol`. Sources are parsed
-with ``ast``, so nothing runs; the order is that of the qualified names, so two reads are equal.
+with ``ast``, so no code runs. Symbols are ordered by qualified name.
 
-A symbol carries the name a reader would import: ``asyncio.gather``, not ``asyncio.tasks.gather``;
-``datetime.date``, whether it lives in ``datetime.py`` (3.11) or in ``_pydatetime.py`` (3.12).
-Names of private modules count only where a public one hands them on
+A symbol has the name that a user would import: ``asyncio.gather``, not ``asyncio.tasks.gather``;
+``datetime.date``, whether its source is ``datetime.py`` (3.11) or ``_pydatetime.py`` (3.12).
+Names of private modules count only if a public module exports them
 (:mod:`hypencli.data.demo.public_names`).
 """
 
@@ -29,10 +29,10 @@ SKIPPED_FOLDERS = frozenset(
     {"__pycache__", "dist-packages", "lib-dynload", "site-packages", "_bundled", "test", "tests"}
     | {"distutils", "encodings", "idlelib", "lib2to3", "pydoc_data", "turtledemo"}
 )
-"""Not the library's, not for its readers, or tables (``encodings``) with a line each."""
+"""Folders that are not part of the library, are not documentation, or hold only tables."""
 
 SKIPPED_MODULES = frozenset({"antigravity", "ntpath", "this"})
-"""``ntpath`` repeats ``posixpath``, which is read as ``os.path``."""
+"""Modules that are left out; ``ntpath`` repeats ``posixpath``, which is read as ``os.path``."""
 
 MIN_DOCSTRING_CHARS = 20
 MAX_SIGNATURE_CHARS = 160
@@ -44,8 +44,8 @@ class Symbol:
 
     Attributes:
         name: Qualified name, such as ``csv.DictReader.fieldnames``.
-        signature: The name with its parameters, as a reader would see it.
-        paragraphs: The docstring, cut at blank lines, white space collapsed; never empty.
+        signature: The name with its parameters.
+        paragraphs: The docstring, split at blank lines, with collapsed white space; never empty.
     """
 
     name: str
@@ -60,12 +60,12 @@ class Symbol:
 
     @property
     def text(self) -> str:
-        """What a reader would read: signature and docstring."""
+        """Signature and docstring."""
         return "\n\n".join((self.signature, *self.paragraphs))
 
     @property
     def body(self) -> str:
-        """The docstring without its first paragraph."""
+        """Signature and docstring without its first paragraph."""
         return "\n\n".join((self.signature, *self.paragraphs[1:]))
 
 
@@ -73,13 +73,13 @@ def read_symbols(root: Path | None = None) -> list[Symbol]:
     """Read the documented public names of a standard library.
 
     Left out: tests, bundled applications, private names, docstrings of fewer than 20 characters,
-    and a docstring met before under another name.
+    and repeated docstrings.
 
     Args:
-        root: Folder with the library's sources; the running interpreter's when absent.
+        root: Folder with the sources of the library; None takes that of this interpreter.
 
     Returns:
-        Symbols ordered by name, every name once.
+        Symbols ordered by name, with unique names.
 
     Raises:
         DataError: The folder holds no Python source with docstrings.
@@ -91,8 +91,8 @@ def read_symbols(root: Path | None = None) -> list[Symbol]:
     symbols = _without_repeats(sorted(collected, key=lambda symbol: symbol.name))
     if not symbols:
         raise DataError(
-            f"no documented Python source under {folder}",
-            hint="install the standard library's sources (some distributions ship only .pyc files)",
+            f"No Python source with docstrings under {folder}.",
+            hint="Install the sources of the standard library; some systems ship only .pyc files.",
         )
     return symbols
 
@@ -129,7 +129,7 @@ def _module_symbols(module: Module, names: dict[tuple[str, str], str]) -> Iterat
 
 
 def _definitions(body: Sequence[ast.stmt]) -> Iterator[ast.ClassDef | FunctionNode]:
-    """Classes and functions of a body, also those under ``if`` and ``try``."""
+    """Classes and functions of a body, including those under ``if`` and ``try``."""
     for node in body:
         if isinstance(node, ast.ClassDef | FunctionNode):
             yield node
@@ -214,7 +214,7 @@ def _is_property(node: FunctionNode) -> bool:
 
 
 def _without_repeats(symbols: Sequence[Symbol]) -> list[Symbol]:
-    """Keep the first of equal names and of equal docstrings."""
+    """Keep the first symbol of equal names and of equal docstrings."""
     names: set[str] = set()
     docstrings: set[tuple[str, ...]] = set()
     kept: list[Symbol] = []

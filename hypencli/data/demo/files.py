@@ -1,4 +1,4 @@
-"""The demo collection on disk, in the formats that every verb reads."""
+"""Write the demo collection to files in the formats that every verb reads."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _Json = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class DemoFiles:
-    """Where the collection was written.
+    """The files of the collection.
 
     Attributes:
         documents: JSONL corpus ``{"id", "text"}`` of whole docstrings.
         passages: JSONL corpus of docstrings without their first paragraph.
-        training: JSONL training rows, one positive each.
+        training: JSONL training rows, with one positive each.
         queries: Test set -> JSONL ``{"id", "text"}``.
         qrels: Test set -> TREC judgements.
     """
@@ -39,7 +39,7 @@ def write_files(
     training: Sequence[TrainingRow],
     query_sets: Mapping[str, tuple[Sequence[Query], Qrels]],
 ) -> DemoFiles:
-    """Write corpora, training rows and query sets into a folder, made when absent."""
+    """Write corpora, training rows and query sets into a folder, which is created if needed."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = {
         name: _write_json_lines(

@@ -1,8 +1,8 @@
-"""Under which public name a definition is handed on, found in the import statements alone.
+"""Public names of definitions in private modules, found from import statements alone.
 
-``asyncio/__init__.py`` says ``from .tasks import *``, so ``asyncio.tasks.gather`` is
-``asyncio.gather``; ``datetime.py`` says ``from _pydatetime import *`` from 3.12 on, so its classes
-are ``datetime``'s.
+``asyncio/__init__.py`` has ``from .tasks import *``, so ``asyncio.tasks.gather`` is
+``asyncio.gather``. Since 3.12 ``datetime.py`` has ``from _pydatetime import *``, so the classes of
+``_pydatetime`` are those of ``datetime``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FACES: Mapping[str, str] = {
     "genericpath": "os.path",
     "posixpath": "os.path",
 }
-"""Modules read under another name, in some version without an import statement that says so."""
+"""Module -> public name, where some Python versions have no import statement that shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +31,21 @@ class Module:
 
     @property
     def is_public(self) -> bool:
-        """No part of the name is private, and it has no other face."""
+        """Whether no part of the name is private and the module has no other public name."""
         private = any(part.startswith("_") for part in self.name.split("."))
         return not private and self.name not in FACES
 
 
 def public_names(modules: Sequence[Module]) -> dict[tuple[str, str], str]:
-    """Find the public module of every definition that one hands on.
+    """Find the public module of every exported definition.
 
-    A package hands on what it imports from its own modules. A public module hands on what it
-    imports from a private one when it takes everything (``import *``), lists the name in
-    ``__all__``, or belongs to the same package.
+    A package exports what it imports from its own modules. A public module exports what it imports
+    from a private module by ``import *``, by listing the name in ``__all__``, or from a module of
+    the same package.
 
     Returns:
-        ``(defining module, name)`` -> public module. Several candidates: one that lists the name
-        in ``__all__``, then a package, then the alphabetically first.
+        ``(defining module, name)`` -> public module. Of several candidates: first one that lists
+        the name in ``__all__``, then a package, then the alphabetically first.
     """
     by_name = {module.name: module for module in modules}
     homes: dict[tuple[str, str], tuple[bool, bool, str]] = {}
@@ -68,7 +68,7 @@ def public_names(modules: Sequence[Module]) -> dict[tuple[str, str], str]:
 
 
 def listed_names(module: Module) -> set[str]:
-    """The names of ``__all__``, as far as they are written out."""
+    """The names of ``__all__`` that are literal strings."""
     names: set[str] = set()
     for node in module.tree.body:
         targets = node.targets if isinstance(node, ast.Assign) else []
@@ -87,7 +87,7 @@ def _hands_on(module: Module, source: Module, *, meant: bool) -> bool:
 
 
 def _imported(module: Module, by_name: Mapping[str, Module]) -> Iterator[tuple[Module, str, bool]]:
-    """Source, name, and whether by ``import *``, of what a module imports at its top level."""
+    """Source module, name, and whether by ``import *``, of the imports at top level."""
     for node in _imports(module.tree.body):
         source = by_name.get(_absolute(module, node))
         if source is None:

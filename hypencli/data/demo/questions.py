@@ -1,4 +1,4 @@
-"""Questions in a user's words about the standard library, judged by hand: package data."""
+"""The shipped questions about the standard library, with manual judgements."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from importlib.resources import files
 from hypencli.records import Qrels, Query
 
 GRADES = frozenset({1, 2})
-"""2: answers the question. 1: also helps."""
+"""2: the document answers the question. 1: it helps."""
 
 
 def read_questions(symbols: Collection[str]) -> tuple[tuple[Query, ...], Qrels, tuple[str, ...]]:
-    """Read the shipped questions, for a library that has these symbols.
+    """Read the shipped questions for a library with these symbols.
 
-    Judgements of symbols that are not there are dropped, and a question whose answers (grade 2) are
-    all gone is dropped with them.
+    Judgements of missing symbols are dropped. A question without a remaining answer (grade 2) is
+    dropped too.
 
     Returns:
-        Queries, judgements, and one note for everything dropped.
+        Queries, judgements, and one note for each dropped judgement or question.
     """
     text = files("hypencli.data.demo").joinpath("questions.jsonl").read_text(encoding="utf-8")
     queries: list[Query] = []

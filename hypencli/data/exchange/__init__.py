@@ -1,4 +1,4 @@
-"""Documents that somebody else encoded: the published streams and NumPy arrays, in and out."""
+"""Read and write files of other tools: encoded items, neighbour graphs, archives of studies."""
 
 from hypencli.data.exchange.array_file import read_array, write_array
 from hypencli.data.exchange.item import EncodedItem, EncodedItems

@@ -1,4 +1,4 @@
-"""Encoded items as a NumPy array ``[n, d]`` with a file of ids beside it."""
+"""Encoded items as a NumPy array ``[n, d]`` and a file of ids."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.floating[Any]]
 
 MAX_HEADER_BYTES = 65_536
-"""The longest that is read; those of arrays of numbers are some hundred bytes long."""
+"""Maximum length of a header; headers of numeric arrays have some hundred bytes."""
 
 _NO_HEADER = (SyntaxError, TokenError, RecursionError, MemoryError)
-"""What Python's parser raises over text that is none, besides ``ValueError``."""
+"""Errors of Python's parser on text that is not Python, besides ``ValueError``."""
 
 KINDS = ("float16", "float32", "float64")
-"""Element types of the arrays that are read."""
+"""Accepted element types."""
 
 
 def open_array(path: Path) -> Array:
-    """A ``.npy`` file as an array ``[n, d]`` that stays on disk.
+    """Open a ``.npy`` file as a memory-mapped array ``[n, d]``.
 
     Raises:
-        DataError: It is no such file, holds objects, is cut short, goes on behind its values, or is
-            not a table of floating-point numbers.
+        DataError: The file is no ``.npy`` file, holds objects, is truncated, has bytes behind its
+            values, or is not two-dimensional with floating-point numbers.
     """
     import numpy as np
 
     try:
         _check_header_length(path)
         with warnings.catch_warnings():
-            # Of headers that other languages wrote: they are read all the same.
+            # Headers written by Python 2 cause a warning, and are read correctly.
             warnings.simplefilter("ignore", UserWarning)
             array = np.lib.format.open_memmap(path, mode="r")
         size = path.stat().st_size
@@ -49,7 +49,7 @@ def open_array(path: Path) -> Array:
         problem = f"{error!s:.200}"
         raise DataError(f"{path}: not a NumPy array (.npy) that can be read: {problem}.") from error
     except _NO_HEADER as error:
-        raise DataError(f"{path}: not a NumPy array (.npy): its header is no header.") from error
+        raise DataError(f"{path}: not a NumPy array (.npy): its header is malformed.") from error
     if array.ndim != 2 or array.dtype.newbyteorder("=").name not in KINDS:
         raise DataError(
             f"{path}: an array of shape {array.shape} and type {array.dtype}, expected documents "
@@ -67,10 +67,10 @@ def open_array(path: Path) -> Array:
 
 
 def _check_header_length(path: Path) -> None:
-    """Refuse a header that is longer than any: NumPy takes as much memory before it looks.
+    """Refuse a header that is too long; NumPy would allocate its length before checking it.
 
     Raises:
-        ValueError: It is.
+        ValueError: The header is too long.
     """
     with path.open("rb") as stream:
         begin = stream.read(12)
@@ -80,31 +80,32 @@ def _check_header_length(path: Path) -> None:
 
 
 def ids_have_text(ids: Path) -> bool:
-    """Whether a file of ids has the documents' texts too: JSONL or TSV, as corpora are.
+    """Whether a file of ids also has the texts of the documents, as a corpus in JSONL or TSV.
 
     Raises:
-        DataError: It cannot be read, or is empty.
+        DataError: The file cannot be read, or is empty.
     """
     for line in read_lines(ids):
         return format_of(str(ids), line.text) != "plain"
-    raise DataError(f"{ids}: no ids in it.")
+    raise DataError(f"{ids}: the file has no ids.")
 
 
 def read_array(path: Path, ids: Path) -> Iterator[EncodedItem]:
-    """The rows of a ``.npy`` file with the ids, and texts, of another, which has as many lines.
+    """Read the rows of a ``.npy`` file with ids, and texts if any, from another file.
 
     Args:
         path: The array, ``[n, d]``.
-        ids: One id a line; or a corpus, JSONL or TSV, that has the same documents in this order.
+        ids: A file with one id for each row, or a corpus (JSONL, TSV) with the same documents in
+            the same order.
 
     Raises:
-        DataError: One of the files is not what it should be, or they are not equally long.
+        DataError: A file is malformed, or the numbers of rows and ids differ.
     """
     array = open_array(path)
     has_text = ids_have_text(ids)
     rows = read_rows(read_lines(ids), str(ids), Fields(), plain=True)
     count = 0
-    # The array comes first, so that no id is taken that no row is left for.
+    # zip() reads the array first, so no id is consumed behind the last row.
     for vector, row in zip(array, rows, strict=False):
         count += 1
         yield EncodedItem(*((row.id, vector, row.text) if has_text else (row.text, vector, None)))
@@ -119,17 +120,17 @@ def read_array(path: Path, ids: Path) -> Iterator[EncodedItem]:
 def write_array(
     items: Iterable[EncodedItem], out: BinaryIO, ids: TextIO, *, shape: tuple[int, int], dtype: str
 ) -> int:
-    """Write items as a ``.npy`` file, and their ids one a line; gives their number.
+    """Write items as a ``.npy`` file and their ids as lines; return their number.
 
     Args:
-        items: As many as ``shape`` says.
-        out: Where the array goes.
-        ids: Where the ids go.
-        shape: ``[n, d]``.
+        items: ``n`` items.
+        out: Stream for the array.
+        ids: Stream for the ids.
+        shape: Shape of the array, ``(n, d)``.
         dtype: ``float16`` or ``float32``.
 
     Raises:
-        DataError: An id holds a line break, or is nothing but white space.
+        DataError: An id holds a line break, or only white space.
     """
     import numpy as np
     from numpy.lib import format as npy
@@ -141,7 +142,7 @@ def write_array(
     for item in items:
         if item.doc_id.splitlines() != [item.doc_id] or not item.doc_id.strip():
             raise DataError(
-                f"The id {item.doc_id!r} cannot stand in a line of its own.",
+                f"The id {item.doc_id!r} cannot be written as one line.",
                 hint="Write a .docs file instead.",
             )
         out.write(item.vector.astype(little, copy=False).tobytes())

@@ -1,4 +1,7 @@
-"""Neighbour graphs as published: JSONL, ``{"item_id": "d1", "neighbors": ["d7", "d3"]}`` a line."""
+"""Neighbour graphs in the published format, JSONL.
+
+Each line is ``{"item_id": "d1", "neighbors": ["d7", "d3"]}``, with the nearest neighbour first.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from hypencli.errors import DataError
 
 
 class Neighbours(NamedTuple):
-    """The neighbours of one document, nearest first, and the line of the file they come from."""
+    """The neighbours of one document, nearest first, and their line number in the file."""
 
     line: int
     doc_id: str
@@ -21,10 +24,10 @@ class Neighbours(NamedTuple):
 
 
 def read_graph(path: Path) -> Iterator[Neighbours]:
-    """The lines of a graph file (.gz too), as they come.
+    """Read the lines of a graph file (.gz too), one at a time.
 
     Raises:
-        DataError: The file cannot be read or is empty, or a line is not as published; names both.
+        DataError: The file cannot be read or is empty, or a line has another format.
     """
     line = None
     for line in read_lines(path):
@@ -50,7 +53,7 @@ def _parse(line: Line, path: Path) -> Neighbours:
 
 
 def write_graph(rows: Iterable[tuple[str, Sequence[str]]], out: BinaryIO) -> None:
-    """Write documents and their neighbours, nearest first, a line each."""
+    """Write one line for each document with its neighbours, nearest first."""
     for doc_id, neighbours in rows:
         record = {"item_id": doc_id, "neighbors": list(neighbours)}
         out.write(json.dumps(record, ensure_ascii=False).encode("utf-8") + b"\n")

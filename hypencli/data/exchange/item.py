@@ -1,4 +1,4 @@
-"""One encoded document, and a source of many."""
+"""Encoded documents: one item, and a source of items."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     Vector = npt.NDArray[np.floating[Any]]
 
 MAX_DIM = 65_536
-"""Widest vector that is read; the widest encoders there are have a tenth of it."""
+"""Maximum width of a vector; the widest encoders have about a tenth of it."""
 
 
 class EncodedItem(NamedTuple):
-    """A document with its vector ``[d]``; ``text`` is None where the source has none."""
+    """A document with its vector ``[d]``; ``text`` is None if the source has no texts."""
 
     doc_id: str
     vector: Vector
@@ -26,14 +26,14 @@ class EncodedItem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EncodedItems:
-    """Encoded documents that can be read again and again, one at a time.
+    """Encoded documents that can be read several times, one at a time.
 
     Attributes:
-        name: Stands for the source in messages.
-        has_text: Whether every document has its text.
-        count: How many there are, where that is known before they are read.
-        read: Begins to read them; raises :class:`~hypencli.errors.DataError` at the first that is
-            not what it should be.
+        name: Name of the source for messages.
+        has_text: Whether the documents have texts.
+        count: Number of documents; None if it is unknown before reading.
+        read: Starts a reading, which raises :class:`~hypencli.errors.DataError` at a malformed
+            item.
     """
 
     name: str

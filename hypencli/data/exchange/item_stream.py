@@ -1,12 +1,12 @@
-"""Encoded items as the published code stores them: a DocArray stream, without DocArray.
+"""Encoded items in the published format, a DocArray stream, read and written without DocArray.
 
 The stream has no header. Each item is its length (4 bytes, big-endian) and that many bytes of gzip;
 a length of 0 ends it. An item is a ``DocProto``, ``map<string, NodeProto> data = 1``, with the keys
 ``id`` and ``text`` (``NodeProto.text = 1``) and ``representation`` (``NodeProto.ndarray = 6``, in
 it ``dense = 1`` of ``buffer = 1``, ``shape = 2``, ``dtype = 3``).
 
-Nothing is believed: a size is compared with its limit, and with what is there, before that much
-memory is taken.
+Sizes are untrusted: each is compared with its limit and with the remaining bytes before memory is
+allocated.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from hypencli.data.exchange.item import Vector
 
 MAX_RECORD_BYTES = 64 * 2**20
-"""A longer item, as it lies in the file, is refused before it is read."""
+"""Maximum size of a compressed item; a longer one is refused before it is read."""
 
 MAX_ITEM_BYTES = 256 * 2**20
-"""An item that unpacks to more is refused when so much has been unpacked."""
+"""Maximum size of an uncompressed item; decompression stops at it."""
 
 DTYPES = ("<f2", "<f4", "<f8")
-"""Element types that are read; the published code writes ``<f4``."""
+"""Accepted element types; the published code writes ``<f4``."""
 
 _KEYS = ("id", "text", "representation")
 _GZIP = 31
@@ -41,12 +41,12 @@ _LAYOUT = "Expected: a stream of encoded items (.docs), as the published code wr
 
 
 def read_item_stream(path: Path) -> Iterator[EncodedItem]:
-    """The items of a stream, one at a time; memory is bounded by an item.
+    """Read the items of a stream, one at a time; memory holds only one item.
 
     Raises:
-        DataError: The file cannot be read, is cut short or goes on behind its end; an item is too
-            large, damaged, or not what the published code writes, or has another width than the
-            first. The byte is named at which the item begins.
+        DataError: The file cannot be read, is truncated, or has bytes behind its end; or an item is
+            too large, damaged, in another format, or of another width than the first. The message
+            names the byte at which the item begins.
     """
     try:
         with path.open("rb") as stream:
@@ -63,18 +63,18 @@ def read_item_stream(path: Path) -> Iterator[EncodedItem]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
     if width is None:
-        raise DataError(f"{path}: no items in it.", hint=_LAYOUT)
+        raise DataError(f"{path}: the file has no items.", hint=_LAYOUT)
 
 
 def _records(stream: BinaryIO, size: int, name: str) -> Iterator[tuple[str, bytes]]:
-    """The packed items, each with words on where it stands."""
+    """The compressed items, each with its place for messages."""
     offset = 0
     while True:
         where = f"{name}, byte {offset}"
         left = size - offset - 4
         if left < 0:
             raise DataError(
-                f"{where}: the file ends here, and not with a length of 0 as it should.",
+                f"{where}: the file ends without the final length 0.",
                 hint="It was cut short, or is still being written: copy it again.",
             )
         (length,) = struct.unpack(">I", stream.read(4))
@@ -87,7 +87,7 @@ def _records(stream: BinaryIO, size: int, name: str) -> Iterator[tuple[str, byte
             )
         if length > left:
             raise DataError(
-                f"{where}: an item of {length:,} bytes where {left:,} are left.",
+                f"{where}: an item of {length:,} bytes, but only {left:,} bytes follow.",
                 hint="The file was cut short, or is still being written: copy it again.",
             )
         yield where, stream.read(length)
@@ -97,7 +97,7 @@ def _records(stream: BinaryIO, size: int, name: str) -> Iterator[tuple[str, byte
 
 
 def _unpacked(record: bytes, where: str) -> memoryview:
-    """The content of one item."""
+    """Decompress one item."""
     unpacker = zlib.decompressobj(_GZIP)
     try:
         content = unpacker.decompress(record, MAX_ITEM_BYTES)
@@ -131,20 +131,20 @@ def _item(content: memoryview, where: str) -> EncodedItem:
 
 
 def _nodes(content: memoryview, where: str) -> dict[str, Field]:
-    """The entries of the map ``data``: key -> the field that holds its node."""
+    """The map ``data``: key -> field with the node."""
     nodes: dict[str, Field] = {}
     for field in fields(content, where):
         if field.number != 1:
             continue
         key = _only(field, 1, "an entry without a key").text()
         if key in nodes:
-            raise DataError(f"{field.where}: {key!r} is there twice.")
+            raise DataError(f"{field.where}: {key!r} occurs twice.")
         nodes[key] = _only(field, 2, f"the entry {key!r} has no value")
     return nodes
 
 
 def _only(message: Field, number: int, problem: str) -> Field:
-    """The one field of this number in a message."""
+    """The only field with this number in a message."""
     matches = [field for field in message.fields() if field.number == number]
     if len(matches) != 1:
         raise DataError(f"{message.where}: {problem}.")
@@ -152,7 +152,7 @@ def _only(message: Field, number: int, problem: str) -> Field:
 
 
 def _vector(array: Field) -> Vector:
-    """The values of a dense array, once its type, shape and length agree."""
+    """The values of a dense array, after a check of its type, shape and length."""
     import numpy as np
 
     dtype = _only(array, 3, "an array without a type").text()
@@ -176,7 +176,7 @@ def _vector(array: Field) -> Vector:
 
 
 def _shape(array: Field) -> list[int]:
-    """The axes of an array: numbers packed into one field, or a field each."""
+    """The axes of an array, from one packed field or from one field for each."""
     axes: list[int] = []
     for field in array.fields():
         if field.number != 2:
@@ -192,10 +192,10 @@ def _shape(array: Field) -> list[int]:
 
 
 def write_item_stream(items: Iterable[EncodedItem], out: BinaryIO) -> int:
-    """Write items as the published code does, vectors in float32; gives their number.
+    """Write items in the published format with float32 vectors; return their number.
 
     Raises:
-        DataError: An item has no text, which the published code does not read.
+        DataError: An item has no text; the published code needs it.
     """
     count = 0
     for item in items:
@@ -223,5 +223,5 @@ def _array_node(vector: Vector) -> bytes:
     shape = encode_field(2, encode_varint(len(vector)))
     buffer = encode_field(1, vector.astype("<f4").tobytes())
     dense = buffer + shape + encode_field(3, b"<f4")
-    # The last field names the kind of node, without which DocArray does not make an array of it.
+    # DocArray reads a node as an array only if its last field names the kind.
     return encode_field(6, encode_field(1, dense)) + encode_field(13, b"ndarray")

@@ -1,4 +1,4 @@
-"""Fields of a protobuf message as bytes, each checked before it is taken.
+"""Read and write the fields of a protobuf message, with checks of every length.
 
 Format: https://protobuf.dev/programming-guides/encoding/
 """
@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 from hypencli.errors import DataError
 
 Value: TypeAlias = int | memoryview
-"""A number, or the bytes of a text, an array or a message within."""
+"""A number, or the bytes of a text, an array or a nested message."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_VARINT_BYTES = 10
@@ -21,10 +21,10 @@ class Field(NamedTuple):
     """One field of a message.
 
     Attributes:
-        number: Which field of its message it is.
-        value: What it holds.
-        record: Stands for the record that the message is in.
-        place: Where in the record its value begins.
+        number: Number of the field in its message.
+        value: The value.
+        record: Name of the record that holds the message, for messages of errors.
+        place: Byte of the record at which the value begins.
     """
 
     number: int
@@ -34,14 +34,14 @@ class Field(NamedTuple):
 
     @property
     def where(self) -> str:
-        """Words on where it stands."""
+        """The place of the value, for error messages."""
         return _where(self.record, self.place)
 
     def bytes(self) -> memoryview:
         """The value of a field that holds bytes.
 
         Raises:
-            DataError: It holds a number.
+            DataError: The field holds a number.
         """
         if isinstance(self.value, int):
             raise DataError(f"{self.where}: field {self.number} is a number, expected bytes.")
@@ -51,7 +51,7 @@ class Field(NamedTuple):
         """The value of a field that holds a text.
 
         Raises:
-            DataError: It holds a number, or bytes that are not UTF-8.
+            DataError: The field holds a number, or bytes that are not UTF-8.
         """
         try:
             return str(self.bytes(), "utf-8")
@@ -59,20 +59,20 @@ class Field(NamedTuple):
             raise DataError(f"{self.where}: field {self.number} is not UTF-8: {error}.") from error
 
     def fields(self) -> Iterator[Field]:
-        """The fields of the message that it holds."""
+        """The fields of the nested message."""
         return fields(self.bytes(), self.record, self.place)
 
 
 def fields(message: memoryview, record: str, start: int = 0) -> Iterator[Field]:
-    """The fields of a message in the order they stand in, those that nobody knows too.
+    """The fields of a message in order, including unknown ones.
 
     Args:
-        message: Its bytes; nothing is copied.
-        record: Stands for the record in messages.
-        start: Place of the message in the record.
+        message: The bytes of the message; they are not copied.
+        record: Name of the record for error messages.
+        start: Byte of the record at which the message begins.
 
     Raises:
-        DataError: A field is cut short, or of a kind that there is not.
+        DataError: A field is truncated, or of an unknown kind.
     """
     place = 0
     while place < len(message):
@@ -89,10 +89,10 @@ def _where(record: str, place: int) -> str:
 
 
 def varint(message: memoryview, place: int, where: str) -> tuple[int, int]:
-    """A number of variable length at ``place``, and the place behind it.
+    """Read a number of variable length at ``place``; return it and the place behind it.
 
     Raises:
-        DataError: It does not end, or is longer than 64 bits need.
+        DataError: The number is truncated, or longer than 64 bits.
     """
     value = 0
     for i, byte in enumerate(message[place : place + _MAX_VARINT_BYTES]):
@@ -113,13 +113,13 @@ def _value(message: memoryview, kind: int, place: int, where: str) -> tuple[Valu
         raise DataError(f"{where}: a field of the unknown kind {kind}.")
     if size > len(message) - place:
         raise DataError(
-            f"{where}: a field of {size:,} bytes where {len(message) - place:,} are left."
+            f"{where}: a field of {size:,} bytes, but only {len(message) - place:,} bytes follow."
         )
     return message[place : place + size], place + size
 
 
 def encode_varint(value: int) -> bytes:
-    """A number of variable length."""
+    """Encode a number with variable length."""
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)
@@ -129,5 +129,5 @@ def encode_varint(value: int) -> bytes:
 
 
 def encode_field(number: int, value: bytes) -> bytes:
-    """A field that holds bytes."""
+    """Encode a field that holds bytes."""
     return encode_varint(number << 3 | _BYTES) + encode_varint(len(value)) + value

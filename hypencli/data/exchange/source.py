@@ -1,4 +1,4 @@
-"""Which file of encoded items is which: told by its ending."""
+"""Open a file of encoded items in the format of its ending."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ ENCODED_FORMATS: tuple[EncodedFormat, ...] = get_args(EncodedFormat)
 
 
 def format_of(path: Path) -> EncodedFormat:
-    """The format that a file's ending stands for.
+    """The format of a file by its ending.
 
     Raises:
-        UsageError: It is neither ``.docs`` nor ``.npy``.
+        UsageError: The ending is neither ``.docs`` nor ``.npy``.
     """
     for candidate in ENCODED_FORMATS:
         if path.suffix == f".{candidate}":
             return candidate
     raise UsageError(
         f"The format cannot be told from {path}.",
-        hint="Encoded items are .docs, as published, or .npy with a file of ids.",
+        hint="Use a .docs file in the published format, or a .npy file with a file of ids.",
     )
 
 
 def open_encoded(path: Path, *, ids: Path | None = None) -> EncodedItems:
-    """Encoded items of a file; read only when they are iterated.
+    """Open the encoded items of a file; they are read when iterated.
 
     Args:
         path: A published stream (``.docs``), or an array ``[n, d]`` (``.npy``).
-        ids: Ids of the rows of an array: one a line, or the corpus with its texts.
+        ids: File with the ids of the rows of an array, one a line, or the corpus with its texts.
 
     Raises:
-        UsageError: The ending is another, an array comes without ids, or a stream with.
+        UsageError: The ending is unknown, ids for an array are missing, or a stream has ids.
         DataError: The array or the file of ids cannot be used.
     """
     if format_of(path) == "docs":
         if ids is not None:
-            raise UsageError(f"{path} has its ids itself.", hint="`ids=` is for .npy files.")
+            raise UsageError(f"{path} holds its own ids.", hint="`ids=` is for .npy files.")
         return EncodedItems(str(path), True, None, lambda: read_item_stream(path))
     if ids is None:
         raise UsageError(
-            f"Which documents are the rows of {path}?",
-            hint="Name their ids, one a line, or the corpus: `ids=FILE`",
+            f"The ids of the rows of {path} are missing.",
+            hint="Name a file with one id a line, or the corpus: `ids=FILE`",
         )
     rows = ids
     n = len(open_array(path))

@@ -1,8 +1,7 @@
-"""Archives of studies: ZIP files that are believed in nothing until it was checked.
+"""Archives of studies: ZIP files, which are checked before anything is unpacked.
 
-Format: ``store/FORMAT.md``, section 15. What an archive holds is known, and small in kind, so the
-rules are strict: every name is of a form that cannot leave a folder, every entry is a plain file,
-and no byte is unpacked beyond what was announced and allowed.
+Format: ``store/FORMAT.md``, section 15. The rules are strict: a name cannot leave the folder, every
+entry is a plain file, and no more bytes are unpacked than announced and allowed.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from hypencli.errors import DataError
 
 MAX_ENTRIES = 1_000_000
 MAX_TEXT_BYTES = 64 * 2**20
-"""Of manifests and the other JSON, which are read into memory."""
+"""Maximum size of a JSON file, which is read into memory."""
 
 MAX_ARCHIVE_BYTES = 16 * 2**30
-"""Unpacked, unless the user allows more."""
+"""Default maximum of all unpacked bytes."""
 
 _PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}"
 _NAME = re.compile(rf"{_PART}(/{_PART}){{0,7}}")
@@ -33,11 +32,11 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class StudyArchive:
-    """An open archive whose list of entries was checked; their contents are as they are taken.
+    """An open archive with checked entries; contents are checked when they are read.
 
     Attributes:
         path: The file.
-        sizes: Name of each file -> its size when unpacked.
+        sizes: Name of a file -> unpacked size in bytes.
     """
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, max_bytes: int) -> None:
@@ -49,13 +48,13 @@ class StudyArchive:
         }
 
     def read(self, name: str) -> bytes:
-        """The content of a small file.
+        """Read a small file.
 
         Raises:
-            DataError: There is none of this name, it is damaged, or too large to be what it should.
+            DataError: The file is missing, damaged or too large.
         """
         if name not in self._entries:
-            raise DataError(f"{self.path}: no {name} in it; it is no archive of a study.")
+            raise DataError(f"{self.path}: not an archive of a study: it lacks {name}.")
         if self.sizes[name] > MAX_TEXT_BYTES:
             raise DataError(
                 f"{self.path}, {name}: {self.sizes[name]:,} bytes, {MAX_TEXT_BYTES:,} at most are "
@@ -64,10 +63,10 @@ class StudyArchive:
         return b"".join(self._chunks(name))
 
     def extract(self, name: str, target: Path) -> None:
-        """Write a file to a path that the caller chose; its folder is made.
+        """Unpack a file to a path; its folder is created if needed.
 
         Raises:
-            DataError: It is damaged, or unpacks to another size than it says.
+            DataError: The file is damaged, or has another size than announced.
         """
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as out:
@@ -75,7 +74,7 @@ class StudyArchive:
                 out.write(chunk)
 
     def _chunks(self, name: str) -> Iterator[bytes]:
-        """The content, and an error before a byte more than was announced."""
+        """The content in chunks; an error before it exceeds the announced size."""
         left = self.sizes[name]
         try:
             with self._archive.open(self._entries[name]) as stream:
@@ -87,7 +86,9 @@ class StudyArchive:
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
             raise DataError(f"{self.path}, {name}: damaged ({error}).") from error
         if left:
-            raise DataError(f"{self.path}, {name}: it unpacks to another size than it says.")
+            raise DataError(
+                f"{self.path}, {name}: its unpacked size differs from the announced one."
+            )
 
 
 @contextmanager
@@ -96,11 +97,11 @@ def open_study_archive(path: Path, *, max_bytes: int = MAX_ARCHIVE_BYTES) -> Ite
 
     Args:
         path: The file.
-        max_bytes: What all its files together may unpack to.
+        max_bytes: Maximum of all unpacked bytes.
 
     Raises:
-        DataError: It cannot be read, is no ZIP file, or an entry is not of the kind that an archive
-            of a study holds; the entry is named.
+        DataError: The file cannot be read or is no ZIP file, or an entry breaks the rules of such
+            archives; the message names the entry.
     """
     try:
         with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
@@ -108,7 +109,7 @@ def open_study_archive(path: Path, *, max_bytes: int = MAX_ARCHIVE_BYTES) -> Ite
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError) as error:
         raise DataError(
             f"{path}: not a ZIP file that can be read ({error}).",
-            hint="An archive of a study is what `hype export study` writes.",
+            hint="Use a file that `hype export study` wrote.",
         ) from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
@@ -117,7 +118,7 @@ def open_study_archive(path: Path, *, max_bytes: int = MAX_ARCHIVE_BYTES) -> Ite
 def _checked_entries(
     entries: list[zipfile.ZipInfo], name: str, max_bytes: int
 ) -> dict[str, zipfile.ZipInfo]:
-    """The files of an archive by their names, folders left out."""
+    """Name -> entry of the files, without folders, after all checks."""
     if len(entries) > MAX_ENTRIES:
         raise DataError(f"{name}: {len(entries):,} entries, {MAX_ENTRIES:,} at most are read.")
     checked: dict[str, zipfile.ZipInfo] = {}
@@ -125,7 +126,7 @@ def _checked_entries(
     for entry in entries:
         problem = _problem(entry)
         if problem is None and entry.filename in checked:
-            problem = "is there twice"
+            problem = "occurs twice"
         if problem is not None:
             raise DataError(f"{name}: the entry {entry.orig_filename!r:.200} {problem}.")
         if entry.filename.endswith("/"):
@@ -135,18 +136,18 @@ def _checked_entries(
     if total > max_bytes:
         raise DataError(
             f"{name}: it unpacks to {total:,} bytes, {max_bytes:,} at most are read.",
-            hint="If it is from somebody you trust, allow more: `max_gigabytes=N`",
+            hint="If you trust its origin, allow more: `max_gigabytes=N`",
         )
     return checked
 
 
 def _problem(entry: zipfile.ZipInfo) -> str | None:
-    """What is wrong with an entry, as far as it says itself."""
+    """The rule that the description of an entry breaks, or None."""
     kind = stat.S_IFMT(entry.external_attr >> 16)
     is_folder = entry.orig_filename.endswith("/")
-    # The name as it stands in the file: zipfile cuts one at a NUL, and turns backslashes.
+    # The original name, because zipfile cuts names at a NUL and replaces backslashes.
     if _NAME.fullmatch(entry.orig_filename.removesuffix("/")) is None:
-        return "has a name that no file of a study has"
+        return "has a name that files of a study cannot have"
     if kind not in (0, stat.S_IFDIR if is_folder else stat.S_IFREG):
         return "is a link or another special file"
     if entry.flag_bits & _ENCRYPTED:
@@ -159,17 +160,17 @@ def _problem(entry: zipfile.ZipInfo) -> str | None:
 
 
 class StudyArchiveWriter:
-    """An archive in the making; the same files in the same order make the same bytes."""
+    """A writer of an archive; equal files in equal order give equal bytes."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
 
     def write_text(self, name: str, text: str) -> None:
-        """Add a text."""
+        """Add a text file."""
         self._archive.writestr(_entry(name, zipfile.ZIP_DEFLATED), text.encode("utf-8"))
 
     def write_file(self, name: str, path: Path) -> None:
-        """Add a file; Parquet, which is packed already, as it is."""
+        """Add a file; Parquet is compressed already and stored unchanged."""
         packed = path.suffix == ".parquet"
         entry = _entry(name, zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED)
         entry.file_size = path.stat().st_size
@@ -180,7 +181,7 @@ class StudyArchiveWriter:
 
 @contextmanager
 def write_study_archive(path: Path) -> Iterator[StudyArchiveWriter]:
-    """Write an archive of a study to a file, which is overwritten."""
+    """Open an archive for writing; an existing file is overwritten."""
     with zipfile.ZipFile(path, "w") as archive:
         yield StudyArchiveWriter(archive)
 

@@ -1,4 +1,4 @@
-"""Datasets of the hard tasks: from what their authors released to files that every verb takes."""
+"""Datasets of the hard tasks: convert the released files to files that every verb reads."""
 
 from hypencli.data.prepare.job import Job, Part, PreparedParts
 from hypencli.data.prepare.registry import PREPARATIONS, DatasetPreparation, find_preparation

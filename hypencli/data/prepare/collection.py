@@ -1,4 +1,4 @@
-"""The files of a prepared collection: documents, queries, judgements and ranked lists, checked."""
+"""Write the files of a prepared collection: documents, queries, judgements, ranked lists."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RANKED_TAG = "top-ranked"
 
 
 class Text(NamedTuple):
-    """A document or a query, and where it stands in its source."""
+    """A document or a query, and its place in the source."""
 
     where: str
     id: str
@@ -28,7 +28,7 @@ class Text(NamedTuple):
 
 
 class RankedRecord(NamedTuple):
-    """A document of a query's ranked list, and where it stands in its source."""
+    """A document of a query's ranked list, and its place in the source."""
 
     where: str
     query_id: str
@@ -40,14 +40,14 @@ def write_texts(path: Path, texts: Iterable[Text], malformed: MalformedRecords) 
 
     Args:
         path: The file.
-        texts: Taken one by one.
-        malformed: Told of empty texts, which are written all the same.
+        texts: The documents or queries.
+        malformed: Receives empty texts, which are still written.
 
     Returns:
-        Id -> where it came from, in order.
+        Id -> place in the source, in order.
 
     Raises:
-        DataError: An id comes twice, or there is no text at all.
+        DataError: An id is not unique, or there are no texts.
     """
     places: dict[str, str] = {}
     with (
@@ -74,20 +74,20 @@ def write_judgements(
     documents: Container[str] | None,
     malformed: MalformedRecords,
 ) -> Qrels:
-    """Write judgements in the TREC format, queries and documents in the order they come.
+    """Write judgements in the TREC format, in their order.
 
-    A judgement on a document that is not there is kept where these are counted: it decides what a
-    perfect ranking would have reached. One of a query that is not there is left out.
+    If malformed records are counted, a judgement of an unknown document is kept, because it affects
+    the measures of a perfect ranking. A judgement of an unknown query is left out.
 
     Args:
         path: The file.
-        judgements: Taken one by one.
+        judgements: The judgements.
         queries: Ids of the queries.
-        documents: Ids of the documents; None where they are elsewhere, and any is known.
-        malformed: Told of ids that are not among them.
+        documents: Ids of the documents; None accepts any id.
+        malformed: Receives unknown ids.
 
     Raises:
-        DataError: A judgement is none, contradicts another, or an id holds white space.
+        DataError: A judgement is malformed or contradicts another, or an id holds white space.
     """
     usable = usable_judgements(
         judgements, queries=queries, documents=documents, malformed=malformed
@@ -111,7 +111,7 @@ def usable_judgements(
     documents: Container[str] | None,
     malformed: MalformedRecords,
 ) -> Iterator[Judgement]:
-    """Pass on the judgements of queries that are there; see :func:`write_judgements`."""
+    """Yield the judgements of known queries; see :func:`write_judgements`."""
     for judgement in judgements:
         if judgement.query_id not in queries:
             malformed.meet(UNKNOWN_ID, judgement.where, f"no query {judgement.query_id!r}")
@@ -136,13 +136,13 @@ def write_ranked(
         entries: The documents of each query, best first.
         queries: Ids of the queries.
         documents: Ids of the documents.
-        malformed: Told of ids that are not among them; these are left out.
+        malformed: Receives unknown ids, which are left out.
 
     Returns:
         Query id -> its list.
 
     Raises:
-        DataError: A document comes twice for one query, or there is none at all.
+        DataError: A query has a document twice, or there are no documents.
     """
     lists: dict[str, dict[str, str]] = {}
     for where, query_id, doc_id in entries:
@@ -167,9 +167,9 @@ def write_ranked(
 
 
 def twice(identifier: str, first: str, second: str) -> DataError:
-    """The error for an id that is there twice."""
+    """The error for a duplicate id."""
     return DataError(
-        f"{second}: the id {identifier!r} is there before, at {first}.",
+        f"{second}: the id {identifier!r} occurs before, at {first}.",
         hint="Ids must be unique: results could not be told apart.",
     )
 

@@ -1,8 +1,8 @@
-"""DL-HARD with the judgements of TREC alone: those of its queries that NIST judged.
+"""DL-HARD with only the judgements of TREC, for the queries that NIST judged.
 
 Source: ``msmarco-passage/trec-dl-hard`` of ir_datasets, or the files of grill-lab/DL-Hard on GitHub
 (Mackie, Dalton, Yates, SIGIR 2021), and from there the list of judgements that its authors added.
-Taking those away is the reproduction's way (arneeichholtz/Hypencoder-reprod,
+The reproduction removes those judgements in the same way (arneeichholtz/Hypencoder-reprod,
 ``scripts/load_data_old.py``).
 """
 
@@ -30,18 +30,18 @@ ADDED = RepositoryFile(
     path="annotations/new_judgements/new_judgements-passage.passage-level.qrels",
     blob="9ee42395d0d1e1b4bd9c51cca1f6e63322875497",
 )
-"""Judgements by DL-HARD's authors; some are of queries of DL 2019 and 2020 that are not in it."""
+"""Judgements that the authors of DL-HARD added; some are of queries outside DL-HARD."""
 
 
 @dataclass(frozen=True, slots=True)
 class HardQueryFiles:
-    """What the query set is made of.
+    """The sources of the query set.
 
     Attributes:
-        queries: All of DL-HARD's.
-        judgements: Of TREC and of DL-HARD's authors.
-        added: The file of the latter.
-        sources: Where all this comes from.
+        queries: All queries of DL-HARD.
+        judgements: Judgements of TREC and of the authors of DL-HARD.
+        added: The file with the judgements of the authors.
+        sources: Ids of the sources for the record.
     """
 
     queries: QuerySet
@@ -51,10 +51,10 @@ class HardQueryFiles:
 
 
 def prepare_dl_hard(job: Job) -> PreparedParts:
-    """Write queries and judgements; the documents are those of MS MARCO, and stay where they are.
+    """Write queries and judgements. The documents are those of MS MARCO and not copied.
 
     Raises:
-        DataError: The source cannot be had, or is not what it should be.
+        DataError: A source is missing or malformed.
     """
     tables = (
         _online_tables(job) if job.source_folder is None else _local_files(job.source_folder, job)
@@ -92,12 +92,12 @@ def _local_files(folder: Path, job: Job) -> HardQueryFiles:
 
 
 def _only_file(folder: Path, name: str) -> Path:
-    """The file of that name in a folder or below it."""
+    """The only file with a name in a folder or below it."""
     matches = sorted(folder.rglob(name))
     if len(matches) == 1:
         return matches[0]
     what = "none" if not matches else f"{len(matches)}: {', '.join(map(str, matches))}"
     raise DataError(
-        f"{folder}: one file {name} was expected in it or below it; there is {what}.",
+        f"{folder}: expected one file {name} in it or below it, found {what}.",
         hint=f"Expected {TOPICS}, {JUDGED} and {ADDED.name}, as in {ADDED.repository} on GitHub.",
     )

@@ -1,10 +1,10 @@
-"""Files of public repositories at a fixed commit, verified by the id that git gives their content.
+"""Download files of public repositories at a fixed commit, verified by their git blob ids.
 
-A file that an interrupted command has downloaded is used again if its id is right.
+A file that an interrupted command has downloaded is used again if its id is correct.
 
-A download library such as pooch would verify with the hash functions of :mod:`hashlib`. The id of
-git is the only hash that these repositories publish, and none of those functions gives it. What
-remains is one request, read in chunks, and :func:`~hypencli.data.atomic.atomic_write`.
+A download library such as pooch verifies hashes of :mod:`hashlib`. These repositories publish only
+git blob ids, which are SHA-1 with a header. So this module reads one request in chunks into
+:func:`~hypencli.data.atomic.atomic_write`.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _CHUNK_BYTES = 2**20
 
 
 class DownloadError(DataError):
-    """A release cannot be downloaded; it can be read from a folder that holds its files instead."""
+    """A file cannot be downloaded; the user can name a folder with the files instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class RepositoryFile:
-    """A file of a repository on GitHub as it was at one commit.
+    """A file of a GitHub repository at one commit.
 
     Attributes:
         repository: ``owner/name``.
-        commit: The commit, whole.
-        path: Where it lies.
-        blob: Git's id of its content, SHA-1 over a header and the content.
+        commit: The full commit id.
+        path: Path in the repository.
+        blob: Git blob id: SHA-1 of a header and the content.
     """
 
     repository: str
@@ -53,31 +53,31 @@ class RepositoryFile:
 
     @property
     def name(self) -> str:
-        """The file's own name."""
+        """The name of the file without its folder."""
         return PurePosixPath(self.path).name
 
     @property
     def url(self) -> str:
-        """Where its content is served."""
+        """The address of the content."""
         return f"{RAW_FILES}/{self.repository}/{self.commit}/{self.path}"
 
     @property
     def source(self) -> str:
-        """What stands for it in records: repository, commit and path."""
+        """Id for records: repository, commit and path."""
         return f"github:{self.repository}@{self.commit[:10]}:{self.path}"
 
 
 def fetch(file: RepositoryFile, folder: Path, progress: Progress) -> Path:
-    """Download a file, unless it is there.
+    """Download a file, unless the folder has it.
 
     Args:
         file: The file.
-        folder: Where to keep it.
-        progress: Told of the download.
+        folder: The folder for the download.
+        progress: Receives a message about the download.
 
     Raises:
-        DownloadError: It cannot be downloaded, or its content is not that of the commit.
-        DataError: It cannot be written.
+        DownloadError: The file cannot be downloaded, or its content differs from the commit.
+        DataError: The file cannot be written.
     """
     path = folder / file.name
     if path.is_file() and blob_id(path) == file.blob:
@@ -89,14 +89,14 @@ def fetch(file: RepositoryFile, folder: Path, progress: Progress) -> Path:
                 out.write(chunk)
         if blob_id(temporary) != file.blob:
             raise DownloadError(
-                f"{file.url} gave another content: its git id is not {file.blob}.",
+                f"{file.url} has another content than expected: its git id is not {file.blob}.",
                 hint="Try again.",
             )
     return path
 
 
 def blob_id(path: Path) -> str:
-    """The id that git gives the content of a file."""
+    """The git blob id of a file."""
     digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK_BYTES):
@@ -118,7 +118,7 @@ def _chunks(url: str) -> Iterator[bytes]:
 
 @contextmanager
 def _reaching(url: str) -> Iterator[None]:
-    """Turn what a connection raises into one error: apart from what the disk raises."""
+    """Turn errors of the connection into :class:`DownloadError`; errors of the disk pass."""
     try:
         yield
     except (OSError, http.client.HTTPException) as error:
@@ -129,10 +129,10 @@ def _reaching(url: str) -> Iterator[None]:
 
 @contextmanager
 def downloading() -> Iterator[None]:
-    """Raise as a download's error what a library says about data that it cannot download.
+    """Turn a :class:`DataError` of a library that downloads data into a :class:`DownloadError`.
 
     Raises:
-        DownloadError: The library raised a :class:`DataError`; message and hint are kept.
+        DownloadError: The block raised a :class:`DataError`; message and hint are kept.
     """
     try:
         yield
@@ -141,6 +141,6 @@ def downloading() -> Iterator[None]:
 
 
 def downloaded(records: Iterable[T]) -> Iterator[T]:
-    """Pass on the records that a library downloads; see :func:`downloading`."""
+    """Yield the records that a library downloads; see :func:`downloading`."""
     with downloading():
         yield from records

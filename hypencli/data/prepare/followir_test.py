@@ -1,4 +1,4 @@
-"""FollowIR's three collections: each query asked twice, and the lists that are to be re-ranked.
+"""The three FollowIR collections: queries with two instructions each, and lists to rerank.
 
 Source: Weller et al., FollowIR, 2024, on the Hugging Face hub. The conversion is that of the
 reproduction (arneeichholtz/Hypencoder-reprod, ``scripts/data_hard_tasks.py``).
@@ -33,7 +33,7 @@ COLLECTIONS = {
     "news21": "jhu-clsp/news21-instructions",
 }
 QUERY_SETS = ("og", "changed")
-"""The instruction as it was, and as it was changed so that fewer documents are relevant."""
+"""The original instruction, and the changed one, which makes fewer documents relevant."""
 
 TABLES = ("corpus", "queries", "qrels_og", "qrels_changed", "top_ranked")
 RANKED = "top_ranked.trec"
@@ -44,8 +44,8 @@ class InstructionFiles:
     """The tables of one collection.
 
     Attributes:
-        folder: Where its files lie.
-        names: Its files of rows, relative to the folder.
+        folder: Folder of the files.
+        names: Files of rows, relative to the folder.
     """
 
     folder: Path
@@ -55,7 +55,7 @@ class InstructionFiles:
         """The rows of a table.
 
         Raises:
-            DataError: There is no such table, or a row is no JSON object.
+            DataError: The table is missing, or a row is no JSON object.
         """
         files = select_part(self.names, table, where=str(self.folder))
         if not files:
@@ -64,10 +64,10 @@ class InstructionFiles:
             yield from records_of(self.folder / file)
 
     def judgements(self, table: str) -> Iterator[Judgement]:
-        """The judgements of a table: rows, or a file in a format of qrels.
+        """The judgements of a table, which is rows or a file in a qrels format.
 
         Raises:
-            DataError: There is no such table, or a row is no judgement.
+            DataError: The table is missing, or a row is no judgement.
         """
         if select_part(self.names, table, where=str(self.folder)):
             for record in self.records(table):
@@ -82,7 +82,7 @@ class InstructionFiles:
 
     def _lacks(self, table: str) -> DataError:
         return DataError(
-            f"{self.folder}: no {table} in it.",
+            f"{self.folder}: it has no {table}.",
             hint=f"Expected {table}.jsonl or {table}.parquet, or a folder {table} with such; "
             f"beside it {', '.join(one for one in TABLES if one != table)}.",
         )
@@ -92,7 +92,7 @@ def prepare_followir_test(job: Job) -> PreparedParts:
     """Write a folder for each collection: corpus, two query sets, judgements, ranked lists.
 
     Raises:
-        DataError: A source cannot be had, or is not what it should be.
+        DataError: A source is missing or malformed.
     """
     parts, sources = [], []
     for name, hub_name in COLLECTIONS.items():
@@ -120,13 +120,13 @@ def _hub_tables(hub_name: str) -> InstructionFiles:
 
 
 def _local_files(root: Path, name: str) -> InstructionFiles:
-    """The tables below a folder, in ``robust04`` or ``robust04-instructions``."""
+    """The tables in a subfolder such as ``robust04`` or ``robust04-instructions``."""
     folders = [root / name, root / f"{name}-instructions"]
     folder = next((folder for folder in folders if folder.is_dir()), None)
     if folder is None:
         existing = ", ".join(sorted(one.name for one in root.iterdir())[:12]) or "nothing"
         raise DataError(
-            f"{root}: no folder {name} in it; it holds {existing}.",
+            f"{root}: it has no folder {name}; it holds {existing}.",
             hint=f"Expected a folder for each of {', '.join(COLLECTIONS)}, with "
             f"{', '.join(TABLES)}.",
         )
@@ -136,18 +136,18 @@ def _local_files(root: Path, name: str) -> InstructionFiles:
 def write_instruction_collection(
     name: str, folder: Path, tables: InstructionFiles, job: Job
 ) -> Part:
-    """Write one collection: a corpus, queries and judgements of both kinds, and ranked lists.
+    """Write one collection: corpus, queries and judgements of both kinds, ranked lists.
 
-    A query is its text and its instruction. As in the reproduction, a document is its text alone.
+    A query is its text and its instruction. A document is its text alone, as in the reproduction.
 
     Args:
-        name: Of the part.
-        folder: Where to.
+        name: Name of the part.
+        folder: Folder to write to.
         tables: The source.
-        job: Told of records, and of malformed ones.
+        job: Receives records and malformed records.
 
     Raises:
-        DataError: A record is not what it should be, or an id is not known.
+        DataError: A record is malformed, or an id is unknown.
     """
     documents = write_texts(
         folder / CORPUS, job.counted(map(_document, tables.records("corpus"))), job.malformed
@@ -182,7 +182,7 @@ def _document(record: Record) -> Text:
 
 
 def _instructed(record: Record, kind: str) -> Text:
-    """A query with one of its instructions; without either it is empty, thus malformed."""
+    """A query with one of its instructions; without both its text is empty, which is malformed."""
     parts = (record.text("text").strip(), record.text(f"instruction_{kind}").strip())
     return Text(record.where, record.identifier("_id"), " ".join(parts) if all(parts) else "")
 

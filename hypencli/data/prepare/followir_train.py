@@ -24,18 +24,18 @@ from hypencli.records import Query, TrainingItem, TrainingRow
 SOURCE = "samaya-ai/msmarco-w-instructions"
 SPLIT = "train"
 NEGATIVES = 5
-"""Negatives of a row, where the source has so many."""
+"""Maximum of negatives in a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstructionRule:
-    """Which rows are taken, and which negatives they get.
+    """Which rows are used, and which negatives they get.
 
     Attributes:
-        negatives: How many a row is filled up to.
-        seed: Of the choice among ``negative_passages``, another for each query and independent of
-            their order.
-        all_queries: Take rows without an instruction too.
+        negatives: How many negatives a row gets, if the source has as many.
+        seed: Seed of the choice among ``negative_passages``; the choice depends on the query id
+            and not on the order of queries.
+        all_queries: Also use rows without an instruction.
     """
 
     negatives: int = NEGATIVES
@@ -47,7 +47,7 @@ def prepare_followir_train(job: Job) -> PreparedParts:
     """Write ``train.jsonl`` from the released rows; see :func:`instruction_rows`.
 
     Raises:
-        DataError: The source cannot be had, or is not what it should be.
+        DataError: The source is missing or malformed.
     """
     files = (
         _hub_files()
@@ -77,16 +77,16 @@ def instruction_rows(
 ) -> Iterator[TrainingRow]:
     """Training rows: positives, then ``new_negatives``, then some of ``negative_passages``.
 
-    ``new_negatives`` answer the query and break the instruction. The query's text holds the
-    instruction already. Titles are not read.
+    ``new_negatives`` answer the query but violate the instruction. The released text of a query
+    already holds the instruction. Titles are ignored.
 
     Deviation: the published conversion draws without a seed, and keeps a negative with the text of
-    a positive, or of another negative of its row; those are left out here.
+    a positive or of another negative of its row. This function leaves those out.
 
     Args:
-        records: Rows as released.
-        rule: Which are taken.
-        counts: Told of every row. Passages and queries without a text are left out.
+        records: The released rows.
+        rule: Which rows are used.
+        counts: Receives every row. Passages and queries without a text are left out.
 
     Raises:
         DataError: A record lacks a field, or has one of another type.
@@ -126,7 +126,7 @@ def _row(
 
 
 class _Passages:
-    """The passages of one row, no text twice."""
+    """Collects the passages of one row with distinct texts."""
 
     def __init__(self, query: Query, counts: RowCounts) -> None:
         self._query = query
@@ -134,7 +134,7 @@ class _Passages:
         self._seen: set[str] = set()
 
     def of(self, record: Record, key: str, type_: str) -> list[TrainingItem]:
-        """The passages of one list whose texts are new."""
+        """The passages of one list with new texts."""
         passages = []
         for i, passage in enumerate(record.records(key)):
             text = passage.text("text")
@@ -148,7 +148,7 @@ class _Passages:
         return passages
 
     def _id(self, passage: Record, place: str) -> str:
-        """The passage's id; one that was written by a model may have none, and is named here."""
+        """The id of a passage; generated passages may lack one and get one here."""
         if passage.values.get("docid") in (None, "") and "docid" in passage.values:
             self._counts.notes["passages_given_an_id"] += 1
             return f"{self._query.query_id}-{place}"

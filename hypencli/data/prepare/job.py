@@ -1,4 +1,4 @@
-"""What a preparation works with, and what it has made in the end."""
+"""Input and result of a preparation."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ DEFAULT_SEED = 42
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One preparation under way.
+    """The settings and services of one preparation.
 
     Attributes:
-        source_folder: The folder with the source's files; None downloads them.
+        source_folder: The folder with the released files; None downloads them.
         out: The folder to write to.
-        downloads: Where downloaded files are kept until all is done.
-        unpacked: Where archives are unpacked.
-        malformed: Told of records that cannot be used.
-        task: Told of records read.
-        progress: Told of downloads.
-        seed: Of random choices.
-        all_queries: Whether queries without an instruction are kept too.
+        downloads: Folder for downloads, which is kept until the preparation succeeds.
+        unpacked: Folder for unpacked archives.
+        malformed: Receives malformed records.
+        task: Counts the records.
+        progress: Receives messages about downloads.
+        seed: Seed of random choices.
+        all_queries: Whether queries without an instruction are kept.
     """
 
     source_folder: Path | None
@@ -44,12 +44,12 @@ class Job:
     all_queries: bool = False
 
     def source(self, path: Path) -> str:
-        """What stands for a given file or folder in records: its place in the given folder."""
+        """Id of a file or folder for records: its path relative to ``source_folder``."""
         below = path if self.source_folder is None else path.relative_to(self.source_folder)
         return f"file:{below.as_posix()}"
 
     def counted(self, records: Iterable[T]) -> Iterator[T]:
-        """Pass records on, and tell of each."""
+        """Yield records and count each."""
         for record in records:
             yield record
             self.task.advance()
@@ -57,12 +57,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of what was made: a split of training rows, or a collection.
+    """One part of a dataset: a split of training rows, or a collection.
 
     Attributes:
-        counts: What is in it.
-        left_out: What the source has and the part has not.
-        notes: What is worth knowing of what is in it.
+        counts: Kind of content -> count.
+        left_out: Reason -> how many records of the source are left out.
+        notes: Remark -> how many records it concerns.
     """
 
     name: str
@@ -72,10 +72,10 @@ class Part:
 
 
 class RowCounts:
-    """Counts while training rows are made.
+    """Counts of training rows during a preparation.
 
     Args:
-        malformed: Told of records that cannot be used.
+        malformed: Receives malformed records.
     """
 
     def __init__(self, malformed: MalformedRecords) -> None:
@@ -90,19 +90,19 @@ class RowCounts:
         self._counts.update(f"{item.type}s" for item in row.items)
 
     def part(self, name: str) -> Part:
-        """What was counted; nothing of 0 is left out or noted."""
+        """The counts as a part; zeros under ``left_out`` and ``notes`` are dropped."""
         left_out, notes = +self.left_out, +self.notes
         return Part(name, dict(self._counts), dict(left_out), dict(notes))
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedParts:
-    """What a preparation has made.
+    """The result of a preparation.
 
     Attributes:
-        parts: In their order.
-        sources: Where it came from: files, hub datasets, ir_datasets ids, commits.
-        corpus: The corpus of its queries, where it is no part of the dataset.
+        parts: The parts in order.
+        sources: Ids of the sources: files, hub datasets, ir_datasets ids, commits.
+        corpus: Id of the corpus, if it is not part of the dataset.
     """
 
     parts: tuple[Part, ...]

@@ -12,10 +12,10 @@ UNKNOWN_ID = "unknown ids"
 
 
 class MalformedRecords:
-    """What to do with a record that has no text, or an id that nothing has.
+    """Counts or refuses records with an empty text or an unknown id.
 
     Args:
-        lenient: Count them; otherwise the first one is an error.
+        lenient: Whether malformed records are counted; otherwise the first is an error.
     """
 
     def __init__(self, *, lenient: bool = False) -> None:
@@ -23,15 +23,15 @@ class MalformedRecords:
         self._occurrences = OccurrenceCounter()
 
     def meet(self, kind: str, where: str, problem: str) -> None:
-        """Note a malformed record.
+        """Count a malformed record, or refuse it.
 
         Args:
-            kind: What it is counted under.
+            kind: The kind of problem.
             where: File and line.
-            problem: What is wrong with it.
+            problem: The problem in words.
 
         Raises:
-            DataError: Malformed records are not to be counted.
+            DataError: ``lenient`` is false.
         """
         if not self._lenient:
             raise DataError(
@@ -41,5 +41,5 @@ class MalformedRecords:
         self._occurrences.add(kind, where)
 
     def all(self) -> Mapping[str, Occurrences]:
-        """How many malformed records there were of each kind, and where the first was."""
+        """Kind of problem -> count and first place."""
         return self._occurrences.all()

@@ -1,4 +1,4 @@
-"""Rows of any schema from JSONL, Parquet and Arrow files, each with its place."""
+"""Read rows of any schema from JSONL, Parquet and Arrow files, each with its place."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class Record:
 
     Attributes:
         where: File and line, or file and row, for messages.
-        values: Its fields.
+        values: Field -> value.
     """
 
     where: str
     values: Mapping[str, Any]
 
     def value(self, key: str) -> Any:
-        """A field as it is.
+        """The value of a field.
 
         Raises:
-            DataError: There is no such field.
+            DataError: The field is missing.
         """
         if key not in self.values:
             fields = ", ".join(map(repr, self.values)) or "none"
@@ -45,7 +45,7 @@ class Record:
         """A text, which may be empty.
 
         Raises:
-            DataError: There is no such field, or it is no text.
+            DataError: The field is missing or no text.
         """
         return checked_text(self.value(key), f"{self.where}, {key!r}")
 
@@ -53,7 +53,7 @@ class Record:
         """An id as text.
 
         Raises:
-            DataError: There is no such field, or it is no id.
+            DataError: The field is missing or no id.
         """
         return checked_id(self.value(key), f"{self.where}, {key!r}")
 
@@ -61,7 +61,7 @@ class Record:
         """A truth value.
 
         Raises:
-            DataError: There is no such field, or it is none.
+            DataError: The field is missing or no truth value.
         """
         value = self.value(key)
         if not isinstance(value, bool):
@@ -71,10 +71,10 @@ class Record:
         return value
 
     def records(self, key: str) -> list[Record]:
-        """A list of objects; none where it is null.
+        """A list of objects; empty if the field is null.
 
         Raises:
-            DataError: There is no such field, or it is no such list.
+            DataError: The field is missing or no list of objects.
         """
         value = self.value(key)
         if value is None:
@@ -85,13 +85,13 @@ class Record:
 
 
 def titled(record: Record, title_key: str, text_key: str) -> str:
-    """A title, a full stop, a new line and a text, as they are; the text alone without a title."""
+    """The title, a full stop, a line break and the text; the text alone if the title is blank."""
     title, text = record.text(title_key), record.text(text_key)
     return f"{title}.\n{text}" if title.strip() else text
 
 
 def records_of(path: Path) -> Iterator[Record]:
-    """The rows of one file, one by one; its format is told by its first bytes.
+    """Read the rows of a file one by one, in the format that its first bytes show.
 
     Raises:
         DataError: The file cannot be read, or a line is no JSON object.

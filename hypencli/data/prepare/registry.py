@@ -19,16 +19,16 @@ Holds: TypeAlias = Literal["training rows", "collections", "collection", "querie
 
 @dataclass(frozen=True, slots=True)
 class DatasetPreparation:
-    """How one dataset is made.
+    """The preparation of one dataset.
 
     Attributes:
-        name: What it is called.
-        holds: What comes out.
-        about: What it is, in a line.
-        source: Where it is from, in a line.
-        options: Which settings of a :class:`Job` change it.
-        next: What to do with it; ``{place}`` stands for what the dataset is called by.
-        run: Makes it.
+        name: Name of the dataset.
+        holds: Kind of its content.
+        about: Description in one line.
+        source: Origin in one line.
+        options: Settings of :class:`Job` that affect the result.
+        next: Commands to run next; ``{place}`` stands for the name of the dataset.
+        run: Writes the dataset.
     """
 
     name: str
@@ -68,7 +68,7 @@ _ALL = (
     DatasetPreparation(
         "tot-train",
         "training rows",
-        "Reddit: books and movies that were on the tip of somebody's tongue",
+        "Reddit: tip-of-the-tongue questions about books and movies",
         "GitHub: samarthbhargav/tomt-data",
         ("hype data check {place}", "hype train tot --set data.train={place}"),
         prepare_tot_train,
@@ -92,14 +92,14 @@ _ALL = (
 )
 
 PREPARATIONS = {one.name: one for one in _ALL}
-"""By name."""
+"""Name -> preparation."""
 
 
 def find_preparation(name: str) -> DatasetPreparation:
-    """How the dataset of a name is made; ``FollowIR_train`` is ``followir-train``.
+    """The preparation of a dataset; ``FollowIR_train`` means ``followir-train``.
 
     Raises:
-        UsageError: There is no such dataset.
+        UsageError: The name is unknown.
     """
     preparation = PREPARATIONS.get(name.lower().replace("_", "-"))
     if preparation is None:

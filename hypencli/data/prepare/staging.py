@@ -1,11 +1,11 @@
-"""A dataset's folder that appears as a whole: it is made in a staging folder, then renamed.
+"""Write a dataset's folder atomically: into a staging folder, which is then renamed.
 
-Beside ``data/tot-train`` lies ``data/.tot-train.work`` while it is made:
+During the preparation of ``data/tot-train``, the folder ``data/.tot-train.work`` holds:
 
-* ``out``: what becomes the dataset. It is begun anew after a kill.
-* ``downloads``: kept by a command that was stopped, so that the next one need not fetch it again.
-* ``unpacked``: archives, unpacked.
-* ``replaced``: the dataset of before, for the moment between two renames.
+* ``out``: the future dataset. After a kill it is started again.
+* ``downloads``: downloaded files. An interrupted command keeps them for the next one.
+* ``unpacked``: unpacked archives.
+* ``replaced``: the previous dataset, between two renames.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hypencli.errors import DataError, UsageError
 
 @dataclass(frozen=True, slots=True)
 class StagingFolders:
-    """The folders that a dataset is made in; see the module."""
+    """The staging folders of a dataset; see the module docstring."""
 
     out: Path
     downloads: Path
@@ -33,11 +33,11 @@ class StagingFolders:
 
 @contextmanager
 def staged_folder(place: Path) -> Iterator[StagingFolders]:
-    """Make a folder as a whole or not at all; one that is there is replaced.
+    """Yield staging folders, and put ``out`` in place of ``place`` if the block succeeds.
 
     Raises:
-        UsageError: Another process is making it.
-        DataError: The folder above cannot be written to.
+        UsageError: Another process prepares the same folder.
+        DataError: The parent folder is not writable.
     """
     place = place.absolute()
     work = place.with_name(f".{place.name}.work")
@@ -97,7 +97,7 @@ def _finish(place: Path, work: Path) -> None:
 
 
 def _clear(place: Path, work: Path) -> None:
-    """Leave downloads alone; the dataset of before is put back if nothing has come in its place."""
+    """Remove leftovers except downloads; restore the previous dataset if nothing replaced it."""
     replaced = work / "replaced"
     if replaced.exists() and not place.exists():
         replaced.rename(place)
@@ -105,7 +105,7 @@ def _clear(place: Path, work: Path) -> None:
 
 
 def _tidy(place: Path, work: Path) -> None:
-    """Leave only downloads behind, and nothing where there are none."""
+    """Remove everything except downloads, and the folder too if it has none."""
     _clear(place, work)
     downloads = work / "downloads"
     if not downloads.exists() or not any(downloads.iterdir()):

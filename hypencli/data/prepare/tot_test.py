@@ -26,19 +26,19 @@ from hypencli.errors import DataError
 
 DATASET = "trec-tot/2023/dev"
 FILES = {"documents": "corpus.jsonl", "queries": "dev/queries.jsonl", "qrels": "dev/qrel.txt"}
-"""As in the archive ``TREC-TOT.zip``, below its one folder."""
+"""Paths in the only folder of the archive ``TREC-TOT.zip``."""
 
 
 @dataclass(frozen=True, slots=True)
 class TotFiles:
-    """What the collection is made of.
+    """The sources of the collection.
 
     Attributes:
-        documents: With ``doc_id``, ``page_title`` and ``text``.
-        queries: With an id, ``title`` and ``text``.
-        query_id_key: What the id of a query is called.
-        judgements: Of the queries.
-        source: Where all this comes from.
+        documents: Records with ``doc_id``, ``page_title`` and ``text``.
+        queries: Records with an id, ``title`` and ``text``.
+        query_id_key: Field of a query's id.
+        judgements: Judgements of the queries.
+        source: Id of the source for the record.
     """
 
     documents: Iterable[Record]
@@ -49,13 +49,13 @@ class TotFiles:
 
 
 def prepare_tot_test(job: Job) -> PreparedParts:
-    """Write corpus, queries and judgements, documents and queries in the form of the training rows.
+    """Write corpus, queries and judgements. Texts include titles, as in the training rows.
 
-    Deviation: the reproduction takes the text of documents and queries without their titles, as
-    ``hype encode trec-tot/2023/dev`` does; it trains on both.
+    Deviation: the reproduction trains with titles but omits the titles of documents and queries
+    here, as ``hype encode trec-tot/2023/dev`` does.
 
     Raises:
-        DataError: The source cannot be had, or is not what it should be.
+        DataError: The source is missing or malformed.
     """
     tables = _irds_tables() if job.source_folder is None else _local_files(job.source_folder, job)
     malformed = job.malformed
@@ -101,7 +101,7 @@ def _local_files(root: Path, job: Job) -> TotFiles:
     missing = [name for what, name in FILES.items() if not paths[what].is_file()]
     if missing:
         raise DataError(
-            f"{folder}: no {', '.join(missing)} in it.",
+            f"{folder}: it has no {', '.join(missing)}.",
             hint=f"Expected {', '.join(FILES.values())}, as in the archive of TREC ToT 2023.",
         )
     return TotFiles(

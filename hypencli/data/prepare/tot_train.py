@@ -1,11 +1,11 @@
-"""Reddit-TOMT: questions about books and movies that were on the tip of somebody's tongue.
+"""Reddit-TOMT: tip-of-the-tongue questions about books and movies.
 
 Source: Bhargav, Sidiropoulos, Kanoulas, WSDM 2022, github.com/samarthbhargav/tomt-data. The
 conversion is that of the reproduction (arneeichholtz/Hypencoder-reprod,
 ``scripts/data_hard_tasks.py``).
 
-The released negatives are less than their name says: in ``Books``, a hundred queries in a row share
-one list, and some lists hold the answer of a query.
+The released hard negatives are weak: in ``Books``, a hundred consecutive queries share one list,
+and some lists hold the answer of a query.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hypencli.errors import DataError
 from hypencli.records import Qrels, Query, TrainingItem, TrainingRow
 
 MAX_UNPACKED_BYTES = 16 * 2**30
-"""Of a released archive, which has a tenth of it."""
+"""Maximum unpacked size of an archive; the released ones have about a tenth of it."""
 
 DOMAINS = ("Movies", "Books")
 SPLITS = ("train", "validation", "test")
@@ -53,12 +53,12 @@ ARCHIVES = {
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """Books or movies.
+    """The data of one domain, books or movies.
 
     Attributes:
-        folder: Where its files lie.
-        texts: Id of a document -> its title and text.
-        negatives: Id of a query -> ids of documents.
+        folder: Folder of the files.
+        texts: Document id -> title and text.
+        negatives: Query id -> document ids.
     """
 
     folder: Path
@@ -73,7 +73,7 @@ class Domain:
         """The negatives of a query.
 
         Raises:
-            DataError: One of them is no document, and malformed records are not to be counted.
+            DataError: A negative is no document, and malformed records are errors.
         """
         doc_ids = self.negatives.get(query_id, ())
         where = f"{self.folder / NEGATIVES}, query {query_id!r}"
@@ -83,7 +83,7 @@ class Domain:
         return list(doc_ids)
 
     def items(self, doc_ids: Iterable[str], type_: str) -> list[TrainingItem]:
-        """Documents as items of a row; those without a text, or unknown, have been told of."""
+        """Documents as items of a row, without empty and unknown ones, which are counted."""
         return [
             TrainingItem(one, self.texts[one], type=type_)
             for one in doc_ids
@@ -95,7 +95,7 @@ def prepare_tot_train(job: Job) -> PreparedParts:
     """Write ``train.jsonl``, ``validation.jsonl`` and ``test.jsonl``, movies before books.
 
     Raises:
-        DataError: The source cannot be had, or is not what it should be.
+        DataError: The source is missing or malformed.
     """
     folders = {name: _domain_folder(name, job) for name in DOMAINS}
     domains = [read_domain(folder, job) for folder in folders.values()]
@@ -113,7 +113,7 @@ def prepare_tot_train(job: Job) -> PreparedParts:
 
 
 def _domain_folder(name: str, job: Job) -> Path:
-    """The folder of a domain: given, or unpacked from an archive that is given or downloaded."""
+    """The folder of a domain: that of the user, or unpacked from a local or downloaded archive."""
     if job.source_folder is None:
         return _unpacked(fetch(ARCHIVES[name], job.downloads, job.progress), name, job.unpacked)
     if (job.source_folder / name).is_dir():
@@ -123,13 +123,13 @@ def _domain_folder(name: str, job: Job) -> Path:
         return _unpacked(archive, name, job.unpacked)
     existing = ", ".join(sorted(one.name for one in job.source_folder.iterdir())[:12]) or "nothing"
     raise DataError(
-        f"{job.source_folder}: neither a folder {name} nor {name}.zip in it; it holds {existing}.",
+        f"{job.source_folder}: it has neither a folder {name} nor {name}.zip; it holds {existing}.",
         hint="Expected Books and Movies as released in data_release of samarthbhargav/tomt-data.",
     )
 
 
 def _unpacked(archive: Path, name: str, folder: Path) -> Path:
-    """Unpack what is read of an archive."""
+    """Unpack the files of an archive that are read."""
     wanted = [*DOCUMENTS, NEGATIVES]
     wanted += [
         f"splits/{split}/{file}" for split in SPLITS for file in ("qrels.txt", "queries.json")
@@ -155,10 +155,10 @@ def _unpacked(archive: Path, name: str, folder: Path) -> Path:
 def read_domain(folder: Path, job: Job) -> Domain:
     """Read the documents and negatives of a domain.
 
-    A document that several files have counts as the last of them has it.
+    If several files have a document, the last one counts.
 
     Raises:
-        DataError: A file is not there or not what it should be, or has an id twice.
+        DataError: A file is missing or malformed, or has an id twice.
     """
     texts: dict[str, str] = {}
     for name in DOCUMENTS:
@@ -179,18 +179,18 @@ def known_item_rows(
 ) -> Iterator[TrainingRow]:
     """Training rows of one split: the query with its answers, then its negatives.
 
-    A query is title and description, a document title and text; see :func:`titled`.
+    A query is title and description; a document is title and text; see :func:`titled`.
 
-    Deviation: the published conversion keeps an answer that is among the negatives of its query,
-    also under another id; it is left out of them here.
+    Deviation: the published conversion keeps negatives that are the answer of the query, by id or
+    by text. This function leaves them out.
 
     Args:
-        domains: Where queries are from, in order.
+        domains: The domains, in order.
         split: ``train``, ``validation`` or ``test``.
-        counts: Told of every row. Queries and documents that are empty or unknown are left out.
+        counts: Receives every row. Queries and documents that are empty or unknown are left out.
 
     Raises:
-        DataError: A file is not what it should be, or a query id comes twice.
+        DataError: A file is malformed, or a query id is not unique.
     """
     places: dict[str, str] = {}
     for domain in domains:
@@ -204,7 +204,7 @@ def known_item_rows(
 
 
 def _queries(path: Path, places: dict[str, str]) -> Iterator[Text]:
-    """The queries of a file, whose places are noted; replies and the like are let go at once."""
+    """The queries of a file; their places are stored in ``places``, other fields are dropped."""
     for record in records_of(path):
         query = Text(record.where, record.identifier("id"), titled(record, "title", "description"))
         if query.id in places:
@@ -246,7 +246,7 @@ def _row(
 
 
 def _negatives(path: Path) -> dict[str, tuple[str, ...]]:
-    """The released negatives of each query: one JSON object of lists of ids."""
+    """Read the negatives of each query from one JSON object with lists of ids."""
     content = read_whole(path)
     try:
         values: Any = json.loads(content.decode("utf-8-sig"))

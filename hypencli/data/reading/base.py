@@ -1,4 +1,4 @@
-"""What every kind of data source answers: its names, its documents, queries and judgements."""
+"""The interface of data sources: names, documents, queries and judgements."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Part: TypeAlias = Literal["documents", "queries", "qrels"]
 
 
 class Source:
-    """One data source: a file, a folder, a dataset of a library.
+    """One data source: a file, a folder, or a dataset of a library.
 
-    A kind of source is a subclass in one module. It defines those of :meth:`documents`,
+    A kind of source is a subclass in one module. It overrides those of :meth:`documents`,
     :meth:`queries` and :meth:`qrels` that it has; the others raise a :class:`DataError`. The
-    constructor takes the text behind the prefix and raises a :class:`DataError` where that names
+    constructor takes the text behind the prefix, and raises a :class:`DataError` if that names
     nothing.
 
     Attributes:
         prefix: The word before the colon: ``irds`` of ``irds:vaswani``.
-        aliases: Other words that may stand there.
-        unit: What a position counts, for messages: ``line`` or ``record``.
-        skips_lines: Whether :meth:`documents` tells ``on_malformed`` of lines it cannot read.
+        aliases: Alternative prefixes.
+        unit: Unit of a position in messages: ``line`` or ``record``.
+        skips_lines: Whether :meth:`documents` passes malformed lines to ``on_malformed``.
     """
 
     prefix: ClassVar[str]
@@ -39,7 +39,7 @@ class Source:
 
     @classmethod
     def recognise(cls, text: str) -> Source | None:
-        """The source that a text without a prefix names; None where it names none of this kind."""
+        """The source of this kind that a text without a prefix names, or None."""
         return None
 
     @property
@@ -49,41 +49,41 @@ class Source:
 
     @property
     def id(self) -> str:
-        """Stands for the source in manifests: the prefix, a colon and the name."""
+        """Id of the source in manifests: the prefix, a colon and the name."""
         return f"{self.prefix}:{self.name}"
 
     @property
     def id_prefix(self) -> str:
-        """A short name that artifact ids begin with."""
+        """A short name, with which artifact ids begin."""
         return self.name
 
     @property
     def corpus_id(self) -> str | None:
-        """The id of the documents that the queries belong to; None where the source has no such."""
+        """Id of the documents that the queries belong to; None if it is unknown."""
         return self.id
 
     @property
     def corpus_prefix(self) -> str:
-        """A short name for the documents, which ids of embedding sets begin with."""
+        """A short name of the documents, with which ids of embedding sets begin."""
         return self.id_prefix
 
     @property
     def queries_source(self) -> str | None:
-        """What names the queries of this source; None where it has none."""
+        """The name under which this source opens as queries; None without queries."""
         return self.id if self._defines("queries") else None
 
     @property
     def qrels_source(self) -> str | None:
-        """What names the judgements of this source; None where it has none."""
+        """The name under which this source opens as judgements; None without judgements."""
         return self.id if self._defines("qrels") else None
 
     @property
     def qrels_id(self) -> str:
-        """Stands for the judgements in manifests."""
+        """Id of the judgements in manifests."""
         return self.id
 
     def place(self, part: Part) -> str:
-        """Stands for a part in messages: a path, or the id."""
+        """The name of a part in messages: a path, or the id."""
         return self.id
 
     def require(self, part: Part, fields: Fields) -> None:
@@ -91,48 +91,48 @@ class Source:
 
         Args:
             part: The part to be read.
-            fields: The fields that are to be read of it.
+            fields: The fields to read.
 
         Raises:
-            DataError: The source has no such part.
-            UsageError: The fields cannot be chosen here.
+            DataError: The source lacks this part.
+            UsageError: The source does not allow to choose these fields.
         """
         if not self._defines(part):
             raise self._lacks(part)
 
     def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:
-        """The documents in their order; every call reads them anew.
+        """Read the documents in order, from the start in each call.
 
         Args:
-            fields: Which fields of a record are read, for records that have several.
-            on_malformed: Told of a line that holds no document.
+            fields: Which fields of a record to read, if it has several.
+            on_malformed: Called with a line that holds no document.
 
         Raises:
-            DataError: There are none, or a record cannot be read.
+            DataError: The source has no documents, or a record cannot be read.
         """
         raise self._lacks("documents")
 
     def queries(self, fields: Fields) -> Iterator[TextRow]:
-        """The queries in their order.
+        """Read the queries in order.
 
         Raises:
-            DataError: There are none, or a record cannot be read.
+            DataError: The source has no queries, or a record cannot be read.
         """
         raise self._lacks("queries")
 
     def qrels(self) -> Iterator[Judgement]:
-        """The judgements, one by one.
+        """Read the judgements one by one.
 
         Raises:
-            DataError: There are none, or a record cannot be read.
+            DataError: The source has no judgements, or a record cannot be read.
         """
         raise self._lacks("qrels")
 
     def content(self, fields: Fields) -> Mapping[str, str]:
-        """What stands for the documents' content in the fingerprint of a corpus.
+        """Values that identify the content of the documents, for the fingerprint of a corpus.
 
-        Without an override all documents are read once, and their ids and texts are hashed. A
-        source that skips lines must override it: here the first malformed line is an error.
+        By default all documents are read once, and their ids and texts are hashed. A source that
+        skips lines must override this, because the default fails at a malformed line.
         """
         digest = hashlib.sha256()
         for row in self.documents(fields, stop):
@@ -142,7 +142,7 @@ class Source:
         return {self.prefix: digest.hexdigest()}
 
     def count(self, fields: Fields) -> int | None:
-        """Number of documents; None where only a reading would tell."""
+        """Number of documents; None if it is unknown without reading all."""
         return None
 
     def _defines(self, part: Part) -> bool:

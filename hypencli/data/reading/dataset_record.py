@@ -1,6 +1,6 @@
 """``dataset.json``: the record of a prepared dataset: sources, settings, counts and file hashes.
 
-It lies in the dataset's folder. A folder without it is no prepared dataset.
+It is a file in the folder of the dataset. A folder without it is not a prepared dataset.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class PartRecord:
     """One part of a dataset: a split of training rows, or a collection.
 
     Attributes:
-        counts: What is in it: ``rows``, ``documents``, ``queries``.
-        left_out: What the source has and the part has not.
-        notes: What is worth knowing of what is in it.
+        counts: Kind of content (``rows``, ``documents``, ``queries``) -> count.
+        left_out: Reason -> how many records of the source are left out.
+        notes: Remark -> how many records it concerns.
     """
 
     counts: Mapping[str, int]
@@ -36,16 +36,15 @@ class PartRecord:
 
 @dataclass(frozen=True, slots=True)
 class DatasetRecord:
-    """What is known of a prepared dataset.
+    """The record of a prepared dataset.
 
     Attributes:
-        name: The name it is prepared by, such as ``tot-train``.
-        settings: What the command said, the seed among it.
-        sources: Where it came from.
-        corpus: The corpus of its queries, as ``Corpus.corpus_id`` has it, where it is no part of
-            the dataset.
-        parts: By name.
-        faults: Malformed records, where they were counted: how many of each kind, and the first.
+        name: Name of the dataset, such as ``tot-train``.
+        settings: Settings of the preparation, such as the seed.
+        sources: Ids of the sources.
+        corpus: ``Corpus.corpus_id`` of the documents, if they are not part of the dataset.
+        parts: Name -> part.
+        faults: Kind of malformed record -> count and first place, if they were counted.
         files: File -> its SHA-256, paths relative to the folder.
         provenance: Versions and machine.
     """
@@ -74,7 +73,7 @@ def write_record(folder: Path, record: DatasetRecord) -> None:
     """Write the record of a dataset into its folder.
 
     Raises:
-        DataError: It cannot be written.
+        DataError: The record cannot be written.
     """
     values = {"format_version": FORMAT_VERSION, **asdict(record)}
     with atomic_write(folder / RECORD_NAME) as temporary:
@@ -84,10 +83,10 @@ def write_record(folder: Path, record: DatasetRecord) -> None:
 
 
 def read_record(folder: Path) -> DatasetRecord | None:
-    """The record of a prepared dataset; None for any other folder, and where there is none.
+    """The record of a prepared dataset, or None if the folder has no record.
 
     Raises:
-        DataError: There is one that cannot be read, or of a newer format.
+        DataError: The record cannot be read, or has a newer format.
     """
     path = folder / RECORD_NAME
     if not path.is_file():

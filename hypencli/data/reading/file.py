@@ -1,4 +1,4 @@
-"""A file: JSONL or TSV with documents or queries, one a line, or a file of judgements."""
+"""Files as a data source: JSONL or TSV with one document or query a line, or judgements."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypencli.data.reading.lines import FileSummary, first_line, read_lines, sum
 from hypencli.data.reading.rows import Fields, TextRow, has_header, read_rows
 from hypencli.data.reading.skipped_lines import OnMalformed
 
-# Files of many collections bear these names, so the folder is needed to tell them apart.
+# Many collections use these names, so an id also needs the folder.
 _COMMON_STEMS = {
     "collection", "corpus", "data", "dev", "docs", "documents", "passages", "qrels", "queries",
     "results", "run", "test", "topics", "train",
@@ -27,7 +27,7 @@ _DATA_SUFFIX = re.compile(
 
 
 def has_data_suffix(name: str) -> bool:
-    """Whether a name ends as a data file's does."""
+    """Whether a name has the ending of a data file."""
     return _DATA_SUFFIX.search(name) is not None
 
 
@@ -49,7 +49,7 @@ class FileSource(Source):
 
     @property
     def name(self) -> str:
-        """The file's name, with the folder's name before names that every collection uses."""
+        """The name of the file; the folder is added if the name is a common one."""
         absolute = self.path.resolve()
         if absolute.name.split(".")[0].lower() in _COMMON_STEMS:
             return f"{absolute.parent.name}/{absolute.name}"
@@ -57,7 +57,7 @@ class FileSource(Source):
 
     @property
     def id_prefix(self) -> str:
-        """The name without endings, and without a part that says nothing."""
+        """The name without endings and without generic parts."""
         stem = self.name
         while shorter := _DATA_SUFFIX.search(stem):
             stem = stem[: shorter.start()]

@@ -1,17 +1,17 @@
-"""Names of the datasets that ``hype data prepare`` makes, for readers that meet one too early."""
+"""Names of the datasets of ``hype data prepare``, for hints about datasets not yet prepared."""
 
 from __future__ import annotations
 
 HARD_TASKS = ("followir-train", "followir-test", "tot-train", "tot-test", "dl-hard-test")
-"""Names under which ``hypencli.data.prepare`` makes datasets; a test holds both together."""
+"""The names in ``hypencli.data.prepare``; a test checks that both agree."""
 
 
 def prepare_hint(name: str) -> str:
-    """The command that prepares the dataset ``name``, as a line; empty for any other name.
+    """A line with the command that prepares a dataset; empty for unknown names.
 
     Args:
-        name: A dataset's name, also in the reproduction's spelling (``FollowIR_train``), also
-            with a part of it behind a slash.
+        name: Name of a dataset. The spelling of the reproduction (``FollowIR_train``) and a part
+            behind a slash are accepted.
     """
     dataset = name.split("/")[0].lower().replace("_", "-")
     return f"Prepare it: hype data prepare {dataset}\n" if dataset in HARD_TASKS else ""

@@ -1,4 +1,4 @@
-"""Datasets of ir_datasets, which is imported (a third of a second) only when one is named."""
+"""Datasets of ir_datasets, which is imported only when needed: it takes a third of a second."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from hypencli.data.reading.skipped_lines import OnMalformed
 from hypencli.errors import DataError, UsageError
 
 _PARTS: Mapping[Part, str] = {"documents": "docs", "queries": "queries", "qrels": "qrels"}
-"""What ir_datasets calls the parts of a source."""
+"""Part of a source -> its name in ir_datasets."""
 
 
 def dataset_ids() -> list[str]:
-    """All ids that ir_datasets has registered."""
+    """All registered ids of ir_datasets."""
     import ir_datasets
 
     return list(ir_datasets.registry)
 
 
 def is_registered(name: str) -> bool:
-    """Whether ir_datasets has a dataset of this id (also one that only a pattern of ids covers)."""
+    """Whether ir_datasets has a dataset with this id, including ids that match a pattern."""
     import ir_datasets
 
     try:
@@ -39,15 +39,14 @@ def is_registered(name: str) -> bool:
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Turn what ir_datasets raises when data cannot be had into one error that says what to do."""
+    """Turn errors of ir_datasets about missing data into a :class:`DataError` with a hint."""
     try:
         yield
     except (OSError, RuntimeError, ValueError, EOFError, ImportError) as error:
         raise DataError(
             f"ir_datasets cannot read {name!r}: {type(error).__name__}: {error}",
-            hint="ir_datasets downloads data once, and may say above how to get what it may not "
-            "download. Where there is no network, set IR_DATASETS_HOME to a folder that holds the "
-            "files already.",
+            hint="ir_datasets downloads data once. If a licence forbids that, it says above how to "
+            "get the data. Without a network, set IR_DATASETS_HOME to a folder with the files.",
         ) from error
 
 
@@ -61,7 +60,7 @@ class IrdsSource(Source):
 
     @classmethod
     def recognise(cls, text: str) -> IrdsSource | None:
-        """The dataset of an id; ir_datasets is not imported for what is plainly a path."""
+        """The dataset with this id; ir_datasets is not imported for texts that must be paths."""
         may_be_id = bool(text) and text[0] not in "./~\\" and not has_data_suffix(text)
         return cls(text) if may_be_id and is_registered(text) else None
 
@@ -72,13 +71,13 @@ class IrdsSource(Source):
 
     @property
     def corpus_id(self) -> str | None:
-        """The dataset whose documents these are: ``irds:msmarco-passage`` for its query sets."""
+        """Id of the dataset with the documents: ``irds:msmarco-passage`` for its query sets."""
         corpus = self._corpus_name
         return None if corpus is None else f"{self.prefix}:{corpus}"
 
     @property
     def corpus_prefix(self) -> str:
-        """The id of the dataset whose documents these are."""
+        """Id of the dataset with the documents, without prefix."""
         return self._corpus_name or self.name
 
     @property
@@ -95,8 +94,8 @@ class IrdsSource(Source):
         """Refuse to read a part that the dataset does not have.
 
         Raises:
-            DataError: It has no such part; the hint names datasets below it which have.
-            UsageError: A field for the id is named: ir_datasets knows the ids itself.
+            DataError: The dataset lacks the part; the hint names subsets that have it.
+            UsageError: A field for the id is named; ir_datasets defines the ids.
         """
         if not self._has(part):
             below = [IrdsSource(one) for one in dataset_ids() if one.startswith(f"{self.name}/")]
@@ -104,10 +103,12 @@ class IrdsSource(Source):
             hint = f"These have: {', '.join(having[:12])}" if having else None
             raise DataError(f"The ir_datasets dataset {self.name!r} has no {part}.", hint=hint)
         if fields.id_key is not None:
-            raise UsageError(f"{self.id}: ir_datasets knows the ids; no field of ids can be named.")
+            raise UsageError(
+                f"{self.id}: ir_datasets defines the ids; leave out the field of the id."
+            )
 
     def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:
-        """The documents in the dataset's order; it has no lines that could be malformed."""
+        """Read the documents in the order of the dataset; ``on_malformed`` is not used."""
         return self._rows("documents", "doc_id", fields)
 
     def queries(self, fields: Fields) -> Iterator[TextRow]:
@@ -115,7 +116,7 @@ class IrdsSource(Source):
         return self._rows("queries", "query_id", fields)
 
     def qrels(self) -> Iterator[Judgement]:
-        """The judgements; of two for one document the later one holds, as ir_datasets has it."""
+        """Read the judgements; of two for one document the later counts, as in ir_datasets."""
         self.require("qrels", Fields())
         judgements: dict[str, dict[str, int]] = {}
         with reading(self.name):
@@ -128,22 +129,22 @@ class IrdsSource(Source):
     def records(
         self, part: Literal["documents", "queries"]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Documents or queries with all of their fields, each behind a name for messages."""
+        """Documents or queries with all fields, each after its name for messages."""
         for _, where, record in self._records(part):
             yield where, record._asdict()
 
     def content(self, fields: Fields) -> Mapping[str, str]:
-        """The id of the corpus: ir_datasets checks its files against its own list of hashes."""
+        """The id of the corpus; ir_datasets verifies the hashes of its files."""
         return {"ir_datasets": self.corpus_prefix}
 
     def count(self, fields: Fields) -> int | None:
-        """Documents, as ir_datasets states them without reading; None where it does not."""
+        """Number of documents in the metadata of ir_datasets; None if it is missing."""
         with reading(self.name):
             count = self._dataset.docs_count()
         return None if count is None else int(count)
 
     def stated_count(self, part: Literal["documents", "queries"]) -> int | None:
-        """Documents or queries as ir_datasets states them; nothing is read or downloaded."""
+        """Number of documents or queries in the metadata of ir_datasets; nothing is downloaded."""
         stated = self._dataset.metadata().get(_PARTS[part], {}).get("count")
         return None if stated is None else int(stated)
 

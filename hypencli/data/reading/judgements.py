@@ -1,4 +1,4 @@
-"""Relevance judgements in files: TREC, JSON as published, BEIR TSV; told apart by content."""
+"""Read files of judgements: TREC, JSON in the published format, BEIR TSV."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypencli.data.reading.rows import checked_text
 from hypencli.errors import DataError
 
 MAX_GRADE = 1_000_000
-"""Grades beyond this are refused: trec_eval's code reserves memory in proportion to the grade."""
+"""Maximum grade; the code of trec_eval allocates memory in proportion to the grade."""
 
 _BEIR_HEADER = ("query-id", "corpus-id", "score")
 _FORMATS = (
@@ -24,7 +24,7 @@ _FORMATS = (
 
 
 class Judgement(NamedTuple):
-    """One judgement as it stands: the grade is not checked yet.
+    """One judgement of a file, with an unchecked grade.
 
     Attributes:
         where: File and line, for messages.
@@ -37,11 +37,11 @@ class Judgement(NamedTuple):
 
 
 def collect_judgements(judgements: Iterable[Judgement], name: str) -> dict[str, dict[str, int]]:
-    """Judgements together, each document once for a query.
+    """Collect judgements to query id -> document id -> grade.
 
     Args:
         judgements: The judgements.
-        name: Stands for all of them in messages.
+        name: Name of the source in messages.
 
     Raises:
         DataError: A grade is not a whole number, a document has two grades for one query, or there
@@ -59,7 +59,7 @@ def collect_judgements(judgements: Iterable[Judgement], name: str) -> dict[str, 
                 f"here and {earlier} before."
             )
     if not qrels:
-        raise DataError(f"{name}: no judgements in it.", hint=f"Accepted: {_FORMATS}.")
+        raise DataError(f"{name}: the file has no judgements.", hint=f"Accepted: {_FORMATS}.")
     return qrels
 
 
@@ -74,14 +74,14 @@ def _grade(value: object, where: str) -> int:
 
 
 def _integral(value: object) -> int:
-    """A JSON number that is whole; 1.0 is, as some libraries write every number so."""
+    """A whole JSON number; 1.0 counts as whole, because some libraries write it so."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
         raise ValueError(value)
     return int(value)
 
 
 def iterate_judgements(path: Path) -> Iterator[Judgement]:
-    """The judgements of a file one by one; its format is told by its content.
+    """Read the judgements of a file one by one, in the format that its content shows.
 
     Raises:
         DataError: The file cannot be read or is empty, or a line is not a judgement.
@@ -139,4 +139,4 @@ def _json(path: Path) -> Iterator[Judgement]:
 
 
 class _Members(list[tuple[str, Any]]):
-    """The members of a JSON object in order: a dictionary would keep one of two of one name."""
+    """The members of a JSON object in order, including repeated names."""

@@ -1,4 +1,4 @@
-"""Text files by line: plain or gzip, strict UTF-8, every problem named by file and line."""
+"""Read text files by line: plain or gzip, strict UTF-8; errors name file and line."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from hypencli.data.reading.skipped_lines import OnMalformed, attempt, stop
 from hypencli.errors import DataError
 
 MAX_LINE_BYTES = 256 * 2**20
-"""A longer line is refused before it is read whole; the longest real document is far below."""
+"""Maximum length of a line; the longest real documents are far shorter."""
 
 MAX_WHOLE_BYTES = 2**30
-"""A larger file (after decompression) is not read at once: JSON that is not a line a record."""
+"""Maximum size, after decompression, of a file that is read as a whole, such as JSON."""
 
 _CHUNK_BYTES = 2**20
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -28,7 +28,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class Line(NamedTuple):
-    """One line that is not blank: its number in the file, from 1, and its text without line end."""
+    """One line that is not blank: its number in the file, from 1, and its text without the end."""
 
     number: int
     text: str
@@ -36,11 +36,11 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FileSummary:
-    """What one pass over the bytes of a file tells.
+    """The result of one pass over a file.
 
     Attributes:
-        sha256: Of the content, after decompression, so that a file and its ``.gz`` are the same.
-        rows: Lines that are not blank.
+        sha256: SHA-256 of the decompressed content, so a file and its ``.gz`` agree.
+        rows: Number of lines that are not blank.
     """
 
     sha256: str
@@ -49,7 +49,7 @@ class FileSummary:
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading bytes; gzip is told by its first bytes, not by its name.
+    """Open a file for reading bytes; gzip is recognised by the first bytes.
 
     Raises:
         DataError: The file cannot be opened or read, or its gzip data is damaged or cut short.
@@ -71,7 +71,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
 
 
 def read_whole(path: Path) -> bytes:
-    """The content of a file that is read at once, after decompression.
+    """The decompressed content of a file.
 
     Raises:
         DataError: The file cannot be read, or holds more than ``MAX_WHOLE_BYTES``.
@@ -84,7 +84,7 @@ def read_whole(path: Path) -> bytes:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes as they are on disk, compressed or not.
+    """SHA-256 of a file's bytes on disk, without decompression.
 
     Raises:
         DataError: The file cannot be read.
@@ -101,7 +101,7 @@ def read_lines(path: Path, on_malformed: OnMalformed = stop) -> Iterator[Line]:
 
     Args:
         path: The file.
-        on_malformed: Told of a line that is not UTF-8.
+        on_malformed: Called with a line that is not UTF-8.
 
     Raises:
         DataError: The file cannot be read, is not UTF-8, or has a line beyond ``MAX_LINE_BYTES``.
@@ -111,10 +111,10 @@ def read_lines(path: Path, on_malformed: OnMalformed = stop) -> Iterator[Line]:
 
 
 def decode_lines(stream: BinaryIO, name: str, on_malformed: OnMalformed = stop) -> Iterator[Line]:
-    """The lines of an open stream that are not blank; ``name`` stands for it in messages.
+    """The lines of an open stream that are not blank; ``name`` is its name in messages.
 
-    Lines end at a line feed only: a document may hold other characters that Unicode counts as
-    line ends.
+    Only a line feed ends a line. Documents may hold other characters that Unicode treats as line
+    ends.
     """
     number = 0
     while raw := stream.readline(MAX_LINE_BYTES):
@@ -151,7 +151,7 @@ def parse_json_object(line: Line, name: str) -> dict[str, Any]:
     """A line of a JSONL file as a dictionary.
 
     Raises:
-        DataError: The line is not JSON, or JSON of another type.
+        DataError: The line is not JSON, or not an object.
     """
     try:
         value = json.loads(line.text)
@@ -168,7 +168,7 @@ def parse_json_object(line: Line, name: str) -> dict[str, Any]:
 
 
 def _json_problem(error: Exception) -> str:
-    """What is wrong with one line; the parser's own message counts lines anew."""
+    """The problem of one line; the message of the parser would count lines from 1 again."""
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} (column {error.colno})"
     return str(error)
@@ -190,7 +190,7 @@ def summarise_file(path: Path) -> FileSummary:
         while chunk:
             first, *others = chunk.split(b"\n")
             if not others:
-                # Whether a line is blank is all that counts, so a long one need not be kept.
+                # Only whether a line is blank counts, so long lines need not be kept.
                 rest = rest or first.strip()
             else:
                 rows += bool(rest or first.strip()) + sum(map(bool, map(bytes.strip, others[:-1])))

@@ -1,7 +1,6 @@
-"""Numbers as text files have them, read strictly.
+"""Parse numbers of text files strictly.
 
-``int`` and ``float`` take more than any file means: ``1_0`` is 10 to them, and digits of every
-script count.
+``int`` and ``float`` accept too much: ``1_0`` as 10, and digits of all scripts.
 """
 
 from __future__ import annotations
@@ -9,14 +8,14 @@ from __future__ import annotations
 import math
 
 FLOAT32_END = (2 - 2**-24) * 2.0**127
-"""The first number that becomes infinite as a float32, which is how stores keep scores."""
+"""The smallest number that becomes infinite as float32, the type of stored scores."""
 
 
 def whole_number(text: str) -> int:
-    """A whole number in ASCII digits, with or without a sign.
+    """Parse a whole number in ASCII digits, with or without a sign.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The text has another form.
     """
     if not text.isascii() or not text.removeprefix("-").removeprefix("+").isdigit():
         raise ValueError(text)
@@ -24,10 +23,10 @@ def whole_number(text: str) -> int:
 
 
 def finite_score(value: object) -> float:
-    """A score: a number, or a text that is one in ASCII digits, which a float32 can hold.
+    """Parse a score: a number, or a text in ASCII digits, within the range of float32.
 
     Raises:
-        ValueError: It is none, not finite, or beyond float32.
+        ValueError: The value is no number, not finite, or beyond float32.
     """
     if isinstance(value, str):
         if not value.isascii() or "_" in value:

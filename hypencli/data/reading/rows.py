@@ -1,4 +1,4 @@
-"""Records with an id and a text, from JSONL or TSV: the rules that corpora and queries share."""
+"""Read records with an id and a text from JSONL or TSV, for corpora and queries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RowFormat: TypeAlias = Literal["jsonl", "tsv", "plain"]
 
 
 class TextRow(NamedTuple):
-    """One record and where it stands: a line number in a file, a count from 1 elsewhere."""
+    """One record and its position: the line number in a file, or a count from 1."""
 
     position: int
     id: str
@@ -30,9 +30,9 @@ class Fields:
     Attributes:
         id_key: Field of the id; None tries ``id_keys``.
         text_key: Field of the text; None tries ``text_keys``.
-        title_key: Field put before the text where a record has it; an empty string for none.
-        id_keys: Names tried for the id.
-        text_keys: Names tried for the text.
+        title_key: Field that is put before the text if a record has it; an empty string for none.
+        id_keys: Candidates for the field of the id.
+        text_keys: Candidates for the field of the text.
     """
 
     id_key: str | None = None
@@ -42,12 +42,12 @@ class Fields:
     text_keys: tuple[str, ...] = ("text", "content", "contents")
 
     def as_options(self) -> dict[str, str | None]:
-        """What changes the text that is read: part of a corpus' fingerprint."""
+        """The settings that affect the read texts, for the fingerprint of a corpus."""
         return {"id": self.id_key, "text": self.text_key, "title": self.title_key}
 
 
 def format_of(name: str, first: str) -> RowFormat:
-    """How the lines of a file are to be read: by its ending, else by its first line."""
+    """The format of a file by its ending, else by its first line."""
     stem = name.lower().removesuffix(".gz")
     if stem.endswith((".jsonl", ".ndjson", ".json")):
         return "jsonl"
@@ -66,18 +66,18 @@ def read_rows(
     plain: bool,
     on_malformed: OnMalformed = stop,
 ) -> Iterator[TextRow]:
-    """The records of a file, one a line.
+    """Read the records of a file, one a line.
 
     Args:
         lines: The lines that are not blank.
-        name: Stands for the file in messages, and tells the format by its ending.
-        fields: Which fields are read.
-        plain: Whether lines that are neither JSON nor TSV are texts, numbered from 1 for an id.
-        on_malformed: Told of a line of JSON or TSV that holds no record. The first that can be read
-            decides which fields there are: where that is not clear, the reading ends.
+        name: Name of the file for messages; its ending tells the format.
+        fields: Which fields to read.
+        plain: Whether lines that are neither JSON nor TSV are texts with the ids 1, 2, ….
+        on_malformed: Called with a line that holds no record. The first readable line decides
+            which fields are used; if that is ambiguous, an error is raised in any case.
 
     Raises:
-        DataError: No line at all, or one that does not hold what it should; file and line named.
+        DataError: The file is empty, or a line is malformed; the message names file and line.
     """
     stream = iter(lines)
     first = next(stream, None)
@@ -103,15 +103,15 @@ def has_header(name: str, first: str, fields: Fields) -> bool:
 
 
 def joined(title: str | None, text: str) -> str:
-    """``title + " " + text`` where there is a title, stripped, as the published code does."""
+    """``title + " " + text``, or ``text`` without a title, stripped as in the published code."""
     return f"{title} {text}".strip() if title else text.strip()
 
 
 def checked_id(value: object, where: str) -> str:
-    """An id as text: a string, or an integer as JSON files often have them.
+    """Check an id, a string or an integer, and return it as text.
 
     Raises:
-        DataError: It is empty, or of another type.
+        DataError: The id is empty or of another type.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -121,10 +121,10 @@ def checked_id(value: object, where: str) -> str:
 
 
 def checked_text(value: object, where: str) -> str:
-    """A text that can be written down again.
+    """Check a text and return it.
 
     Raises:
-        DataError: It is not a string, or holds half a surrogate pair (which is not Unicode text).
+        DataError: The value is not a string, or holds half a surrogate pair, which is not Unicode.
     """
     if not isinstance(value, str):
         raise DataError(f"{where}: a text was expected, not {value!r:.80}.")
@@ -154,7 +154,7 @@ def _json_rows(
 def _json_reader(
     first: dict[str, Any], line: Line, name: str, fields: Fields
 ) -> Callable[[Line, dict[str, Any]], TextRow]:
-    """What makes rows of records that have the keys of the first."""
+    """A function from a record to a row, for records with the keys of the first one."""
     where = f"{name}, line {line.number}"
     id_key = _choose(fields.id_key, fields.id_keys, list(first), where, "id")
     text_key = _choose(fields.text_key, fields.text_keys, list(first), where, "text")
@@ -171,7 +171,7 @@ def _json_reader(
 def _value(record: dict[str, Any], key: str, where: str) -> Any:
     if key not in record:
         keys = ", ".join(map(repr, record))
-        raise DataError(f"{where}: no {key!r} here; its keys are {keys:.300}.")
+        raise DataError(f"{where}: it has no {key!r}; its keys are {keys:.300}.")
     return record[key]
 
 
@@ -183,7 +183,7 @@ def _title(record: dict[str, Any], fields: Fields, where: str) -> str | None:
 def _choose(
     named_key: str | None, tried: tuple[str, ...], keys: list[str], where: str, what: str
 ) -> str:
-    """The key to read: the one named, else the only one of those tried that is there."""
+    """The key to read: the named one, else the only existing candidate."""
     names = f"{', '.join(repr(key) for key in keys) or 'none':.300}"
     if named_key is not None:
         if named_key in keys:
@@ -206,7 +206,7 @@ def _choose(
 def _tsv_rows(
     lines: Iterable[Line], name: str, fields: Fields, on_malformed: OnMalformed
 ) -> Iterator[TextRow]:
-    """``id<TAB>text``; or any columns, under a header line, when the keys are among its names."""
+    """Rows of ``id<TAB>text``, or of any columns if a header line names the keys."""
     stream = iter(lines)
     first = next(stream)
     header = first.text.split("\t")
@@ -237,7 +237,7 @@ def _attempted(
 
 
 def _is_header(cells: list[str], fields: Fields) -> bool:
-    """Whether a first line names columns: keys were given, or it names both an id and a text."""
+    """Whether the first line names columns: keys are set, or it names an id and a text."""
     if fields.id_key is not None or fields.text_key is not None:
         return True
     return any(cell in fields.id_keys for cell in cells) and any(
@@ -265,7 +265,7 @@ def _plain_rows(lines: Iterable[Line], name: str) -> Iterator[TextRow]:
     for count, line in enumerate(lines, start=1):
         if "\t" in line.text:
             raise DataError(
-                f"{name}, line {line.number}: a tab here, but none in the lines before; "
-                "lines are either all texts or all id<TAB>text."
+                f"{name}, line {line.number}: it has a tab, and the lines before have none; "
+                "either all lines are texts, or all are id<TAB>text."
             )
         yield TextRow(line.number, str(count), line.text.strip())

@@ -1,4 +1,4 @@
-"""Malformed lines: the first one ends the reading, or all are skipped and counted."""
+"""Handle malformed lines: raise at the first one, or skip and count all."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from hypencli.errors import DataError
 OnError: TypeAlias = Literal["stop", "skip"]
 
 OnMalformed: TypeAlias = Callable[[DataError], None]
-"""Told of a malformed line; raises, or returns for the line to be skipped."""
+"""Called with the error of a malformed line; it raises, or returns to skip the line."""
 
 KEPT = 5
-"""How many skipped lines are described; the others are counted."""
+"""How many skipped lines are described; further ones are only counted."""
 
 T = TypeVar("T")
 
 
 def stop(error: DataError) -> None:
-    """End the reading.
+    """Raise the error of a malformed line.
 
     Raises:
-        DataError: What is wrong with the line.
+        DataError: Always: ``error``.
     """
     raise error
 
 
 def stop_with_hint(error: DataError) -> None:
-    """End the reading of a corpus.
+    """Raise the error of a malformed line, with a hint how to skip such lines.
 
     Raises:
-        DataError: What is wrong with the line, with a hint on how such lines are skipped.
+        DataError: Always: ``error`` with the hint.
     """
     said = "" if error.hint is None else f"{error.hint} "
-    advice = 'Correct the line, or leave such lines out: `on_error="skip"`'
+    advice = 'Correct the line, or skip such lines: `on_error="skip"`'
     raise DataError(error.message, hint=said + advice) from error
 
 
@@ -45,7 +45,7 @@ class SkippedLines:
 
     Attributes:
         count: How many.
-        first: The first few: file, line, and what is wrong there.
+        first: Descriptions of the first few: file, line, problem.
     """
 
     count: int = 0
@@ -59,7 +59,7 @@ class SkippedLines:
 
 
 def attempt(make: Callable[[], T], on_malformed: OnMalformed) -> T | None:
-    """What ``make`` returns, or None where it raises on a malformed line that is skipped."""
+    """The result of ``make``, or None if it fails at a malformed line that is skipped."""
     try:
         return make()
     except DataError as error:

@@ -1,7 +1,7 @@
-"""The kinds of data sources, and which one a DATASET argument names.
+"""The kinds of data sources, and the source that a DATASET argument names.
 
-A kind is one module here with one subclass of :class:`Source`. Installed packages add kinds by the
-entry point group ``hypencli.sources``: the entry point's name is the prefix.
+A kind is a subclass of :class:`Source` in a module of its own. Installed packages add kinds with
+the entry point group ``hypencli.sources``; the name of the entry point is the prefix.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 SOURCES: tuple[type[Source], ...] = (FileSource, FolderSource, IrdsSource)
-"""The kinds that are shipped, in the order in which they are asked."""
+"""The shipped kinds, in the order in which they are tried."""
 
 SOURCES_GROUP = "hypencli.sources"
 
@@ -45,15 +45,15 @@ ACCEPTED = (
 
 
 def resolve(source: str | Path, *, what: str = "dataset") -> Source:
-    """The source that a name stands for.
+    """The source that a name denotes.
 
     Args:
-        source: A path, an ir_datasets id, or either behind the prefix of a kind of source. A path
-            object that exists is that path.
-        what: What the name is for (``corpus``, ``query set``, ``qrels``), for messages.
+        source: A path, an ir_datasets id, or one of them behind a prefix. A :class:`Path` object
+            that exists is always a path.
+        what: Purpose of the source (``corpus``, ``query set``, ``qrels``), for messages.
 
     Raises:
-        DataError: It names nothing, or both a path and an ir_datasets id.
+        DataError: The name denotes nothing, or both a path and an ir_datasets id.
     """
     text = str(source)
     prefix, colon, rest = text.partition(":")
@@ -67,14 +67,14 @@ def resolve(source: str | Path, *, what: str = "dataset") -> Source:
         raise _unknown(text, what)
     if len(sources) > 1 and isinstance(source, str):
         raise DataError(
-            f"{text!r} is both an ir_datasets id and a path here.",
-            hint=f"Say which: irds:{text}, or ./{text}",
+            f"{text!r} is both an ir_datasets id and a path in this folder.",
+            hint=f"Write irds:{text} or ./{text}",
         )
     return sources[0]
 
 
 def _installed_kind(prefix: str) -> type[Source] | None:
-    """The kind of source that an installed package offers under this prefix."""
+    """The kind of source that an installed package offers under a prefix, or None."""
     kind = offered(SOURCES_GROUP, prefix)
     if kind is None:
         return None

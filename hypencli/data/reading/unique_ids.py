@@ -1,4 +1,4 @@
-"""A check for duplicate ids that needs 8 bytes a document, for corpora of any size."""
+"""Check that ids are unique, with 8 bytes of memory for each document."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 RECENT_IDS = 65_536
-"""Ids that are compared at once; older ones are compared when so many have gathered."""
+"""Ids that are kept as text and compared at once; older ones are compared in batches."""
 
 
 def hash_id(identifier: str) -> int:
-    """64 bits of an id."""
+    """A 64-bit hash of an id."""
     digest = hashlib.blake2b(identifier.encode("utf-8"), digest_size=8).digest()
     return int.from_bytes(digest, "little")
 
@@ -26,7 +26,7 @@ def hash_id(identifier: str) -> int:
 class SeenIds:
     """Hashes of the ids seen so far, in sorted arrays that double in length.
 
-    Memory is 8 bytes an id beside the recent ones; an id costs a logarithmic number of look-ups.
+    Older ids take 8 bytes each. Each id costs a logarithmic number of look-ups.
     """
 
     def __init__(self, recent_ids: int = RECENT_IDS) -> None:
@@ -35,14 +35,14 @@ class SeenIds:
         self._levels: list[npt.NDArray[np.uint64]] = []
 
     def add(self, hashed: int) -> list[int]:
-        """Note a hash; returns hashes that were there before (of this id or of recent ones)."""
+        """Add a hash; return hashes of this or recent ids that occurred before."""
         if hashed in self._recent:
             return [hashed]
         self._recent.add(hashed)
         return self.settle() if len(self._recent) >= self._limit else []
 
     def settle(self) -> list[int]:
-        """Compare the recent hashes with the older ones; returns those that were there before."""
+        """Compare the recent hashes with the older ones; return those that occurred before."""
         import numpy as np
 
         new = np.sort(np.fromiter(self._recent, dtype=np.uint64, count=len(self._recent)))
@@ -71,21 +71,21 @@ def check_unique(
     unit: str,
     recent_ids: int = RECENT_IDS,
 ) -> Iterator[TextRow]:
-    """Pass rows on, and raise when an id comes twice.
+    """Yield rows, and raise at a duplicate id.
 
-    A duplicate of one of the last ``recent_ids`` rows is told at once, an older one at the latest
-    when so many more rows have passed or the rows end. Only then is the source read again, to tell
-    a duplicate from two ids of one hash and to name both places.
+    A duplicate of one of the last ``recent_ids`` rows is found at once, an older one after at most
+    ``recent_ids`` further rows. The source is then read again, to confirm that the ids are equal
+    and not only their hashes, and to name both places.
 
     Args:
         rows: The rows.
-        again: Reads the same rows from the start.
-        name: Stands for the source in the message.
-        unit: What a position counts: ``line`` or ``document``.
+        again: Reads the rows again from the start.
+        name: Name of the source for the message.
+        unit: Unit of a position: ``line`` or ``document``.
         recent_ids: See :data:`RECENT_IDS`.
 
     Raises:
-        DataError: An id is there twice.
+        DataError: An id is not unique.
     """
     seen = SeenIds(recent_ids)
     for row in rows:
@@ -109,15 +109,15 @@ def _confirm(suspects: set[int], rows: Iterable[TextRow], name: str, unit: str) 
 
 
 def refuse_duplicates(rows: Iterable[TextRow], name: str, unit: str) -> Iterator[TextRow]:
-    """Pass rows on, and raise at once when an id comes twice; all ids are held in memory.
+    """Yield rows, and raise at once at a duplicate id; memory holds all ids.
 
     Args:
         rows: The rows.
-        name: Stands for the source in the message.
-        unit: What a position counts.
+        name: Name of the source for the message.
+        unit: Unit of a position.
 
     Raises:
-        DataError: An id comes twice.
+        DataError: An id is not unique.
     """
     places: dict[str, int] = {}
     for row in rows:
@@ -128,9 +128,8 @@ def refuse_duplicates(rows: Iterable[TextRow], name: str, unit: str) -> Iterator
 
 
 def duplicate(name: str, identifier: str, places: tuple[int, int], unit: str) -> DataError:
-    """The error for an id that is there twice."""
+    """The error for a duplicate id."""
     return DataError(
-        f"{name}: the id {identifier!r:.80} is there twice, "
-        f"at {unit}s {places[0]} and {places[1]}.",
+        f"{name}: the id {identifier!r:.80} occurs twice, at {unit}s {places[0]} and {places[1]}.",
         hint="Ids must be unique: results could not be told apart.",
     )

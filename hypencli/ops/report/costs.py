@@ -56,7 +56,9 @@ def _remarks(comparison: CostComparison, limits: Limits) -> Iterator[str]:
     if len(comparison.places) > 1:
         yield f"Times from several machines do not compare: {'; '.join(comparison.places)}"
     if all(cost.engine == "exact" for cost in comparison.costs):
-        yield ("There is no plot: all of these searches are exact. Next: hype search --approx")
+        yield (
+            "There is no plot: all of these searches are exact. Next: hype search QUERIES --approx"
+        )
     yield from left_out(len(comparison.costs) - limits.searches, "slower searches", "hype costs")
 
 

@@ -81,7 +81,8 @@ def export_run(
 
     Raises:
         UsageError: There is no such format, the ending is unknown, or the file exists.
-        DataError: The file cannot be written.
+        DataError: The folder of the file does not exist.
+        StoreError: The folder is read-only, or its disk is full (``DiskFull``).
     """
     stored = store.run(run)
     name = display_name(stored.manifest)

@@ -52,11 +52,11 @@ def test_another_name_for_what_is_there_is_said_not_to_be_given(
     assert hype(*command, "--json").json["name_not_given"] is None
     again = hype(*command, "--name", "two", "--json").json
     assert (again["name"], again["existing"]) == ("one", True)
-    assert again["name_not_given"] == {"asked": "two", "taken_by": None}
+    assert again["name_not_given"] == {"asked": "two", "taken_by": None, "needed_by": 0}
     told = hype(*command, "--name", "two")
     assert told.code == 0
     said = " ".join(told.out.split())
-    assert "Not named two: it was made before and stays one, so use one." in said
+    assert "Not named two: the artifact existed before, and its name stays one." in said
     assert "To have it as two: hype rm one, then the same command again." in said
     assert hype("rm", "one", "--store", study).code == 0
     assert hype(*command, "--name", "two", "--json").json["name"] == "two"
@@ -76,7 +76,10 @@ def test_what_came_from_a_file_is_taken_in_again_under_another_name(
         True,
         "ONE",
     )
-    assert "Not named ONE: it was made before and stays one" in hype(*command, "--name", "ONE").out
+    assert (
+        "Not named ONE: the artifact existed before, and its name stays one"
+        in hype(*command, "--name", "ONE").out
+    )
 
 
 def test_a_training_says_it_too(hype: Hype, study: Path, tiny_recipe_settings: list[str]) -> None:
@@ -91,9 +94,7 @@ def test_what_has_no_name_goes_by_its_id(
 ) -> None:
     command = [*commands["graph"], "--store", study]
     outcome = hype(*command, "--json").json
-    assert f"stays {outcome['graph']}, so use" in " ".join(
-        hype(*command, "--name", "late").out.split()
-    )
+    assert f"stays {outcome['graph']}." in " ".join(hype(*command, "--name", "late").out.split())
 
 
 def test_a_name_that_is_another_s_is_not_mistaken_for_it(
@@ -107,9 +108,10 @@ def test_a_name_that_is_another_s_is_not_mistaken_for_it(
         if one["name"] == "hyper-run"
     ]
     again = hype(*command, "--name", "hyper-run", "--json").json
-    assert again["name_not_given"] == {"asked": "hyper-run", "taken_by": other["id"]}
+    not_given = {"asked": "hyper-run", "taken_by": other["id"], "needed_by": 0}
+    assert again["name_not_given"] == not_given
     said = " ".join(hype(*command, "--name", "hyper-run").out.split())
-    assert f"The name hyper-run is that of another: {other['id']}." in said
+    assert f"Another artifact has the name hyper-run: {other['id']}." in said
     assert "hype rm" not in said
 
 

@@ -1,4 +1,4 @@
-"""``hype compare``: runs side by side with paired tests, and pools of runs."""
+"""``hype compare``: runs, or pools of runs, side by side with paired tests."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ def compare(
         list[str],
         typer.Argument(
             metavar="RUN",
-            help="Two runs or more; each is compared with the first. With --pool, the runs of one "
-            "system.",
+            help="Two runs or more; each is compared with the first. With --pool: the runs of one "
+            "system on several query sets.",
             show_default=False,
         ),
     ],
     pool: Annotated[
         bool,
-        typer.Option("--pool", help="Take runs on several query sets as one run."),
+        typer.Option("--pool", help="Treat runs on several query sets as one run."),
     ] = False,
     against: Annotated[
         list[str] | None,
         typer.Option(
-            help="With --pool: a run of a second system; once for each of its runs.",
+            help="With --pool: a run of the second system. Repeat it for each of its runs.",
             show_default=False,
         ),
     ] = None,
     qrels: Annotated[
         str | None,
         typer.Option(
-            help="Id of the judgements to compare on, as hype report shows it.",
+            help="Id of the judgements to compare on; `hype report` shows it.",
             show_default="the newest that both runs were evaluated with",
         ),
     ] = None,
@@ -63,7 +63,7 @@ def compare(
 ) -> None:
     """Compare runs query by query, with paired tests.
 
-    With --pool, the queries of several runs count together, as those of TREC DL 2019 and 2020 do.
+    With --pool, the queries of several runs count as one set, such as TREC DL 2019 and 2020.
 
     Examples:
         hype compare bi-encoder hypencoder
@@ -73,10 +73,10 @@ def compare(
         hype compare --pool dl19-bi dl20-bi --against dl19-hyper --against dl20-hyper
     """
     if against and not pool:
-        raise UsageError("--against goes with --pool.", hint="hype compare RUN_A RUN_B")
+        raise UsageError("--against needs --pool.", hint="hype compare RUN_A RUN_B")
     if pool and qrels is not None:
         raise UsageError(
-            "--qrels does not go with --pool: in a pool each run counts on its own judgements."
+            "--qrels and --pool exclude each other: each run of a pool has its own judgements."
         )
     opened, wanted = open_store(store), split_names(measures)
     table_format = "json" if json else format
@@ -94,7 +94,7 @@ def show_comparison(
     measures: tuple[str, ...],
     format: str,
 ) -> None:
-    """Print each run but the first beside the first; of two runs, JSON is one object.
+    """Print a comparison of each further run with the first. For two runs, JSON is one object.
 
     Raises:
         UsageError: Fewer than two runs are named, or two of them cannot be compared.
@@ -127,7 +127,7 @@ def show_pool(
     """Print a pool of runs, or the comparison of two pools.
 
     Raises:
-        UsageError: The runs do not go together.
+        UsageError: The runs cannot be pooled: two have the same queries, or measures differ.
     """
     from hypencli.ops.evaluation.pool import compare_pools, pool
 
@@ -138,8 +138,3 @@ def show_pool(
     else:
         pooled = pool(store, runs, measures=measures)
         show(pooled, partial(draw_pool, format=format), as_json=as_json)
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(compare)

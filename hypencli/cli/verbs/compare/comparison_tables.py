@@ -1,4 +1,4 @@
-"""Comparisons of runs and of pools, drawn as tables."""
+"""Tables of compared runs and of pools."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def draw_comparison(console: Console, comparison: Comparison, *, format: str = "table") -> None:
-    """Two runs side by side, a row a measure."""
+    """Print two runs side by side, one row for each measure."""
     from hypencli.ops.evaluation.compare import verdict
 
     title = (
@@ -46,12 +46,12 @@ def draw_comparison(console: Console, comparison: Comparison, *, format: str = "
 
 
 def p_value(p: float) -> str:
-    """A p-value in four places."""
+    """A p-value with four places; small ones as ``<0.0001``."""
     return "<0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
 def draw_pool(console: Console, pooled: PooledRuns, *, format: str) -> None:
-    """The runs of a pool, a row a run, and a last row for all their queries together."""
+    """Print one row for each run of a pool, and a last row for all queries together."""
     lines = [
         (one.run, one.qrels, one.n_queries, *(one.aggregates[name] for name in pooled.measures))
         for one in pooled.runs

@@ -1,4 +1,4 @@
-"""Costs of searches, drawn as tables and plots."""
+"""Tables and plots of the costs of searches."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _FRONTS = ("", "", "both")
 
 
 def draw_costs(console: Console, comparisons: list[CostComparison], *, format: str) -> None:
-    """A table for each corpus and query set; for people, plots and remarks too."""
+    """Print a table for each corpus and query set; on a terminal, also plots and remarks."""
     if not comparisons:
         console.print("No search has been timed yet.")
-        console.print("Next: hype search, then hype search --approx for a quicker one")
+        console.print("Next: hype search QUERIES, then hype search QUERIES --approx")
     for one in comparisons:
         title = f"{one.corpus} · {one.queries}"
         if format == "table":
@@ -50,7 +50,7 @@ def _draw_comparison(console: Console, comparison: CostComparison, title: str) -
 def _table(
     comparison: CostComparison, *, whole: bool
 ) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
-    """Columns and rows; for people, short names, and no column that says nothing."""
+    """Columns and rows: ``whole`` for programs, otherwise short and without empty columns."""
     depths = sorted(
         {depth for cost in comparison.costs for depth in cost.recall} | {comparison.depth}
     )
@@ -73,7 +73,7 @@ def _table(
 
 
 def _for_people(columns: Mapping[str, list[object]]) -> dict[str, list[object]]:
-    """Without what is the same everywhere, or told below; names as short as they can be."""
+    """Drop columns that are empty, constant or told below the table; shorten names."""
     kept = {name: some for name, some in columns.items() if any(v is not None for v in some)}
     kept.pop("encoding ms/query", None)
     if len(set(kept.get("model", []))) == 1:
@@ -94,7 +94,7 @@ def _draw_plot(
     unit: str,
     cost_of: Callable[[SearchCost], float | None],
 ) -> None:
-    """Recall upwards, a cost to the right; nothing where fewer than two runs have both."""
+    """Plot recall (y) against a cost (x), if at least two runs have both."""
     points = []
     for i, cost in enumerate(comparison.costs):
         x, y = cost_of(cost), cost.recall.get(comparison.depth)
@@ -109,14 +109,14 @@ def _draw_plot(
 
 
 def _remarks(comparison: CostComparison) -> list[str]:
-    """How to read it, and what to do about what is lacking."""
+    """Lines below the table: how to read it, which recalls are missing and why."""
     said = ["", *_how_to_read(comparison), *_on_lacking(comparison)]
     if len(comparison.places) > 1:
         said.append(
-            f"Times are from several places, and do not compare: {'; '.join(comparison.places)}"
+            f"Times are from several machines and do not compare: {'; '.join(comparison.places)}"
         )
     if _all_exact(comparison):
-        said.append("All of these searches are exact. Next: hype search --approx")
+        said.append("All of these searches are exact. Next: hype search QUERIES --approx")
     return said
 
 
@@ -126,14 +126,14 @@ def _how_to_read(comparison: CostComparison) -> list[str]:
         (" by the same model", " of the same model, vectors and width") if several else ("", "")
     )
     return [
-        f"recall: share of the exact ranking{by} that was found. ms: of a query, without encoding "
-        f"it{_encoding(comparison)}.",
-        f"front: no other run{of} finds as much in less time, or with fewer evaluations.",
+        f"recall: share of the exact ranking{by} in the results. ms: time of a query, without "
+        f"encoding it{_encoding(comparison)}.",
+        f"front: no other run{of} has this recall in less time, or with fewer evaluations.",
     ]
 
 
 def _encoding(comparison: CostComparison) -> str:
-    """What encoding a query takes, in brackets."""
+    """The time that encoding a query takes, in brackets; empty if unknown."""
     times = [
         cost.ms_query_encoding for cost in comparison.costs if cost.ms_query_encoding is not None
     ]
@@ -144,7 +144,7 @@ def _encoding(comparison: CostComparison) -> str:
 
 
 def _on_lacking(comparison: CostComparison) -> list[str]:
-    """Why runs have no recall at the depth that is shown, and what would give it."""
+    """Which runs have no recall at the shown depth, why, and the command that measures it."""
     lacking = [cost for cost in comparison.costs if comparison.depth not in cost.recall]
     shallow = [cost for cost in lacking if cost.k is not None and cost.k < comparison.depth]
     unchecked = [cost for cost in lacking if cost not in shallow]

@@ -1,31 +1,31 @@
-"""``hype costs``: what searches find against what they take."""
+"""``hype costs``: the recall of searches against their cost."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
 
-import typer
-
-from hypencli.cli.options import FormatOption, JsonOption, StoreOption, open_store
+from hypencli.cli.options import (
+    FormatOption,
+    JsonOption,
+    RecallDepthOption,
+    StoreOption,
+    open_store,
+)
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import show
 from hypencli.cli.verbs.compare.cost_tables import draw_costs
 
 
 def costs(
-    k: Annotated[
-        int | None,
-        typer.Option("--k", min=1, help="Depth of recall.", show_default="100 where known"),
-    ] = None,
+    k: RecallDepthOption = None,
     format: FormatOption = "table",
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare the recall of searches with what they cost.
+    """Compare the recall of searches with their cost.
 
-    Costs are milliseconds and q-net evaluations per query. There are a table and plots for each
-    corpus and query set. On a front are the runs that no other run of the same search beats.
+    Costs are milliseconds and q-net evaluations per query. Each corpus and query set has a table
+    and plots. The column `front` marks runs that no other run beats in both recall and cost.
 
     Examples:
         hype costs
@@ -36,8 +36,3 @@ def costs(
 
     comparisons = compare_costs(open_store(store), depth=k, progress=progress())
     show(comparisons, partial(draw_costs, format=format), as_json=json or format == "json")
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(costs)

@@ -1,4 +1,4 @@
-"""``hype eval``: measures of a run."""
+"""``hype eval``: evaluate a run."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.options import JsonOption, StoreOption, open_store, split_names
+from hypencli.cli.options import (
+    JsonOption,
+    RunMeasuresOption,
+    StoreOption,
+    open_store,
+    split_names,
+)
 from hypencli.cli.output.progress import progress
-from hypencli.cli.output.render import escape, show
+from hypencli.cli.output.render import first_few, show
 from hypencli.cli.output.tables import print_table
 from hypencli.cli.verbs.compare.p_mrr import P_MRR_USAGE, show_p_mrr
 from hypencli.errors import UsageError
@@ -26,55 +32,50 @@ def eval_(
         list[str],
         typer.Argument(
             metavar="RUN",
-            help="Name, id, or beginning of an id; with --p-mrr, OG_RUN and CHANGED_RUN.",
+            help="The run: name, id, or beginning of an id. With --p-mrr: OG_RUN and CHANGED_RUN.",
             show_default=False,
         ),
     ],
     qrels: Annotated[
         str | None,
         typer.Option(
-            help="An ir_datasets id, a prepared dataset, or a file: TREC, JSON as published, "
-            "BEIR TSV.",
+            help="Judgements: a file (TREC, JSON in the published format, BEIR TSV), an "
+            "ir_datasets id, or a dataset of `hype data prepare`.",
             show_default="the queries' own",
         ),
     ] = None,
-    measures: Annotated[
-        str | None,
-        typer.Option(
-            help="ir_measures names, separated by commas or blanks; a document counts as relevant "
-            "from grade 2 on in RR(rel=2), P(rel=2)@10, ….",
-            show_default="nDCG@10 nDCG@5 P@10 P@5 R@10 RR R@1000 RR@10, on the passages of TREC "
-            "Deep Learning and DL-HARD with rel=2",
-        ),
-    ] = None,
+    measures: RunMeasuresOption = None,
     folds: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Means by folds of the queries too: JSON with lists of query ids, or lines of a "
-            "query and its fold.",
+            help="Also average over folds of the queries. The file is JSON with lists of query "
+            "ids, or has lines of a query id and its fold.",
             show_default=False,
         ),
     ] = None,
     p_mrr: Annotated[
         bool,
-        typer.Option("--p-mrr", help="Whether the second run follows its changed instructions."),
+        typer.Option(
+            "--p-mrr", help="Measure whether CHANGED_RUN follows its changed instructions."
+        ),
     ] = False,
     qrels_og: Annotated[
         str | None,
-        typer.Option(help="Of --p-mrr: judgements of OG_RUN's queries.", show_default=False),
+        typer.Option(help="With --p-mrr: judgements of OG_RUN.", show_default=False),
     ] = None,
     qrels_changed: Annotated[
         str | None,
-        typer.Option(help="Of --p-mrr: judgements of CHANGED_RUN's queries.", show_default=False),
+        typer.Option(help="With --p-mrr: judgements of CHANGED_RUN.", show_default=False),
     ] = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure a run against judgements.
+    """Evaluate a run with judgements.
 
-    Values are kept in all and per query. With --p-mrr, measure as FollowIR does whether documents
-    fall that an instruction ruled out.
+    The store keeps the values of each query and their means. With --p-mrr, two runs are compared
+    as in the FollowIR benchmark: whether documents fall that a changed instruction excludes. In
+    RR(rel=2) or P(rel=2)@10, documents count as relevant from grade 2 on.
 
     Examples:
         hype eval my-run --qrels qrels.txt
@@ -87,17 +88,15 @@ def eval_(
     """
     if p_mrr:
         if qrels or measures or folds:
-            raise UsageError(
-                "--qrels, --measures and --folds do not go with --p-mrr.", hint=P_MRR_USAGE
-            )
+            raise UsageError("--p-mrr excludes --qrels, --measures and --folds.", hint=P_MRR_USAGE)
         pair = (qrels_og, qrels_changed)
         show_p_mrr(open_store(store), tuple(runs), pair, as_json=json)
         return
     if len(runs) != 1 or qrels_og or qrels_changed:
         raise UsageError(
-            f"{len(runs)} runs are named; one is measured at a time."
+            f"{len(runs)} runs are named; `hype eval` takes one."
             if len(runs) != 1
-            else "--qrels-og and --qrels-changed are for pairs of runs.",
+            else "--qrels-og and --qrels-changed need --p-mrr.",
             hint=f"hype eval RUN --qrels QRELS, or {P_MRR_USAGE}",
         )
     from hypencli.ops.dataset_names import dataset_place
@@ -117,14 +116,13 @@ def eval_(
 
 
 def draw_evaluated(console: Console, done: Evaluated) -> None:
-    """Measures of one run."""
+    """Print the measures of a run, and the queries that are missing."""
     title = f"{done.run_name or done.run} on {done.qrels}, {done.judged_queries} judged queries"
     print_table(title, ("measure", "value"), list(done.aggregates.items()))
     if done.missing_queries:
-        some = ", ".join(escape(query) for query in done.missing_queries[:5])
         console.print(
-            f"{len(done.missing_queries)} judged queries have no results and count as 0: {some}"
-            + (", …" if len(done.missing_queries) > 5 else "")
+            f"{len(done.missing_queries)} judged queries have no results and count as 0: "
+            f"{first_few(done.missing_queries)}"
         )
     if done.unjudged_queries:
         console.print(f"{done.unjudged_queries} queries of the run have no judgements: left out.")
@@ -142,8 +140,3 @@ def _draw_folds(console: Console, done: EvaluatedInFolds) -> None:
         console.print(f"{by_fold.outside} judged queries are in no fold: left out of these means.")
     if by_fold.unjudged:
         console.print(f"{by_fold.unjudged} queries of the folds have no judgements: left out.")
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command("eval")(eval_)

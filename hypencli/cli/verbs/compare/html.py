@@ -1,4 +1,4 @@
-"""``hype report --html``: where the page is, and what it could not hold."""
+"""``hype report --html``: options of the page, and what is printed about it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HtmlOption = Annotated[
     typer.Option(
         "--html",
         metavar="FILE",
-        help="Write everything as one page for a browser, which needs no network.",
+        help="Write one HTML page with everything, which needs no network.",
         show_default=False,
     ),
 ]
@@ -37,17 +37,17 @@ def html_options(
     depth: int | None,
     overwrite: bool,
 ) -> HtmlOptions:
-    """What was asked for.
+    """Build the options of the page.
 
     Raises:
-        UsageError: Neither no run nor two are named.
+        UsageError: Runs are named, but not two.
     """
     from hypencli.ops.report.page import HtmlOptions
 
     if runs and len(runs) != 2:
         raise UsageError(
-            f"{len(runs)} runs are named; a page compares two, or the best two of each "
-            "leaderboard where none is named.",
+            f"{len(runs)} runs are named; --html takes two, or none to compare the best two of "
+            "each leaderboard.",
             hint=f"hype report RUN_A RUN_B --html {output}",
         )
     pair = (runs[0], runs[1]) if runs else None
@@ -55,16 +55,16 @@ def html_options(
 
 
 def write_page(store: Store, options: HtmlOptions, *, format: str, as_json: bool) -> None:
-    """Write the page and say where it is.
+    """Write the page and print its path.
 
     Raises:
-        UsageError: A format of printed tables is named.
+        UsageError: ``format`` is not the default.
     """
     from hypencli.ops.report.page import write_html_report
 
     if format != "table":
         raise UsageError(
-            "--format is of tables that are printed; --html writes a page.",
+            "--format and --html exclude each other: --format is for printed tables.",
             hint=f"hype report --html {options.output}",
         )
     show(write_html_report(store, options, progress()), _draw_written, as_json=as_json)

@@ -1,11 +1,11 @@
-"""p-MRR of two runs as it is printed."""
+"""``hype eval --p-mrr``: p-MRR of two runs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from hypencli.cli.output.progress import progress
-from hypencli.cli.output.render import escape, show
+from hypencli.cli.output.render import first_few, show
 from hypencli.cli.output.tables import print_table
 from hypencli.errors import UsageError
 
@@ -21,23 +21,23 @@ P_MRR_USAGE = "hype eval --p-mrr OG_RUN CHANGED_RUN --qrels-og QRELS --qrels-cha
 def show_p_mrr(
     store: Store, runs: tuple[str, ...], qrels: tuple[str | None, str | None], *, as_json: bool
 ) -> None:
-    """Measure two runs and print p-MRR, per query and in all.
+    """Compute the p-MRR of two runs and print it, per query and over all.
 
     Args:
         store: The project store.
-        runs: With the original instructions, and with the changed ones.
-        qrels: Judgements of each.
+        runs: The run of the original instructions and that of the changed ones.
+        qrels: Judgements of each run, in the same order.
         as_json: Print JSON.
 
     Raises:
-        UsageError: It takes two runs and the judgements of each.
+        UsageError: Not two runs are named, or judgements are missing.
     """
     from hypencli.ops.dataset_names import dataset_place
     from hypencli.ops.evaluation.p_mrr import evaluate_p_mrr
 
     before, after = qrels
     if len(runs) != 2 or before is None or after is None:
-        raise UsageError("p-MRR takes two runs and the judgements of each.", hint=P_MRR_USAGE)
+        raise UsageError("--p-mrr needs two runs and the judgements of each.", hint=P_MRR_USAGE)
     original, changed = runs
     evaluated = evaluate_p_mrr(
         store,
@@ -59,12 +59,10 @@ def _draw_p_mrr(console: Console, evaluated: EvaluatedPMrr) -> None:
     print_table(title, ("query", "p-MRR"), [*rows, ("all", evaluated.p_mrr)])
     console.print(
         f"{evaluated.changed_documents:,} documents have another grade after the change. "
-        "1: they fell, far; 0: they did not move; -1: they rose."
+        "1: they fell far; 0: they did not move; -1: they rose far."
     )
     if evaluated.missing_queries:
-        some = ", ".join(escape(query) for query in evaluated.missing_queries[:5])
-        more = ", …" if len(evaluated.missing_queries) > 5 else ""
         console.print(
-            f"{len(evaluated.missing_queries)} queries are not in both runs: left out, as the "
-            f"benchmark does: {some}{more}"
+            f"{len(evaluated.missing_queries)} queries are not in both runs and left out, as in "
+            f"the benchmark: {first_few(evaluated.missing_queries)}"
         )

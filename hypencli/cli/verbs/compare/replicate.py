@@ -1,4 +1,4 @@
-"""``hype replicate``: a table of a paper, made again and set beside it."""
+"""``hype replicate``: recompute a table of the paper and compare the figures."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypencli.cli.options import (
     DeviceOption,
     FormatOption,
     JsonOption,
+    SetOption,
     StoreOption,
     TrustOption,
     default_device,
@@ -36,40 +37,39 @@ def replicate(
     recipe: Annotated[
         str | None,
         typer.Argument(
-            help="A shipped table by name, or a TOML file; none lists those that are shipped.",
+            help="A shipped table by name, or a TOML file. Without it, the shipped tables are "
+            "listed.",
             show_default=False,
         ),
     ] = None,
     models: Annotated[
         str | None,
-        typer.Option(help="Only these rows, separated by commas.", show_default=False),
+        typer.Option(help="Only these models, separated by commas.", show_default=False),
     ] = None,
     datasets: Annotated[
         str | None,
-        typer.Option(help="Only these datasets or pools of them.", show_default=False),
+        typer.Option(help="Only these datasets or pools, separated by commas.", show_default=False),
     ] = None,
     searches: Annotated[
-        str | None, typer.Option(help="Only these ways to search.", show_default=False)
+        str | None,
+        typer.Option(help="Only these searches, separated by commas.", show_default=False),
     ] = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            help="Change one value: models.hypencoder.source=mine, encoding.limit=10000.",
-            show_default=False,
-        ),
-    ] = None,
+    override: SetOption = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="List the steps, done and to do, with time and disk."),
+        typer.Option(
+            "--dry-run", help="List the steps with their time and disk space; do nothing."
+        ),
     ] = False,
     keep_going: Annotated[
         bool,
-        typer.Option("--keep-going", help="Where a step fails, go on with what does not need it."),
+        typer.Option(
+            "--keep-going", help="After a failed step, continue with the steps that do not need it."
+        ),
     ] = False,
     references: Annotated[
         bool,
-        typer.Option("--references", help="Also the paper's figures of other models."),
+        typer.Option("--references", help="Also list the paper's figures of other models."),
     ] = False,
     format: FormatOption = "table",
     device: DeviceOption = None,
@@ -77,11 +77,10 @@ def replicate(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a table of the paper again.
+    """Recompute a table of the paper and compare the figures.
 
-    What is missing is encoded, searched and evaluated. What is done is kept in the store, so the
-    same command again does only what is missing, also after Ctrl-C or a kill. The table then
-    stands beside the paper's figures.
+    The command encodes, searches and evaluates what the store does not hold yet. Running it again
+    does only what is missing, also after Ctrl-C or a kill.
 
     Examples:
         hype replicate
@@ -145,11 +144,11 @@ def _draw_survey(console: Console, status: ReplicationStatus) -> None:
     console.print(f"{done} of {len(status.steps)} steps are done, {to_do} to do{blocked}.")
     if to_do:
         console.print(
-            f"To do: some {seconds(status.seconds)}{_unknown(status.unknown)}; "
-            f"on disk some {size(status.bytes)}{_unknown(status.unknown_disk)}."
+            f"To do: about {seconds(status.seconds)}{_unknown(status.unknown)}; "
+            f"about {size(status.bytes)} of disk{_unknown(status.unknown_disk)}."
         )
     if status.bases:
-        console.print("These are counts by rates, whatever the texts' lengths:")
+        console.print("Estimates use these rates and ignore the length of the texts:")
     for basis in status.bases:
         console.print(f"  {escape(basis)}", soft_wrap=True)
     console.print("Disk: vectors, neighbours and runs; the documents' text is not counted.")
@@ -162,14 +161,14 @@ def _draw_left_out(console: Console, left_out: tuple[LeftOut, ...]) -> None:
 
 
 def _unknown(steps: tuple[str, ...]) -> str:
-    """What a sum lacks."""
+    """How many steps an estimate leaves out."""
     if not steps:
         return ""
-    return f" (unknown of {len(steps)} step{'s' if len(steps) > 1 else ''})"
+    return f" (without {len(steps)} step{'s' if len(steps) > 1 else ''} of unknown cost)"
 
 
 def _costs(one: StepStatus) -> tuple[str, str]:
-    """Time and disk of a step, empty where it is done or blocked."""
+    """Time and disk space of a step; empty if it is done or blocked."""
     if one.state != "to do":
         return "", ""
     time, disk = one.estimate.seconds, one.estimate.bytes
@@ -200,7 +199,7 @@ def _draw_replicated(console: Console, done: Replicated, *, format: str = "table
         return
     if done.published is not None:
         console.print(
-            f"paper: {escape(done.published)}. same: prints alike; near: at most "
+            f"paper: {escape(done.published)}. same: equal as printed; near: at most "
             f"{done.tolerance:g} apart; differs: more.",
             soft_wrap=True,
         )
@@ -214,7 +213,7 @@ def _draw_replicated(console: Console, done: Replicated, *, format: str = "table
         if failure.hint:
             console.print(f"  {escape(failure.hint)}", soft_wrap=True)
         for step in failure.waiting:
-            console.print(f"  waits for it: {escape(step)}", soft_wrap=True)
+            console.print(f"  not done without it: {escape(step)}", soft_wrap=True)
 
 
 def _measure(figure: Figure) -> str:
@@ -223,8 +222,3 @@ def _measure(figure: Figure) -> str:
 
 def _signed(difference: float | None) -> str:
     return "–" if difference is None else f"{difference or 0.0:+.4f}"
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(replicate)

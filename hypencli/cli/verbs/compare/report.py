@@ -1,4 +1,4 @@
-"""``hype report``: the leaderboard, SQL over the catalog, and a page of HTML."""
+"""``hype report``: the leaderboard, SQL over the catalog, an HTML page."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from hypencli.cli.options import (
     FormatOption,
     JsonOption,
     MeasuresOption,
+    OverwriteOption,
+    RecallDepthOption,
     StoreOption,
     open_store,
     split_names,
@@ -33,47 +35,37 @@ def report(
         list[str] | None,
         typer.Argument(
             metavar="RUN",
-            help="Runs to compare, as hype compare does; with --html, two runs.",
+            help="Runs to compare, as `hype compare` does. With --html: two runs.",
             show_default="the leaderboard",
         ),
     ] = None,
     sql: Annotated[
         str | None,
-        typer.Option(help="A read-only SQL query over the catalog.", show_default=False),
+        typer.Option(help="Run a read-only SQL query over the catalog.", show_default=False),
     ] = None,
     schema: Annotated[
         bool, typer.Option("--schema", help="Show the catalog's tables and views.")
     ] = False,
     html: HtmlOption = None,
-    k: Annotated[
-        int | None,
-        typer.Option(
-            "--k",
-            min=1,
-            help="With --html: depth of recall.",
-            show_default="100 where known",
-        ),
-    ] = None,
+    k: RecallDepthOption = None,
     qrels: Annotated[
         str | None,
         typer.Option(
-            help="Judgements to compare on: an id that evaluations have; with --html also a file "
-            "or dataset, whose grades the page then shows.",
+            help="Judgements to compare on, by their id in the leaderboard. With --html also a "
+            "file or dataset; the page then shows the grades.",
             show_default=False,
         ),
     ] = None,
     measures: MeasuresOption = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="With --html: replace the file if it is there.")
-    ] = False,
+    overwrite: OverwriteOption = False,
     format: FormatOption = "table",
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show the leaderboard, run SQL, or write a page of HTML.
+    """Show the leaderboard, run SQL, or write an HTML page.
 
-    The page (--html) has leaderboards, two runs query by query with their documents, recall
-    against cost, training curves, and the origin of every number.
+    The page (--html) shows leaderboards, two runs query by query with their documents, recall
+    against cost, training curves, and the origin of every number. --k and --overwrite need --html.
 
     Examples:
         hype report
@@ -88,7 +80,7 @@ def report(
     if html is None and (k is not None or overwrite):
         option = "--overwrite" if overwrite else f"--k {k}"
         raise UsageError(
-            f"{option} goes with --html.",
+            f"{option} needs --html.",
             hint=f"hype report --html FILE {option}"
             + ("" if overwrite else f", or hype costs {option}"),
         )
@@ -112,15 +104,15 @@ def report(
 
 
 def _check_together(runs: list[str], *, sql: str | None, schema: bool, html: bool) -> None:
-    """Refuse what excludes each other.
+    """Refuse options that exclude each other.
 
     Raises:
-        UsageError: Two things are asked for at once.
+        UsageError: Two of ``--sql``, ``--schema``, ``--html`` and runs are combined.
     """
     if (sql is not None) + schema + html > 1:
         raise UsageError("--sql, --schema and --html exclude each other.")
     if runs and (sql is not None or schema):
-        raise UsageError("--sql and --schema take no run; runs exclude them.")
+        raise UsageError("--sql and --schema exclude runs.")
 
 
 def _show_sql(store: Store, statement: str, format: str) -> None:
@@ -147,11 +139,6 @@ def _show_leaderboard(store: Store, measures: tuple[str, ...], format: str) -> N
 def _draw_leaderboard(console: Console, boards: list[LeaderboardTable], *, format: str) -> None:
     if not boards:
         console.print("No run has been evaluated yet.")
-        console.print("Next: hype search, or hype eval RUN --qrels FILE_OR_DATASET")
+        console.print("Next: hype search QUERIES --qrels QRELS, or hype eval RUN --qrels QRELS")
     for board in boards:
         print_table(board.title, board.columns, board.rows, format=format)
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(report)

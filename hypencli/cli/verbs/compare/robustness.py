@@ -1,4 +1,4 @@
-"""``hype robustness``: what runs lose when their queries are perturbed."""
+"""``hype robustness``: how much lower runs score on perturbed queries."""
 
 from __future__ import annotations
 
@@ -46,9 +46,10 @@ def robustness(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show what a run loses when its queries are perturbed.
+    """Show how much lower a run scores when its queries are perturbed.
 
-    Every run counts on the judgements of BASE_RUN. Runs of one kind of variation count as one.
+    All runs are evaluated with the judgements of BASE_RUN. The runs of one kind of variation are
+    averaged.
 
     Examples:
         hype robustness my-run
@@ -87,9 +88,4 @@ def _draw(console: Console, robustness: RobustnessLoss, *, format: str) -> None:
         console.print(line)
     if robustness.unmeasured:
         listed = ", ".join(escape(run) for run in robustness.unmeasured)
-        console.print(f"Not measured on these judgements and left out: {listed}.")
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(robustness)
+        console.print(f"Left out, because not evaluated with these judgements: {listed}.")

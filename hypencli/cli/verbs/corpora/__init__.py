@@ -1,1 +1,1 @@
-"""Verbs of corpora: encoded, connected, checked, prepared, perturbed."""
+"""Verbs of corpora: data, encode, graph, perturb."""

@@ -1,4 +1,4 @@
-"""``hype data``: training files, looked at before they are trained on; datasets, prepared."""
+"""``hype data``: check training files; list and prepare datasets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hypencli.cli.options import JsonOption, StoreOption, open_store, store_around
+from hypencli.cli.options import JsonOption, SetOption, StoreOption, open_store, store_around
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, show
 from hypencli.cli.output.tables import print_table
@@ -25,17 +25,19 @@ data = typer.Typer(
     help="Check training files, and prepare datasets.",
     no_args_is_help=True,
 )
+data.command("prepare")(data_prepare.prepare)
+data.command("list")(data_prepare.list_)
 
 FINDINGS = {
-    "best_not_first": "rows whose first item is not the best scored",
-    "first_not_positive": "rows whose first item counts as relevant and has another type",
+    "best_not_first": "rows whose first item does not have the best score",
+    "first_not_positive": "rows whose first item counts as relevant but has another type",
     "passage_twice": "rows that hold a passage twice",
-    "negative_like_positive": "rows with a negative of the same text as a positive",
-    "row_twice": "rows that are there twice",
-    "query_id_reused": "rows whose query id came with another text before",
-    "passage_id_reused": "items whose id came with another text before",
+    "negative_like_positive": "rows with a negative that has the text of a positive",
+    "row_twice": "rows that occur twice",
+    "query_id_reused": "rows whose query id has another text in an earlier row",
+    "passage_id_reused": "items whose id has another text in an earlier row",
 }
-"""What is said of what a survey finds and no training stops at; the verdict has the rest."""
+"""Finding -> its description. These findings stop no training; the verdict names those that do."""
 
 
 @data.command()
@@ -44,64 +46,69 @@ def check(
         str | None,
         typer.Argument(
             metavar="FILE",
-            help="A JSONL (.gz too) or Parquet file, a folder of such or one that the datasets "
-            "library saved, a prepared dataset, or owner/name of a dataset on the hub.",
-            show_default="the recipe's",
+            help="Training rows: a JSONL (.gz too) or Parquet file, a folder of them, a folder "
+            "that the datasets library saved, a dataset of `hype data prepare`, or owner/name of a "
+            "dataset on the hub.",
+            show_default="that of --recipe",
         ),
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(help="Of several splits, the one to read.", show_default="train"),
+        typer.Option(help="The split to read, where the data has several.", show_default="train"),
     ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="Take all settings from a recipe, and say whether its training would refuse.",
+            help="Take all settings from a recipe, and check whether its training would accept the "
+            "data.",
             show_default=False,
         ),
     ] = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change one value of the recipe.", show_default=False),
-    ] = None,
+    override: SetOption = None,
     positives: Annotated[
         Literal["first", "type", "score_above"] | None,
-        typer.Option(help="Which items of a row are relevant.", show_default="first"),
+        typer.Option(help="How relevant items of a row are told.", show_default="first"),
     ] = None,
     positive_type: Annotated[
         str | None,
-        typer.Option(help="With type: the type of a relevant item.", show_default="positive"),
+        typer.Option(
+            help="With --positives type: the type of a relevant item.", show_default="positive"
+        ),
     ] = None,
     positive_score: Annotated[
         float | None,
-        typer.Option(help="With score_above: relevant items score above.", show_default="0"),
+        typer.Option(
+            help="With --positives score_above: relevant items score above this.", show_default="0"
+        ),
     ] = None,
     negatives: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Negatives drawn for each query.", show_default="as many as all rows have"
+            min=0,
+            help="Negatives that training draws for each query.",
+            show_default="as many as every row has",
         ),
     ] = None,
     tokenizer: Annotated[
         str | None,
         typer.Option(
-            help="Count tokens too, with the tokenizer of a model: of the store, a folder, or a "
-            "name on the hub.",
+            help="Also count tokens, with the tokenizer of this model: a model of the store, a "
+            "folder, or a name on the hub.",
             show_default=False,
         ),
     ] = None,
     query_max_length: Annotated[
-        int | None, typer.Option(min=3, help="Tokens a query is cut to.", show_default="64")
+        int | None, typer.Option(min=3, help="Tokens of a query.", show_default="64")
     ] = None,
     passage_max_length: Annotated[
-        int | None, typer.Option(min=3, help="Tokens a passage is cut to.", show_default="256")
+        int | None, typer.Option(min=3, help="Tokens of a passage.", show_default="256")
     ] = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Read a training file once: counts, lengths, scores, and whether training would take it.
+    """Check a training file: counts, lengths, scores, and whether training would accept it.
 
-    A line that is not what it should be ends with exit code 5, and is named.
+    A malformed line ends the command with exit code 5; the message names the line.
 
     Examples:
         hype data check train.jsonl
@@ -147,7 +154,7 @@ def _by_recipe(
     if settings:
         option = next(iter(settings)).replace("_", "-")
         raise UsageError(
-            f"--recipe and --{option} exclude each other: the recipe says it.",
+            f"--recipe and --{option} exclude each other: the recipe sets it.",
             hint="Change one value of the recipe: --set data.KEY=VALUE",
         )
     rows, split = place
@@ -169,11 +176,9 @@ def _by_options(
     from hypencli.ops.datasets.check import CheckOptions
 
     if rows is None:
-        raise UsageError("Which file?", hint="Name it: hype data check FILE, or --recipe NAME")
+        raise UsageError("No file is named.", hint="hype data check FILE, or --recipe NAME")
     if overrides:
-        raise UsageError(
-            "--set is for --recipe.", hint="Without a recipe: --positives, --negatives"
-        )
+        raise UsageError("--set needs --recipe.", hint="Without a recipe: --positives, --negatives")
     rule = {name: settings.pop(name) for name in list(settings) if name.startswith("positive")}
     options = CheckOptions(rule=PositiveRule(**rule), **settings)
     return open_training_rows(rows, split=split or "train"), options
@@ -206,8 +211,8 @@ def _draw_check(console: Console, result: DataCheck) -> None:
     _draw_cut(console, "passages", result.passage_tokens)
     scores = survey.scores
     console.print(
-        f"Rows of which every item is scored: {scores.rows_with_all:,}; some: "
-        f"{scores.rows_with_some:,}; none: {scores.rows_with_none:,}."
+        f"Rows with scores of every item: {scores.rows_with_all:,}; of some: "
+        f"{scores.rows_with_some:,}; of none: {scores.rows_with_none:,}."
     )
     types = ", ".join(f"{escape(name)} {count:,}" for name, count in survey.types.items())
     console.print(f"Types: {types}.")
@@ -230,9 +235,3 @@ def _draw_cut(console: Console, what: str, tokens: Tokens | None) -> None:
             f"Cut at {tokens.max_length} tokens: {tokens.cut:,} of {tokens.spread.count:,} "
             f"distinct {what} ({tokens.cut_share:.1%})."
         )
-
-
-def register(app: typer.Typer) -> None:
-    """Add these verbs."""
-    data_prepare.register(data)
-    app.add_typer(data, name="data")

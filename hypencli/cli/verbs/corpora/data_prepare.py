@@ -1,4 +1,4 @@
-"""``hype data prepare`` and ``hype data list``: datasets of the hard tasks."""
+"""``hype data prepare`` and ``hype data list``: the datasets of the hard tasks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.options import JsonOption, StoreOption, open_store, store_around
+from hypencli.cli.options import JsonOption, OverwriteOption, StoreOption, open_store, store_around
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, show
 from hypencli.cli.output.tables import print_pairs
@@ -26,8 +26,7 @@ def prepare(
         str,
         typer.Argument(
             metavar="NAME",
-            help="followir-train, followir-test, tot-train, tot-test or dl-hard-test "
-            "(FollowIR_train and the like are understood).",
+            help="The dataset: followir-train, followir-test, tot-train, tot-test or dl-hard-test.",
             show_default=False,
         ),
     ],
@@ -35,8 +34,8 @@ def prepare(
         Path | None,
         typer.Option(
             "--from",
-            help="A folder with the files as they were released; nothing is downloaded.",
-            show_default="downloaded",
+            help="A folder with the released files. With it, nothing is downloaded.",
+            show_default="download the files",
         ),
     ] = None,
     output: Annotated[
@@ -47,28 +46,32 @@ def prepare(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="followir-train: of the choice of negatives.", show_default="42"),
+        typer.Option(
+            min=0,
+            help="With followir-train: seed of the choice of negatives.",
+            show_default="42",
+        ),
     ] = None,
     all_queries: Annotated[
         bool,
-        typer.Option("--all-queries", help="followir-train: queries without an instruction too."),
+        typer.Option(
+            "--all-queries", help="With followir-train: also queries without an instruction."
+        ),
     ] = False,
     lenient: Annotated[
         bool,
         typer.Option(
-            "--lenient", help="Count records with an empty text or an unknown id; do not stop."
+            "--lenient", help="Skip and count records with an empty text or an unknown id."
         ),
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Prepare it again where it is there.")
-    ] = False,
+    overwrite: OverwriteOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a hard task's dataset: training rows, or documents, queries and judgements.
+    """Prepare the dataset of a hard task: training rows, or documents, queries and judgements.
 
-    In a store, encode, search, eval, train and data check then take it by its name. The folder
-    appears as a whole; the same command again does nothing.
+    Without --output, the dataset is kept in the store, and encode, search, eval, train and data
+    check take it by its name. Running the same command again does nothing.
 
     Examples:
         hype data prepare tot-train
@@ -93,14 +96,14 @@ def prepare(
     try:
         done = run(name, options, store_root=root, progress=progress())
     except DownloadError as error:
-        offer = f"With the files at hand: hype data prepare {name} --from FOLDER"
+        offer = f"If you have the files: hype data prepare {name} --from FOLDER"
         hint = offer if error.hint is None else f"{error.hint}\n{offer}"
         raise DataError(error.message, hint=hint) from error
     show(done, _draw_prepared, as_json=json)
 
 
 def _draw_prepared(console: Console, done: Prepared) -> None:
-    verb = "Had prepared" if done.existing else "Prepared"
+    verb = "Already prepared:" if done.existing else "Prepared"
     seed = "" if done.seed is None else f" (seed {done.seed})"
     console.print(f"{verb} {done.name}{seed} in {escape(done.path)}")
     for name, part in done.parts.items():
@@ -108,7 +111,7 @@ def _draw_prepared(console: Console, done: Prepared) -> None:
         notes = f"; noted: {_counts(part.notes)}" if part.notes else ""
         console.print(f"  {name}: {_counts(part.counts)}{left_out}{notes}")
     if done.corpus is not None:
-        console.print(f"  documents: those of {done.corpus}")
+        console.print(f"  documents: {done.corpus}")
     for kind, occurrences in done.faults.items():
         console.print(f"{occurrences.count:,} {kind} (the first: {escape(occurrences.first)})")
     for i, command in enumerate(done.next):
@@ -120,7 +123,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def list_(store: StoreOption = None, json: JsonOption = False) -> None:
-    """List the datasets that can be prepared, and which of them the store has.
+    """List the datasets that `hype data prepare` takes, and which of them the store has.
 
     Examples:
         hype data list
@@ -136,21 +139,15 @@ def _draw_list(console: Console, listing: DatasetList) -> None:
     width = max(len(one.name) for one in listing.datasets)
     print_pairs([(one.name, _meaning(one)) for one in listing.datasets], width=width)
     if listing.folder is not None:
-        console.print(f"Here: in {escape(listing.folder)}")
+        console.print(f"Prepared datasets lie in {escape(listing.folder)}")
     console.print("Next: hype data prepare NAME")
 
 
 def _meaning(one: ListedDataset) -> str:
-    """What a dataset is, where it is from, and the first count of each part that is here."""
+    """A dataset in a sentence: contents, origin, and counts if it is prepared."""
     said = f"{one.about} ({one.holds}). From {one.source}."
     if one.prepared is None:
         return said
     firsts = {name: next(iter(part.counts.items())) for name, part in one.prepared.items()}
     here = ", ".join(f"{name}: {what} {count:,}" for name, (what, count) in firsts.items())
     return f"{said} Here: {here}."
-
-
-def register(group: typer.Typer) -> None:
-    """Add these verbs to ``hype data``."""
-    group.command()(prepare)
-    group.command("list")(list_)

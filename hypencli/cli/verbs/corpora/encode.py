@@ -8,12 +8,16 @@ import typer
 
 from hypencli.cli.options import (
     BackboneOption,
+    BatchSizeOption,
     DeviceOption,
     IdKeyOption,
     JsonOption,
+    KeepTextOption,
     ModelOption,
     NameOption,
     PoolingOption,
+    ShardRowsOption,
+    StorageDtypeOption,
     StoreOption,
     TextKeyOption,
     TrustOption,
@@ -35,8 +39,9 @@ def encode(
     dataset: Annotated[
         str,
         typer.Argument(
-            help="An ir_datasets id (msmarco-passage, vaswani, beir/scifact), a prepared dataset, "
-            "a JSONL or TSV file (.gz too), or a BEIR folder.",
+            help="A JSONL or TSV file (.gz too), a BEIR folder, an ir_datasets id "
+            "(msmarco-passage, vaswani, beir/scifact), a dataset of `hype data prepare` by its "
+            "name, or PREFIX:NAME of an installed source.",
             show_default=False,
         ),
     ],
@@ -44,55 +49,61 @@ def encode(
     name: NameOption = None,
     id_key: IdKeyOption = None,
     text_key: TextKeyOption = None,
-    max_length: Annotated[int, typer.Option(min=2, help="Tokens a document is cut to.")] = 512,
-    batch_size: Annotated[
-        str, typer.Option(help="Documents in a batch; auto fills batches to a token budget.")
-    ] = "auto",
+    max_length: Annotated[
+        int, typer.Option(min=2, help="Tokens of a document; longer ones are cut.")
+    ] = 512,
+    batch_size: BatchSizeOption = "auto",
     dtype: Annotated[
         str,
         typer.Option(
-            help="Arithmetic of the encoder: float32, bfloat16, float16; auto takes bfloat16 where "
-            "it is faster on this machine."
+            help="Arithmetic of the encoder: float32, bfloat16, float16, or auto: bfloat16 where "
+            "this machine computes it faster."
         ),
     ] = "float32",
-    storage_dtype: Annotated[
-        str, typer.Option(help="Vectors on disk: float16 or float32.")
-    ] = "float16",
+    storage_dtype: StorageDtypeOption = "float16",
     device: DeviceOption = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first so many documents.")
+        int | None,
+        typer.Option(min=1, help="Encode this many documents, from the first.", show_default="all"),
     ] = None,
     shard: Annotated[
         str | None,
-        typer.Option(help="Do part i of N of the plan, as 2/8.", show_default=False),
+        typer.Option(
+            metavar="I/N",
+            help="Encode only part I of N parts of the corpus, such as 2/8.",
+            show_default=False,
+        ),
     ] = None,
-    shard_rows: Annotated[int, typer.Option(min=1, help="Documents in a shard.")] = 16_384,
-    keep_text: Annotated[
-        bool, typer.Option(help="Keep the documents' text, so that results can be shown.")
-    ] = True,
+    shard_rows: ShardRowsOption = 16_384,
+    keep_text: KeepTextOption = True,
     wait: Annotated[
         float,
         typer.Option(
             min=0,
             metavar="SECONDS",
-            help="Wait so long while another process makes the same set; 0 leaves, saying who.",
+            help="How long to wait for another process that encodes the same set. 0 ends at once "
+            "and names that process.",
         ),
     ] = 0.0,
     on_error: Annotated[
         Literal["stop", "skip"],
-        typer.Option(help="At a line of the file that holds no document: stop, or leave it out."),
+        typer.Option(
+            help="What to do at a line of the file that holds no document: stop, or skip it."
+        ),
     ] = "stop",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan; encode nothing.")
+    ] = False,
     backbone: BackboneOption = None,
     pooling: PoolingOption = None,
     trust_code: TrustOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Encode a corpus into the store.
+    """Encode the documents of a dataset into the store.
 
-    Documents are read in a stream. The same command again does nothing; after a kill it goes on at
-    the last finished shard.
+    Documents are read as a stream. Running the same command again does nothing when the set is
+    complete. After an interruption it continues behind the last finished shard.
 
     Examples:
         hype encode vaswani
@@ -137,9 +148,9 @@ def _draw_plan(console: Console, plan: EncodePlan) -> None:
     disk = "" if plan.bytes_on_disk is None else f", {size(plan.bytes_on_disk)} of vectors"
     console.print(f"{plan.dim} wide, into {plan.embeddings}: {shards} shards{disk}.")
     if plan.finished:
-        console.print("That set is there and whole: nothing would be done.")
+        console.print("The store has this set already, and it is complete: nothing to do.")
     else:
-        console.print(f"Shards there already: {plan.shards_done}.")
+        console.print(f"Shards that exist already: {plan.shards_done}.")
 
 
 def _draw_encoded(console: Console, done: Encoded) -> None:
@@ -153,15 +164,12 @@ def _draw_encoded(console: Console, done: Encoded) -> None:
             f"{done.embeddings}"
         )
     else:
-        console.print(f"This part is done. Shards still to come: {done.missing_shards}.")
+        console.print(f"This part is done. Shards that are still missing: {done.missing_shards}.")
     if done.skipped:
         lines = "1 line" if done.skipped == 1 else f"{done.skipped:,} lines"
-        console.print(escape(f"Left out: {lines} that hold no document. {done.first_skipped[0]}"))
+        console.print(escape(f"Skipped {lines} that hold no document. {done.first_skipped[0]}"))
     draw_name_not_given(console, done.name_not_given, done.name or done.embeddings)
     if done.finished:
-        console.print("Next: hype search, or hype query 'a question'")
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(encode)
+        of = f"--model {escape(done.model)} --embeddings {escape(done.name or done.embeddings)}"
+        console.print(f"Next: hype search QUERIES {of}", soft_wrap=True)
+        console.print(f"  or: hype query 'a question' {of}", soft_wrap=True)

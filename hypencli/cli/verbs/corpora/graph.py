@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +11,10 @@ from hypencli.cli.options import (
     CorpusOption,
     DeviceOption,
     JsonOption,
+    MetricOption,
     ModelOption,
     NameOption,
+    SampleOption,
     StoreOption,
     TrustOption,
     default_device,
@@ -20,7 +22,7 @@ from hypencli.cli.options import (
 )
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import draw_name_not_given, escape, seconds, show
-from hypencli.cli.verbs.search.calibrate import SampleOption, draw_calibrated
+from hypencli.cli.verbs.search.calibrate import draw_calibrated
 from hypencli.cli.verbs.search.search_options import named_values
 from hypencli.ops.graphs.registry import AUTO, BUILDERS, DescribedBuilder, describe_builders
 
@@ -31,13 +33,6 @@ if TYPE_CHECKING:
     from hypencli.ops.search.measure_calibration import BuiltAndCalibrated
 
 
-@dataclass(frozen=True, slots=True)
-class DescribedBuilders:
-    """What ``hype graph --builders`` lists."""
-
-    builders: list[DescribedBuilder]
-
-
 def graph(
     embeddings: Annotated[
         str | None,
@@ -45,17 +40,15 @@ def graph(
             help="The embedding set, by name or id.", show_default="the only one that fits"
         ),
     ] = None,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Neighbours a document gets.")] = 100,
-    metric: Annotated[
-        Literal["l2", "ip", "cos"],
-        typer.Option(help="What is near: Euclidean distance, inner product, cosine."),
-    ] = "l2",
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Neighbours of each document.")] = 100,
+    metric: MetricOption = "l2",
     builder: Annotated[
         str,
         typer.Option(
             metavar="|".join((AUTO, *BUILDERS)),
-            help="How: auto is exact up to 100,000 documents, then nn-descent, or hnsw; an "
-            "installed package can offer others.",
+            help="How to find the neighbours. auto: exact up to 100,000 documents; above, "
+            "nn-descent, or hnsw where nn-descent is not installed. Installed packages can offer "
+            "more.",
         ),
     ] = AUTO,
     options: Annotated[
@@ -64,31 +57,33 @@ def graph(
             "-o",
             "--option",
             metavar="NAME=VALUE",
-            help="An option of the builder, as --builders lists them; again for more.",
+            help="An option of the builder, such as trees=16; --builders lists them. Repeat it for "
+            "more.",
             show_default=False,
         ),
     ] = None,
     builders: Annotated[
-        bool, typer.Option("--builders", help="List the builders with their options, and end.")
+        bool, typer.Option("--builders", help="List the builders and their options; build nothing.")
     ] = False,
     name: NameOption = None,
     model: ModelOption = None,
     corpus: CorpusOption = None,
     seed: Annotated[
-        int, typer.Option(help="Of approximate builders, and of the sample for their recall.")
+        int,
+        typer.Option(help="Seed of approximate builders and of the sample that measures recall."),
     ] = 0,
     calibrate: Annotated[
         bool,
         typer.Option(
             "--calibrate",
-            help="Then measure which settings of guided and of graph search have which recall, "
-            "as hype calibrate does.",
+            help="After the build, measure recall and cost of guided and of graph search, as "
+            "`hype calibrate` does.",
         ),
     ] = False,
     queries: Annotated[
         str | None,
         typer.Option(
-            help="For --calibrate: where queries are drawn from.",
+            help="With --calibrate: the query set to draw from.",
             show_default="the store's default, else the encoded dataset's own",
         ),
     ] = None,
@@ -100,8 +95,8 @@ def graph(
 ) -> None:
     """Find the nearest neighbours of every document.
 
-    Search over a graph needs them. The same command again does nothing; an exact build that was
-    stopped goes on where it was.
+    `hype search --engine graph` needs them. A repeated command does nothing, or continues an
+    interrupted exact build.
 
     Examples:
         hype graph
@@ -125,7 +120,7 @@ def graph(
     from hypencli.ops.select import choose_any_embeddings
 
     if builders:
-        show(DescribedBuilders(describe_builders()), _draw_builders, as_json=json)
+        show({"builders": describe_builders()}, _draw_builders, as_json=json)
         return
     opened = open_store(store)
     graph_options = GraphOptions(
@@ -161,8 +156,8 @@ def graph(
     show(BuiltAndCalibrated(built, measured), _draw_both, as_json=json)
 
 
-def _draw_builders(console: Console, listed: DescribedBuilders) -> None:
-    for builder in listed.builders:
+def _draw_builders(console: Console, listed: Mapping[str, list[DescribedBuilder]]) -> None:
+    for builder in listed["builders"]:
         console.print(f"{escape(builder.name)}: {escape(builder.help)}")
         for one in builder.options:
             console.print(
@@ -190,8 +185,3 @@ def _draw_built(console: Console, done: BuiltGraph) -> None:
         console.print(f"Recall of the exact neighbours, on a sample: {done.recall:.4f}.")
     if done.advice is not None:
         console.print(f"Warning: that is low; to find more, {done.advice} (-o NAME=VALUE).")
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(graph)

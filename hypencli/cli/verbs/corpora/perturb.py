@@ -17,7 +17,7 @@ from hypencli.cli.options import (
     store_around,
 )
 from hypencli.cli.output.progress import progress
-from hypencli.cli.output.render import escape, show
+from hypencli.cli.output.render import escape, first_few, show
 from hypencli.data.variations import VariationKind
 
 if TYPE_CHECKING:
@@ -30,41 +30,44 @@ def perturb(
     queries: Annotated[
         str,
         typer.Argument(
-            help="An ir_datasets id, a JSONL or TSV file (.gz too), or - for standard input.",
+            help="A JSONL or TSV file (.gz too), an ir_datasets id, a dataset of "
+            "`hype data prepare`, or - for standard input.",
             show_default=False,
         ),
     ],
     kind: Annotated[
         VariationKind,
-        typer.Option(help="What is changed.", show_default=False),
+        typer.Option(help="How queries are changed.", show_default=False),
     ],
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="The file (JSONL).", show_default="NAME.KIND-SEED.jsonl here"
+            "--output",
+            "-o",
+            help="The file to write (JSONL).",
+            show_default="NAME.KIND-SEED.jsonl in this folder",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other variants.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random changes.")] = 0,
     changes: Annotated[
-        int, typer.Option(min=1, help="Words changed in a query; not of paraphrase.")
+        int, typer.Option(min=1, help="Words to change in each query; paraphrase ignores it.")
     ] = 1,
     words: Annotated[
         Path | None,
         typer.Option(
-            help="Of synonym: your word list, lines of a word and its synonyms between tabs.",
+            help="With synonym: your word list. Each line holds a word and its synonyms, separated "
+            "by tabs.",
             show_default=False,
         ),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
-            help="Of paraphrase: your sequence-to-sequence model, a folder or a name on the hub.",
+            help="With paraphrase: your sequence-to-sequence model, a folder or a name on the hub.",
             show_default=False,
         ),
     ] = None,
-    prefix: Annotated[
-        str, typer.Option(help="Of paraphrase: what the model reads before each query.")
-    ] = "",
+    prefix: Annotated[str, typer.Option(help="With paraphrase: text put before each query.")] = "",
     overwrite: OverwriteOption = False,
     id_key: IdKeyOption = None,
     text_key: TextKeyOption = None,
@@ -74,9 +77,9 @@ def perturb(
 ) -> None:
     """Write variants of queries, such as misspelt ones.
 
-    A variant has the id of its query, so that its judgements hold. misspelling, word-drop and
-    ordering need nothing more; synonym needs a word list of yours, paraphrase a model.
-    `hype robustness` then says what each kind costs.
+    A variant keeps the id of its query, so the judgements stay valid. The kinds misspelling,
+    word-drop and ordering need nothing else; synonym needs a word list, paraphrase a model.
+    `hype robustness` then shows how much each kind lowers the measures.
 
     Examples:
         hype perturb queries.jsonl --kind misspelling
@@ -111,14 +114,12 @@ def _draw_perturbed(console: Console, done: Perturbed) -> None:
         f"({done.kind}, seed {done.seed})."
     )
     if done.unchanged:
-        some = ", ".join(escape(query) for query in done.unchanged[:5])
-        more = ", …" if len(done.unchanged) > 5 else ""
-        console.print(f"{len(done.unchanged):,} had nothing to change: {some}{more}")
+        some = first_few(done.unchanged)
+        console.print(f"{len(done.unchanged):,} queries have no word to change: {some}")
     for before, after in done.examples:
         console.print(f"  {escape(before)}\n  → {escape(after)}")
-    console.print(f"Next: hype search {done.path} --qrels QRELS, then hype robustness BASE_RUN")
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(perturb)
+    console.print(
+        f"Next: hype search {done.path} --qrels QRELS --name {done.kind}, "
+        f"then hype robustness BASE_RUN {done.kind}",
+        soft_wrap=True,
+    )

@@ -1,4 +1,4 @@
-"""``hype export``: a verb for each kind of artifact."""
+"""``hype export``: a command for each kind of artifact."""
 
 from __future__ import annotations
 
@@ -10,15 +10,9 @@ from hypencli.cli.verbs.exchange.export_model import export_model
 from hypencli.cli.verbs.exchange.export_run import export_run
 from hypencli.cli.verbs.exchange.export_study import export_study
 
-
-def register(app: typer.Typer) -> None:
-    """Add these verbs."""
-    group = typer.Typer(
-        help="Write artifacts to files that other tools read.", no_args_is_help=True
-    )
-    group.command("run")(export_run)
-    group.command("embeddings")(export_embeddings)
-    group.command("graph")(export_graph)
-    group.command("model")(export_model)
-    group.command("study")(export_study)
-    app.add_typer(group, name="export")
+export = typer.Typer(help="Write artifacts to files that other tools read.", no_args_is_help=True)
+export.command("run")(export_run)
+export.command("embeddings")(export_embeddings)
+export.command("graph")(export_graph)
+export.command("model")(export_model)
+export.command("study")(export_study)

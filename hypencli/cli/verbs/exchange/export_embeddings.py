@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.options import JsonOption, ReferenceArgument, StoreOption, open_store
+from hypencli.cli.options import (
+    JsonOption,
+    OverwriteOption,
+    ReferenceArgument,
+    StoreOption,
+    open_store,
+)
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import show
 from hypencli.cli.verbs.exchange.formats import format_option
@@ -25,18 +31,17 @@ def export_embeddings(
         typer.Option(
             "--output",
             "-o",
-            help="FILE.npy (its ids go to FILE.ids.txt), or FILE.docs as published, with texts.",
+            help="The file to write: FILE.npy, with its ids in FILE.ids.txt, or FILE.docs, the "
+            "published format, with texts.",
             show_default=False,
         ),
     ],
     format: Annotated[str | None, format_option("embeddings")] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the files that are there.")
-    ] = False,
+    overwrite: OverwriteOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write an embedding set as a NumPy array with its ids, or as the published code stores it.
+    """Write an embedding set as a NumPy array with its ids, or in the published format.
 
     Examples:
         hype export embeddings docs --output docs.npy

@@ -28,7 +28,9 @@ def export_graph(
     graph: ReferenceArgument,
     k: Annotated[
         int | None,
-        typer.Option("--k", "-k", min=1, help="Neighbours of a document.", show_default="all"),
+        typer.Option(
+            "--k", "-k", min=1, help="Neighbours of each document to write.", show_default="all"
+        ),
     ] = None,
     format: Annotated[str | None, format_option("graph")] = None,
     output: ExportedOption = None,
@@ -36,7 +38,7 @@ def export_graph(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write a neighbour graph as the published JSONL, or as a NumPy array of ordinals.
+    """Write a neighbour graph as JSONL in the published format, or as a NumPy array of ordinals.
 
     Examples:
         hype export graph near --output near.jsonl

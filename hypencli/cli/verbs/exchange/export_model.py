@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.options import JsonOption, ReferenceArgument, StoreOption, TrustOption, open_store
+from hypencli.cli.options import (
+    JsonOption,
+    OverwriteOption,
+    ReferenceArgument,
+    StoreOption,
+    TrustOption,
+    open_store,
+)
 from hypencli.cli.output.render import escape, show, size
 
 if TYPE_CHECKING:
@@ -25,25 +32,24 @@ def export_model(
         str | None,
         typer.Option(
             "--backbone-name",
-            help="What published code loads the encoder by, a name on the hub; "
-            "for a model that was trained from a local folder.",
+            help="Name of the encoder on the hub, which the published code loads. Set it for a "
+            "model that was trained from a local folder.",
             show_default="as recorded",
         ),
     ] = None,
     with_bin: Annotated[
         bool,
-        typer.Option("--bin/--safe", help="Also write pytorch_model.bin; or safetensors alone."),
+        typer.Option("--bin/--safe", help="Also write pytorch_model.bin, or safetensors alone."),
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the model that is in the folder.")
-    ] = False,
+    overwrite: OverwriteOption = False,
     trust_code: TrustOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write a model as a folder for the hub, which the code published with the paper loads.
+    """Write a model as a folder for the hub, in the format of the code published with the paper.
 
-    Weights, configuration, tokenizer, card and recipe; loaded again by hypencli.load and --model.
+    The folder holds weights, configuration, tokenizer, model card and recipe. hypencli.load and
+    --model read it.
 
     Examples:
         hype export model mine --output mine-export
@@ -68,16 +74,16 @@ def _draw_exported(console: Console, done: ExportedModel) -> None:
     console.print(f"Wrote {len(done.files)} files, {size(done.size_bytes)}, to {done.path}:")
     console.print(f"  {', '.join(done.files)}")
     if done.obstacles:
-        console.print(f"Published code cannot use it: {escape('; '.join(done.obstacles))}.")
+        console.print(f"The published code cannot load it: {escape('; '.join(done.obstacles))}.")
         return
     if done.local_backbones:
         named = " and ".join(map(repr, done.local_backbones))
         console.print(
-            f"Warning: published code loads the encoder by its name, and the one recorded, "
+            f"Warning: the published code loads the encoder by its name. The recorded name, "
             f"{escape(named)}, is a folder of this machine."
         )
-        console.print("  Say what it is on the hub: --backbone-name OWNER/NAME --overwrite")
+        console.print("  Set its name on the hub: --backbone-name OWNER/NAME --overwrite")
     else:
-        console.print("Published code loads it.")
+        console.print("The published code loads it.")
     for difference in done.differences:
-        console.print(f"Published code computes otherwise: {difference}.")
+        console.print(f"The published code computes something else: {difference}.")

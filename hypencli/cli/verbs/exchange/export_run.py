@@ -29,7 +29,9 @@ def export_run(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write a run as a TREC file, the published JSONL, or Parquet; ranks start at 1.
+    """Write a run as a TREC file, as JSONL in the published format, or as Parquet.
+
+    Ranks start at 1.
 
     Examples:
         hype export run my-run --output my-run.trec

@@ -21,21 +21,21 @@ def export_study(
     output: Annotated[
         Path,
         typer.Argument(
-            help="The file (ZIP), or a folder for one that is called after the store.",
+            help="The ZIP file to write, or a folder: the file is then named after the store.",
             show_default=False,
         ),
     ],
     run: Annotated[
         list[str] | None,
-        typer.Option(help="A run to take; once for each.", show_default="all runs"),
+        typer.Option(help="A run to write. Repeat it for more.", show_default="all runs"),
     ] = None,
     overwrite: OverwriteOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write runs, their measures and where they came from to one file for another store.
+    """Write runs, their measures and their origin to one file for another store.
 
-    Recipes, curves and manifests of models travel; weights, vectors and graphs do not.
+    The file holds recipes, curves and manifests of the models, but no weights, vectors or graphs.
 
     Examples:
         hype export study study.zip
@@ -56,6 +56,6 @@ def _draw_exported(console: Console, done: ExportedStudy) -> None:
         f"({size(done.size_bytes)})."
     )
     console.print(
-        f"{done.references:,} models, embedding sets and graphs travel as their manifests alone."
+        f"Of {done.references:,} models, embedding sets and graphs it holds only the manifests."
     )
-    console.print(f"Elsewhere: hype import study {done.path.name}")
+    console.print(f"Next, in the other store: hype import study {done.path.name}")

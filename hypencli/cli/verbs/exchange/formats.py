@@ -10,10 +10,10 @@ from hypencli.ops.transfer.exporters import EXPORTERS, ExportKind
 
 
 def format_option(kind: ExportKind) -> Any:
-    """The option that names a format of a kind of artifact, with the shipped ones in its help."""
+    """The option ``--format`` for a kind of artifact; its help lists the shipped formats."""
     formats = EXPORTERS[kind]
-    default = "told by the file's ending"
-    if kind != "embeddings":  # which always go to a file that is named
+    default = "by the ending of the file"
+    if kind != "embeddings":  # exports of embeddings always have --output
         default += f", else {formats[0].name}"
     described = "; ".join(f"{one.name}: {one.description}" for one in formats)
     return typer.Option(

@@ -1,4 +1,4 @@
-"""``hype import``: a verb for each kind of artifact."""
+"""``hype import``: a command for each kind of artifact."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from hypencli.cli.verbs.exchange.import_model import import_model
 from hypencli.cli.verbs.exchange.import_run import import_run
 from hypencli.cli.verbs.exchange.import_study import import_study
 
-
-def register(app: typer.Typer) -> None:
-    """Add these verbs."""
-    group = typer.Typer(
-        help="Take files that were made elsewhere into the store.", no_args_is_help=True
-    )
-    group.command("run")(import_run)
-    group.command("embeddings")(import_embeddings)
-    group.command("graph")(import_graph)
-    group.command("model")(import_model)
-    group.command("study")(import_study)
-    app.add_typer(group, name="import")
+import_ = typer.Typer(
+    help="Add files of other tools, or of another store, to this store.", no_args_is_help=True
+)
+import_.command("run")(import_run)
+import_.command("embeddings")(import_embeddings)
+import_.command("graph")(import_graph)
+import_.command("model")(import_model)
+import_.command("study")(import_study)

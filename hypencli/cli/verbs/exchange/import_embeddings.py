@@ -1,4 +1,4 @@
-"""``hype import embeddings``: vectors that were made elsewhere."""
+"""``hype import embeddings``: vectors that another tool computed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from hypencli.cli.options import (
     BackboneOption,
     DeviceOption,
     JsonOption,
+    KeepTextOption,
     ModelOption,
     NameOption,
     PoolingOption,
+    ShardRowsOption,
+    StorageDtypeOption,
     StoreOption,
     TrustOption,
     default_device,
@@ -32,7 +35,7 @@ def import_embeddings(
     file: Annotated[
         Path,
         typer.Argument(
-            help="Encoded items as published (.docs), or an array (.npy) with --ids.",
+            help="Encoded items in the published format (.docs), or an array (.npy) with --ids.",
             show_default=False,
         ),
     ],
@@ -41,28 +44,27 @@ def import_embeddings(
     ids: Annotated[
         Path | None,
         typer.Option(
-            help="Ids of an array's rows: one a line, or the corpus (JSONL, TSV) with its texts.",
+            help="Ids of the rows of an array: a file with one id a line, or the corpus (JSONL, "
+            "TSV) with its texts.",
             show_default=False,
         ),
     ] = None,
     corpus: Annotated[
         str | None,
         typer.Option(
-            help="The corpus that was encoded: a dataset, which brings its queries, or a name.",
+            help="The encoded corpus: a dataset, whose queries `hype search` then finds, or any "
+            "name.",
             show_default="the file",
         ),
     ] = None,
-    storage_dtype: Annotated[
-        str, typer.Option(help="Vectors on disk: float16 or float32.")
-    ] = "float32",
-    shard_rows: Annotated[int, typer.Option(min=1, help="Documents in a shard.")] = 16_384,
-    keep_text: Annotated[
-        bool, typer.Option(help="Keep the documents' text, so that results can be shown.")
-    ] = True,
+    storage_dtype: StorageDtypeOption = "float32",
+    shard_rows: ShardRowsOption = 16_384,
+    keep_text: KeepTextOption = True,
     check: Annotated[
         int,
         typer.Option(
-            min=0, help="Encode the first so many documents anew: the model's vectors must agree."
+            min=0,
+            help="Encode this many documents with the model and refuse the file if vectors differ.",
         ),
     ] = 0,
     device: DeviceOption = None,
@@ -72,9 +74,9 @@ def import_embeddings(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Take encoded items into the store, as vectors of the model that made them.
+    """Add an encoded corpus to the store, as vectors of the model that computed them.
 
-    The file does not say which model that was: name it, and let --check look.
+    The file does not record the model: name it with --model, and verify it with --check.
 
     Examples:
         hype import embeddings hypencoder.6_layer.docs --model jfkback/hypencoder.6_layer
@@ -113,7 +115,11 @@ def _draw_imported(console: Console, done: ImportedEmbeddings) -> None:
         )
     draw_name_not_given(console, done.name_not_given, done.name or done.embeddings)
     if done.checked:
-        console.print(f"{escape(done.model)} gives the same vectors for the first {done.checked}.")
+        console.print(
+            f"Checked: {escape(done.model)} computes the same vectors for the first {done.checked}."
+        )
     else:
-        console.print(f"That they are of {escape(done.model)} was not checked: --check 8 does.")
+        console.print(
+            f"Not checked: whether {escape(done.model)} computes these vectors. --check 8 does."
+        )
     console.print(f"Next: hype search QUERIES --model {escape(done.model)} --embeddings {label}")

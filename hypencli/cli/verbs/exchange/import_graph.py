@@ -1,4 +1,4 @@
-"""``hype import graph``: a neighbour graph that was made elsewhere."""
+"""``hype import graph``: a neighbour graph that another tool computed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from hypencli.cli.options import (
     CorpusOption,
     DeviceOption,
+    EmbeddingsOption,
     JsonOption,
     NameOption,
     StoreOption,
@@ -26,26 +27,26 @@ if TYPE_CHECKING:
 
 
 def import_graph(
-    file: Annotated[Path, typer.Argument(help="JSONL as published (.gz too).", show_default=False)],
-    embeddings: Annotated[
-        str | None,
-        typer.Option(
-            "--embeddings", help="The embedding set.", show_default="the only one that fits"
-        ),
-    ] = None,
+    file: Annotated[
+        Path, typer.Argument(help="JSONL in the published format (.gz too).", show_default=False)
+    ],
+    embeddings: EmbeddingsOption = None,
     corpus: CorpusOption = None,
     name: NameOption = None,
     metric: Annotated[
         Literal["l2", "ip", "cos"] | None,
-        typer.Option(help="What is near in it; its recall is then measured.", show_default=False),
+        typer.Option(
+            help="The metric of the graph. With it, the graph's recall is measured.",
+            show_default=False,
+        ),
     ] = None,
     device: DeviceOption = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Take in a neighbour graph made elsewhere, for an embedding set of the same documents.
+    """Add a neighbour graph of another tool, for an embedding set of the same documents.
 
-    Each line is {"item_id": "d1", "neighbors": ["d7", "d3"]}, nearest first.
+    Each line is {"item_id": "d1", "neighbors": ["d7", "d3"]}, with the nearest first.
 
     Examples:
         hype import graph published.jsonl --embeddings docs --metric l2
@@ -79,10 +80,10 @@ def _draw_imported(console: Console, done: ImportedGraph) -> None:
     )
     draw_name_not_given(console, done.name_not_given, done.name or done.graph)
     if done.self_edges:
-        console.print(f"Left out: {done.self_edges:,} documents among their own neighbours.")
+        console.print(f"Left out: {done.self_edges:,} edges from a document to itself.")
     if done.repeated:
-        console.print(f"Left out: {done.repeated:,} neighbours that their row had before.")
+        console.print(f"Left out: {done.repeated:,} neighbours that a row holds twice.")
     if done.recall is not None:
         console.print(f"Recall of the exact neighbours, on a sample: {done.recall:.4f}.")
     if done.low:
-        console.print("Warning: that is low: are these the embeddings, and is this the metric?")
+        console.print("Warning: that is low. Are the embedding set and the metric the right ones?")

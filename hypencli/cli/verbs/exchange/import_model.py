@@ -32,7 +32,10 @@ def import_model(
     name: NameOption = None,
     copy: Annotated[
         bool,
-        typer.Option("--copy", help="Copy it into the store, which then needs the folder no more."),
+        typer.Option(
+            "--copy",
+            help="Copy the checkpoint into the store; its folder is then no longer needed.",
+        ),
     ] = False,
     backbone: BackboneOption = None,
     pooling: PoolingOption = None,
@@ -40,9 +43,9 @@ def import_model(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a checkpoint a model of the store, by reference or as a copy.
+    """Add a checkpoint to the store as a model, by reference or as a copy.
 
-    By reference, its place and a hash of its files are recorded, and changed files are refused.
+    By reference, the store records the place and a hash of the files, and refuses changed files.
 
     Examples:
         hype import model ../published --name published

@@ -1,4 +1,4 @@
-"""``hype import run``: a run that was made elsewhere."""
+"""``hype import run``: a run of another tool."""
 
 from __future__ import annotations
 
@@ -19,20 +19,26 @@ if TYPE_CHECKING:
 def import_run(
     file: Annotated[
         Path,
-        typer.Argument(help="A TREC run, or JSONL as published (.gz too).", show_default=False),
+        typer.Argument(
+            help="A TREC run, or JSONL in the published format (.gz too).", show_default=False
+        ),
     ],
     name: NameOption = None,
     corpus: Annotated[
-        str | None, typer.Option(help="The corpus it is of, for the leaderboard.")
+        str | None,
+        typer.Option(help="The searched corpus, for the leaderboard.", show_default=False),
     ] = None,
     queries: Annotated[
         str | None,
-        typer.Option(help="The query set it is of; an ir_datasets id brings its judgements."),
+        typer.Option(
+            help="The query set. An ir_datasets id gives `hype eval` its judgements.",
+            show_default=False,
+        ),
     ] = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Take in a run made elsewhere: BM25, another model, a published one.
+    """Add a run of another tool: BM25, another model, a published run.
 
     Examples:
         hype import run bm25.trec --corpus vaswani --queries vaswani
@@ -55,7 +61,7 @@ def import_run(
             whose = (
                 "1 query contradict its" if count == 1 else f"{count:,} queries contradict their"
             )
-            console.print(f"The ranks of {whose} scores: the scores are followed.")
+            console.print(f"The ranks of {whose} scores: documents are ordered by score.")
         console.print(f"Next: hype eval {label} --qrels FILE_OR_DATASET")
 
     show(done, draw, as_json=json)

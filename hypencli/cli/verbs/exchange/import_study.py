@@ -18,20 +18,25 @@ if TYPE_CHECKING:
 
 
 def import_study(
-    file: Annotated[Path, typer.Argument(help="What hype export study wrote.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="A file that `hype export study` wrote.", show_default=False)
+    ],
     drop_names: Annotated[
         bool,
-        typer.Option("--drop-names", help="Leave out names that are taken here; ids stay."),
+        typer.Option(
+            "--drop-names",
+            help="Import artifacts whose names exist in this store without their names.",
+        ),
     ] = False,
     max_gigabytes: Annotated[
-        float, typer.Option(min=0.001, help="The archive may unpack to so much.")
+        float, typer.Option(min=0.001, help="Refuse an archive that unpacks to more gigabytes.")
     ] = 16.0,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Take in the runs and measures of another store, as they are there.
+    """Add the runs and measures of another store, unchanged.
 
-    Models and embedding sets that they came from are known here by their manifests alone.
+    Of their models and embedding sets the store gets only the manifests.
 
     Examples:
         hype import study study.zip
@@ -53,13 +58,13 @@ def import_study(
 def _draw_imported(console: Console, done: ImportedStudy) -> None:
     console.print(
         f"Took in {len(done.runs):,} runs and {done.evaluations:,} evaluations; "
-        f"{done.existing:,} were here."
+        f"{done.existing:,} existed already."
     )
     if done.references:
         console.print(
-            f"{done.references:,} models, embedding sets and graphs are known by their manifests: "
-            "hype show tells of them; to search with one, make or import it here."
+            f"Of {done.references:,} models, embedding sets and graphs the store has only the "
+            "manifests: `hype show` prints them. To search with one, train, encode or import it."
         )
     if done.unnamed:
-        console.print(f"Their names were taken: {', '.join(map(escape, done.unnamed))}.")
+        console.print(f"Imported without their names: {', '.join(map(escape, done.unnamed))}.")
     console.print("Next: hype report")

@@ -1,1 +1,1 @@
-"""Verbs of models: recipes, training, and what training rows are made of."""
+"""Verbs of models: recipes, train, mine, teach."""

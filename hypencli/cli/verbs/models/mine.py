@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -11,6 +10,8 @@ from hypencli.cli.options import (
     JsonOption,
     OverwriteOption,
     ReferenceArgument,
+    RowsOutputOption,
+    SplitOption,
     StoreOption,
     open_store,
 )
@@ -23,56 +24,48 @@ if TYPE_CHECKING:
 
     from hypencli.ops.datasets.mine import Mined
 
-OutputOption = Annotated[
-    Path,
-    typer.Option(
-        "--output",
-        "-o",
-        help="The file to write: .jsonl, .jsonl.gz or .parquet.",
-        show_default=False,
-    ),
-]
-
 
 def mine(
     run: ReferenceArgument,
-    output: OutputOption,
+    output: RowsOutputOption,
     qrels: Annotated[
         str | None,
         typer.Option(
-            help="Judgements: a file or an ir_datasets id.", show_default="the queries' own"
+            help="Judgements: a file, an ir_datasets id, or a dataset of `hype data prepare`.",
+            show_default="the queries' own",
         ),
     ] = None,
     rows: Annotated[
         str | None,
         typer.Option(
-            help="Give negatives to the rows of this training file, by query id, in place of "
-            "making rows from judgements.",
+            help="Add negatives to the rows of this training file, matched by query id. Without "
+            "it, rows are built from judgements.",
             show_default=False,
         ),
     ] = None,
-    split: Annotated[
-        str, typer.Option(help="Of several splits of --rows, the one to read.")
-    ] = "train",
+    split: SplitOption = "train",
     min_grade: Annotated[int, typer.Option(help="The lowest grade of a positive.")] = 1,
     from_rank: Annotated[int, typer.Option(min=1, help="The first rank of a negative.")] = 1,
     to_rank: Annotated[int, typer.Option(min=1, help="The last rank of a negative.")] = 200,
     negatives: Annotated[int, typer.Option(min=1, help="Negatives for each row.")] = 30,
     sample: Annotated[
         Literal["top", "random"],
-        typer.Option(help="The best ranked of these ranks, or any at random."),
+        typer.Option(help="Which documents between these ranks: the top ones, or random ones."),
     ] = "top",
-    seed: Annotated[int, typer.Option(min=0, help="Of the random choice.")] = 42,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random choice.")] = 42,
     max_score_ratio: Annotated[
         float | None,
         typer.Option(
-            help="Leave out negatives that score above this part of the positive's score: 0.95.",
+            help="Leave out negatives that score above this share of the positive's score, such as "
+            "0.95.",
             show_default=False,
         ),
     ] = None,
     corpus: Annotated[
         str | None,
-        typer.Option(help="Where texts are read.", show_default="the run's embedding set"),
+        typer.Option(
+            help="The dataset to read texts from.", show_default="the run's embedding set"
+        ),
     ] = None,
     overwrite: OverwriteOption = False,
     store: StoreOption = None,
@@ -80,9 +73,9 @@ def mine(
 ) -> None:
     """Make training rows with hard negatives.
 
-    Hard negatives are documents that a run ranks high and nobody judged relevant. A row holds a
-    query, one positive, and negatives by rank. No document judged relevant becomes a negative,
-    nor one with the text of the positive or of another negative.
+    Hard negatives are documents that a run ranks high and that are not judged relevant. A row
+    holds a query, one positive, and negatives by rank. A document with the text of the positive,
+    or of another negative, is left out.
 
     Examples:
         hype mine my-run --qrels qrels.train.txt --output train.jsonl
@@ -126,7 +119,7 @@ def _draw_mined(console: Console, done: Mined) -> None:
     kept = "kept as they were" if done.from_rows else "left out"
     said = {
         f"rows with fewer than {done.wanted} negatives": counts.few_negatives,
-        f"{asked} that no negative was left for, {kept}": counts.without_negative,
+        f"{asked} without any negative, {kept}": counts.without_negative,
         f"{asked} without results in the run, {kept}": counts.without_ranking,
         f"positives that the run does not rank, {kept}": counts.positive_not_ranked,
         "positives that are not among the documents, left out": counts.positive_without_text,
@@ -136,8 +129,3 @@ def _draw_mined(console: Console, done: Mined) -> None:
         if count:
             console.print(f"{count:,} {what}")
     console.print(f"Next: hype data check {escape(done.output)}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(mine)

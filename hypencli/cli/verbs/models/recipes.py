@@ -1,4 +1,4 @@
-"""``hype recipes``: what can be trained, and what each field means."""
+"""``hype recipes``: the shipped recipes, and the meaning of each field."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.options import JsonOption
+from hypencli.cli.options import JsonOption, SetOption
 from hypencli.cli.output.render import show
 from hypencli.cli.output.tables import print_pairs
 from hypencli.escaping import escape_json_strings
@@ -44,16 +44,13 @@ def show_recipe(
     recipe: Annotated[
         str, typer.Argument(help="A shipped recipe by name, or a TOML file.", show_default=False)
     ],
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change one value: training.steps=100.", show_default=False),
-    ] = None,
+    override: SetOption = None,
     toml: Annotated[
-        bool, typer.Option("--toml", help="Print it as TOML, to start a recipe of your own.")
+        bool, typer.Option("--toml", help="Print TOML, as a start for your own recipe.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Show a resolved recipe: every field, its value, and what it means.
+    """Show a resolved recipe: every field with its value and meaning.
 
     Examples:
         hype recipes show demo
@@ -79,7 +76,7 @@ def _draw_list(console: Console, recipes: list[RecipeSummary]) -> None:
 
 
 def _draw_fields(console: Console, fields: list[FieldDescription]) -> None:
-    """A section at a time, in TOML, with the meanings beside it."""
+    """Print the fields section by section: TOML on the left, meanings on the right."""
     left = [_assignment(one) for one in fields]
     width = min(_WIDEST_ASSIGNMENT, max(map(len, left)))
     pairs = zip(left, fields, strict=True)
@@ -90,7 +87,7 @@ def _draw_fields(console: Console, fields: list[FieldDescription]) -> None:
 
 
 def _heading(section: str) -> str:
-    """A table as TOML writes it; one of an array with the number that ``--set`` takes."""
+    """The TOML heading of a section; an array element also shows its key for ``--set``."""
     name, _, index = section.rpartition(".")
     return f"[[{name}]]  {section}" if index.isdigit() else f"[{section}]"
 
@@ -101,8 +98,3 @@ def _assignment(field: FieldDescription) -> str:
     name = field.key.rpartition(".")[2]
     value = "none" if field.value is None else toml_value(field.value)
     return f"{'*' if field.changed else ' '} {name} = {value}"
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.add_typer(recipes, name="recipes")

@@ -8,10 +8,13 @@ import typer
 
 from hypencli.cli.options import (
     BackboneOption,
+    BatchSizeOption,
     DeviceOption,
     JsonOption,
     OverwriteOption,
     PoolingOption,
+    RowsOutputOption,
+    SplitOption,
     StoreOption,
     TrustOption,
     open_store,
@@ -20,7 +23,6 @@ from hypencli.cli.options import (
 )
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, seconds, show
-from hypencli.cli.verbs.models.mine import OutputOption
 from hypencli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,50 +36,50 @@ def teach(
         str,
         typer.Argument(
             metavar="FILE",
-            help="Training rows: a JSONL (.gz too) or Parquet file, a folder of such, a prepared "
-            "dataset, or owner/name of a dataset on the hub.",
+            help="Training rows: a JSONL (.gz too) or Parquet file, a folder of them, a dataset of "
+            "`hype data prepare`, or owner/name of a dataset on the hub.",
             show_default=False,
         ),
     ],
-    output: OutputOption,
+    output: RowsOutputOption,
     model: Annotated[
         str | None,
         typer.Option(
-            help="A cross-encoder: a sequence classifier in a folder, or by its name on the hub.",
+            help="A cross-encoder as the teacher: the folder of a sequence classifier, or its name "
+            "on the hub.",
             show_default=False,
         ),
     ] = None,
     label: Annotated[
         str | None,
         typer.Option(
-            help="Of a cross-encoder with several outputs, the one that is relevance, by name or "
-            "number; its log-odds are the score.",
+            help="Which output of a cross-encoder means relevance, by name or number, where it "
+            "has several. Its log-odds are the score.",
             show_default=False,
         ),
     ] = None,
     bi_encoder: Annotated[
         str | None,
         typer.Option(
-            help="In place of a cross-encoder, a bi-encoder or Hypencoder: of the store, a folder, "
-            "or a name on the hub.",
+            help="A bi-encoder or Hypencoder as the teacher: a model of the store, a folder, or a "
+            "name on the hub.",
             show_default=False,
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="Of several splits, the one to read.")] = "train",
+    split: SplitOption = "train",
     max_length: Annotated[
         int | None,
         typer.Option(
             min=2,
-            help="Tokens a pair is cut to, the longer text first; or a passage of a bi-encoder.",
-            show_default="512, or what the model reads",
+            help="Tokens of a pair; the longer text is cut first. With --bi-encoder: tokens of a "
+            "passage.",
+            show_default="512, or the model's limit if that is lower",
         ),
     ] = None,
     query_max_length: Annotated[
-        int, typer.Option(min=2, help="With a bi-encoder: tokens a query is cut to.")
+        int, typer.Option(min=2, help="With --bi-encoder: tokens of a query; longer ones are cut.")
     ] = 64,
-    batch_size: Annotated[
-        str, typer.Option(help="Pairs in a batch; auto fills batches to a token budget.")
-    ] = "auto",
+    batch_size: BatchSizeOption = "auto",
     dtype: Annotated[
         Literal["float32", "bfloat16", "float16"], typer.Option(help="Arithmetic of the model.")
     ] = "float32",
@@ -91,8 +93,8 @@ def teach(
 ) -> None:
     """Write a teacher's scores into a training file.
 
-    The loss margin_mse learns from them. Scores are kept as they come: after an interruption the
-    same command goes on where it was.
+    The loss margin_mse learns from these scores. After an interruption, the same command continues
+    where it stopped.
 
     Examples:
         hype teach train.jsonl --model cross-encoder/ms-marco-MiniLM-L6-v2 --output scored.jsonl
@@ -108,7 +110,7 @@ def teach(
 
     if (model is None) == (bi_encoder is None):
         raise UsageError(
-            "A teacher is either a cross-encoder or a bi-encoder.",
+            "A teacher is either a cross-encoder (--model) or a bi-encoder (--bi-encoder).",
             hint="Name one: --model CROSS_ENCODER, or --bi-encoder MODEL",
         )
     refuse_existing(output, overwrite=overwrite)
@@ -133,10 +135,5 @@ def _draw_taught(console: Console, done: Taught) -> None:
         f"{escape(done.output)}, in {seconds(done.seconds)}{rate}."
     )
     if done.replaced:
-        console.print(f"{done.replaced:,} items had a score before; it was replaced.")
+        console.print(f"{done.replaced:,} items had a score already; it was replaced.")
     console.print(f"Next: hype data check {escape(done.output)}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(teach)

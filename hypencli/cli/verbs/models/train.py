@@ -1,4 +1,4 @@
-"""``hype train``: a recipe becomes a model in the store."""
+"""``hype train``: train a model by a recipe and keep it in the store."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypencli.cli.options import (
     DeviceOption,
     JsonOption,
     NameOption,
+    SetOption,
     StoreOption,
     default_device,
     open_store,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from hypencli.progress import Progress
 
 EXIT_OUT_OF_TIME = 75
-"""Exit code of a run that stopped with a checkpoint when its time was up: run it again."""
+"""Exit code of a training that reached its time limit and left a checkpoint to resume from."""
 
 
 def train(
@@ -35,15 +36,12 @@ def train(
             help="A shipped recipe by name (hype recipes), or a TOML file.", show_default=False
         ),
     ],
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change one value: training.steps=100.", show_default=False),
-    ] = None,
+    override: SetOption = None,
     resume: Annotated[
         bool,
         typer.Option(
             "--resume/--restart",
-            help="Go on from the newest checkpoint of a run that was stopped, or begin it anew.",
+            help="After an interruption: continue from the newest checkpoint, or start again.",
         ),
     ] = True,
     name: NameOption = None,
@@ -53,11 +51,12 @@ def train(
 ) -> None:
     """Train a model by a recipe.
 
-    The model is kept in the store with its recipe, curves and lineage. The same command again does
-    nothing when the model is there, and goes on from the newest checkpoint when it was stopped:
-    by Ctrl-C (exit code 130), SIGTERM (143), a kill, or `training.max_minutes` (exit code 75; a
-    launcher of several processes makes a 1 of all).
-    Several devices: `torchrun --nproc-per-node 2 -m hypencli train RECIPE`.
+    The store keeps the model with its recipe, curves and lineage. Running the same command again
+    does nothing when the model exists, and continues from the newest checkpoint when the training
+    was stopped: by Ctrl-C (exit code 130), SIGTERM (143), a kill, or `training.max_minutes` (75).
+
+    For several devices, run `torchrun --nproc-per-node 2 -m hypencli train RECIPE`; torchrun
+    itself ends with 1 after any of these codes.
 
     Examples:
         hype train demo --set model.backbone=ENCODER --set data.train=train.jsonl
@@ -73,7 +72,7 @@ def train(
     done = run(
         opened, resolved, name=name, device=device_name, restart=not resume, progress=_progress()
     )
-    if done is None:  # another process of the launcher speaks for all
+    if done is None:  # another process of the launcher prints the result
         return
     show(done, _draw_trained, as_json=json)
     if not done.finished:
@@ -81,7 +80,7 @@ def train(
 
 
 def _progress() -> Progress:
-    """One of the processes of a launcher speaks for all."""
+    """Progress of the process with rank 0; the others of a launcher are silent."""
     from hypencli.progress import SILENT
 
     return progress() if os.environ.get("RANK", "0") == "0" else SILENT
@@ -91,27 +90,24 @@ def _draw_trained(console: Console, done: TrainedModel) -> None:
     label = done.name or done.model_id
     if not done.finished:
         console.print(
-            f"Stopped at step {done.steps:,}: its time was up. A checkpoint is there "
+            f"Stopped at step {done.steps:,}: the time limit was reached. A checkpoint was written "
             f"({done.model_id})."
         )
-        console.print("Next: run the same command again to go on.")
+        console.print("Next: run the same command again to continue.")
         return
     if done.existing:
         console.print(f"Already trained: {label} ({done.model_id}).")
         draw_name_not_given(console, done.name_not_given, label)
     else:
         if done.resumed_from:
-            console.print(f"Went on from step {done.resumed_from:,}.")
+            console.print(f"Continued from step {done.resumed_from:,}.")
         console.print(
             f"Trained {label} on {done.n_rows:,} rows: {done.steps:,} steps in "
             f"{seconds(done.seconds)}, final loss {number(done.final_loss)}."
         )
         if done.best_step is not None:
-            console.print(f"The weights are those of step {done.best_step:,}, the best validation.")
+            console.print(
+                f"The weights are those of step {done.best_step:,}, which validated best."
+            )
         console.print(f"Model: {done.model_id}")
     console.print(f"Next: hype encode DATASET --model {label}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(train)

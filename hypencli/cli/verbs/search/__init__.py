@@ -1,1 +1,1 @@
-"""Verbs of search: queries against a corpus, calibrations, fusion."""
+"""Verbs of search: search, query, engines, calibrate, fuse."""

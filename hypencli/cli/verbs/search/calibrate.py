@@ -1,4 +1,4 @@
-"""``hype calibrate``: which setting of an engine has which recall."""
+"""``hype calibrate``: recall and cost of an engine at each of its settings."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import typer
 from hypencli.cli.options import (
     CorpusOption,
     DeviceOption,
+    EmbeddingsOption,
     JsonOption,
     ModelOption,
+    QueryLengthOption,
+    SampleOption,
     StoreOption,
     TrustOption,
     default_device,
@@ -20,41 +23,36 @@ from hypencli.cli.options import (
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, show
 from hypencli.cli.output.tables import print_table
-from hypencli.cli.verbs.search.search import (
-    EmbeddingsOption,
-    QueryLengthOption,
+from hypencli.cli.verbs.search.search_options import (
     ScoreDtypeOption,
+    SettingsOption,
     WidthOption,
+    engine_spec,
 )
-from hypencli.cli.verbs.search.search_options import SettingsOption, engine_spec
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from hypencli.ops.search.measure_calibration import Calibrated
 
-SampleOption = Annotated[
-    int, typer.Option("--sample", min=2, help="Queries drawn at random and searched.")
-]
-
 
 def calibrate(
     queries: Annotated[
         str | None,
         typer.Argument(
-            help="Where queries are drawn from, as for hype search.",
+            help="The query set to draw from: whatever `hype search` takes.",
             show_default="the store's default, else the encoded dataset's own",
         ),
     ] = None,
     engine: Annotated[
-        str, typer.Option(help="The engine that is measured: guided, graph; see `hype engines`.")
+        str, typer.Option(help="The engine to measure: guided, graph; `hype engines` lists all.")
     ] = "guided",
     settings: SettingsOption = None,
     model: ModelOption = None,
     embeddings: EmbeddingsOption = None,
     corpus: CorpusOption = None,
     sample: SampleOption = 64,
-    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random draw.")] = 0,
     query_max_length: QueryLengthOption = 64,
     width: WidthOption = None,
     dtype: ScoreDtypeOption = "float32",
@@ -65,10 +63,9 @@ def calibrate(
 ) -> None:
     """Measure the recall of an approximate engine.
 
-    `hype search --recall` then takes the cheapest setting that reaches a recall.
-
-    Each of the sampled queries is searched exactly once, and at every setting of the engine for
-    10, 100 and 1,000 documents. The curve is kept.
+    Every sampled query is searched exactly, and then at each setting of the engine for the best
+    10, 100 and 1,000 documents. The store keeps the curve. With it, `hype search --recall 0.95`
+    takes the cheapest setting that reaches this recall.
 
     Examples:
         hype calibrate
@@ -97,7 +94,7 @@ def calibrate(
 
 
 def draw_calibrated(console: Console, done: Calibrated) -> None:
-    """The curve of a calibration, a row a setting."""
+    """Print the curve of a calibration, one row for each setting."""
     verb = "Already measured" if done.existing else "Measured"
     print_table(
         f"{verb}: {done.engine}, {escape(done.model)} on {escape(done.corpus)}, "
@@ -117,14 +114,10 @@ def draw_calibrated(console: Console, done: Calibrated) -> None:
     )
     console.print(f"Calibration: {done.calibration}")
     engine = "--approx" if done.engine == "guided" else f"--engine {done.engine}"
-    console.print(f"Next: hype search {engine} --recall 0.95")
+    of = f"--model {escape(done.model)} --embeddings {escape(done.embeddings)}"
+    console.print(f"Next: hype search QUERIES {of} {engine} --recall 0.95", soft_wrap=True)
 
 
 def _shown(setting: str) -> str:
     parsed = json_format.loads(setting)
     return ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in parsed.items())
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(calibrate)

@@ -1,7 +1,8 @@
-"""``hype engines``: the ways to search, and the options of each."""
+"""``hype engines``: the search engines and their options."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,17 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DescribedEngine:
-    """An engine, for people.
+    """An engine as ``hype engines`` describes it.
 
     Attributes:
-        name: What it is called.
-        summary: What it does.
-        queries: What it searches with: q-nets, vectors, or any.
-        needs: What it needs of the store: graph, index, run.
+        name: The value for ``--engine``.
+        summary: What the engine does.
+        queries: The queries it takes: q-nets, vectors, or any.
+        needs: Artifacts it needs from the store: graph, index, run.
         approximate: Whether it can miss documents.
-        calibrated: Whether ``hype calibrate`` measures it.
+        calibrated: Whether ``hype calibrate`` can measure it.
         presets: Names for ``-o preset=NAME``.
-        options: Its options.
+        options: Options for ``-o NAME=VALUE``.
     """
 
     name: str
@@ -42,22 +43,15 @@ class DescribedEngine:
     options: list[OptionDescription]
 
 
-@dataclass(frozen=True, slots=True)
-class DescribedEngines:
-    """Engines, shipped ones first."""
-
-    engines: list[DescribedEngine]
-
-
 def engines(
     name: Annotated[
-        str | None, typer.Argument(help="One engine.", show_default="all of them")
+        str | None, typer.Argument(help="The engine to describe.", show_default="all engines")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """List the ways to search, with the options of each.
+    """List the search engines with their options.
 
-    `hype search --engine NAME -o OPTION=VALUE` sets an option.
+    `hype search --engine NAME -o OPTION=VALUE` searches with an engine and sets an option.
 
     Examples:
         hype engines
@@ -68,7 +62,7 @@ def engines(
 
     names = engine_names() if name is None else [name]
     draw = _draw_list if name is None else _draw_options
-    show(DescribedEngines([_described(each) for each in names]), draw, as_json=json)
+    show({"engines": [_described(each) for each in names]}, draw, as_json=json)
 
 
 def _described(name: str) -> DescribedEngine:
@@ -87,7 +81,7 @@ def _described(name: str) -> DescribedEngine:
     )
 
 
-def _draw_list(console: Console, done: DescribedEngines) -> None:
+def _draw_list(console: Console, done: Mapping[str, list[DescribedEngine]]) -> None:
     print_table(
         "Engines",
         ("engine", "what it does", "queries", "needs", "options"),
@@ -99,14 +93,14 @@ def _draw_list(console: Console, done: DescribedEngines) -> None:
                 ", ".join(one.needs) or "–",
                 escape(", ".join(option.name for option in one.options)),
             )
-            for one in done.engines
+            for one in done["engines"]
         ],
     )
-    console.print("Next: hype engines NAME, for bounds and defaults.")
+    console.print("Next: hype engines NAME, which shows bounds and defaults.")
 
 
-def _draw_options(console: Console, done: DescribedEngines) -> None:
-    for one in done.engines:
+def _draw_options(console: Console, done: Mapping[str, list[DescribedEngine]]) -> None:
+    for one in done["engines"]:
         console.print(f"{escape(one.name)}: {escape(one.summary)}.")
         kind = "q-nets and query vectors" if one.queries == "any" else one.queries
         needs = f", needs a {' and a '.join(one.needs)}" if one.needs else ""
@@ -128,8 +122,3 @@ def _default(option: OptionDescription) -> str:
     if option.required:
         return "must be set"
     return "–" if option.default is None else escape(str(option.default))
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(engines)

@@ -1,4 +1,4 @@
-"""``hype fuse``: several runs as one."""
+"""``hype fuse``: fuse several runs into one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hypencli.cli.options import JsonOption, NameOption, StoreOption, open_store, split_names
+from hypencli.cli.options import (
+    JsonOption,
+    NameOption,
+    RankingDepthOption,
+    RunMeasuresOption,
+    StoreOption,
+    open_store,
+    split_names,
+)
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import draw_name_not_given, escape, show
 from hypencli.cli.verbs.compare.eval import draw_evaluated
@@ -23,43 +31,46 @@ def fuse(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN RUN...", help="Names, ids, or beginnings of ids.", show_default=False
+            metavar="RUN RUN...",
+            help="Two runs or more: names, ids, or beginnings of ids.",
+            show_default=False,
         ),
     ],
     method: Annotated[
         FusionMethod,
         typer.Option(
-            help="rrf: reciprocal ranks; combsum: sum of scores; interpolate: weighted sum."
+            help="rrf: sum of reciprocal ranks. combsum: sum of scores. interpolate: weighted sum "
+            "of scores."
         ),
     ] = "rrf",
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Documents a query gets.")] = 1000,
+    k: RankingDepthOption = 1000,
     rrf_k: Annotated[
-        int, typer.Option(min=0, help="Of rrf: a document adds 1 / (this + its rank).")
+        int, typer.Option(min=0, help="With rrf: a document adds 1 / (K + its rank).", metavar="K")
     ] = 60,
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Of interpolate: a weight for each run, in order.", show_default="all alike"
+            help="With interpolate: a weight for each run, in order.", show_default="equal weights"
         ),
     ] = None,
     normalise: Annotated[
         Normalisation,
-        typer.Option(help="Of combsum and interpolate: the scores of a query made 0 to 1, or not."),
+        typer.Option(
+            help="With combsum and interpolate: scale the scores of each query to 0 to 1, or not."
+        ),
     ] = "min-max",
     name: NameOption = None,
     qrels: Annotated[
         str | None,
-        typer.Option(help="Judgements to evaluate with.", show_default="those of all the runs"),
+        typer.Option(help="Judgements to evaluate with.", show_default="those that all runs share"),
     ] = None,
-    measures: Annotated[
-        str | None, typer.Option(help="Measures, by ir_measures names, separated by commas.")
-    ] = None,
+    measures: RunMeasuresOption = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
     """Fuse runs of the same queries into one.
 
-    The new run is evaluated where judgements are known.
+    If judgements of the queries are known, the new run is evaluated with them.
 
     Examples:
         hype fuse bm25 hypencoder
@@ -91,7 +102,7 @@ def _numbers(text: str | None) -> tuple[float, ...] | None:
         return tuple(float(part) for part in split_names(text))
     except ValueError as error:
         raise UsageError(
-            f"--weights {text} are not numbers.", hint='Such as --weights "0.3 0.7"'
+            f"--weights {text} is not a list of numbers.", hint='Example: --weights "0.3 0.7"'
         ) from error
 
 
@@ -109,8 +120,3 @@ def _draw_fused(console: Console, done: Fused) -> None:
         draw_evaluated(console, done.evaluation)
     else:
         console.print(f"Next: hype eval {escape(done.name or done.run)} --qrels FILE")
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(fuse)

@@ -1,8 +1,7 @@
-"""``hype search`` and ``hype query``: ranked documents."""
+"""``hype search`` and ``hype query``: search a query set, or ask one question."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,11 +10,15 @@ from hypencli.cli.options import (
     BackboneOption,
     CorpusOption,
     DeviceOption,
+    EmbeddingsOption,
     IdKeyOption,
     JsonOption,
     ModelOption,
     NameOption,
     PoolingOption,
+    QueryLengthOption,
+    RankingDepthOption,
+    RunMeasuresOption,
     StoreOption,
     TextKeyOption,
     TrustOption,
@@ -31,8 +34,15 @@ from hypencli.cli.verbs.search.search_options import (
     BudgetOption,
     CheckOption,
     EngineOption,
+    FirstEngineOption,
+    FirstKOption,
+    FirstOption,
     RecallOption,
+    RerankListsOption,
+    RerankOption,
+    ScoreDtypeOption,
     SettingsOption,
+    WidthOption,
     engine_spec,
 )
 from hypencli.errors import UsageError
@@ -44,76 +54,17 @@ if TYPE_CHECKING:
     from hypencli.ops.search.options import Check, FirstPassSummary, Searched
     from hypencli.ops.search.two_stages import SearchedTwice
 
-_STAGES = "Two stages"
-
-EmbeddingsOption = Annotated[
-    str | None,
-    typer.Option("--embeddings", help="The embedding set.", show_default="by model and corpus"),
-]
-QueryLengthOption = Annotated[int, typer.Option(min=2, help="Tokens a query is cut to.")]
-WidthOption = Annotated[
-    int | None,
-    typer.Option(
-        "--width",
-        min=1,
-        help="Hidden width of the q-nets, of a model with nested widths: narrower is faster.",
-        show_default="the full one",
-    ),
-]
-ScoreDtypeOption = Annotated[
-    str, typer.Option("--dtype", help="Arithmetic of the scores: float32, bfloat16.")
-]
-RerankOption = Annotated[
-    str | None,
-    typer.Option(
-        "--rerank",
-        help="Score only what this run has found: BM25, a bi-encoder, any run of the corpus.",
-        show_default=False,
-        rich_help_panel=_STAGES,
-    ),
-]
-RerankListsOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--rerank-lists",
-        help="The same for lists in a file (TREC, the published JSONL), which becomes a run.",
-        show_default=False,
-        rich_help_panel=_STAGES,
-    ),
-]
-FirstOption = Annotated[
-    str | None,
-    typer.Option(
-        "--first",
-        help="Search with this model first, and score what it finds.",
-        show_default=False,
-        rich_help_panel=_STAGES,
-    ),
-]
-FirstKOption = Annotated[
-    int,
-    typer.Option("--first-k", min=1, help="Documents of the first stage.", rich_help_panel=_STAGES),
-]
-FirstEngineOption = Annotated[
-    str,
-    typer.Option(
-        "--first-engine",
-        help="Engine of the first stage; -o sets its options.",
-        rich_help_panel=_STAGES,
-    ),
-]
-
 
 def search(
     queries: Annotated[
         str | None,
         typer.Argument(
-            help="An ir_datasets id, a prepared dataset, a JSONL or TSV file (.gz too), or - for "
-            "standard input.",
+            help="A JSONL or TSV file (.gz too), a BEIR folder, an ir_datasets id, a dataset of "
+            "`hype data prepare`, PREFIX:NAME of an installed source, or - for standard input.",
             show_default="the store's default, else the encoded dataset's own",
         ),
     ] = None,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Documents a query gets.")] = 1000,
+    k: RankingDepthOption = 1000,
     model: ModelOption = None,
     embeddings: EmbeddingsOption = None,
     corpus: CorpusOption = None,
@@ -122,12 +73,10 @@ def search(
         str | None,
         typer.Option(help="Judgements to evaluate with.", show_default="the queries' own"),
     ] = None,
-    measures: Annotated[
-        str | None, typer.Option(help="Measures, by ir_measures names, separated by commas.")
-    ] = None,
+    measures: RunMeasuresOption = None,
     exclude_same_id: Annotated[
         bool,
-        typer.Option("--exclude-same-id", help="Leave out the document whose id is the query's."),
+        typer.Option("--exclude-same-id", help="Leave out the document with the id of the query."),
     ] = False,
     approx: ApproxOption = False,
     engine: EngineOption = None,
@@ -144,7 +93,11 @@ def search(
     width: WidthOption = None,
     batch_queries: Annotated[
         int | None,
-        typer.Option(min=1, help="Queries scored in one pass.", show_default="fills 1 GiB"),
+        typer.Option(
+            min=1,
+            help="Queries to score in one pass over the corpus.",
+            show_default="as many as fit in 1 GiB",
+        ),
     ] = None,
     dtype: ScoreDtypeOption = "float32",
     device: DeviceOption = None,
@@ -156,12 +109,12 @@ def search(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Search a query set and keep the run.
+    """Search a query set and keep the run in the store.
 
-    The run is evaluated where judgements are known. Exact search scores every document: where the
-    machine is faster at int8 or bfloat16 it scans in that and certifies in float32. With
-    --approx the q-nets lead to the documents that are worth scoring; --check says what that
-    misses.
+    If judgements of the queries are known, the run is evaluated with them. Exact search scores
+    every document. Where the machine computes int8 or bfloat16 faster, the first pass uses that,
+    and float32 then confirms the ranking within an error bound. Approximate search (--approx)
+    scores only some documents; --check measures what it misses.
 
     Examples:
         hype search --k 1000
@@ -220,9 +173,9 @@ def search(
 
     if named.name != "exact" or named.options or recall is not None:
         raise UsageError(
-            f"--first reranks what a first stage finds; it excludes the engine {named.name} and "
-            "its options.",
-            hint="The engine of the first stage is --first-engine, and -o its options.",
+            f"--first reranks the results of a first stage. It excludes the engine {named.name} "
+            "and its options.",
+            hint="For the first stage, --first-engine sets the engine, and -o its options.",
         )
     stage = FirstStage(
         ModelSource(first, trust_code=trust_code),
@@ -273,11 +226,11 @@ def _draw_searched(console: Console, done: Searched) -> None:
 
 
 def _draw_scan(console: Console, scan: FirstPassSummary, n_queries: int) -> None:
-    """What a scan in a fast dtype was worth."""
-    ends = "certified" if scan.certified else "not certified"
+    """Print how many documents the first pass in a fast dtype left to float32."""
+    ends = "checked by an error bound" if scan.certified else "unchecked"
     console.print(
-        f"Scanned in {scan.dtype}, {ends}: {scan.rescored.mean:,.0f} documents a query scored "
-        f"again in float32 (at most {scan.rescored.max:,}); scores taken to differ by up to "
+        f"First pass in {scan.dtype}, {ends}: {scan.rescored.mean:,.0f} documents a query scored "
+        f"again in float32 (at most {scan.rescored.max:,}); assumed error of a score: up to "
         f"{scan.bound:.2g}."
     )
     if scan.certified:
@@ -289,7 +242,7 @@ def _draw_scan(console: Console, scan: FirstPassSummary, n_queries: int) -> None
 
 
 def _draw_check(console: Console, check: Check) -> None:
-    """What an approximate search has missed."""
+    """Print the recall of an approximate search, and the measures of the exact one."""
     recalls = ", ".join(f"@{depth} {recall:.4f}" for depth, recall in check.recall.items())
     of_what = f"run {check.against}" if check.against else "exact search"
     console.print(f"Recall of {of_what}, {check.n_queries:,} queries: {recalls}.")
@@ -303,7 +256,7 @@ def _draw_check(console: Console, check: Check) -> None:
 
 def query(
     text: Annotated[str, typer.Argument(help="The question.", show_default=False)],
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many documents.")] = 10,
+    k: RankingDepthOption = 10,
     model: ModelOption = None,
     embeddings: EmbeddingsOption = None,
     corpus: CorpusOption = None,
@@ -318,7 +271,7 @@ def query(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Ask one question and see documents with their text.
+    """Ask one question and print the best documents with their text.
 
     Examples:
         hype query "how do I read a CSV file as dictionaries?"
@@ -341,7 +294,7 @@ def query(
 
 
 def draw_answer(console: Console, answer: Answer, *, width: int = 300) -> None:
-    """Ranked documents, each with the beginning of its text."""
+    """Print ranked documents, each with the first ``width`` characters of its text."""
     console.print(
         f"{escape(answer.question)}  ({answer.n_documents:,} documents, model {answer.model}, "
         f"{seconds(answer.seconds)})"
@@ -351,9 +304,3 @@ def draw_answer(console: Console, answer: Answer, *, width: int = 300) -> None:
         if hit.text is not None:
             text = " ".join(escape(hit.text).split())
             console.print(f"     {text[:width]}{'…' if len(text) > width else ''}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add these verbs."""
-    app.command()(search)
-    app.command()(query)

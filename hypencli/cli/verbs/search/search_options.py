@@ -1,7 +1,8 @@
-"""Options of searches that say how: the engine, its options, what it is checked against."""
+"""Options of searches: the engine, its options, two stages, how scores are computed."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,19 +13,23 @@ if TYPE_CHECKING:
     from hypencli.ops.search.options import EngineSpec
 
 _HOW = "How to search"
+_STAGES = "Two stages"
 
 ApproxOption = Annotated[
     bool,
     typer.Option(
-        "--approx", help="Score only what q-nets lead to: --engine guided.", rich_help_panel=_HOW
+        "--approx",
+        help="Approximate search that follows the gradient of the q-nets; short for "
+        "--engine guided.",
+        rich_help_panel=_HOW,
     ),
 ]
 EngineOption = Annotated[
     str | None,
     typer.Option(
         "--engine",
-        help="exact, guided and graph for q-nets; exact and vector indexes (hnsw, faiss-flat …) "
-        "for bi-encoders. `hype engines` lists all with their options.",
+        help="The engine. For q-nets: exact, guided, graph. For bi-encoders: exact and vector "
+        "indexes (hnsw, faiss-flat, …). `hype engines` lists all with their options.",
         show_default="exact",
         rich_help_panel=_HOW,
     ),
@@ -34,7 +39,7 @@ SettingsOption = Annotated[
     typer.Option(
         "-o",
         metavar="NAME=VALUE",
-        help="An option of the engine, such as -o ef_search=256; may be given again.",
+        help="An option of the engine, such as -o ef_search=256. Repeat it for more.",
         show_default=False,
         rich_help_panel=_HOW,
     ),
@@ -43,7 +48,7 @@ RecallOption = Annotated[
     float | None,
     typer.Option(
         "--recall",
-        help="The recall to reach, by the calibration of `hype calibrate`.",
+        help="The recall to reach. `hype calibrate` must have measured the engine.",
         show_default=False,
         rich_help_panel=_HOW,
     ),
@@ -53,8 +58,8 @@ BudgetOption = Annotated[
     typer.Option(
         "--budget",
         min=1,
-        help="q-net evaluations a query, of an engine that takes a budget: -o budget=N.",
-        show_default="until little is gained",
+        help="The most q-net evaluations for each query; short for -o budget=N.",
+        show_default="set by the engine's stopping rule",
         rich_help_panel=_HOW,
     ),
 ]
@@ -63,10 +68,62 @@ CheckOption = Annotated[
     typer.Option(
         "--check",
         min=1,
-        help="Also search so many of the queries exactly, and say what was missed.",
-        show_default="against an exact run, if there is one",
+        help="Search this many queries exactly too, and print the recall against that.",
+        show_default="compare with an exact run of the store, if it has one",
         rich_help_panel=_HOW,
     ),
+]
+RerankOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rerank",
+        help="Score only the results of this run: BM25, a bi-encoder, any run of the corpus.",
+        show_default=False,
+        rich_help_panel=_STAGES,
+    ),
+]
+RerankListsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--rerank-lists",
+        help="Score only the results in this file (TREC, or JSONL in the published format), which "
+        "becomes a run of the store.",
+        show_default=False,
+        rich_help_panel=_STAGES,
+    ),
+]
+FirstOption = Annotated[
+    str | None,
+    typer.Option(
+        "--first",
+        help="Search with this model first, and rerank its results with --model.",
+        show_default=False,
+        rich_help_panel=_STAGES,
+    ),
+]
+FirstKOption = Annotated[
+    int,
+    typer.Option("--first-k", min=1, help="Documents of the first stage.", rich_help_panel=_STAGES),
+]
+FirstEngineOption = Annotated[
+    str,
+    typer.Option(
+        "--first-engine",
+        help="Engine of the first stage; -o sets its options.",
+        rich_help_panel=_STAGES,
+    ),
+]
+WidthOption = Annotated[
+    int | None,
+    typer.Option(
+        "--width",
+        min=1,
+        help="Hidden width of the q-nets, for a model with nested widths. Narrower is faster.",
+        show_default="the full width",
+    ),
+]
+ScoreDtypeOption = Annotated[
+    str, typer.Option("--dtype", help="Arithmetic of the scores: float32 or bfloat16.")
 ]
 
 
@@ -79,11 +136,11 @@ def engine_spec(
     recall: float | None = None,
     rerank: str | None = None,
 ) -> EngineSpec:
-    """The engine that the options name together, and its own options.
+    """The engine that the options select, with the options of the engine.
 
     Raises:
-        UsageError: They name several engines, an option is not of the form NAME=VALUE, or one is
-            set twice.
+        UsageError: The options select several engines, an option is not of the form NAME=VALUE, or
+            an option is set twice.
     """
     from hypencli.ops.search.options import EngineSpec
 
@@ -117,10 +174,10 @@ def _engine_name(*, approx: bool, engine: str | None, rerank: str | None) -> str
 
 
 def named_values(settings: list[str] | None, *, listed_by: str = "hype engines") -> dict[str, str]:
-    """``NAME=VALUE`` options by name.
+    """Parse ``NAME=VALUE`` texts to values by name; ``-`` in a name becomes ``_``.
 
     Raises:
-        UsageError: One is not of that form, or a name is set twice.
+        UsageError: A text has another form, or a name is set twice.
     """
     values: dict[str, str] = {}
     for text in settings or []:
@@ -129,7 +186,7 @@ def named_values(settings: list[str] | None, *, listed_by: str = "hype engines")
         if not separator or not name or not value:
             raise UsageError(
                 f"-o {text} is not of the form NAME=VALUE.",
-                hint=f"Such as -o ef_search=256; `{listed_by}` lists the options.",
+                hint=f"Example: -o ef_search=256; `{listed_by}` lists the options.",
             )
         if name in values:
             raise UsageError(f"The option {name} is set twice.")

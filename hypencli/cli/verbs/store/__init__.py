@@ -1,1 +1,1 @@
-"""Verbs of the store: made, listed, shown, removed, examined; the demo."""
+"""Verbs of the store: init, ls, show, rm, doctor, demo."""

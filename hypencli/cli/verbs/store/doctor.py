@@ -1,4 +1,4 @@
-"""``hype doctor``: check the store, and mend what can be mended."""
+"""``hype doctor``: check the store, rebuild its catalog, clean it up."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 def doctor(
     checksums: Annotated[
-        bool, typer.Option("--checksums", help="Read every file and compare its SHA-256.")
+        bool, typer.Option("--checksums", help="Also compare the SHA-256 of every file.")
     ] = False,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Make the catalog again from the artifacts.")
+        bool, typer.Option("--rebuild", help="Rebuild the catalog from the artifacts.")
     ] = False,
     clean: Annotated[
         bool,
-        typer.Option("--clean", help="Remove half-written work, leftover files and unused caches."),
+        typer.Option("--clean", help="Remove unfinished work, leftover files and unused caches."),
     ] = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
     """Check the store, rebuild its catalog, or clean it up.
 
-    The exit code is 4 where something is damaged.
+    The exit code is 4 if an artifact is damaged.
 
     Examples:
         hype doctor
@@ -51,7 +51,7 @@ def _draw_report(console: Console, report: DoctorReport) -> None:
     if report.caches:
         console.print(
             f"Caches: {report.caches}, {size(report.cache_bytes)}; "
-            "hype doctor --clean removes those that nobody uses."
+            "`hype doctor --clean` removes the unused ones."
         )
     for finding in report.findings:
         place = " ".join(str(part) for part in (finding.artifact, finding.file) if part)
@@ -60,9 +60,4 @@ def _draw_report(console: Console, report: DoctorReport) -> None:
         if finding.remedy:
             console.print(f"  {escape(finding.remedy)}")
     if not report.findings:
-        console.print("Nothing is wrong.")
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(doctor)
+        console.print("No problems.")

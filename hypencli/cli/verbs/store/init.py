@@ -1,8 +1,8 @@
-"""``hype init``: make a project store."""
+"""``hype init``: create a project store."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,20 +15,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@dataclass(frozen=True, slots=True)
-class CreatedStore:
-    """A store that was made."""
-
-    store: Path
-
-
 def init(
     directory: Annotated[Path, typer.Argument(help="Folder of the new store.")] = Path(),
     json: JsonOption = False,
 ) -> None:
-    """Make a project store.
+    """Create a project store.
 
-    Everything a study makes goes in it: models, embeddings, runs, measures.
+    The store keeps everything a study computes: models, embeddings, graphs, runs, measures.
 
     Examples:
         hype init
@@ -39,13 +32,8 @@ def init(
 
     store = Store.create(directory)
 
-    def draw(console: Console, created: CreatedStore) -> None:
-        console.print(f"Made a project store in {created.store}.")
+    def draw(console: Console, created: Mapping[str, Path]) -> None:
+        console.print(f"Created a project store in {created['store']}.")
         console.print("Next: hype train RECIPE, or hype encode DATASET --model NAME")
 
-    show(CreatedStore(store.root), draw, as_json=json)
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(init)
+    show({"store": store.root}, draw, as_json=json)

@@ -1,4 +1,4 @@
-"""``hype ls``: what the store holds."""
+"""``hype ls``: list the artifacts of the store."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def ls(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="models, embeddings, graphs, calibrations, runs or evaluations.",
+            help="Only this kind: models, embeddings, graphs, calibrations, runs or evaluations.",
             show_default="all",
         ),
     ] = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List what the store holds.
+    """List the artifacts of the store.
 
-    The oldest comes first; what is being made comes last.
+    The oldest comes first. Unfinished work comes last.
 
     Examples:
         hype ls
@@ -46,12 +46,14 @@ def ls(
             (kind_name for kind_name in KINDS if kind in (kind_name, f"{kind_name}s")), None
         )
         if wanted_kind is None:
-            raise UsageError(f"There is no kind {kind!r}.", hint=f"Kinds: {', '.join(KINDS)}.")
+            raise UsageError(
+                f"Unknown kind of artifact: {kind!r}.", hint=f"Kinds: {', '.join(KINDS)}."
+            )
     opened = open_store(store)
 
     def draw(console: Console, artifacts: list[Listed]) -> None:
         if not artifacts:
-            console.print(f"Nothing yet in {opened.root}.")
+            console.print(f"The store {opened.root} is empty.")
             return
         columns = ("kind", "name", "id", "created", "what", "size")
         rows = [
@@ -61,8 +63,3 @@ def ls(
         print_table("", columns, rows)
 
     show(listing(opened, wanted_kind), draw, as_json=json)
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command()(ls)

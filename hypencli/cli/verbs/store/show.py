@@ -1,11 +1,9 @@
-"""``hype show``: one artifact, or a training that is not finished."""
+"""``hype show``: one artifact, or unfinished work."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
-
-import typer
 
 from hypencli.cli.options import JsonOption, ReferenceArgument, StoreOption, open_store
 from hypencli.cli.output.charts import draw_curves
@@ -25,7 +23,7 @@ def show_(
 ) -> None:
     """Show one artifact: its origin, measures and curves.
 
-    For a training that runs or was interrupted: who works on it, and its curves so far.
+    An unfinished training is shown with its curves so far and the process that works on it.
 
     Examples:
         hype show demo
@@ -48,13 +46,13 @@ def _draw_shown(console: Console, shown: Shown) -> None:
     manifest = shown.manifest
     console.print(f"{manifest.kind} {escape(manifest.name or manifest.id)}")
     if not shown.here:
-        console.print("It is in another store, and known here by its manifest.")
+        console.print("This store has only its manifest; its files are in another store.")
     facts = [("id", manifest.id), ("folder", shown.path), ("created", manifest.created)]
     facts += [*_flat(manifest.inputs), *_flat(manifest.stats)]
     facts += [pair for pair in _flat(manifest.provenance) if pair[0] in _SHOWN_PROVENANCE]
     for key, value in facts:
         console.print(f"  {key}: {number(value)}")
-    for title, listed in (("made from", shown.parents), ("used by", shown.children)):
+    for title, listed in (("computed from", shown.parents), ("used by", shown.children)):
         if listed:
             rows = [(one.kind, one.name or one.id, one.about) for one in listed]
             print_table(title, ("kind", "name", "what"), rows)
@@ -68,7 +66,7 @@ def _draw_work(console: Console, shown: ShownWork) -> None:
     console.print(f"{work.kind} {escape(work.name or work.id)}, unfinished")
     facts: list[tuple[str, object]] = [("id", work.id), ("folder", work.path)]
     facts += [("begun", work.started.isoformat(timespec="seconds"))]
-    facts += [("held by", work.holder or "nobody: its command goes on where it was interrupted")]
+    facts += [("held by", work.holder or "nobody: running its command again continues it")]
     if shown.last_step is not None:
         facts += [("last step", f"{shown.last_step:,}, logged {shown.updated}")]
     for key, value in [*facts, *_flat(work.inputs)]:
@@ -77,14 +75,9 @@ def _draw_work(console: Console, shown: ShownWork) -> None:
 
 
 def _flat(facts: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """What is known, a line each: ``seconds.scoring`` for a nested value."""
+    """Flatten nested values: ``{"seconds": {"scoring": 1}}`` gives ``seconds.scoring``."""
     for key, value in facts.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
         elif value is not None:
             yield f"{prefix}{key}", value
-
-
-def register(app: typer.Typer) -> None:
-    """Add this verb."""
-    app.command("show")(show_)

@@ -110,7 +110,7 @@ def test_report_of_runs_is_their_comparison(hype: Hype, three_runs: Path, more: 
         (["compare", "--pool"], 2, "RUN"),
         (["compare", "--pool", "hyper-run", "plain-run"], 2, "count twice"),
         (["compare", "--pool", "hyper-run", "--qrels", "{qrels}"], 2, "own judgements"),
-        (["compare", "hyper-run", "--against", "plain-run"], 2, "goes with --pool"),
+        (["compare", "hyper-run", "--against", "plain-run"], 2, "needs --pool"),
         (["compare", "hyper-run", "plain-run", "--format", "cvs"], 2, "csv"),
         (["compare", "hyper-run", "plain-run", "--measures", "AP"], 2, "nDCG@10"),
         (["report", "hyper-run", "plain-run", "--pool"], 2, "--pool"),

@@ -137,7 +137,7 @@ def test_exact_searches_alone_are_not_plotted(hype: Hype, store: hs.Store) -> No
     put(store, "exact-2", found=100, ms=30.0)
     out = hype("costs", "--store", store.root).out
     assert set(rows(out)) == {"exact-1", "exact-2"}
-    assert "All of these searches are exact. Next: hype search --approx" in out
+    assert "All of these searches are exact. Next: hype search QUERIES --approx" in out
     assert "against" not in out
 
 
@@ -149,7 +149,7 @@ def test_times_of_several_machines_do_not_compare(hype: Hype, store: hs.Store) -
         writer.queries([("q1", "one")])
         writer.commit(stats={"seconds": {"scoring": 1.0}}, provenance={"device": "cpu"})
     out = hype("costs", "--store", store.root).out
-    assert "Times are from several places, and do not compare: cpu; cuda" in out
+    assert "Times are from several machines and do not compare: cpu; cuda" in out
 
 
 def test_a_store_without_searches_says_what_to_do(hype: Hype, store: hs.Store) -> None:

@@ -62,7 +62,7 @@ def test_queries_of_one_run_alone_are_said(
     hype("import", "run", tmp_path / "fewer.run", "--store", p_mrr[-1])
     arguments = ["fewer" if part == "changed" else part for part in p_mrr]
     outcome = hype(*arguments)
-    assert "1 queries are not in both runs: left out" in outcome.out
+    assert "1 queries are not in both runs and left out" in outcome.out
     assert "915593" in outcome.out
     assert len(hype(*arguments, "--json").json["per_query"]) == 49
 
@@ -94,9 +94,9 @@ def test_trailing_junk_is_refused_with_its_line(
     ("arguments", "code", "words"),
     [
         (["eval", "--p-mrr", "hyper-run"], 2, "OG_RUN CHANGED_RUN"),
-        (["eval", "--p-mrr", "hyper-run", "plain-run", "--qrels-og", "{qrels}"], 2, "takes two"),
-        (["eval", "hyper-run", "plain-run", "--qrels", "{qrels}"], 2, "one is measured at a time"),
-        (["eval", "hyper-run", "--qrels-og", "{qrels}"], 2, "for pairs of runs"),
+        (["eval", "--p-mrr", "hyper-run", "plain-run", "--qrels-og", "{qrels}"], 2, "needs two"),
+        (["eval", "hyper-run", "plain-run", "--qrels", "{qrels}"], 2, "takes one"),
+        (["eval", "hyper-run", "--qrels-og", "{qrels}"], 2, "need --p-mrr"),
         (["eval", "--p-mrr", "plain-run", "plain-run", "{both}"], 2, "the same run"),
         (["eval", "--p-mrr", "hyper-run", "plain-run", "{both}"], 5, "agree on every document"),
         (["eval", "--p-mrr", "hyper-run", "plain-rum", "{both}"], 4, "plain-run"),

@@ -124,7 +124,7 @@ def test_names_that_steer_are_harmless_in_text_and_json(hype: Hype, tmp_path: Pa
     [
         (["--html", "{page}", "--sql", "SELECT 1"], "exclude each other"),
         (["--html", "{page}", "--schema"], "exclude each other"),
-        (["--html", "{page}", "--format", "csv"], "tables that are printed"),
+        (["--html", "{page}", "--format", "csv"], "exclude each other"),
         (["--html", "{page}", "hyper-run"], "hype report RUN_A RUN_B --html"),
         (["--html", "{page}", "a", "b", "c"], "3 runs are named"),
         (["--overwrite"], "hype report --html FILE --overwrite"),

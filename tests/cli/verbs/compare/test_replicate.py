@@ -147,7 +147,9 @@ def test_a_loss_is_shown_with_its_base_and_what_lacks_something_is_named(
 def test_what_an_estimate_lacks_is_said(hype: Hype, table: Path) -> None:
     far = ("--set", "models.bi.source=someone/somewhere", "--set", "models.bi.pooling=cls")
     shown = hype("replicate", table, "--dry-run", *far, "--set", "k=10")
-    assert re.search(r"^To do: some \S+ s \(unknown of 1 step\); on disk some", shown.out, re.M)
+    assert re.search(
+        r"^To do: about \S+ s \(without 1 step of unknown cost\); about", shown.out, re.M
+    )
     assert "vectors 768 wide, assumed: a BERT base" in shown.out
     blocked = hype("replicate", table, "--dry-run", "--set", "models.bi.source=absent")
     assert "1 missing, 3 waiting." in blocked.out
@@ -172,7 +174,7 @@ def test_a_step_that_fails_ends_with_its_code(hype: Hype, table: Path) -> None:
     assert went_on.code == 6
     assert "8 steps: 1 done now, 3 before, 1 failed" in went_on.out
     assert "Failed: model absent: No model 'absent'" in went_on.out
-    assert went_on.out.count("waits for it:") == 3
+    assert went_on.out.count("not done without it:") == 3
     outcome = hype("replicate", table, *absent, "--keep-going", "--json")
     assert (outcome.code, outcome.json["failures"][0]["exit_code"]) == (6, 6)
 

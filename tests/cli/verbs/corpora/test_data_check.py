@@ -56,10 +56,10 @@ def test_check_tells_what_is_doubtful(hype: Hype, tmp_path: Path) -> None:
     path.write_text(f"{row}\n{row}\n", encoding="utf-8")
     out = hype("data", "check", path).out
     first = "(the first: row 1, query 'q')"
-    assert f"2 rows whose first item is not the best scored {first}" in out
+    assert f"2 rows whose first item does not have the best score {first}" in out
     assert f"2 rows that hold a passage twice {first}" in out
-    assert f"2 rows with a negative of the same text as a positive {first}" in out
-    assert "1 rows that are there twice (the first: row 2, query 'q')" in out
+    assert f"2 rows with a negative that has the text of a positive {first}" in out
+    assert "1 rows that occur twice (the first: row 2, query 'q')" in out
 
 
 def test_check_by_recipe(
@@ -104,7 +104,7 @@ def test_mine_then_teach_then_check(
     taught = hype("teach", mined, "--model", tiny_cross_encoder, "-o", scored)
     assert "Wrote 240 rows with 1,200 scores" in taught.out
     again = hype("teach", scored, "--bi-encoder", "plain", "-o", tmp_path / "s.jsonl", *in_store)
-    assert "1,200 items had a score before; it was replaced." in again.out
+    assert "1,200 items had a score already; it was replaced." in again.out
     assert hype("data", "check", scored, "--negatives", 4).out.startswith("Ready for margin_mse")
     assert len(read_training_rows(tmp_path / "s.jsonl")) == 240
 
@@ -116,7 +116,7 @@ MINE = ["mine", "hyper-run", "--output"]
 TEACH = ["teach", "{rows}", "--output"]
 
 CASES: dict[str, tuple[list[str], int, str]] = {
-    "which file": (CHECK, USAGE, "Which file?"),
+    "which file": (CHECK, USAGE, "No file is named"),
     "no such file": ([*CHECK, "{folder}/none.jsonl"], DATA, "none.jsonl"),
     "broken line": ([*CHECK, "{folder}/broken.jsonl"], DATA, "broken.jsonl, line 2"),
     "no content": ([*CHECK, "{folder}/bare.jsonl"], DATA, "line 1: items[0]: content"),

@@ -39,13 +39,13 @@ def test_prepare_draws_what_came_out(hype: Hype, hard_tasks: Path, store: Path) 
     ]
     assert drawn.err == ""
     again = hype("data", "prepare", "FollowIR_train", "--from", hard_tasks / "followir-train")
-    assert again.out == drawn.out.replace("Prepared", "Had prepared", 1)
+    assert again.out == drawn.out.replace("Prepared", "Already prepared:", 1)
 
 
 def test_prepare_says_where_documents_are(hype: Hype, hard_tasks: Path, store: Path) -> None:
     out = hype("data", "prepare", "dl-hard-test", "--from", hard_tasks / "dl-hard-test").out
     assert "  test: queries 2, judgements 5; left out: queries 2, judgements 3\n" in out
-    assert "  documents: those of irds:msmarco-passage\n" in out
+    assert "  documents: irds:msmarco-passage\n" in out
     assert "Next: hype encode msmarco-passage\n      hype search dl-hard-test\n" in out
 
 
@@ -88,7 +88,7 @@ def test_list_draws_what_is_here(hype: Hype, hard_tasks: Path, store: Path) -> N
     for one in PREPARATIONS.values():
         assert f"{one.name} {one.about} ({one.holds}). From {one.source}." in text
     assert "Here: train: rows 3, validation: rows 2, test: rows 2." in text
-    assert drawn.out.count("Here: ") == 2
+    assert drawn.out.count("Prepared datasets lie in ") == 2
     assert f"Here: in {store / 'data'}\n" in drawn.out
 
 

@@ -122,8 +122,8 @@ def test_what_an_import_left_out_is_told(hype: Hype, study: Path, tmp_path: Path
     path.write_text("\n".join(rows), encoding="utf-8")
     arguments = ["import", "graph", path, "--embeddings", "plain-docs", "--store", study]
     taken = hype(*arguments, "--metric", "cos")
-    assert "Left out: 119 documents among their own neighbours." in taken.out
-    assert "Left out: 1 neighbours that their row had before." in taken.out
+    assert "Left out: 119 edges from a document to itself." in taken.out
+    assert "Left out: 1 neighbours that a row holds twice." in taken.out
     assert "Warning: that is low" in taken.out
 
 

@@ -27,7 +27,7 @@ def test_a_stream_is_taken_in_and_searched(
     taken = hype("import", "embeddings", stream, "--model", "hyper", "--name", "in", *common)
     assert taken.code == 0
     assert "Took in in: 120 × 32 float32 of file:out.docs, with text" in taken.out
-    assert "That they are of hyper was not checked: --check 8 does." in taken.out
+    assert "Not checked: whether hyper computes these vectors. --check 8 does." in taken.out
     assert "hype search QUERIES --model hyper --embeddings in" in taken.out
     outcome = hype(
         "query", "river boat", "--model", "hyper", "--embeddings", "in", *common, "--json"
@@ -43,7 +43,9 @@ def test_a_stream_is_taken_in_and_searched(
 
 def test_a_check_is_told(hype: Hype, study: Path, stream: Path) -> None:
     arguments = ["import", "embeddings", stream, "--store", study, "--check", 3, "--model"]
-    assert "hyper gives the same vectors for the first 3." in hype(*arguments, "hyper").out
+    assert (
+        "Checked: hyper computes the same vectors for the first 3." in hype(*arguments, "hyper").out
+    )
     refused = hype(*arguments, "plain")
     assert (refused.code, "cosine" in refused.err) == (6, True)
 

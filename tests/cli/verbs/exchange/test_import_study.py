@@ -16,15 +16,15 @@ def test_a_study_goes_to_another_store(hype: Hype, study: Path, tmp_path: Path) 
     done = hype("export", "study", path, "--store", study)
     assert done.code == 0
     assert "Wrote 2 runs and 2 evaluations to" in done.out
-    assert "4 models, embedding sets and graphs travel as their manifests alone." in done.out
+    assert "Of 4 models, embedding sets and graphs it holds only the manifests." in done.out
     hype("init", other)
     taken = hype("import", "study", path, "--store", other)
-    assert "Took in 2 runs and 2 evaluations; 0 were here." in taken.out
+    assert "Took in 2 runs and 2 evaluations; 0 existed already." in taken.out
     boards = [hype("report", "--store", store, "--json").json for store in (study, other)]
     assert boards[0] == boards[1]
     assert len(boards[0][0]["rows"]) == 2
     shown = hype("show", "hyper", "--store", other)
-    assert "It is in another store, and known here by its manifest." in shown.out
+    assert "This store has only its manifest; its files are in another store." in shown.out
     assert "▁" in shown.out
     assert not hype("show", "hyper", "--store", other, "--json").json["here"]
     refused = hype("query", "river", "--model", "hyper", "--store", other)

@@ -57,7 +57,7 @@ def test_a_scan_says_what_float32_made_of_it(search: Search) -> None:
     done = search("--k", 5, "-o", "scan=bfloat16")
     assert done.code == 0, done.err
     said = " ".join(done.out.split())
-    assert "Scanned in bfloat16, certified:" in said
+    assert "First pass in bfloat16, checked by an error bound:" in said
     assert "documents a query scored again in float32" in said
     assert "0 searched in float32 throughout" in said
     scan = search("--k", 5, "-o", "scan=bfloat16", "--json").json["scan"]

@@ -1,0 +1,39 @@
+"""``hype export run`` where the file cannot be written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Hype = Callable[..., Any]
+
+NO_SPACE = """
+import resource, signal, sys
+from hypencli.__main__ import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+main()
+"""
+
+
+def test_a_file_that_cannot_be_written_whole_gives_4_and_leaves_nothing(
+    study: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "hyper.trec"
+    command = ["export", "run", "hyper-run", "--output", str(file), "--store", str(study)]
+    done = subprocess.run(
+        [sys.executable, "-c", NO_SPACE, *command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 4, done.stderr
+    assert str(file) in done.stderr or str(tmp_path) in done.stderr
+    assert list(tmp_path.glob("*hyper.trec*")) == []
+
+
+def test_a_folder_that_does_not_exist_gives_4(hype: Hype, study: Path, tmp_path: Path) -> None:
+    file = tmp_path / "none" / "hyper.trec"
+    done = hype("export", "run", "hyper-run", "--output", file, "--store", study)
+    assert done.code == 4
+    assert "none" in done.err
