@@ -70,6 +70,7 @@ def test_builders_are_listed_with_their_options(hype: Hype) -> None:
         "exact": ["dtype"],
         "nn-descent": ["candidates", "iterations", "trees"],
         "hnsw": ["m", "ef_construction", "ef_search"],
+        "faiss-hnsw": ["m", "ef_construction", "ef_search"],
     }
 
 
