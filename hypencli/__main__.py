@@ -92,7 +92,7 @@ def _answer(arguments: list[str], *, debug: bool) -> int:
         if debug or error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         silence((1,))  # Python would try to write the rest again at exit
-        where = error.filename or "the output"
+        where = error.filename or "what the command prints"
         problem = HypeError(f"Cannot write {where}: {error.strerror}.")
         return _fail(problem, "Free some space and run the same command again.", EXIT_STORE, ())
     except Exception as error:
@@ -109,9 +109,9 @@ def _stopped(stop: KeyboardInterrupt, arguments: Sequence[str]) -> int:
     how = "Interrupted" if number == signal.SIGINT else f"Ended by {signal.Signals(number).name}"
     verb = " ".join(from_verb(arguments)[:2])
     goes_on = any(verb == resumable or verb.startswith(f"{resumable} ") for resumable in _GOING_ON)
-    kept = "Finished work is kept: run the same command again to continue."
+    kept = "What is done is kept: run the same command again to go on."
     with contextlib.suppress(OSError):
-        _say(f"{how}. {kept if goes_on else 'Unfinished work was removed.'}")
+        _say(f"{how}. {kept if goes_on else 'Nothing is left half done.'}")
     return EXIT_SIGNAL + number
 
 

@@ -204,7 +204,7 @@ def cache_folder() -> Path:
 
 def _not_given(kind: RepositoryKind, name: str, error: Exception) -> RepositoryNotGiven:
     return RepositoryNotGiven(
-        f"the hub has no readable {kind} of that name ({type(error).__name__})",
+        f"the hub gives no {kind} of that name ({type(error).__name__})",
         hint="Check the spelling, the connection, and HF_HUB_OFFLINE; for a private or gated "
         f"{kind} log in first: hf auth login",
     )
@@ -220,5 +220,5 @@ def _unreachable(kind: RepositoryKind, name: str, error: Exception) -> HubUnreac
     return HubUnreachable(
         f"the hub cannot be reached ({type(error).__name__}: {reason}), and its cache "
         f"{cache_folder()} holds no whole copy of a {kind} of that name",
-        hint=f"{advice} there is a connection, run: {command}",
+        hint=f"{advice} there is a connection: {command}",
     )

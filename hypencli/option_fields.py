@@ -130,7 +130,7 @@ def _parse(option: _OptionField, value: object, of: str) -> object:
         return option.adapter.validate_python(value, strict=True)
     except ValidationError as error:
         raise UsageError(
-            f"{option.name}={value} is not valid for {of}: expected {_expected(option)}.",
+            f"{option.name}={value} is not a value for {of}: expected is {_expected(option)}.",
             hint=f"{option.name}: {option.help}; {_default(option)}.",
         ) from error
 

@@ -44,7 +44,7 @@ def resolve_device(name: str | None) -> torch.device:
     }
     if not present.get(device.type, False):
         here = ", ".join(kind for kind, is_present in present.items() if is_present)
-        raise DeviceError(f"This machine has no device {name!r}.", hint=f"It has: {here}.")
+        raise DeviceError(f"Device {name!r} is not present.", hint=f"Here there is: {here}.")
     return device
 
 

@@ -117,7 +117,7 @@ def open_corpus(
     dataset = resolve(source, what="corpus")
     if on_error == "skip" and not dataset.skips_lines:
         raise UsageError(
-            f"{dataset.id} has no lines that could be skipped.",
+            f"{dataset.id} is no file of lines, of which some could be skipped.",
             hint="Lines can be skipped in JSONL and TSV files, and in BEIR folders.",
         )
     dataset.require("documents", fields)

@@ -71,11 +71,11 @@ def _pairs(texts: Mapping[str, str] | Iterable[str], what: str) -> list[tuple[st
     else:
         named = [(str(number), text) for number, text in enumerate(texts, start=1)]
     if not named:
-        raise DataError(f"No {what}: the list or dictionary is empty.")
+        raise DataError(f"No {what} at all: an empty list or dictionary.")
     pairs = [
         (checked_id(name, f"{what} {name!r:.80}"), checked_text(text, f"{what} {name!r:.80}"))
         for name, text in named
     ]
     if len({name for name, _ in pairs}) < len(pairs):  # 1 and "1" are one id
-        raise DataError(f"Two ids of a {what} are equal, one a number and one a text.")
+        raise DataError(f"An id of a {what} comes twice, as a number and as a text.")
     return [(name, joined(None, text)) for name, text in pairs]

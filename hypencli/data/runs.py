@@ -4,8 +4,8 @@ Runs are read as a whole and written query by query.
 
 A ranking that is read is ordered by score. Equal scores are ordered by rank (in JSONL: by
 position), if the ranks of the query are distinct and nowhere contradict the scores; otherwise by
-ascending document id. So a run is read in the order in which it was written. A file whose ranks are
-all 0, or count backwards, is ordered by its scores.
+ascending document id. So a run is read in the order in which it was written. A file whose ranks
+are all 0, or count backwards, is ordered by its scores.
 """
 
 from __future__ import annotations
@@ -150,9 +150,7 @@ def write_rankings(
         case "parquet":
             _write_parquet(queries, out)
         case _:
-            raise UsageError(
-                f"Unknown run format: {format!r}.", hint=f"Known: {', '.join(RUN_FORMATS)}"
-            )
+            raise UsageError(f"No run format {format!r}.", hint=f"Known: {', '.join(RUN_FORMATS)}")
 
 
 def _ordered(entries: list[_Entry]) -> tuple[Ranking, bool]:
@@ -210,7 +208,7 @@ def _read_jsonl(lines: Iterable[Line], name: str) -> RunFile:
             raise DataError(f'{where}: expected {{"query": {{...}}, "items": [...]}}.')
         query_id = checked_id(query.get("id"), f"{where}, query id")
         if query_id in entries:
-            raise DataError(f"{where}: query {query_id!r:.80} occurs twice.")
+            raise DataError(f"{where}: query {query_id!r:.80} is there twice.")
         if query.get("content") is not None:
             texts[query_id] = checked_text(query["content"], f"{where}, query content")
         entries[query_id] = list(_items(items, query_id, where))
@@ -248,14 +246,14 @@ def _read_parquet(path: Path) -> RunFile:
         entry = _Entry(rank, doc_id, _read_score(score, where))
         entries.setdefault(query_id, []).append(entry)
     if not entries:
-        raise DataError(f"{path}: the run has no results.")
+        raise DataError(f"{path}: no results in it.")
     return _run_file(entries)
 
 
 def _note(seen: set[str], doc_id: str, query_id: str, where: str) -> None:
     if doc_id in seen:
         raise DataError(
-            f"{where}: document {doc_id!r:.80} occurs twice for query {query_id!r:.80}."
+            f"{where}: document {doc_id!r:.80} is there twice for query {query_id!r:.80}."
         )
     seen.add(doc_id)
 
@@ -273,7 +271,7 @@ def _read_score(value: object, where: str) -> float:
     except (ValueError, OverflowError) as error:
         raise DataError(
             f"{where}: a score must be a finite number, not {value!r:.40}.",
-            hint="Scores are stored as float32, so they must be below 3.4e38.",
+            hint="Scores are kept as float32, so that they are below 3.4e38.",
         ) from error
 
 
@@ -314,7 +312,7 @@ def _write_trec(queries: Iterable[RankedQuery], out: BinaryIO, tag: str) -> None
 def _check_no_space(identifier: str) -> None:
     if identifier.split() != [identifier]:
         raise DataError(
-            f"The id {identifier!r} is empty or holds white space; a TREC file cannot hold it.",
+            f"The id {identifier!r} is empty or holds white space; TREC files cannot express it.",
             hint="Export as jsonl or parquet instead.",
         )
 

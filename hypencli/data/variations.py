@@ -172,5 +172,5 @@ def read_synonyms(path: Path) -> dict[str, tuple[str, ...]]:
             )
         words.setdefault(word.lower(), []).extend(others)
     if not words:
-        raise DataError(f"{path}: the list has no words.", hint="Example: big<TAB>large<TAB>huge")
+        raise DataError(f"{path}: no words in it.", hint="Such as: big<TAB>large<TAB>huge")
     return {word: tuple(dict.fromkeys(others)) for word, others in words.items()}

@@ -47,10 +47,10 @@ class Fusion:
     def __post_init__(self) -> None:
         if self.method not in FUSION_METHODS:
             hint = did_you_mean(self.method, FUSION_METHODS)
-            raise UsageError(f"Unknown fusion method: {self.method!r}.", hint=hint)
+            raise UsageError(f"There is no fusion method {self.method!r}.", hint=hint)
         if self.normalise not in NORMALISATIONS:
             hint = did_you_mean(self.normalise, NORMALISATIONS)
-            raise UsageError(f"Unknown normalisation: {self.normalise!r}.", hint=hint)
+            raise UsageError(f"There is no normalisation {self.normalise!r}.", hint=hint)
         if self.k < 1 or self.rrf_k < 0:
             raise UsageError("k must be 1 or more, and rrf_k 0 or more.")
         if self.weights is not None and self.method != "interpolate":
@@ -67,8 +67,7 @@ class Fusion:
         weights = self.weights or (1 / n_runs,) * n_runs
         if len(weights) != n_runs:
             raise UsageError(
-                f"{len(weights)} weights for {n_runs} runs.",
-                hint="Set one weight for each run, in order.",
+                f"{len(weights)} weights for {n_runs} runs.", hint="Give each run one, in order."
             )
         return weights
 

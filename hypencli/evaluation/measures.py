@@ -92,10 +92,10 @@ def parse_measures(names: Iterable[str] = DEFAULT_MEASURES) -> tuple[Measure, ..
     if problems:
         raise UsageError(
             f"Not measures: {'; '.join(problems)}.",
-            hint=f"ir_measures defines the names, such as {_EXAMPLES}.",
+            hint=f"Names are those of ir_measures, such as {_EXAMPLES}.",
         )
     if not parsed:
-        raise UsageError("No measure is named.", hint=f"Examples: {_EXAMPLES}.")
+        raise UsageError("No measure was named.", hint=f"Such as {_EXAMPLES}.")
     return tuple(parsed.values())
 
 
@@ -226,7 +226,8 @@ def _numbered(
         worthless = next((doc for doc, score in ranking if not math.isfinite(score)), None)
         if worthless is not None:
             raise DataError(
-                f"The score of document {worthless!r} for query {query!r} is not finite."
+                f"The score of document {worthless!r} for query {query!r} is not finite: nothing "
+                "can be ranked by it."
             )
         named = dict(zip((doc_id for doc_id, _ in ranking), names, strict=False))
         if len(named) != len(ranking):
@@ -309,11 +310,11 @@ def _paired(a: Evaluation, b: Evaluation, name: str) -> tuple[Values, Values]:
         if name not in one.per_query:
             raise DataError(
                 f"The {which} run was not evaluated with {name}.",
-                hint=f"Its measures: {', '.join(one.per_query) or 'none'}",
+                hint=f"It was with: {', '.join(one.per_query) or 'nothing'}",
             )
     common = sorted(a.per_query[name].keys() & b.per_query[name].keys())
     if not common:
-        raise DataError("The two runs have no judged query in common.")
+        raise DataError("The two runs have no judged query in common; they cannot be compared.")
     values_a = np.array([a.per_query[name][query] for query in common], dtype=np.float64)
     values_b = np.array([b.per_query[name][query] for query in common], dtype=np.float64)
     return values_a, values_b

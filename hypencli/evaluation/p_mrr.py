@@ -22,7 +22,7 @@ P_MRR = "p-MRR"
 
 
 def changed_documents(original: Qrels, changed: Qrels) -> dict[str, tuple[str, ...]]:
-    """Query id -> documents whose grade changes, in the order of the original judgements.
+    """Query id -> documents whose grade the changed instruction changes, in the original order.
 
     A document without a changed judgement counts as not relevant after the change. Queries without
     such documents are left out.
@@ -63,8 +63,8 @@ def p_mrr(
     """
     if not documents:
         raise DataError(
-            "The two sets of judgements agree on every document, so p-MRR is not defined.",
-            hint="--qrels-og: judgements of the original instructions; --qrels-changed: others.",
+            "The two sets of judgements agree on every document: nothing could have moved.",
+            hint="--qrels-og takes those of the original instructions, --qrels-changed the others.",
         )
     missing = tuple(q for q in documents if not (original.get(q) and changed.get(q)))
     values = {

@@ -157,7 +157,9 @@ def test_the_fingerprint_tells_contents_apart(make: Maker, corpus: Corpus, tmp_p
 
 def test_an_id_that_comes_twice_is_named_with_both_places(make: Maker, tmp_path: Path) -> None:
     corpus = open_corpus(make([*DOCUMENTS, ("9", "again")], tmp_path))
-    with pytest.raises(DataError, match=r"the id '9' occurs twice, at \w+s \d+ and \d+") as caught:
+    with pytest.raises(
+        DataError, match=r"the id '9' is there twice, at \w+s \d+ and \d+"
+    ) as caught:
         list(corpus)
     if make is not jsonl_of_another_machine:  # which has blank lines between
         assert "s 2 and 5." in caught.value.message

@@ -323,7 +323,7 @@ READERS = {
         "x.docs",
         edited(streams()),
         lambda path: check_items(list(read_item_stream(path))),
-        r"byte \d|the file has no items|item '.*' has",
+        r"byte \d|no items in it|item '.*' has",
     ),
     "npy": Reader(
         "x.npy", edited(arrays()), check_array, r"not a NumPy array|an array of|byte \d|rows, and"

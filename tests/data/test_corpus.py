@@ -121,7 +121,7 @@ def test_odd_ids_pass(tmp_path: Path) -> None:
 
 def test_an_integer_id_and_its_text_are_one_id(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "c.jsonl", {"id": 7, "text": "x"}, {"id": "7", "text": "y"})
-    with pytest.raises(DataError, match="'7' occurs twice, at lines 1 and 2"):
+    with pytest.raises(DataError, match="'7' is there twice, at lines 1 and 2"):
         list(open_corpus(path))
 
 

@@ -37,10 +37,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "id of another type": (second(b'{"id": 1.5, "text": "x"}'), "line 2, 'id': an id must be"),
     "id empty": (second(b'{"id": "", "text": "x"}'), "line 2, 'id': an id must be"),
     "half a surrogate pair": (second(b'{"id": "b", "text": "\\ud800"}'), "half a surrogate pair"),
-    "duplicate, equal text": (GOOD * 2, "the id 'a' occurs twice, at lines 1 and 2"),
+    "duplicate, equal text": (GOOD * 2, "the id 'a' is there twice, at lines 1 and 2"),
     "duplicate, different text": (
         second(b'{"id": "a", "text": "bread"}'),
-        "the id 'a' occurs twice, at lines 1 and 2",
+        "the id 'a' is there twice, at lines 1 and 2",
     ),
 }
 

@@ -64,7 +64,7 @@ def test_named_keys_are_read(tmp_path: Path) -> None:
 def test_an_id_that_comes_twice_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "q.tsv"
     path.write_text("a\tx\nb\ty\n\na\tz\n")
-    with pytest.raises(DataError, match=r"q\.tsv: the id 'a' occurs twice, at lines 1 and 4"):
+    with pytest.raises(DataError, match=r"q\.tsv: the id 'a' is there twice, at lines 1 and 4"):
         open_queries(path)
 
 

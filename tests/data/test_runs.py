@@ -195,7 +195,7 @@ def test_lines_of_several_queries_may_be_mixed(tmp_path: Path) -> None:
         ("q Q0 b 2 nan tag", "a score must be a finite number, not 'nan'"),
         ("q Q0 b 2 -inf tag", "a score must be a finite number, not '-inf'"),
         ("q Q0 b 2 1e999 tag", "a score must be a finite number"),
-        ("q Q0 a 2 0.5 tag", "document 'a' occurs twice for query 'q'"),
+        ("q Q0 a 2 0.5 tag", "document 'a' is there twice for query 'q'"),
     ],
 )
 def test_a_wrong_trec_line_is_named(tmp_path: Path, line: str, problem: str) -> None:
@@ -210,7 +210,7 @@ def test_a_wrong_trec_line_is_named(tmp_path: Path, line: str, problem: str) -> 
         ('{"query": "q", "items": []}', "expected"),
         ('{"query": {"id": "p"}}', "expected"),
         ('{"query": {"content": "x"}, "items": []}', "query id: an id must be"),
-        ('{"query": {"id": "q"}, "items": []}', "query 'q' occurs twice"),
+        ('{"query": {"id": "q"}, "items": []}', "query 'q' is there twice"),
         ('{"query": {"id": "p"}, "items": ["d"]}', "item 1: expected"),
         ('{"query": {"id": "p"}, "items": [{"score": 1}]}', "item 1, id: an id must be"),
         ('{"query": {"id": "p"}, "items": [{"id": "d"}]}', "not None"),
@@ -218,7 +218,7 @@ def test_a_wrong_trec_line_is_named(tmp_path: Path, line: str, problem: str) -> 
         ('{"query": {"id": "p"}, "items": [{"id": "d", "score": true}]}', "not True"),
         (
             '{"query": {"id": "p"}, "items": [{"id": 1, "score": 1}, {"id": "1", "score": 1}]}',
-            "item 2: document '1' occurs twice for query 'p'",
+            "item 2: document '1' is there twice for query 'p'",
         ),
         ('{"query": {"id": "p"}', "not valid JSON"),
     ],

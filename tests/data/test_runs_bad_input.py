@@ -23,7 +23,7 @@ RUNS_REFUSED: dict[str, tuple[bytes, str]] = {
     "infinite": (RANKED + b"q0 Q0 d1 2 -Infinity tag\n", "line 2: a score must be a finite number"),
     "score beyond float32": (RANKED + b"q0 Q0 d1 2 1e300 t\n", "line 2: a score must be a finite"),
     "score with underscore": (RANKED + b"q0 Q0 d1 2 1_0.5 t\n", "line 2: a score must be a finite"),
-    "duplicate document": (RANKED * 2, "line 2: document 'd0' occurs twice for query 'q0'"),
+    "duplicate document": (RANKED * 2, "line 2: document 'd0' is there twice for query 'q0'"),
     "invalid utf-8": (RANKED + b"q0 Q0 d\xff 2 1 t\n", "line 2: not valid UTF-8"),
     "empty file": (b"", "the file is empty"),
     "nan, jsonl": (

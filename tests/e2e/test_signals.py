@@ -23,8 +23,8 @@ import hypestore
 Run = Callable[..., dict[str, Any]]
 
 STOPS = {"SIGINT": "Interrupted", "SIGTERM": "Ended by SIGTERM", "SIGHUP": "Ended by SIGHUP"}
-KEPT = "Finished work is kept: run the same command again to continue.\n"
-NOTHING = "Unfinished work was removed.\n"
+KEPT = "What is done is kept: run the same command again to go on.\n"
+NOTHING = "Nothing is left half done.\n"
 GOING_ON = ("encode", "graph", "train", "import embeddings")
 OTHERS = (
     *("search", "eval", "rm", "report", "doctor"),

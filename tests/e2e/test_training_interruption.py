@@ -189,7 +189,7 @@ def test_signals(long: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[
         assert f"going on from step {reached}\n" in said
         assert "Stopping after this step with a checkpoint; Ctrl-C again: now.\n" in said
         how = "Interrupted" if kind == signal.SIGINT else "Ended by SIGTERM"
-        last = f"{how}. Finished work is kept: run the same command again to continue.\n"
+        last = f"{how}. What is done is kept: run the same command again to go on.\n"
         assert said.endswith(last)
         reached = checkpoint(root)
     capsys.readouterr()

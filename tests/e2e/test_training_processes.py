@@ -87,7 +87,7 @@ def test_interrupted_resumed_and_found_again(
     code, out, err = launched.end()
     assert (code, out) == (1, ""), "the launcher has its own exit code"
     assert err.count("Stopping after this step with a checkpoint") == 1
-    assert err.count("Interrupted. Finished work is kept") == 1
+    assert err.count("Interrupted. What is done is kept") == 1
     (folder,) = root.glob("models/*/unfinished/checkpoint-*")
     step = int(folder.name.rpartition("-")[2])
     assert 8 <= step < 40

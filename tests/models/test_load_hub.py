@@ -108,7 +108,7 @@ def test_a_sentence_encoder_declares_how_it_pools(own_hub: Hub, encoder_folder: 
 
 
 def test_an_absent_repository_is_said(own_hub: Hub) -> None:
-    with pytest.raises(ModelError, match="the hub has no readable model"):
+    with pytest.raises(ModelError, match="the hub gives no model"):
         locate("owner/absent")
 
 

@@ -91,8 +91,8 @@ def read_symbols(root: Path | None = None) -> list[Symbol]:
     symbols = _without_repeats(sorted(collected, key=lambda symbol: symbol.name))
     if not symbols:
         raise DataError(
-            f"No Python source with docstrings under {folder}.",
-            hint="Install the sources of the standard library; some systems ship only .pyc files.",
+            f"no documented Python source under {folder}",
+            hint="install the standard library's sources (some distributions ship only .pyc files)",
         )
     return symbols
 

@@ -49,7 +49,7 @@ def open_array(path: Path) -> Array:
         problem = f"{error!s:.200}"
         raise DataError(f"{path}: not a NumPy array (.npy) that can be read: {problem}.") from error
     except _NO_HEADER as error:
-        raise DataError(f"{path}: not a NumPy array (.npy): its header is malformed.") from error
+        raise DataError(f"{path}: not a NumPy array (.npy): its header is no header.") from error
     if array.ndim != 2 or array.dtype.newbyteorder("=").name not in KINDS:
         raise DataError(
             f"{path}: an array of shape {array.shape} and type {array.dtype}, expected documents "
@@ -87,7 +87,7 @@ def ids_have_text(ids: Path) -> bool:
     """
     for line in read_lines(ids):
         return format_of(str(ids), line.text) != "plain"
-    raise DataError(f"{ids}: the file has no ids.")
+    raise DataError(f"{ids}: no ids in it.")
 
 
 def read_array(path: Path, ids: Path) -> Iterator[EncodedItem]:
@@ -142,7 +142,7 @@ def write_array(
     for item in items:
         if item.doc_id.splitlines() != [item.doc_id] or not item.doc_id.strip():
             raise DataError(
-                f"The id {item.doc_id!r} cannot be written as one line.",
+                f"The id {item.doc_id!r} cannot stand in a line of its own.",
                 hint="Write a .docs file instead.",
             )
         out.write(item.vector.astype(little, copy=False).tobytes())

@@ -63,7 +63,7 @@ def read_item_stream(path: Path) -> Iterator[EncodedItem]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
     if width is None:
-        raise DataError(f"{path}: the file has no items.", hint=_LAYOUT)
+        raise DataError(f"{path}: no items in it.", hint=_LAYOUT)
 
 
 def _records(stream: BinaryIO, size: int, name: str) -> Iterator[tuple[str, bytes]]:
@@ -74,7 +74,7 @@ def _records(stream: BinaryIO, size: int, name: str) -> Iterator[tuple[str, byte
         left = size - offset - 4
         if left < 0:
             raise DataError(
-                f"{where}: the file ends without the final length 0.",
+                f"{where}: the file ends here, and not with a length of 0 as it should.",
                 hint="It was cut short, or is still being written: copy it again.",
             )
         (length,) = struct.unpack(">I", stream.read(4))
@@ -87,7 +87,7 @@ def _records(stream: BinaryIO, size: int, name: str) -> Iterator[tuple[str, byte
             )
         if length > left:
             raise DataError(
-                f"{where}: an item of {length:,} bytes, but only {left:,} bytes follow.",
+                f"{where}: an item of {length:,} bytes where {left:,} are left.",
                 hint="The file was cut short, or is still being written: copy it again.",
             )
         yield where, stream.read(length)
@@ -138,7 +138,7 @@ def _nodes(content: memoryview, where: str) -> dict[str, Field]:
             continue
         key = _only(field, 1, "an entry without a key").text()
         if key in nodes:
-            raise DataError(f"{field.where}: {key!r} occurs twice.")
+            raise DataError(f"{field.where}: {key!r} is there twice.")
         nodes[key] = _only(field, 2, f"the entry {key!r} has no value")
     return nodes
 

@@ -113,7 +113,7 @@ def _value(message: memoryview, kind: int, place: int, where: str) -> tuple[Valu
         raise DataError(f"{where}: a field of the unknown kind {kind}.")
     if size > len(message) - place:
         raise DataError(
-            f"{where}: a field of {size:,} bytes, but only {len(message) - place:,} bytes follow."
+            f"{where}: a field of {size:,} bytes where {len(message) - place:,} are left."
         )
     return message[place : place + size], place + size
 

@@ -25,7 +25,7 @@ def format_of(path: Path) -> EncodedFormat:
             return candidate
     raise UsageError(
         f"The format cannot be told from {path}.",
-        hint="Use a .docs file in the published format, or a .npy file with a file of ids.",
+        hint="Encoded items are .docs, as published, or .npy with a file of ids.",
     )
 
 
@@ -42,12 +42,12 @@ def open_encoded(path: Path, *, ids: Path | None = None) -> EncodedItems:
     """
     if format_of(path) == "docs":
         if ids is not None:
-            raise UsageError(f"{path} holds its own ids.", hint="`ids=` is for .npy files.")
+            raise UsageError(f"{path} has its ids itself.", hint="`ids=` is for .npy files.")
         return EncodedItems(str(path), True, None, lambda: read_item_stream(path))
     if ids is None:
         raise UsageError(
-            f"The ids of the rows of {path} are missing.",
-            hint="Name a file with one id a line, or the corpus: `ids=FILE`",
+            f"Which documents are the rows of {path}?",
+            hint="Name their ids, one a line, or the corpus: `ids=FILE`",
         )
     rows = ids
     n = len(open_array(path))

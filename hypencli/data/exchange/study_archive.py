@@ -54,7 +54,7 @@ class StudyArchive:
             DataError: The file is missing, damaged or too large.
         """
         if name not in self._entries:
-            raise DataError(f"{self.path}: not an archive of a study: it lacks {name}.")
+            raise DataError(f"{self.path}: no {name} in it; it is no archive of a study.")
         if self.sizes[name] > MAX_TEXT_BYTES:
             raise DataError(
                 f"{self.path}, {name}: {self.sizes[name]:,} bytes, {MAX_TEXT_BYTES:,} at most are "
@@ -86,9 +86,7 @@ class StudyArchive:
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
             raise DataError(f"{self.path}, {name}: damaged ({error}).") from error
         if left:
-            raise DataError(
-                f"{self.path}, {name}: its unpacked size differs from the announced one."
-            )
+            raise DataError(f"{self.path}, {name}: it unpacks to another size than it says.")
 
 
 @contextmanager
@@ -109,7 +107,7 @@ def open_study_archive(path: Path, *, max_bytes: int = MAX_ARCHIVE_BYTES) -> Ite
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError) as error:
         raise DataError(
             f"{path}: not a ZIP file that can be read ({error}).",
-            hint="Use a file that `hype export study` wrote.",
+            hint="An archive of a study is what `hype export study` writes.",
         ) from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
@@ -126,7 +124,7 @@ def _checked_entries(
     for entry in entries:
         problem = _problem(entry)
         if problem is None and entry.filename in checked:
-            problem = "occurs twice"
+            problem = "is there twice"
         if problem is not None:
             raise DataError(f"{name}: the entry {entry.orig_filename!r:.200} {problem}.")
         if entry.filename.endswith("/"):
@@ -136,7 +134,7 @@ def _checked_entries(
     if total > max_bytes:
         raise DataError(
             f"{name}: it unpacks to {total:,} bytes, {max_bytes:,} at most are read.",
-            hint="If you trust its origin, allow more: `max_gigabytes=N`",
+            hint="If it is from somebody you trust, allow more: `max_gigabytes=N`",
         )
     return checked
 
@@ -147,7 +145,7 @@ def _problem(entry: zipfile.ZipInfo) -> str | None:
     is_folder = entry.orig_filename.endswith("/")
     # The original name, because zipfile cuts names at a NUL and replaces backslashes.
     if _NAME.fullmatch(entry.orig_filename.removesuffix("/")) is None:
-        return "has a name that files of a study cannot have"
+        return "has a name that no file of a study has"
     if kind not in (0, stat.S_IFDIR if is_folder else stat.S_IFREG):
         return "is a link or another special file"
     if entry.flag_bits & _ENCRYPTED:

@@ -98,6 +98,6 @@ def _only_file(folder: Path, name: str) -> Path:
         return matches[0]
     what = "none" if not matches else f"{len(matches)}: {', '.join(map(str, matches))}"
     raise DataError(
-        f"{folder}: expected one file {name} in it or below it, found {what}.",
+        f"{folder}: one file {name} was expected in it or below it; there is {what}.",
         hint=f"Expected {TOPICS}, {JUDGED} and {ADDED.name}, as in {ADDED.repository} on GitHub.",
     )

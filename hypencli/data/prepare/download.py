@@ -89,7 +89,7 @@ def fetch(file: RepositoryFile, folder: Path, progress: Progress) -> Path:
                 out.write(chunk)
         if blob_id(temporary) != file.blob:
             raise DownloadError(
-                f"{file.url} has another content than expected: its git id is not {file.blob}.",
+                f"{file.url} gave another content: its git id is not {file.blob}.",
                 hint="Try again.",
             )
     return path

@@ -82,7 +82,7 @@ class InstructionFiles:
 
     def _lacks(self, table: str) -> DataError:
         return DataError(
-            f"{self.folder}: it has no {table}.",
+            f"{self.folder}: no {table} in it.",
             hint=f"Expected {table}.jsonl or {table}.parquet, or a folder {table} with such; "
             f"beside it {', '.join(one for one in TABLES if one != table)}.",
         )
@@ -126,7 +126,7 @@ def _local_files(root: Path, name: str) -> InstructionFiles:
     if folder is None:
         existing = ", ".join(sorted(one.name for one in root.iterdir())[:12]) or "nothing"
         raise DataError(
-            f"{root}: it has no folder {name}; it holds {existing}.",
+            f"{root}: no folder {name} in it; it holds {existing}.",
             hint=f"Expected a folder for each of {', '.join(COLLECTIONS)}, with "
             f"{', '.join(TABLES)}.",
         )

@@ -68,7 +68,7 @@ _ALL = (
     DatasetPreparation(
         "tot-train",
         "training rows",
-        "Reddit: tip-of-the-tongue questions about books and movies",
+        "Reddit: books and movies that were on the tip of somebody's tongue",
         "GitHub: samarthbhargav/tomt-data",
         ("hype data check {place}", "hype train tot --set data.train={place}"),
         prepare_tot_train,

@@ -101,7 +101,7 @@ def _local_files(root: Path, job: Job) -> TotFiles:
     missing = [name for what, name in FILES.items() if not paths[what].is_file()]
     if missing:
         raise DataError(
-            f"{folder}: it has no {', '.join(missing)}.",
+            f"{folder}: no {', '.join(missing)} in it.",
             hint=f"Expected {', '.join(FILES.values())}, as in the archive of TREC ToT 2023.",
         )
     return TotFiles(

@@ -123,7 +123,7 @@ def _domain_folder(name: str, job: Job) -> Path:
         return _unpacked(archive, name, job.unpacked)
     existing = ", ".join(sorted(one.name for one in job.source_folder.iterdir())[:12]) or "nothing"
     raise DataError(
-        f"{job.source_folder}: it has neither a folder {name} nor {name}.zip; it holds {existing}.",
+        f"{job.source_folder}: neither a folder {name} nor {name}.zip in it; it holds {existing}.",
         hint="Expected Books and Movies as released in data_release of samarthbhargav/tomt-data.",
     )
 

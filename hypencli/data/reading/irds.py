@@ -45,8 +45,9 @@ def reading(name: str) -> Iterator[None]:
     except (OSError, RuntimeError, ValueError, EOFError, ImportError) as error:
         raise DataError(
             f"ir_datasets cannot read {name!r}: {type(error).__name__}: {error}",
-            hint="ir_datasets downloads data once. If a licence forbids that, it says above how to "
-            "get the data. Without a network, set IR_DATASETS_HOME to a folder with the files.",
+            hint="ir_datasets downloads data once, and may say above how to get what it may not "
+            "download. Where there is no network, set IR_DATASETS_HOME to a folder that holds the "
+            "files already.",
         ) from error
 
 
@@ -103,9 +104,7 @@ class IrdsSource(Source):
             hint = f"These have: {', '.join(having[:12])}" if having else None
             raise DataError(f"The ir_datasets dataset {self.name!r} has no {part}.", hint=hint)
         if fields.id_key is not None:
-            raise UsageError(
-                f"{self.id}: ir_datasets defines the ids; leave out the field of the id."
-            )
+            raise UsageError(f"{self.id}: ir_datasets knows the ids; no field of ids can be named.")
 
     def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:
         """Read the documents in the order of the dataset; ``on_malformed`` is not used."""

@@ -59,7 +59,7 @@ def collect_judgements(judgements: Iterable[Judgement], name: str) -> dict[str, 
                 f"here and {earlier} before."
             )
     if not qrels:
-        raise DataError(f"{name}: the file has no judgements.", hint=f"Accepted: {_FORMATS}.")
+        raise DataError(f"{name}: no judgements in it.", hint=f"Accepted: {_FORMATS}.")
     return qrels
 
 

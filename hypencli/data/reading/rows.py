@@ -171,7 +171,7 @@ def _json_reader(
 def _value(record: dict[str, Any], key: str, where: str) -> Any:
     if key not in record:
         keys = ", ".join(map(repr, record))
-        raise DataError(f"{where}: it has no {key!r}; its keys are {keys:.300}.")
+        raise DataError(f"{where}: no {key!r} here; its keys are {keys:.300}.")
     return record[key]
 
 
@@ -265,7 +265,7 @@ def _plain_rows(lines: Iterable[Line], name: str) -> Iterator[TextRow]:
     for count, line in enumerate(lines, start=1):
         if "\t" in line.text:
             raise DataError(
-                f"{name}, line {line.number}: it has a tab, and the lines before have none; "
-                "either all lines are texts, or all are id<TAB>text."
+                f"{name}, line {line.number}: a tab here, but none in the lines before; "
+                "lines are either all texts or all id<TAB>text."
             )
         yield TextRow(line.number, str(count), line.text.strip())

@@ -35,7 +35,7 @@ def stop_with_hint(error: DataError) -> None:
         DataError: Always: ``error`` with the hint.
     """
     said = "" if error.hint is None else f"{error.hint} "
-    advice = 'Correct the line, or skip such lines: `on_error="skip"`'
+    advice = 'Correct the line, or leave such lines out: `on_error="skip"`'
     raise DataError(error.message, hint=said + advice) from error
 
 

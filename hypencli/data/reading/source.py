@@ -67,8 +67,8 @@ def resolve(source: str | Path, *, what: str = "dataset") -> Source:
         raise _unknown(text, what)
     if len(sources) > 1 and isinstance(source, str):
         raise DataError(
-            f"{text!r} is both an ir_datasets id and a path in this folder.",
-            hint=f"Write irds:{text} or ./{text}",
+            f"{text!r} is both an ir_datasets id and a path here.",
+            hint=f"Say which: irds:{text}, or ./{text}",
         )
     return sources[0]
 

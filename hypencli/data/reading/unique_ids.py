@@ -130,6 +130,7 @@ def refuse_duplicates(rows: Iterable[TextRow], name: str, unit: str) -> Iterator
 def duplicate(name: str, identifier: str, places: tuple[int, int], unit: str) -> DataError:
     """The error for a duplicate id."""
     return DataError(
-        f"{name}: the id {identifier!r:.80} occurs twice, at {unit}s {places[0]} and {places[1]}.",
+        f"{name}: the id {identifier!r:.80} is there twice, "
+        f"at {unit}s {places[0]} and {places[1]}.",
         hint="Ids must be unique: results could not be told apart.",
     )

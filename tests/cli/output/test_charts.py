@@ -105,7 +105,7 @@ def test_values_that_are_not_finite_are_counted_and_not_drawn() -> None:
     curves = {"loss": [(1, 1.0), (2, math.nan), (3, math.inf), (4, 2.0)], "norm": [(1, math.nan)]}
     lines = drawn(curves)
     assert "loss: 2 values are not finite" in lines
-    assert "norm: 1 values not finite" in lines
+    assert "norm: 1 values are not finite" in lines
     assert lines[1].startswith("loss: 2 at step 4; least 1 at step 1")
 
 

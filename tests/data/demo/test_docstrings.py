@@ -95,5 +95,5 @@ def test_a_definition_under_a_condition_is_found(library: Path) -> None:
 
 
 def test_a_library_without_sources_says_so(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="No Python source with docstrings"):
+    with pytest.raises(DataError, match="no documented Python source"):
         read_symbols(tmp_path)

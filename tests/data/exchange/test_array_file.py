@@ -96,7 +96,7 @@ def test_a_damaged_or_other_array_is_refused(array: Path, tmp_path: Path) -> Non
 
 
 def test_empty_arrays_and_ids_are_refused(array: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="the file has no ids"):
+    with pytest.raises(DataError, match="no ids in it"):
         open_encoded(array, ids=ids_file(tmp_path, "\n"))
     np.save(array, np.zeros((0, 2), np.float32))
     with pytest.raises(DataError, match=r"shape \(0, 2\)"):
@@ -107,7 +107,7 @@ def test_what_goes_with_what(array: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Which documents") as caught:
         open_encoded(array)
     assert "`ids=FILE`" in str(caught.value.hint)
-    with pytest.raises(UsageError, match="holds its own ids"):
+    with pytest.raises(UsageError, match="has its ids itself"):
         open_encoded(tmp_path / "x.docs", ids=array)
     with pytest.raises(UsageError, match=r"cannot be told from .*x\.vec"):
         open_encoded(tmp_path / "x.vec")

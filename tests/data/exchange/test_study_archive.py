@@ -26,7 +26,7 @@ def pack(tmp_path: Path) -> Pack:
     def packed(*entries: tuple[str | zipfile.ZipInfo, bytes]) -> Path:
         path = tmp_path / "x.zip"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # about names that occur twice
+            warnings.simplefilter("ignore", UserWarning)  # about names that are there twice
             archive.writestr("study.json", b"{}")
             for name, content in entries:
                 archive.writestr(name, content)
@@ -90,7 +90,7 @@ ODD: dict[str, tuple[zipfile.ZipInfo, bytes, str]] = {
     "link as a folder": (info("runs/x/", stat.S_IFLNK | 0o777), b"", "is a link"),
     "bzip2": (info("x", compress_type=zipfile.ZIP_BZIP2), b"x", "another method"),
     "lzma": (info("x", compress_type=zipfile.ZIP_LZMA), b"x", "another method"),
-    "twice": (info("study.json"), b"x", "occurs twice"),
+    "twice": (info("study.json"), b"x", "is there twice"),
 }
 
 

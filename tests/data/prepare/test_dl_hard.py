@@ -99,7 +99,7 @@ def test_a_file_that_is_missing_or_there_twice(
         (JUDGED, "7001 Q0 1001", "line 9: 3 columns"),
         (JUDGED, "7001 Q0 1001 2", "has grade 2 here and 3 before"),
         (JUDGED, "9999 Q0 1 1", "line 9: no query '9999'"),
-        (TOPICS, "7001\tagain", "the id '7001' occurs twice, at lines 1 and 5"),
+        (TOPICS, "7001\tagain", "the id '7001' is there twice, at lines 1 and 5"),
         (ADDED.name, "7001 Q0 1001 x", "line 5: a grade must be an integer"),
     ],
 )

@@ -166,7 +166,7 @@ def test_the_hub_is_asked_for_the_training_files(
 
 
 def test_a_hub_without_the_dataset_is_a_download_error(prepare: Prepare, local_hub: Any) -> None:
-    with pytest.raises(DownloadError, match=f"{SOURCE}.*the hub has no readable dataset"):
+    with pytest.raises(DownloadError, match=f"{SOURCE}.*the hub gives no dataset"):
         prepare(None)
 
 

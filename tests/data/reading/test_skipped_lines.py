@@ -80,7 +80,7 @@ def test_what_was_left_out_is_said_and_recorded(
     assert manifest.stats["skipped"] == {"count": 6, "first": outcome["first_skipped"]}
     again = hype_in_bench(*command)
     assert "Already there" in again.out
-    assert "Skipped 6 lines that hold no document" in " ".join(again.out.split())
+    assert "Left out: 6 lines that hold no document" in " ".join(again.out.split())
     assert hype_in_bench(*command, "--json").json["skipped"] == 6
 
 
@@ -112,7 +112,7 @@ def test_parts_of_a_plan_leave_the_same_lines_out(path: Path, hype_in_bench: Hyp
 def test_an_id_that_comes_twice_is_refused_all_the_same(path: Path) -> None:
     path.write_bytes(BROKEN + b'{"id": "a", "text": "other"}\n')
     corpus = open_corpus(path, on_error="skip")
-    with pytest.raises(DataError, match="the id 'a' occurs twice, at lines 1 and 11"):
+    with pytest.raises(DataError, match="the id 'a' is there twice, at lines 1 and 11"):
         list(corpus)
     assert corpus.skipped is not None
     assert corpus.skipped.count == 6  # the search for both places counts nothing anew

@@ -26,7 +26,7 @@ def test_raises_exactly_when_an_id_comes_twice(ids: list[str], recent_ids: int) 
     if len(set(ids)) == len(ids):
         assert passed(ids, recent_ids) == rows_of(ids)
         return
-    with pytest.raises(DataError, match=r"corpus: the id '\d+' occurs twice, at lines") as caught:
+    with pytest.raises(DataError, match=r"corpus: the id '\d+' is there twice, at lines") as caught:
         passed(ids, recent_ids)
     identifier = str(caught.value).split("'")[1]
     first = ids.index(identifier) + 1
@@ -39,14 +39,14 @@ def test_a_recent_duplicate_is_told_at_once() -> None:
     rows = rows_of(ids)
     checked = check_unique(rows, lambda: rows, name="corpus", unit="line")
     assert [next(checked).id, next(checked).id] == ["a", "b"]
-    with pytest.raises(DataError, match="'a' occurs twice, at lines 1 and 3"):
+    with pytest.raises(DataError, match="'a' is there twice, at lines 1 and 3"):
         next(checked)
 
 
 def test_two_ids_of_one_hash_are_not_duplicates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unique, "hash_id", lambda identifier: len(identifier))
     assert len(passed(["aa", "bb", "c", "dd"], recent_ids=2)) == 4
-    with pytest.raises(DataError, match="'bb' occurs twice, at lines 2 and 4"):
+    with pytest.raises(DataError, match="'bb' is there twice, at lines 2 and 4"):
         passed(["aa", "bb", "c", "bb"], recent_ids=2)
 
 

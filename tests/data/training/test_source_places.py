@@ -262,7 +262,7 @@ def test_a_cache_known_to_hold_a_part_is_refused(
 
 
 def test_a_dataset_that_is_nowhere(local_hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match=r"no such path.*the hub has no readable dataset") as caught:
+    with pytest.raises(DataError, match=r"no such path.*the hub gives no dataset") as caught:
         open_training_rows("me/nothing")
     assert "spelling" in str(caught.value.hint)
     offline(monkeypatch)

@@ -95,8 +95,7 @@ def graph(
 ) -> None:
     """Find the nearest neighbours of every document.
 
-    `hype search --engine graph` needs them. A repeated command does nothing, or continues an
-    interrupted exact build.
+    `hype search --engine graph` needs them. A repeated command continues an interrupted build.
 
     Examples:
         hype graph

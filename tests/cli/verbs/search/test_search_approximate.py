@@ -64,7 +64,7 @@ def test_a_scan_says_what_float32_made_of_it(search: Search) -> None:
     assert scan["certified"] is True
     assert scan["rescored"]["min"] >= 5
     rough = search("--k", 5, "-o", "scan=bfloat16", "-o", "certify=false")
-    assert "Scanned in bfloat16, not certified" in rough.out
+    assert "First pass in bfloat16, unchecked" in rough.out
     assert search("--k", 6, "--json").json["scan"] is None
 
 
