@@ -87,7 +87,7 @@ def _answer(arguments: list[str], *, debug: bool) -> int:
     except HypeError as error:
         if debug:
             raise
-        return _fail(error, _hint(error), error.exit_code, arguments)
+        return _fail(error, error.hint, error.exit_code, arguments)
     except OSError as error:
         if debug or error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -119,15 +119,6 @@ def _run(arguments: list[str]) -> int:
     from hypencli.cli.app import run
 
     return run(arguments)
-
-
-def _hint(error: HypeError) -> str | None:
-    """The hint of an error, with the options that set the parameters it names."""
-    options = " ".join(
-        f"--set {name}={value}" if "." in name else f"--{name.replace('_', '-')} {value}".rstrip()
-        for name, value in error.settings.items()
-    )
-    return "\n".join(filter(None, (error.hint, options))) or None
 
 
 def _fail(error: Exception, hint: str | None, code: int, arguments: Sequence[str]) -> int:

@@ -16,7 +16,7 @@ the list of valid values.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 EXIT_STORE = 4
 """Exit code of ``hypestore.StoreError``, which is not a :class:`HypeError`."""
@@ -27,21 +27,16 @@ class HypeError(Exception):
 
     Args:
         message: What is wrong, where, and what was expected.
-        hint: What to do next: a command, or the valid values.
-        settings: Parameters that solve the problem, name -> value. A name is that of a Python
-            argument (``max_length``) or of a recipe field (``model.pooling``). The command line
-            shows them as its options.
+        hint: What to do next: a command, or the valid values. It names Python arguments and recipe
+            fields between backticks, as ``name=value``; the command line shows them as options.
     """
 
     exit_code = 1
 
-    def __init__(
-        self, message: str, *, hint: str | None = None, settings: Mapping[str, object] | None = None
-    ) -> None:
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
-        self.settings = dict(settings or {})
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n{self.hint}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_SETTING = re.compile(r"`(?P<name>[a-z]+(?:_[a-z]+)*)=(?P<value>[^`]*)`")
+_SETTING = re.compile(r"`(?P<name>[a-z][a-z_.]*)=(?P<value>[^`]*)`")
 
 
 def options_in(hint: str) -> str:
@@ -18,6 +18,8 @@ def options_in(hint: str) -> str:
 
 
 def _option(setting: re.Match[str]) -> str:
+    if "." in setting["name"]:  # a field of a recipe
+        return f"--set {setting['name']}={setting['value']}"
     option = "--" + setting["name"].replace("_", "-")
     value = setting["value"].strip('"')
     return option if value in ("", "True") else f"{option} {value}"

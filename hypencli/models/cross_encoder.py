@@ -88,8 +88,8 @@ def load_cross_encoder(source: str | Path, *, label: str | None = None) -> Cross
         raise ModelError(
             f"{source} is no cross-encoder: it has no weights for {', '.join(missing[:4])}, which "
             "would be random.",
-            hint="Name a trained sequence classifier, or take the encoder as a bi-encoder.",
-            settings={"bi_encoder": source},
+            hint="Name a trained sequence classifier, or take the encoder as a bi-encoder: "
+            f"`bi_encoder={source}`",
         )
     refuse_non_finite(model, where=f"the cross-encoder {source}")
     tokenizer = load_tokenizer(source)
@@ -120,8 +120,7 @@ def _label(model: PreTrainedModel, named: str | None, source: str | Path) -> int
         listed = ", ".join(f"{i} ({name})" for i, name in names.items())
         raise ModelError(
             f"{source} has {len(names)} outputs: {listed}; one of them must be relevance.",
-            hint="Say which label.",
-            settings={"label": "NAME_OR_NUMBER"},
+            hint="Name it: `label=NAME_OR_NUMBER`",
         )
     matches = [i for i, name in names.items() if named in (name, str(i))]
     if not matches:

@@ -92,9 +92,8 @@ class TokenEncoder(Checkpointed):
         if longest is not None and input_ids.shape[1] > longest:
             raise ModelError(
                 f"A text of {input_ids.shape[1]:,} tokens, and the encoder reads {longest:,}.",
-                hint="Cut texts to that: max_length (of queries query_max_length; in a recipe "
-                "data.passage_max_length and data.query_max_length).",
-                settings={"max_length": longest},
+                hint=f"Cut texts to that: `max_length={longest}` (queries: query_max_length; in a "
+                "recipe data.passage_max_length and data.query_max_length).",
             )
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)

@@ -88,8 +88,7 @@ def _plain_encoder(
     if pooled is None:
         raise ModelError(
             f"The encoder at {source!r} does not declare how it pools.",
-            hint=f"Name its pooling, one of: {', '.join(POOLINGS)}.",
-            settings={"pooling": POOLINGS[1]},
+            hint=f"Name its pooling, one of {', '.join(POOLINGS)}: `pooling={POOLINGS[1]}`",
         )
     side = TextEncoderConfig(
         model_name_or_path=source,

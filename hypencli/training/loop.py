@@ -200,8 +200,7 @@ def _refuse_contradictions(config: TrainingConfig, data: TrainingData) -> None:
     if index and n_processes() == 1:
         raise UsageError(
             f"Training on {config.device}: only the first visible CUDA device is used.",
-            hint=f"Set CUDA_VISIBLE_DEVICES={index} in the environment, and train on cuda.",
-            settings={"device": "cuda"},
+            hint=f"Set CUDA_VISIBLE_DEVICES={index} in the environment, and train on `device=cuda`",
         )
     if (config.validation is None) != (data.validation is None):
         raise UsageError("Validation needs both what is measured and on what.")

@@ -14,6 +14,7 @@ from hypencli.cli.hints import options_in
         ("Choose `output=`, or add `overwrite=True`.", "Choose --output, or add --overwrite."),
         ('Leave them out: `on_error="skip"`', "Leave them out: --on-error skip"),
         ("`corpus=irds:beir/scifact`", "--corpus irds:beir/scifact"),
+        ("Name it: `data.train=FILE.jsonl`", "Name it: --set data.train=FILE.jsonl"),
         ("Run `hype calibrate`, or `guided`.", "Run `hype calibrate`, or `guided`."),
         ("Its keys are `x` = `y`.", "Its keys are `x` = `y`."),
     ],

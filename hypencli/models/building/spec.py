@@ -173,14 +173,13 @@ def _trained_class(
         raise ModelError(
             f"The initial model {source!r} is no trained model: its architectures are "
             f"{raw.get('architectures') or 'not stated'}, expected a dual encoder.",
-            hint="A plain encoder is a backbone.",
-            settings={"model.initial": "none", "model.backbone": source},
+            hint=f"A plain encoder is a backbone: `model.initial=none` `model.backbone={source}`",
         )
     if _ARCHITECTURES[dual] != asked:
         raise ModelError(
             f"The initial model {source!r} is a {_ARCHITECTURES[dual]}; a {asked} is asked for.",
-            hint="Take its architecture, or start from another model.",
-            settings={"model.architecture": _ARCHITECTURES[dual]},
+            hint=f"Take its architecture: `model.architecture={_ARCHITECTURES[dual]}`; or start "
+            "from another model.",
         )
     return dual
 

@@ -161,8 +161,7 @@ def resolve_backbone(
             f"The checkpoint does not say how its backbone {name!r} is built: num_attention_heads, "
             "hidden_act and layer_norm_eps are not in the weights. Looked in: the checkpoint's key "
             "'hype', the known backbones, a local folder of that name, the hub cache.",
-            hint="Name its backbone.",
-            settings={"backbone": "NAME_OR_FOLDER"},
+            hint="Name its backbone: `backbone=NAME_OR_FOLDER`",
         )
     refuse_unless_encoder(resolved.config, name=named or name)
     return resolved

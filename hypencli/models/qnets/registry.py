@@ -92,9 +92,8 @@ def _offered(name: str) -> type:
     if converter is None:
         raise ModelError(
             f"The model names a converter of its own, {name!r}: using it runs that module's code.",
-            hint="If you trust that code: trust_code=True, or install a package that offers "
-            f"it (entry points {CONVERTERS_GROUP}, see docs/extending.md).",
-            settings={"trust_code": ""},
+            hint="If you trust that code: `trust_code=True`; or install a package that offers it "
+            f"(entry points {CONVERTERS_GROUP}, see docs/extending.md).",
         )
     return converter
 

@@ -123,8 +123,8 @@ def _start(store: Store, recipe: Recipe) -> Start:
     if named is None:
         raise RecipeError(
             f"Recipe {recipe.name!r} names no backbone.",
-            hint="Set a backbone, or a trained model as model.initial.",
-            settings={"model.backbone": "FOLDER_OR_HUB_NAME"},
+            hint="Set a backbone: `model.backbone=FOLDER_OR_HUB_NAME`; or a trained model as "
+            "model.initial.",
         )
     return _read_start(store, named, key)
 
@@ -170,7 +170,7 @@ def _rows(store: Store, recipe: Recipe) -> TrainingSource:
     if recipe.data.train is None:
         raise RecipeError(
             f"Recipe {recipe.name!r} names no training data.",
-            settings={"data.train": "FILE.jsonl"},
+            hint="Name it: `data.train=FILE.jsonl`",
         )
     place = dataset_place(store.root, recipe.data.train)
     return open_training_rows(place, split=recipe.data.split)
@@ -211,7 +211,7 @@ def _judged_corpus(queries: str, corpus: str, qrels: str | None) -> JudgedCorpus
     if judged is None:
         raise UsageError(
             f"The validation queries {asked.id} come without judgements.",
-            settings={"validation.qrels": "FILE_OR_DATASET"},
+            hint="Name them: `validation.qrels=FILE_OR_DATASET`",
         )
     documents, judgements = open_corpus(corpus), read_qrels(judged)
     listed = list(asked)

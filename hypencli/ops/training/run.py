@@ -151,8 +151,7 @@ def _refuse_untrusted(recipe: Recipe) -> None:
     if installed_converter(converter.name) is None:
         raise ModelError(
             f"The converter {converter.name!r} is not part of hype; training runs its code.",
-            hint="If you trust that code, allow it.",
-            settings={"model.trust_code": "true"},
+            hint="If you trust that code, allow it: `model.trust_code=true`",
         )
 
 
@@ -246,7 +245,7 @@ def _refuse_too_long(config: TrainingConfig, tokenizer: Any) -> None:
         if length > longest:
             raise UsageError(
                 f"data.{side}_max_length = {length} exceeds the maximum of the encoder, {longest}.",
-                settings={f"data.{side}_max_length": longest},
+                hint=f"Cut the texts: `data.{side}_max_length={longest}`",
             )
 
 

@@ -137,8 +137,7 @@ class TokenStateStore:
         if not np.isfinite(kept).all():
             raise ModelError(
                 f"The token states of text {text + 1:,} have values that {kept.dtype} cannot hold.",
-                hint="Keep them whole.",
-                settings={"training.cache_dtype": "float32"},
+                hint="Keep them in float32: `training.cache_dtype=float32`",
             )
         self.states[rows] = kept
 

@@ -70,10 +70,8 @@ def going_on_from(checkpoint: Path | str, *files: str) -> Iterator[None]:
         raise
     except LIBRARY_ERRORS as error:
         raise ModelError(
-            f"The checkpoint {checkpoint} cannot be gone on from ({', '.join(files)}): "
-            f"{reason(error)}",
-            hint="Begin the training anew.",
-            settings={"restart": ""},
+            f"The checkpoint {checkpoint} cannot be resumed ({', '.join(files)}): {reason(error)}",
+            hint="Begin the training anew: `restart=True`",
         ) from error
 
 

@@ -32,8 +32,8 @@ def test_a_file_that_cannot_be_written_whole_gives_4_and_leaves_nothing(
     assert list(tmp_path.glob("*hyper.trec*")) == []
 
 
-def test_a_folder_that_does_not_exist_gives_4(hype: Hype, study: Path, tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist_gives_5(hype: Hype, study: Path, tmp_path: Path) -> None:
     file = tmp_path / "none" / "hyper.trec"
     done = hype("export", "run", "hyper-run", "--output", file, "--store", study)
-    assert done.code == 4
+    assert done.code == 5
     assert "none" in done.err
