@@ -1,1 +1,1 @@
-"""Search: given a scorer and blocks of vectors, ids and scores."""
+"""Search: engines that rank the documents of a corpus by the scores of a scorer."""

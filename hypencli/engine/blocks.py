@@ -1,4 +1,4 @@
-"""Scores of blocks of documents, in buffers that stay in the cache of a core."""
+"""Scoring of blocks of documents, in buffers that fit into the cache of a CPU core."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from hypencli.engine.scorers import Scorer
 from hypencli.errors import ModelError
 
 BLOCK_ROWS = 1024
-"""Documents scored at once, at most."""
+"""The largest number of documents scored at once."""
 
 _BLOCK_BYTES, _ROWS = 768 * 1024, (256, 512)
 _BLOCK_BYTES_INT8, _ROWS_INT8 = 512 * 1024, (512, 1024)
-"""Bytes of a block's vectors, and how many there are of wide ones and of narrow ones."""
+"""Bytes of the vectors of a block; rows of a block of wide vectors, and of narrow ones."""
 
 
 def block_rows(dim: int, dtype: torch.dtype, device: torch.device) -> int:
-    """Documents scored at once: on a CPU so few that activations stay in the cache of a core.
+    """Return how many documents to score at once.
 
-    And in memory that the allocator keeps: larger blocks were returned to the system after every
-    layer, and asking for them again took up to a tenth of the time (``docs/performance-log.md``).
+    On a CPU, a block is so small that its activations stay in the cache of a core, and that the
+    allocator keeps its memory. The memory of larger blocks went back to the system after every
+    layer, and allocating it again took up to a tenth of the time (``docs/performance-log.md``).
     """
     if device.type != "cpu":
         return BLOCK_ROWS
@@ -39,12 +40,12 @@ Pieces: TypeAlias = list[Vectors]
 
 
 class BlockScorer:
-    """Scores one block after another, each in a buffer of its thread.
+    """A function that scores one block at a time, in a buffer of the calling thread.
 
     Args:
         device: Where to score.
         dtype: Arithmetic of the scores.
-        rows: The most documents of a block.
+        rows: The largest number of documents of a block.
     """
 
     def __init__(
@@ -63,14 +64,14 @@ class BlockScorer:
 
     @torch.inference_mode()
     def __call__(self, scorer: Scorer, pieces: Pieces, *, multiple: int | None = None) -> Scores:
-        """Scores ``[q, n]`` of the ``n`` documents of a block.
+        """Return the scores ``[q, n]`` of the ``n`` documents of a block.
 
         Args:
-            scorer: Scores rows of the dtype.
-            pieces: What makes up the block.
-            multiple: The block is padded with zeros to a multiple of so many rows, a full one by
-                default: matrix products of a few rows add up in another order, and a document's
-                score would depend on its company.
+            scorer: The scorer, for vectors of this object's dtype.
+            pieces: Views ``[m, d]`` that make up the block, one after another.
+            multiple: The block is padded with zeros to a multiple of this number of rows; by
+                default, to a full block. A matrix product of few rows adds up in another order,
+                so without padding a score would depend on the other documents of the block.
         """
         buffer = self._buffer("rows", torch.float32)
         filled = 0
@@ -88,14 +89,14 @@ class BlockScorer:
         if piece.dtype == np.float32:
             rows.numpy()[:] = piece
             return
-        # By way of a copy of the bytes: torch converts five times as fast as NumPy, and needs
-        # what a memory map does not give, numbers that are aligned.
+        # Copy the bytes first: torch converts five times as fast as NumPy, but it needs aligned
+        # numbers, which a memory map does not guarantee.
         halves = self._buffer("halves", torch.float16)[: len(piece)]
         halves.numpy().view(np.uint8)[:] = piece.view(np.uint8)
         rows.copy_(halves)
 
     def _buffer(self, name: str, dtype: torch.dtype) -> torch.Tensor:
-        """A buffer of this thread, made on first use."""
+        """Return a buffer of the calling thread; it is allocated on first use."""
         if not hasattr(self._local, name):
             setattr(self._local, name, torch.zeros(self._shape, dtype=dtype))
         buffer: torch.Tensor = getattr(self._local, name)
@@ -103,10 +104,10 @@ class BlockScorer:
 
 
 def refuse_non_finite(scores: Scores, first: int, doc_ids: DocIds) -> None:
-    """Refuse scores ``[q, n]`` of the documents from ``first`` on, unless all are finite.
+    """Raise an error unless all scores ``[q, n]`` of the documents from ``first`` on are finite.
 
     Raises:
-        ModelError: One is NaN or infinite; names the document and the query.
+        ModelError: A score is NaN or infinite; the error names the document and the query.
     """
     finite = np.isfinite(scores)
     if finite.all():
@@ -116,7 +117,7 @@ def refuse_non_finite(scores: Scores, first: int, doc_ids: DocIds) -> None:
 
 
 def non_finite(doc_id: str, query: int, score: float) -> ModelError:
-    """The error about a score that cannot be ranked."""
+    """Return the error for a score that is not finite and so cannot be ranked."""
     return ModelError(
         f"The score of document {doc_id!r} for query number {query + 1} of the batch is "
         f"{score}; a ranking needs finite scores.",

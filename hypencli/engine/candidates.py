@@ -1,4 +1,4 @@
-"""Scores of chosen documents: what every engine that does not scan the corpus is made of."""
+"""Scoring of selected documents, for engines that do not score the whole corpus."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ from hypencli.engine.workers import ALONE, Workers, workers
 from hypencli.errors import ModelError
 
 _MULTIPLE = 64
-"""Fewer rows are added up in another order by the matrix products of a CPU (measured: fewer than 4
-with wide layers, up to 48 with a last layer that reads fewer than 25 values), and the last few
-values of an activation are computed in another way where they do not fill a register."""
+"""The number of rows that the matrix products of a CPU need to add up in one fixed order.
+Measured: with fewer rows the order changes, below 4 rows with wide layers and up to 48 with a last
+layer that reads fewer than 25 values. The last values of an activation are also computed in
+another way where they do not fill a register."""
 
 _LEAST_ROWS = 128
-"""Documents that are worth a thread of their own."""
+"""The least number of documents for which a further thread pays."""
 
 _PREPARED = 8
-"""Queries whose scorers are kept prepared; each may be a copy of the q-net's weights."""
+"""How many prepared scorers are kept; each may hold a copy of the weights of a q-net."""
 
 
 class CandidateScorer:
-    """Scores of documents that are chosen by their places.
+    """A function that scores documents, selected by their ordinals in the corpus.
 
-    On a CPU the score of a q-net that is laid out, or of a query vector, is to the last bit that of
-    exact search in the same dtype. Of other functions with very narrow layers it may differ in the
-    last bit: their matrix products add up by the number of rows.
+    On a CPU, the scores of a prepared q-net or of a query vector are bit-equal to those of exact
+    search in the same dtype. The scores of other functions with very narrow layers may differ in
+    the last bit, because the order of their sums depends on the number of rows.
 
     Args:
         scorer: Scores for ``q`` queries.
@@ -44,7 +45,7 @@ class CandidateScorer:
         dtype: Arithmetic of the scores.
 
     Raises:
-        ModelError: The vectors have another width than the scorer.
+        ModelError: The width of the vectors differs from that of the scorer.
     """
 
     def __init__(
@@ -63,10 +64,10 @@ class CandidateScorer:
         self._scorer = lru_cache(_PREPARED)(self._prepare)
 
     def __call__(self, query: int, ordinals: Ordinals, threads: Workers = ALONE) -> Scores:
-        """Scores ``[m]`` of the documents at ``ordinals`` ``[m]`` for one query.
+        """Return the scores ``[m]`` of the documents at ``ordinals`` ``[m]`` for one query.
 
         Raises:
-            ModelError: A score is NaN or infinite; names the document.
+            ModelError: A score is NaN or infinite; the error names the document.
         """
         if not len(ordinals):
             return np.empty(0, dtype=np.float32)
@@ -80,7 +81,7 @@ class CandidateScorer:
         return scores
 
     def _evenly(self, ordinals: Ordinals, threads: int) -> list[Ordinals]:
-        """Blocks of about one size, as many for every thread, unless they would be small."""
+        """Split ordinals into blocks of about equal size, at least one a thread if large enough."""
         blocks = -(-len(ordinals) // self._rows)
         shared = min(blocks + -blocks % threads, len(ordinals) // _LEAST_ROWS)
         return np.array_split(ordinals, max(blocks, shared))
@@ -96,13 +97,13 @@ class CandidateScorer:
 
 
 class QuerySearch:
-    """The search of one query as it goes on: what was scored, what is best, what it cost.
+    """The state of the search of one query: scored documents, best documents and costs.
 
     Attributes:
-        query: Its place among the queries.
-        top: The best ``k`` so far.
-        iterations: Steps so far; counted by the engine.
-        seconds: Time of this query in scoring and top-k.
+        query: The position of the query in its batch.
+        top: The best ``k`` documents so far.
+        iterations: Steps so far; the engine counts them.
+        seconds: The time that scoring and top-k took for this query.
     """
 
     def __init__(self, query: int, top: TopK, score: Callable[[Ordinals], Scores]) -> None:
@@ -116,18 +117,18 @@ class QuerySearch:
 
     @property
     def scored(self) -> tuple[Ordinals, Scores]:
-        """Every document scored so far with its score, in the order of scoring."""
+        """The ordinals ``[m]`` and scores ``[m]`` of all documents scored so far, in that order."""
         self._ordinals = [np.concatenate(self._ordinals)]
         self._scores = [np.concatenate(self._scores)]
         return self._ordinals[0], self._scores[0]
 
     @property
     def evaluations(self) -> int:
-        """How many documents were scored."""
+        """The number of documents scored so far."""
         return sum(len(each) for each in self._ordinals)
 
     def evaluate(self, ordinals: Ordinals) -> Scores:
-        """Scores ``[m]`` of documents that were not scored before; the best are kept."""
+        """Score documents ``[m]`` that were not scored before, keep the best, return the scores."""
         started = time.perf_counter()
         scores = self._score(ordinals)
         ended = time.perf_counter()
@@ -139,15 +140,16 @@ class QuerySearch:
 
 
 class BatchSearch:
-    """Searches of many queries that choose what they score: a query a thread.
+    """The searches of a batch of queries, each of which selects the documents that it scores.
 
-    Where there are fewer queries than threads, the threads share the documents of each instead.
+    Each thread runs one query. With fewer queries than threads, the threads share the documents of
+    one query instead.
 
     Attributes:
-        scorer: That of all queries.
-        queries: One search a query.
-        k: How many documents each is to find.
-        threads: For work on all queries at once.
+        scorer: The scorer of all queries.
+        queries: The search of each query.
+        k: The number of documents that each query should get.
+        threads: The threads for work on all queries at once.
     """
 
     def __init__(
@@ -170,7 +172,7 @@ class BatchSearch:
         step: Callable[[QuerySearch], object],
         queries: Sequence[QuerySearch] | None = None,
     ) -> None:
-        """Take a step of all searches, or of some."""
+        """Apply a step to the searches of all queries, or to those in ``queries``."""
         self._over_queries.map(step, self.queries if queries is None else queries)
 
 
@@ -184,20 +186,20 @@ def search_by(
     dtype: torch.dtype = torch.float32,
     on_scored: OnScored | None = None,
 ) -> SearchResult:
-    """Search with a method that chooses the documents to score.
+    """Search with a method that selects the documents to score.
 
     Args:
-        method: Takes the searches of all queries from their beginning to their end.
+        method: Runs the searches of all queries to their end.
         scorer: Scores documents for ``q`` queries.
         corpus: The documents.
-        k: How many documents a query gets; fewer where fewer were scored.
+        k: The number of documents a query gets; fewer if fewer were scored.
         device: Where to score; the CPU by default.
         dtype: Arithmetic of the scores.
         on_scored: Called with the number of scores just computed.
 
     Raises:
-        ModelError: A score is NaN or infinite, the vectors have another width than the scorer, or
-            ``k`` is below 1.
+        ModelError: A score is NaN or infinite, the width of the vectors differs from that of the
+            scorer, or ``k`` is below 1.
     """
     refuse_k(k)
     device = device or torch.device("cpu")
@@ -242,7 +244,7 @@ def _score(
 def _shared_out(
     queries: Sequence[QuerySearch], elapsed: float, *, many: bool, threads: int
 ) -> SearchSeconds:
-    """The elapsed time, by what the queries' threads spent it on; the rest is selection."""
+    """Divide the elapsed time by what the threads spent it on; the rest counts as selection."""
     at_a_time = threads if many else 1
     scoring = sum(query.seconds.scoring for query in queries) / at_a_time
     topk = sum(query.seconds.topk for query in queries) / at_a_time

@@ -1,12 +1,12 @@
-"""Exact search by two arithmetics: a fast one for all documents, float32 for those that may count.
+"""Error-bounded search: a fast first pass over all documents, then float32 for the best ones.
 
-All documents are scored in the scan's dtype, int8 or bfloat16. The best are scored again in
-float32, and so is a sample of all; how far both scores are apart, times a safety factor, bounds
-what the scan may have missed. More are scored again until no document that is left can reach the
-best ``k`` under that bound. Scores are those of float32 search, to the last bit, and so are the
-documents and their order as long as the bound holds. It is measured, not proved: a document whose
-scan is further off than all that were looked at, by more than the safety factor allows, could be
-missed.
+The first pass scores all documents in int8 or bfloat16. The best documents, and a sample of the
+corpus, are scored again in float32. The largest difference between both scores, times a safety
+factor, bounds the error of the first pass. More documents are scored again until, under that bound,
+no other document can be among the best ``k``. The scores are bit-equal to those of float32 search;
+so are the documents and their order as long as the bound holds. The bound is measured, not proved:
+a document could be missed if the first pass errs on it by more than on every document scored twice,
+beyond the safety factor.
 """
 
 from __future__ import annotations
@@ -31,20 +31,22 @@ from hypencli.errors import ModelError
 
 @dataclass(frozen=True, slots=True)
 class FirstPassOptions:
-    """How a scan goes, and what is scored again.
+    """Options of the first pass, and of scoring again in float32.
 
     Attributes:
-        dtype: Arithmetic of the scan: bfloat16, or int8 where q-nets can be prepared for it.
-            Queries for which int8 is too rough are scanned again in bfloat16.
-        certify: Score more in float32 until nothing that is left can reach the best ``k``; else
-            only ``margin`` more.
-        margin: Documents scored again at first, beyond ``k``, as a share of it.
-        sample: Documents of the whole corpus whose errors are measured too.
-        safety: What multiplies the largest deviation seen from the mean error.
-        limit: Share of the corpus scored again at most; beyond, the query is searched in float32.
-        most: The same as a number of documents.
-        sparse: Of how many documents of the sample one is looked at for the ranges of int8.
-        seed: Of the sample.
+        dtype: Arithmetic of the first pass: bfloat16, or int8 where q-nets can be prepared for it.
+            Queries for which int8 is too rough have a second first pass in bfloat16.
+        certify: Score documents again in float32 until no other can be among the best ``k``;
+            otherwise score only ``margin`` more than ``k`` again.
+        margin: Documents scored again at first, beyond ``k``, as a share of ``k``.
+        sample: Size of the sample of the corpus whose errors are measured too.
+        safety: Factor by which the largest deviation from the mean error is multiplied.
+        limit: Largest share of the corpus scored again; a query that needs more is searched in
+            float32.
+        most: Largest number of documents scored again; a query that needs more is searched in
+            float32.
+        sparse: One in this many documents of the sample is used to find the ranges of int8.
+        seed: Seed of the sample.
     """
 
     dtype: torch.dtype = torch.bfloat16
@@ -59,24 +61,24 @@ class FirstPassOptions:
 
     @property
     def dtypes(self) -> tuple[torch.dtype, ...]:
-        """Arithmetics to scan in, one after the other, until one is good enough."""
+        """The dtypes of the first pass, in the order in which they are tried."""
         return (torch.int8, torch.bfloat16) if self.dtype == torch.int8 else (self.dtype,)
 
     def first(self, k: int) -> int:
-        """Documents scored again before anything is known of the errors, the sample aside."""
+        """Return how many documents are scored again at first, without the sample."""
         return math.ceil(k * (1 + self.margin))
 
     def kept(self, n: int) -> int:
-        """Documents, best by the scan, that may be scored again, of a corpus of ``n``."""
+        """Return how many documents of a corpus of ``n`` the first pass keeps for float32."""
         return min(n, math.ceil(n * self.limit), self.most)
 
 
 class ErrorBoundedEngine:
-    """Scans all documents in a fast dtype and ranks those that may count in float32.
+    """Search with a first pass in a fast dtype over all documents, and float32 for the best.
 
     Args:
         corpus: The documents.
-        options: How.
+        options: Options of the first pass; the defaults if None.
         device: Where to score; the CPU by default.
 
     Examples:
@@ -102,9 +104,9 @@ class ErrorBoundedEngine:
         self._device = device or torch.device("cpu")
 
     def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
-        """The ``k`` best documents of every query by their scores in float32.
+        """Return the ``k`` best documents of every query by their scores in float32.
 
-        The record says of each query what was scored again, and under which bound.
+        For each query, the result records what was scored again, and under which bound.
         """
         work = _ErrorBoundedSearch(self._corpus, self._options, self._device, on_scored)
         result = search_by(work, scorer, self._corpus, k=k, device=self._device)
@@ -123,7 +125,7 @@ class _ErrorBoundedSearch:
     """The search of a batch of queries.
 
     Attributes:
-        outcomes: What each query's search came to.
+        outcomes: The outcome of the first pass of each query.
     """
 
     corpus: SearchCorpus
@@ -142,7 +144,7 @@ class _ErrorBoundedSearch:
         self._drawn = np.sort(drawn)
 
     def __call__(self, batch: BatchSearch) -> None:
-        """Scan, score again, and search in float32 what cannot be certified."""
+        """Run the first pass, score again, and search in float32 where no bound is reached."""
         self.outcomes = [FirstPassOutcome() for _ in batch.queries]
         if not batch.queries or not self.corpus.n:
             return
@@ -156,11 +158,11 @@ class _ErrorBoundedSearch:
     def _search_bounded(
         self, batch: BatchSearch, dtype: torch.dtype, queries: list[int]
     ) -> list[int]:
-        """Scan for some queries; those for which that says too little, or nothing."""
+        """Run the first pass for ``queries``; return those for which it is no use."""
         first_pass = self._first_pass(batch, dtype, queries) if queries else None
         if first_pass is None:
             return queries
-        self.on_scored = None  # Whatever is scored from now on was counted.
+        self.on_scored = None  # Scores computed from now on were counted already.
         of_query = dict(zip(queries, first_pass, strict=True))
         rough: set[int] = set()
 
@@ -175,7 +177,7 @@ class _ErrorBoundedSearch:
     def _first_pass(
         self, batch: BatchSearch, dtype: torch.dtype, queries: list[int]
     ) -> list[FirstPassResult] | None:
-        """What a scan leaves of each of some queries; None where it cannot help."""
+        """Return the first pass of each of ``queries``; None if it cannot run in this dtype."""
         n, kept = self.corpus.n, self.options.kept(self.corpus.n)
         if self.options.first(batch.k) > kept < n:
             return None
@@ -193,7 +195,7 @@ class _ErrorBoundedSearch:
                 on_scored=self.on_scored,
                 watch=sample.watch,
             )
-        except ModelError:  # a score is not finite: float32 may do better, or else says where
+        except ModelError:  # not finite; float32 may succeed, or its error names the document
             return None
         return [
             FirstPassResult.of(top, sample.ordinals, scores, whole=kept == n)
@@ -203,7 +205,7 @@ class _ErrorBoundedSearch:
     def _prepared(
         self, batch: BatchSearch, dtype: torch.dtype, queries: list[int]
     ) -> _Prepared | None:
-        """Who scans for some of the queries; None where that cannot be in this arithmetic."""
+        """Return the prepared scorer of ``queries``; None if it cannot run in this dtype."""
         scorer = _some(batch, queries)
         if dtype != torch.int8:
             return _Prepared(scorer, dtype)
@@ -220,7 +222,7 @@ class _ErrorBoundedSearch:
         return None if rough is None else _Prepared(rough, torch.float32)
 
     def _float32_of_drawn(self, search: QuerySearch) -> Scores:
-        """Scores of the sample, in float32; they are computed once."""
+        """Return the float32 scores ``[m]`` of the sample; they are computed once a query."""
         if search.query not in self._of_drawn:
             self._of_drawn[search.query] = search.evaluate(self._drawn)
         return self._of_drawn[search.query]
@@ -238,7 +240,7 @@ class _ErrorBoundedSearch:
         )
 
     def _bound_errors(self, search: QuerySearch, first_pass: FirstPassResult, k: int) -> bool:
-        """Score again what may be among the best ``k`` of a query; False if it is too much."""
+        """Score again all that may be among the best ``k``; return False if that is too much."""
         outcome, options = self.outcomes[search.query], self.options
         errors = [self._float32_of_drawn(search) - first_pass.sample_scores]
         if options.certify and self._is_too_rough(errors[0], first_pass, k):
@@ -261,9 +263,9 @@ class _ErrorBoundedSearch:
         return True
 
     def _is_too_rough(self, errors: Scores, first_pass: FirstPassResult, k: int) -> bool:
-        """Whether by the sample alone more would have to be scored again than may be.
+        """Return whether, by the sample, more documents than allowed would be scored again.
 
-        The k-th best score is taken to be that of the scan plus the mean error.
+        The k-th best score is estimated as that of the first pass plus the mean error.
         """
         if first_pass.whole or len(first_pass.ordinals) < k:
             return False
@@ -272,14 +274,14 @@ class _ErrorBoundedSearch:
         return reaching == len(first_pass.ordinals)
 
     def _bound(self, errors: Scores, last: float) -> float:
-        """How far a score in float32 may lie above its scan."""
+        """Return how far a float32 score may lie above that of the first pass."""
         values = errors.astype(np.float64)
         centre = float(values.mean())
         rounding = torch.finfo(torch.bfloat16).eps * abs(last) if np.isfinite(last) else 0.0
         return max(rounding, centre + self.options.safety * float(np.abs(values - centre).max()))
 
     def _fall_back(self, batch: BatchSearch) -> None:
-        """Search in float32 where the scan does not do."""
+        """Search in float32 for the queries without a usable first pass."""
         fallen = [place for place, outcome in enumerate(self.outcomes) if outcome.fell_back]
         if not fallen:
             return
@@ -291,18 +293,18 @@ class _ErrorBoundedSearch:
 
 
 def _some(batch: BatchSearch, queries: list[int]) -> Scorer:
-    """The scorer of some of a batch's queries."""
+    """Return the scorer of ``queries`` of a batch."""
     every = len(queries) == len(batch.queries)
     return batch.scorer if every else batch.scorer.select(queries)
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """Who scans, and what the vectors must be.
+    """A scorer prepared for the first pass, with the dtype of its vectors.
 
     Attributes:
-        scorer: Of the queries that are scanned for.
-        dtype: Of the vectors that it takes.
+        scorer: The scorer of the queries of this first pass.
+        dtype: Dtype of the vectors that it takes.
     """
 
     scorer: Scorer
@@ -310,11 +312,11 @@ class _Prepared:
 
 
 class FirstPassSample:
-    """Documents whose scores in the scan are kept, whatever they are.
+    """A sample of documents whose scores in the first pass are all kept.
 
     Attributes:
-        ordinals: Their places, rising.
-        scores: ``[q, m]``.
+        ordinals: Their ordinals ``[m]``, rising.
+        scores: Their scores ``[q, m]``.
     """
 
     def __init__(self, ordinals: Ordinals, n_queries: int) -> None:
@@ -322,21 +324,21 @@ class FirstPassSample:
         self.scores: Scores = np.zeros((n_queries, len(ordinals)), dtype=np.float32)
 
     def watch(self, scores: Scores, first: int) -> None:
-        """Take in the scores ``[q, n]`` of the documents from ``first`` on."""
+        """Record scores ``[q, n]`` of the sampled documents among those from ``first`` on."""
         start, stop = np.searchsorted(self.ordinals, [first, first + scores.shape[1]])
         self.scores[:, start:stop] = scores[:, self.ordinals[start:stop] - first]
 
 
 @dataclass(frozen=True, slots=True)
 class FirstPassResult:
-    """What a scan leaves of one query.
+    """The result of the first pass of one query.
 
     Attributes:
-        ordinals: The best documents by the scan, best first, without those of the sample.
-        scores: Theirs.
-        sample: Documents of the sample.
-        sample_scores: Theirs.
-        whole: Whether these are all documents.
+        ordinals: The best documents ``[n]`` by the first pass, best first, without the sample.
+        scores: Their scores ``[n]``.
+        sample: Documents ``[m]`` of the sample.
+        sample_scores: Their scores ``[m]``.
+        whole: Whether these are all documents of the corpus.
     """
 
     ordinals: Ordinals
@@ -349,7 +351,7 @@ class FirstPassResult:
     def of(
         cls, top: TopK, sample: Ordinals, sample_scores: Scores, *, whole: bool
     ) -> FirstPassResult:
-        """Of what the scan has kept and what it has seen of the sample."""
+        """Return the result for the kept documents and the scores of the sample."""
         ordinals, scores = top.kept
         others = np.isin(ordinals, sample, invert=True)
         ordinals, scores = ordinals[others], scores[others]
@@ -357,5 +359,5 @@ class FirstPassResult:
         return cls(ordinals[order], scores[order], sample, sample_scores, whole)
 
     def reaching(self, score: float) -> int:
-        """How many of the documents have such a score in the scan, or a better one."""
+        """Return how many documents have at least this score in the first pass."""
         return int(np.searchsorted(-self.scores.astype(np.float64), -score, side="right"))

@@ -1,4 +1,4 @@
-"""What search reads: the vectors of a corpus in order or by place, and its document ids."""
+"""Corpora for search: document vectors, read in order or by ordinal, and document ids."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ Vectors: TypeAlias = npt.NDArray[np.generic]
 
 Scores: TypeAlias = npt.NDArray[np.float32]
 Ordinals: TypeAlias = npt.NDArray[np.int64]
-"""Places of documents in their corpus, from 0."""
+"""Ordinals of documents: their positions in the corpus, from 0."""
 
 DocIds: TypeAlias = Callable[[Ordinals], Sequence[str]]
-"""Ids of places in the corpus: asked only where scores tie, and for the final ranking."""
+"""A function from ordinals to document ids, called only for ties and for the final ranking."""
 
 Block: TypeAlias = tuple[int, Vectors]
-"""Place of the first document, and vectors ``[n, d]``."""
+"""Ordinal of the first document, and vectors ``[n, d]``."""
 
 
 def names_by_place(ordinals: Ordinals) -> Sequence[str]:
-    """Names of documents that sort as their places do, where ids need not be known."""
+    """Return names that sort like the ordinals, for ties where the ids are not needed."""
     return [f"{place:020d}" for place in ordinals.tolist()]
 
 
 class VectorSource(Protocol):
-    """Vectors that are read in order, or some of them."""
+    """Document vectors that can be read in order or by ordinal."""
 
     @property
     def n(self) -> int:
-        """How many documents."""
+        """The number of documents."""
         ...
 
     @property
     def dim(self) -> int:
-        """Width of their vectors, ``d``."""
+        """Width of the vectors, ``d``."""
         ...
 
     def blocks(self) -> Iterable[Block]:
-        """All vectors in order, in blocks of any size."""
+        """Yield all vectors in order, in blocks of any size."""
         ...
 
     def vectors(self, ordinals: Ordinals, /) -> Vectors:
-        """Copies of the vectors ``[m, d]`` of some documents, in the order asked for."""
+        """Return copies of the vectors ``[m, d]`` of documents, in the order of ``ordinals``."""
         ...
 
 
 class SearchCorpus(VectorSource, Protocol):
-    """The documents that are searched. An embedding set of a project store is one."""
+    """The vectors and ids of the documents to search, such as a stored embedding set."""
 
     def ids(self, ordinals: Ordinals, /) -> Sequence[str]:
-        """The ids of some documents, in the order asked for."""
+        """Return the ids of documents, in the order of ``ordinals``."""
         ...
 
 
@@ -64,7 +64,7 @@ class VectorCorpus:
 
     Args:
         vectors: ``[n, d]``, float16 or float32.
-        ids: One a document; their places as text by default.
+        ids: One id a document; by default, the ordinal as text.
     """
 
     def __init__(self, vectors: Vectors, ids: Sequence[str] | None = None) -> None:
@@ -73,24 +73,24 @@ class VectorCorpus:
 
     @property
     def n(self) -> int:
-        """How many documents."""
+        """The number of documents."""
         return len(self._vectors)
 
     @property
     def dim(self) -> int:
-        """Width of their vectors, ``d``."""
+        """Width of the vectors, ``d``."""
         return int(self._vectors.shape[1])
 
     def blocks(self) -> Iterable[Block]:
-        """All vectors as one block."""
+        """Yield all vectors as one block."""
         return [(0, self._vectors)]
 
     def vectors(self, ordinals: Ordinals, /) -> Vectors:
-        """The vectors ``[m, d]`` of some documents, in the order asked for."""
+        """Return the vectors ``[m, d]`` of documents, in the order of ``ordinals``."""
         return self._vectors[ordinals]
 
     def ids(self, ordinals: Ordinals, /) -> list[str]:
-        """The ids of some documents, in the order asked for."""
+        """Return the ids of documents, in the order of ``ordinals``."""
         return [self._ids[i] for i in ordinals.tolist()]
 
 
@@ -98,7 +98,7 @@ _ROWS = 16_384
 
 
 def first_beyond(vectors: npt.NDArray[Any]) -> int | None:
-    """The first row of ``[n, d]`` whose squared length is NaN or no float32; None where none is."""
+    """Return the first row of ``[n, d]`` whose squared length is not a finite float32, or None."""
     rows = np.asarray(vectors, dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         finite = np.isfinite(np.einsum("nd,nd->n", rows, rows))
@@ -106,10 +106,10 @@ def first_beyond(vectors: npt.NDArray[Any]) -> int | None:
 
 
 def refuse_beyond_float32(corpus: SearchCorpus) -> None:
-    """Refuse a corpus of which a vector is too long for inner products in float32.
+    """Raise an error if a vector is too long for inner products in float32.
 
     Raises:
-        ModelError: One is, or holds NaN; names the document.
+        ModelError: A vector is too long or holds NaN; the error names the document.
     """
     for first, vectors in corpus.blocks():
         for start in range(0, len(vectors), _ROWS):

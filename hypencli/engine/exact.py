@@ -1,12 +1,12 @@
 """Exact search: every document is scored for every query (paper, section 3.3, exhaustive).
 
-1. The corpus is read in order and cut into blocks of a fixed number of documents by their places,
-   whatever the shards (``_block_pieces``).
-2. Some blocks at a time, ``CHUNK_ROWS`` documents, go to the threads: each scores a whole block
-   for all queries (``BlockScorer``), with the scorer that was prepared once.
-3. A score that is not finite ends the search, with the document's id.
+1. The corpus is read in order and cut into blocks of a fixed number of documents, independent of
+   its shards (``_block_pieces``).
+2. The threads get the blocks of ``CHUNK_ROWS`` documents at a time. Each thread scores a whole
+   block for all queries (``BlockScorer``), with a scorer that is prepared once.
+3. A score that is not finite ends the search with an error that names the document.
 4. Each query keeps its best ``k`` (``TopK``); ties are broken by document id.
-5. After the last block the rankings are ordered.
+5. After the last block the rankings are sorted.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ from hypencli.engine.workers import Workers, workers
 from hypencli.errors import ModelError
 
 CHUNK_ROWS = 64 * BLOCK_ROWS
-"""Documents between two selections of the best k."""
+"""How many documents are scored between two selections of the best k."""
 
 Watch: TypeAlias = Callable[[Scores, int], None]
-"""Sees the scores ``[q, n]`` of the documents from a place on."""
+"""A function that gets the scores ``[q, n]`` of the documents from an ordinal on."""
 
 
 class ExactEngine:
-    """Scores every document of a corpus.
+    """Exact search: every document of the corpus is scored.
 
-    A document's score, to the last bit, depends neither on the shards nor on the queries beside it,
-    nor on the number of threads. Memory: a block a thread, ``CHUNK_ROWS`` scores a query, and k.
+    Scores are bit-equal for every sharding, every set of other queries and every number of threads.
+    Memory: one block a thread, and ``CHUNK_ROWS`` + ``k`` scores a query.
 
-    On a CPU the threads of torch score a block each, instead of sharing every matrix product:
-    there is nothing to wait for inside a block. ``torch.get_num_threads()`` says how many; while
-    the search runs, it is 1.
+    On a CPU each thread scores its own block, instead of sharing every matrix product, so no thread
+    waits for another inside a block. ``torch.get_num_threads()`` sets the number of threads; during
+    the search it is 1.
 
     Args:
         corpus: The documents; their blocks may be of any size.
         device: Where to score; the CPU by default.
         dtype: Arithmetic of the scores.
-        rows: Documents scored at once; what suits the width, dtype and device by default.
+        rows: Documents scored at once; by default, a number for the width, dtype and device.
 
     Examples:
         >>> import numpy as np
@@ -76,11 +76,11 @@ class ExactEngine:
         self._rows = rows
 
     def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
-        """The ``k`` best documents of every query; fewer where the corpus is smaller.
+        """Return the ``k`` best documents of every query; fewer if the corpus is smaller.
 
         Raises:
-            ModelError: A score is NaN or infinite, the vectors have another width than the scorer,
-                or ``k`` is below 1.
+            ModelError: A score is NaN or infinite, the width of the vectors differs from that of
+                the scorer, or ``k`` is below 1.
         """
         refuse_k(k)
         with workers(self._device) as threads:
@@ -103,18 +103,18 @@ class ExactEngine:
 
 
 class CorpusPass:
-    """One pass over a corpus that keeps the best documents of every query.
+    """A pass over a corpus that keeps the best documents of every query.
 
     Args:
-        threads: Who scores.
-        doc_ids: Names the document whose score cannot be ranked.
-        tie_ids: Asked where scores tie; ``doc_ids`` by default.
+        threads: The threads that score.
+        doc_ids: Returns the id of a document whose score is not finite, for the error.
+        tie_ids: Returns the ids that break ties; ``doc_ids`` by default.
         device: Where to score; the CPU by default.
         dtype: Arithmetic of the scores.
-        rows: Documents scored at once; what suits the width, dtype and device by default.
+        rows: Documents scored at once; by default, a number for the width, dtype and device.
 
     Attributes:
-        n_documents: How many the last pass has scored.
+        n_documents: The number of documents that the last pass scored.
     """
 
     def __init__(
@@ -144,14 +144,14 @@ class CorpusPass:
         on_scored: OnScored | None = None,
         watch: Watch | None = None,
     ) -> tuple[list[TopK], SearchSeconds]:
-        """The best ``k`` of each query, and where the time went.
+        """Return the best ``k`` documents of each query, and the time that each part took.
 
         Args:
             scorer: Scores blocks for ``q`` queries.
             blocks: The corpus in order.
-            k: How many documents a query keeps.
+            k: The number of documents kept for a query.
             on_scored: Called with the number of scores just computed.
-            watch: Called with the scores ``[q, n]`` and the place of the first of them.
+            watch: Called with the scores ``[q, n]`` and the ordinal of the first document.
         """
         kept = [TopK(k, self._tie_ids) for _ in range(scorer.n_queries)]
         seconds, first = SearchSeconds(), 0
@@ -177,7 +177,7 @@ class CorpusPass:
 
 
 def _block_pieces(blocks: Iterable[Block], dim: int, rows: int) -> Iterator[Pieces]:
-    """Views that together make ``rows`` documents each; the last has the rest."""
+    """Yield lists of views that hold ``rows`` documents each; the last holds the rest."""
     pieces: list[Vectors] = []
     free_rows = rows
     for first, vectors in blocks:

@@ -18,35 +18,35 @@ from hypencli.engine.scorers import Scorer
 from hypencli.errors import UsageError
 
 Neighbours = npt.NDArray[np.int32]
-"""Places of the documents nearest to each, ``[n, k]``, nearest first; -1 where there are fewer."""
+"""Ordinals ``[n, k]`` of the neighbours of each document, nearest first; -1 for no neighbour."""
 
 
 def draw_entry_points(n: int, options: WalkOptions) -> Ordinals:
-    """Documents that every query's search begins with: those of the published code for its seed.
+    """Draw the documents with which every search begins, like the published code for a seed.
 
     Deviation: the published code seeds the generator of the whole process for this draw, and fails
-    where the corpus is smaller than the number of entry points.
+    if the corpus is smaller than the number of entry points.
     """
     drawn = random.Random(options.seed).sample(range(n), min(n, options.entry_points))
     return np.asarray(drawn, dtype=np.int64)
 
 
 class GraphEngine:
-    """Walks from random documents along the neighbour graph towards what the scorer prefers.
+    """Search that walks along a neighbour graph from random documents to ones that score higher.
 
-    A step scores its candidates, offers the best of them to the ranking, and expands the best
-    ``candidates``: their neighbours that were never listed are the candidates of the next step.
+    Each step scores its candidates, adds the best of them to the ranking, and expands the best
+    ``candidates``: their neighbours that were not candidates before are those of the next step.
 
     Args:
         corpus: The documents.
         neighbours: The graph, ``[n, k]``; may be a memory map.
-        options: How far to walk.
-        entry_points: Where to begin, instead of at random.
+        options: Options of the walk; the defaults if None.
+        entry_points: Ordinals of the documents to begin with, instead of random ones.
         device: Where to score; the CPU by default.
         dtype: Arithmetic of the scores.
 
     Raises:
-        UsageError: The graph is of another number of documents.
+        UsageError: The graph and the corpus have different numbers of documents.
 
     Examples:
         >>> import numpy as np
@@ -86,7 +86,7 @@ class GraphEngine:
         )
 
     def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
-        """The ``k`` best documents that each query's walk comes by."""
+        """Return the ``k`` best documents that the walk of each query scores."""
         return search_by(
             partial(BatchSearch.each, step=self._walk),
             scorer,
@@ -113,14 +113,14 @@ class GraphEngine:
 
 
 def _best(scores: Scores, m: int) -> Ordinals:
-    """Places of the ``m`` best of ``scores`` ``[n]``, in no order."""
+    """Return the positions of the ``m`` largest of ``scores`` ``[n]``, in no order."""
     if len(scores) <= m:
         return np.arange(len(scores))
     return np.argpartition(scores, -m)[-m:]
 
 
 def _unlisted(neighbours: Neighbours, listed: npt.NDArray[np.bool_]) -> Ordinals:
-    """The documents in rows of the graph that were not listed before, each once, by place."""
+    """Return the documents in rows of the graph that were not listed, each once, in order."""
     present = neighbours[neighbours >= 0]
     unique: Ordinals = np.unique(present[~listed[present]]).astype(np.int64)
     return unique

@@ -1,12 +1,12 @@
-"""Search guided by the scorer itself: its slope says where to look, its scores correct that.
+"""Guided search: the gradient of the scorer gives a first surrogate, its scores better ones.
 
-A q-net is a function of the document vector. Near its best documents it is close to a linear one,
-which a pass over the corpus ranks at a fraction of the cost of the q-net: the slope of the q-net at
-the centre of the corpus gives the first linear function; least squares on what was scored give
-better ones. Scoring stops when what is scored hardly enters the ranking any more.
+A q-net is a function of the document vector. Near its best documents it is close to a linear
+surrogate, which ranks the corpus at a fraction of the cost of the q-net. The gradient of the q-net
+at the centre of the corpus gives the first surrogate; ridge regression on the scored documents
+gives better ones. Scoring stops when hardly any newly scored document enters the ranking.
 
 Deviation: the paper walks over a neighbour graph instead
-(:mod:`hypencli.engine.graph_walk`); this finds more with fewer
+(:mod:`hypencli.engine.graph_walk`); guided search has a higher recall with fewer
 evaluations (``docs/approximate-search.md``) and needs no graph.
 """
 
@@ -28,19 +28,20 @@ _LEAST_BATCH = 16
 _LEAST_POOL = 1_000
 _FIT_STEPS, _FIT_TOLERANCE = 12, 1e-4
 _LEAST_SCALE = 0.5
-"""Scores that fall along the guide, among the few documents that it has chosen, must not turn it
-round: with a 6-layer q-net that was trained from noise, a query then found none of its ten best."""
+"""The least factor by which a fit scales the former weights. A fit to the few scored documents must
+not reverse the surrogate: with a 6-layer q-net trained from random weights, one query then missed
+all of its ten best documents."""
 
 
 class GuidedEngine:
-    """Scores the documents that a linear stand-in for the scorer ranks first, and learns from them.
+    """Search that scores the documents ranked first by a linear surrogate, and refits it.
 
-    Two passes over the corpus rank all documents for all queries by an inner product each: by the
-    slope, and by the first fit. The rest happens within the pool that the second pass leaves.
+    Two passes over the corpus rank all documents for all queries by inner products: first with the
+    gradients, then with the first fit. All further documents come from the pool of the second pass.
 
     Args:
         corpus: The documents.
-        options: How much to score.
+        options: How many documents to score; the defaults if None.
         device: Where to score; the CPU by default.
         dtype: Arithmetic of the scores.
 
@@ -72,7 +73,7 @@ class GuidedEngine:
         self._centre: torch.Tensor | None = None
 
     def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
-        """The ``k`` best documents of those that each query's search has scored."""
+        """Return the ``k`` best of the documents that the search of each query scores."""
         return search_by(
             self._search,
             scorer,
@@ -88,7 +89,7 @@ class GuidedEngine:
             return
         centre = self._corpus_centre().to(device=self._device, dtype=self._dtype)
         gradients = batch.scorer.gradients(centre)[:, 0].float().cpu()
-        # A q-net that is not finite is found out by the first score, which names the document.
+        # If a q-net is not finite, so is its first score, and that error names the document.
         weights = torch.nan_to_num(gradients, posinf=0.0, neginf=0.0)
         plan = _Plan.of(self._options, k=batch.k, n=self._corpus.n)
         seeds = self._scan(batch, weights, plan.first)
@@ -105,7 +106,7 @@ class GuidedEngine:
         )
 
     def _corpus_centre(self) -> torch.Tensor:
-        """The mean vector ``[1, d]`` of a sample of the corpus."""
+        """Return the mean vector ``[1, d]`` of a sample of the corpus."""
         if self._centre is None:
             n, size = self._corpus.n, self._options.sample
             drawn = np.random.default_rng(self._options.seed).choice(n, min(n, size), replace=False)
@@ -114,7 +115,7 @@ class GuidedEngine:
         return self._centre
 
     def _scan(self, batch: BatchSearch, weights: torch.Tensor, m: int) -> list[Ordinals]:
-        """The ``m`` documents with the largest inner products, for weights ``[q, d]``."""
+        """Return the ``m`` documents with the largest inner products with each of ``[q, d]``."""
         corpus_pass = CorpusPass(
             batch.threads, doc_ids=self._corpus.ids, tie_ids=names_by_place, device=self._device
         )
@@ -125,7 +126,7 @@ class GuidedEngine:
     def _go_on(
         self, search: QuerySearch, weights: torch.Tensor, pool: Ordinals, plan: _Plan
     ) -> None:
-        """Score the pool of a query, best by the last fit first, until nothing is gained."""
+        """Score the pool of a query in the order of the last fit, until the ranking settles."""
         vectors = self._vectors(pool)
         left = torch.from_numpy(np.isin(pool, search.scored[0], invert=True))
         while size := min(plan.next(search.evaluations), int(left.sum())):
@@ -143,7 +144,7 @@ class GuidedEngine:
         return torch.from_numpy(self._corpus.vectors(ordinals)).float()
 
     def _refit(self, weights: torch.Tensor, search: QuerySearch) -> torch.Tensor:
-        """Weights ``[d]`` of a linear function that is fitted to what was scored."""
+        """Return weights ``[d]`` of a surrogate fitted to the scored documents."""
         ordinals, scores = search.scored
         places = _evenly_spaced(scores, self._options.fitted)
         vectors = self._vectors(ordinals[places])
@@ -152,7 +153,7 @@ class GuidedEngine:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """How many documents are scored when, of one query."""
+    """The number of documents that each step of the search of one query scores."""
 
     k: int
     first: int
@@ -163,7 +164,7 @@ class _Plan:
 
     @classmethod
     def of(cls, options: GuidedOptions, *, k: int, n: int) -> _Plan:
-        """The plan for the ``k`` best of ``n`` documents."""
+        """Return the plan for the ``k`` best of ``n`` documents."""
         budget = options.budget
         first = max(_LEAST_BATCH, round(options.first * k))
         pool = max(_LEAST_POOL, round(options.pool * k), budget or 0)
@@ -177,12 +178,12 @@ class _Plan:
         )
 
     def next(self, evaluated: int) -> int:
-        """Documents of the next batch: up to ``k`` at once, then in batches."""
+        """Return the size of the next batch: up to ``k`` documents at once, then full batches."""
         size = self.k - evaluated if evaluated < self.k else self.batch
         return size if self.budget is None else min(size, self.budget - evaluated)
 
     def ends(self, before: int, gained: float) -> bool:
-        """Whether a batch is the last, by the share of it that has entered the ranking."""
+        """Return whether a batch is the last, by the share of it that entered the ranking."""
         return self.budget is None and before >= self.k and gained <= self.stopping_threshold
 
 
@@ -190,11 +191,12 @@ class _Plan:
 def fit(
     weights: torch.Tensor, vectors: torch.Tensor, scores: torch.Tensor, ridge: float
 ) -> torch.Tensor:
-    """Weights ``[d]`` with which vectors are ranked as their scores rank them.
+    """Fit weights ``[d]`` of a linear surrogate to the scores of vectors.
 
-    Ridge regression of scores ``[m]`` on vectors ``[m, d]``, both centred, that is held to the
-    direction of the ``weights`` ``[d]`` before, scaled as fits best, by a half at least. Solved by
-    some steps of conjugate gradients (Hestenes and Stiefel, 1952): a guide need not be exact.
+    This is ridge regression of scores ``[m]`` on vectors ``[m, d]``, both centred. It is pulled
+    towards the former ``weights`` ``[d]``, scaled by the factor that fits best, which is at least a
+    half. A few steps of conjugate gradients (Hestenes and Stiefel, 1952) solve it, since a
+    surrogate need not be exact.
     """
     centred, target = vectors - vectors.mean(dim=0), scores - scores.mean()
     along = centred @ weights
@@ -217,7 +219,7 @@ def fit(
 
 
 def _evenly_spaced(scores: Scores, m: int) -> Ordinals:
-    """Places of ``m`` scores: half of them the best, the others evenly from best to worst."""
+    """Return positions of ``m`` scores: half the best ones, half evenly from best to worst."""
     order = np.argsort(-scores, kind="stable")
     if len(order) <= m:
         return order

@@ -1,4 +1,4 @@
-"""Parameters of the searches that choose what they score, with bounds and help. No torch here."""
+"""Options of approximate engines, with bounds and help texts. This module imports no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field
 
 @dataclass(frozen=True, slots=True)
 class GuidedOptions:
-    """How much is scored, and how the next documents are chosen."""
+    """Options of guided search: how much to score, and how to select the next documents."""
 
     gain: Annotated[
         float,
@@ -74,7 +74,7 @@ class GuidedOptions:
 
 @dataclass(frozen=True, slots=True)
 class WalkOptions:
-    """How far the search walks; names in brackets are those of the published code.
+    """Options of the graph walk, with their names in the paper and its published code.
 
     Attributes:
         entry_points: ``C``, ``num_entry_points``.

@@ -1,4 +1,4 @@
-"""Scores for the documents of an earlier stage: each query has its own list."""
+"""Reranking: each query scores its own list of documents from an earlier search."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hypencli.engine.scorers import Scorer
 
 
 class RerankEngine:
-    """Scores the documents that another search found.
+    """Search that scores the documents of another search.
 
     Args:
         corpus: The documents.
-        candidates: The documents to score, one array ``[m]`` a query, each document once.
+        candidates: Ordinals to score, one array ``[m]`` a query, each document once.
         device: Where to score; the CPU by default.
         dtype: Arithmetic of the scores.
 
@@ -46,7 +46,7 @@ class RerankEngine:
         self._device, self._dtype = device, dtype
 
     def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
-        """The ``k`` best of each query's candidates."""
+        """Return the ``k`` best of the candidates of each query."""
         return search_by(
             partial(BatchSearch.each, step=self._rerank),
             scorer,

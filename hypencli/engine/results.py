@@ -1,4 +1,4 @@
-"""What a search found, and what it cost: the same record for every engine."""
+"""The results and costs of a search, in one form for every engine."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ OnScored: TypeAlias = Callable[[int], None]
 
 @dataclass(slots=True)
 class FirstPassOutcome:
-    """What became of one query whose documents were scanned in a fast dtype.
+    """The outcome of the first pass of one query.
 
     Attributes:
         rescored: Documents scored again in float32.
-        widened: How many of these were added after the first.
-        bound: How far a float32 score was taken to lie above its scan, at most.
-        fell_back: Whether the query was searched in float32 after all.
-        dtype: Arithmetic of the last scan.
+        widened: How many of these were added after the first round.
+        bound: The bound on how far a float32 score lies above that of the first pass.
+        fell_back: Whether all documents were scored in float32 in the end.
+        dtype: Dtype of the last first pass.
     """
 
     rescored: int = 0
@@ -41,15 +41,15 @@ class FirstPassOutcome:
 
 @dataclass(frozen=True, slots=True)
 class FirstPassCosts:
-    """What scans in a fast dtype needed beside themselves: the outcomes ``[q]``, column by column.
+    """The outcomes of the first pass of ``q`` queries, as columns ``[q]``.
 
     Attributes:
         rescored: Documents scored again.
-        widened: How many of these were added after the first.
-        bound: How far a float32 score was taken to lie above its scan, at most.
-        fell_back: Whether the query was searched in float32 after all.
-        dtypes: Arithmetic of each query's last scan; empty where there was none.
-        certified: Whether float32 has certified the scans.
+        widened: How many of these were added after the first round.
+        bound: The bound on how far a float32 score lies above that of the first pass.
+        fell_back: Whether all documents were scored in float32 in the end.
+        dtypes: Dtype of the last first pass of each query; empty if there was none.
+        certified: Whether the first passes are error-bounded by float32 scores.
     """
 
     rescored: Counts
@@ -61,7 +61,7 @@ class FirstPassCosts:
 
     @classmethod
     def of(cls, outcomes: Sequence[FirstPassOutcome], *, certified: bool) -> FirstPassCosts:
-        """The outcomes of all queries, in order."""
+        """Return the outcomes of all queries, in order, as columns."""
         return cls(
             rescored=counts([each.rescored for each in outcomes]),
             widened=counts([each.widened for each in outcomes]),
@@ -74,14 +74,14 @@ class FirstPassCosts:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a search found.
+    """The rankings of a search, with their costs.
 
     Attributes:
-        rankings: One a query, best first.
-        evaluations: How many documents each query's scorer has scored, ``[q]``.
+        rankings: One ranking a query, best document first.
+        evaluations: The number of documents scored for each query, ``[q]``.
         iterations: Steps that each query's search took, ``[q]``; 1 for engines without steps.
-        seconds: Where the time went.
-        scan: What a scan in a fast dtype needed, where there was one.
+        seconds: The time of each part of the search.
+        scan: The outcomes of the first pass, if there was one.
     """
 
     rankings: list[Ranking]
@@ -92,28 +92,28 @@ class SearchResult:
 
 
 class Engine(Protocol):
-    """One way to find the best documents: exact, over a graph, guided, over a vector index."""
+    """A search method: exact, over a neighbour graph, guided, or over a vector index."""
 
     def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
-        """The ``k`` best documents found for every query of the scorer.
+        """Return the ``k`` best documents of every query of the scorer that the method scores.
 
         Raises:
-            ModelError: A score is NaN or infinite, the vectors have another width than the scorer,
-                or ``k`` is below 1.
+            ModelError: A score is NaN or infinite, the width of the vectors differs from that of
+                the scorer, or ``k`` is below 1.
         """
         ...
 
 
 def refuse_k(k: int) -> None:
-    """Every engine's check of ``k``.
+    """Raise an error if ``k``, the number of documents a query gets, is below 1.
 
     Raises:
-        ModelError: It is below 1.
+        ModelError: ``k`` is below 1.
     """
     if k < 1:
         raise ModelError(f"k is {k}; a search returns at least 1 document a query.")
 
 
 def counts(values: Sequence[int]) -> Counts:
-    """Counts ``[q]``."""
+    """Return whole numbers as an array ``[q]``."""
     return np.asarray(values, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Scorers: the seam between models and search, ``vectors [n, d] -> scores [q, n]``."""
+"""Scorers: the interface between models and search, ``vectors [n, d] -> scores [q, n]``."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import torch
 from hypencli.engine.workers import ALONE, Workers
 
 _COLUMNS = 32
-"""Queries in one matrix product: fixed, so that a score never depends on how many were asked."""
+"""Queries in one matrix product; it is fixed, so scores do not depend on the batch size."""
 
 
 @runtime_checkable
 class Scorer(Protocol):
-    """Scores documents for a batch of queries.
+    """A function that scores documents for a batch of queries.
 
-    A scorer must give a document the same score whatever the number of queries beside it: search
-    calls it with blocks of one fixed shape, and the ranking is then the same for every batch size.
+    The score of a document must not depend on the number of queries of the batch. Search calls a
+    scorer with blocks of one fixed shape, so rankings are equal for every batch size.
     """
 
     @property
@@ -32,11 +32,11 @@ class Scorer(Protocol):
         ...
 
     def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Scores ``[q, n]`` of document vectors ``[n, d]``."""
+        """Return scores ``[q, n]`` of document vectors ``[n, d]``."""
         ...
 
     def select(self, queries: Sequence[int]) -> Scorer:
-        """The scorer of some of the queries, by their places."""
+        """Return the scorer of the queries at these positions."""
         ...
 
     def prepared(
@@ -45,27 +45,27 @@ class Scorer(Protocol):
         calibration: torch.Tensor | None = None,
         threads: Workers = ALONE,
     ) -> Scorer | None:
-        """The scorer for many blocks in one arithmetic, without gradients.
+        """Prepare a scorer for many blocks in one dtype, without gradients.
 
         Args:
-            dtype: The arithmetic. In int8 it scores float32 vectors, roughly; else vectors of this
-                dtype.
-            calibration: Vectors ``[m, d]`` such as it will score, which int8 needs: they say which
-                ranges the bytes span. A vector that is not finite must then score NaN.
-            threads: Who prepares.
+            dtype: The dtype of the arithmetic, and of the vectors. An int8 scorer takes float32
+                vectors and gives approximate scores.
+            calibration: Typical vectors ``[m, d]``, which int8 needs to find the ranges of its
+                values. A vector that is not finite must then score NaN.
+            threads: The threads that prepare.
 
         Returns:
-            None where there is no such way: for int8, of these queries or on this machine.
+            The prepared scorer; None if int8 is not available for these queries or this machine.
         """
         ...
 
     def gradients(self, vectors: torch.Tensor) -> torch.Tensor:
-        """How scores change with a document vector: gradients ``[q, n, d]`` at ``[n, d]``."""
+        """Return gradients ``[q, n, d]`` of the scores at document vectors ``[n, d]``."""
         ...
 
 
 class QNet(Protocol):
-    """The q-net of one query, as the models layer makes it."""
+    """The q-net of one query, made by the models layer."""
 
     @property
     def dim(self) -> int:
@@ -73,7 +73,7 @@ class QNet(Protocol):
         ...
 
     def __call__(self, vectors: torch.Tensor, /) -> torch.Tensor:
-        """Scores ``[1, n, 1]`` of vectors ``[1, n, d]``."""
+        """Return scores ``[1, n, 1]`` of vectors ``[1, n, d]``."""
         ...
 
 
@@ -82,35 +82,35 @@ class PreparableQNet(Protocol):
     """A q-net that can be prepared for scoring many blocks."""
 
     def prepared(self, dtype: torch.dtype, calibration: torch.Tensor | None, /) -> QNet | None:
-        """The q-net in an arithmetic, as :meth:`Scorer.prepared`."""
+        """Prepare the q-net for a dtype; see :meth:`Scorer.prepared`."""
         ...
 
 
 class ScorableQueries(Protocol):
-    """Queries that a model has read: q-nets or query vectors for any part of them."""
+    """Encoded queries, which give q-nets or query vectors for any range of them."""
 
     @property
     def has_q_nets(self) -> bool:
-        """Whether the queries become q-nets; else they are vectors."""
+        """Whether the queries become q-nets; otherwise they are vectors."""
         ...
 
     def q_nets(self, start: int, stop: int, dtype: torch.dtype | None, /) -> Sequence[QNet]:
-        """One q-net a query, for the queries from ``start`` to ``stop``, in a dtype."""
+        """Return one q-net a query, for the queries from ``start`` to ``stop``, in a dtype."""
         ...
 
     def vectors(self, start: int, stop: int, /) -> torch.Tensor:
-        """Query vectors ``[q, d]`` of a bi-encoder."""
+        """Return query vectors ``[q, d]`` of a bi-encoder, from ``start`` to ``stop``."""
         ...
 
 
 def scorer_of(
     queries: ScorableQueries, batch: range, dim: int, dtype: torch.dtype = torch.float32
 ) -> Scorer:
-    """The scorer of a batch of queries: of q-nets, or of inner products.
+    """Make the scorer of a batch of queries, with q-nets or with inner products.
 
     Args:
         queries: All queries.
-        batch: Places of the batch.
+        batch: Positions of the queries of the batch.
         dim: Width of the document vectors, ``d``.
         dtype: Arithmetic of the scores.
     """
@@ -120,10 +120,10 @@ def scorer_of(
 
 
 class QNetScorer:
-    """Scores with q-nets, one query at a time over a block that stays in the cache.
+    """A scorer with q-nets, one query at a time over a block that stays in the cache.
 
-    One q-net at a time keeps every matrix product at one shape, so that scores are bit-equal for
-    every number of queries; the block is read from memory once for all of them.
+    Every matrix product is that of one q-net, so its shape is fixed and scores are bit-equal for
+    every number of queries. A block is read from memory once for all queries.
 
     Args:
         q_nets: One q-net a query.
@@ -145,14 +145,14 @@ class QNetScorer:
         return self._dim
 
     def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Scores ``[q, n]`` of document vectors ``[n, d]``."""
+        """Return scores ``[q, n]`` of document vectors ``[n, d]``."""
         scores = vectors.new_empty((len(self._q_nets), vectors.shape[0]))
         for row, q_net in zip(scores, self._q_nets, strict=True):
             row.copy_(q_net(vectors.unsqueeze(0))[0, :, 0])
         return scores
 
     def select(self, queries: Sequence[int]) -> QNetScorer:
-        """The scorer of some of the queries, by their places."""
+        """Return the scorer of the queries at these positions."""
         return QNetScorer([self._q_nets[query] for query in queries], self._dim)
 
     def prepared(
@@ -161,9 +161,9 @@ class QNetScorer:
         calibration: torch.Tensor | None = None,
         threads: Workers = ALONE,
     ) -> QNetScorer | None:
-        """The scorer in one arithmetic; None unless all q-nets can be, see :meth:`Scorer.prepared`.
+        """Prepare all q-nets; return None if one cannot be. See :meth:`Scorer.prepared`.
 
-        Prepared q-nets are copies of their weights: keep them for one search, not longer.
+        Prepared q-nets hold copies of their weights: keep them for one search, not longer.
         """
 
         def prepare(net: QNet) -> QNet | None:
@@ -176,12 +176,12 @@ class QNetScorer:
         return QNetScorer(nets, self._dim) if len(nets) == len(prepared) else None
 
     def gradients(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Gradients ``[q, n, d]`` of the scores at document vectors ``[n, d]``."""
+        """Return gradients ``[q, n, d]`` of the scores at document vectors ``[n, d]``."""
         result = vectors.new_empty((len(self._q_nets), *vectors.shape))
         for row, q_net in zip(result, self._q_nets, strict=True):
             with torch.inference_mode(False), torch.enable_grad():
                 points = vectors.clone().requires_grad_()
-                # A document's score depends on its own vector alone: one pass for all of them.
+                # A score depends on the vector of its document alone: one pass serves all.
                 total = q_net(points.unsqueeze(0)).sum()
                 (gradients,) = torch.autograd.grad(total, points)
             row.copy_(gradients)
@@ -189,7 +189,7 @@ class QNetScorer:
 
 
 class InnerProductScorer:
-    """Scores with inner products: the bi-encoder.
+    """A scorer with inner products, for a bi-encoder.
 
     Attributes:
         queries: Query vectors ``[q, d]``.
@@ -213,14 +213,14 @@ class InnerProductScorer:
         return self._dim
 
     def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Scores ``[q, n]`` of document vectors ``[n, d]``."""
+        """Return scores ``[q, n]`` of document vectors ``[n, d]``."""
         if not self._groups:
             return vectors.new_empty((0, vectors.shape[0]))
         columns = [vectors @ group for group in self._groups]
         return torch.cat(columns, dim=1)[:, : self._n_queries].t()
 
     def select(self, queries: Sequence[int]) -> InnerProductScorer:
-        """The scorer of some of the queries, by their places."""
+        """Return the scorer of the queries at these positions."""
         return InnerProductScorer(self.queries[list(queries)])
 
     def prepared(
@@ -229,11 +229,11 @@ class InnerProductScorer:
         calibration: torch.Tensor | None = None,
         threads: Workers = ALONE,
     ) -> InnerProductScorer | None:
-        """The scorer for vectors of that dtype; None for int8."""
+        """Return the scorer for vectors of a dtype; None for int8."""
         if dtype == torch.int8:
             return None
         return self if self.queries.dtype == dtype else InnerProductScorer(self.queries.to(dtype))
 
     def gradients(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Gradients ``[q, n, d]`` of the scores: the query vectors, wherever they are asked for."""
+        """Return gradients ``[q, n, d]`` of the scores, which are the query vectors everywhere."""
         return self.queries.to(vectors.dtype).unsqueeze(1).expand(-1, len(vectors), -1)

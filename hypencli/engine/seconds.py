@@ -1,4 +1,4 @@
-"""Where the time of a search went."""
+"""The time that each part of a search takes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class SearchSeconds:
-    """The parts of a search, each in seconds; an engine leaves the first and the last at 0.
+    """The time of each part of a search, in seconds. Engines leave the first and the last at 0.
 
     Attributes:
         query_encoding: Reading the queries and making q-nets or vectors.
-        selection: Choosing which documents to score; 0 where all are.
+        selection: Selecting the documents to score; 0 for exact search.
         scoring: Reading vectors and scoring them.
         topk: Keeping and ordering the best k.
         writing: Writing the run.
@@ -30,11 +30,11 @@ class SearchSeconds:
 
     @property
     def search(self) -> float:
-        """The engine's part: selection, scoring and top-k."""
+        """The time of the engine: selection, scoring and top-k."""
         return self.selection + self.scoring + self.topk
 
     def plus(self, **parts: float) -> SearchSeconds:
-        """These times with some parts increased."""
+        """Return these times with some parts increased."""
         return replace(self, **{name: getattr(self, name) + more for name, more in parts.items()})
 
     def __add__(self, other: SearchSeconds) -> SearchSeconds:

@@ -1,4 +1,4 @@
-"""The best k of a stream of scores, ties broken by document id."""
+"""Selection of the best k documents from a stream of scores, with ties broken by id."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from hypencli.records import Ranking
 
 
 class TopK:
-    """Keeps the ``k`` best documents of one query while scores stream by.
+    """The ``k`` best documents of one query, kept while its scores arrive.
 
-    Exact under ties: of documents with the score of the last place, those with the smallest ids
-    stay, so the outcome does not depend on the order or the size of the pieces.
+    Ties are exact: of the documents with the k-th best score, those with the smallest ids stay. So
+    the result does not depend on the order or the number of the calls.
 
     Args:
         k: How many to keep, at least 1.
-        doc_ids: Gives the ids of positions in the corpus.
+        doc_ids: Returns the ids of ordinals in the corpus.
     """
 
     def __init__(self, k: int, doc_ids: DocIds) -> None:
@@ -32,16 +32,16 @@ class TopK:
 
     @property
     def last(self) -> float:
-        """The score of the last place; minus infinity while there is room."""
+        """The k-th best score; minus infinity while fewer than ``k`` documents are kept."""
         return float(self._scores.min()) if self.full else -np.inf
 
     def add(self, scores: Scores, first_ordinal: int) -> None:
-        """Take in the scores ``[n]`` of the documents from ``first_ordinal`` on."""
+        """Add the scores ``[n]`` of the documents from ``first_ordinal`` on."""
         places = np.flatnonzero(scores >= self.last)
         self._keep(scores[places], places + first_ordinal)
 
     def add_some(self, scores: Scores, ordinals: Ordinals) -> None:
-        """Take in the scores ``[n]`` of documents that were not given before, in any order."""
+        """Add the scores ``[n]`` of documents that were not added before, in any order."""
         mask = scores >= self.last
         self._keep(scores[mask], ordinals[mask])
 
@@ -67,11 +67,11 @@ class TopK:
 
     @property
     def kept(self) -> tuple[Ordinals, Scores]:
-        """What is kept so far, in no order."""
+        """Return the ordinals and scores kept so far, in no order."""
         return self._ordinals, self._scores
 
     def ranking(self) -> Ranking:
-        """Ids and scores of what was kept: best score first, ties by document id."""
+        """Return ids and scores of the kept documents, best score first, ties by document id."""
         order = np.argsort(-self._scores, kind="stable")
         scores = self._scores[order]
         ids = list(self._doc_ids(self._ordinals[order]))

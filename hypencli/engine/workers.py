@@ -1,4 +1,4 @@
-"""Threads that score: one block, or one query, a thread, instead of sharing a matrix product."""
+"""Threads that each score a block or a query of their own, instead of sharing matrix products."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """So many threads; without a pool it is the calling one.
+    """A pool of threads; without a pool, the calling thread does the work.
 
     Attributes:
-        threads: How many calls run at a time.
+        threads: The number of calls that run at a time.
     """
 
     threads: int = 1
     pool: ThreadPoolExecutor | None = None
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """What the function gives for each of the items, in their order."""
+        """Return the results of the function for all items, in their order."""
         if self.pool is None:
             return [function(item) for item in items]
         return list(self.pool.map(function, items))
 
     def start(self, function: Callable[[], Result]) -> Callable[[], Result]:
-        """Begin something beside what the caller does; what is given back waits for it.
+        """Start a function in a thread; return a function that waits for its result.
 
-        It must not use these threads itself: it holds one, and would wait for the others.
+        The function must not use these threads: it holds one, and would wait for the others.
         """
         return function if self.pool is None else self.pool.submit(function).result
 
 
 ALONE = Workers()
-"""The calling thread."""
+"""The calling thread alone, without a pool."""
 
 
 @contextmanager
 def workers(device: torch.device) -> Iterator[Workers]:
-    """On a CPU, as many threads as torch has; elsewhere the calling one.
+    """Provide as many threads as torch has on a CPU; elsewhere, only the calling thread.
 
-    Inside a block of documents there is nothing to wait for, so a thread a block beats all threads
-    in every matrix product. ``torch.get_num_threads()`` says how many threads; meanwhile it is 1.
+    One thread a block is faster than all threads in every matrix product, since no thread waits for
+    another. ``torch.get_num_threads()`` sets the number of threads; inside the context it is 1.
     """
     threads = torch.get_num_threads()
     if device.type != "cpu" or threads == 1:
@@ -64,7 +64,7 @@ def workers(device: torch.device) -> Iterator[Workers]:
 
 @contextmanager
 def faiss_threads(faiss: Any, count: int) -> Iterator[None]:
-    """So many threads for faiss, which has one setting for the whole process."""
+    """Set the number of threads of faiss, a setting of the whole process, and restore it."""
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(count)
     try:

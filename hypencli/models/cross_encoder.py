@@ -1,4 +1,4 @@
-"""Cross-encoders: a query and a passage read together, one score out; teachers for distillation."""
+"""Cross-encoders, which read a query and a passage together: teachers for distillation."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class CrossEncoder:
     Attributes:
         model: The classifier.
         tokenizer: Its tokenizer.
-        label: Which of its outputs is relevance.
-        longest: Tokens that it reads.
+        label: The index of the output that is relevance.
+        longest: The largest number of tokens it reads.
     """
 
     model: PreTrainedModel
@@ -45,22 +45,22 @@ class CrossEncoder:
 
 
 class _Pair(NamedTuple):
-    """Token ids of a pair, and to which of the two each belongs, where the model asks."""
+    """Token ids of a pair, and the segment of each token if the model takes segments."""
 
     ids: list[int]
     types: list[int] | None
 
 
 def load_cross_encoder(source: str | Path, *, label: str | None = None) -> CrossEncoder:
-    """A cross-encoder in evaluation mode, float32, on the CPU.
+    """Load a cross-encoder in evaluation mode, in float32, on the CPU.
 
     Args:
         source: A folder, or a name on the hub.
-        label: Which output is relevance, by name or number; needed where there are several.
+        label: The output that is relevance, by name or number; needed if there are several.
 
     Raises:
-        ModelError: There is no such model, it is damaged or its weights are not finite, it is not
-            a whole classifier, or it has several outputs and none is named.
+        ModelError: The model does not exist, is damaged, is not a complete classifier, has weights
+            that are not finite, or has several outputs of which none is named.
     """
     folder = locate(source)
     try:
@@ -101,7 +101,7 @@ def load_cross_encoder(source: str | Path, *, label: str | None = None) -> Cross
 
 @contextmanager
 def _without_report() -> Iterator[None]:
-    """Without the library's own report of missing weights: they are refused here."""
+    """Silence the library's report of missing weights, which are refused here."""
     library: Any = logging
     verbosity = library.get_verbosity()
     library.set_verbosity_error()
@@ -130,7 +130,7 @@ def _label(model: PreTrainedModel, named: str | None, source: str | Path) -> int
 
 
 def _longest(model: PreTrainedModel, tokenizer: Any) -> int:
-    """Tokens a pair may have: what the tokenizer declares, and the model has positions for."""
+    """Return the most tokens of a pair, by the tokenizer and by the positions of the model."""
     positions = getattr(model.config, "max_position_embeddings", None)
     declared = int(tokenizer.model_max_length)
     return declared if positions is None else min(declared, int(positions))
@@ -143,15 +143,15 @@ def score_pairs(
     options: EncodingOptions,
     on_scored: Callable[[int], None] | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Scores ``[n]`` of ``(query, passage)`` pairs, in the order given.
+    """Score ``(query, passage)`` pairs; return scores ``[n]`` in the order of ``pairs``.
 
-    Pairs are cut to ``options.max_length`` tokens, of the longer text first, and scored longest
-    first in batches of one token budget, so that a batch holds little padding and a model that
-    does not fit in memory fails on the first batch.
+    Pairs are cut to ``options.max_length`` tokens, the longer text first. They are scored longest
+    first, in batches of one token budget. So a batch has little padding, and a model that does not
+    fit in memory fails on the first batch.
 
-    A score is the output itself, as distillation takes it, without a sigmoid. With several outputs
-    it is the log-odds of the one chosen, ``z_l - log sum_k≠l exp z_k``: the same quantity, and
-    not changed by what softmax does not see, a constant added to every output.
+    A score is the output without a sigmoid, as distillation needs it. With several outputs, it is
+    the log-odds of the selected one, ``z_l - log sum_k≠l exp z_k``, which corresponds to the single
+    output and, like softmax, ignores a constant added to all outputs.
     """
     encoded = _tokenise(cross_encoder, pairs, options.max_length)
     scores = np.empty(len(encoded), dtype=np.float32)
@@ -182,7 +182,7 @@ def _tokenise(
 
 
 def _batches(lengths: Sequence[int], options: EncodingOptions) -> Iterator[list[int]]:
-    """Positions, longest first, cut into batches of one token budget."""
+    """Yield batches of positions, longest first, each within one token budget."""
     budget = TOKEN_BUDGET.get(options.device.type, TOKEN_BUDGET["cpu"])
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     start = 0
@@ -193,7 +193,7 @@ def _batches(lengths: Sequence[int], options: EncodingOptions) -> Iterator[list[
 
 
 def _outputs(cross_encoder: CrossEncoder, batch: Sequence[_Pair], device: torch.device) -> Tensor:
-    """Outputs ``[n, labels]`` of pairs padded to the longest of them."""
+    """Return outputs ``[n, labels]`` of pairs, padded to the longest of them."""
     ids, mask = pad([pair.ids for pair in batch], cross_encoder.tokenizer.pad_token_id)
     inputs = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
     types = [pair.types for pair in batch if pair.types is not None]
@@ -204,7 +204,7 @@ def _outputs(cross_encoder: CrossEncoder, batch: Sequence[_Pair], device: torch.
 
 
 def _relevance(outputs: Tensor, label: int) -> Tensor:
-    """Scores ``[n]`` from outputs ``[n, labels]``."""
+    """Return scores ``[n]`` from outputs ``[n, labels]``."""
     if outputs.shape[1] == 1:
         return outputs[:, 0]
     others = torch.cat([outputs[:, :label], outputs[:, label + 1 :]], dim=1)

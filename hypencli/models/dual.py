@@ -34,23 +34,23 @@ from hypencli.models.losses.self_distillation import no_query_embedding
 from hypencli.models.qnets.batch import InnerProducts, QNetBatch
 
 _NOT_FOR_METRICS = ("query_output", "passage_output", "to_log")
-"""Fields of the output that a trainer does not gather while it evaluates."""
+"""Fields of the output that a trainer does not gather in evaluation."""
 
 
 @dataclass
 class DualEncoderOutput(ModelOutput):
-    """What a dual encoder gives for a batch; what was not asked for is None.
+    """The output of a dual encoder for a batch; parts that were not requested are None.
 
     Attributes:
-        loss: The losses' sum.
-        similarity: The last loss's similarities.
-        query_output: The query side's output.
-        passage_output: The passage side's output.
-        to_log: Plain numbers, each loss by name where there are several.
+        loss: The sum of the losses.
+        similarity: The similarities of the last loss.
+        query_output: The output of the query side.
+        passage_output: The output of the passage side.
+        to_log: Plain numbers: each loss by name if there are several.
     """
 
-    # The loss is first: of an output whose first field alone is set, the library reads that field
-    # as the whole output, and published code loses the queries of a query-only call by it.
+    # The loss must come first. If only the first field is set, the library takes that field for
+    # the whole output; published code thus loses the queries of a query-only call.
     loss: Tensor | None = None
     similarity: Tensor | None = None
     query_output: EncoderOutput | None = None
@@ -59,21 +59,21 @@ class DualEncoderOutput(ModelOutput):
 
 
 class DualEncoder(Checkpointed, PreTrainedModel):  # type: ignore[misc,no-untyped-call]
-    """What both architectures share: two encoders, perhaps of one backbone, and losses.
+    """The base of both architectures: two encoders, which may share a backbone, and losses.
 
-    It is a ``PreTrainedModel`` so that the trainer of ``transformers`` trains and checkpoints it;
-    loading and saving are our own.
+    It is a ``PreTrainedModel`` so that the trainer of ``transformers`` can train and checkpoint it.
+    Loading and saving are those of :class:`Checkpointed`.
 
     Args:
-        config: Its settings.
+        config: Settings of the model.
         query_encoder: The query side.
         passage_encoder: The passage side; with ``shared_encoder`` it has the same backbone.
 
     Attributes:
-        loss_functions: The losses by name; one that comes again has its number: ``name_2``.
+        loss_functions: The losses by name; the second of one name is ``name_2``.
 
     Raises:
-        ModelError: The two sides' widths do not meet, or a loss cannot be made.
+        ModelError: The widths of the two sides differ, or a loss cannot be made.
     """
 
     config_class = PretrainedConfig
@@ -109,7 +109,7 @@ class DualEncoder(Checkpointed, PreTrainedModel):  # type: ignore[misc,no-untype
                 raise no_query_embedding(name)
 
     def query_batch(self, output: EncoderOutput) -> QNetBatch | InnerProducts:
-        """The queries that the query encoder gave, ready to score passages."""
+        """Return the queries of an output of the query encoder, ready to score passages."""
         raise NotImplementedError
 
     @property
@@ -118,21 +118,21 @@ class DualEncoder(Checkpointed, PreTrainedModel):  # type: ignore[misc,no-untype
         return any(loss.needs.teacher_scores for loss in self.loss_functions.values())
 
     def backbones(self) -> Mapping[str, nn.Module]:
-        """The backbone of each side, ``query`` and ``passage``."""
+        """Return the backbone of each side, ``query`` and ``passage``."""
         return {
             "query": self.query_encoder.transformer,
             "passage": self.passage_encoder.transformer,
         }
 
     def train(self, mode: bool = True) -> Self:
-        """Switches to training; frozen backbones stay in evaluation mode."""
+        """Switch to training mode; frozen backbones stay in evaluation mode."""
         super().train(mode)
         return self
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """Loads weights as any module does; a shared backbone may have either side's names."""
+        """Load weights like any module; a shared backbone may have the names of either side."""
         if self.settings.shared_encoder:
             state_dict = mirror_shared(state_dict)
         return super().load_state_dict(state_dict, strict=strict, assign=assign)
@@ -150,10 +150,10 @@ class DualEncoder(Checkpointed, PreTrainedModel):  # type: ignore[misc,no-untype
         passage_embeddings: Tensor | None = None,
         full_output: bool = False,
     ) -> DualEncoderOutput:
-        """Encodes one side or both, and computes the losses where both are there.
+        """Encode one side or both, and compute the losses if both are present.
 
-        Losses are computed while training, with ``labels``, with ``full_output``, and whenever none
-        of them needs labels.
+        Losses are computed in training mode, with ``labels``, with ``full_output``, and if no loss
+        needs labels.
 
         Args:
             query_input_ids: ``[q, t]``.
@@ -161,13 +161,14 @@ class DualEncoder(Checkpointed, PreTrainedModel):  # type: ignore[misc,no-untype
             passage_input_ids: ``[q * m, t]``: the passages of the first query, then of the second.
             passage_attention_mask: ``[q * m, t]``.
             labels: A teacher's scores ``[q, m]``.
-            query_token_states: ``[q, t, h]`` made before, instead of ``query_input_ids``.
-            passage_token_states: The same for passages.
-            passage_embeddings: Vectors ``[q * m, d]`` made before, instead of passages.
+            query_token_states: Token states ``[q, t, h]``, instead of ``query_input_ids``.
+            passage_token_states: Token states ``[q * m, t, h]``, instead of
+                ``passage_input_ids``.
+            passage_embeddings: Vectors ``[q * m, d]``, instead of passages.
             full_output: Whether to compute losses in evaluation mode too.
 
         Raises:
-            UsageError: Neither side is given, passages in two forms, or a loss lacks labels.
+            UsageError: Both sides are missing, passages come in two forms, or a loss lacks labels.
         """
         queries = self._encode(
             self.query_encoder, query_input_ids, query_attention_mask, query_token_states
@@ -195,16 +196,16 @@ class DualEncoder(Checkpointed, PreTrainedModel):  # type: ignore[misc,no-untype
         *,
         names: Collection[str] | None = None,
     ) -> dict[str, LossOutput]:
-        """Each loss of encoded queries and passages, by its name.
+        """Compute each loss of encoded queries and passages; return them by name.
 
-        Q-nets with nested widths are scored at each of them: a loss is then the mean over the
-        widths, and its similarities are those of the full width.
+        Q-nets with nested widths score at each width: a loss is then the mean over the widths, and
+        its similarities are those of the full width.
 
         Args:
             queries: The ``q`` queries.
             passages: Vectors ``[q * m, d]``: those of the first query, then of the second.
             labels: A teacher's scores ``[q, m]``.
-            names: Names of the losses that count; None: all of them.
+            names: Names of the losses to compute; None means all.
 
         Raises:
             UsageError: A loss lacks labels, or the passages cannot be divided among the queries.
@@ -270,7 +271,7 @@ class HypencoderDualEncoder(DualEncoder):  # type: ignore[no-untyped-call]
 
     @classmethod
     def read_settings(cls, raw: Json) -> DualEncoderConfig:
-        """Settings from a ``config.json`` of this architecture."""
+        """Return settings from a ``config.json`` of this architecture."""
         return DualEncoderConfig(
             query=hypencoder_config(raw["query_encoder_kwargs"], side_extras(raw, "query")),
             passage=text_encoder_config(raw["passage_encoder_kwargs"], side_extras(raw, "passage")),
@@ -286,7 +287,7 @@ class HypencoderDualEncoder(DualEncoder):  # type: ignore[no-untyped-call]
         *,
         trust_code: bool = False,
     ) -> Self:
-        """A model around the backbones ``query`` and ``passage``; its head is yet to be filled."""
+        """Make a model around the backbones ``query`` and ``passage``, with an unset head."""
         query = Hypencoder(settings.query, backbones["query"], trust_code=trust_code)
         return cls(settings, query, TextEncoder(settings.passage, backbones["passage"]))
 
@@ -300,7 +301,7 @@ class HypencoderDualEncoder(DualEncoder):  # type: ignore[no-untyped-call]
             )
 
     def query_batch(self, output: EncoderOutput) -> QNetBatch:
-        """The q-nets that the query encoder gave."""
+        """Return the q-nets of an output of the query encoder."""
         batch: QNetBatch = output.representation
         return batch
 
@@ -314,12 +315,12 @@ class TextDualEncoder(DualEncoder):  # type: ignore[no-untyped-call]
 
     @classmethod
     def read_settings(cls, raw: Json) -> DualEncoderConfig:
-        """Settings from a ``config.json`` of this architecture."""
+        """Return settings from a ``config.json`` of this architecture."""
         shared = bool(raw.get("shared_encoder", False))
         query = text_encoder_config(raw["query_encoder_kwargs"], side_extras(raw, "query"))
         passage = text_encoder_config(raw["passage_encoder_kwargs"], side_extras(raw, "passage"))
         if shared and "hype" not in raw:
-            # Published code shares the whole encoder here, pooling too.
+            # Published code shares the whole encoder in this case, including its pooling.
             passage = replace(passage, pooling=query.pooling)
         return DualEncoderConfig(
             query=query, passage=passage, shared_encoder=shared, losses=loss_configs(raw)
@@ -333,7 +334,7 @@ class TextDualEncoder(DualEncoder):  # type: ignore[no-untyped-call]
         *,
         trust_code: bool = False,
     ) -> Self:
-        """A model around the backbones ``query`` and ``passage``; there is no code to trust."""
+        """Make a model around the backbones ``query`` and ``passage``; it imports no code."""
         query = TextEncoder(settings.query, backbones["query"])
         return cls(settings, query, TextEncoder(settings.passage, backbones["passage"]))
 
@@ -345,7 +346,7 @@ class TextDualEncoder(DualEncoder):  # type: ignore[no-untyped-call]
         )
 
     def query_batch(self, output: EncoderOutput) -> InnerProducts:
-        """The query vectors that the query encoder gave, scoring by inner products."""
+        """Return the query vectors of an output of the query encoder."""
         return InnerProducts(output.representation)
 
 
@@ -353,11 +354,11 @@ DUAL_ENCODERS: Mapping[str, type[HypencoderDualEncoder] | type[TextDualEncoder]]
     "HypencoderDualEncoder": HypencoderDualEncoder,
     "TextDualEncoder": TextDualEncoder,
 }
-"""The two architectures by the names that ``config.json`` has."""
+"""The two architectures by their names in ``config.json``."""
 
 
 def dual_class(raw: Json) -> type[HypencoderDualEncoder] | type[TextDualEncoder] | None:
-    """The class that a ``config.json`` names, or None if it is not a dual encoder's."""
+    """Return the class that a ``config.json`` names, or None if it is no dual encoder."""
     for name in raw.get("architectures") or []:
         if name in DUAL_ENCODERS:
             return DUAL_ENCODERS[name]
@@ -365,7 +366,7 @@ def dual_class(raw: Json) -> type[HypencoderDualEncoder] | type[TextDualEncoder]
 
 
 def _at_each_width(queries: QueryBatch) -> list[QueryBatch]:
-    """The queries with q-nets of each of their widths; as they are where there is one."""
+    """Return the queries at each width of their q-nets; unchanged if there is one width."""
     if not isinstance(queries, NestedQueries) or not queries.widths:
         return [queries]
     return [queries.narrow(width) for width in queries.widths]

@@ -1,4 +1,4 @@
-"""Text encoders: token states from a backbone, pooled into one vector a text.
+"""Text encoders: token states from a backbone, pooled into one vector for each text.
 
 Axes: ``n`` texts, ``t`` tokens, ``h`` width of the token states, ``d`` width of the vectors.
 """
@@ -21,12 +21,12 @@ from hypencli.models.checkpoints.pretrained import Checkpointed, extras_of
 
 @dataclass
 class EncoderOutput:
-    """What an encoder gives for a batch.
+    """The output of an encoder for a batch.
 
     Attributes:
         representation: Vectors ``[n, d]``, or the q-nets of ``q`` queries.
-        embedding_representation: The pooled query ``[q, d]`` beside q-nets, where there is one.
-        loss: A loss of the encoder's own, where it has one.
+        embedding_representation: The pooled query ``[q, d]`` besides q-nets, or None.
+        loss: A loss of the encoder itself, or None.
     """
 
     representation: Any
@@ -35,10 +35,10 @@ class EncoderOutput:
 
 
 def pool(token_states: Tensor, attention_mask: Tensor, *, pooling: Pooling) -> Tensor:
-    """Vectors ``[n, h]`` of token states ``[n, t, h]`` with mask ``[n, t]``.
+    """Pool token states ``[n, t, h]`` with mask ``[n, t]`` into vectors ``[n, h]``.
 
-    Deviation: published code calls "mean" what is ``mean-unmasked`` here: it sums padding too, so
-    that a vector depends on the batch it was made in. ``mean`` leaves padding out.
+    Deviation: the "mean" of published code is ``mean-unmasked`` here: it sums padding too, so a
+    vector depends on its batch. ``mean`` excludes padding.
     """
     if pooling == "cls":
         return token_states[:, 0]
@@ -48,14 +48,14 @@ def pool(token_states: Tensor, attention_mask: Tensor, *, pooling: Pooling) -> T
 
 
 class TokenEncoder(Checkpointed):
-    """A backbone that gives token states, trained or frozen.
+    """A backbone that computes token states, trained or frozen.
 
-    A frozen backbone stays in evaluation mode (no dropout) and out of the gradients' history, also
-    while the rest trains, so that its token states may be made once and kept.
+    A frozen backbone stays in evaluation mode (no dropout) and records no gradients, even while the
+    rest is trained. So its token states can be computed once and kept.
 
     Args:
         transformer: A backbone of ``transformers``.
-        frozen: Whether it stays as it is.
+        frozen: Whether its weights are frozen.
     """
 
     def __init__(self, transformer: nn.Module, *, frozen: bool) -> None:
@@ -72,21 +72,21 @@ class TokenEncoder(Checkpointed):
         return backbone_width(config)
 
     def train(self, mode: bool = True) -> Self:
-        """Switches to training; a frozen backbone stays in evaluation mode."""
+        """Switch to training mode; a frozen backbone stays in evaluation mode."""
         super().train(mode)
         if self.frozen:
             self.transformer.eval()
         return self
 
     def backbones(self) -> Mapping[str, nn.Module]:
-        """The backbone, under ``encoder``."""
+        """Return the backbone, under ``encoder``."""
         return {"encoder": self.transformer}
 
     def token_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Token states ``[n, t, h]`` of ids ``[n, t]``.
+        """Return token states ``[n, t, h]`` of token ids ``[n, t]``.
 
         Raises:
-            ModelError: ``t`` is more than the backbone has positions for.
+            ModelError: ``t`` exceeds the number of positions of the backbone.
         """
         longest = most_tokens(self.transformer)
         if longest is not None and input_ids.shape[1] > longest:
@@ -115,10 +115,10 @@ class TokenEncoder(Checkpointed):
 
 
 class TextEncoder(TokenEncoder):
-    """Texts to vectors: token states, pooled, normalised where asked.
+    """An encoder of texts to vectors: token states, pooled and optionally normalised.
 
     Args:
-        config: Its settings.
+        config: Settings of the encoder.
         transformer: A backbone of ``transformers``.
     """
 
@@ -140,7 +140,7 @@ class TextEncoder(TokenEncoder):
 
     @classmethod
     def read_settings(cls, raw: Json) -> TextEncoderConfig:
-        """Settings from a ``config.json`` of its own, or of a dual encoder's passage side."""
+        """Return settings from its own ``config.json``, or from that of a dual encoder."""
         return text_encoder_config(
             raw.get("passage_encoder_kwargs", raw), extras_of(raw, "passage")
         )
@@ -149,12 +149,12 @@ class TextEncoder(TokenEncoder):
     def assemble(
         cls, settings: Any, backbones: Mapping[str, nn.Module], *, trust_code: bool = False
     ) -> Self:
-        """An encoder around the backbone ``encoder``; there is no code to trust."""
+        """Make an encoder around the backbone ``encoder``; it imports no code."""
         return cls(settings, backbones["encoder"])
 
     @property
     def pooling(self) -> Pooling:
-        """How token states become one vector."""
+        """The pooling of token states into one vector."""
         return self.settings.pooling
 
     def forward(
@@ -164,26 +164,26 @@ class TextEncoder(TokenEncoder):
         *,
         token_states: Tensor | None = None,
     ) -> EncoderOutput:
-        """Vectors ``[n, d]`` as ``representation``.
+        """Encode texts; return vectors ``[n, d]`` as ``representation``.
 
         Args:
             input_ids: ``[n, t]``.
             attention_mask: ``[n, t]``, 1 for tokens and 0 for padding; None means no padding.
-            token_states: ``[n, t, h]`` made before, instead of ``input_ids``.
+            token_states: Token states ``[n, t, h]``, instead of ``input_ids``.
 
         Raises:
-            UsageError: Both ids and token states are given, or neither.
+            UsageError: Both ids and token states are passed, or neither.
         """
         states, mask = self._states_and_mask(input_ids, attention_mask, token_states)
         vectors = pool(states, mask, pooling=self.settings.pooling)
         if self.settings.normalize:
             vectors = functional.normalize(vectors, dim=-1)
-        # The projection comes last: it may scale, which normalising would undo.
+        # The projection comes last: it may scale, and normalising would undo that.
         return EncoderOutput(vectors if self.projection is None else self.projection(vectors))
 
 
 def empty_linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
-    """A linear layer whose weights are yet to be filled in; draws no random numbers."""
+    """Make a linear layer with uninitialised weights; draw no random numbers."""
     layer: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
         nn.Linear, inputs, outputs, bias=bias
     )
@@ -191,10 +191,10 @@ def empty_linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
 
 
 def refuse_other_width(width: int, *, expected: int, what: str) -> None:
-    """Refuses parts whose widths do not meet.
+    """Refuse parts whose widths differ.
 
     Raises:
-        ModelError: They differ.
+        ModelError: The widths differ.
     """
     if width != expected:
         raise ModelError(f"{what}: got width {width}, expected {expected}.")

@@ -1,4 +1,4 @@
-"""Texts to vectors and q-nets: tokenised once, batched by length, order kept."""
+"""Encoding of texts to vectors and q-nets: tokenised once, batched by length, in order."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from hypencli.models.qnets.batch import QNetBatch
 from hypencli.models.qnets.protocols import narrowed
 
 TOKEN_BUDGET = {"cpu": 2_048, "cuda": 131_072, "mps": 16_384}
-"""Tokens in one automatic batch, padding included, by device type; a CPU's caches want few."""
+"""Tokens of an automatic batch with padding, by device type; CPU caches need few."""
 
 QUERY_BATCH = 32
-"""Queries encoded at once, all of one length."""
+"""How many queries of one length are encoded at once."""
 
 Q_NET_BYTES, MOST_Q_NETS = 1 << 30, 256
-"""Memory that the q-nets of one batch of queries may take, and how many there are at most."""
+"""Most bytes of the q-nets of a batch of queries, and most queries of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodingOptions:
-    """How texts are encoded.
+    """Options of encoding.
 
     Attributes:
-        max_length: Tokens a text is cut to, special tokens included.
-        batch_size: Texts in a batch; None fills batches to a token budget for the device.
-        dtype: Arithmetic of the encoder: float32, or autocast to bfloat16 or float16.
-        device: Where the encoder runs.
+        max_length: Most tokens of a text, with special tokens; longer texts are cut.
+        batch_size: Texts of a batch; None fills batches up to a token budget of the device.
+        dtype: Dtype of the encoder: float32, or autocast to bfloat16 or float16.
+        device: Device of the encoder.
     """
 
     max_length: int
@@ -47,14 +47,14 @@ class EncodingOptions:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """The context the encoder runs in."""
+        """Return the autocast context for the encoder."""
         if self.dtype == torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
 
 
 def tokenise(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[list[int]]:
-    """Token ids of each text, special tokens included, cut to ``max_length``."""
+    """Return the token ids of each text, with special tokens, cut to ``max_length``."""
     if not texts:
         return []
     ids: list[list[int]] = tokenizer(
@@ -70,7 +70,7 @@ def tokenise(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[list
 def pad(
     rows: Sequence[Sequence[int] | npt.NDArray[np.int32]], pad_id: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids ``[n, t]`` padded on the right, and their attention mask ``[n, t]``."""
+    """Pad token ids on the right; return ids ``[n, t]`` and attention mask ``[n, t]``."""
     width = max(len(row) for row in rows)
     ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
     mask = torch.zeros((len(rows), width), dtype=torch.long)
@@ -88,14 +88,13 @@ def encode_passages(
     options: EncodingOptions,
     on_encoded: Callable[[int], None] | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Vectors ``[n, d]`` of passages, in the order given.
+    """Encode passages; return vectors ``[n, d]`` in the order of ``texts``.
 
-    Texts are encoded longest first, so that a batch holds little padding and an encoder that does
-    not fit in memory fails on the first batch. Where the pooling divides by what padding is there
-    (``mean-unmasked``), a batch holds texts of one length only: the vectors are then those of each
-    text alone.
+    Texts are encoded longest first, so a batch has little padding, and an encoder that does not fit
+    in memory fails on the first batch. With a pooling that depends on padding (``mean-unmasked``),
+    a batch has texts of one length only, so that each vector depends on its text alone.
 
-    Deviation: the published code encodes in arrival order, padded to the longest of the batch.
+    Deviation: the published code encodes in input order, padded to the longest of the batch.
     """
     tokens = tokenise(tokenizer, texts, options.max_length)
     vectors = np.empty((len(tokens), encoder.width), dtype=np.float32)
@@ -109,11 +108,11 @@ class TokenRows(Protocol):
     """Token ids of ``n`` texts."""
 
     def __len__(self) -> int:
-        """How many texts."""
+        """Return the number of texts."""
         ...
 
     def __getitem__(self, text: int, /) -> Sequence[int] | npt.NDArray[np.int32]:
-        """Token ids ``[t]`` of one text."""
+        """Return the token ids ``[t]`` of one text."""
         ...
 
 
@@ -127,7 +126,7 @@ def encode_tokens(
     out: npt.NDArray[np.generic],
     on_encoded: Callable[[int], None] | None = None,
 ) -> None:
-    """Encode tokenised passages as :func:`encode_passages` does: vectors into ``out [n, d]``."""
+    """Encode tokenised passages into ``out [n, d]``; see :func:`encode_passages`."""
     lengths = [len(tokens[i]) for i in range(len(tokens))]
     order = sorted(range(len(tokens)), key=lambda i: (-lengths[i], i))
     same_length = encoder.pooling == "mean-unmasked"
@@ -144,9 +143,9 @@ def encode_tokens(
 
 
 def with_cast_linears(encoder: TextEncoder, options: EncodingOptions) -> TextEncoder:
-    """An encoder that shares all tensors with the one given, but for cast weights of linear layers.
+    """Return an encoder with cast weights of linear layers, which shares all other tensors.
 
-    Autocast would cast these for every batch; the numbers that come out are the same.
+    Autocast would cast these weights for every batch, with equal results.
     """
     tensors: dict[int, Any] = {id(one): one for one in (*encoder.parameters(), *encoder.buffers())}
     for module in encoder.modules():
@@ -163,7 +162,7 @@ def _batches(
     *,
     same_length: bool,
 ) -> Iterator[list[int]]:
-    """``order``, longest first, cut into batches."""
+    """Cut ``order``, longest first, into batches."""
     budget = TOKEN_BUDGET.get(options.device.type, TOKEN_BUDGET["cpu"])
     batch: list[int] = []
     for i in order:
@@ -179,18 +178,17 @@ def _batches(
 
 
 class QueryStates:
-    """Queries that have been read: q-nets or query vectors for any part of them.
+    """Encoded queries, which give q-nets or query vectors for any range of them.
 
-    The transformer has run over all of them, in batches without padding that depend on nothing but
-    the query set; q-nets, which are large (14 MB each at 6 layers of 768), are written on demand,
-    with products of one query each. So a query's q-net is bit-equal for every batch size of a
-    search.
+    The transformer has read all queries, in batches without padding that depend on the query set
+    alone. Q-nets are large (14 MB each at 6 layers of 768), so they are written on demand, with
+    matrix products of one query each. So a q-net is bit-equal for every batch size of a search.
 
     Args:
         encoder: The query encoder.
         states: A Hypencoder's token states ``[t, h]``, or a bi-encoder's query vector ``[d]``.
-        options: How they were encoded; q-nets are written on the same device.
-        width: Hidden width of the q-nets; None is the full one.
+        options: Options of their encoding; q-nets are written on its device.
+        width: Hidden width of the q-nets; None means the full width.
     """
 
     def __init__(
@@ -210,19 +208,19 @@ class QueryStates:
 
     @property
     def device(self) -> torch.device:
-        """Where q-nets and vectors are made."""
+        """The device of q-nets and vectors."""
         return self._options.device
 
     @property
     def has_q_nets(self) -> bool:
-        """Whether the queries become q-nets; else they are vectors."""
+        """Whether the queries become q-nets; otherwise they are vectors."""
         return isinstance(self._encoder, Hypencoder)
 
-    @torch.no_grad()  # not inference mode: a search may ask for the slope of a q-net
+    @torch.no_grad()  # not inference mode: a search may compute gradients of a q-net
     def q_nets(
         self, start: int = 0, stop: int | None = None, dtype: torch.dtype | None = None
     ) -> list[QNetBatch]:
-        """One q-net a query, for the queries from ``start`` to ``stop``."""
+        """Return one q-net a query, for the queries from ``start`` to ``stop``."""
         if not isinstance(self._encoder, Hypencoder):
             raise ModelError("There are no q-nets: the model is a bi-encoder.")
         states = [each.to(self._options.device) for each in self._states[start:stop]]
@@ -230,11 +228,11 @@ class QueryStates:
         return [net if dtype in (None, net.dtype) else net.to(dtype=dtype) for net in nets]
 
     def batches(self, size: int | None = None) -> Iterator[range]:
-        """The places of the queries that are searched together, batch after batch.
+        """Yield ranges of the queries that are searched together.
 
         Args:
-            size: Queries of a batch; None takes as many as 1 GiB of q-nets holds, at most 256, and
-                all queries at once where they are vectors.
+            size: Queries of a batch; None means as many as fit into 1 GiB of q-nets, at most 256,
+                and all queries at once if they are vectors.
         """
         if size is None and self.has_q_nets:
             size = max(1, min(MOST_Q_NETS, Q_NET_BYTES // max(1, self.q_net_bytes)))
@@ -244,14 +242,14 @@ class QueryStates:
 
     @property
     def q_net_bytes(self) -> int:
-        """Memory of one q-net; 0 where there are none."""
+        """Return the bytes of one q-net; 0 if the queries are vectors."""
         if not isinstance(self._encoder, Hypencoder):
             return 0
         per_weight = next(self._encoder.parameters()).element_size()
         return per_weight * self._encoder.q_net_weights(self._width)
 
     def vectors(self, start: int = 0, stop: int | None = None) -> torch.Tensor:
-        """Query vectors ``[q, d]`` of a bi-encoder."""
+        """Return query vectors ``[q, d]`` of a bi-encoder, from ``start`` to ``stop``."""
         rows = self._states[start:stop]
         if not rows:
             return torch.empty((0, self._encoder.width), device=self._options.device)
@@ -266,17 +264,17 @@ def encode_queries(
     *,
     width: int | None = None,
 ) -> QueryStates:
-    """Read queries: the transformer's part of making q-nets or query vectors.
+    """Encode queries by the transformer, the first step to q-nets or query vectors.
 
     Args:
         encoder: The query encoder.
         tokenizer: Its tokenizer.
         texts: The queries.
-        options: How they are encoded.
-        width: Hidden width of the q-nets, where the model has several nested; None is the full one.
+        options: Options of encoding.
+        width: Hidden width of the q-nets of a model with nested ones; None means the full width.
 
     Raises:
-        ModelError: The model has no q-nets of that width.
+        ModelError: The model has no q-nets of this width.
     """
     if width is not None:
         refuse_width(encoder, width)
@@ -294,7 +292,7 @@ def encode_query_tokens(
     order: Sequence[int] | None = None,
     width: int | None = None,
 ) -> QueryStates:
-    """Read queries that are tokenised: :func:`encode_queries`, in an order from short to long."""
+    """Encode tokenised queries in ``order``, short to long; see :func:`encode_queries`."""
     states: list[torch.Tensor] = [torch.empty(0)] * len(tokens)
     if order is None:
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
@@ -309,10 +307,10 @@ def encode_query_tokens(
 
 
 def refuse_width(encoder: Hypencoder | TextEncoder, width: int) -> None:
-    """Refuses a width that the encoder's q-nets do not have, before any query is read.
+    """Refuse a width that the q-nets of the encoder do not have, before reading a query.
 
     Raises:
-        ModelError: They have no such width, or there are no q-nets.
+        ModelError: The encoder has no q-nets, or none of this width.
     """
     if not isinstance(encoder, Hypencoder):
         raise ModelError(
@@ -325,7 +323,7 @@ def refuse_width(encoder: Hypencoder | TextEncoder, width: int) -> None:
 def _query_states(
     encoder: Hypencoder | TextEncoder, rows: Sequence[Sequence[int]], options: EncodingOptions
 ) -> torch.Tensor:
-    """Token states ``[q, t, h]`` for a Hypencoder, query vectors ``[q, d]`` for a bi-encoder."""
+    """Return token states ``[q, t, h]`` of a Hypencoder, or query vectors ``[q, d]``."""
     ids = torch.tensor(rows, dtype=torch.long, device=options.device)
     mask = torch.ones_like(ids)
     with options.autocast():

@@ -1,4 +1,4 @@
-"""Fingerprints: what identifies a model's numbers, whatever folder or file layout it came from."""
+"""Fingerprints, which identify the weights of a model in any folder or file layout."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _NOT_ABOUT_NUMBERS = ("model_name_or_path", "freeze_transformer")
 
 
 def passage_fingerprint(dual: DualEncoder) -> str:
-    """SHA-256, in hex, of all that a passage vector depends on but the tokenizer and the length.
+    """Return a SHA-256 in hex of all that passage vectors depend on, but tokenizer and length.
 
-    It does not depend on the query side: models around one frozen passage encoder share it, and so
-    the vectors made with it. The pooler's weights are left out; nothing reads them.
+    It does not depend on the query side, so models with one frozen passage encoder share it and
+    their vectors. The weights of the pooler are excluded, because nothing reads them.
     """
     settings = dual.settings
     return _digest("passage", _facts(settings.passage, dual.passage_encoder), dual.passage_encoder)
 
 
 def model_fingerprint(dual: DualEncoder) -> str:
-    """SHA-256, in hex, of all that a score depends on but the tokenizer and the lengths."""
+    """Return a SHA-256 in hex of all that scores depend on, but tokenizer and lengths."""
     settings: DualEncoderConfig = dual.settings
     facts = {
         "architecture": type(dual).__name__,
@@ -40,7 +40,7 @@ def model_fingerprint(dual: DualEncoder) -> str:
 
 
 def backbone_fingerprint(encoder: TokenEncoder) -> str:
-    """SHA-256, in hex, of all that token states depend on but the tokenizer and the length."""
+    """Return a SHA-256 in hex of all that token states depend on, but tokenizer and length."""
     config: Any = encoder.transformer.config
     return _digest(
         "backbone", {"backbone": backbone_fields_that_matter(config)}, encoder.transformer
@@ -48,7 +48,7 @@ def backbone_fingerprint(encoder: TokenEncoder) -> str:
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:
-    """SHA-256, in hex, of how a fast tokenizer cuts text; not of padding and truncation."""
+    """Return a SHA-256 in hex of a fast tokenizer, without its padding and truncation."""
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     state.pop("padding", None)
     state.pop("truncation", None)
@@ -58,7 +58,7 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
 def _facts(settings: EncoderConfig, encoder: nn.Module) -> dict[str, Any]:
     config: Any = encoder.transformer.config  # type: ignore[union-attr]
     published = {k: v for k, v in settings.published().items() if k not in _NOT_ABOUT_NUMBERS}
-    # The published name of a pooling is ambiguous; ours, in the extras, is not.
+    # The published name of a pooling is ambiguous; the name in the extra keys is not.
     published.pop("pooling_type", None)
     published.pop("embedding_representation", None)
     return {

@@ -1,20 +1,21 @@
 """The hypernetwork: reads a query and writes the weights of its q-net (paper, section 3.2).
 
-- A transformer reads the query; its token states are all that the head sees.
+- A transformer reads the query; its token states are the input of the head.
 - For each matrix and vector of the q-net there is one attention: learned embeddings, one a row of
   the written matrix, attend over the query's tokens.
-- What they gather passes ReLU, layer norm (no weights) and a linear layer; a learned base, the same
-  for every query, is added.
-- Nested widths: only the rows and columns that a narrower q-net takes are written.
+- Its output passes ReLU, layer norm (no weights) and a linear layer; then a learned base, equal for
+  all queries, is added.
+- For a narrower nested q-net, only its rows and columns are written.
 
-Mind:
+Details:
 
-- Attention is scaled by the number of embeddings (``out``), not by their width, as published: a
-  vector or a last matrix with one output is not scaled at all.
-- The head computes ``[q, out, in]`` and gives the transposed view ``[q, in, out]``.
-- A head does not fill its parameters in: :meth:`Hypencoder.initialize_head` or a checkpoint does.
+- Attention is scaled by the number of embeddings (``out``), not by their width, as published. So
+  it is not scaled for a vector or for a last matrix with one output.
+- The head computes ``[q, out, in]`` and returns the transposed view ``[q, in, out]``.
+- The parameters of a new head are uninitialised: call :meth:`Hypencoder.initialize_head`, or load a
+  checkpoint.
 - :meth:`Hypencoder.write_each` gives bit-equal q-nets for every batch size;
-  :meth:`Hypencoder.generate` does not, for products of several queries round otherwise.
+  :meth:`Hypencoder.generate` does not, since products of several queries round differently.
 
 Axes: ``q`` queries, ``t`` tokens, ``h`` width of the token states; a generated matrix goes from
 ``in`` to ``out``.
@@ -56,7 +57,7 @@ HEAD_KEYS = (
     "key_projections",
     "value_projections",
 )
-"""Names of the hyper-head's parameters: what is neither backbone nor converter."""
+"""Names of the parameters of the hyper-head: neither backbone nor converter."""
 
 _BASE_STD = math.sqrt(2 / 768)
 _QUERY_STD = 10.0
@@ -64,19 +65,19 @@ _PROJECTION_STD = 1 / 768**2
 
 
 class Hypencoder(TokenEncoder):
-    """Queries to q-nets.
+    """The hypernetwork: an encoder of queries to q-nets.
 
     For each matrix and vector of the q-net, learned embeddings attend over the query's tokens; the
-    result, normalised and projected, is added to a learned base.
+    output, normalised and projected, is added to a learned base.
 
     Args:
-        config: Its settings.
+        config: Settings of the encoder.
         transformer: A backbone of ``transformers``.
         trust_code: Whether a converter named ``module:Class`` may be imported.
 
     Raises:
-        ModelError: The backbone has another width than the settings say, the converter cannot be
-            used, or it takes a query vector and the settings make none.
+        ModelError: The width of the backbone differs from the settings, the converter cannot be
+            used, or the converter takes a query vector and the settings have none.
 
     Examples:
         The folder ``model`` holds a trained Hypencoder of width 32.
@@ -121,18 +122,18 @@ class Hypencoder(TokenEncoder):
 
     @classmethod
     def read_settings(cls, raw: Json) -> HypencoderConfig:
-        """Settings from a ``config.json`` of its own, or of a dual encoder's query side."""
+        """Return settings from its own ``config.json``, or from that of a dual encoder."""
         return hypencoder_config(raw.get("query_encoder_kwargs", raw), extras_of(raw, "query"))
 
     @classmethod
     def assemble(
         cls, settings: Any, backbones: Mapping[str, nn.Module], *, trust_code: bool = False
     ) -> Self:
-        """An encoder around the backbone ``encoder``; the hyper-head is yet to be filled in."""
+        """Make an encoder around the backbone ``encoder``, with an uninitialised head."""
         return cls(settings, backbones["encoder"], trust_code=trust_code)
 
     def _make_head(self) -> None:
-        """Makes the head's parameters without filling them in."""
+        """Make the parameters of the head, uninitialised."""
         weights, biases, states = self.weight_shapes, self.bias_shapes, self.width
         generated = [*weights, *biases]
         self.hyper_base_matrices = nn.ParameterList(_empty(1, out, into) for into, out in weights)
@@ -150,9 +151,9 @@ class Hypencoder(TokenEncoder):
 
     @torch.no_grad()
     def initialize_head(self, generator: torch.Generator) -> None:
-        """Fills the hyper-head in as the published code does, from a generator of the caller's.
+        """Initialise the hyper-head like the published code, from the generator of the caller.
 
-        A converter with a ``query_embedding_std`` of its own has its query embeddings drawn so.
+        A converter can set the deviation of the query embeddings by ``query_embedding_std``.
         """
         query_std = getattr(self.weight_to_model_converter, "query_embedding_std", _QUERY_STD)
         keys, values = _linears(self.key_projections), _linears(self.value_projections)
@@ -166,7 +167,7 @@ class Hypencoder(TokenEncoder):
             vector.zero_()
         for query in (*self.weight_query_embeddings, *self.bias_query_embeddings):
             query.normal_(std=query_std, generator=generator)
-        # Of keys and values, published code zeroes the biases of the matrices' part only.
+        # Published code zeroes the biases of keys and values for matrices only.
         for layers in zip(_linears(self.weight_hyper_projection), keys, values, strict=False):
             layers[0].weight.normal_(std=_PROJECTION_STD, generator=generator)
             for layer in layers:
@@ -180,19 +181,19 @@ class Hypencoder(TokenEncoder):
         token_states: Tensor | None = None,
         width: int | None = None,
     ) -> EncoderOutput:
-        """The q-nets of ``q`` queries as ``representation``, a :class:`QNetBatch`.
+        """Write q-nets of ``q`` queries; return them as ``representation``, a :class:`QNetBatch`.
 
         Args:
             input_ids: ``[q, t]``.
             attention_mask: ``[q, t]``, 1 for tokens and 0 for padding; None means no padding.
-            token_states: ``[q, t, h]`` made before, instead of ``input_ids``.
-            width: Hidden width of the q-nets, of a converter that nests several: the q-nets are
-                those of ``representation.narrow(width)``, up to rounding, for less work. None is
-                the full one.
+            token_states: Token states ``[q, t, h]``, instead of ``input_ids``.
+            width: Hidden width of the q-nets, for a converter with nested widths. The q-nets equal
+                those of ``representation.narrow(width)`` up to rounding, for less work. None means
+                the full width.
 
         Raises:
-            UsageError: Both ids and token states are given, or neither.
-            ModelError: The q-nets have no such width.
+            UsageError: Both ids and token states are passed, or neither.
+            ModelError: The q-nets do not have this width.
         """
         states, mask = self._states_and_mask(input_ids, attention_mask, token_states)  # [q, t, h]
         matrices, vectors = self.generate(states, mask, width=width)  # [q, in, out] each
@@ -209,9 +210,9 @@ class Hypencoder(TokenEncoder):
     def generate(
         self, token_states: Tensor, attention_mask: Tensor, *, width: int | None = None
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Matrices ``[q, in, out]`` and vectors ``[q, in, out]`` for token states ``[q, t, h]``.
+        """Return matrices and vectors, all ``[q, in, out]``, for token states ``[q, t, h]``.
 
-        With a width, nothing is computed that q-nets of that width do not take.
+        With a width, only the weights of q-nets of that width are computed.
         """
         padding = (attention_mask == 0).unsqueeze(1)  # [q, 1, t]
         written = tuple(head.write(token_states, padding) for head in self._heads(width))
@@ -222,18 +223,18 @@ class Hypencoder(TokenEncoder):
     def write_each(
         self, token_states: Sequence[Tensor], *, width: int | None = None
     ) -> list[QNetBatch]:
-        """The q-nets of some queries, one a query, for inference.
+        """Write the q-nets of queries, one a query, for inference.
 
-        Every product is that of one query, so that its q-net is bit-equal whatever is written
-        beside it. What is written for all queries in turn is one head at a time: its weights are
-        read from memory once, not once a query.
+        Every matrix product is that of one query, so a q-net is bit-equal for every set of other
+        queries. One head after another writes for all queries, so the weights of a head are read
+        from memory once, not once a query.
 
         Args:
-            token_states: ``[t, h]`` of each query, without padding.
-            width: As for ``forward``.
+            token_states: Token states ``[t, h]`` of each query, without padding.
+            width: Hidden width of the q-nets; None means the full width.
 
         Raises:
-            ModelError: The q-nets have no such width.
+            ModelError: The q-nets do not have this width.
         """
         by_head = [[head.write_one(each) for each in token_states] for head in self._heads(width)]
         n_matrices = len(self.weight_shapes)
@@ -252,16 +253,16 @@ class Hypencoder(TokenEncoder):
         return q_nets
 
     def q_net_weights(self, width: int | None = None) -> int:
-        """How many numbers a q-net has.
+        """Return the number of weights of a q-net.
 
         Raises:
-            ModelError: The q-nets have no such width.
+            ModelError: The q-nets do not have this width.
         """
         converter = self._architecture(width)
         return sum(into * out for into, out in (*converter.weight_shapes, *converter.bias_shapes))
 
     def _heads(self, width: int | None) -> Iterator[_Head]:
-        """What writes each matrix, then each vector."""
+        """Yield the head of each matrix, then of each vector."""
         converter = self._architecture(width)
         return starmap(
             _Head,
@@ -290,7 +291,7 @@ class Hypencoder(TokenEncoder):
 
 @dataclass(frozen=True)
 class _Head:
-    """What writes one matrix or vector of a q-net.
+    """The part of the hyper-head that writes one matrix or vector of a q-net.
 
     Attributes:
         queries: Embeddings ``[1, full out, full in]`` that attend over the query's tokens.
@@ -298,7 +299,8 @@ class _Head:
         value: Makes values ``[q, t, full in]``.
         projection: From ``full in`` to ``full in``.
         base: ``[.., full out, full in]``.
-        shape: ``(in, out)``: of embeddings, base, and rows of the projection the first are taken.
+        shape: ``(in, out)`` of the written matrix. The first ``out`` embeddings, and the first
+            rows and columns of base and projection, are used.
     """
 
     queries: Tensor
@@ -309,15 +311,16 @@ class _Head:
     shape: Shape
 
     def write(self, token_states: Tensor, padding: Tensor) -> Tensor:
-        """Matrices ``[q, in, out]`` for states ``[q, t, h]``, where padding ``[q, 1, t]`` is True.
+        """Write matrices ``[q, in, out]`` for states ``[q, t, h]``; ``padding`` is ``[q, 1, t]``.
 
-        The scale of attention is one over the square root of the number of all embeddings, as
-        published: for vectors and for a last layer with one output it is 1, whatever the width.
+        ``padding`` is True at padding tokens. The scale of attention is one over the square root of
+        the number of all embeddings, as published. For vectors and for a last layer with one output
+        it is 1 at every width.
         """
         into, out = self.shape
         keys, values = self.key(token_states), self.value(token_states)  # [q, t, full in] each
-        # One product a query, in the published order, though one for all would be somewhat faster:
-        # it keeps gradients equal to published ones in the last digits.
+        # One product a query, in the published order, keeps gradients equal to published ones in
+        # the last digits. One product for all queries would be somewhat faster.
         expanded = self.queries[0, :out].expand(keys.shape[0], -1, -1)  # [q, out, full in]
         scores = torch.einsum("qoi,qti->qot", expanded, keys)  # [q, out, t]
         scores = (scores / self._scale).masked_fill(padding, -math.inf)  # [q, out, t]
@@ -328,7 +331,7 @@ class _Head:
         return written.transpose(1, 2)  # [q, in, out]
 
     def write_one(self, token_states: Tensor) -> Tensor:
-        """A matrix ``[1, in, out]`` for the states ``[t, h]`` of one query, without gradients."""
+        """Write a matrix ``[1, in, out]`` for states ``[t, h]`` of a query, without gradients."""
         into, out = self.shape
         scores = self.queries[0, :out] @ self.key(token_states).T  # [out, t]
         attention = scores.div_(self._scale).softmax(dim=-1)  # [out, t], sums to 1 over tokens
@@ -341,7 +344,7 @@ class _Head:
         return math.sqrt(self.queries.shape[1])
 
     def _projected(self, context: Tensor) -> Tensor:
-        """Of contexts ``[.., out, full in]``, normalised; ``[.., out, in]``."""
+        """Normalise contexts ``[.., out, full in]`` and project them to ``[.., out, in]``."""
         into = self.shape[0]
         normed = functional.layer_norm(context, context.shape[-1:])  # [.., out, full in]
         if into < context.shape[-1] and isinstance(self.projection, nn.Linear):

@@ -1,4 +1,4 @@
-"""The door of the models layer: load a model from anywhere, build one, identify one."""
+"""The public functions of the models layer: load, build and identify models."""
 
 from __future__ import annotations
 
@@ -45,22 +45,24 @@ def load_dual_encoder(
     normalize: bool | None = None,
     trust_code: bool = False,
 ) -> tuple[DualEncoder, Any]:
-    """A model and its tokenizer, float32, in evaluation mode, on the CPU.
+    """Load a model in float32, in evaluation mode, on the CPU, with its tokenizer.
 
     ``source`` may be a checkpoint of this package or of published code, or any text encoder that
-    ``AutoModel`` loads: that becomes a :class:`TextDualEncoder` of one shared backbone, pooled and
-    normalised as its ``modules.json`` and ``1_Pooling/config.json`` declare.
+    ``AutoModel`` loads. Such an encoder becomes a :class:`TextDualEncoder` with one shared backbone,
+    and the pooling and normalisation of its ``modules.json`` and ``1_Pooling/config.json``.
 
     Args:
         source: A folder, or a name on the hub.
-        backbone: For checkpoints that do not say how their backbone is built: a known name, a
-            folder, or a hub name.
-        pooling: Instead of what the model declares; needed where it declares nothing.
-        normalize: Instead of what the model declares; without either, vectors stay as they are.
+        backbone: The source of the backbone configuration if the checkpoint lacks it: a known name,
+            a folder, or a hub name.
+        pooling: Replaces the pooling that the model declares; needed if it declares none.
+        normalize: Whether to scale vectors to length 1; None means what the model declares, else
+            no.
         trust_code: Whether a q-net converter that the checkpoint names may be imported.
 
     Raises:
-        ModelError: It is not there, does not load strictly, or its pooling is unknown.
+        ModelError: The model does not exist, a key or shape does not fit, or its pooling is
+            unknown.
     """
     if pooling is not None:
         checked_pooling(pooling, where="the argument pooling")
@@ -102,7 +104,7 @@ def _plain_encoder(
 
 
 def _override(model: DualEncoder, *, pooling: Pooling | None, normalize: bool | None) -> None:
-    """Sets what the caller wants otherwise than the checkpoint says, on text encoders."""
+    """Replace the pooling and normalisation of text encoders by those of the caller."""
     changes: dict[str, Any] = {}
     if pooling is not None:
         changes["pooling"] = pooling

@@ -1,4 +1,4 @@
-"""Texts said otherwise by a sequence-to-sequence model of the user's."""
+"""Paraphrases of texts by a sequence-to-sequence model of the user."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def paraphrases(
     max_length: int = 64,
     on_done: Callable[[int], None] = lambda count: None,
 ) -> list[list[str]]:
-    """What the beams of a model make of each text, best first; nothing is left to chance.
+    """Paraphrase each text by beam search, best first; the result is deterministic.
 
     Args:
         name: A folder, or a name on the hub, that transformers loads as a seq2seq model.
         texts: The texts.
-        device: Where it runs.
-        prefix: What the model wants to read before each text, such as ``paraphrase: ``.
-        beams: How many are kept, and given back.
-        max_length: Tokens that a text is cut to, and that are written.
-        on_done: Told of every batch.
+        device: Device of the model.
+        prefix: A prompt before each text that the model expects, such as ``paraphrase: ``.
+        beams: Number of beams, and of paraphrases of each text.
+        max_length: Most tokens of a text, which is cut to them, and of a paraphrase.
+        on_done: Called with the number of texts of every batch.
 
     Raises:
-        ModelError: There is no such model, or it is none of that kind.
+        ModelError: The model does not exist, or is not a seq2seq model.
     """
     import torch
 

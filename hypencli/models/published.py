@@ -1,4 +1,4 @@
-"""What the published code makes of a model: whether it runs it, and what it computes otherwise."""
+"""Use of a model by the published code: obstacles, and differences in its results."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 
 @dataclass(frozen=True)
 class PublishedUse:
-    """How the published code takes a checkpoint, in sentences.
+    """The use of a checkpoint by the published code, in sentences.
 
     Attributes:
-        obstacles: Why it cannot use it; none where it can.
-        differences: What it computes otherwise.
+        obstacles: Reasons why the published code cannot use it; empty if it can.
+        differences: Results that it computes differently.
     """
 
     obstacles: tuple[str, ...]
@@ -27,10 +27,10 @@ class PublishedUse:
 
 
 def published_use(settings: DualEncoderConfig) -> PublishedUse:
-    """What becomes of a model in the published code.
+    """Determine how the published code can use a model.
 
-    Source: its classes ``Hypencoder``, ``TextEncoder`` and ``TextDualEncoder``, and the options
-    that they read.
+    Source: the published classes ``Hypencoder``, ``TextEncoder`` and ``TextDualEncoder``, and the
+    options that they read.
     """
     query, passage = settings.query, settings.passage
     obstacles, differences = [], []
@@ -55,18 +55,18 @@ def published_use(settings: DualEncoderConfig) -> PublishedUse:
 
 
 def backbone_names(settings: DualEncoderConfig) -> tuple[str, ...]:
-    """What the published code gives to ``AutoModel.from_pretrained``, each name once."""
+    """Return the names that published code passes to ``AutoModel.from_pretrained``, once each."""
     names = (settings.query.model_name_or_path, settings.passage.model_name_or_path)
     return tuple(dict.fromkeys(names))
 
 
 def is_hub_name(name: str) -> bool:
-    """Whether this may be the name of a hub repository, and is no folder of this machine."""
+    """Return whether a name may be that of a hub repository, and is no local folder."""
     return _HUB_NAME.fullmatch(name) is not None and not Path(name).exists()
 
 
 def name_backbone(dual: DualEncoder, name: str) -> None:
-    """Record another name for the backbone of both sides; nothing else changes."""
+    """Record another name for the backbone of both sides; change nothing else."""
     settings = dual.settings
     dual.settings = replace(
         settings,

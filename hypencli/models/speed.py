@@ -1,4 +1,4 @@
-"""How fast this machine scores with a q-net, in an arithmetic: which one a scan takes."""
+"""Measurement of scoring speed by dtype on this machine, to select that of the first pass."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _SECONDS = 0.1
 
 
 def documents_per_second(dim: int, width: int, dtype: torch.dtype, *, rows: int) -> float:
-    """Documents a second, on one CPU thread at best, through a q-net of two layers.
+    """Measure the documents a second of a q-net of two layers, at best, on one CPU thread.
 
-    With all that a layer is made of: beside its matrix product there are norm and residual, and
-    items that are brought to the arithmetic; of narrow layers these are most of the work.
+    The time includes all parts of a layer: the matrix product, the norm, the residual, and the
+    conversion of items to the dtype. In narrow layers the product is the smaller part.
 
     Args:
-        dim: Width of the documents' vectors.
+        dim: Width of the document vectors.
         width: Width of the layers.
         dtype: float32, bfloat16 or int8.
         rows: Documents scored at once.
 
     Returns:
-        0 where the machine has no layout for that arithmetic.
+        Documents a second; 0 if the machine has no prepacked layout for the dtype.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -69,16 +69,16 @@ def _least_seconds(score: Callable[[], object]) -> float:
 
 
 _WORTH = 1.2
-"""How many times faster bfloat16 must be, for what it costs in exactness."""
+"""Least speed ratio of bfloat16 to float32 that justifies its lower precision."""
 
 _ROWS, _WIDTH, _ROUNDS = 1_024, 768, 7
 
 
 @cache
 def fastest_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where its matrix products are clearly faster on this machine, else float32.
+    """Return bfloat16 if its matrix products are clearly faster on this machine, else float32.
 
-    On a CPU both are timed, in turn, for some 0.1 s, once a process.
+    On a CPU, both are timed alternately for about 0.1 s, once a process.
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32

@@ -1,4 +1,4 @@
-"""Training on the Hugging Face Trainer: rows in, a trained dual encoder and its curves out."""
+"""Training of dual encoders on rows of queries and passages, with the Hugging Face Trainer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens between the steps of a run: curves, validation, checkpoints, stopping in time."""
+"""Trainer callbacks between the steps of a run: curves, validation, checkpoints, stopping."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ Point: TypeAlias = tuple[int, str, float]
 """``(step, name, value)`` of a curve."""
 
 VALIDATION = "validation."
-"""What names of validation points begin with."""
+"""The prefix of the names of validation points."""
 
 _ABOUT_THE_WHOLE = frozenset(("train_runtime", "total_flos"))
 
 
 def points_of(log: Mapping[str, float]) -> list[Point]:
-    """The points of one entry of the Trainer's log, the loss first, then by name.
+    """Return the points of one entry of the Trainer log, the loss first, then by name.
 
-    The Trainer's own order is another one after a resumption. Its summary at the end has none.
+    The order of the Trainer itself changes after a resumption. Its final summary has no points.
     """
     if not _ABOUT_THE_WHOLE.isdisjoint(log):
         return []
@@ -50,11 +50,11 @@ def points_of(log: Mapping[str, float]) -> list[Point]:
 
 
 class Reporter(TrainerCallback):
-    """Tells the caller of every point as it is made, and the bar of every step.
+    """A callback that reports every point to the caller, and every step to the progress bar.
 
     Args:
-        task: The bar.
-        on_points: Told of points.
+        task: The progress bar.
+        on_points: Called with new points.
     """
 
     def __init__(self, task: Task, on_points: Callable[[Iterable[Point]], None]) -> None:
@@ -63,7 +63,7 @@ class Reporter(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """The Trainer knows by now how many steps there are, and what was done before."""
+        """Set the total and the completed steps of the bar, which the Trainer knows by now."""
         self._task.set_total(state.max_steps)
         self._task.advance(state.global_step)
         if is_leader():
@@ -72,7 +72,7 @@ class Reporter(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """The last step is a point of the curves whatever the interval."""
+        """Advance the bar; log the last step at any logging interval."""
         self._task.advance()
         if state.global_step >= state.max_steps:
             control.should_log = True
@@ -85,7 +85,7 @@ class Reporter(TrainerCallback):
         logs: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """The last entry of the log is the new one."""
+        """Report the points of the newest entry of the log."""
         points = points_of(state.log_history[-1])
         if is_leader():
             self._on_points(points)
@@ -95,7 +95,9 @@ class Reporter(TrainerCallback):
 
 
 class EpochSampler(TrainerCallback):
-    """Keeps row order and stages in step with the Trainer, also where a run goes on.
+    """A callback that sets the epoch of the row order and the step of the stages.
+
+    It also works for a run that continues from a checkpoint.
 
     Args:
         order: The row order.
@@ -108,22 +110,22 @@ class EpochSampler(TrainerCallback):
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Epochs are counted in whole passes: after a resumption the Trainer's is a fraction."""
+        """Set the epoch as a whole number: after a resumption, that of the Trainer is a fraction."""
         self._order.set_epoch(int(state.epoch or 0))
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Stages go by the number of the optimiser step."""
+        """Set the number of the optimiser step, on which stages depend."""
         self._step.number = state.global_step
 
 
 class Checkpoints(TrainerCallback):
-    """Marks each checkpoint as whole and deletes what it replaces.
+    """A callback that marks each checkpoint as complete and deletes the one before.
 
     Args:
-        output_dir: Where checkpoints are.
-        validation: What decides which best weights are kept.
+        output_dir: The folder of checkpoints.
+        validation: Settings that decide which best weights are kept.
     """
 
     def __init__(self, output_dir: Path, validation: ValidationConfig | None) -> None:
@@ -132,14 +134,14 @@ class Checkpoints(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """A checkpoint begins a new interval of the curves, so that resuming changes no point."""
+        """Log a point at each checkpoint, so that a resumption changes no point of the curves."""
         if control.should_save:
             control.should_log = True
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Every process has written its part by now, or will before the marker is set."""
+        """Wait until all processes have written their parts, then mark the checkpoint."""
         wait_for_all()
         if not is_leader():
             return
@@ -150,14 +152,14 @@ class Checkpoints(TrainerCallback):
 
 
 class Validator(TrainerCallback):
-    """Measures at intervals, keeps the best weights, and stops where nothing gets better.
+    """A callback that validates at intervals, keeps the best weights, and stops early.
 
     Args:
-        config: When, and what follows.
-        measure: Gives the values by name.
-        log: The Trainer's.
-        output_dir: Where the best weights are kept.
-        progress: Listens.
+        config: Settings of validation.
+        measure: Returns the values by name.
+        log: The log function of the Trainer.
+        output_dir: The folder for the best weights.
+        progress: Receives the progress.
     """
 
     def __init__(
@@ -180,14 +182,14 @@ class Validator(TrainerCallback):
         model: nn.Module | None = None,
         **_: Any,
     ) -> None:
-        """Measured before the checkpoint of the same step, which then knows of it."""
+        """Validate before the checkpoint of this step, so that the checkpoint includes it."""
         last = state.global_step >= state.max_steps
         if not last and state.global_step % self._config.every_steps:
             return
         values = self._measure()
         due = control.should_log
         self._log({f"{VALIDATION}{name}": value for name, value in values.items()})
-        control.should_log = due  # the loss of this step is still to be told
+        control.should_log = due  # the loss of this step is not logged yet
         shown = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
         self._progress.message(f"step {state.global_step:,}: validation {shown}")
         best = best_step(state.log_history, self._config)
@@ -204,7 +206,7 @@ class Validator(TrainerCallback):
 
 
 def best_step(log: Iterable[Mapping[str, float]], config: ValidationConfig | None) -> int | None:
-    """The step of the best validation so far; the first of equals; None where none is sought."""
+    """Return the step of the best validation so far, the first of equals, or None."""
     if config is None or config.best is None:
         return None
     sign = -1 if config.best == "loss" else 1
@@ -215,7 +217,7 @@ def best_step(log: Iterable[Mapping[str, float]], config: ValidationConfig | Non
 def _validations(
     log: Iterable[Mapping[str, float]], config: ValidationConfig
 ) -> Iterator[tuple[int, float]]:
-    """Step and value of the measure that decides."""
+    """Yield the step and the value of the deciding measure of each validation."""
     name = f"{VALIDATION}{config.best}"
     for entry in log:
         if name in entry:
@@ -223,15 +225,16 @@ def _validations(
 
 
 class Stopper(TrainerCallback):
-    """Ends a run between two steps, with a checkpoint, when it is interrupted or its time is up.
+    """A callback that ends a run after a step, with a checkpoint, on a signal or a time limit.
 
     Args:
-        max_minutes: The time.
+        max_minutes: The time limit in minutes; None for no limit.
+        progress: Receives messages.
 
     Attributes:
-        interrupted: Whether a signal asked for it.
-        signal: Which one, where this process got it.
-        out_of_time: Whether the time was up.
+        interrupted: Whether a signal asked to stop.
+        signal: The number of the signal, if this process received it.
+        out_of_time: Whether the time limit was reached.
     """
 
     def __init__(self, max_minutes: float | None, progress: Progress) -> None:
@@ -244,7 +247,7 @@ class Stopper(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """All processes stop at the same step."""
+        """Stop all processes at one step if one of them should stop."""
         if state.global_step >= state.max_steps or control.should_training_stop:
             return
         late = self._deadline is not None and time.monotonic() >= self._deadline
@@ -254,11 +257,11 @@ class Stopper(TrainerCallback):
             control.should_save = control.should_log = control.should_training_stop = True
 
     def agree(self) -> None:
-        """After the last step: a signal that came to one process since then counts in all."""
+        """Share a signal that one process received after the last step with all processes."""
         self.interrupted = any_process(self.interrupted)
 
     def listening(self) -> AbstractContextManager[None]:
-        """Take a signal as a wish to stop; a second Ctrl-C ends the process at once."""
+        """Return a context in which a signal stops the run; a second Ctrl-C ends the process."""
         return handle_signals(self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""How a model is trained: every choice, with no default that a recipe would hide."""
+"""The configuration of a training run, with all its settings."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Schedule = Literal["linear", "cosine", "constant"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How a training row becomes one positive and ``negatives_per_query`` negatives.
+    """Settings by which a row gives one positive and ``negatives_per_query`` negatives.
 
     Attributes:
-        positives: Which items are relevant: the first, those of ``positive_type``, or those that
-            score above ``positive_score``. One of them is drawn.
-        positive_type: With ``type``.
-        positive_score: With ``score_above``.
-        negatives_per_query: How many of the other items are drawn, without replacement.
-        too_few_negatives: Rows with fewer: refuse, draw some twice, or leave the row out.
+        positives: The rule for relevant items: the first, those of ``positive_type``, or those with
+            a score above ``positive_score``. One of them is drawn.
+        positive_type: The type of relevant items, for the rule ``type``.
+        positive_score: The score that relevant items exceed, for the rule ``score_above``.
+        negatives_per_query: The number of other items that are drawn without replacement.
+        too_few_negatives: For rows with fewer: refuse, draw some twice, or skip the row.
         random_negatives: Passages drawn at random for each batch, shared by its queries.
     """
 
@@ -37,11 +37,11 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateCache:
-    """What a frozen encoder gives for every text, kept on disk and mapped.
+    """Settings of the cache of frozen encoder outputs, which is kept on disk and mapped.
 
     Attributes:
-        dtype: Of token states: float32, or float16 for half the room.
-        limit_bytes: A larger cache is refused before anything is encoded.
+        dtype: Dtype of token states: float32, or float16 for half the size.
+        limit_bytes: Largest size; a larger cache is refused before anything is encoded.
     """
 
     dtype: torch.dtype = torch.float32
@@ -50,30 +50,30 @@ class StateCache:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """The steps in which a loss counts.
+    """The range of steps in which a loss counts.
 
     Attributes:
-        first: The first of them.
-        stop: The first step after them; None never comes.
+        first: The first step.
+        stop: The first step after the range; None for no end.
     """
 
     first: int = 0
     stop: int | None = None
 
     def holds(self, step: int) -> bool:
-        """Whether the loss counts at this step."""
+        """Return whether the loss counts at this step."""
         return self.first <= step and (self.stop is None or step < self.stop)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationConfig:
-    """What is measured while training, and what follows from it.
+    """Settings of validation during training.
 
     Attributes:
-        every_steps: Steps between two validations; one more comes after the last step.
+        every_steps: Steps between two validations; another one follows the last step.
         measures: Names of ``ir_measures``.
-        best: The measure, or ``loss``, whose best weights are kept; None keeps the last.
-        patience: Stop after so many validations without a new best.
+        best: The measure, or ``loss``, whose best weights are kept; None keeps the last weights.
+        patience: Number of validations without a new best after which training stops.
     """
 
     every_steps: int = 500
@@ -84,7 +84,7 @@ class ValidationConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
-    """One training run; exactly one of ``steps`` and ``epochs`` is given.
+    """Settings of one training run; exactly one of ``steps`` and ``epochs`` is set.
 
     Attributes:
         steps: Optimiser steps.
@@ -93,33 +93,33 @@ class TrainingConfig:
         gradient_accumulation: Batches in a step.
         learning_rate: Peak rate of AdamW (betas 0.9 and 0.999, eps 1e-8).
         learning_rates: Peak rates by parameter name pattern (``*``, ``?``), first match first.
-        schedule: What the rate does after the warm-up.
+        schedule: The learning rate schedule after the warm-up.
         warmup_steps: Steps of warm-up.
-        warmup_ratio: The same as a part of all steps.
-        weight_decay: Not applied to biases and norms.
-        max_grad_norm: Gradients are clipped to this norm; 0 never.
+        warmup_ratio: Warm-up as a share of all steps.
+        weight_decay: Weight decay, except for biases and norms.
+        max_grad_norm: Gradients are clipped to this norm; 0 means no clipping.
         mixed_bfloat16: Whether the forward pass runs in bfloat16.
-        seed: Of row order, sampling and dropout.
-        query_max_length: Tokens a query is cut to.
-        passage_max_length: Tokens a passage is cut to.
-        sampling: How rows become examples.
-        cache: Encode once, then train from memory; needs a frozen encoder.
-        fitted_head_scale: Fit a new hyper-head before the first step, so that its q-nets rank as
-            inner products with pooled queries do, times this; None leaves the head as it is.
-        stages: When each loss of the model counts; none given: all of them, always.
-        chunk_size: Texts that the encoder holds activations of at once, each chunk being computed
-            again in the backward pass; None holds those of the whole batch.
-        activation_checkpointing: Keep no activations between layers.
-        compile: Compile the encoder.
-        cross_device_negatives: In-batch losses count the passages of all devices.
-        fsdp: Divide weights and optimiser among the devices.
-        workers: Processes that make batches, besides this one.
+        seed: Seed of row order, sampling and dropout.
+        query_max_length: Most tokens of a query; longer ones are cut.
+        passage_max_length: Most tokens of a passage; longer ones are cut.
+        sampling: Settings that turn rows into examples.
+        cache: Settings to encode once and train from the cache; needs a frozen encoder.
+        fitted_head_scale: Fit a new hyper-head before the first step, so that its q-nets score
+            like this factor times inner products with pooled queries; None does not fit it.
+        stages: The steps in which each loss counts; empty means that all always count.
+        chunk_size: Texts whose activations the encoder holds at once. The backward pass computes
+            each chunk again. None holds the activations of the whole batch.
+        activation_checkpointing: Whether layers compute activations again in the backward pass.
+        compile: Whether to compile the encoder.
+        cross_device_negatives: Whether in-batch losses use the passages of all devices.
+        fsdp: Whether to divide weights and optimiser state among the devices.
+        workers: Number of further processes that make batches.
         save_steps: Steps between two checkpoints.
-        max_minutes: Stop with a checkpoint after so long.
-        report_to: Trackers of the Trainer.
-        validation: What is measured meanwhile, if anything.
+        max_minutes: Minutes after which training stops with a checkpoint; None for no limit.
+        report_to: Experiment trackers of the Trainer.
+        validation: Settings of validation, or None.
         logging_steps: Steps between two points of the curves.
-        device: Where to train.
+        device: The device of training.
     """
 
     steps: int | None = None

@@ -53,22 +53,22 @@ from hypencli.training.validation import Validation
 
 @dataclass(frozen=True, slots=True)
 class TrainingOutcome:
-    """What a training run did.
+    """The outcome of a training run.
 
     Attributes:
-        dual: The trained model: the one that was given, or its whole where FSDP divided that.
-        finished: Whether it came to its end; else the checkpoint is where it goes on.
-        interrupted: Whether a signal stopped it.
-        signal: Which one, where this process got it.
-        steps: Optimiser steps, those before a resumption included.
-        seconds: Of training in this call, after texts were tokenised and cached states were made.
-        preparation_seconds: Of that.
-        final_loss: Mean loss since the last point of the curves but one.
+        dual: The trained model: the one that was passed, or a complete copy if FSDP divided it.
+        finished: Whether the run reached its end; otherwise it continues from its checkpoint.
+        interrupted: Whether a signal stopped the run.
+        signal: The number of the signal, if this process received it.
+        steps: Optimiser steps, including those before a resumption.
+        seconds: Time of training in this call, after preparation.
+        preparation_seconds: Time to tokenise texts and to make cached states.
+        final_loss: Mean loss of the last interval of the curves.
         curves: ``(step, name, value)`` of the loss, each single loss, learning rate, gradient norm,
             epoch, and of validation.
-        n_rows: Rows that were trained on.
-        best_step: The step whose weights the model has, where the best were sought.
-        resumed_from: The step that it went on from; 0 for a fresh start.
+        n_rows: The number of training rows.
+        best_step: The step of the best weights, which the model has; None if it keeps the last.
+        resumed_from: The step from which the run continued; 0 for a new run.
     """
 
     dual: HypencoderDualEncoder | TextDualEncoder
@@ -92,33 +92,32 @@ def train(
     config: TrainingConfig,
     where: RunContext,
 ) -> TrainingOutcome:
-    """Train ``dual`` in place, from its beginning or from the newest checkpoint.
+    """Train ``dual`` in place, from the first step or from the newest checkpoint.
 
-    The same model, rows and configuration give the same weights, bit for bit on a CPU, however
-    often the run was stopped and taken up again. The global random generators of the caller are as
-    they were afterwards. Every process of a launcher calls this; they meet in the Trainer.
+    On a CPU, equal models, rows and configurations give bit-equal weights, even if a run was stopped
+    and continued. The global random generators of the caller are restored. Every process of a
+    launcher calls this function; the processes synchronise in the Trainer.
 
     Args:
-        dual: The model with its losses; left on the device of the configuration, in training mode
-            off.
-        tokenizer: Of its backbone.
-        data: The training set.
-        config: How it is trained.
-        where: Where it works.
+        dual: The model with its losses. Afterwards it is on the device of the configuration, in
+            evaluation mode.
+        tokenizer: The tokenizer of its backbone.
+        data: The training data.
+        config: The configuration of the run.
+        where: The folders of the run, and its listeners.
 
     Raises:
-        DataError: Rows without positives, with too few negatives, or without the scores that a loss
-            needs.
+        DataError: A row lacks positives, negatives, or the scores that a loss needs.
         MissingDependencyError: A tracker is not installed.
-        ModelError: Nothing to train, no loss, a cache of an encoder that is trained, or a loss that
-            is not finite.
-        UsageError: A configuration that contradicts itself, an unknown tracker, or a cache beyond
+        ModelError: Nothing is trainable, the model has no loss, a cached encoder is not frozen, or
+            a loss is not finite.
+        UsageError: The configuration contradicts itself, a tracker is unknown, or a cache exceeds
             its limit.
     """
     _refuse_contradictions(config, data)
     started = time.perf_counter()
     step = _checked_step(dual, config).to(config.device)
-    # Under FSDP the modules that were given end up in pieces: their whole is made of a copy.
+    # FSDP divides the modules that it gets, so the complete model is made from a copy.
     whole = copy.deepcopy(dual) if config.fsdp and is_leader() else dual
     material = _prepare(step, tokenizer, data, config, where)
     prepared_at = time.perf_counter()
@@ -146,7 +145,7 @@ def train(
 def _checked_step(
     dual: HypencoderDualEncoder | TextDualEncoder, config: TrainingConfig
 ) -> TrainingStep:
-    """The step of a run; what cannot be trained is refused before hours of encoding."""
+    """Return the training step; refuse models that cannot be trained before encoding."""
     step = TrainingStep(
         dual,
         stages=config.stages,
@@ -160,7 +159,7 @@ def _checked_step(
 
 @dataclass(frozen=True, slots=True)
 class _Material:
-    """What steps are made of."""
+    """The inputs of the training steps."""
 
     examples: Examples
     collator: Collator
@@ -174,7 +173,7 @@ def _prepare(
     config: TrainingConfig,
     where: RunContext,
 ) -> _Material:
-    """Rows as arrays, cached states, batches and validation; a new head is fitted."""
+    """Prepare arrays of rows, cached states, batches and validation; fit a new head."""
     preparation = TrainingPreparation(step.dual, tokenizer, config, where)
     texts, name = preparation.training_set(data)
     examples = Examples(
@@ -188,7 +187,7 @@ def _prepare(
 
 
 def _final_loss(points: Sequence[Point]) -> float:
-    """The last loss of the curves; NaN where there is none."""
+    """Return the last loss of the curves; NaN if there is none."""
     losses = [value for _, name, value in points if name == "loss"]
     return losses[-1] if losses else float("nan")
 
@@ -233,7 +232,7 @@ def _run(
     if resumed is not None:
         where.progress.message(f"going on from step {step_of(resumed):,}")
         state = state_at_the_end(resumed)
-        if state is not None:  # stopped after its last step: the Trainer would make one more
+        if state is not None:  # it stopped after its last step, and the Trainer would make another
             load_weights(step, resumed)
             if config.fsdp and is_leader():
                 shutil.copy(resumed / WEIGHTS_FILE, where.output_dir / WEIGHTS_FILE)
@@ -265,7 +264,7 @@ def _callbacks(
     config: TrainingConfig,
     where: RunContext,
 ) -> Iterator[TrainerCallback]:
-    """What comes before a step may be the last one."""
+    """Yield callbacks in an order in which the one that may stop the run comes last."""
     yield EpochSampler(trainer.order, step)
     if config.validation is not None and validation is not None:
         yield Validator(
@@ -286,7 +285,7 @@ def _result(
     resumed: Path | None,
     whole: bool = True,
 ) -> _Run:
-    """What a run came to; the best weights are put back where it came to its end."""
+    """Return the outcome of a run; load the best weights if it reached its end."""
     best = best_step(state.log_history, config.validation)
     if whole and best is not None:
         load_best(step, where.output_dir, number=best)

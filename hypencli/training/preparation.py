@@ -1,4 +1,4 @@
-"""What a run needs before its first step: rows as arrays, cached states, batches, validation."""
+"""Preparation of a run: rows as arrays, cached states, batches, and validation."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ from hypencli.training.validation import (
 )
 
 _CHUNK_TOKENS = {**TOKEN_BUDGET, "cpu": 1_024}
-"""Tokens of a chunk of a batch: on a CPU half of what encoding takes, for the way back reads it all
-again."""
+"""Tokens of a chunk of a batch: on a CPU half as many as for encoding, since the backward pass reads
+all activations again."""
 
 _QUERIES_TO_FIT = 1_000
-"""Queries that a head is fitted to; some hundred would do."""
+"""Number of queries to fit a head to; a few hundred would be enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
-    """What a model is trained on.
+    """The training data of a run.
 
     Attributes:
         rows: The rows, read once at most.
-        key: What identifies their content, and the pool's; None keeps nothing for another run.
-        pool: Passages that random negatives are drawn from; None for those of the rows.
-        validation: What the model is measured on meanwhile.
+        key: Identifies the content of rows and pool; None shares no derived files with other runs.
+        pool: Passages from which random negatives are drawn; None means those of the rows.
+        validation: The data of validation, or None.
     """
 
     rows: Iterable[TrainingRow]
@@ -68,14 +68,15 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
-    """Where a run works and whom it tells.
+    """The folders of a run, and the functions that it reports to.
 
     Attributes:
-        output_dir: Checkpoints; a run that finds one there goes on from it.
-        caches: Derived files that other runs may share; None keeps them in ``output_dir``.
-        on_points: Told of every point of the curves as it is made, and of all earlier ones when
-            a run begins or goes on.
-        progress: Listens.
+        output_dir: The folder of checkpoints; a run continues from one that exists.
+        caches: Returns folders of derived files that runs share; None keeps them in
+            ``output_dir``.
+        on_points: Called with every new point of the curves, and with all earlier points when a
+            run starts or continues.
+        progress: Receives the progress.
     """
 
     output_dir: Path
@@ -100,7 +101,7 @@ class TrainingPreparation:
         self._own = FolderCaches(where.output_dir / "cache")
 
     def training_set(self, data: TrainingData) -> tuple[TrainingSet, str]:
-        """The training rows as arrays, and the name of their cache."""
+        """Return the training rows as arrays, and the name of their cache."""
         return self._rows(data.rows, data.key, data.pool, row_name="Training row")
 
     def _rows(
@@ -137,7 +138,7 @@ class TrainingPreparation:
         return self._own if self._shared is None or key is None else self._shared
 
     def encoded(self, texts: Texts, name: str) -> EncodedSet | None:
-        """What the frozen encoders give for all texts, where that is asked for."""
+        """Return the cached outputs of the frozen encoders for all texts, or None."""
         if self._config.cache is None:
             return None
         caches = self._own if self._shared is None else self._shared
@@ -148,7 +149,7 @@ class TrainingPreparation:
     def collator(
         self, texts: TrainingSet, encoded: EncodedSet | None, *, training: bool
     ) -> Collator:
-        """Makes batches of a set; random negatives are for training only."""
+        """Return a collator of a set; random negatives are for training only."""
         config = self._config
         return Collator(
             queries=texts.queries if encoded is None else encoded.queries,
@@ -162,10 +163,10 @@ class TrainingPreparation:
 
     @torch.no_grad()
     def fit_head(self, texts: TrainingSet, *, scale: float) -> None:
-        """Start the hyper-head as the backbone's own bi-encoder; a resumed run overwrites it.
+        """Fit the hyper-head to the bi-encoder of the backbone; a resumed run overwrites it.
 
         Raises:
-            ModelError: The model has no such head, or it cannot be fitted.
+            ModelError: The model has no hyper-head, or the head cannot be fitted.
         """
         encoder, queries = self._dual.query_encoder, texts.queries
         if not isinstance(encoder, Hypencoder):
@@ -191,7 +192,7 @@ class TrainingPreparation:
     def validation(
         self, step: TrainingStep, data: HeldOutRows | JudgedCorpus | None
     ) -> Validation | None:
-        """What measures the model meanwhile."""
+        """Return the validation of the model, or None."""
         settings = self._config.validation
         if settings is None or data is None:
             return None

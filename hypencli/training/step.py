@@ -1,4 +1,4 @@
-"""The forward pass of a training step: a batch in, each loss and their sum out.
+"""The forward pass of a training step, from a batch to each loss and their sum.
 
 Axes: ``q`` queries, ``i`` passages a query, ``r`` random negatives of the batch, ``t`` tokens,
 ``h`` width of a token state, ``d`` of an embedding.
@@ -24,12 +24,12 @@ from hypencli.training.process.distributed import n_processes, of_other_processe
 
 @dataclass(frozen=True)
 class ExtraNegatives:
-    """Queries that score more than their batch holds, wherever a loss scores the whole batch.
+    """Queries that score additional passages if a loss scores the whole batch.
 
-    A loss over the passages of each query alone sees nothing of it.
+    A loss over the passages of each query alone does not use the additional passages.
 
     Attributes:
-        queries: The queries as they are.
+        queries: The original queries.
     """
 
     queries: QueryBatch
@@ -41,31 +41,31 @@ class ExtraNegatives:
 
     @property
     def embedded(self) -> QueryBatch | None:
-        """These queries scoring with their embeddings; None where the model makes none."""
+        """Return the queries with inner products of their embeddings as scores, or None."""
         own = self.queries.embedded if isinstance(self.queries, EmbeddedQueries) else None
         return None if own is None else replace(self, queries=own)
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Widths that the queries' q-nets can be cut to; often none."""
+        """Hidden widths of nested q-nets, rising; empty without nesting."""
         return self.queries.widths if isinstance(self.queries, NestedQueries) else ()
 
     def narrow(self, width: int) -> QueryBatch:
-        """These queries with q-nets of one of the widths.
+        """Return these queries with q-nets of one of the widths.
 
         Raises:
-            ModelError: There is no such width.
+            ModelError: The q-nets do not have this width.
         """
         if not isinstance(self.queries, NestedQueries):
             raise ModelError(f"There are no q-nets of width {width}.")
         return replace(self, queries=self.queries.narrow(width))
 
     def __call__(self, items: Tensor) -> Tensor:
-        """Outputs ``[q, i, 1]`` for each query's own items ``[q, i, d]``."""
+        """Return outputs ``[q, i, 1]`` for the items ``[q, i, d]`` of each query."""
         return self.queries(items)
 
     def score(self, items: Tensor) -> Tensor:
-        """Scores of the items ``[n, d]``, which come first, and of the others."""
+        """Return scores of the items ``[n, d]``, followed by those of additional passages."""
         return self.queries.score(torch.cat([items, self._others(items)]))
 
     def _others(self, items: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class WithRandomNegatives(ExtraNegatives):
     """Queries that score random negatives too.
 
     Attributes:
-        extra: Embeddings ``[r, d]`` of them.
+        extra: Embeddings ``[r, d]`` of the random negatives.
     """
 
     extra: Tensor
@@ -88,28 +88,29 @@ class WithRandomNegatives(ExtraNegatives):
 
 @dataclass(frozen=True)
 class AcrossProcesses(ExtraNegatives):
-    """Queries that score the batches of all other processes too; q-nets stay where they are."""
+    """Queries that also score the passages of other processes, which are gathered here."""
 
     def _others(self, items: Tensor) -> Tensor:
         return of_other_processes(items)
 
 
 class TrainingStep(nn.Module):
-    """What the Trainer trains: a dual encoder with its losses, without a config that it may edit.
+    """The module that the Trainer trains: a dual encoder with its losses.
 
-    A q-net with nested widths is trained at each of them: a loss is then the mean over the widths.
+    It has no ``config`` that the Trainer could change. A q-net with nested widths is trained at each
+    width: a loss is then the mean over the widths.
 
     Args:
         dual: The dual encoder.
-        stages: When each loss counts; none given: always.
-        recompute: Keep no activations of a chunk of texts: they are computed again when needed.
-        across_processes: Whether in-batch losses count the passages of all processes.
+        stages: The steps in which each loss counts; empty means always.
+        recompute: Whether to compute the activations of a chunk again in the backward pass.
+        across_processes: Whether in-batch losses use the passages of all processes.
 
     Attributes:
-        number: Number of the optimiser step, from 0, which the stages go by.
+        number: Number of the optimiser step, from 0, on which stages depend.
 
     Raises:
-        ModelError: It has no loss.
+        ModelError: The dual encoder has no loss.
     """
 
     def __init__(
@@ -137,13 +138,13 @@ class TrainingStep(nn.Module):
         random: Mapping[str, Any] | None = None,
         labels: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """``loss``, and each loss by its name where there are several.
+        """Return ``loss``, and each loss by name if there are several.
 
         Args:
-            queries: The ``q`` queries, as the collator makes them: chunks of tokens, or states.
+            queries: The ``q`` queries from the collator: chunks of tokens, or states.
             passages: The ``q * i`` passages, those of the first query first: chunks of tokens, or
                 embeddings.
-            random: The ``r`` random negatives in the same form.
+            random: The ``r`` random negatives, in the form of ``passages``.
             labels: A teacher's scores ``[q, i]``.
         """
         batch = self.encode_queries(queries)
@@ -160,14 +161,14 @@ class TrainingStep(nn.Module):
         return {"loss": total, **(losses if len(self._stages) > 1 else {})}
 
     def _with_extra_negatives(self, queries: QueryBatch, extra: Tensor | None) -> QueryBatch:
-        """The queries with all that in-batch losses score beside the passages of the batch."""
+        """Return queries that also score all additional passages for in-batch losses."""
         if extra is not None:
             queries = WithRandomNegatives(queries, extra)
         together = self._across_processes and self.training and n_processes() > 1
         return AcrossProcesses(queries) if together else queries
 
     def encode_queries(self, side: Mapping[str, Any]) -> QNetBatch | InnerProducts:
-        """Q-nets, or query vectors, of the queries of a batch."""
+        """Return q-nets, or query vectors, of the queries of a batch."""
         if "states" in side:
             encoder = self.dual.query_encoder
             return self.dual.query_batch(encoder(None, side["mask"], token_states=side["states"]))
@@ -179,7 +180,7 @@ class TrainingStep(nn.Module):
         return whole
 
     def encode_passages(self, side: Mapping[str, Any]) -> Tensor:
-        """Embeddings ``[n, d]`` of passages."""
+        """Return embeddings ``[n, d]`` of passages."""
         if "embeddings" in side:
             vectors: Tensor = side["embeddings"]
             return vectors
@@ -200,5 +201,5 @@ class TrainingStep(nn.Module):
 
 
 def _joined(chunks: Sequence[Tensor], side: Mapping[str, Any]) -> Tensor:
-    """What was made of the chunks, in the order of the batch."""
+    """Join the outputs of chunks, in the order of the batch."""
     return chunks[0] if len(chunks) == 1 else torch.cat(list(chunks))[side["order"]]

@@ -1,4 +1,4 @@
-"""The Hugging Face Trainer, told what it cannot know: row order, rates by name, shared weights."""
+"""The Hugging Face Trainer with our row order, rates by name, and shared weights."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ _SCHEDULES = {
 }
 _ALL_OR_NO_TRACKERS = ("all", "none")
 _TRACKER_PACKAGES = {"azure_ml": "azureml-core", "comet_ml": "comet-ml", "flyte": "flytekit"}
-"""Packages of trackers that are called otherwise than the tracker."""
+"""Trackers whose package has another name -> name of the package."""
 
 
 class DualEncoderTrainer(Trainer):
     """The Trainer for dual encoders.
 
     Args:
-        step: What is trained.
-        examples: The training set.
-        collator: Makes batches of it.
-        config: Everything else.
-        output_dir: Where checkpoints go.
+        step: The training step.
+        examples: The training examples.
+        collator: Makes batches of examples.
+        config: The configuration of the run.
+        output_dir: The folder of checkpoints.
 
     Attributes:
-        order: The row order; whoever begins an epoch tells it.
+        order: The row order; the caller sets its epoch.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class DualEncoderTrainer(Trainer):
         self._sums: dict[str, tuple[Tensor | float, int]] = {}
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Batches in an order that the seed and the epoch alone decide."""
+        """Return a loader of batches, whose order depends on seed and epoch alone."""
         loader = DataLoader(
             self._examples,
             batch_size=self._config.batch_size,
@@ -81,7 +81,7 @@ class DualEncoderTrainer(Trainer):
         return prepared
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW with the rates of the configuration, and weight decay but on biases and norms."""
+        """Make AdamW with the rates of the configuration, and no decay of biases and norms."""
         if self.optimizer is None:
             trained: nn.Module = self.model if model is None else model  # type: ignore[assignment]
             decayed = set(self.get_decay_parameter_names(trained))
@@ -100,7 +100,7 @@ class DualEncoderTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """The summed loss; each loss by its name is kept for the next point of the curves.
+        """Return the sum of the losses; keep each loss for the next point of the curves.
 
         Raises:
             ModelError: The loss is not finite.
@@ -120,7 +120,7 @@ class DualEncoderTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the means of the single losses since the last point."""
+        """Log values, with the mean of each loss since the last point."""
         if "loss" in logs:
             logs |= {name: float(total) / count for name, (total, count) in self._sums.items()}
             self._sums = {}
@@ -129,7 +129,7 @@ class DualEncoderTrainer(Trainer):
     def _save(
         self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
     ) -> None:
-        """Weights of a checkpoint; a shared encoder, which the Trainer refuses, is stored once."""
+        """Write weights of a checkpoint; a shared encoder, which Trainer refuses, once."""
         if not self.args.should_save:
             return
         folder = Path(str(output_dir))
@@ -139,7 +139,7 @@ class DualEncoderTrainer(Trainer):
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
     ) -> None:
-        """Load the weights of a checkpoint; each one must be there."""
+        """Load the weights of a checkpoint; none may be missing."""
         if self.is_fsdp_enabled:
             with going_on_from(resume_from_checkpoint, "weights"):
                 super()._load_from_checkpoint(resume_from_checkpoint, model)
@@ -160,7 +160,7 @@ class DualEncoderTrainer(Trainer):
 
 
 def training_arguments(config: TrainingConfig, output_dir: Path) -> TrainingArguments:
-    """The Trainer's arguments: nothing is reported or printed unless it is asked for."""
+    """Return the Trainer arguments; it reports or prints nothing that is not configured."""
     on_cpu, several = config.device.type == "cpu", n_processes() > 1
     arguments = TrainingArguments(
         output_dir=str(output_dir),
@@ -172,7 +172,7 @@ def training_arguments(config: TrainingConfig, output_dir: Path) -> TrainingArgu
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         lr_scheduler_type=_SCHEDULES[config.schedule],
-        # A number below 1 is read as a part of all steps.
+        # The Trainer reads a number below 1 as a share of all steps.
         warmup_steps=config.warmup_ratio or config.warmup_steps,
         seed=config.seed,
         bf16=config.mixed_bfloat16,
@@ -180,7 +180,7 @@ def training_arguments(config: TrainingConfig, output_dir: Path) -> TrainingArgu
         ddp_backend="gloo" if several and on_cpu else None,
         ddp_find_unused_parameters=False if several else None,
         fsdp=config.fsdp,  # type: ignore[arg-type]
-        # Whole: checkpoints in pieces are unpickled by torch, which runs what they name.
+        # Complete state only: torch unpickles divided checkpoints, which can run code.
         fsdp_config={"state_dict_type": "FULL_STATE_DICT"} if config.fsdp else None,
         dataloader_pin_memory=not on_cpu,
         dataloader_num_workers=config.workers,
@@ -194,18 +194,18 @@ def training_arguments(config: TrainingConfig, output_dir: Path) -> TrainingArgu
         remove_unused_columns=False,
     )
     if arguments.n_gpu > 1:
-        # Several GPUs in one process would be torch's DataParallel, which splits a batch, and so
-        # its in-batch negatives; each process of a launcher has a GPU of its own.
+        # With several GPUs in one process, DataParallel of torch would split a batch and its
+        # in-batch negatives. So each process of a launcher has its own GPU.
         arguments._n_gpu = 1
     return arguments
 
 
 def refuse_absent_trackers(names: Iterable[str]) -> None:
-    """Refuse a tracker that the Trainer would only miss when everything else is prepared.
+    """Refuse unusable trackers early; the Trainer would refuse them after preparation.
 
     Raises:
-        MissingDependencyError: Its package is not installed.
-        UsageError: The Trainer does not know it.
+        MissingDependencyError: The package of a tracker is not installed.
+        UsageError: The Trainer does not know a tracker.
     """
     for name in names:
         if name in _ALL_OR_NO_TRACKERS:
@@ -225,7 +225,7 @@ def refuse_absent_trackers(names: Iterable[str]) -> None:
 
 
 def gather_weights(trainer: Trainer, folder: Path) -> None:
-    """Write the whole weights of a model that is divided among processes; all of them call it."""
+    """Write the complete weights of a model divided among processes, all of which call it."""
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if is_leader():
         save_weights(trainer.model, folder, state)  # type: ignore[arg-type]
@@ -234,7 +234,7 @@ def gather_weights(trainer: Trainer, folder: Path) -> None:
 def parameter_groups(
     model: nn.Module, decayed: set[str], config: TrainingConfig
 ) -> list[dict[str, Any]]:
-    """Trainable parameters by learning rate and weight decay.
+    """Group trainable parameters by learning rate and weight decay.
 
     Names are those of the dual encoder (``query_encoder.key_projections.0.weight``).
 
@@ -272,14 +272,14 @@ def parameter_groups(
 
 
 def _families(model: nn.Module) -> set[str]:
-    """Names of trainable parameters down to their second part: enough to write a pattern."""
+    """Return the first two parts of trainable parameter names, to help write a pattern."""
     names = (n.removeprefix("dual.") for n, p in model.named_parameters() if p.requires_grad)
     return {".".join(name.split(".")[:2]) + "*" for name in names}
 
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """The Trainer sets the verbosity of the whole library; put it back on leaving."""
+    """Restore the verbosity of the library on exit, since the Trainer changes it."""
     before = transformers.logging.get_verbosity()
     level = logging.getLogger("accelerate").level
     try:

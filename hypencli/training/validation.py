@@ -1,7 +1,7 @@
-"""Validation while training: the loss of held-out rows, and retrieval over their passages.
+"""Validation during training: the loss of held-out rows, and retrieval over their passages.
 
-Retrieval is the exact search of the engine, over passages encoded with the weights of the moment;
-where the encoder is frozen they are encoded once.
+Retrieval is exact search over passages encoded with the current weights. With a frozen encoder,
+passages are encoded once.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ from hypencli.training.data.token_tables import TokenTable, TokenWriter
 from hypencli.training.step import TrainingStep
 
 _DEPTH = 1_000
-"""Documents a query gets: what the deepest usual measure looks at."""
+"""Documents a query gets, enough for the deepest usual measure."""
 
 _VECTOR_BATCH = 256
-"""Queries of a bi-encoder that are searched together."""
+"""Number of queries of a bi-encoder that are searched together."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedCorpus:
-    """A test set to search while training.
+    """A test set to search during training.
 
     Attributes:
-        key: What identifies its content.
+        key: Identifies the content of the test set.
         queries: The queries.
         documents: The corpus, read once.
-        qrels: Judgements of those.
+        qrels: Relevance judgements of the queries.
     """
 
     key: str
@@ -61,10 +61,10 @@ class JudgedCorpus:
 
 @dataclass(frozen=True, slots=True)
 class HeldOutRows:
-    """Rows in the form of the training rows, none of which is trained on.
+    """Validation rows in the form of training rows, which are not used for training.
 
     Attributes:
-        key: What identifies their content.
+        key: Identifies the content of the rows.
         rows: The rows, read once.
     """
 
@@ -74,12 +74,12 @@ class HeldOutRows:
 
 @dataclass(frozen=True, slots=True)
 class SearchTask:
-    """What is searched: texts as tokens, known by their positions.
+    """The queries and passages of a validation search, as tokens.
 
     Attributes:
         queries: The queries.
-        passages: What is ranked.
-        qrels: Position of a query -> position of a passage -> grade, positions as text.
+        passages: The passages to rank.
+        qrels: Position of a query -> position of a passage -> grade, with positions as text.
     """
 
     queries: TokenTable
@@ -88,7 +88,7 @@ class SearchTask:
 
 
 def task_of_rows(rows: TrainingSet, sampling: Sampling) -> SearchTask:
-    """Each query of the rows seeks its positives among the passages of all rows."""
+    """Return a task in which queries search their positives in the passages of all rows."""
     split = split_rows(rows.rows, sampling)
     qrels: dict[str, dict[str, int]] = {}
     for row in range(len(rows.rows)):
@@ -102,7 +102,7 @@ def task_of_rows(rows: TrainingSet, sampling: Sampling) -> SearchTask:
 def write_corpus(
     folder: Path, judged: JudgedCorpus, tokenizer: Any, *, lengths: tuple[int, int]
 ) -> None:
-    """Tokenise a judged corpus; ``lengths`` are those of queries and passages."""
+    """Tokenise a judged corpus; ``lengths`` are most tokens of queries and of passages."""
     for name, texts, length in (
         ("queries", (query.text for query in judged.queries), lengths[0]),
         ("passages", (document.text for document in judged.documents), lengths[1]),
@@ -114,10 +114,10 @@ def write_corpus(
 
 
 def task_of_corpus(folder: Path, judged: JudgedCorpus) -> SearchTask:
-    """The task that :func:`write_corpus` wrote; equal texts are one.
+    """Open the task that :func:`write_corpus` wrote; equal texts count as one.
 
     Raises:
-        DataError: No query of it is judged.
+        DataError: No query has a judgement.
     """
     query_at = np.load(folder / "queries.positions.npy", allow_pickle=False)
     passage_at = np.load(folder / "passages.positions.npy", allow_pickle=False)
@@ -139,15 +139,15 @@ def task_of_corpus(folder: Path, judged: JudgedCorpus) -> SearchTask:
 
 
 class Validation:
-    """Measures a model while it is trained.
+    """The validation of a model during training.
 
     Args:
         step: The training step.
-        task: What is searched.
-        config: Of the run.
-        settings: What to measure.
-        batches: Batches of held-out rows, whose loss is measured; None where there are none.
-        encoded: What the frozen encoders gave for the texts of the task, where that is kept.
+        task: The queries and passages to search.
+        config: The configuration of the run.
+        settings: Settings of validation.
+        batches: Returns batches of held-out rows, whose loss is measured; None without rows.
+        encoded: Cached outputs of the frozen encoders for the texts of the task, or None.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class Validation:
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
-        """``loss`` where there are rows, and each measure by its name."""
+        """Return ``loss`` if there are held-out rows, and each measure by name."""
         was_training = self._step.training
         self._step.eval()
         try:
@@ -177,7 +177,7 @@ class Validation:
             self._step.train(was_training)
 
     def _loss(self) -> float:
-        """Mean over the batches of held-out rows."""
+        """Return the mean loss over the batches of held-out rows."""
         losses: list[float] = []
         for batch in self._batches() if self._batches is not None else ():
             with self._options.autocast():
@@ -185,7 +185,7 @@ class Validation:
         return sum(losses) / len(losses)
 
     def _search(self) -> dict[str, Ranking]:
-        """The ranking of every judged query, by positions as text."""
+        """Return the ranking of every judged query, with positions as text."""
         queries, vectors = self._encoded_queries(), self._vectors()
         dim = self._step.dual.passage_encoder.width
         rankings: dict[str, Ranking] = {}
@@ -245,7 +245,7 @@ class Validation:
 def batches_of(
     examples: Examples, collate: Callable[[Sequence[Example]], dict[str, Any]], batch_size: int
 ) -> Callable[[], Iterable[Mapping[str, Any]]]:
-    """The batches of held-out rows: in file order, drawn as in the first epoch."""
+    """Return a function that makes batches of held-out rows: in file order, of epoch 0."""
 
     def batches() -> Iterable[Mapping[str, Any]]:
         for start in range(0, len(examples), batch_size):
@@ -256,7 +256,7 @@ def batches_of(
 
 
 def _on_device(value: Any, device: torch.device) -> Any:
-    """A batch with its tensors on the device."""
+    """Return a batch with its tensors on the device."""
     if isinstance(value, torch.Tensor):
         return value.to(device)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The exact nearest neighbours of documents among themselves, by matrix products of blocks."""
+"""Exact nearest neighbours of all documents of a corpus, by matrix products of blocks."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from hypencli.engine.neighbours.top_neighbours import NO_KEY, Keys, Nearest, Ord
 from hypencli.engine.workers import workers
 
 _PAIRS_A_THREAD = 8
-"""Pairs of blocks that a thread does between two looks at the clock."""
+"""How many pairs of blocks a thread multiplies between two looks at the clock."""
 
 _KEPT_BYTES = 1 << 28
-"""Memory for blocks that are read again and again."""
+"""Memory in bytes for blocks that are read repeatedly."""
 
 _FEWEST_KEPT = 64
 _SHARE_OF_PRODUCTS = 0.7
-"""Of the time; the rest is choosing the nearest."""
+"""Share of the time that products take; selection of the nearest takes the rest."""
 
 _ROWS_PER_BLOCK = 16_384
 
 
 class Pair(NamedTuple):
-    """Two blocks to multiply, or one with itself; ``number`` says which pair in order it is."""
+    """Two blocks to multiply, or one with itself; ``number`` is the position of the pair."""
 
     number: int
     a: int
@@ -41,16 +41,16 @@ class Pair(NamedTuple):
 
 
 class ExactNeighbours:
-    """The ``k`` nearest of every document, each pair of blocks multiplied once for both sides.
+    """The ``k`` nearest neighbours of every document; each pair of blocks is multiplied once.
 
-    The result is the same for every number of threads and every order of the pairs, and for a
-    build that was interrupted and went on: products have one shape, and the nearest of a row are
+    The result does not depend on the number of threads, on the order of the pairs, or on whether a
+    build was interrupted and continued: all products have one shape, and the nearest of a row are
     well defined (see :mod:`hypencli.engine.neighbours.top_neighbours`). Memory: 8·k bytes a
     document, and some blocks.
 
     Args:
         corpus: The vectors.
-        similarity: What nearest means, and where it is computed.
+        similarity: The similarity measure, with its device and dtype.
         k: Neighbours of a document; a corpus of n documents gives at most n - 1.
     """
 
@@ -70,12 +70,12 @@ class ExactNeighbours:
 
     @property
     def n_pairs(self) -> int:
-        """Pairs of blocks to multiply."""
+        """The number of pairs of blocks to multiply."""
         return self._n_blocks * (self._n_blocks + 1) // 2
 
     @property
     def n_done(self) -> int:
-        """Pairs that are done."""
+        """The number of pairs multiplied so far."""
         return int(self._done.sum())
 
     def run(
@@ -84,12 +84,12 @@ class ExactNeighbours:
         on_done: Callable[[int], None] | None = None,
         on_pause: Callable[[], None] | None = None,
     ) -> None:
-        """Do the pairs that are not done yet.
+        """Multiply the remaining pairs of blocks.
 
         Args:
             on_done: Called with the number of pairs just done.
-            on_pause: Called every so many pairs, when no pair is half done: the time to call
-                :meth:`save`, and to raise what is to end the work.
+            on_pause: Called between pairs at intervals. It may call :meth:`save`, and may raise
+                an exception to end the work.
         """
         todo = self._todo()
         with workers(self._similarity.device) as each:
@@ -101,26 +101,26 @@ class ExactNeighbours:
                     on_pause()
 
     def neighbours(self) -> Iterator[Ordinals]:
-        """Blocks of rows [r, k] in order, nearest first, -1 where there are fewer than k."""
+        """Yield rows [r, k] of neighbour ordinals in order, nearest first, -1 for no neighbour."""
         self._settle()
         for start in range(0, self._corpus.n, _ROWS_PER_BLOCK):
             yield nearest_first(self._keys[start : start + _ROWS_PER_BLOCK])
 
     def save(self, out: BinaryIO) -> None:
-        """Write how far the work is."""
+        """Write the state of the build, from which :meth:`load` continues."""
         self._settle()
         np.savez(out, layout=self._layout(), done=np.packbits(self._done), keys=self._keys)
 
     def load(self, stored: BinaryIO) -> bool:
-        """Go on from what :meth:`save` wrote.
+        """Continue from a state that :meth:`save` wrote.
 
         Returns:
-            Whether it fits; where it does not, or is damaged, the work begins anew.
+            Whether the state fits. If it does not, or is damaged, the build starts anew.
         """
         try:
             with np.load(stored, allow_pickle=False) as arrays:
                 if np.array_equal(arrays["layout"], self._layout()):
-                    del self._keys, self._nearest  # there are never two of them in memory
+                    del self._keys, self._nearest  # free memory first: two of them might not fit
                     self._keys = arrays["keys"]
                     self._done = np.unpackbits(arrays["done"], count=self.n_pairs).astype(bool)
                     self._nearest = self._kept_by_block()
@@ -180,17 +180,17 @@ def nearest_of(
     k: int,
     on_done: Callable[[int], None] | None = None,
 ) -> Ordinals:
-    """The exact ``k`` nearest of some documents of a corpus.
+    """Find the exact ``k`` nearest neighbours of some documents of a corpus.
 
     Args:
-        ordinals: Which documents, [s].
+        ordinals: Ordinals [s] of the documents.
         corpus: The vectors.
-        similarity: What nearest means, and where it is computed.
+        similarity: The similarity measure, with its device and dtype.
         k: Neighbours of a document.
         on_done: Called with the number of documents just compared with.
 
     Returns:
-        Ordinals [s, k], nearest first, without the document itself; -1 where there are fewer.
+        Ordinals [s, k], nearest first, without the document itself; -1 for no neighbour.
     """
     keys: Keys = np.full((len(ordinals), k), NO_KEY)
     rows = similarity.block_rows
@@ -213,7 +213,7 @@ def nearest_of(
 
 
 def estimated_seconds(corpus: VectorSource, similarity: Similarity) -> float:
-    """About how long the exact neighbours of all documents take, from the time of one pair."""
+    """Estimate the time in seconds for all documents, from the time of one pair of blocks."""
     blocks = [read_block(corpus, similarity, index) for index in (0, 1)]
     similarity.between(blocks[0], blocks[1])
     started = time.perf_counter()
@@ -224,7 +224,7 @@ def estimated_seconds(corpus: VectorSource, similarity: Similarity) -> float:
 
 
 def read_block(corpus: VectorSource, similarity: Similarity, index: int) -> Block:
-    """One block of a corpus, by its number."""
+    """Read one block of a corpus, by its number."""
     first = index * similarity.block_rows
     ordinals = np.arange(first, min(first + similarity.block_rows, corpus.n))
     return similarity.block(corpus.vectors(ordinals), first)

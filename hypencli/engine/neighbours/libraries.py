@@ -28,18 +28,18 @@ _ROWS = 8_192
 def by_nn_descent(
     corpus: VectorSource, metric: Metric, *, k: int, settings: NNDescent
 ) -> Iterator[Ordinals]:
-    """The neighbours [r, k] of all documents in blocks, nearest first, found by NN-descent.
+    """Yield neighbours [r, k] of all documents in order, nearest first, by NN-descent.
 
-    All vectors are in memory as float32, and 8·k bytes a document.
+    Memory: all vectors in float32, and 8·k bytes a document.
 
     Raises:
         MissingDependencyError: pynndescent is not installed.
-        UsageError: A corpus of hardly more than k documents.
+        UsageError: The corpus has hardly more than k documents.
     """
     library = _library("pynndescent", "nn-descent")
     _refuse_small(corpus, k, "nn-descent")
     with warnings.catch_warnings():
-        # Of rows that are not full: the measured recall says more.
+        # Ignore the warning about rows that are not full: the measured recall says more.
         warnings.filterwarnings("ignore", "Failed to correctly find n_neighbors")
         index = library.NNDescent(
             _all_vectors(corpus),
@@ -65,18 +65,18 @@ def by_hnsw(
     library: str = "hnswlib",
     on_done: OnDone | None = None,
 ) -> Iterator[Ordinals]:
-    """The neighbours [r, k] of all documents in blocks, nearest first, found in an HNSW index.
+    """Yield neighbours [r, k] of all documents in order, nearest first, by an HNSW index.
 
-    With more than one thread the index depends on the order in which they come, so that two builds
+    With several threads, the index depends on the order in which they add documents, so two builds
     may differ in some neighbours.
 
     Args:
         corpus: The documents.
-        metric: What is near.
+        metric: The similarity: ``l2``, ``ip`` or ``cos``.
         k: Neighbours of a document.
-        settings: Of the index and its searches.
+        settings: Settings of the index and its searches.
         library: ``hnswlib`` or ``faiss``.
-        on_done: Called with the number of documents just added, then just searched for.
+        on_done: Called with the number of documents just added, later just searched for.
 
     Raises:
         MissingDependencyError: The library is not installed.
@@ -100,7 +100,7 @@ class _HnswGraph(Protocol):
         ...
 
     def nearest(self, vectors: Floats, k: int) -> Ordinals:
-        """Ordinals [r, k] nearest to vectors, -1 where it reaches fewer."""
+        """Return ordinals [r, k] nearest to vectors [r, d]; -1 where a search reaches fewer."""
         ...
 
 
@@ -165,10 +165,10 @@ _HNSW_GRAPHS: dict[str, type[_ByHnswlib] | type[_ByFaiss]] = {
 
 
 def _reached(index: Any, vectors: Floats, k: int) -> Ordinals:
-    """Ordinals [r, k] nearest to vectors in an HNSW index, -1 where it reaches fewer.
+    """Return ordinals [r, k] nearest to vectors [r, d]; -1 where a search reaches fewer.
 
-    hnswlib refuses a whole query for one vector that reaches fewer: such are asked one by one, for
-    ever fewer.
+    hnswlib refuses a whole batch if one of its vectors reaches fewer than k documents. Such vectors
+    are searched one by one, with a falling number of neighbours.
     """
     if k == 0:
         return np.empty((len(vectors), 0), dtype=np.int32)
@@ -186,12 +186,12 @@ def _reached(index: Any, vectors: Floats, k: int) -> Ordinals:
 
 
 def without_self(nearest: Ordinals, first: int, k: int) -> Ordinals:
-    """Rows [r, k] of neighbours from rows of any width that may hold the document itself.
+    """Remove each document from its own neighbours, and return rows [r, k].
 
     Args:
-        nearest: Ordinals, nearest first; below 0 where there is none.
+        nearest: Ordinals [r, any], nearest first; below 0 for no neighbour.
         first: Ordinal of the document of the first row.
-        k: Neighbours to keep; rows that have fewer end in -1.
+        k: Neighbours to keep; shorter rows end in -1.
     """
     own = np.arange(first, first + len(nearest))[:, None]
     kept = (nearest >= 0) & (nearest != own)
@@ -204,7 +204,7 @@ def without_self(nearest: Ordinals, first: int, k: int) -> Ordinals:
 
 
 def recall(neighbours: Ordinals, exact: Ordinals) -> float:
-    """Which share of the exact neighbours was found, over all rows; 1 where there are none."""
+    """Return the share of the exact neighbours [s, k] that are in ``neighbours``; 1 if none."""
     wanted = int((exact != NO_NEIGHBOUR).sum())
     pairs = zip(neighbours, exact, strict=True)
     hits = sum(int(np.isin(near[near != NO_NEIGHBOUR], row).sum()) for row, near in pairs)
@@ -228,7 +228,7 @@ def _all_vectors(corpus: VectorSource) -> Floats:
 
 
 def _blocks(corpus: VectorSource) -> Iterator[tuple[int, Floats]]:
-    """The vectors in order in float32, in blocks that a library takes a moment for."""
+    """Yield the vectors in order in float32, in blocks that a library handles quickly."""
     for first, vectors in corpus.blocks():
         for start in range(0, len(vectors), _ROWS):
             yield first + start, np.array(vectors[start : start + _ROWS], dtype=np.float32)

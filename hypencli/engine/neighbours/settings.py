@@ -13,10 +13,10 @@ class NNDescent:
     """Settings of NN-descent (Dong, Moses and Li, WWW 2011).
 
     Attributes:
-        candidates: Neighbours of neighbours that a document is compared with, in each iteration.
-        iterations: The most iterations; it ends before where little changes.
-        trees: Random projection trees that it starts from.
-        seed: Of the trees and the choice of candidates.
+        candidates: Neighbours of neighbours compared with a document in each iteration.
+        iterations: Largest number of iterations; it stops earlier once little changes.
+        trees: Number of random projection trees that give the first neighbours.
+        seed: Seed of the trees and of the choice of candidates.
     """
 
     candidates: Annotated[
@@ -34,8 +34,8 @@ class Hnsw:
     Attributes:
         m: Links of a document, in each layer above the lowest.
         ef_construction: Candidates that a document's links are chosen from.
-        ef_search: Candidates of a search for neighbours; at least k + 1 are taken.
-        seed: Of the layers.
+        ef_search: Candidates of a search for neighbours; at least k + 1 are used.
+        seed: Seed of the layers.
     """
 
     m: Annotated[int, Field(ge=2, description="links of a document")] = 32

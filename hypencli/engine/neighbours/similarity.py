@@ -14,7 +14,7 @@ Metric: TypeAlias = Literal["l2", "ip", "cos"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
 BLOCK_ROWS = 1024
-"""Documents of one side of a matrix product: its result stays in the cache of a CPU."""
+"""Documents on one side of a matrix product; the product fits into the cache of a CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ class Block:
 
     Attributes:
         vectors: [b, d]; of length 1 (or 0) for cosines.
-        offset: Half the squared length of each [b], for Euclidean distances.
-        n: Documents, the padding not counted.
+        offset: Half the squared length of each vector, [b], for Euclidean distances.
+        n: The number of documents, without the padding.
     """
 
     vectors: torch.Tensor
@@ -34,17 +34,17 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Similarity:
-    """How near documents are, by matrix products of one fixed shape; larger is nearer.
+    """A similarity measure, computed by matrix products of one fixed shape; larger is nearer.
 
-    Half the negative squared distance stands for Euclidean distance: it orders documents alike,
-    and is an inner product less two numbers, ``xy - (x² + y²) / 2``. A vector of zeros has the
+    For Euclidean distance it is half the negative squared distance, which gives the same order and
+    is an inner product less two numbers: ``xy - (x² + y²) / 2``. A vector of zeros has the
     cosine 0 with every other.
 
     Attributes:
         metric: ``l2``, ``ip`` or ``cos``.
-        device: Where products are computed.
-        dtype: Their arithmetic.
-        block_rows: Documents of a side.
+        device: The device that computes the products.
+        dtype: The dtype of the products.
+        block_rows: Documents of a block.
     """
 
     metric: Metric
@@ -57,10 +57,10 @@ class Similarity:
 
         Args:
             vectors: In any floating-point type.
-            first: Ordinal of the first of them, for the message.
+            first: Ordinal of the first document, for the error message.
 
         Raises:
-            ModelError: A vector is so long that its squared length is no float32.
+            ModelError: The squared length of a vector is not a finite float32.
         """
         n, dim = vectors.shape
         padded = torch.zeros((self.block_rows, dim))
@@ -79,22 +79,22 @@ class Similarity:
         return Block(padded.to(device=self.device, dtype=self.dtype), offset, n)
 
     def between(self, a: Block, b: Block, out: torch.Tensor | None = None) -> torch.Tensor:
-        """Similarities [n, m] of the documents of two blocks.
+        """Return similarities [n, m] of the documents of two blocks.
 
         Args:
             a: The rows.
             b: The columns.
-            out: A buffer that the result may be made in, of a product's shape.
+            out: A buffer of :meth:`buffer` for the result; None allocates one.
         """
         if self.dtype == torch.float32:
             products = torch.mm(a.vectors, b.vectors.t(), out=out)
         else:
             products = torch.mm(a.vectors, b.vectors.t()).float()
         if a.offset is not None and b.offset is not None:
-            # The sum first: it is the same number for (x, y) and (y, x), so that ties stay ties.
+            # Add both offsets first: the sum is equal for (x, y) and (y, x), so ties stay ties.
             products -= a.offset[:, None] + b.offset[None, :]
         return products[: a.n, : b.n]
 
     def buffer(self) -> torch.Tensor:
-        """A buffer for :meth:`between`."""
+        """Return a buffer for :meth:`between`."""
         return torch.empty((self.block_rows, self.block_rows), device=self.device)

@@ -1,10 +1,9 @@
-"""The k nearest of many documents at once, while similarities to blocks of others stream by.
+"""Selection of the k nearest of many documents from a stream of similarities to other blocks.
 
 A document and its similarity are one number, a *key* (int64): the similarity in the upper half,
 so that a larger key is nearer, and the ordinal in the lower half, so that of equally near
 documents the lower ordinal has the larger key. No two keys of a row are equal: the k largest of a
-row are well defined, whatever the order in which they come, and 8 bytes a neighbour are all that
-is kept.
+row are well defined in any order of arrival, and take 8 bytes a neighbour.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ Ordinals: TypeAlias = npt.NDArray[np.int32]
 
 NO_NEIGHBOUR = -1
 NO_KEY = np.iinfo(np.int64).min
-"""Below the key of every document."""
+"""A key smaller than that of every document."""
 
 _LOW_HALF = np.int64(0xFFFFFFFF)
 _ORDER = np.int32(0x7FFFFFFF)
@@ -31,40 +30,40 @@ _MOST_WAITING = 64
 
 
 def to_keys(similarities: Floats, ordinals: Rows) -> Keys:
-    """The keys of documents, from their similarities and ordinals."""
+    """Return the keys of documents with these similarities and ordinals, in their shape."""
     # Zero has two representations; adding 0.0 leaves the positive one.
     bits = (similarities + np.float32(0.0)).view(np.int32)
-    # As integers, negative floats are in reverse order: their lower 31 bits are turned over.
+    # Read as integers, negative floats are in reverse order: invert their lower 31 bits.
     ordered = bits ^ ((bits >> 31) & _ORDER)
     keys: Keys = (ordered.astype(np.int64) << 32) | (_LOW_HALF - ordinals)
     return keys
 
 
 def similarities_of(keys: Keys) -> Floats:
-    """The similarities in keys; minus infinity for ``NO_KEY``."""
+    """Return the similarities in keys, in their shape; minus infinity for ``NO_KEY``."""
     ordered = (keys >> 32).astype(np.int32)
     bits = ordered ^ ((ordered >> 31) & _ORDER)
     return np.where(keys == NO_KEY, np.float32(-np.inf), bits.view(np.float32))
 
 
 def ordinals_of(keys: Keys) -> Ordinals:
-    """The ordinals in keys; -1 for ``NO_KEY``."""
+    """Return the ordinals in keys, in their shape; -1 for ``NO_KEY``."""
     ordinals = (_LOW_HALF - (keys & _LOW_HALF)).astype(np.int32)
     return np.where(keys == NO_KEY, np.int32(NO_NEIGHBOUR), ordinals)
 
 
 def nearest_first(keys: Keys) -> Ordinals:
-    """Ordinals [n, k] of rows of keys, nearest first, -1 at the end of rows that are not full."""
+    """Return the ordinals [n, k] in keys [n, k], nearest first; short rows end in -1."""
     return ordinals_of(np.flip(np.sort(keys, axis=1), axis=1))
 
 
 class Nearest:
-    """Keeps the ``k`` nearest of each row of a block. Several threads may use one.
+    """The ``k`` nearest neighbours of each row of a block. Several threads may use one object.
 
-    What comes in waits until one row has gathered a few, and is then merged into all rows at once.
+    Offered documents are buffered until one row has several, then merged into all rows at once.
 
     Args:
-        keys: Where they are kept, [r, k]: full of ``NO_KEY``, or what was found before.
+        keys: The array of keys, [r, k]: full of ``NO_KEY``, or with earlier neighbours.
     """
 
     def __init__(self, keys: Keys) -> None:
@@ -76,14 +75,14 @@ class Nearest:
 
     @property
     def k(self) -> int:
-        """Neighbours a row."""
+        """The number of neighbours of a row."""
         return int(self._keys.shape[1])
 
     def offer(self, similarities: torch.Tensor, first: int) -> None:
-        """Take in the documents from ``first`` on.
+        """Add the ``m`` documents from ``first`` on.
 
         Args:
-            similarities: Of the rows and those documents, [r, m]; minus infinity leaves one out.
+            similarities: Similarities [r, m] of rows and documents; minus infinity excludes one.
             first: Ordinal of the first of the m documents.
         """
         rows, columns, values = _at_least(similarities, self._bound_within(similarities))
@@ -97,13 +96,13 @@ class Nearest:
                 self._merge()
 
     def settle(self) -> None:
-        """Merge what waits: only then do the keys have all that was offered."""
+        """Merge the buffered documents; after that, the keys include all that were offered."""
         with self._lock:
             if self._waiting:
                 self._merge()
 
     def _bound_within(self, similarities: torch.Tensor) -> Floats:
-        """What a similarity must reach to matter: while rows are not full, the k-th here."""
+        """Return the least useful similarity of each row [r]; of short rows, the k-th offered."""
         bound = self.bound
         if similarities.shape[1] < self.k or np.isfinite(bound).all():
             return bound
@@ -114,7 +113,7 @@ class Nearest:
     def _merge(self) -> None:
         rows = np.concatenate([rows for rows, _ in self._waiting])
         keys = np.concatenate([keys for _, keys in self._waiting])
-        # Integers of 16 bits are sorted by counting.
+        # NumPy sorts 16-bit integers by counting, which is fast.
         order = np.argsort(rows.astype(np.uint16), kind="stable")
         rows, keys = rows[order], keys[order]
         places = np.arange(len(rows)) - np.repeat(
@@ -131,7 +130,7 @@ class Nearest:
 
 
 def _at_least(similarities: torch.Tensor, bound: Floats) -> tuple[Rows, Rows, Floats]:
-    """Rows, columns and values of the similarities [r, m] that reach the bound [r] of their row."""
+    """Return rows, columns and values of the similarities [r, m] that reach their bound [r]."""
     if similarities.device.type == "cpu":
         values = similarities.numpy()
         rows, columns = _places(values >= bound[:, None])
@@ -148,7 +147,7 @@ def _at_least(similarities: torch.Tensor, bound: Floats) -> tuple[Rows, Rows, Fl
 
 
 def _places(mask: npt.NDArray[np.bool_]) -> tuple[Rows, Rows]:
-    """Rows and columns of what is true, found in the order that it lies in memory."""
+    """Return rows and columns of the true values, in their order in memory."""
     if mask.flags.c_contiguous:
         rows, columns = np.divmod(np.flatnonzero(mask), mask.shape[1])
     else:

@@ -1,1 +1,1 @@
-"""Engines by name: what each is, what it can be told, what it needs. Nothing here imports torch."""
+"""The registry of engines: their options and needs. It imports no torch."""

@@ -1,4 +1,4 @@
-"""What an engine says of itself, and what it is handed when it is opened."""
+"""The base class of registered engines, and the context in which an engine is opened."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from hypencli.engine.vector_index.spec import IndexSpec
 
 Need: TypeAlias = Literal["graph", "index", "run"]
-"""What an engine can need of a store beside the vectors."""
+"""Artifacts of a store that an engine can need besides the vectors."""
 
 Setting: TypeAlias = Mapping[str, Any]
-"""Options of an engine that together say how much it scores."""
+"""Options of an engine that together set how much it scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """What a search asks of its engine, known before anything is opened.
+    """The properties of a search that are known before anything is opened.
 
     Attributes:
-        k: Documents a query gets, one more where its own is left out afterwards.
-        q_nets: Whether the queries are q-nets; else they are vectors.
+        k: Documents a query gets; one more if the query's own document is removed later.
+        q_nets: Whether the queries are q-nets; otherwise they are vectors.
         dtype: Arithmetic of the scores, by name.
-        width: Hidden width of the q-nets; None is the full one.
+        width: Hidden width of the q-nets; None means the full width.
     """
 
     k: int
@@ -44,7 +44,7 @@ class SearchRequest:
 
 
 class EngineContext(Protocol):
-    """What an engine is opened with."""
+    """The parts of a search that an engine gets when it is opened."""
 
     @property
     def corpus(self) -> SearchCorpus:
@@ -53,12 +53,12 @@ class EngineContext(Protocol):
 
     @property
     def request(self) -> SearchRequest:
-        """What the search asks."""
+        """The properties of the search."""
         ...
 
     @property
     def device(self) -> torch.device:
-        """Where to score."""
+        """The device that scores."""
         ...
 
     @property
@@ -72,51 +72,51 @@ class EngineContext(Protocol):
         ...
 
     def neighbours(self) -> Neighbours:
-        """The neighbour graph ``[n, k]``, of an engine that needs a graph."""
+        """Return the neighbour graph ``[n, k]``, for an engine that needs a graph."""
         ...
 
     def index(self, spec: IndexSpec) -> VectorIndex:
-        """A vector index of the documents; it is built once and kept."""
+        """Return a vector index of the documents; it is built once and kept."""
         ...
 
     def candidates(self) -> list[Ordinals]:
-        """The documents ``[m]`` that the earlier run has for each query of the batch."""
+        """Return the documents ``[m]`` of the earlier run for each query of the batch."""
         ...
 
     def speed_ratios(self) -> Mapping[str, float]:
-        """How many times faster than float32 this machine scores, by the name of the dtype."""
+        """Return how many times faster than float32 this machine scores, by dtype name."""
         ...
 
     def cached(self, name: str, make: Callable[[Path], None], **determined_by: object) -> Path:
-        """A folder with files of the engine's own, such as an index; it is made once and kept.
+        """Return a folder with the engine's own files, such as an index; it is made once and kept.
 
         Args:
-            name: Short name of what is in it.
+            name: Short name of its content.
             make: Writes the files into an empty folder.
-            determined_by: What they depend on beside the documents.
+            determined_by: All that the files depend on besides the documents.
         """
         ...
 
 
 class EngineEntry(ABC, Generic[Options]):
-    """An engine in the registry: one subclass, an instance of which is registered.
+    """The base class of a registered engine; an instance of a subclass is registered.
 
     Attributes:
-        name: What users call it, and part of the ids of its runs.
-        summary: What it does, in a line.
+        name: Its name for users, which is part of the ids of its runs.
+        summary: A line about what it does.
         options: The frozen dataclass of its options, see :mod:`hypencli.option_fields`.
-        queries: What it searches with: q-nets, query vectors, or either.
-        needs: What it needs of the store. With ``graph`` its options have a field ``graph``, the
-            name or id of the graph or None, and may have ``neighbours``, the least number of them.
-            With ``run`` they have a field ``run``.
-        approximate: Whether it can miss documents; what was missed is then measured.
+        queries: The kind of queries it searches with: q-nets, query vectors, or either.
+        needs: The artifacts it needs of the store. With ``graph``, its options have a field
+            ``graph`` (the name or id of a graph, or None) and may have a field ``neighbours``, the
+            least number of neighbours. With ``run``, they have a field ``run``.
+        approximate: Whether it can miss documents; its recall is then measured.
         opened_for: Whether it is opened once, or for each batch of queries.
-        amounts: Options that each say how much is scored: only one of them can be set.
+        amounts: Options that each set how much is scored; only one of them can be set.
         presets: Name -> options that are set together by ``preset=NAME``.
-        settings: What a calibration measures, from the cheapest to the dearest; none: it has no
+        settings: The settings that a calibration measures, cheapest first; empty for no
             calibration.
-        package: Module of an optional package that it needs.
-        without_package: The engine with the same options that searches in its place where that
+        package: The module of an optional package that it needs.
+        without_package: The name of the engine with the same options that replaces it if that
             package is not installed.
     """
 
@@ -135,34 +135,34 @@ class EngineEntry(ABC, Generic[Options]):
 
     @abstractmethod
     def open(self, options: Options, context: EngineContext) -> Engine:
-        """The engine, ready to search."""
+        """Return the engine, ready to search."""
 
     def refuse(self, options: Options, request: SearchRequest) -> None:
         """Refuse options that contradict each other or the search, before anything is opened.
 
         Raises:
-            UsageError: They do.
+            UsageError: Options contradict each other or the search.
         """
 
     def inputs(self, options: Options, needed: Mapping[str, str]) -> Mapping[str, Any]:
-        """What determines a run of this engine, beside the model, the vectors and the queries.
+        """Return what determines a run besides the model, the vectors and the queries.
 
         Args:
-            options: How it searches.
-            needed: Ids of the artifacts that it reads, by ``graph`` or ``run``.
+            options: The options of the engine.
+            needed: Ids of the artifacts that it reads, under ``graph`` or ``run``.
         """
         return {**asdict(options), **needed}  # type: ignore[call-overload]
 
     def fitted(self, setting: Setting, n: int) -> Setting:
-        """A setting of the calibration for a corpus of ``n`` documents."""
+        """Return a setting of the calibration, adapted to a corpus of ``n`` documents."""
         return setting
 
     def describe(self) -> list[OptionDescription]:
-        """The options, for people."""
+        """Return descriptions of the options, for people."""
         return describe_options(self.options)
 
     def parse(self, values: Mapping[str, object]) -> Options:
-        """Options from values by name; text is read as the type of the option.
+        """Return options from values by name; text is converted to the type of the option.
 
         Raises:
             UsageError: An option is unknown, missing or has a wrong value.

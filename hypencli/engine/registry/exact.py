@@ -1,4 +1,4 @@
-"""The engine ``exact``: every document is scored, in a fast arithmetic first where that pays."""
+"""The engine ``exact``: every document is scored, with a fast first pass where that pays."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _FAST = ("int8", "bfloat16")
 _SURE = "float32"
 
 LEAST_RATIO = 1.3
-"""How much faster the scan must be than float32, one q-net against the other."""
+"""The least speed ratio of the first pass to float32, for one q-net."""
 
 _RESCORED = {"int8": 2.2, "bfloat16": 1.5}
-"""What scoring again takes, in documents of a float32 scan, as a multiple of ``k`` (measured)."""
+"""Cost of scoring again, in documents scored in float32, as a multiple of ``k`` (measured)."""
 
 _BESIDE = {"int8": 1500, "bfloat16": 800}
-"""And so many documents beside: the sample, and what preparing the q-net takes (measured)."""
+"""Fixed cost of a first pass, in documents: its sample and the q-net's preparation (measured)."""
 
 _HANDICAP = {"int8": 0.9, "bfloat16": 1.0}
-"""What is left of a rate once the threads share memory (measured): int8 has more passes over it."""
+"""Share of a speed ratio left once threads share memory (measured); int8 reads memory more."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExactOptions:
-    """Arithmetic in which all documents are scored before float32 decides."""
+    """Options of exact search: the dtype of a first pass before float32 decides."""
 
     scan: Annotated[
         Literal["auto", "int8", "bfloat16", "float32"],
@@ -82,22 +82,22 @@ class _Exact(EngineEntry[ExactOptions]):
             )
 
     def inputs(self, options: ExactOptions, needed: Mapping[str, str]) -> Mapping[str, Any]:
-        """Nothing where float32 certifies the scan: the run is then that of float32."""
+        """Return no inputs for an error-bounded first pass: its run equals that of float32."""
         return {} if options.certify else {"scan": options.scan, "certify": False}
 
 
 def choose_first_pass(options: ExactOptions, context: EngineContext) -> FirstPassOptions | None:
-    """How a corpus is scanned; None where float32 scores all of it."""
+    """Return the options of the first pass; None if float32 scores the whole corpus."""
     from hypencli.engine.certified import FirstPassOptions
 
     request, n = context.request, context.corpus.n
     if options.scan in _FAST:
         return FirstPassOptions(dtype=_arithmetic(options.scan), certify=options.certify)
-    # An inner product is too little work to scan first.
+    # An inner product is too cheap for a first pass to pay.
     automatic = options.scan == "auto" and request.dtype == _SURE and request.q_nets
     if not automatic or context.device.type != "cpu":
         return None
-    if n / LEAST_RATIO + _again("bfloat16", request.k) > n:  # too few, whatever the machine
+    if n / LEAST_RATIO + _again("bfloat16", request.k) > n:  # too few documents on any machine
         return None
     costs = {
         name: (n / ratio + _again(name, request.k)) / _HANDICAP[name]
@@ -109,7 +109,7 @@ def choose_first_pass(options: ExactOptions, context: EngineContext) -> FirstPas
 
 
 def _arithmetic(name: str) -> torch.dtype:
-    """The dtype of that name: int8 too, which is none that a model computes in."""
+    """Return the dtype of a name, including int8, in which no model computes."""
     import torch
 
     dtype: torch.dtype = getattr(torch, name)
@@ -117,7 +117,7 @@ def _arithmetic(name: str) -> torch.dtype:
 
 
 def _again(name: str, k: int) -> float:
-    """Documents scored in float32 beside a scan, or what takes as long."""
+    """Return the cost of a first pass apart from itself, in documents scored in float32."""
     return _RESCORED[name] * k + _BESIDE[name]
 
 

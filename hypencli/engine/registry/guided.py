@@ -1,4 +1,4 @@
-"""The engine ``guided``: scores what the q-nets themselves lead to."""
+"""The engine ``guided``: scores the documents that a surrogate of each q-net ranks first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Engines by name: those shipped here, and those that installed packages offer."""
+"""Lookup of engines by name: shipped ones, and those of installed packages."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def engine_names() -> list[str]:
 
 
 def engine_entry(name: str) -> EngineEntry[Any]:
-    """The engine of a name.
+    """Return the engine with a name.
 
     Raises:
-        UsageError: There is none, or what a package offers under that name is no engine.
+        UsageError: No engine has that name, or a package offers another object under it.
     """
     if name in SHIPPED:
         module, _, attribute = SHIPPED[name].partition(":")
@@ -53,13 +53,13 @@ def engine_entry(name: str) -> EngineEntry[Any]:
 
 
 def installed_entry(name: str) -> EngineEntry[Any]:
-    """The engine that searches where an engine is asked for by name.
+    """Return the engine that searches under a name on this machine.
 
-    It is the engine itself, or the one in its place where a package that it needs is missing. Two
-    libraries make different HNSW graphs, so a run is recorded under the one that made it.
+    It is the named engine, or its replacement if a package that it needs is missing. Two libraries
+    make different HNSW graphs, so a run is recorded under the engine that made it.
 
     Raises:
-        UsageError: There is no engine of that name.
+        UsageError: No engine has that name.
     """
     entry = engine_entry(name)
     if entry.package is None or entry.without_package is None:

@@ -1,4 +1,4 @@
-"""The engine ``rerank``: scores what an earlier run has found."""
+"""The engine ``rerank``: scores the documents of an earlier run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RerankOptions:
-    """Whose documents are scored."""
+    """Options of reranking: the run whose documents are scored."""
 
     run: Annotated[str, Field(description="the run whose documents are scored, by name or id")]
 

@@ -1,1 +1,1 @@
-"""Vector indexes of faiss and hnswlib: specified, built, searched as an engine."""
+"""Vector indexes of faiss and hnswlib: specification, building, and search."""

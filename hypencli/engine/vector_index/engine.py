@@ -16,10 +16,10 @@ from hypencli.records import Ranking
 
 
 class IndexEngine:
-    """The documents whose vectors have the largest inner products with a query's, by an index.
+    """Search for the largest inner products with a query vector, over a vector index.
 
     Args:
-        corpus: The documents, whose places the index gives.
+        corpus: The documents, whose ordinals the index returns.
         index: The index.
 
     Examples:
@@ -41,14 +41,14 @@ class IndexEngine:
         self._index = index
 
     def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
-        """The ``k`` documents that the index gives for every query.
+        """Return the ``k`` documents that the index finds for every query.
 
-        No scorer evaluations are counted: the index has scores of its own.
+        No evaluations are counted, since the index computes its own scores.
 
         Raises:
             UsageError: The queries are q-nets, not vectors.
-            ModelError: A score is not finite, the queries have another width or are not finite, or
-                ``k`` is below 1.
+            ModelError: A score or a query is not finite, the width of the queries differs from that
+                of the index, or ``k`` is below 1.
         """
         refuse_k(k)
         if not isinstance(scorer, InnerProductScorer):
@@ -72,7 +72,7 @@ class IndexEngine:
         )
 
     def _ranking(self, query: int, ordinals: Ordinals, scores: Scores) -> Ranking:
-        """Best score first, ties by document id, as every engine gives it."""
+        """Return ids and scores of one query, best score first, ties by document id."""
         valid = ordinals >= 0
         ids = self._corpus.ids(ordinals[valid])
         pairs = list(zip(ids, scores[valid].tolist(), strict=True))

@@ -16,11 +16,11 @@ from hypencli.errors import ModelError, UsageError
 
 _NUMBERS_A_CODE = 8
 _TRAINED_A_LIST, _LEAST_TRAINED = 40, 65_536
-"""Vectors that centroids are learned from: faiss asks for 39 a list at least."""
+"""Vectors a list from which centroids are learned; faiss asks for at least 39."""
 
 
 class FaissIndex:
-    """An index of faiss by inner product.
+    """A faiss index over inner products.
 
     Args:
         spec: Parameters of the index and of its searches.
@@ -34,7 +34,7 @@ class FaissIndex:
 
     @classmethod
     def make(cls, spec: IndexSpec, n: int, dim: int) -> FaissIndex:
-        """An empty index for ``n`` vectors of width ``dim``.
+        """Make an empty index for ``n`` vectors of width ``dim``.
 
         Raises:
             UsageError: A parameter does not fit ``n`` or ``dim``.
@@ -48,10 +48,10 @@ class FaissIndex:
 
     @classmethod
     def read(cls, path: Path, spec: IndexSpec, n: int, dim: int) -> FaissIndex:
-        """The index in a file.
+        """Read an index from a file.
 
         Raises:
-            ModelError: It cannot be read, or is not of ``n`` vectors of width ``dim``.
+            ModelError: The file cannot be read, or does not hold ``n`` vectors of width ``dim``.
         """
         try:
             index = import_library("faiss", spec).read_index(str(path))
@@ -64,7 +64,7 @@ class FaissIndex:
         return cls(spec, index)
 
     def training_rows(self, n: int) -> int:
-        """How many vectors centroids are learned from; 0 where there are none to learn."""
+        """Return how many of ``n`` vectors to learn centroids from; 0 for an index without them."""
         if self._index.is_trained:
             return 0
         automatic = max(_TRAINED_A_LIST * self._index.nlist, _LEAST_TRAINED)
@@ -94,16 +94,16 @@ class FaissIndex:
             self._index.add(vectors)
 
     def nearest(self, queries: Vectors, k: int) -> tuple[Ordinals, Scores]:
-        """Ordinals and inner products ``[q, k]``; -1 where it finds fewer."""
+        """Return ordinals and inner products ``[q, k]``; ordinal -1 for no document."""
         with self._threads():
             scores, ordinals = self._index.search(queries, k, params=self._effort(k))
         return ordinals, scores
 
     def write(self, path: Path) -> None:
-        """Write the index to a file, whole.
+        """Write the complete index to a file.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         try:
             self._faiss.write_index(self._index, str(path))
@@ -112,7 +112,7 @@ class FaissIndex:
             raise OSError(errno.ENOSPC if full else errno.EIO, str(error), str(path)) from error
 
     def _effort(self, k: int) -> Any:
-        """What a search may read, as faiss takes it."""
+        """Return the search parameters of faiss that limit what a search reads."""
         if self._spec.kind == "faiss-hnsw":
             return self._faiss.SearchParametersHNSW(efSearch=max(self._spec["ef_search"], k))
         if self._spec.kind == "faiss-ivfpq":
@@ -143,11 +143,11 @@ def _inverted_lists(faiss: Any, spec: IndexSpec, n: int, dim: int) -> Any:
     index = faiss.index_factory(dim, name, faiss.METRIC_INNER_PRODUCT)
     for clustering in (index.cp, index.pq.cp):
         clustering.seed = spec["seed"]
-        clustering.min_points_per_centroid = 1  # refused in words where it is too few
+        clustering.min_points_per_centroid = 1  # too few points raise our own error
     return index
 
 
 def _codes(dim: int) -> int:
-    """The most equal parts of a vector that are at least 8 numbers wide."""
+    """Return the largest number of equal parts of a vector with at least 8 numbers each."""
     most = max(1, dim // _NUMBERS_A_CODE)
     return next(codes for codes in range(most, 0, -1) if dim % codes == 0)

@@ -14,11 +14,11 @@ from hypencli.engine.vector_index.spec import IndexSpec
 from hypencli.errors import ModelError
 
 _TOO_FEW = "contiguous 2D array"
-"""How hnswlib says that it found fewer documents than it was asked for."""
+"""The error text of hnswlib when a search finds fewer than ``k`` documents."""
 
 
 class HnswlibIndex:
-    """A graph of hnswlib in its space ``ip``, whose distances are ``1 - inner product``.
+    """An hnswlib graph in its space ``ip``, whose distances are ``1 - inner product``.
 
     Args:
         spec: Parameters of the graph and of its searches.
@@ -31,7 +31,7 @@ class HnswlibIndex:
 
     @classmethod
     def make(cls, spec: IndexSpec, n: int, dim: int) -> HnswlibIndex:
-        """An empty graph for ``n`` vectors of width ``dim``."""
+        """Make an empty graph for ``n`` vectors of width ``dim``."""
         graph = import_library("hnswlib", spec).Index(space="ip", dim=dim)
         graph.init_index(
             max_elements=n,
@@ -43,10 +43,10 @@ class HnswlibIndex:
 
     @classmethod
     def read(cls, path: Path, spec: IndexSpec, n: int, dim: int) -> HnswlibIndex:
-        """The graph in a file.
+        """Read a graph from a file.
 
         Raises:
-            ModelError: It cannot be read, or is not of ``n`` vectors of width ``dim``.
+            ModelError: The file cannot be read, or does not hold ``n`` vectors of width ``dim``.
         """
         graph = import_library("hnswlib", spec).Index(space="ip", dim=dim)
         try:
@@ -59,11 +59,11 @@ class HnswlibIndex:
         return cls(spec, graph)
 
     def training_rows(self, n: int) -> int:
-        """A graph learns nothing beforehand."""
+        """Return 0: a graph learns nothing before vectors are added."""
         return 0
 
     def train(self, sample: Vectors) -> None:
-        """Learn nothing."""
+        """Do nothing: a graph has nothing to learn."""
 
     def add(self, vectors: Vectors) -> None:
         """Link the next vectors ``[n, d]`` into the graph."""
@@ -72,7 +72,7 @@ class HnswlibIndex:
         self._graph.add_items(vectors, labels, num_threads=threads(self._spec))
 
     def nearest(self, queries: Vectors, k: int) -> tuple[Ordinals, Scores]:
-        """Ordinals and inner products ``[q, k]``; -1 where the graph does not lead to more."""
+        """Return ordinals and inner products ``[q, k]``; ordinal -1 where no more are reached."""
         self._graph.set_ef(max(self._spec["ef_search"], k))
         try:
             return self._ask(queries, k)
@@ -94,8 +94,8 @@ class HnswlibIndex:
         return labels.astype(np.int64), 1.0 - distances
 
     def _reached(self, query: Vectors, k: int) -> tuple[Ordinals, Scores]:
-        """All that one query reaches, for hnswlib gives either ``k`` documents or none."""
-        few, many = 1, k  # it finds `few`, and not `many`
+        """Return all documents that one query reaches, up to ``k``, by bisection."""
+        few, many = 1, k  # a search finds `few` documents, but not `many`
         if self._finds(query, k):
             few = k
         while few + 1 < many:
@@ -114,7 +114,7 @@ class HnswlibIndex:
         return True
 
     def write(self, path: Path) -> None:
-        """Write the graph to a file, whole.
+        """Write the complete graph to a file.
 
         Raises:
             OSError: The file is shorter than the graph: hnswlib does not say when a disk is full.

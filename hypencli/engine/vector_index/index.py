@@ -1,7 +1,7 @@
-"""Vector indexes: the nearest documents of a query vector, without comparing it with all of them.
+"""Vector indexes: search for the nearest documents of a query vector without scoring them all.
 
-The libraries differ in what they take, in the sign of their scores and in what they do where fewer
-documents than asked for are found. Behind :class:`VectorIndex` they do not.
+The libraries differ in their input, in the sign of their scores, and in what they return if fewer
+than ``k`` documents are found. :class:`VectorIndex` hides these differences.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from hypencli.engine.vector_index.spec import IndexSpec
 from hypencli.errors import ModelError
 
 Blocks: TypeAlias = Callable[[], Iterable[tuple[int, npt.NDArray[np.generic]]]]
-"""Reads a corpus in order, from its beginning, as ``(first ordinal, vectors [n, d])``."""
+"""A function that reads a corpus in order, as ``(first ordinal, vectors [n, d])``."""
 
 INDEX_FILE = "index.bin"
 RECORD_FILE = "index.json"
 _RECORD_FORMAT = 1
 _ADDED_ROWS = 16_384
-"""Vectors added at once: fixed, so that an index does not depend on the shards."""
+"""Vectors added at once; it is fixed, so an index does not depend on the shards."""
 
 _BYTES_AT_ONCE = 1 << 20
 
 
 class VectorIndex(Protocol):
-    """Finds documents by the inner product of their vectors with a query's."""
+    """An index that finds documents by the inner product with a query vector."""
 
     @property
     def n(self) -> int:
-        """How many documents it holds."""
+        """The number of documents."""
         ...
 
     @property
@@ -48,19 +48,19 @@ class VectorIndex(Protocol):
         ...
 
     def search(self, queries: Vectors, k: int) -> tuple[Ordinals, Scores]:
-        """Ordinals ``[q, k]`` and inner products ``[q, k]`` for query vectors ``[q, d]``.
+        """Return ordinals ``[q, k]`` and inner products ``[q, k]`` for queries ``[q, d]``.
 
-        Best first, equal scores by ordinal; -1 and -inf where fewer than ``k`` are found.
+        The best come first, equal scores by ordinal; -1 and -inf stand for missing documents.
         """
         ...
 
 
 class LibraryIndex:
-    """A vector index that hnswlib or faiss answers from.
+    """A vector index of hnswlib or faiss.
 
     Attributes:
-        spec: What it is, with the parameters that its searches have.
-        n: Documents.
+        spec: Its kind and parameters, with those of its searches.
+        n: The number of documents.
         dim: Width of the vectors, ``d``.
     """
 
@@ -71,17 +71,18 @@ class LibraryIndex:
         self._library = library
 
     def search(self, queries: Vectors, k: int) -> tuple[Ordinals, Scores]:
-        """Ordinals ``[q, k]`` and scores ``[q, k]`` of the documents nearest to ``[q, d]``.
+        """Return ordinals ``[q, k]`` and scores ``[q, k]`` for query vectors ``[q, d]``.
 
-        Best first, equal scores by ordinal; which of several with the score of the last place are
-        found is the library's choice. -1 and -inf stand where fewer than ``k`` are found: in a
-        small corpus, in a graph that falls apart, in inverted lists that are too few.
+        The best come first, equal scores by ordinal. The library decides which of several documents
+        with the k-th best score it finds. -1 and -inf stand for missing documents: in a small
+        corpus, in a disconnected graph, or if too few inverted lists are searched.
 
-        Scores of ``hnsw`` are off by up to 6e-8 beside float32's own error, since hnswlib keeps
-        ``1 - score``; those of ``faiss-ivfpq`` are of the quantised vectors.
+        Scores of ``hnsw`` err by up to 6e-8 in addition to float32 rounding, since hnswlib stores
+        ``1 - score``. Scores of ``faiss-ivfpq`` are those of the quantised vectors.
 
         Raises:
-            ModelError: ``k`` is below 1, or the queries have another width or are not finite.
+            ModelError: ``k`` is below 1, the width of the queries differs from that of the index,
+                or a query is not finite.
         """
         asked = self._checked(queries, k)
         shape = (len(asked), k)
@@ -97,10 +98,10 @@ class LibraryIndex:
         return ordinals, scores
 
     def save(self, folder: Path) -> None:
-        """Write the index and what it is into an empty folder.
+        """Write the index and its specification into an empty folder.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: A file cannot be written.
         """
         path = folder / INDEX_FILE
         self._library.write(path)
@@ -134,22 +135,22 @@ def build_index(
     dim: int,
     on_added: Callable[[int], None] | None = None,
 ) -> LibraryIndex:
-    """Build an index in one pass over the corpus, or in two where it learns from a sample first.
+    """Build an index in one pass over the corpus, or in two if it learns from a sample first.
 
-    Blocks may be of any size and of float16 or float32. Memory: the index, 16,384 vectors, and the
-    sample. With one thread and one seed the index is the same every time, whatever the blocks.
+    Blocks may be of any size, in float16 or float32. Memory: the index, 16,384 vectors, and the
+    sample. With one thread, the index depends only on the corpus, the specification and the seed.
 
     Args:
         blocks: Reads the corpus; called once for each pass.
-        spec: What to build.
-        n: How many vectors there are.
-        dim: Their width, ``d``.
+        spec: The kind of index, with its parameters.
+        n: The number of vectors.
+        dim: The width of the vectors, ``d``.
         on_added: Called with the number of vectors just added.
 
     Raises:
         MissingDependencyError: The library is not installed.
         UsageError: A parameter does not fit the corpus.
-        ModelError: The corpus is not ``n`` vectors of width ``dim``.
+        ModelError: The corpus does not have ``n`` vectors of width ``dim``.
     """
     library = _library(spec).make(spec, n, dim)
     rows = library.training_rows(n)
@@ -166,11 +167,11 @@ def load_index(folder: Path, spec: IndexSpec) -> LibraryIndex:
     """Read an index that ``LibraryIndex.save`` wrote.
 
     Args:
-        folder: Where it was saved.
-        spec: What it is; parameters of searches may be others than when it was built.
+        folder: The folder of the index.
+        spec: Its specification; only parameters of searches may differ from those of the build.
 
     Raises:
-        ModelError: It is damaged, or was built with other parameters.
+        ModelError: The index is damaged, or was built with other parameters.
         MissingDependencyError: The library is not installed.
     """
     path = folder / INDEX_FILE
@@ -180,7 +181,7 @@ def load_index(folder: Path, spec: IndexSpec) -> LibraryIndex:
         measured = _measured(path)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"The index in {folder} is damaged: {error}.") from error
-    # The libraries read a damaged file as if it were whole, or end the process.
+    # Check first: the libraries may accept a damaged file, or end the process.
     damaged = [key for key, value in measured.items() if record.get(key) != value]
     if damaged:
         key = damaged[0]
@@ -198,13 +199,13 @@ def _library(spec: IndexSpec) -> type[HnswlibIndex] | type[FaissIndex]:
 
 
 def _described(spec: IndexSpec, n: int, dim: int) -> dict[str, Any]:
-    """What an index is, as its record has it."""
+    """Return the description of an index that is saved beside it."""
     of_spec = {"kind": spec.kind, "built_with": spec.built_with}
     return {"format": _RECORD_FORMAT, **of_spec, "n": n, "dim": dim}
 
 
 def _measured(path: Path) -> dict[str, int]:
-    """Size and checksum of a file."""
+    """Return the size and the checksum of a file."""
     size, crc = 0, 0
     with path.open("rb") as stream:
         while chunk := stream.read(_BYTES_AT_ONCE):
@@ -215,7 +216,7 @@ def _measured(path: Path) -> dict[str, int]:
 def _rechunked(
     blocks: Iterable[tuple[int, npt.NDArray[np.generic]]], *, n: int, dim: int
 ) -> Iterator[Vectors]:
-    """The corpus in float32, in blocks of one size; a view of a buffer that is used again."""
+    """Yield the corpus in float32, in blocks of one size, as views of one reused buffer."""
     buffer: Vectors = np.empty((min(n, _ADDED_ROWS), dim), dtype=np.float32)
     seen = filled = 0
     for first, vectors in blocks:
@@ -249,7 +250,7 @@ def _sample(
     dim: int,
     seed: int,
 ) -> Vectors:
-    """Vectors ``[rows, d]`` of documents drawn by the seed alone, in corpus order."""
+    """Return vectors ``[rows, d]`` of documents drawn by the seed alone, in corpus order."""
     places = np.sort(np.random.default_rng(seed).choice(n, size=rows, replace=False))
     sample: Vectors = np.empty((rows, dim), dtype=np.float32)
     first = 0

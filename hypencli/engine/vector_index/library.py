@@ -1,4 +1,4 @@
-"""What a library of vector indexes must offer, how it is imported, the threads that it may take."""
+"""The interface of an index library, its import, and its number of threads."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from hypencli.errors import MissingDependencyError
 Vectors: TypeAlias = npt.NDArray[np.float32]
 
 _EXTRAS = {"hnswlib": "hnsw", "faiss": "faiss"}
-"""Which extra of this project installs each library."""
+"""The extra of this project that installs each library."""
 
 
 class Library(Protocol):
-    """An index as a library keeps it; scores are inner products."""
+    """An index inside a library; its scores are inner products."""
 
     def training_rows(self, n: int) -> int:
-        """How many of ``n`` vectors it learns from before any is added; 0 learns nothing."""
+        """Return how many of ``n`` vectors it learns from before any is added; 0 for none."""
         ...
 
     def train(self, sample: Vectors) -> None:
@@ -35,23 +35,23 @@ class Library(Protocol):
         ...
 
     def nearest(self, queries: Vectors, k: int) -> tuple[Ordinals, Scores]:
-        """The nearest of at least ``k`` documents; ordinal -1 where it finds fewer."""
+        """Return ordinals and scores ``[q, k]`` of at least ``k`` documents; -1 for none."""
         ...
 
     def write(self, path: Path) -> None:
-        """Write it to a file, whole.
+        """Write the complete index to a file.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         ...
 
 
 def import_library(name: str, spec: IndexSpec) -> Any:
-    """The module ``hnswlib`` or ``faiss``.
+    """Import the module ``hnswlib`` or ``faiss``.
 
     Raises:
-        MissingDependencyError: It is not installed; says how to.
+        MissingDependencyError: The library is not installed; the error says how to install it.
     """
     try:
         return importlib.import_module(name)
@@ -64,7 +64,7 @@ def import_library(name: str, spec: IndexSpec) -> Any:
 
 
 def threads(spec: IndexSpec) -> int:
-    """How many threads an index takes: those asked for, else as many as torch."""
+    """Return the number of threads of an index: that of its options, else that of torch."""
     if spec["threads"]:
         return spec["threads"]
     import torch

@@ -1,4 +1,4 @@
-"""Which vector index, with which parameters, under the names that the field has for them."""
+"""Specifications of vector indexes, with parameters under their usual names."""
 
 from __future__ import annotations
 
@@ -98,20 +98,20 @@ INDEX_OPTIONS: Mapping[str, type] = {
 """The kinds of index, and the parameters of each."""
 
 _OF_SEARCHES = ("ef_search", "nprobe", "threads")
-"""Parameters that matter to each search, and not to what is built."""
+"""Parameters that affect searches only, not the index that is built."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSpec:
-    """One kind of index with all its parameters.
+    """A kind of index with all its parameters.
 
-    Kinds: ``hnsw`` (Malkov and Yashunin, 2018, by hnswlib), ``faiss-hnsw`` (the same by faiss),
+    Kinds: ``hnsw`` (Malkov and Yashunin, 2018, by hnswlib), ``faiss-hnsw`` (by faiss),
     ``faiss-flat`` (every vector is compared), ``faiss-ivfpq`` (inverted lists of product-quantised
     residuals: Jégou, Douze and Schmid, 2011).
 
     Attributes:
         kind: One of :data:`INDEX_OPTIONS`.
-        options: Name -> value; those that are not set get their default.
+        options: Parameter name -> value; unset parameters get their defaults.
 
     Raises:
         UsageError: The kind or a parameter is unknown, or a value is out of range.
@@ -135,10 +135,10 @@ class IndexSpec:
 
     @property
     def built_with(self) -> dict[str, int]:
-        """What determines the content of the index; of a graph, also whether one thread builds it.
+        """The parameters that determine the content; for a graph, also if one thread builds it.
 
-        A graph that one thread has built is the same every time. Who asks for that is not given
-        one that several have built.
+        A graph built by one thread is reproducible, so a request for one thread never gets a graph
+        that several threads built.
         """
         values = {name: self[name] for name in self.options if name not in _OF_SEARCHES}
         return {**values, "sequential": int(self["threads"] == 1)} if "M" in values else values

@@ -1,1 +1,1 @@
-"""New models: built by a specification, with a head that is transplanted or fitted."""
+"""New models, built from a specification, with a new, transplanted or fitted hyper-head."""

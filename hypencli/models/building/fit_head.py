@@ -1,13 +1,14 @@
-"""A start for the published architecture: q-nets that rank as the backbone's bi-encoder does.
+"""Fitting of a hyper-head, so that its q-nets rank like the bi-encoder of the backbone.
 
 Axes: ``q`` queries, ``t`` tokens, ``h`` width of token states, items and hidden layers alike.
 
-A block with a residual passes items on and adds what it computes, and that starts as one vector for
-all items: its matrix is all but zero. So the score of an item ``x`` starts as ``v·x``, ``v`` being
-the last matrix, plus a constant a query, which moves no ranking. And the hypernetwork can write the
-pooled query as ``v``, in closed form: an attention that is even over the tokens (or on the first
-one alone), values that are the token states, raised so far that the relu after them leaves them as
-they are, and a layer norm that takes off only their mean over ``h`` and their length.
+A block with a residual adds its output to the item. Its matrix starts close to zero, so its output
+starts as one vector for all items. The score of an item ``x`` starts as ``v·x`` plus a constant
+for each query, where ``v`` is the last matrix; the constant does not change a ranking. In closed
+form, the hypernetwork can write the pooled query as ``v``: its attention is uniform over the tokens
+(or on the first token alone); its values are the token states plus an offset that is large enough
+for the ReLU to leave them unchanged; and its layer norm removes only their mean over ``h`` and
+their length.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ from hypencli.models.hypernet import Hypencoder
 from hypencli.models.qnets.repeated_dense import RepeatedDenseBlockConverter
 
 _QUERY_STD = 0.05
-"""Of the other query embeddings: at the published 10 each of them looks at one token."""
+"""Deviation of the other query embeddings; with the published 10, each attends to one token."""
 
 _RAISED = 1.5
-"""Values are raised by so many times the largest pooled component seen."""
+"""Offset of the values, as a multiple of the largest pooled component of the sample."""
 
 _SHARPNESS = 20.0
-"""How much more the first token is attended to, in logits, than the mean of the others."""
+"""Attention logit of the first token above the mean of the others."""
 
 _RIDGE = 1e-2
-"""Added to the diagonal of a covariance, as a part of its mean: states of few queries will do."""
+"""Share of its mean added to the diagonal of a covariance, so that few queries suffice."""
 
 _CHECKED = 32
-"""Queries whose generated weights are compared with their pooled states."""
+"""How many queries are used to compare generated weights with pooled states."""
 
 _AGREEMENT = 0.95
 
@@ -52,28 +53,28 @@ def fit_head(
     pooling: Pooling,
     scale: float = 20.0,
 ) -> float:
-    """Fills the hyper-head in so that its q-nets rank as inner products with pooled queries do.
+    """Set the hyper-head so that its q-nets rank like inner products with pooled queries.
 
-    Scores start as ``scale`` times the inner product of the item with the pooled query at length 1,
-    plus a constant a query; there is no training in it, and published code loads the result.
+    Scores start as ``scale`` times the inner product of the item and the normalised pooled query,
+    plus a constant for each query. Nothing is trained, and published code loads the result.
 
-    Deviation: the published head starts as noise. Few training pairs then go into what the encoder
-    knew before.
+    Deviation: the published head starts from random weights, and must learn from training pairs
+    what the encoder already knows.
 
     Args:
-        encoder: Its head is filled in anew.
-        token_states: Of some queries, ``[t, h]`` each without padding; no labels are needed. Some
-            hundred will do.
-        generator: For everything of the head that keeps its published, random start.
-        pooling: That of the passages.
-        scale: Multiplies the inner products, as a sharp softmax over cosines needs.
+        encoder: The Hypencoder whose head is set, in place.
+        token_states: Token states of some queries, ``[t, h]`` each, without padding; a few hundred
+            are enough.
+        generator: Draws the parts of the head that keep their published, random start.
+        pooling: The pooling of the passages.
+        scale: Factor of the inner products; a sharp softmax over cosines needs a large one.
 
     Returns:
-        The mean cosine between what the head writes for such queries and their pooled states.
+        The mean cosine between the last matrices that the head writes and the pooled queries.
 
     Raises:
-        ModelError: The q-net does not pass its items on, its widths are not all that of the token
-            states, there are no queries, or the agreement is below 0.95.
+        ModelError: The q-net lacks a residual, a width differs from that of the token states,
+            there are no queries, or the mean cosine is below 0.95.
     """
     _refuse_unfit(encoder)
     if not token_states:
@@ -114,12 +115,12 @@ def _refuse_unfit(encoder: Hypencoder) -> None:
 
 
 def _pooled(states: Tensor, pooling: Pooling) -> Tensor:
-    """The pooled query ``[1, h]`` of token states ``[t, h]``."""
+    """Return the pooled query ``[1, h]`` of token states ``[t, h]``."""
     return pool(states.float().unsqueeze(0), states.new_ones(1, len(states)), pooling=pooling)
 
 
 def _attend_as_pooled(encoder: Hypencoder, states: Sequence[Tensor], pooling: Pooling) -> None:
-    """Makes the last layer's attention even over the tokens, or puts it on the first."""
+    """Make the attention of the last layer uniform over the tokens, or put it on the first."""
     last = len(encoder.weight_shapes) - 1
     queries, key = encoder.weight_query_embeddings[last], encoder.key_projections[last]
     queries.zero_()
@@ -129,9 +130,9 @@ def _attend_as_pooled(encoder: Hypencoder, states: Sequence[Tensor], pooling: Po
 
 
 def _direction_of_the_first(states: Sequence[Tensor]) -> Tensor:
-    """The vector ``[h]`` that tells first tokens from others: Fisher's discriminant.
+    """Return the vector ``[h]`` that separates first tokens: Fisher's linear discriminant.
 
-    Its products with the first tokens are larger than those with the others by 1 in the mean.
+    Its inner products with first tokens exceed those with others by 1 on average.
     """
     first = torch.stack([each[0] for each in states]).double()
     others = torch.cat([each[1:] for each in states]).double()
@@ -144,10 +145,10 @@ def _direction_of_the_first(states: Sequence[Tensor]) -> Tensor:
 
 
 def _write_attention(encoder: Hypencoder, scale: float, *, raised: float) -> None:
-    """Makes the last matrix ``scale`` times the attended states, centred and at length 1."""
+    """Make the last matrix ``scale`` times the attended states, centred and of length 1."""
     last, width = len(encoder.weight_shapes) - 1, encoder.width
     _become_identity(encoder.value_projections[last], 1.0, bias=raised)
-    # The layer norm gives a vector of length sqrt(h).
+    # The output of the layer norm has length sqrt(h).
     _become_identity(encoder.weight_hyper_projection[last], scale / math.sqrt(width))
 
 
@@ -159,7 +160,7 @@ def _become_identity(layer: nn.Module, factor: float, *, bias: float = 0.0) -> N
 
 
 def _agreement(encoder: Hypencoder, states: Sequence[Tensor], pooled: Tensor) -> float:
-    """The mean cosine of last matrices, as generated, with pooled queries ``[q, h]``."""
+    """Return the mean cosine of generated last matrices with pooled queries ``[q, h]``."""
     written = [
         encoder.generate(each.float().unsqueeze(0), each.new_ones(1, len(each)))[0][-1]
         for each in states

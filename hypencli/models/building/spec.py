@@ -1,4 +1,4 @@
-"""Models to train, from a specification: on a backbone, or going on from a trained one."""
+"""Models to train, built from a specification: on a backbone, or from a trained model."""
 
 from __future__ import annotations
 
@@ -48,32 +48,33 @@ _CONVERTER_KEYS = "query_encoder.weight_to_model_converter."
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """What to build.
+    """The specification of a model to train.
 
     Attributes:
         architecture: ``hypencoder``, or ``bi-encoder``.
         backbone: An encoder with its weights: a folder or a hub name; or the folder of a dual
-            encoder, whose passage side is then the start. With ``initial``, where the configuration
-            of its backbone is, if its checkpoint does not say.
-        initial: A trained dual encoder to go on from, in place of a backbone: a folder or a hub
-            name. Weights, pooling, normalisation, converter and whether the encoder is shared are
-            its own; ``freeze_encoder``, ``losses`` and a converter that is named here count.
+            encoder, whose passage side is then used. With ``initial``, the source of the backbone
+            configuration if the checkpoint lacks one.
+        initial: A trained dual encoder to continue from, instead of a backbone: a folder or a hub
+            name. It sets weights, pooling, normalisation, converter and encoder sharing. Of this
+            specification, ``freeze_encoder``, ``losses`` and a named converter still apply.
         hyper_head_from: A Hypencoder, a folder or a hub name, whose hyper-head replaces the new
             one; nothing else is taken from it.
-        pooling: How token states become a vector; None takes what the encoder declares.
-        normalize: Whether vectors are scaled to length 1; None takes what the encoder declares.
+        pooling: The pooling of token states; None means that which the encoder declares.
+        normalize: Whether vectors are scaled to length 1; None means what the encoder declares.
         shared_encoder: Whether both sides have one backbone.
-        freeze_encoder: Whether the backbones stay as they are.
-        converter: The q-net architecture: a short name or ``module:Class``; None is the published.
-        converter_options: Its options. For shipped ones, ``hidden_layers`` may stand instead of
-            ``vector_dimensions``: that many layers, ``hidden_width`` wide or as wide as the
-            backbone, then the output.
-        embedding_representation: Pooling of a query vector beside the q-nets; None makes one only
-            where the converter takes it, pooled as passages are.
-        query_projection: For a bi-encoder, a square matrix on the query side that starts as this
-            times the identity; None for no such matrix.
-        losses: Published names with options.
-        seed: Of the new weights.
+        freeze_encoder: Whether the backbones are frozen.
+        converter: The q-net architecture: a short name or ``module:Class``; None means the
+            published one.
+        converter_options: Options of the converter. For shipped ones, ``hidden_layers`` can replace
+            ``vector_dimensions``: it is the number of layers before the output, each of
+            ``hidden_width`` or of the width of the backbone.
+        embedding_representation: Pooling of a query vector besides the q-nets. None makes one only
+            if the converter takes it, with the pooling of the passages.
+        query_projection: For a bi-encoder, the initial factor of the identity in a square matrix on
+            the query side; None for no such matrix.
+        losses: Published names of losses, with options.
+        seed: Seed of the new weights.
         trust_code: Whether a ``module:Class`` that ``initial`` itself names may be imported.
     """
 
@@ -95,14 +96,15 @@ class ModelSpec:
 
 
 def build_dual_encoder(spec: ModelSpec) -> HypencoderDualEncoder | TextDualEncoder:
-    """A model to train: a pre-trained backbone with new weights from the seed, or a trained model.
+    """Build a model to train, from a pre-trained backbone or from a trained model.
 
-    The caller's random state stays as it was. A ``module:Class`` converter is imported: whoever
-    writes a specification trusts what it names.
+    New weights depend on the seed alone, and the random state of the caller is unchanged. A
+    ``module:Class`` converter of the specification is imported, so its author must trust it.
 
     Raises:
-        ModelError: The backbone is not there or not an encoder, its pooling is neither declared
-            nor given, the trained model is of the other architecture, or parts do not fit.
+        ModelError: The backbone does not exist or is not an encoder, its pooling is neither
+            declared nor specified, the trained model has the other architecture, or parts do not
+            fit together.
     """
     _refuse_contradictions(spec)
     if spec.initial is not None:
@@ -136,23 +138,23 @@ def _refuse_contradictions(spec: ModelSpec) -> None:
 
 @contextmanager
 def _draws_from(seed: int) -> Iterator[None]:
-    """A user's own converter may draw from the global generator, as modules of torch do."""
+    """Seed the global generator, from which a user's converter may draw, and restore it."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
 
 
 def _go_on(spec: ModelSpec, source: str) -> HypencoderDualEncoder | TextDualEncoder:
-    """The trained model at ``source``, with what the specification says otherwise."""
+    """Load the trained model at ``source``, and apply the changes of the specification."""
     dual = _trained_class(source, asked=spec.architecture)
     trained = dual.from_pretrained(source, backbone=spec.backbone, trust_code=spec.trust_code)
     backbones = trained.backbones()
     for backbone in backbones.values():
-        backbone.requires_grad_(True)  # it may have been trained frozen
+        backbone.requires_grad_(True)  # it may have been frozen in training
     config = _continued(trained, spec)
     with _draws_from(spec.seed):
         model = dual.assemble(config, backbones, trust_code=True)
-    # Weights of a converter's own, where the trained model has none of the kind, are new.
+    # If the trained model lacks weights for a parameter of the converter, they are new.
     new = {k: v for k, v in model.state_dict().items() if k.startswith(_CONVERTER_KEYS)}
     weights = accounted_for(
         {**new, **trained.state_dict()},
@@ -187,7 +189,7 @@ def _trained_class(
 def _continued(
     trained: HypencoderDualEncoder | TextDualEncoder, spec: ModelSpec
 ) -> DualEncoderConfig:
-    """The settings of a trained model with the losses and the freezing of the specification."""
+    """Return the settings of a trained model, with losses and freezing of the specification."""
     query = replace(trained.settings.query, freeze_transformer=spec.freeze_encoder)
     passage = replace(trained.settings.passage, freeze_transformer=spec.freeze_encoder)
     if isinstance(query, HypencoderConfig) and (spec.converter or spec.converter_options):
@@ -213,7 +215,7 @@ def _start(spec: ModelSpec, source: str) -> _Start:
     folder = Path(source)
     dual = dual_class(read_config(folder)) if (folder / CONFIG_FILE).is_file() else None
     if dual is not None:
-        # Of a Hypencoder the passage side alone is read: its converter's code is not needed.
+        # Of a Hypencoder, only the passage side is read, so no converter code is needed.
         passage = (
             TextEncoder.from_pretrained(folder)
             if dual is HypencoderDualEncoder
@@ -279,7 +281,7 @@ def _hypencoder_config(spec: ModelSpec, start: _Start) -> HypencoderConfig:
 
 
 def _pooling_for_converter(spec: ModelSpec, passages: Pooling) -> Pooling | None:
-    """The pooling of passages, for a shipped converter that takes a query vector; else None."""
+    """Return the passage pooling if a shipped converter takes a query vector, else None."""
     shipped = SHIPPED_CONVERTERS.get(spec.converter) if spec.converter else None
     return passages if getattr(shipped, "takes_query_embedding", False) else None
 

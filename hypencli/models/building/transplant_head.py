@@ -1,4 +1,4 @@
-"""A hyper-head on another backbone: the head of a trained Hypencoder, and nothing else of it."""
+"""Transplant of the hyper-head of a trained Hypencoder to another backbone."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from hypencli.models.hypernet import HEAD_KEYS, Hypencoder
 
 
 def take_hyper_head(encoder: Hypencoder, source: str | Path) -> None:
-    """Copies the hyper-head of the Hypencoder at ``source`` into ``encoder``, in place.
+    """Copy the hyper-head of the Hypencoder at ``source`` into ``encoder``, in place.
 
-    The head is what lies under :data:`~hypencli.models.hypernet.HEAD_KEYS`. Neither the donor's
-    backbone nor its converter is built, so neither its configuration nor its code is needed.
+    The head has the parameters of :data:`~hypencli.models.hypernet.HEAD_KEYS`. The backbone and the
+    converter of ``source`` are not built, so their configuration and code are not needed.
 
-    Deviation: the reproduction's code (Eichholtz et al., SIGIR 2026) takes the keys that both have
-    and passes over the others in silence; here every key and shape fits, or an error names it.
+    Deviation: the reproduction's code (Eichholtz et al., SIGIR 2026) copies the keys that both
+    models have and ignores the others without a message; here an error names every key that does
+    not fit.
 
     Args:
-        encoder: The query side of a model, already built.
-        source: A Hypencoder or dual encoder with one: a folder, or a name on the hub.
+        encoder: The query side of a model.
+        source: A Hypencoder, or a dual encoder with one: a folder, or a name on the hub.
 
     Raises:
-        ModelError: There is no Hypencoder, or its head has other layers or another width.
+        ModelError: The source has no Hypencoder, or its head has other layers or another width.
     """
     folder = locate(source)
     prefix = _prefix_in(folder)

@@ -1,1 +1,1 @@
-"""Checkpoints on disk: configuration, weights, backbones, and what is refused in them."""
+"""Checkpoints on disk: configurations, weights, backbones, and checks of untrusted files."""

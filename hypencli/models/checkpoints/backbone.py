@@ -1,7 +1,7 @@
-"""Backbones: any text encoder that ``AutoModel`` knows, and where its configuration comes from.
+"""Backbones: text encoders that ``AutoModel`` knows, and the sources of their configurations.
 
-A published checkpoint holds every weight but not its backbone's configuration, without which the
-number of attention heads is unknown; see :func:`resolve_backbone` for the places it is taken from.
+A published checkpoint holds all weights but not the configuration of its backbone, which gives the
+number of attention heads. :func:`resolve_backbone` finds the configuration.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ KNOWN_BACKBONES: Mapping[str, Mapping[str, Any]] = {
     "roberta-base": _ROBERTA_BASE,
     "FacebookAI/roberta-base": _ROBERTA_BASE,
 }
-"""Configurations of backbones that checkpoints name; every shape is checked against the weights."""
+"""Configurations of backbones that checkpoints name; shapes are checked against the weights."""
 
 _NOT_ABOUT_VECTORS = frozenset(
     (
@@ -125,7 +125,7 @@ _NOT_ARCHITECTURE = frozenset(
 
 @dataclass(frozen=True)
 class ResolvedBackbone:
-    """A backbone's configuration and where it was found, for messages."""
+    """The configuration of a backbone, and its source for error messages."""
 
     config: PretrainedConfig
     source: str
@@ -134,19 +134,19 @@ class ResolvedBackbone:
 def resolve_backbone(
     name: str, *, saved: Mapping[str, Any] | None = None, named: str | None = None
 ) -> ResolvedBackbone:
-    """The configuration of a checkpoint's backbone; nothing else is read or downloaded.
+    """Find the configuration of a checkpoint's backbone; read and download nothing else.
 
-    Looked for in this order: what the user names outright; what this package saved in the
-    checkpoint; the table :data:`KNOWN_BACKBONES`; a local folder or the hub cache under the
+    The sources, in order: the name from the user; the configuration that this package saved in the
+    checkpoint; the table :data:`KNOWN_BACKBONES`; the local folder or the hub cache under the
     checkpoint's ``model_name_or_path``.
 
     Args:
         name: The checkpoint's ``model_name_or_path``.
-        saved: The configuration that this package saved, where it did.
-        named: A known name, a folder, or a hub name that the user gave instead.
+        saved: The configuration that this package saved, if any.
+        named: A known name, a folder, or a hub name from the user.
 
     Raises:
-        ModelError: It is nowhere, or is not an encoder.
+        ModelError: No source has a configuration, or it is not that of an encoder.
     """
     if named is not None:
         resolved = _known_backbone(named) or _read(named, local_only=False)
@@ -168,13 +168,13 @@ def resolve_backbone(
 
 
 def describe_backbone(config: PretrainedConfig) -> dict[str, Any]:
-    """What a checkpoint must keep of a backbone's configuration, as plain JSON values."""
+    """Return the part of a configuration that a checkpoint must keep, as plain JSON values."""
     kept = {key: value for key, value in config.to_dict().items() if key not in _NOT_ARCHITECTURE}
     return {**kept, "model_type": config.model_type}
 
 
 def backbone_fields_that_matter(config: PretrainedConfig) -> dict[str, Any]:
-    """What vectors depend on in a configuration, but for defaults: stable over versions."""
+    """Return the fields that vectors depend on, without defaults, so they outlast versions."""
     changed = config.to_diff_dict()
     kept = {
         key: value
@@ -185,10 +185,10 @@ def backbone_fields_that_matter(config: PretrainedConfig) -> dict[str, Any]:
 
 
 def backbone_width(config: PretrainedConfig) -> int:
-    """Width of the token states, ``h``.
+    """Return the width of the token states, ``h``.
 
     Raises:
-        ModelError: The configuration has no field for it.
+        ModelError: The configuration has no field for the width.
     """
     for key in ("hidden_size", "dim", "d_model"):
         width = getattr(config, key, None)
@@ -198,17 +198,17 @@ def backbone_width(config: PretrainedConfig) -> int:
 
 
 def most_tokens(backbone: nn.Module) -> int | None:
-    """The longest text that a backbone has positions for; None where positions are relative."""
+    """Return the most tokens a backbone has positions for; None if positions are relative."""
     positions = getattr(getattr(backbone, "embeddings", None), "position_embeddings", None)
     if not isinstance(positions, nn.Embedding):
         return None
-    # RoBERTa and MPNet count positions from behind that of padding.
+    # RoBERTa and MPNet number positions from the one after the padding position.
     before = 0 if positions.padding_idx is None else positions.padding_idx + 1
     return positions.num_embeddings - before
 
 
 def refuse_unless_encoder(config: PretrainedConfig, *, name: str) -> None:
-    """Refuses what reads text in one direction only, or has a decoder.
+    """Refuse a model that reads text in one direction only, or has a decoder.
 
     Raises:
         ModelError: ``config`` is not that of an encoder.
@@ -229,15 +229,15 @@ def refuse_unless_encoder(config: PretrainedConfig, *, name: str) -> None:
 def empty_backbone(
     config: PretrainedConfig, *, with_pooler: bool, weights: Path | None = None
 ) -> nn.Module:
-    """A backbone whose weights are yet to be filled in; draws nothing from a random generator.
+    """Make a backbone with uninitialised weights; draw no random numbers.
 
     Args:
-        config: Its configuration.
-        with_pooler: False leaves out the pooler, which is never used, where there may be one.
-        weights: The folder of its weights, whose size bounds what is made for them, if any.
+        config: The configuration of the backbone.
+        with_pooler: Whether to make the pooler, which is never used.
+        weights: The folder of its weights, if any; their size bounds that of the backbone.
 
     Raises:
-        ModelError: The configuration cannot be built, or is not of these weights.
+        ModelError: The configuration cannot be built, or does not fit these weights.
     """
     make: Any = AutoModel.from_config
     try:
@@ -257,14 +257,14 @@ def empty_backbone(
 
 
 def load_backbone(source: str) -> nn.Module:
-    """A pre-trained backbone with its weights, float32, in evaluation mode.
+    """Load a pre-trained backbone in float32, in evaluation mode.
 
     Args:
         source: A folder, or a name on the hub.
 
     Raises:
-        ModelError: It is not there, is not an encoder, its weights are damaged or not finite, or
-            it lacks some (a pooler may be missing).
+        ModelError: The backbone does not exist or is not an encoder, or weights are damaged, not
+            finite or missing (only a pooler may be missing).
     """
     resolved = _read(source, local_only=False)
     if resolved is None and (Path(source) / "config.json").is_file():
@@ -303,10 +303,10 @@ def load_backbone(source: str) -> nn.Module:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the library's own bar and report, and without its draws from the global generator.
+    """Silence the progress bar and the report of the library, and keep the random state.
 
-    It fills missing weights (a pooler's) at random: from a fixed seed here, and the caller's random
-    state stays as it was.
+    The library fills missing weights (those of a pooler) at random. Here they depend on a fixed
+    seed, and the random state of the caller is restored.
     """
     library: Any = logging
     had_bar, verbosity = library.is_progress_bar_enabled(), library.get_verbosity()
@@ -314,7 +314,7 @@ def _quietly() -> Iterator[None]:
     library.set_verbosity_error()
     try:
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)  # of the CPU only: others are not put back
+            torch.default_generator.manual_seed(0)  # the CPU only: others are not restored
             yield
     finally:
         library.set_verbosity(verbosity)

@@ -1,14 +1,14 @@
-"""What a checkpoint's ``config.json`` says: typed, with the published keys and our one extra.
+"""The ``config.json`` of a checkpoint, typed: the published keys, and the key ``hype``.
 
-Published code reads every file written here; what it cannot express lies under the key ``hype``::
+Published code reads every file written here. The key ``hype`` holds what it cannot express::
 
     "hype": {"format": 1,
              "query":   {"pooling": "mean", "normalize": false, "backbone": {...}},
              "passage": {"pooling": "mean", "normalize": false, "backbone": {...}},
              "losses":  [{"name": "self_distillation", "options": {}}, ...]}
 
-``losses`` is there where published code, which refuses a loss that it does not know, does not know
-all of them: it is told of the others alone.
+Published code refuses a loss that it does not know. If there is such a loss, ``losses`` has all
+losses, and the published keys have only the published ones.
 
 An encoder saved by itself has one part, ``"encoder"``, instead of the two.
 """
@@ -22,13 +22,13 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 from hypencli.errors import ModelError, did_you_mean
 
 FORMAT = 1
-"""Version of our part of ``config.json``."""
+"""Version of the format of the part under ``hype``."""
 
 Pooling: TypeAlias = Literal["cls", "mean", "mean-unmasked"]
-"""How token states become one vector.
+"""The pooling of token states into one vector.
 
-``cls`` is the first token; ``mean`` averages the tokens of the text; ``mean-unmasked`` is what
-published code calls "mean": it sums padding too, so that a vector depends on its batch.
+``cls`` is the first token; ``mean`` averages the tokens of the text; ``mean-unmasked`` is the
+"mean" of published code: it sums padding too, so a vector depends on its batch.
 """
 
 POOLINGS: tuple[str, ...] = get_args(Pooling)
@@ -45,7 +45,7 @@ _PUBLISHED_LOSSES: Mapping[str, frozenset[str]] = {
         }
     ),
 }
-"""The losses that published code makes, with the options that it takes."""
+"""The losses of published code, with their options."""
 
 Json: TypeAlias = Mapping[str, Any]
 
@@ -56,10 +56,10 @@ class TextEncoderConfig:
 
     Attributes:
         model_name_or_path: The backbone's name.
-        pooling: How token states become one vector.
+        pooling: The pooling of token states into one vector.
         normalize: Whether vectors are scaled to length 1.
-        freeze_transformer: Whether the backbone stays as it is.
-        query_projection: What a square matrix after pooling starts as, times the identity; None for
+        freeze_transformer: Whether the backbone is frozen.
+        query_projection: Initial factor of the identity in a square matrix after pooling; None for
             no such matrix.
     """
 
@@ -70,7 +70,7 @@ class TextEncoderConfig:
     query_projection: float | None = None
 
     def published(self) -> dict[str, Any]:
-        """The keys that published code reads."""
+        """Return the keys that published code reads."""
         return {
             "model_name_or_path": self.model_name_or_path,
             "freeze_transformer": self.freeze_transformer,
@@ -78,7 +78,7 @@ class TextEncoderConfig:
         }
 
     def extras(self) -> dict[str, Any]:
-        """The keys that only this package reads."""
+        """Return the keys that only this package reads."""
         extras: dict[str, Any] = {"pooling": self.pooling, "normalize": self.normalize}
         if self.query_projection is not None:
             extras["query_projection"] = self.query_projection
@@ -92,10 +92,11 @@ class HypencoderConfig:
     Attributes:
         model_name_or_path: The backbone's name.
         converter_kwargs: Options of the q-net converter.
-        converter: Its short name or ``module:Class``; None for the published one.
-        freeze_transformer: Whether the backbone stays as it is.
-        embedding_representation: Pooling of a query vector that comes with the q-nets, or None.
-        normalize: Whether that vector is scaled to length 1.
+        converter: The short name of the converter or ``module:Class``; None means the published
+            one.
+        freeze_transformer: Whether the backbone is frozen.
+        embedding_representation: Pooling of a query vector besides the q-nets, or None.
+        normalize: Whether the query vector is scaled to length 1.
         base_encoder_output_dim: Width of the backbone's token states.
     """
 
@@ -108,7 +109,7 @@ class HypencoderConfig:
     base_encoder_output_dim: int = 768
 
     def published(self) -> dict[str, Any]:
-        """The keys that published code reads, and the converter's name where it is another."""
+        """Return the keys that published code reads, and the name of another converter."""
         pooling = self.embedding_representation
         keys = {
             "model_name_or_path": self.model_name_or_path,
@@ -122,7 +123,7 @@ class HypencoderConfig:
         return keys if self.converter is None else {**keys, "converter": self.converter}
 
     def extras(self) -> dict[str, Any]:
-        """The keys that only this package reads."""
+        """Return the keys that only this package reads."""
         return {"pooling": self.embedding_representation, "normalize": self.normalize}
 
 
@@ -138,14 +139,14 @@ class LossConfig:
 
     @property
     def is_published(self) -> bool:
-        """Whether published code makes it; another one keeps that code from loading a model."""
+        """Whether published code has this loss; it cannot load a model with another one."""
         options = _PUBLISHED_LOSSES.get(self.name)
         return options is not None and self.options.keys() <= options
 
 
 @dataclass(frozen=True, kw_only=True)
 class DualEncoderConfig:
-    """Settings of a dual encoder; a frozen side freezes both where the encoder is shared."""
+    """Settings of a dual encoder; with a shared encoder, a frozen side freezes both."""
 
     query: EncoderConfig
     passage: TextEncoderConfig
@@ -153,7 +154,7 @@ class DualEncoderConfig:
     losses: tuple[LossConfig, ...] = ()
 
     def __post_init__(self) -> None:
-        # Deviation: the published code ignores the passage side's flag where the encoder is shared.
+        # Deviation: the published code ignores the flag of the passage side if it is shared.
         if self.shared_encoder and (
             self.query.freeze_transformer or self.passage.freeze_transformer
         ):
@@ -161,7 +162,7 @@ class DualEncoderConfig:
             object.__setattr__(self, "passage", replace(self.passage, freeze_transformer=True))
 
     def published(self) -> dict[str, Any]:
-        """The keys that published code reads."""
+        """Return the keys that published code reads."""
         losses = [loss for loss in self.losses if loss.is_published]
         return {
             "query_encoder_type": "",
@@ -174,7 +175,7 @@ class DualEncoderConfig:
         }
 
     def extras(self) -> dict[str, Any]:
-        """The keys that only this package reads, but for those of the sides."""
+        """Return the keys that only this package reads, without those of the sides."""
         if all(loss.is_published for loss in self.losses):
             return {}
         named = [{"name": loss.name, "options": dict(loss.options)} for loss in self.losses]
@@ -182,10 +183,10 @@ class DualEncoderConfig:
 
 
 def checked_pooling(name: object, *, where: str) -> Pooling:
-    """``name`` if it is a pooling.
+    """Return ``name`` if it is a pooling.
 
     Raises:
-        ModelError: It is not; the message says where it was found.
+        ModelError: The name is no pooling; the error names its source, ``where``.
     """
     if name not in POOLINGS:
         raise ModelError(
@@ -195,7 +196,7 @@ def checked_pooling(name: object, *, where: str) -> Pooling:
 
 
 def text_encoder_config(kwargs: Json, extras: Json) -> TextEncoderConfig:
-    """Settings from the published keys of one side and our extras of it.
+    """Return settings from the published keys and the extra keys of one side.
 
     Raises:
         ModelError: The pooling is unknown.
@@ -210,7 +211,7 @@ def text_encoder_config(kwargs: Json, extras: Json) -> TextEncoderConfig:
 
 
 def hypencoder_config(kwargs: Json, extras: Json) -> HypencoderConfig:
-    """Settings from the published keys of a query side and our extras of it.
+    """Return settings from the published keys and the extra keys of a query side.
 
     Raises:
         ModelError: The pooling of the query vector is unknown.
@@ -230,7 +231,7 @@ def hypencoder_config(kwargs: Json, extras: Json) -> HypencoderConfig:
 
 
 def loss_configs(raw: Json) -> tuple[LossConfig, ...]:
-    """The losses of a ``config.json``, whose published keys may hold one value or a list.
+    """Return the losses of a ``config.json``; its keys may hold one value or a list.
 
     Raises:
         ModelError: Names and options differ in number.
@@ -249,10 +250,10 @@ def loss_configs(raw: Json) -> tuple[LossConfig, ...]:
 
 
 def side_extras(raw: Json, side: str) -> Json:
-    """Our part of a ``config.json`` for ``query``, ``passage`` or ``encoder``; may be empty.
+    """Return the extra keys for ``query``, ``passage`` or ``encoder``; they may be empty.
 
     Raises:
-        ModelError: A newer version of this package wrote it.
+        ModelError: A newer version of this package wrote the file.
     """
     extras: Json = _ours(raw).get(side, {})
     return extras

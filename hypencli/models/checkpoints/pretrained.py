@@ -1,8 +1,8 @@
-"""Loading and saving in the published layout, for the four model classes alike.
+"""Loading and saving of all four model classes in the published layout.
 
-``transformers`` is not asked to do it: on version 5 its ``from_pretrained`` re-initialises models
-that it does not know and only prints which weights are missing, and its ``save_pretrained``
-refuses shared tensors. Here every key is accounted for, or an error names it.
+This module does not use ``from_pretrained`` and ``save_pretrained`` of ``transformers``. In version
+5, the first re-initialises unknown models and only prints missing weights, and the second refuses
+shared tensors. Here an error names every missing or unexpected key.
 """
 
 from __future__ import annotations
@@ -39,31 +39,31 @@ from hypencli.models.checkpoints.weights import (
 )
 
 DUAL_ARCHITECTURES = ("HypencoderDualEncoder", "TextDualEncoder")
-"""What ``config.json`` names under ``architectures`` for a dual encoder."""
+"""Names of dual encoders under ``architectures`` in ``config.json``."""
 
 
 class Checkpointed(nn.Module):
     """A model with ``from_pretrained`` and ``save_pretrained``."""
 
     loaded_from: ClassVar[Mapping[str, str]]
-    """Architecture in ``config.json`` -> prefix of this model's part in the state dict."""
+    """Architecture in ``config.json`` -> prefix of the keys of this model in the state dict."""
 
     settings: EncoderConfig | DualEncoderConfig
 
     @classmethod
     def read_settings(cls, raw: Json) -> EncoderConfig | DualEncoderConfig:
-        """Settings of this class from a ``config.json`` of any architecture that it loads from."""
+        """Return settings from a ``config.json`` of any architecture that this class loads."""
         raise NotImplementedError
 
     @classmethod
     def assemble(
         cls, settings: Any, backbones: Mapping[str, nn.Module], *, trust_code: bool = False
     ) -> Self:
-        """A model around its backbones by side; its own weights are yet to be filled in."""
+        """Make a model around its backbones by side; its own weights are uninitialised."""
         raise NotImplementedError
 
     def backbones(self) -> Mapping[str, nn.Module]:
-        """The backbone of each side: ``query`` and ``passage``, or ``encoder``."""
+        """Return the backbone of each side: ``query`` and ``passage``, or ``encoder``."""
         raise NotImplementedError
 
     @classmethod
@@ -76,21 +76,21 @@ class Checkpointed(nn.Module):
         dtype: torch.dtype | None = None,
         trust_code: bool = False,
     ) -> Self:
-        """Loads a checkpoint of published code or of this package, in evaluation mode.
+        """Load a checkpoint of published code or of this package, in evaluation mode.
 
-        Nothing but the checkpoint is downloaded, and the caller's random state stays as it was.
+        Only the checkpoint is downloaded, and the random state of the caller is unchanged.
 
         Args:
             source: A folder, or a name on the hub.
-            backbone: Where the backbone's configuration is, when the checkpoint does not have it: a
-                known name, a folder, or a hub name.
-            device: Where to put the model; None leaves it on the CPU.
-            dtype: Its dtype; None means float32, whatever the file has.
+            backbone: The source of the backbone configuration if the checkpoint lacks it: a known
+                name, a folder, or a hub name.
+            device: The device of the model; None means the CPU.
+            dtype: The dtype of the model; None means float32 for every file.
             trust_code: Whether a q-net converter that the checkpoint names may be imported.
 
         Raises:
-            ModelError: It is not there, is of another kind, has missing, unexpected or misshapen
-                weights or such as are not finite, or its backbone's configuration is unknown.
+            ModelError: The checkpoint does not exist or is of another kind; weights are missing,
+                unexpected, misshapen or not finite; or the backbone configuration is unknown.
         """
         folder = locate(source)
         raw = read_config(folder)
@@ -104,7 +104,7 @@ class Checkpointed(nn.Module):
         skeletons = _skeletons(
             settings, raw, prefix=prefix, state=state, named=named, weights=folder
         )
-        # A user's own converter may draw from the global generator, as modules of torch do.
+        # A user's converter may draw from the global generator, as torch modules do.
         with torch.random.fork_rng(devices=[]):
             model = cls.assemble(settings, skeletons.modules, trust_code=trust_code)
         fitting = accounted_for(
@@ -116,10 +116,10 @@ class Checkpointed(nn.Module):
 
     @classmethod
     def prefix_in(cls, raw: Json, folder: Path) -> str:
-        """What this model's keys start with in the weights beside a ``config.json``.
+        """Return the prefix of the keys of this model in the weights beside a ``config.json``.
 
         Raises:
-            ModelError: The file is another model's.
+            ModelError: The file describes another kind of model.
         """
         named = [name for name in raw.get("architectures") or [] if name in cls.loaded_from]
         if not named:
@@ -137,18 +137,18 @@ class Checkpointed(nn.Module):
         state_dict: Mapping[str, Tensor] | None = None,
         is_main_process: bool = True,
     ) -> None:
-        """Writes ``config.json``, ``model.safetensors`` and, where given, the tokenizer's files.
+        """Write ``config.json``, ``model.safetensors`` and the files of the tokenizer, if any.
 
-        Published code loads the result. What it cannot express is in ``config.json`` under the key
-        ``hype``, and it computes without it: masked mean pooling is written as ``pooling_type:
-        "mean"``, which published code reads as the mean over padding too; ``normalize``, a query
-        projection and converters other than the published one it does not know.
+        Published code loads the result, but ignores the settings that it cannot express, which are
+        under the key ``hype`` of ``config.json``. Masked mean pooling is written as ``pooling_type:
+        "mean"``, which published code reads as the mean with padding. It ignores ``normalize``, a
+        query projection, and converters other than the published one.
 
         Args:
-            folder: Made where it does not exist.
-            tokenizer: Saved beside the weights, so that the folder is complete.
-            state_dict: Tensors to write instead of the model's own, as a trainer gathers them.
-            is_main_process: False writes nothing, for the other processes of a distributed run.
+            folder: The target; it is created if it does not exist.
+            tokenizer: A tokenizer to save beside the weights, so that the folder is complete.
+            state_dict: Tensors to write instead of those of the model, such as a trainer gathers.
+            is_main_process: Whether to write at all; False in other processes of a distributed run.
         """
         if not is_main_process:
             return
@@ -165,7 +165,7 @@ class Checkpointed(nn.Module):
 
 
 def config_json(model: Checkpointed) -> dict[str, Any]:
-    """The ``config.json`` of a model: the published keys, and ours under ``hype``."""
+    """Return the ``config.json`` of a model: the published keys, and extra ones in ``hype``."""
     backbones = model.backbones()
     ours: dict[str, Any] = {"format": FORMAT}
     if isinstance(model.settings, DualEncoderConfig):
@@ -183,7 +183,7 @@ def config_json(model: Checkpointed) -> dict[str, Any]:
 
 
 def extras_of(raw: Json, side: str) -> Json:
-    """Our part of a ``config.json`` for a side, whether the file is a dual's or one encoder's."""
+    """Return the extra keys for a side, from the file of a dual encoder or of one encoder."""
     is_dual = any(name in DUAL_ARCHITECTURES for name in raw.get("architectures") or [])
     return side_extras(raw, side if is_dual else "encoder")
 

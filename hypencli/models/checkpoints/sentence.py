@@ -1,4 +1,4 @@
-"""Plain sentence encoders: what their folder says of pooling, normalisation and length."""
+"""Plain sentence encoders: the pooling, normalisation and length that their folder declares."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _TOKENIZER_FILES = ("tokenizer_file", "vocab_file", "merges_file")
 
 @dataclass(frozen=True)
 class SentenceEncoderFacts:
-    """What a sentence encoder declares beside its weights; None where it declares nothing.
+    """The facts that a sentence encoder declares beside its weights; None if undeclared.
 
     Attributes:
-        pooling: How token states become one vector.
+        pooling: The pooling of token states into one vector.
         normalize: Whether vectors are scaled to length 1.
-        max_length: Tokens that it was trained to read.
+        max_length: The length in tokens that it was trained for.
     """
 
     pooling: Pooling | None = None
@@ -40,10 +40,10 @@ class SentenceEncoderFacts:
 
 
 def sentence_encoder_facts(source: str) -> SentenceEncoderFacts:
-    """What ``modules.json`` and the files that it names declare; nothing where there are none.
+    """Read the facts in ``modules.json`` and in the files that it names, if they exist.
 
     Raises:
-        ModelError: It has a step that is neither pooling ``cls`` or ``mean`` nor normalisation.
+        ModelError: A step is neither pooling ``cls`` or ``mean`` nor normalisation.
     """
     place = within_reach(source)
     modules = _read(place, _MODULES_FILE, kind=list)
@@ -68,10 +68,10 @@ def sentence_encoder_facts(source: str) -> SentenceEncoderFacts:
 
 
 def load_tokenizer(source: str | Path) -> Any:
-    """The tokenizer of a checkpoint or encoder, cut to the length that the encoder declares.
+    """Load the tokenizer of a checkpoint or encoder, with the length the encoder declares.
 
     Raises:
-        ModelError: There is none.
+        ModelError: There is no tokenizer.
     """
     if Path(source).is_dir():
         said = _read(str(source), "tokenizer_config.json") or {}

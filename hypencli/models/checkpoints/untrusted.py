@@ -1,7 +1,7 @@
-"""What a checkpoint of somebody else's may say, and what is refused before it costs anything.
+"""Checks of untrusted checkpoints, made before a file can run code or take much memory.
 
-Configurations are data, but the libraries that read them follow some of their fields to code: to
-modules beside the weights, kernels and packages. None of that is needed for a text encoder.
+Configurations are data, but some of their fields make the libraries load code: modules beside the
+weights, kernels and packages. A text encoder needs none of that.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ LIBRARY_ERRORS: tuple[type[Exception], ...] = (
     SafetensorError,
     StrictDataclassError,
 )
-"""What the libraries raise over files that are not what they should be: there is no one kind."""
+"""Exceptions that the libraries raise for damaged files: they have no common class."""
 
 _ATTENTION = (
     *(None, "eager", "sdpa", "flex_attention"),
     *("flash_attention_2", "flash_attention_3", "flash_attention_4"),
 )
-"""Kinds of attention that are part of the library; any other is code to be fetched."""
+"""Kinds of attention in the library; for any other kind, the library fetches code."""
 
 _FOLLOWED = ("quantization_config", "kernel_config", "use_kernels", "base_model_name_or_path")
-"""Fields that lead the library to other packages, to compiled code, or to another model."""
+"""Fields that make the library load other packages, compiled code, or another model."""
 
 _LARGEST: Mapping[str, int] = {
     **dict.fromkeys(("hidden_size", "dim", "d_model", "embedding_size"), 2**16),
@@ -52,20 +52,20 @@ _LARGEST: Mapping[str, int] = {
     **dict.fromkeys(("vocab_size", "max_position_embeddings"), 10**8),
     **dict.fromkeys(("type_vocab_size", "num_labels"), 2**16),
 }
-"""Far above the encoders there are; a module is made for every layer before a weight is read."""
+"""Largest values of fields, far above real encoders: layers are made before weights are read."""
 
 _BYTES_A_PARAMETER = 0.5
 _PARAMETERS_FOR_NOTHING = 2**28
-"""What is made whatever the weights: 1 GiB, above the usual encoders."""
+"""Parameters allowed for weights of any size: 1 GiB in float32, above the usual encoders."""
 
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
 
 def refuse_unsafe(config: PretrainedConfig, *, where: str) -> None:
-    """Refuse a backbone's configuration that leads to code, or is of an absurd size.
+    """Refuse a backbone configuration that would load code, or has an absurd size.
 
     Raises:
-        ModelError: It does; the field is named.
+        ModelError: A field is refused; the error names it.
     """
     attention = getattr(config, "_attn_implementation", None)
     followed = {key: getattr(config, key, None) for key in _FOLLOWED}
@@ -91,7 +91,7 @@ def refuse_unsafe(config: PretrainedConfig, *, where: str) -> None:
 
 
 def reason(error: Exception) -> str:
-    """What a library says of a file, in a line; but not how to run the code that is in it."""
+    """Return the error text of a library in one line, without its advice to trust code."""
     if isinstance(error, UnpicklingError) or "weights_only" in str(error):
         return "its weights are damaged, or more than tensors: reading that could run code."
     return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
@@ -100,17 +100,17 @@ def reason(error: Exception) -> str:
 def refuse_unless_filled(
     make: Callable[..., nn.Module], config: PretrainedConfig, folder: Path
 ) -> None:
-    """Refuse a model that is far larger than the weights that are there for it.
+    """Refuse a configuration whose model is far larger than the files of its weights.
 
-    It is made on a device that takes no memory, and compared with the size of the files.
+    The model is made on the ``meta`` device, which takes no memory.
 
     Args:
-        make: ``from_config`` of its class.
-        config: Its configuration.
-        folder: Where its weights lie.
+        make: ``from_config`` of the model class.
+        config: The configuration.
+        folder: The folder of the weights.
 
     Raises:
-        ModelError: It is.
+        ModelError: The model is far larger than the files.
     """
     with torch.device("meta"):
         model = make(config, dtype=torch.float32, trust_remote_code=False)
@@ -124,14 +124,14 @@ def refuse_unless_filled(
 
 
 def parts_of(index: Mapping[str, Any], *, where: Path) -> list[str]:
-    """The names of the files that weights are divided into, all in one folder.
+    """Return the names of the files among which weights are divided, all in one folder.
 
     Args:
-        index: What the file ``….index.json`` beside them holds.
-        where: That file.
+        index: The content of the file ``….index.json`` beside them.
+        where: The path of that file.
 
     Raises:
-        ModelError: It names none, or one that could lie elsewhere.
+        ModelError: The index names no file, or one that could be outside the folder.
     """
     listed = index.get("weight_map")
     if not isinstance(listed, Mapping) or not listed:
@@ -142,13 +142,13 @@ def parts_of(index: Mapping[str, Any], *, where: Path) -> list[str]:
 
 
 def refuse_foreign_files(folder: Path, read: Mapping[str, Any], keys: Iterable[str]) -> None:
-    """Refuse settings of a tokenizer that would have it read a file outside of its folder.
+    """Refuse settings of a tokenizer that would make it read a file outside its folder.
 
-    A path is recorded by many that were saved long ago, and does no harm where a file of the same
-    name is in the folder: that one is read.
+    Many old tokenizers record a path. It does no harm if the folder has a file of that name, which
+    is then read instead.
 
     Raises:
-        ModelError: There is none.
+        ModelError: The folder has no file of that name.
     """
     for key in keys:
         value = read.get(key)

@@ -1,4 +1,4 @@
-"""Weight files: found, read without unpickling code, and every key accounted for."""
+"""Weight files: location, reading without running pickled code, and checks of every key."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ _COMPANIONS = (
     "sentence_bert_config.json",
     "1_Pooling/config.json",
 )
-"""Small files beside the weights: of tokenizers, and what a sentence encoder declares."""
+"""Small files beside the weights: those of tokenizers and of sentence encoders."""
 
 QUERY_BACKBONE = "query_encoder.transformer."
 PASSAGE_BACKBONE = "passage_encoder.transformer."
 
 
 def locate(source: str | Path) -> Path:
-    """The folder of a checkpoint: ``source`` itself, or its snapshot in the hub cache.
+    """Return the folder of a checkpoint: ``source`` itself, or its snapshot in the hub cache.
 
-    From the hub, the configuration, one set of weight files and the small files of the tokenizer
-    are fetched, all of one revision: the folder is complete.
+    Downloads the configuration, one set of weight files and the small tokenizer files from the hub,
+    all of one revision, so that the folder is complete.
 
     Raises:
-        ModelError: There is no such folder and no such hub repository within reach.
+        ModelError: No such folder exists, and no such hub repository can be reached.
     """
     folder = Path(source)
     if folder.is_dir():
@@ -85,17 +85,17 @@ def locate(source: str | Path) -> Path:
 
 
 def within_reach(name: str) -> str:
-    """What a library is to load a model by: its name, or the cache's copy where the hub is silent.
+    """Return the name of a model for a library, or its cached folder if the hub is offline.
 
     Raises:
-        ModelError: It is no folder, the hub does not answer, and its cache has no such model.
+        ModelError: No such folder exists, the hub does not answer, and the cache lacks the model.
     """
     if Path(name).is_dir():
         return name
     try:
         cached = cached_file(name, CONFIG_FILE)
     except ValueError:
-        return name  # no name of a hub, as the library says
+        return name  # not a hub name; the library reports that
     if cached is not None:
         return name if hub_answers() else str(cached.parent)
     try:
@@ -125,19 +125,19 @@ def _fetch_weights(name: str, *, revision: str) -> None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The ``config.json`` of a checkpoint.
+    """Read the ``config.json`` of a checkpoint.
 
     Raises:
-        ModelError: It is not a JSON object.
+        ModelError: The file is not a JSON object.
     """
     return _json(folder / CONFIG_FILE)
 
 
 def read_weights(folder: Path) -> State:
-    """All tensors of a checkpoint, on the CPU: from safetensors if there is one, else ``.bin``.
+    """Read all tensors of a checkpoint to the CPU: from safetensors if possible, else ``.bin``.
 
     Raises:
-        ModelError: There is no weight file, or one is damaged.
+        ModelError: A weight file is missing or damaged.
     """
     for file in _WEIGHT_FILES:
         path = folder / file
@@ -153,10 +153,10 @@ def read_weights(folder: Path) -> State:
 
 
 def refuse_odd_parts(folder: Path) -> None:
-    """Refuse a folder of weights that leads the library elsewhere: to other folders or models.
+    """Refuse a folder of weights that makes the library read other folders or models.
 
     Raises:
-        ModelError: An index names files that are not in it, or it holds an adapter.
+        ModelError: An index names files outside the folder, or the folder holds an adapter.
     """
     for index in sorted(folder.glob("*.index.json")):
         parts_of(_json(index), where=index)
@@ -172,7 +172,7 @@ def _read_file(path: Path) -> State:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        # weights_only: tensors and plain containers; a pickle that names code is refused.
+        # weights_only allows tensors and plain containers; it refuses a pickle that names code.
         read = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise ModelError(
@@ -185,10 +185,10 @@ def _read_file(path: Path) -> State:
 
 
 def _tensors(read: object, path: Path) -> State:
-    """What a weight file holds, if that is tensors by their names.
+    """Return the content of a weight file if it is a mapping of names to tensors.
 
     Raises:
-        ModelError: It is something else.
+        ModelError: The content is something else.
     """
     if isinstance(read, Mapping) and all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in read.items()
@@ -198,9 +198,9 @@ def _tensors(read: object, path: Path) -> State:
 
 
 def write_weights(folder: Path, state: Mapping[str, Tensor], *, shared: bool) -> None:
-    """Writes ``model.safetensors``; a shared backbone once, under the passage side's names.
+    """Write ``model.safetensors``; a shared backbone once, with names of the passage side.
 
-    ``safetensors`` itself gives shared tensors that layout, and published code reads it.
+    ``safetensors`` stores shared tensors in that layout, and published code reads it.
     """
     kept = {
         key: tensor.detach().contiguous()
@@ -211,25 +211,25 @@ def write_weights(folder: Path, state: Mapping[str, Tensor], *, shared: bool) ->
     path.touch()
     mode = path.stat().st_mode
     save_file(kept, path, metadata={"format": "pt"})
-    # The library makes files that only their owner reads; a store may be shared.
+    # The library makes files that only their owner can read, but a store may be shared.
     path.chmod(mode)
 
 
 def write_bin(folder: Path, state: Mapping[str, Tensor]) -> None:
-    """Writes ``pytorch_model.bin``, as published checkpoints are.
+    """Write ``pytorch_model.bin``, the format of published checkpoints.
 
-    A shared backbone has the names of both sides, and its tensors are stored once.
+    A shared backbone has the names of both sides; its tensors are stored once.
     """
     torch.save({key: tensor.detach() for key, tensor in state.items()}, folder / BIN_FILE)
 
 
 def mirror_shared(state: Mapping[str, Tensor]) -> State:
-    """``state`` with a shared backbone's tensors under both sides' names.
+    """Return ``state`` with the tensors of a shared backbone under the names of both sides.
 
-    Accepts all four layouts: both (of one storage or stored twice), passage only, query only.
+    Accepts four layouts: both sides (stored once or twice), passage only, query only.
 
     Raises:
-        ModelError: The two sides differ, so the backbone cannot be shared.
+        ModelError: The backbones of the two sides differ.
     """
     full = dict(state)
     for mine, other in ((QUERY_BACKBONE, PASSAGE_BACKBONE), (PASSAGE_BACKBONE, QUERY_BACKBONE)):
@@ -256,18 +256,18 @@ def accounted_for(
     where: str,
     hint: str | None = None,
 ) -> State:
-    """``state`` if its keys and shapes are exactly those expected.
+    """Return ``state`` if its keys and shapes are exactly those expected.
 
-    Position buffers, which old versions of transformers stored, are dropped.
+    Position buffers, which old versions of transformers stored, are removed.
 
     Args:
-        state: What the file holds.
-        expected: The model's own state.
-        where: The file, and what built the model, for the message.
-        hint: What to do where they do not fit.
+        state: The tensors of the file.
+        expected: The state of the model.
+        where: The file and the source of the model, for the error.
+        hint: Advice for the error if they do not fit.
 
     Raises:
-        ModelError: A key is missing or unexpected, or a shape differs; each is named.
+        ModelError: A key is missing or unexpected, or a shape differs; the error names each.
     """
     state = {key: tensor for key, tensor in state.items() if not key.endswith(".position_ids")}
     wanted = {key for key in expected if not key.endswith(".position_ids")}
@@ -287,10 +287,10 @@ def accounted_for(
 
 
 def refuse_non_finite(model: nn.Module, *, where: str) -> None:
-    """Refuses a model of which a weight is no number: every vector and score would be none.
+    """Refuse a model with a weight that is not finite, which would spoil all scores.
 
     Raises:
-        ModelError: One is NaN or infinite; names the tensor.
+        ModelError: A weight is NaN or infinite; the error names the tensor.
     """
     for name, weights in model.named_parameters():
         finite = torch.isfinite(weights)

@@ -1,4 +1,4 @@
-"""Losses of a dual encoder, one file each, and their registry.
+"""Losses of a dual encoder, each in its own file, and their registry.
 
-The modules import torch only where they compute: recipes read the names and options of losses.
+The modules import torch only to compute, because recipes read names and options of losses.
 """

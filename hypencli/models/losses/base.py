@@ -1,4 +1,4 @@
-"""What a loss is: options, needs, and a function of queries, passages and a teacher's scores.
+"""The base class of losses: options, needs, and a function of queries, passages and labels.
 
 Axes: ``q`` queries, ``m`` items a query (the positive first), ``n`` all items of the batch.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class QueryBatch(Protocol):
-    """Queries that can score: a :class:`QNetBatch`, or :class:`InnerProducts` of a bi-encoder."""
+    """Queries that score items: :class:`QNetBatch`, or :class:`InnerProducts` of a bi-encoder."""
 
     @property
     def num_queries(self) -> int:
@@ -26,21 +26,21 @@ class QueryBatch(Protocol):
         ...
 
     def __call__(self, items: Tensor) -> Tensor:
-        """Outputs ``[q, m, 1]`` for each query's own items ``[q, m, d]``."""
+        """Return outputs ``[q, m, 1]`` for the items ``[q, m, d]`` of each query."""
         ...
 
     def score(self, items: Tensor) -> Tensor:
-        """Scores ``[q, n]`` of the same items ``[n, d]`` for every query."""
+        """Return scores ``[q, n]`` of items ``[n, d]``, shared by all queries."""
         ...
 
 
 @runtime_checkable
 class EmbeddedQueries(QueryBatch, Protocol):
-    """Queries that may have an embedding beside their q-net, which scores too."""
+    """Queries that may have an embedding besides their q-net, which can score too."""
 
     @property
     def embedded(self) -> QueryBatch | None:
-        """The queries, scoring by inner products with their embeddings; None without those."""
+        """Return the queries with inner products of their embeddings as scores, or None."""
         ...
 
 
@@ -50,17 +50,17 @@ class NestedQueries(QueryBatch, Protocol):
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Widths that the q-nets can be cut to, rising, the last the full one; often none."""
+        """Hidden widths of nested q-nets, rising up to the full one; empty without nesting."""
         ...
 
     def narrow(self, width: int) -> QueryBatch:
-        """The queries with q-nets of one of the widths."""
+        """Return the queries with q-nets of one of the widths."""
         ...
 
 
 @dataclass(frozen=True)
 class LossOutput:
-    """A loss, and the similarities that it was computed from."""
+    """A loss, and the similarities from which it was computed."""
 
     loss: Tensor
     similarity: Tensor
@@ -68,11 +68,11 @@ class LossOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What a loss cannot do without.
+    """The inputs that a loss requires.
 
     Attributes:
-        teacher_scores: A teacher's score of every item of a row, as labels.
-        query_embedding: A query embedding beside the q-net, and so a Hypencoder that makes one.
+        teacher_scores: A teacher score for every item of a row, as labels.
+        query_embedding: A query embedding besides the q-net, from a Hypencoder that makes one.
         negatives: At least one negative a query.
     """
 
@@ -90,7 +90,7 @@ class Loss(ABC):
     :meth:`compute`. Docs: ``docs/extending.md``.
 
     Attributes:
-        scale: Multiplies the loss.
+        scale: Factor of the loss.
     """
 
     help: ClassVar[str] = ""
@@ -103,16 +103,16 @@ class Loss(ABC):
 
     @abstractmethod
     def compute(self, queries: QueryBatch, passages: Tensor, labels: Tensor | None) -> LossOutput:
-        """The loss before :attr:`scale`.
+        """Compute the loss before :attr:`scale`.
 
         Args:
             queries: The ``q`` queries.
             passages: ``[q * m, d]``: those of the first query, then of the second.
-            labels: A teacher's scores ``[q, m]``; None where there is no teacher.
+            labels: A teacher's scores ``[q, m]``; None without a teacher.
         """
 
     def __call__(self, queries: QueryBatch, passages: Tensor, labels: Tensor | None) -> LossOutput:
-        """The loss times :attr:`scale`; see :meth:`compute`."""
+        """Return the loss times :attr:`scale`; see :meth:`compute`."""
         output = self.compute(queries, passages, labels)
         return replace(output, loss=self.scale * output.loss)
 
@@ -122,15 +122,15 @@ class Loss(ABC):
         return False
 
     def contradiction(self) -> str | None:
-        """Which of the options exclude each other, in words; None where none do."""
+        """Return a sentence about options that exclude each other, or None."""
         return None
 
 
 def items_per_query(queries: QueryBatch, passages: Tensor) -> int:
-    """How many of the passages ``[q * m, d]`` belong to each query, ``m``.
+    """Return the number ``m`` of the passages ``[q * m, d]`` that belong to each query.
 
     Raises:
-        UsageError: They cannot be divided among the queries.
+        UsageError: The passages cannot be divided among the queries.
     """
     if passages.shape[0] == 0 or passages.shape[0] % queries.num_queries:
         raise UsageError(
@@ -140,18 +140,18 @@ def items_per_query(queries: QueryBatch, passages: Tensor) -> int:
 
 
 def own_similarity(queries: QueryBatch, passages: Tensor) -> Tensor:
-    """Similarities ``[q, m]`` of each query with its own of the passages ``[q * m, d]``.
+    """Return similarities ``[q, m]`` of each query and its own passages, of ``[q * m, d]``.
 
     Raises:
-        UsageError: They cannot be divided among the queries.
+        UsageError: The passages cannot be divided among the queries.
     """
     items = passages.view(queries.num_queries, items_per_query(queries, passages), -1)
-    # Only the last axis goes: published code squeezes all, and fails on one query or one item.
+    # Squeeze the last axis only: published code squeezes all, and fails on one query or item.
     return at_least_float32(queries(items).squeeze(-1))
 
 
 def at_least_float32(similarity: Tensor) -> Tensor:
-    """Similarities in float32, or in their own dtype where that is wider."""
+    """Return similarities in float32, or in their own dtype if it is wider."""
     import torch
 
     return similarity.to(torch.promote_types(similarity.dtype, torch.float32))

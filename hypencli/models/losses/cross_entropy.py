@@ -1,4 +1,4 @@
-"""Cross-entropy of the positive among a query's own passages, or among all of the batch."""
+"""Cross-entropy of the positive among the passages of a query, or of the batch."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class CrossEntropy(Loss):
     """Cross-entropy of the positive among other items.
 
     Attributes:
-        use_in_batch_negatives: Whether the others are all items of the batch, ``[q, n]``, or only
-            the query's own, ``[q, m]``.
-        only_use_first_item: In the batch, whether only the first item of each query counts.
+        use_in_batch_negatives: Whether the other items are those of the whole batch, ``[q, n]``, or
+            only those of the query, ``[q, m]``.
+        only_use_first_item: Whether only the first item of each query of the batch counts.
     """
 
     help: ClassVar[str] = "the positive among its negatives"
@@ -45,13 +45,13 @@ class CrossEntropy(Loss):
         return self.use_in_batch_negatives
 
     def contradiction(self) -> str | None:
-        """``only_use_first_item`` says which passages of the batch count."""
+        """Return an error sentence if ``only_use_first_item`` lacks in-batch negatives."""
         if self.only_use_first_item and not self.use_in_batch_negatives:
             return "only_use_first_item needs use_in_batch_negatives = true"
         return None
 
     def compute(self, queries: QueryBatch, passages: Tensor, labels: Tensor | None) -> LossOutput:
-        """The loss of ``q`` queries with passages ``[q * m, d]``; labels are not used.
+        """Compute the loss of ``q`` queries with passages ``[q * m, d]``; labels are not used.
 
         Raises:
             UsageError: The passages cannot be divided among the queries.

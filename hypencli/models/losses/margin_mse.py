@@ -1,4 +1,4 @@
-"""MarginMSE: a student learns the margins of a teacher (Hofstätter et al., 2020)."""
+"""MarginMSE: the student learns the margins of a teacher (Hofstätter et al., 2020)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 class MarginMSE(Loss):
     """Mean squared error of the margins between positive and negatives against a teacher's.
 
-    The similarities given back are pairs ``[q * (m - 1), 2]``, positive and negative, as published.
+    The returned similarities are pairs ``[q * (m - 1), 2]`` (positive, negative), as published.
     """
 
     help: ClassVar[str] = "needs the score of a teacher on every item"
     needs: ClassVar[Needs] = Needs(teacher_scores=True, negatives=True)
 
     def compute(self, queries: QueryBatch, passages: Tensor, labels: Tensor | None) -> LossOutput:
-        """The loss of ``q`` queries with passages ``[q * m, d]`` and a teacher's scores ``[q, m]``.
+        """Compute the loss of ``q`` queries, passages ``[q * m, d]`` and labels ``[q, m]``.
 
         Raises:
             UsageError: Labels are missing or misshapen, or a query has no negative.
@@ -46,7 +46,7 @@ class MarginMSE(Loss):
 
 
 def margin_pairs(similarity: Tensor) -> Tensor:
-    """Pairs (positive, negative) ``[q * (m - 1), 2]`` of similarities ``[q, m]``."""
+    """Return pairs (positive, negative) ``[q * (m - 1), 2]`` of similarities ``[q, m]``."""
     import torch
 
     positives = similarity[:, :1].expand(-1, similarity.shape[1] - 1)  # [q, m - 1]

@@ -1,4 +1,4 @@
-"""Losses by name: the shipped ones, and those that installed packages offer."""
+"""Lookup of losses by name: shipped ones, and those of installed packages."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ LOSSES: Mapping[str, type[Loss]] = {
 """Shipped losses by name; the first two names are the published ones."""
 
 LOSSES_GROUP = "hypencli.losses"
-"""Entry points of installed packages: the name of a loss, and its class."""
+"""Group of entry points of installed packages: name of a loss -> its class."""
 
 
 def loss_class(name: str) -> type[Loss]:
-    """The loss of a name: a shipped one, or one that an installed package offers.
+    """Return the loss class with a name: a shipped one, or one of an installed package.
 
     Raises:
-        ModelError: There is none, or what the package offers is no loss.
+        ModelError: No loss has that name, or the object of a package is no loss.
     """
     if name in LOSSES:
         return LOSSES[name]
@@ -46,12 +46,12 @@ def loss_class(name: str) -> type[Loss]:
 
 
 def loss_names() -> list[str]:
-    """The names of all losses, the shipped ones first."""
+    """Return the names of all losses, shipped ones first."""
     return [*LOSSES, *(name for name in offered_names(LOSSES_GROUP) if name not in LOSSES)]
 
 
 def make_losses(configs: Sequence[LossConfig]) -> dict[str, Loss]:
-    """The losses of a model by their names; one that comes again has its number: ``name_2``.
+    """Make the losses of a model, by name; the second of one name is ``name_2``.
 
     Raises:
         ModelError: A name is unknown, or a loss refuses its options.
@@ -66,7 +66,7 @@ def make_losses(configs: Sequence[LossConfig]) -> dict[str, Loss]:
 def _make(config: LossConfig) -> Loss:
     loss = loss_class(config.name)
     options: dict[str, Any] = dict(config.options)
-    # Published configurations may name this option; published code never reads it.
+    # Published configurations may have this option, but published code never reads it.
     if options.get("use_query_embedding_representation") is False:
         del options["use_query_embedding_representation"]
     try:

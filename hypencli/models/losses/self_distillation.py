@@ -1,4 +1,4 @@
-"""Self-distillation: a q-net learns the scores of its own query's embedding."""
+"""Self-distillation: a q-net learns the scores of the embedding of its query."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SelfDistillation(Loss):
-    """A q-net learns the scores of the model's own query embedding, without labels.
+    """A loss by which a q-net learns the scores of the model's query embedding, without labels.
 
-    Mean squared error over all passages of the batch, ``[q, n]``, between the q-net's scores and
-    ``teacher_scale`` times the inner products, each less its mean over a query's passages: a
-    constant a query moves no ranking, and a q-net's last layer has no bias to learn one with.
-    Nothing is learned through the inner products.
+    It is the mean squared error over all passages of the batch, ``[q, n]``, between the scores of
+    the q-net and ``teacher_scale`` times the inner products. From both, the mean over the passages
+    of a query is subtracted: a constant for each query changes no ranking, and the last layer of a
+    q-net has no bias to learn one. No gradients flow through the inner products.
 
-    Deviation: not in the paper. It gives the published architecture, whose hyper-head starts as
-    noise, the bi-encoder's ranking to start from. A warm-start q-net has that ranking already
-    (where its ``projection_scale`` is ``teacher_scale``): there it only shuts the gate.
+    Deviation: not in the paper. It teaches the published architecture, whose hyper-head starts from
+    random weights, the ranking of the bi-encoder. A warm-start q-net already has that ranking if
+    its ``projection_scale`` is ``teacher_scale``; then the loss only closes its gate.
 
     Attributes:
-        teacher_scale: Multiplies the inner products: those of normalised embeddings are cosines,
-            too close together for the softmax of a cross-entropy that follows.
+        teacher_scale: Factor of the inner products. Those of normalised embeddings are cosines, too
+            close together for the softmax of a later cross-entropy.
     """
 
     help: ClassVar[str] = (
@@ -52,11 +52,11 @@ class SelfDistillation(Loss):
     ] = 1.0
 
     def compute(self, queries: QueryBatch, passages: Tensor, labels: Tensor | None) -> LossOutput:
-        """The loss of ``q`` queries with passages ``[n, d]``; labels are not used.
+        """Compute the loss of ``q`` queries with passages ``[n, d]``; labels are not used.
 
         Raises:
             ModelError: The queries have no embedding.
-            UsageError: There is one passage only, and so no difference to learn.
+            UsageError: There is only one passage, so there is no difference to learn.
         """
         import torch
         from torch.nn import functional
@@ -74,7 +74,7 @@ class SelfDistillation(Loss):
 
 
 def no_query_embedding(loss: str) -> ModelError:
-    """The error of a loss that needs query embeddings on a model that makes none."""
+    """Return the error for a loss that needs query embeddings when the model has none."""
     return ModelError(
         f"{loss} learns from the query embedding beside the q-net, and the model makes none: it "
         "has no embedding_representation.",
@@ -84,5 +84,5 @@ def no_query_embedding(loss: str) -> ModelError:
 
 
 def _centred(similarity: Tensor) -> Tensor:
-    """Similarities ``[q, n]`` less each query's mean."""
+    """Return similarities ``[q, n]`` minus the mean of each query."""
     return similarity - similarity.mean(dim=1, keepdim=True)

@@ -1,15 +1,15 @@
-"""Q-nets: the small networks that score documents, their forms, and their registry.
+"""Q-nets: the small networks that score documents, their representations, and their registry.
 
 - One q-net a query; a batch of them is a :class:`~hypencli.models.qnets.batch.QNetBatch`.
-- A *converter* says which matrices and vectors the hypernetwork writes, and what is computed with
-  them. The published one is dense blocks with layer norm and residuals, and a last matrix.
+- A *converter* determines which matrices and vectors the hypernetwork writes, and how they are
+  evaluated. The published one is dense blocks with layer norm and residuals, and a last matrix.
 - Weights are ``[q, in, out]``: rows are multiplied from the left, ``items @ matrix``. ``torch``'s
-  ``nn.Linear`` holds its weight the other way round, ``[out, in]``.
+  ``nn.Linear`` stores the transpose, ``[out, in]``.
 - Vectors (biases) are ``[q, out, 1]``, not ``[q, out]``: the hypernetwork writes them as matrices.
-- Nothing is learned in the published converter: all of its weights are written for the query.
+- The published converter has no parameters: all weights are written for the query.
 - Layer norms have no weights of their own; the last matrix has no bias.
-- Items that all queries share are a view ``[q, n, d]`` of stride 0: to copy them, as
-  ``contiguous()`` does, takes ``q`` times the memory.
+- Items that all queries share are a view ``[q, n, d]`` of stride 0: a copy, such
+  as ``contiguous()`` makes, takes ``q`` times the memory.
 
 A q-net with one hidden layer of 3 units over items of width 2, written by hand for one query:
 

@@ -35,14 +35,14 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
 """Activations by the names that published configurations use."""
 
 _NARROW = 16
-"""Up to this many outputs, one product over all queries beats one a query (measured on a CPU)."""
+"""Most outputs for which one product over all queries is faster than one a query (CPU)."""
 
 
 def multiply(items: Tensor, matrices: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Linear layers of ``q`` queries at once, without copying items that all queries share.
+    """Apply linear layers of ``q`` queries, without copying items that all queries share.
 
     Args:
-        items: ``[q, n, in]``; the same items for every query may be an expanded view (stride 0).
+        items: ``[q, n, in]``; items shared by all queries may be an expanded view (stride 0).
         matrices: ``[q, in, out]``.
         bias: ``[q, 1, out]``, or None.
 
@@ -55,26 +55,26 @@ def multiply(items: Tensor, matrices: Tensor, bias: Tensor | None = None) -> Ten
         product = (items[0] @ flat).view(-1, n_queries, outputs)  # [n, q, out]
         product = product.transpose(0, 1)  # [q, n, out]
         return product if bias is None else product + bias
-    # A stride of 0 passes through bmm as it is: nothing is copied per query.
+    # bmm accepts a stride of 0, so nothing is copied for each query.
     return torch.bmm(items, matrices) if bias is None else torch.baddbmm(bias, items, matrices)
 
 
 @dataclass(frozen=True)
 class QNetBatch:
-    """The q-nets of ``q`` queries: what ``Hypencoder(...)`` gives as ``representation``.
+    """The q-nets of ``q`` queries, which ``Hypencoder(...)`` returns as ``representation``.
 
-    Calling it scores items ``[q, n, d]`` (or ``[1, n, d]``: the same items for every query) and
-    gives ``[q, n, out]``, where ``out`` is 1 for retrieval. Slicing gives the q-nets of some of
-    the queries. See :mod:`hypencli.models.qnets` for an example.
+    A call scores items ``[q, n, d]``, or items ``[1, n, d]`` shared by all queries, and returns
+    ``[q, n, out]``, where ``out`` is 1 for retrieval. A slice has the q-nets of some of the
+    queries. See :mod:`hypencli.models.qnets` for an example.
 
-    The network is made at the first call and kept: tensors that are changed in place afterwards
-    may or may not change the scores.
+    The network is made at the first call and kept. Tensors that are later changed in place may or
+    may not change the scores.
 
     Attributes:
         matrices: One tensor a layer, ``[q, in, out]``.
         vectors: One tensor a bias, ``[q, out, 1]``.
         converter: The architecture.
-        query_embedding: Pooled queries ``[q, d]`` where the model makes them, else None.
+        query_embedding: Pooled queries ``[q, d]`` if the model makes them, else None.
         is_training: Whether dropout is on.
 
     Examples:
@@ -110,29 +110,29 @@ class QNetBatch:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype that scores are computed in."""
+        """The dtype of the scores."""
         return self.matrices[0].dtype
 
     @property
     def device(self) -> torch.device:
-        """Where the q-nets are."""
+        """The device of the q-nets."""
         return self.matrices[0].device
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Widths that these q-nets can be cut to, rising, the last the full one; often none."""
+        """Hidden widths of nested q-nets, rising up to the full one; empty without nesting."""
         return self.converter.widths if isinstance(self.converter, NestedQNetConverter) else ()
 
     @property
     def embedded(self) -> InnerProducts | None:
-        """The queries, scoring by inner products with their embeddings; None without those."""
+        """The queries with inner products of their embeddings as scores; None without them."""
         return None if self.query_embedding is None else InnerProducts(self.query_embedding)
 
     @cached_property
     def _net(self) -> QNet:
         if not torch.is_inference_mode_enabled():
             return self._make()
-        # It is kept, and tensors of inference mode could not be differentiated through later.
+        # The network is kept, and inference tensors could not be differentiated later.
         with torch.inference_mode(False), torch.no_grad():
             return self._make()
 
@@ -145,10 +145,10 @@ class QNetBatch:
         return self.converter(matrices, vectors, self.is_training)
 
     def __call__(self, items: Tensor) -> Tensor:
-        """Outputs ``[q, n, out]`` for items ``[q, n, d]`` or ``[1, n, d]``.
+        """Return outputs ``[q, n, out]`` for items ``[q, n, d]`` or ``[1, n, d]``.
 
         Raises:
-            UsageError: The items have another number of axes, queries or columns.
+            UsageError: The number of axes, queries or columns of the items does not fit.
         """
         fits = items.ndim == 3 and items.shape[0] in (1, len(self)) and items.shape[2] == self.dim
         if not fits:
@@ -160,7 +160,7 @@ class QNetBatch:
         return self._net(shared)  # [q, n, out]
 
     def score(self, items: Tensor) -> Tensor:
-        """Scores ``[q, n]`` of the same items ``[n, d]`` for every query.
+        """Return scores ``[q, n]`` of items ``[n, d]``, shared by all queries.
 
         Raises:
             UsageError: The items do not fit, or the q-nets have more than one output.
@@ -171,7 +171,7 @@ class QNetBatch:
         return outputs.squeeze(-1)  # [q, n]
 
     def __getitem__(self, index: slice | int) -> QNetBatch:
-        """The q-nets of some queries; an integer gives a batch of one."""
+        """Return the q-nets of some queries; an integer selects a batch of one."""
         if isinstance(index, int):
             position = range(len(self))[index]
             index = slice(position, position + 1)
@@ -179,10 +179,10 @@ class QNetBatch:
         return self.unflatten([tensor[rows] for tensor in self.flatten()])
 
     def narrow(self, width: int) -> QNetBatch:
-        """The q-nets at one of :attr:`widths`: views of these weights, nothing is copied.
+        """Return the q-nets at one of :attr:`widths`, as views of these weights.
 
         Raises:
-            ModelError: There is no such width.
+            ModelError: The q-nets do not have this width.
         """
         converter = narrowed(self.converter, width)
         return replace(
@@ -195,7 +195,7 @@ class QNetBatch:
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> QNetBatch:
-        """These q-nets on another device or in another dtype."""
+        """Return these q-nets on another device or in another dtype."""
         converter = self.converter
         if isinstance(converter, nn.Module):
             converter = copy.deepcopy(converter).to(device=device, dtype=dtype)
@@ -205,14 +205,14 @@ class QNetBatch:
     def prepared(
         self, dtype: torch.dtype, calibration: Tensor | None = None
     ) -> QNetBatch | PreparedQNet | None:
-        """The q-net of one query for scoring many blocks in an arithmetic, without gradients.
+        """Prepare the q-net of one query for many blocks in one dtype, without gradients.
 
-        Where the architecture or the machine has no way to prepare it, these q-nets in the dtype;
+        If the architecture or the machine cannot prepare it, returns these q-nets in the dtype, or
         None for int8.
 
         Args:
-            dtype: The arithmetic; in int8 it scores float32 items, roughly.
-            calibration: Items ``[m, d]`` such as it will get, for int8.
+            dtype: The dtype; int8 gives approximate scores of float32 items.
+            calibration: Typical items ``[m, d]``, for the ranges of int8.
         """
         net = self._net
         if isinstance(net, PreparableQNets) and self.matrices[-1].shape[-1] == 1:
@@ -225,15 +225,15 @@ class QNetBatch:
         return self if dtype == self.dtype else self.to(dtype=dtype)
 
     def detach(self) -> QNetBatch:
-        """These q-nets without the history of their gradients."""
+        """Return these q-nets, detached from their gradients."""
         return self.unflatten([tensor.detach() for tensor in self.flatten()])
 
     @classmethod
     def concatenate(cls, batches: Sequence[QNetBatch]) -> QNetBatch:
-        """One batch from several of the same model, in order.
+        """Join several batches of one model, in order.
 
         Raises:
-            UsageError: There is no batch.
+            UsageError: ``batches`` is empty.
         """
         if not batches:
             raise UsageError("No q-nets to concatenate.")
@@ -241,9 +241,9 @@ class QNetBatch:
         return batches[0].unflatten([torch.cat(column) for column in columns])
 
     def flatten(self) -> tuple[Tensor, ...]:
-        """All tensors of the batch, each ``[q, ...]``: matrices, vectors, the query embedding.
+        """Return all tensors, each ``[q, ...]``: matrices, vectors, the query embedding.
 
-        The last one is missing where the model makes none.
+        The last one is missing if the model makes no query embedding.
         """
         embedding = () if self.query_embedding is None else (self.query_embedding,)
         return (*self.matrices, *self.vectors, *embedding)
@@ -251,11 +251,11 @@ class QNetBatch:
     def unflatten(
         self, tensors: Sequence[Tensor], converter: QNetConverter | None = None
     ) -> QNetBatch:
-        """Q-nets like these with other tensors.
+        """Return q-nets of this architecture with other tensors.
 
         Args:
-            tensors: In the number and order of :meth:`flatten`.
-            converter: Another architecture of the same shapes; None keeps this one.
+            tensors: The tensors, in the number and order of :meth:`flatten`.
+            converter: Another architecture with equal shapes; None keeps this one.
         """
         n_matrices = len(self.matrices)
         n_weights = n_matrices + len(self.vectors)
@@ -273,7 +273,7 @@ class PreparedQNet:
     """The q-net of one query, prepared for scoring.
 
     Attributes:
-        net: Rows ``[n, d]`` to outputs ``[n, 1]``.
+        net: A function from rows ``[n, d]`` to outputs ``[n, 1]``.
         dim: Width of the items, ``d``.
     """
 
@@ -281,13 +281,13 @@ class PreparedQNet:
     dim: int
 
     def __call__(self, items: Tensor) -> Tensor:
-        """Outputs ``[1, n, 1]`` of items ``[1, n, d]`` in the dtype that it is prepared for."""
+        """Return outputs ``[1, n, 1]`` of items ``[1, n, d]`` in the prepared dtype."""
         return self.net(items[0]).unsqueeze(0)
 
 
 @dataclass(frozen=True)
 class InnerProducts:
-    """Query embeddings behind the interface of :class:`QNetBatch`: the bi-encoder's scoring.
+    """Query embeddings of a bi-encoder, with the interface of :class:`QNetBatch`.
 
     Attributes:
         embeddings: ``[q, d]``.
@@ -301,35 +301,35 @@ class InnerProducts:
         return self.embeddings.shape[0]
 
     def __call__(self, items: Tensor) -> Tensor:
-        """Inner products ``[q, n, 1]`` with items ``[q, n, d]`` or ``[1, n, d]``."""
+        """Return inner products ``[q, n, 1]`` with items ``[q, n, d]`` or ``[1, n, d]``."""
         return items.expand(self.num_queries, -1, -1) @ self.embeddings.unsqueeze(-1)
 
     def flatten(self) -> tuple[Tensor, ...]:
-        """The embeddings ``[q, d]``, alone."""
+        """Return the embeddings ``[q, d]`` as the only tensor."""
         return (self.embeddings,)
 
     def unflatten(self, tensors: Sequence[Tensor]) -> InnerProducts:
-        """Queries with other embeddings, ``[q, d]`` alone in ``tensors``."""
+        """Return queries with other embeddings ``[q, d]``, the only one of ``tensors``."""
         (embeddings,) = tensors
         return InnerProducts(embeddings)
 
     def score(self, items: Tensor) -> Tensor:
-        """Inner products ``[q, n]`` with the same items ``[n, d]`` for every query."""
+        """Return inner products ``[q, n]`` with items ``[n, d]``, shared by all queries."""
         return self.embeddings @ items.t()
 
 
 def _first(tensors: Sequence[Tensor], shapes: Sequence[Shape]) -> tuple[Tensor, ...]:
-    """The first ``in`` rows and ``out`` columns of each of the tensors ``[q, >= in, >= out]``."""
+    """Return the first ``in`` rows and ``out`` columns of tensors ``[q, >= in, >= out]``."""
     return tuple(
         tensor[:, :into, :out] for tensor, (into, out) in zip(tensors, shapes, strict=True)
     )
 
 
 def activation(name: str) -> Callable[[Tensor], Tensor]:
-    """The activation of that name.
+    """Return the activation with a name.
 
     Raises:
-        ModelError: There is none.
+        ModelError: No activation has that name.
     """
     if name not in ACTIVATIONS:
         raise ModelError(

@@ -1,4 +1,4 @@
-"""Nested q-nets: one set of generated weights, and narrower q-nets that are its first columns."""
+"""Nested q-nets: narrower q-nets that are the first rows and columns of the generated weights."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from hypencli.models.qnets.repeated_dense import RepeatedDenseBlockConverter
 
 
 class MatryoshkaConverter(RepeatedDenseBlockConverter):
-    """The published architecture in several hidden widths, each the beginning of the next.
+    """The published architecture in several hidden widths, nested in each other.
 
-    The hypernetwork writes the full q-net. At width ``w`` its first matrix keeps ``w`` columns, the
-    inner ones ``w`` rows and columns, the last ``w`` rows, and biases ``w`` entries; items keep all
-    of their ``d`` columns, and layer norms are over ``w``. After "The Matryoshka Hypencoder"
+    The hypernetwork writes the full q-net. At width ``w`` the first matrix keeps ``w`` columns,
+    the inner ones ``w`` rows and columns, the last ``w`` rows, and biases ``w`` entries. Items keep
+    all ``d`` columns, and layer norms are over ``w`` values. After "The Matryoshka Hypencoder"
     (Alkawaas and MacAvaney, SIGIR 2026).
 
-    Deviation: where blocks have a residual, that of the first block adds the first ``w`` columns of
-    the item. So the full width is the published architecture to the last bit, and a published
-    checkpoint can be the start of training. The code published with that paper computes residuals
-    and then leaves them out, at every width: ``do_residual = false`` gives its q-nets.
+    Deviation: if blocks have a residual, the first block adds the first ``w`` columns of the item.
+    So the full width is bit-equal to the published architecture, and training can start from a
+    published checkpoint. The code of that paper computes residuals but does not use them, at every
+    width; ``do_residual = false`` gives its q-nets.
 
     Args:
-        vector_dimensions: As for :class:`RepeatedDenseBlockConverter`; all hidden widths are equal.
+        vector_dimensions: Widths ``[d, h, ..., 1]`` from items to output, with equal hidden ones.
         widths: Hidden widths below the full one, rising.
         options: Other options of :class:`RepeatedDenseBlockConverter`.
 
     Raises:
-        ModelError: As there; or there is no hidden layer, hidden widths are not equal, or
-            ``widths`` do not rise to below the full one.
+        ModelError: :class:`RepeatedDenseBlockConverter` refuses the options, there is no hidden
+            layer, hidden widths differ, or ``widths`` do not rise or reach the full width.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class MatryoshkaConverter(RepeatedDenseBlockConverter):
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Hidden widths that the q-nets can be cut to, rising; the last is the full one."""
+        """Hidden widths of the nested q-nets, rising; the last is the full one."""
         return self._widths
 
     def narrow(self, width: int) -> MatryoshkaConverter:
-        """The architecture at one of :attr:`widths`; its weights are the first of the full ones."""
+        """Return the architecture at one of :attr:`widths`, for the first of the weights."""
         narrower = copy.copy(self)
         last = len(self.weight_shapes) - 1
         narrower.weight_shapes = [

@@ -1,8 +1,9 @@
-"""Linear layers laid out for scoring: weights packed once, the activation in the same pass.
+"""Linear layers prepared for scoring: prepacked weights, with the activation in the same pass.
 
-On a CPU the library behind torch (oneDNN) multiplies by packed weights faster than by plain ones,
-and adds up every row alike, however many rows there are: a document's score does not depend on its
-company. It must be asked for by name; torch has no public function that packs float32 weights.
+On a CPU, the library behind torch (oneDNN) multiplies by prepacked weights faster than by plain
+ones. It adds up every row in one order for any number of rows, so a score does not depend on the
+other documents. The operators are called by name, since torch has no public function that packs
+float32 weights.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import torch
 from torch import Tensor
 
 _PREPACKED_FOR_ROWS = 1024
-"""Rows that the layout is chosen for; it holds for any number."""
+"""Number of rows for which the layout is optimised; it works for any number."""
 
 
 def can_prepack(dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether this machine multiplies by packed weights in a dtype."""
+    """Return whether this machine multiplies by prepacked weights in a dtype."""
     built_with_it = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if device.type != "cpu" or not built_with_it:
         return False
@@ -35,8 +36,8 @@ class PrepackedLinear:
     Args:
         matrix: ``W``, ``[in, out]``.
         bias: ``b``, ``[out]``, or None.
-        dtype: Arithmetic; one that :func:`can_pack`.
-        relu: Whether the activation is ReLU; else there is none.
+        dtype: Dtype of the arithmetic, for which :func:`can_prepack` is true.
+        relu: Whether the activation is ReLU; otherwise there is none.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class PrepackedLinear:
         self._activation = "relu" if relu else "none"
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """``[n, in]`` -> ``[n, out]``, a new tensor."""
+        """Apply the layer to rows ``[n, in]``; return a new tensor ``[n, out]``."""
         multiply: Any = torch.ops.mkldnn._linear_pointwise
         output: Tensor = multiply(rows, self._weight, self._bias, self._activation, [], "")
         return output

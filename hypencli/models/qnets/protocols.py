@@ -1,4 +1,4 @@
-"""What an architecture of q-nets is: the open protocol of converters.
+"""Protocols of q-net architectures: converters, and q-nets that can be prepared.
 
 Axes: ``q`` queries, ``n`` items, ``d`` embedding width; a matrix goes from ``in`` to ``out``.
 """
@@ -24,9 +24,9 @@ Shape = tuple[int, int]
 
 @runtime_checkable
 class QNetConverter(Protocol):
-    """Turns generated matrices and vectors into q-nets: the open protocol of an architecture.
+    """An architecture: it turns generated matrices and vectors into q-nets.
 
-    ``weight_shapes`` and ``bias_shapes`` tell the hypernetwork what to generate, as pairs
+    ``weight_shapes`` and ``bias_shapes`` set the shapes that the hypernetwork generates, as pairs
     ``(in, out)``. A converter may be an ``nn.Module``; its parameters are then trained and saved
     with the model. One that sets ``takes_query_embedding = True`` is called with one more keyword
     argument, ``query_embedding``: the pooled query ``[q, d]``.
@@ -43,59 +43,58 @@ class QNetConverter(Protocol):
         ...
 
     def __call__(self, matrices: list[Tensor], vectors: list[Tensor], is_training: bool) -> QNet:
-        """The q-nets with matrices ``[q, in, out]`` and vectors ``[q, in, out]``."""
+        """Make q-nets of matrices ``[q, in, out]`` and vectors ``[q, in, out]``."""
         ...
 
 
 @runtime_checkable
 class PreparableQNets(Protocol):
-    """What a converter may give instead of a plain function: q-nets that can be prepared.
+    """Q-nets that can be prepared; a converter may return them instead of a plain function.
 
-    Scoring a corpus evaluates a q-net on thousands of blocks. Whatever can be done once, such as
-    another dtype, packed weights or whole numbers in place of weights, is done by ``prepared``.
+    Search evaluates a q-net on thousands of blocks. ``prepared`` does all work that is needed once
+    only, such as conversion to another dtype, prepacking or quantisation of weights.
     """
 
     def __call__(self, items: Tensor, /) -> Tensor:
-        """Outputs ``[q, n, out]`` of items ``[q, n, d]``."""
+        """Return outputs ``[q, n, out]`` of items ``[q, n, d]``."""
         ...
 
     def prepared(self, dtype: torch.dtype, calibration: Tensor | None, /) -> RowNet | None:
-        """The q-net of the only query in an arithmetic, without gradients.
+        """Prepare the q-net of the only query for a dtype, without gradients.
 
-        In a float dtype, what a row gives must not depend on the other rows, to the last bit, nor
-        on how many there are, in multiples of 64.
+        In a float dtype, the output of a row must be bit-equal for any other rows, and for any
+        number of rows that is a multiple of 64.
 
         Args:
-            dtype: float32, bfloat16, or int8: then for a first pass over float32 rows, roughly.
-            calibration: Rows ``[m, d]`` such as it will get, for int8: what the layers make of
-                them says which ranges the whole numbers span. A row that is not finite must score
-                NaN.
+            dtype: float32, bfloat16, or int8 for approximate scores of float32 rows in a first pass.
+            calibration: Typical rows ``[m, d]`` for int8; their activations give the ranges of
+                the whole numbers. A row that is not finite must score NaN.
 
         Returns:
-            None where there are several queries, or no such way on this machine.
+            The prepared q-net; None for several queries, or if this machine has no such method.
         """
         ...
 
 
 @runtime_checkable
 class NestedQNetConverter(QNetConverter, Protocol):
-    """An architecture whose q-nets hold narrower ones in the first rows and columns of weights."""
+    """An architecture with narrower q-nets in the first rows and columns of weights."""
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """The widths there are, rising; the last is the full one."""
+        """The hidden widths, rising; the last is the full one."""
         ...
 
     def narrow(self, width: int) -> QNetConverter:
-        """The architecture at one of the widths: as many matrices and vectors, none larger."""
+        """Return the architecture at a width, with as many matrices and vectors, none larger."""
         ...
 
 
 def narrowed(converter: QNetConverter, width: int) -> QNetConverter:
-    """The architecture at a width below its full one, or at that.
+    """Return the architecture at one of its widths.
 
     Raises:
-        ModelError: It has no such width.
+        ModelError: The architecture does not have this width.
     """
     if not isinstance(converter, NestedQNetConverter):
         raise ModelError(

@@ -1,9 +1,10 @@
-"""Linear layers in int8 for a first look at every document: weights packed once, ranges measured.
+"""Linear layers in int8 for a first pass: prepacked weights, and ranges from calibration.
 
-Items become whole numbers of 0 to 255 over the range that a few documents span, weights such of
--127 to 127 over the largest of each output. The library behind torch (oneDNN) multiplies them at
-twice the rate of bfloat16 and gives bfloat16, bias and ReLU in the same pass. It must be asked for
-by name: torch has no public function for tensors that are plain bytes.
+Items become whole numbers from 0 to 255 over the range of a few documents. Weights become whole
+numbers from -127 to 127, scaled by the largest weight of each output. The library behind torch
+(oneDNN) multiplies them at twice the rate of bfloat16, and adds bias and ReLU and returns bfloat16
+in the same pass. Its operators are called by name, since torch has no public function for tensors
+of plain bytes.
 """
 
 from __future__ import annotations
@@ -19,33 +20,33 @@ from hypencli.models.qnets.packed import can_prepack
 _LEVELS, _WEIGHT_LEVELS = 255, 127
 
 _WHOLE = 1.5 * 2.0**23
-"""Added to a float32 number of few digits, it leaves the nearest whole number in the last bits."""
+"""A constant that rounds: added to a small float32, it leaves the integer in the last bits."""
 
 _PREPACKED_FOR_ROWS = 512
-"""Rows that the layout is chosen for; it holds for any number."""
+"""Number of rows for which the layout is optimised; it works for any number."""
 
 
 def can_quantise(device: torch.device) -> bool:
-    """Whether this machine multiplies bytes without loss, and packs such weights."""
+    """Return whether this machine multiplies bytes without overflow and packs such weights."""
     named = ("qlinear_pointwise", "qlinear_prepack")
     if not all(hasattr(torch.ops.onednn, name) for name in named):
         return False
-    # Without these instructions, sums of two products may not fit where they are kept.
+    # Without these instructions, a sum of two products may overflow its 16 bits.
     supported = getattr(torch.cpu, "_is_vnni_supported", None)
     return can_prepack(torch.float32, device) and supported is not None and bool(supported())
 
 
 class QuantisedLinear:
-    """One linear layer: ``activation(x W + b)`` of float32 rows, to bfloat16.
+    """One linear layer: ``activation(x W + b)`` of float32 rows, in bfloat16.
 
-    What lies outside the range becomes its end, and NaN some number in it: who calls must see to
-    rows that are not finite.
+    Values outside the range are clipped to it, and NaN becomes some number in it. So the caller must
+    handle rows that are not finite.
 
     Args:
         matrix: ``W``, ``[in, out]``.
         bias: ``b``, ``[out]``.
-        like: Rows ``[m, in]`` that span the range of what is to come.
-        relu: Whether the activation is ReLU; else there is none.
+        like: Typical rows ``[m, in]``, which give the range of the input.
+        relu: Whether the activation is ReLU; otherwise there is none.
     """
 
     def __init__(self, matrix: Tensor, bias: Tensor, *, like: Tensor, relu: bool) -> None:
@@ -63,11 +64,11 @@ class QuantisedLinear:
         self._activation = "relu" if relu else "none"
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """``[n, in]`` -> ``[n, out]``, a new tensor."""
+        """Apply the layer to rows ``[n, in]``; return a new tensor ``[n, out]``."""
         return self.of_bytes(self.as_bytes(rows))
 
     def of_bytes(self, levels: Tensor) -> Tensor:
-        """What the layer makes of rows that are bytes already."""
+        """Apply the layer to rows ``[n, in]`` of bytes; return a new tensor ``[n, out]``."""
         multiply: Any = torch.ops.onednn.qlinear_pointwise
         output: Tensor = multiply(
             levels,
@@ -87,7 +88,7 @@ class QuantisedLinear:
         return output
 
     def as_bytes(self, rows: Tensor) -> Tensor:
-        """Rows ``[n, in]`` as whole numbers of 0 to 255, nearest, in a buffer of this thread."""
+        """Round rows ``[n, in]`` to numbers from 0 to 255, in a buffer of this thread."""
         shifted = _buffer("shifted", rows.shape, torch.float32)
         torch.add(self._shift, rows, alpha=1 / self._scale, out=shifted)
         levels = shifted.clamp_(_WHOLE, _WHOLE + _LEVELS).view(torch.int32)
@@ -95,16 +96,16 @@ class QuantisedLinear:
 
 
 def widened(rows: Tensor) -> Tensor:
-    """Rows ``[n, d]`` in float32, in a buffer of this thread unless they are that already."""
+    """Return rows ``[n, d]`` in float32: unchanged, or in a buffer of this thread."""
     if rows.dtype == torch.float32:
         return rows
     return _buffer("items", rows.shape, torch.float32).copy_(rows)
 
 
 def summed(rows: Tensor, items: Tensor) -> Tensor:
-    """``items + rows`` ``[n, d]`` in float32, in a buffer of this thread, where items may be.
+    """Return ``items + rows``, ``[n, d]`` in float32, in a buffer of this thread.
 
-    Two passes, each of one dtype, take less than one of two.
+    ``items`` may be in that buffer. Two passes of one dtype each are faster than one pass of two.
     """
     wide = _buffer("shifted", rows.shape, torch.float32).copy_(rows)
     return torch.add(items, wide, out=_buffer("items", rows.shape, torch.float32))
@@ -114,13 +115,13 @@ _BUFFERS = threading.local()
 
 
 def _buffer(name: str, shape: torch.Size, dtype: torch.dtype) -> Tensor:
-    """A buffer of this thread, kept for the next block: new memory costs more than what it holds.
+    """Return a buffer of this thread, kept for the next block: allocation is slow.
 
-    It is good until it is asked for again, so for one layer at a time.
+    Its content is valid until the next request, so for one layer at a time.
     """
     kept: Tensor | None = getattr(_BUFFERS, name, None)
     if kept is None or kept.numel() < shape.numel():
-        with torch.inference_mode(False):  # else it could not be written to outside of that mode
+        with torch.inference_mode(False):  # an inference tensor could not be written outside that mode
             kept = torch.empty(shape.numel(), dtype=dtype)
         setattr(_BUFFERS, name, kept)
     return kept[: shape.numel()].view(shape)

@@ -1,4 +1,4 @@
-"""Converters: the architectures of q-nets, shipped and of a user's own, by name."""
+"""Lookup of converters, the architectures of q-nets, by name: shipped and user-defined ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHIPPED_CONVERTERS: Mapping[str, type] = {
     "warm-start": WarmStartConverter,
     "matryoshka": MatryoshkaConverter,
 }
-"""Converters by the short names that configurations and recipes use."""
+"""Shipped converters by their short names in configurations and recipes."""
 
 PUBLISHED_CONVERTER = "repeated-dense"
 
@@ -35,17 +35,18 @@ PUBLISHED_CONVERTER = "repeated-dense"
 def resolve_converter(
     name: str | None, options: Mapping[str, Any], *, trust_code: bool = False
 ) -> QNetConverter:
-    """The converter of that name, made with those options.
+    """Make the converter with a name and options.
 
     Args:
-        name: A short name of :data:`SHIPPED_CONVERTERS`, a user's own as ``module:Class``, or None
-            for the published one.
-        options: Keyword arguments of its constructor.
-        trust_code: Whether any ``module:Class`` may be imported, which runs its code; without it
-            only those are that an installed package offers.
+        name: A short name of :data:`SHIPPED_CONVERTERS`, a ``module:Class`` of a user, or None for
+            the published one.
+        options: Keyword arguments of the constructor.
+        trust_code: Whether any ``module:Class`` may be imported, which runs its code; otherwise
+            only those of installed packages may be.
 
     Raises:
-        ModelError: It is not there, not trusted, not a converter, or refuses the options.
+        ModelError: The converter does not exist, is not trusted, is no converter, or refuses the
+            options.
     """
     made_by = _converter_class(name or PUBLISHED_CONVERTER, trust_code=trust_code)
     try:
@@ -87,7 +88,7 @@ def _converter_class(name: str, *, trust_code: bool) -> type:
 
 
 def _offered(name: str) -> type:
-    """A converter that an installed package offers."""
+    """Return a converter class of an installed package."""
     converter = installed_converter(name)
     if converter is None:
         raise ModelError(
@@ -102,9 +103,9 @@ CONVERTERS_GROUP = "hypencli.converters"
 
 
 def installed_converter(name: str) -> type | None:
-    """The class ``module:Class`` if an installed package offers it as a converter, else None.
+    """Return the class ``module:Class`` if an installed package offers it, else None.
 
-    Nothing is imported unless one does.
+    Nothing is imported unless a package offers it.
     """
     converter = offered(CONVERTERS_GROUP, name)
     return converter if isinstance(converter, type) else None

@@ -1,11 +1,11 @@
 """The published q-net architecture: dense blocks with layer norm and residuals.
 
-- A block is linear, activation, layer norm, residual; the norm may come last.
+- A block has a linear layer, activation, layer norm and residual; the norm may come last.
 - Layer norms have no weights (eps 1e-5); the last layer is a matrix without a bias.
 - The block before the last matrix has no residual, unless ``do_residual_on_last``.
-- Dropout is on the input of a block, while training only.
+- Dropout applies to the input of a block, in training only.
 
-A residual needs equal widths: a hidden layer of another width than the items has to go without.
+A residual needs equal widths, so a hidden layer must have no residual if its width differs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hypencli.models.qnets.quantised import QuantisedLinear, can_quantise, summe
 
 @dataclass(frozen=True)
 class _Block:
-    """What one hidden layer does after its matrix product."""
+    """One hidden layer: dropout, linear layer, activation, layer norm and residual."""
 
     activation_type: str
     norm: bool
@@ -36,15 +36,15 @@ class _Block:
     dropout: float
 
     def __call__(self, x: Tensor, matrices: Tensor, vectors: Tensor) -> Tensor:
-        """``[q, n, in]`` -> ``[q, n, out]``; matrices ``[q, in, out]``, vectors ``[q, out, 1]``."""
+        """Map ``x [q, n, in]`` to ``[q, n, out]``, by ``[q, in, out]`` and ``[q, out, 1]``."""
         y = functional.dropout(x, self.dropout) if self.dropout else x  # [q, n, in]
         y = multiply(y, matrices, vectors.transpose(1, 2))  # [q, n, out], bias [q, 1, out]
         y = activation(self.activation_type)(y)  # [q, n, out]
         return self._joined(x, y)  # [q, n, out]
 
     def prepacked(self, matrix: Tensor, vector: Tensor, dtype: torch.dtype) -> RowNet:
-        """The same ``[n, in] -> [n, out]`` for one query, without gradients or dropout."""
-        # The fused ReLU makes 0 of NaN. With a residual a row keeps its NaN all the same.
+        """Return the block of one query, ``[n, in] -> [n, out]``, without gradients or dropout."""
+        # The fused ReLU turns NaN into 0. With a residual, a row still keeps its NaN.
         relu = self.activation_type == "relu" and self.residual
         linear = PrepackedLinear(matrix, vector[:, 0], dtype=dtype, relu=relu)
         activated = activation(self.activation_type)
@@ -56,9 +56,10 @@ class _Block:
         return block
 
     def quantised(self, matrix: Tensor, vector: Tensor, like: Tensor) -> RowNet:
-        """The same in int8, float32 rows ``[n, in] -> [n, out]``, for rows like ``[m, in]``.
+        """Return the block of one query in int8, for float32 rows ``[n, in] -> [n, out]``.
 
-        What it gives is good until this thread calls it, or another one, again.
+        ``like`` ``[m, in]`` are typical rows. An output is valid until this thread calls a block
+        again.
         """
         relu = self.activation_type == "relu"
         linear = QuantisedLinear(matrix, vector[:, 0], like=like, relu=relu)
@@ -73,11 +74,11 @@ class _Block:
     def _joined(
         self, x: Tensor, y: Tensor, add: Callable[[Tensor, Tensor], Tensor] = torch.add
     ) -> Tensor:
-        """Layer norm and residual; ``add(y, items)`` may write into either."""
+        """Apply layer norm and residual; ``add(y, items)`` may write into either."""
         if self.norm and self.norm_first:
             y = functional.layer_norm(y, y.shape[-1:])
         if self.residual:
-            # A nested q-net's first block is narrower than the items: it adds their first columns.
+            # A nested first block may be narrower than the items: add their first columns.
             y = add(y, x[..., : y.shape[-1]])
         if self.norm and not self.norm_first:
             y = functional.layer_norm(y, y.shape[-1:])
@@ -87,22 +88,22 @@ class _Block:
 class RepeatedDenseBlockConverter:
     """The published architecture: dense blocks, then one matrix without bias (paper, section 3.3).
 
-    A block is linear, activation, layer norm (no affine, eps 1e-5) and residual, in this order or
-    with the norm last. The block before the output has no residual unless ``do_residual_on_last``.
+    A block has a linear layer, activation, layer norm (no affine, eps 1e-5) and residual, in this
+    order or with the norm last. The block before the output has no residual unless ``do_residual_on_last``.
     Option names are those of published ``converter_kwargs``.
 
     Args:
-        vector_dimensions: Widths from the items' to the output's, ``[d, h, ..., 1]``.
+        vector_dimensions: Widths from the items to the output, ``[d, h, ..., 1]``.
         activation_type: One of :data:`hypencli.models.qnets.batch.ACTIVATIONS`.
-        do_dropout: Whether to drop inputs of a block while training.
-        dropout_prob: The probability of that.
+        do_dropout: Whether to apply dropout to the input of a block in training.
+        dropout_prob: The probability of dropout.
         do_layer_norm: Whether blocks normalise.
         do_residual: Whether blocks add their input.
-        do_residual_on_last: The same for the last block; None means as ``do_residual``.
+        do_residual_on_last: Whether the last block adds its input; None means ``do_residual``.
         layer_norm_before_residual: Whether the norm comes before the residual.
 
     Raises:
-        ModelError: A residual between unequal widths, or options that contradict each other.
+        ModelError: A residual joins unequal widths, or options contradict each other.
             Deviation: the published code fails only when it scores.
 
     Examples:
@@ -147,7 +148,7 @@ class RepeatedDenseBlockConverter:
 
     @property
     def passes_items_on(self) -> bool:
-        """Whether what reaches the last matrix is the item plus what the blocks computed."""
+        """Whether the input of the last matrix is the item plus the outputs of the blocks."""
         return all(
             block.residual and (block.norm_first or not block.norm) for block in self._blocks
         )
@@ -155,7 +156,7 @@ class RepeatedDenseBlockConverter:
     def __call__(
         self, matrices: list[Tensor], vectors: list[Tensor], is_training: bool
     ) -> DenseNets:
-        """The q-nets of matrices ``[q, in, out]`` and vectors ``[q, out, 1]``."""
+        """Make q-nets of matrices ``[q, in, out]`` and vectors ``[q, out, 1]``."""
         blocks = self._blocks
         if is_training and self._dropout:
             blocks = [replace(block, dropout=self._dropout) for block in blocks]
@@ -167,9 +168,9 @@ class DenseNets:
     """Q-nets of dense blocks and a last matrix.
 
     Attributes:
-        blocks: One a hidden layer.
-        matrices: ``[q, in, out]``, one a layer.
-        vectors: ``[q, out, 1]``, one a hidden layer.
+        blocks: One for each hidden layer.
+        matrices: ``[q, in, out]``, one for each layer.
+        vectors: ``[q, out, 1]``, one for each hidden layer.
     """
 
     blocks: Sequence[_Block]
@@ -177,7 +178,7 @@ class DenseNets:
     vectors: Sequence[Tensor]
 
     def __call__(self, items: Tensor) -> Tensor:
-        """Outputs ``[q, n, out]`` of items ``[q, n, d]``."""
+        """Return outputs ``[q, n, out]`` of items ``[q, n, d]``."""
         for block, matrix, vector in zip(
             self.blocks, self.matrices[:-1], self.vectors, strict=True
         ):
@@ -185,10 +186,10 @@ class DenseNets:
         return multiply(items, self.matrices[-1])  # [q, n, 1]
 
     def prepared(self, dtype: torch.dtype, calibration: Tensor | None = None) -> RowNet | None:
-        """The q-net of the only query with packed weights, or in int8; None where this cannot be.
+        """Prepare the q-net of the only query, with prepacked weights or in int8, or return None.
 
-        In int8 a row far longer than all rows ``[m, d]`` of the calibration, or one that is not
-        finite, scores NaN.
+        In int8, a row that is not finite, or is far longer than all calibration rows ``[m, d]``,
+        scores NaN.
         """
         if dtype == torch.int8:
             return None if calibration is None else self._quantised(calibration)
@@ -221,18 +222,18 @@ class DenseNets:
         return zip(self.blocks, self.matrices[:-1], self.vectors, strict=True)
 
     def _can_be_prepared(self) -> bool:
-        """Whether there is one query, nothing is dropped, and no weight is too large."""
+        """Return whether there is one query, no dropout, and no weight that is too large."""
         if len(self.matrices[-1]) != 1 or any(block.dropout for block in self.blocks):
             return False
         return all(_moderate(each) for each in (*self.matrices, *self.vectors))
 
 
 _LARGEST = 1e15
-"""Weights are packed up to this norm: beyond, a sum could overflow, and a NaN must not be lost."""
+"""Largest norm of prepacked weights: beyond it, a sum could overflow, and a NaN be lost."""
 
 _FAR = 2.0
-"""Rows so many times as long as the longest of those that gave the ranges are not scored in int8:
-of most of their values nothing but the range's end would be left."""
+"""Largest length of a row in int8, as a multiple of the longest calibration row. Most values of a
+longer row would be clipped."""
 
 
 def _chain(layers: Sequence[RowNet]) -> RowNet:
@@ -245,7 +246,7 @@ def _chain(layers: Sequence[RowNet]) -> RowNet:
 
 
 def _within(length: float, net: RowNet) -> RowNet:
-    """The net for rows up to a length; NaN for longer ones, and for those that are not finite."""
+    """Limit a net to rows up to a length; longer ones, and ones that are not finite, score NaN."""
 
     def q_net(rows: Tensor) -> Tensor:
         far = torch.linalg.vector_norm(rows, dim=1, keepdim=True).le(length).logical_not()

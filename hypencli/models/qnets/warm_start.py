@@ -1,4 +1,4 @@
-"""A q-net that starts as a bi-encoder: its score, and what a gate lets in of a generated net."""
+"""Warm-start q-nets: the score of a bi-encoder plus a gated generated q-net."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ from hypencli.models.qnets.repeated_dense import DenseNets, RepeatedDenseBlockCo
 
 
 class WarmStartConverter(nn.Module):
-    """A bi-encoder's score plus a gated q-net: ``(W q)·x + gate * qnet(x)``.
+    """The score of a bi-encoder plus a gated q-net: ``(W q)·x + gate * qnet(x)``.
 
-    ``W`` starts as a multiple of the identity and the gate small, so that the untrained model ranks
-    as its own backbone does, and training departs from there.
+    ``W`` starts as a multiple of the identity, and the gate starts small. So the untrained model
+    ranks like its backbone, and training starts from that ranking.
 
-    Deviation: not in the paper, whose q-nets are trained from noise on millions of queries. The
-    hyper-head's query embeddings start small, so that each attends over the whole query: from the
-    published deviation of 10 an embedding looks at one token, and few steps do not undo that.
+    Deviation: not in the paper, whose q-nets are trained from random weights on millions of queries.
+    The query embeddings of the hyper-head start small, so that each attends over the whole query.
+    With the published deviation of 10, an embedding attends to one token, and few steps of training
+    do not change that.
 
     Args:
-        vector_dimensions: As for :class:`RepeatedDenseBlockConverter`; the output width is 1.
-        projection_scale: What multiplies the identity in ``W`` at the start.
-        gate_init: The gate at the start.
-        query_embedding_std: Deviation of the hyper-head's query embeddings at the start.
+        vector_dimensions: Widths ``[d, h, ..., 1]`` from items to output; the output width is 1.
+        projection_scale: Initial factor of the identity in ``W``.
+        gate_init: Initial gate.
+        query_embedding_std: Initial deviation of the query embeddings of the hyper-head.
         options: Other options of :class:`RepeatedDenseBlockConverter`.
 
     Raises:
-        ModelError: As there, or the q-net has more than one output.
+        ModelError: :class:`RepeatedDenseBlockConverter` refuses the options, or the q-net has more
+            than one output.
     """
 
     takes_query_embedding = True
@@ -72,7 +74,7 @@ class WarmStartConverter(nn.Module):
         *,
         query_embedding: Tensor,
     ) -> GatedNets:
-        """The q-nets ``[q, n, d] -> [q, n, 1]``, given pooled queries ``[q, d]`` too."""
+        """Make q-nets ``[q, n, d] -> [q, n, 1]`` of weights and pooled queries ``[q, d]``."""
         dense = self._dense(matrices, vectors, is_training)
         direction = functional.linear(query_embedding, self.projection)  # [q, d]
         direction = direction.unsqueeze(-1)  # [q, d, 1]
@@ -81,12 +83,12 @@ class WarmStartConverter(nn.Module):
 
 @dataclass(frozen=True)
 class GatedNets:
-    """A direction in the vectors' space and a gated q-net beside it.
+    """Q-nets that add a gated dense q-net to the inner product with a direction.
 
     Attributes:
         direction: ``[q, d, 1]``.
-        gate: A number.
-        dense: The q-nets.
+        gate: A scalar.
+        dense: The dense q-nets.
     """
 
     direction: Tensor
@@ -94,14 +96,14 @@ class GatedNets:
     dense: DenseNets
 
     def __call__(self, items: Tensor) -> Tensor:
-        """Outputs ``[q, n, 1]`` of items ``[q, n, d]``."""
+        """Return outputs ``[q, n, 1]`` of items ``[q, n, d]``."""
         along = multiply(items, self.direction)  # [q, n, 1]
         return along + self.gate * self.dense(items)  # [q, n, 1]
 
     def prepared(self, dtype: torch.dtype, calibration: Tensor | None = None) -> RowNet | None:
-        """The q-net of the only query, prepared; None where this cannot be.
+        """Prepare the q-net of the only query; return None if that is not possible.
 
-        In int8 the direction stays in float32.
+        In int8, the direction stays in float32.
         """
         dense = self.dense.prepared(dtype, calibration)
         if dense is None:

@@ -1,1 +1,1 @@
-"""Training rows as tensors: examples, sampling, batches, token tables, kept token states."""
+"""Training rows as tensors: examples, sampling, batches, token tables, token state stores."""

@@ -1,4 +1,4 @@
-"""Examples to batches: texts in chunks of similar length, or cached states in their place.
+"""Collation of examples into batches, with texts in chunks of similar length or cached states.
 
 Axes: ``q`` queries, ``i`` passages a query, ``r`` random negatives of the batch, ``t`` tokens,
 ``h`` width of a token state, ``d`` of an embedding.
@@ -19,28 +19,29 @@ from hypencli.training.data.sampling import draw_random
 from hypencli.training.data.token_tables import TokenStateStore, TokenTable, cut_by_length
 
 Side: TypeAlias = dict[str, Any]
-"""Texts of a batch: ``chunks`` of ids and masks ``[n, t]`` (with the ``order`` that puts several
-chunks back), or ``states [n, t, h]`` with their ``mask``, or ``embeddings [n, d]``."""
+"""The texts of a batch in one of three forms: ``chunks`` of ids and masks ``[n, t]``, with the
+``order`` that restores the order of the batch; ``states [n, t, h]`` with their ``mask``; or
+``embeddings [n, d]``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collator:
-    """Makes the keyword arguments of one training step.
+    """A function from examples to the keyword arguments of one training step.
 
-    Passages are in the order ``[q * i + r]``: those of the first query, of the second, and so on,
-    then the random negatives.
+    Passages have the order ``[q * i + r]``: those of the first query, those of the second, and so
+    on, then the random negatives.
 
-    Deviation: the published code pads all passages of a batch to the longest; here they come in
-    chunks of similar length, which the encoder reads one after the other.
+    Deviation: the published code pads all passages of a batch to the longest; here they are in
+    chunks of similar length, which the encoder reads one by one.
 
     Attributes:
-        queries: Query tokens, or token states where the encoder is cached.
-        passages: Passage tokens, or embeddings ``[n, d]`` where the encoder is cached.
-        pool: Passages that random negatives are drawn from.
-        random_negatives: How many for each batch.
+        queries: Query tokens, or token states if the encoder is cached.
+        passages: Passage tokens, or embeddings ``[n, d]`` if the encoder is cached.
+        pool: Passages from which random negatives are drawn.
+        random_negatives: Number of random negatives of each batch.
         seed: Seed of the run.
-        token_budget: Tokens of a chunk, padding included.
-        chunk_size: Texts of a chunk; None leaves it to the budget.
+        token_budget: Most tokens of a chunk, with padding.
+        chunk_size: Most texts of a chunk; None means that only the budget counts.
     """
 
     queries: TokenTable | TokenStateStore
@@ -52,7 +53,7 @@ class Collator:
     chunk_size: int | None = None
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Any]:
-        """One batch."""
+        """Return one batch."""
         batch: dict[str, Any] = {
             "queries": self._query_side([example.query for example in examples]),
             "passages": self._passage_side([i for each in examples for i in each.passages]),

@@ -1,7 +1,7 @@
-"""Training rows as numbers: which query meets which passages, with which teacher scores.
+"""Training rows as arrays: queries, their passages, and teacher scores.
 
-Rows are read once, in a stream, and written as arrays that are mapped from then on: a training
-file of any size takes no more memory than a hash for each distinct text while it is read.
+Rows are read once, in a stream, and written as arrays, which are then mapped. For a file of any
+size, reading takes the memory of one hash for each distinct text.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _NO_TYPE = -1
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """Rows and the tokens of their texts.
+    """Training rows and the tokens of their texts.
 
     Attributes:
         queries: The distinct queries.
-        passages: The distinct passages: of the rows first, then of the pool where it has others.
-        rows: Which meets which.
-        pool: Passages that random negatives are drawn from.
+        passages: The distinct passages: those of the rows first, then others of the pool.
+        rows: The rows as positions of queries and passages.
+        pool: Passages from which random negatives are drawn.
     """
 
     queries: TokenTable
@@ -50,7 +50,7 @@ class TrainingSet:
 
     @classmethod
     def open(cls, folder: Path, *, row_name: str = "Training row") -> TrainingSet:
-        """Map what :func:`write_training_set` wrote; ``called`` names a row in messages."""
+        """Map a set of :func:`write_training_set`; ``row_name`` names a row in messages."""
         facts = json.loads((folder / _ROWS_FILE).read_text(encoding="utf-8"))
         rows = RowTable(
             query=map_array(folder / "row_query", np.int32),
@@ -87,16 +87,16 @@ def write_training_set(
     """Tokenise every text once and write a training set as arrays.
 
     Args:
-        folder: Where they go.
+        folder: The folder of the arrays.
         rows: The rows, read once.
-        tokenizer: Of the backbone.
-        query_max_length: Tokens a query is cut to.
-        passage_max_length: Tokens a passage is cut to.
-        pool: Passages that random negatives are drawn from; None for those of the rows.
-        progress: Listens.
+        tokenizer: The tokenizer of the backbone.
+        query_max_length: Most tokens of a query; longer ones are cut.
+        passage_max_length: Most tokens of a passage; longer ones are cut.
+        pool: Passages from which random negatives are drawn; None means those of the rows.
+        progress: Receives the progress.
 
     Raises:
-        DataError: There are no rows, or they cannot be read.
+        DataError: Rows are missing or cannot be read.
     """
     queries = TokenWriter(folder, "queries", tokenizer, query_max_length)
     passages = TokenWriter(folder, "passages", tokenizer, passage_max_length)
@@ -118,7 +118,7 @@ def write_training_set(
 
 
 class _RowWriter:
-    """Rows to arrays."""
+    """A writer of rows as arrays."""
 
     def __init__(self, queries: TokenWriter, passages: TokenWriter) -> None:
         self._queries, self._passages = queries, passages
@@ -131,7 +131,7 @@ class _RowWriter:
         return len(self._query)
 
     def add(self, row: TrainingRow) -> None:
-        """One row."""
+        """Add one row."""
         self._query.append(self._queries.add(row.query.text))
         self._query_ids.append(row.query.query_id)
         for item in row.items:
@@ -163,15 +163,15 @@ class _RowWriter:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One query with the passages drawn for one epoch; texts by their position in the tables.
+    """A query with the passages drawn for one epoch, as positions in the token tables.
 
     Attributes:
-        epoch: Pass over the rows.
-        row: Row of the training file.
-        query: Position among the queries.
+        epoch: The number of the pass over the rows.
+        row: The row of the training file.
+        query: The position among the queries.
         passages: Positions among the passages: the positive, then the negatives.
-        scores: Teacher scores of those, where a loss needs them.
-        relevant: Every passage of the row: none of them may be a random negative.
+        scores: Teacher scores of these passages, if a loss needs them.
+        relevant: All passages of the row, of which none may be a random negative.
     """
 
     epoch: int
@@ -183,11 +183,11 @@ class Example:
 
 
 class Examples(Dataset[Example]):
-    """The training examples: ``examples[epoch, position]`` draws what a row meets in that epoch.
+    """The training examples: ``examples[epoch, position]`` draws those of a row in an epoch.
 
     Raises:
-        DataError: Rows that cannot be trained on, as :func:`split_rows` says, or an item without
-            the teacher score that a loss needs. Nothing of this waits for its step.
+        DataError: :func:`split_rows` refuses a row, or an item lacks the teacher score that a loss
+            needs. All rows are checked before the first step.
     """
 
     def __init__(self, rows: RowTable, sampling: Sampling, *, seed: int, with_scores: bool) -> None:

@@ -1,4 +1,4 @@
-"""Which passages a query meets: decided by seed, epoch and row alone, not by batch or process."""
+"""Sampling of passages for queries, by seed, epoch and row alone, not by batch or process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypencli.errors import DataError
 from hypencli.training.config import Sampling
 
 _ORDER, _ITEMS, _POOL = 0, 1, 2
-"""Separate streams of random numbers: row order, items of a row, random negatives of a batch."""
+"""Random streams, one each for row order, items of a row, and random negatives of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,14 @@ class RowTable:
     Axes: ``r`` rows, ``m`` items of all rows, those of the first row first.
 
     Attributes:
-        query: Position of each row's query among the distinct ones, ``[r]``.
-        offsets: Where the items of each row begin and those of the last one end, ``[r + 1]``.
+        query: Position of the query of each row among the distinct ones, ``[r]``.
+        offsets: Start of the items of each row, and the end of the last, ``[r + 1]``.
         passages: Position of each item among the distinct passages, ``[m]``.
-        scores: A teacher's scores ``[m]``, NaN where there is none.
+        scores: Teacher scores ``[m]``; NaN for a missing score.
         types: Position of each item's type in ``type_names``, -1 for none, ``[m]``.
         type_names: The types.
-        query_id: The id of a row's query, for messages.
-        row_name: What a row is called there.
+        query_id: Returns the id of the query of a row, for messages.
+        row_name: The name of a row in messages.
     """
 
     query: npt.NDArray[np.int32]
@@ -46,21 +46,21 @@ class RowTable:
         return len(self.query)
 
     def items(self, row: int) -> slice:
-        """Where the items of a row are."""
+        """Return the range of the items of a row."""
         return slice(int(self.offsets[row]), int(self.offsets[row + 1]))
 
     def name(self, row: int) -> str:
-        """What to call a row in a message."""
+        """Return the name of a row for messages."""
         return f"{self.row_name} {row + 1} (query {self.query_id(row)!r})"
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Which items are relevant, and which rows can be trained on.
+    """The relevant items of all rows, and the rows for training.
 
     Attributes:
         positive: Whether each item is relevant, ``[m]``.
-        kept: The rows that are trained on.
+        kept: The rows for training, ``[kept]``.
     """
 
     positive: npt.NDArray[np.bool_]
@@ -83,11 +83,11 @@ class Candidates:
 
 
 def split_rows(rows: RowTable, sampling: Sampling) -> Split:
-    """Positives and negatives of every row that can be trained on.
+    """Split the items of rows into positives and negatives, and select rows for training.
 
     Raises:
-        DataError: A row has no positive; or too few negatives, where that is not allowed; or
-            nothing is left.
+        DataError: A row has no positive, a row has too few negatives and that is refused, or no
+            row is left.
     """
     positive = _positives(rows, sampling)
     n_positives = np.add.reduceat(positive, rows.offsets[:-1], dtype=np.int64)
@@ -132,7 +132,7 @@ def _expectation(sampling: Sampling) -> str:
 
 
 def candidates_of(rows: RowTable, split: Split, row: int) -> Candidates:
-    """The items of one row that may be drawn."""
+    """Return the items of one row that may be drawn."""
     positive = split.positive[rows.items(row)]
     return Candidates(
         row,
@@ -144,12 +144,12 @@ def candidates_of(rows: RowTable, split: Split, row: int) -> Candidates:
 def draw_items(
     candidates: Candidates, sampling: Sampling, *, seed: int, epoch: int
 ) -> tuple[int, ...]:
-    """One positive, then the negatives: positions within the row."""
+    """Draw one positive, then the negatives, as positions within the row."""
     generator = np.random.default_rng([seed, _ITEMS, epoch, candidates.row])
     positive = candidates.positives[int(generator.integers(len(candidates.positives)))]
     negatives: list[int] = []
     while len(negatives) < sampling.negatives_per_query:
-        # One pass unless there are too few: then every negative comes before any comes again.
+        # Draw in passes: if there are too few, each negative is drawn before any is drawn again.
         order = generator.permutation(len(candidates.negatives))
         negatives += [candidates.negatives[int(j)] for j in order]
     return (positive, *negatives[: sampling.negatives_per_query])
@@ -164,15 +164,15 @@ def draw_random(
     epoch: int,
     row: int,
 ) -> list[int]:
-    """``count`` passages of ``pool``, none of them in ``exclude``: what the batch itself holds.
+    """Draw ``count`` passages of ``pool`` that are not in ``exclude``.
 
     Args:
         pool: Passages to draw from.
-        exclude: Passages that may be relevant to a query of the batch.
-        count: How many; fewer come only where the pool has no more.
+        exclude: Passages of the batch, which may be relevant to one of its queries.
+        count: Number of passages; fewer are drawn only if the pool has no more.
         seed: Seed of the run.
-        epoch: Pass over the rows.
-        row: First row of the batch, which makes batches differ.
+        epoch: The number of the pass over the rows.
+        row: First row of the batch, so that batches differ.
     """
     generator = np.random.default_rng([seed, _POOL, epoch, row])
     drawn = generator.choice(pool, size=min(len(pool), count + len(exclude)), replace=False)
@@ -181,7 +181,7 @@ def draw_random(
 
 
 class RowOrder(Sampler[tuple[int, int]]):
-    """``(epoch, position)`` of every row, in an order of its own in each epoch."""
+    """A sampler of ``(epoch, position)`` of every row, in another order in each epoch."""
 
     def __init__(self, n_rows: int, *, seed: int) -> None:
         self._n_rows = n_rows
@@ -189,7 +189,7 @@ class RowOrder(Sampler[tuple[int, int]]):
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by the data loader before each epoch."""
+        """Set the epoch; the data loader calls this before each epoch."""
         self._epoch = epoch
 
     def __len__(self) -> int:

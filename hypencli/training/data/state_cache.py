@@ -1,7 +1,7 @@
-"""Derived files of a training run: token tables, and what a frozen encoder gives for every text.
+"""Derived files of a training run: token tables, and the outputs of a frozen encoder.
 
-Each is a folder named after all that determines its content, so that runs share them: another
-seed, learning rate or head reads nothing anew.
+The name of each folder depends on all that determines its content, so runs that differ only in
+seed, learning rate or head share them.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ VECTORS_FILE = "passage_vectors"
 
 
 class MakeCache(Protocol):
-    """Where derived files are kept."""
+    """A function that returns the folders of derived files."""
 
     def __call__(self, name: str, make: Callable[[Path], None]) -> Path:
-        """The folder of that name, filled by ``make`` where it is not there yet."""
+        """Return the folder with a name; ``make`` fills it if it does not exist."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FolderCaches:
-    """Caches below a folder of one run, made by its leader: what is made there stays there.
+    """Caches inside the folder of one run, made by its leader process.
 
     Attributes:
         root: The folder.
@@ -53,7 +53,7 @@ class FolderCaches:
     root: Path
 
     def __call__(self, name: str, make: Callable[[Path], None]) -> Path:
-        """The folder of that name, filled by ``make`` where it is not there yet."""
+        """Return the folder with a name; ``make`` fills it if it does not exist."""
         folder = self.root / name
         if is_leader() and not folder.is_dir():
             partial = self.root / f"{name}.partial"
@@ -66,7 +66,7 @@ class FolderCaches:
 
 
 class Texts(Protocol):
-    """Queries and passages as tokens: a training set, or what is searched for validation."""
+    """Queries and passages as tokens: a training set, or the texts of a validation search."""
 
     @property
     def queries(self) -> TokenTable:
@@ -81,7 +81,7 @@ class Texts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EncodedSet:
-    """What a frozen dual encoder gives for texts.
+    """The outputs of a frozen dual encoder for texts.
 
     Attributes:
         queries: Token states of the queries.
@@ -101,19 +101,19 @@ def encoded_set(
     name: str,
     progress: Progress,
 ) -> EncodedSet:
-    """Run a frozen encoder over every text of a set, or find that it was done before.
+    """Encode every text of a set by a frozen encoder, or open the cached result.
 
     Args:
         dual: The model; both of its encoders are frozen.
-        texts: What is read.
-        config: Of the run, with its cache.
-        caches: Where the result is kept.
-        name: Of the texts' own cache.
-        progress: Listens.
+        texts: The texts.
+        config: Configuration of the run, with that of its cache.
+        caches: Returns the folder of the result.
+        name: Name of the cache of the texts.
+        progress: Receives the progress.
 
     Raises:
-        ModelError: An encoder is trained.
-        UsageError: The result would be larger than the limit; nothing is encoded then.
+        ModelError: An encoder is not frozen.
+        UsageError: The result would exceed the limit; nothing is encoded then.
     """
     cache = config.cache or StateCache()
     _refuse_unfrozen(dual)
@@ -139,7 +139,7 @@ def encoded_set(
 
 
 def _refuse_unfrozen(dual: HypencoderDualEncoder | TextDualEncoder) -> None:
-    """A cache holds what the encoder gave at the start: it must not change after that."""
+    """Refuse an encoder that is not frozen: its cached outputs would become wrong."""
     if not (dual.query_encoder.frozen and dual.passage_encoder.frozen):
         raise ModelError(
             "Token states can only be cached for a frozen encoder; this one is trained.",
@@ -148,7 +148,7 @@ def _refuse_unfrozen(dual: HypencoderDualEncoder | TextDualEncoder) -> None:
 
 
 def _refuse_beyond_limit(texts: Texts, *, width: int, cache: StateCache) -> None:
-    """Say before anything is encoded that the states would not fit."""
+    """Refuse token states that would exceed the limit, before anything is encoded."""
     n_tokens = len(texts.queries.ids)
     needed = n_tokens * width * cache.dtype.itemsize + len(texts.passages) * width * 4
     if needed > cache.limit_bytes:
@@ -170,7 +170,7 @@ def _write_states(
     cache: StateCache,
     progress: Progress,
 ) -> None:
-    """Token states of every query, each as if it were alone in its batch."""
+    """Write token states of every query, independent of other queries."""
     states = _new_array(
         folder / STATES_FILE, _numpy_dtype(cache.dtype), (len(tokens.ids), encoder.width)
     )
@@ -196,7 +196,7 @@ def _write_vectors(
     config: TrainingConfig,
     progress: Progress,
 ) -> None:
-    """Embeddings of every passage."""
+    """Write embeddings of every passage."""
     vectors = _new_array(folder / VECTORS_FILE, np.float32, (len(tokens), encoder.width))
     with progress.task("encoding passages", total=len(tokens), unit="passages") as task:
         encode_tokens(
@@ -205,7 +205,7 @@ def _write_vectors(
 
 
 def _new_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, int]) -> npt.NDArray[np.generic]:
-    if 0 in shape:  # nothing can be mapped of an empty file
+    if 0 in shape:  # an empty file cannot be mapped
         path.touch()
         return np.empty(shape, dtype=dtype)
     _reserve(path, np.dtype(dtype).itemsize * math.prod(shape))
@@ -213,7 +213,7 @@ def _new_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, int]) -> npt.
 
 
 def _reserve(path: Path, n_bytes: int) -> None:
-    """Take the space now: a disk that is full when a mapped page is written ends the process."""
+    """Reserve the free space now: a full disk would end the process when a page is written."""
     with path.open("wb") as out:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(out.fileno(), 0, n_bytes)

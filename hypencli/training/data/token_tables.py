@@ -1,4 +1,4 @@
-"""Texts as token ids or as encoder states, back to back in one array each, in memory or mapped.
+"""Token ids or token states of texts, concatenated in one array, in memory or mapped.
 
 Axes: ``n`` texts, ``t`` tokens, ``h`` width of a token state, ``d`` of an embedding.
 """
@@ -29,9 +29,9 @@ class TokenTable:
     """Token ids of ``n`` texts.
 
     Attributes:
-        ids: All of them, ``[sum of t]``.
-        offsets: Where each text begins and the last one ends, ``[n + 1]``.
-        pad_id: What batches are padded with.
+        ids: The token ids of all texts, ``[sum of t]``.
+        offsets: Start of each text, and the end of the last, ``[n + 1]``.
+        pad_id: The token id that pads batches.
     """
 
     ids: npt.NDArray[np.int32]
@@ -40,7 +40,7 @@ class TokenTable:
 
     @classmethod
     def open(cls, folder: Path, name: str) -> TokenTable:
-        """Map the table that a :class:`TokenWriter` of this name wrote."""
+        """Map the table that a :class:`TokenWriter` with this name wrote."""
         offsets = np.load(folder / f"{name}.offsets.npy", allow_pickle=False)
         pad_id = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["pad_id"]
         return cls(map_array(folder / f"{name}.ids", np.int32), offsets, pad_id)
@@ -49,29 +49,29 @@ class TokenTable:
         return len(self.offsets) - 1
 
     def __getitem__(self, text: int) -> npt.NDArray[np.int32]:
-        """Token ids ``[t]`` of one text."""
+        """Return the token ids ``[t]`` of one text."""
         return self.ids[self.offsets[text] : self.offsets[text + 1]]
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of each text, ``[n]``."""
+        """Number of tokens of each text, ``[n]``."""
         return np.diff(self.offsets)
 
     def batch(self, texts: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Token ids ``[n, t]`` of some texts, padded to the longest, and their mask ``[n, t]``."""
+        """Return token ids ``[n, t]`` of texts, padded to the longest, and their mask ``[n, t]``."""
         return pad([self[i] for i in texts], self.pad_id)
 
 
 class TokenWriter:
-    """Tokenises texts as they come, each distinct text once, and writes their table.
+    """A writer of a token table, which tokenises each distinct text once.
 
-    Of the texts themselves only a hash stays in memory.
+    Only a hash of each text stays in memory.
 
     Args:
-        folder: Where the table goes.
-        name: Of its files.
-        tokenizer: Cuts the texts, special tokens included, to
-        max_length: tokens.
+        folder: The folder of the table.
+        name: Name of its files.
+        tokenizer: Tokenises the texts.
+        max_length: Most tokens of a text, with special tokens; longer texts are cut.
     """
 
     def __init__(self, folder: Path, name: str, tokenizer: Any, max_length: int) -> None:
@@ -84,7 +84,7 @@ class TokenWriter:
         self._ids.write_bytes(b"")
 
     def add(self, text: str) -> int:
-        """Position of the text in the table; the same for the same text."""
+        """Add a text; return its position, which is equal for equal texts."""
         digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         position = self._positions.setdefault(digest, len(self._positions))
         if position == len(self._offsets) - 1 + len(self._waiting):
@@ -97,7 +97,7 @@ class TokenWriter:
         return len(self._positions)
 
     def finish(self) -> None:
-        """Write what is left; the table is whole after that."""
+        """Write the buffered texts, which completes the table."""
         self._flush()
         offsets = np.frombuffer(self._offsets, dtype=np.int64)
         np.save(self._folder / f"{self._name}.offsets.npy", offsets)
@@ -106,7 +106,7 @@ class TokenWriter:
 
     def _flush(self) -> None:
         rows = tokenise(self._tokenizer, self._waiting, self._max_length)
-        with self._ids.open("ab") as out:  # rows that cannot be read leave no open file
+        with self._ids.open("ab") as out:  # open briefly, so that unreadable rows leave no open file
             for row in rows:
                 out.write(np.array(row, dtype=np.int32).tobytes())
                 self._offsets.append(self._offsets[-1] + len(row))
@@ -115,21 +115,21 @@ class TokenWriter:
 
 @dataclass(frozen=True, slots=True)
 class TokenStateStore:
-    """Token states of ``n`` texts, as a frozen encoder gave them.
+    """Token states of ``n`` texts from a frozen encoder.
 
     Attributes:
-        states: All of them, ``[sum of t, h]``, float32 or float16.
-        offsets: Where each text begins and the last one ends, ``[n + 1]``.
+        states: The states of all texts, ``[sum of t, h]``, float32 or float16.
+        offsets: Start of each text, and the end of the last, ``[n + 1]``.
     """
 
     states: npt.NDArray[Any]
     offsets: npt.NDArray[np.int64]
 
     def put(self, text: int, states: Tensor) -> None:
-        """Keep the states ``[t, h]`` of one text.
+        """Store the states ``[t, h]`` of one text.
 
         Raises:
-            ModelError: One is not finite, or beyond float16 where that is how they are kept.
+            ModelError: A state is not finite, or too large for a store in float16.
         """
         rows = slice(self.offsets[text], self.offsets[text + 1])
         with np.errstate(over="ignore"):
@@ -142,7 +142,7 @@ class TokenStateStore:
         self.states[rows] = kept
 
     def batch(self, texts: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """States ``[n, t, h]`` in float32, zero where there is padding, and the mask ``[n, t]``."""
+        """Return float32 states ``[n, t, h]``, zero at padding, and the mask ``[n, t]``."""
         lengths = [int(self.offsets[i + 1] - self.offsets[i]) for i in texts]
         states = torch.zeros(len(texts), max(lengths), self.states.shape[1])
         mask = torch.zeros(states.shape[:2], dtype=torch.long)
@@ -154,15 +154,15 @@ class TokenStateStore:
 
 
 def map_array(path: Path, dtype: npt.DTypeLike, width: int | None = None) -> npt.NDArray[Any]:
-    """A file of plain numbers, mapped: ``[n]``, or ``[n, width]``."""
+    """Map a file of plain numbers as an array ``[n]`` or ``[n, width]``."""
     shape = (-1,) if width is None else (-1, width)
-    if path.stat().st_size == 0:  # nothing can be mapped of an empty file
+    if path.stat().st_size == 0:  # an empty file cannot be mapped
         return np.empty(0, dtype=dtype).reshape((0, *shape[1:]))
     return np.memmap(path, dtype=dtype, mode="r").reshape(shape)
 
 
 def by_length(lengths: npt.NDArray[np.int64], token_budget: int) -> Iterator[list[int]]:
-    """Texts in batches of one length each, longest first: no padding, so no trace of the batch."""
+    """Yield batches of texts of one length, longest first, which need no padding."""
     order = np.lexsort((np.arange(len(lengths)), -lengths))
     batch: list[int] = []
     for i in order.tolist():
@@ -178,12 +178,12 @@ def by_length(lengths: npt.NDArray[np.int64], token_budget: int) -> Iterator[lis
 def cut_by_length(
     lengths: Sequence[int], *, token_budget: int, most_texts: int | None = None
 ) -> Iterator[list[int]]:
-    """Texts in chunks of similar length, longest first.
+    """Yield chunks of texts of similar length, longest first.
 
     Args:
-        lengths: Tokens of each text.
-        token_budget: Tokens of a chunk, padding included; one text may have more.
-        most_texts: Texts of a chunk.
+        lengths: Number of tokens of each text.
+        token_budget: Most tokens of a chunk, with padding; a single text may have more.
+        most_texts: Most texts of a chunk; None for no limit.
     """
     chunk: list[int] = []
     for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):

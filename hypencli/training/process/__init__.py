@@ -1,1 +1,1 @@
-"""Training as processes: devices, random state, checkpoints, several processes at once."""
+"""Process-level parts of training: backbones, random state, checkpoints, distribution."""

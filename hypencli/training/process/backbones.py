@@ -1,4 +1,4 @@
-"""Backbones as a run wants them, and as they were when it is over."""
+"""Temporary changes of backbones for a training run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from hypencli.training.config import TrainingConfig
 def adapted_backbones(
     dual: HypencoderDualEncoder | TextDualEncoder, config: TrainingConfig
 ) -> Iterator[None]:
-    """Backbones as the run wants them: poolers still, recomputing, compiled."""
+    """Freeze poolers, enable checkpointing and compile backbones; undo it on exit."""
     backbones = list({id(each): each for each in dual.backbones().values()}.values())
     poolers = [p for each in backbones for n, p in each.named_parameters() if "pooler." in n]
     trained = [parameter for parameter in poolers if parameter.requires_grad]
-    for parameter in trained:  # nothing reads a pooler, and processes wait for its gradient
+    for parameter in trained:  # a pooler is unused, but processes would wait for its gradient
         parameter.requires_grad_(False)
     for each in backbones:
         if config.activation_checkpointing:

@@ -1,7 +1,8 @@
-"""Checkpoints of a run under way: whole or not there, the newest found again, the best kept.
+"""Checkpoints of an unfinished run: complete or ignored, with the newest and the best kept.
 
-The Trainer writes a folder ``checkpoint-STEP`` file by file. A folder counts only once a marker
-with the sizes of its files lies in it; what a killed process left is deleted when the run goes on.
+The Trainer writes a folder ``checkpoint-STEP`` file by file. A folder counts only if it has a
+marker with the sizes of its files. Incomplete folders of a killed process are deleted when the run
+continues.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _BEST = re.compile(r"best-(\d+)")
 
 
 def mark_complete(folder: Path) -> None:
-    """Flush the files of a checkpoint to disk and mark it as whole."""
+    """Flush the files of a checkpoint to disk and mark it as complete."""
     sizes = {}
     for path in sorted(folder.iterdir()):
         _flush(path)
@@ -42,7 +43,7 @@ def mark_complete(folder: Path) -> None:
 
 
 def newest_checkpoint(output_dir: Path) -> Path | None:
-    """The newest whole checkpoint; what is not whole is deleted."""
+    """Return the newest complete checkpoint, or None; delete incomplete ones."""
     newest = None
     for _, folder in sorted(_numbered(output_dir, _CHECKPOINT)):
         if _is_complete(folder):
@@ -53,16 +54,16 @@ def newest_checkpoint(output_dir: Path) -> Path | None:
 
 
 def step_of(checkpoint: Path | str) -> int:
-    """The optimiser step that a checkpoint was made after."""
+    """Return the optimiser step after which a checkpoint was made."""
     return int(str(checkpoint).rpartition("-")[2])
 
 
 @contextmanager
 def going_on_from(checkpoint: Path | str, *files: str) -> Iterator[None]:
-    """Say it in our words where these files of a checkpoint are not what they should be.
+    """Replace the errors of reading these files of a checkpoint by one of this package.
 
     Raises:
-        ModelError: They are not, or they name code, which is not run.
+        ModelError: A file is damaged, or names code, which is not run.
     """
     try:
         yield
@@ -76,12 +77,12 @@ def going_on_from(checkpoint: Path | str, *files: str) -> Iterator[None]:
 
 
 def state_at_the_end(checkpoint: Path) -> TrainerState | None:
-    """What the Trainer knew, if the checkpoint is that of the last step; else None.
+    """Return the Trainer state of a checkpoint of the last step, else None.
 
-    Without whole weights in one file (FSDP may keep them in pieces) it is None too.
+    Without complete weights in one file (FSDP may divide them), it returns None too.
 
     Raises:
-        ModelError: It cannot be read.
+        ModelError: The state cannot be read.
     """
     with going_on_from(checkpoint, STATE_FILE):
         state = TrainerState.load_from_json(str(checkpoint / STATE_FILE))
@@ -90,7 +91,7 @@ def state_at_the_end(checkpoint: Path) -> TrainerState | None:
 
 
 def remove_older(output_dir: Path, *, keep: Path) -> None:
-    """Delete every checkpoint but one."""
+    """Delete every checkpoint except ``keep``."""
     for _, folder in list(_numbered(output_dir, _CHECKPOINT)):
         if folder != keep:
             shutil.rmtree(folder)
@@ -109,24 +110,24 @@ def save_best(step: nn.Module, output_dir: Path, *, number: int) -> None:
 
 
 def load_best(step: nn.Module, output_dir: Path, *, number: int) -> None:
-    """Put the weights of that step back."""
+    """Load the kept weights of step ``number``."""
     load_weights(step, output_dir / f"best-{number}")
 
 
 def remove_other_best(output_dir: Path, *, keep: int | None) -> None:
-    """Delete the weights of steps that are not the best any more."""
+    """Delete kept weights of all steps except ``keep``."""
     for number, folder in list(_numbered(output_dir, _BEST)):
         if number != keep:
             shutil.rmtree(folder)
 
 
 def save_weights(step: nn.Module, folder: Path, state: Mapping[str, Tensor] | None = None) -> None:
-    """All weights of a training step, what is shared once.
+    """Write all weights of a training step, shared ones once.
 
     Args:
         step: The training step.
-        folder: Where they go.
-        state: Its weights where they are not in it, but gathered from several processes.
+        folder: The folder of the weights.
+        state: Weights gathered from several processes; None means those of ``step``.
     """
     if state is None:
         save_model(step, str(folder / WEIGHTS_FILE))
@@ -136,10 +137,10 @@ def save_weights(step: nn.Module, folder: Path, state: Mapping[str, Tensor] | No
 
 
 def load_weights(step: nn.Module, folder: Path) -> None:
-    """Load weights that :func:`save_weights` wrote; each one must be there.
+    """Load weights that :func:`save_weights` wrote; none may be missing.
 
     Raises:
-        ModelError: They cannot be read, or are those of another model.
+        ModelError: The weights cannot be read, or are those of another model.
     """
     with going_on_from(folder, WEIGHTS_FILE):
         load_model(step, str(folder / WEIGHTS_FILE), strict=True)

@@ -1,4 +1,4 @@
-"""Several processes that train one model: who is who, and what they tell each other."""
+"""Communication of several processes that train one model."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from torch.distributed.nn.functional import all_gather
 
 
 def n_processes() -> int:
-    """Processes of this training; 1 where no launcher started several."""
+    """Return the number of processes of this run; 1 without a launcher."""
     return distributed.get_world_size() if _joined() else int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def rank() -> int:
-    """Place of this process among them, from 0."""
+    """Return the rank of this process, from 0."""
     return distributed.get_rank() if _joined() else int(os.environ.get("RANK", "0"))
 
 
 def is_leader() -> bool:
-    """Whether this process speaks for all: it alone writes to the store and to the terminal."""
+    """Return whether this process alone writes to the store and to the terminal."""
     return rank() == 0
 
 
 def local_device(device: torch.device) -> torch.device:
-    """The device of this process: on CUDA, the one of its place on this machine."""
+    """Return the device of this process: on CUDA, that of its local rank."""
     if device.type == "cuda" and n_processes() > 1:
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return device
 
 
 def join(device: torch.device) -> None:
-    """Meet the other processes that the launcher started; nothing where there are none."""
+    """Join the process group of the launcher; do nothing without a launcher."""
     if n_processes() == 1 or _joined():
         return
     from accelerate import PartialState
 
     PartialState(cpu=device.type == "cpu")
-    # Threads of gloo that are still there when the interpreter goes end the process by SIGABRT.
+    # Threads of gloo that still run when the interpreter exits end the process by SIGABRT.
     atexit.register(_leave)
 
 
 def told_by_leader(value: Any) -> Any:
-    """What the leader says, in every process; plain values only."""
+    """Return the value of the leader in every process; plain values only."""
     if not _joined():
         return value
     told = [value]
@@ -54,7 +54,7 @@ def told_by_leader(value: Any) -> Any:
 
 
 def any_process(flag: bool) -> bool:
-    """Whether the flag is set in one of the processes."""
+    """Return whether the flag is set in any process."""
     if not _joined():
         return flag
     device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
@@ -64,15 +64,15 @@ def any_process(flag: bool) -> bool:
 
 
 def wait_for_all() -> None:
-    """Go on when every process has come here."""
+    """Wait until every process has called this function."""
     if _joined():
         distributed.barrier()
 
 
 def of_other_processes(items: Tensor) -> Tensor:
-    """The items ``[n, d]`` of all other processes, ``[(processes - 1) * n, d]``.
+    """Gather items ``[n, d]`` of all other processes, as ``[(processes - 1) * n, d]``.
 
-    Gradients flow back to where the items came from. Every process must give as many items.
+    Gradients flow back to the process of each item. ``n`` must be equal in all processes.
     """
     everywhere = all_gather(items)  # type: ignore[no-untyped-call]
     own = rank()

@@ -1,4 +1,4 @@
-"""The Trainer seeds every global generator; the caller of ours finds them as they were."""
+"""Preservation of the global random states, which the Trainer would reset by its seed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 @contextmanager
 def preserved_randomness() -> Iterator[None]:
-    """Put the global random states of Python, NumPy and torch back on leaving."""
+    """Restore the global random states of Python, NumPy and torch on exit."""
     python = random.getstate()
     numpy = np.random.get_state()  # noqa: NPY002 - saved for the caller, not used
     cpu = torch.get_rng_state()
