@@ -43,7 +43,7 @@ class BlockScorer:
     """A function that scores one block at a time, in a buffer of the calling thread.
 
     Args:
-        device: Where to score.
+        device: The device that scores.
         dtype: Arithmetic of the scores.
         rows: The largest number of documents of a block.
     """

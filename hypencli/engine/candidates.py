@@ -41,7 +41,7 @@ class CandidateScorer:
     Args:
         scorer: Scores for ``q`` queries.
         corpus: The documents.
-        device: Where to score.
+        device: The device that scores.
         dtype: Arithmetic of the scores.
 
     Raises:
@@ -193,7 +193,7 @@ def search_by(
         scorer: Scores documents for ``q`` queries.
         corpus: The documents.
         k: The number of documents a query gets; fewer if fewer were scored.
-        device: Where to score; the CPU by default.
+        device: The device that scores; the CPU by default.
         dtype: Arithmetic of the scores.
         on_scored: Called with the number of scores just computed.
 

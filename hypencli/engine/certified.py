@@ -79,7 +79,7 @@ class ErrorBoundedEngine:
     Args:
         corpus: The documents.
         options: Options of the first pass; the defaults if None.
-        device: Where to score; the CPU by default.
+        device: The device that scores; the CPU by default.
 
     Examples:
         >>> import numpy as np

@@ -48,7 +48,7 @@ class ExactEngine:
 
     Args:
         corpus: The documents; their blocks may be of any size.
-        device: Where to score; the CPU by default.
+        device: The device that scores; the CPU by default.
         dtype: Arithmetic of the scores.
         rows: Documents scored at once; by default, a number for the width, dtype and device.
 
@@ -109,7 +109,7 @@ class CorpusPass:
         threads: The threads that score.
         doc_ids: Returns the id of a document whose score is not finite, for the error.
         tie_ids: Returns the ids that break ties; ``doc_ids`` by default.
-        device: Where to score; the CPU by default.
+        device: The device that scores; the CPU by default.
         dtype: Arithmetic of the scores.
         rows: Documents scored at once; by default, a number for the width, dtype and device.
 

@@ -42,7 +42,7 @@ class GraphEngine:
         neighbours: The graph, ``[n, k]``; may be a memory map.
         options: Options of the walk; the defaults if None.
         entry_points: Ordinals of the documents to begin with, instead of random ones.
-        device: Where to score; the CPU by default.
+        device: The device that scores; the CPU by default.
         dtype: Arithmetic of the scores.
 
     Raises:

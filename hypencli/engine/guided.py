@@ -41,8 +41,8 @@ class GuidedEngine:
 
     Args:
         corpus: The documents.
-        options: How many documents to score; the defaults if None.
-        device: Where to score; the CPU by default.
+        options: Options of guided search; the defaults if None.
+        device: The device that scores; the CPU by default.
         dtype: Arithmetic of the scores.
 
     Examples:

@@ -19,7 +19,7 @@ class RerankEngine:
     Args:
         corpus: The documents.
         candidates: Ordinals to score, one array ``[m]`` a query, each document once.
-        device: Where to score; the CPU by default.
+        device: The device that scores; the CPU by default.
         dtype: Arithmetic of the scores.
 
     Examples:

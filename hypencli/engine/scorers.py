@@ -23,7 +23,7 @@ class Scorer(Protocol):
 
     @property
     def n_queries(self) -> int:
-        """How many queries, ``q``."""
+        """The number of queries, ``q``."""
         ...
 
     @property
@@ -136,7 +136,7 @@ class QNetScorer:
 
     @property
     def n_queries(self) -> int:
-        """How many queries, ``q``."""
+        """The number of queries, ``q``."""
         return len(self._q_nets)
 
     @property
@@ -204,7 +204,7 @@ class InnerProductScorer:
 
     @property
     def n_queries(self) -> int:
-        """How many queries, ``q``."""
+        """The number of queries, ``q``."""
         return self._n_queries
 
     @property

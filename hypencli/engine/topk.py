@@ -15,7 +15,7 @@ class TopK:
     the result does not depend on the order or the number of the calls.
 
     Args:
-        k: How many to keep, at least 1.
+        k: The number of documents to keep, at least 1.
         doc_ids: Returns the ids of ordinals in the corpus.
     """
 

@@ -283,7 +283,7 @@ def encode_queries(
     return encode_query_tokens(encoder, tokens, options, order=order, width=width)
 
 
-@torch.no_grad()  # not inference mode, for the same reason
+@torch.no_grad()  # not inference mode: a search may compute gradients
 def encode_query_tokens(
     encoder: Hypencoder | TextEncoder,
     tokens: TokenRows,

@@ -48,8 +48,8 @@ def load_dual_encoder(
     """Load a model in float32, in evaluation mode, on the CPU, with its tokenizer.
 
     ``source`` may be a checkpoint of this package or of published code, or any text encoder that
-    ``AutoModel`` loads. Such an encoder becomes a :class:`TextDualEncoder` with one shared backbone,
-    and the pooling and normalisation of its ``modules.json`` and ``1_Pooling/config.json``.
+    ``AutoModel`` loads. An encoder becomes a :class:`TextDualEncoder` with one shared backbone, and
+    the pooling and normalisation of its ``modules.json`` and ``1_Pooling/config.json``.
 
     Args:
         source: A folder, or a name on the hub.

@@ -110,7 +110,7 @@ class EpochSampler(TrainerCallback):
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Set the epoch as a whole number: after a resumption, that of the Trainer is a fraction."""
+        """Set the epoch as a whole number; after a resumption, the Trainer has a fraction."""
         self._order.set_epoch(int(state.epoch or 0))
 
     def on_step_begin(

@@ -56,7 +56,7 @@ class TrainingOutcome:
     """The outcome of a training run.
 
     Attributes:
-        dual: The trained model: the one that was passed, or a complete copy if FSDP divided it.
+        dual: The trained model: the one passed, or a complete copy if FSDP divided that one.
         finished: Whether the run reached its end; otherwise it continues from its checkpoint.
         interrupted: Whether a signal stopped the run.
         signal: The number of the signal, if this process received it.
@@ -94,7 +94,7 @@ def train(
 ) -> TrainingOutcome:
     """Train ``dual`` in place, from the first step or from the newest checkpoint.
 
-    On a CPU, equal models, rows and configurations give bit-equal weights, even if a run was stopped
+    On a CPU, equal models, rows and configurations give bit-equal weights, even if a run is stopped
     and continued. The global random generators of the caller are restored. Every process of a
     launcher calls this function; the processes synchronise in the Trainer.
 
@@ -117,7 +117,7 @@ def train(
     _refuse_contradictions(config, data)
     started = time.perf_counter()
     step = _checked_step(dual, config).to(config.device)
-    # FSDP divides the modules that it gets, so the complete model is made from a copy.
+    # FSDP divides its modules, so the complete model is made from a copy.
     whole = copy.deepcopy(dual) if config.fsdp and is_leader() else dual
     material = _prepare(step, tokenizer, data, config, where)
     prepared_at = time.perf_counter()
@@ -264,7 +264,7 @@ def _callbacks(
     config: TrainingConfig,
     where: RunContext,
 ) -> Iterator[TrainerCallback]:
-    """Yield callbacks in an order in which the one that may stop the run comes last."""
+    """Yield the callbacks that must run before the one that may stop the run."""
     yield EpochSampler(trainer.order, step)
     if config.validation is not None and validation is not None:
         yield Validator(

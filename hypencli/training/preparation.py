@@ -42,8 +42,8 @@ from hypencli.training.validation import (
 )
 
 _CHUNK_TOKENS = {**TOKEN_BUDGET, "cpu": 1_024}
-"""Tokens of a chunk of a batch: on a CPU half as many as for encoding, since the backward pass reads
-all activations again."""
+"""Tokens of a chunk of a batch: on a CPU half as many as for encoding, since the backward pass
+reads all activations again."""
 
 _QUERIES_TO_FIT = 1_000
 """Number of queries to fit a head to; a few hundred would be enough."""

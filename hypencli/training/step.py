@@ -36,7 +36,7 @@ class ExtraNegatives:
 
     @property
     def num_queries(self) -> int:
-        """How many queries, ``q``."""
+        """The number of queries, ``q``."""
         return self.queries.num_queries
 
     @property
@@ -97,7 +97,7 @@ class AcrossProcesses(ExtraNegatives):
 class TrainingStep(nn.Module):
     """The module that the Trainer trains: a dual encoder with its losses.
 
-    It has no ``config`` that the Trainer could change. A q-net with nested widths is trained at each
+    It has no ``config`` that the Trainer could change. Q-nets with nested widths are trained at each
     width: a loss is then the mean over the widths.
 
     Args:

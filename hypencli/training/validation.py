@@ -245,7 +245,7 @@ class Validation:
 def batches_of(
     examples: Examples, collate: Callable[[Sequence[Example]], dict[str, Any]], batch_size: int
 ) -> Callable[[], Iterable[Mapping[str, Any]]]:
-    """Return a function that makes batches of held-out rows: in file order, of epoch 0."""
+    """Return a function that yields held-out batches in file order, drawn for epoch 0."""
 
     def batches() -> Iterable[Mapping[str, Any]]:
         for start in range(0, len(examples), batch_size):

@@ -20,7 +20,7 @@ from hypencli.engine.neighbours.top_neighbours import NO_KEY, Keys, Nearest, Ord
 from hypencli.engine.workers import workers
 
 _PAIRS_A_THREAD = 8
-"""How many pairs of blocks a thread multiplies between two looks at the clock."""
+"""How many pairs of blocks a thread multiplies between two checks of the time."""
 
 _KEPT_BYTES = 1 << 28
 """Memory in bytes for blocks that are read repeatedly."""
@@ -120,7 +120,7 @@ class ExactNeighbours:
         try:
             with np.load(stored, allow_pickle=False) as arrays:
                 if np.array_equal(arrays["layout"], self._layout()):
-                    del self._keys, self._nearest  # free memory first: two of them might not fit
+                    del self._keys, self._nearest  # never hold two of them in memory
                     self._keys = arrays["keys"]
                     self._done = np.unpackbits(arrays["done"], count=self.n_pairs).astype(bool)
                     self._nearest = self._kept_by_block()

@@ -30,7 +30,7 @@ _BESIDE = {"int8": 1500, "bfloat16": 800}
 """Fixed cost of a first pass, in documents: its sample and the q-net's preparation (measured)."""
 
 _HANDICAP = {"int8": 0.9, "bfloat16": 1.0}
-"""Share of a speed ratio left once threads share memory (measured); int8 reads memory more."""
+"""Share of a speed ratio left once threads share memory (measured); int8 reads it more often."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ SHIPPED: Mapping[str, str] = {
 
 
 def engine_names() -> list[str]:
-    """The names of all engines: shipped ones first."""
+    """Return the names of all engines, shipped ones first."""
     return [*SHIPPED, *(name for name in offered_names(GROUP) if name not in SHIPPED)]
 
 
@@ -69,5 +69,5 @@ def installed_entry(name: str) -> EngineEntry[Any]:
 
 
 def engine_entries() -> list[EngineEntry[Any]]:
-    """All engines."""
+    """Return all engines, shipped ones first."""
     return [engine_entry(name) for name in engine_names()]

@@ -130,7 +130,7 @@ class IndexSpec:
         object.__setattr__(self, "options", MappingProxyType(complete))
 
     def __getitem__(self, name: str) -> int:
-        """The value of a parameter."""
+        """Return the value of a parameter."""
         return self.options[name]
 
     @property

@@ -22,7 +22,7 @@ class QueryBatch(Protocol):
 
     @property
     def num_queries(self) -> int:
-        """How many queries, ``q``."""
+        """The number of queries, ``q``."""
         ...
 
     def __call__(self, items: Tensor) -> Tensor:

@@ -71,8 +71,8 @@ class QNetBatch:
     may not change the scores.
 
     Attributes:
-        matrices: One tensor a layer, ``[q, in, out]``.
-        vectors: One tensor a bias, ``[q, out, 1]``.
+        matrices: One tensor ``[q, in, out]`` for each layer.
+        vectors: One tensor ``[q, out, 1]`` for each bias.
         converter: The architecture.
         query_embedding: Pooled queries ``[q, d]`` if the model makes them, else None.
         is_training: Whether dropout is on.
@@ -96,7 +96,7 @@ class QNetBatch:
 
     @property
     def num_queries(self) -> int:
-        """How many queries, ``q``."""
+        """The number of queries, ``q``."""
         return self.matrices[0].shape[0]
 
     def __len__(self) -> int:
@@ -297,7 +297,7 @@ class InnerProducts:
 
     @property
     def num_queries(self) -> int:
-        """How many queries, ``q``."""
+        """The number of queries, ``q``."""
         return self.embeddings.shape[0]
 
     def __call__(self, items: Tensor) -> Tensor:

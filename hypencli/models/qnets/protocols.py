@@ -66,7 +66,7 @@ class PreparableQNets(Protocol):
         number of rows that is a multiple of 64.
 
         Args:
-            dtype: float32, bfloat16, or int8 for approximate scores of float32 rows in a first pass.
+            dtype: float32, bfloat16, or int8: approximate scores of float32 rows, for a first pass.
             calibration: Typical rows ``[m, d]`` for int8; their activations give the ranges of
                 the whole numbers. A row that is not finite must score NaN.
 

@@ -39,8 +39,8 @@ def can_quantise(device: torch.device) -> bool:
 class QuantisedLinear:
     """One linear layer: ``activation(x W + b)`` of float32 rows, in bfloat16.
 
-    Values outside the range are clipped to it, and NaN becomes some number in it. So the caller must
-    handle rows that are not finite.
+    Values outside the range are clipped to it, and NaN becomes some number in it. So the caller
+    must handle rows that are not finite.
 
     Args:
         matrix: ``W``, ``[in, out]``.
@@ -121,7 +121,7 @@ def _buffer(name: str, shape: torch.Size, dtype: torch.dtype) -> Tensor:
     """
     kept: Tensor | None = getattr(_BUFFERS, name, None)
     if kept is None or kept.numel() < shape.numel():
-        with torch.inference_mode(False):  # an inference tensor could not be written outside that mode
+        with torch.inference_mode(False):  # writable outside that mode too
             kept = torch.empty(shape.numel(), dtype=dtype)
         setattr(_BUFFERS, name, kept)
     return kept[: shape.numel()].view(shape)

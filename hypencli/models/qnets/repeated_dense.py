@@ -89,7 +89,8 @@ class RepeatedDenseBlockConverter:
     """The published architecture: dense blocks, then one matrix without bias (paper, section 3.3).
 
     A block has a linear layer, activation, layer norm (no affine, eps 1e-5) and residual, in this
-    order or with the norm last. The block before the output has no residual unless ``do_residual_on_last``.
+    order or with the norm last. The block before the output has no residual unless
+    ``do_residual_on_last``.
     Option names are those of published ``converter_kwargs``.
 
     Args:

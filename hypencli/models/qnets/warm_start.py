@@ -23,10 +23,10 @@ class WarmStartConverter(nn.Module):
     ``W`` starts as a multiple of the identity, and the gate starts small. So the untrained model
     ranks like its backbone, and training starts from that ranking.
 
-    Deviation: not in the paper, whose q-nets are trained from random weights on millions of queries.
-    The query embeddings of the hyper-head start small, so that each attends over the whole query.
-    With the published deviation of 10, an embedding attends to one token, and few steps of training
-    do not change that.
+    Deviation: not in the paper, which trains q-nets from random weights on millions of queries. The
+    query embeddings of the hyper-head start small, so that each attends over the whole query. With
+    the published deviation of 10, an embedding attends to one token, and few steps of training do
+    not change that.
 
     Args:
         vector_dimensions: Widths ``[d, h, ..., 1]`` from items to output; the output width is 1.

@@ -58,7 +58,7 @@ class TokenTable:
         return np.diff(self.offsets)
 
     def batch(self, texts: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Return token ids ``[n, t]`` of texts, padded to the longest, and their mask ``[n, t]``."""
+        """Return token ids ``[n, t]`` of texts, padded to the longest, and mask ``[n, t]``."""
         return pad([self[i] for i in texts], self.pad_id)
 
 
@@ -106,7 +106,7 @@ class TokenWriter:
 
     def _flush(self) -> None:
         rows = tokenise(self._tokenizer, self._waiting, self._max_length)
-        with self._ids.open("ab") as out:  # open briefly, so that unreadable rows leave no open file
+        with self._ids.open("ab") as out:  # closed again if a row cannot be read
             for row in rows:
                 out.write(np.array(row, dtype=np.int32).tobytes())
                 self._offsets.append(self._offsets[-1] + len(row))
