@@ -97,8 +97,8 @@ class AcrossProcesses(ExtraNegatives):
 class TrainingStep(nn.Module):
     """The module that the Trainer trains: a dual encoder with its losses.
 
-    It has no ``config`` that the Trainer could change. Q-nets with nested widths are trained at each
-    width: a loss is then the mean over the widths.
+    It has no ``config`` that the Trainer could change. Nested q-nets are trained at each width: a
+    loss is then the mean over the widths.
 
     Args:
         dual: The dual encoder.

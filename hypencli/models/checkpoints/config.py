@@ -154,7 +154,7 @@ class DualEncoderConfig:
     losses: tuple[LossConfig, ...] = ()
 
     def __post_init__(self) -> None:
-        # Deviation: the published code ignores the flag of the passage side if it is shared.
+        # Deviation: published code ignores the passage side's flag if the encoder is shared.
         if self.shared_encoder and (
             self.query.freeze_transformer or self.passage.freeze_transformer
         ):
