@@ -284,7 +284,7 @@ class Project:
         source = take_model(model, options)
         settings = {**options, "k": k, "device": self._device(options.get("device"))}
         wanted = search_options(self.store, engine, settings)
-        # Without a name, the newest model is meant: another one after a training.
+        # Without a name, the newest model is used, which a training changes.
         newest = find_model(self.store, source).id if source.name is None else None
         any_k = replace(wanted, k=1) if wanted.engine.name == "exact" else wanted
         key = (source, newest, repr(any_k))

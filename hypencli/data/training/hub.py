@@ -103,6 +103,6 @@ def _cached(name: str, choose: Choice) -> tuple[Path, tuple[str, ...]] | None:
         return None
     cached_names = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
     selection = _select(choose, cached_names, f"dataset {name} in the cache {cache_folder()}")
-    # The cache knows what else the dataset has: numbered siblings of these must be there too.
+    # The cache records all files of the dataset: it must also hold numbered siblings of these.
     siblings = [re.sub(r"\d+", "*", glob.escape(file)) for file in selection]
     return None if cached_dataset(name, siblings) is None else (folder, selection)

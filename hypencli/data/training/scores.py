@@ -39,7 +39,7 @@ class UnfinishedScores:
     def _check(self) -> None:
         with self.path.open("rb") as stream:
             header = stream.read(len(self._header))
-        # A header cut short is all that a job killed at once leaves: nothing is lost with it.
+        # A job that is killed at its start may leave an incomplete header, and no score is lost.
         if header != self._header and not self._header.startswith(header):
             raise DataError(
                 f"{self.path} holds the unfinished scores of another command.",

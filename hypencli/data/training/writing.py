@@ -76,7 +76,7 @@ def _write_jsonl(path: Path, rows: Iterable[TrainingRow], *, packed: bool) -> in
     with path.open("wb") as raw:
         if not packed:
             return _write_lines(raw, rows)
-        # Neither name nor time in the header: the same rows are the same bytes.
+        # The header has no name and no time, so that equal rows give equal bytes.
         with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as out:
             return _write_lines(out, rows)
 
