@@ -18,7 +18,7 @@ from hypencli.errors import HypeError
 RepositoryKind: TypeAlias = Literal["model", "dataset"]
 
 PATIENCE_SECONDS = 3.0
-"""How long to retry an unreachable hub; one try may take longer (``HF_HUB_ETAG_TIMEOUT``)."""
+"""Seconds to retry an unreachable hub; one try may take longer (``HF_HUB_ETAG_TIMEOUT``)."""
 
 
 class HubError(HypeError):

@@ -16,7 +16,7 @@ Row: TypeAlias = Sequence[object]
 T_co = TypeVar("T_co", covariant=True)
 
 _SHOWN_ROWS = 50
-"""How many rows of a table a notebook shows."""
+"""Maximum number of rows of a table in a notebook."""
 
 
 class NotebookRecord:

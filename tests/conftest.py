@@ -377,7 +377,7 @@ def make_collection(folder: Path) -> None:
 
 
 def tiny_settings(backbone: Path, collection: Path) -> list[str]:
-    """Overrides with which the shipped recipe ``tiny`` uses the fixtures."""
+    """Return overrides with which the shipped recipe ``tiny`` uses the fixtures."""
     return [
         *("--set", f"model.backbone={backbone}"),
         *("--set", f"data.train={collection / 'train.jsonl'}"),

@@ -83,7 +83,7 @@ class EncodedQueries:
         return self._states.device
 
     def scorer(self) -> Any:
-        """The scorer, as search engines take it."""
+        """Return the scorer, as search engines take it."""
         from hypencli.engine.scorers import InnerProductScorer, QNetScorer
 
         if self._states.has_q_nets:

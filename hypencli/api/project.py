@@ -55,7 +55,7 @@ _OF_QUERY_SETS = (
 
 @dataclass(frozen=True, slots=True)
 class RunResults(Tabular):
-    """The rankings of a run.
+    """Rankings of a run.
 
     Attributes:
         run: Name of the run, else its id.

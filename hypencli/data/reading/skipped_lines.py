@@ -14,7 +14,7 @@ OnMalformed: TypeAlias = Callable[[DataError], None]
 """Called with the error of a malformed line; it raises, or returns to skip the line."""
 
 KEPT = 5
-"""How many skipped lines are described; further ones are only counted."""
+"""Maximum number of skipped lines that are described; further ones are only counted."""
 
 T = TypeVar("T")
 

@@ -132,7 +132,7 @@ class PerturbStep(Step):
         return path if path.is_file() else None
 
     def estimate(self, context: ReplicationContext) -> Estimate:
-        """Return a negligible estimate, or an unknown one for a paraphrasing model."""
+        """Return negligible costs; the time of a paraphrasing model is unknown."""
         return Estimate(bytes=0) if self.variation == "paraphrase" else AT_ONCE
 
     def run(self, context: ReplicationContext, progress: Progress) -> Path:
