@@ -184,7 +184,7 @@ def _document(record: Record) -> Text:
 def _instructed(record: Record, kind: str) -> Text:
     """Return a query with one of its instructions.
 
-    If it has neither text nor instruction, its text is empty, which is malformed.
+    If text or instruction is blank, the result has an empty text, which counts as malformed.
     """
     parts = (record.text("text").strip(), record.text(f"instruction_{kind}").strip())
     return Text(record.where, record.identifier("_id"), " ".join(parts) if all(parts) else "")

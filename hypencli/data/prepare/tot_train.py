@@ -66,7 +66,7 @@ class Domain:
     negatives: Mapping[str, tuple[str, ...]]
 
     def file(self, split: str, name: str) -> Path:
-        """Return the path of the file of a split."""
+        """Return the path of a file in the folder of a split."""
         return self.folder / "splits" / split / name
 
     def released(self, query_id: str, malformed: MalformedRecords) -> list[str]:
@@ -83,7 +83,7 @@ class Domain:
         return list(doc_ids)
 
     def items(self, doc_ids: Iterable[str], type_: str) -> list[TrainingItem]:
-        """Return documents as items of a row. Empty and unknown ones are counted and left out."""
+        """Return documents as items of a row, without empty and unknown ones."""
         return [
             TrainingItem(one, self.texts[one], type=type_)
             for one in doc_ids

@@ -149,7 +149,7 @@ def canonical(names: tuple[str, ...]) -> dict[str, str]:
 
 
 def _published(recipe: Replication) -> dict[tuple[CellKey, str], tuple[float, str]]:
-    """Map cell and measure to the published value and its place."""
+    """Map cell and measure to the published value and its source."""
     values: dict[tuple[CellKey, str], tuple[float, str]] = {}
     section = recipe.published
     for figures in () if section is None else section.figures:
