@@ -77,7 +77,7 @@ class DeviceError(ModelError):
 
 
 def did_you_mean(typed: str, candidates: Iterable[str]) -> str:
-    """A sentence with the nearest valid names, followed by all of them.
+    """Suggest the nearest valid names in a sentence, followed by all of them.
 
     Args:
         typed: The name that the user wrote.

@@ -61,7 +61,7 @@ def escape_line(text: str) -> str:
 
 
 def escape_json(value: Any) -> str:
-    """A value as one line of JSON; dangerous characters are escaped, so no text is lost."""
+    """Render a value as one line of JSON; dangerous characters are escaped, so no text is lost."""
     return escape_json_strings(json.dumps(value, ensure_ascii=False))
 
 
@@ -71,7 +71,7 @@ def escape_json_strings(text: str) -> str:
 
 
 def escape_csv(cells: Iterable[object]) -> str:
-    """A line of CSV; an apostrophe is put before text that a spreadsheet would compute."""
+    """Render a line of CSV, with an apostrophe before text that a spreadsheet would compute."""
     return ",".join(map(_escape_csv_cell, cells)) + "\n"
 
 

@@ -18,7 +18,7 @@ from hypencli.errors import HypeError
 RepositoryKind: TypeAlias = Literal["model", "dataset"]
 
 PATIENCE_SECONDS = 3.0
-"""How long to retry an unreachable hub; one try may take longer (``HF_HUB_ETAG_TIMEOUT``)."""
+"""Seconds to retry an unreachable hub; one try may take longer (``HF_HUB_ETAG_TIMEOUT``)."""
 
 
 class HubError(HypeError):
@@ -38,7 +38,7 @@ class HubUnreachable(HubError):
 
 
 def network_errors() -> tuple[type[Exception], ...]:
-    """Errors of the hub's client, and of its HTTP library, when the hub does not answer."""
+    """Return the errors of the hub's client, and of its HTTP library, for an unreachable hub."""
     from huggingface_hub.errors import HfHubHTTPError
 
     http = [kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError"]
@@ -83,7 +83,7 @@ def require_hub(kind: RepositoryKind, name: str) -> None:
 
 
 def hub_answers() -> bool:
-    """Whether the hub answers one request. Call this if the cache could be used instead.
+    """Return whether the hub answers one request. Call this if the cache could be used instead.
 
     The answer is remembered for a minute, because reading a model asks several times.
     """
@@ -102,7 +102,7 @@ def _answers(_endpoint: str, _offline: bool, _minute: int) -> bool:
 
 
 def cached_file(name: str, file: str) -> Path | None:
-    """The path of a model's file in the cache, or None if the cache does not hold it.
+    """Return the path of a model's file in the cache; None if the cache does not hold it.
 
     Raises:
         ValueError: The name cannot be that of a repository.
@@ -114,7 +114,7 @@ def cached_file(name: str, file: str) -> Path | None:
 
 
 def download_file(name: str, file: str, *, revision: str | None = None) -> Path:
-    """The path of a model's file, downloaded if the cache does not hold it.
+    """Return the path of a model's file, and download it if the cache does not hold it.
 
     Raises:
         RepositoryNotGiven: The hub has no such model, or no such file in it.
@@ -129,7 +129,7 @@ def download_file(name: str, file: str, *, revision: str | None = None) -> Path:
 
 
 def download_optional_file(name: str, file: str, *, revision: str | None = None) -> Path | None:
-    """The path of a model's file, or None if the model does not have it."""
+    """Return the path of a model's file, or None if the model does not have it."""
     from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError
 
@@ -143,7 +143,7 @@ def download_optional_file(name: str, file: str, *, revision: str | None = None)
 
 
 def list_dataset_files(name: str) -> list[str]:
-    """The names of all files of a dataset on the hub.
+    """List the names of all files of a dataset on the hub.
 
     Raises:
         RepositoryNotGiven: The hub has no such dataset.
@@ -162,7 +162,7 @@ def list_dataset_files(name: str) -> list[str]:
 
 
 def download_dataset_files(name: str, files: Iterable[str]) -> Path:
-    """The folder with these files of a dataset, downloaded if the cache does not hold them.
+    """Return the folder with files of a dataset, and download those not in the cache.
 
     Raises:
         HubError: A file cannot be downloaded.
@@ -177,7 +177,7 @@ def download_dataset_files(name: str, files: Iterable[str]) -> Path:
 
 
 def cached_dataset(name: str, patterns: Iterable[str] = ()) -> Path | None:
-    """The folder of a dataset in the cache, or None if a file is missing there.
+    """Return the folder of a dataset in the cache, or None if a file is missing there.
 
     Args:
         name: ``owner/name``.
@@ -196,7 +196,7 @@ def cached_dataset(name: str, patterns: Iterable[str] = ()) -> Path | None:
 
 
 def cache_folder() -> Path:
-    """The folder in which the hub's client keeps downloaded files."""
+    """Return the folder in which the hub's client keeps downloaded files."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)

@@ -55,7 +55,7 @@ class OptionDescription:
 
 
 def describe_options(options_type: type) -> list[OptionDescription]:
-    """The options that a dataclass declares, in the order of the fields."""
+    """Describe the options that a dataclass declares, in the order of the fields."""
     return [_describe(name, one) for name, one in _option_fields(options_type).items()]
 
 
@@ -87,7 +87,7 @@ def parse_options(options_type: type[Options], values: Mapping[str, object], *, 
 
 
 def option_hints(options_type: type) -> dict[str, Any]:
-    """Name -> annotation of each option, with bounds and help."""
+    """Map the name of each option to its annotation, with bounds and help."""
     hints = get_type_hints(options_type, include_extras=True)
     return {
         one.name: hints[one.name]
@@ -152,7 +152,7 @@ def _describe(name: str, option: _OptionField) -> OptionDescription:
 
 
 def _expected(option: _OptionField) -> str:
-    """The accepted values of an option in words."""
+    """Describe the accepted values of an option in words."""
     kinds = option.schema.get("anyOf", [option.schema])
     schema = next(kind for kind in kinds if kind.get("type") != "null")
     if "enum" in schema:

@@ -36,7 +36,7 @@ def offered(group: str, name: str) -> object | None:
 
 
 def offered_names(group: str) -> list[str]:
-    """The names of all entry points that installed packages offer in a group, sorted.
+    """Return the sorted names of all entry points that installed packages offer in a group.
 
     Nothing is imported.
     """
@@ -49,7 +49,7 @@ def _trusted_points(group: str) -> Iterator[importlib.metadata.EntryPoint]:
 
 
 def _is_installed(point: importlib.metadata.EntryPoint) -> bool:
-    """Whether the entry point's package is installed and contains its module."""
+    """Return whether the entry point's package is installed and contains its module."""
     if point.dist is None:
         return False
     home = Path(str(point.dist.locate_file(""))).resolve()
@@ -63,7 +63,7 @@ def _is_installed(point: importlib.metadata.EntryPoint) -> bool:
 
 
 def _install_folders() -> set[Path]:
-    """The folders in which packages are installed for this interpreter."""
+    """Return the folders in which packages are installed for this interpreter."""
     folders = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
     folders += site.getsitepackages()
     if site.ENABLE_USER_SITE:
@@ -72,7 +72,7 @@ def _install_folders() -> set[Path]:
 
 
 def _module_places(module: str) -> list[Path]:
-    """The places from which a top-level module would be imported; empty if it does not exist."""
+    """Return the places of a top-level module on the import path; empty if it does not exist."""
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):
@@ -84,7 +84,7 @@ def _module_places(module: str) -> list[Path]:
 
 
 def _editable_folder(package: importlib.metadata.Distribution) -> Iterable[Path]:
-    """The source folder of a package that was installed in editable mode, if it was."""
+    """Return the source folder of a package if it was installed in editable mode."""
     try:
         record = json.loads(package.read_text("direct_url.json") or "{}")
         editable = record.get("dir_info", {}).get("editable") is True

@@ -55,7 +55,7 @@ class SilentProgress:
     def task(
         self, description: str, *, total: int | None = None, unit: str = "items"
     ) -> Iterator[Task]:
-        """A job whose reports are ignored."""
+        """Yield a job that ignores its reports."""
         yield _SilentTask()
 
     def message(self, text: str) -> None:

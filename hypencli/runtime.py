@@ -22,7 +22,7 @@ _PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "numpy", "pyar
 
 
 def resolve_device(name: str | None) -> torch.device:
-    """The torch device of a name; None and ``"auto"`` take CUDA if available, else the CPU.
+    """Return the torch device of a name; for None and ``"auto"`` CUDA if available, else the CPU.
 
     Raises:
         DeviceError: The device is unknown, or this machine does not have it.
@@ -49,7 +49,7 @@ def resolve_device(name: str | None) -> torch.device:
 
 
 def resolve_dtype(name: str) -> torch.dtype:
-    """The torch dtype of a name.
+    """Return the torch dtype of a name.
 
     Raises:
         DeviceError: The dtype is not one of :data:`COMPUTE_DTYPES`.
@@ -70,7 +70,7 @@ def quiet_libraries() -> None:
 
 
 def git_revision(folder: Path | None = None) -> str | None:
-    """The git commit of a folder, with ``+dirty`` after changes; None outside git.
+    """Return the git commit of a folder, with ``+dirty`` after changes; None outside git.
 
     Args:
         folder: A folder in a git checkout; None takes the current folder.
@@ -95,7 +95,7 @@ def _installed(package: str) -> str | None:
 
 
 def provenance(*, seed: int | None = None, device: str | None = None) -> dict[str, object]:
-    """The origin of a result as JSON values: versions, machine, git revision, seed."""
+    """Return the origin of a result as JSON values: versions, machine, git revision, seed."""
     return {
         "hype": __version__,
         "python": platform.python_version(),
@@ -110,6 +110,6 @@ def provenance(*, seed: int | None = None, device: str | None = None) -> dict[st
 
 
 def cache_name(kind: str, **determined_by: object) -> str:
-    """The name of a cache, from a hash of the values that determine its content."""
+    """Return the name of a cache, from a hash of the values that determine its content."""
     text = json.dumps(determined_by, sort_keys=True, default=str)
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"

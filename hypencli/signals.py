@@ -67,12 +67,12 @@ def handle_signals(handler: Handler) -> Iterator[None]:
 
 
 def terminals() -> list[int]:
-    """Which of the descriptors 1 (stdout) and 2 (stderr) are open terminals."""
+    """Return those of the descriptors 1 (stdout) and 2 (stderr) that are open terminals."""
     return [number for number in (1, 2) if os.isatty(number)]
 
 
 def raise_terminated(number: int, frame: FrameType | None) -> None:
-    """A handler that raises :class:`Terminated` at once."""
+    """Raise :class:`Terminated` at once; this is a signal handler."""
     raise Terminated(number)
 
 
@@ -93,7 +93,7 @@ def silence(descriptors: Iterable[int] = (1, 2)) -> None:
 
 
 def readers_left() -> bool:
-    """Whether stdout or stderr is a pipe whose reader has left (``| head``)."""
+    """Return whether stdout or stderr is a pipe whose reader has left (``| head``)."""
     if not hasattr(select, "poll"):
         return True
     poll = select.poll()

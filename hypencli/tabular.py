@@ -16,7 +16,7 @@ Row: TypeAlias = Sequence[object]
 T_co = TypeVar("T_co", covariant=True)
 
 _SHOWN_ROWS = 50
-"""How many rows of a table a notebook shows."""
+"""Maximum number of rows of a table in a notebook."""
 
 
 class NotebookRecord:
@@ -25,7 +25,7 @@ class NotebookRecord:
     __slots__ = ()
 
     def _repr_html_(self) -> str:
-        """The fields as HTML, with escaped text."""
+        """Render the fields as HTML, with escaped text."""
         return _html(type(self).__name__, ("field", "value"), list(_fields(self)))
 
 
@@ -35,19 +35,19 @@ class Tabular:
     __slots__ = ()
 
     def _grid(self) -> tuple[Sequence[str], Sequence[Row]]:
-        """The column names and the rows."""
+        """Return the column names and the rows."""
         raise NotImplementedError
 
     def _title(self) -> str:
         return ""
 
     def to_dicts(self) -> list[dict[str, object]]:
-        """The rows as dictionaries: column -> value."""
+        """Return the rows as dictionaries: column -> value."""
         columns, rows = self._grid()
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
     def to_arrow(self) -> pa.Table:
-        """The table as ``pyarrow.Table``.
+        """Return the table as ``pyarrow.Table``.
 
         Raises:
             DataError: No Arrow type holds the values of a column: whole numbers beyond 64 bits, or
@@ -61,7 +61,7 @@ class Tabular:
         return pa.Table.from_arrays(arrays, names=list(columns))
 
     def to_pandas(self) -> Any:
-        """The table as ``pandas.DataFrame``.
+        """Return the table as ``pandas.DataFrame``.
 
         Raises:
             MissingDependencyError: pandas is not installed.
@@ -77,7 +77,7 @@ class Tabular:
         return self.to_arrow().to_pandas()
 
     def _repr_html_(self) -> str:
-        """The first rows as HTML, with escaped text."""
+        """Render the first rows as HTML, with escaped text."""
         columns, rows = self._grid()
         return _html(self._title(), columns, rows)
 
@@ -100,7 +100,7 @@ class Tables(tuple[T_co, ...]):
     __slots__ = ()
 
     def _repr_html_(self) -> str:
-        """Each table as HTML, one below the other."""
+        """Render each table as HTML, one below the other."""
         return "".join(table._repr_html_() for table in self)  # type: ignore[attr-defined]
 
 
@@ -133,7 +133,7 @@ def _array(name: str, values: list[object]) -> pa.Array:
 
 
 def _fields(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Pairs of a field and its value; a nested field is ``seconds.scoring``."""
+    """Yield pairs of a field and its value; a nested field is ``seconds.scoring``."""
     if dataclasses.is_dataclass(value):
         pairs = [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
     else:
@@ -158,7 +158,7 @@ def _html(title: str, columns: Sequence[str], rows: Sequence[Row]) -> str:
 
 
 def _shown(cell: object) -> str:
-    """The text of a cell; floats with 4 places, None as a dash."""
+    """Format a cell: floats with 4 places, None as a dash."""
     if cell is None:
         return "–"
     return f"{cell:.4f}" if isinstance(cell, float) else str(cell)

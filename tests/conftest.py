@@ -27,8 +27,8 @@ from hypothesis import settings
 
 from tests.hostile import contents
 
-# Libraries read these when they are imported. Tiny models are slower on several threads. A thread
-# that waits for another one sleeps: one that spins takes the core that the other one needs.
+# Libraries read these when they are imported. Tiny models are slower on several threads. Waiting
+# threads must sleep, because a spinning thread occupies the core that another one needs.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["NUMBA_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "passive"
@@ -37,8 +37,8 @@ os.environ["IR_DATASETS_HOME"] = _IR_DATASETS_HOME.name
 os.environ["IR_DATASETS_DL_TRIES"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-# Time is measured in benchmarks, and asserted nowhere. `make test` draws the same cases each time,
-# so that it fails for a change alone; `make fuzz` draws new ones.
+# No test asserts times; benchmarks measure them. `make test` draws the same cases each time, so
+# that only a change makes it fail. `make fuzz` draws new cases.
 settings.register_profile("hype", deadline=None, derandomize=True)
 settings.register_profile("new-cases", deadline=None, print_blob=True)
 settings.load_profile("hype")
@@ -53,7 +53,7 @@ TOPICS = {
     "trees": "tree leaf root forest branch oak pine bark",
     "money": "money bank loan interest market price coin trade",
 }
-"""Six topics of eight words: enough for a tiny model to tell them apart."""
+"""Six topics of eight words, enough for a tiny model to distinguish."""
 
 GLUE = [
     "the",
@@ -78,19 +78,23 @@ GLUE = [
 
 
 _FIXTURE_SECONDS = 1_200
-"""How long it may take to make a fixture that several tests share."""
+"""Time limit for making a fixture that several tests share."""
 
 _FAILED_IN: dict[int, tuple[BaseException, str]] = {}
-"""What set-ups raised, with the first test that met it; the error is kept, so its id is too."""
+"""Id of an error in a set-up -> the error, and the first test that it failed. The reference to the
+error keeps its id from being reused.
+"""
 
 _REQUIRED_IN_CI = ("no Chromium", "no hnswlib")
-"""How the reasons of skips begin that are failures where the variable ``CI`` is set."""
+"""Beginnings of the reasons of skips that fail if the variable ``CI`` is set."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Every test begins with one thread, whatever those before it and their libraries left: sums
-    over several threads differ in their last bits from sums over one."""
+    """Set one thread before every test. Earlier tests or libraries may have changed the number.
+
+    Sums over several threads differ in their last bits from sums over one.
+    """
     if item.get_closest_marker("hnswlib") and importlib.util.find_spec("hnswlib") is None:
         pytest.skip("no hnswlib, which needs a C++ compiler")
     if "torch" in sys.modules:
@@ -99,7 +103,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Iterator[None]:
-    """A shared fixture has a time limit of its own: the first test that needs it does not pay."""
+    """Give shared fixtures a time limit of their own, apart from that of the first test."""
     if fixturedef.scope == "function":
         return (yield)
     with _time_limit(_FIXTURE_SECONDS, fixturedef.argname):
@@ -108,7 +112,7 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Iterator[None]:
 
 @contextmanager
 def _time_limit(seconds: float, fixture: str) -> Iterator[None]:
-    """Stop the clock of the test, which is pytest-timeout's, and run another one."""
+    """Suspend the timer of pytest-timeout, and run another one."""
 
     def too_late(number: int, frame: object) -> None:
         pytest.fail(f"the fixture {fixture} was not made within {seconds:,} seconds")
@@ -125,7 +129,7 @@ def _time_limit(seconds: float, fixture: str) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Tell an error of a shared fixture once, and fail skips that may not be in CI."""
+    """Report an error of a shared fixture only once, and fail skips that CI does not allow."""
     report = yield
     if report.failed and report.when == "setup":
         error = call.excinfo.value
@@ -148,7 +152,7 @@ def _skip(report: pytest.TestReport, reason: str) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command gave."""
+    """Result of a command."""
 
     code: int
     out: str
@@ -166,8 +170,8 @@ Hype = Callable[..., Outcome]
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Make a folder once for all processes of the suite: ``made_once(name, make) -> Path``.
 
-    ``make`` fills the folder. Where it fails, the other processes skip what needs the folder.
-    Nobody writes into it afterwards.
+    ``make`` fills the folder. If it fails, the other processes skip the tests that need the folder.
+    No test changes the folder afterwards.
     """
     root = tmp_path_factory.getbasetemp()
     root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
@@ -208,7 +212,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real collections beside the project; skips where there is none."""
+    """The folder of real collections beside the project; tests are skipped if there is none."""
     folder = REPOSITORY.parent / "shared"
     if not (folder / "data").is_dir():
         pytest.skip("no ../shared folder with collections")
@@ -217,13 +221,13 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def goldens(made_once: Callable[..., Path]) -> Path:
-    """What the published code made of tiny checkpoints."""
+    """Results of the published code for tiny checkpoints."""
     return made_once("goldens", partial(unpack_goldens, "models"))
 
 
 @pytest.fixture(scope="session")
 def evaluation_goldens(made_once: Callable[..., Path]) -> Path:
-    """Real runs and judgements, and what trec_eval and the p-MRR benchmark make of them."""
+    """Real runs and judgements, with the results of trec_eval and the p-MRR benchmark."""
     return made_once("evaluation-goldens", partial(unpack_goldens, "evaluation"))
 
 
@@ -237,12 +241,12 @@ def unpack_goldens(name: str, folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def hard_tasks(repository: Path) -> Path:
-    """Small releases of the hard tasks' datasets, in the schemas of the real ones."""
+    """Small releases of the hard tasks' datasets, with the schemas of the real ones."""
     return repository / "tests" / "samples" / "hard-tasks"
 
 
 def tiny_vocabulary() -> list[str]:
-    """A fixed WordPiece vocabulary: the topic words whole, everything else in letters."""
+    """Make a fixed WordPiece vocabulary: the words of the collection, and single characters."""
     letters = string.ascii_lowercase + string.digits + string.punctuation
     words = sorted({word for words in TOPICS.values() for word in words.split()} | set(GLUE))
     return [
@@ -294,7 +298,7 @@ def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: 
 
 @pytest.fixture(scope="session")
 def tiny_two_label_encoder(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path) -> Path:
-    """The same with the outputs ``irrelevant`` and ``relevant``."""
+    """A random BERT that classifies pairs, with the outputs ``irrelevant`` and ``relevant``."""
     folder = tmp_path_factory.mktemp("cross-encoder") / "two"
     return make_cross_encoder(folder, tiny_backbone, labels=("irrelevant", "relevant"))
 
@@ -309,7 +313,7 @@ def make_cross_encoder(
     config = AutoConfig.from_pretrained(backbone)
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: i for i, label in enumerate(labels)}
-    # Weights far from zero, so that scores differ and a mistake shows.
+    # With weights far from zero, scores differ, and errors become visible.
     config.initializer_range = 0.5
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(11)
@@ -320,7 +324,7 @@ def make_cross_encoder(
 
 
 def topic_sentences(count: int) -> list[tuple[str, str]]:
-    """``count`` sentences, ``(topic, text)``, made by counting, the same on every machine."""
+    """Make ``count`` pairs ``(topic, text)`` without random numbers, equal on every machine."""
     topics = list(TOPICS)
     sentences = []
     for i in range(count):
@@ -373,7 +377,7 @@ def make_collection(folder: Path) -> None:
 
 
 def tiny_settings(backbone: Path, collection: Path) -> list[str]:
-    """What makes the shipped recipe ``tiny`` run on the fixtures."""
+    """Return overrides with which the shipped recipe ``tiny`` uses the fixtures."""
     return [
         *("--set", f"model.backbone={backbone}"),
         *("--set", f"data.train={collection / 'train.jsonl'}"),
@@ -394,9 +398,9 @@ def finished_study(
     tiny_collection: Path,
     tiny_recipe_settings: list[str],
 ) -> Path:
-    """A store with a Hypencoder, a bi-encoder, embeddings, and an evaluated run of each.
+    """A store with a Hypencoder, a bi-encoder, embeddings, and an evaluated run of each model.
 
-    Shared by all tests of a process: those that change it take the fixture ``study``, a copy.
+    All tests of a process share it. Tests that change the store use ``study``, which is a copy.
     """
     make = partial(make_study, collection=tiny_collection, settings=tiny_recipe_settings)
     made = made_once("finished-study", make)
@@ -432,7 +436,7 @@ def make_study(folder: Path, *, collection: Path, settings: list[str]) -> None:
 
 @pytest.fixture
 def study(finished_study: Path, tmp_path: Path) -> Path:
-    """A copy of the finished study, to change at will."""
+    """A copy of the finished study, which the test may change."""
     return Path(shutil.copytree(finished_study, tmp_path / "study"))
 
 
@@ -447,17 +451,17 @@ def encoder_folder() -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reaches a store of the user's."""
+    """Hide the store of the user from all tests."""
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
     monkeypatch.delenv("HYPE_STORE", raising=False)
 
 
 @pytest.fixture
 def serve_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Serve answers as the model hub does, and have its real client ask here.
+    """Run a server that answers as the model hub, and direct the real client to it.
 
-    Call it with ``answer(address) -> (headers, body) | None``, the client's ``cache``, the headers
-    of what is ``absent``, and perhaps ``sent(address)``, told of every body that was sent.
+    Call it with ``answer(address) -> (headers, body) | None``, the ``cache`` of the client, the
+    headers of ``absent`` files, and optionally ``sent(address)``, which is called after each body.
     """
     running: list[ThreadingHTTPServer] = []
 
@@ -483,7 +487,7 @@ def serve_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
             do_HEAD = do_GET
 
             def log_message(self, format: str, *args: object) -> None:
-                """Say nothing."""
+                """Write no log."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -498,7 +502,7 @@ def serve_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
 @pytest.fixture
 def silent_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A hub that cannot be reached: nobody listens at its port. Gives its client's cache."""
+    """A hub that cannot be reached, because its port is closed. Returns the cache of the client."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -507,7 +511,7 @@ def silent_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def _ask(endpoint: str, monkeypatch: pytest.MonkeyPatch, *, cache: Path) -> None:
-    """Have the hub's real client ask at an address."""
+    """Direct the real client of the hub to an address."""
     constants = "huggingface_hub.constants"
     template = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
     monkeypatch.setattr(f"{constants}.ENDPOINT", endpoint)
@@ -520,13 +524,13 @@ def _ask(endpoint: str, monkeypatch: pytest.MonkeyPatch, *, cache: Path) -> None
 
 @pytest.fixture(scope="module")
 def bench(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the finished study that the cases of a module share: each has files of its own."""
+    """A copy of the finished study for the tests of a module. Each test uses files of its own."""
     return Path(shutil.copytree(finished_study, tmp_path_factory.mktemp("bench") / "study"))
 
 
 @pytest.fixture
 def hype_in_bench(bench: Path, hype: Hype) -> Iterator[Hype]:
-    """Run a command in that store; whatever a test did to it, the store is whole behind it."""
+    """Run a command in the shared store, and check that the store is intact after the test."""
 
     def run(*arguments: object) -> Any:
         return hype(*arguments, "--store", bench)
@@ -537,13 +541,13 @@ def hype_in_bench(bench: Path, hype: Hype) -> Iterator[Hype]:
 
 @pytest.fixture
 def artifacts(bench: Path) -> Callable[[], set[str]]:
-    """The ids of all finished artifacts."""
+    """The ids of all finished artifacts of the shared store."""
     return lambda: {path.parent.name for path in bench.rglob("manifest.json")}
 
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Iterator[Path]:
-    """A folder that is nobody's business: the test fails where a file of it changes or comes."""
+    """A folder outside the store. The test fails if a file in it changes or appears."""
     folder = tmp_path / "outside"
     folder.mkdir()
     (folder / "secret.txt").write_text("the-secret", encoding="utf-8")
@@ -554,7 +558,7 @@ def outside(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def canary(tmp_path: Path) -> Iterator[Path]:
-    """A path that nothing may make: payloads try to, and the test fails where one did."""
+    """A path that payloads try to create. The test fails if it exists."""
     path = tmp_path / "payload-ran"
     yield path
     assert not path.exists()

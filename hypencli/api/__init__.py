@@ -1,4 +1,4 @@
-"""The Python library: a model as an object, and a project store with what the command can do."""
+"""The Python library: models as objects, and project stores with the operations of ``hype``."""
 
 from hypencli.api.model import EncodedQueries, Model, load
 from hypencli.api.project import Project, RunResults, open_store

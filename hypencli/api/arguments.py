@@ -1,4 +1,4 @@
-"""Arguments of the Python library, checked before anything is computed."""
+"""Checks of the arguments of the Python library, before anything is computed."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _SHARES = ("recall",)
 OptionsT = TypeVar("OptionsT")
 
 _LEAST = {"max_length": 2, "query_max_length": 2, "m": 2, "seed": None}
-"""Smallest values of whole numbers, where it is not 1; None for any."""
+"""Minimum of whole numbers, if it is not 1; None means no minimum."""
 
 
 def text_list(texts: Iterable[str], what: str) -> list[str]:
-    """Texts as a list: of a list, a tuple, a NumPy array of strings or a generator.
+    """Convert a list, tuple, NumPy array of strings or generator to a list of texts.
 
     Args:
         texts: The texts.
-        what: Stands for one of them in messages, such as ``passage``.
+        what: Word for one text in messages, such as ``passage``.
 
     Raises:
-        UsageError: It is one text, a mapping, or nothing that can be iterated.
-        DataError: Something among them is no Unicode text.
+        UsageError: The value is one text, a mapping, or not iterable.
+        DataError: An element is not Unicode text.
     """
     from hypencli.data.reading.rows import checked_text
 
@@ -40,10 +40,10 @@ def text_list(texts: Iterable[str], what: str) -> list[str]:
 
 
 def name_list(names: Sequence[str], what: str) -> tuple[str, ...]:
-    """Names such as those of measures, as a tuple.
+    """Convert names, such as those of measures, to a tuple.
 
     Raises:
-        UsageError: It is one text, or holds something else than texts.
+        UsageError: The value is one text, or an element is not a text.
     """
     if isinstance(names, str | bytes | Mapping) or not isinstance(names, Iterable):
         raise UsageError(
@@ -58,10 +58,10 @@ def name_list(names: Sequence[str], what: str) -> tuple[str, ...]:
 
 
 def optional_text(value: object, what: str) -> str | None:
-    """A text such as a name, or None.
+    """Check a value that must be a text, such as a name, or None.
 
     Raises:
-        UsageError: It is something else.
+        UsageError: The value is something else.
     """
     if value is None or isinstance(value, str):
         return None if value is None else str(value)
@@ -69,10 +69,10 @@ def optional_text(value: object, what: str) -> str | None:
 
 
 def whole_number(value: object, what: str, *, least: int | None = 1) -> int:
-    """A whole number; one of NumPy is taken too.
+    """Convert a whole number of Python or NumPy to ``int``.
 
     Raises:
-        UsageError: It is none, or smaller than ``least``.
+        UsageError: The value is not a whole number, or is smaller than ``least``.
     """
     try:
         if isinstance(value, bool):
@@ -86,20 +86,20 @@ def whole_number(value: object, what: str, *, least: int | None = 1) -> int:
 
 
 def option_names(kind: type[Any]) -> tuple[str, ...]:
-    """Names of the fields of a dataclass of options."""
+    """Return the field names of a dataclass of options."""
     return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def make_options(kind: type[OptionsT], options: Mapping[str, Any], method: str) -> OptionsT:
-    """Options of a method as the dataclass that the command's code takes.
+    """Build the options of a method as the dataclass that operations take.
 
     Args:
-        kind: A dataclass whose fields have plain types, or types that are not checked here.
-        options: Names of fields and their values.
-        method: The method, for messages.
+        kind: A dataclass. Fields whose types are not plain are not checked here.
+        options: Name of a field -> its value.
+        method: Name of the method, for messages.
 
     Raises:
-        UsageError: There is no option of that name, or the value has another type or is too small.
+        UsageError: An option does not exist, or its value has another type or is too small.
     """
     fields = {field.name: str(field.type) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for name in options:
@@ -138,7 +138,7 @@ def _number(value: Any, name: str) -> float:
 
 
 def _part(value: Any) -> tuple[int, int]:
-    """``(i, N)``: part i of N."""
+    """Check ``(i, N)``, which means part i of N."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise UsageError(f"part must be two numbers (i, N), such as (2, 8), not {value!r:.80}.")
     number, parts = (whole_number(each, "part") for each in value)

@@ -1,4 +1,4 @@
-"""A model as an object: passages become vectors, queries become what scores them."""
+"""A model as an object: it encodes passages to vectors, and queries to scorers of vectors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class EncodedQueries:
-    """Queries ready to score: q-nets of a Hypencoder, or vectors of a bi-encoder.
+    """Encoded queries that score vectors: q-nets of a Hypencoder, or vectors of a bi-encoder.
 
     Call it on passage vectors ``[n, d]`` to get scores ``[q, n]``.
 
@@ -46,11 +46,12 @@ class EncodedQueries:
         return len(self._states)
 
     def __call__(self, vectors: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Scores ``[q, n]`` of passage vectors ``[n, d]``.
+        """Compute scores ``[q, n]`` of passage vectors ``[n, d]``.
 
         Raises:
-            UsageError: They are no vectors, or have another width than the model.
-            ModelError: A score is NaN or infinite, for the vector is, or is too long; names both.
+            UsageError: The vectors have another shape, or another width than the model.
+            ModelError: A score is NaN or infinite, because its vector is not finite or is too long.
+                The message names both.
         """
         import torch
 
@@ -78,11 +79,11 @@ class EncodedQueries:
 
     @property
     def device(self) -> torch.device:
-        """Where scores are computed."""
+        """Device on which scores are computed."""
         return self._states.device
 
     def scorer(self) -> Any:
-        """The scorer that search engines take."""
+        """Return the scorer, as search engines take it."""
         from hypencli.engine.scorers import InnerProductScorer, QNetScorer
 
         if self._states.has_q_nets:
@@ -128,18 +129,19 @@ class Model:
         batch_size: int | None = None,
         dtype: str = "float32",
     ) -> npt.NDArray[np.float32]:
-        """Vectors ``[n, d]`` of passages.
+        """Encode passages to vectors ``[n, d]``.
 
         Args:
             texts: The passages.
-            max_length: Tokens a passage is cut to.
-            batch_size: Passages in a batch; None fills batches to a token budget.
+            max_length: Maximum number of tokens of a passage; longer passages are cut.
+            batch_size: Passages per batch; None fills batches up to a number of tokens.
             dtype: Arithmetic: float32, bfloat16 or float16.
 
         Raises:
             UsageError: ``texts`` is one text, or a number is too small or not whole.
             DataError: A passage is not Unicode text.
-            ModelError: A vector is not finite, as arithmetic in float16 may give; names the text.
+            ModelError: A vector is not finite, which can occur in float16. The message names the
+                text.
         """
         from hypencli.models.encoding import EncodingOptions, encode_passages
 
@@ -162,17 +164,20 @@ class Model:
     def encode_queries(
         self, texts: Iterable[str], *, max_length: int = 64, width: int | None = None
     ) -> EncodedQueries:
-        """Q-nets (or, for a bi-encoder, vectors) of queries; call them on passage vectors.
+        """Encode queries to q-nets, or to vectors if the model is a bi-encoder.
+
+        Call the result on passage vectors to score them.
 
         Args:
             texts: The queries.
-            max_length: Tokens a query is cut to.
-            width: Hidden width of the q-nets, of a model that nests several; None is the full one.
+            max_length: Maximum number of tokens of a query; longer queries are cut.
+            width: Hidden width of the q-nets, for a model with nested widths; None selects the full
+                width.
 
         Raises:
             UsageError: ``texts`` is one text or empty, or a number is too small or not whole.
             DataError: A query is not Unicode text.
-            ModelError: The model has no q-nets of that width.
+            ModelError: The model has no q-nets of this width.
         """
         from hypencli.models.encoding import EncodingOptions, encode_queries
 
@@ -196,17 +201,17 @@ def load(
     device: str | None = None,
     trust_code: bool = False,
 ) -> Model:
-    """Load a model: a folder, a name on the hub, or a model of the store around the current folder.
+    """Load a model from a folder, the hub, or the store around the current folder.
 
     Args:
-        name: Where the model is.
-        backbone: Name or folder of the backbone, for checkpoints that do not say all about it.
+        name: A folder, a name on the hub, or the name of a model in the store.
+        backbone: Name or folder of the backbone, for checkpoints that do not fully describe it.
         pooling: Pooling of a plain encoder that does not record its own.
-        device: ``cpu``, ``cuda``…; None takes the best there is.
-        trust_code: Allow the checkpoint to name q-net converter code of its own.
+        device: ``cpu``, ``cuda``…; None selects the best available device.
+        trust_code: Allow the checkpoint to run q-net converter code of its own.
 
     Raises:
-        ModelError: There is no such model, or it cannot be loaded.
+        ModelError: The model does not exist or cannot be loaded.
     """
     from hypencli.models.checkpoints.config import checked_pooling
     from hypencli.models.load import load_dual_encoder
@@ -221,7 +226,7 @@ def load(
 
 
 def _folder_of(name: str) -> Path | None:
-    """The folder of a model of the store around the current folder, if it has one of that name."""
+    """Return the folder of a model with this name in the store around the current folder."""
     if Path(name).expanduser().exists() or "/" in name:
         return None
     from hypencli.ops.models import model_folder

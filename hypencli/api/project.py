@@ -1,7 +1,7 @@
-"""A project store as an object: what the command's verbs do, as methods that return their records.
+"""A project store as an object with the verbs of ``hype`` as methods.
 
-Every method calls the function that the verb calls, with the verb's defaults, and returns what the
-verb prints with ``--json``.
+Every method calls the function that the verb calls, with the defaults of the verb. It returns the
+record that the verb prints with ``--json``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Texts: TypeAlias = str | Path | Mapping[str, str] | Iterable[str]
 """An ir_datasets id, a prepared dataset, a file or folder; or id -> text; or texts, which get the
 ids 1, 2, …."""
 Reference: TypeAlias = str | NotebookRecord | Tabular
-"""An artifact: its name, its id, the beginning of its id, or the record of what made it."""
+"""An artifact: its name, its id, the beginning of its id, or the record that created it."""
 
 _READING = ("id_key", "text_key")
 _OF_QUERY_SETS = (
@@ -55,18 +55,18 @@ _OF_QUERY_SETS = (
 
 @dataclass(frozen=True, slots=True)
 class RunResults(Tabular):
-    """The rankings of a run.
+    """Rankings of a run.
 
     Attributes:
-        run: Its name, else its id.
-        table: ``query_id, doc_id, rank, score``, by query and then rank.
+        run: Name of the run, else its id.
+        table: ``query_id, doc_id, rank, score``, ordered by query and rank.
     """
 
     run: str
     table: pa.Table
 
     def to_arrow(self) -> pa.Table:
-        """The rankings as ``pyarrow.Table``, as they are stored."""
+        """Return the rankings as ``pyarrow.Table``, in the stored form."""
         return self.table
 
     def _grid(self) -> tuple[Sequence[str], Sequence[Row]]:
@@ -78,7 +78,7 @@ class RunResults(Tabular):
 
 
 class Project:
-    """A project store, and what to do with it.
+    """A project store with the operations of ``hype``.
 
     Attributes:
         store: The storage layer's object, for everything that is not here.
@@ -116,21 +116,22 @@ class Project:
         restart: bool = False,
         device: str | None = None,
     ) -> TrainedModel | None:
-        """Train a model by a recipe; the same inputs are trained once, as ``hype train`` does.
+        """Train a model by a recipe, as ``hype train`` does. Equal inputs are trained only once.
 
         Args:
-            recipe: A shipped recipe by name, a TOML file, or a recipe that is loaded.
-            settings: Values to change: ``{"training.steps": 100}``.
-            name: What to call the model; unique in the store.
-            restart: Begin anew where a run was stopped, instead of going on from its checkpoint.
-            device: ``cpu``, ``cuda``, …; None takes the store's default, else the best there is.
+            recipe: Name of a shipped recipe, a TOML file, or a loaded recipe.
+            settings: Values to change, such as ``{"training.steps": 100}``.
+            name: Name of the model, unique in the store.
+            restart: Start again instead of continuing an interrupted training from its checkpoint.
+            device: ``cpu``, ``cuda``, …; None selects the default of the store, else the best
+                available device.
 
         Returns:
-            What was made; None in every process of a launcher but the first.
+            The trained model; None in all processes of a launcher except the first.
 
         Raises:
-            RecipeError: The recipe cannot be read, or leaves out its backbone or data.
-            DataError: The data cannot be trained on.
+            RecipeError: The recipe cannot be read, or lacks its backbone or data.
+            DataError: The data cannot be used for training.
             ModelError: The backbone cannot be used, or training diverged.
             StoreError: The model cannot be written, or the name is taken.
         """
@@ -147,23 +148,23 @@ class Project:
     def encode(
         self, dataset: Texts, *, model: ModelLike = None, name: str | None = None, **options: Any
     ) -> Encoded:
-        """Encode a corpus into the store, as ``hype encode`` does; what is there is not done again.
+        """Encode a corpus into the store, as ``hype encode`` does. Existing vectors are kept.
 
         Args:
-            dataset: An ir_datasets id, a prepared dataset, a JSONL or TSV file, a BEIR folder; or
-                document id -> text, or texts, in memory.
-            model: A model of the store, a folder, a name on the hub, or what ``train`` returned;
-                None takes the store's default, else its newest model.
-            name: What to call the embedding set.
+            dataset: An ir_datasets id, a prepared dataset, a JSONL or TSV file, a BEIR folder; or a
+                mapping of document ids to texts, or texts, in memory.
+            model: A model of the store, a folder, a name on the hub, or the result of ``train``;
+                None selects the default of the store, else its newest model.
+            name: Name of the embedding set.
             **options: Fields of :class:`hypencli.ops.encode.EncodeOptions`, such as ``max_length``,
-                ``dtype`` and ``limit``; of files ``id_key``, ``text_key`` and ``on_error="skip"``;
-                of models from outside ``backbone``, ``pooling`` and ``trust_code``.
+                ``dtype`` and ``limit``; for files ``id_key``, ``text_key`` and ``on_error="skip"``;
+                for models from outside the store ``backbone``, ``pooling`` and ``trust_code``.
 
         Raises:
-            UsageError: There is no such option, or a value of one is wrong.
+            UsageError: An option does not exist, or has a wrong value.
             DataError: The corpus cannot be read.
             ModelError: The model cannot be loaded.
-            StoreError: Another process makes the same set, or the disk is full.
+            StoreError: Another process creates the same set, or the disk is full.
         """
         from hypencli.ops.encode import EncodeOptions, encode
 
@@ -185,16 +186,16 @@ class Project:
         """Find the nearest neighbours of every document, as ``hype graph`` does.
 
         Args:
-            embeddings: The embedding set; None takes the only one that fits.
-            model: The model that the embedding set was made with; None takes any.
-            corpus: Corpus id, where several are encoded.
-            name: What to call the graph.
+            embeddings: The embedding set; None selects the only one that fits.
+            model: The model of the embedding set; None accepts any model.
+            corpus: Corpus id, if the store has several encoded corpora.
+            name: Name of the graph.
             **options: Fields of :class:`hypencli.ops.graphs.options.GraphOptions`, such as ``k``,
                 ``metric`` and ``builder``.
 
         Raises:
-            UsageError: No embedding set fits, or several do; an option is wrong.
-            MissingDependencyError: The builder's package is not installed.
+            UsageError: No embedding set fits, or several do; or an option is wrong.
+            MissingDependencyError: The package of the builder is not installed.
         """
         from hypencli.ops.graphs.build import build_graph
         from hypencli.ops.graphs.options import GraphOptions
@@ -218,26 +219,27 @@ class Project:
         qrels: str | Path | None = None,
         **options: Any,
     ) -> Searched:
-        """Search a query set and keep the run, as ``hype search`` does.
+        """Search a query set and store the run, as ``hype search`` does.
 
         Args:
-            queries: An ir_datasets id, a prepared dataset, a JSONL or TSV file; or query id ->
-                text, or texts, in memory. None takes the store's default, else the encoded
-                dataset's own.
-            engine: An engine by name; None is ``exact``, or ``rerank`` where that option is set.
-            k: Documents that a query gets.
-            model: The model whose queries search; see :meth:`encode`.
-            name: What to call the run.
-            qrels: Judgements to evaluate with; None takes the query set's own, if any.
+            queries: An ir_datasets id, a prepared dataset, a JSONL or TSV file; or a mapping of
+                query ids to texts, or texts, in memory. None selects the default of the store, else
+                the queries of the encoded dataset.
+            engine: Name of an engine; None selects ``exact``, or ``rerank`` if that option is set.
+            k: Number of documents per query.
+            model: The model that encodes the queries; see :meth:`encode`.
+            name: Name of the run.
+            qrels: Judgements for an evaluation; None selects those of the query set, if any.
             **options: ``embeddings``, ``corpus``, ``graph``, ``rerank``, ``check``, ``recall``,
-                ``measures``, ``width``, ``dtype``, ``device``; what the engine itself takes, such
-                as ``budget`` or ``entry_points``; and those of :meth:`encode` for files and models.
+                ``measures``, ``width``, ``dtype``, ``device``; options of the engine, such as
+                ``budget`` or ``entry_points``; and the options of :meth:`encode` for files and
+                models.
 
         Raises:
-            UsageError: No embedding set fits, or several do; the engine is not for this model; an
-                option is wrong.
+            UsageError: No embedding set fits, or several do; the engine does not support the model;
+                or an option is wrong.
             DataError: The queries cannot be read.
-            ModelError: The model cannot be loaded, or has no q-nets of that width.
+            ModelError: The model cannot be loaded, or has no q-nets of this width.
         """
         from hypencli.ops.search.run import search
 
@@ -257,21 +259,21 @@ class Project:
         model: ModelLike = None,
         **options: Any,
     ) -> Answer:
-        """The ``k`` best documents for one question, with their text where it was kept.
+        """Return the ``k`` best documents for a question, with their texts if they are stored.
 
-        The model is loaded once; later questions with the same options are answered at once.
+        The first call loads the model. Later questions with the same options use the loaded model.
 
         Args:
-            text: What is asked.
-            k: How many documents.
-            engine: An engine by name; None is ``exact``.
-            model: The model whose query searches; see :meth:`encode`.
-            **options: Those of :meth:`search` that are not for query sets.
+            text: The question.
+            k: Number of documents.
+            engine: Name of an engine; None selects ``exact``.
+            model: The model that encodes the question; see :meth:`encode`.
+            **options: The options of :meth:`search`, except those for query sets.
 
         Raises:
-            UsageError: No embedding set fits the model, or several do; an option is wrong.
+            UsageError: No embedding set fits the model, or several do; or an option is wrong.
             DataError: The question is empty.
-            ModelError: The model has no q-nets of that width.
+            ModelError: The model has no q-nets of this width.
         """
         from hypencli.ops.models import find_model
         from hypencli.ops.search.ask import Asker
@@ -282,7 +284,7 @@ class Project:
         source = take_model(model, options)
         settings = {**options, "k": k, "device": self._device(options.get("device"))}
         wanted = search_options(self.store, engine, settings)
-        # Without a name, the newest model is meant: another one after a training.
+        # Without a name, the newest model is used, which a training changes.
         newest = find_model(self.store, source).id if source.name is None else None
         any_k = replace(wanted, k=1) if wanted.engine.name == "exact" else wanted
         key = (source, newest, repr(any_k))
@@ -297,16 +299,16 @@ class Project:
         *,
         measures: Sequence[str] | None = None,
     ) -> Evaluated:
-        """Measure a run against judgements, as ``hype eval`` does.
+        """Evaluate a run against judgements, as ``hype eval`` does.
 
         Args:
             run: The run.
-            qrels: An ir_datasets id, a prepared dataset, or a file of judgements; None takes those
-                that came with the run's queries.
-            measures: Names as ir_measures has them; None takes the published default set.
+            qrels: An ir_datasets id, a prepared dataset, or a file of judgements; None selects
+                those of the run's query set.
+            measures: Names of ir_measures; None selects the default set of the publication.
 
         Raises:
-            UsageError: No judgements are named and the run's queries have none; a measure is
+            UsageError: No judgements are named and the run's query set has none, or a measure is
                 unknown.
             DataError: The judgements cannot be read.
         """
@@ -326,16 +328,16 @@ class Project:
         measures: Sequence[str] = (),
         qrels: str | None = None,
     ) -> Comparison:
-        """Two runs side by side, a row a measure, with paired tests, as ``hype compare`` does.
+        """Compare two runs by paired tests, one row per measure, as ``hype compare`` does.
 
         Args:
             a: The first run.
-            b: The second run; differences are ``b`` minus ``a``.
-            measures: Which measures; none takes all that both have.
-            qrels: Id of the judgements, where both were evaluated with several.
+            b: The second run. Differences are ``b`` minus ``a``.
+            measures: Measures to compare; empty selects all that both runs have.
+            qrels: Id of the judgements, if both runs were evaluated with several.
 
         Raises:
-            UsageError: There are no judgements that both were evaluated with.
+            UsageError: The runs were not evaluated with the same judgements.
         """
         from hypencli.ops.evaluation.compare import compare
 
@@ -348,22 +350,26 @@ class Project:
         )
 
     def leaderboard(self, *, measures: Sequence[str] = ()) -> Tables[LeaderboardTable]:
-        """One table a set of judgements: a row a run, best first, as ``hype report`` shows.
+        """Return one table per set of judgements, with one row per run, best first.
+
+        ``hype report`` shows these tables.
 
         Args:
-            measures: Which measures, the first one sorting; none shows all.
+            measures: Measures to show, of which the first one determines the order; empty shows
+                all.
         """
         from hypencli.ops.evaluation.leaderboard import leaderboard
 
         return Tables(leaderboard(self.store, measures=name_list(measures, "measures")))
 
     def sql(self, statement: str) -> LeaderboardTable:
-        """The answer to a read-only query over the catalog, as ``hype report --sql`` gives it.
+        """Return the result of a read-only query of the catalog, as ``hype report --sql`` does.
 
-        Columns of one name are told apart: ``name``, ``name_1``.
+        Repeated column names get numbers: ``name``, ``name_1``.
 
         Raises:
-            CatalogQueryError: It is no query, one that changes or reaches something, or too large.
+            CatalogQueryError: The query is not valid, changes the catalog, reads anything else, or
+                has a too large result.
         """
         from hypencli.ops.evaluation.leaderboard import sql
 
@@ -372,25 +378,25 @@ class Project:
         return sql(self.store, statement)
 
     def results(self, run: Reference) -> RunResults:
-        """The rankings of a run: query, document, rank and score.
+        """Read the rankings of a run: query, document, rank and score.
 
         Raises:
-            ArtifactNotFound: There is no such run.
-            DamagedArtifact: Its file is not what was written.
+            ArtifactNotFound: The run does not exist.
+            DamagedArtifact: The content of its file has changed.
         """
         stored = self.store.run(name_of(run, "run"))
         return RunResults(stored.manifest.name or stored.manifest.id, stored.table())
 
     def runs(self) -> Records[Listed]:
-        """The runs, oldest first, as ``hype ls runs`` lists them."""
+        """List the runs, oldest first, as ``hype ls runs`` does."""
         return self._listing("run")
 
     def models(self) -> Records[Listed]:
-        """The models, oldest first, then those in training, as ``hype ls models`` lists them."""
+        """List the models, oldest first, then those in training, as ``hype ls models`` does."""
         return self._listing("model")
 
     def embeddings(self) -> Records[Listed]:
-        """The embedding sets, oldest first, as ``hype ls embeddings`` lists them."""
+        """List the embedding sets, oldest first, as ``hype ls embeddings`` does."""
         return self._listing("embeddings")
 
     def _listing(self, kind: Kind) -> Records[Listed]:
@@ -399,7 +405,7 @@ class Project:
         return Records(listing(self.store, kind))
 
     def _repr_html_(self) -> str:
-        """All that the store holds, as HTML."""
+        """Return a list of all artifacts of the store as HTML."""
         from hypencli.ops.project import listing
 
         return Records(listing(self.store))._repr_html_()
@@ -411,7 +417,7 @@ class Project:
         return device or self.store.defaults.get("device")
 
     def _place(self, source: object, what: str) -> str:
-        """What stands where a dataset is named: prepared datasets of the store have names."""
+        """Resolve the name of a dataset; a prepared dataset of the store becomes its path."""
         if not isinstance(source, str | Path):
             raise UsageError(f"{what}: a file or the name of a dataset, not {source!r:.80}.")
         return dataset_place(self.store.root, str(source))
@@ -439,7 +445,7 @@ class Project:
 
 
 def _taken(options: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The options of those names, taken out of the others."""
+    """Remove the options with these names, and return them."""
     return {name: options.pop(name) for name in names if name in options}
 
 
@@ -484,12 +490,12 @@ def open_store(path: str | Path | None = None, *, create: bool = False) -> Proje
     """Open a project store.
 
     Args:
-        path: Its folder; None looks upward from the current folder, as git does.
-        create: Make the store where there is none at ``path``.
+        path: Folder of the store; None searches the current folder and its parents, as git does.
+        create: Create the store if ``path`` has none.
 
     Raises:
-        StoreNotFound: There is none; the message lists where it was looked for.
-        UsageError: A store is to be made, and no path says where.
+        StoreNotFound: There is no store; the message lists the searched folders.
+        UsageError: ``create`` is set without a path.
     """
     from hypestore import Store, StoreNotFound, find_store
 

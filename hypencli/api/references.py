@@ -1,4 +1,4 @@
-"""Artifacts and models as the Python library takes them: by name, or by what made them."""
+"""References to artifacts and models: by name, or by the record that created them."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
     from hypencli.ops.models import ModelSource
 
 ModelLike: TypeAlias = str | Path | NotebookRecord | None
-"""A model: its name or id in the store, a folder, a name on the hub, or what ``train`` returned."""
+"""A model: its name or id in the store, a folder, a name on the hub, or the result of ``train``."""
 
 _FIELDS = {"model": "model_id", "embeddings": "embeddings", "graph": "graph", "run": "run"}
-"""Kind of an artifact -> the field of its id in the record of what made it."""
+"""Kind of an artifact -> field with its id in the record that created it."""
 _LOADING = ("backbone", "pooling", "trust_code")
 _MAKERS = {"model": "train", "embeddings": "encode", "graph": "graph", "run": "search"}
 _WORDS = {"model": "A model", "embeddings": "An embedding set", "graph": "A graph", "run": "A run"}
 
 
 def name_of(reference: object, kind: str) -> str:
-    """The name or id of an artifact.
+    """Return the name or id of an artifact.
 
     Args:
-        reference: A name, an id, the record of what made the artifact, or a row of a listing.
+        reference: A name, an id, the record that created the artifact, or a row of a listing.
         kind: ``model``, ``embeddings``, ``graph`` or ``run``.
 
     Raises:
-        UsageError: It is something else, or stands for an artifact of another kind.
+        UsageError: The reference is something else, or refers to an artifact of another kind.
     """
     from hypencli.ops.project import Listed
 
@@ -48,14 +48,14 @@ def name_of(reference: object, kind: str) -> str:
 
 
 def take_model(model: ModelLike, options: dict[str, Any]) -> ModelSource:
-    """The model as the command's code takes it.
+    """Convert a reference to the model source that operations take.
 
     Args:
-        model: The model; None is the store's default, else its newest.
-        options: Options of a method; those that tell how a model is loaded are taken out.
+        model: The model; None selects the default of the store, else its newest model.
+        options: Options of a method. Those for loading a model are removed.
 
     Raises:
-        UsageError: It is no model.
+        UsageError: The reference is not a model.
     """
     from hypencli.ops.models import ModelSource
 

@@ -1,4 +1,4 @@
-"""Options of a search as the Python library takes them: those of all searches and of its engine."""
+"""Options of a search by keyword: those of all searches, and those of the engine."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ if TYPE_CHECKING:
 PartT = TypeVar("PartT")
 
 _REFERENCES = {"embeddings": "embeddings", "graph": "graph", "run": "run"}
-"""Options that name an artifact, and its kind."""
+"""Option that names an artifact -> kind of the artifact."""
 
 
 def search_options(store: Store, engine: str | None, options: Mapping[str, Any]) -> SearchOptions:
-    """What the command's code takes of a search.
+    """Build the options that the search operation takes.
 
     Args:
         store: The project store.
-        engine: An engine by name; None is ``exact``, or ``rerank`` where that option is set.
-        options: Options of all searches; the others are the engine's own.
+        engine: Name of an engine; None selects ``exact``, or ``rerank`` if that option is set.
+        options: Options by name. Those that are not options of all searches are passed to the
+            engine.
 
     Raises:
-        UsageError: A value is wrong, or ``rerank`` is beside another engine.
+        UsageError: A value is wrong, or ``rerank`` is combined with another engine.
     """
     from hypencli.ops.search.options import EngineSpec, Output, Scoring, SearchOptions, Target
 
@@ -68,6 +69,6 @@ def _engine_name(engine: object, rerank: object) -> str:
 
 
 def _part(kind: type[PartT], options: dict[str, Any]) -> PartT:
-    """One part of the options, taken out of the others."""
+    """Remove the options of one part from the others, and build the part."""
     own = {name: options.pop(name) for name in option_names(kind) if name in options}
     return make_options(kind, own, "search")

@@ -1,8 +1,8 @@
-"""Recipes: what to train, from which backbone, on which data, with which losses, for how long.
+"""Recipes: backbone, data, losses and schedule of a training.
 
-A recipe is a TOML file, found by name among those shipped or by path. It may extend another one,
-and any value can be overridden (``--set training.steps=100``). What comes out is one frozen,
-checked :class:`Recipe` with a hash of its own.
+A recipe is a TOML file, named by its path or, if shipped, by its name. It can extend another
+recipe, and any value can be overridden (``--set training.steps=100``). The result is a frozen,
+validated :class:`Recipe` with its own hash.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``[data]`` and ``[[losses]]``: what a model is trained on, and towards what."""
+"""``[data]`` and ``[[losses]]``: the training data and the losses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypencli.recipe.section import NOT_IDENTITY, Section
 
 
 class DataSection(Section):
-    """``[data]``: what it is trained on."""
+    """``[data]``: the training data."""
 
     train: str | None = Field(
         None,
@@ -71,7 +71,7 @@ class DataSection(Section):
 
 
 class _LossTable(Section):
-    """What every table of ``[[losses]]`` has; the options of the losses are added below."""
+    """Fields of every ``[[losses]]`` table; :func:`_option_fields` adds the options of losses."""
 
     type: str = Field(
         description=", ".join(f"{name} ({loss.help})" for name, loss in LOSSES.items()),
@@ -108,7 +108,7 @@ class _LossTable(Section):
         return self
 
     def own_options(self) -> dict[str, JsonValue]:
-        """The options of the loss that differ from their defaults, ``scale`` among them.
+        """Return the options of this loss that differ from their defaults, including ``scale``.
 
         Raises:
             UsageError: An option of another loss is set.
@@ -121,20 +121,20 @@ class _LossTable(Section):
         return {**changed, **(getattr(self, "options", None) or {})}
 
     def function(self) -> Loss:
-        """The loss that the table describes.
+        """Create the loss of this table.
 
         Raises:
-            UsageError: It has no such option, or a value is out of bounds.
+            UsageError: An option does not exist, or a value is out of bounds.
         """
         return parse_options(loss_class(self.type), self.own_options(), of=f"the loss {self.type}")
 
 
 _OWNERS = {one: name for name, loss in LOSSES.items() for one in option_hints(loss)}
-"""Which shipped loss an option is of."""
+"""Option -> shipped loss that declares it."""
 
 
 def _option_fields() -> dict[str, Any]:
-    """The options of all shipped losses as fields of one table."""
+    """Return the options of all shipped losses as fields of one table."""
     fields: dict[str, Any] = {}
     for name, loss in LOSSES.items():
         hints = option_hints(loss)
@@ -148,7 +148,7 @@ def _option_fields() -> dict[str, Any]:
 if TYPE_CHECKING:
 
     class LossSection(_LossTable):
-        """``[[losses]]``: several add up."""
+        """``[[losses]]``: one term of the total loss, which is the sum of all."""
 
 else:
     LossSection = create_model(

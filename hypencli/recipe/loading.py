@@ -1,4 +1,4 @@
-"""Finds recipes, joins what they extend, applies overrides, and says plainly what is wrong."""
+"""Load recipes: find files, join extended files, apply overrides, and report errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hypencli.recipe.section import Section
 Table: TypeAlias = dict[str, Any]
 KeyPath: TypeAlias = tuple[str, ...]
 Kind = TypeVar("Kind", bound=Section)
-"""What a file describes: a training, or a replication."""
+"""Type of the loaded file: a training recipe or a replication."""
 
 _OVERRIDE = "--set"
 _RELATIVE = {
@@ -40,7 +40,7 @@ _RELATIVE_IN_EACH = {
     "datasets": ("queries", "corpus", "qrels", "lists", "changed_queries", "changed_qrels"),
     "models": ("source", "backbone"),
 }
-"""The same in sections that hold a table for each name."""
+"""Keys with relative paths in sections that hold one table per name."""
 _EXPECTED = {
     "bool_type": "expected true or false",
     "dict_type": "expected a table",
@@ -50,15 +50,15 @@ _EXPECTED = {
     "string_type": "expected a string",
     "tuple_type": "expected an array",
 }
-"""Types in the words of TOML; the other messages of pydantic are plain as they are."""
+"""Error type of pydantic -> expected type in TOML words. Other messages of pydantic stay."""
 _SHOWN = 300
-"""Characters of a file, or of an override, that a message repeats at most."""
+"""Maximum number of characters of a file or override that a message shows."""
 _ONLY_BY_OVERRIDE = ("model", "trust_code")
 
 
 @dataclass(frozen=True)
 class RecipeSummary:
-    """One shipped recipe."""
+    """Summary of a shipped recipe."""
 
     name: str
     path: Path
@@ -68,7 +68,7 @@ class RecipeSummary:
 
 @dataclass
 class _Joined:
-    """Values joined so far, and which file or override each one came from."""
+    """Joined values, and the file or override that each one comes from."""
 
     values: Table = field(default_factory=dict)
     origins: dict[KeyPath, str] = field(default_factory=dict)
@@ -82,17 +82,17 @@ class _Joined:
 
 
 def recipes_folder() -> Path:
-    """The folder of shipped recipes: inside the package when installed, beside it in a checkout."""
+    """Return the folder of shipped recipes: in an installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "recipes"
     return installed if installed.is_dir() else package.parent / "recipes"
 
 
 def list_recipes() -> list[RecipeSummary]:
-    """The shipped recipes, by group and name; those of no group come last.
+    """List the shipped recipes by group and name; those without a group come last.
 
     Raises:
-        RecipeError: One of them cannot be read.
+        RecipeError: A recipe cannot be read.
     """
     summaries = []
     for path in sorted(recipes_folder().glob("*.toml"), key=lambda path: path.stem):
@@ -104,16 +104,18 @@ def list_recipes() -> list[RecipeSummary]:
 
 
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe, join what it extends, apply overrides, and check all of it.
+    """Load a recipe: join what it extends, apply overrides, and validate the result.
 
     Args:
-        name_or_path: Name of a shipped recipe, or the path of a TOML file.
-        overrides: ``key.path=value`` each, the value in TOML or a bare string; later ones win.
-            An array of tables is reached by index (``losses.0.scale=2``).
+        name_or_path: Name of a shipped recipe, or path of a TOML file.
+        overrides: Overrides ``key.path=value``, whose values are TOML or bare strings. Later ones
+            take precedence. Elements of an array of tables are numbered from 0
+            (``losses.0.scale=2``).
 
     Raises:
-        RecipeError: Not found, not TOML (with the line), a circle of ``extends``, an unknown key,
-            or a value out of bounds; says which file or override it came from.
+        RecipeError: The recipe does not exist, is not TOML (the message names the line), extends
+            itself, has an unknown key, or has a value out of bounds. The message names the file or
+            override.
     """
     return load_section(Recipe, find_recipe(name_or_path), overrides, folder=recipes_folder())
 
@@ -121,16 +123,16 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
 def load_section(
     kind: type[Kind], path: Path, overrides: Sequence[str] = (), *, folder: Path
 ) -> Kind:
-    """Read a file of any kind; see :func:`load_recipe`.
+    """Load a file of any kind; see :func:`load_recipe`.
 
     Args:
-        kind: What the file describes.
+        kind: Type of the file.
         path: The file.
-        overrides: ``key.path=value`` each.
-        folder: Where what it extends is found by name.
+        overrides: Overrides ``key.path=value``.
+        folder: Folder in which extended recipes are found by name.
 
     Raises:
-        RecipeError: As :func:`load_recipe`.
+        RecipeError: The file cannot be loaded; see :func:`load_recipe`.
     """
     joined = _with_parents(path, chain=(), folder=folder)
     for override in overrides:
@@ -140,10 +142,11 @@ def load_section(
 
 
 def resolve_recipe(values: Mapping[str, Any], *, source: str = "recipe") -> Recipe:
-    """Check a recipe given as nested mappings, as ``tomllib`` would return them.
+    """Validate a recipe from nested mappings, as ``tomllib`` returns them.
 
     Raises:
-        RecipeError: As :func:`load_recipe`, with ``source`` in place of the file.
+        RecipeError: The recipe is not valid; see :func:`load_recipe`. The message names ``source``
+            instead of a file.
     """
     joined = _Joined()
     _join(joined, dict(values), source=source)
@@ -151,14 +154,17 @@ def resolve_recipe(values: Mapping[str, Any], *, source: str = "recipe") -> Reci
 
 
 def find_recipe(name_or_path: str | Path, *, folder: Path | None = None) -> Path:
-    """The file of a recipe: a path when it ends in ``.toml`` or has a folder, else a shipped name.
+    """Find the file of a recipe.
+
+    A name with a folder or the ending ``.toml`` is a path. Other names are those of shipped
+    recipes.
 
     Args:
-        name_or_path: What the user named.
-        folder: Where names are looked for; None is the folder of what can be trained.
+        name_or_path: Name or path from the user.
+        folder: Folder for names; None selects the folder of training recipes.
 
     Raises:
-        RecipeError: There is no such file or name; lists where it was looked for.
+        RecipeError: The file or name does not exist; the message lists the searched places.
     """
     folder = recipes_folder() if folder is None else folder
     text = os.fspath(name_or_path)
@@ -192,8 +198,8 @@ def _read_toml(path: Path) -> Table:
             hint="Convert it first: iconv -f LATIN1 -t UTF-8 FILE",
         ) from error
     except (ValueError, RecursionError) as error:
-        # The parser's own message ends in "(at line 3, column 5)"; numbers without end and nesting
-        # without end it leaves to Python.
+        # The message of the parser ends in "(at line 3, column 5)". Too long numbers and too deep
+        # nesting raise other errors of Python.
         raise RecipeError(f"{path}: not TOML: {_short(str(error))}") from error
 
 
@@ -236,7 +242,7 @@ def _parent_path(path: Path, parent: str, folder: Path) -> Path:
 
 
 def _anchor(values: Table, *, folder: Path) -> None:
-    """Places that start with ``./`` or ``../`` are meant from the folder of the recipe."""
+    """Resolve paths that begin with ``./`` or ``../`` from the folder of the recipe."""
     for section, key in _RELATIVE:
         _anchor_key(values.get(section), key, folder)
     for section, keys in _RELATIVE_IN_EACH.items():
@@ -283,7 +289,7 @@ def _join(joined: _Joined, values: Table, *, source: str) -> None:
 def _join_table(
     below: Table, above: Table, origins: dict[KeyPath, str], *, prefix: KeyPath, source: str
 ) -> None:
-    """Tables are joined key by key; anything else above replaces what is below."""
+    """Join tables key by key; any other value replaces the value of the extended recipe."""
     for key, value in above.items():
         path = (*prefix, key)
         old = below.get(key)
@@ -331,7 +337,7 @@ def _validated(joined: _Joined, kind: type[Kind], *, source: str) -> Kind:
 def _problem(
     detail: ErrorDetails, joined: _Joined, kind: type[Section], *, source: str
 ) -> tuple[str, str | None]:
-    """What one validation error says to the user: the sentence, and the hint where there is one."""
+    """Return the message of a validation error, and a hint if there is one."""
     path: KeyPath = tuple(str(part) for part in detail["loc"] if part != "[key]")
     where = _short(joined.origin(path, default=source))
     key = _short(".".join(path)) or "the recipe"
@@ -351,7 +357,7 @@ def _problem(
 
 
 def _short(text: str) -> str:
-    """Text of a file for a message: a recipe of one long line is not shown whole."""
+    """Shorten text of a file for a message."""
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
@@ -361,7 +367,7 @@ def _choices(detail: ErrorDetails) -> list[str]:
 
 
 def _sections(kind: type[Section], path: KeyPath) -> Iterator[type[Section]]:
-    """The section classes met while walking down ``path`` from the whole file, a key at a time."""
+    """Yield the section classes along ``path``, one per key, starting with the whole file."""
     section = kind
     yield section
     is_name = False

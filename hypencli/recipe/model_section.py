@@ -1,4 +1,4 @@
-"""``[model]`` and ``[model.converter]``: what is trained, and what it starts from."""
+"""``[model]`` and ``[model.converter]``: the model to train, and its initial weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypencli.recipe.section import NOT_IDENTITY, UNSET, Pooling, Section
 
 
 class ConverterSection(Section):
-    """``[model.converter]``: which q-net is made of the generated matrices and vectors."""
+    """``[model.converter]``: the q-net that is built from the generated matrices and vectors."""
 
     name: str = Field(
         "repeated-dense",
@@ -68,7 +68,7 @@ class ConverterSection(Section):
 
 
 class ModelSection(Section):
-    """``[model]``: what is trained."""
+    """``[model]``: the model to train."""
 
     architecture: Literal["hypencoder", "bi-encoder"] = Field(
         "hypencoder", description="hypencoder (queries become q-nets) or bi-encoder (vectors)"
@@ -139,7 +139,7 @@ class ModelSection(Section):
     @model_validator(mode="before")
     @classmethod
     def _default_converter(cls, values: Any) -> Any:
-        """A hypencoder that names no converter has the default one, written out in its identity."""
+        """Set the default converter of a Hypencoder, so that its identity includes it."""
         if not isinstance(values, dict) or values.get("architecture", "hypencoder") != "hypencoder":
             return values
         if values.get("initial") not in (None, UNSET):
@@ -166,7 +166,7 @@ class ModelSection(Section):
 
     @model_validator(mode="after")
     def _one_start(self) -> ModelSection:
-        """A trained model brings with it what a backbone leaves open."""
+        """Refuse settings that an initial model already determines."""
         taken = self.initial or self.hyper_head_from
         if self.hyper_head_start != "noise" and taken is not None:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""A resolved recipe as text: TOML that loads again, and every field with its meaning."""
+"""Render a resolved recipe: as TOML that can be loaded again, or as a list of its fields."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _WRITTEN_BY_OVERRIDE_ONLY = {"trust_code"}
 
 @dataclass(frozen=True)
 class FieldDescription:
-    """One field of a recipe.
+    """Description of one field of a recipe.
 
     Attributes:
         key: Dotted path, as ``--set`` takes it.
-        value: What the recipe says, or the default.
-        changed: Whether that differs from the default.
-        expected: The type and bounds in words.
-        meaning: What it is for.
+        value: Value in the recipe, or the default.
+        changed: Whether the value differs from the default.
+        expected: Type and bounds in words.
+        meaning: Purpose of the field.
     """
 
     key: str
@@ -38,7 +38,7 @@ class FieldDescription:
 
 
 def describe(recipe: Recipe) -> list[FieldDescription]:
-    """Every field of the recipe in the order of the sections, with value and meaning."""
+    """Describe every field of the recipe in the order of the sections."""
     return list(_describe(recipe, prefix=""))
 
 
@@ -59,7 +59,7 @@ def _describe(section: Section, *, prefix: str) -> Iterator[FieldDescription]:
 
 
 def _choices(field: FieldInfo) -> str | None:
-    """The names that a field takes, where it says them; more may come from installed packages."""
+    """Return the names that a field declares as choices; installed packages may add more."""
     extra = field.json_schema_extra
     names = extra.get("choices") if isinstance(extra, dict) else None
     return " | ".join(map(str, names)) if isinstance(names, list) else None
@@ -85,11 +85,11 @@ def _expected(annotation: Any, metadata: list[Any]) -> str:
 
 
 def to_toml(recipe: Recipe, *, meanings: bool = False) -> str:
-    """The recipe as TOML that :func:`hypencli.recipe.load_recipe` reads back to an equal one.
+    """Render a recipe as TOML that :func:`hypencli.recipe.load_recipe` loads as an equal recipe.
 
     Args:
         recipe: A resolved recipe.
-        meanings: Put the meaning of each field above it, and the unset fields as comments.
+        meanings: Whether to add comments with the meaning of each field, and with unset fields.
     """
     lines: list[str] = []
     _write_section(lines, recipe, header="", meanings=meanings)
@@ -141,10 +141,10 @@ def _is_nested(value: object) -> bool:
 
 
 def toml_value(value: Any) -> str:
-    """A value as TOML writes it.
+    """Render a value as TOML.
 
     Raises:
-        RecipeError: It holds nothing somewhere, for which TOML has no word.
+        RecipeError: The value contains None, which TOML cannot express.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -165,5 +165,5 @@ def _toml_key(key: str) -> str:
 
 
 def _toml_string(text: str) -> str:
-    # A TOML basic string is a JSON string, but for DEL, which must be escaped too.
+    # A TOML basic string is a JSON string, except that DEL must be escaped too.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,6 +1,6 @@
-"""A replication: one table of a paper, as models, datasets, searches and measures to make it from.
+"""A replication: the models, datasets, searches and measures of one table of a paper.
 
-The paper's figures stand in the same file, each with where it was published.
+The file also holds the published figures, each with its source.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$")]
 Variation = Literal["misspelling", "word-drop", "ordering", "synonym", "paraphrase"]
 
 EXACT = "exact"
-"""The search that is there where a replication names none."""
+"""Name of the only search of a replication that defines none."""
 
 MS_PER_QUERY = "ms/query"
-"""Stands among the measures for the time of a search."""
+"""Name of the time of a search among the measures."""
 
 
 class ReplicatedModel(Section):
@@ -91,7 +91,7 @@ class ReplicatedDataset(Section):
         return self
 
     def with_changed_instructions(self) -> ReplicatedDataset:
-        """The dataset as it is asked for p-MRR a second time."""
+        """Return the dataset with changed queries and judgements, for the second run of p-MRR."""
         changed = {"queries": self.changed_queries, "qrels": self.changed_qrels}
         gone = {"changed_queries": None, "changed_qrels": None}
         corpus = self.corpus or self.queries
@@ -99,7 +99,7 @@ class ReplicatedDataset(Section):
 
 
 class Pool(Section):
-    """Several datasets as one: each of their judged queries counts once."""
+    """Several datasets as one, in which all judged queries have equal weights."""
 
     datasets: tuple[str, ...] = Field(min_length=2, strict=False, description="which ones")
     loss_against: str | None = Field(
@@ -108,7 +108,7 @@ class Pool(Section):
 
 
 class ReplicatedSearch(Section):
-    """A way to search: an engine, and whatever options it has beside it (``hype engines``)."""
+    """A kind of search: an engine with any of its options (see ``hype engines``)."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -116,7 +116,7 @@ class ReplicatedSearch(Section):
 
     @property
     def options(self) -> dict[str, str | int | float | bool]:
-        """The options of the engine, by name."""
+        """Options of the engine by name."""
         return dict(self.model_extra or {})
 
     @model_validator(mode="after")
@@ -128,7 +128,7 @@ class ReplicatedSearch(Section):
 
 
 class EncodingSection(Section):
-    """How documents are encoded; the defaults are those of ``hype encode``."""
+    """Options for encoding documents; the defaults are those of ``hype encode``."""
 
     max_length: int = Field(512, ge=2, description="tokens a document is cut to")
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
@@ -140,7 +140,7 @@ class EncodingSection(Section):
 
 
 class GraphSection(Section):
-    """How neighbour graphs are made."""
+    """Options of neighbour graphs."""
 
     k: int = Field(100, ge=1, description="neighbours of a document")
     metric: Literal["l2", "ip", "cos"] = Field("l2", description="what is near")
@@ -150,7 +150,7 @@ class GraphSection(Section):
 
 
 class PerturbSection(Section):
-    """How queries are changed; the defaults are those of ``hype perturb``."""
+    """Options for perturbing queries; the defaults are those of ``hype perturb``."""
 
     seed: int = Field(0, ge=0, description="another one gives other variants")
     changes: int = Field(1, ge=1, description="words that are changed in each query")
@@ -161,7 +161,7 @@ class PerturbSection(Section):
     prefix: str = Field("", description="paraphrase: what the model reads before each query")
 
     def lacks(self, variation: Variation) -> str | None:
-        """What a kind of variation needs and has not been given."""
+        """Describe the missing input of a kind of variation; None if nothing is missing."""
         if variation == "synonym" and self.words is None:
             return "synonyms come from a word list of yours: --set perturb.words=FILE"
         if variation == "paraphrase" and self.model is None:
@@ -170,7 +170,7 @@ class PerturbSection(Section):
 
 
 class PublishedFigures(Section):
-    """What a paper says of one model on one dataset."""
+    """Published figures of one model on one dataset."""
 
     model: str = Field(description="a model of the table, or another one of the paper")
     dataset: str = Field(description="a dataset or pool of the table")
@@ -180,7 +180,7 @@ class PublishedFigures(Section):
 
 
 class PublishedSection(Section):
-    """What a paper says."""
+    """Figures that a paper published."""
 
     source: str = Field(min_length=1, description="where the figures stand")
     decimals: int = Field(3, ge=0, description="to how many places they were printed")
@@ -191,7 +191,7 @@ class PublishedSection(Section):
 
 
 class Replication(Section):
-    """One table."""
+    """A replication of one table."""
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="short name; by default the file's"
@@ -242,22 +242,22 @@ class Replication(Section):
         return self
 
     def source_of(self, model: str, dataset: str) -> str:
-        """The model that stands in a row of the table for a dataset."""
+        """Return the model in a row of the table for a dataset."""
         row = self.models[model]
         return row.instead.get(dataset, row.source)
 
     def base_of(self, shown: str) -> str | None:
-        """What a dataset or pool shows the loss against; None where it shows its own figures."""
+        """Return the base of the loss of a dataset or pool; None if it shows no loss."""
         if shown in self.pools:
             return self.pools[shown].loss_against
         return self.datasets[shown].loss_against
 
     def members_of(self, shown: str) -> tuple[str, ...]:
-        """The datasets of a pool; a dataset is its own."""
+        """Return the datasets of a pool; for a dataset, the dataset itself."""
         return self.pools[shown].datasets if shown in self.pools else (shown,)
 
     def measures_of(self, dataset: str) -> tuple[str, ...]:
-        """What a dataset is measured with."""
+        """Return the measures of a dataset."""
         return self.datasets[dataset].measures or self.measures
 
 
@@ -271,7 +271,7 @@ def _require(where: str, asked: Sequence[str] | dict[str, str], allowed: object)
 
 @dataclass(frozen=True)
 class ReplicationSummary:
-    """One shipped replication."""
+    """Summary of a shipped replication."""
 
     name: str
     path: Path
@@ -279,15 +279,15 @@ class ReplicationSummary:
 
 
 def replications_folder() -> Path:
-    """The folder of shipped replications, below that of the recipes."""
+    """Return the folder of shipped replications, below that of the recipes."""
     return recipes_folder() / "replicate"
 
 
 def list_replications() -> list[ReplicationSummary]:
-    """The shipped replications, by name.
+    """List the shipped replications by name.
 
     Raises:
-        RecipeError: One of them cannot be read.
+        RecipeError: A replication cannot be read.
     """
     paths = sorted(replications_folder().glob("*.toml"))
     return [
@@ -296,15 +296,15 @@ def list_replications() -> list[ReplicationSummary]:
 
 
 def load_replication(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Replication:
-    """Read a replication, join what it extends, apply overrides, and check all of it.
+    """Load a replication: join what it extends, apply overrides, and validate the result.
 
     Args:
-        name_or_path: Name of a shipped replication, or the path of a TOML file.
-        overrides: ``key.path=value`` each, such as ``models.hypencoder.source=mine``.
+        name_or_path: Name of a shipped replication, or path of a TOML file.
+        overrides: Overrides ``key.path=value``, such as ``models.hypencoder.source=mine``.
 
     Raises:
-        RecipeError: Not found, not TOML, an unknown key, a value out of bounds, or a name that
-            stands for nothing; says which file or override it came from.
+        RecipeError: The replication does not exist, is not TOML, has an unknown key, has a value
+            out of bounds, or refers to an undefined name. The message names the file or override.
     """
     folder = replications_folder()
     path = find_recipe(name_or_path, folder=folder)

@@ -1,4 +1,4 @@
-"""A whole recipe: one frozen model a section, every field with its meaning and bounds."""
+"""The schema of a whole recipe: one frozen model per section, fields with meaning and bounds."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from hypencli.recipe.training_section import TrainingSection, ValidationSection
 Group = Literal[
     "first steps", "paper", "hard tasks", "own data", "encoders", "warm starts", "follow-ups"
 ]
-"""What the shipped recipes are listed by, in this order."""
+"""Groups of shipped recipes, in the order in which they are listed."""
 
 
 class Recipe(Section):
-    """A whole recipe, resolved: nothing is left to look up but models and data."""
+    """A resolved recipe: it is complete except for the content of models and data."""
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
@@ -72,7 +72,7 @@ class Recipe(Section):
         return self
 
     def _losses_fit(self) -> None:
-        """Whether the model and the data have what the losses need."""
+        """Refuse losses that need something that the model or the data does not have."""
         functions = [(loss.type, loss.function()) for loss in self.losses]
         for name, loss in functions:
             if loss.needs.query_embedding and self.model.architecture != "hypencoder":
@@ -100,10 +100,10 @@ class Recipe(Section):
 
     @property
     def hash(self) -> str:
-        """SHA-256 over what decides the weights, in canonical JSON (64 hex digits).
+        """SHA-256 of the values that determine the weights, from canonical JSON (64 hex digits).
 
-        Names, comments and places are left out: the same recipe under another name, or with its
-        data in another folder, has the same hash. Data and backbone are fingerprinted apart.
+        Names, comments and paths are not included: a recipe with another name, or with its data in
+        another folder, has the same hash. Data and backbone have fingerprints of their own.
         """
         values = {"identity_version": IDENTITY_VERSION, **self.identity()}
         text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -111,7 +111,7 @@ class Recipe(Section):
 
 
 def _first_without_loss(losses: Sequence[LossSection]) -> int | None:
-    """The first step at which no loss counts; None where there is none."""
+    """Return the first step without an active loss; None if every step has one."""
     reached = 0
     for loss in sorted(losses, key=lambda loss: loss.from_step):
         if loss.from_step > reached:

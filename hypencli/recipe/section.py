@@ -1,4 +1,4 @@
-"""What every table of a recipe is: immutable, strict, with an identity and a word for nothing."""
+"""Base class of the tables of a recipe: immutable, strict, with an identity."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any, Final, Literal, get_args
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationInfo, field_validator
 
 IDENTITY_VERSION: Final = 1
-"""Part of every recipe's hash: raise it when a default or the meaning of a field changes."""
+"""Part of every recipe's hash. Increase it if a default or the meaning of a field changes."""
 
 NOT_IDENTITY: Final[dict[str, JsonValue]] = {"identity": False}
-"""Marks a field that does not change the weights, or whose content is fingerprinted apart."""
+"""Marks a field that does not change the weights, or whose content has a fingerprint of its own."""
 
 UNSET: Final = "none"
-"""TOML has no null: this word clears a value that a recipe below has set."""
+"""Word that unsets a value of an extended recipe, because TOML has no null."""
 
 Pooling = Literal["cls", "mean", "mean-unmasked"]
 
@@ -31,10 +31,10 @@ class Section(BaseModel):
         return None if optional and value == UNSET else value
 
     def identity(self) -> dict[str, JsonValue]:
-        """The values that decide what is trained, as plain JSON.
+        """Return the values that determine the training, as plain JSON.
 
-        A value that trains as its default does is left out, so that a field added later changes no
-        hash; whoever changes a default or a meaning raises :data:`IDENTITY_VERSION`.
+        Defaults are left out, so that a new field does not change existing hashes. A change of a
+        default or of a meaning requires a higher :data:`IDENTITY_VERSION`.
         """
         values: dict[str, JsonValue] = {}
         for name, field in type(self).model_fields.items():

@@ -1,4 +1,4 @@
-"""``[training]`` and ``[validation]``: how long, how fast, and what is watched meanwhile."""
+"""``[training]`` and ``[validation]``: schedule, optimiser, and validation during training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypencli.recipe.section import NOT_IDENTITY, Section
 
 
 class TrainingSection(Section):
-    """``[training]``: how long, how fast, from which seed."""
+    """``[training]``: the schedule, the optimiser and the seed."""
 
     steps: int | None = Field(None, ge=1, description="optimiser steps, in place of epochs")
     epochs: float | None = Field(None, gt=0, description="passes over the training rows")
@@ -109,7 +109,7 @@ class TrainingSection(Section):
 
 
 class ValidationSection(Section):
-    """``[validation]``: what is measured while training, and what follows from it."""
+    """``[validation]``: measures during training, and their effect on it."""
 
     rows: str | None = Field(
         None,

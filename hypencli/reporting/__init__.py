@@ -1,1 +1,1 @@
-"""A report as one page of HTML: what it says (``contents``), and how it looks."""
+"""A report as one HTML page: its content (``contents``), and its appearance."""

@@ -1,4 +1,4 @@
-"""Axes of plots: where values go, and which of them are written beside the axis."""
+"""Axes of plots: positions of values, and the ticks with their labels."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _LOG_SPAN = 10.0
-"""From this ratio of the greatest value to the least, an axis is logarithmic where it may be."""
+"""Minimum ratio of the greatest value to the least for a logarithmic axis."""
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A value written beside an axis, and its place on it in the units of the drawing."""
+    """Label of a value on an axis, and its position in units of the drawing."""
 
     place: float
     label: str
@@ -22,11 +22,12 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Values from ``low`` to ``high`` on a line from ``start`` to ``end``.
+    """Axis that maps values from ``low`` to ``high`` to positions from ``start`` to ``end``.
 
     Attributes:
-        start: Place of ``low`` in the drawing.
-        end: Place of ``high``; it may lie before ``start``, as upwards in SVG.
+        start: Position of ``low`` in the drawing.
+        end: Position of ``high``. It can be smaller than ``start``, because y grows downwards in
+            SVG.
     """
 
     low: float
@@ -36,7 +37,7 @@ class Axis:
     is_log: bool = False
 
     def place(self, value: float) -> float:
-        """Where a value goes, to a tenth of a unit."""
+        """Return the position of a value, rounded to a tenth of a unit."""
         low, high, at = self.low, self.high, value
         if self.is_log:
             low, high, at = math.log(low), math.log(high), math.log(value)
@@ -44,7 +45,7 @@ class Axis:
         return round(self.start + share * (self.end - self.start), 1)
 
     def ticks(self, count: int = 4) -> tuple[Tick, ...]:
-        """About ``count`` round values in the range; a single value is its own tick."""
+        """Return about ``count`` ticks at round values; an axis of one value has one tick."""
         if self.low == self.high:
             return (Tick(self.place(self.low), _label(self.low)),)
         values = _log_values(self.low, self.high) if self.is_log else []
@@ -54,19 +55,19 @@ class Axis:
 
 
 def axis(values: Sequence[float], start: float, end: float, *, may_be_log: bool = False) -> Axis:
-    """The axis that just holds ``values``, of which there is at least one."""
+    """Return an axis whose range is that of ``values``, of which there must be at least one."""
     low, high = min(values), max(values)
     is_log = may_be_log and low > 0 and high / low >= _LOG_SPAN
     return Axis(low, high, start, end, is_log)
 
 
 def short(value: float) -> str:
-    """A value in a sentence."""
+    """Format a value for a sentence."""
     return _true_minus(f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}")
 
 
 def _label(value: float) -> str:
-    """A value beside an axis: as many digits as tell neighbours apart, and no minus zero."""
+    """Format a value for a tick: enough digits to distinguish neighbours, and no minus zero."""
     return _true_minus(f"{value:,.0f}" if abs(value) >= 1000 else f"{value + 0.0:.6g}")
 
 
@@ -75,7 +76,7 @@ def _true_minus(text: str) -> str:
 
 
 def _linear_values(low: float, high: float, count: int) -> list[float]:
-    """Multiples of a round step."""
+    """Return the multiples of a round step within the range."""
     rough = (high - low) / max(count, 1)
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(unit * part for part in _STEPS if unit * part >= rough * 0.999)
@@ -84,7 +85,7 @@ def _linear_values(low: float, high: float, count: int) -> list[float]:
 
 
 def _log_values(low: float, high: float) -> list[float]:
-    """Powers of ten; with 2 and 5 times them where those are few."""
+    """Return the powers of ten in the range; if they are few, also their multiples by 2 and 5."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for parts in ((1.0,), (1.0, 2.0, 5.0)):
         values = [part * 10.0**power for power in powers for part in parts]

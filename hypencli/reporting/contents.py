@@ -1,4 +1,4 @@
-"""What a report says, as plain types: no store, no markup."""
+"""The content of a report as plain types, without access to the store and without markup."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import TypeAlias
 from hypencli.records import PairedTest
 
 Points: TypeAlias = tuple[tuple[int, float], ...]
-"""``(step, value)``, by step."""
+"""Points ``(step, value)``, ordered by step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a page holds at most: with these it stays below about 10 MB.
+    """Maximum amounts of content, which keep a page below about 10 MB.
 
     Attributes:
         leaderboards: Leaderboards.
-        entries: Runs of a leaderboard.
-        pairs: Pairs of runs that are compared query by query.
-        queries: Queries of a pair that are shown with their documents.
-        documents: Documents of a top list; also judged documents that moved.
-        text_characters: Of the text of a document; of a query twice as many.
+        entries: Runs per leaderboard.
+        pairs: Pairs of runs that are compared by query.
+        queries: Queries per pair that are shown with their documents.
+        documents: Documents per top list, and judged documents with changed ranks per query.
+        text_characters: Characters of a document's text. A query has twice as many.
         costs: Tables of searches.
-        searches: Searches of such a table.
-        models: Models whose curves are drawn.
-        points: Points of a curve.
+        searches: Searches per table.
+        models: Models with training curves.
+        points: Points per curve.
         runs: Runs whose lineage is shown.
-        recipe_characters: Of the text of a recipe.
+        recipe_characters: Characters of a recipe.
     """
 
     leaderboards: int = 20
@@ -51,9 +51,9 @@ class Entry:
     """A run in a leaderboard.
 
     Attributes:
-        label: Its name, or its id where it has none.
+        label: Name of the run, or its id if it has no name.
         values: Measure -> mean over the judged queries.
-        evaluations: Ids of the evaluations that the values are from.
+        evaluations: Ids of the evaluations with these values.
     """
 
     run: str
@@ -67,7 +67,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Leaderboard:
-    """The runs of one corpus on one set of judgements, best first by the first measure."""
+    """Runs of one corpus on one set of judgements, best first by the first measure."""
 
     corpus: str
     qrels: str
@@ -77,12 +77,13 @@ class Leaderboard:
 
 @dataclass(frozen=True, slots=True)
 class RankedDocument:
-    """A document of a top list.
+    """A document in a top list.
 
     Attributes:
-        text: The beginning of its text; None where no embedding set keeps it.
-        grade: What it was judged; None where it was not, or the judgements are not at hand.
-        other_rank: Its rank in the other run; None where that does not have it.
+        text: Beginning of its text; None if no embedding set has the text.
+        grade: Relevance grade; None if the document is unjudged, or the judgements are not
+            available.
+        other_rank: Rank in the other run; None if the other run does not have the document.
     """
 
     rank: int
@@ -94,7 +95,7 @@ class RankedDocument:
 
 @dataclass(frozen=True, slots=True)
 class MovedDocument:
-    """A judged document that two runs rank differently; a rank is None where a run has it not."""
+    """A judged document with different ranks in two runs; a rank is None if a run lacks it."""
 
     doc_id: str
     text: str | None
@@ -105,13 +106,13 @@ class MovedDocument:
 
 @dataclass(frozen=True, slots=True)
 class QueryDifference:
-    """One query that two runs answer differently well.
+    """A query whose measure differs between two runs.
 
     Attributes:
-        top_a: The best documents of the first run.
-        top_b: Those of the second.
-        moved: Judged documents that moved, highest grades first.
-        n_moved: How many there are in all.
+        top_a: Best documents of the first run.
+        top_b: Best documents of the second run.
+        moved: Judged documents with different ranks, highest grades first.
+        n_moved: Number of all judged documents with different ranks.
     """
 
     query_id: str
@@ -125,24 +126,24 @@ class QueryDifference:
 
     @property
     def difference(self) -> float:
-        """B minus A."""
+        """Value of run B minus value of run A."""
         return self.value_b - self.value_a
 
 
 @dataclass(frozen=True, slots=True)
 class RunPair:
-    """Two runs, query by query.
+    """Comparison of two runs by query.
 
     Attributes:
-        run_a: Id of the first run; ``label_a`` is what people call it.
-        measure: The measure that the differences are of.
-        tests: One a measure.
-        verdict: What the tests say, in a sentence.
-        differences: B minus A of every query that differs, greatest gain first.
-        n_queries: Queries compared.
-        queries: Those that differ most.
-        has_grades: Whether the judgements were at hand.
-        remarks: What is lacking, and what would give it.
+        run_a: Id of the first run; ``label_a`` is its name for display.
+        measure: Measure of the differences.
+        tests: One paired test per measure.
+        verdict: Result of the tests in a sentence.
+        differences: B minus A for every query with a difference, greatest gain first.
+        n_queries: Number of queries compared.
+        queries: Queries with the greatest differences.
+        has_grades: Whether the judgements are available.
+        remarks: Missing content, and how to provide it.
     """
 
     corpus: str
@@ -207,11 +208,12 @@ class SearchCost:
 
 @dataclass(frozen=True, slots=True)
 class SearchCosts:
-    """The searches of one corpus and query set, quickest first.
+    """Searches of one corpus and query set, fastest first.
 
     Attributes:
-        depth: Depth of recall of plots and fronts.
-        places: Machines that the times are from: of several, times do not compare.
+        depth: Depth of recall in plots and fronts.
+        places: Machines on which the times were measured. Times of different machines do not
+            compare.
     """
 
     corpus: str
@@ -225,12 +227,12 @@ class SearchCosts:
 
 @dataclass(frozen=True, slots=True)
 class ModelCurves:
-    """How a model was trained.
+    """Training curves of a model.
 
     Attributes:
-        curves: Name (``loss``, ``validation.nDCG@10``) -> points, thinned.
-        not_finite: Name -> how many values were infinite or no number.
-        unfinished: Whether the training goes on, or was interrupted.
+        curves: Name (``loss``, ``validation.nDCG@10``) -> points, of which some may be left out.
+        not_finite: Name -> number of values that were infinite or NaN.
+        unfinished: Whether the training is still running, or was interrupted.
     """
 
     model: str
@@ -243,13 +245,13 @@ class ModelCurves:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One artifact as its manifest describes it.
+    """An artifact as its manifest describes it.
 
     Attributes:
-        facts: What determines it and what came out, ``(name, value)``.
-        parents: Ids of what it was made from.
-        environment: Which of the environments it was made in, from 0.
-        recipe: A model's recipe, as text.
+        facts: Inputs and results, as pairs ``(name, value)``.
+        parents: Ids of the artifacts that it was made from.
+        environment: Index of its environment in the list of environments, from 0.
+        recipe: Recipe of a model, as text.
     """
 
     kind: str
@@ -265,14 +267,14 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Versions and hardware that something was made with, ``(name, value)``."""
+    """Versions and hardware of the process that made an artifact, as pairs ``(name, value)``."""
 
     facts: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Everything that the numbers were made from, each once; children before their parents."""
+    """All artifacts behind the figures of a report, each once; children come before parents."""
 
     artifacts: tuple[Artifact, ...] = ()
     environments: tuple[Environment, ...] = ()
@@ -280,15 +282,15 @@ class Lineage:
 
 @dataclass(frozen=True, slots=True)
 class HtmlReport:
-    """A whole report.
+    """The content of a report.
 
     Attributes:
-        store: What the store is called.
-        made: When this was put together.
+        store: Name of the store.
+        made: Time at which the report was made.
         version: Version of the program.
-        counts: Kind of artifact -> how many the store has.
-        remarks: Section (``leaderboards``, ``pairs``, ``costs``, ``curves``, ``lineage``) -> what
-            was left out for the size of the page, or is not there, in sentences.
+        counts: Kind of artifact -> number in the store.
+        remarks: Section (``leaderboards``, ``pairs``, ``costs``, ``curves``, ``lineage``) ->
+            sentences on content that is missing, or left out to limit the size of the page.
     """
 
     store: str

@@ -1,4 +1,4 @@
-"""Tables of lineage: every artifact once, by kind, each leading to what it was made from."""
+"""Tables of lineage: every artifact once, by kind, with links to its parents."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _OTHER = "not described here"
 
 @dataclass(frozen=True)
 class LineageIndex:
-    """Where on the page each artifact and recipe is.
+    """Index of the positions of artifacts and recipes on the page.
 
     Attributes:
-        lineage: What is on the page.
+        lineage: Artifacts on the page.
     """
 
     lineage: Lineage
 
     @cached_property
     def anchors(self) -> dict[str, str]:
-        """Id of an artifact -> id of its element."""
+        """Id of an artifact -> id of its HTML element."""
         return {one.id: f"artifact-{i}" for i, one in enumerate(self.lineage.artifacts)}
 
     @cached_property
@@ -44,7 +44,7 @@ class LineageIndex:
 
     @cached_property
     def recipes(self) -> dict[str, tuple[str, tuple[str, ...]]]:
-        """Text of a recipe -> id of its element, and the models that were trained by it."""
+        """Text of a recipe -> id of its HTML element, and the models trained with it."""
         trained: dict[str, list[str]] = {}
         for one in self.lineage.artifacts:
             if one.recipe is not None:
@@ -56,7 +56,7 @@ class LineageIndex:
 
 
 def lineage_tables(index: LineageIndex) -> list[Table]:
-    """A table a kind, children before their parents, and one of the environments."""
+    """Build one table per kind, with children before parents, and one of the environments."""
     tables = []
     for kind in _TITLES:
         some = [one for one in index.lineage.artifacts if one.kind == kind]
@@ -68,7 +68,7 @@ def lineage_tables(index: LineageIndex) -> list[Table]:
 
 
 def _kind_table(kind: str, artifacts: Sequence[Artifact], index: LineageIndex) -> Table:
-    """One kind: what each was made from, what determines it, where and when it was made."""
+    """Build the table of one kind: parents, facts, environment and time of each artifact."""
     parents = [_parents(one, index) for one in artifacts]
     kinds = [
         kind_name
@@ -103,12 +103,12 @@ def _kind_table(kind: str, artifacts: Sequence[Artifact], index: LineageIndex) -
 
 
 def _names(facts: Sequence[dict[str, str | int | float | None]]) -> list[str]:
-    """Names of facts, each once, in their order."""
+    """Return the distinct names of facts in order."""
     return list(dict.fromkeys(name for one in facts for name in one))
 
 
 def _parents(artifact: Artifact, index: LineageIndex) -> dict[str, list[tuple[str, str | None]]]:
-    """What an artifact was made from: kind in words -> links."""
+    """Return the parents of an artifact: kind in words -> links."""
     links: dict[str, list[tuple[str, str | None]]] = {}
     for parent in artifact.parents:
         entry = index.by_id.get(parent)
@@ -125,7 +125,7 @@ def _is_numeric(values: Iterable[object]) -> bool:
 
 
 def _fact_cells(artifact: Artifact, names: Sequence[str], index: LineageIndex) -> Iterable[Cell]:
-    """The facts of an artifact; the name of a recipe leads to its text."""
+    """Yield the cells of an artifact's facts; the name of a recipe links to its text."""
     facts = dict(artifact.facts)
     for name in names:
         value = facts.get(name)

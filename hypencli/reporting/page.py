@@ -1,4 +1,4 @@
-"""The page: one file with its styles and its script, which asks nothing of any network."""
+"""Render a report as one HTML page with its own styles and script, which loads nothing else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECTIONS = {
     "curves": "Training",
     "lineage": "Lineage",
 }
-"""Sections in their order: anchor -> title. A report's ``remarks`` have the same keys."""
+"""Sections in order: anchor -> title. The keys of a report's ``remarks`` are these anchors."""
 
 _COUNTED = {
     "run": ("run", "runs"),
@@ -36,10 +36,10 @@ _COUNTED = {
 
 
 def render_page(report: HtmlReport) -> str:
-    """A report as HTML.
+    """Render a report as HTML.
 
-    Everything in it is escaped, and rid of control characters and marks of direction, where it
-    comes into a template; the page's policy lets nothing run or load but its own two parts.
+    The templates remove control characters and direction marks from all values, and escape them.
+    The Content-Security-Policy of the page allows only its own style sheet and script.
     """
     from markupsafe import Markup
 
@@ -57,7 +57,7 @@ def render_page(report: HtmlReport) -> str:
 
 
 def _parts(report: HtmlReport) -> dict[str, Any]:
-    """What the sections draw."""
+    """Build the tables and plots of the sections."""
     index = LineageIndex(report.lineage)
     anchors = index.anchors
     return {
@@ -77,7 +77,7 @@ def _parts(report: HtmlReport) -> dict[str, Any]:
 
 
 def _sections(report: HtmlReport) -> list[tuple[str, str]]:
-    """The sections that say something; the leaderboards always."""
+    """Return anchor and title of the sections with content, and always the leaderboards."""
     filled = {
         "leaderboards": True,
         "pairs": report.pairs,
@@ -93,7 +93,7 @@ def _sections(report: HtmlReport) -> list[tuple[str, str]]:
 
 
 def _counted(counts: Mapping[str, int]) -> str:
-    """How much the store has, in words."""
+    """Describe the content of the store: the number of artifacts of each kind."""
     parts = [
         f"{counts[kind]:,} {one if counts[kind] == 1 else many}"
         for kind, (one, many) in _COUNTED.items()
@@ -103,7 +103,7 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 
 def _cost_plots(costs: SearchCosts) -> list[plots.Plot]:
-    """Against time and against evaluations; exact searches alone have nothing to plot."""
+    """Plot recall by time and by evaluations; return nothing if all searches are exact."""
     if all(search.engine == "exact" for search in costs.searches):
         return []
     drawn = (plots.cost_plot(costs, by=by) for by in ("time", "evaluations"))
@@ -116,7 +116,7 @@ def _curve_plots(model: ModelCurves) -> list[plots.Plot]:
 
 
 def _about_curves(model: ModelCurves) -> str:
-    """Recipe, where each curve ends, and what cannot be drawn."""
+    """Describe curves: the recipe, the last point of each curve, and values that are not finite."""
     said = [f"recipe {model.recipe}"] if model.recipe else []
     said += ["not finished"] if model.unfinished else []
     for name, points in model.curves.items():
@@ -128,7 +128,7 @@ def _about_curves(model: ModelCurves) -> str:
 
 
 def _movement(document: MovedDocument) -> str:
-    """How far a document went up from A to B: ``+3``, ``−2``, ``new``, ``gone``."""
+    """Format the change of a document's rank from A to B: ``+3``, ``−2``, ``new``, ``gone``."""
     if document.rank_a is None or document.rank_b is None:
         return "new" if document.rank_a is None else "gone"
     up = document.rank_a - document.rank_b
@@ -145,7 +145,7 @@ _FILTERS: dict[str, Callable[..., str]] = {
 
 @cache
 def _environment() -> Environment:
-    """The templates; whatever comes into them is made harmless, then escaped."""
+    """Return the template environment, which escapes all values."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -161,15 +161,15 @@ def _environment() -> Environment:
 
 
 def _source(name: str) -> str:
-    """A part of the page that is no template."""
+    """Read a part of the page that is not a template."""
     place = resources.files("hypencli.reporting") / "templates" / name
     return place.read_text(encoding="utf-8")
 
 
 def _finalize(value: object) -> object:
-    """A value as it comes into a template; markup of the templates themselves stays.
+    """Remove control characters and direction marks from a value; keep markup of templates.
 
-    The page isolates such text (``bdi``), so that letters which run right to left stay readable.
+    The page isolates such text (``bdi``), so that right-to-left letters remain readable.
     """
     if isinstance(value, str) and not hasattr(value, "__html__"):
         return escape_terminal(value)
@@ -177,7 +177,7 @@ def _finalize(value: object) -> object:
 
 
 def _policy(style: str, script: str) -> str:
-    """A Content-Security-Policy: this style sheet, this script, no request to anywhere."""
+    """Return a Content-Security-Policy that allows this style sheet and script, and no request."""
     return (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
         "img-src data:; base-uri 'none'; form-action 'none'"

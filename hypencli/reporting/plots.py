@@ -1,4 +1,4 @@
-"""Plots as plain geometry, in units of the drawing; the page's templates draw them as SVG."""
+"""Plots as plain geometry in units of the drawing. The templates of the page draw them as SVG."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from hypencli.reporting.axes import Axis, Tick, axis, short
 from hypencli.reporting.contents import Points, RunPair, SearchCost, SearchCosts
 
 MAX_BARS = 400
-"""Bars of a plot of differences: of more queries, evenly spaced ones are drawn."""
+"""Maximum number of bars in a plot. Of more queries, evenly spaced ones are drawn."""
 
 _LABEL_WIDTH = 6.5
-"""Of a digit."""
+"""Width of a digit in units of the drawing."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlotLine:
-    """A path, and the class of the style sheet that colours it."""
+    """A path, and the CSS class that determines its colour."""
 
     path: str
     style: str
@@ -25,12 +25,12 @@ class PlotLine:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A point.
+    """A point of a plot.
 
     Attributes:
-        label: Stands beside it, the middle at ``label_at``; empty where there is no room.
-        title: What is said of it.
-        style: Class of the style sheet.
+        label: Text beside the mark, centred at ``label_at``; empty if there is no space.
+        title: Tooltip.
+        style: CSS class.
     """
 
     x: float
@@ -46,10 +46,10 @@ class Plot:
     """A drawing.
 
     Attributes:
-        left: Where the plot begins; the labels of the y axis stand before it.
-        bottom: Where the x axis is; its labels stand below.
-        base: Where the line of the x axis is drawn.
-        description: What it shows, for those who do not see it.
+        left: Left end of the plot area. The labels of the y axis are left of it.
+        bottom: Position of the x axis. Its labels are below.
+        base: Position of the line of the x axis.
+        description: Description of the plot in words, for users who cannot see it.
     """
 
     width: int
@@ -67,7 +67,7 @@ class Plot:
 
 
 def difference_plot(pair: RunPair) -> Plot | None:
-    """A bar for each query that differs, from B's greatest gain to its greatest loss."""
+    """Draw a bar per query with a difference, from B's greatest gain to its greatest loss."""
     if not pair.differences:
         return None
     width, height, left, right, top, bottom = 420, 220, 40.0, 420.0, 28.0, 192.0
@@ -103,23 +103,23 @@ def difference_plot(pair: RunPair) -> Plot | None:
 
 
 def _spaced(values: Sequence[float], count: int) -> list[float]:
-    """At most ``count`` of some values, evenly spaced, the first and the last among them."""
+    """Return at most ``count`` evenly spaced values, including the first and the last."""
     if len(values) <= count:
         return list(values)
     return [values[round(i * (len(values) - 1) / (count - 1))] for i in range(count)]
 
 
 def _bar(x: float, step: float, base: float, end: float) -> str:
-    """An upright bar; from three units on, a gap stands between it and the next."""
+    """Return the path of a vertical bar; bars of at least three units have a gap between them."""
     broad = min(step * 0.8, 18.0) if step >= 3 else step
     return f"M{x + (step - broad) / 2:.2f} {base}V{end}h{broad:.2f}V{base}z"
 
 
 def cost_plot(costs: SearchCosts, *, by: str) -> Plot | None:
-    """Recall upwards, a cost to the right; None where fewer than two searches have both.
+    """Draw recall (y axis) over a cost (x axis); None if fewer than two searches have both.
 
     Args:
-        costs: The searches, each known by its place among them, from 1.
+        costs: The searches. Each is labelled with its number, from 1.
         by: ``time`` or ``evaluations``.
     """
     cost_of, unit, front = _COSTS[by]
@@ -171,7 +171,7 @@ _COSTS: dict[str, tuple[Callable[[SearchCost], float | None], str, str]] = {
 
 
 def _front_lines(searches: Sequence[SearchCost], marks: Sequence[Mark]) -> Iterable[PlotLine]:
-    """The front of each search that has more than one point on it, as a line."""
+    """Yield a line for every front with more than one point."""
     fronts: dict[tuple[str, ...], list[tuple[float, float]]] = {}
     for search, mark in zip(searches, marks, strict=True):
         if mark.style == "front":
@@ -182,7 +182,7 @@ def _front_lines(searches: Sequence[SearchCost], marks: Sequence[Mark]) -> Itera
 
 
 def _labelled(marks: Sequence[Mark]) -> Iterable[Mark]:
-    """The marks with their labels put where they lie on no other; those of a front come first."""
+    """Yield the marks with labels that do not overlap; marks of a front get labels first."""
     taken = [_Box(mark.x - 4, mark.x + 4, mark.y - 4, mark.y + 4) for mark in marks]
     order = sorted(range(len(marks)), key=lambda i: marks[i].style != "front")
     places: dict[int, tuple[float, float]] = {}
@@ -199,7 +199,7 @@ def _labelled(marks: Sequence[Mark]) -> Iterable[Mark]:
 
 
 def _label_places(mark: Mark) -> Iterable[tuple[float, float]]:
-    """Where the middle of a label may be: right of the mark, above, left, below."""
+    """Yield the possible positions of a label's centre: right of the mark, above, left, below."""
     aside = 7 + _LABEL_WIDTH * len(mark.label) / 2
     for across, down in ((aside, 0.0), (0.0, -11.0), (-aside, 0.0), (0.0, 11.0)):
         yield round(mark.x + across, 1), round(mark.y + down, 1)
@@ -212,7 +212,7 @@ def _label_box(mark: Mark, place: tuple[float, float]) -> _Box:
 
 @dataclass(frozen=True, slots=True)
 class _Box:
-    """What a mark or a label takes."""
+    """The rectangle that a mark or a label covers."""
 
     left: float
     right: float
@@ -225,7 +225,7 @@ class _Box:
 
 
 def curve_plot(name: str, points: Points) -> Plot | None:
-    """A training curve; None where it has fewer than two points."""
+    """Draw a training curve; None if it has fewer than two points."""
     if len(points) < 2:
         return None
     width, height, left, right, top, bottom = 280, 144, 44.0, 272.0, 26.0, 106.0

@@ -1,4 +1,4 @@
-"""What the tables of the page hold: columns, cells, and what they are sorted by."""
+"""Tables of the page: columns, cells, and sort keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypencli.reporting.text import MISSING, decimals, p_value, signed, whole
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column; ``order`` is set where the rows come sorted by it."""
+    """A column; ``order`` is set if the rows are sorted by it."""
 
     label: str
     numeric: bool = False
@@ -25,11 +25,11 @@ class Cell:
     """A cell.
 
     Attributes:
-        value: What it is sorted by, where that is a number.
-        note: A second line, smaller.
-        target: Id of the element of the page that it leads to.
-        is_best: Whether it is the best of its column.
-        links: Several ``(text, target)`` in place of ``text``.
+        value: Sort key of a number.
+        note: Second line in small print.
+        target: Id of the HTML element to link to.
+        is_best: Whether it is the best value of its column.
+        links: Several pairs ``(text, target)`` instead of ``text``.
     """
 
     text: str
@@ -42,7 +42,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row; ``anchor`` is the id of its element."""
+    """A row; ``anchor`` is the id of its HTML element."""
 
     cells: tuple[Cell, ...]
     anchor: str | None = None
@@ -53,7 +53,7 @@ class Table:
     """A table.
 
     Attributes:
-        heading: Which column says what a row is about.
+        heading: Index of the column that names the subject of a row.
     """
 
     caption: str
@@ -63,11 +63,11 @@ class Table:
 
 
 def leaderboard_table(board: Leaderboard, anchors: Mapping[str, str]) -> Table:
-    """A row a run, a column a measure; the best of each measure is marked.
+    """Build a table with a row per run and a column per measure; the best values are marked.
 
     Args:
         board: The runs.
-        anchors: Id of an artifact -> id of its element on the page.
+        anchors: Id of an artifact -> id of its HTML element.
     """
     columns = [
         Column("run"),
@@ -85,7 +85,7 @@ def leaderboard_table(board: Leaderboard, anchors: Mapping[str, str]) -> Table:
 
 
 def _best(entries: Sequence[Entry], measure: str) -> float | None:
-    """The greatest value of a measure, where that tells runs apart."""
+    """Return the greatest value of a measure; None if all values are equal."""
     values = [value for entry in entries if (value := entry.values.get(measure)) is not None]
     return max(values) if len(set(values)) > 1 else None
 
@@ -104,7 +104,7 @@ def _entry_cells(
 
 
 def comparison_table(pair: RunPair) -> Table:
-    """A row a measure: both means, their difference, and what the paired tests say."""
+    """Build a table with a row per measure: both means, their difference, and the tests."""
     names = list(pair.tests[0].corrected) if pair.tests else []
     labels = ("A", "B", "B − A", "wins", "losses", "ties", *(f"p {name}" for name in names))
     rows = []
@@ -123,7 +123,7 @@ def comparison_table(pair: RunPair) -> Table:
 
 
 def costs_table(costs: SearchCosts, anchors: Mapping[str, str]) -> Table:
-    """A row a search, numbered as in the plots; no column that says nothing."""
+    """Build a table with a row per search, numbered as in the plots, without empty columns."""
     depths = sorted({depth for search in costs.searches for depth in search.recall})
     cells: dict[str, Callable[[SearchCost], Cell]] = {
         "ms a query": lambda one: Cell(decimals(one.ms_per_query, 2), one.ms_per_query),

@@ -1,4 +1,4 @@
-"""What the engines are held to their contract with: scorers, documents, engines of more effort."""
+"""Fixtures for the contract of engines: scorers, documents, and engines with a given effort."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MOST_QUERIES = 64
 
 
 class TanhNet:
-    """A q-net of the smallest kind: ``tanh(x W) v``."""
+    """The smallest kind of q-net: ``tanh(x W) v``."""
 
     def __init__(self, matrix: torch.Tensor, vector: torch.Tensor) -> None:
         self.matrix, self.vector = matrix, vector
@@ -59,7 +59,7 @@ def inner_product_scorer(q: int, dim: int, generator: torch.Generator) -> Scorer
 
 
 def narrow_q_net_scorer(q: int, dim: int, generator: torch.Generator) -> QNetScorer:
-    """Q-nets at a width below their full one: views of larger matrices."""
+    """Make q-nets narrower than their full width, which are views of larger matrices."""
     converter = MatryoshkaConverter([dim, 48, 48, 1], widths=[32], do_residual=False)
     nets = [
         QNetBatch(
@@ -81,7 +81,7 @@ SCORERS: dict[str, MakeScorer] = {
 
 
 def nearest(vectors: np.ndarray, k: int) -> np.ndarray:
-    """The ``k`` nearest documents of each, nearest first, -1 where there are fewer."""
+    """Return the ``k`` nearest documents of each document, nearest first; missing ones are -1."""
     values = vectors.astype(np.float64)
     squares = (values**2).sum(axis=1)
     distances = squares[:, None] + squares - 2 * values @ values.T
@@ -97,13 +97,13 @@ def all_vectors(corpus: SearchCorpus) -> np.ndarray:
 
 
 def share(corpus: SearchCorpus, effort: float) -> int:
-    """How many documents a share of the corpus is, at least one."""
+    """Convert a share of the corpus to a number of documents, at least one."""
     return max(1, round(effort * corpus.n))
 
 
 @dataclass(frozen=True)
 class MemoryContext:
-    """What an engine is opened with, without a store: everything is made from the vectors."""
+    """Context of an engine without a store. Everything is computed from the vectors."""
 
     corpus: SearchCorpus
     effort: float = 1.0
@@ -113,14 +113,14 @@ class MemoryContext:
     query_ids = tuple(map(str, range(MOST_QUERIES)))
 
     def neighbours(self) -> np.ndarray:
-        """Eight of each document."""
+        """Return eight neighbours of each document."""
         return nearest(all_vectors(self.corpus), 8)
 
     def index(self, spec: IndexSpec) -> LibraryIndex:
         return build_index(self.corpus.blocks, spec, n=self.corpus.n, dim=self.corpus.dim)
 
     def candidates(self) -> list[np.ndarray]:
-        """A share of the documents, drawn at random, the same for every query."""
+        """Return a random share of the documents, equal for every query."""
         drawn = np.random.default_rng(0).permutation(self.corpus.n)
         return [drawn[: share(self.corpus, self.effort)]] * MOST_QUERIES
 
@@ -149,18 +149,18 @@ EFFORT: dict[str, Settings] = {
     "faiss-flat": lambda corpus, effort: {"threads": 1},
     "faiss-hnsw": lambda corpus, effort: {"threads": 1, "M": 8, "ef_search": share(corpus, effort)},
 }
-"""Options with which an engine looks at that share of the documents or more, up to all of them.
+"""Name of an engine -> options with which it examines at least this share of the documents.
 
-An engine of the registry that is not here is opened as users open it, and held to the tests that
-say nothing of effort.
+An engine of the registry without an entry here uses its default options. It is excluded from the
+tests of effort.
 """
 
 _APART = {"faiss-ivfpq"}
-"""Engines whose scores are not those of exact search: test_vector_index.py has theirs."""
+"""Engines whose scores differ from those of exact search; test_vector_index.py tests them."""
 
 
 def by_registry(name: str) -> OpenEngine:
-    """Opens an engine of the registry over vectors in memory."""
+    """Return a function that opens an engine of the registry over vectors in memory."""
     entry = engine_entry(name)
 
     def open_engine(corpus: SearchCorpus, effort: float) -> Engine:
@@ -171,7 +171,7 @@ def by_registry(name: str) -> OpenEngine:
 
 
 def guided_by_gain(corpus: SearchCorpus, effort: float) -> Engine:
-    """A gain below 0 lets it go on to the end of its pool, which is all documents."""
+    """Open an engine whose threshold is below 0 at full effort, so that it scores all documents."""
     return GuidedEngine(corpus, GuidedOptions(gain=1 - 2 * effort, pool=corpus.n))
 
 
@@ -182,30 +182,31 @@ VARIANTS: dict[str, OpenEngine] = {
     ),
     "guided by gain": guided_by_gain,
 }
-"""Ways of registered engines that users reach by options, with bounds that tests need."""
+"""Variants of registered engines, with options and bounds that the tests need."""
 
 REGISTERED = [entry for entry in engine_entries() if entry.name not in _APART]
 BY_SCORE: dict[str, OpenEngine] = {
     **{one.name: by_registry(one.name) for one in REGISTERED if one.queries != "vectors"},
     **VARIANTS,
 }
-"""Engines that ask the scorer: every kind of query."""
+"""Engines that use the scorer, for every kind of query."""
 
 BY_INDEX: dict[str, OpenEngine] = {
     one.name: by_registry(one.name) for one in REGISTERED if one.queries == "vectors"
 }
-"""Engines that have scores of their own: query vectors alone."""
+"""Engines that compute scores themselves, for query vectors only."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """An engine with a kind of queries.
+    """A combination of an engine and a kind of queries.
 
     Attributes:
-        engine: Its name.
-        kind: What scores.
-        open_engine: Opens it for a corpus, to look at that share of the documents or more.
-        make_scorer: Makes a scorer of so many queries of that width.
+        engine: Name of the engine.
+        kind: Kind of scorer.
+        open_engine: Opens the engine for a corpus, to examine at least a given share of the
+            documents.
+        make_scorer: Makes a scorer of a number of queries with a given width.
     """
 
     engine: str
@@ -222,25 +223,29 @@ class Case:
 
     @property
     def has_effort(self) -> bool:
-        """Whether it is known how to let it look at more."""
+        """Whether the tests can make the engine examine more documents."""
         return self.engine in EFFORT or self.engine in VARIANTS
 
     @property
     def marks(self) -> list[pytest.MarkDecorator]:
-        """What else than this project it needs."""
+        """Marks for requirements beyond the installed project."""
         return [pytest.mark.hnswlib] if self.engine == "hnsw" else []
 
     @property
     def finds_all_at_once(self) -> bool:
-        """Whether no effort is too little: it looks at all, or the slope of a line says it all."""
+        """Whether the engine finds all results with any effort.
+
+        It scores all documents, or its gradient determines all scores because they are linear.
+        """
         linear = (self.engine, self.kind) == ("guided by gain", "inner product")
         return linear or self.engine in ("exact", "certified", "certified in int8", "faiss-flat")
 
     def finds_all_with_effort(self, dim: int) -> bool:
-        """Whether it finds all with the most effort, in vectors of that width.
+        """Return whether the engine finds all results with full effort, for vectors of this width.
 
-        By inner product a library's graph need not lead to each document where vectors are narrow
-        (1,500 random cases: 73 at a width of 1, 24 at 2, 1 at 3, none from 4 to 24).
+        With inner products, the graph of a library may not lead to every document if vectors are
+        narrow. In 1,500 random cases this occurred 73 times at width 1, 24 at 2, 1 at 3, none from
+        4 to 24.
         """
         return dim >= 8 or self.engine not in ("hnsw", "faiss-hnsw")
 
@@ -255,7 +260,7 @@ CASES = [
 
 
 def cases_where(keep: Callable[[Case], bool]) -> Any:
-    """A fixture that is each of some of the cases in turn."""
+    """Make a fixture with one parameter for each selected case."""
 
     kept = [pytest.param(each, id=str(each), marks=each.marks) for each in CASES if keep(each)]
 
@@ -287,7 +292,7 @@ def scorers() -> dict[str, MakeScorer]:
 
 @pytest.fixture(scope="session")
 def corpus_of() -> Callable[..., VectorCorpus]:
-    """Makes documents of given vectors, or random ones; their ids are not in the corpus's order."""
+    """Return a function that makes documents from vectors or at random, with unordered ids."""
 
     def make(inputs: int | np.ndarray, dim: int = 13) -> VectorCorpus:
         if isinstance(inputs, int):

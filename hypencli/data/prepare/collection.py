@@ -167,7 +167,7 @@ def write_ranked(
 
 
 def twice(identifier: str, first: str, second: str) -> DataError:
-    """The error for a duplicate id."""
+    """Return the error for a duplicate id."""
     return DataError(
         f"{second}: the id {identifier!r} is there before, at {first}.",
         hint="Ids must be unique: results could not be told apart.",

@@ -92,7 +92,7 @@ def _local_files(folder: Path, job: Job) -> HardQueryFiles:
 
 
 def _only_file(folder: Path, name: str) -> Path:
-    """The only file with a name in a folder or below it."""
+    """Find the only file with a name in a folder or below it."""
     matches = sorted(folder.rglob(name))
     if len(matches) == 1:
         return matches[0]

@@ -96,7 +96,7 @@ def fetch(file: RepositoryFile, folder: Path, progress: Progress) -> Path:
 
 
 def blob_id(path: Path) -> str:
-    """The git blob id of a file."""
+    """Return the git blob id of a file."""
     digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK_BYTES):

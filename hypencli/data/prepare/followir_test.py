@@ -52,7 +52,7 @@ class InstructionFiles:
     names: tuple[str, ...]
 
     def records(self, table: str) -> Iterator[Record]:
-        """The rows of a table.
+        """Read the rows of a table.
 
         Raises:
             DataError: The table is missing, or a row is no JSON object.
@@ -64,7 +64,7 @@ class InstructionFiles:
             yield from records_of(self.folder / file)
 
     def judgements(self, table: str) -> Iterator[Judgement]:
-        """The judgements of a table, which is rows or a file in a qrels format.
+        """Read the judgements of a table, which consists of rows or of a file in a qrels format.
 
         Raises:
             DataError: The table is missing, or a row is no judgement.
@@ -120,7 +120,7 @@ def _hub_tables(hub_name: str) -> InstructionFiles:
 
 
 def _local_files(root: Path, name: str) -> InstructionFiles:
-    """The tables in a subfolder such as ``robust04`` or ``robust04-instructions``."""
+    """Find the tables in a subfolder such as ``robust04`` or ``robust04-instructions``."""
     folders = [root / name, root / f"{name}-instructions"]
     folder = next((folder for folder in folders if folder.is_dir()), None)
     if folder is None:
@@ -182,7 +182,10 @@ def _document(record: Record) -> Text:
 
 
 def _instructed(record: Record, kind: str) -> Text:
-    """A query with one of its instructions; without both its text is empty, which is malformed."""
+    """Return a query with one of its instructions.
+
+    If text or instruction is blank, the result has an empty text, which counts as malformed.
+    """
     parts = (record.text("text").strip(), record.text(f"instruction_{kind}").strip())
     return Text(record.where, record.identifier("_id"), " ".join(parts) if all(parts) else "")
 

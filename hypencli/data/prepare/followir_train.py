@@ -75,7 +75,7 @@ def _hub_files() -> tuple[Path, ...]:
 def instruction_rows(
     records: Iterable[Record], rule: InstructionRule, counts: RowCounts
 ) -> Iterator[TrainingRow]:
-    """Training rows: positives, then ``new_negatives``, then some of ``negative_passages``.
+    """Yield rows: positives, then ``new_negatives``, then some of ``negative_passages``.
 
     ``new_negatives`` answer the query but violate the instruction. The released text of a query
     already holds the instruction. Titles are ignored.
@@ -134,7 +134,7 @@ class _Passages:
         self._seen: set[str] = set()
 
     def of(self, record: Record, key: str, type_: str) -> list[TrainingItem]:
-        """The passages of one list with new texts."""
+        """Return the passages of a list with new texts."""
         passages = []
         for i, passage in enumerate(record.records(key)):
             text = passage.text("text")
@@ -148,7 +148,7 @@ class _Passages:
         return passages
 
     def _id(self, passage: Record, place: str) -> str:
-        """The id of a passage; generated passages may lack one and get one here."""
+        """Return the id of a passage; a generated passage without an id gets one here."""
         if passage.values.get("docid") in (None, "") and "docid" in passage.values:
             self._counts.notes["passages_given_an_id"] += 1
             return f"{self._query.query_id}-{place}"

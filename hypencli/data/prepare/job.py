@@ -44,7 +44,7 @@ class Job:
     all_queries: bool = False
 
     def source(self, path: Path) -> str:
-        """Id of a file or folder for records: its path relative to ``source_folder``."""
+        """Return the id of a file or folder for records: its path relative to ``source_folder``."""
         below = path if self.source_folder is None else path.relative_to(self.source_folder)
         return f"file:{below.as_posix()}"
 
@@ -90,7 +90,7 @@ class RowCounts:
         self._counts.update(f"{item.type}s" for item in row.items)
 
     def part(self, name: str) -> Part:
-        """The counts as a part; zeros under ``left_out`` and ``notes`` are dropped."""
+        """Return the counts as a part; zeros under ``left_out`` and ``notes`` are dropped."""
         left_out, notes = +self.left_out, +self.notes
         return Part(name, dict(self._counts), dict(left_out), dict(notes))
 

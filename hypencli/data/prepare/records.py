@@ -31,7 +31,7 @@ class Record:
     values: Mapping[str, Any]
 
     def value(self, key: str) -> Any:
-        """The value of a field.
+        """Return the value of a field.
 
         Raises:
             DataError: The field is missing.
@@ -42,7 +42,7 @@ class Record:
         return self.values[key]
 
     def text(self, key: str) -> str:
-        """A text, which may be empty.
+        """Return the text of a field, which may be empty.
 
         Raises:
             DataError: The field is missing or no text.
@@ -50,7 +50,7 @@ class Record:
         return checked_text(self.value(key), f"{self.where}, {key!r}")
 
     def identifier(self, key: str) -> str:
-        """An id as text.
+        """Return the id in a field as text.
 
         Raises:
             DataError: The field is missing or no id.
@@ -58,7 +58,7 @@ class Record:
         return checked_id(self.value(key), f"{self.where}, {key!r}")
 
     def flag(self, key: str) -> bool:
-        """A truth value.
+        """Return the truth value of a field.
 
         Raises:
             DataError: The field is missing or no truth value.
@@ -71,7 +71,7 @@ class Record:
         return value
 
     def records(self, key: str) -> list[Record]:
-        """A list of objects; empty if the field is null.
+        """Return the list of objects of a field; empty if the field is null.
 
         Raises:
             DataError: The field is missing or no list of objects.
@@ -85,7 +85,10 @@ class Record:
 
 
 def titled(record: Record, title_key: str, text_key: str) -> str:
-    """The title, a full stop, a line break and the text; the text alone if the title is blank."""
+    """Join title and text by a full stop and a line break.
+
+    If the title is blank, the result is the text alone.
+    """
     title, text = record.text(title_key), record.text(text_key)
     return f"{title}.\n{text}" if title.strip() else text
 

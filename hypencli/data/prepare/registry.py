@@ -96,7 +96,7 @@ PREPARATIONS = {one.name: one for one in _ALL}
 
 
 def find_preparation(name: str) -> DatasetPreparation:
-    """The preparation of a dataset; ``FollowIR_train`` means ``followir-train``.
+    """Find the preparation of a dataset; ``FollowIR_train`` means ``followir-train``.
 
     Raises:
         UsageError: The name is unknown.

@@ -66,11 +66,11 @@ class Domain:
     negatives: Mapping[str, tuple[str, ...]]
 
     def file(self, split: str, name: str) -> Path:
-        """A file of one split."""
+        """Return the path of a file in the folder of a split."""
         return self.folder / "splits" / split / name
 
     def released(self, query_id: str, malformed: MalformedRecords) -> list[str]:
-        """The negatives of a query.
+        """Return the negatives of a query.
 
         Raises:
             DataError: A negative is no document, and malformed records are errors.
@@ -83,7 +83,7 @@ class Domain:
         return list(doc_ids)
 
     def items(self, doc_ids: Iterable[str], type_: str) -> list[TrainingItem]:
-        """Documents as items of a row, without empty and unknown ones, which are counted."""
+        """Return documents as items of a row, without empty and unknown ones."""
         return [
             TrainingItem(one, self.texts[one], type=type_)
             for one in doc_ids
@@ -113,7 +113,7 @@ def prepare_tot_train(job: Job) -> PreparedParts:
 
 
 def _domain_folder(name: str, job: Job) -> Path:
-    """The folder of a domain: that of the user, or unpacked from a local or downloaded archive."""
+    """Return the folder of a domain, from the user or unpacked from an archive."""
     if job.source_folder is None:
         return _unpacked(fetch(ARCHIVES[name], job.downloads, job.progress), name, job.unpacked)
     if (job.source_folder / name).is_dir():
@@ -177,7 +177,7 @@ def read_domain(folder: Path, job: Job) -> Domain:
 def known_item_rows(
     domains: Sequence[Domain], split: str, counts: RowCounts
 ) -> Iterator[TrainingRow]:
-    """Training rows of one split: the query with its answers, then its negatives.
+    """Yield the rows of a split: the query with its answers, then its negatives.
 
     A query is title and description; a document is title and text; see :func:`titled`.
 
@@ -204,7 +204,7 @@ def known_item_rows(
 
 
 def _queries(path: Path, places: dict[str, str]) -> Iterator[Text]:
-    """The queries of a file; their places are stored in ``places``, other fields are dropped."""
+    """Read the queries of a file, and store their places in ``places``; ignore other fields."""
     for record in records_of(path):
         query = Text(record.where, record.identifier("id"), titled(record, "title", "description"))
         if query.id in places:

@@ -39,7 +39,7 @@ class Source:
 
     @classmethod
     def recognise(cls, text: str) -> Source | None:
-        """The source of this kind that a text without a prefix names, or None."""
+        """Return the source of this kind that a text without a prefix names, or None."""
         return None
 
     @property
@@ -83,7 +83,7 @@ class Source:
         return self.id
 
     def place(self, part: Part) -> str:
-        """The name of a part in messages: a path, or the id."""
+        """Return the name of a part in messages: a path, or the id."""
         return self.id
 
     def require(self, part: Part, fields: Fields) -> None:
@@ -129,7 +129,7 @@ class Source:
         raise self._lacks("qrels")
 
     def content(self, fields: Fields) -> Mapping[str, str]:
-        """Values that identify the content of the documents, for the fingerprint of a corpus.
+        """Return values that identify the content of the documents, for their fingerprint.
 
         By default all documents are read once, and their ids and texts are hashed. A source that
         skips lines must override this, because the default fails at a malformed line.
@@ -142,7 +142,7 @@ class Source:
         return {self.prefix: digest.hexdigest()}
 
     def count(self, fields: Fields) -> int | None:
-        """Number of documents; None if it is unknown without reading all."""
+        """Return the number of documents; None if it is unknown without reading all."""
         return None
 
     def _defines(self, part: Part) -> bool:

@@ -21,12 +21,12 @@ from hypencli.data.reading.unique_ids import refuse_duplicates
 from hypencli.errors import DataError
 
 SPLIT = "test"
-"""The split whose judgements are taken where a folder has several."""
+"""Preferred split for judgements, if a folder has several."""
 
 
 @dataclass(frozen=True)
 class FolderSource(Source):
-    """A folder on disk, laid out as BEIR does."""
+    """A folder with the layout of BEIR."""
 
     path: Path
     prefix: ClassVar[str] = "folder"
@@ -36,56 +36,56 @@ class FolderSource(Source):
 
     @classmethod
     def recognise(cls, text: str) -> FolderSource | None:
-        """The folder at a path."""
+        """Return the folder at a path; None if there is none."""
         path = Path(text).expanduser()
         return cls(path) if text and path.is_dir() else None
 
     @property
     def name(self) -> str:
-        """The folder's name."""
+        """Name of the folder."""
         return self.path.resolve().name
 
     @property
     def corpus_id(self) -> str:
-        """The id of its own documents, else of the corpus that its record names."""
+        """Id of its own documents, else of the corpus in its dataset record."""
         if _corpus_file(self.path) is not None:
             return self.id
         return corpus_elsewhere(self.path) or self.id
 
     @property
     def queries_source(self) -> str | None:
-        """The folder, where it has queries."""
+        """The folder, if it has queries."""
         return None if _queries_file(self.path) is None else str(self.path.resolve())
 
     @property
     def qrels_source(self) -> str | None:
-        """The file of its judgements."""
+        """The file of its judgements, if it has one."""
         qrels = qrels_file(self.path)
         return None if qrels is None else str(qrels.resolve())
 
     @property
     def qrels_id(self) -> str:
-        """The id of the file of its judgements."""
+        """Id of the file of its judgements."""
         return FileSource(require_qrels_file(self.path)).id
 
     def place(self, part: Part) -> str:
-        """The path of the part's file."""
+        """Return the path of the part's file."""
         return str(_require_file(self.path, part))
 
     def require(self, part: Part, fields: Fields) -> None:
         """Refuse to read a part without a file.
 
         Raises:
-            DataError: There is no file of this part.
+            DataError: The folder has no file for this part.
         """
         _require_file(self.path, part)
 
     def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:
-        """The documents of ``corpus.jsonl``."""
+        """Read the documents of ``corpus.jsonl``."""
         return self._corpus.documents(fields, on_malformed)
 
     def queries(self, fields: Fields) -> Iterator[TextRow]:
-        """The queries that are judged in the test split; all of them where nothing is judged."""
+        """Read the queries with judgements in the test split; all if none are judged."""
         file = FileSource(require_queries_file(self.path))
         rows = list(refuse_duplicates(file.queries(fields), str(file.path), self.unit))
         qrels = qrels_file(self.path)
@@ -98,15 +98,15 @@ class FolderSource(Source):
         return iter(rows)
 
     def qrels(self) -> Iterator[Judgement]:
-        """The judgements of the test split."""
+        """Read the judgements of the test split."""
         return iterate_judgements(require_qrels_file(self.path))
 
     def content(self, fields: Fields) -> Mapping[str, str]:
-        """The hash of the documents' file."""
+        """Return the hash of the file of documents."""
         return self._corpus.content(fields)
 
     def count(self, fields: Fields) -> int:
-        """Documents in the file."""
+        """Count the documents in the file."""
         return self._corpus.count(fields)
 
     @cached_property
@@ -115,10 +115,10 @@ class FolderSource(Source):
 
 
 def corpus_file(path: Path) -> Path:
-    """The file of the documents.
+    """Return the file of the documents.
 
     Raises:
-        DataError: The folder has none.
+        DataError: The folder has no such file.
     """
     file = _corpus_file(path)
     if file is not None:
@@ -133,20 +133,20 @@ def corpus_file(path: Path) -> Path:
 
 
 def corpus_elsewhere(path: Path) -> str | None:
-    """The corpus id of a prepared dataset whose documents are those of another dataset.
+    """Return the corpus id in the record of a dataset without documents of its own.
 
     Raises:
-        DataError: The dataset's record cannot be read.
+        DataError: The record cannot be read.
     """
     record = read_record(path)
     return None if record is None else record.corpus
 
 
 def require_queries_file(path: Path) -> Path:
-    """The file of the queries.
+    """Return the file of the queries.
 
     Raises:
-        DataError: The folder has none.
+        DataError: The folder has no such file.
     """
     file = _queries_file(path)
     if file is None:
@@ -155,7 +155,7 @@ def require_queries_file(path: Path) -> Path:
 
 
 def qrels_file(path: Path) -> Path | None:
-    """The judgements: ``qrels/test.tsv``, else the only file there, else ``qrels.txt``."""
+    """Find the judgements: ``qrels/test.tsv``, else the only file there, else ``qrels.txt``."""
     file = _first(path / "qrels", f"{SPLIT}.tsv", f"{SPLIT}.tsv.gz")
     if file is not None:
         return file
@@ -166,10 +166,10 @@ def qrels_file(path: Path) -> Path | None:
 
 
 def require_qrels_file(path: Path) -> Path:
-    """The file of the judgements.
+    """Return the file of the judgements.
 
     Raises:
-        DataError: The folder has none, or several splits and none called ``test``.
+        DataError: The folder has no judgements, or has several splits and none is named ``test``.
     """
     file = qrels_file(path)
     if file is None:

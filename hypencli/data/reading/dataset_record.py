@@ -60,7 +60,7 @@ class DatasetRecord:
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file in a folder and below, by relative path in name order."""
+    """Compute the SHA-256 of all files in a folder and below, by relative path in name order."""
     hashes = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         with path.open("rb") as stream:
@@ -83,7 +83,7 @@ def write_record(folder: Path, record: DatasetRecord) -> None:
 
 
 def read_record(folder: Path) -> DatasetRecord | None:
-    """The record of a prepared dataset, or None if the folder has no record.
+    """Read the record of a prepared dataset; None if the folder has no record.
 
     Raises:
         DataError: The record cannot be read, or has a newer format.

@@ -27,7 +27,7 @@ _DATA_SUFFIX = re.compile(
 
 
 def has_data_suffix(name: str) -> bool:
-    """Whether a name has the ending of a data file."""
+    """Return whether a name has the ending of a data file."""
     return _DATA_SUFFIX.search(name) is not None
 
 
@@ -43,7 +43,7 @@ class FileSource(Source):
 
     @classmethod
     def recognise(cls, text: str) -> FileSource | None:
-        """The file at a path."""
+        """Return the file at a path; None if there is none."""
         path = Path(text).expanduser()
         return cls(path) if text and path.exists() and not path.is_dir() else None
 
@@ -66,39 +66,39 @@ class FileSource(Source):
 
     @property
     def corpus_id(self) -> None:
-        """A file of queries does not say which documents they belong to."""
+        """None, because a file of queries does not name their corpus."""
 
     @property
     def queries_source(self) -> None:
-        """A file of documents has no queries beside them."""
+        """None, because a file of documents has no queries."""
 
     @property
     def qrels_source(self) -> None:
-        """A file of documents or queries has no judgements beside them."""
+        """None, because a file of documents or queries has no judgements."""
 
     def place(self, part: Part) -> str:
-        """The path."""
+        """Return the path."""
         return str(self.path)
 
     def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:
-        """The documents, one a line."""
+        """Read the documents, one per line."""
         lines = read_lines(self.path, on_malformed)
         return read_rows(lines, str(self.path), fields, plain=False, on_malformed=on_malformed)
 
     def queries(self, fields: Fields) -> Iterator[TextRow]:
-        """The queries, one a line; lines of text alone are numbered from 1."""
+        """Read the queries, one per line; lines with only a text are numbered from 1."""
         return read_rows(read_lines(self.path), str(self.path), fields, plain=True)
 
     def qrels(self) -> Iterator[Judgement]:
-        """The judgements of a file in one of the three formats."""
+        """Read the judgements of a file in one of the three formats."""
         return iterate_judgements(self.path)
 
     def content(self, fields: Fields) -> Mapping[str, str]:
-        """The hash of the file, after decompression."""
+        """Return the hash of the decompressed file."""
         return {"sha256": self._summary.sha256}
 
     def count(self, fields: Fields) -> int:
-        """Lines that are not blank, without a header."""
+        """Count the lines that are not blank, without a header."""
         first = first_line(self.path)
         header = first is not None and has_header(str(self.path), first, fields)
         return self._summary.rows - header

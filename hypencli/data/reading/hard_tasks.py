@@ -7,7 +7,7 @@ HARD_TASKS = ("followir-train", "followir-test", "tot-train", "tot-test", "dl-ha
 
 
 def prepare_hint(name: str) -> str:
-    """A line with the command that prepares a dataset; empty for unknown names.
+    """Return a line with the command that prepares a dataset; empty for unknown names.
 
     Args:
         name: Name of a dataset. The spelling of the reproduction (``FollowIR_train``) and a part

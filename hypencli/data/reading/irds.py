@@ -20,14 +20,14 @@ _PARTS: Mapping[Part, str] = {"documents": "docs", "queries": "queries", "qrels"
 
 
 def dataset_ids() -> list[str]:
-    """All registered ids of ir_datasets."""
+    """Return all registered ids of ir_datasets."""
     import ir_datasets
 
     return list(ir_datasets.registry)
 
 
 def is_registered(name: str) -> bool:
-    """Whether ir_datasets has a dataset with this id, including ids that match a pattern."""
+    """Return whether ir_datasets has a dataset with this id, or a pattern that the id matches."""
     import ir_datasets
 
     try:
@@ -61,7 +61,7 @@ class IrdsSource(Source):
 
     @classmethod
     def recognise(cls, text: str) -> IrdsSource | None:
-        """The dataset with this id; ir_datasets is not imported for texts that must be paths."""
+        """Return the dataset with this id. Texts that must be paths do not import ir_datasets."""
         may_be_id = bool(text) and text[0] not in "./~\\" and not has_data_suffix(text)
         return cls(text) if may_be_id and is_registered(text) else None
 
@@ -83,12 +83,12 @@ class IrdsSource(Source):
 
     @property
     def queries_source(self) -> str | None:
-        """The dataset, where it has queries."""
+        """The dataset, if it has queries."""
         return self.id if self._has("queries") else None
 
     @property
     def qrels_source(self) -> str | None:
-        """The dataset, where it has judgements."""
+        """The dataset, if it has judgements."""
         return self.id if self._has("qrels") else None
 
     def require(self, part: Part, fields: Fields) -> None:
@@ -111,7 +111,7 @@ class IrdsSource(Source):
         return self._rows("documents", "doc_id", fields)
 
     def queries(self, fields: Fields) -> Iterator[TextRow]:
-        """The queries in the dataset's order."""
+        """Read the queries in the order of the dataset."""
         return self._rows("queries", "query_id", fields)
 
     def qrels(self) -> Iterator[Judgement]:
@@ -128,22 +128,25 @@ class IrdsSource(Source):
     def records(
         self, part: Literal["documents", "queries"]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Documents or queries with all fields, each after its name for messages."""
+        """Yield documents or queries with all fields, each with its name for messages."""
         for _, where, record in self._records(part):
             yield where, record._asdict()
 
     def content(self, fields: Fields) -> Mapping[str, str]:
-        """The id of the corpus; ir_datasets verifies the hashes of its files."""
+        """Return the id of the corpus; ir_datasets verifies the hashes of its files."""
         return {"ir_datasets": self.corpus_prefix}
 
     def count(self, fields: Fields) -> int | None:
-        """Number of documents in the metadata of ir_datasets; None if it is missing."""
+        """Return the number of documents in the metadata of ir_datasets; None if it is missing."""
         with reading(self.name):
             count = self._dataset.docs_count()
         return None if count is None else int(count)
 
     def stated_count(self, part: Literal["documents", "queries"]) -> int | None:
-        """Number of documents or queries in the metadata of ir_datasets; nothing is downloaded."""
+        """Return the number of documents or queries in the metadata of ir_datasets.
+
+        Nothing is downloaded.
+        """
         stated = self._dataset.metadata().get(_PARTS[part], {}).get("count")
         return None if stated is None else int(stated)
 
@@ -173,7 +176,7 @@ class IrdsSource(Source):
             yield TextRow(count, identifier, _text(record, fields, where))
 
     def _records(self, part: Literal["documents", "queries"]) -> Iterator[tuple[int, str, Any]]:
-        """Records in their order, counted from 1, each with a name for messages."""
+        """Yield records in their order, numbered from 1, each with a name for messages."""
         dataset = self._dataset
         iterate = dataset.docs_iter if part == "documents" else dataset.queries_iter
         with reading(self.name):
@@ -182,7 +185,7 @@ class IrdsSource(Source):
 
 
 def _text(record: Any, fields: Fields, where: str) -> str:
-    """The field named, else title and text, else the text that ir_datasets suggests."""
+    """Return the named field, else title and text, else the text that ir_datasets suggests."""
     names = record._fields
     key = fields.text_key or "text"
     if key in names:

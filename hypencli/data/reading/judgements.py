@@ -74,7 +74,7 @@ def _grade(value: object, where: str) -> int:
 
 
 def _integral(value: object) -> int:
-    """A whole JSON number; 1.0 counts as whole, because some libraries write it so."""
+    """Convert a whole JSON number; 1.0 counts as whole, because some libraries write it so."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
         raise ValueError(value)
     return int(value)

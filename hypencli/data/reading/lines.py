@@ -71,7 +71,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
 
 
 def read_whole(path: Path) -> bytes:
-    """The decompressed content of a file.
+    """Read the decompressed content of a file.
 
     Raises:
         DataError: The file cannot be read, or holds more than ``MAX_WHOLE_BYTES``.
@@ -84,7 +84,7 @@ def read_whole(path: Path) -> bytes:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes on disk, without decompression.
+    """Compute the SHA-256 of a file's bytes on disk, without decompression.
 
     Raises:
         DataError: The file cannot be read.
@@ -97,7 +97,7 @@ def file_sha256(path: Path) -> str:
 
 
 def read_lines(path: Path, on_malformed: OnMalformed = stop) -> Iterator[Line]:
-    """The lines of a file that are not blank; a byte order mark and CRLF line ends are accepted.
+    """Read the lines that are not blank; a byte order mark and CRLF line ends are accepted.
 
     Args:
         path: The file.
@@ -111,7 +111,7 @@ def read_lines(path: Path, on_malformed: OnMalformed = stop) -> Iterator[Line]:
 
 
 def decode_lines(stream: BinaryIO, name: str, on_malformed: OnMalformed = stop) -> Iterator[Line]:
-    """The lines of an open stream that are not blank; ``name`` is its name in messages.
+    """Read the lines of a stream that are not blank; ``name`` is its name in messages.
 
     Only a line feed ends a line. Documents may hold other characters that Unicode treats as line
     ends.
@@ -141,14 +141,14 @@ def _decoded(raw: bytes, where: str) -> str:
 
 
 def first_line(path: Path) -> str | None:
-    """The first line that is not blank, or None in an empty file."""
+    """Return the first line that is not blank, or None in an empty file."""
     for line in read_lines(path):
         return line.text
     return None
 
 
 def parse_json_object(line: Line, name: str) -> dict[str, Any]:
-    """A line of a JSONL file as a dictionary.
+    """Parse a line of a JSONL file to a dictionary.
 
     Raises:
         DataError: The line is not JSON, or not an object.
@@ -168,7 +168,10 @@ def parse_json_object(line: Line, name: str) -> dict[str, Any]:
 
 
 def _json_problem(error: Exception) -> str:
-    """The problem of one line; the message of the parser would count lines from 1 again."""
+    """Describe the JSON error of one line.
+
+    The message of the parser is not used, because it would count lines from 1 again.
+    """
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} (column {error.colno})"
     return str(error)

@@ -42,12 +42,12 @@ class Fields:
     text_keys: tuple[str, ...] = ("text", "content", "contents")
 
     def as_options(self) -> dict[str, str | None]:
-        """The settings that affect the read texts, for the fingerprint of a corpus."""
+        """Return the settings that affect the read texts, for the fingerprint of a corpus."""
         return {"id": self.id_key, "text": self.text_key, "title": self.title_key}
 
 
 def format_of(name: str, first: str) -> RowFormat:
-    """The format of a file by its ending, else by its first line."""
+    """Return the format of a file by its ending, else by its first line."""
     stem = name.lower().removesuffix(".gz")
     if stem.endswith((".jsonl", ".ndjson", ".json")):
         return "jsonl"
@@ -98,12 +98,12 @@ def read_rows(
 
 
 def has_header(name: str, first: str, fields: Fields) -> bool:
-    """Whether the first line of a file names its columns instead of holding a record."""
+    """Return whether the first line of a file names its columns instead of holding a record."""
     return format_of(name, first) == "tsv" and _is_header(first.split("\t"), fields)
 
 
 def joined(title: str | None, text: str) -> str:
-    """``title + " " + text``, or ``text`` without a title, stripped as in the published code."""
+    """Return ``title + " " + text``, or ``text``, stripped as in the published code."""
     return f"{title} {text}".strip() if title else text.strip()
 
 
@@ -154,7 +154,7 @@ def _json_rows(
 def _json_reader(
     first: dict[str, Any], line: Line, name: str, fields: Fields
 ) -> Callable[[Line, dict[str, Any]], TextRow]:
-    """A function from a record to a row, for records with the keys of the first one."""
+    """Make a function from a record to a row, for records with the keys of the first one."""
     where = f"{name}, line {line.number}"
     id_key = _choose(fields.id_key, fields.id_keys, list(first), where, "id")
     text_key = _choose(fields.text_key, fields.text_keys, list(first), where, "text")
@@ -183,7 +183,7 @@ def _title(record: dict[str, Any], fields: Fields, where: str) -> str | None:
 def _choose(
     named_key: str | None, tried: tuple[str, ...], keys: list[str], where: str, what: str
 ) -> str:
-    """The key to read: the named one, else the only existing candidate."""
+    """Select the key to read: the named one, else the only existing candidate."""
     names = f"{', '.join(repr(key) for key in keys) or 'none':.300}"
     if named_key is not None:
         if named_key in keys:
@@ -206,7 +206,7 @@ def _choose(
 def _tsv_rows(
     lines: Iterable[Line], name: str, fields: Fields, on_malformed: OnMalformed
 ) -> Iterator[TextRow]:
-    """Rows of ``id<TAB>text``, or of any columns if a header line names the keys."""
+    """Read rows of ``id<TAB>text``, or of any columns if a header line names the keys."""
     stream = iter(lines)
     first = next(stream)
     header = first.text.split("\t")
@@ -237,7 +237,7 @@ def _attempted(
 
 
 def _is_header(cells: list[str], fields: Fields) -> bool:
-    """Whether the first line names columns: keys are set, or it names an id and a text."""
+    """Return whether the first line names columns: keys are set, or it names an id and a text."""
     if fields.id_key is not None or fields.text_key is not None:
         return True
     return any(cell in fields.id_keys for cell in cells) and any(

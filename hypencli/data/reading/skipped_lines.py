@@ -14,7 +14,7 @@ OnMalformed: TypeAlias = Callable[[DataError], None]
 """Called with the error of a malformed line; it raises, or returns to skip the line."""
 
 KEPT = 5
-"""How many skipped lines are described; further ones are only counted."""
+"""Maximum number of skipped lines that are described; further ones are only counted."""
 
 T = TypeVar("T")
 
@@ -41,10 +41,10 @@ def stop_with_hint(error: DataError) -> None:
 
 @dataclass(slots=True)
 class SkippedLines:
-    """Lines that a reading has skipped.
+    """Counts the lines that were skipped during reading.
 
     Attributes:
-        count: How many.
+        count: Number of skipped lines.
         first: Descriptions of the first few: file, line, problem.
     """
 
@@ -52,14 +52,14 @@ class SkippedLines:
     first: list[str] = field(default_factory=list)
 
     def note(self, error: DataError) -> None:
-        """Skip a line."""
+        """Count a skipped line."""
         self.count += 1
         if len(self.first) < KEPT:
             self.first.append(error.message)
 
 
 def attempt(make: Callable[[], T], on_malformed: OnMalformed) -> T | None:
-    """The result of ``make``, or None if it fails at a malformed line that is skipped."""
+    """Return the result of ``make``, or None if it fails at a malformed line that is skipped."""
     try:
         return make()
     except DataError as error:

@@ -45,7 +45,7 @@ ACCEPTED = (
 
 
 def resolve(source: str | Path, *, what: str = "dataset") -> Source:
-    """The source that a name denotes.
+    """Find the source that a name denotes.
 
     Args:
         source: A path, an ir_datasets id, or one of them behind a prefix. A :class:`Path` object
@@ -74,7 +74,7 @@ def resolve(source: str | Path, *, what: str = "dataset") -> Source:
 
 
 def _installed_kind(prefix: str) -> type[Source] | None:
-    """The kind of source that an installed package offers under a prefix, or None."""
+    """Find the kind of source that an installed package offers under a prefix, or None."""
     kind = offered(SOURCES_GROUP, prefix)
     if kind is None:
         return None

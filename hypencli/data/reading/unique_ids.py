@@ -18,7 +18,7 @@ RECENT_IDS = 65_536
 
 
 def hash_id(identifier: str) -> int:
-    """A 64-bit hash of an id."""
+    """Compute a 64-bit hash of an id."""
     digest = hashlib.blake2b(identifier.encode("utf-8"), digest_size=8).digest()
     return int.from_bytes(digest, "little")
 
@@ -128,7 +128,7 @@ def refuse_duplicates(rows: Iterable[TextRow], name: str, unit: str) -> Iterator
 
 
 def duplicate(name: str, identifier: str, places: tuple[int, int], unit: str) -> DataError:
-    """The error for a duplicate id."""
+    """Return the error for a duplicate id."""
     return DataError(
         f"{name}: the id {identifier!r:.80} is there twice, "
         f"at {unit}s {places[0]} and {places[1]}.",

@@ -1,4 +1,4 @@
-"""Training rows: queries with their passages, from files, folders and the hub, and to files."""
+"""Training rows: queries with their passages. Reads files, folders and the hub; writes files."""
 
 from hypencli.data.training.source import (
     TrainingSource,

@@ -1,4 +1,4 @@
-"""Training rows from Parquet and Arrow files: nested columns, read a few rows at a time."""
+"""Read training rows from the nested columns of Parquet and Arrow files, a few rows at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXPECTED = {
     "query": "struct<id: string, content: string>",
     "items": "list<struct<id: string, content: string, score: double, type: string>>",
 }
-"""The two columns; ids may be integers, score and type may be missing, fields may be more."""
+"""The two columns. Ids may be integers, score and type may be missing. Other fields are ignored."""
 
 _QUERY_FIELDS = ("id", "content")
 _ITEM_FIELDS = ("id", "content", "score", "type")
@@ -26,11 +26,10 @@ _BATCH_ROWS = 64
 
 
 def parquet_rows(path: Path) -> Iterator[TrainingRow]:
-    """The rows of a Parquet file; columns and fields that are not needed are not read.
+    """Read the rows of a Parquet file, without columns and fields that are not needed.
 
     Raises:
-        DataError: It is not a Parquet file, is damaged or of another schema, or a row is not what
-            it should be.
+        DataError: The file is not Parquet, is damaged or has another schema, or a row is malformed.
     """
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
@@ -42,11 +41,11 @@ def parquet_rows(path: Path) -> Iterator[TrainingRow]:
 
 
 def arrow_rows(path: Path) -> Iterator[TrainingRow]:
-    """The rows of a file of Arrow stream messages, as the ``datasets`` library saves them.
+    """Read the rows of a file of Arrow stream messages, which the ``datasets`` library writes.
 
     Raises:
-        DataError: It is not such a file, is damaged or of another schema, or a row is not what it
-            should be.
+        DataError: The file is not such a stream, is damaged or has another schema, or a row is
+            malformed.
     """
     try:
         with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
@@ -63,7 +62,7 @@ def _small(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _leaves(schema: pq.ParquetSchema) -> list[str]:
-    """The leaf columns that are needed, such as ``query.id`` and ``items.list.element.score``."""
+    """List the required leaf columns, such as ``query.id`` and ``items.list.element.score``."""
     paths = [schema.column(i).path for i in range(len(schema))]
     depths = {"query": (2, _QUERY_FIELDS), "items": (4, _ITEM_FIELDS)}
     leaves = []
@@ -91,7 +90,7 @@ def _check_schema(schema: pa.Schema, path: Path) -> None:
 
 
 def _problem(type_: pa.DataType, *, is_list: bool) -> str | None:
-    """What is wrong with the type of a column, or None."""
+    """Describe the error in the type of a column; None if the type is correct."""
     lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     if is_list:
         if not any(is_a(type_) for is_a in lists):
@@ -135,7 +134,10 @@ def _rows(batches: Iterable[pa.RecordBatch], path: Path) -> Iterator[TrainingRow
 
 
 def _values(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
-    """The rows of a batch as JSON values, column by column: many times faster than row by row."""
+    """Yield the rows of a batch as JSON values.
+
+    Conversion by column is many times faster than by row.
+    """
     items = batch.column("items")
     queries = _structs(batch.column("query"), _QUERY_FIELDS)
     passages = iter(_structs(items.flatten(), _ITEM_FIELDS))
@@ -146,7 +148,7 @@ def _values(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
 
 
 def _structs(array: pa.StructArray, fields: tuple[str, ...]) -> list[dict[str, Any] | None]:
-    """The structs of an array as dictionaries of those fields that it has; None for null."""
+    """Convert an array of structs to dictionaries of the existing fields; null becomes None."""
     names = [name for name in fields if array.type.get_field_index(name) >= 0]
     columns = [pc.struct_field(array, name).to_pylist() for name in names]
     is_valid_row = array.is_valid().to_pylist()

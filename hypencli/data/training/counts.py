@@ -1,4 +1,4 @@
-"""Counts that fit in memory, whatever the number of rows: summaries of numbers, findings, texts."""
+"""Counters whose memory does not grow with the number of rows: numbers, findings, texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class NumberSummary:
-    """Minimum, median and maximum; of two numbers in the middle, the median is the lower one."""
+    """Minimum, median and maximum. Of two middle numbers, the median is the lower one."""
 
     count: int
     minimum: float
@@ -19,18 +19,19 @@ class NumberSummary:
 
 @dataclass(frozen=True, slots=True)
 class Occurrences:
-    """How often something was met, and where first."""
+    """Number of occurrences of a finding, and the place of the first one."""
 
     count: int
     first: str
 
 
 class NumberCounter:
-    """Numbers as they come, counted by value.
+    """Counts numbers by value.
 
     Args:
-        digits: Significant digits that values are rounded to, the extremes apart; None keeps them,
-            for whole numbers. So many different values stay few counts.
+        digits: Number of significant digits to which values are rounded, except minimum and
+            maximum. This limits the number of distinct values. None does not round, for whole
+            numbers.
     """
 
     def __init__(self, digits: int | None = None) -> None:
@@ -39,7 +40,7 @@ class NumberCounter:
         self._extremes: tuple[float, float] | None = None
 
     def add(self, values: Iterable[float]) -> None:
-        """Count some numbers."""
+        """Count numbers."""
         values = list(values)
         if not values:
             return
@@ -50,11 +51,11 @@ class NumberCounter:
         self._counts.update(values)
 
     def above(self, limit: float) -> int:
-        """How many are above a limit."""
+        """Return how many numbers are above a limit."""
         return sum(count for value, count in self._counts.items() if value > limit)
 
     def summary(self) -> NumberSummary | None:
-        """Minimum, median and maximum, or None where there were no numbers."""
+        """Return minimum, median and maximum, or None if no number was counted."""
         if self._extremes is None:
             return None
         total = self._counts.total()
@@ -67,24 +68,24 @@ class NumberCounter:
 
 
 class OccurrenceCounter:
-    """What was met, by name."""
+    """Counts findings by name."""
 
     def __init__(self) -> None:
         self._occurrences: dict[str, Occurrences] = {}
 
     def add(self, name: str, where: str, count: int = 1) -> None:
-        """Note something that was met."""
+        """Count ``count`` occurrences of a finding."""
         earlier = self._occurrences.get(name)
         first = where if earlier is None else earlier.first
         self._occurrences[name] = Occurrences(count + (earlier.count if earlier else 0), first)
 
     def all(self) -> Mapping[str, Occurrences]:
-        """What was met."""
+        """Return the occurrences of each finding by name."""
         return dict(self._occurrences)
 
 
 class SeenTexts:
-    """Texts and the ids they came under, as 64-bit hashes: some 200 bytes a distinct text."""
+    """Set of texts and their ids, stored as 64-bit hashes: about 200 bytes per distinct text."""
 
     def __init__(self) -> None:
         self._texts: set[int] = set()
@@ -94,10 +95,11 @@ class SeenTexts:
         return len(self._texts)
 
     def add(self, identifier: str, text: str) -> tuple[int, bool, bool]:
-        """Note a text.
+        """Add a text with its id.
 
         Returns:
-            Its hash, whether it is new, and whether its id came with another text before.
+            Hash of the text, whether the text is new, and whether the id occurred before with
+                another text.
         """
         hashed = hash(text)
         before = self._text_of_id.setdefault(hash(identifier), hashed)

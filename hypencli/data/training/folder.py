@@ -1,4 +1,4 @@
-"""A local folder of training files, also as the ``datasets`` library saves one."""
+"""Local folders of training files, including those that the ``datasets`` library saves."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from hypencli.data.training.splits import is_data_file, select_files
 from hypencli.errors import DataError
 
 _STATE_FILE = "state.json"
-"""Lies beside the Arrow files of a dataset that ``datasets`` saved, and lists them."""
+"""File that the ``datasets`` library writes beside the Arrow files of a dataset. It lists them."""
 
 
 class Located(NamedTuple):
-    """The files of a split, and the split that their names say; None where they say none."""
+    """The files of a split, and the split in their names; None if the names contain no split."""
 
     files: tuple[Path, ...]
     split: str | None
 
 
 def locate_in_folder(folder: Path, split: str) -> Located:
-    """The training files of a split in a folder and the folders below it, in name order.
+    """Find the training files of a split in a folder and its subfolders, in name order.
 
     Raises:
-        DataError: There are none, or none of that split.
+        DataError: The folder has no training files, or none of this split.
     """
     names = data_files_of(folder)
     selected = select_files(names, split, where=str(folder))
@@ -33,10 +33,10 @@ def locate_in_folder(folder: Path, split: str) -> Located:
 
 
 def data_files_of(folder: Path) -> list[str]:
-    """Files of rows in a folder and the folders below it, relative, with ``/`` between parts.
+    """List the data files in a folder and its subfolders, as relative paths with ``/``.
 
     Raises:
-        DataError: A folder that ``datasets`` saved does not list its files.
+        DataError: A folder saved by ``datasets`` does not list its files.
     """
     return [*_data_files(folder), *_saved_files(folder)]
 
@@ -49,7 +49,7 @@ def _data_files(folder: Path) -> Iterator[str]:
 
 
 def _saved_files(folder: Path) -> Iterator[str]:
-    """The Arrow files of datasets saved in or below a folder; caches beside them are left out."""
+    """Yield the Arrow files of saved datasets in a folder and its subfolders, without caches."""
     for state in folder.rglob(_STATE_FILE):
         below = state.parent.relative_to(folder)
         for name in _listed(state):

@@ -1,4 +1,4 @@
-"""One training file: JSONL (``.gz`` too), Parquet, or Arrow, told apart by its first bytes."""
+"""Training files: JSONL (also ``.gz``), Parquet or Arrow, recognised by their first bytes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ FileFormat: TypeAlias = Literal["jsonl", "parquet", "arrow"]
 
 _PARQUET_MAGIC = b"PAR1"
 _ARROW_STREAM = b"\xff\xff\xff\xff"
-"""How a stream of Arrow messages begins; no UTF-8 text does."""
+"""First bytes of an Arrow stream. No UTF-8 text begins with them."""
 
 
 def format_of(path: Path) -> FileFormat:
-    """How a file is to be read: by its first bytes, else by its ending.
+    """Return the format of a file, from its first bytes, else from its ending.
 
     Raises:
         DataError: The file cannot be read.
@@ -35,11 +35,11 @@ def format_of(path: Path) -> FileFormat:
 
 
 def rows_of(path: Path) -> Iterator[TrainingRow]:
-    """The rows of one file, one by one.
+    """Read the rows of a file one by one.
 
     Raises:
-        DataError: The file is damaged or of another schema, or a row is not what it should be; the
-            line (JSONL) or the row (Parquet, Arrow) is named.
+        DataError: The file is damaged or has another schema, or a row is malformed. The message
+            names the line (JSONL) or the row (Parquet, Arrow).
     """
     match format_of(path):
         case "jsonl":
@@ -57,7 +57,7 @@ def rows_of(path: Path) -> Iterator[TrainingRow]:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of one file: of the text of JSONL, compressed or not; of the bytes of the others.
+    """Return the SHA-256 of a file: of the decompressed text for JSONL, of the bytes otherwise.
 
     Raises:
         DataError: The file cannot be read.

@@ -1,4 +1,4 @@
-"""Files of a dataset on the Hugging Face hub: those that are wanted, kept in its cache."""
+"""Training files of datasets on the Hugging Face hub, downloaded to its cache."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ from hypencli.hub import (
 )
 
 Choice: TypeAlias = Callable[[Sequence[str], str], Sequence[str]]
-"""The data files of a dataset, and what stands for it in messages -> those that are wanted."""
+"""Selects files of a dataset. The arguments are its data files, and its name in messages."""
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def may_be_hub_id(name: str) -> bool:
-    """Whether a name could be ``owner/name`` of a dataset on the hub, and is no data file's."""
+    """Return whether a name can be the ``owner/name`` of a hub dataset and is not a data file."""
     return _ID.fullmatch(name) is not None and not name.endswith(DATA_ENDINGS)
 
 
 def locate_on_hub(name: str, split: str) -> Located:
-    """The training files of a split of a hub dataset, downloaded where the cache lacks them.
+    """Find the training files of a split of a hub dataset, and download those not in the cache.
 
-    Offline, what the cache holds is taken, unless it is known to hold a part only.
+    Without a connection, the files in the cache are used, unless the cache is known to be
+    incomplete.
 
     Raises:
-        DataError: The hub has no such dataset or cannot be reached and the cache has none; or the
-            dataset has no files of that split.
+        DataError: The hub has no such dataset, or cannot be reached and the cache does not hold the
+            dataset; or the dataset has no files of this split.
     """
     selected: list[SplitFiles] = []
 
@@ -55,22 +56,23 @@ def locate_on_hub(name: str, split: str) -> Located:
 def files_on_hub(
     name: str, choose: Choice, *, what: str = "dataset", looked: str = ""
 ) -> tuple[Path, tuple[str, ...]]:
-    """Some data files of a hub dataset, downloaded where the cache lacks them.
+    """Find selected data files of a hub dataset, and download those not in the cache.
 
-    Offline, what the cache holds is taken, unless it is known to hold a part only.
+    Without a connection, the files in the cache are used, unless the cache is known to be
+    incomplete.
 
     Args:
         name: ``owner/name``.
-        choose: Says which of its data files are wanted.
-        what: What the name is for, for messages.
-        looked: Where else it was looked for, for messages.
+        choose: Selects the required data files.
+        what: Purpose of the dataset, for messages.
+        looked: Other places that were searched for the dataset, for messages.
 
     Returns:
-        The folder they are in, and their names in it.
+        Folder of the files, and their paths relative to it.
 
     Raises:
-        DataError: The hub has no such dataset or cannot be reached and the cache has none; or as
-            ``choose`` does.
+        DataError: The hub has no such dataset, or cannot be reached and the cache does not hold the
+            dataset; or ``choose`` raises it.
     """
     missing = f"No {what} {name!r}: {looked}"
     try:
@@ -95,12 +97,12 @@ def _select(choose: Choice, names: Iterable[str], where: str) -> tuple[str, ...]
 
 
 def _cached(name: str, choose: Choice) -> tuple[Path, tuple[str, ...]] | None:
-    """The files that are wanted of a dataset, if the cache holds all of them."""
+    """Return folder and names of the selected files, or None if the cache lacks one of them."""
     folder = cached_dataset(name)
     if folder is None:
         return None
     cached_names = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
     selection = _select(choose, cached_names, f"dataset {name} in the cache {cache_folder()}")
-    # The cache knows what else the dataset has: numbered siblings of these must be there too.
+    # The cache records all files of the dataset: it must also hold numbered siblings of these.
     siblings = [re.sub(r"\d+", "*", glob.escape(file)) for file in selection]
     return None if cached_dataset(name, siblings) is None else (folder, selection)

@@ -1,4 +1,4 @@
-"""Hard negatives of one query: which documents of a ranking, in which order they are tried."""
+"""Select hard negatives of a query from a ranking."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Sample: TypeAlias = Literal["top", "random"]
 
 
 class NegativeCandidate(NamedTuple):
-    """One document of a ranking, ranks from 1."""
+    """A document of a ranking. Ranks start at 1."""
 
     doc_id: str
     rank: int
@@ -22,19 +22,20 @@ class NegativeCandidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MiningRule:
-    """Which documents of a ranking may be negatives.
+    """Rules for the selection of negatives from a ranking.
 
     Attributes:
-        from_rank: The first rank, from 1.
-        to_rank: The last rank.
-        negatives: How many are taken.
-        sample: The best ranked of them, or any at random.
-        seed: Of the random choice, which is another for each query and independent of their order.
-        max_score_ratio: Leave out documents that score above this part of the positive's score;
-            None leaves out none.
+        from_rank: First rank, from 1.
+        to_rank: Last rank.
+        negatives: Number of negatives to select.
+        sample: ``top`` selects the best ranked candidates, ``random`` random ones.
+        seed: Seed of the random choice. The choice depends on the query id, and not on the order of
+            queries.
+        max_score_ratio: Exclude documents with a score above this fraction of the positive's score.
+            None excludes none.
 
     Raises:
-        UsageError: The ranks are none.
+        UsageError: The ranks are not a valid range.
     """
 
     from_rank: int = 1
@@ -60,14 +61,14 @@ def candidates(
     relevant: Collection[str],
     positive_score: float | None = None,
 ) -> list[NegativeCandidate]:
-    """The documents that may be negatives, in the order in which they are to be tried.
+    """List the documents that can be negatives, in the order in which to try them.
 
     Args:
-        query_id: The query, which decides a random choice together with the seed.
-        ranking: Its ranking, best first.
-        rule: What is allowed.
-        relevant: Documents that are none: judged relevant, or there already.
-        positive_score: Score of the positive in the same ranking; needed for a limit on scores.
+        query_id: Query id, which together with the seed determines a random choice.
+        ranking: Ranking of the query, best first.
+        rule: Rules for the selection.
+        relevant: Documents to exclude: those judged relevant, and those already in the row.
+        positive_score: Score of the positive in the same ranking; required if scores are limited.
     """
     limit = score_limit(rule, positive_score)
     allowed = [
@@ -86,10 +87,10 @@ def candidates(
 
 
 def score_limit(rule: MiningRule, positive_score: float | None) -> float | None:
-    """What a negative may score at most, or None for anything.
+    """Return the maximum score of a negative, or None for no limit.
 
-    With ratio ``r`` and a positive's score ``s``: ``s - (1 - r) |s|``, which is ``r s`` for scores
-    above 0 and stays below ``s`` for those of q-nets, which may be negative.
+    With ratio ``r`` and positive score ``s``, the limit is ``s - (1 - r) |s|``. This is ``r s`` for
+    positive scores. It is also below ``s`` for negative scores, which q-nets can give.
     """
     if rule.max_score_ratio is None or positive_score is None:
         return None
@@ -103,14 +104,14 @@ def choose(
     *,
     excluded: Collection[str],
 ) -> list[NegativeCandidate]:
-    """The first of the candidates whose text is new, by rank.
+    """Select the first candidates with new texts, and return them by rank.
 
     Args:
-        tried: The candidates in order.
-        texts: Their texts.
-        rule: How many are wanted.
-        excluded: Texts that a negative must not have: those of the positives and of the
-            negatives that the row has.
+        tried: Candidates in the order in which to try them.
+        texts: Document id -> text.
+        rule: Rules for the selection, with the number of negatives.
+        excluded: Texts that a negative must not have: those of the positives, and those of the
+            negatives already in the row.
     """
     seen = set(excluded)
     selected: list[NegativeCandidate] = []

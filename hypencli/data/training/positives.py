@@ -1,4 +1,4 @@
-"""Which items of a training row are relevant, by the three rules that a recipe can name."""
+"""The relevant items of a training row, by one of the three rules of a recipe."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Positives: TypeAlias = Literal["first", "type", "score_above"]
 
 @dataclass(frozen=True, slots=True)
 class PositiveRule:
-    """Which items are relevant; the others of the row are negatives.
+    """Rule for the relevant items of a row. The other items are negatives.
 
     Attributes:
-        positives: The first item, those of ``positive_type``, or those scored above
-            ``positive_score``.
-        positive_type: With ``type``.
-        positive_score: With ``score_above``.
+        positives: ``first`` for the first item, ``type`` for items of ``positive_type``, or
+            ``score_above`` for items with a score above ``positive_score``.
+        positive_type: Type for the rule ``type``.
+        positive_score: Score for the rule ``score_above``.
     """
 
     positives: Positives = "first"
@@ -26,7 +26,7 @@ class PositiveRule:
     positive_score: float = 0.0
 
     def of(self, row: TrainingRow) -> tuple[int, ...]:
-        """Positions of the relevant items within a row."""
+        """Return the positions of the relevant items in a row."""
         if self.positives == "first":
             return (0,)
         return tuple(i for i, item in enumerate(row.items) if self._holds(item))
@@ -38,7 +38,7 @@ class PositiveRule:
 
     @property
     def expectation(self) -> str:
-        """What a row without a positive lacks."""
+        """Description of the item that a row without a positive lacks."""
         if self.positives == "type":
             return f"an item of type {self.positive_type!r}"
         return f"an item that scores above {self.positive_score:g}"

@@ -1,4 +1,4 @@
-"""One training row: checked on the way in, plain values on the way out, whatever the file."""
+"""Conversion between training rows and JSON values, with checks of the input."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from hypencli.records import Query, TrainingItem, TrainingRow
 
 
 def training_row(values: Mapping[str, Any], where: str) -> TrainingRow:
-    """A row from ``{"query": {"id", "content"}, "items": [{"id", "content", "score"?, "type"?}]}``.
+    """Build a training row from JSON values.
 
-    Further keys are ignored, and whole numbers as ids become strings.
+    The values are ``{"query": {"id", "content"}, "items": [{"id", "content", "score"?,
+    "type"?}]}``. Other keys are ignored. Integer ids become strings.
 
     Args:
         values: The row as JSON values.
-        where: Stands for the row in messages: file and line, or file and row.
+        where: Place of the row for messages: file and line, or file and row.
 
     Raises:
-        DataError: Something is missing or of another type; what, and which.
+        DataError: A value is missing or has another type. The message names it.
     """
     query, items = values.get("query"), values.get("items")
     if not isinstance(query, dict):
@@ -35,7 +36,7 @@ def training_row(values: Mapping[str, Any], where: str) -> TrainingRow:
 
 
 def row_values(row: TrainingRow) -> dict[str, Any]:
-    """A row as JSON values; scores and types that are not there are left out."""
+    """Convert a row to JSON values, without missing scores and types."""
     query = {"id": row.query.query_id, "content": row.query.text}
     return {"query": query, "items": [_item_values(item) for item in row.items]}
 

@@ -1,4 +1,4 @@
-"""Scores of a long job in the order of the rows, so that a killed job goes on where it was."""
+"""Store the scores of a long job in row order, so that a killed job can continue."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _BYTES = 4
 
 
 class UnfinishedScores:
-    """A file of float32 scores that grows at its end; any part of it from the start is whole.
+    """File of float32 scores. Scores are appended, so after a kill the earlier ones are valid.
 
-    The first line says, in JSON, what the scores are of. The numbers follow, little-endian.
+    The first line holds the identity as JSON. The scores follow in little-endian order.
 
     Args:
-        path: The file; it need not be there.
-        identity: What decides the scores: data, teacher, settings.
+        path: The file. It need not exist.
+        identity: Values that determine the scores: data, teacher, settings.
 
     Raises:
-        DataError: The file holds scores of another identity.
+        DataError: The file holds scores with another identity.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, object]) -> None:
@@ -39,7 +39,7 @@ class UnfinishedScores:
     def _check(self) -> None:
         with self.path.open("rb") as stream:
             header = stream.read(len(self._header))
-        # A header cut short is all that a job killed at once leaves: nothing is lost with it.
+        # A job that is killed at its start may leave an incomplete header, and no score is lost.
         if header != self._header and not self._header.startswith(header):
             raise DataError(
                 f"{self.path} holds the unfinished scores of another command.",
@@ -48,14 +48,14 @@ class UnfinishedScores:
 
     @property
     def count(self) -> int:
-        """Scores that are there."""
+        """Number of scores in the file."""
         if not self.path.exists():
             return 0
         return max(0, self.path.stat().st_size - len(self._header)) // _BYTES
 
     @contextmanager
     def appending(self, count: int) -> Iterator[IO[bytes]]:
-        """Open for :meth:`append`, the first ``count`` scores kept."""
+        """Open the file for :meth:`append`, and keep only the first ``count`` scores."""
         size = len(self._header) + count * _BYTES
         if not self.path.exists() or self.path.stat().st_size < len(self._header):
             self.path.write_bytes(self._header)
@@ -65,12 +65,12 @@ class UnfinishedScores:
             yield stream
 
     def append(self, stream: IO[bytes], scores: npt.NDArray[np.float32]) -> None:
-        """Write scores behind those that are there; a kill after this does not lose them."""
+        """Append scores. A kill after this call does not lose them."""
         stream.write(scores.astype("<f4").tobytes())
         stream.flush()
 
     def read(self) -> Iterator[float]:
-        """The scores, each as the shortest number that is the same float32."""
+        """Yield the scores, each as the shortest decimal number with the same float32 value."""
         import numpy as np
 
         with self.path.open("rb") as stream:

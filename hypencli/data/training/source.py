@@ -1,4 +1,4 @@
-"""Training rows from wherever they lie, read again and again in bounded memory."""
+"""Sources of training rows, which can be read several times with bounded memory."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ ACCEPTED = (
 
 @dataclass(frozen=True)
 class TrainingSource:
-    """Training rows that can be read again and again, in the same order, one at a time.
+    """Training rows that can be read several times, one by one, always in the same order.
 
     Attributes:
-        name: Stands for the rows: a file's or folder's name, or the id of a hub dataset.
-        files: The files that hold them, in the order they are read.
-        split: The split that the files' names say; None where they say none, and all are read.
+        name: Name for messages: that of a file or folder, or the id of a hub dataset.
+        files: Files with the rows, in reading order.
+        split: Split in the file names. None if the names contain no split, and all files are read.
     """
 
     name: str
@@ -37,10 +37,11 @@ class TrainingSource:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the content; reads every file once.
+        """SHA-256 of the content. Every file is read once.
 
-        Of one file: of its text for JSONL, compressed or not, of its bytes for Parquet and Arrow.
-        Of several: of their fingerprints in order. Names and places do not count.
+        For one JSONL file, the hash of its decompressed text; for one Parquet or Arrow file, the
+        hash of its bytes. For several files, the hash of their fingerprints in order. Names and
+        paths have no effect.
 
         Raises:
             DataError: A file cannot be read.
@@ -51,11 +52,11 @@ class TrainingSource:
         return hashlib.sha256("".join(digests).encode("ascii")).hexdigest()
 
     def __iter__(self) -> Iterator[TrainingRow]:
-        """The rows, in their order.
+        """Read the rows in order.
 
         Raises:
-            DataError: A row is not what it should be, named by file and line (JSONL) or by file
-                and row (Parquet, Arrow); or there is no row at all.
+            DataError: A row is malformed, or there are no rows. The message names file and line
+                (JSONL), or file and row (Parquet, Arrow).
         """
         empty = True
         for path in self.files:
@@ -67,18 +68,18 @@ class TrainingSource:
 
 
 def open_training_rows(place: str | Path, *, split: str = "train") -> TrainingSource:
-    """Find training rows; they are read only when the source is iterated.
+    """Find training rows. They are read only when the source is iterated.
 
     A row is ``{"query": {"id", "content"}, "items": [{"id", "content", "score"?, "type"?}]}``: a
     line of JSONL, or a row of Parquet or Arrow with these nested columns.
 
     Args:
-        place: A JSONL (``.gz`` too) or Parquet file; a folder of such files, or one that the
-            ``datasets`` library saved; or ``owner/name`` of a dataset on the Hugging Face hub.
-        split: Of a folder or dataset with several splits, the one wanted.
+        place: A JSONL (also ``.gz``) or Parquet file; a folder of such files; a folder saved by the
+            ``datasets`` library; or ``owner/name`` of a dataset on the Hugging Face hub.
+        split: Split to read, if a folder or dataset has several.
 
     Raises:
-        DataError: There is no such place, or no file of that split in it.
+        DataError: The place does not exist, or has no files of this split.
     """
     path = Path(place).expanduser()
     if path.is_dir():
@@ -98,23 +99,23 @@ def open_training_rows(place: str | Path, *, split: str = "train") -> TrainingSo
 
 
 def read_training_rows(place: str | Path, *, split: str = "train") -> list[TrainingRow]:
-    """All training rows of a place, in memory; see :func:`open_training_rows`.
+    """Read all training rows of a place into memory; see :func:`open_training_rows`.
 
     Raises:
-        DataError: There are none; or one is not what it should be.
+        DataError: There are no rows, or a row is malformed.
     """
     return list(open_training_rows(place, split=split))
 
 
 def iterate_training_rows(place: str | Path, *, split: str = "train") -> Iterator[TrainingRow]:
-    """The training rows of a place one by one; see :func:`open_training_rows`."""
+    """Read the training rows of a place one by one; see :func:`open_training_rows`."""
     return iter(open_training_rows(place, split=split))
 
 
 def training_fingerprint(place: str | Path, *, split: str = "train") -> str:
-    """SHA-256 of the content of training rows; see :attr:`TrainingSource.fingerprint`.
+    """Return the SHA-256 of the content of training rows; see :attr:`TrainingSource.fingerprint`.
 
     Raises:
-        DataError: There are none, or a file cannot be read.
+        DataError: There are no rows, or a file cannot be read.
     """
     return open_training_rows(place, split=split).fingerprint

@@ -1,4 +1,4 @@
-"""Which files of a folder or a hub dataset belong to a split or a part, told by their names."""
+"""Select the files of a split or a part by their names, in a folder or a hub dataset."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import NamedTuple
 from hypencli.errors import DataError
 
 DATA_ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
-"""Files that hold training rows."""
+"""Endings of files with training rows."""
 
 UNNAMED = ("train", "validation")
-"""Splits that a folder stands for as a whole where none of its files names a split."""
+"""Splits for which all files of a folder are used, if no file name contains a split."""
 
 _WORDS = {
     "train": re.compile(r"train(ing)?(set|data)?"),
@@ -25,11 +25,11 @@ _SHARD = re.compile(r"(?P<stem>.*)-(?P<part>\d{5,})-of-(?P<count>\d{5,})")
 
 
 class SplitFiles(NamedTuple):
-    """The files of a split.
+    """Files of a split.
 
     Attributes:
-        names: Their names, relative and with ``/`` between parts, in name order.
-        split: The split; None where no file names one, and all were taken.
+        names: Relative paths with ``/``, in name order.
+        split: The split; None if no file name contains a split, and all files are used.
     """
 
     names: tuple[str, ...]
@@ -37,27 +37,27 @@ class SplitFiles(NamedTuple):
 
 
 def is_data_file(name: str) -> bool:
-    """Whether a file of that name holds training rows; nothing below a hidden folder does."""
+    """Return whether a path names a data file outside hidden folders."""
     hidden = any(part.startswith(".") for part in PurePosixPath(name).parts)
     return name.endswith(DATA_ENDINGS) and not hidden
 
 
 def select_files(names: Iterable[str], split: str, *, where: str) -> SplitFiles:
-    """The files of a split among the data files of a folder or dataset.
+    """Select the files of a split from the data files of a folder or dataset.
 
-    A file belongs to a split that its name has as a word (``train.jsonl``,
-    ``train-00000-of-00002.parquet``, ``msmarco_train_0.jsonl``), else to the one that the folder
-    it lies in has so. ``training``, ``dev``, ``val``, ``valid`` and ``eval`` are known too. Where
-    no file names a split, all are taken as the one wanted.
+    A file belongs to the split whose name is a word of the file name (``train.jsonl``,
+    ``train-00000-of-00002.parquet``, ``msmarco_train_0.jsonl``), else to the split in the name of
+    the nearest folder. The words ``training``, ``dev``, ``val``, ``valid`` and ``eval`` are also
+    recognised. If no path contains a split, all files are used for the requested one.
 
     Args:
-        names: Data files, relative, with ``/`` between parts.
-        split: The split wanted.
-        where: Stands for the folder or dataset in messages.
+        names: Data files as relative paths with ``/``.
+        split: The requested split.
+        where: Name of the folder or dataset for messages.
 
     Raises:
-        DataError: There is no data file, or none of that split; or a part of several is missing;
-            or the split is there in two formats.
+        DataError: There are no data files, or none of this split; a shard is missing; or the split
+            exists in two formats.
     """
     all_names = sorted(names)
     if not all_names:
@@ -79,21 +79,22 @@ def select_files(names: Iterable[str], split: str, *, where: str) -> SplitFiles:
 
 
 def select_part(names: Iterable[str], part: str, *, where: str) -> tuple[str, ...]:
-    """The files of one part of a dataset of several tables, such as ``corpus`` and ``queries``.
+    """Select the files of one part of a dataset with several tables.
 
-    They are named after it (``queries.jsonl``, ``queries-00000-of-00002.parquet``), or lie in a
-    folder that is (``qrels_og/test.jsonl``).
+    Parts are tables such as ``corpus`` and ``queries``. The files have the name of the part
+    (``queries.jsonl``, ``queries-00000-of-00002.parquet``), or lie in a folder with this name
+    (``qrels_og/test.jsonl``).
 
     Args:
-        names: Data files, relative, with ``/`` between parts.
-        part: The part wanted.
-        where: Stands for the folder or dataset in messages.
+        names: Data files as relative paths with ``/``.
+        part: The requested part.
+        where: Name of the folder or dataset for messages.
 
     Returns:
-        Their names in name order; none where there is no such part.
+        Paths in name order; empty if there is no such part.
 
     Raises:
-        DataError: A file of several is missing, or the part is there in two formats.
+        DataError: A shard is missing, or the part exists in two formats.
     """
     files = sorted(name for name in names if _part_of(name) == part)
     _refuse_two_formats(files, where)
@@ -118,7 +119,7 @@ def _no_split(
 
 
 def _split_of(name: str, wanted: str) -> str | None:
-    """The split that a path names: in the file's name, else in the nearest folder's."""
+    """Return the split in a path: that of the file name, else that of the nearest folder."""
     path = PurePosixPath(name)
     for part in (path.name.split(".")[0], *reversed(path.parts[:-1])):
         if re.search(rf"(?<![a-z0-9]){re.escape(wanted.lower())}(?![a-z0-9])", part.lower()):
@@ -139,7 +140,7 @@ def _split_of_word(word: str) -> str | None:
 
 
 def _refuse_two_formats(names: Sequence[str], where: str) -> None:
-    """A dataset that is there twice, as JSONL and as Parquet, would be trained on twice."""
+    """Refuse a split that exists as JSONL and as Parquet, because rows would be read twice."""
     endings = {
         ending: name
         for name in names

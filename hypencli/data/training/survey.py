@@ -1,4 +1,4 @@
-"""One pass over training rows that counts what decides whether, and how well, they train."""
+"""Statistics of training rows, computed in one pass, with findings that affect training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hypencli.data.training.positives import PositiveRule
 from hypencli.records import TrainingItem, TrainingRow
 
 NO_TYPE = "(none)"
-"""Stands for items without a type."""
+"""Type in the statistics of an item without a type."""
 
 _SCORE_DIGITS = 4
 
@@ -26,12 +26,12 @@ TextListener = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class StatisticsOptions:
-    """What rows are held against.
+    """Requirements that rows are compared with.
 
     Attributes:
-        rule: Which items are relevant.
-        negatives: Negatives that a row should have; 0 for any number.
-        skip_few: Whether rows with fewer are left out of training.
+        rule: Rule for the relevant items.
+        negatives: Required number of negatives per row; 0 for any number.
+        skip_few: Whether training skips rows with fewer negatives.
     """
 
     rule: PositiveRule = field(default_factory=PositiveRule)
@@ -41,14 +41,14 @@ class StatisticsOptions:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """The scores of a teacher.
+    """Statistics of the scores of a teacher.
 
     Attributes:
-        missing: Items without one.
-        spread: The scores, the median to 4 digits; None where there are none.
-        rows_with_none: Rows of which no item has one.
-        rows_with_some: Rows of which some items have one.
-        rows_with_all: Rows of which every item has one.
+        missing: Number of items without a score.
+        spread: Minimum, median (to 4 digits) and maximum; None if there are no scores.
+        rows_with_none: Number of rows without scores.
+        rows_with_some: Number of rows in which some items have a score, and some do not.
+        rows_with_all: Number of rows in which every item has a score.
     """
 
     missing: int
@@ -60,20 +60,20 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class RowStatistics:
-    """What training rows hold.
+    """Statistics of training rows.
 
     Attributes:
-        rows: Rows.
-        queries: Distinct query texts.
-        items: Items of all rows.
-        passages: Distinct passage texts.
-        items_per_row: Items a row.
-        negatives_per_row: Items a row that are not relevant.
-        query_words: Words of the distinct queries.
-        passage_words: Words of the distinct passages.
+        rows: Number of rows.
+        queries: Number of distinct query texts.
+        items: Number of items of all rows.
+        passages: Number of distinct passage texts.
+        items_per_row: Items per row.
+        negatives_per_row: Items per row that are not relevant.
+        query_words: Words per distinct query.
+        passage_words: Words per distinct passage.
         scores: Scores of a teacher.
-        types: Type of an item -> items.
-        findings: What was met that may matter -> how often, and where first: ``no_positive``,
+        types: Type of an item -> number of items.
+        findings: Name of a possible problem -> its occurrences. The names are ``no_positive``,
             ``few_negatives``, ``no_negative``, ``no_score`` (an item of a row that is trained on),
             ``best_not_first``, ``first_not_positive``, ``passage_twice``,
             ``negative_like_positive``, ``row_twice``, ``query_id_reused``, ``passage_id_reused``.
@@ -100,20 +100,20 @@ def row_statistics(
     on_query: TextListener | None = None,
     on_passage: TextListener | None = None,
 ) -> RowStatistics:
-    """Count rows, texts, scores and types, and find what may harm a training.
+    """Count rows, texts, scores and types, and find possible problems for training.
 
-    Memory grows by some 200 bytes a distinct text: they are kept as hashes of 64 bits, so that any
-    two of ten million are taken for one with a chance of 3 in a million.
+    Texts are kept as hashes of 64 bits, which takes about 200 bytes per distinct text. Among ten
+    million texts, the probability that any two have the same hash is 3 in a million.
 
     Args:
         rows: The rows; at least one.
-        options: What they are held against.
+        options: Requirements that the rows are compared with.
         on_row: Called after each row.
-        on_query: Given each distinct query.
-        on_passage: Given each distinct passage.
+        on_query: Called with each distinct query.
+        on_passage: Called with each distinct passage.
 
     Raises:
-        DataError: A row is not what it should be, as the source of the rows says.
+        DataError: A row is malformed; the source of the rows raises it.
     """
     collector = _StatisticsCollector(options, on_query, on_passage)
     for row in rows:
@@ -157,7 +157,7 @@ class _StatisticsCollector:
         self._repeats(query, row.items, passages, positives, where)
 
     def result(self) -> RowStatistics:
-        """What was counted."""
+        """Return the statistics."""
         return RowStatistics(
             rows=self._rows,
             queries=len(self._queries),
@@ -197,7 +197,7 @@ class _StatisticsCollector:
         return hashes
 
     def _balance(self, row: TrainingRow, positives: Sequence[int], where: str) -> None:
-        """Whether there are positives, enough negatives, and scores where the row is kept."""
+        """Find missing positives, negatives and scores, and a first item that is not the best."""
         negatives = len(row.items) - len(positives)
         few = negatives < self._options.negatives
         if not positives:
@@ -255,7 +255,7 @@ class _ScoreCounts:
         self._rows["all" if len(scored) == len(items) else some] += 1
 
     def result(self) -> Scores:
-        """What was counted."""
+        """Return the statistics of the scores."""
         rows = self._rows
         return Scores(
             self._missing, self._values.summary(), rows["none"], rows["some"], rows["all"]

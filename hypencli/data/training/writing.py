@@ -1,4 +1,4 @@
-"""Training rows to a file: JSONL, compressed or not, or Parquet, as its name says."""
+"""Write training rows to JSONL (also compressed) or Parquet, by the ending of the file name."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from hypencli.errors import DataError, UsageError
 from hypencli.records import TrainingRow
 
 _GROUP_CHARACTERS = 32 * 2**20
-"""Text of one row group of Parquet: what a writer holds in memory."""
+"""Maximum text in a row group of Parquet, which is held in memory."""
 
 
 def check_ending(path: Path) -> str:
-    """The ending that says how training rows are written.
+    """Return the ending of a file name, which determines the format.
 
     Raises:
-        UsageError: It is none of those known.
+        UsageError: The ending is unknown.
     """
     ending = next((one for one in reversed(DATA_ENDINGS) if path.name.endswith(one)), None)
     if ending is None:
@@ -35,30 +35,29 @@ def check_ending(path: Path) -> str:
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Refuse, before any work, to write where rows cannot or must not go.
+    """Refuse a file that cannot be written, before any work.
 
     Raises:
-        UsageError: The file is there and is not to be replaced, or its ending says no format.
+        UsageError: The file exists and must not be replaced, or its ending is unknown.
     """
     check_ending(path)
     refuse_overwrite(path, overwrite=overwrite)
 
 
 def write_training_rows(path: str | Path, rows: Iterable[TrainingRow]) -> int:
-    """Write training rows to a file, as a whole or not at all; a file that is there is replaced.
+    """Write training rows to a file atomically. An existing file is replaced.
 
-    What is written reads back as the same rows, in every format; the same rows give the same
-    bytes in JSONL, compressed or not.
+    Every format reads back as equal rows. In JSONL, compressed or not, equal rows give equal bytes.
 
     Args:
-        path: Ends in ``.jsonl``, ``.jsonl.gz`` or ``.parquet``.
-        rows: The rows; they are taken one by one.
+        path: File that ends in ``.jsonl``, ``.jsonl.gz`` or ``.parquet``.
+        rows: The rows, which are read one by one.
 
     Returns:
-        How many rows there were.
+        Number of rows.
 
     Raises:
-        UsageError: The ending is another.
+        UsageError: The ending is another one.
         DataError: There are no rows, or the file cannot be written.
     """
     path = Path(path).expanduser()
@@ -77,7 +76,7 @@ def _write_jsonl(path: Path, rows: Iterable[TrainingRow], *, packed: bool) -> in
     with path.open("wb") as raw:
         if not packed:
             return _write_lines(raw, rows)
-        # Neither name nor time in the header: the same rows are the same bytes.
+        # The header has no name and no time, so that equal rows give equal bytes.
         with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as out:
             return _write_lines(out, rows)
 
@@ -107,7 +106,7 @@ def _write_parquet(path: Path, rows: Iterable[TrainingRow]) -> int:
 
 
 def _groups(rows: Iterable[TrainingRow]) -> Iterator[list[TrainingRow]]:
-    """The rows in groups of bounded text."""
+    """Yield the rows in groups of bounded text size."""
     stream = iter(rows)
     while group := list(islice(stream, 1)):
         size = _characters(group[0])

@@ -144,7 +144,7 @@ def _check(options: GraphOptions) -> None:
 def _choose_builder(
     corpus: EmbeddingSet, options: GraphOptions, progress: Progress
 ) -> tuple[str, GraphBuilder]:
-    """Name and builder. ``auto`` is resolved to a shipped builder."""
+    """Return name and instance of the builder. ``auto`` is resolved to a shipped builder."""
     name = options.builder
     if name == AUTO:
         name = automatic(corpus, options.metric, options.device)
@@ -156,7 +156,7 @@ def _choose_builder(
 
 
 def _inputs(name: str, builder: GraphBuilder, options: GraphOptions) -> dict[str, JsonValue]:
-    """Inputs that determine the neighbours, besides the embedding set and k."""
+    """Return the inputs that determine the neighbours, besides the embedding set and k."""
     return {"metric": options.metric, "builder": name, **asdict(builder)}
 
 
@@ -193,7 +193,7 @@ def _build(
 
 
 def _bytes_of_build(draft: GraphDraft, builder: GraphBuilder) -> int:
-    """Bytes that a build still writes: the ordinals, and the state for a resumption."""
+    """Estimate the bytes that a build still writes: ordinals, and the state for a resumption."""
     ordinals = 4 * draft.n * draft.k
     state = builder.bytes_to_save(draft.n, draft.k)
     # A new state is written beside the last one, which is then deleted.
@@ -222,6 +222,6 @@ def _outcome(graph: Manifest, embeddings: Manifest, *, existing: bool = False) -
 
 
 def _advice(builder: str) -> str:
-    """Options that raise the recall, in words that follow "to find more,"."""
+    """Return options that raise the recall, in words that follow "to find more,"."""
     kind = builder_class(builder) if builder in builder_names() else GraphBuilder
     return kind.advice

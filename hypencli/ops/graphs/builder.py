@@ -77,5 +77,5 @@ class GraphBuilder(ABC):
         return False
 
     def bytes_to_save(self, n_documents: int, k: int) -> int:
-        """Bytes that the builder writes to ``work.scratch``."""
+        """Return the number of bytes that the builder writes to ``work.scratch``."""
         return 0

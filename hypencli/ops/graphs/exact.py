@@ -46,7 +46,7 @@ class ExactBuilder(GraphBuilder):
         return self.dtype == "float32"
 
     def bytes_to_save(self, n_documents: int, k: int) -> int:
-        """Bytes of the saved neighbours and their similarities."""
+        """Return the number of bytes of the saved neighbours and their similarities."""
         return 8 * n_documents * k
 
     def build(self, work: GraphWork) -> Iterator[Ordinals]:

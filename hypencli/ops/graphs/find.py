@@ -85,12 +85,12 @@ def _named_graph(
 
 
 def width(graph: Manifest) -> int:
-    """Number of neighbours per document of a graph."""
+    """Return the number of neighbours per document of a graph."""
     return graph.input_int("k")
 
 
 def recall_of(graph: Manifest) -> float | None:
-    """The measured recall of a graph, from 0 to 1; None if it was not measured."""
+    """Return the measured recall of a graph, from 0 to 1; None if it was not measured."""
     measured = graph.stats.get("recall")
     return float(str(measured["value"])) if isinstance(measured, dict) else None
 

@@ -40,7 +40,7 @@ BUILDERS_GROUP = "hypencli.graph_builders"
 
 
 def builder_names() -> list[str]:
-    """The names of all builders, the shipped ones first."""
+    """Return the names of all builders, the shipped ones first."""
     return [*BUILDERS, *(name for name in offered_names(BUILDERS_GROUP) if name not in BUILDERS)]
 
 
@@ -133,7 +133,7 @@ def automatic(corpus: VectorSource, metric: Metric, device: str | None) -> str:
 
 
 def installed_builder() -> str | None:
-    """Name of an approximate builder whose package is installed; None if there is none."""
+    """Return an approximate builder whose package is installed; None if there is none."""
     for name in BUILDERS:
         package = builder_class(name).package
         if package is not None and importlib.util.find_spec(package):

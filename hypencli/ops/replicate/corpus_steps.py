@@ -56,7 +56,7 @@ class EncodeStep(Step):
         return f"encode {short(self.corpus)} with {short(self.model.source)}"
 
     def existing(self, context: ReplicationContext) -> Manifest | None:
-        """The embedding set, if it is finished."""
+        """Return the embedding set if it is finished."""
         planned = self._plan(context)
         if planned is None or not planned.finished:
             return None
@@ -88,7 +88,7 @@ class EncodeStep(Step):
         return Estimate(seconds, size, basis, assumed)
 
     def note(self, context: ReplicationContext) -> str | None:
-        """The number of finished shards."""
+        """Return the number of finished shards."""
         planned = self._plan(context)
         if planned is None or not planned.shards_done:
             return None
@@ -102,7 +102,7 @@ class EncodeStep(Step):
         return context.store.get(done.embeddings, "embeddings")
 
     def n_documents(self, context: ReplicationContext) -> int | None:
-        """Number of documents to encode; None if unknown."""
+        """Return the number of documents to encode; None if unknown."""
         corpus, limit = self._corpus(context), context.recipe.encoding.limit
         count = None if corpus is None else corpus.count
         return count if limit is None else min(limit, count or limit)
@@ -116,7 +116,7 @@ class EncodeStep(Step):
         return plan_encode(context.store, corpus, source, options)
 
     def _corpus(self, context: ReplicationContext) -> Corpus | None:
-        """The documents; None if they are missing."""
+        """Open the corpus; None if its documents are missing."""
         try:
             return context.corpus(self.corpus)
         except DataError:
@@ -127,7 +127,7 @@ class EncodeStep(Step):
 
 
 def _encoded_by(model: Manifest | None, embeddings: Manifest) -> int:
-    """Number of documents that the last process encoded with this model; 0 for another model."""
+    """Return how many documents the last process encoded with this model; 0 for another model."""
     if model is None or model.id not in embeddings.parents:
         return 0
     return count_of(embeddings, "encoded_by_last_process")
@@ -150,7 +150,7 @@ class GraphStep(Step):
         return f"graph of {short(self.encode.corpus)} with {short(self.encode.model.source)}"
 
     def existing(self, context: ReplicationContext) -> Manifest | None:
-        """A graph that fits."""
+        """Return a graph that fits."""
         embeddings = context.manifest(self.encode)
         return existing_graph(context.store, embeddings, self._options(context))
 
@@ -190,5 +190,5 @@ class GraphStep(Step):
 
 
 def _pairs_compared(graph: Manifest) -> int:
-    """Number of document pairs that an exact builder compared; 0 for other builders."""
+    """Return how many document pairs an exact builder compared; 0 for other builders."""
     return count_of(graph, "n_documents") ** 2 if graph.inputs.get("builder") == "exact" else 0

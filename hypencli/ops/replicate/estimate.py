@@ -97,13 +97,13 @@ class Rates:
 
 
 def count_of(manifest: Manifest, key: str) -> int:
-    """A count in the stats of an artifact; 0 if it is missing."""
+    """Return a count in the stats of an artifact; 0 if it is missing."""
     value = manifest.stats.get(key)
     return value if isinstance(value, int) else 0
 
 
 def _seconds(manifest: Manifest) -> float:
-    """Time of an artifact in seconds: the total, else the sum of the parts; 0 if unknown."""
+    """Return the seconds of an artifact: the total, else the sum of the parts; 0 if unknown."""
     parts = manifest.stats.get("seconds")
     if not isinstance(parts, dict):
         return 0.0

@@ -50,7 +50,7 @@ class ModelStep(Step):
         return f"model {short(self.source)}"
 
     def existing(self, context: ReplicationContext) -> Manifest | None:
-        """The model, if it is in the store."""
+        """Return the model if it is in the store."""
         return registered_model(context.store, self._named(context))
 
     def require(self, context: ReplicationContext) -> None:
@@ -92,13 +92,13 @@ class PrepareStep(Step):
         return f"prepare {self.dataset}"
 
     def existing(self, context: ReplicationContext) -> Path | None:
-        """The folder of the prepared dataset in the store."""
+        """Return the folder of the prepared dataset in the store."""
         name = find_preparation(self.dataset).name
         folder = context.store.root / DATA_FOLDER / name
         return None if read_record(folder) is None else folder
 
     def estimate(self, context: ReplicationContext) -> Estimate:
-        """The time of a download is unknown."""
+        """Return an estimate without a time, because download times are unknown."""
         return UNKNOWN
 
     def run(self, context: ReplicationContext, progress: Progress) -> Path:
@@ -127,12 +127,12 @@ class PerturbStep(Step):
         return f"perturb {short(self.queries)} ({self.variation})"
 
     def existing(self, context: ReplicationContext) -> Path | None:
-        """The file of perturbed queries, if it exists."""
+        """Return the file of perturbed queries if it exists."""
         path = self.path(context)
         return path if path.is_file() else None
 
     def estimate(self, context: ReplicationContext) -> Estimate:
-        """The time is negligible, except for a paraphrasing model."""
+        """Return negligible costs; the time of a paraphrasing model is unknown."""
         return Estimate(bytes=0) if self.variation == "paraphrase" else AT_ONCE
 
     def run(self, context: ReplicationContext, progress: Progress) -> Path:
@@ -145,7 +145,7 @@ class PerturbStep(Step):
         return path
 
     def path(self, context: ReplicationContext) -> Path:
-        """The path of the perturbed queries, existing or not.
+        """Return the path of the perturbed queries, existing or not.
 
         The name has a hash of the queries, of the entries of the word list, and of the other
         options, with a paraphrasing model by its name. ``hype robustness`` reads the kind from it.
@@ -170,7 +170,7 @@ class PerturbStep(Step):
         return context.store.root / DATA_FOLDER / PERTURBED_FOLDER / name
 
     def _options(self, context: ReplicationContext) -> PerturbOptions:
-        """The options of the recipe that apply to this kind of variation."""
+        """Return the options of the recipe that apply to this kind of variation."""
         settings, variation = context.recipe.perturb, self.variation
         rewrites = variation == "paraphrase"
         return PerturbOptions(
@@ -205,7 +205,7 @@ class ListsStep(Step):
         return f"lists {short(self.lists)}"
 
     def existing(self, context: ReplicationContext) -> Manifest | None:
-        """The newest run with the name of the lists."""
+        """Return the newest run with the name of the lists."""
         runs = [one for one in context.store.artifacts("run") if one.name == self._name]
         return runs[-1] if runs else None
 
@@ -223,5 +223,5 @@ class ListsStep(Step):
 
     @property
     def _name(self) -> str:
-        """Name of the run."""
+        """Return the name of the run."""
         return f"lists-{self.dataset}"

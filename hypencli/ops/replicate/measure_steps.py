@@ -30,7 +30,7 @@ class EvaluateStep(Step):
         return f"eval {self.search.dataset} {self.search.way}"
 
     def existing(self, context: ReplicationContext) -> Manifest | None:
-        """The evaluation of the run, if it is stored."""
+        """Return the evaluation of the run if it is stored."""
         run, options = context.manifest(self.search), self.search.judged_with(context)
         return existing_evaluation(context.store, run, options)
 
@@ -59,7 +59,7 @@ class PMrrStep(Step):
         return f"p-MRR {self.original.dataset} {self.original.way}"
 
     def existing(self, context: ReplicationContext) -> Manifest | None:
-        """The evaluation of the pair, if it is stored."""
+        """Return the evaluation of the pair if it is stored."""
         before, after = (context.manifest(one) for one in self.needs)
         return existing_p_mrr(context.store, before, after, **self._qrels(context))
 
@@ -71,7 +71,7 @@ class PMrrStep(Step):
         return context.store.get(done.evaluation, "evaluation")
 
     def _qrels(self, context: ReplicationContext) -> dict[str, str]:
-        """The judgements of both searches. A dataset with changed instructions has both."""
+        """Return the judgements of both searches; a dataset with changed instructions has both."""
         return {
             "qrels_original": str(self.original.judged_with(context).qrels),
             "qrels_changed": str(self.changed.judged_with(context).qrels),

@@ -133,7 +133,7 @@ class _Planner:
         self._corpora: dict[str, str] = {}
 
     def cell(self, model: str, dataset: str, search: str) -> TableCell | None:
-        """The cell; None if the model or the dataset does not have this search."""
+        """Make a cell; None if the model or the dataset does not have this search."""
         row, entry = self._recipe.models[model], self._recipe.datasets[dataset]
         how = self._recipe.searches[search]
         if row.searches is not None and search not in row.searches:
@@ -162,7 +162,7 @@ class _Planner:
         return TableCell(model, dataset, search, EvaluateStep(step), pair)
 
     def _corpus(self, entry: ReplicatedDataset) -> str:
-        """The corpus to encode: a corpus id of ir_datasets, else the value of the recipe."""
+        """Return the corpus to encode: a corpus id of ir_datasets, else the value of the recipe."""
         named = entry.corpus or entry.queries
         if named not in self._corpora:
             self._corpora[named] = corpus_name(named, self._root)

@@ -78,7 +78,7 @@ class SearchStep(Step):
         return f"search {asked} {self.way}"
 
     def existing(self, context: ReplicationContext) -> Manifest | None:
-        """The run of this search, if it is stored."""
+        """Return the run of this search if it is stored."""
         queries = self._queries(context)
         if queries is None:
             return None
@@ -112,7 +112,7 @@ class SearchStep(Step):
         return context.store.get(done.run, "run")
 
     def judged_with(self, context: ReplicationContext) -> EvaluateOptions:
-        """Judgements and measures of the run."""
+        """Return judgements and measures for the run."""
         own = self._asked(context).qrels
         return EvaluateOptions(
             qrels=None if own is None else context.place(own),
@@ -120,7 +120,7 @@ class SearchStep(Step):
         )
 
     def _asked(self, context: ReplicationContext) -> ReplicatedDataset:
-        """The dataset, with changed instructions if they are searched."""
+        """Return the dataset, with changed instructions if they are searched."""
         dataset = context.recipe.datasets[self.dataset]
         return dataset.with_changed_instructions() if self.changed else dataset
 
@@ -141,7 +141,7 @@ class SearchStep(Step):
         )
 
     def _engine(self, context: ReplicationContext) -> EngineSpec:
-        """The engine of this search. Ranked lists of a dataset are always reranked."""
+        """Return the engine of this search. Ranked lists of a dataset are always reranked."""
         if self.lists is not None:
             return EngineSpec("rerank", {"run": context.manifest(self.lists).id})
         how = context.recipe.searches[self.search]
@@ -167,12 +167,12 @@ class SearchStep(Step):
             raise DataError(error.message, hint=f"Make it: {dataset.made_by}") from error
 
     def _place(self, context: ReplicationContext) -> str:
-        """The path of the queries. Before they are perturbed, it is that of the original ones."""
+        """Return the path of the queries; before a perturbation, that of the original ones."""
         changed = None if self.perturb is None else context.artifacts.get(self.perturb)
         return context.place(self._asked(context).queries if changed is None else str(changed))
 
     def _queries(self, context: ReplicationContext) -> _QuerySummary | None:
-        """Id, fingerprint and number of the queries; None if a later step prepares them.
+        """Summarise the queries; None if a later step prepares them.
 
         Queries of ir_datasets are not read, because that could download them.
         """
@@ -187,7 +187,7 @@ class SearchStep(Step):
         return _QuerySummary(read.id, read.fingerprint, len(read))
 
     def _rate(self, context: ReplicationContext, how: ReplicatedSearch) -> Rate | None:
-        """Scores per second of an exact search, queries per second of another search."""
+        """Find scores per second for an exact search, queries per second for another search."""
         model = context.manifest_if_done(self.encode.model)
         is_plain = self.encode.model.pooling is not None
         has_vectors = is_plain if model is None else not has_q_nets(model)
@@ -214,7 +214,7 @@ class _QuerySummary:
 
 
 def _basis(how: ReplicatedSearch, rate: Rate) -> str:
-    """The rate of an estimate, in words."""
+    """Describe the rate of an estimate in words."""
     if how.engine == "exact":
         return f"scoring {rate.per_second:,.0f} documents/s a query, {rate.source}"
     each = f"{how.engine} {1000 / rate.per_second:,.1f} ms a query"
@@ -222,5 +222,5 @@ def _basis(how: ReplicatedSearch, rate: Rate) -> str:
 
 
 def _preset(how: ReplicatedSearch) -> str:
-    """The preset of a search; empty if it has none."""
+    """Return the preset of a search; empty if it has none."""
     return str(how.options.get("preset", ""))

@@ -86,7 +86,7 @@ def choose_datasets(
 
 
 def _with_bases(recipe: Replication, names: list[str]) -> list[str]:
-    """The datasets, the members of pools, and the bases of their losses."""
+    """Return the datasets, the members of pools, and the bases of their losses."""
     bases: set[str] = set()
     waiting = list(names)
     while waiting:
@@ -121,7 +121,7 @@ def check_measures(recipe: Replication) -> None:
 
 
 def _canonical(recipe: Replication, shown: str) -> set[str]:
-    """The measures of a dataset or pool, by the names that evaluations record."""
+    """Return the measures of a dataset or pool, by the names that evaluations record."""
     names = [recipe.measures_of(member) for member in recipe.members_of(shown)]
     try:
         parsed = [{str(measure) for measure in parse_measures(each)} for each in names]

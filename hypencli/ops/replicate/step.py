@@ -46,11 +46,11 @@ class ReplicationContext:
         self._corpora: dict[str, Corpus] = {}
 
     def is_done(self, step: Step) -> bool:
-        """Whether the step has a result."""
+        """Return whether the step has a result."""
         return step in self.artifacts
 
     def manifest(self, step: Step) -> Manifest:
-        """The artifact of a step that is done.
+        """Return the artifact of a step that is done.
 
         Raises:
             KeyError: The step is not done.
@@ -62,11 +62,11 @@ class ReplicationContext:
         return artifact
 
     def manifest_if_done(self, step: Step) -> Manifest | None:
-        """The artifact of a step; None if the step is not done."""
+        """Return the artifact of a step; None if the step is not done."""
         return self.manifest(step) if self.is_done(step) else None
 
     def model_of(self, step: Step) -> ModelSource:
-        """The model of a model step, as an argument of operations."""
+        """Return the model of a model step, as an argument of operations."""
         return ModelSource(self.manifest(step).id, trust_code=self.trust_code)
 
     def place(self, source: str) -> str:
@@ -124,7 +124,7 @@ class Step(ABC):
         return AT_ONCE
 
     def note(self, context: ReplicationContext) -> str | None:
-        """The part that is done, if the step was interrupted."""
+        """Describe the finished part if the step was interrupted."""
         return None
 
     @abstractmethod

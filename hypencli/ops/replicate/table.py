@@ -129,7 +129,7 @@ def make_table(
 def _measures(
     recipe: Replication, key: CellKey, published: Mapping[tuple[CellKey, str], object]
 ) -> list[str]:
-    """Figures of a cell: its measures, p-MRR for changed instructions, and its time.
+    """Return the figures of a cell: measures, p-MRR for changed instructions, and the time.
 
     The time is included if the paper has one for the dataset.
     """
@@ -149,7 +149,7 @@ def canonical(names: tuple[str, ...]) -> dict[str, str]:
 
 
 def _published(recipe: Replication) -> dict[tuple[CellKey, str], tuple[float, str]]:
-    """Cell and measure -> published value and its place."""
+    """Map cell and measure to the published value and its source."""
     values: dict[tuple[CellKey, str], tuple[float, str]] = {}
     section = recipe.published
     for figures in () if section is None else section.figures:
@@ -170,7 +170,7 @@ def _values(figures: PublishedFigures) -> Iterator[tuple[str, float]]:
 
 
 def _whole_pools(recipe: Replication, asked: set[CellKey]) -> list[CellKey]:
-    """The cells of pools with all members among the cells."""
+    """Return the cells of pools with all members among the cells."""
     return [
         (model, name, search)
         for name, pool in recipe.pools.items()
@@ -181,7 +181,7 @@ def _whole_pools(recipe: Replication, asked: set[CellKey]) -> list[CellKey]:
 
 
 def _pooled(recipe: Replication, measured: Mapping[CellKey, Measured]) -> dict[CellKey, Measured]:
-    """Measured values of pools with all members measured. Queries have equal weights."""
+    """Compute the values of pools with all members measured. Queries have equal weights."""
     pooled = {}
     for key in _whole_pools(recipe, set(measured)):
         model, name, search = key
@@ -219,7 +219,7 @@ def _figure(
 
 
 def _base(recipe: Replication, dataset: str, measure: str) -> str | None:
-    """The dataset that a figure is a loss against; None if it is no loss."""
+    """Return the dataset that a figure is a loss against; None if it is no loss."""
     return None if measure in _OURS else recipe.base_of(dataset)
 
 
@@ -272,7 +272,7 @@ class _Order:
         self._measures += _OURS
 
     def place(self, figure: Figure) -> tuple[int, int, int, int, str]:
-        """Sort key of a figure. Models that only the paper has come last."""
+        """Return the sort key of a figure. Models that only the paper has come last."""
         is_row = figure.model in self._models
         return (
             self._datasets.index(figure.dataset),

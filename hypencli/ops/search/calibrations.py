@@ -38,7 +38,7 @@ class OperatingPoint:
 
 
 def calibratable() -> list[str]:
-    """Names of the engines that can be calibrated."""
+    """Return the names of the engines that can be calibrated."""
     return [entry.name for entry in engine_entries() if entry.settings]
 
 
@@ -58,7 +58,7 @@ def require_calibratable(name: str) -> EngineEntry[Any]:
 
 
 def calibration_identity(plan: EnginePlan, scoring: Scoring) -> dict[str, JsonValue]:
-    """Inputs that a calibration and a search must share.
+    """Return the inputs that a calibration and a search must share.
 
     Options that are not measured are included if they differ from the default.
     """

@@ -113,7 +113,7 @@ class Checker:
                 hits.append(recall)
 
     def _measures(self) -> dict[str, dict[str, float]]:
-        """Measures of both searches over the judged queries that were searched exactly."""
+        """Compute measures of both searches over the judged queries that were searched exactly."""
         if self._qrels is None or not self._compared:
             return {}
         from hypencli.data.qrels import read_qrels

@@ -239,17 +239,17 @@ class StoreContext:
         return resolve_dtype(self.request.dtype)
 
     def neighbours(self) -> Neighbours:
-        """The neighbour graph ``[n, k]``."""
+        """Open the neighbour graph ``[n, k]``."""
         return self.plan.target.store.graph(self.plan.needed["graph"].id).neighbours
 
     def index(self, spec: IndexSpec) -> VectorIndex:
-        """A vector index of the documents. It is built once and cached."""
+        """Open a vector index of the documents. It is built once and cached."""
         from hypencli.ops.search.vector_index import open_index
 
         return open_index(self.plan.target.store, self.corpus, spec, self.progress).index
 
     def candidates(self) -> list[Ordinals]:
-        """Ordinals ``[m]`` of the documents of an earlier run, for each query of the batch.
+        """Return the ordinals ``[m]`` of an earlier run's documents, for each query of the batch.
 
         Raises:
             DataError: A document of the run is not in the embedding set.
@@ -262,19 +262,19 @@ class StoreContext:
         ]
 
     def speed_ratios(self) -> Mapping[str, float]:
-        """Name of a dtype -> its speed on this machine, relative to float32."""
+        """Map the name of a dtype to its speed on this machine, relative to float32."""
         width = self.request.width or self.corpus.dim
         return speed_ratios(self.plan.target.store, self.corpus.dim, width)
 
     def cached(self, name: str, make: Callable[[Path], None], **determined_by: object) -> Path:
-        """A folder for files of the engine, such as an index. It is made once and cached."""
+        """Return a folder for files of the engine, such as an index. It is made once and cached."""
         about = {"embeddings": self.corpus.manifest.id, "determined_by": determined_by}
         store = self.plan.target.store
         return store.cached(cache_name(f"{self.plan.entry.name}-{name}", **about), make)
 
 
 def _rankable(corpus: EmbeddingSet, doc_ids: list[str], run: Manifest) -> Ordinals:
-    """Ordinals of documents, all of which must be in the embedding set."""
+    """Find the ordinals of documents, all of which must be in the embedding set."""
     ordinals = corpus.ordinals(doc_ids)
     missing = [doc_id for doc_id, place in zip(doc_ids, ordinals, strict=True) if place < 0]
     if missing:

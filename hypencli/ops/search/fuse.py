@@ -145,7 +145,7 @@ def _refuse_strangers(members: list[StoredRun]) -> None:
 
 
 def _inputs(manifests: list[Manifest], how: Fusion) -> dict[str, JsonValue]:
-    """Inputs that determine the run: the runs, and the parameters of the method."""
+    """Return the inputs that determine the run: the runs, and the parameters of the method."""
     inputs: dict[str, JsonValue] = {
         "engine": how.method,
         "runs": [manifest.id for manifest in manifests],
@@ -162,18 +162,18 @@ def _inputs(manifests: list[Manifest], how: Fusion) -> dict[str, JsonValue]:
 
 
 def _shared_value(values: list[JsonValue]) -> JsonValue:
-    """The first value that is not None."""
+    """Return the first value that is not None."""
     return next((value for value in values if value is not None), None)
 
 
 def _shared(values: list[JsonValue]) -> JsonValue:
-    """The value that all values other than None share; else None."""
+    """Return the value that all values other than None share; else None."""
     present = [value for value in values if value is not None]
     return present[0] if present and all(value == present[0] for value in present) else None
 
 
 def _texts(members: list[StoredRun]) -> Mapping[str, str]:
-    """Query id -> text, from the first run with a text."""
+    """Map query ids to texts, from the first run with a text."""
     texts: dict[str, str] = {}
     for member in members:
         for query, text in member.queries().items():

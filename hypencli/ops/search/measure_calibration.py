@@ -147,7 +147,7 @@ def calibrate(
 
 
 def _inputs(plan: EnginePlan, queries: QuerySet, options: CalibrateOptions) -> dict[str, JsonValue]:
-    """Inputs that determine a calibration."""
+    """Return the inputs that determine a calibration."""
     return {
         **calibration_identity(plan, options.scoring),
         "corpus": plan.target.embeddings.inputs["corpus"],
@@ -212,7 +212,7 @@ class _Study:
         ]
 
     def _planned(self) -> list[Setting]:
-        """The settings, without those that are equal for a corpus of this size."""
+        """Return the settings, without those that are equal for a corpus of this size."""
         kept: dict[str, Setting] = {}
         for setting in self._plan.entry.settings:
             fitted = self._plan.entry.fitted(setting, self._embeddings.n)

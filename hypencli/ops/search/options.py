@@ -41,7 +41,7 @@ class EngineSpec:
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """How queries are encoded and documents are scored.
+    """Encoding of queries, and scoring of documents.
 
     Attributes:
         query_max_length: Maximum number of tokens of a query.

@@ -141,7 +141,7 @@ def plan_run(target: SearchTarget, queries: IdentifiedQueries, options: SearchOp
 def _run_inputs(
     queries: IdentifiedQueries, options: SearchOptions, engine: EnginePlan
 ) -> dict[str, hypestore.JsonValue]:
-    """Inputs that determine a run and its id."""
+    """Return the inputs that determine a run and its id."""
     target, scoring = engine.target, options.scoring
     inputs: dict[str, hypestore.JsonValue] = {
         "engine": engine.entry.name,
@@ -242,7 +242,7 @@ class _Work:
 
 
 def count_summary(values: Sequence[int]) -> CountSummary:
-    """Mean, minimum and maximum of at least one count."""
+    """Summarise at least one count by mean, minimum and maximum."""
     return CountSummary(sum(values) / len(values), min(values), max(values))
 
 

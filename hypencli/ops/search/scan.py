@@ -67,7 +67,7 @@ def _measure(dim: int, width: int) -> dict[str, float]:
 
 
 def _processor() -> str:
-    """The model of the CPU, as far as the system reports it."""
+    """Return the model of the CPU, as far as the system reports it."""
     listed = Path("/proc/cpuinfo")
     if listed.is_file():
         for line in listed.read_text(encoding="utf-8").splitlines():

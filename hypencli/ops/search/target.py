@@ -69,7 +69,7 @@ class SearchTarget:
         return f"{self.embeddings.id.rpartition('-')[0]}-{self.model.name or self.model.id}"
 
     def queries(self, asked: QuerySet | None) -> QuerySet:
-        """The query set of the user; for None, that of the encoded dataset."""
+        """Return the query set of the user; for None, that of the encoded dataset."""
         return own_queries(self.embeddings) if asked is None else asked
 
     def open(self) -> EmbeddingSet:
@@ -92,5 +92,5 @@ class SearchTarget:
 
 
 def has_q_nets(model: Manifest) -> bool:
-    """Whether a model makes q-nets. Otherwise it makes query vectors."""
+    """Return whether a model makes q-nets. Otherwise it makes query vectors."""
     return model.stats["architecture"] == "HypencoderDualEncoder"

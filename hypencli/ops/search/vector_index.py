@@ -79,7 +79,7 @@ def open_index(
 
 
 def index_name(embeddings: EmbeddingSet, spec: IndexSpec) -> str:
-    """Name of the cache of an index: its kind, and a hash of its inputs."""
+    """Return the name of the cache of an index: its kind, and a hash of its inputs."""
     from hypencli.runtime import cache_name
 
     return cache_name(
