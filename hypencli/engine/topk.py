@@ -67,7 +67,7 @@ class TopK:
 
     @property
     def kept(self) -> tuple[Ordinals, Scores]:
-        """Return the ordinals and scores kept so far, in no order."""
+        """The ordinals and scores kept so far, in no order."""
         return self._ordinals, self._scores
 
     def ranking(self) -> Ranking:

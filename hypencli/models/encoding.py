@@ -242,7 +242,7 @@ class QueryStates:
 
     @property
     def q_net_bytes(self) -> int:
-        """Return the bytes of one q-net; 0 if the queries are vectors."""
+        """The bytes of one q-net; 0 if the queries are vectors."""
         if not isinstance(self._encoder, Hypencoder):
             return 0
         per_weight = next(self._encoder.parameters()).element_size()

@@ -41,7 +41,7 @@ class ExtraNegatives:
 
     @property
     def embedded(self) -> QueryBatch | None:
-        """Return the queries with inner products of their embeddings as scores, or None."""
+        """The queries with inner products of their embeddings as scores, or None."""
         own = self.queries.embedded if isinstance(self.queries, EmbeddedQueries) else None
         return None if own is None else replace(self, queries=own)
 

@@ -40,7 +40,7 @@ class EmbeddedQueries(QueryBatch, Protocol):
 
     @property
     def embedded(self) -> QueryBatch | None:
-        """Return the queries with inner products of their embeddings as scores, or None."""
+        """The queries with inner products of their embeddings as scores, or None."""
         ...
 
 

@@ -60,7 +60,7 @@ class Split:
 
     Attributes:
         positive: Whether each item is relevant, ``[m]``.
-        kept: The rows for training, ``[kept]``.
+        kept: Positions of the rows for training.
     """
 
     positive: npt.NDArray[np.bool_]
