@@ -16,7 +16,7 @@ from hypencli.errors import ModelError, UsageError
 
 _NUMBERS_A_CODE = 8
 _TRAINED_A_LIST, _LEAST_TRAINED = 40, 65_536
-"""Vectors a list from which centroids are learned; faiss asks for at least 39."""
+"""Vectors from which centroids are learned: per list (faiss asks for 39), and the least in all."""
 
 
 class FaissIndex:

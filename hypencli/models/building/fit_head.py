@@ -73,7 +73,7 @@ def fit_head(
         The mean cosine between the last matrices that the head writes and the pooled queries.
 
     Raises:
-        ModelError: The q-net lacks a residual, a width differs from that of the token states,
+        ModelError: A block lacks a residual or has its norm last, a width is not that of the states,
             there are no queries, or the mean cosine is below 0.95.
     """
     _refuse_unfit(encoder)
