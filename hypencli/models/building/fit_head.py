@@ -73,8 +73,8 @@ def fit_head(
         The mean cosine between the last matrices that the head writes and the pooled queries.
 
     Raises:
-        ModelError: A block lacks a residual or has its norm last, a width is not that of the states,
-            there are no queries, or the mean cosine is below 0.95.
+        ModelError: A block lacks a residual or has its norm last, a width differs from that of the
+            token states, there are no queries, or the mean cosine is below 0.95.
     """
     _refuse_unfit(encoder)
     if not token_states:
