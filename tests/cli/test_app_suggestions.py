@@ -15,7 +15,9 @@ import pytest
 
 Hype = Callable[..., Any]
 
-MARKER = re.compile(r"(?:Next|  or|Elsewhere|To name it \S+): (hype .+)|^ {2}(?: {4})?(hype .+)")
+MARKER = re.compile(
+    r"(?:Next|  or|Next, in the other store|To name it \S+): (hype .+)|^ {2}(?: {4})?(hype .+)"
+)
 """What stands before suggested commands; further ones follow, each on a line of its own."""
 
 
@@ -68,6 +70,7 @@ CASES = {
         ("search QUERIES --model hyper --embeddings hyper-docs --k 20 --qrels QRELS --name new",),
         2,
     ),
+    "engines": Case(("engines",), 1, {"NAME": "guided"}),
     "fuse": Case(("fuse hyper-run plain-run --name both",)),
     "import run": Case(
         ("export run hyper-run --output run.trec", "import run run.trec --name theirs")
@@ -212,7 +215,9 @@ SUGGESTED = sorted(
         match[0].strip()
         for path in MODULES
         for text in texts_of(path)
-        for match in re.finditer(r"(?:Next|  or|Elsewhere|To name it \{\}): hype .+", text)
+        for match in re.finditer(
+            r"(?:Next|  or|Next, in the other store|To name it \{\}): hype .+", text
+        )
     }
 )
 

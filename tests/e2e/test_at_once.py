@@ -130,7 +130,7 @@ def test_who_makes_a_set_is_said_to_those_who_leave_and_those_who_wait(
     collected = [commands.out(number) for number in range(4, 8)]
     assert sorted(one["existing"] for one in collected) == [False, True, True, True]
     assert {one["embeddings"] for one in collected} == {set_id}
-    assert "Waiting up to 240 s for it." in commands.said(4)
+    assert "Waiting up to 240 s." in commands.said(4)
     made_once(study)
 
 

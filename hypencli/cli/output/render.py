@@ -118,6 +118,6 @@ def draw_name_not_given(console: Console, name: NameNotGiven | None, display_nam
         console.print(f"Another artifact has the name {asked}: {name.taken_by}.")
         return
     needed = " --force" if name.needed_by else ""
-    console.print(f"To name it {asked}: hype rm {kept}{needed}, then run the same command again.")
+    console.print(f"To name it {asked}: hype rm {kept}{needed}, then the same command again.")
     if name.needed_by:
         console.print("That removes the artifacts that were made from it, too.")

@@ -95,7 +95,9 @@ def read_record(folder: Path) -> DatasetRecord | None:
         values = json.loads(path.read_text(encoding="utf-8"))
         version = values["format_version"]
         if version > FORMAT_VERSION:
-            raise DataError(f"{path} is of format {version}; hype reads up to {FORMAT_VERSION}.")
+            raise DataError(
+                f"{path} is of format {version}; this version reads formats up to {FORMAT_VERSION}."
+            )
         return _record(values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, DataError):

@@ -16,7 +16,6 @@ from hypencli.data.atomic import atomic_write, refuse_overwrite
 from hypencli.errors import UsageError, did_you_mean
 from hypencli.plugins import offered, offered_names
 from hypencli.progress import SILENT, Progress
-from hypestore import writing_in
 
 if TYPE_CHECKING:
     from hypencli.data.exchange import EncodedItem
@@ -95,6 +94,8 @@ class Exporter:
             DataError: The folder of a file does not exist.
             StoreError: The folder is read-only, or its disk is full (``DiskFull``).
         """
+        from hypestore import writing_in
+
         with ExitStack() as files, writing_in(job.paths[0].parent):
             # The first file is renamed first: ids without their array are not an embedding set.
             partial = [files.enter_context(atomic_write(path)) for path in reversed(job.paths)]

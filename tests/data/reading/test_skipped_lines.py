@@ -80,7 +80,7 @@ def test_what_was_left_out_is_said_and_recorded(
     assert manifest.stats["skipped"] == {"count": 6, "first": outcome["first_skipped"]}
     again = hype_in_bench(*command)
     assert "Already there" in again.out
-    assert "Left out: 6 lines that hold no document" in " ".join(again.out.split())
+    assert "Skipped 6 lines that hold no document" in " ".join(again.out.split())
     assert hype_in_bench(*command, "--json").json["skipped"] == 6
 
 
@@ -96,8 +96,7 @@ def test_the_set_is_another_one_than_that_of_the_mended_file(
     assert stopped["embeddings"] != skipping["embeddings"]
     assert (stopped["skipped"], skipping["skipped"]) == (0, 0)
     assert (
-        "Left out"
-        not in hype_in_bench("encode", path, "--model", "hyper", "--on-error", "skip").out
+        "Skipped" not in hype_in_bench("encode", path, "--model", "hyper", "--on-error", "skip").out
     )
 
 

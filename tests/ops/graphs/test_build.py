@@ -285,7 +285,7 @@ def test_a_graph_is_found_by_all_that_it_is_made_from(store: Store, docs: Manife
     assert [one and one.id for one in serving] == [built.graph, built.graph]
     for other in (
         GraphOptions(k=4, builder="exact"),
-        GraphOptions(k=10, builder="exact", dtype="bfloat16"),
+        GraphOptions(k=10, builder="exact", options={"dtype": "bfloat16"}),
         GraphOptions(k=10, builder="hnsw"),
         GraphOptions(k=11),
     ):
@@ -303,7 +303,7 @@ def test_no_graph_says_how_to_make_one(store: Store, docs: Manifest, unit: Manif
     assert f"hype graph {docs.id} --k 20 --metric l2" in str(caught.value.hint)
     with pytest.raises(UsageError, match="no neighbour graph by cos"):
         find_graph(store, docs.id, k=5, metric="cos")
-    with pytest.raises(UsageError, match="of the embedding set"):
+    with pytest.raises(UsageError, match="belongs to the embedding set"):
         find_graph(store, unit.id, k=5, named="ten")
     with pytest.raises(UsageError, match="10 neighbours a document by l2"):
         find_graph(store, docs.id, k=11, named="ten")
@@ -345,7 +345,7 @@ def test_a_model_says_which_set(study: Path) -> None:
 
 
 def test_an_empty_store_has_no_embeddings(store: Store) -> None:
-    with pytest.raises(UsageError, match="Embedding sets here: none") as caught:
+    with pytest.raises(UsageError, match="Embedding sets of the store: none") as caught:
         choose_any_embeddings(store)
     assert "hype encode" in str(caught.value.hint)
 

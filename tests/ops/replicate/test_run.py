@@ -197,7 +197,7 @@ def test_queries_that_are_not_there_stop_it_before_documents_are_encoded(
 def test_what_is_wrong_with_a_table_is_said_at_once(make: Make) -> None:
     with pytest.raises(RecipeError, match="small: Not measures"):
         make(table={"measures": ("nDGC@10",)})
-    with pytest.raises(UsageError, match="--models hpye") as refused:
+    with pytest.raises(UsageError, match="no hpye among its models") as refused:
         make(selection=TableSelection(models=("hpye",)))
     assert "'hype'" in str(refused.value)
     with pytest.raises(UsageError, match="Nothing of small is left"):

@@ -142,7 +142,7 @@ def test_a_checkpoint_that_cannot_be_read_says_so(
     marked(checkpoint)
     refused = train()
     assert refused.code == 6, refused.err
-    assert f"{checkpoint} cannot be gone on from" in refused.json["error"]["message"]
+    assert f"{checkpoint} cannot be resumed" in refused.json["error"]["message"]
     assert "--restart" in refused.json["error"]["hint"]
 
 

@@ -96,7 +96,7 @@ def _draw_list(console: Console, done: Mapping[str, list[DescribedEngine]]) -> N
             for one in done["engines"]
         ],
     )
-    console.print("Next: hype engines NAME, which shows bounds and defaults.")
+    console.print("Next: hype engines NAME")
 
 
 def _draw_options(console: Console, done: Mapping[str, list[DescribedEngine]]) -> None:

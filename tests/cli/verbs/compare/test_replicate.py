@@ -186,7 +186,7 @@ def test_a_step_that_fails_ends_with_its_code(hype: Hype, table: Path) -> None:
         (["absent.toml"], 3, "No recipe file absent.toml"),
         (["small.toml", "--set", "models.hype.sauce=x"], 3, "unknown key 'models.hype.sauce'"),
         (["small.toml", "--set", "measures=['nDGC@10']"], 3, "small: Not measures"),
-        (["small.toml", "--models", "hpye"], 2, "--models hpye"),
+        (["small.toml", "--models", "hpye"], 2, "no hpye among its models"),
         (["small.toml", "--datasets", "tyni", "--dry-run"], 2, "Did you mean 'tiny'"),
         (["small.toml", "--searches", "fast"], 2, "Known: exact"),
         (["small.toml", "--set", "datasets.tiny.queries=gone.jsonl"], 5, "gone.jsonl"),
