@@ -57,7 +57,7 @@ def test_another_name_for_what_is_there_is_said_not_to_be_given(
     assert told.code == 0
     said = " ".join(told.out.split())
     assert "Not named two: the artifact existed before, and its name stays one." in said
-    assert "To name it two: hype rm one, then run the same command again." in said
+    assert "To name it two: hype rm one, then the same command again." in said
     assert hype("rm", "one", "--store", study).code == 0
     assert hype(*command, "--name", "two", "--json").json["name"] == "two"
 

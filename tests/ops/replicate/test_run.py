@@ -200,7 +200,7 @@ def test_what_is_wrong_with_a_table_is_said_at_once(make: Make) -> None:
     with pytest.raises(UsageError, match="no hpye among its models") as refused:
         make(selection=TableSelection(models=("hpye",)))
     assert "'hype'" in str(refused.value)
-    with pytest.raises(UsageError, match="Nothing of small is left"):
+    with pytest.raises(UsageError, match="No cell of small is selected"):
         make(selection=TableSelection(models=("bi",), searches=("walk",)))
 
 
