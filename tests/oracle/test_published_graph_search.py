@@ -87,8 +87,9 @@ def test_rankings(
     for ranking, ids, scores in zip(
         searched.rankings, published["ids"], published["scores"], strict=True
     ):
+        # Processors sum in several orders: scores of two were 3e-5 apart.
         # Compared by score: texts that tokenise alike tie, and either may be in the last place.
-        np.testing.assert_allclose([score for _, score in ranking], scores, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose([score for _, score in ranking], scores, rtol=1e-4, atol=1e-4)
         assert len({doc_id for doc_id, _ in ranking} - set(ids)) <= 1
     assert (
         sum(

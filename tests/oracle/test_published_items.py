@@ -24,6 +24,8 @@ from hypencli.records import Query
 from hypestore import Store
 
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
+SCORES = {"atol": 1e-4, "rtol": 1e-4}
+"""The goldens are of one processor. Others sum in another order: 3e-5 was seen between two."""
 
 
 @pytest.fixture
@@ -80,8 +82,8 @@ def test_a_search_over_them_gives_the_published_ranking(
         results, facts["exact_top20_ids"], arrays["exact_top20_scores"], strict=True
     ):
         scores = [score for _, score in results[query]]
-        np.testing.assert_allclose(scores, published, **TOLERANCE)
-        apart = [np.isclose(published, score, **TOLERANCE).sum() == 1 for score in published]
+        np.testing.assert_allclose(scores, published, **SCORES)
+        apart = [np.isclose(published, score, **SCORES).sum() == 1 for score in published]
         apart[-1] = False  # what it may be tied with is not in the goldens
         pairs = zip((doc_id for doc_id, _ in results[query]), ids, strict=True)
         assert all(own == wanted for own, wanted in compress(pairs, apart))

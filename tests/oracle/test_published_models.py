@@ -21,6 +21,8 @@ from hypencli.models.qnets.registry import RepeatedDenseBlockConverter
 from tests.oracle.test_sequential_q_nets import sequential
 
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
+GRADIENTS = {"atol": 1e-4, "rtol": 1e-4}
+"""The goldens are of one processor. Others sum in another order: 3e-5 was seen between two."""
 
 LOSSES: dict[str, list[LossConfig]] = {
     "margin_mse": [LossConfig("margin_mse")],
@@ -192,7 +194,7 @@ def test_gradient_norms(
     }
     for key, norm in expected.items():
         if norm is not None:
-            assert actual[key] == pytest.approx(norm, rel=1e-5, abs=1e-5), key
+            assert actual[key] == pytest.approx(norm, rel=1e-4, abs=1e-4), key
 
 
 def test_gradients(safetensors_dual: HypencoderDualEncoder, read: Read, folder: Path) -> None:
@@ -201,7 +203,7 @@ def test_gradients(safetensors_dual: HypencoderDualEncoder, read: Read, folder: 
     parameters = dict(safetensors_dual.named_parameters())
     for name in names:
         gradient = parameters[name.removeprefix("grad_")].grad
-        torch.testing.assert_close(gradient, read(name), **TOLERANCE)
+        torch.testing.assert_close(gradient, read(name), **GRADIENTS)
 
 
 @pytest.mark.parametrize("case", range(14))

@@ -19,6 +19,8 @@ from hypencli.models.encoding import EncodingOptions, encode_passages, encode_qu
 from hypencli.models.load import load_tokenizer
 
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
+SCORES = {"atol": 1e-4, "rtol": 1e-4}
+"""The goldens are of one processor. Others sum in another order: 3e-5 was seen between two."""
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +81,11 @@ def test_the_best_of_a_corpus(
     corpus = VectorCorpus(vectors, [f"d{place}" for place in range(len(vectors))])
     result = ExactEngine(corpus).search(QNetScorer(queries.q_nets(0, len(queries)), 32), k=20)
     scores = np.array([[score for _, score in ranking] for ranking in result.rankings])
-    np.testing.assert_allclose(scores, arrays["exact_top20_scores"], **TOLERANCE)
+    np.testing.assert_allclose(scores, arrays["exact_top20_scores"], **SCORES)
     for ranking, ids, published in zip(
         result.rankings, facts["exact_top20_ids"], arrays["exact_top20_scores"], strict=True
     ):
-        apart = [np.isclose(published, score, **TOLERANCE).sum() == 1 for score in published]
+        apart = [np.isclose(published, score, **SCORES).sum() == 1 for score in published]
         apart[-1] = False  # what it may be tied with is not in the goldens
         pairs = [(doc_id, wanted) for (doc_id, _), wanted in zip(ranking, ids, strict=True)]
         assert all(result == wanted for result, wanted in compress(pairs, apart))
