@@ -30,9 +30,10 @@ def test_what_was_removed_is_gone(samples: list[dict[str, float]]) -> None:
 
 def test_nothing_is_left_open_or_left_over(samples: list[dict[str, float]]) -> None:
     assert all(one["temporary_files"] == 0 for one in samples)
-    settled = samples[2:]
+    # On a busy machine a library may start a thread late, so cycles are compared by halves.
+    early, late = samples[2:6], samples[6:]
     for key in ("open_files", "threads", "system_threads"):
-        assert settled[-1][key] <= settled[0][key], key
+        assert max(one[key] for one in late) <= max(one[key] for one in early), key
 
 
 def test_the_catalog_and_the_locks_grow_no_further(samples: list[dict[str, float]]) -> None:
