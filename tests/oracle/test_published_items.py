@@ -23,7 +23,6 @@ from hypencli.ops.transfer.embeddings import ImportOptions, import_embeddings
 from hypencli.records import Query
 from hypestore import Store
 
-TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 SCORES = {"atol": 1e-4, "rtol": 1e-4}
 """The goldens are of one processor. Others sum in another order: 3e-5 was seen between two."""
 
