@@ -44,7 +44,7 @@ def test_a_record_comes_back(tmp_path: Path) -> None:
         ("{", "is not the record of a prepared dataset"),
         ("[]", "is not the record of a prepared dataset"),
         ('{"format_version": 1, "name": "x"}', "KeyError: 'settings'"),
-        ('{"format_version": 2}', "is of format 2; hype reads up to 1"),
+        ('{"format_version": 2}', "is of format 2; this version reads formats up to 1"),
     ],
 )
 def test_another_file_of_the_name_is_refused(content: str, problem: str, tmp_path: Path) -> None:
