@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 
 from hypencli.data.queries import QuerySet
 from hypencli.errors import DataError, UsageError
+from hypencli.ops.embedding_sets.identity import of_content
 from hypencli.ops.models import ModelSource, display_name, find_model
 from hypencli.progress import SILENT, Progress
 from hypestore import EmbeddingSet, Manifest, Store
@@ -51,7 +53,7 @@ def choose_embeddings(
     ]
     if corpus is None and len(fitting) > 1:
         corpus = store.defaults.get("corpus")
-    fitting = _of_corpus(fitting, corpus)
+    fitting = _of_corpus(fitting, corpus, progress)
     if len(fitting) != 1:
         raise _no_single(model, corpus, fitting, existing)
     progress.message(f"embeddings: {display_name(fitting[0])} ({fitting[0].inputs['corpus']})")
@@ -82,18 +84,58 @@ def choose_any_embeddings(
     return choose_embeddings(store, manifest, named=named, corpus=corpus, progress=progress)
 
 
-def _of_corpus(embeddings: list[Manifest], corpus: str | None) -> list[Manifest]:
-    """Select the sets of a corpus: by a name that they have, else by the dataset of that name."""
+def _of_corpus(
+    embeddings: list[Manifest], corpus: str | None, progress: Progress
+) -> list[Manifest]:
+    """Select the sets of a corpus: by a name that they have, else by the dataset of that name.
+
+    A path selects the sets that were encoded from what it holds now.
+
+    Raises:
+        DataError: The path cannot be read, or holds other content than was encoded.
+    """
     from hypencli.data.corpus import open_corpus
 
-    named = [one for one in embeddings if corpus is None or _is_corpus(one, corpus)]
-    if named or corpus is None:
+    if corpus is None:
+        return embeddings
+    if Path(corpus).expanduser().exists():
+        return _of_path(embeddings, corpus, progress)
+    named = [one for one in embeddings if _is_corpus(one, corpus)]
+    if named:
         return named
     try:
         corpus_id = open_corpus(corpus).corpus_id
     except DataError:
         return []
     return [one for one in embeddings if _is_corpus(one, corpus_id)]
+
+
+def _of_path(embeddings: list[Manifest], path: str, progress: Progress) -> list[Manifest]:
+    """Select the sets whose content is that of a file or folder.
+
+    Raises:
+        DataError: The path cannot be read, or holds other content than was encoded.
+    """
+    from hypencli.data.corpus import open_corpus
+
+    same, unknown = of_content(embeddings, path)
+    if same:
+        return same
+    corpus_id = open_corpus(path).corpus_id
+    named = [one for one in embeddings if _is_corpus(one, path) or _is_corpus(one, corpus_id)]
+    comparable = [one for one in named if one not in unknown]
+    if comparable:
+        raise DataError(
+            f"{path} has changed since {display_name(comparable[-1])} was encoded from it.",
+            hint=f"Encode it as it is now: hype encode {path}; or search what was encoded: "
+            f"`embeddings={display_name(comparable[-1])}`",
+        )
+    for one in named:
+        progress.message(
+            f"{display_name(one)} does not say which content it was made from; {path} may hold "
+            "another one"
+        )
+    return named
 
 
 def _is_corpus(embeddings: Manifest, name: str) -> bool:

@@ -84,6 +84,16 @@ class FolderSource(Source):
         """Read the documents of ``corpus.jsonl``."""
         return self._corpus.documents(fields, on_malformed)
 
+    def same_documents(
+        self,
+        fields: Fields,
+        on_malformed: OnMalformed,
+        content: Mapping[str, str],
+        limit: int | None = None,
+    ) -> Iterator[TextRow]:
+        """Read the documents of ``corpus.jsonl``, and refuse other content."""
+        return self._corpus.same_documents(fields, on_malformed, content, limit)
+
     def queries(self, fields: Fields) -> Iterator[TextRow]:
         """Read the queries with judgements in the test split; all if none are judged."""
         file = FileSource(require_queries_file(self.path))

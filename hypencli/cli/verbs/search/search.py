@@ -59,8 +59,8 @@ def search(
     queries: Annotated[
         str | None,
         typer.Argument(
-            help="A JSONL or TSV file (.gz too), a BEIR folder, an ir_datasets id, a dataset of "
-            "`hype data prepare`, PREFIX:NAME of an installed source, or - for standard input.",
+            help="A JSONL, TSV or CSV file (.gz too), a BEIR folder, an ir_datasets id, a dataset "
+            "of `hype data prepare`, PREFIX:NAME of an installed source, or - for standard input.",
             show_default="the store's default, else the encoded dataset's own",
         ),
     ] = None,
@@ -207,6 +207,11 @@ def _draw_searched(console: Console, done: Searched) -> None:
         f"scoring {seconds(parts.scoring)}, top-k {seconds(parts.topk)}, "
         f"writing {seconds(parts.writing)}."
     )
+    if done.n_cut:
+        console.print(
+            f"{done.n_cut:,} of {done.n_queries:,} queries were cut after "
+            f"{done.query_max_length:,} tokens; --query-max-length N reads more."
+        )
     if done.evaluations is not None and done.engine != "exact":
         share = done.evaluations.mean / max(1, done.n_documents)
         console.print(
@@ -299,6 +304,11 @@ def draw_answer(console: Console, answer: Answer, *, width: int = 300) -> None:
         f"{escape(answer.question)}  ({answer.n_documents:,} documents, model {answer.model}, "
         f"{seconds(answer.seconds)})"
     )
+    if answer.is_cut:
+        console.print(
+            f"The question was cut after {answer.query_max_length:,} tokens; --query-max-length N "
+            "reads more."
+        )
     for hit in answer.hits:
         console.print(f"{hit.rank:>3}. {escape(hit.doc_id)}  {hit.score:.3f}")
         if hit.text is not None:
