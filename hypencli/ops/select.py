@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hypencli.data.queries import QuerySet
 from hypencli.errors import DataError, UsageError
@@ -11,6 +12,9 @@ from hypencli.ops.embedding_sets.identity import of_content
 from hypencli.ops.models import ModelSource, display_name, find_model
 from hypencli.progress import SILENT, Progress
 from hypestore import EmbeddingSet, Manifest, Store
+
+if TYPE_CHECKING:
+    from hypencli.data.corpus import Corpus
 
 
 def choose_embeddings(
@@ -92,36 +96,42 @@ def _of_corpus(
     A path selects the sets that were encoded from what it holds now.
 
     Raises:
-        DataError: The path cannot be read, or holds other content than was encoded.
+        DataError: The path holds other content than was encoded.
     """
-    from hypencli.data.corpus import open_corpus
-
     if corpus is None:
         return embeddings
-    if Path(corpus).expanduser().exists():
-        return _of_path(embeddings, corpus, progress)
+    is_path = os.path.exists(os.path.expanduser(corpus))  # noqa: PTH110, PTH111 - raises nothing
+    dataset = _opened(corpus) if is_path else None
+    if dataset is not None:
+        return _of_path(embeddings, corpus, dataset.corpus_id, progress)
     named = [one for one in embeddings if _is_corpus(one, corpus)]
     if named:
         return named
+    dataset = _opened(corpus)
+    return [] if dataset is None else [o for o in embeddings if _is_corpus(o, dataset.corpus_id)]
+
+
+def _opened(corpus: str) -> Corpus | None:
+    """The corpus of this name, or None if it has no documents."""
+    from hypencli.data.corpus import open_corpus
+
     try:
-        corpus_id = open_corpus(corpus).corpus_id
+        return open_corpus(corpus)
     except DataError:
-        return []
-    return [one for one in embeddings if _is_corpus(one, corpus_id)]
+        return None
 
 
-def _of_path(embeddings: list[Manifest], path: str, progress: Progress) -> list[Manifest]:
+def _of_path(
+    embeddings: list[Manifest], path: str, corpus_id: str, progress: Progress
+) -> list[Manifest]:
     """Select the sets whose content is that of a file or folder.
 
     Raises:
         DataError: The path cannot be read, or holds other content than was encoded.
     """
-    from hypencli.data.corpus import open_corpus
-
     same, unknown = of_content(embeddings, path)
     if same:
         return same
-    corpus_id = open_corpus(path).corpus_id
     named = [one for one in embeddings if _is_corpus(one, path) or _is_corpus(one, corpus_id)]
     comparable = [one for one in named if one not in unknown]
     if comparable:

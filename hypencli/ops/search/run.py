@@ -128,8 +128,8 @@ def _tell_empty(queries: QuerySet, progress: Progress) -> None:
     empty = [query.query_id for query in queries if not query.text.strip()]
     if empty:
         progress.message(
-            f"{len(empty):,} of {len(queries):,} queries of {queries.id} have no text, the first is "
-            f"{empty[0]!r:.80}: their rankings mean nothing."
+            f"{len(empty):,} of {len(queries):,} queries of {queries.id} have no text, the first "
+            f"is {empty[0]!r:.80}: their rankings mean nothing."
         )
 
 
