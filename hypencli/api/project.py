@@ -151,8 +151,8 @@ class Project:
         """Encode a corpus into the store, as ``hype encode`` does. Existing vectors are kept.
 
         Args:
-            dataset: An ir_datasets id, a prepared dataset, a JSONL or TSV file, a BEIR folder; or a
-                mapping of document ids to texts, or texts, in memory.
+            dataset: An ir_datasets id, a prepared dataset, a JSONL, TSV or CSV file, a BEIR folder;
+                or a mapping of document ids to texts, or texts, in memory.
             model: A model of the store, a folder, a name on the hub, or the result of ``train``;
                 None selects the default of the store, else its newest model.
             name: Name of the embedding set.
@@ -222,9 +222,9 @@ class Project:
         """Search a query set and store the run, as ``hype search`` does.
 
         Args:
-            queries: An ir_datasets id, a prepared dataset, a JSONL or TSV file; or a mapping of
-                query ids to texts, or texts, in memory. None selects the default of the store, else
-                the queries of the encoded dataset.
+            queries: An ir_datasets id, a prepared dataset, a JSONL, TSV or CSV file; or a mapping
+                of query ids to texts, or texts, in memory. None selects the default of the store,
+                else the queries of the encoded dataset.
             engine: Name of an engine; None selects ``exact``, or ``rerank`` if that option is set.
             k: Number of documents per query.
             model: The model that encodes the queries; see :meth:`encode`.
