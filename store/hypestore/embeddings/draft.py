@@ -25,7 +25,7 @@ from hypestore.embeddings.files import (
 from hypestore.embeddings.pieces import Pieces, ShardNote, documents_sha256
 from hypestore.embeddings.vector_file import VectorFile, write_vector_file
 from hypestore.errors import DamagedArtifact, IncompleteWork, InvalidContent, StoreError
-from hypestore.files import writing_in
+from hypestore.files import sync_folder, writing_in
 from hypestore.manifest import Manifest
 from hypestore.tables import read_table
 from hypestore.work.locks import SHORT_WAIT_SECONDS, hold
@@ -205,6 +205,7 @@ class EmbeddingWork:
             with writing_in(self.path):
                 # The old vectors go first: a note never stands beside vectors of other documents.
                 self._unlink_shard(shard)
+                sync_folder(self.path)
                 self._pieces.write_note(shard, note)
         if texts is not None:
             write_texts(self.path / text_name(shard), ids, texts)
