@@ -389,7 +389,8 @@ class FirstPassResult:
         Documents that were set aside are left out: the first pass did not rank them.
         """
         ranked = self.sample_scores != SET_ASIDE
-        return exact[ranked] - self.sample_scores[ranked]
+        errors: Scores = exact[ranked] - self.sample_scores[ranked]
+        return errors
 
     def reaching(self, score: float) -> int:
         """Return how many documents have at least this score in the first pass."""
