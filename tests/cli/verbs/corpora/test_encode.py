@@ -56,7 +56,7 @@ def test_a_dry_run_refuses_what_cannot_be_encoded(hype: Hype, study: Path, corpu
         ("q1 0 d1 1\nq1 0 d2 0\n", "line 1: not valid JSON"),
     ]:
         corpus.write_text(content, encoding="utf-8")
-        outcome = hype(*command)
+        outcome = hype(*command[:-1])
         assert (outcome.code, message in outcome.err) == (DATA, True), outcome.err
         assert outcome.out == ""
 
