@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from hypestore.errors import ArtifactNotFound, DamagedArtifact, InvalidContent, NameTaken
 from hypestore.files import (
     atomic_write_text,
+    make_folder,
     remove_folder,
     sha256_file,
     sync_folder,
@@ -228,7 +229,7 @@ def _name_taken(unnamed: list[_CheckedFolder]) -> NameTaken:
 def _move(folder: Path, layout: Layout, manifest: Manifest) -> None:
     target = layout.artifact(manifest.kind, manifest.id)
     with writing_in(layout.root):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         sync_tree(folder)
         folder.rename(target)
         sync_folder(target.parent)

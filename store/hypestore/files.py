@@ -56,6 +56,15 @@ def sync_file(path: Path) -> None:
     _sync(path, os.O_RDWR)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents if they do not exist, and flush the names that are new."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_folder(path.parent)
+
+
 def sync_tree(folder: Path) -> None:
     """Flush every file and every name below a folder to the disk."""
     for path in folder.rglob("*"):
@@ -125,7 +134,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary, before = temporary_sibling(path), temporary_sibling(path)
     with writing_in(path.parent):
         try:
-            temporary.mkdir(parents=True)
+            make_folder(path.parent)
+            temporary.mkdir()
             yield temporary
             sync_tree(temporary)
             if path.exists():

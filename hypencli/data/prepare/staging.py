@@ -10,7 +10,6 @@ During the preparation of ``data/tot-train``, the folder ``data/.tot-train.work`
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from hypencli.data.atomic import flush_folder, flush_tree
 from hypencli.errors import DataError, UsageError
 
 
@@ -91,8 +91,9 @@ def _begin(place: Path, work: Path) -> StagingFolders:
 def _finish(place: Path, work: Path) -> None:
     if place.exists():
         place.rename(work / "replaced")
+    flush_tree(work / "out")
     (work / "out").rename(place)
-    _flush(place.parent)
+    flush_folder(place.parent)
     shutil.rmtree(work / "downloads")
 
 
@@ -116,11 +117,3 @@ def _remove(*folders: Path) -> None:
     for folder in folders:
         if folder.exists():
             shutil.rmtree(folder)
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

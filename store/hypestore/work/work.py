@@ -24,6 +24,7 @@ from hypestore.errors import (
 from hypestore.files import (
     atomic_write_text,
     is_temporary,
+    make_folder,
     remove_folder,
     sha256_file,
     sync_file,
@@ -170,11 +171,10 @@ class ArtifactDraft:
                 hint="Run it with the same layout, or clear it with `hype doctor --clean`.",
             )
         with writing_in(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
             if earlier is None or earlier.name != self.record.name:
                 text = pretty_json(self.record.model_dump(mode="json"))
                 atomic_write_text(self.path / WORK_NAME, text)
-                sync_folder(self.path.parent)
 
     def _refuse_links(self) -> None:
         """Refuse symbolic links: writing and deleting would follow them out of the store."""
