@@ -172,6 +172,16 @@ class DataTorn:
         return latest[:half] + bytes(len(latest) - half)
 
 
+class OnlyRemovals:
+    """Of what was not synced, what removes a name is on the disk, and nothing else."""
+
+    def names(self, held: Sequence[Names]) -> Names:
+        return {name: one for name, one in held[0].items() if held[-1].get(name) == one}
+
+    def content(self, durable: bytes | None, latest: bytes) -> bytes:
+        return b"" if durable is None else durable
+
+
 class DrawnLoss:
     """Each folder is as at a drawn moment since its sync, each file whole, old, torn or empty."""
 
