@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 from hypencli.data.reading.skipped_lines import SkippedLines
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.drafts import NameNotGiven, discard_unless_shards, name_not_given
-from hypencli.ops.models import LoadedModel, ModelSource, display_name, find_model, load_model
+from hypencli.ops.models import (
+    LoadedModel,
+    ModelSource,
+    display_name,
+    find_model,
+    load_model,
+    unchanged_weights,
+)
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Document
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
@@ -167,7 +174,8 @@ def encode(
         progress.message(
             f"encoding {corpus.id} with {display_name(manifest)} on {device}: {work.id}"
         )
-        seen, encoded = _encode_shards(work, corpus, loaded, options, progress)
+        with unchanged_weights(loaded):
+            seen, encoded = _encode_shards(work, corpus, loaded, options, progress)
         missing = work.missing(-(-seen // options.shard_rows))
         seconds = time.perf_counter() - started
         if missing:

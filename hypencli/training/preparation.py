@@ -11,6 +11,7 @@ import torch
 
 from hypencli.errors import ModelError
 from hypencli.models.building.fit_head import fit_head
+from hypencli.models.checkpoints.backbone import refuse_unknown_tokens
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
 from hypencli.models.encoding import TOKEN_BUDGET
 from hypencli.models.fingerprint import tokenizer_fingerprint
@@ -124,7 +125,19 @@ class TrainingPreparation:
             )
 
         name = self._name("rows", key)
-        return TrainingSet.open(self._caches(key)(name, make), row_name=row_name), name
+        texts = TrainingSet.open(self._caches(key)(name, make), row_name=row_name)
+        self._refuse_unknown_tokens(texts)
+        return texts, name
+
+    def _refuse_unknown_tokens(self, texts: Texts) -> None:
+        """Refuse tokens for which an encoder has no embedding, before the first step."""
+        dual = self._dual
+        for table, encoder in (
+            (texts.queries, dual.query_encoder),
+            (texts.passages, dual.passage_encoder),
+        ):
+            largest = int(table.ids.max(initial=table.pad_id))
+            refuse_unknown_tokens(encoder.transformer, largest)
 
     def _name(self, kind: str, key: str | None) -> str:
         return cache_name(
@@ -219,4 +232,6 @@ class TrainingPreparation:
         folder = self._caches(data.key)(
             name, lambda folder: write_corpus(folder, data, self._tokenizer, lengths=lengths)
         )
-        return task_of_corpus(folder, data), name
+        task = task_of_corpus(folder, data)
+        self._refuse_unknown_tokens(task)
+        return task, name

@@ -198,6 +198,7 @@ def _train_in(
     dual = build_dual_encoder(
         model_spec(inputs.recipe, inputs.start.source, None if head is None else head.source)
     )
+    inputs.refuse_changed_models()
     if is_leader():
         require_space(folder, _bytes_of_checkpoint(dual), what=f"Training {inputs.recipe.name}")
     where = RunContext(
