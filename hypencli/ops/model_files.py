@@ -11,7 +11,7 @@ from hypestore import JsonValue, Manifest
 
 WEIGHTS_KEY = "files_sha256"
 COMPANIONS_KEY = "companions_sha256"
-"""Names of the two fingerprints among the inputs of a model; versions before 0.6 wrote the first."""
+"""Names of the fingerprints among the inputs of a model; before 0.6 there was only the first."""
 
 _WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 

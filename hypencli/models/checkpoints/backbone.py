@@ -24,6 +24,7 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils import logging
 
 from hypencli.errors import ModelError
+from hypencli.hub import HubError, cached_file, download_file
 from hypencli.models.checkpoints.config import side_extras
 from hypencli.models.checkpoints.untrusted import (
     LIBRARY_ERRORS,
@@ -31,7 +32,6 @@ from hypencli.models.checkpoints.untrusted import (
     refuse_unless_filled,
     refuse_unsafe,
 )
-from hypencli.hub import HubError, cached_file, download_file
 from hypencli.models.checkpoints.weights import (
     CONFIG_FILE,
     make_private,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypencli.errors import UsageError
+from hypencli.ops.model_files import fingerprints
 from hypencli.ops.models import (
     ModelSource,
     comes_from_outside,
@@ -17,7 +18,6 @@ from hypencli.ops.models import (
     model_facts,
     read_model,
 )
-from hypencli.ops.model_files import fingerprints
 from hypencli.records import TrainingRow
 from hypencli.runtime import quiet_libraries, resolve_device, resolve_dtype
 

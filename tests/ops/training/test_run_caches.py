@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from hypencli.errors import DataError, ModelError
+from hypencli.models.load import ModelSpec, build_dual_encoder
 from hypencli.ops.training.run import TrainedModel, train
 from hypencli.recipe import load_recipe
 from hypestore import Store
@@ -130,6 +133,66 @@ def test_a_deleted_cache_is_made_again(
     again, jobs = train_in(store, *FROZEN)
     assert (again.model_id, jobs) == (trained.model_id, TOKENISED | ENCODED)
     assert (again.path / "model.safetensors").read_bytes() == weights
+
+
+class Editing(Listener):
+    """Edits a file when a job begins."""
+
+    def __init__(self, job: str, edit: Callable[[], object]) -> None:
+        super().__init__()
+        self._job, self._edit = job, edit
+
+    @contextmanager
+    def task(self, description: str, **options: Any) -> Iterator[Any]:
+        if description == self._job:
+            self._edit()
+        with super().task(description, **options) as task:
+            yield task
+
+
+def test_rows_that_are_edited_before_they_are_read_leave_no_cache(
+    tiny_backbone: Path, tiny_collection: Path, tmp_path: Path
+) -> None:
+    rows = Path(shutil.copy(tiny_collection / "train.jsonl", tmp_path / "train.jsonl"))
+    original = rows.read_text(encoding="utf-8")
+    changes = [f"model.backbone={tiny_backbone}", f"data.train={rows}", "training.steps=2"]
+    recipe = load_recipe("tiny", changes)
+    store = Store.create(tmp_path / "store")
+
+    def edit() -> None:
+        rows.write_text(original.replace("the", "bread"), encoding="utf-8")
+
+    with pytest.raises(DataError, match="changed while they were read"):
+        train(store, recipe, progress=Editing("reading training rows", edit))
+    assert store.caches() == []
+    assert store.unfinished("model") == []
+    rows.write_text(original, encoding="utf-8")
+    trained, clean = train(store, recipe), train(Store.create(tmp_path / "clean"), recipe)
+    assert trained is not None
+    assert clean is not None
+    weights = [(one.path / "model.safetensors").read_bytes() for one in (trained, clean)]
+    assert weights[0] == weights[1]
+
+
+def test_a_backbone_that_is_edited_after_its_fingerprint_is_refused(
+    tiny_backbone: Path, tiny_collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = Path(shutil.copytree(tiny_backbone, tmp_path / "backbone"))
+    rows = tiny_collection / "train.jsonl"
+    changes = [f"model.backbone={backbone}", f"data.train={rows}", "training.steps=2"]
+
+    def edit_then_build(spec: ModelSpec) -> Any:
+        with (backbone / "model.safetensors").open("r+b") as weights:
+            weights.seek(-64, 2)
+            weights.write(bytes(64))
+        return build_dual_encoder(spec)
+
+    store, recipe = Store.create(tmp_path / "store"), load_recipe("tiny", changes)
+    monkeypatch.setattr("hypencli.models.load.build_dual_encoder", edit_then_build)
+    with pytest.raises(ModelError, match="changed while they were read"):
+        train(store, recipe)
+    assert store.artifacts("model") == []
+    assert store.unfinished("model") == []
 
 
 @pytest.mark.filterwarnings("ignore")
