@@ -137,10 +137,14 @@ def encode_tokens(
     *,
     out: npt.NDArray[np.generic],
     on_encoded: Callable[[int], None] | None = None,
+    places: Sequence[int] | None = None,
 ) -> None:
-    """Encode tokenised passages into ``out [n, d]``; see :func:`encode_passages`."""
+    """Encode tokenised passages into ``out [n, d]``; see :func:`encode_passages`.
+
+    Only those at ``places`` are encoded, if it is not None.
+    """
     lengths = [len(tokens[i]) for i in range(len(tokens))]
-    order = sorted(range(len(tokens)), key=lambda i: (-lengths[i], i))
+    order = sorted(range(len(tokens)) if places is None else places, key=lambda i: (-lengths[i], i))
     same_length = encoder.pooling == "mean-unmasked"
     in_dtype = encoder if options.dtype == torch.float32 else with_cast_linears(encoder, options)
     for batch in _batches(order, lengths, options, same_length=same_length):

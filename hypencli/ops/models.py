@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -273,12 +272,18 @@ def model_facts(dual: DualEncoder, tokenizer: Any) -> dict[str, JsonValue]:
     ``passage_fingerprint`` is a hash of the weights, pooling and tokenizer of the passage encoder.
     It identifies embedding sets.
     """
-    from hypencli.models.load import model_fingerprint, passage_fingerprint, tokenizer_fingerprint
+    from hypencli.models.load import (
+        model_fingerprint,
+        passage_fingerprint,
+        tokenizer_fingerprint,
+        vectors_fingerprint,
+    )
 
-    passages = f"{passage_fingerprint(dual)} {tokenizer_fingerprint(tokenizer)}"
     return {
         "architecture": type(dual).__name__,
-        "passage_fingerprint": hashlib.sha256(passages.encode()).hexdigest(),
+        "passage_fingerprint": vectors_fingerprint(
+            passage_fingerprint(dual), tokenizer_fingerprint(tokenizer)
+        ),
         "model_fingerprint": model_fingerprint(dual),
         "dim": dual.passage_encoder.width,
         "parameters": sum(tensor.numel() for tensor in dual.parameters()),

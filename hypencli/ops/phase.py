@@ -96,9 +96,7 @@ class RecordedProgress:
 
 
 class _RecordedTask:
-    def __init__(
-        self, task: Task, folder: Path, job: str, *, total: int | None, unit: str
-    ) -> None:
+    def __init__(self, task: Task, folder: Path, job: str, *, total: int | None, unit: str) -> None:
         self._task, self._folder = task, folder
         self._job, self._total, self._unit = job, total, unit
         self._done = 0

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from hypencli.ops.models import display_name, model_facts
 from hypencli.ops.phase import RecordedProgress
 from hypencli.ops.training.from_recipe import model_spec, training_config
 from hypencli.ops.training.inputs import Inputs, find_inputs
+from hypencli.ops.training.known_outputs import known_outputs
 from hypencli.progress import SILENT, Progress
 from hypencli.recipe import Recipe, to_toml
 from hypencli.runtime import provenance, quiet_libraries, resolve_device
@@ -208,6 +210,7 @@ def _train_in(
     where = RunContext(
         output_dir=folder / WORK_FOLDER,
         caches=store.cached,
+        known=partial(known_outputs, store, progress),
         on_points=on_points,
         progress=progress,
     )
