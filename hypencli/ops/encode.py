@@ -174,8 +174,7 @@ def encode(
         progress.message(
             f"encoding {corpus.id} with {display_name(manifest)} on {device}: {work.id}"
         )
-        with unchanged_weights(loaded):
-            seen, encoded = _encode_shards(work, corpus, loaded, options, progress)
+        seen, encoded = _encode_shards(work, corpus, loaded, options, progress)
         missing = work.missing(-(-seen // options.shard_rows))
         seconds = time.perf_counter() - started
         if missing:
@@ -332,7 +331,10 @@ def _encode_shards(
     count = corpus.count if options.limit is None else None
     free_space = FreeSpaceCheck(work, corpus, options, dim=loaded.manifest.stat_int("dim"))
     free_space.require()
-    with progress.task("encode", total=count or options.limit, unit="documents") as task:
+    with (
+        unchanged_weights(loaded),
+        progress.task("encode", total=count or options.limit, unit="documents") as task,
+    ):
         for index, documents in enumerate(_shards(corpus, options)):
             seen += len(documents)
             if not is_mine(index, options.part) or work.has_shard(index):

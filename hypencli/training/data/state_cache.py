@@ -10,7 +10,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,7 +32,6 @@ from hypencli.training.data.known_outputs import (
     FindKnown,
     KnownOutputs,
     KnownRows,
-    Side,
     holds,
     take_known,
     write_keys,
@@ -142,41 +141,52 @@ def encoded_set(
     _refuse_unfrozen(dual)
     width = dual.query_encoder.width
     _refuse_beyond_limit(texts, width=width, cache=cache)
-    determined_by: dict[str, str] = {
-        "texts": name,
-        "query": backbone_fingerprint(dual.query_encoder),
-        "passage": passage_fingerprint(dual),
-        "kept_as": str(cache.dtype),
-        "computed_in": "bfloat16" if config.mixed_bfloat16 else "float32",
-        "device": config.device.type,
-    }
-    lengths: tuple[tuple[Side, int], ...] = (
-        ("query", config.query_max_length),
-        ("passage", config.passage_max_length),
-    )
-    keys = [
-        EncoderKey(
-            side=side,
-            encoder=determined_by[side],
-            tokenizer=tokenizer,
-            max_length=length,
-            kept_as=determined_by["kept_as"],
-            computed_in=determined_by["computed_in"],
-            device=determined_by["device"],
-        )
-        for side, length in lengths
-    ]
+    query, passage = _keys(dual, config, cache, tokenizer)
 
     def make(folder: Path) -> None:
         writer = _Writer(folder, config, cache, known, progress)
-        writer.write_states(dual.query_encoder, texts.queries, keys[0])
-        writer.write_vectors(dual.passage_encoder, texts.passages, keys[1])
-        write_keys(folder, keys)
+        writer.write_states(dual.query_encoder, texts.queries, query)
+        writer.write_vectors(dual.passage_encoder, texts.passages, passage)
+        write_keys(folder, (query, passage))
 
-    folder = caches(cache_name("states", **determined_by), make)
+    own_name = cache_name(
+        "states",
+        texts=name,
+        query=query.encoder,
+        passage=passage.encoder,
+        kept_as=query.kept_as,
+        computed_in=query.computed_in,
+        device=query.device,
+    )
+    folder = caches(own_name, make)
     states = map_array(folder / STATES_FILE, _numpy_dtype(cache.dtype), width)
     vectors = map_array(folder / VECTORS_FILE, np.float32, dual.passage_encoder.width)
     return EncodedSet(TokenStateStore(states, texts.queries.offsets), vectors)
+
+
+def _keys(
+    dual: HypencoderDualEncoder | TextDualEncoder,
+    config: TrainingConfig,
+    cache: StateCache,
+    tokenizer: str,
+) -> tuple[EncoderKey, EncoderKey]:
+    """Return what token states of queries, and what vectors of passages depend on."""
+    query = EncoderKey(
+        side="query",
+        encoder=backbone_fingerprint(dual.query_encoder),
+        tokenizer=tokenizer,
+        max_length=config.query_max_length,
+        kept_as=str(cache.dtype),
+        computed_in="bfloat16" if config.mixed_bfloat16 else "float32",
+        device=config.device.type,
+    )
+    passage = replace(
+        query,
+        side="passage",
+        encoder=passage_fingerprint(dual),
+        max_length=config.passage_max_length,
+    )
+    return query, passage
 
 
 def known_in(folder: Path, key: EncoderKey) -> KnownOutputs | None:
