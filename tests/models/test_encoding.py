@@ -75,7 +75,9 @@ def test_progress_counts_every_text(tiny_backbone: Path, tokenizer: Any) -> None
     counts: list[int] = []
     encoder = dual(tiny_backbone, pooling="cls").passage_encoder
     options = EncodingOptions(max_length=8, batch_size=4)
-    encode_passages(encoder, tokenizer, TEXTS, options, on_encoded=counts.append)
+    encode_passages(
+        encoder, tokenizer, TEXTS, options, on_encoded=lambda rows: counts.append(len(rows))
+    )
     assert counts == [4, 2]
 
 
@@ -190,13 +192,13 @@ def test_rows_that_are_done_are_left_and_the_others_are_the_same(
     tokens = tokenise(tokenizer, TEXTS, 32)
     batches: list[list[int]] = []
     out = np.zeros_like(whole)
-    encode_tokens(encoder, tokens, 0, options, out=out, on_batch=batches.append)
+    encode_tokens(encoder, tokens, 0, options, out=out, on_encoded=batches.append)
     np.testing.assert_array_equal(out, whole)
     done = np.zeros(len(TEXTS), dtype=bool)
     done[batches[0]] = True
     rest: list[list[int]] = []
     out = np.full_like(whole, 7)
-    encode_tokens(encoder, tokens, 0, options, out=out, done=done, on_batch=rest.append)
+    encode_tokens(encoder, tokens, 0, options, out=out, done=done, on_encoded=rest.append)
     assert rest == batches[1:]
     np.testing.assert_array_equal(out[~done], whole[~done])
     assert (out[done] == 7).all()

@@ -7,7 +7,7 @@ and used.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from hypencli.ops.embedding_sets.options import EncodeOptions, checked_storage_dtype
@@ -16,9 +16,6 @@ from hypestore import EmbeddingSpec, JsonValue, Manifest, Store
 if TYPE_CHECKING:
     from hypencli.data.corpus import Corpus
     from hypencli.data.reading.skipped_lines import OnError
-
-_NO_CONTENT = ("corpus", "shard_rows")
-"""Inputs of a set that change no vector."""
 
 FIELDS = "corpus_fields"
 """Where the manifest says which fields of the corpus were read: a statistic of the set."""
@@ -53,7 +50,12 @@ def embedding_spec(corpus: Corpus, model: Manifest, options: EncodeOptions) -> E
     )
 
 
-def known_spec(store: Store, specs: Sequence[EmbeddingSpec]) -> EmbeddingSpec | None:
+def known_spec(
+    store: Store,
+    specs: Sequence[EmbeddingSpec],
+    *,
+    no_content: Collection[str] = ("corpus", "shard_rows"),
+) -> EmbeddingSpec | None:
     """The spec under which the store has one of these sets, finished or begun; None without one.
 
     Finished sets come first, then those that were begun. Of two sets, one with exactly the id of a
@@ -62,28 +64,22 @@ def known_spec(store: Store, specs: Sequence[EmbeddingSpec]) -> EmbeddingSpec | 
     Args:
         store: The project store.
         specs: Descriptions of the wanted sets, the preferred one first.
+        no_content: Inputs in which the set may differ, since they change no vector.
     """
     finished = {one.id: one.inputs for one in store.artifacts("embeddings")}
     begun = {one.id: one.inputs for one in store.unfinished("embeddings")}
     for existing in (finished, begun):
         for spec in specs:
-            same = _same(spec, existing)
+            wanted = _without(spec.all_inputs(), no_content)
+            same = [one for one in existing if _without(existing[one], no_content) == wanted]
             if same:
-                return _adopted(spec, *same[-1])
+                set_id = spec.id if spec.id in same else same[-1]
+                return _adopted(spec, set_id, existing[set_id])
     return None
 
 
-def _same(
-    spec: EmbeddingSpec, existing: Mapping[str, Mapping[str, JsonValue]]
-) -> list[tuple[str, Mapping[str, JsonValue]]]:
-    """Sets with the content of ``spec``, id and inputs; the one with its id comes last."""
-    wanted = _content(spec.all_inputs())
-    same = [(set_id, own) for set_id, own in existing.items() if _content(own) == wanted]
-    return sorted(same, key=lambda one: one[0] == spec.id)
-
-
-def _content(inputs: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    return {key: value for key, value in inputs.items() if key not in _NO_CONTENT}
+def _without(inputs: Mapping[str, JsonValue], left_out: Collection[str]) -> dict[str, JsonValue]:
+    return {key: value for key, value in inputs.items() if key not in left_out}
 
 
 def _adopted(spec: EmbeddingSpec, set_id: str, own: Mapping[str, JsonValue]) -> EmbeddingSpec:
@@ -101,14 +97,10 @@ def _adopted(spec: EmbeddingSpec, set_id: str, own: Mapping[str, JsonValue]) -> 
 
 def earlier_content(store: Store, spec: EmbeddingSpec) -> str | None:
     """The id of unfinished work on a corpus of the same name with other content; None without."""
-
-    def all_but_content(inputs: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-        left_out = ("corpus_fingerprint", "shard_rows")
-        return {key: value for key, value in inputs.items() if key not in left_out}
-
-    wanted = all_but_content(spec.all_inputs())
-    begun = store.unfinished("embeddings")
-    same = [one.id for one in begun if one.id != spec.id and all_but_content(one.inputs) == wanted]
+    left_out = ("corpus_fingerprint", "shard_rows")
+    wanted = _without(spec.all_inputs(), left_out)
+    begun = (one for one in store.unfinished("embeddings") if one.id != spec.id)
+    same = [one.id for one in begun if _without(one.inputs, left_out) == wanted]
     return same[-1] if same else None
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from hypencli.data.reading.base import ContentChanged
 from hypencli.errors import DataError
 from hypencli.ops.embedding_sets.options import EncodeOptions, bytes_of_vectors
-from hypencli.ops.models import LoadedModel
+from hypencli.ops.models import LoadedModel, unchanged_weights
 from hypencli.progress import Progress, Task
 from hypencli.records import Document
 from hypencli.runtime import resolve_device, resolve_dtype
@@ -86,7 +86,10 @@ def write_shards(
     free_space.require()
     left = None if count is None else work.missing_rows(count, options.shards_of(count))
     written: list[int] = []
-    with progress.task("encode", total=left, unit="documents") as task:
+    with (
+        unchanged_weights(loaded),
+        progress.task("encode", total=left, unit="documents") as task,
+    ):
         writer = _ShardWriter(work, loaded, options, _Left(task, left), progress)
         try:
             for index, documents in enumerate(_shards(corpus, options)):
@@ -183,9 +186,8 @@ class _ShardWriter:
                 tokenizer.pad_token_id or 0,
                 self._settings,
                 out=shard.vectors[window],
-                on_encoded=self._left.task.advance,
+                on_encoded=partial(self._batch_done, shard, start),
                 done=shard.is_done[window],
-                on_batch=partial(shard.keep, start),
             )
         self._work.write_shard(
             index,
@@ -196,6 +198,10 @@ class _ShardWriter:
         )
         self.done.encoded += len(documents) - shard.n_found
         self.done.seconds += time.perf_counter() - started
+
+    def _batch_done(self, shard: _ShardVectors, start: int, rows: list[int]) -> None:
+        shard.keep(start, rows)
+        self._left.task.advance(len(rows))
 
     def _tell_resumed(self, index: int, shard: _ShardVectors) -> None:
         """Say once where this command goes on, if earlier ones have done something."""
