@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
-from hypencli.data.reading.base import ContentChanged
 from hypencli.data.reading.rows import Fields, TextRow
 from hypencli.data.reading.skipped_lines import (
     OnError,
@@ -89,8 +88,9 @@ class Corpus:
             limit: Yield only so many documents; the rest is compared all the same.
 
         Raises:
-            ContentChanged: The documents were changed since the fingerprint was made, or are not as
-                many as :attr:`count` says. It is raised behind the last document.
+            ContentChanged: The documents were changed since the fingerprint was made. It is raised
+                behind the last document.
+            DataError: They are not as many as :attr:`count` says.
         """
         seen = 0
         for document in self._read(
@@ -101,10 +101,10 @@ class Corpus:
             seen += 1
             yield document
         if limit is None and self.count not in (None, seen):
-            raise ContentChanged(
-                f"{self._source.place('documents')}: {seen:,} documents were read, and "
-                f"{self.count:,} were there when this command began.",
-                hint="Run the same command again; it reads what is there then.",
+            raise DataError(
+                f"{self._source.place('documents')}: {seen:,} documents were read, and it says "
+                f"that it has {self.count:,}.",
+                hint=f"Run the same command again. If these {seen:,} are right: `limit={seen}`",
             )
 
     def _read(
