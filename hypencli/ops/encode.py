@@ -13,6 +13,7 @@ from hypencli.data.reading.skipped_lines import SkippedLines
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.drafts import NameNotGiven, discard_unless_shards, name_not_given
 from hypencli.ops.models import LoadedModel, ModelSource, display_name, find_model, load_model
+from hypencli.own_places import place_seals
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Document
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
@@ -187,7 +188,8 @@ def encode(
                 first_skipped=[] if corpus.skipped is None else corpus.skipped.first,
             )
         stats = _stats(corpus, encoded, seconds)
-        done = work.finish(seen, stats=stats, provenance=provenance(device=str(device)))
+        made_with = {**provenance(device=str(device)), **place_seals(queries=corpus.queries)}
+        done = work.finish(seen, stats=stats, provenance=made_with)
         unnamed = name_not_given(store, done, options.name)  # another process may have been first
         return _outcome(done, manifest, corpus, unnamed, encoded=encoded, seconds=seconds)
 

@@ -132,8 +132,8 @@ def _remarks(
     """Remarks on what cannot be shown, with commands that add it."""
     if not has_grades:
         yield (
-            f"Grades are not shown: the judgements {comparison.qrels} cannot be read. "
-            f"Name them: hype report {comparison.run_a} {comparison.run_b} --html FILE "
+            f"Grades are not shown: the judgements {comparison.qrels} cannot be read, or somebody "
+            f"else recorded where they are. Name them: hype report {comparison.run_a} {comparison.run_b} --html FILE "
             "--qrels PLACE"
         )
     if not documents.has_text:

@@ -29,6 +29,7 @@ from hypencli.ops.search.options import (
 )
 from hypencli.ops.search.scoring import append_rankings, encoded_queries, search_rankings
 from hypencli.ops.search.target import SearchTarget
+from hypencli.own_places import place_seals
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
 from hypestore import EmbeddingSet, Manifest, RunWriter, Store
@@ -191,7 +192,10 @@ class _Work:
             writer.costs(self.evaluations, self.iterations)
         return writer.commit(
             stats=self._stats(queries, encoded),
-            provenance=provenance(device=str(resolve_device(self.options.scoring.device))),
+            provenance={
+                **provenance(device=str(resolve_device(self.options.scoring.device))),
+                **place_seals(qrels=queries.qrels),
+            },
         )
 
     def _encode(self, texts: list[str]) -> QueryStates:
