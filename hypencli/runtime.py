@@ -105,9 +105,8 @@ def _commit_of_head(git_folder: Path) -> str | None:
             return _commit((folder / branch).read_text(encoding="utf-8").strip())
     packed = folders[-1] / "packed-refs"
     lines = packed.read_text(encoding="utf-8").splitlines() if packed.is_file() else []
-    return next(
-        (_commit(line[: -len(branch) - 1]) for line in lines if line.endswith(f" {branch}")), None
-    )
+    named = (line.split(" ", 1) for line in lines if line.endswith(f" {branch}"))
+    return next((_commit(words[0]) for words in named if words[-1] == branch), None)
 
 
 def _commit(text: str) -> str | None:

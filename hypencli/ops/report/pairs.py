@@ -133,7 +133,8 @@ def _remarks(
     if not has_grades:
         yield (
             f"Grades are not shown: the judgements {comparison.qrels} cannot be read, or somebody "
-            f"else recorded where they are. Name them: hype report {comparison.run_a} {comparison.run_b} --html FILE "
+            "else recorded where they are. "
+            f"Name them: hype report {comparison.run_a} {comparison.run_b} --html FILE "
             "--qrels PLACE"
         )
     if not documents.has_text:

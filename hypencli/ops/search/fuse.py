@@ -92,11 +92,12 @@ def fuse(
             with discard_on_error(writer):
                 done = _write(writer, members, how)
     recorded = done.stats.get("qrels")
-    judgements = qrels or (
-        str(recorded) if recorded and is_own(done, "qrels", str(recorded)) else None
-    )
-    if judgements is None and recorded is not None:
-        progress.message(f"not evaluated: somebody else recorded the judgements, {recorded}")
+    judgements = qrels
+    if qrels is None and recorded is not None:
+        if is_own(done, "qrels", str(recorded)):
+            judgements = str(recorded)
+        else:
+            progress.message(f"not evaluated: somebody else recorded the judgements, {recorded}")
     options = EvaluateOptions(qrels=judgements, measures=measures)
     evaluation = None if judgements is None else evaluate(store, done.id, options, progress)
     return Fused(
