@@ -52,7 +52,15 @@ from hypestore.free_space import require_space
 from hypestore.graphs.draft import GraphDraft
 from hypestore.graphs.stored import NeighbourGraph
 from hypestore.layout import FOLDERS, PROGRESS_NAME, SCRATCH_NAME, find_store
-from hypestore.manifest import FORMAT_VERSION, KINDS, FileRecord, Kind, Manifest, artifact_id
+from hypestore.manifest import (
+    FORMAT_VERSION,
+    KINDS,
+    SHORTENED,
+    FileRecord,
+    Kind,
+    Manifest,
+    artifact_id,
+)
 from hypestore.runs.draft import RunWriter
 from hypestore.runs.stored import Ranking, ResultsByQuery, StoredRun
 from hypestore.store import Store
@@ -67,6 +75,7 @@ __all__ = [
     "KINDS",
     "PROGRESS_NAME",
     "SCRATCH_NAME",
+    "SHORTENED",
     "Adopted",
     "AmbiguousReference",
     "ArtifactBusy",

@@ -22,6 +22,7 @@ from hypestore.inventory import Inventory
 from hypestore.layout import Layout
 from hypestore.manifest import (
     MANIFEST_NAME,
+    SHORTENED,
     Kind,
     Manifest,
     clean_id_prefix,
@@ -139,8 +140,10 @@ def _checked(folder: Path, *, whole: bool) -> _CheckedFolder:
     except FileNotFoundError:
         raise DamagedArtifact(f"{folder} has no {MANIFEST_NAME}.") from None
     id_prefix, _, digest = manifest.id.rpartition("-")
-    if clean_id_prefix(id_prefix) != id_prefix or digest != inputs_hash(
-        manifest.kind, manifest.inputs
+    # A reference whose paths were shortened keeps its id, which its inputs no longer give.
+    is_shortened = not whole and SHORTENED in manifest.provenance
+    if clean_id_prefix(id_prefix) != id_prefix or not (
+        is_shortened or digest == inputs_hash(manifest.kind, manifest.inputs)
     ):
         raise InvalidContent(
             f"The inputs of {manifest.kind} {manifest.id} do not give its id: the manifest was "

@@ -12,6 +12,7 @@ from hypencli.data.exchange.study_archive import MAX_ARCHIVE_BYTES, StudyArchive
 from hypencli.errors import DataError
 from hypencli.ops.transfer.study_export import (
     COMPANIONS,
+    MANIFEST,
     REFERENCES,
     REPORT_FILE,
     STUDY_FILE,
@@ -19,8 +20,6 @@ from hypencli.ops.transfer.study_export import (
 )
 from hypencli.progress import SILENT, Progress, Task
 from hypestore import FOLDERS, FORMAT_VERSION, Manifest, Store
-
-MANIFEST = "manifest.json"
 
 _WHOLE_FOLDERS = {FOLDERS[kind] for kind in WHOLE}
 
