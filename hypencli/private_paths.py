@@ -13,11 +13,14 @@ from typing import Any
 from hypencli.errors import DataError
 
 _WHOLE = re.compile(
-    r"(?P<kind>(?:[a-z][a-z0-9_]+:)?)(?P<path>(?:~|[A-Za-z]:[\\/]|/(?![/\s]))[^\n]*)"
+    r"(?P<kind>(?:[a-z][a-z0-9_]+:)?)(?P<path>(?:~[\w.-]*/|[A-Za-z]:[\\/]|/(?![/\s]))[^\n]*)"
 )
 """A value that is one path, perhaps after the kind of a source: ``folder:/home/ann/beir``."""
 
-_WITHIN = re.compile(r"(?<![\w./~\\…])~?/(?:[^\s/'\"`<>|,;()\[\]]+/)+[^\s/'\"`<>|,;:()\[\]]*")
+_PART = r"[^\s/'\"`<>|,;()\[\]]+"
+_WITHIN = re.compile(
+    rf"(?<![\w./~\\…])(?:~[\w.-]*/(?:{_PART}/)*|/(?:{_PART}/)+)[^\s/'\"`<>|,;:()\[\]]*"
+)
 """An absolute path of two parts or more within a text. An address of the web is none."""
 
 _TOML_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"' + r"|'[^'\n]*'")
@@ -65,7 +68,9 @@ class PathShortener:
             return text
         short = _TOML_STRING.sub(lambda string: self._quoted(string[0]), text)
         try:
-            left = [each for each in _strings(tomllib.loads(short)) if self.text(each) != each]
+            for long in self._left(short):  # strings over several lines
+                short = short.replace(long, self.text(long))
+            left = self._left(short)
         except (ValueError, RecursionError):
             return self.text(short)  # no TOML: a text like others
         if left:
@@ -74,6 +79,10 @@ class PathShortener:
                 hint="Write it with the recipe's paths: `keep_paths=True`",
             )
         return short
+
+    def _left(self, toml: str) -> list[str]:
+        """The strings of a TOML file in which there are paths."""
+        return [each for each in _strings(tomllib.loads(toml)) if self.text(each) != each]
 
     def _quoted(self, string: str) -> str:
         if string.startswith("'"):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from hypencli.errors import DataError
 from hypencli.ops.model_card import RECIPE_FILE
 from hypencli.ops.models import display_name
 from hypencli.private_paths import PathShortener
@@ -183,5 +184,8 @@ def _recipe(folder: Path, characters: int, shortener: PathShortener) -> str | No
     path = folder / RECIPE_FILE
     if not path.is_file():
         return None
-    text = shortener.toml(path.read_text(encoding="utf-8", errors="replace"))
+    try:
+        text = shortener.toml(path.read_text(encoding="utf-8", errors="replace"))
+    except DataError as error:
+        return f"# {error.message} hype report --html FILE --keep-paths shows it.\n"
     return text if len(text) <= characters else f"{text[:characters]}\n…"

@@ -167,9 +167,8 @@ def _write(
 ) -> None:
     """Write a whole artifact, after a check of the hashes of its files."""
     folder, home = store.path(manifest), f"{FOLDERS[manifest.kind]}/{manifest.id}"
-    _write_manifest(
-        archive, f"{home}/{MANIFEST}", folder, manifest, _shortened(manifest, shortener)
-    )
+    short = _shortened(manifest, shortener)
+    _write_manifest(archive, f"{home}/{MANIFEST}", folder, manifest, short)
     for record in manifest.files:
         archive.write_file(f"{home}/{record.path}", verified_path(folder, manifest, record.path))
 
