@@ -238,7 +238,10 @@ def _read_parquet(path: Path) -> RunFile:
             for batch in file.iter_batches(columns=schema.names):
                 for field, kept in zip(schema, values, strict=True):
                     kept += _values(batch.column(field.name), field.type)
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+    except KeyError as error:
+        columns = ", ".join(schema.names)
+        raise DataError(f"{path}: it lacks one of the columns {columns}.", hint=_FORMATS) from error
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path}: not a run in Parquet: {error}", hint=_FORMATS) from error
     entries: dict[str, list[_Entry]] = {}
     seen: dict[str, set[str]] = {}

@@ -196,7 +196,7 @@ def _check_tables(folders: Iterable[_CheckedFolder], limit: int) -> None:
     for one in folders:
         for path in sorted(one.folder.glob("*.parquet")):
             try:
-                left -= refuse_bomb(path, pq.read_metadata(path), limit=left)
+                left -= refuse_bomb(path, pq.read_metadata(path), limit=left, exact=True)
             except (pa.ArrowException, OSError) as error:
                 problem = f"{path.name} of {one.manifest.id} cannot be read: {error}."
                 raise DamagedArtifact(problem) from error

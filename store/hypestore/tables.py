@@ -16,7 +16,7 @@ from hypestore.files import atomic_path, refuse_link
 MAX_TABLE_BYTES = 16 * 2**30
 """Maximum size of a table in memory."""
 
-_COUNTED_BYTES = 2**30
+_COUNTED_BYTES = 2**26
 """Bytes of strings in a column chunk from which on they are counted one by one."""
 
 _WIDTHS = {
@@ -68,6 +68,7 @@ def refuse_bomb(
     columns: Collection[str] | None = None,
     groups: Iterable[int] | None = None,
     limit: int = MAX_TABLE_BYTES,
+    exact: bool = False,
 ) -> int:
     """Refuse a table that takes too much memory, before a column is read.
 
@@ -81,9 +82,11 @@ def refuse_bomb(
         columns: Columns to be read, by name; None for all.
         groups: Row groups to be read; None for all.
         limit: Maximum size in bytes.
+        exact: Count the strings also where the file is too small to exceed the limit.
 
     Returns:
-        Size in bytes of what is to be read: as the footer names it, or as counted.
+        Size in bytes of what is to be read. Strings that a dictionary repeats are counted if
+            ``exact`` is set, or if they could exceed the limit; else they count once.
 
     Raises:
         DamagedArtifact: The table is larger, or its footer names a size below 0.
@@ -104,7 +107,7 @@ def refuse_bomb(
             if column.has_dictionary_page and column.physical_type == "BYTE_ARRAY":
                 repeated.append((group, column.path_in_schema))
                 repeatable += values * packed
-    if size <= limit < size + repeatable:
+    if size <= limit and (exact or size + repeatable > limit):
         size += sum(_bytes_of_strings(path, group, name) for group, name in repeated)
     if size > limit:
         raise DamagedArtifact(
