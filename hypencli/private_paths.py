@@ -12,6 +12,9 @@ from typing import Any
 
 from hypencli.errors import DataError
 
+SHORT = "…/"
+"""What stands for the folders of a path that was shortened."""
+
 _WHOLE = re.compile(
     r"(?P<kind>(?:[a-z][a-z0-9_]+:)?)(?P<path>(?:~[\w.-]*/|[A-Za-z]:[\\/]|/(?![/\s]))[^\n]*)"
 )
@@ -100,7 +103,7 @@ class PathShortener:
         if name in ("", "~"):
             return path
         self.shortened.add(path)
-        return f"…/{name}"
+        return f"{SHORT}{name}"
 
 
 def _strings(value: object) -> Iterator[str]:

@@ -240,7 +240,9 @@ def _read_parquet(path: Path) -> RunFile:
                     kept += _values(batch.column(field.name), field.type)
     except KeyError as error:
         columns = ", ".join(schema.names)
-        raise DataError(f"{path}: it lacks one of the columns {columns}.", hint=_FORMATS) from error
+        raise DataError(
+            f"{path}: not a run in Parquet: it lacks one of the columns {columns}.", hint=_FORMATS
+        ) from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path}: not a run in Parquet: {error}", hint=_FORMATS) from error
     entries: dict[str, list[_Entry]] = {}

@@ -6,9 +6,12 @@ import shlex
 
 from hypencli.errors import UsageError
 from hypencli.own_places import SEALS, is_own_place, place_seal
+from hypencli.private_paths import SHORT
 from hypestore import Manifest, Store
 
-_NOT_OWN = "This account did not record it, so it is not read: a store or study can name any file."
+_NOT_OWN = (
+    "This account did not record the place, so it is not read: a store or study can name any file."
+)
 
 
 def recorded_qrels(run: Manifest) -> str | None:
@@ -21,10 +24,9 @@ def recorded_qrels(run: Manifest) -> str | None:
     if place is None:
         return None
     if not is_own(run, "qrels", str(place)):
-        named = shlex.quote(str(place))
         raise UsageError(
             f"The run {run.name or run.id} names the judgements {place}. {_NOT_OWN}",
-            hint=f"If these are the right ones, name them: `qrels={named}`",
+            hint=f"If these are the right ones, name them: `qrels={_typed(str(place))}`",
         )
     return str(place)
 
@@ -42,9 +44,14 @@ def recorded_queries(embeddings: Manifest) -> str | None:
         raise UsageError(
             f"The embedding set {embeddings.name or embeddings.id} names the queries {place}. "
             f"{_NOT_OWN}",
-            hint=f"If these are the right ones, name them: hype search {shlex.quote(str(place))}",
+            hint=f"If these are the right ones, name them: hype search {_typed(str(place))}",
         )
     return str(place)
+
+
+def _typed(place: str) -> str:
+    """A place as it is typed in a command; ``FILE`` for one that an export has shortened."""
+    return "FILE" if place.startswith(SHORT) else shlex.quote(place)
 
 
 def is_own(manifest: Manifest, name: str, place: str) -> bool:
@@ -62,10 +69,9 @@ def default_queries(store: Store) -> str | None:
     place = defaults.get("queries")
     if place is None or is_own_place({"queries": defaults.get(_SEAL)}, "queries", place):
         return place
-    named = shlex.quote(place)
     raise UsageError(
         f"The default queries of this store are {place}. {_NOT_OWN}",
-        hint=f"If these are the right ones, name them: hype search {named}",
+        hint=f"If these are the right ones, name them: hype search {_typed(place)}",
     )
 
 

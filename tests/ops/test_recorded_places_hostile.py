@@ -12,11 +12,13 @@ import pytest
 
 from hypencli.__main__ import main
 from hypencli.errors import UsageError
-from hypencli.ops.recorded_places import default_queries, set_default
+from hypencli.ops.recorded_places import default_queries, recorded_qrels, set_default
 from hypencli.ops.report.judgements import JudgementFinder
+from hypencli.ops.transfer.study_export import export_study
+from hypencli.ops.transfer.study_import import import_study
 from hypestore import Store
 
-SOMEBODY = "did not record it"
+SOMEBODY = "did not record the place"
 
 
 @pytest.fixture
@@ -149,3 +151,11 @@ def test_default_queries_need_a_key(store: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("XDG_STATE_HOME", str(store / "hype.toml"))
     with pytest.raises(UsageError, match="key of this account"):
         set_default(Store.open(store), "queries", "vaswani")
+
+
+def test_a_place_that_an_export_shortened_is_no_place_to_type(store: Path, tmp_path: Path) -> None:
+    other = Store.create(tmp_path / "other")
+    import_study(other, export_study(Store.open(store), tmp_path / "study.zip").path)
+    with pytest.raises(UsageError, match=r"…/qrels\.txt") as caught:
+        recorded_qrels(other.get("hyper-own"))
+    assert "`qrels=FILE`" in str(caught.value.hint)
