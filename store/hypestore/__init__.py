@@ -40,6 +40,7 @@ from hypestore.errors import (
     StoreNotWritable,
     StoreVersionError,
     TextNotKept,
+    TooManyOpenFiles,
 )
 from hypestore.files import (
     atomic_folder,
@@ -60,6 +61,7 @@ from hypestore.manifest import (
     Kind,
     Manifest,
     artifact_id,
+    can_be_name,
 )
 from hypestore.runs.draft import RunWriter
 from hypestore.runs.stored import Ranking, ResultsByQuery, StoredRun
@@ -118,6 +120,7 @@ __all__ = [
     "StoreVersionError",
     "StoredRun",
     "TextNotKept",
+    "TooManyOpenFiles",
     "Unfinished",
     "VectorFile",
     "artifact_id",
@@ -125,6 +128,7 @@ __all__ = [
     "atomic_path",
     "atomic_write_bytes",
     "atomic_write_text",
+    "can_be_name",
     "find_store",
     "read_artifact_table",
     "read_progress",

@@ -91,13 +91,7 @@ def fuse(
             progress.message(f"fusing {len(members)} runs: {writer.id}")
             with discard_on_error(writer):
                 done = _write(writer, members, how)
-    recorded = done.stats.get("qrels")
-    judgements = qrels
-    if qrels is None and recorded is not None:
-        if is_own(done, "qrels", str(recorded)):
-            judgements = str(recorded)
-        else:
-            progress.message(f"not evaluated: somebody else recorded the judgements, {recorded}")
+    judgements = qrels or _recorded(done, progress)
     options = EvaluateOptions(qrels=judgements, measures=measures)
     evaluation = None if judgements is None else evaluate(store, done.id, options, progress)
     return Fused(
@@ -113,6 +107,15 @@ def fuse(
         evaluation=evaluation,
         name_not_given=name_not_given(store, done, name),
     )
+
+
+def _recorded(run: Manifest, progress: Progress) -> str | None:
+    """The judgements that this account recorded with a run; a message about those of others."""
+    place = run.stats.get("qrels")
+    if place is None or is_own(run, "qrels", str(place)):
+        return None if place is None else str(place)
+    progress.message(f"not evaluated: somebody else recorded the judgements, {place}")
+    return None
 
 
 def _write(writer: RunWriter, members: list[StoredRun], how: Fusion) -> Manifest:

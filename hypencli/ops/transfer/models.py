@@ -129,9 +129,7 @@ def export_model(
     section = published_section(type(loaded.dual).__name__, use, local_backbones=local)
     shortener = PathShortener(keep=keep_paths)
     with atomic_folder(target) as folder:
-        _fill(folder, loaded, source, section, with_bin=with_bin)
-        rewrite(folder / RECIPE_FILE, shortener.toml)
-        rewrite(folder / CARD_FILE, shortener.text)
+        _fill(folder, loaded, source, section, shortener, with_bin=with_bin)
     written = sorted(path for path in target.rglob("*") if path.is_file())
     return ExportedModel(
         model=manifest.id,
@@ -146,7 +144,15 @@ def export_model(
     )
 
 
-def _fill(folder: Path, loaded: LoadedModel, source: Path, section: str, *, with_bin: bool) -> None:
+def _fill(
+    folder: Path,
+    loaded: LoadedModel,
+    source: Path,
+    section: str,
+    shortener: PathShortener,
+    *,
+    with_bin: bool,
+) -> None:
     """Write the files of a model and its companions. ``section`` is the end of the card."""
     from hypencli.models.checkpoints.weights import write_bin
 
@@ -155,7 +161,8 @@ def _fill(folder: Path, loaded: LoadedModel, source: Path, section: str, *, with
         write_bin(folder, loaded.dual.state_dict())
     copy_companions(source, folder)
     card = _card(folder / CARD_FILE, loaded.manifest) + section
-    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    (folder / CARD_FILE).write_text(shortener.text(card), encoding="utf-8")
+    rewrite(folder / RECIPE_FILE, shortener.toml)
 
 
 def _trained_on(manifest: Manifest) -> JsonValue:

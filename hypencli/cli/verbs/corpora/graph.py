@@ -138,10 +138,9 @@ def graph(
     )
     built = build_graph(opened, embedding_set, graph_options, progress())
     if not calibrate:
-        show(built, _draw_built, as_json=json)
-        return
-    query_set = queries or default_queries(opened)
-    asked = None if query_set is None else open_queries(dataset_place(opened.root, query_set))
+        return show(built, _draw_built, as_json=json)
+    place = dataset_place(opened.root, queries or default_queries(opened))
+    asked = None if place is None else open_queries(place)
     target, scoring = Target(embedding_set.id), Scoring(device=graph_options.device)
     measured = [
         measure(
