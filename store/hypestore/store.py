@@ -83,7 +83,7 @@ class Store:
         with writing_in(layout.root):
             for _, folder in layout.kind_folders():
                 make_folder(folder)
-            layout.locks.mkdir(exist_ok=True)
+            make_folder(layout.locks)
             atomic_write_text(layout.marker, new_marker_text())
         return cls(layout.root)
 

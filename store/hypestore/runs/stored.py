@@ -146,6 +146,11 @@ class ResultsByQuery:
         self._doc_ids = table["doc_id"].combine_chunks()
         self._scores = table["score"].combine_chunks()
 
+    @property
+    def query_ids(self) -> Collection[str]:
+        """Ids of the queries that have results, in the order of the run."""
+        return self._bounds.keys()
+
     def doc_ids(self, query_id: str) -> list[str]:
         """The documents of a query by rank; empty if it has no results."""
         start, stop = self._bounds.get(query_id, (0, 0))

@@ -184,7 +184,6 @@ class ArtifactDraft:
             if earlier is None or earlier.name != self.record.name:
                 text = pretty_json(self.record.model_dump(mode="json"))
                 atomic_write_text(self.path / WORK_NAME, text)
-                sync_folder(self.path.parent)
 
     def _refuse_links(self) -> None:
         """Refuse symbolic links: writing and deleting would follow them out of the store."""
