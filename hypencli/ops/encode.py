@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 from hypencli.data.reading.skipped_lines import SkippedLines
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.drafts import NameNotGiven, discard_unless_shards, name_not_given
-from hypencli.ops.models import LoadedModel, ModelSource, display_name, find_model, load_model
+from hypencli.ops.models import (
+    LoadedModel,
+    ModelSource,
+    display_name,
+    find_model,
+    load_model,
+    unchanged_weights,
+)
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Document
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
@@ -324,7 +331,10 @@ def _encode_shards(
     count = corpus.count if options.limit is None else None
     free_space = FreeSpaceCheck(work, corpus, options, dim=loaded.manifest.stat_int("dim"))
     free_space.require()
-    with progress.task("encode", total=count or options.limit, unit="documents") as task:
+    with (
+        unchanged_weights(loaded),
+        progress.task("encode", total=count or options.limit, unit="documents") as task,
+    ):
         for index, documents in enumerate(_shards(corpus, options)):
             seen += len(documents)
             if not is_mine(index, options.part) or work.has_shard(index):

@@ -48,7 +48,7 @@ def arrow_rows(path: Path) -> Iterator[TrainingRow]:
             malformed.
     """
     try:
-        with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
+        with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
             _check_schema(stream.schema, path)
             yield from _rows(_small(stream), path)
     except (pa.ArrowException, OSError) as error:
