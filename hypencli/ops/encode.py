@@ -24,6 +24,7 @@ from hypencli.ops.embedding_sets.options import (
 )
 from hypencli.ops.embedding_sets.shards import ShardsWritten, count_cut, write_shards
 from hypencli.ops.models import ModelSource, display_name, find_model, load_model
+from hypencli.own_places import place_seals
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, resolve_device
 from hypencli.tabular import NotebookRecord
@@ -168,7 +169,10 @@ def encode(
         done = work.finish(
             written.seen,
             stats={**_stats(corpus, written, seconds), "n_cut": n_cut},
-            provenance=provenance(device=str(device)),
+            provenance={
+                **provenance(device=str(device)),
+                **place_seals(queries=corpus.queries),
+            },
             documents=written.documents,
         )
         unnamed = name_not_given(store, done, options.name)  # another process may have been first

@@ -57,6 +57,7 @@ from hypestore.layout import FOLDERS, PROGRESS_NAME, SCRATCH_NAME, find_store
 from hypestore.manifest import (
     FORMAT_VERSION,
     KINDS,
+    SHORTENED,
     FileRecord,
     Kind,
     Manifest,
@@ -77,6 +78,7 @@ __all__ = [
     "KINDS",
     "PROGRESS_NAME",
     "SCRATCH_NAME",
+    "SHORTENED",
     "Adopted",
     "AmbiguousReference",
     "ArtifactBusy",

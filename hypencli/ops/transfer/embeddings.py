@@ -19,6 +19,7 @@ from hypencli.ops.embedding_sets.identity import known_spec
 from hypencli.ops.encode import SHARD_ROWS, bytes_of_vectors, checked_storage_dtype
 from hypencli.ops.models import ModelSource, display_name, find_model, load_model
 from hypencli.ops.transfer.exporters import ExportJob, find_exporter
+from hypencli.own_places import place_seals
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.runtime import provenance, resolve_device
 from hypestore import EmbeddingSpec, EmbeddingWork, JsonValue, Manifest, Store
@@ -144,7 +145,8 @@ def import_embeddings(
                 seen = _write_shards(work, items, options, task)
             _refuse_changed(path, spec)
             stats = {"source": path.name, "checked": options.check, "queries": queries}
-            done = work.finish(seen, stats=stats, provenance=provenance())
+            made_with = {**provenance(), **place_seals(queries=queries)}
+            done = work.finish(seen, stats=stats, provenance=made_with)
             return _imported(done, manifest, existing=False, seconds=time.perf_counter() - started)
         again = _imported(done, manifest, existing=True, seconds=time.perf_counter() - started)
         unnamed = name_not_given(store, done, options.name)
