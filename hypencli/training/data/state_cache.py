@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from hypencli.data.atomic import flush_folder, flush_tree
 from hypencli.errors import ModelError, UsageError
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
 from hypencli.models.encoder import TextEncoder
@@ -75,7 +76,9 @@ class FolderCaches:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             make(partial)
+            flush_tree(partial)
             partial.rename(folder)
+            flush_folder(self.root)
         wait_for_all()
         return folder
 
