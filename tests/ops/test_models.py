@@ -200,6 +200,31 @@ def test_a_registered_model_is_refused_once_a_file_beside_its_weights_is_edited(
     assert f"hype import model {encoder}" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize("edited", [*EDITS, WEIGHTS])
+def test_an_edit_is_noticed_where_the_model_is_named_and_its_vectors_are_there(
+    edited: str, store: Store, encoder: Path, tiny_collection: Path
+) -> None:
+    corpus = open_corpus(tiny_collection / "corpus.jsonl")
+    options = EncodeOptions(limit=8)
+    encode(store, corpus, ModelSource(str(encoder)), options)
+    assert encode(store, corpus, ModelSource("encoder"), options).existing
+    assert encode(store, corpus, ModelSource(), options).existing
+    EDITS.get(edited, lambda folder: overwrite(folder / WEIGHTS))(encoder)
+    for source in (ModelSource("encoder"), ModelSource()):
+        with pytest.raises(ModelError, match="have changed since its registration"):
+            encode(store, corpus, source, options)
+
+
+def test_vectors_stay_of_use_when_their_model_is_gone(
+    store: Store, encoder: Path, tiny_collection: Path
+) -> None:
+    corpus = open_corpus(tiny_collection / "corpus.jsonl")
+    options = EncodeOptions(limit=8)
+    encode(store, corpus, ModelSource(str(encoder)), options)
+    shutil.rmtree(encoder)
+    assert encode(store, corpus, ModelSource("encoder"), options).existing
+
+
 def test_files_that_change_no_vector_may_be_edited(store: Store, encoder: Path) -> None:
     manifest = register_model(store, ModelSource(str(encoder)))
     (encoder / "README.md").write_text("about it")
