@@ -181,12 +181,12 @@ def _artifact_findings(
                 yield _missing_parent(manifest, parent, snapshot)
         if manifest.name is not None:
             first = names.setdefault((manifest.kind, manifest.name), manifest.id)
-            problem = None
+            problem = ""
             if first != manifest.id:
                 problem = f"its name {manifest.name!r} is also that of {first}"
             elif manifest.name != manifest.id and manifest.name in existing:
                 problem = f"its name {manifest.name!r} is the id of another, which it means"
-            if problem is not None:
+            if problem:
                 yield Finding("warning", manifest.id, None, problem, "Refer to it by its id.")
         of_files = list(_file_findings(layout, manifest, checksums=checksums))
         # An artifact that was removed meanwhile has no problems.
