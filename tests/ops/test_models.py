@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -301,18 +300,8 @@ def test_files_that_change_while_a_model_is_registered_are_refused(
     assert store.unfinished("model") == []
 
 
-def test_the_default_model_is_what_came_last_whatever_the_clock_says(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class GoingBack(datetime):
-        looks = 0
-
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            cls.looks += 1
-            return datetime.now(tz) - timedelta(days=cls.looks)
-
-    monkeypatch.setattr("hypestore.work.work.datetime", GoingBack)
+@pytest.mark.usefixtures("clock_goes_back")
+def test_the_default_model_is_what_came_last_whatever_the_clock_says(store: Store) -> None:
     made = []
     for number in (1, 2):
         with store.draft("model", "m", {"number": number}, name=f"model{number}") as draft:

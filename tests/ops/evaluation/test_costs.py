@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -189,21 +188,10 @@ def test_a_reference_need_not_say_all_and_has_the_same_arithmetic_first(
     assert find_reference(store, put("unnamed", queries_fingerprint=None).inputs) is None
 
 
-class GoingBack(datetime):
-    """A clock that loses a day with every look."""
-
-    looks = 0
-
-    @classmethod
-    def now(cls, tz: Any = None) -> Any:
-        cls.looks += 1
-        return datetime.now(tz) - timedelta(days=cls.looks)
-
-
+@pytest.mark.usefixtures("clock_goes_back")
 def test_the_newest_reference_is_what_came_last_whatever_the_clock_says(
-    store: hs.Store, put: Put, monkeypatch: pytest.MonkeyPatch
+    store: hs.Store, put: Put
 ) -> None:
-    monkeypatch.setattr("hypestore.work.work.datetime", GoingBack)
     run = put("near")
     older, newer = put("older", engine="exact", k=100), put("newer", engine="exact", k=101)
     assert older.created > newer.created
