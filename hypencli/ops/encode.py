@@ -20,6 +20,7 @@ from hypencli.ops.models import (
     load_model,
     unchanged_weights,
 )
+from hypencli.own_places import place_seals
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Document
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
@@ -193,8 +194,8 @@ def encode(
                 skipped=0 if corpus.skipped is None else corpus.skipped.count,
                 first_skipped=[] if corpus.skipped is None else corpus.skipped.first,
             )
-        stats = _stats(corpus, encoded, seconds)
-        done = work.finish(seen, stats=stats, provenance=provenance(device=str(device)))
+        made_with = {**provenance(device=str(device)), **place_seals(queries=corpus.queries)}
+        done = work.finish(seen, stats=_stats(corpus, encoded, seconds), provenance=made_with)
         unnamed = name_not_given(store, done, options.name)  # another process may have been first
         return _outcome(done, manifest, corpus, unnamed, encoded=encoded, seconds=seconds)
 
