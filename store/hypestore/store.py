@@ -260,6 +260,8 @@ class Store:
     def remove(self, reference: str, *, force: bool = False) -> list[str]:
         """Remove an artifact, or unfinished work; ``force`` also removes what was made from it.
 
+        What is being made from it counts as made from it.
+
         Returns:
             The removed ids, children before parents.
 
@@ -267,7 +269,9 @@ class Store:
             ArtifactNotFound: No artifact and no unfinished work fits.
             ArtifactInUse: Other artifacts were made from it, and ``force`` is False; the message
                 names them.
-            ArtifactBusy: A process works on it.
+            ArtifactBusy: A process works on it, or on what is made from it.
+            DamagedArtifact: Something in the store cannot be read, so that it is not known what
+                was made from what. With ``force`` and its id, a damaged artifact goes all the same.
         """
         removed = remove(self._inventory, reference, force=force)
         self._sync_catalog()
@@ -509,7 +513,8 @@ class Store:
             checksums: Whether to compare the content of every file with its SHA-256.
             rebuild: Whether to build the catalog again from the files first.
             clean: Whether to delete temporary files, unfinished work that no process holds, and
-                caches that no process uses.
+                caches that no process uses. Nothing is deleted while a manifest or a folder of
+                artifacts cannot be read; a finding says so.
         """
         return examine(
             self._inventory, self.catalog, checksums=checksums, rebuild=rebuild, clean=clean

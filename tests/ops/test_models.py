@@ -323,3 +323,22 @@ def test_files_that_change_while_a_model_is_registered_are_refused(
         register_model(store, ModelSource(str(encoder)))
     assert store.artifacts("model") == []
     assert store.unfinished("model") == []
+
+
+@pytest.mark.usefixtures("clock_goes_back")
+def test_the_default_model_is_what_came_last_whatever_the_clock_says(store: Store) -> None:
+    made = []
+    for number in (1, 2):
+        with store.draft("model", "m", {"number": number}, name=f"model{number}") as draft:
+            made.append(draft.commit())
+    assert made[0].created > made[1].created
+    assert find_model(store, ModelSource()) == made[1]
+
+
+@pytest.mark.parametrize("folder", [".hidden", "-rf", "tiny-0123456789"])
+def test_a_folder_that_cannot_be_a_name_gives_none(
+    store: Store, encoder: Path, folder: str
+) -> None:
+    named = encoder.rename(encoder.with_name(folder))
+    registered = register_model(store, ModelSource(str(named)))
+    assert registered.name is None
