@@ -58,14 +58,24 @@ _NOISE = 1e-12
 _BLOCK_VALUES = 2**23
 
 
-def default_measures(qrels_id: str) -> tuple[str, ...]:
+def default_measures(qrels_id: str, depth: int | None = None) -> tuple[str, ...]:
     """The default measures for a set of judgements.
 
     Args:
         qrels_id: Id of the judgements, ``irds:NAME`` or ``file:NAME``; see
             :class:`~hypencli.data.qrels.Judgements`.
+        depth: Results per query of the run. Recall at a greater depth is left out: it would be the
+            recall at this one. None leaves out nothing.
     """
-    return DL_MEASURES if _DL_PASSAGES.match(qrels_id) else DEFAULT_MEASURES
+    names = DL_MEASURES if _DL_PASSAGES.match(qrels_id) else DEFAULT_MEASURES
+    if depth is None:
+        return names
+    return tuple(
+        name
+        for name in names
+        if (not name.startswith("R@") and not name.startswith("R("))
+        or int(name.rpartition("@")[2]) <= depth
+    )
 
 
 def parse_measures(names: Iterable[str] = DEFAULT_MEASURES) -> tuple[Measure, ...]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from hypencli.ops.content_names import RunNames
 from hypencli.ops.evaluation.compare import Comparison, compare_judged, judged_pair, verdict
 from hypencli.ops.report.documents import PairDocuments
 from hypencli.ops.report.judgements import JudgementFinder
-from hypencli.records import UNNAMED_CORPUS
 from hypencli.reporting.contents import Leaderboard, Limits, QueryDifference, RunPair
 from hypencli.reporting.text import shortened
 from hypestore import Store
@@ -24,7 +24,8 @@ class PairPlan:
     Attributes:
         run_a: Id of the first run.
         run_b: Id of the second run.
-        qrels: Id of the judgements. None selects the newest that both runs were evaluated with.
+        qrels: Name of the judgements, as in the leaderboard. None selects the newest that both runs
+            were evaluated with.
         measures: Measures to test. The first one is shown query by query. Empty selects all.
     """
 
@@ -79,7 +80,7 @@ def pair_of(store: Store, plan: PairPlan, finder: JudgementFinder, limits: Limit
     documents = PairDocuments(store, run_a, run_b, qrels or {}, limits)
     shown = differing[: limits.queries]
     return RunPair(
-        corpus=str(run_a.manifest.inputs.get("corpus") or UNNAMED_CORPUS),
+        corpus=RunNames(store).corpus(a.run.id),
         qrels=comparison.qrels,
         run_a=run_a.manifest.id,
         run_b=run_b.manifest.id,
