@@ -24,6 +24,7 @@ def change(store: hs.Store, manifest: hs.Manifest, **fields: Any) -> hs.Manifest
     """Replace a manifest by one with other fields, as another program could write it."""
     changed = manifest.model_validate({**manifest.model_dump(), **fields})
     (store.path(manifest) / "manifest.json").write_text(changed.to_text(), encoding="utf-8")
+    store.catalog.path.unlink()
     return changed
 
 
