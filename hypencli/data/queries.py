@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from hypencli.data.reading.judgements import collect_judgements
 from hypencli.data.reading.lines import decode_lines
 from hypencli.data.reading.rows import Fields, TextRow, read_rows
-from hypencli.data.reading.source import resolve
+from hypencli.data.reading.source import FolderSource, resolve
 from hypencli.data.reading.unique_ids import refuse_duplicates
 from hypencli.errors import DataError
 from hypencli.records import Query
@@ -56,6 +57,7 @@ def open_queries(
     *,
     id_key: str | None = None,
     text_key: str | None = None,
+    judged_by: str | Path | None = None,
     stdin: BinaryIO | None = None,
 ) -> QuerySet:
     """Read a query set.
@@ -69,6 +71,8 @@ def open_queries(
             ``qid``.
         text_key: Field of the text; None takes the existing one of ``text``, ``content``,
             ``contents``, ``query``.
+        judged_by: Judgements in place of those of a BEIR folder: its queries with judgements in
+            them are read, and the folder's own judgements are not.
         stdin: The stream that ``-`` reads; None takes that of the process.
 
     Raises:
@@ -82,6 +86,11 @@ def open_queries(
         unique = refuse_duplicates(rows, "standard input", "line")
         return query_set("stdin", _queries(unique, "standard input"))
     dataset = resolve(source, what="query set")
+    if judged_by is not None and isinstance(dataset, FolderSource):
+        judgements = resolve(judged_by, what="qrels")
+        judgements.require("qrels", Fields())
+        judged = collect_judgements(judgements.qrels(), judgements.place("qrels"))
+        dataset = replace(dataset, judged=frozenset(judged))
     dataset.require("queries", fields)
     name = dataset.place("queries")
     return query_set(

@@ -97,7 +97,7 @@ def search(
     """
     options = options or SearchOptions()
     target = SearchTarget.resolve(store, model, options.target, queries, progress)
-    queries = target.queries(queries)
+    queries = target.queries(queries, options.output.qrels)
     plan = plan_run(target, queries, options)
     name = options.output.name
     with store.run_writer(plan.id_prefix, plan.inputs, parents=plan.parents, name=name) as writer:
