@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypencli.ops.content_names import RunNames
 from hypencli.ops.evaluation.compare import Comparison, compare_judged, judged_pair, verdict
@@ -56,12 +56,15 @@ def named_pair(
 
     Raises:
         ArtifactNotFound: There is no such run.
+        UsageError: The runs were not evaluated with the same judgements.
     """
-    a, b = (store.get(reference, kind="run").id for reference in runs)
+    a, b = judged_pair(store, *runs, qrels=qrels)
+    plan = PairPlan(a.run.id, b.run.id, a.qrels, measures)
     for board in boards:
-        if {a, b} <= {entry.run for entry in board.entries} and qrels in (None, board.qrels):
-            return PairPlan(a, b, qrels, measures or board.measures)
-    return PairPlan(a, b, qrels, measures)
+        has_both = {a.run.id, b.run.id} <= {entry.run for entry in board.entries}
+        if has_both and board.qrels == a.qrels and not measures:
+            return replace(plan, measures=board.measures)
+    return plan
 
 
 def pair_of(store: Store, plan: PairPlan, finder: JudgementFinder, limits: Limits) -> RunPair:
