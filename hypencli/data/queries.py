@@ -11,8 +11,9 @@ from typing import BinaryIO
 
 from hypencli.data.reading.judgements import collect_judgements
 from hypencli.data.reading.lines import decode_lines
+from hypencli.data.reading.query_variation import QueryVariation, read_variation
 from hypencli.data.reading.rows import Fields, TextRow, read_rows
-from hypencli.data.reading.source import FolderSource, resolve
+from hypencli.data.reading.source import FileSource, FolderSource, resolve
 from hypencli.data.reading.unique_ids import refuse_duplicates
 from hypencli.errors import DataError
 from hypencli.records import Query
@@ -37,6 +38,7 @@ class QuerySet:
         corpus_id: ``Corpus.corpus_id`` of the documents that the queries belong to; None if the
             source does not tell.
         qrels: Argument for :func:`~hypencli.data.qrels.read_qrels`; None without judgements.
+        variation: How ``hype perturb`` made the queries, if it did.
     """
 
     id: str
@@ -44,6 +46,7 @@ class QuerySet:
     fingerprint: str
     corpus_id: str | None = None
     qrels: str | None = None
+    variation: QueryVariation | None = None
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -93,12 +96,15 @@ def open_queries(
         dataset = replace(dataset, judged=frozenset(judged))
     dataset.require("queries", fields)
     name = dataset.place("queries")
-    return query_set(
+    asked = query_set(
         dataset.id,
         _queries(refuse_duplicates(dataset.queries(fields), name, dataset.unit), name),
         corpus_id=dataset.corpus_id,
         qrels=dataset.qrels_source,
     )
+    if isinstance(dataset, FileSource):
+        asked = replace(asked, variation=read_variation(dataset.path))
+    return asked
 
 
 def query_set(

@@ -232,6 +232,8 @@ class _Work:
             "qrels": queries.qrels,
             "seconds": {**asdict(self.seconds), "total": self.seconds.total},
         }
+        if queries.variation is not None:
+            stats["variation"] = queries.variation._asdict()
         if encoded.has_q_nets and self.evaluations:
             stats["evaluations"] = asdict(count_summary(self.evaluations))
             stats["iterations"] = asdict(count_summary(self.iterations))
