@@ -6,6 +6,7 @@ the same format, the plain encoder by a tiny one, and the user's own files by th
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -42,11 +43,25 @@ def workplace(
     shutil.copytree(store.path(store.get("hyper")), folder / "published")
     backbone = tiny_recipe_settings[1].removeprefix("model.backbone=")
     shutil.copytree(backbone, folder / "encoder")
+    write_pooling(folder / "encoder")
     (folder / "mine.toml").write_text(
         f'extends = "tiny"\n[model]\nbackbone = "{backbone}"\n[data]\ntrain = "./train.jsonl"\n',
         encoding="utf-8",
     )
     return folder
+
+
+def write_pooling(encoder: Path) -> None:
+    """Add the files in which a Sentence Transformers model says how it pools."""
+    kinds = {"": "Transformer", "1_Pooling": "Pooling"}
+    modules = [
+        {"idx": place, "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for place, (path, kind) in enumerate(kinds.items())
+    ]
+    (encoder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    (encoder / "1_Pooling").mkdir()
+    pooling = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}
+    (encoder / "1_Pooling" / "config.json").write_text(json.dumps(pooling), encoding="utf-8")
 
 
 def commands(readme: str) -> list[str]:
