@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from hypencli.errors import UsageError
+from hypencli.ops import recorded_places
 from hypencli.ops.dataset_names import dataset_place
 from hypencli.ops.models import display_name
 from hypencli.runtime import resolve_device
 from hypestore import Store
+
+DEFAULTS = ("model", "corpus", "queries", "device")
+"""What can be set."""
 
 
 def set_default(store: Store, key: str, value: str) -> str:
@@ -24,12 +28,13 @@ def set_default(store: Store, key: str, value: str) -> str:
         The value as it is kept. A path is kept as an absolute one.
 
     Raises:
-        UsageError: The corpus is not encoded.
+        UsageError: There is no such default, the corpus is not encoded, or this account can keep no key to sign queries with.
         ArtifactNotFound: The store has no such model.
         DataError: There is no such query set.
         DeviceError: This machine has no such device.
-        InvalidContent: There is no such default.
     """
+    if key not in DEFAULTS:
+        raise UsageError(f"There is no default {key!r}.", hint=f"Known: {', '.join(DEFAULTS)}.")
     match key:
         case "model":
             value = display_name(store.get(value, kind="model"))
@@ -39,8 +44,13 @@ def set_default(store: Store, key: str, value: str) -> str:
             value = _query_set(store, value)
         case "device":
             resolve_device(value)
-    store.set_default(key, value)
+    recorded_places.set_default(store, key, value)
     return value
+
+
+def shown_defaults(store: Store) -> dict[str, str]:
+    """Return the defaults that are set, without the seal of the queries."""
+    return {key: value for key, value in store.defaults.items() if key in DEFAULTS}
 
 
 def _refuse_unknown_corpus(store: Store, corpus: str) -> None:

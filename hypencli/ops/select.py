@@ -7,6 +7,7 @@ from collections.abc import Collection
 from hypencli.data.queries import QuerySet
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.models import ModelSource, display_name, find_model
+from hypencli.ops.recorded_places import recorded_queries
 from hypencli.progress import SILENT, Progress
 from hypestore import EmbeddingSet, Manifest, Store
 
@@ -132,18 +133,18 @@ def own_queries(embeddings: Manifest, judged_by: str | None = None) -> QuerySet:
             :func:`~hypencli.data.queries.open_queries`.
 
     Raises:
-        UsageError: The dataset has no queries.
+        UsageError: The dataset has no queries, or somebody else recorded where they are.
     """
     from hypencli.data.queries import open_queries
 
-    source = embeddings.stats.get("queries")
+    source = recorded_queries(embeddings)
     if source is None:
         raise UsageError(
             f"No queries: the corpus {embeddings.inputs['corpus']} of the embedding set "
             f"{display_name(embeddings)} has none.",
             hint="Name them: hype search QUERIES (an ir_datasets id, a JSONL or TSV file, or -)",
         )
-    return open_queries(str(source), judged_by=judged_by)
+    return open_queries(source, judged_by=judged_by)
 
 
 def texts_by_id(embeddings: EmbeddingSet, doc_ids: Collection[str]) -> dict[str, str]:

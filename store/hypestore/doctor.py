@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,9 @@ from hypestore.caches.record import cache_problems
 from hypestore.catalog.catalog import Catalog
 from hypestore.errors import ArtifactBusy, StoreNotWritable
 from hypestore.files import (
+    delete,
     is_temporary,
+    listed,
     present_files,
     present_size,
     remove_folder,
@@ -87,7 +89,8 @@ def examine(
 ) -> DoctorReport:
     """Examine a store; ``Store.doctor`` describes the arguments."""
     caches = Caches(inventory.layout)
-    if clean:
+    kept = _unreadable(inventory) if clean else ()
+    if clean and not kept:
         _clean(inventory.layout)
         _forget(inventory)
         caches.clean()
@@ -96,6 +99,8 @@ def examine(
     snapshot = inventory.snapshot()
     findings = [
         *rebuilt,
+        *_not_cleaned(kept),
+        *_unreachable_folders(inventory),
         *(_damaged_manifest(damage) for damage in snapshot.damaged),
         *_artifact_findings(inventory, snapshot, checksums=checksums),
         *(_unsealed(inventory.layout, snapshot) if checksums else ()),
@@ -120,6 +125,35 @@ def examine(
     )
 
 
+def _unreadable(inventory: Inventory) -> tuple[str, ...]:
+    """A sentence about each manifest and folder, here and of references, that cannot be read."""
+    return (*inventory.snapshot().unreadable, *inventory.elsewhere.snapshot().unreadable)
+
+
+def _not_cleaned(problems: Sequence[str]) -> Iterator[Finding]:
+    if problems:
+        yield Finding(
+            "error",
+            None,
+            None,
+            "nothing was cleaned, since the manifests and folders below cannot be read: what looks "
+            "needless may belong to them",
+            "Mend them, then: hype doctor --clean",
+        )
+
+
+def _unreachable_folders(inventory: Inventory) -> Iterator[Finding]:
+    for place in (inventory, inventory.elsewhere):
+        for folder, problem in place.snapshot().unreachable:
+            yield Finding(
+                "error",
+                None,
+                _relative(inventory.layout, folder),
+                f"{problem}: the artifacts in it are not known",
+                "Mount the disk, make the folder readable, or delete the link if it is not needed.",
+            )
+
+
 def _damaged_manifest(damage: DamagedManifest) -> Finding:
     return Finding(
         "error",
@@ -138,7 +172,6 @@ def _artifact_findings(
     layout = inventory.layout
     existing = {manifest.id for manifest in snapshot.manifests}
     existing |= {manifest.id for manifest in inventory.elsewhere.artifacts()}
-    unreadable = {damage.id for damage in snapshot.damaged}
     names: dict[tuple[Kind, str], str] = {}
     for manifest in snapshot.manifests:
         if not manifest.id.endswith(f"-{inputs_hash(manifest.kind, manifest.inputs)}"):
@@ -146,25 +179,30 @@ def _artifact_findings(
             yield _about(layout, manifest, MANIFEST_NAME, problem)
         for parent in manifest.parents:
             if parent not in existing:
-                state = "cannot be read" if parent in unreadable else "is not in the store"
-                begin = "Mend" if parent in unreadable else "Copy"
-                place = "first" if parent in unreadable else "into the store"
-                yield Finding(
-                    "error",
-                    manifest.id,
-                    None,
-                    f"its parent {parent} {state}",
-                    f"{begin} {parent} {place}, or remove this: hype rm {manifest.id} --force",
-                )
+                yield _missing_parent(manifest, parent, snapshot)
         if manifest.name is not None:
             first = names.setdefault((manifest.kind, manifest.name), manifest.id)
+            problem = ""
             if first != manifest.id:
                 problem = f"its name {manifest.name!r} is also that of {first}"
+            elif manifest.name != manifest.id and manifest.name in existing:
+                problem = f"its name {manifest.name!r} is the id of another, which it means"
+            if problem:
                 yield Finding("warning", manifest.id, None, problem, "Refer to it by its id.")
         of_files = list(_file_findings(layout, manifest, checksums=checksums))
         # An artifact that was removed meanwhile has no problems.
         if layout.manifest(manifest.kind, manifest.id).exists():
             yield from of_files
+
+
+def _missing_parent(child: Manifest, parent: str, snapshot: InventorySnapshot) -> Finding:
+    state = "is not in the store"
+    remedy = f"Copy {parent} into the store, or remove this: hype rm {child.id} --force"
+    if parent in {damage.id for damage in snapshot.damaged}:
+        state, remedy = "cannot be read", f"Mend {parent} first."
+    elif snapshot.unreachable:
+        state, remedy = "is in no folder that can be read", "Mend those folders first."
+    return Finding("error", child.id, None, f"its parent {parent} {state}", remedy)
 
 
 def _unsealed(layout: Layout, snapshot: InventorySnapshot) -> Iterator[Finding]:
@@ -254,7 +292,9 @@ def _unfinished(layout: Layout, snapshot: InventorySnapshot) -> Iterator[Finding
         holder = holder_of(layout, folder.name)
         record = read_work(folder)
         what = f"unfinished {kind}, {len(files)} files of {size:,} bytes"
-        if record is None and files:
+        if record is None and os.path.lexists(folder / WORK_NAME):
+            what = f"{WORK_NAME} cannot be read, so that no artifact can be removed: {what}"
+        elif record is None and files:
             what = f"{MANIFEST_NAME} is missing: {what}"
         if holder is not None:
             problem = f"{what}, being made by {holder}"
@@ -278,7 +318,7 @@ def _temporary_files(layout: Layout) -> Iterator[tuple[str | None, Path]]:
             yield None, path
     yield from ((None, path) for path in Caches(layout).leftovers())
     for _, parent in (*layout.kind_folders(), *layout.references.kind_folders()):
-        for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
+        for folder in listed(parent)[0]:
             if is_temporary(folder):
                 yield None, folder
             elif folder.is_dir():
@@ -345,7 +385,7 @@ def _clean(layout: Layout) -> None:
     for _, path in list(_temporary_files(layout)):
         # It may be gone: another process may be removing it.
         with writing_in(path.parent), contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            delete(path)
     clear_staging_locks(layout)
     for _, parent in layout.kind_folders():
         for record in parent.glob(f"*/{WORK_NAME}"):

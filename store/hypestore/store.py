@@ -19,7 +19,7 @@ from hypestore.embeddings.draft import EmbeddingWork
 from hypestore.embeddings.files import EmbeddingSpec, shards_done
 from hypestore.embeddings.stored import EmbeddingSet
 from hypestore.errors import StoreExists
-from hypestore.files import atomic_write_text, writing_in
+from hypestore.files import atomic_write_text, make_folder, writing_in
 from hypestore.graphs.draft import GraphDraft
 from hypestore.graphs.stored import NeighbourGraph, open_graph
 from hypestore.inventory import Inventory
@@ -35,6 +35,7 @@ from hypestore.runs.evaluations import (
     write_evaluation,
 )
 from hypestore.runs.stored import StoredRun
+from hypestore.tables import MAX_TABLE_BYTES
 from hypestore.verification import check_files
 from hypestore.work.locks import SHORT_WAIT_SECONDS, hold
 from hypestore.work.staging import staging_folder
@@ -88,8 +89,8 @@ class Store:
             raise StoreExists(f"{layout.root} is a store already.", hint="Use it as it is.")
         with writing_in(layout.root):
             for _, folder in layout.kind_folders():
-                folder.mkdir(parents=True, exist_ok=True)
-            layout.locks.mkdir(exist_ok=True)
+                make_folder(folder)
+            make_folder(layout.locks)
             atomic_write_text(layout.marker, new_marker_text())
         return cls(layout.root)
 
@@ -208,6 +209,7 @@ class Store:
         references: Iterable[Path] = (),
         *,
         drop_names: bool = False,
+        max_table_bytes: int = MAX_TABLE_BYTES,
     ) -> Adopted:
         """Move artifacts of another store into this one (``store/FORMAT.md``, section 14).
 
@@ -217,14 +219,22 @@ class Store:
             artifacts: Folders of whole artifacts, named by their ids, within ``staging``.
             references: Folders of manifests of artifacts that stay in the other store.
             drop_names: Whether an artifact loses its name if an existing artifact has it.
+            max_table_bytes: Maximum size of all tables together in memory.
 
         Raises:
-            DamagedArtifact: Files differ from their manifest.
-            InvalidContent: An id does not follow from its inputs, or a file has other columns.
+            DamagedArtifact: Files differ from their manifest, or tables are too large.
+            InvalidContent: An id does not follow from its inputs, a file has other columns, or a
+                number or date is beyond what the catalog can hold.
             ArtifactNotFound: A parent is neither among the folders nor in the store.
             NameTaken: An existing artifact has a name, and ``drop_names`` is False.
         """
-        done = adopt(self._inventory, artifacts, references, drop_names=drop_names)
+        done = adopt(
+            self._inventory,
+            artifacts,
+            references,
+            drop_names=drop_names,
+            max_table_bytes=max_table_bytes,
+        )
         self._sync_catalog()
         return done
 
@@ -446,7 +456,7 @@ class Store:
         """Make an evaluation the newest of its run, as if it had been written now.
 
         Returns:
-            Its manifest, of which only ``created`` may have changed.
+            Its manifest, of which only ``created`` and the order may have changed.
 
         Raises:
             ArtifactNotFound: There is no such evaluation.

@@ -10,16 +10,14 @@ During the preparation of ``data/tot-train``, the folder ``data/.tot-train.work`
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from hypencli.errors import DataError, UsageError
+from hypencli.data.atomic import flush_folder, flush_tree, only_one
+from hypencli.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ def staged_folder(place: Path) -> Iterator[StagingFolders]:
     lock = place.with_name(f".{place.name}.lock")
     with _writing(place):
         place.parent.mkdir(parents=True, exist_ok=True)
-    with _only_one(lock, place):
+    with only_one(lock, f"Another process is preparing {place}."):
         with _writing(place):
             staging = _begin(place, work)
         try:
@@ -53,20 +51,6 @@ def staged_folder(place: Path) -> Iterator[StagingFolders]:
                 _finish(place, work)
         finally:
             _tidy(place, work)
-
-
-@contextmanager
-def _only_one(lock: Path, place: Path) -> Iterator[None]:
-    held = FileLock(lock, timeout=0)
-    try:
-        held.acquire()
-    except Timeout as error:
-        raise UsageError(f"Another process is preparing {place}.") from error
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-        held.release()
 
 
 @contextmanager
@@ -91,8 +75,9 @@ def _begin(place: Path, work: Path) -> StagingFolders:
 def _finish(place: Path, work: Path) -> None:
     if place.exists():
         place.rename(work / "replaced")
+    flush_tree(work / "out")
     (work / "out").rename(place)
-    _flush(place.parent)
+    flush_folder(place.parent)
     shutil.rmtree(work / "downloads")
 
 
@@ -116,11 +101,3 @@ def _remove(*folders: Path) -> None:
     for folder in folders:
         if folder.exists():
             shutil.rmtree(folder)
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,6 +9,8 @@ from hypencli.errors import UsageError
 from hypencli.ops.drafts import find_finished
 from hypencli.ops.evaluation.judged import judged_queries
 from hypencli.ops.evaluation.recall import depth_of
+from hypencli.ops.recorded_places import recorded_qrels
+from hypencli.own_places import place_seals
 from hypencli.progress import SILENT, Progress
 from hypencli.records import Evaluation
 from hypencli.runtime import provenance
@@ -83,7 +85,8 @@ def evaluate(
         progress: Where to report.
 
     Raises:
-        UsageError: The options name no judgements, and the run's queries have none.
+        UsageError: The options name no judgements, and the run records none, or somebody else
+            recorded them.
         DataError: The judgements cannot be read.
     """
     from hypencli.data.qrels import read_qrels
@@ -112,7 +115,7 @@ def evaluate(
             "missing_queries": list(values.missing_queries),
             "unjudged_queries": len(values.unjudged_queries),
         },
-        provenance=provenance(),
+        provenance={**provenance(), **place_seals(qrels=qrels_id)},
     )
     return _outcome(store, stored.manifest, manifest, existing=False)
 
@@ -123,7 +126,8 @@ def existing_evaluation(store: Store, run: Manifest, options: EvaluateOptions) -
     Nothing is downloaded: judgements of ir_datasets are compared by id only.
 
     Raises:
-        UsageError: The options name no judgements, and the run's queries have none.
+        UsageError: The options name no judgements, and the run records none, or somebody else
+            recorded them.
         DataError: The judgements cannot be read.
     """
     from hypencli.evaluation.measures import parse_measures
@@ -183,13 +187,13 @@ def _renew(store: Store, evaluation: Manifest, progress: Progress) -> None:
 
 def _source(run: Manifest, options: EvaluateOptions) -> str:
     """The judgements in the options, else those recorded with the run's queries."""
-    qrels = options.qrels or run.stats.get("qrels")
+    qrels = options.qrels or recorded_qrels(run)
     if qrels is None:
         raise UsageError(
             f"No judgements: the queries of run {run.id} have none.",
             hint=f"Name them: hype eval {run.name or run.id} --qrels FILE_OR_DATASET",
         )
-    return str(qrels)
+    return qrels
 
 
 def _rows(evaluation: Evaluation) -> Iterator[tuple[str, str, float]]:

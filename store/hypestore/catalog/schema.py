@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CATALOG_VERSION = 6
+CATALOG_VERSION = 7
 """Version of the tables and views. Raise it with every change of them below.
 
 A catalog of another version is dropped and built again.
@@ -180,7 +180,8 @@ UNFINISHED = Relation(
 )
 _NEWEST = """QUALIFY rank() OVER (
             PARTITION BY m.run, coalesce(m.qrels_fingerprint, m.qrels), m.measure
-            ORDER BY e.created DESC, e.id DESC
+            ORDER BY TRY_CAST(e.provenance->>'$.order' AS BIGINT) DESC NULLS LAST,
+                e.created DESC, e.id DESC
         ) = 1"""
 """SQL that keeps the values of the newest evaluation with the same judgements, by measure."""
 

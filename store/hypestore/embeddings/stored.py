@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 
 from hypestore.embeddings.files import text_name, vector_name
 from hypestore.embeddings.vector_file import RowGroup, VectorFile, parts
-from hypestore.errors import DamagedArtifact, InvalidContent, TextNotKept
+from hypestore.errors import DamagedArtifact, InvalidContent, TextNotKept, refuse_open_limit
 from hypestore.files import refuse_link
 from hypestore.manifest import Manifest
-from hypestore.tables import taken
+from hypestore.tables import refuse_bomb, taken
 from hypestore.verification import check_files
 
 
@@ -261,10 +261,12 @@ def _read_texts(path: Path, rows: np.ndarray[Any, Any]) -> list[str]:
                 count = parquet.metadata.row_group(group).num_rows
                 here = np.unique(rows[(rows >= first) & (rows < first + count)])
                 if len(here):
+                    refuse_bomb(path, parquet.metadata, columns=("text",), groups=[group])
                     column = parquet.read_row_group(group, columns=["text"])["text"]
                     values = column.take(pa.array(here - first)).to_pylist()
                     texts.update(zip(here.tolist(), values, strict=True))
                 first += count
         return [texts[row] for row in rows.tolist()]
     except (pa.ArrowException, OSError, KeyError) as error:
+        refuse_open_limit(error)
         raise DamagedArtifact(f"{path}: {error}.", hint="hype doctor --checksums") from error

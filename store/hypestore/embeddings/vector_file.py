@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hypestore.embeddings.page_header import read_data_page
-from hypestore.errors import DamagedArtifact
+from hypestore.errors import DamagedArtifact, refuse_open_limit
 from hypestore.files import atomic_path, refuse_link
-from hypestore.tables import string_array
+from hypestore.tables import refuse_bomb, string_array
 
 ROW_GROUP_ROWS = 16_384
 """Rows of a row group; below pyarrow's limit of 20,000 rows per page, so that it is one page."""
@@ -117,6 +117,7 @@ class VectorFile:
         except FileNotFoundError:
             raise DamagedArtifact(f"{path} is missing.", hint="hype doctor") from None
         except (pa.ArrowException, OSError) as error:
+            refuse_open_limit(error)
             raise self.damaged(str(error)) from error
         self.n: int = self._metadata.num_rows
         self._kept: dict[int, np.ndarray[Any, Any]] = {}
@@ -131,8 +132,10 @@ class VectorFile:
         """The ids of all rows, read on first use and kept."""
         try:
             with pq.ParquetFile(self.path, page_checksum_verification=True) as parquet:
+                refuse_bomb(self.path, parquet.metadata, columns=("doc_id",))
                 column = parquet.read(columns=["doc_id"], use_threads=False)["doc_id"]
         except (pa.ArrowException, OSError) as error:
+            refuse_open_limit(error)
             raise self.damaged(str(error)) from error
         # A cast imports pyarrow.compute, which takes longer than many a search.
         ids = (column if column.type == pa.string() else column.cast(pa.string())).combine_chunks()
@@ -181,6 +184,7 @@ class VectorFile:
             with self.path.open("rb") as stream:
                 mapped = mmap.mmap(stream.fileno(), length, access=mmap.ACCESS_READ, offset=page)
         except (OSError, ValueError) as error:
+            refuse_open_limit(error)
             raise self.damaged(str(error)) from error
         flat = np.frombuffer(mapped, self.dtype, group.rows * self.dim, shift)
         return flat.reshape(group.rows, self.dim)
@@ -287,6 +291,11 @@ class VectorFile:
     def _decode(self, group: RowGroup) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
         """Decode a row group with pyarrow, batch by batch."""
         first = group.first_row
+        column = self._vector_column()
+        if column is not None:
+            values = self._metadata.row_group(group.index).column(column).num_values
+            if values > group.rows * self.dim:
+                raise self.damaged(f"row group {group.index} has {values} values")
         try:
             with pq.ParquetFile(self.path, page_checksum_verification=True) as parquet:
                 for batch in parquet.iter_batches(
@@ -295,6 +304,7 @@ class VectorFile:
                     yield first, self._to_numpy(batch.column(0))
                     first += len(batch)
         except (pa.ArrowException, OSError) as error:
+            refuse_open_limit(error)
             raise self.damaged(str(error)) from error
         offset = first - group.first_row
         if offset != group.rows:  # a damaged page header makes pyarrow end early, without an error

@@ -13,7 +13,7 @@ import pyarrow as pa
 from hypestore.errors import InvalidContent
 from hypestore.files import atomic_write_text
 from hypestore.inventory import Inventory
-from hypestore.manifest import Manifest
+from hypestore.manifest import ORDER, Manifest
 from hypestore.tables import write_table
 from hypestore.verification import read_artifact_table
 from hypestore.work.locks import SHORT_WAIT_SECONDS, hold
@@ -72,7 +72,7 @@ def write_evaluation(
         {"measures": sorted(aggregates), **inputs, "run": runs[0], "qrels": qrels_id},
         parents=tuple(runs),
     )
-    with Draft(context, record, wait_seconds=30.0) as draft:
+    with Draft(context, record, wait_seconds=30.0, resumes=False) as draft:
         if draft.existing is None:
             write_table(draft.path / METRICS_NAME, metrics)
             columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
@@ -83,7 +83,7 @@ def write_evaluation(
 def renew_evaluation(context: WriteContext, evaluation: Manifest) -> Manifest:
     """Make an evaluation the newest of its run, as if it had been written now.
 
-    Its manifest is replaced by one that differs in ``created`` alone.
+    Its manifest is replaced by one that differs in ``created`` and in its order alone.
 
     Returns:
         The new manifest; the present one if the evaluation is the newest already.
@@ -100,9 +100,10 @@ def renew_evaluation(context: WriteContext, evaluation: Manifest) -> Manifest:
         newest = evaluations_of(inventory, present.parents[0])[-1]
         if newest.id == present.id:
             return present
-        # Later than the newest, also on a machine whose clock went back.
-        created = max(datetime.now(UTC), newest.created + timedelta(microseconds=1))
-        renewed = present.model_copy(update={"created": created})
+        # The catalog tells by another time that the artifact has changed.
+        created = max(datetime.now(UTC), present.created + timedelta(microseconds=1))
+        provenance = {**present.provenance, ORDER: inventory.next_order()}
+        renewed = present.model_copy(update={"created": created, "provenance": provenance})
         atomic_write_text(layout.manifest("evaluation", present.id), renewed.to_text())
     context.after_commit()
     return renewed

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,7 +22,9 @@ from hypestore.errors import (
 )
 from hypestore.files import (
     atomic_write_text,
+    delete,
     is_temporary,
+    make_folder,
     remove_folder,
     sha256_file,
     sync_file,
@@ -36,6 +37,7 @@ from hypestore.layout import PROGRESS_NAME, SCRATCH_NAME, WORK_NAME, Layout
 from hypestore.manifest import (
     FORMAT_VERSION,
     MANIFEST_NAME,
+    ORDER,
     FileRecord,
     Kind,
     Manifest,
@@ -50,6 +52,7 @@ from hypestore.work.locks import SHORT_WAIT_SECONDS, hold
 from hypestore.work.progress import Point, append_progress
 from hypestore.work.unfinished import read_work
 
+_LOG = logging.getLogger("hypestore")
 _NOT_OF_THE_ARTIFACT = (WORK_NAME, PROGRESS_NAME, MANIFEST_NAME)
 
 
@@ -160,8 +163,15 @@ class ArtifactDraft:
             DamagedArtifact: The folder holds a symbolic link.
         """
         self._refuse_links()
-        self._check_parents()
-        self._check_name()
+        # Under the lock of the store: nobody removes a parent before the record names it.
+        layout = self._context.layout
+        with hold(layout.store_lock, what="The store", wait_seconds=SHORT_WAIT_SECONDS):
+            self._check_parents()
+            self._check_name()
+            self._record()
+
+    def _record(self) -> None:
+        """Make the folder with ``work.json``, unless they exist."""
         earlier = read_work(self.path)
         if earlier is not None and earlier.layout != self.record.layout:
             raise InvalidContent(
@@ -170,11 +180,10 @@ class ArtifactDraft:
                 hint="Run it with the same layout, or clear it with `hype doctor --clean`.",
             )
         with writing_in(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
             if earlier is None or earlier.name != self.record.name:
                 text = pretty_json(self.record.model_dump(mode="json"))
                 atomic_write_text(self.path / WORK_NAME, text)
-                sync_folder(self.path.parent)
 
     def _refuse_links(self) -> None:
         """Refuse symbolic links: writing and deleting would follow them out of the store."""
@@ -189,13 +198,13 @@ class ArtifactDraft:
         """Delete temporary files of killed processes. No other process may work in the folder."""
         for path in self.path.rglob("*.tmp"):
             if is_temporary(path):
-                _delete(path)
+                delete(path)
 
     def clear(self) -> None:
         """Delete everything but ``work.json``, so that the work begins anew."""
         for path in self.path.iterdir():
             if path.name != WORK_NAME:
-                _delete(path)
+                delete(path)
 
     def require_space(self, needed_bytes: int) -> None:
         """Raise ``DiskFull`` if the disk has less free space than needed."""
@@ -217,6 +226,13 @@ class ArtifactDraft:
                 f"The {self.display_name} is finished.", hint="Use `hype rm` to remove it."
             )
         remove_folder(self.path)
+
+    def abandon(self) -> None:
+        """Delete the folder of work that nothing resumes, after an error that is reported."""
+        try:
+            self.discard()
+        except (StoreError, OSError) as error:
+            _LOG.info("%s stays, unfinished: %s", self.path, error)
 
     def seal(self, *, stats: Mapping[str, Any], provenance: Mapping[str, Any]) -> Manifest:
         """Flush and hash the files, then write the manifest. From then on the artifact exists.
@@ -248,7 +264,7 @@ class ArtifactDraft:
                 parents=self.record.parents,
                 files=files,
                 stats=plain_stats,
-                provenance=plain_provenance,
+                provenance={**plain_provenance, ORDER: self._context.inventory.next_order()},
             )
             (self.path / PROGRESS_NAME).unlink(missing_ok=True)
             (self.path / WORK_NAME).unlink(missing_ok=True)
@@ -304,7 +320,7 @@ class Draft:
 
     After entering, either ``existing`` is the manifest of the finished artifact and there is
     nothing to do, or the folder ``path`` takes files. Leaving without ``commit`` keeps the files,
-    so that the same work can be resumed.
+    so that the same work can be resumed; where nothing resumes it, an error deletes them.
 
     >>> from tempfile import mkdtemp
     >>> import hypestore as hs
@@ -323,11 +339,17 @@ class Draft:
     """
 
     def __init__(
-        self, context: WriteContext, record: WorkRecord, *, wait_seconds: float = 0.0
+        self,
+        context: WriteContext,
+        record: WorkRecord,
+        *,
+        wait_seconds: float = 0.0,
+        resumes: bool = True,
     ) -> None:
         self._context = context
         self._draft = ArtifactDraft(context, record)
         self._wait_seconds = wait_seconds
+        self._resumes = resumes
         self._locks = contextlib.ExitStack()
         self.id = record.id
         self.path = self._draft.path
@@ -348,7 +370,9 @@ class Draft:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._locks.close()
+        with self._locks:
+            if error is not None and self.existing is None and not self._resumes:
+                self._draft.abandon()
         self._draft.refuse_full_disk(error)
 
     def require_space(self, needed_bytes: int) -> None:
@@ -396,10 +420,3 @@ class Draft:
     def discard(self) -> None:
         """Delete all files of the unfinished artifact."""
         self._draft.discard()
-
-
-def _delete(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

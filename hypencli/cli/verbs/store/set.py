@@ -45,10 +45,10 @@ def set_(
     """
     if (key is None) != (value is None):
         raise UsageError(f"{key} needs a value.", hint=f"hype set {key} VALUE, or hype set")
+    from hypencli.ops.defaults import set_default, shown_defaults
+
     opened = open_store(store)
     if key is not None and value is not None:
-        from hypencli.ops.defaults import set_default
-
         set_default(opened, key, value)
 
     def draw(console: Console, defaults: Mapping[str, str]) -> None:
@@ -57,4 +57,4 @@ def set_(
             return
         print_table("", ("default", "value"), list(defaults.items()))
 
-    show(dict(opened.defaults), draw, as_json=json)
+    show(shown_defaults(opened), draw, as_json=json)

@@ -42,7 +42,8 @@ def test_defaults_are_set_shown_and_used(
     ("arguments", "code", "words"),
     [
         (["model"], 2, "hype set model VALUE"),
-        (["modell", "x"], 4, "Known: model, corpus, queries, device"),
+        (["modell", "x"], 2, "Known: model, corpus, queries, device"),
+        (["queries_seal", "x"], 2, "There is no default 'queries_seal'"),
         (["model", "nobody"], 4, "No model has the id or name 'nobody'"),
         (["corpus", "elsewhere"], 2, "Encoded: "),
         (["queries", "nowhere.jsonl"], 5, "No query set 'nowhere.jsonl'"),
