@@ -249,7 +249,9 @@ class Project:
         settings = {**options, "k": k, "name": name, "device": self._device(options.get("device"))}
         settings["qrels"] = None if qrels is None else self._place(qrels, "qrels")
         wanted = search_options(self.store, engine, settings)
-        return search(self.store, self._queries(queries, reading), source, wanted)
+        return search(
+            self.store, self._queries(queries, reading, judged_by=settings["qrels"]), source, wanted
+        )
 
     def query(
         self,
@@ -432,7 +434,13 @@ class Project:
         _refuse_reading(reading, "the dataset")
         return memory_corpus(_texts(dataset, "dataset"))
 
-    def _queries(self, queries: Texts | None, reading: Mapping[str, Any]) -> QuerySet | None:
+    def _queries(
+        self,
+        queries: Texts | None,
+        reading: Mapping[str, Any],
+        *,
+        judged_by: str | Path | None = None,
+    ) -> QuerySet | None:
         from hypencli.data.in_memory import memory_queries
         from hypencli.data.queries import open_queries
         from hypencli.ops.recorded_places import default_queries
@@ -441,7 +449,7 @@ class Project:
         if source is None:
             return None
         if isinstance(source, str | Path):
-            return open_queries(self._place(source, "queries"), **reading)
+            return open_queries(self._place(source, "queries"), judged_by=judged_by, **reading)
         _refuse_reading(reading, "the query set")
         return memory_queries(_texts(source, "queries"))
 

@@ -176,8 +176,13 @@ def _no_single(
     )
 
 
-def own_queries(embeddings: Manifest) -> QuerySet:
+def own_queries(embeddings: Manifest, judged_by: str | None = None) -> QuerySet:
     """Open the queries of the dataset that an embedding set was made from.
+
+    Args:
+        embeddings: The embedding set.
+        judged_by: Judgements in place of those of a BEIR folder; see
+            :func:`~hypencli.data.queries.open_queries`.
 
     Raises:
         UsageError: The dataset has no queries, or somebody else recorded where they are.
@@ -191,7 +196,7 @@ def own_queries(embeddings: Manifest) -> QuerySet:
             f"{display_name(embeddings)} has none.",
             hint="Name them: hype search QUERIES (an ir_datasets id, a file, or -)",
         )
-    return open_queries(source)
+    return open_queries(source, judged_by=judged_by)
 
 
 def texts_by_id(embeddings: EmbeddingSet, doc_ids: Collection[str]) -> dict[str, str]:

@@ -27,7 +27,13 @@ from hypestore.layout import Layout, find_store, new_marker_text, read_marker, w
 from hypestore.manifest import KINDS, Kind, Manifest
 from hypestore.removal import remove
 from hypestore.runs.draft import RunWriter
-from hypestore.runs.evaluations import read_aggregates, read_per_query, write_evaluation
+from hypestore.runs.evaluations import (
+    evaluations_of,
+    read_aggregates,
+    read_per_query,
+    renew_evaluation,
+    write_evaluation,
+)
 from hypestore.runs.stored import StoredRun
 from hypestore.tables import MAX_TABLE_BYTES
 from hypestore.verification import check_files
@@ -448,8 +454,19 @@ class Store:
 
     def evaluations(self, run_id: str) -> list[Manifest]:
         """The evaluations of a run, oldest first; none that compares another run with it."""
-        run = self.get(run_id, "run")
-        return [one for one in self.artifacts("evaluation") if one.parents[:1] == (run.id,)]
+        return evaluations_of(self._inventory, self.get(run_id, "run").id)
+
+    def renew_evaluation(self, evaluation_id: str) -> Manifest:
+        """Make an evaluation the newest of its run, as if it had been written now.
+
+        Returns:
+            Its manifest, of which only ``created`` and the order may have changed.
+
+        Raises:
+            ArtifactNotFound: There is no such evaluation.
+            StoreNotWritable: The store is read-only.
+        """
+        return renew_evaluation(self._context, self.get(evaluation_id, "evaluation"))
 
     def per_query(self, evaluation_id: str) -> pa.Table:
         """The values of an evaluation per query: columns ``query_id, measure, value``."""

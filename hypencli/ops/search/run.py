@@ -103,7 +103,7 @@ def search(
     """
     options = options or SearchOptions()
     target = SearchTarget.resolve(store, model, options.target, queries, progress)
-    queries = target.queries(queries)
+    queries = target.queries(queries, options.output.qrels)
     _tell_empty(queries, progress)
     plan = plan_run(target, queries, options)
     if options.output.again:
@@ -319,6 +319,8 @@ class _Work:
             "qrels": queries.qrels,
             "seconds": {**asdict(self.seconds), "total": self.seconds.total},
         }
+        if queries.variation is not None:
+            stats["variation"] = queries.variation._asdict()
         if encoded.has_q_nets and self.evaluations:
             stats["evaluations"] = asdict(count_summary(self.evaluations))
             stats["iterations"] = asdict(count_summary(self.iterations))

@@ -291,7 +291,7 @@ def test_times_and_evaluations_arrive(store: hs.Store, put: Put) -> None:
 def test_runs_are_grouped_by_corpus_and_queries(store: hs.Store, put: Put) -> None:
     put("a")
     put("b", corpus="another")
-    put("c", queries="others")
+    put("c", queries="others", queries_fingerprint="f3")
     put("d", queries_fingerprint="f2")
     put("e", ms=0.5)
     costs_of_run = compare_costs(store)
@@ -301,9 +301,11 @@ def test_runs_are_grouped_by_corpus_and_queries(store: hs.Store, put: Put) -> No
         ["e", "a"],
         ["d"],
     ]
-    assert [(group.corpus, group.queries) for group in costs_of_run[:2]] == [
-        ("another", "topics"),
+    assert [(group.corpus, group.queries) for group in costs_of_run] == [
+        ("another", "topics#f1"),
         ("corpus", "others"),
+        ("corpus", "topics#f1"),
+        ("corpus", "topics#f2"),
     ]
     assert all(group.n_documents == N for group in costs_of_run)
 

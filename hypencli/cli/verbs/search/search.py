@@ -171,7 +171,11 @@ def search(
     )
     source = ModelSource(model, backbone=backbone, pooling=pooling, trust_code=trust_code)
     queries = dataset_place(opened.root, queries or default_queries(opened))
-    asked = None if queries is None else open_queries(queries, id_key=id_key, text_key=text_key)
+    asked = None
+    if queries is not None:
+        asked = open_queries(
+            queries, id_key=id_key, text_key=text_key, judged_by=options.output.qrels
+        )
     if first is None:
         show(run(opened, asked, source, options, progress()), _draw_searched, as_json=json)
         return
