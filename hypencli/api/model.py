@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hypencli.api.arguments import text_list, whole_number
 from hypencli.errors import ModelError, UsageError
+from hypencli.paths import exists, user_path
 from hypencli.runtime import resolve_device, resolve_dtype
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def load(
 
 def _folder_of(name: str) -> Path | None:
     """Return the folder of a model with this name in the store around the current folder."""
-    if Path(name).expanduser().exists() or "/" in name:
+    if exists(user_path(name)) or "/" in name:
         return None
     from hypencli.ops.models import model_folder
     from hypestore import ArtifactNotFound, Store, StoreNotFound, find_store

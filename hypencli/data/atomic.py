@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hypencli.errors import DataError, UsageError
+from hypencli.paths import exists
 
 
 @contextmanager
@@ -47,5 +48,5 @@ def refuse_overwrite(path: Path, *, overwrite: bool) -> None:
     Raises:
         UsageError: The file exists, and ``overwrite`` is not set.
     """
-    if path.exists() and not overwrite:
+    if exists(path) and not overwrite:
         raise UsageError(f"{path} exists.", hint="Choose another file, or add `overwrite=True`")

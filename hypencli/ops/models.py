@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hypencli.errors import ModelError, UsageError
 from hypencli.ops.drafts import discard_on_error
 from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
+from hypencli.paths import is_dir, user_path
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, quiet_libraries
 from hypestore import ArtifactNotFound, Draft, Manifest, Store
@@ -84,7 +85,7 @@ def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
 
 def comes_from_outside(name: str) -> bool:
     """Whether a name is a folder or the ``owner/name`` of a model on the hub."""
-    return Path(name).expanduser().is_dir() or "/" in name
+    return is_dir(user_path(name)) or "/" in name
 
 
 def registered_model(store: Store, source: ModelSource) -> Manifest | None:
@@ -93,8 +94,8 @@ def registered_model(store: Store, source: ModelSource) -> Manifest | None:
     try:
         return store.get(name, kind="model")
     except ArtifactNotFound:
-        folder = Path(name).expanduser()
-        place = str(folder.resolve()) if folder.is_dir() else name
+        folder = user_path(name)
+        place = str(folder.resolve()) if is_dir(folder) else name
         inputs = {"source": place, "backbone": source.backbone, "pooling": source.pooling}
         manifests = store.find("model", inputs)
     return manifests[-1] if manifests else None
@@ -126,7 +127,7 @@ def register_model(store: Store, source: ModelSource, progress: Progress = SILEN
 
     name = str(source.name)
     folder = locate(name)
-    where = name if not Path(name).expanduser().is_dir() else str(folder.resolve())
+    where = name if not is_dir(user_path(name)) else str(folder.resolve())
     with (
         _outside_draft(store, source, folder, {"source": where}) as draft,
         discard_on_error(draft),
@@ -161,8 +162,8 @@ def copy_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
 def _outside_draft(
     store: Store, source: ModelSource, folder: Path, place: dict[str, JsonValue]
 ) -> Draft:
-    named = Path(str(source.name)).expanduser()
-    short = _short_name(folder if named.is_dir() else named)
+    named = user_path(str(source.name))
+    short = _short_name(folder if is_dir(named) else named)
     inputs = {
         **place,
         "files_sha256": files_fingerprint(folder),

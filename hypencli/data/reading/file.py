@@ -14,6 +14,7 @@ from hypencli.data.reading.judgements import Judgement, iterate_judgements
 from hypencli.data.reading.lines import FileSummary, first_line, read_lines, summarise_file
 from hypencli.data.reading.rows import Fields, TextRow, has_header, read_rows
 from hypencli.data.reading.skipped_lines import OnMalformed
+from hypencli.paths import exists, is_dir, user_path
 
 # Many collections use these names, so an id also needs the folder.
 _COMMON_STEMS = {
@@ -44,8 +45,8 @@ class FileSource(Source):
     @classmethod
     def recognise(cls, text: str) -> FileSource | None:
         """Return the file at a path; None if there is none."""
-        path = Path(text).expanduser()
-        return cls(path) if text and path.exists() and not path.is_dir() else None
+        path = user_path(text)
+        return cls(path) if text and exists(path) and not is_dir(path) else None
 
     @property
     def name(self) -> str:

@@ -15,6 +15,7 @@ from hypencli.data.training.scores import UnfinishedScores
 from hypencli.data.training.writing import refuse_existing
 from hypencli.errors import DataError, ModelError, UsageError
 from hypencli.ops.datasets.teachers import Teacher
+from hypencli.paths import is_dir
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import TrainingRow
 
@@ -72,7 +73,7 @@ def teach(
         ModelError: The teacher returns a score that is not finite; the message has the pair.
     """
     refuse_existing(output, overwrite=overwrite)
-    if not output.parent.is_dir():
+    if not is_dir(output.parent):
         raise DataError(f"{output} cannot be written: there is no folder {output.parent}.")
     lock = output.with_name(f".{output.name}.scores.lock")
     try:

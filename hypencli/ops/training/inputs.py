@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hypencli.errors import DataError, RecipeError, UsageError
 from hypencli.ops.dataset_names import dataset_place
 from hypencli.ops.models import files_fingerprint, model_folder
+from hypencli.paths import is_dir, user_path
 from hypencli.recipe import Recipe
 from hypestore import ArtifactNotFound, JsonValue, Store
 
@@ -147,8 +148,8 @@ def _read_start(store: Store, named: str, key: str) -> Start:
 
 def _place(store: Store, named: str, key: str) -> tuple[str, str, tuple[str, ...]]:
     """Source, label and parents of a model: a folder, a model of the store, or a hub name."""
-    folder = Path(named).expanduser()
-    if folder.is_dir():
+    folder = user_path(named)
+    if is_dir(folder):
         whole = folder.resolve()
         return str(folder), whole.parent.name if whole.name == "model" else whole.name, ()
     try:

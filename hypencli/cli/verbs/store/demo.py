@@ -13,6 +13,7 @@ from hypencli.cli.output.render import seconds, show
 from hypencli.cli.output.tables import print_table
 from hypencli.cli.verbs.compare.comparison_tables import draw_comparison
 from hypencli.cli.verbs.search.search import draw_answer
+from hypencli.paths import exists
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +50,7 @@ def demo(
     from hypencli.ops.demo import demonstrate
     from hypestore import Store
 
-    is_store = (directory / "hype.toml").exists()
+    is_store = exists(directory / "hype.toml")
     store = Store.open(directory) if is_store else Store.create(directory)
     show(demonstrate(store, progress()), _draw, as_json=json)
 
