@@ -70,6 +70,21 @@ def escape_json_strings(text: str) -> str:
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
+def escape_unencodable(error: UnicodeError) -> tuple[str, int]:
+    r"""Replace characters that an encoding does not have by JSON's escapes: ``\u00e9``.
+
+    This is an error handler for :func:`codecs.register_error`.
+
+    Raises:
+        UnicodeError: The text is decoded, not encoded.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    codes = (units[i : i + 2].hex() for i in range(0, len(units), 2))
+    return "".join(f"\\u{code}" for code in codes), error.end
+
+
 def escape_csv(cells: Iterable[object]) -> str:
     """Render a line of CSV, with an apostrophe before text that a spreadsheet would compute."""
     return ",".join(map(_escape_csv_cell, cells)) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from dataclasses import dataclass
@@ -118,6 +119,21 @@ class Marker:
     defaults: MappingProxyType[str, str]
 
 
+def store_folder(path: Path | str) -> Path:
+    """The absolute path of a store that the user named; ``~`` is the home folder.
+
+    Raises:
+        StoreNotFound: The path begins in the current folder, which was deleted.
+    """
+    try:
+        # Path.expanduser raises a RuntimeError where no user has the name.
+        return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
+    except FileNotFoundError as error:
+        raise StoreNotFound(
+            "The current folder was deleted.", hint="Go to one that exists: cd FOLDER"
+        ) from error
+
+
 def find_store(start: Path | None = None, explicit: Path | None = None) -> Path:
     """The root of the store to use.
 
@@ -129,12 +145,12 @@ def find_store(start: Path | None = None, explicit: Path | None = None) -> Path:
         StoreNotFound: There is no ``hype.toml``; the message lists every folder searched.
     """
     if explicit is not None:
-        places = [Path(explicit).expanduser().absolute()]
+        places = [store_folder(explicit)]
     else:
-        begin = (Path.cwd() if start is None else Path(start)).absolute()
+        begin = store_folder("." if start is None else start)
         places = [begin, *begin.parents]
     for place in places:
-        if (place / MARKER_NAME).is_file():
+        if os.path.isfile(place / MARKER_NAME):  # noqa: PTH113 - also of names that are too long
             return place
     looked = "\n".join(f"  {place / MARKER_NAME}" for place in places)
     raise StoreNotFound(

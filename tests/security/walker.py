@@ -2,9 +2,9 @@
 
     python walker.py < jobs
 
-A line in is a job in JSON: ``arguments``, ``folder`` (where it runs), ``seconds`` (its time limit)
-and ``ascii`` (whether its output takes only ASCII). A line out is what became of it: ``code``, or
-None if its time was up, ``out`` and ``err``. The libraries are imported once.
+A line in is a job in JSON: ``arguments``, ``folder`` (where it runs) and ``seconds`` (its time
+limit). A line out is what became of it: ``code``, or None if its time was up, ``out`` and ``err``.
+The libraries are imported once.
 """
 
 from __future__ import annotations
