@@ -1,4 +1,4 @@
-"""Escape untrusted text for a terminal, JSON, CSV, Markdown, HTML and LaTeX.
+"""Escape untrusted text for a terminal, a shell, JSON, CSV, Markdown, HTML and LaTeX.
 
 Documents, queries, ids and names come from files of other people. Characters that a terminal, a
 browser, a spreadsheet, Markdown or LaTeX would treat as an instruction are removed or escaped.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
@@ -58,6 +59,14 @@ def escape_terminal(text: str) -> str:
 def escape_line(text: str) -> str:
     """Escape for a terminal and join to one line, so that a name cannot imitate another line."""
     return _BLANKS.sub(" ", escape_terminal(text)).strip()
+
+
+def escape_shell(text: object) -> str:
+    """Quote a name or a path as one word of a shell, as in the commands of hints.
+
+    Someone copies such a command into a shell, which must not run a part of the name.
+    """
+    return shlex.quote(escape_terminal(str(text)).replace("\n", " "))
 
 
 def escape_json(value: Any) -> str:

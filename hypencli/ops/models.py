@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypencli.errors import ModelError, UsageError
+from hypencli.escaping import escape_shell
 from hypencli.ops.drafts import discard_on_error
 from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
 from hypencli.paths import is_dir, user_path
@@ -277,7 +278,7 @@ def _refuse_changed(manifest: Manifest, folder: Path, fingerprint: str) -> None:
             f"The files of model {manifest.id} in {folder} have changed since its registration: "
             "its vectors would not match.",
             hint="Register the new files as another model: "
-            f"hype import model {manifest.inputs['source']}",
+            f"hype import model {escape_shell(manifest.inputs['source'])}",
         )
 
 

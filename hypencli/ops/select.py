@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from hypencli.data.queries import QuerySet
 from hypencli.errors import DataError, UsageError
+from hypencli.escaping import escape_shell
 from hypencli.ops.models import ModelSource, display_name, find_model
 from hypencli.progress import SILENT, Progress
 from hypestore import EmbeddingSet, Manifest, Store
@@ -41,8 +42,9 @@ def choose_embeddings(
             raise UsageError(
                 f"The embedding set {display_name(embeddings)} was made with another passage "
                 f"encoder than that of model {display_name(model)}; scores would be meaningless.",
-                hint=f"Encode with this model: hype encode {embeddings.inputs['corpus']} "
-                f"--model {display_name(model)}",
+                hint=f"Encode with this model: hype encode "
+                f"{escape_shell(embeddings.inputs['corpus'])} "
+                f"--model {escape_shell(display_name(model))}",
             )
         return embeddings
     existing = store.artifacts("embeddings")
@@ -119,7 +121,7 @@ def _no_single(
     of_model = "" if model is None else f" was made with the passage encoder of model {name}"
     return UsageError(
         f"No embedding set{of_corpus}{of_model}. Embedding sets of the store: {listed or 'none'}.",
-        hint=f"Encode first: hype encode {target} --model {name}",
+        hint=f"Encode first: hype encode {escape_shell(target)} --model {escape_shell(name)}",
     )
 
 

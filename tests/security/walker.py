@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from hypencli.__main__ import main
 from hypencli.cli.app import command
+from hypencli.process import open_standard_streams
 
 MEMORY = 16 << 30
 """Bytes of address space that a command may take."""
@@ -59,12 +60,10 @@ def _wait(child: int, seconds: float) -> int | None:
 def _command(job: dict[str, Any], out: IO[bytes], err: IO[bytes]) -> None:
     code = 1
     try:
-        for number, place in enumerate(
-            (os.open(os.devnull, os.O_RDONLY), out.fileno(), err.fileno())
-        ):
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for number, place in enumerate((nothing, out.fileno(), err.fileno())):
             os.dup2(place, number)
-        encoding = "ascii" if job["ascii"] else "utf-8"
-        sys.stdout.reconfigure(encoding=encoding, errors="strict")  # type: ignore[union-attr]
+        open_standard_streams()
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         os.chdir(job["folder"])
         code = main(job["arguments"])

@@ -26,6 +26,7 @@ from hypencli.data.reading.dataset_record import (
 )
 from hypencli.data.training.counts import Occurrences
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 from hypencli.ops.dataset_names import DATA_FOLDER, display_name
 from hypencli.paths import exists, is_dir, is_file
 from hypencli.progress import SILENT, Progress
@@ -317,5 +318,5 @@ def _outcome(
         faults={kind: Occurrences(*occurrences) for kind, occurrences in record.faults.items()},
         files=tuple(record.files),
         existing=existing,
-        next=tuple(command.format(place=place) for command in preparation.next),
+        next=tuple(command.format(place=escape_shell(place)) for command in preparation.next),
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 from hypencli.ops.models import display_name
 from hypencli.records import Evaluation
 from hypestore import JsonValue, Manifest, Store
@@ -54,8 +55,8 @@ def judged_run(
             f"The run {display_name(manifest)} was not measured"
             + (f" with {' or '.join(measures)}" if measures else "")
             + ("." if fingerprint is None else " on the same judgements."),
-            hint=f"hype eval {display_name(manifest)} --qrels FILE_OR_DATASET"
-            + (f' --measures "{", ".join(measures)}"' if measures else ""),
+            hint=f"hype eval {escape_shell(display_name(manifest))} --qrels FILE_OR_DATASET"
+            + (f" --measures {escape_shell(', '.join(measures))}" if measures else ""),
         )
     newest = fitting[-1].inputs["qrels_fingerprint"]
     return judged_by(store, manifest, with_judgements(fitting, newest))

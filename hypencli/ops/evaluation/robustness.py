@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 from hypencli.ops.evaluation.judged import JudgedRun, common_measures, judged_run
 from hypencli.ops.models import display_name
 from hypencli.ops.perturb import variation_of
@@ -141,12 +142,13 @@ def _no_variants(base: JudgedRun, unmeasured: list[Manifest]) -> UsageError:
         listed = ", ".join(display_name(run) for run in unmeasured)
         return UsageError(
             f"Runs without an evaluation on the judgements of {display_name(base.run)}: {listed}.",
-            hint=f"hype eval {display_name(unmeasured[0])} --qrels {base.qrels.partition(':')[2]}",
+            hint=f"hype eval {escape_shell(display_name(unmeasured[0]))} --qrels "
+            f"{escape_shell(base.qrels.partition(':')[2])}",
         )
     return UsageError(
         f"No run differs from {display_name(base.run)} only in perturbed queries.",
         hint="Make one: hype perturb QUERIES --kind misspelling; hype search FILE --qrels QRELS. "
-        f"Or name runs: hype robustness {display_name(base.run)} RUN",
+        f"Or name runs: hype robustness {escape_shell(display_name(base.run))} RUN",
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from hypencli.data.qrels import Judgements, read_qrels
 from hypencli.errors import DataError, UsageError
+from hypencli.escaping import escape_shell
 from hypencli.ops.evaluation.judged import JudgedRun
 from hypencli.records import Qrels
 from hypestore import Manifest, Store
@@ -81,5 +82,5 @@ def named_judgements(store: Store, reference: str) -> tuple[str, Judgements | No
             return str(one.inputs["qrels"]), qrels
     raise UsageError(
         f"No run of the store was evaluated with the judgements of {reference}.",
-        hint=f"hype eval RUN --qrels {reference}",
+        hint=f"hype eval RUN --qrels {escape_shell(reference)}",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from hypencli.escaping import escape_shell
 from hypencli.ops.evaluation.compare import Comparison, compare_judged, judged_pair, verdict
 from hypencli.ops.report.documents import PairDocuments
 from hypencli.ops.report.judgements import JudgementFinder
@@ -133,7 +134,8 @@ def _remarks(
     if not has_grades:
         yield (
             f"Grades are not shown: the judgements {comparison.qrels} cannot be read. "
-            f"Name them: hype report {comparison.run_a} {comparison.run_b} --html FILE "
+            f"Name them: hype report {escape_shell(comparison.run_a)} "
+            f"{escape_shell(comparison.run_b)} --html FILE "
             "--qrels PLACE"
         )
     if not documents.has_text:

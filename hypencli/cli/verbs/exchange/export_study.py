@@ -10,6 +10,7 @@ import typer
 from hypencli.cli.options import JsonOption, OverwriteOption, StoreOption, open_store
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import show, size
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,4 +59,4 @@ def _draw_exported(console: Console, done: ExportedStudy) -> None:
     console.print(
         f"Of {done.references:,} models, embedding sets and graphs it holds only the manifests."
     )
-    console.print(f"Next, in the other store: hype import study {done.path.name}")
+    console.print(f"Next, in the other store: hype import study {escape_shell(done.path.name)}")

@@ -18,6 +18,7 @@ from hypencli.cli.options import (
 )
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import draw_name_not_given, number, seconds, show
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,4 +111,4 @@ def _draw_trained(console: Console, done: TrainedModel) -> None:
                 f"The weights are those of step {done.best_step:,}, which validated best."
             )
         console.print(f"Model: {done.model_id}")
-    console.print(f"Next: hype encode DATASET --model {label}")
+    console.print(f"Next: hype encode DATASET --model {escape_shell(done.name or done.model_id)}")

@@ -29,6 +29,7 @@ from hypencli.cli.verbs.search.search_options import (
     WidthOption,
     engine_spec,
 )
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -113,8 +114,8 @@ def draw_calibrated(console: Console, done: Calibrated) -> None:
         ],
     )
     console.print(f"Calibration: {done.calibration}")
-    engine = "--approx" if done.engine == "guided" else f"--engine {done.engine}"
-    of = f"--model {escape(done.model)} --embeddings {escape(done.embeddings)}"
+    engine = "--approx" if done.engine == "guided" else f"--engine {escape_shell(done.engine)}"
+    of = f"--model {escape_shell(done.model)} --embeddings {escape_shell(done.embeddings)}"
     console.print(f"Next: hype search QUERIES {of} {engine} --recall 0.95", soft_wrap=True)
 
 

@@ -46,6 +46,7 @@ from hypencli.cli.verbs.search.search_options import (
     engine_spec,
 )
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -222,7 +223,7 @@ def _draw_searched(console: Console, done: Searched) -> None:
     if done.evaluation is not None:
         draw_evaluated(console, done.evaluation)
     else:
-        console.print(f"Next: hype eval {done.name or done.run} --qrels FILE")
+        console.print(f"Next: hype eval {escape_shell(done.name or done.run)} --qrels FILE")
 
 
 def _draw_scan(console: Console, scan: FirstPassSummary, n_queries: int) -> None:

@@ -13,6 +13,7 @@ from hypencli.cli.output.render import seconds, show
 from hypencli.cli.output.tables import print_table
 from hypencli.cli.verbs.compare.comparison_tables import draw_comparison
 from hypencli.cli.verbs.search.search import draw_answer
+from hypencli.escaping import escape_shell
 from hypencli.paths import exists
 
 if TYPE_CHECKING:
@@ -72,5 +73,5 @@ def _draw(console: Console, shown: Demonstrated) -> None:
     laps = ", ".join(f"{stage} {seconds(value)}" for stage, value in shown.seconds.items())
     console.print(f"\nTime: {seconds(shown.total_seconds)} ({laps}).")
     console.print("\nNow try:")
-    for command in (f"cd {shown.store}", *_COMMANDS):
+    for command in (f"cd {escape_shell(shown.store)}", *_COMMANDS):
         console.print(f"  {command}")
