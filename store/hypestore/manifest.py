@@ -239,7 +239,7 @@ def check_version(version: object, *, where: Path, requires: str | None = None) 
         raise StoreVersionError(
             f"{where} has format {newer}; a program that reads {newer} is needed{needed}, "
             f"and this one reads up to {FORMAT_VERSION}.",
-            hint="pip install --upgrade hypencli",
+            hint="Install a newer version, from where this one came.",
         )
 
 
