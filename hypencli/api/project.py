@@ -226,7 +226,8 @@ class Project:
             queries: An ir_datasets id, a prepared dataset, a JSONL or TSV file; or a mapping of
                 query ids to texts, or texts, in memory. None selects the default of the store, else
                 the queries of the encoded dataset.
-            engine: Name of an engine; None selects ``exact``, or ``rerank`` if that option is set.
+            engine: Name of an engine; None selects ``rerank`` or ``guided`` if the option
+                ``rerank`` or ``recall`` is set, else ``exact``.
             k: Number of documents per query.
             model: The model that encodes the queries; see :meth:`encode`.
             name: Name of the run.

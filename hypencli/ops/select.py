@@ -138,7 +138,7 @@ def own_queries(embeddings: Manifest) -> QuerySet:
         raise UsageError(
             f"No queries: the corpus {embeddings.inputs['corpus']} of the embedding set "
             f"{display_name(embeddings)} has none.",
-            hint="Name them: hype search QUERIES (an ir_datasets id, a JSONL or TSV file, or -)",
+            hint="Name the queries: an ir_datasets id, or a JSONL or TSV file",
         )
     return open_queries(str(source))
 

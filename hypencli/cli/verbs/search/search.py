@@ -207,8 +207,10 @@ def _draw_searched(console: Console, done: Searched) -> None:
     )
     parts = done.seconds
     selection_time = f"selection {seconds(parts.selection)}, " if parts.selection else ""
+    before = done.existing and not done.again
+    time = "Nothing was computed now; that search took" if before else "Time:"
     console.print(
-        f"Time: {seconds(parts.total)}: query encoding {seconds(parts.query_encoding)}, "
+        f"{time} {seconds(parts.total)}: query encoding {seconds(parts.query_encoding)}, "
         f"{selection_time}"
         f"scoring {seconds(parts.scoring)}, top-k {seconds(parts.topk)}, "
         f"writing {seconds(parts.writing)}."
