@@ -85,6 +85,7 @@ def _program() -> NoReturn:
 def _answer(arguments: list[str], *, debug: bool) -> int:
     """Run a verb; turn an error into a message and an exit code."""
     try:
+        _refuse_invalid_text(arguments)
         code = _run(arguments)
         sys.stdout.flush()
         return code
@@ -104,6 +105,23 @@ def _answer(arguments: list[str], *, debug: bool) -> int:
         if debug or store is None or not isinstance(error, store.StoreError):
             raise
         return _fail(error, error.hint, EXIT_STORE, arguments)
+
+
+def _refuse_invalid_text(arguments: Sequence[str]) -> None:
+    """Refuse arguments that are not UTF-8: what is recorded, and what is printed, is UTF-8.
+
+    Raises:
+        UsageError: An argument is not UTF-8.
+    """
+    for argument in arguments:
+        try:
+            argument.encode("utf-8")
+        except UnicodeEncodeError:
+            shown = os.fsencode(argument).decode("utf-8", "backslashreplace")
+            raise UsageError(
+                f"The argument {shown:.200} is not valid UTF-8.",
+                hint="Give the file or folder a name that is UTF-8.",
+            ) from None
 
 
 def _refused_by_the_system(error: OSError) -> HypeError | None:

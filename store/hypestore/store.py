@@ -26,6 +26,7 @@ from hypestore.graphs.stored import NeighbourGraph, open_graph
 from hypestore.inventory import Inventory
 from hypestore.layout import (
     Layout,
+    checked_folder,
     find_store,
     new_marker_text,
     read_marker,
@@ -84,8 +85,9 @@ class Store:
         Raises:
             StoreExists: The folder is a store already.
             StoreNotWritable: The folder cannot be written.
+        StoreError: The path is not UTF-8.
         """
-        layout = Layout(store_folder(path))
+        layout = Layout(checked_folder(store_folder(path)))
         if os.path.exists(layout.marker):  # noqa: PTH110 - also of names that are too long
             raise StoreExists(f"{layout.root} is a store already.", hint="Use it as it is.")
         with writing_in(layout.root):
