@@ -57,7 +57,7 @@ _ID_PREFIX_CHARACTERS = 60
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}")
 """What a reader takes for a name: what versions before 0.6 wrote."""
 
-_NEW_NAME = re.compile(r"(?![.-])[^\s\x00-\x1f\x7f/\\]{1,200}")
+_NEW_NAME = re.compile(r"(?![.-])[^\s\x00-\x1f\x7f/\\\ud800-\udfff]{1,200}")
 _ID = re.compile(rf"[a-z0-9][a-z0-9._-]*-[0-9a-f]{{{_HASH_DIGITS}}}")
 
 

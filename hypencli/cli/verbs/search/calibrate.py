@@ -53,7 +53,7 @@ def calibrate(
     embeddings: EmbeddingsOption = None,
     corpus: CorpusOption = None,
     sample: SampleOption = 64,
-    seed: Annotated[int, typer.Option(help="Seed of the random draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random draw.")] = 0,
     query_max_length: QueryLengthOption = 64,
     width: WidthOption = None,
     dtype: ScoreDtypeOption = "float32",
