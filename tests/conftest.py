@@ -34,6 +34,11 @@ os.environ["NUMBA_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "passive"
 _IR_DATASETS_HOME = tempfile.TemporaryDirectory(prefix="hype-tests-")
 os.environ["IR_DATASETS_HOME"] = _IR_DATASETS_HOME.name
+# The key of the account (hypencli/own_places.py) that runs the tests lies here.
+# Processes of one session share it, because they share stores.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _STATE_HOME = tempfile.TemporaryDirectory(prefix="hype-tests-")
+    os.environ["XDG_STATE_HOME"] = _STATE_HOME.name
 os.environ["IR_DATASETS_DL_TRIES"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 

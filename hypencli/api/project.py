@@ -438,8 +438,9 @@ class Project:
     def _queries(self, queries: Texts | None, reading: Mapping[str, Any]) -> QuerySet | None:
         from hypencli.data.in_memory import memory_queries
         from hypencli.data.queries import open_queries
+        from hypencli.ops.recorded_places import default_queries
 
-        source = self.store.defaults.get("queries") if queries is None else queries
+        source = default_queries(self.store) if queries is None else queries
         if source is None:
             return None
         if isinstance(source, str | Path):

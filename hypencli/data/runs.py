@@ -229,13 +229,22 @@ def _items(items: list[Any], query_id: str, where: str) -> Iterator[_Entry]:
 
 def _read_parquet(path: Path) -> RunFile:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    columns = ["query_id", "doc_id", "rank", "score"]
+    from hypencli.data.reading.parquet import open_parquet
+
+    schema = _parquet_schema()
+    values: list[list[Any]] = [[] for _ in schema]
     try:
-        table = pq.read_table(path, columns=columns).cast(_parquet_schema())
-        values = [table.column(name).to_pylist() for name in columns]
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        with open_parquet(path, dictionaries=("query_id", "doc_id")) as file:
+            for batch in file.iter_batches(columns=schema.names):
+                for field, kept in zip(schema, values, strict=True):
+                    kept += _values(batch.column(field.name), field.type)
+    except KeyError as error:
+        columns = ", ".join(schema.names)
+        raise DataError(
+            f"{path}: not a run in Parquet: it lacks one of the columns {columns}.", hint=_FORMATS
+        ) from error
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path}: not a run in Parquet: {error}", hint=_FORMATS) from error
     entries: dict[str, list[_Entry]] = {}
     seen: dict[str, set[str]] = {}
@@ -249,6 +258,17 @@ def _read_parquet(path: Path) -> RunFile:
     if not entries:
         raise DataError(f"{path}: no results in it.")
     return _run_file(entries)
+
+
+def _values(column: Any, type_: Any) -> list[Any]:
+    """The values of a column. Equal strings of a dictionary share their memory."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        values: list[Any] = column.cast(type_).to_pylist()
+        return values
+    words = column.dictionary.cast(type_).to_pylist()
+    return [None if place is None else words[place] for place in column.indices.to_pylist()]
 
 
 def _note(seen: set[str], doc_id: str, query_id: str, where: str) -> None:

@@ -15,6 +15,8 @@ import torch
 from torch import nn
 
 from hypencli.errors import ModelError
+from hypencli.models.checkpoints.backbone import refuse_unknown_tokens
+from hypencli.models.checkpoints.tokenizer_bounds import refusing_panics
 from hypencli.models.encoder import TextEncoder
 from hypencli.models.hypernet import Hypencoder
 from hypencli.models.qnets.batch import QNetBatch
@@ -54,16 +56,21 @@ class EncodingOptions:
 
 
 def tokenise(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[list[int]]:
-    """Return the token ids of each text, with special tokens, cut to ``max_length``."""
+    """Return the token ids of each text, with special tokens, cut to ``max_length``.
+
+    Raises:
+        ModelError: The tokenizer is damaged.
+    """
     if not texts:
         return []
-    ids: list[list[int]] = tokenizer(
-        list(texts),
-        truncation=True,
-        max_length=max_length,
-        padding=False,
-        return_attention_mask=False,
-    )["input_ids"]
+    with refusing_panics("The tokenizer of the model cannot read the texts"):
+        ids: list[list[int]] = tokenizer(
+            list(texts),
+            truncation=True,
+            max_length=max_length,
+            padding=False,
+            return_attention_mask=False,
+        )["input_ids"]
     return ids
 
 
@@ -78,6 +85,11 @@ def pad(
         ids[i, : len(row)] = torch.tensor(row, dtype=torch.long)
         mask[i, : len(row)] = 1
     return ids, mask
+
+
+def largest_of(ids: torch.Tensor) -> int:
+    """Return the largest of token ids ``[n, t]`` on the CPU; -1 if there are none."""
+    return int(ids.max()) if ids.numel() else -1
 
 
 @torch.inference_mode()
@@ -125,14 +137,19 @@ def encode_tokens(
     *,
     out: npt.NDArray[np.generic],
     on_encoded: Callable[[int], None] | None = None,
+    places: Sequence[int] | None = None,
 ) -> None:
-    """Encode tokenised passages into ``out [n, d]``; see :func:`encode_passages`."""
+    """Encode tokenised passages into ``out [n, d]``; see :func:`encode_passages`.
+
+    Only those at ``places`` are encoded, if it is not None.
+    """
     lengths = [len(tokens[i]) for i in range(len(tokens))]
-    order = sorted(range(len(tokens)), key=lambda i: (-lengths[i], i))
+    order = sorted(range(len(tokens)) if places is None else places, key=lambda i: (-lengths[i], i))
     same_length = encoder.pooling == "mean-unmasked"
     in_dtype = encoder if options.dtype == torch.float32 else with_cast_linears(encoder, options)
     for batch in _batches(order, lengths, options, same_length=same_length):
         ids, mask = pad([tokens[i] for i in batch], pad_id)
+        refuse_unknown_tokens(encoder.transformer, largest_of(ids))
         with options.autocast():
             output = in_dtype(
                 input_ids=ids.to(options.device), attention_mask=mask.to(options.device)
@@ -324,7 +341,9 @@ def _query_states(
     encoder: Hypencoder | TextEncoder, rows: Sequence[Sequence[int]], options: EncodingOptions
 ) -> torch.Tensor:
     """Return token states ``[q, t, h]`` of a Hypencoder, or query vectors ``[q, d]``."""
-    ids = torch.tensor(rows, dtype=torch.long, device=options.device)
+    ids = torch.tensor(rows, dtype=torch.long)
+    refuse_unknown_tokens(encoder.transformer, largest_of(ids))
+    ids = ids.to(options.device)
     mask = torch.ones_like(ids)
     with options.autocast():
         if isinstance(encoder, Hypencoder):

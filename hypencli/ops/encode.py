@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 from hypencli.data.reading.skipped_lines import SkippedLines
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.drafts import NameNotGiven, discard_unless_shards, name_not_given
-from hypencli.ops.models import LoadedModel, ModelSource, display_name, find_model, load_model
+from hypencli.ops.models import (
+    LoadedModel,
+    ModelSource,
+    display_name,
+    find_model,
+    load_model,
+    unchanged_weights,
+)
+from hypencli.own_places import place_seals
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Document
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
@@ -186,8 +194,8 @@ def encode(
                 skipped=0 if corpus.skipped is None else corpus.skipped.count,
                 first_skipped=[] if corpus.skipped is None else corpus.skipped.first,
             )
-        stats = _stats(corpus, encoded, seconds)
-        done = work.finish(seen, stats=stats, provenance=provenance(device=str(device)))
+        made_with = {**provenance(device=str(device)), **place_seals(queries=corpus.queries)}
+        done = work.finish(seen, stats=_stats(corpus, encoded, seconds), provenance=made_with)
         unnamed = name_not_given(store, done, options.name)  # another process may have been first
         return _outcome(done, manifest, corpus, unnamed, encoded=encoded, seconds=seconds)
 
@@ -324,7 +332,10 @@ def _encode_shards(
     count = corpus.count if options.limit is None else None
     free_space = FreeSpaceCheck(work, corpus, options, dim=loaded.manifest.stat_int("dim"))
     free_space.require()
-    with progress.task("encode", total=count or options.limit, unit="documents") as task:
+    with (
+        unchanged_weights(loaded),
+        progress.task("encode", total=count or options.limit, unit="documents") as task,
+    ):
         for index, documents in enumerate(_shards(corpus, options)):
             seen += len(documents)
             if not is_mine(index, options.part) or work.has_shard(index):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from hypencli.ops.model_card import CURVES_FILE
+from hypencli.ops.phase import Phase, read_phase
 from hypencli.records import UNNAMED_CORPUS
 from hypestore import (
     PROGRESS_NAME,
@@ -84,12 +85,14 @@ class ShownWork:
         last_step: Step of the last logged point.
         updated: Time of the last logged point.
         curves: Training curves so far.
+        phase: The job that it does, or did when it stopped; None if it records none.
     """
 
     work: Unfinished
     last_step: int | None
     updated: datetime | None
     curves: Curves
+    phase: Phase | None = None
 
 
 def listing(store: Store, kind: Kind | None = None) -> list[Listed]:
@@ -111,8 +114,9 @@ def _listed(manifest: Manifest) -> Listed:
 
 def _listed_work(work: Unfinished) -> Listed:
     points = read_progress(work.path)
-    step = f" at step {points[-1][0]:,}" if points else ""
-    state = f"unfinished{step}, {work.holder or 'interrupted'}"
+    phase = None if points else read_phase(work.path)
+    at = f" at step {points[-1][0]:,}" if points else "" if phase is None else f" at {phase}"
+    state = f"unfinished{at}, {work.holder or 'interrupted'}"
     return Listed(
         kind=work.kind,
         id=work.id,
@@ -236,6 +240,7 @@ def _shown_work(work: Unfinished) -> ShownWork:
         last_step=points[-1][0] if points else None,
         updated=updated,
         curves=_by_name(points),
+        phase=read_phase(work.path),
     )
 
 

@@ -8,6 +8,7 @@ from hypencli.data.queries import QuerySet
 from hypencli.errors import DataError, UsageError
 from hypencli.escaping import escape_shell
 from hypencli.ops.models import ModelSource, display_name, find_model
+from hypencli.ops.recorded_places import recorded_queries
 from hypencli.progress import SILENT, Progress
 from hypestore import EmbeddingSet, Manifest, Store
 
@@ -129,18 +130,18 @@ def own_queries(embeddings: Manifest) -> QuerySet:
     """Open the queries of the dataset that an embedding set was made from.
 
     Raises:
-        UsageError: The dataset has no queries.
+        UsageError: The dataset has no queries, or somebody else recorded where they are.
     """
     from hypencli.data.queries import open_queries
 
-    source = embeddings.stats.get("queries")
+    source = recorded_queries(embeddings)
     if source is None:
         raise UsageError(
             f"No queries: the corpus {embeddings.inputs['corpus']} of the embedding set "
             f"{display_name(embeddings)} has none.",
             hint="Name the queries: an ir_datasets id, or a JSONL or TSV file",
         )
-    return open_queries(str(source))
+    return open_queries(source)
 
 
 def texts_by_id(embeddings: EmbeddingSet, doc_ids: Collection[str]) -> dict[str, str]:

@@ -56,6 +56,7 @@ from hypestore.layout import FOLDERS, PROGRESS_NAME, SCRATCH_NAME, find_store
 from hypestore.manifest import (
     FORMAT_VERSION,
     KINDS,
+    SHORTENED,
     FileRecord,
     Kind,
     Manifest,
@@ -76,6 +77,7 @@ __all__ = [
     "KINDS",
     "PROGRESS_NAME",
     "SCRATCH_NAME",
+    "SHORTENED",
     "Adopted",
     "AmbiguousReference",
     "ArtifactBusy",

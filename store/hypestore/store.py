@@ -38,6 +38,7 @@ from hypestore.removal import remove
 from hypestore.runs.draft import RunWriter
 from hypestore.runs.evaluations import read_aggregates, read_per_query, write_evaluation
 from hypestore.runs.stored import StoredRun
+from hypestore.tables import MAX_TABLE_BYTES
 from hypestore.verification import check_files
 from hypestore.work.locks import SHORT_WAIT_SECONDS, hold
 from hypestore.work.staging import staging_folder
@@ -93,7 +94,7 @@ class Store:
         with writing_in(layout.root):
             for _, folder in layout.kind_folders():
                 make_folder(folder)
-            layout.locks.mkdir(exist_ok=True)
+            make_folder(layout.locks)
             atomic_write_text(layout.marker, new_marker_text())
         return cls(layout.root)
 
@@ -212,6 +213,7 @@ class Store:
         references: Iterable[Path] = (),
         *,
         drop_names: bool = False,
+        max_table_bytes: int = MAX_TABLE_BYTES,
     ) -> Adopted:
         """Move artifacts of another store into this one (``store/FORMAT.md``, section 14).
 
@@ -221,14 +223,22 @@ class Store:
             artifacts: Folders of whole artifacts, named by their ids, within ``staging``.
             references: Folders of manifests of artifacts that stay in the other store.
             drop_names: Whether an artifact loses its name if an existing artifact has it.
+            max_table_bytes: Maximum size of all tables together in memory.
 
         Raises:
-            DamagedArtifact: Files differ from their manifest.
-            InvalidContent: An id does not follow from its inputs, or a file has other columns.
+            DamagedArtifact: Files differ from their manifest, or tables are too large.
+            InvalidContent: An id does not follow from its inputs, a file has other columns, or a
+                number or date is beyond what the catalog can hold.
             ArtifactNotFound: A parent is neither among the folders nor in the store.
             NameTaken: An existing artifact has a name, and ``drop_names`` is False.
         """
-        done = adopt(self._inventory, artifacts, references, drop_names=drop_names)
+        done = adopt(
+            self._inventory,
+            artifacts,
+            references,
+            drop_names=drop_names,
+            max_table_bytes=max_table_bytes,
+        )
         self._sync_catalog()
         return done
 

@@ -24,13 +24,22 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils import logging
 
 from hypencli.errors import ModelError
+from hypencli.hub import HubError, cached_file, download_file
+from hypencli.models.checkpoints.config import side_extras
 from hypencli.models.checkpoints.untrusted import (
     LIBRARY_ERRORS,
     reason,
     refuse_unless_filled,
     refuse_unsafe,
 )
-from hypencli.models.checkpoints.weights import refuse_non_finite, refuse_odd_parts, within_reach
+from hypencli.models.checkpoints.weights import (
+    CONFIG_FILE,
+    make_private,
+    read_config,
+    refuse_non_finite,
+    refuse_odd_parts,
+    within_reach,
+)
 from hypencli.paths import is_dir, is_file
 
 _BERT_BASE: Mapping[str, Any] = {
@@ -168,6 +177,55 @@ def resolve_backbone(
     return resolved
 
 
+def configurations_elsewhere(folder: Path, named: str | None = None) -> list[Path]:
+    """List the files outside a checkpoint from which the configurations of its backbones are read.
+
+    See :func:`resolve_backbone`. Most checkpoints have none, because they hold the configuration.
+
+    Args:
+        folder: The folder of the checkpoint.
+        named: A known name, a folder, or a hub name from the user.
+
+    Raises:
+        ModelError: The backbone that the user named cannot be reached.
+    """
+    if named is not None:
+        return [] if named in KNOWN_BACKBONES else [_configuration_file(named)]
+    raw = read_config(folder)
+    found = []
+    for side in ("query", "passage"):
+        options = raw.get(f"{side}_encoder_kwargs")
+        name = options.get("model_name_or_path") if isinstance(options, Mapping) else None
+        if not isinstance(name, str) or not name or name in KNOWN_BACKBONES:
+            continue
+        if "backbone" in side_extras(raw, side):
+            continue
+        path = Path(name) / CONFIG_FILE if Path(name).is_dir() else _cached_configuration(name)
+        if path is not None and path.is_file():
+            found.append(path)
+    return found
+
+
+def _configuration_file(name: str) -> Path:
+    place = Path(within_reach(name))
+    try:
+        path = place / CONFIG_FILE if place.is_dir() else download_file(name, CONFIG_FILE)
+    except HubError as error:
+        raise ModelError(
+            f"No backbone configuration at {name!r}: {error.message}.", hint=error.hint
+        ) from error
+    if not path.is_file():
+        raise ModelError(f"No backbone configuration at {name!r}: there is no {path}.")
+    return path
+
+
+def _cached_configuration(name: str) -> Path | None:
+    try:
+        return cached_file(name, CONFIG_FILE)
+    except ValueError:
+        return None  # a path of another machine
+
+
 def describe_backbone(config: PretrainedConfig) -> dict[str, Any]:
     """Return the part of a configuration that a checkpoint must keep, as plain JSON values."""
     kept = {key: value for key, value in config.to_dict().items() if key not in _NOT_ARCHITECTURE}
@@ -206,6 +264,27 @@ def most_tokens(backbone: nn.Module) -> int | None:
     # RoBERTa and MPNet number positions from the one after the padding position.
     before = 0 if positions.padding_idx is None else positions.padding_idx + 1
     return positions.num_embeddings - before
+
+
+def refuse_unknown_tokens(backbone: nn.Module, largest: int) -> None:
+    """Refuse a token id beyond the embeddings, before a device fails on it.
+
+    Args:
+        backbone: The backbone.
+        largest: The largest token id that it is to read.
+
+    Raises:
+        ModelError: The backbone has no embedding for this token.
+    """
+    lookup: Any = getattr(backbone, "get_input_embeddings", None)
+    table = None if lookup is None else lookup()
+    if isinstance(table, nn.Embedding) and largest >= table.num_embeddings:
+        raise ModelError(
+            f"The tokenizer gives the token id {largest:,}, and the encoder has embeddings for "
+            f"the ids below {table.num_embeddings:,}.",
+            hint="Tokenizer and weights are not of one model: take the tokenizer files that the "
+            "encoder came with.",
+        )
 
 
 def refuse_unless_encoder(config: PretrainedConfig, *, name: str) -> None:
@@ -295,6 +374,7 @@ def load_backbone(source: str) -> nn.Module:
         raise
     except LIBRARY_ERRORS as error:
         raise ModelError(f"The encoder at {source!r} cannot be loaded: {reason(error)}") from error
+    make_private(model)
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing:
         raise ModelError(f"The encoder at {source!r} lacks weights: {', '.join(missing[:5])}.")

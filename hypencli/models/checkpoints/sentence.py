@@ -12,8 +12,9 @@ from transformers import AutoTokenizer
 from hypencli.errors import ModelError
 from hypencli.hub import download_optional_file
 from hypencli.models.checkpoints.config import Pooling
+from hypencli.models.checkpoints.tokenizer_bounds import refuse_unbounded, refusing_panics
 from hypencli.models.checkpoints.untrusted import LIBRARY_ERRORS, refuse_foreign_files
-from hypencli.models.checkpoints.weights import within_reach
+from hypencli.models.checkpoints.weights import COMPANIONS, within_reach
 from hypencli.paths import is_dir
 
 _POOLING_FLAGS: dict[str, Pooling] = {
@@ -68,24 +69,49 @@ def sentence_encoder_facts(source: str) -> SentenceEncoderFacts:
     )
 
 
+def companion_files(folder: Path) -> list[Path]:
+    """List the files beside the weights that change a vector: of tokenizer, pooling and length.
+
+    Raises:
+        ModelError: ``modules.json`` is not JSON.
+    """
+    modules = _read(str(folder), _MODULES_FILE, kind=list) or []
+    steps = {str(module.get("path")) for module in modules if isinstance(module, dict)}
+    inside = {f"{step}/config.json" for step in steps if _is_inside(step)}
+    paths = (folder / name for name in sorted(inside | set(COMPANIONS)))
+    return [path for path in paths if path.is_file()]
+
+
 def load_tokenizer(source: str | Path) -> Any:
     """Load the tokenizer of a checkpoint or encoder, with the length the encoder declares.
 
     Raises:
-        ModelError: There is no tokenizer.
+        ModelError: There is no tokenizer, it is damaged, or a number in it exceeds its bound.
     """
     if is_dir(source):
         said = _read(str(source), "tokenizer_config.json") or {}
         refuse_foreign_files(Path(source), said, _TOKENIZER_FILES)
     place = within_reach(str(source))
+    refuse_unbounded(_folder_of_tokenizer(place))
     try:
-        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        with refusing_panics(f"The tokenizer at {str(source)!r} cannot be read"):
+            tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+    except ModelError:
+        raise
     except LIBRARY_ERRORS as error:
         raise ModelError(f"No tokenizer at {str(source)!r}: {error}") from error
     declared = _declared_length(place)
     if declared is not None:
         tokenizer.model_max_length = min(tokenizer.model_max_length, declared)
     return tokenizer
+
+
+def _folder_of_tokenizer(place: str) -> Path:
+    """The folder with ``tokenizer.json``: a model's own, or its snapshot in the hub cache."""
+    if Path(place).is_dir():
+        return Path(place)
+    path = download_optional_file(place, "tokenizer.json")
+    return Path(place) if path is None else path.parent
 
 
 def _declared_length(source: str) -> int | None:
@@ -96,7 +122,7 @@ def _declared_length(source: str) -> int | None:
 
 
 def _pooling(source: str, folder: str) -> Pooling:
-    if not isinstance(folder, str) or PurePosixPath(folder).name != folder or ".." in folder:
+    if not isinstance(folder, str) or not _is_inside(folder):
         raise ModelError(f"The encoder at {source!r} has a step in {folder!r:.200}, beside itself.")
     raw = _read(source, f"{folder}/config.json") or {}
     modes = [key for key, value in raw.items() if key.startswith("pooling_mode_") and value is True]
@@ -112,6 +138,10 @@ def _pooling(source: str, folder: str) -> Pooling:
             hint="Known: cls and mean, one of them.",
         )
     return _POOLING_FLAGS[modes[0]]
+
+
+def _is_inside(name: str) -> bool:
+    return name not in ("", ".", "..") and PurePosixPath(name).name == name
 
 
 def _read(source: str, file: str, *, kind: type = dict) -> Any:

@@ -36,7 +36,7 @@ _WEIGHT_FILES = (
     "pytorch_model.bin.index.json",
 )
 
-_COMPANIONS = (
+COMPANIONS = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -45,6 +45,7 @@ _COMPANIONS = (
     "vocab.json",
     "merges.txt",
     "spiece.model",
+    "spm.model",
     "sentencepiece.bpe.model",
     "tokenizer.model",
     "modules.json",
@@ -80,7 +81,7 @@ def locate(source: str | Path) -> Path:
         _fetch_weights(name, revision=folder.name)
     except HubError as error:
         raise _no_checkpoint(name, error) from error
-    for file in _COMPANIONS:
+    for file in COMPANIONS:
         download_optional_file(name, file, revision=folder.name)
     return folder
 
@@ -301,6 +302,16 @@ def refuse_non_finite(model: nn.Module, *, where: str) -> None:
                 f"{weights.numel():,} values of {name}.",
                 hint="Take an earlier checkpoint: this one has diverged, or was damaged.",
             )
+
+
+def make_private(model: nn.Module) -> None:
+    """Copy weights that a library maps from a file.
+
+    A mapped weight changes when the file is overwritten, and a file that is cut short ends the
+    process.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.clone()
 
 
 def _listed(what: str, names: Iterable[str]) -> list[str]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from hypencli.errors import UsageError
 from hypencli.escaping import escape_shell
 from hypencli.ops.drafts import find_finished
+from hypencli.ops.recorded_places import recorded_qrels
+from hypencli.own_places import place_seals
 from hypencli.progress import SILENT, Progress
 from hypencli.records import Evaluation
 from hypencli.runtime import provenance
@@ -78,7 +80,8 @@ def evaluate(
         progress: Where to report.
 
     Raises:
-        UsageError: The options name no judgements, and the run's queries have none.
+        UsageError: The options name no judgements, and the run records none, or somebody else
+            recorded them.
         DataError: The judgements cannot be read.
     """
     from hypencli.data.qrels import read_qrels
@@ -106,7 +109,7 @@ def evaluate(
             "missing_queries": list(values.missing_queries),
             "unjudged_queries": len(values.unjudged_queries),
         },
-        provenance=provenance(),
+        provenance={**provenance(), **place_seals(qrels=qrels_id)},
     )
     return _outcome(store, stored.manifest, manifest, existing=False)
 
@@ -117,7 +120,8 @@ def existing_evaluation(store: Store, run: Manifest, options: EvaluateOptions) -
     Nothing is downloaded: judgements of ir_datasets are compared by id only.
 
     Raises:
-        UsageError: The options name no judgements, and the run's queries have none.
+        UsageError: The options name no judgements, and the run records none, or somebody else
+            recorded them.
         DataError: The judgements cannot be read.
     """
     from hypencli.evaluation.measures import default_measures, parse_measures
@@ -157,13 +161,13 @@ def _inputs(
 
 def _source(run: Manifest, options: EvaluateOptions) -> str:
     """The judgements in the options, else those recorded with the run's queries."""
-    qrels = options.qrels or run.stats.get("qrels")
+    qrels = options.qrels or recorded_qrels(run)
     if qrels is None:
         raise UsageError(
             f"No judgements: the queries of run {run.id} have none.",
             hint=f"Name them: hype eval {escape_shell(run.name or run.id)} --qrels FILE_OR_DATASET",
         )
-    return str(qrels)
+    return qrels
 
 
 def _rows(evaluation: Evaluation) -> Iterator[tuple[str, str, float]]:

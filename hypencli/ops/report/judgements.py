@@ -8,6 +8,7 @@ from hypencli.data.qrels import Judgements, read_qrels
 from hypencli.errors import DataError, UsageError
 from hypencli.escaping import escape_shell
 from hypencli.ops.evaluation.judged import JudgedRun
+from hypencli.ops.recorded_places import is_own
 from hypencli.records import Qrels
 from hypestore import Manifest, Store
 
@@ -16,10 +17,12 @@ class JudgementFinder:
     """Reads judgements, each file once, and identifies them by their fingerprint.
 
     Args:
+        store: The project store.
         named: Judgements that the user named. They are tried first.
     """
 
-    def __init__(self, named: Judgements | None = None) -> None:
+    def __init__(self, store: Store, named: Judgements | None = None) -> None:
+        self._store = store
         self._read_judgements: dict[str, Qrels] = {}
         self._tried: set[str] = set()
         if named is not None:
@@ -32,7 +35,7 @@ class JudgementFinder:
             judged: Run with the fingerprint of its judgements.
             runs: Runs that may record where the judgements of their queries are.
         """
-        for place in _places(judged.qrels, runs):
+        for place in self._places(judged.qrels, runs):
             if judged.fingerprint in self._read_judgements:
                 break
             if place not in self._tried:
@@ -47,15 +50,16 @@ class JudgementFinder:
             return
         self._read_judgements[judgements.fingerprint] = judgements.qrels
 
-
-def _places(qrels_id: str, runs: Sequence[Manifest]) -> Iterator[str]:
-    """Places where the judgements may be."""
-    for run in runs:
-        if isinstance(place := run.stats.get("qrels"), str):
-            yield place
-    kind, _, name = qrels_id.partition(":")
-    if kind == "irds":
-        yield name
+    def _places(self, qrels_id: str, runs: Sequence[Manifest]) -> Iterator[str]:
+        """Places where the judgements may be, of those that this account recorded."""
+        for run in runs:
+            place = run.stats.get("qrels")
+            if isinstance(place, str) and is_own(run, "qrels", place):
+                yield place
+        kind, _, name = qrels_id.partition(":")
+        evaluations = (one for run in runs for one in self._store.evaluations(run.id))
+        if kind == "irds" and any(is_own(one, "qrels", qrels_id) for one in evaluations):
+            yield name
 
 
 def named_judgements(store: Store, reference: str) -> tuple[str, Judgements | None]:

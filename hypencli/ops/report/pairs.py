@@ -133,7 +133,8 @@ def _remarks(
     """Remarks on what cannot be shown, with commands that add it."""
     if not has_grades:
         yield (
-            f"Grades are not shown: the judgements {comparison.qrels} cannot be read. "
+            f"Grades are not shown: the judgements {comparison.qrels} cannot be read, or somebody "
+            "else recorded where they are. "
             f"Name them: hype report {escape_shell(comparison.run_a)} "
             f"{escape_shell(comparison.run_b)} --html FILE "
             "--qrels PLACE"

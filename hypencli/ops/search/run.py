@@ -30,6 +30,7 @@ from hypencli.ops.search.options import (
 )
 from hypencli.ops.search.scoring import append_rankings, encoded_queries, search_rankings
 from hypencli.ops.search.target import SearchTarget
+from hypencli.own_places import place_seals
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Query, Ranking
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
@@ -252,7 +253,10 @@ class _Work:
             writer.costs(self.evaluations, self.iterations)
         return writer.commit(
             stats=self._stats(queries, encoded),
-            provenance=provenance(device=str(resolve_device(self.options.scoring.device))),
+            provenance={
+                **provenance(device=str(resolve_device(self.options.scoring.device))),
+                **place_seals(qrels=queries.qrels),
+            },
         )
 
     def search(self, listed: list[Query], keep: Keep, progress: Progress) -> QueryStates:

@@ -17,6 +17,7 @@ from hypencli.ops.drafts import NameNotGiven, discard_unless_shards, name_not_gi
 from hypencli.ops.encode import SHARD_ROWS, bytes_of_vectors, checked_storage_dtype
 from hypencli.ops.models import ModelSource, display_name, find_model, load_model
 from hypencli.ops.transfer.exporters import ExportJob, find_exporter
+from hypencli.own_places import place_seals
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.runtime import provenance, resolve_device
 from hypestore import EmbeddingSpec, EmbeddingWork, JsonValue, Manifest, Store
@@ -139,7 +140,8 @@ def import_embeddings(
             with progress.task("import", total=items.count, unit="documents") as task:
                 seen = _write_shards(work, items, options, task)
             stats = {"source": path.name, "checked": options.check, "queries": queries}
-            done = work.finish(seen, stats=stats, provenance=provenance())
+            made_with = {**provenance(), **place_seals(queries=queries)}
+            done = work.finish(seen, stats=stats, provenance=made_with)
             return _imported(done, manifest, existing=False, seconds=time.perf_counter() - started)
         again = _imported(done, manifest, existing=True, seconds=time.perf_counter() - started)
         unnamed = name_not_given(store, done, options.name)

@@ -68,7 +68,7 @@ def write_evaluation(
         {"measures": sorted(aggregates), **inputs, "run": runs[0], "qrels": qrels_id},
         parents=tuple(runs),
     )
-    with Draft(context, record, wait_seconds=30.0) as draft:
+    with Draft(context, record, wait_seconds=30.0, resumes=False) as draft:
         if draft.existing is None:
             write_table(draft.path / METRICS_NAME, metrics)
             columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]

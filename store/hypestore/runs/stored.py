@@ -23,6 +23,7 @@ from hypestore.runs.draft import (
     RESULTS_NAME,
     RESULTS_SCHEMA,
 )
+from hypestore.tables import refuse_bomb
 from hypestore.verification import check_files, read_artifact_table, verified_path
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class StoredRun:
         path = self.results_path
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                refuse_bomb(path, file.metadata)
                 for batch in file.iter_batches(columns=RESULTS_SCHEMA.names):
                     kept = batch.filter(wanted)
                     columns = (kept[name].to_pylist() for name in RESULTS_SCHEMA.names)

@@ -140,6 +140,7 @@ def search(
     from hypencli.data.queries import open_queries
     from hypencli.ops.dataset_names import dataset_place
     from hypencli.ops.models import ModelSource
+    from hypencli.ops.recorded_places import default_queries
     from hypencli.ops.search.options import Output, Scoring, SearchOptions, Target
     from hypencli.ops.search.run import search as run
     from hypencli.ops.transfer.runs import import_lists
@@ -170,7 +171,7 @@ def search(
         ),
     )
     source = ModelSource(model, backbone=backbone, pooling=pooling, trust_code=trust_code)
-    queries = dataset_place(opened.root, queries or opened.defaults.get("queries"))
+    queries = dataset_place(opened.root, queries or default_queries(opened))
     asked = None if queries is None else open_queries(queries, id_key=id_key, text_key=text_key)
     if first is None:
         show(run(opened, asked, source, options, progress()), _draw_searched, as_json=json)
