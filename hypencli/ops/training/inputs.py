@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hypencli.errors import DataError, ModelError, RecipeError, UsageError
 from hypencli.ops.dataset_names import dataset_place
 from hypencli.ops.model_files import files_fingerprint
+from hypencli.ops.models import model_folder
 from hypencli.paths import is_dir, user_path
 from hypencli.recipe import Recipe
 from hypestore import ArtifactNotFound, JsonValue, Store
