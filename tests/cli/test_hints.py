@@ -62,7 +62,8 @@ SAFE = {
     *("self.record.id", "embeddings_id", "opened.embeddings", "child.id"),  # ids have safe letters
     *("k", "needed"),
     *("done.kind", "dataset"),  # of few names that are fixed
-    *("of", "engine", "set_options", "option", "run", "command"),  # quoted where they are made
+    *("of", "engine", "set_options", "option", "run", "command", "name"),  # quoted where made
+    *("_typed(place)", "_typed(str(place))"),  # quotes
 }
 """Values that need no quotes."""
 

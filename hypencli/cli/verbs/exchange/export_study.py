@@ -77,4 +77,4 @@ def _draw_exported(console: Console, done: ExportedStudy) -> None:
     if done.kept:
         named = escape(", ".join(done.kept))
         console.print(f"Their ids depend on paths, which stay: {named}.", soft_wrap=True)
-    console.print(f"Next, in the other store: hype import study {done.path.name}")
+    console.print(f"Next, in the other store: hype import study {escape_shell(done.path.name)}")
