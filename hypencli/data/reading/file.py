@@ -32,6 +32,7 @@ from hypencli.data.reading.rows import (
 )
 from hypencli.data.reading.skipped_lines import OnMalformed
 from hypencli.errors import DataError
+from hypencli.paths import exists, is_dir, user_path
 
 # Many collections use these names, so an id also needs the folder.
 _COMMON_STEMS = {
@@ -62,8 +63,8 @@ class FileSource(Source):
     @classmethod
     def recognise(cls, text: str) -> FileSource | None:
         """Return the file at a path; None if there is none."""
-        path = Path(text).expanduser()
-        return cls(path) if text and path.exists() and not path.is_dir() else None
+        path = user_path(text)
+        return cls(path) if text and exists(path) and not is_dir(path) else None
 
     @property
     def name(self) -> str:
