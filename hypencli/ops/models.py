@@ -64,10 +64,11 @@ def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
         UsageError: ``source`` names no model and the store has none, or ``backbone`` or ``pooling``
             is set for a model of the store.
         ArtifactNotFound: The name is neither a model of the store, a folder, nor a hub name.
-        ModelError: The folder or hub name holds no model that can be loaded.
+        ModelError: The folder or hub name holds no model that can be loaded, or a registered model
+            lies in a folder whose files have changed.
     """
     if source.name is None:
-        return _default_model(store, progress)
+        return _as_registered(_default_model(store, progress))
     try:
         manifest = store.get(source.name, kind="model")
     except ArtifactNotFound:
@@ -79,6 +80,17 @@ def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
             f"The model {display_name(manifest)} of the store records its backbone and pooling.",
             hint="`backbone=` and `pooling=` are for models from outside: a folder or a hub name.",
         )
+    return _as_registered(manifest)
+
+
+def _as_registered(manifest: Manifest) -> Manifest:
+    """Return a model after its files were compared, if it lies in a folder outside the store.
+
+    A folder that is gone is no error here: what was made of the model may be all that is needed.
+    """
+    place = manifest.inputs.get("source")
+    if isinstance(place, str) and (Path(place) / "config.json").is_file():
+        refuse_changed(manifest, Path(place))
     return manifest
 
 

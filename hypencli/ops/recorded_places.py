@@ -70,7 +70,8 @@ def default_queries(store: Store) -> str | None:
         return place
     raise UsageError(
         f"The default queries of this store are {place}. {_NOT_OWN}",
-        hint=f"If these are the right ones, name them: hype search {_typed(place)}",
+        hint=f"If these are the right ones: hype set queries {_typed(place)}, "
+        f"or for once: hype search {_typed(place)}",
     )
 
 

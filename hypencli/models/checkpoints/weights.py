@@ -21,12 +21,12 @@ from hypencli.hub import (
     hub_answers,
     require_hub,
 )
+from hypencli.models.checkpoints.companions import COMPANIONS, CONFIG_FILE
 from hypencli.models.checkpoints.untrusted import LIBRARY_ERRORS, parts_of, reason
 from hypencli.paths import is_dir
 
 State: TypeAlias = dict[str, Tensor]
 
-CONFIG_FILE = "config.json"
 WEIGHT_FILE = "model.safetensors"
 BIN_FILE = "pytorch_model.bin"
 _WEIGHT_FILES = (
@@ -35,24 +35,6 @@ _WEIGHT_FILES = (
     BIN_FILE,
     "pytorch_model.bin.index.json",
 )
-
-COMPANIONS = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-    "spm.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-    "modules.json",
-    "sentence_bert_config.json",
-    "1_Pooling/config.json",
-)
-"""Small files beside the weights: those of tokenizers and of sentence encoders."""
 
 QUERY_BACKBONE = "query_encoder.transformer."
 PASSAGE_BACKBONE = "passage_encoder.transformer."

@@ -232,7 +232,7 @@ def _judged_corpus(queries: str, corpus: str, qrels: str | None) -> JudgedCorpus
     from hypencli.data.queries import open_queries
     from hypencli.training import JudgedCorpus
 
-    asked = open_queries(queries)
+    asked = open_queries(queries, judged_by=qrels)
     judged = qrels or asked.qrels
     if judged is None:
         raise UsageError(
