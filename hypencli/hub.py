@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from hypencli.errors import HypeError
+from hypencli.escaping import escape_shell
 
 RepositoryKind: TypeAlias = Literal["model", "dataset"]
 
@@ -216,7 +217,9 @@ def _unreachable(kind: RepositoryKind, name: str, error: Exception) -> HubUnreac
     offline = constants.HF_HUB_OFFLINE
     reason = "HF_HUB_OFFLINE is set" if offline else str(error)
     advice = "HF_HUB_OFFLINE is set. Where" if offline else "Check spelling and connection. Where"
-    command = f"hf download {name}" + ("" if kind == "model" else f" --repo-type {kind}")
+    command = f"hf download {escape_shell(name)}" + (
+        "" if kind == "model" else f" --repo-type {kind}"
+    )
     return HubUnreachable(
         f"the hub cannot be reached ({type(error).__name__}: {reason}), and its cache "
         f"{cache_folder()} holds no whole copy of a {kind} of that name",

@@ -53,7 +53,7 @@ def test_commands_in_hints_quote_names(repository: Path) -> None:
 
 
 _COMMAND = re.compile(
-    rf"\bhype ({'|'.join(name for names in PANELS.values() for name in names)}) |rm -r |gzip -t |"
+    rf"\bhype ({'|'.join(name for names in PANELS.values() for name in names)}) |rm -r |gzip -t |hf download |"
     r"^cd "
 )
 
