@@ -84,6 +84,7 @@ BASES: dict[str, Base] = {
     "show": Base({"reference": ["hyper-run"]}, []),
     "rm": Base({"reference": ["plain-run"]}, ["--force"]),
     "doctor": Base({}, []),
+    "set": Base({"key": ["device"], "value": ["cpu"]}, []),
     "demo": Base({"directory": ["new"]}, []),
     "recipes": Base({}, []),
     "recipes show": Base({"recipe": ["tiny"]}, []),
