@@ -19,6 +19,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from hypencli.paths import user_path
+
 SEALS = "place_seals"
 """Key of the seals in the provenance of a manifest: name of a place -> seal."""
 
@@ -31,7 +33,7 @@ def key_file() -> Path:
             else's, who would then know the key.
     """
     named = Path(os.environ.get("XDG_STATE_HOME", ""))
-    state = named if named.is_absolute() else Path("~/.local/state").expanduser()
+    state = named if named.is_absolute() else user_path("~/.local/state")
     if not state.is_absolute():
         raise RuntimeError("This account has no home folder.")
     return state / "hype" / "key"
