@@ -19,6 +19,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from hypencli.paths import user_path
+
 SEALS = "place_seals"
 """Key of the seals in the provenance of a manifest: name of a place -> seal."""
 
@@ -26,7 +28,7 @@ SEALS = "place_seals"
 def key_file() -> Path:
     """Return the file of the key: ``$XDG_STATE_HOME/hype/key``, else below ``~/.local/state``."""
     named = Path(os.environ.get("XDG_STATE_HOME", ""))
-    state = named if named.is_absolute() else Path("~/.local/state").expanduser()
+    state = named if named.is_absolute() else user_path("~/.local/state")
     return state / "hype" / "key"
 
 

@@ -66,7 +66,7 @@ def open_queries(
     """Read a query set.
 
     Args:
-        source: An ir_datasets id, a JSONL or TSV file (``.gz`` too), a file or stream with one
+        source: An ir_datasets id, a JSONL, TSV or CSV file (``.gz`` too), a file or stream with one
             query a line (which get the ids 1, 2, ...), a BEIR folder (its queries with judgements
             in the test split, as BEIR evaluates), ``PREFIX:NAME`` of an installed kind of source,
             or ``-`` for standard input.

@@ -201,12 +201,22 @@ class DrawnLoss:
 class DiskState:
     """What the disk holds after a power loss right after a moment.
 
+    Args:
+        recording: The recording.
+        moment: The moment.
+        loss: What is lost.
+        synced: Whether what was synced at this very moment is on the disk; otherwise the power
+            was lost during the sync.
+
     Attributes:
         contents: Path below the root -> SHA-256 of the content; None for a folder.
     """
 
-    def __init__(self, recording: Recording, moment: int, loss: Loss) -> None:
+    def __init__(
+        self, recording: Recording, moment: int, loss: Loss, *, synced: bool = True
+    ) -> None:
         self._recording, self._moment, self._loss = recording, moment, loss
+        self._last_sync = moment if synced else moment - 1
         self.contents: dict[str, str | None] = {}
         self._add_folder(0, "")
 
@@ -224,7 +234,7 @@ class DiskState:
 
     def _add_folder(self, number: int, place: str) -> None:
         node = self._recording.nodes[number]
-        sync = node.last_sync(self._moment)
+        sync = node.last_sync(self._last_sync)
         held = node.since(self._moment, sync)
         # A folder that was never synced was empty at first.
         possible = [{}, *held] if sync is None else held
@@ -239,7 +249,7 @@ class DiskState:
 
     def _content(self, number: int) -> str:
         node, blobs = self._recording.nodes[number], self._recording.blobs
-        sync = node.last_sync(self._moment)
+        sync = node.last_sync(self._last_sync)
         latest, durable = node.at(self._moment), None if sync is None else node.at(sync)
         if latest == durable:
             return str(latest)

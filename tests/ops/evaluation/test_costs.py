@@ -188,6 +188,18 @@ def test_a_reference_need_not_say_all_and_has_the_same_arithmetic_first(
     assert find_reference(store, put("unnamed", queries_fingerprint=None).inputs) is None
 
 
+@pytest.mark.usefixtures("clock_goes_back")
+def test_the_newest_reference_is_what_came_last_whatever_the_clock_says(
+    store: hs.Store, put: Put
+) -> None:
+    run = put("near")
+    older, newer = put("older", engine="exact", k=100), put("newer", engine="exact", k=101)
+    assert older.created > newer.created
+    actual = find_reference(store, run.inputs)
+    assert actual is not None
+    assert actual.id == newer.id
+
+
 def test_a_check_counts_before_results(store: hs.Store, put: Put) -> None:
     reference = put("exact", engine="exact", k=200)
     put("checked", spoilt(100, 0.5), stats=check({10: 0.9, 100: 0.8}))
