@@ -118,6 +118,7 @@ def test_a_scan_counts_the_lines_that_are_read(content: bytes, chunk: int) -> No
 
     read = list(decode_lines(io.BytesIO(content), "name"))
     path = mock.Mock(spec=Path)
+    path.is_fifo.return_value = False
     path.open.side_effect = lambda mode: io.BufferedReader(io.BytesIO(content))
     # The mark must lie within the first chunk, as it does in chunks of real size.
     size = chunk + (3 if content.startswith("\ufeff".encode()) else 0)
