@@ -282,7 +282,7 @@ READERS = {
     "recipe": Reader("r.toml", edited(st.just(RECIPE)), check_recipe, r": ", RecipeError),
     "queries tsv": Reader("q.tsv", edited(CORPORA), check_queries),
     "run parquet": Reader(
-        "a.parquet", bent(run_files), check_run, r"line \d|row \d|Parquet|empty" + GZIP
+        "a.parquet", bent(run_files), check_run, r"line \d|row \d|Parquet|empty|no results" + GZIP
     ),
     **STRUCTURED,
 }
