@@ -281,10 +281,10 @@ READERS = {
     "manifest": Reader("manifest.json", edited(manifests()), check_manifest, " ", StoreError),
     "recipe": Reader("r.toml", edited(st.just(RECIPE)), check_recipe, r": ", RecipeError),
     "queries tsv": Reader("q.tsv", edited(CORPORA), check_queries),
+    **STRUCTURED,
     "run parquet": Reader(
         "a.parquet", bent(run_files), check_run, r"line \d|row \d|Parquet|empty|no results" + GZIP
     ),
-    **STRUCTURED,
 }
 
 

@@ -44,14 +44,14 @@ def open_parquet(
     names = list(dictionaries)
     with pq.ParquetFile(path, read_dictionary=names, pre_buffer=False) as file:
         metadata = file.metadata
-        columns = range(len(metadata.schema))
         for group in range(metadata.num_row_groups):
-            # Not by its column chunks: pyarrow ends the process where it cannot describe one.
-            about = metadata.row_group(group)
-            widths = [_width(metadata.schema.column(i).physical_type) for i in columns]
-            sizes = about.total_byte_size, about.num_rows * sum(widths)
-            size = max(sizes)
-            if size > limit or min(sizes) < 0:
+            columns = (metadata.row_group(group).column(i) for i in range(metadata.num_columns))
+            sizes = [
+                (one.total_uncompressed_size, one.num_values * _width(one.physical_type))
+                for one in columns
+            ]
+            size = sum(map(max, sizes))
+            if size > limit or any(min(pair) < 0 for pair in sizes):
                 raise DataError(
                     f"{path}: row group {group} takes {size:,} bytes, {limit:,} at most are read.",
                     hint="Write the file with smaller row groups.",
