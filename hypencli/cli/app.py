@@ -28,6 +28,7 @@ PANELS: Mapping[str, Mapping[str, str]] = {
         "ls": "store.ls:ls",
         "show": "store.show:show_",
         "rm": "store.rm:rm",
+        "set": "store.set:set_",
         "doctor": "store.doctor:doctor",
         "demo": "store.demo:demo",
     },

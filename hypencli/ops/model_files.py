@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hypencli.errors import ModelError
+from hypencli.escaping import escape_shell
+from hypencli.models.checkpoints.companions import companion_files, configurations_elsewhere
 from hypestore import JsonValue, Manifest
 
 WEIGHTS_KEY = "files_sha256"
@@ -35,9 +37,6 @@ def companions_fingerprint(folder: Path, backbone: str | None = None) -> str:
     Raises:
         ModelError: A file that names others is not JSON, or the backbone cannot be reached.
     """
-    from hypencli.models.checkpoints.backbone import configurations_elsewhere
-    from hypencli.models.checkpoints.sentence import companion_files
-
     own = [(path.relative_to(folder).as_posix(), path) for path in companion_files(folder)]
     others = [("backbone", path) for path in configurations_elsewhere(folder, backbone)]
     return _sha256_of([*own, *others])
@@ -72,7 +71,8 @@ def refuse_changed(manifest: Manifest, folder: Path) -> None:
     raise ModelError(
         f"The files of model {manifest.id} in {folder} have changed since its registration "
         f"({changed}): its vectors would not match.",
-        hint=f"Register the new files as another model: hype import model {inputs['source']}",
+        hint=f"Register the new files as another model: "
+        f"hype import model {escape_shell(inputs['source'])}",
     )
 
 

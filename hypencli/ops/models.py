@@ -13,6 +13,7 @@ from hypencli.errors import ModelError, UsageError
 from hypencli.ops.drafts import discard_on_error
 from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
 from hypencli.ops.model_files import COMPANIONS_KEY, fingerprints, refuse_changed
+from hypencli.paths import is_dir, user_path
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, quiet_libraries
 from hypestore import ArtifactNotFound, Draft, Manifest, Store, can_be_name
@@ -63,10 +64,11 @@ def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
         UsageError: ``source`` names no model and the store has none, or ``backbone`` or ``pooling``
             is set for a model of the store.
         ArtifactNotFound: The name is neither a model of the store, a folder, nor a hub name.
-        ModelError: The folder or hub name holds no model that can be loaded.
+        ModelError: The folder or hub name holds no model that can be loaded, or a registered model
+            lies in a folder whose files have changed.
     """
     if source.name is None:
-        return _default_model(store, progress)
+        return _as_registered(_default_model(store, progress))
     try:
         manifest = store.get(source.name, kind="model")
     except ArtifactNotFound:
@@ -78,12 +80,23 @@ def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
             f"The model {display_name(manifest)} of the store records its backbone and pooling.",
             hint="`backbone=` and `pooling=` are for models from outside: a folder or a hub name.",
         )
+    return _as_registered(manifest)
+
+
+def _as_registered(manifest: Manifest) -> Manifest:
+    """Return a model after its files were compared, if it lies in a folder outside the store.
+
+    A folder that is gone is no error here: what was made of the model may be all that is needed.
+    """
+    place = manifest.inputs.get("source")
+    if isinstance(place, str) and (Path(place) / "config.json").is_file():
+        refuse_changed(manifest, Path(place))
     return manifest
 
 
 def comes_from_outside(name: str) -> bool:
     """Whether a name is a folder or the ``owner/name`` of a model on the hub."""
-    return Path(name).expanduser().is_dir() or "/" in name
+    return is_dir(user_path(name)) or "/" in name
 
 
 def registered_model(store: Store, source: ModelSource) -> Manifest | None:
@@ -92,8 +105,8 @@ def registered_model(store: Store, source: ModelSource) -> Manifest | None:
     try:
         return store.get(name, kind="model")
     except ArtifactNotFound:
-        folder = Path(name).expanduser()
-        place = str(folder.resolve()) if folder.is_dir() else name
+        folder = user_path(name)
+        place = str(folder.resolve()) if is_dir(folder) else name
         inputs = {"source": place, "backbone": source.backbone, "pooling": source.pooling}
         manifests = store.find("model", inputs)
     return manifests[-1] if manifests else None
@@ -126,7 +139,7 @@ def register_model(store: Store, source: ModelSource, progress: Progress = SILEN
 
     name = str(source.name)
     folder = locate(name)
-    where = name if not Path(name).expanduser().is_dir() else str(folder.resolve())
+    where = name if not is_dir(user_path(name)) else str(folder.resolve())
     inputs = _outside_inputs(source, folder, {"source": where})
     older = _registered_before(store, source, folder, inputs)
     if older is not None:
@@ -214,7 +227,7 @@ def _read_unchanged(
 def _outside_draft(
     store: Store, source: ModelSource, folder: Path, inputs: dict[str, JsonValue]
 ) -> Draft:
-    named = Path(str(source.name)).expanduser()
+    named = user_path(str(source.name))
     short = _short_name(folder if named.is_dir() else named)
     name = source.label or _free_name(store, short)
     return store.draft(

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
+from hypencli.ops.content_names import JudgementNames, judgements_key
 from hypencli.ops.model_card import CURVES_FILE
 from hypencli.ops.phase import Phase, read_phase
 from hypencli.records import UNNAMED_CORPUS
@@ -200,21 +201,27 @@ def show(store: Store, ref: str) -> Shown | ShownWork:
         if work is not None:
             return _shown_work(work)
         manifest = store.get_or_reference(ref)
-    metrics = {}
-    if manifest.kind == "run":
-        metrics = {
-            str(evaluation.inputs["qrels"]): store.aggregates(evaluation.id)
-            for evaluation in store.evaluations(manifest.id)
-        }
     return Shown(
         manifest=manifest,
         path=store.path(manifest),
         parents=[_listed(parent) for parent in _ancestors(store, manifest)],
         children=[_listed(child) for child in store.children_of(manifest.id)],
-        metrics=metrics,
+        metrics=_metrics(store, manifest),
         curves=_curves(store, manifest),
         here=store.has(manifest.id),
     )
+
+
+def _metrics(store: Store, manifest: Manifest) -> dict[str, dict[str, float]]:
+    """Judgements -> measure -> the newest value, of a run."""
+    if manifest.kind != "run":
+        return {}
+    names = JudgementNames(store)
+    metrics: dict[str, dict[str, float]] = {}
+    for one in store.evaluations(manifest.id):
+        name = names.of(judgements_key(one), str(one.inputs.get("qrels")))
+        metrics.setdefault(name, {}).update(store.aggregates(one.id))
+    return metrics
 
 
 def _ancestors(store: Store, manifest: Manifest) -> list[Manifest]:

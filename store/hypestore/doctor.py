@@ -109,6 +109,7 @@ def examine(
         *_leftovers(inventory.layout),
         *_cache_findings(caches, checksums=checksums),
         *_catalog_findings(catalog, checksums=checksums),
+        *_left_out(catalog),
     ]
     order = {"error": 0, "warning": 1, "info": 2}
     findings.sort(key=lambda finding: order[finding.severity])
@@ -359,6 +360,14 @@ def _catalog_findings(catalog: Catalog, *, checksums: bool) -> Iterator[Finding]
     elif state is None:
         problem = "the catalog is open in another program and could not be compared"
         yield Finding("info", None, catalog.path.name, problem, "Close it there to compare.")
+
+
+def _left_out(catalog: Catalog) -> Iterator[Finding]:
+    """Artifacts with values that the catalog cannot hold."""
+    for artifact, problem in catalog.left_out():
+        remedy = f"Make it again, or remove it: hype rm {artifact} --force"
+        what = f"is left out of the catalog: {problem}"
+        yield Finding("warning", artifact, None, what, remedy)
 
 
 def _rebuild(catalog: Catalog) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -23,11 +24,25 @@ from hypestore.files import atomic_write_text, make_folder, writing_in
 from hypestore.graphs.draft import GraphDraft
 from hypestore.graphs.stored import NeighbourGraph, open_graph
 from hypestore.inventory import Inventory
-from hypestore.layout import Layout, find_store, new_marker_text, read_marker, write_default
+from hypestore.layout import (
+    Layout,
+    checked_folder,
+    find_store,
+    new_marker_text,
+    read_marker,
+    store_folder,
+    write_default,
+)
 from hypestore.manifest import KINDS, Kind, Manifest
 from hypestore.removal import remove
 from hypestore.runs.draft import RunWriter
-from hypestore.runs.evaluations import read_aggregates, read_per_query, write_evaluation
+from hypestore.runs.evaluations import (
+    evaluations_of,
+    read_aggregates,
+    read_per_query,
+    renew_evaluation,
+    write_evaluation,
+)
 from hypestore.runs.stored import StoredRun
 from hypestore.tables import MAX_TABLE_BYTES
 from hypestore.verification import check_files
@@ -77,9 +92,10 @@ class Store:
         Raises:
             StoreExists: The folder is a store already.
             StoreNotWritable: The folder cannot be written.
+        StoreError: The path is not UTF-8.
         """
-        layout = Layout(Path(path).expanduser().absolute())
-        if layout.marker.exists():
+        layout = Layout(checked_folder(store_folder(path)))
+        if os.path.exists(layout.marker):  # noqa: PTH110 - also of names that are too long
             raise StoreExists(f"{layout.root} is a store already.", hint="Use it as it is.")
         with writing_in(layout.root):
             for _, folder in layout.kind_folders():
@@ -260,6 +276,8 @@ class Store:
     def remove(self, reference: str, *, force: bool = False) -> list[str]:
         """Remove an artifact, or unfinished work; ``force`` also removes what was made from it.
 
+        What is being made from it counts as made from it.
+
         Returns:
             The removed ids, children before parents.
 
@@ -267,7 +285,9 @@ class Store:
             ArtifactNotFound: No artifact and no unfinished work fits.
             ArtifactInUse: Other artifacts were made from it, and ``force`` is False; the message
                 names them.
-            ArtifactBusy: A process works on it.
+            ArtifactBusy: A process works on it, or on what is made from it.
+            DamagedArtifact: Something in the store cannot be read, so that it is not known what
+                was made from what. With ``force`` and its id, a damaged artifact goes all the same.
         """
         removed = remove(self._inventory, reference, force=force)
         self._sync_catalog()
@@ -444,8 +464,19 @@ class Store:
 
     def evaluations(self, run_id: str) -> list[Manifest]:
         """The evaluations of a run, oldest first; none that compares another run with it."""
-        run = self.get(run_id, "run")
-        return [one for one in self.artifacts("evaluation") if one.parents[:1] == (run.id,)]
+        return evaluations_of(self._inventory, self.get(run_id, "run").id)
+
+    def renew_evaluation(self, evaluation_id: str) -> Manifest:
+        """Make an evaluation the newest of its run, as if it had been written now.
+
+        Returns:
+            Its manifest, of which only ``created`` and the order may have changed.
+
+        Raises:
+            ArtifactNotFound: There is no such evaluation.
+            StoreNotWritable: The store is read-only.
+        """
+        return renew_evaluation(self._context, self.get(evaluation_id, "evaluation"))
 
     def per_query(self, evaluation_id: str) -> pa.Table:
         """The values of an evaluation per query: columns ``query_id, measure, value``."""
@@ -509,7 +540,8 @@ class Store:
             checksums: Whether to compare the content of every file with its SHA-256.
             rebuild: Whether to build the catalog again from the files first.
             clean: Whether to delete temporary files, unfinished work that no process holds, and
-                caches that no process uses.
+                caches that no process uses. Nothing is deleted while a manifest or a folder of
+                artifacts cannot be read; a finding says so.
         """
         return examine(
             self._inventory, self.catalog, checksums=checksums, rebuild=rebuild, clean=clean

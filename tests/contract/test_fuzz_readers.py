@@ -91,6 +91,9 @@ row = st.fixed_dictionaries(
 grades = st.dictionaries(words, st.dictionaries(words, st.integers(-2, 3) | scalars, max_size=3))
 
 CORPORA = lines(as_json(documents | loose)) | lines(columns("\t", 2, 2) | columns("\t", 0, 4))
+CSV = lines(columns(",", 2, 2) | columns(",", 0, 4), head="id,text\n") | lines(
+    st.lists(words.map('"{}"'.format), min_size=2, max_size=2).map(";".join), head="_id;contents\n"
+)
 RUNS = (
     lines(columns(" ", 6, 6) | columns(" ", 0, 7) | columns("\t", 6, 6))
     | lines(st.sampled_from(["q1 Q0 d1 1 2.5 t", "q1 Q0 d2 2 1 t", "q2 Q0 d1 0 -1 t"]))
@@ -280,6 +283,8 @@ READERS = {
     ),
     "manifest": Reader("manifest.json", edited(manifests()), check_manifest, " ", StoreError),
     "recipe": Reader("r.toml", edited(st.just(RECIPE)), check_recipe, r": ", RecipeError),
+    "corpus csv": Reader("c.csv", edited(CSV), check_corpus),
+    "queries csv": Reader("q.csv", edited(CSV), check_queries),
     "queries tsv": Reader("q.tsv", edited(CORPORA), check_queries),
     **STRUCTURED,
     "run parquet": Reader(

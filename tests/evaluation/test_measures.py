@@ -57,6 +57,23 @@ def test_numbers_that_would_crash_a_provider_are_refused(name: str) -> None:
         parse_measures([name])
 
 
+@pytest.mark.parametrize("grade", [-1, -2, -3, -1_000_000])
+@pytest.mark.parametrize("n", [1, 20])
+def test_a_query_with_negative_grades_alone_does_not_crash(grade: int, n: int) -> None:
+    """trec_eval's C code ended the process, so this runs in one of its own."""
+    code = (
+        "from hypencli.evaluation.measures import evaluate, parse_measures\n"
+        f"qrels = {{'spam': {{f'd{{i}}': {grade} for i in range({n})}}, 'q': {{'d0': 1}}}}\n"
+        f"run = {{query: [(f'd{{i}}', -i) for i in range({n})] for query in qrels}}\n"
+        "names = ['Bpref', 'nDCG@10', 'nDCG', 'Rprec', 'AP', 'RR', 'P@5', 'Judged@1', 'SetF']\n"
+        "values = evaluate(run, qrels, parse_measures(names)).per_query\n"
+        "print([values[name]['spam'] for name in names])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0]}\n"
+
+
 def test_what_nothing_here_computes_is_refused_when_parsed() -> None:
     with pytest.raises(UsageError, match="RBP"):
         parse_measures(["RBP(p=0.8)"])
@@ -259,3 +276,31 @@ def test_deep_learning_passages_count_from_grade_two_on(qrels: str, binary: str)
         for name in DEFAULT_MEASURES
         for cutoff in [name[len(name.partition("@")[0]) :]]
     ]
+
+
+def test_grades_beyond_those_of_gdeval_are_refused_for_its_measures(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    run = {"q": [("a", 2.0), ("b", 1.0)]}
+    for name in ("ERR@10", "nDCG(dcg='exp-log2')@10"):
+        measures = parse_measures([name])
+        assert evaluate(run, {"q": {"a": 4}}, measures).per_query[str(measures[0])]["q"] > 0
+        with pytest.raises(DataError, match="grades up to 4, and the judgements have grade 5"):
+            evaluate(run, {"q": {"a": 5}}, measures)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_measure_that_judgements_do_not_define_is_named() -> None:
+    run = {"q": [("a", 2.0), ("b", 1.0)]}
+    everything = {"q": {"a": 1, "b": 1}}
+    with pytest.raises(DataError, match=r"^Accuracy@2 cannot be computed for these judgements"):
+        evaluate(run, everything, parse_measures(["nDCG@10", "Accuracy@2", "RR"]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nDCG(gains={1:1e400})", "nDCG(gains={1:'x'})@3", "nDCG(gains={1:1.5})", "SetF(beta=1e400)"],
+)
+def test_parameters_that_are_no_finite_or_whole_numbers_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="must be a"):
+        parse_measures([name])

@@ -200,6 +200,31 @@ def test_a_registered_model_is_refused_once_a_file_beside_its_weights_is_edited(
     assert f"hype import model {encoder}" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize("edited", [*EDITS, WEIGHTS])
+def test_an_edit_is_noticed_where_the_model_is_named_and_its_vectors_are_there(
+    edited: str, store: Store, encoder: Path, tiny_collection: Path
+) -> None:
+    corpus = open_corpus(tiny_collection / "corpus.jsonl")
+    options = EncodeOptions(limit=8)
+    encode(store, corpus, ModelSource(str(encoder)), options)
+    assert encode(store, corpus, ModelSource("encoder"), options).existing
+    assert encode(store, corpus, ModelSource(), options).existing
+    EDITS.get(edited, lambda folder: overwrite(folder / WEIGHTS))(encoder)
+    for source in (ModelSource("encoder"), ModelSource()):
+        with pytest.raises(ModelError, match="have changed since its registration"):
+            encode(store, corpus, source, options)
+
+
+def test_vectors_stay_of_use_when_their_model_is_gone(
+    store: Store, encoder: Path, tiny_collection: Path
+) -> None:
+    corpus = open_corpus(tiny_collection / "corpus.jsonl")
+    options = EncodeOptions(limit=8)
+    encode(store, corpus, ModelSource(str(encoder)), options)
+    shutil.rmtree(encoder)
+    assert encode(store, corpus, ModelSource("encoder"), options).existing
+
+
 def test_files_that_change_no_vector_may_be_edited(store: Store, encoder: Path) -> None:
     manifest = register_model(store, ModelSource(str(encoder)))
     (encoder / "README.md").write_text("about it")
@@ -298,3 +323,22 @@ def test_files_that_change_while_a_model_is_registered_are_refused(
         register_model(store, ModelSource(str(encoder)))
     assert store.artifacts("model") == []
     assert store.unfinished("model") == []
+
+
+@pytest.mark.usefixtures("clock_goes_back")
+def test_the_default_model_is_what_came_last_whatever_the_clock_says(store: Store) -> None:
+    made = []
+    for number in (1, 2):
+        with store.draft("model", "m", {"number": number}, name=f"model{number}") as draft:
+            made.append(draft.commit())
+    assert made[0].created > made[1].created
+    assert find_model(store, ModelSource()) == made[1]
+
+
+@pytest.mark.parametrize("folder", [".hidden", "-rf", "tiny-0123456789"])
+def test_a_folder_that_cannot_be_a_name_gives_none(
+    store: Store, encoder: Path, folder: str
+) -> None:
+    named = encoder.rename(encoder.with_name(folder))
+    registered = register_model(store, ModelSource(str(named)))
+    assert registered.name is None

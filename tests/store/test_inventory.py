@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -55,24 +54,12 @@ def test_many_that_are_there_are_counted_not_listed(
     assert "`hype ls` shows all" in hint
 
 
-class GoingBack(datetime):
-    """A clock that loses a day with every look."""
-
-    looks = 0
-
-    @classmethod
-    def now(cls, tz: Any = None) -> Any:
-        cls.looks += 1
-        return datetime.now(tz) - timedelta(days=cls.looks)
-
-
+@pytest.mark.usefixtures("clock_goes_back")
 def test_the_newest_is_what_came_last_whatever_the_clock_says(
     store: hs.Store,
     make_run: Callable[..., hs.Manifest],
     evaluate: Callable[..., hs.Manifest],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("hypestore.work.work.datetime", GoingBack)
     first, second = make_run(store, "first", k=1), make_run(store, "second", k=2)
     assert first.created > second.created
     assert (first.order, second.order) == (1, 2)

@@ -24,8 +24,7 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils import logging
 
 from hypencli.errors import ModelError
-from hypencli.hub import HubError, cached_file, download_file
-from hypencli.models.checkpoints.config import side_extras
+from hypencli.models.checkpoints.known_backbones import KNOWN_BACKBONES
 from hypencli.models.checkpoints.untrusted import (
     LIBRARY_ERRORS,
     reason,
@@ -33,79 +32,12 @@ from hypencli.models.checkpoints.untrusted import (
     refuse_unsafe,
 )
 from hypencli.models.checkpoints.weights import (
-    CONFIG_FILE,
     make_private,
-    read_config,
     refuse_non_finite,
     refuse_odd_parts,
     within_reach,
 )
-
-_BERT_BASE: Mapping[str, Any] = {
-    "model_type": "bert",
-    "vocab_size": 30522,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "max_position_embeddings": 512,
-    "type_vocab_size": 2,
-    "layer_norm_eps": 1e-12,
-    "hidden_act": "gelu",
-    "pad_token_id": 0,
-}
-_BERT_LARGE: Mapping[str, Any] = {
-    **_BERT_BASE,
-    "hidden_size": 1024,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 16,
-    "intermediate_size": 4096,
-}
-_MINILM_L6: Mapping[str, Any] = {
-    **_BERT_BASE,
-    "hidden_size": 384,
-    "num_hidden_layers": 6,
-    "intermediate_size": 1536,
-}
-_DISTILBERT: Mapping[str, Any] = {
-    "model_type": "distilbert",
-    "vocab_size": 30522,
-    "dim": 768,
-    "n_layers": 6,
-    "n_heads": 12,
-    "hidden_dim": 3072,
-    "max_position_embeddings": 512,
-    "activation": "gelu",
-    "pad_token_id": 0,
-}
-_ROBERTA_BASE: Mapping[str, Any] = {
-    **_BERT_BASE,
-    "model_type": "roberta",
-    "vocab_size": 50265,
-    "max_position_embeddings": 514,
-    "type_vocab_size": 1,
-    "layer_norm_eps": 1e-5,
-    "pad_token_id": 1,
-    "bos_token_id": 0,
-    "eos_token_id": 2,
-}
-
-KNOWN_BACKBONES: Mapping[str, Mapping[str, Any]] = {
-    "bert-base-uncased": _BERT_BASE,
-    "google-bert/bert-base-uncased": _BERT_BASE,
-    "facebook/contriever-msmarco": _BERT_BASE,
-    "Shitao/RetroMAE_MSMARCO_finetune": _BERT_BASE,
-    "bert-large-uncased": _BERT_LARGE,
-    "google-bert/bert-large-uncased": _BERT_LARGE,
-    "nreimers/MiniLM-L6-H384-uncased": _MINILM_L6,
-    "sentence-transformers/all-MiniLM-L6-v2": _MINILM_L6,
-    "distilbert-base-uncased": _DISTILBERT,
-    "distilbert/distilbert-base-uncased": _DISTILBERT,
-    "sebastian-hofstaetter/distilbert-dot-tas_b-b256-msmarco": _DISTILBERT,
-    "roberta-base": _ROBERTA_BASE,
-    "FacebookAI/roberta-base": _ROBERTA_BASE,
-}
-"""Configurations of backbones that checkpoints name; shapes are checked against the weights."""
+from hypencli.paths import is_dir, is_file
 
 _NOT_ABOUT_VECTORS = frozenset(
     (
@@ -174,55 +106,6 @@ def resolve_backbone(
         )
     refuse_unless_encoder(resolved.config, name=named or name)
     return resolved
-
-
-def configurations_elsewhere(folder: Path, named: str | None = None) -> list[Path]:
-    """List the files outside a checkpoint from which the configurations of its backbones are read.
-
-    See :func:`resolve_backbone`. Most checkpoints have none, because they hold the configuration.
-
-    Args:
-        folder: The folder of the checkpoint.
-        named: A known name, a folder, or a hub name from the user.
-
-    Raises:
-        ModelError: The backbone that the user named cannot be reached.
-    """
-    if named is not None:
-        return [] if named in KNOWN_BACKBONES else [_configuration_file(named)]
-    raw = read_config(folder)
-    found = []
-    for side in ("query", "passage"):
-        options = raw.get(f"{side}_encoder_kwargs")
-        name = options.get("model_name_or_path") if isinstance(options, Mapping) else None
-        if not isinstance(name, str) or not name or name in KNOWN_BACKBONES:
-            continue
-        if "backbone" in side_extras(raw, side):
-            continue
-        path = Path(name) / CONFIG_FILE if Path(name).is_dir() else _cached_configuration(name)
-        if path is not None and path.is_file():
-            found.append(path)
-    return found
-
-
-def _configuration_file(name: str) -> Path:
-    place = Path(within_reach(name))
-    try:
-        path = place / CONFIG_FILE if place.is_dir() else download_file(name, CONFIG_FILE)
-    except HubError as error:
-        raise ModelError(
-            f"No backbone configuration at {name!r}: {error.message}.", hint=error.hint
-        ) from error
-    if not path.is_file():
-        raise ModelError(f"No backbone configuration at {name!r}: there is no {path}.")
-    return path
-
-
-def _cached_configuration(name: str) -> Path | None:
-    try:
-        return cached_file(name, CONFIG_FILE)
-    except ValueError:
-        return None  # a path of another machine
 
 
 def describe_backbone(config: PretrainedConfig) -> dict[str, Any]:
@@ -346,7 +229,7 @@ def load_backbone(source: str) -> nn.Module:
             finite or missing (only a pooler may be missing).
     """
     resolved = _read(source, local_only=False)
-    if resolved is None and (Path(source) / "config.json").is_file():
+    if resolved is None and is_file(Path(source) / "config.json"):
         raise ModelError(
             f"{source}/config.json describes no model that this transformers knows.",
             hint="Expected a text encoder, such as BERT: see the key model_type in it.",
@@ -358,7 +241,7 @@ def load_backbone(source: str) -> nn.Module:
         )
     refuse_unless_encoder(resolved.config, name=source)
     try:
-        if Path(source).is_dir():
+        if is_dir(source):
             refuse_odd_parts(Path(source))
             refuse_unless_filled(AutoModel.from_config, resolved.config, Path(source))
         with _quietly():
@@ -438,7 +321,7 @@ def _read(name: str, *, local_only: bool) -> ResolvedBackbone | None:
     if not name:
         return None
     folder = Path(name)
-    if not folder.is_dir() and (folder.is_absolute() or name.startswith((".", os.sep))):
+    if not is_dir(folder) and (folder.is_absolute() or name.startswith((".", os.sep))):
         return None
     place = name if local_only else within_reach(name)
     try:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
 
 from hypencli.errors import ModelError
 from hypencli.hub import download_optional_file
+from hypencli.models.checkpoints.companions import is_inside
 from hypencli.models.checkpoints.config import Pooling
 from hypencli.models.checkpoints.tokenizer_bounds import refuse_unbounded, refusing_panics
 from hypencli.models.checkpoints.untrusted import LIBRARY_ERRORS, refuse_foreign_files
-from hypencli.models.checkpoints.weights import COMPANIONS, within_reach
+from hypencli.models.checkpoints.weights import within_reach
+from hypencli.paths import is_dir
 
 _POOLING_FLAGS: dict[str, Pooling] = {
     "pooling_mode_cls_token": "cls",
@@ -68,26 +70,13 @@ def sentence_encoder_facts(source: str) -> SentenceEncoderFacts:
     )
 
 
-def companion_files(folder: Path) -> list[Path]:
-    """List the files beside the weights that change a vector: of tokenizer, pooling and length.
-
-    Raises:
-        ModelError: ``modules.json`` is not JSON.
-    """
-    modules = _read(str(folder), _MODULES_FILE, kind=list) or []
-    steps = {str(module.get("path")) for module in modules if isinstance(module, dict)}
-    inside = {f"{step}/config.json" for step in steps if _is_inside(step)}
-    paths = (folder / name for name in sorted(inside | set(COMPANIONS)))
-    return [path for path in paths if path.is_file()]
-
-
 def load_tokenizer(source: str | Path) -> Any:
     """Load the tokenizer of a checkpoint or encoder, with the length the encoder declares.
 
     Raises:
         ModelError: There is no tokenizer, it is damaged, or a number in it exceeds its bound.
     """
-    if Path(source).is_dir():
+    if is_dir(source):
         said = _read(str(source), "tokenizer_config.json") or {}
         refuse_foreign_files(Path(source), said, _TOKENIZER_FILES)
     place = within_reach(str(source))
@@ -121,7 +110,7 @@ def _declared_length(source: str) -> int | None:
 
 
 def _pooling(source: str, folder: str) -> Pooling:
-    if not isinstance(folder, str) or not _is_inside(folder):
+    if not isinstance(folder, str) or not is_inside(folder):
         raise ModelError(f"The encoder at {source!r} has a step in {folder!r:.200}, beside itself.")
     raw = _read(source, f"{folder}/config.json") or {}
     modes = [key for key, value in raw.items() if key.startswith("pooling_mode_") and value is True]
@@ -139,13 +128,9 @@ def _pooling(source: str, folder: str) -> Pooling:
     return _POOLING_FLAGS[modes[0]]
 
 
-def _is_inside(name: str) -> bool:
-    return name not in ("", ".", "..") and PurePosixPath(name).name == name
-
-
 def _read(source: str, file: str, *, kind: type = dict) -> Any:
     folder = Path(source)
-    path: Path | None = folder / file if folder.is_dir() else download_optional_file(source, file)
+    path: Path | None = folder / file if is_dir(folder) else download_optional_file(source, file)
     if path is None or not path.is_file():
         return None
     try:

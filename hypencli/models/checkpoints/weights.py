@@ -21,11 +21,12 @@ from hypencli.hub import (
     hub_answers,
     require_hub,
 )
+from hypencli.models.checkpoints.companions import COMPANIONS, CONFIG_FILE
 from hypencli.models.checkpoints.untrusted import LIBRARY_ERRORS, parts_of, reason
+from hypencli.paths import is_dir
 
 State: TypeAlias = dict[str, Tensor]
 
-CONFIG_FILE = "config.json"
 WEIGHT_FILE = "model.safetensors"
 BIN_FILE = "pytorch_model.bin"
 _WEIGHT_FILES = (
@@ -34,24 +35,6 @@ _WEIGHT_FILES = (
     BIN_FILE,
     "pytorch_model.bin.index.json",
 )
-
-COMPANIONS = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-    "spm.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-    "modules.json",
-    "sentence_bert_config.json",
-    "1_Pooling/config.json",
-)
-"""Small files beside the weights: those of tokenizers and of sentence encoders."""
 
 QUERY_BACKBONE = "query_encoder.transformer."
 PASSAGE_BACKBONE = "passage_encoder.transformer."
@@ -67,13 +50,13 @@ def locate(source: str | Path) -> Path:
         ModelError: No such folder exists, and no such hub repository can be reached.
     """
     folder = Path(source)
-    if folder.is_dir():
+    if is_dir(folder):
         if not (folder / CONFIG_FILE).is_file():
             raise ModelError(f"{folder} has no {CONFIG_FILE}: it is not a checkpoint.")
         return folder
     name = str(source)
     path = Path(within_reach(name))
-    if path.is_dir():
+    if is_dir(path):
         return path
     try:
         folder = download_file(name, CONFIG_FILE).parent
@@ -91,7 +74,7 @@ def within_reach(name: str) -> str:
     Raises:
         ModelError: No such folder exists, the hub does not answer, and the cache lacks the model.
     """
-    if Path(name).is_dir():
+    if is_dir(name):
         return name
     try:
         cached = cached_file(name, CONFIG_FILE)

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from hypencli.data.qrels import Judgements, read_qrels
 from hypencli.errors import DataError, UsageError
+from hypencli.escaping import escape_shell
+from hypencli.ops.content_names import JudgementNames, judgements_key
 from hypencli.ops.evaluation.judged import JudgedRun
 from hypencli.ops.recorded_places import is_own
 from hypencli.records import Qrels
@@ -34,7 +36,7 @@ class JudgementFinder:
             judged: Run with the fingerprint of its judgements.
             runs: Runs that may record where the judgements of their queries are.
         """
-        for place in self._places(judged.qrels, runs):
+        for place in self._places(judged.qrels_id, runs):
             if judged.fingerprint in self._read_judgements:
                 break
             if place not in self._tried:
@@ -66,24 +68,26 @@ def named_judgements(store: Store, reference: str) -> tuple[str, Judgements | No
 
     Args:
         store: The project store.
-        reference: Id of judgements that an evaluation records, or a value of
+        reference: Name of judgements in the leaderboard, their id, or a value of
             ``hype eval --qrels``.
 
     Returns:
-        The id, and the judgements if they were read.
+        The name, as in the leaderboard, and the judgements if they were read. Where several
+        judgements have the id, those of the newest evaluation are selected.
 
     Raises:
         DataError: The reference is no such id, and cannot be read.
         UsageError: No run was evaluated with these judgements.
     """
-    evaluations = store.artifacts("evaluation")
-    if any(one.inputs.get("qrels") == reference for one in evaluations):
-        return reference, None
-    qrels = read_qrels(reference)
+    names, evaluations = JudgementNames(store), store.artifacts("evaluation")
+    found, qrels = names.find(reference), None
+    if not found:
+        qrels = read_qrels(reference)
+        found = frozenset([qrels.fingerprint])
     for one in reversed(evaluations):
-        if one.inputs.get("qrels_fingerprint") == qrels.fingerprint:
-            return str(one.inputs["qrels"]), qrels
+        if (key := judgements_key(one)) in found:
+            return names.of(key, str(one.inputs.get("qrels"))), qrels
     raise UsageError(
         f"No run of the store was evaluated with the judgements of {reference}.",
-        hint=f"hype eval RUN --qrels {reference}",
+        hint=f"hype eval RUN --qrels {escape_shell(reference)}",
     )

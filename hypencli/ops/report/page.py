@@ -33,7 +33,7 @@ class HtmlOptions:
         output: File to write.
         runs: Two runs to compare query by query, ``(A, B)``. None selects the best two of each
             leaderboard.
-        qrels: Judgements to compare on: an id that an evaluation records, or a value of
+        qrels: Judgements to compare on: their name in the leaderboard, their id, or a value of
             ``hype eval --qrels``.
         measures: Measures to show. The first one sorts the runs. Empty shows all.
         depth: Depth of recall of search costs. None selects a depth that the runs have.
@@ -193,7 +193,7 @@ def _pairs(
         for plan in plans[: limits.pairs]:
             try:
                 run_pairs.append(pair_of(store, plan, finder, limits))
-            except UsageError as error:  # the judgements have changed under one id
+            except UsageError as error:  # the two have no measure in common
                 remarks.append(str(error))
             task.advance()
     if not plans and boards:

@@ -40,6 +40,8 @@ class Answer(Tabular):
         n_documents: Number of documents searched.
         hits: The best documents, in order of rank.
         seconds: Time of the search in seconds.
+        query_max_length: Maximum number of tokens of a question.
+        is_cut: Whether the question has more tokens, and was cut.
     """
 
     question: str
@@ -48,6 +50,8 @@ class Answer(Tabular):
     n_documents: int
     hits: list[Hit]
     seconds: float
+    query_max_length: int
+    is_cut: bool
 
     def _grid(self) -> tuple[Sequence[str], Sequence[Row]]:
         rows = [(hit.rank, hit.doc_id, hit.score, hit.text) for hit in self.hits]
@@ -119,6 +123,8 @@ class Asker:
             n_documents=self._embeddings.n,
             hits=hits,
             seconds=time.perf_counter() - started,
+            query_max_length=options.scoring.query_max_length,
+            is_cut=encoded.n_cut > 0,
         )
 
     def _texts(self, doc_ids: list[str]) -> list[str | None]:

@@ -288,7 +288,7 @@ class _Writer:
                 tokens.pad_id,
                 _options(self.config),
                 out=vectors,
-                on_encoded=task.advance,
+                on_encoded=lambda rows: task.advance(len(rows)),
                 places=places,
             )
 

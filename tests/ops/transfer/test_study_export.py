@@ -29,7 +29,7 @@ def store(study: Path, tiny_collection: Path, tmp_path: Path) -> Store:
     opened = Store.open(study)
     outside = tmp_path / CLIENT / "outside"
     shutil.copytree(opened.path(opened.get("plain")), outside)
-    commands = [
+    commands: list[list[object]] = [
         ["encode", folder, "--model", outside, "--name", "client-docs"],
         ["search", "--embeddings", "client-docs", "--model", "outside", "--name", "client-run"],
     ]

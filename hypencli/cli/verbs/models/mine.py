@@ -18,6 +18,7 @@ from hypencli.cli.options import (
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, show
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -124,8 +125,9 @@ def _draw_mined(console: Console, done: Mined) -> None:
         f"positives that the run does not rank, {kept}": counts.positive_not_ranked,
         "positives that are not among the documents, left out": counts.positive_without_text,
         "queries without a judged positive, left out": counts.without_positive,
+        "rows with the texts of an earlier row, left out": counts.repeated,
     }
     for what, count in said.items():
         if count:
             console.print(f"{count:,} {what}")
-    console.print(f"Next: hype data check {escape(done.output)}")
+    console.print(f"Next: hype data check {escape_shell(done.output)}")

@@ -47,6 +47,7 @@ from hypencli.cli.verbs.search.search_options import (
     engine_spec,
 )
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,8 +61,8 @@ def search(
     queries: Annotated[
         str | None,
         typer.Argument(
-            help="A JSONL or TSV file (.gz too), a BEIR folder, an ir_datasets id, a dataset of "
-            "`hype data prepare`, PREFIX:NAME of an installed source, or - for standard input.",
+            help="A JSONL, TSV or CSV file (.gz too), a BEIR folder, an ir_datasets id, a dataset "
+            "of `hype data prepare`, PREFIX:NAME of an installed source, or - for standard input.",
             show_default="the store's default, else the encoded dataset's own",
         ),
     ] = None,
@@ -171,7 +172,11 @@ def search(
     )
     source = ModelSource(model, backbone=backbone, pooling=pooling, trust_code=trust_code)
     queries = dataset_place(opened.root, queries or default_queries(opened))
-    asked = None if queries is None else open_queries(queries, id_key=id_key, text_key=text_key)
+    asked = None
+    if queries is not None:
+        asked = open_queries(
+            queries, id_key=id_key, text_key=text_key, judged_by=options.output.qrels
+        )
     if first is None:
         show(run(opened, asked, source, options, progress()), _draw_searched, as_json=json)
         return
@@ -207,12 +212,19 @@ def _draw_searched(console: Console, done: Searched) -> None:
     )
     parts = done.seconds
     selection_time = f"selection {seconds(parts.selection)}, " if parts.selection else ""
+    before = done.existing and not done.again
+    time = "Nothing was computed now; that search took" if before else "Time:"
     console.print(
-        f"Time: {seconds(parts.total)}: query encoding {seconds(parts.query_encoding)}, "
+        f"{time} {seconds(parts.total)}: query encoding {seconds(parts.query_encoding)}, "
         f"{selection_time}"
         f"scoring {seconds(parts.scoring)}, top-k {seconds(parts.topk)}, "
         f"writing {seconds(parts.writing)}."
     )
+    if done.n_cut:
+        console.print(
+            f"{done.n_cut:,} of {done.n_queries:,} queries were cut after "
+            f"{done.query_max_length:,} tokens; --query-max-length N reads more."
+        )
     if done.evaluations is not None and done.engine != "exact":
         share = done.evaluations.mean / max(1, done.n_documents)
         console.print(
@@ -231,7 +243,7 @@ def _draw_searched(console: Console, done: Searched) -> None:
     if done.evaluation is not None:
         draw_evaluated(console, done.evaluation)
     else:
-        console.print(f"Next: hype eval {done.name or done.run} --qrels FILE")
+        console.print(f"Next: hype eval {escape_shell(done.name or done.run)} --qrels FILE")
 
 
 def _draw_scan(console: Console, scan: FirstPassSummary, n_queries: int) -> None:
@@ -328,6 +340,11 @@ def draw_answer(console: Console, answer: Answer, *, width: int = 300) -> None:
         f"{escape(answer.question)}  ({answer.n_documents:,} documents, model {answer.model}, "
         f"{seconds(answer.seconds)})"
     )
+    if answer.is_cut:
+        console.print(
+            f"The question was cut after {answer.query_max_length:,} tokens; --query-max-length N "
+            "reads more."
+        )
     for hit in answer.hits:
         console.print(f"{hit.rank:>3}. {escape(hit.doc_id)}  {hit.score:.3f}")
         if hit.text is not None:

@@ -48,7 +48,8 @@ RecallOption = Annotated[
     float | None,
     typer.Option(
         "--recall",
-        help="The recall to reach. `hype calibrate` must have measured the engine.",
+        help="The recall to reach, by --approx or another engine. `hype calibrate` must have "
+        "measured the engine.",
         show_default=False,
         rich_help_panel=_HOW,
     ),
@@ -148,13 +149,16 @@ def engine_spec(
 ) -> EngineSpec:
     """The engine that the options select, with the options of the engine.
 
+    A recall alone selects the engine of ``--approx``.
+
     Raises:
         UsageError: The options select several engines, an option is not of the form NAME=VALUE, or
             an option is set twice.
     """
     from hypencli.ops.search.options import EngineSpec
 
-    name = _engine_name(approx=approx, engine=engine, rerank=rerank)
+    wants_recall = recall is not None and engine is None and rerank is None
+    name = _engine_name(approx=approx or wants_recall, engine=engine, rerank=rerank)
     options: dict[str, object] = dict(named_values(settings))
     for option, value in (("budget", budget), ("run", rerank)):
         if value is None:
