@@ -120,7 +120,7 @@ BASES: dict[str, Base] = {
         {"file": ["{given}/vectors.npy"]},
         ["--model", "plain", "--ids", "{files}/corpus.jsonl", "--name", "vectors"],
     ),
-    "import graph": Base({"file": ["{given}/near.npy"]}, ["--embeddings", "hyper-docs"]),
+    "import graph": Base({"file": ["{given}/near.jsonl"]}, ["--embeddings", "hyper-docs"]),
     "import model": Base({"folder": ["{backbone}"]}, ["--pooling", "mean"]),
     "import study": Base({"file": ["{given}/study.tar.gz"]}, []),
 }
@@ -282,7 +282,7 @@ def walk(
         ["graph", "hyper-docs", "-k", "3", "--name", "near"],
         ["export", "run", "hyper-run", "-o", given / "run.trec"],
         ["export", "embeddings", "hyper-docs", "-o", given / "vectors.npy"],
-        ["export", "graph", "near", "-o", given / "near.npy"],
+        ["export", "graph", "near", "-o", given / "near.jsonl"],
         ["export", "study", given / "study.tar.gz"],
     ):
         assert main([*map(str, line), "--store", str(study)]) == 0
