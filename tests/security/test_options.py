@@ -120,7 +120,9 @@ BASES: dict[str, Base] = {
         {"file": ["{given}/vectors.npy"]},
         ["--model", "plain", "--ids", "{files}/corpus.jsonl", "--name", "vectors"],
     ),
-    "import graph": Base({"file": ["{given}/near.jsonl"]}, ["--embeddings", "hyper-docs"]),
+    "import graph": Base(
+        {"file": ["{given}/near.jsonl"]}, ["--embeddings", "hyper-docs", "--name", "again"]
+    ),
     "import model": Base({"folder": ["{backbone}"]}, ["--pooling", "mean"]),
     "import study": Base({"file": ["{given}/study.tar.gz"]}, []),
 }
