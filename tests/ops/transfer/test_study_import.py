@@ -54,7 +54,10 @@ def test_the_leaderboard_is_the_same_in_both_stores(
     assert {row[1] for row in board.rows} == {"hyper", "plain"}
     assert compare(other, "plain-run", "hyper-run") == compare(store, "plain-run", "hyper-run")
     for run in ("hyper-run", "plain-run"):
-        assert other.get(run) == store.get(run)
+        imported, exported = other.get(run), store.get(run)
+        assert imported.inputs == exported.inputs
+        assert imported.stats == exported.stats
+        assert imported.created == exported.created
         assert other.run(run).results() == store.run(run).results()
         assert other.run(run).queries() == store.run(run).queries()
     assert other.doctor(checksums=True, rebuild=True).findings == ()
