@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 from hypencli.ops import recorded_places
 from hypencli.ops.dataset_names import dataset_place
 from hypencli.ops.models import display_name
@@ -61,7 +62,9 @@ def _refuse_unknown_corpus(store: Store, corpus: str) -> None:
     if corpus not in named:
         raise UsageError(
             f"The corpus {corpus!r} is not encoded in this store.",
-            hint=f"Encoded: {', '.join(ids)}." if ids else f"Encode it first: hype encode {corpus}",
+            hint=f"Encoded: {', '.join(ids)}."
+            if ids
+            else f"Encode it first: hype encode {escape_shell(corpus)}",
         )
 
 

@@ -140,8 +140,8 @@ def _of_path(
     if comparable:
         raise DataError(
             f"{path} has changed since {display_name(comparable[-1])} was encoded from it.",
-            hint=f"Encode it as it is now: hype encode {path}; or search what was encoded: "
-            f"`embeddings={display_name(comparable[-1])}`",
+            hint=f"Encode it as it is now: hype encode {escape_shell(path)}; or search what "
+            f"was encoded: `embeddings={display_name(comparable[-1])}`",
         )
     for one in named:
         progress.message(

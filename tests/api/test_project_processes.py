@@ -84,10 +84,11 @@ def test_forks_of_a_process_that_has_searched_can_search(
 
 def test_an_interrupted_call_lets_go_of_its_locks(project: hypencli.Project, study: Path) -> None:
     texts = [f"river and boat number {i}" for i in range(4000)]
-    before = set((study / "embeddings").iterdir())
+    folder = study / "embeddings"
+    before = set(folder.rglob("*.parquet"))
 
     def interrupt() -> None:
-        while not list(set((study / "embeddings").iterdir()) - before):
+        while set(folder.rglob("*.parquet")) <= before:
             time.sleep(0.001)
         os.kill(os.getpid(), signal.SIGINT)
 

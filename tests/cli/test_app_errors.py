@@ -175,7 +175,6 @@ def test_the_default_device_of_the_store_is_used(hype: Hype, study: Path) -> Non
 WRONG = {
     "option": ["ls", "--frob"],
     "verb": ["serch"],
-    "no verb": [],
     "value": ["search", "-k", "0"],
     "missing argument": ["rm"],
     "missing value": ["ls", "--store"],

@@ -53,16 +53,17 @@ def test_commands_in_hints_quote_names(repository: Path) -> None:
 
 
 _COMMAND = re.compile(
-    rf"\bhype ({'|'.join(name for names in PANELS.values() for name in names)}) |rm -r |gzip -t |"
-    r"^cd "
+    rf"\bhype ({'|'.join(name for names in PANELS.values() for name in names)}) |"
+    "rm -r |gzip -t |hf download |^cd "
 )
 
 SAFE = {
     *("first.id", "second.id", "damage.id", "manifest.id", "target.id", "other.id", "parent"),
     *("self.record.id", "embeddings_id", "opened.embeddings", "child.id"),  # ids have safe letters
-    *("k", "needed"),
+    *("k", "needed", "spec.id", "artifact"),
     *("done.kind", "dataset"),  # of few names that are fixed
-    *("of", "engine", "set_options", "option", "run", "command", "name"),  # quoted where made
+    *("of", "engine", "set_options", "option", "run", "command", "name"),  # quoted before
+    *("place", "names", "of_kind"),
     *("_typed(place)", "_typed(str(place))"),  # quotes
 }
 """Values that need no quotes."""

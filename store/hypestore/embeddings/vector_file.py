@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from hypestore.embeddings.page_header import read_data_page
 from hypestore.errors import DamagedArtifact, refuse_open_limit
 from hypestore.files import atomic_path, refuse_link
+from hypestore.footer import refuse_odd_footer
 from hypestore.tables import refuse_bomb, string_array
 
 ROW_GROUP_ROWS = 16_384
@@ -113,10 +114,11 @@ class VectorFile:
                 self._metadata = parquet.metadata
                 schema = parquet.schema_arrow
                 self._plan_type(schema, dim)
+                refuse_odd_footer(path, self._metadata)
                 self.row_groups = self._plan(stream.fileno())
         except FileNotFoundError:
             raise DamagedArtifact(f"{path} is missing.", hint="hype doctor") from None
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             refuse_open_limit(error)
             raise self.damaged(str(error)) from error
         self.n: int = self._metadata.num_rows
@@ -134,7 +136,8 @@ class VectorFile:
             with pq.ParquetFile(self.path, page_checksum_verification=True) as parquet:
                 refuse_bomb(self.path, parquet.metadata, columns=("doc_id",))
                 column = parquet.read(columns=["doc_id"], use_threads=False)["doc_id"]
-        except (pa.ArrowException, OSError) as error:
+                column.validate(full=True)  # strings may be no UTF-8
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             refuse_open_limit(error)
             raise self.damaged(str(error)) from error
         # A cast imports pyarrow.compute, which takes longer than many a search.
@@ -303,7 +306,7 @@ class VectorFile:
                 ):
                     yield first, self._to_numpy(batch.column(0))
                     first += len(batch)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             refuse_open_limit(error)
             raise self.damaged(str(error)) from error
         offset = first - group.first_row
