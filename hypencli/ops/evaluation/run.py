@@ -185,7 +185,8 @@ def _of_earlier_version(store: Store, inputs: Mapping[str, JsonValue]) -> Manife
     """Find an evaluation with all default measures: earlier versions computed all for every run."""
     from hypencli.evaluation.measures import default_measures
 
-    every = {**inputs, "measures": sorted(default_measures(str(inputs["qrels"])))}
+    every = dict(inputs)
+    every["measures"] = [*sorted(default_measures(str(inputs["qrels"])))]
     return find_finished(store, "evaluation", every, perhaps_unread="qrels_fingerprint")
 
 
