@@ -252,7 +252,7 @@ def test_only_measures_that_all_have_are_compared(store: Store, tiny_collection:
     assert "AP" not in robustness_loss(store, "hyper-run").measures
     with pytest.raises(UsageError, match="without an evaluation with AP on the") as caught:
         robustness_loss(store, "hyper-run", measures=("AP",))
-    assert '--qrels QRELS --measures "AP"' in str(caught.value.hint)
+    assert "--qrels QRELS --measures AP" in str(caught.value.hint)
 
 
 def test_the_kind_is_read_from_the_rows(store: Store, make: Any, tiny_collection: Path) -> None:
