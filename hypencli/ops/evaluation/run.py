@@ -185,7 +185,8 @@ def _of_earlier_version(store: Store, inputs: Mapping[str, JsonValue]) -> Manife
     """Find an evaluation with all default measures: earlier versions computed all for every run."""
     from hypencli.evaluation.measures import default_measures
 
-    every = {**inputs, "measures": sorted(default_measures(str(inputs["qrels"])))}
+    measures: list[JsonValue] = [*sorted(default_measures(str(inputs["qrels"])))]
+    every = {**inputs, "measures": measures}
     return find_finished(store, "evaluation", every, perhaps_unread="qrels_fingerprint")
 
 
