@@ -16,7 +16,7 @@ class _Guided(EngineEntry[GuidedOptions]):
     name = "guided"
     summary = "scores the documents that the q-net's own slope and scores lead to"
     options = GuidedOptions
-    amounts = ("gain", "budget")
+    amounts = ("gain", "budget", "recall")
     settings = tuple({"gain": gain} for gain in (0.8, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.0))
 
     def open(self, options: GuidedOptions, context: EngineContext) -> Engine:

@@ -1,0 +1,358 @@
+"""Guided search that goes on until a bound on the recall of each query reaches a target.
+
+Rounds: a pass over the corpus ranks all documents by the surrogate and keeps a *pool* of them;
+the scorer scores the best of the pool; the surrogate is fitted to the scores. The first surrogate is
+the gradient, the second is fitted to about ``k`` scores, and all further ones are curved.
+
+From the second round on, a sample of the documents without a score is scored too: of every
+*stratum*, which holds twice as many documents as the one above it by expected score. The surrogate
+is never fitted to this sample, so it shows how far scores lie from what is expected, and bounds the
+recall (:mod:`hypencli.engine.recall_bound`). While the bound is below the target, the search scores
+the documents most likely to be missing; where these are outside the pool, a new round begins. A
+query for which a large part of the corpus would be scored is searched exactly: its recall is 1.
+
+Scoring in rounds of fits follows AXN (arXiv 2405.03651) and ORE (arXiv 2504.09353), which score a
+fixed number of documents; the bound and the curved surrogates are not theirs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hypencli.engine.candidates import BatchSearch, QuerySearch
+from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus, names_by_place
+from hypencli.engine.exact import CHUNK_ROWS, CorpusPass
+from hypencli.engine.parameters import GuidedOptions
+from hypencli.engine.recall_bound import Residuals, Unscored, allowed, recall_bound
+from hypencli.engine.surrogate import Curve, Surrogate, evenly_spaced, pass_scorer
+
+_ROUNDS = 5
+"""Passes over the corpus before a query is searched exactly."""
+
+_HELD, _LEAST_HELD = 24, 16
+"""Documents of the sample in each stratum, and the number below which more are drawn."""
+
+_FIRST_STRATUM = 32
+_LEAST_BATCH = 16
+_LEAST_POOL = 1_000
+
+_LARGEST_SHARE, _LARGEST_POOL = 0.25, 100_000
+"""The largest part of the corpus, and number of documents, that the search of a query may score;
+beyond that, exact search takes less time."""
+
+_CURVE_GRADIENTS, _CURVE_FITTED, _CURVE_DRAWN = 64, 2_048, 512
+"""A curved surrogate: documents whose gradients give its directions, scored documents to which it is
+fitted at most, and random documents scored for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusSample:
+    """Random documents of a corpus.
+
+    Attributes:
+        ordinals: Their ordinals ``[m]``, rising.
+        vectors: Their vectors ``[m, d]`` in float32.
+    """
+
+    ordinals: Ordinals
+    vectors: torch.Tensor
+
+    @classmethod
+    def draw(cls, corpus: SearchCorpus, size: int, seed: int) -> CorpusSample:
+        """Draw ``size`` documents, or all of a smaller corpus."""
+        drawn = np.random.default_rng(seed).choice(corpus.n, min(corpus.n, size), replace=False)
+        ordinals = np.sort(drawn)
+        return cls(ordinals, torch.from_numpy(corpus.vectors(ordinals).astype(np.float32)))
+
+    @property
+    def centre(self) -> torch.Tensor:
+        """The mean vector ``[1, d]``."""
+        return torch.from_numpy(self.vectors.numpy().mean(axis=0, keepdims=True))
+
+
+class RecallSearch:
+    """The search of a batch of queries until their recall is bounded.
+
+    Args:
+        corpus: The documents.
+        options: Options with a recall.
+        sample: Random documents of the corpus.
+        device: The device that scores.
+        dtype: Arithmetic of the scores.
+    """
+
+    def __init__(
+        self,
+        corpus: SearchCorpus,
+        options: GuidedOptions,
+        sample: CorpusSample,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self._corpus, self._options, self._sample = corpus, options, sample
+        self._device, self._dtype = device, dtype
+
+    def __call__(self, batch: BatchSearch) -> None:
+        """Search all queries of a batch."""
+        if not batch.queries or not self._corpus.n:
+            return
+        queries = [
+            _QuerySearch(search, gradient, self._corpus, self._options, self._sample, batch.k)
+            for search, gradient in zip(batch.queries, self._gradients(batch), strict=True)
+        ]
+        active = [query for query in queries if not query.exact]
+        for number in range(_ROUNDS):
+            if number >= 2:
+                batch.each(lambda search: self._curve(batch, queries[search.query]), _of(active))
+            self._rank(batch, active)
+            first = number == 0
+            batch.each(lambda search: queries[search.query].score(first=first), _of(active))  # noqa: B023
+            active = [query for query in active if not (query.settled or query.exact)]
+            if not active:
+                break
+        for query in active:
+            query.exact = True
+        rest = [query for query in queries if query.exact]
+        batch.each(lambda search: queries[search.query].score_all(), _of(rest))
+
+    def _gradients(self, batch: BatchSearch) -> torch.Tensor:
+        """Return the gradients ``[q, d]`` at the centre of the corpus."""
+        centre = self._sample.centre.to(device=self._device, dtype=self._dtype)
+        gradients = batch.scorer.gradients(centre)
+        # If a q-net is not finite, so is its first score, and that error names the document.
+        return torch.nan_to_num(gradients[:, 0].float().cpu(), posinf=0.0, neginf=0.0)
+
+    def _rank(self, batch: BatchSearch, queries: list[_QuerySearch]) -> None:
+        """Give each query the documents that its surrogate ranks first."""
+        if not queries:
+            return
+        corpus_pass = CorpusPass(
+            batch.threads, doc_ids=self._corpus.ids, tie_ids=names_by_place, device=self._device
+        )
+        scorer = pass_scorer([query.surrogate for query in queries], self._device)
+        m = max(query.pool_size for query in queries)
+        tops, _ = corpus_pass(scorer, self._corpus.blocks(), k=m)
+        for query, top in zip(queries, tops, strict=True):
+            ordinals, scores = top.kept
+            order = np.lexsort((ordinals, -scores))[: query.pool_size]
+            query.pool = np.sort(ordinals[order])
+
+    def _curve(self, batch: BatchSearch, query: _QuerySearch) -> None:
+        """Give a query a curved surrogate, fitted to all of its scores."""
+        if query.surrogate.curve is None:
+            places = query.curve_documents()
+            scorer = batch.scorer.select([query.search.query])
+            vectors = torch.from_numpy(self._corpus.vectors(places).astype(np.float32))
+            gradients = scorer.gradients(vectors.to(device=self._device, dtype=self._dtype))[0]
+            gradients = torch.nan_to_num(gradients.float().cpu(), posinf=0.0, neginf=0.0)
+            query.bend(Curve.of(gradients, self._sample.vectors))
+        query.refit()
+
+
+def _of(queries: list[_QuerySearch]) -> list[QuerySearch]:
+    return [query.search for query in queries]
+
+
+class _QuerySearch:
+    """The search of one query.
+
+    Attributes:
+        search: The scores so far.
+        surrogate: The surrogate.
+        pool_size: Documents that the next pass keeps.
+        pool: Ordinals of the documents that the last pass kept, rising.
+        settled: Whether the bound has reached the target.
+        exact: Whether all documents are to be scored.
+    """
+
+    def __init__(
+        self,
+        search: QuerySearch,
+        gradient: torch.Tensor,
+        corpus: SearchCorpus,
+        options: GuidedOptions,
+        sample: CorpusSample,
+        k: int,
+    ) -> None:
+        self.search, self.surrogate = search, Surrogate(gradient)
+        self._corpus, self._options, self._sample = corpus, options, sample
+        self._k, self._wanted = k, min(k, corpus.n)
+        self._target = math.ceil((options.recall or 0.0) * self._wanted - 1e-9)
+        self._batch = max(_LEAST_BATCH, round(options.batch * k))
+        self.pool_size = min(corpus.n, max(_LEAST_POOL, round(options.pool * k)))
+        self.pool: Ordinals = np.empty(0, dtype=np.int64)
+        self._random = np.random.default_rng(options.seed)
+        self._held: Ordinals = np.empty(0, dtype=np.int64)
+        self._held_scores: Scores = np.empty(0, dtype=np.float32)
+        self.settled = False
+        strata = math.log2(1 + corpus.n / _FIRST_STRATUM)
+        self.exact = self._wanted + _HELD * strata > _LARGEST_SHARE * corpus.n
+
+    def score(self, *, first: bool) -> None:
+        """Score documents of a new pool: ``k`` at first, then until the recall is bounded."""
+        self._features = self.surrogate.features(self._vectors(self.pool))
+        self._left = np.isin(self.pool, self.search.scored[0], invert=True)
+        if first:
+            self._score_best(max(_LEAST_BATCH, round(self._options.first * self._k)))
+            while self.search.evaluations < self._wanted and self._left.any():
+                self._score_best(min(self._batch, self._wanted - self.search.evaluations))
+            return
+        while not self.settled and self._score_missing():
+            pass
+
+    def score_all(self) -> None:
+        """Score all documents without a score; only the best are kept."""
+        left = np.ones(self._corpus.n, dtype=np.bool_)
+        left[self.search.scored[0]] = False
+        rest = np.flatnonzero(left)
+        for start in range(0, len(rest), CHUNK_ROWS):
+            self.search.evaluate(rest[start : start + CHUNK_ROWS], keep=False)
+        self.search.iterations += 1
+        self.search.recall_bound = 1.0
+
+    def curve_documents(self) -> Ordinals:
+        """Return documents at which gradients show how the scorer changes: good ones and others."""
+        half = _CURVE_GRADIENTS // 2
+        ordinals, scores = self.search.scored
+        best = ordinals[np.argsort(-scores, kind="stable")[: half * 8 : 8]]
+        return np.union1d(best, self._random.choice(self._sample.ordinals, half, replace=False))
+
+    def bend(self, curve: Curve) -> None:
+        """Make the surrogate curved, and score random documents to fit it to."""
+        self.surrogate = self.surrogate.curved(curve)
+        free = np.setdiff1d(self._sample.ordinals, self.search.scored[0])
+        drawn = self._random.choice(free, min(len(free), _CURVE_DRAWN), replace=False)
+        self.search.evaluate(np.sort(drawn))
+        self.search.iterations += 1
+
+    def refit(self) -> None:
+        """Fit the surrogate to the scores, without those of the sample that bounds the recall."""
+        ordinals, scores = self.search.scored
+        free = np.isin(ordinals, self._held, invert=True)
+        ordinals, scores = ordinals[free], scores[free]
+        m = self._options.fitted if self.surrogate.curve is None else _CURVE_FITTED
+        places = evenly_spaced(scores, m)
+        features = self.surrogate.features(self._vectors(ordinals[places]))
+        values = torch.from_numpy(scores[places])
+        self.surrogate = self.surrogate.fitted(features, values, self._options.ridge)
+
+    def _vectors(self, ordinals: Ordinals) -> torch.Tensor:
+        return torch.from_numpy(self._corpus.vectors(ordinals)).float()
+
+    def _score_best(self, size: int) -> None:
+        """Score the documents of the pool that the surrogate ranks first, and refit it."""
+        expected = self._features @ self.surrogate.weights
+        expected[~torch.from_numpy(self._left)] = -torch.inf
+        places = expected.topk(min(size, int(self._left.sum())), sorted=False).indices.sort().values
+        self._evaluate(places.numpy())
+        self.refit()
+
+    def _evaluate(self, places: npt.NDArray[np.int64]) -> Scores:
+        """Score the documents at some places of the pool."""
+        self._left[places] = False
+        self.search.iterations += 1
+        return self.search.evaluate(self.pool[places])
+
+    def _score_missing(self) -> bool:
+        """Bound the recall, and score what may be missing; return False for a larger pool."""
+        unscored, places = self._unscored()
+        self._hold(unscored, places)
+        unscored, places = self._unscored()
+        expected = self._expected(self._held)
+        residuals = Residuals(expected, self._held_scores.astype(np.float64))
+        best = np.sort(self.search.top.kept[1].astype(np.float64))[::-1]
+        confidence = self._options.confidence
+        bound = recall_bound(best, self._k, unscored, residuals, confidence)
+        self.search.recall_bound = bound
+        if bound * self._wanted >= self._target - 1e-9:
+            self.settled = True
+            return True
+        threshold = best[min(self._target, len(best)) - 1]
+        shares = residuals.reaching(threshold, unscored.expected) * unscored.counts
+        return self._go_on(shares, unscored, allowed(self._wanted - self._target, confidence))
+
+    def _go_on(self, shares: Scores, unscored: Unscored, limit: float) -> bool:
+        """Score what is most likely missing; return False if too much of it is outside the pool.
+
+        Args:
+            shares: How many of the documents without a score are missing, as expected, ``[m]``.
+            unscored: These documents; those of the pool come first.
+            limit: How many may be expected to be missing.
+        """
+        n_pool = int(self._left.sum())
+        if not n_pool or shares[n_pool:].sum() > limit / 2:
+            order = np.argsort(-shares / np.maximum(unscored.counts, 1e-9), kind="stable")
+            missing = np.cumsum(shares[order][::-1])[::-1]
+            need = float(unscored.counts[order][missing > limit / 2].sum())
+            if self.surrogate.curve is not None and not self._affordable(need):
+                self.exact = True
+            largest = min(_LARGEST_POOL, int(_LARGEST_SHARE * self._corpus.n))
+            wider = max(2 * self.pool_size, self.search.evaluations + 2 * round(need))
+            self.pool_size = max(self.pool_size, min(wider, largest))
+            return False
+        in_pool = np.sort(shares[:n_pool])
+        size = n_pool - int(np.searchsorted(np.cumsum(in_pool), 0.4 * limit))
+        self._score_best(max(1, min(size, max(self._batch, size // 3))))
+        return True
+
+    def _affordable(self, need: float) -> bool:
+        scored = self.search.evaluations + need
+        return scored <= min(_LARGEST_POOL, _LARGEST_SHARE * self._corpus.n)
+
+    def _unscored(self) -> tuple[Unscored, Ordinals]:
+        """Return the documents without a score, those of the pool first, and their ordinals.
+
+        Documents outside the pool are represented by those of the corpus sample.
+        """
+        expected = (self._features @ self.surrogate.weights).numpy()[self._left]
+        outside = np.isin(self._sample.ordinals, self.pool, invert=True)
+        ordinals = self._sample.ordinals[outside]
+        features = self.surrogate.features(self._sample.vectors[torch.from_numpy(outside)])
+        each = (self._corpus.n - len(self.pool)) / max(1, len(ordinals))
+        counts = each - np.isin(ordinals, self.search.scored[0]).astype(np.float64)
+        return Unscored(
+            np.concatenate([expected, (features @ self.surrogate.weights).numpy()]).astype(
+                np.float64
+            ),
+            np.concatenate([np.ones(len(expected)), counts]),
+        ), np.concatenate([self.pool[self._left], ordinals])
+
+    def _expected(self, ordinals: Ordinals) -> npt.NDArray[np.float64]:
+        features = self.surrogate.features(self._vectors(ordinals))
+        expected: npt.NDArray[np.float64] = (
+            (features @ self.surrogate.weights).numpy().astype(np.float64)
+        )
+        return expected
+
+    def _hold(self, unscored: Unscored, ordinals: Ordinals) -> None:
+        """Score documents of the strata whose residuals are not known well."""
+        order = np.argsort(-unscored.expected, kind="stable")
+        ranks = np.cumsum(unscored.counts[order])
+        stratum = np.floor(np.log2(1 + ranks / max(_FIRST_STRATUM, self._k / 4))).astype(int)
+        free = np.isin(ordinals[order], self.search.scored[0], invert=True)
+        sampled = -np.sort(-self._expected(self._held)) if len(self._held) else np.empty(0)
+        drawn: list[Ordinals] = []
+        for number in range(int(stratum.max(initial=-1)) + 1):
+            within = np.flatnonzero(stratum == number)
+            if not len(within):
+                continue
+            ends = unscored.expected[order[within[[0, -1]]]]
+            known = int(((sampled <= ends[0]) & (sampled >= ends[1])).sum())
+            candidates = ordinals[order[within[free[within]]]]
+            if known < _LEAST_HELD and len(candidates):
+                size = min(len(candidates), _HELD - known)
+                drawn.append(self._random.choice(candidates, size, replace=False))
+        if not drawn:
+            return
+        new = np.sort(np.concatenate(drawn))
+        scores = self.search.evaluate(new)
+        self.search.iterations += 1
+        self._left &= np.isin(self.pool, new, invert=True)
+        self._held = np.concatenate([self._held, new])
+        self._held_scores = np.concatenate([self._held_scores, scores])
