@@ -1,8 +1,8 @@
 """Guided search that goes on until a bound on the recall of each query reaches a target.
 
 Rounds: a pass over the corpus ranks all documents by the surrogate and keeps a *pool* of them;
-the scorer scores the best of the pool; the surrogate is fitted to the scores. The first surrogate is
-the gradient, the second is fitted to about ``k`` scores, and all further ones are curved.
+the scorer scores the best of the pool; the surrogate is fitted to the scores. The first pass is by
+the mean of the gradients at some documents. How these gradients change makes the surrogate curved.
 
 From the second round on, a sample of the documents without a score is scored too: of every
 *stratum*, which holds twice as many documents as the one above it by expected score. The surrogate
@@ -29,7 +29,7 @@ from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus, names_by_plac
 from hypencli.engine.exact import CHUNK_ROWS, CorpusPass
 from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.recall_bound import Residuals, Unscored, allowed, recall_bound
-from hypencli.engine.surrogate import Curve, Surrogate, evenly_spaced, pass_scorer
+from hypencli.engine.surrogate import Surrogate, evenly_spaced, pass_scorer
 
 _ROUNDS = 5
 """Passes over the corpus before a query is searched exactly."""
@@ -45,9 +45,17 @@ _LARGEST_SHARE, _LARGEST_POOL = 0.25, 100_000
 """The largest part of the corpus, and number of documents, that the search of a query may score;
 beyond that, exact search takes less time."""
 
-_CURVE_GRADIENTS, _CURVE_FITTED, _CURVE_DRAWN = 64, 2_048, 512
-"""A curved surrogate: documents whose gradients give its directions, scored documents to which it is
-fitted at most, and random documents scored for it."""
+_GRADIENTS = 64
+"""Documents at which the gradients of the scorer are taken."""
+
+_FITTED_ROUND = 1
+"""The rounds before the recall is bounded."""
+
+_DRAWN = 256
+"""Random documents that are scored when the surrogate has to become better."""
+
+_FITTED = 2_048
+"""Scored documents to which a curved surrogate is fitted, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,30 +111,40 @@ class RecallSearch:
         if not batch.queries or not self._corpus.n:
             return
         queries = [
-            _QuerySearch(search, gradient, self._corpus, self._options, self._sample, batch.k)
-            for search, gradient in zip(batch.queries, self._gradients(batch), strict=True)
+            _QuerySearch(search, self._corpus, self._options, self._sample, batch.k)
+            for search in batch.queries
         ]
-        active = [query for query in queries if not query.exact]
-        for number in range(_ROUNDS):
-            if number >= 2:
-                batch.each(lambda search: self._curve(batch, queries[search.query]), _of(active))
-            self._rank(batch, active)
-            first = number == 0
-            batch.each(lambda search: queries[search.query].score(first=first), _of(active))  # noqa: B023
-            active = [query for query in active if not (query.settled or query.exact)]
-            if not active:
-                break
-        for query in active:
-            query.exact = True
-        rest = [query for query in queries if query.exact]
-        batch.each(lambda search: queries[search.query].score_all(), _of(rest))
 
-    def _gradients(self, batch: BatchSearch) -> torch.Tensor:
-        """Return the gradients ``[q, d]`` at the centre of the corpus."""
-        centre = self._sample.centre.to(device=self._device, dtype=self._dtype)
-        gradients = batch.scorer.gradients(centre)
+        def begin(search: QuerySearch) -> None:
+            queries[search.query].begin(*self._gradients(batch, search.query))
+
+        def widen(search: QuerySearch) -> None:
+            queries[search.query].widen()
+
+        def score(search: QuerySearch) -> None:
+            queries[search.query].score()
+
+        def score_all(search: QuerySearch) -> None:
+            queries[search.query].score_all()
+
+        active = [query for query in queries if not query.exact]
+        batch.each(begin, _of(active))
+        for number in range(_ROUNDS):
+            if number > _FITTED_ROUND:
+                batch.each(widen, _of(active))
+            self._rank(batch, active)
+            batch.each(score, _of(active))
+            active = [query for query in active if not (query.settled or query.exact)]
+        settled = [query for query in queries if query.settled]
+        batch.each(score_all, _of([query for query in queries if query not in settled]))
+
+    def _gradients(self, batch: BatchSearch, query: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return vectors ``[m, d]`` of the sample, and the gradients ``[m, d]`` at them."""
+        vectors = self._sample.vectors[:: max(1, len(self._sample.vectors) // _GRADIENTS)]
+        points = vectors.to(device=self._device, dtype=self._dtype)
+        gradients = batch.scorer.select([query]).gradients(points)[0].float().cpu()
         # If a q-net is not finite, so is its first score, and that error names the document.
-        return torch.nan_to_num(gradients[:, 0].float().cpu(), posinf=0.0, neginf=0.0)
+        return vectors, torch.nan_to_num(gradients, posinf=0.0, neginf=0.0)
 
     def _rank(self, batch: BatchSearch, queries: list[_QuerySearch]) -> None:
         """Give each query the documents that its surrogate ranks first."""
@@ -142,17 +160,6 @@ class RecallSearch:
             ordinals, scores = top.kept
             order = np.lexsort((ordinals, -scores))[: query.pool_size]
             query.pool = np.sort(ordinals[order])
-
-    def _curve(self, batch: BatchSearch, query: _QuerySearch) -> None:
-        """Give a query a curved surrogate, fitted to all of its scores."""
-        if query.surrogate.curve is None:
-            places = query.curve_documents()
-            scorer = batch.scorer.select([query.search.query])
-            vectors = torch.from_numpy(self._corpus.vectors(places).astype(np.float32))
-            gradients = scorer.gradients(vectors.to(device=self._device, dtype=self._dtype))[0]
-            gradients = torch.nan_to_num(gradients.float().cpu(), posinf=0.0, neginf=0.0)
-            query.bend(Curve.of(gradients, self._sample.vectors))
-        query.refit()
 
 
 def _of(queries: list[_QuerySearch]) -> list[QuerySearch]:
@@ -174,13 +181,12 @@ class _QuerySearch:
     def __init__(
         self,
         search: QuerySearch,
-        gradient: torch.Tensor,
         corpus: SearchCorpus,
         options: GuidedOptions,
         sample: CorpusSample,
         k: int,
     ) -> None:
-        self.search, self.surrogate = search, Surrogate(gradient)
+        self.search = search
         self._corpus, self._options, self._sample = corpus, options, sample
         self._k, self._wanted = k, min(k, corpus.n)
         self._target = math.ceil((options.recall or 0.0) * self._wanted - 1e-9)
@@ -191,20 +197,39 @@ class _QuerySearch:
         self._held: Ordinals = np.empty(0, dtype=np.int64)
         self._held_scores: Scores = np.empty(0, dtype=np.float32)
         self.settled = False
+        self._round = 0
         strata = math.log2(1 + corpus.n / _FIRST_STRATUM)
         self.exact = self._wanted + _HELD * strata > _LARGEST_SHARE * corpus.n
 
-    def score(self, *, first: bool) -> None:
+    def begin(self, vectors: torch.Tensor, gradients: torch.Tensor) -> None:
+        """Make the first surrogates from gradients ``[m, d]`` at vectors ``[m, d]``."""
+        self._curved = Surrogate.curved(gradients, vectors, self._sample.vectors)
+        self.surrogate = self._curved.linear
+
+    def score(self) -> None:
         """Score documents of a new pool: ``k`` at first, then until the recall is bounded."""
+        self.surrogate = self._curved if self.surrogate.curve is None else self.surrogate
+        self._take_pool()
+        self._round += 1
+        if self._round > _FITTED_ROUND:
+            while not self.settled and self._score_missing():
+                pass
+            return
+        self._score_best(max(_LEAST_BATCH, round(self._options.first * self._k)))
+        while self.search.evaluations < self._wanted and self._left.any():
+            self._score_best(min(self._batch, self._wanted - self.search.evaluations))
+
+    def widen(self) -> None:
+        """Score random documents, and fit the surrogate to them too."""
+        free = np.setdiff1d(self._sample.ordinals, self.search.scored[0])
+        drawn = self._random.choice(free, min(len(free), _DRAWN), replace=False)
+        self.search.evaluate(np.sort(drawn))
+        self.search.iterations += 1
+        self._refit()
+
+    def _take_pool(self) -> None:
         self._features = self.surrogate.features(self._vectors(self.pool))
         self._left = np.isin(self.pool, self.search.scored[0], invert=True)
-        if first:
-            self._score_best(max(_LEAST_BATCH, round(self._options.first * self._k)))
-            while self.search.evaluations < self._wanted and self._left.any():
-                self._score_best(min(self._batch, self._wanted - self.search.evaluations))
-            return
-        while not self.settled and self._score_missing():
-            pass
 
     def score_all(self) -> None:
         """Score all documents without a score; only the best are kept."""
@@ -216,27 +241,12 @@ class _QuerySearch:
         self.search.iterations += 1
         self.search.recall_bound = 1.0
 
-    def curve_documents(self) -> Ordinals:
-        """Return documents at which gradients show how the scorer changes: good ones and others."""
-        half = _CURVE_GRADIENTS // 2
-        ordinals, scores = self.search.scored
-        best = ordinals[np.argsort(-scores, kind="stable")[: half * 8 : 8]]
-        return np.union1d(best, self._random.choice(self._sample.ordinals, half, replace=False))
-
-    def bend(self, curve: Curve) -> None:
-        """Make the surrogate curved, and score random documents to fit it to."""
-        self.surrogate = self.surrogate.curved(curve)
-        free = np.setdiff1d(self._sample.ordinals, self.search.scored[0])
-        drawn = self._random.choice(free, min(len(free), _CURVE_DRAWN), replace=False)
-        self.search.evaluate(np.sort(drawn))
-        self.search.iterations += 1
-
-    def refit(self) -> None:
+    def _refit(self) -> None:
         """Fit the surrogate to the scores, without those of the sample that bounds the recall."""
         ordinals, scores = self.search.scored
         free = np.isin(ordinals, self._held, invert=True)
         ordinals, scores = ordinals[free], scores[free]
-        m = self._options.fitted if self.surrogate.curve is None else _CURVE_FITTED
+        m = self._options.fitted if self.surrogate.curve is None else _FITTED
         places = evenly_spaced(scores, m)
         features = self.surrogate.features(self._vectors(ordinals[places]))
         values = torch.from_numpy(scores[places])
@@ -251,7 +261,7 @@ class _QuerySearch:
         expected[~torch.from_numpy(self._left)] = -torch.inf
         places = expected.topk(min(size, int(self._left.sum())), sorted=False).indices.sort().values
         self._evaluate(places.numpy())
-        self.refit()
+        self._refit()
 
     def _evaluate(self, places: npt.NDArray[np.int64]) -> Scores:
         """Score the documents at some places of the pool."""
@@ -290,7 +300,7 @@ class _QuerySearch:
             order = np.argsort(-shares / np.maximum(unscored.counts, 1e-9), kind="stable")
             missing = np.cumsum(shares[order][::-1])[::-1]
             need = float(unscored.counts[order][missing > limit / 2].sum())
-            if self.surrogate.curve is not None and not self._affordable(need):
+            if self._round > _FITTED_ROUND + 1 and not self._affordable(need):
                 self.exact = True
             largest = min(_LARGEST_POOL, int(_LARGEST_SHARE * self._corpus.n))
             wider = max(2 * self.pool_size, self.search.evaluations + 2 * round(need))

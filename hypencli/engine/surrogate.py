@@ -27,7 +27,10 @@ all of its ten best documents."""
 _DIRECTIONS = 6
 """Directions of a curved surrogate, whose products are 21 features."""
 
-_COLUMNS = 32
+_LEAST_INNER = 1e-3
+"""What is added to the squares of the parts, as a share of them, to solve for the products."""
+
+_COLUMNS = 8
 """Columns of the matrix of a curved surrogate in a pass; it is fixed, so that the sums are."""
 
 
@@ -44,23 +47,6 @@ class Curve:
     directions: torch.Tensor
     centre: torch.Tensor
     scale: float
-
-    @classmethod
-    def of(cls, gradients: torch.Tensor, vectors: torch.Tensor) -> Curve:
-        """Return the directions in which gradients ``[m, d]`` change most.
-
-        Args:
-            gradients: Gradients of the scorer at some documents.
-            vectors: Typical vectors ``[n, d]``, which set the scale.
-        """
-        _, _, along = torch.linalg.svd(gradients - gradients.mean(dim=0), full_matrices=False)
-        directions = along[:_DIRECTIONS].t()
-        parts = vectors @ directions
-        tiny = torch.finfo(parts.dtype).tiny
-        directions = directions / parts.std(dim=0).clamp_min(tiny)
-        features = directions.shape[1] * (directions.shape[1] + 1) // 2
-        scale = float((vectors.var(dim=0).sum() / max(1, features)).sqrt())
-        return cls(directions.contiguous(), (vectors @ directions).mean(dim=0), scale)
 
     def products(self, parts: torch.Tensor) -> torch.Tensor:
         """Return the products ``[n, r (r + 1) / 2]`` of the parts ``[n, r]`` of vectors."""
@@ -81,17 +67,49 @@ class Surrogate:
     weights: torch.Tensor
     curve: Curve | None = None
 
+    @classmethod
+    def curved(
+        cls, gradients: torch.Tensor, vectors: torch.Tensor, typical: torch.Tensor
+    ) -> Surrogate:
+        """Return the function of second order whose gradients are nearest to some gradients.
+
+        Args:
+            gradients: Gradients ``[m, d]`` of the scorer.
+            vectors: The vectors ``[m, d]`` at which they were taken.
+            typical: Vectors ``[n, d]`` that set the scale of the products.
+        """
+        weights = gradients.mean(dim=0)
+        changes = gradients - weights
+        _, _, along = torch.linalg.svd(changes, full_matrices=False)
+        directions = along[:_DIRECTIONS].t()
+        deviations = (typical @ directions).std(dim=0, correction=0)
+        deviations = deviations.clamp_min(torch.finfo(deviations.dtype).tiny)
+        scaled = (directions / deviations).contiguous()
+        first, second = torch.triu_indices(scaled.shape[1], scaled.shape[1])
+        scale = float((typical.var(dim=0, correction=0).sum() / max(1, len(first))).sqrt())
+        curve = Curve(scaled, (typical @ scaled).mean(dim=0), scale)
+        parts = vectors @ scaled - curve.centre
+        # A gradient changes by ``bends @ parts`` along the directions, in units of the parts.
+        wanted = (changes @ directions) * deviations
+        inner = parts.t() @ parts + _LEAST_INNER * len(parts) * torch.eye(parts.shape[1])
+        bends = torch.linalg.solve(inner, parts.t() @ wanted)
+        bends = (bends + bends.t()) / 2
+        halved = torch.where(first == second, 0.5, 1.0)
+        products = bends[first, second] * halved / max(scale, float(np.finfo(np.float32).tiny))
+        return cls(torch.cat([weights, products]), curve)
+
+    @property
+    def linear(self) -> Surrogate:
+        """The linear part of this surrogate."""
+        d = len(self.weights) if self.curve is None else len(self.curve.directions)
+        return Surrogate(self.weights[:d])
+
     def features(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return what the weights are applied to: ``[n, f]`` for vectors ``[n, d]``."""
         if self.curve is None:
             return vectors
         products = self.curve.products(vectors @ self.curve.directions)
         return torch.cat([vectors, products], dim=1)
-
-    def curved(self, curve: Curve) -> Surrogate:
-        """Return this surrogate with the products of a curve, whose weights are 0."""
-        r = curve.directions.shape[1]
-        return Surrogate(torch.nn.functional.pad(self.weights, (0, r * (r + 1) // 2)), curve)
 
     def fitted(self, features: torch.Tensor, scores: torch.Tensor, ridge: float) -> Surrogate:
         """Return the surrogate fitted to the scores ``[m]`` of features ``[m, f]``."""
