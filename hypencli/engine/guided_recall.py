@@ -41,7 +41,7 @@ _FIRST_STRATUM = 32
 _LEAST_BATCH = 16
 _LEAST_POOL = 1_000
 
-_LARGEST_SHARE, _LARGEST_POOL = 0.25, 100_000
+_LARGEST_SHARE, _LARGEST_POOL = 0.5, 100_000
 """The largest part of the corpus, and number of documents, that the search of a query may score;
 beyond that, exact search takes less time."""
 
