@@ -43,6 +43,7 @@ Reference: TypeAlias = str | NotebookRecord | Tabular
 
 _READING = ("id_key", "text_key")
 _OF_QUERY_SETS = (
+    "again",
     "batch_queries",
     "check",
     "exclude_same_id",
@@ -230,10 +231,10 @@ class Project:
             model: The model that encodes the queries; see :meth:`encode`.
             name: Name of the run.
             qrels: Judgements for an evaluation; None selects those of the query set, if any.
-            **options: ``embeddings``, ``corpus``, ``graph``, ``rerank``, ``check``, ``recall``,
-                ``measures``, ``width``, ``dtype``, ``device``; options of the engine, such as
-                ``budget`` or ``entry_points``; and the options of :meth:`encode` for files and
-                models.
+            **options: ``embeddings``, ``corpus``, ``graph``, ``rerank``, ``check``, ``again``,
+                ``recall``, ``measures``, ``width``, ``dtype``, ``device``; options of the engine,
+                such as ``budget`` or ``entry_points``; and the options of :meth:`encode` for files
+                and models.
 
         Raises:
             UsageError: No embedding set fits, or several do; the engine does not support the model;

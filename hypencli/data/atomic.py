@@ -1,4 +1,4 @@
-"""Atomic writing of files outside a store.
+"""Atomic writing of files outside a store, by one process at a time.
 
 A file is written under another name, flushed, and then renamed. Files of a store are written with
 :func:`hypestore.atomic_path`.
@@ -11,6 +11,8 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from hypencli.errors import DataError, UsageError
 
@@ -39,6 +41,37 @@ def atomic_write(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def only_one(lock: Path, busy: str) -> Iterator[None]:
+    """Hold a lock file for the length of the block, then delete it.
+
+    Args:
+        lock: The file, beside what is written.
+        busy: What to say if another process holds it.
+
+    Raises:
+        UsageError: Another process holds it.
+        DataError: The folder is not writable, or its file system gives no locks.
+    """
+    # Never by the existence of a file: a killed process leaves it behind.
+    held = FileLock(lock, timeout=0, fallback_to_soft=False)
+    try:
+        held.acquire()
+    except Timeout as error:
+        raise UsageError(busy) from error
+    except OSError as error:
+        raise DataError(
+            f"Cannot lock {lock}: {error.strerror or error}.",
+            hint="Write to a folder that is writable, on a file system that gives locks: "
+            "`output=PATH`",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        held.release()
 
 
 def refuse_overwrite(path: Path, *, overwrite: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -38,6 +39,12 @@ def block_rows(dim: int, dtype: torch.dtype, device: torch.device) -> int:
 Pieces: TypeAlias = list[Vectors]
 """Views that make up one block to score."""
 
+SetsAside: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+"""A function from float32 vectors ``[n, d]`` to booleans ``[n]``: which of them are set aside."""
+
+SET_ASIDE = float(np.finfo(np.float32).min)
+"""The score of a document that was set aside: it ranks last."""
+
 
 class BlockScorer:
     """A function that scores one block at a time, in a buffer of the calling thread.
@@ -46,6 +53,7 @@ class BlockScorer:
         device: The device that scores.
         dtype: Arithmetic of the scores.
         rows: The largest number of documents of a block.
+        aside: Documents that get the score ``SET_ASIDE``; none by default.
     """
 
     def __init__(
@@ -55,11 +63,13 @@ class BlockScorer:
         dtype: torch.dtype,
         dim: int,
         rows: int = BLOCK_ROWS,
+        aside: SetsAside | None = None,
     ) -> None:
         self.device = device
         self.rows = rows
         self._shape = (rows, dim)
         self._dtype = dtype
+        self._aside = aside
         self._local = threading.local()
 
     @torch.inference_mode()
@@ -83,8 +93,11 @@ class BlockScorer:
         padded = min(self.rows, filled + -filled % (multiple or self.rows))
         buffer[filled:padded] = 0.0
         scores = scorer(buffer[:padded].to(device=self.device, dtype=self._dtype))
-        result: Scores = scores.to(device="cpu", dtype=torch.float32).numpy()
-        return result[:, :filled]
+        result: Scores = scores.to(device="cpu", dtype=torch.float32).numpy()[:, :filled]
+        if self._aside is None:
+            return result
+        aside = self._aside(buffer[:filled]).numpy()
+        return np.where(aside, np.float32(SET_ASIDE), result) if aside.any() else result
 
     def _fill(self, rows: torch.Tensor, piece: Vectors) -> None:
         """Copy vectors ``[n, d]`` into float32 rows ``[n, d]``."""

@@ -6,7 +6,8 @@ factor, bounds the error of the first pass. More documents are scored again unti
 no other document can be among the best ``k``. The scores are bit-equal to those of float32 search;
 so are the documents and their order as long as the bound holds. The bound is measured, not proved:
 a document could be missed if the first pass errs on it by more than on every document scored twice,
-beyond the safety factor.
+beyond the safety factor. Documents whose vectors are unlike those of the sample
+(:mod:`hypencli.engine.outliers`) would be such: they are always scored in float32.
 """
 
 from __future__ import annotations
@@ -18,10 +19,17 @@ from functools import partial
 import numpy as np
 import torch
 
-from hypencli.engine.blocks import block_rows
+from hypencli.engine.blocks import SET_ASIDE, block_rows
 from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
-from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus, names_by_place
+from hypencli.engine.corpus import (
+    Ordinals,
+    Scores,
+    SearchCorpus,
+    Vectors,
+    names_by_place,
+)
 from hypencli.engine.exact import CorpusPass
+from hypencli.engine.outliers import TypicalVectors
 from hypencli.engine.results import FirstPassCosts, FirstPassOutcome, OnScored, SearchResult, counts
 from hypencli.engine.scorers import Scorer
 from hypencli.engine.seconds import SearchSeconds
@@ -134,6 +142,8 @@ class _ErrorBoundedSearch:
     on_scored: OnScored | None
     outcomes: list[FirstPassOutcome] = field(default_factory=list)
     _drawn: Ordinals = field(init=False)
+    _drawn_vectors: Vectors = field(init=False)
+    _typical: TypicalVectors = field(init=False)
     _of_drawn: dict[int, Scores] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -142,6 +152,8 @@ class _ErrorBoundedSearch:
             n, min(n, self.options.sample), replace=False
         )
         self._drawn = np.sort(drawn)
+        self._drawn_vectors = self.corpus.vectors(self._drawn).astype(np.float32)
+        self._typical = TypicalVectors.of(self._drawn_vectors)
 
     def __call__(self, batch: BatchSearch) -> None:
         """Run the first pass, score again, and search in float32 where no bound is reached."""
@@ -194,12 +206,15 @@ class _ErrorBoundedSearch:
                 k=kept,
                 on_scored=self.on_scored,
                 watch=sample.watch,
+                aside=self._typical.outliers,
             )
         except ModelError:  # not finite; float32 may succeed, or its error names the document
             return None
+        if len(sample.aside) > kept:
+            return None
         return [
-            FirstPassResult.of(top, sample.ordinals, scores, whole=kept == n)
-            for top, scores in zip(tops, sample.scores, strict=True)
+            FirstPassResult.of(top, sample, query, whole=kept == n)
+            for query, top in enumerate(tops)
         ]
 
     def _prepared(
@@ -211,8 +226,10 @@ class _ErrorBoundedSearch:
             return _Prepared(scorer, dtype)
         if self.device.type != "cpu":
             return None
-        vectors = self.corpus.vectors(self._drawn[:: self.options.sparse])
-        like = torch.from_numpy(vectors.astype(np.float32))
+        vectors = torch.from_numpy(self._drawn_vectors)
+        like = vectors[~self._typical.outliers(vectors)][:: self.options.sparse]
+        if not len(like):
+            return None
         if len(queries) > 1:
             rough = scorer.prepared(torch.int8, like, batch.threads)
         else:
@@ -242,9 +259,10 @@ class _ErrorBoundedSearch:
     def _bound_errors(self, search: QuerySearch, first_pass: FirstPassResult, k: int) -> bool:
         """Score again all that may be among the best ``k``; return False if that is too much."""
         outcome, options = self.outcomes[search.query], self.options
-        errors = [self._float32_of_drawn(search) - first_pass.sample_scores]
+        errors = [first_pass.errors_of_sample(self._float32_of_drawn(search))]
         if options.certify and self._is_too_rough(errors[0], first_pass, k):
             return False
+        search.evaluate(first_pass.aside)
         done, wanted = 0, min(options.first(k), len(first_pass.ordinals))
         first = wanted
         while True:
@@ -258,7 +276,7 @@ class _ErrorBoundedSearch:
             if wanted == len(first_pass.ordinals) and not first_pass.whole:
                 outcome.fell_back = True
                 break
-        outcome.rescored = done + len(first_pass.sample)
+        outcome.rescored = done + len(first_pass.sample_scores) + len(first_pass.aside)
         outcome.widened = done - first
         return True
 
@@ -317,16 +335,23 @@ class FirstPassSample:
     Attributes:
         ordinals: Their ordinals ``[m]``, rising.
         scores: Their scores ``[q, m]``.
+        aside: Ordinals ``[a]`` of the documents of the corpus that were set aside, rising.
     """
 
     def __init__(self, ordinals: Ordinals, n_queries: int) -> None:
         self.ordinals = ordinals
         self.scores: Scores = np.zeros((n_queries, len(ordinals)), dtype=np.float32)
+        self.aside: Ordinals = np.empty(0, dtype=np.int64)
 
     def watch(self, scores: Scores, first: int) -> None:
-        """Record scores ``[q, n]`` of the sampled documents among those from ``first`` on."""
+        """Record scores ``[q, n]`` of the sampled documents among those from ``first`` on.
+
+        Documents that were set aside are recorded too.
+        """
         start, stop = np.searchsorted(self.ordinals, [first, first + scores.shape[1]])
         self.scores[:, start:stop] = scores[:, self.ordinals[start:stop] - first]
+        aside = np.flatnonzero(scores[0] == SET_ASIDE) + first
+        self.aside = np.concatenate([self.aside, aside])
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,29 +359,38 @@ class FirstPassResult:
     """The result of the first pass of one query.
 
     Attributes:
-        ordinals: The best documents ``[n]`` by the first pass, best first, without the sample.
+        ordinals: The best documents ``[n]`` by the first pass, best first, without the sample and
+            without what was set aside.
         scores: Their scores ``[n]``.
-        sample: Documents ``[m]`` of the sample.
-        sample_scores: Their scores ``[m]``.
+        sample_scores: Scores ``[m]`` of the documents of the sample.
+        aside: Documents ``[a]`` that were set aside and are not in the sample.
         whole: Whether these are all documents of the corpus.
     """
 
     ordinals: Ordinals
     scores: Scores
-    sample: Ordinals
     sample_scores: Scores
+    aside: Ordinals
     whole: bool
 
     @classmethod
-    def of(
-        cls, top: TopK, sample: Ordinals, sample_scores: Scores, *, whole: bool
-    ) -> FirstPassResult:
-        """Return the result for the kept documents and the scores of the sample."""
+    def of(cls, top: TopK, sample: FirstPassSample, query: int, *, whole: bool) -> FirstPassResult:
+        """Return the result of a query for the kept documents, the sample and what is aside."""
         ordinals, scores = top.kept
-        others = np.isin(ordinals, sample, invert=True)
+        aside = np.setdiff1d(sample.aside, sample.ordinals, assume_unique=True)
+        others = np.isin(ordinals, np.concatenate([sample.ordinals, aside]), invert=True)
         ordinals, scores = ordinals[others], scores[others]
         order = np.argsort(-scores, kind="stable")
-        return cls(ordinals[order], scores[order], sample, sample_scores, whole)
+        return cls(ordinals[order], scores[order], sample.scores[query], aside, whole)
+
+    def errors_of_sample(self, exact: Scores) -> Scores:
+        """Return float32 scores ``[m]`` of the sample minus those of the first pass.
+
+        Documents that were set aside are left out: the first pass did not rank them.
+        """
+        ranked = self.sample_scores != SET_ASIDE
+        errors: Scores = exact[ranked] - self.sample_scores[ranked]
+        return errors
 
     def reaching(self, score: float) -> int:
         """Return how many documents have at least this score in the first pass."""

@@ -20,7 +20,14 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from hypencli.engine.blocks import BLOCK_ROWS, BlockScorer, Pieces, block_rows, refuse_non_finite
+from hypencli.engine.blocks import (
+    BLOCK_ROWS,
+    BlockScorer,
+    Pieces,
+    SetsAside,
+    block_rows,
+    refuse_non_finite,
+)
 from hypencli.engine.corpus import Block, DocIds, Scores, SearchCorpus, Vectors
 from hypencli.engine.results import OnScored, SearchResult, counts, refuse_k
 from hypencli.engine.scorers import PassScorer, Scorer
@@ -143,6 +150,7 @@ class CorpusPass:
         k: int,
         on_scored: OnScored | None = None,
         watch: Watch | None = None,
+        aside: SetsAside | None = None,
     ) -> tuple[list[TopK], SearchSeconds]:
         """Return the best ``k`` documents of each query, and the time that each part took.
 
@@ -152,11 +160,14 @@ class CorpusPass:
             k: The number of documents kept for a query.
             on_scored: Called with the number of scores just computed.
             watch: Called with the scores ``[q, n]`` and the ordinal of the first document.
+            aside: Documents that get the score ``SET_ASIDE`` from all queries; none by default.
         """
         kept = [TopK(k, self._tie_ids) for _ in range(scorer.n_queries)]
         seconds, first = SearchSeconds(), 0
         rows = self._rows or block_rows(scorer.dim, self._dtype, self._device)
-        score = BlockScorer(device=self._device, dtype=self._dtype, dim=scorer.dim, rows=rows)
+        score = BlockScorer(
+            device=self._device, dtype=self._dtype, dim=scorer.dim, rows=rows, aside=aside
+        )
         started = time.perf_counter()
         prepared = scorer.prepared(self._dtype, threads=self._threads) or scorer
         for chunk in _batched(_block_pieces(blocks, scorer.dim, rows), CHUNK_ROWS // rows):

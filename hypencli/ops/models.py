@@ -14,7 +14,7 @@ from hypencli.ops.drafts import discard_on_error
 from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, quiet_libraries
-from hypestore import ArtifactNotFound, Draft, Manifest, Store
+from hypestore import ArtifactNotFound, Draft, Manifest, Store, can_be_name
 
 if TYPE_CHECKING:
     import torch
@@ -210,9 +210,9 @@ def copy_companions(folder: Path, target: Path) -> None:
 
 
 def _free_name(store: Store, name: str) -> str | None:
-    """``name``, or None if a model of the store has it."""
+    """``name``, or None if it cannot be a name, or a model of the store has it."""
     taken = {manifest.name for manifest in store.artifacts("model")}
-    return None if name in taken else name
+    return name if can_be_name(name) and name not in taken else None
 
 
 def _short_name(path: Path) -> str:

@@ -40,6 +40,7 @@ from hypestore.errors import (
     StoreNotWritable,
     StoreVersionError,
     TextNotKept,
+    TooManyOpenFiles,
 )
 from hypestore.files import (
     atomic_folder,
@@ -52,7 +53,15 @@ from hypestore.free_space import require_space
 from hypestore.graphs.draft import GraphDraft
 from hypestore.graphs.stored import NeighbourGraph
 from hypestore.layout import FOLDERS, PROGRESS_NAME, SCRATCH_NAME, find_store
-from hypestore.manifest import FORMAT_VERSION, KINDS, FileRecord, Kind, Manifest, artifact_id
+from hypestore.manifest import (
+    FORMAT_VERSION,
+    KINDS,
+    FileRecord,
+    Kind,
+    Manifest,
+    artifact_id,
+    can_be_name,
+)
 from hypestore.runs.draft import RunWriter
 from hypestore.runs.stored import Ranking, ResultsByQuery, StoredRun
 from hypestore.store import Store
@@ -109,6 +118,7 @@ __all__ = [
     "StoreVersionError",
     "StoredRun",
     "TextNotKept",
+    "TooManyOpenFiles",
     "Unfinished",
     "VectorFile",
     "artifact_id",
@@ -116,6 +126,7 @@ __all__ = [
     "atomic_path",
     "atomic_write_bytes",
     "atomic_write_text",
+    "can_be_name",
     "find_store",
     "read_artifact_table",
     "read_progress",

@@ -9,9 +9,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hypestore.errors import ArtifactNotFound, DamagedArtifact, InvalidContent, NameTaken
+from hypestore.errors import (
+    ArtifactNotFound,
+    DamagedArtifact,
+    InvalidContent,
+    NameTaken,
+    refuse_open_limit,
+)
 from hypestore.files import (
     atomic_write_text,
+    make_folder,
     remove_folder,
     sha256_file,
     sync_folder,
@@ -22,8 +29,11 @@ from hypestore.inventory import Inventory
 from hypestore.layout import Layout
 from hypestore.manifest import (
     MANIFEST_NAME,
+    NAME_RULE,
+    ORDER,
     Kind,
     Manifest,
+    can_be_name,
     clean_id_prefix,
     inputs_hash,
     read_manifest,
@@ -83,13 +93,15 @@ def adopt(
         artifacts: Folders of whole artifacts, named by their ids, on the store's file system.
         references: Folders of artifacts that stay in the other store: a manifest, with all, some
             or none of its files.
-        drop_names: Whether an artifact loses its name if an existing artifact has it.
+        drop_names: Whether an artifact loses its name if an existing artifact has it, or if it
+            cannot be a name.
 
     Raises:
         DamagedArtifact: A manifest cannot be read, or files differ from their manifest.
         InvalidContent: An id does not follow from its inputs, or a file has other columns.
         ArtifactNotFound: A parent is neither among the folders nor in the store.
-        NameTaken: An existing artifact has a name, and ``drop_names`` is False.
+        NameTaken: An existing artifact has a name, or it cannot be one, and ``drop_names`` is
+            False.
         ArtifactBusy: Another process makes one of the artifacts.
     """
     whole = _parents_first([_checked(folder, whole=True) for folder in artifacts])
@@ -108,20 +120,32 @@ def adopt(
             raise _name_taken(unnamed)
         for one in distant:
             _move(one.folder, layout.references, one.manifest)
+        _number(inventory, new, unnamed)
         for one in new:
-            if one in unnamed:
-                nameless = one.manifest.model_copy(update={"name": None})
-                atomic_write_text(one.folder / MANIFEST_NAME, nameless.to_text())
             with hold(layout.lock(one.manifest.id), what=f"The artifact {one.manifest.id}"):
                 # Unfinished work of this id is no longer needed.
                 remove_folder(layout.artifact(one.manifest.kind, one.manifest.id))
                 _move(one.folder, layout, one.manifest)
     return Adopted(
-        artifacts=tuple(one.manifest for one in new),
+        artifacts=tuple(inventory.get(one.manifest.id) for one in new),
         references=tuple(one.manifest for one in distant),
         existing=tuple(one.manifest for one in whole if one not in new),
         unnamed=tuple(one.manifest for one in unnamed),
     )
+
+
+def _number(
+    inventory: Inventory, new: Sequence[_CheckedFolder], unnamed: Sequence[_CheckedFolder]
+) -> None:
+    """Write the manifests anew: as the newest of this store, in the order that they had."""
+    first = inventory.next_order()
+    ordered = sorted(new, key=lambda one: (one.manifest.order, one.manifest.created))
+    for order, one in enumerate(ordered, start=first):
+        manifest = one.manifest
+        changes = {"provenance": {**manifest.provenance, ORDER: order}}
+        nameless = {"name": None} if one in unnamed else {}
+        sealed = manifest.model_copy(update={**changes, **nameless})
+        atomic_write_text(one.folder / MANIFEST_NAME, sealed.to_text())
 
 
 def _checked(folder: Path, *, whole: bool) -> _CheckedFolder:
@@ -163,6 +187,7 @@ def _check_schemas(folder: Path, manifest: Manifest) -> None:
         try:
             actual = pq.read_schema(folder / name)
         except (pa.ArrowException, OSError) as error:
+            refuse_open_limit(error)
             raise DamagedArtifact(f"{name} of {manifest.id} cannot be read: {error}.") from error
         if not actual.remove_metadata().equals(schema):
             raise InvalidContent(
@@ -205,12 +230,16 @@ def _check_parents(inventory: Inventory, folders: list[_CheckedFolder], coming: 
 
 
 def _taken_names(inventory: Inventory, new: list[_CheckedFolder]) -> list[_CheckedFolder]:
-    """The new artifacts whose names are taken, in the store or by an earlier new artifact."""
-    taken = {(one.kind, one.name) for one in inventory.artifacts()}
+    """The new artifacts that cannot have their names here.
+
+    A name is taken in the store or by an earlier new artifact, or is none that a new artifact may
+    have.
+    """
+    taken = {(one.kind, one.name or "") for one in inventory.artifacts()}
     clashes = []
     for one in new:
-        name = (one.manifest.kind, one.manifest.name)
-        if one.manifest.name is not None and name in taken:
+        name = (one.manifest.kind, one.manifest.name or "")
+        if one.manifest.name is not None and (name in taken or not can_be_name(name[1])):
             clashes.append(one)
         taken.add(name)
     return clashes
@@ -220,15 +249,15 @@ def _name_taken(unnamed: list[_CheckedFolder]) -> NameTaken:
     names = ", ".join(f"{one.manifest.kind} {one.manifest.name}" for one in unnamed[:10])
     more = f" and {len(unnamed) - 10} more" if len(unnamed) > 10 else ""
     return NameTaken(
-        f"Other artifacts here have these names: {names}{more}.",
-        hint="Add --drop-names: what comes in then goes by its id where its name is taken.",
+        f"Other artifacts here have these names, or they cannot be names: {names}{more}.",
+        hint=f"Add --drop-names: what comes in then goes by its id. {NAME_RULE}",
     )
 
 
 def _move(folder: Path, layout: Layout, manifest: Manifest) -> None:
     target = layout.artifact(manifest.kind, manifest.id)
     with writing_in(layout.root):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         sync_tree(folder)
         folder.rename(target)
         sync_folder(target.parent)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,9 @@ from hypestore.caches.record import cache_problems
 from hypestore.catalog.catalog import Catalog
 from hypestore.errors import ArtifactBusy, StoreNotWritable
 from hypestore.files import (
+    delete,
     is_temporary,
+    listed,
     present_files,
     present_size,
     remove_folder,
@@ -87,7 +89,8 @@ def examine(
 ) -> DoctorReport:
     """Examine a store; ``Store.doctor`` describes the arguments."""
     caches = Caches(inventory.layout)
-    if clean:
+    kept = _unreadable(inventory) if clean else ()
+    if clean and not kept:
         _clean(inventory.layout)
         _forget(inventory)
         caches.clean()
@@ -96,6 +99,8 @@ def examine(
     snapshot = inventory.snapshot()
     findings = [
         *rebuilt,
+        *_not_cleaned(kept),
+        *_unreachable_folders(inventory),
         *(_damaged_manifest(damage) for damage in snapshot.damaged),
         *_artifact_findings(inventory, snapshot, checksums=checksums),
         *(_unsealed(inventory.layout, snapshot) if checksums else ()),
@@ -117,6 +122,35 @@ def examine(
         cache_bytes=sum(cache.size_bytes for cache in cached),
         checksums=checksums,
     )
+
+
+def _unreadable(inventory: Inventory) -> tuple[str, ...]:
+    """A sentence about each manifest and folder, here and of references, that cannot be read."""
+    return (*inventory.snapshot().unreadable, *inventory.elsewhere.snapshot().unreadable)
+
+
+def _not_cleaned(problems: Sequence[str]) -> Iterator[Finding]:
+    if problems:
+        yield Finding(
+            "error",
+            None,
+            None,
+            f"nothing was cleaned, since {len(problems)} manifests or folders cannot be read: "
+            "what looks needless may belong to them",
+            "Mend the errors below first, then: hype doctor --clean",
+        )
+
+
+def _unreachable_folders(inventory: Inventory) -> Iterator[Finding]:
+    for place in (inventory, inventory.elsewhere):
+        for folder, problem in place.snapshot().unreachable:
+            yield Finding(
+                "error",
+                None,
+                _relative(inventory.layout, folder),
+                f"{problem}: the artifacts in it are not known",
+                "Mount the disk, make the folder readable, or delete the link if it is not needed.",
+            )
 
 
 def _damaged_manifest(damage: DamagedManifest) -> Finding:
@@ -146,15 +180,13 @@ def _artifact_findings(
         for parent in manifest.parents:
             if parent not in existing:
                 state = "cannot be read" if parent in unreadable else "is not in the store"
-                begin = "Mend" if parent in unreadable else "Copy"
-                place = "first" if parent in unreadable else "into the store"
-                yield Finding(
-                    "error",
-                    manifest.id,
-                    None,
-                    f"its parent {parent} {state}",
-                    f"{begin} {parent} {place}, or remove this: hype rm {manifest.id} --force",
+                remedy = (
+                    f"Mend {parent} first."
+                    if parent in unreadable
+                    else f"Copy {parent} into the store, or remove this: "
+                    f"hype rm {manifest.id} --force"
                 )
+                yield Finding("error", manifest.id, None, f"its parent {parent} {state}", remedy)
         if manifest.name is not None:
             first = names.setdefault((manifest.kind, manifest.name), manifest.id)
             if first != manifest.id:
@@ -253,7 +285,9 @@ def _unfinished(layout: Layout, snapshot: InventorySnapshot) -> Iterator[Finding
         holder = holder_of(layout, folder.name)
         record = read_work(folder)
         what = f"unfinished {kind}, {len(files)} files of {size:,} bytes"
-        if record is None and files:
+        if record is None and os.path.lexists(folder / WORK_NAME):
+            what = f"{WORK_NAME} cannot be read, so that no artifact can be removed: {what}"
+        elif record is None and files:
             what = f"{MANIFEST_NAME} is missing: {what}"
         if holder is not None:
             problem = f"{what}, being made by {holder}"
@@ -277,7 +311,7 @@ def _temporary_files(layout: Layout) -> Iterator[tuple[str | None, Path]]:
             yield None, path
     yield from ((None, path) for path in Caches(layout).leftovers())
     for _, parent in (*layout.kind_folders(), *layout.references.kind_folders()):
-        for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
+        for folder in listed(parent)[0]:
             if is_temporary(folder):
                 yield None, folder
             elif folder.is_dir():
@@ -336,7 +370,7 @@ def _clean(layout: Layout) -> None:
     for _, path in list(_temporary_files(layout)):
         # It may be gone: another process may be removing it.
         with writing_in(path.parent), contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            delete(path)
     clear_staging_locks(layout)
     for _, parent in layout.kind_folders():
         for record in parent.glob(f"*/{WORK_NAME}"):

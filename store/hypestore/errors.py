@@ -6,6 +6,7 @@
     ├── StoreVersionError     written by a newer version
     ├── StoreNotWritable      a read-only folder
     ├── DiskFull              no space left, or a quota reached
+    ├── TooManyOpenFiles      the system lets this process open no more files
     ├── ArtifactNotFound      no artifact of that id or name
     ├── AmbiguousReference    several artifacts fit
     ├── ArtifactBusy          another process is making it
@@ -21,6 +22,9 @@ A message says what is wrong, where, and what was expected. A ``hint`` says what
 """
 
 from __future__ import annotations
+
+import errno
+import os
 
 
 class StoreError(Exception):
@@ -62,6 +66,10 @@ class DiskFull(StoreError):
     """No space is left on the disk, or a quota is reached; finished artifacts stay whole."""
 
 
+class TooManyOpenFiles(StoreError):
+    """The system lets this process open no more files; no file is damaged."""
+
+
 class ArtifactNotFound(StoreError):
     """No artifact has this id or name; the hint lists near matches and existing artifacts."""
 
@@ -100,3 +108,23 @@ class DamagedArtifact(StoreError):
 
 class CatalogQueryError(StoreError, ValueError):
     """SQL that the catalog does not accept: a syntax error, or anything but a query."""
+
+
+_NO_MORE_FILES = os.strerror(errno.EMFILE)
+
+
+def refuse_open_limit(error: BaseException) -> None:
+    """Raise ``TooManyOpenFiles`` if this is what an error of any library says.
+
+    To be called before an error of the system is taken for a damaged file.
+
+    Raises:
+        TooManyOpenFiles: The process, or the whole system, may open no more files.
+    """
+    numbers = (errno.EMFILE, errno.ENFILE)
+    is_limit = isinstance(error, OSError) and error.errno in numbers
+    if is_limit or _NO_MORE_FILES in str(error):
+        raise TooManyOpenFiles(
+            "The system lets this process open no more files.",
+            hint="Allow more and run the same command again: ulimit -n 4096",
+        ) from error

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypestore.errors import DamagedArtifact, StoreNotWritable
+from hypestore.errors import DamagedArtifact, StoreNotWritable, refuse_open_limit
 from hypestore.free_space import disk_full_in
 
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -25,6 +25,46 @@ def temporary_sibling(path: Path) -> Path:
 def is_temporary(path: Path) -> bool:
     """Whether the name is that of a temporary file or of a removed folder."""
     return path.name.startswith(".") and path.name.endswith(".tmp")
+
+
+def listed(folder: Path) -> tuple[list[Path], str | None]:
+    """What a folder holds, and why it cannot be listed, as the end of a sentence.
+
+    A folder that does not exist holds nothing. A link to a folder that does not exist is a
+    problem: its disk may not be mounted.
+
+    Raises:
+        TooManyOpenFiles: The system lets this process open no more files.
+    """
+    try:
+        return sorted(folder.iterdir()), None
+    except FileNotFoundError:
+        return [], broken_link(folder)
+    except OSError as error:
+        refuse_open_limit(error)
+        return [], f"cannot be listed: {error.strerror}"
+
+
+def broken_link(path: Path) -> str | None:
+    """What is wrong with a link that leads nowhere, as the end of a sentence; None for others."""
+    if path.is_symlink() and not path.exists():
+        return f"is a link to {path.readlink()}, which is not there; its disk may not be mounted"
+    return None
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and those above it, unless it exists.
+
+    Raises:
+        DamagedArtifact: It, or a folder above it, is a link that leads nowhere.
+    """
+    for path in (folder, *folder.parents):
+        problem = broken_link(path)
+        if problem is not None:
+            raise DamagedArtifact(
+                f"{path} {problem}.", hint="Mount the disk, or delete the link if it is not needed."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def present_files(folder: Path) -> list[Path]:
@@ -79,16 +119,18 @@ def _sync(path: Path, flags: int) -> None:
 
 @contextmanager
 def writing_in(folder: Path) -> Iterator[None]:
-    """Turn "permission denied" and "no space left" into errors that name the folder.
+    """Turn "permission denied", "no space left" and the like into errors that say what to do.
 
     Raises:
         StoreNotWritable: The folder or its file system is read-only.
         DiskFull: No space is left there.
+        TooManyOpenFiles: The system lets this process open no more files.
     """
     try:
         with disk_full_in(folder):
             yield
     except OSError as error:
+        refuse_open_limit(error)
         if error.errno not in _NOT_WRITABLE:
             raise
         raise StoreNotWritable(
@@ -178,4 +220,15 @@ def remove_folder(folder: Path) -> None:
             return
         sync_folder(folder.parent)
         # What cannot be deleted now has a temporary name: `hype doctor --clean` deletes it.
-        shutil.rmtree(removed, ignore_errors=True)
+        if removed.is_symlink():
+            removed.unlink()
+        else:
+            shutil.rmtree(removed, ignore_errors=True)
+
+
+def delete(path: Path) -> None:
+    """Delete a file, a link or a whole folder; what a link leads to stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import difflib
 import logging
+import stat
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,11 +20,14 @@ from hypestore.errors import (
     StoreError,
     StoreVersionError,
 )
+from hypestore.files import broken_link, listed
 from hypestore.layout import Layout
 from hypestore.manifest import KINDS, MANIFEST_NAME, Kind, Manifest, plain_json, read_manifest
 
 _LOG = logging.getLogger("hypestore")
 _LISTED = 20
+_NAMED = 5
+"""The most artifacts that are named to somebody who asks for one that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +42,24 @@ class DamagedManifest:
 
 @dataclass(frozen=True, slots=True)
 class InventorySnapshot:
-    """All manifests of a store at one moment, by time of creation."""
+    """All manifests of a store at one moment, oldest first.
+
+    Attributes:
+        manifests: Those that can be read.
+        damaged: Those that exist and cannot be used.
+        unreachable: Folders of kinds that cannot be listed, each with the problem: the artifacts
+            in them are not known.
+    """
 
     manifests: tuple[Manifest, ...]
     damaged: tuple[DamagedManifest, ...]
+    unreachable: tuple[tuple[Path, str], ...]
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """A sentence about each place whose artifacts are not known: nothing may be removed."""
+        folders = (f"{path} {problem}." for path, problem in self.unreachable)
+        return (*folders, *(damage.error.message for damage in self.damaged))
 
 
 class Inventory:
@@ -71,7 +90,7 @@ class Inventory:
         file_stamps = {}
         for kind in KINDS:
             for path in self._manifest_paths(kind):
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(OSError):  # removed meanwhile, or out of reach
                     stamp = "-".join(str(part) for part in _stamp(path))
                     file_stamps[str(path.relative_to(self.layout.root))] = (path.parent.name, stamp)
         return file_stamps
@@ -80,7 +99,10 @@ class Inventory:
         """Read every manifest; damaged ones are returned separately."""
         manifests: list[Manifest] = []
         damaged: list[DamagedManifest] = []
-        for kind in kinds:
+        wanted = tuple(kinds)
+        folders = (self.layout.root, *map(self.layout.kind_folder, wanted))
+        unreachable = [(folder, listed(folder)[1]) for folder in folders]
+        for kind in wanted:
             for path in self._manifest_paths(kind):
                 try:
                     manifests.append(self._read(path, kind))
@@ -88,16 +110,24 @@ class Inventory:
                     continue  # removed since the folder was listed
                 except (DamagedArtifact, StoreVersionError) as error:
                     damaged.append(DamagedManifest(kind, path.parent.name, path, error))
-        manifests.sort(key=lambda manifest: (manifest.created, manifest.id))
-        return InventorySnapshot(tuple(manifests), tuple(damaged))
+        manifests.sort(key=lambda manifest: (manifest.order, manifest.created, manifest.id))
+        return InventorySnapshot(
+            tuple(manifests),
+            tuple(damaged),
+            tuple((folder, problem) for folder, problem in unreachable if problem is not None),
+        )
+
+    def next_order(self) -> int:
+        """The order of the next artifact. The caller holds the lock of the store."""
+        return 1 + max((manifest.order for manifest in self.artifacts()), default=0)
 
     def artifacts(self, kind: Kind | None = None) -> list[Manifest]:
         """All readable artifacts, oldest first; each damaged manifest is logged once."""
         snapshot = self.snapshot(KINDS if kind is None else (kind,))
-        for damage in snapshot.damaged:
-            if damage.error.message not in self._told:
-                self._told.add(damage.error.message)
-                _LOG.warning("left out: %s", damage.error.message)
+        for message in snapshot.unreadable:
+            if message not in self._told:
+                self._told.add(message)
+                _LOG.warning("left out: %s", message)
         return list(snapshot.manifests)
 
     def find(self, kind: Kind, inputs_subset: Mapping[str, Any]) -> list[Manifest]:
@@ -121,7 +151,7 @@ class Inventory:
         if not artifact_id or "/" in artifact_id or artifact_id.startswith("."):
             return None
         for kind in KINDS:
-            if self.layout.manifest(kind, artifact_id).is_file():
+            if _exists(self.layout.manifest(kind, artifact_id)):
                 return kind
         return None
 
@@ -213,11 +243,10 @@ class Inventory:
         return [manifest for manifest in self.artifacts() if parent.id in manifest.parents]
 
     def _manifest_paths(self, kind: Kind) -> list[Path]:
+        """The manifests of a kind, also those that are there and cannot be reached."""
         folder = self.layout.kind_folder(kind)
-        if not folder.is_dir():
-            return []
-        paths = (child / MANIFEST_NAME for child in folder.iterdir() if child.name[0] != ".")
-        manifests = sorted(path for path in paths if path.is_file())
+        paths = (child / MANIFEST_NAME for child in listed(folder)[0] if child.name[0] != ".")
+        manifests = [path for path in paths if _exists(path)]
         self._forget_all_but(manifests, folder)
         return manifests
 
@@ -229,6 +258,11 @@ class Inventory:
                 self._parsed.pop(path, None)
 
     def _read(self, path: Path, kind: Kind) -> Manifest:
+        problem = _problem(path)
+        if problem is not None:
+            raise DamagedArtifact(
+                f"{path} {problem}.", hint="Restore it, mount its disk, or delete it."
+            )
         stamp = _stamp(path)
         parsed = self._parsed.get(path)
         if parsed is not None and parsed[0] == stamp:
@@ -238,6 +272,33 @@ class Inventory:
             raise DamagedArtifact(f"{path} is of kind {manifest.kind!r}, expected {kind!r}.")
         self._parsed[path] = (stamp, manifest)
         return manifest
+
+
+def _exists(manifest: Path) -> bool:
+    """Whether a manifest exists, or may exist out of reach: in doubt, it does."""
+    try:
+        manifest.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return _problem(manifest) is not None
+    except OSError:
+        pass
+    return True
+
+
+def _problem(manifest: Path) -> str | None:
+    """Why a manifest cannot be reached, as the end of a sentence; None if it can, or is absent."""
+    try:
+        mode = manifest.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        in_folder = broken_link(manifest.parent)
+        return (
+            broken_link(manifest)
+            if in_folder is None
+            else f"cannot be reached: {manifest.parent} {in_folder}"
+        )
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return None if stat.S_ISREG(mode) else "is not a file"
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
@@ -264,10 +325,13 @@ def _not_found(reference: str, kind: Kind | None, existing: list[Manifest]) -> A
     names = {manifest.name or manifest.id for manifest in existing} | {m.id for m in existing}
     near = difflib.get_close_matches(reference, sorted(names), n=3, cutoff=0.5)
     offer = f"Did you mean {' or '.join(near)}? " if near else ""
-    listed = ", ".join(manifest.name or manifest.id for manifest in existing[-_LISTED:])
-    more = f" and {len(existing) - _LISTED} older ones" if len(existing) > _LISTED else ""
     what = "artifact" if kind is None else kind
+    if len(existing) <= _NAMED:
+        there = ", ".join(manifest.name or manifest.id for manifest in existing) or "nothing yet"
+    else:
+        counts = Counter(manifest.kind for manifest in existing)
+        there = ", ".join(f"{counts[one]} of kind {one}" for one in KINDS if counts[one])
     return ArtifactNotFound(
         f"No {what} has the id or name {reference!r}.",
-        hint=f"{offer}There is: {listed or 'nothing yet'}{more}. `hype ls` shows all.",
+        hint=f"{offer}There is: {there}. `hype ls` shows all.",
     )

@@ -21,7 +21,12 @@ from pydantic import (
     model_validator,
 )
 
-from hypestore.errors import DamagedArtifact, InvalidContent, StoreVersionError
+from hypestore.errors import (
+    DamagedArtifact,
+    InvalidContent,
+    StoreVersionError,
+    refuse_open_limit,
+)
 
 FORMAT_VERSION = 1
 """The newest format version that this code reads and writes (``store/FORMAT.md``)."""
@@ -31,15 +36,29 @@ REQUIRES = "hypencli >= 0.1"
 
 MANIFEST_NAME = "manifest.json"
 
+ORDER = "order"
+"""Key of the order of an artifact, in its ``provenance`` (``store/FORMAT.md``, section 3)."""
+
 SEAL = "manifest_sha256"
 """Key of the seal of a manifest, in its ``provenance`` on disk (``store/FORMAT.md``, section 3)."""
 
 Kind = Literal["model", "embeddings", "graph", "calibration", "run", "evaluation"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+NAME_RULE = (
+    "A name has 1 to 200 characters, for example bm25-top1000. It has no white space, no / and no "
+    "\\, does not begin with . or -, and does not end as ids do, with - and ten digits of 0-9 a-f."
+)
+"""What a new name may be, for hints."""
+
+_ORDER_LIMIT = 2**53
 _HASH_DIGITS = 10
 _ID_PREFIX_CHARACTERS = 60
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}")
+"""What a reader takes for a name: what versions before 0.6 wrote."""
+
+_NEW_NAME = re.compile(r"(?![.-])[^\s\x00-\x1f\x7f/\\]{1,200}")
+_ID = re.compile(rf"[a-z0-9][a-z0-9._-]*-[0-9a-f]{{{_HASH_DIGITS}}}")
 
 
 class FileRecord(BaseModel):
@@ -90,6 +109,23 @@ class Manifest(BaseModel):
     files: tuple[FileRecord, ...]
     stats: dict[str, JsonValue]
     provenance: dict[str, JsonValue]
+
+    @property
+    def order(self) -> int:
+        """The place of the artifact in the order in which those of its store appeared, from 1.
+
+        It is 0 for artifacts of versions before 0.6, which are older than all others.
+        """
+        order = self.provenance.get(ORDER)
+        return order if type(order) is int and 0 < order < _ORDER_LIMIT else 0
+
+    @property
+    def file_name(self) -> str:
+        """The beginning of names of files about the artifact: its name, else its id.
+
+        A name of an older or another store that leads to another folder is not used.
+        """
+        return self.name if self.name is not None and can_be_name(self.name) else self.id
 
     @property
     def size_bytes(self) -> int:
@@ -207,18 +243,23 @@ def clean_id_prefix(id_prefix: str) -> str:
     return cleaned.strip("-._")
 
 
+def can_be_name(text: str) -> bool:
+    """Whether a new artifact may have this name.
+
+    A name is also the beginning of file names, and is never taken for an id or an option.
+    """
+    return _NEW_NAME.fullmatch(text) is not None and _ID.fullmatch(text) is None
+
+
 def check_name(name: str | None) -> str | None:
-    """Return ``name`` if it is a valid name of an artifact, or None.
+    r"""Return ``name`` if a new artifact may have it, or None.
 
     Raises:
-        InvalidContent: It is empty, longer than 200 characters, or has white space or control
-            characters.
+        InvalidContent: It is empty, longer than 200 characters, has white space, control
+            characters, ``/`` or ``\``, begins with ``.`` or ``-``, or has the form of an id.
     """
-    if name is not None and _NAME.fullmatch(name) is None:
-        raise InvalidContent(
-            f"{name!r} cannot be the name of an artifact.",
-            hint="A name has 1 to 200 characters and no white space, for example bm25-top1000.",
-        )
+    if name is not None and not can_be_name(name):
+        raise InvalidContent(f"{name!r} cannot be the name of an artifact.", hint=NAME_RULE)
     return name
 
 
@@ -284,6 +325,7 @@ def _read_object(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except OSError as error:
+        refuse_open_limit(error)
         raise _damaged(path, f"cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"is not JSON ({error})") from error

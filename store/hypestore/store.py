@@ -19,7 +19,7 @@ from hypestore.embeddings.draft import EmbeddingWork
 from hypestore.embeddings.files import EmbeddingSpec, shards_done
 from hypestore.embeddings.stored import EmbeddingSet
 from hypestore.errors import StoreExists
-from hypestore.files import atomic_write_text, writing_in
+from hypestore.files import atomic_write_text, make_folder, writing_in
 from hypestore.graphs.draft import GraphDraft
 from hypestore.graphs.stored import NeighbourGraph, open_graph
 from hypestore.inventory import Inventory
@@ -82,7 +82,7 @@ class Store:
             raise StoreExists(f"{layout.root} is a store already.", hint="Use it as it is.")
         with writing_in(layout.root):
             for _, folder in layout.kind_folders():
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
             layout.locks.mkdir(exist_ok=True)
             atomic_write_text(layout.marker, new_marker_text())
         return cls(layout.root)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hypestore.errors import DamagedArtifact, InvalidContent
+from hypestore.errors import DamagedArtifact, InvalidContent, refuse_open_limit
 from hypestore.files import atomic_path, refuse_link
 
 
@@ -64,6 +64,7 @@ def read_table(path: Path) -> pa.Table:
     except FileNotFoundError:
         raise DamagedArtifact(f"{path} is missing.", hint="hype doctor") from None
     except (pa.ArrowException, OSError) as error:
+        refuse_open_limit(error)
         raise DamagedArtifact(f"{path}: {error}.", hint="hype doctor --checksums") from error
     if len(table) != expected:  # a damaged page header makes pyarrow end early, without an error
         raise DamagedArtifact(

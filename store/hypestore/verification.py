@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from hypestore.errors import ArtifactNotFound, DamagedArtifact
+from hypestore.errors import ArtifactNotFound, DamagedArtifact, refuse_open_limit
 from hypestore.files import sha256_file
 from hypestore.manifest import MANIFEST_NAME, FileRecord, Manifest
 from hypestore.tables import read_table
@@ -35,6 +35,7 @@ def file_problem(path: Path, record: FileRecord, *, contents: bool) -> str | Non
         if contents and sha256_file(path) != record.sha256:
             return "has changed: its SHA-256 is not that of the manifest"
     except OSError as error:
+        refuse_open_limit(error)
         return f"cannot be read: {error.strerror}"
     return None
 

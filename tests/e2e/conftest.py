@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,11 @@ Run = Callable[..., dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def commands() -> Iterator[Run]:
+    """Run commands, which may be killed; see :func:`command_server`."""
+    yield from command_server()
+
+
+def command_server(environment: Mapping[str, str] | None = None) -> Iterator[Run]:
     """Run a command to its end, or until it is killed or has no space left; what became of it.
 
     ``pattern`` and ``passing`` kill it at an operation on the store, ``after`` so many seconds
@@ -35,7 +40,7 @@ def commands() -> Iterator[Run]:
     """
     command = [sys.executable, str(COMMANDS)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **pipes) as process:
+    with subprocess.Popen(command, env=environment, **pipes) as process:
 
         def run(
             command: list[str],

@@ -17,9 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from hypencli.errors import DataError, UsageError
+from hypencli.data.atomic import only_one
+from hypencli.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ def staged_folder(place: Path) -> Iterator[StagingFolders]:
     lock = place.with_name(f".{place.name}.lock")
     with _writing(place):
         place.parent.mkdir(parents=True, exist_ok=True)
-    with _only_one(lock, place):
+    with only_one(lock, f"Another process is preparing {place}."):
         with _writing(place):
             staging = _begin(place, work)
         try:
@@ -53,20 +52,6 @@ def staged_folder(place: Path) -> Iterator[StagingFolders]:
                 _finish(place, work)
         finally:
             _tidy(place, work)
-
-
-@contextmanager
-def _only_one(lock: Path, place: Path) -> Iterator[None]:
-    held = FileLock(lock, timeout=0)
-    try:
-        held.acquire()
-    except Timeout as error:
-        raise UsageError(f"Another process is preparing {place}.") from error
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-        held.release()
 
 
 @contextmanager

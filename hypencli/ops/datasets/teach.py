@@ -8,12 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from hypencli.data.atomic import only_one
 from hypencli.data.training import TrainingSource, write_training_rows
 from hypencli.data.training.scores import UnfinishedScores
 from hypencli.data.training.writing import refuse_existing
-from hypencli.errors import DataError, ModelError, UsageError
+from hypencli.errors import DataError, ModelError
 from hypencli.ops.datasets.teachers import Teacher
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import TrainingRow
@@ -75,13 +74,8 @@ def teach(
     if not output.parent.is_dir():
         raise DataError(f"{output} cannot be written: there is no folder {output.parent}.")
     lock = output.with_name(f".{output.name}.scores.lock")
-    try:
-        with FileLock(lock, timeout=0):
-            taught = _teach(source, teacher, output, overwrite=overwrite, progress=progress)
-    except Timeout as error:
-        raise UsageError(f"Another process is writing {output}.") from error
-    lock.unlink(missing_ok=True)
-    return taught
+    with only_one(lock, f"Another process is writing {output}."):
+        return _teach(source, teacher, output, overwrite=overwrite, progress=progress)
 
 
 def _teach(

@@ -27,11 +27,10 @@ def find_reference(store: Store, inputs: Mapping[str, JsonValue]) -> Manifest | 
     """
     if "queries_fingerprint" not in inputs:
         return None
-    fitting = [one for one in store.artifacts("run") if _is_reference(one.inputs, inputs)]
+    newest_first = reversed(store.artifacts("run"))
+    fitting = [one for one in newest_first if _is_reference(one.inputs, inputs)]
     dtype = inputs.get("dtype")
-    return max(
-        fitting, key=lambda one: (one.inputs.get("dtype") == dtype, one.created), default=None
-    )
+    return max(fitting, key=lambda one: one.inputs.get("dtype") == dtype, default=None)
 
 
 def _is_reference(its: Mapping[str, JsonValue], mine: Mapping[str, JsonValue]) -> bool:

@@ -95,6 +95,6 @@ def recall_of(graph: Manifest) -> float | None:
     return float(str(measured["value"])) if isinstance(measured, dict) else None
 
 
-def _preference(graph: Manifest) -> tuple[bool, float, str]:
+def _preference(graph: Manifest) -> tuple[bool, float, int, str]:
     exact = graph.inputs.get("builder") == "exact" and recall_of(graph) is None
-    return exact, recall_of(graph) or 0.0, graph.created.isoformat()
+    return exact, recall_of(graph) or 0.0, graph.order, graph.created.isoformat()

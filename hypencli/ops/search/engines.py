@@ -65,6 +65,33 @@ class EnginePlan:
         calibrations = (str(self.calibration["calibration"]),) if self.calibration else ()
         return (*(manifest.id for manifest in self.needed.values()), *calibrations)
 
+    def refuse_other_queries(self, query_ids: Sequence[str], progress: Progress) -> None:
+        """Refuse to rerank a run that has no documents for any of these queries.
+
+        Where it has some for a part of the queries, the others are counted in a message.
+
+        Raises:
+            DataError: The run has no results for any of the queries.
+        """
+        run = self.needed.get("run")
+        if run is None:
+            return
+        results = self.target.store.run(run.id).by_query()
+        lacking = [query_id for query_id in query_ids if not results.doc_ids(query_id)]
+        if len(lacking) == len(query_ids):
+            known = next(iter(results.query_ids), None)
+            has = "no results" if known is None else f"results of queries such as {known!r}"
+            raise DataError(
+                f"The run {display_name(run)} has nothing to rerank for the "
+                f"{len(query_ids):,} queries, such as {query_ids[0]!r}: it has {has}.",
+                hint="Rerank a run of the same queries: hype ls runs",
+            )
+        if lacking:
+            progress.message(
+                f"the run {display_name(run)} has no documents for {len(lacking):,} of "
+                f"{len(query_ids):,} queries, such as {lacking[0]!r}: these get no results"
+            )
+
     def open(self, corpus: EmbeddingSet, progress: Progress) -> Callable[[Sequence[str]], Engine]:
         """Open the engine. The result returns the engine for a batch of query ids."""
         if self.asked != self.entry.name:

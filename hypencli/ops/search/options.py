@@ -67,13 +67,17 @@ class Output:
         name: Name of the run.
         qrels: Judgements for the evaluation. None selects those of the query set, if any.
         measures: Measures of the evaluation. None selects the default set.
-        check: Number of queries to also search exactly, to measure the recall.
+        check: Number of queries to also search in exact float32 search without a first pass, to
+            measure what the search misses.
+        again: Search again although the store has the run, and compare the rankings. Nothing is
+            stored.
     """
 
     name: str | None = None
     qrels: str | None = None
     measures: tuple[str, ...] | None = None
     check: int | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +117,25 @@ class CountSummary:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Comparison of an approximate search with exact search.
+    """Comparison of a search with exact search, or with a stored run of the same search.
 
     Attributes:
-        against: Id of the exact run; None if queries were searched exactly for the check.
+        against: Id of the run; None if queries were searched exactly for the check.
         n_queries: Number of queries compared.
-        recall: Depth -> mean share of the best exact documents that the search has.
-        measures: Measure -> values of the exact and the approximate search over the compared
-            queries; empty without judgements.
+        recall: Depth -> mean share of the best documents compared with that the search has.
+        measures: Measure -> values of the exact and the compared search over the compared queries;
+            empty without judgements.
+        identical: Number of queries with the same documents in the same order. None in runs of
+            earlier versions.
+        different: Ids of the first ten queries without, for a search that should miss nothing.
     """
 
     against: str | None
     n_queries: int
     recall: dict[str, float]
     measures: dict[str, dict[str, float]] = field(default_factory=dict)
+    identical: int | None = None
+    different: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +182,12 @@ class Searched(NotebookRecord):
         existing: Whether the store had the run before this call.
         evaluations: q-net evaluations per query; None for a bi-encoder.
         iterations: Iterations per query; None for an engine without iterations.
-        check: Comparison of an approximate search with exact search, if there is one.
+        check: Comparison with exact search, if there is one.
         scan: Costs of a first pass in a fast dtype, if there was one.
         evaluation: Measures, if there are judgements.
         name_not_given: A requested name that an existing run did not get.
+        again: Comparison of a repeated search with this run. Times and counts are then those of
+            the repeated search.
     """
 
     run: str
@@ -199,3 +210,4 @@ class Searched(NotebookRecord):
     scan: FirstPassSummary | None = None
     evaluation: Evaluated | None = None
     name_not_given: NameNotGiven | None = None
+    again: Check | None = None

@@ -5,19 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from pydantic import TypeAdapter
 
 import hypestore
 from hypencli.data.queries import QuerySet
 from hypencli.engine.seconds import SearchSeconds
-from hypencli.errors import DataError
+from hypencli.errors import DataError, UsageError
 from hypencli.ops.drafts import discard_on_error, find_finished, name_not_given
 from hypencli.ops.evaluation.run import Evaluated, EvaluateOptions, evaluate
 from hypencli.ops.models import LoadedModel, ModelSource, display_name
 from hypencli.ops.search.calibrations import plan_search
-from hypencli.ops.search.check import Checker
+from hypencli.ops.search.check import Checker, RankingCounts
 from hypencli.ops.search.engines import EnginePlan
 from hypencli.ops.search.options import (
     Check,
@@ -30,6 +31,7 @@ from hypencli.ops.search.options import (
 from hypencli.ops.search.scoring import append_rankings, encoded_queries, search_rankings
 from hypencli.ops.search.target import SearchTarget
 from hypencli.progress import SILENT, Progress, Task
+from hypencli.records import Query, Ranking
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
 from hypestore import EmbeddingSet, Manifest, RunWriter, Store
 
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from hypencli.models.encoding import QueryStates
 
 _Record = TypeVar("_Record")
+
+Keep: TypeAlias = Callable[[list[str], list[Ranking]], int]
+"""A function that takes rankings of queries, and returns how many results it stored."""
 
 
 class IdentifiedQueries(Protocol):
@@ -90,15 +95,18 @@ def search(
         progress: Where to report.
 
     Raises:
-        UsageError: No embedding set or several sets fit, the engine does not support the model, or
-            a required artifact is missing.
-        DataError: The query set is empty.
+        UsageError: No embedding set or several sets fit, the engine does not support the model, a
+            required artifact is missing, or there is no run to compare with.
+        DataError: The query set is empty, or the run to rerank has no documents for its queries.
         ModelError: The model has no q-nets of the width in the options.
     """
     options = options or SearchOptions()
     target = SearchTarget.resolve(store, model, options.target, queries, progress)
     queries = target.queries(queries)
     plan = plan_run(target, queries, options)
+    if options.output.again:
+        loading = partial(target.load, options.scoring, trust_code=model.trust_code)
+        return _search_again(plan, queries, loading, options, progress)
     name = options.output.name
     with store.run_writer(plan.id_prefix, plan.inputs, parents=plan.parents, name=name) as writer:
         done = writer.existing
@@ -107,19 +115,55 @@ def search(
             with discard_on_error(writer):
                 if not len(queries):
                     raise DataError(f"The query set {queries.id} has no queries to search.")
+                plan.engine.refuse_other_queries([query.query_id for query in queries], progress)
                 loaded = target.load(options.scoring, trust_code=model.trust_code)
-                corpus, engine = target.open(), plan.engine
-                approximate = engine.entry.approximate
-                checker = Checker(
-                    store, plan.inputs, corpus, queries, options, approximate=approximate
-                )
-                work = _Work(loaded, corpus, options, engine.open(corpus, progress), checker)
+                work = _Work.of(plan, loaded, queries, options, progress)
                 done = work.run(writer, queries, progress)
         else:
             progress.message(f"this run exists: {done.id}")
     evaluation = _evaluate(store, done, queries, options.output, progress)
     outcome = _outcome(done, target.model, existing=existing, evaluation=evaluation)
     return replace(outcome, name_not_given=name_not_given(store, done, name))
+
+
+def _search_again(
+    plan: RunPlan,
+    queries: QuerySet,
+    load: Callable[[], LoadedModel],
+    options: SearchOptions,
+    progress: Progress,
+) -> Searched:
+    """Search the queries of a stored run again, and compare the rankings.
+
+    Raises:
+        UsageError: The store has no such run.
+    """
+    target = plan.engine.target
+    run = plan.existing(target.store)
+    if run is None:
+        raise UsageError(
+            "The store has no run of this search, so there is nothing to compare with.",
+            hint="Leave `again=True` out: the search is then done, and stored.",
+        )
+    stored, counts = target.store.run(run.id).by_query(), RankingCounts(options.k)
+
+    def compare(query_ids: list[str], rankings: list[Ranking]) -> int:
+        for query_id, ranking in zip(query_ids, rankings, strict=True):
+            counts.add(query_id, ranking, stored.doc_ids(query_id))
+        return 0
+
+    unchecked = replace(options, output=replace(options.output, check=None))
+    work = _Work.of(plan, load(), queries, unchecked, progress)
+    encoded = work.search(list(queries), compare, progress)
+    return replace(
+        _outcome(run, target.model, existing=True, evaluation=None),
+        seconds=work.seconds,
+        evaluations=count_summary(work.evaluations) if encoded.has_q_nets else None,
+        iterations=count_summary(work.iterations) if encoded.has_q_nets else None,
+        scan=first_pass_summary(work.first_passes) if work.first_passes else None,
+        check=None,
+        again=counts.check(run.id),
+    )
 
 
 def plan_run(target: SearchTarget, queries: IdentifiedQueries, options: SearchOptions) -> RunPlan:
@@ -177,22 +221,49 @@ class _Work:
     first_passes: list[FirstPassCosts] = field(default_factory=list)
     n_results: int = 0
 
+    @classmethod
+    def of(
+        cls,
+        plan: RunPlan,
+        loaded: LoadedModel,
+        queries: QuerySet,
+        options: SearchOptions,
+        progress: Progress,
+    ) -> _Work:
+        """Open documents and engine of a plan."""
+        target, engine = plan.engine.target, plan.engine
+        corpus = target.open()
+        checker = Checker(
+            target.store,
+            plan.inputs,
+            corpus,
+            queries,
+            options,
+            approximate=engine.entry.approximate,
+        )
+        return cls(loaded, corpus, options, engine.open(corpus, progress), checker)
+
     def run(self, writer: RunWriter, queries: QuerySet, progress: Progress) -> Manifest:
         """Search all queries and commit the run."""
         listed = list(queries)
         writer.queries([(query.query_id, query.text) for query in listed])
-        encoded = self._encode([query.text for query in listed])
-        with progress.task("search", total=len(listed) * self.embeddings.n, unit="scores") as task:
-            for batch in encoded.batches(self.options.scoring.batch_queries):
-                ids = [listed[place].query_id for place in batch]
-                scored = self._search(writer, encoded, ids, batch, task)
-                task.advance(len(ids) * self.embeddings.n - scored)  # documents without a score
+        encoded = self.search(listed, partial(append_rankings, writer), progress)
         if encoded.has_q_nets:
             writer.costs(self.evaluations, self.iterations)
         return writer.commit(
             stats=self._stats(queries, encoded),
             provenance=provenance(device=str(resolve_device(self.options.scoring.device))),
         )
+
+    def search(self, listed: list[Query], keep: Keep, progress: Progress) -> QueryStates:
+        """Search all queries, and hand over their rankings; return the encoded queries."""
+        encoded = self._encode([query.text for query in listed])
+        with progress.task("search", total=len(listed) * self.embeddings.n, unit="scores") as task:
+            for batch in encoded.batches(self.options.scoring.batch_queries):
+                ids = [listed[place].query_id for place in batch]
+                scored = self._search(keep, encoded, ids, batch, task)
+                task.advance(len(ids) * self.embeddings.n - scored)  # documents without a score
+        return encoded
 
     def _encode(self, texts: list[str]) -> QueryStates:
         started = time.perf_counter()
@@ -201,7 +272,7 @@ class _Work:
         return encoded
 
     def _search(
-        self, writer: RunWriter, encoded: QueryStates, ids: list[str], batch: range, task: Task
+        self, keep: Keep, encoded: QueryStates, ids: list[str], batch: range, task: Task
     ) -> int:
         """Search one batch, and return the number of scores."""
         from hypencli.engine.scorers import scorer_of
@@ -214,7 +285,7 @@ class _Work:
             self.open_engine(ids), scorer, ids, self.options, on_scored=task.advance
         )
         started = time.perf_counter()
-        self.n_results += append_rankings(writer, ids, result.rankings)
+        self.n_results += keep(ids, result.rankings)
         written = time.perf_counter() - started
         own = SearchSeconds(query_encoding=encoding_seconds, writing=written)
         self.seconds = self.seconds + result.seconds + own

@@ -73,7 +73,11 @@ class Exporter:
     beside: tuple[str, ...] = ()
 
     def default_path(self, name: str) -> Path:
-        """The default file for an artifact of this name, in the current folder."""
+        """The default file for an artifact, in the current folder.
+
+        Args:
+            name: ``Manifest.file_name``, which leads to no other folder.
+        """
         return Path(f"{name}{self.endings[0] if self.endings else f'.{self.name}'}")
 
     def files(self, output: Path, *, overwrite: bool) -> tuple[Path, ...]:

@@ -270,7 +270,9 @@ def export_graph(
             f"The graph {name} has {opened.k} neighbours a document, not {k}.",
             hint=f"Build a wider one: hype graph {opened.embeddings} --k {k}",
         )
-    paths = exporter.files(output or exporter.default_path(name), overwrite=overwrite)
+    paths = exporter.files(
+        output or exporter.default_path(opened.manifest.file_name), overwrite=overwrite
+    )
     narrowed = opened if k is None else opened.first(k)
     exporter.export(ExportJob(store, narrowed, name, paths, progress))
     return ExportedGraph(

@@ -87,7 +87,9 @@ def export_run(
     stored = store.run(run)
     name = display_name(stored.manifest)
     exporter = find_exporter("run", format, output)
-    paths = exporter.files(output or exporter.default_path(name), overwrite=overwrite)
+    paths = exporter.files(
+        output or exporter.default_path(stored.manifest.file_name), overwrite=overwrite
+    )
     exporter.export(ExportJob(store, stored, name, paths, progress))
     return Exported(
         run=stored.manifest.id,

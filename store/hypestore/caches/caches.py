@@ -16,6 +16,7 @@ from pathlib import Path
 from hypestore.caches.record import RECORD_NAME, cache_problems, write_record
 from hypestore.errors import ArtifactBusy, ArtifactNotFound, InvalidContent, StoreNotWritable
 from hypestore.files import (
+    make_folder,
     present_files,
     present_size,
     remove_folder,
@@ -168,7 +169,7 @@ def _make(path: Path, make: Callable[[Path], None]) -> None:
     """Make a cache in a temporary folder, flush it, and rename it. The caller holds the lock."""
     temporary = temporary_sibling(path)
     with writing_in(path.parent):
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         _clear_leftovers(path)
         temporary.mkdir()
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hypestore.errors import refuse_open_limit
 from hypestore.files import present_files, sha256_file
 
 RECORD_NAME = ".files.json"
@@ -68,7 +69,8 @@ def cache_problems(folder: Path, *, contents: bool = False) -> Iterator[CachePro
     """
     try:
         record = _Record.model_validate_json((folder / RECORD_NAME).read_bytes())
-    except (OSError, ValidationError):
+    except (OSError, ValidationError) as error:
+        refuse_open_limit(error)
         yield CacheProblem(RECORD_NAME, "is missing, as before hype 0.4, or cannot be read")
         return
     listed = {file.path for file in record.files}
@@ -93,5 +95,6 @@ def _problem(path: Path, file: _CachedFile, *, contents: bool) -> str | None:
     except FileNotFoundError:
         return "is missing"
     except OSError as error:
+        refuse_open_limit(error)
         return f"cannot be read: {error.strerror}"
     return None

@@ -33,7 +33,14 @@ from hypestore.catalog.build import (
     stored_work,
 )
 from hypestore.catalog.schema import TABLES, VIEWS, Relation
-from hypestore.errors import ArtifactBusy, CatalogQueryError, DiskFull, StoreError, StoreNotWritable
+from hypestore.errors import (
+    ArtifactBusy,
+    CatalogQueryError,
+    DiskFull,
+    StoreError,
+    StoreNotWritable,
+    refuse_open_limit,
+)
 from hypestore.free_space import disk_full, is_disk_full
 from hypestore.inventory import Inventory
 from hypestore.work.locks import hold
@@ -109,6 +116,7 @@ class Catalog:
             with self._reading() as connection:
                 return asked(connection)
         except duckdb.Error as error:
+            refuse_open_limit(error)
             _LOG.warning("the catalog is made again, for it cannot be read: %s", error)
             with contextlib.suppress(StoreError):  # another program has it open
                 self.rebuild()
@@ -271,6 +279,7 @@ class Catalog:
                         build(connection, self._inventory)
                 return True
             except duckdb.Error as error:
+                refuse_open_limit(error)
                 if is_disk_full(error):
                     raise disk_full(self.path.parent, error) from error
                 if _held_elsewhere(error) or attempt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CATALOG_VERSION = 5
+CATALOG_VERSION = 6
 """Version of the tables and views. Raise it with every change of them below.
 
 A catalog of another version is dropped and built again.
@@ -185,7 +185,9 @@ LEADERBOARD = Relation(
         LEFT JOIN artifacts AS model ON model.id = r.model
         LEFT JOIN elsewhere AS distant ON distant.id = r.model
         QUALIFY row_number() OVER (
-            PARTITION BY m.run, m.qrels, m.measure ORDER BY e.created DESC, e.id DESC
+            PARTITION BY m.run, m.qrels, m.measure
+            ORDER BY TRY_CAST(e.provenance->>'$.order' AS BIGINT) DESC NULLS LAST,
+                e.created DESC, e.id DESC
         ) = 1
     """,
 )

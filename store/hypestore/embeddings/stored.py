@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from hypestore.embeddings.files import text_name, vector_name
 from hypestore.embeddings.vector_file import RowGroup, VectorFile, parts
-from hypestore.errors import DamagedArtifact, InvalidContent, TextNotKept
+from hypestore.errors import DamagedArtifact, InvalidContent, TextNotKept, refuse_open_limit
 from hypestore.files import refuse_link
 from hypestore.manifest import Manifest
 from hypestore.tables import taken
@@ -267,4 +267,5 @@ def _read_texts(path: Path, rows: np.ndarray[Any, Any]) -> list[str]:
                 first += count
         return [texts[row] for row in rows.tolist()]
     except (pa.ArrowException, OSError, KeyError) as error:
+        refuse_open_limit(error)
         raise DamagedArtifact(f"{path}: {error}.", hint="hype doctor --checksums") from error

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hypestore.embeddings.page_header import read_data_page
-from hypestore.errors import DamagedArtifact
+from hypestore.errors import DamagedArtifact, refuse_open_limit
 from hypestore.files import atomic_path, refuse_link
 from hypestore.tables import string_array
 
@@ -117,6 +117,7 @@ class VectorFile:
         except FileNotFoundError:
             raise DamagedArtifact(f"{path} is missing.", hint="hype doctor") from None
         except (pa.ArrowException, OSError) as error:
+            refuse_open_limit(error)
             raise self.damaged(str(error)) from error
         self.n: int = self._metadata.num_rows
         self._kept: dict[int, np.ndarray[Any, Any]] = {}
@@ -133,6 +134,7 @@ class VectorFile:
             with pq.ParquetFile(self.path, page_checksum_verification=True) as parquet:
                 column = parquet.read(columns=["doc_id"], use_threads=False)["doc_id"]
         except (pa.ArrowException, OSError) as error:
+            refuse_open_limit(error)
             raise self.damaged(str(error)) from error
         # A cast imports pyarrow.compute, which takes longer than many a search.
         ids = (column if column.type == pa.string() else column.cast(pa.string())).combine_chunks()
@@ -181,6 +183,7 @@ class VectorFile:
             with self.path.open("rb") as stream:
                 mapped = mmap.mmap(stream.fileno(), length, access=mmap.ACCESS_READ, offset=page)
         except (OSError, ValueError) as error:
+            refuse_open_limit(error)
             raise self.damaged(str(error)) from error
         flat = np.frombuffer(mapped, self.dtype, group.rows * self.dim, shift)
         return flat.reshape(group.rows, self.dim)
@@ -295,6 +298,7 @@ class VectorFile:
                     yield first, self._to_numpy(batch.column(0))
                     first += len(batch)
         except (pa.ArrowException, OSError) as error:
+            refuse_open_limit(error)
             raise self.damaged(str(error)) from error
         offset = first - group.first_row
         if offset != group.rows:  # a damaged page header makes pyarrow end early, without an error

@@ -10,7 +10,7 @@ from tokenize import TokenError
 import numpy as np
 import numpy.typing as npt
 
-from hypestore.errors import DamagedArtifact, InvalidContent
+from hypestore.errors import DamagedArtifact, InvalidContent, refuse_open_limit
 from hypestore.manifest import Manifest
 from hypestore.verification import check_files
 
@@ -105,6 +105,7 @@ def _check_header(path: Path, shape: tuple[int, int]) -> int:
         if size != expected:
             raise ValueError(f"{size} bytes long, expected {expected}")
     except (OSError, ValueError, *_NO_HEADER) as error:
+        refuse_open_limit(error)
         problem = str(error) if isinstance(error, OSError | ValueError) else "no NumPy header"
         raise DamagedArtifact(f"{path}: {problem}.", hint="hype doctor --checksums") from error
     return offset

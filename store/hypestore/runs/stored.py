@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hypestore.errors import DamagedArtifact
+from hypestore.errors import DamagedArtifact, refuse_open_limit
 from hypestore.manifest import Manifest
 from hypestore.runs.draft import (
     COSTS_NAME,
@@ -97,6 +97,7 @@ class StoredRun:
                     columns = (kept[name].to_pylist() for name in RESULTS_SCHEMA.names)
                     yield from zip(*columns, strict=True)
         except (pa.ArrowException, OSError, KeyError) as error:
+            refuse_open_limit(error)
             raise DamagedArtifact(f"{path}: {error}.", hint="hype doctor --checksums") from error
 
     def costs(self) -> pa.Table | None:
@@ -144,6 +145,11 @@ class ResultsByQuery:
         )
         self._doc_ids = table["doc_id"].combine_chunks()
         self._scores = table["score"].combine_chunks()
+
+    @property
+    def query_ids(self) -> Collection[str]:
+        """Ids of the queries that have results, in the order of the run."""
+        return self._bounds.keys()
 
     def doc_ids(self, query_id: str) -> list[str]:
         """The documents of a query by rank; empty if it has no results."""

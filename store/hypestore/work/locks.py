@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from hypestore.errors import ArtifactBusy
+from hypestore.errors import ArtifactBusy, StoreNotWritable, refuse_open_limit
 from hypestore.files import refuse_link, writing_in
 from hypestore.layout import Layout
 
@@ -25,6 +26,9 @@ _PROBE_SECONDS = 0.2
 """Shortest wait for a lock: ``is_held`` takes locks briefly, and nobody may fail because of it."""
 
 _NOTE_TRIES = 10
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""Numbers of the errors by which a file system refuses every lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +85,29 @@ def hold(lock: Path, *, what: str, wait_seconds: float = 0.0) -> Iterator[None]:
 
     Raises:
         ArtifactBusy: Another process, or another object of this process, holds it.
-        StoreNotWritable: The store is read-only.
+        StoreNotWritable: The store is read-only, or its file system gives no locks.
         DamagedArtifact: The lock is a link.
     """
     for file in (lock.parent, lock, _note(lock)):
         refuse_link(file)
     with writing_in(lock.parent):
         lock.parent.mkdir(parents=True, exist_ok=True)
-        file_lock = FileLock(lock, thread_local=False)
+        file_lock = _file_lock(lock)
         try:
             file_lock.acquire(timeout=max(wait_seconds, _PROBE_SECONDS), poll_interval=0.02)
         except Timeout as error:
             raise ArtifactBusy(
                 f"{what} is in use by {_present_holder(lock)} (waited {wait_seconds:g} s).",
                 hint="Wait until it is done and run the same command again.",
+            ) from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            raise StoreNotWritable(
+                f"Cannot lock {lock}: its file system gives no locks ({error.strerror}).",
+                hint="Reading works. To write, use a store on another file system (--store DIR), "
+                "or have this one mounted with locks: NFS with its lock service or with "
+                "local_lock=flock, Lustre with flock.",
             ) from error
     try:
         with writing_in(lock.parent):
@@ -105,18 +118,41 @@ def hold(lock: Path, *, what: str, wait_seconds: float = 0.0) -> Iterator[None]:
         file_lock.release()
 
 
+def _file_lock(lock: Path) -> FileLock:
+    # Never by the existence of a file: locks stay when they are free, and would count as held.
+    return FileLock(lock, thread_local=False, fallback_to_soft=False)
+
+
 def is_held(lock: Path) -> bool:
-    """Whether a lock is held now. In a read-only store the note beside it decides."""
+    """Whether a lock is held now.
+
+    In a read-only store, and on a file system without locks, the note beside it decides: it does
+    not count if its process was on this machine and has ended.
+    """
     if not lock.exists():
         return False
-    file_lock = FileLock(lock, thread_local=False)
+    file_lock = _file_lock(lock)
     try:
         file_lock.acquire(timeout=0)
     except Timeout:
         return True
-    except OSError:
-        return _note(lock).exists()
+    except OSError as error:
+        refuse_open_limit(error)
+        return _note(lock).exists() and not _has_ended(read_holder(lock))
     file_lock.release()
+    return False
+
+
+def _has_ended(holder: Holder) -> bool:
+    """Whether a process that a note names was on this machine and has ended."""
+    if holder.pid is None or holder.host != socket.gethostname():
+        return False
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):  # another user's; or no number of a process
+        return False
     return False
 
 

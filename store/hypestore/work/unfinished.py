@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
-from hypestore.errors import AmbiguousReference, ArtifactBusy
-from hypestore.files import remove_folder
+from hypestore.errors import AmbiguousReference, ArtifactBusy, refuse_open_limit
+from hypestore.files import listed, remove_folder
 from hypestore.layout import WORK_NAME, Layout
 from hypestore.manifest import KINDS, MANIFEST_NAME, Kind, WorkRecord
 from hypestore.work.locks import hold, is_held, read_holder
@@ -45,17 +47,24 @@ def read_work(folder: Path) -> WorkRecord | None:
     """The content of ``work.json`` in a folder; None if it is missing or malformed."""
     try:
         return WorkRecord.model_validate_json((folder / WORK_NAME).read_bytes())
-    except (OSError, ValidationError):
+    except OSError as error:
+        refuse_open_limit(error)
+        return None
+    except ValidationError:
         return None
 
 
 def work_folders(layout: Layout, kinds: Iterable[Kind] = KINDS) -> Iterator[tuple[Kind, Path]]:
     """Folders without a manifest, each with the kind of its artifact."""
     for kind in kinds:
-        parent = layout.kind_folder(kind)
-        for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
-            if folder.is_dir() and folder.name[0] != "." and not (folder / MANIFEST_NAME).exists():
+        for folder in listed(layout.kind_folder(kind))[0]:
+            if folder.name[0] != "." and folder.is_dir() and not _has_manifest(folder):
                 yield kind, folder
+
+
+def _has_manifest(folder: Path) -> bool:
+    """Whether a folder has a manifest, which may be a link that leads nowhere."""
+    return os.path.lexists(folder / MANIFEST_NAME)
 
 
 def work_records(layout: Layout, kinds: Iterable[Kind] = KINDS) -> list[tuple[WorkRecord, Path]]:
@@ -66,6 +75,12 @@ def work_records(layout: Layout, kinds: Iterable[Kind] = KINDS) -> list[tuple[Wo
         if record is not None and (record.kind, record.id) == (kind, folder.name):
             records.append((record, folder))
     return sorted(records, key=lambda one: (one[0].started, one[0].id))
+
+
+def unreadable_work(layout: Layout) -> list[Path]:
+    """Every ``work.json`` that cannot be read: what that work is made from is not known."""
+    records = (folder / WORK_NAME for _, folder in work_folders(layout))
+    return [path for path in records if os.path.lexists(path) and read_work(path.parent) is None]
 
 
 def locks_of(layout: Layout, artifact: str) -> list[Path]:
@@ -98,21 +113,34 @@ def _unfinished(layout: Layout, record: WorkRecord, folder: Path) -> Unfinished:
     )
 
 
+@contextmanager
+def hold_whole(layout: Layout, artifact: str, *, what: str) -> Iterator[None]:
+    """Hold an artifact or unfinished work against all others, also those who make a part of it.
+
+    The main lock comes first: who begins a part meanwhile takes the lock of the part, then waits
+    for the main lock before it looks at the folder.
+
+    Raises:
+        ArtifactBusy: A process works on it; the message names the process.
+    """
+    with hold(layout.lock(artifact), what=what):
+        for lock in locks_of(layout, artifact)[1:]:  # locks of parts, and of finishing
+            if is_held(lock):
+                raise ArtifactBusy(
+                    f"{what} is in use by {read_holder(lock)}.",
+                    hint="Wait until it is done, or stop it, and run the same command again.",
+                )
+        yield
+
+
 def remove_work(layout: Layout, folder: Path) -> None:
     """Remove the folder of unfinished work, unless it was finished meanwhile.
 
     Raises:
         ArtifactBusy: A process works on it; the message names the process.
     """
-    what = f"The unfinished {folder.name}"
-    for lock in locks_of(layout, folder.name)[1:]:  # locks of parts, and of finishing
-        if is_held(lock):
-            raise ArtifactBusy(
-                f"{what} is in use by {read_holder(lock)}.",
-                hint="Wait until it is done, or stop it, and run the same command again.",
-            )
-    with hold(layout.lock(folder.name), what=what):
-        if not (folder / MANIFEST_NAME).exists():
+    with hold_whole(layout, folder.name, what=f"The unfinished {folder.name}"):
+        if not _has_manifest(folder):
             remove_folder(folder)
 
 

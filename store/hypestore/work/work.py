@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,7 +21,9 @@ from hypestore.errors import (
 )
 from hypestore.files import (
     atomic_write_text,
+    delete,
     is_temporary,
+    make_folder,
     remove_folder,
     sha256_file,
     sync_file,
@@ -36,6 +36,7 @@ from hypestore.layout import PROGRESS_NAME, SCRATCH_NAME, WORK_NAME, Layout
 from hypestore.manifest import (
     FORMAT_VERSION,
     MANIFEST_NAME,
+    ORDER,
     FileRecord,
     Kind,
     Manifest,
@@ -160,8 +161,15 @@ class ArtifactDraft:
             DamagedArtifact: The folder holds a symbolic link.
         """
         self._refuse_links()
-        self._check_parents()
-        self._check_name()
+        # Under the lock of the store: nobody removes a parent before the record names it.
+        layout = self._context.layout
+        with hold(layout.store_lock, what="The store", wait_seconds=SHORT_WAIT_SECONDS):
+            self._check_parents()
+            self._check_name()
+            self._record()
+
+    def _record(self) -> None:
+        """Make the folder with ``work.json``, unless they exist."""
         earlier = read_work(self.path)
         if earlier is not None and earlier.layout != self.record.layout:
             raise InvalidContent(
@@ -170,7 +178,7 @@ class ArtifactDraft:
                 hint="Run it with the same layout, or clear it with `hype doctor --clean`.",
             )
         with writing_in(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
             if earlier is None or earlier.name != self.record.name:
                 text = pretty_json(self.record.model_dump(mode="json"))
                 atomic_write_text(self.path / WORK_NAME, text)
@@ -189,13 +197,13 @@ class ArtifactDraft:
         """Delete temporary files of killed processes. No other process may work in the folder."""
         for path in self.path.rglob("*.tmp"):
             if is_temporary(path):
-                _delete(path)
+                delete(path)
 
     def clear(self) -> None:
         """Delete everything but ``work.json``, so that the work begins anew."""
         for path in self.path.iterdir():
             if path.name != WORK_NAME:
-                _delete(path)
+                delete(path)
 
     def require_space(self, needed_bytes: int) -> None:
         """Raise ``DiskFull`` if the disk has less free space than needed."""
@@ -248,7 +256,7 @@ class ArtifactDraft:
                 parents=self.record.parents,
                 files=files,
                 stats=plain_stats,
-                provenance=plain_provenance,
+                provenance={**plain_provenance, ORDER: self._context.inventory.next_order()},
             )
             (self.path / PROGRESS_NAME).unlink(missing_ok=True)
             (self.path / WORK_NAME).unlink(missing_ok=True)
@@ -396,10 +404,3 @@ class Draft:
     def discard(self) -> None:
         """Delete all files of the unfinished artifact."""
         self._draft.discard()
-
-
-def _delete(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

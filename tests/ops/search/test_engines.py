@@ -23,6 +23,7 @@ from hypencli.ops.graphs.options import GraphOptions
 from hypencli.ops.models import ModelSource
 from hypencli.ops.search.options import EngineSpec, Output, Scoring, Searched, SearchOptions, Target
 from hypencli.ops.search.run import search
+from hypencli.progress import SilentProgress
 from hypencli.records import Query
 from hypestore import ArtifactNotFound, Manifest, Store
 
@@ -63,6 +64,16 @@ def options(
 
 def model_of(engine: str) -> ModelSource:
     return HYPER if engine in ("graph", "guided", "rerank") else PLAIN
+
+
+class Told(SilentProgress):
+    """Keeps the messages."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
 
 
 def rankings(store: Store, run: str) -> Mapping[str, list[tuple[str, float]]]:
@@ -391,11 +402,57 @@ def test_some_queries_are_searched_exactly_for_a_check(
     )
 
 
-def test_exact_search_is_not_checked(store: Store, queries: QuerySet) -> None:
-    searched = search(
-        store, queries, HYPER, options("exact", output=Output(check=3, name="checked"))
-    )
-    assert searched.check is None
+def test_exact_search_is_checked_where_that_is_asked(store: Store, queries: QuerySet) -> None:
+    """Its first pass, in bfloat16, is compared with float32 throughout."""
+    scan = options("exact", {"scan": "bfloat16"})
+    assert search(store, queries, HYPER, replace(scan, k=7)).check is None
+    searched = search(store, queries, HYPER, replace(scan, output=Output(check=3)))
+    assert searched.scan is not None
+    check = searched.check
+    assert check is not None
+    assert (check.n_queries, check.identical, check.different) == (3, 3, [])
+    assert check.recall == {"10": 1.0}
+
+
+def test_a_stored_run_is_compared_with_a_search_by_another_scan(
+    store: Store, queries: QuerySet
+) -> None:
+    """Here the first query of the run lost its best document, as by a first pass that missed it."""
+    searched = search(store, queries, HYPER, options("exact", {"scan": "bfloat16"}))
+    run = store.get(searched.run)
+    right = rankings(store, run.id)
+    first = next(iter(right))
+    store.remove(run.id, force=True)
+    with store.run_writer("wrong", run.inputs, parents=run.parents) as writer:
+        writer.queries([(query.query_id, query.text) for query in queries])
+        for query_id, found in right.items():
+            kept = found[1:] if query_id == first else found
+            writer.append(
+                [query_id] * len(kept),
+                [doc_id for doc_id, _ in kept],
+                list(range(1, len(kept) + 1)),
+                [score for _, score in kept],
+            )
+        wrong = writer.commit(stats=dict(run.stats))
+    before = len(store.artifacts("run")), len(store.unfinished())
+    float32 = options("exact", {"scan": "float32"}, output=Output(again=True))
+    repeated = search(store, queries, HYPER, float32)
+    assert (repeated.run, repeated.existing, repeated.scan) == (wrong.id, True, None)
+    assert repeated.again is not None
+    assert repeated.again.against == wrong.id
+    assert (repeated.again.n_queries, repeated.again.identical) == (12, 11)
+    assert repeated.again.different == [first]
+    assert repeated.again.recall["10"] == pytest.approx((11 + 0.9) / 12)
+    assert unchanged(store, before)
+    assert search(store, queries, HYPER, options("exact")).again is None
+
+
+def test_a_search_without_a_run_cannot_be_done_again(store: Store, queries: QuerySet) -> None:
+    before = len(store.artifacts("run")), len(store.unfinished())
+    with pytest.raises(UsageError, match="no run of this search") as caught:
+        search(store, queries, HYPER, options("guided", output=Output(again=True)))
+    assert "`again=True`" in str(caught.value.hint)
+    assert unchanged(store, before)
 
 
 def unchanged(store: Store, before: tuple[int, int]) -> bool:
@@ -490,9 +547,22 @@ def test_reranking_a_run_of_another_corpus_names_a_document(
     assert unchanged(store, before)
 
 
-def test_a_run_that_lacks_a_query_reranks_to_nothing(store: Store, queries: QuerySet) -> None:
+def test_reranking_a_run_of_other_queries_names_one_of_each(store: Store) -> None:
+    others = query_set("others", [Query("new", "a river of bread"), Query("newer", "a boat")])
+    before = len(store.artifacts("run")), len(store.unfinished())
+    words = r"plain-run has nothing to rerank for the 2 queries, such as 'new': .* such as 'q\d+'"
+    with pytest.raises(DataError, match=words):
+        search(store, others, HYPER, options("rerank"))
+    assert unchanged(store, before)
+
+
+def test_a_run_that_lacks_a_query_reranks_to_nothing_and_says_so(
+    store: Store, queries: QuerySet
+) -> None:
     more = query_set("more", [*queries, Query("new", "a river of bread")])
-    searched = search(store, more, HYPER, options("rerank"))
+    told = Told()
+    searched = search(store, more, HYPER, options("rerank"), told)
+    assert any("no documents for 1 of 13 queries, such as 'new'" in one for one in told.messages)
     results = rankings(store, searched.run)
     assert results["new"] == []
     assert searched.n_results == 12 * 20

@@ -30,6 +30,7 @@ from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import draw_name_not_given, escape, seconds, show
 from hypencli.cli.verbs.compare.eval import draw_evaluated
 from hypencli.cli.verbs.search.search_options import (
+    AgainOption,
     ApproxOption,
     BudgetOption,
     CheckOption,
@@ -84,6 +85,7 @@ def search(
     budget: BudgetOption = None,
     settings: SettingsOption = None,
     check: CheckOption = None,
+    again: AgainOption = False,
     rerank: RerankOption = None,
     rerank_lists: RerankListsOption = None,
     first: FirstOption = None,
@@ -114,12 +116,15 @@ def search(
     If judgements of the queries are known, the run is evaluated with them. Exact search scores
     every document. Where the machine computes int8 or bfloat16 faster, the first pass uses that,
     and float32 then confirms the ranking within an error bound. Approximate search (--approx)
-    scores only some documents; --check measures what it misses.
+    scores only some documents. --check measures what either misses, and --again compares a stored
+    run with a new search.
 
     Examples:
         hype search --k 1000
 
         hype search --approx --k 1000 --check 50
+
+        hype search -o scan=float32 --again
 
         hype search --engine graph -o preset=efficient-2
 
@@ -160,7 +165,7 @@ def search(
             query_max_length, width, dtype, default_device(device, opened), batch_queries
         ),
         output=Output(
-            name, dataset_place(opened.root, qrels), split_names(measures) or None, check
+            name, dataset_place(opened.root, qrels), split_names(measures) or None, check, again
         ),
     )
     source = ModelSource(model, backbone=backbone, pooling=pooling, trust_code=trust_code)
@@ -193,7 +198,7 @@ def _draw_both(console: Console, done: SearchedTwice) -> None:
 
 
 def _draw_searched(console: Console, done: Searched) -> None:
-    verb = "Had searched" if done.existing else "Searched"
+    verb = "Searched again" if done.again else "Had searched" if done.existing else "Searched"
     width = "" if done.width is None else f", width={done.width}"
     console.print(
         f"{verb} {done.n_documents:,} documents of {escape(done.corpus)} for {done.n_queries:,} "
@@ -217,6 +222,9 @@ def _draw_searched(console: Console, done: Searched) -> None:
         _draw_scan(console, done.scan, done.n_queries)
     if done.check is not None:
         _draw_check(console, done.check)
+    if done.again is not None:
+        _draw_again(console, done.again)
+        return
     console.print(f"Run: {escape(done.name or done.run)}" + (f" ({done.run})" if done.name else ""))
     draw_name_not_given(console, done.name_not_given, done.name or done.run)
     if done.evaluation is not None:
@@ -241,8 +249,26 @@ def _draw_scan(console: Console, scan: FirstPassSummary, n_queries: int) -> None
         )
 
 
+def _draw_again(console: Console, again: Check) -> None:
+    """Print what a repeated search and the stored run share."""
+    shared = ", ".join(f"@{depth} {share:.4f}" for depth, share in again.recall.items())
+    console.print(f"Documents shared with run {again.against}: {shared}.")
+    _draw_identical(console, again)
+
+
+def _draw_identical(console: Console, check: Check) -> None:
+    """Print how many rankings are the same, and which are not."""
+    if check.identical is None:
+        return
+    console.print(f"  {check.identical:,} of {check.n_queries:,} rankings are the same.")
+    if check.different:
+        named = ", ".join(escape(query_id) for query_id in check.different)
+        more = check.n_queries - check.identical - len(check.different)
+        console.print(f"  Different: {named}" + (f", and {more:,} more" if more else "") + ".")
+
+
 def _draw_check(console: Console, check: Check) -> None:
-    """Print the recall of an approximate search, and the measures of the exact one."""
+    """Print the recall of a search, and the measures of the exact one."""
     recalls = ", ".join(f"@{depth} {recall:.4f}" for depth, recall in check.recall.items())
     of_what = f"run {check.against}" if check.against else "exact search"
     console.print(f"Recall of {of_what}, {check.n_queries:,} queries: {recalls}.")
@@ -252,6 +278,8 @@ def _draw_check(console: Console, check: Check) -> None:
             f"  {escape(name)}: {values['approximate']:.4f}, exact {values['exact']:.4f} "
             f"({change or 0.0:+.4f})"
         )
+    if check.different or check.identical == check.n_queries:
+        _draw_identical(console, check)
 
 
 def query(

@@ -68,8 +68,18 @@ CheckOption = Annotated[
     typer.Option(
         "--check",
         min=1,
-        help="Search this many queries exactly too, and print the recall against that.",
-        show_default="compare with an exact run of the store, if it has one",
+        help="Search this many queries in float32 throughout too, and print the recall against "
+        "that.",
+        show_default="compare an approximate run with an exact one of the store, if it has one",
+        rich_help_panel=_HOW,
+    ),
+]
+AgainOption = Annotated[
+    bool,
+    typer.Option(
+        "--again",
+        help="Search again what the store has a run of, such as with -o scan=float32, and compare "
+        "the rankings. Nothing is stored.",
         rich_help_panel=_HOW,
     ),
 ]

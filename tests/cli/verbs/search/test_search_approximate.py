@@ -68,6 +68,23 @@ def test_a_scan_says_what_float32_made_of_it(search: Search) -> None:
     assert search("--k", 6, "--json").json["scan"] is None
 
 
+def test_exact_search_is_checked_and_done_again(search: Search) -> None:
+    scan = ("--k", 5, "-o", "scan=bfloat16")
+    checked = search(*scan, "--check", 3)
+    assert "Recall of exact search, 3 queries: @5 1.0000." in checked.out
+    assert "3 of 3 rankings are the same." in checked.out
+    refused = search(*scan, "--again")
+    assert refused.code == USAGE
+    assert "Leave --again out" in refused.err
+    run = search(*scan, "--json").json["run"]
+    again = search("--k", 5, "-o", "scan=float32", "--again")
+    assert again.code == 0, again.err
+    assert "Searched again" in again.out
+    assert f"Documents shared with run {run}: @5 1.0000." in again.out
+    assert "12 of 12 rankings are the same." in again.out
+    assert "First pass" not in again.out
+
+
 def test_a_scan_needs_exact_search_in_float32(search: Search) -> None:
     for arguments in (
         ("--approx", "-o", "scan=bfloat16"),
