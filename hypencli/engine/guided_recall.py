@@ -1,8 +1,8 @@
 """Guided search that goes on until a bound on the recall of each query reaches a target.
 
 Rounds: a pass over the corpus ranks all documents by the surrogate and keeps a *pool* of them;
-the scorer scores the best of the pool; the surrogate is fitted to the scores. The first pass is by
-the mean of the gradients at some documents. How these gradients change makes the surrogate curved.
+the scorer scores the best of the pool; the surrogate is fitted to the scores. The first surrogate
+is the function of second order that fits the gradients at some documents.
 
 From the second round on, a sample of the documents without a score is scored too: of every
 *stratum*, which holds twice as many documents as the one above it by expected score. The surrogate
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus, names_by_plac
 from hypencli.engine.exact import CHUNK_ROWS, CorpusPass
 from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.recall_bound import Residuals, Unscored, allowed, recall_bound
-from hypencli.engine.surrogate import Surrogate, evenly_spaced, pass_scorer
+from hypencli.engine.surrogate import Surrogate, SurrogateScorer, evenly_spaced
 
 _ROUNDS = 5
 """Passes over the corpus before a query is searched exactly."""
@@ -54,11 +55,8 @@ _FITTED_ROUND = 1
 _DRAWN = 256
 """Random documents that are scored when the surrogate has to become better."""
 
-_FITTED = 2_048
-"""Scored documents to which a curved surrogate is fitted, at most."""
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CorpusSample:
     """Random documents of a corpus.
 
@@ -69,6 +67,12 @@ class CorpusSample:
 
     ordinals: Ordinals
     vectors: torch.Tensor
+
+    @cached_property
+    def spread(self) -> torch.Tensor:
+        """The covariance ``[d, d]`` of the vectors."""
+        centred = self.vectors - self.centre
+        return centred.t() @ centred / len(centred)
 
     @classmethod
     def draw(cls, corpus: SearchCorpus, size: int, seed: int) -> CorpusSample:
@@ -153,7 +157,7 @@ class RecallSearch:
         corpus_pass = CorpusPass(
             batch.threads, doc_ids=self._corpus.ids, tie_ids=names_by_place, device=self._device
         )
-        scorer = pass_scorer([query.surrogate for query in queries], self._device)
+        scorer = SurrogateScorer([query.surrogate for query in queries], self._device)
         m = max(query.pool_size for query in queries)
         tops, _ = corpus_pass(scorer, self._corpus.blocks(), k=m)
         for query, top in zip(queries, tops, strict=True):
@@ -202,13 +206,11 @@ class _QuerySearch:
         self.exact = self._wanted + _HELD * strata > _LARGEST_SHARE * corpus.n
 
     def begin(self, vectors: torch.Tensor, gradients: torch.Tensor) -> None:
-        """Make the first surrogates from gradients ``[m, d]`` at vectors ``[m, d]``."""
-        self._curved = Surrogate.curved(gradients, vectors, self._sample.vectors)
-        self.surrogate = self._curved.linear
+        """Make the first surrogate from gradients ``[m, d]`` at vectors ``[m, d]``."""
+        self.surrogate = Surrogate.of(gradients, vectors, self._sample.spread)
 
     def score(self) -> None:
         """Score documents of a new pool: ``k`` at first, then until the recall is bounded."""
-        self.surrogate = self._curved if self.surrogate.curve is None else self.surrogate
         self._take_pool()
         self._round += 1
         if self._round > _FITTED_ROUND:
@@ -217,7 +219,8 @@ class _QuerySearch:
             return
         self._score_best(max(_LEAST_BATCH, round(self._options.first * self._k)))
         while self.search.evaluations < self._wanted and self._left.any():
-            self._score_best(min(self._batch, self._wanted - self.search.evaluations))
+            lacking = self._wanted - self.search.evaluations
+            self._score_best(min(lacking, max(self._batch, lacking // 2)))
 
     def widen(self) -> None:
         """Score random documents, and fit the surrogate to them too."""
@@ -228,7 +231,7 @@ class _QuerySearch:
         self._refit()
 
     def _take_pool(self) -> None:
-        self._features = self.surrogate.features(self._vectors(self.pool))
+        self._pool_vectors = self._vectors(self.pool)
         self._left = np.isin(self.pool, self.search.scored[0], invert=True)
 
     def score_all(self) -> None:
@@ -246,18 +249,17 @@ class _QuerySearch:
         ordinals, scores = self.search.scored
         free = np.isin(ordinals, self._held, invert=True)
         ordinals, scores = ordinals[free], scores[free]
-        m = self._options.fitted if self.surrogate.curve is None else _FITTED
+        m = self._options.fitted * (2 if self._round > _FITTED_ROUND else 1)
         places = evenly_spaced(scores, m)
-        features = self.surrogate.features(self._vectors(ordinals[places]))
-        values = torch.from_numpy(scores[places])
-        self.surrogate = self.surrogate.fitted(features, values, self._options.ridge)
+        vectors, values = self._vectors(ordinals[places]), torch.from_numpy(scores[places])
+        self.surrogate = self.surrogate.fitted(vectors, values, self._options.ridge)
 
     def _vectors(self, ordinals: Ordinals) -> torch.Tensor:
         return torch.from_numpy(self._corpus.vectors(ordinals)).float()
 
     def _score_best(self, size: int) -> None:
         """Score the documents of the pool that the surrogate ranks first, and refit it."""
-        expected = self._features @ self.surrogate.weights
+        expected = self.surrogate.expected(self._pool_vectors)
         expected[~torch.from_numpy(self._left)] = -torch.inf
         places = expected.topk(min(size, int(self._left.sum())), sorted=False).indices.sort().values
         self._evaluate(places.numpy())
@@ -320,25 +322,19 @@ class _QuerySearch:
 
         Documents outside the pool are represented by those of the corpus sample.
         """
-        expected = (self._features @ self.surrogate.weights).numpy()[self._left]
+        expected = self.surrogate.expected(self._pool_vectors).numpy()[self._left]
         outside = np.isin(self._sample.ordinals, self.pool, invert=True)
         ordinals = self._sample.ordinals[outside]
-        features = self.surrogate.features(self._sample.vectors[torch.from_numpy(outside)])
+        others = self.surrogate.expected(self._sample.vectors).numpy()[outside]
         each = (self._corpus.n - len(self.pool)) / max(1, len(ordinals))
         counts = each - np.isin(ordinals, self.search.scored[0]).astype(np.float64)
         return Unscored(
-            np.concatenate([expected, (features @ self.surrogate.weights).numpy()]).astype(
-                np.float64
-            ),
+            np.concatenate([expected, others]).astype(np.float64),
             np.concatenate([np.ones(len(expected)), counts]),
         ), np.concatenate([self.pool[self._left], ordinals])
 
     def _expected(self, ordinals: Ordinals) -> npt.NDArray[np.float64]:
-        features = self.surrogate.features(self._vectors(ordinals))
-        expected: npt.NDArray[np.float64] = (
-            (features @ self.surrogate.weights).numpy().astype(np.float64)
-        )
-        return expected
+        return self.surrogate.expected(self._vectors(ordinals)).numpy().astype(np.float64)
 
     def _hold(self, unscored: Unscored, ordinals: Ordinals) -> None:
         """Score documents of the strata whose residuals are not known well."""

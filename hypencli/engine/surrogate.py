@@ -1,9 +1,9 @@
 """Surrogates of a scorer: functions that are cheap, and close to its scores near the best ones.
 
-A surrogate is linear in the document vector, or *curved*: then products of the vector's parts along
-a few directions are added to it. The directions are those in which the gradient of the scorer
-changes most (active subspaces: Constantine, Dow and Wang, 2014), so they hold most of what a linear
-function cannot express.
+A linear surrogate is a vector of weights (``fit``). A :class:`Surrogate` also has products of the
+vector's parts along a few directions: those in which the gradient of the scorer changes most
+(active subspaces: Constantine, Dow and Wang, 2014). They hold most of what a linear function cannot
+express.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from hypencli.engine.corpus import Ordinals, Scores
-from hypencli.engine.scorers import InnerProductScorer, PassScorer
 from hypencli.engine.workers import ALONE, Workers
 
 _FIT_STEPS, _FIT_TOLERANCE = 12, 1e-4
@@ -25,149 +24,154 @@ not reverse the surrogate: with a 6-layer q-net trained from random weights, one
 all of its ten best documents."""
 
 _DIRECTIONS = 6
-"""Directions of a curved surrogate, whose products are 21 features."""
+"""Directions of a surrogate, whose products are 21 features."""
 
 _LEAST_INNER = 1e-3
 """What is added to the squares of the parts, as a share of them, to solve for the products."""
 
-_COLUMNS = 8
-"""Columns of the matrix of a curved surrogate in a pass; it is fixed, so that the sums are."""
+_COLUMNS, _QUERIES = 8, 4
+"""Columns of a surrogate, and surrogates in one matrix product of a pass. Both are fixed, so
+that scores do not depend on the other queries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The directions of a curved surrogate.
+    """The directions of a surrogate.
 
     Attributes:
         directions: Orthogonal directions ``[d, r]``, scaled so that parts vary by about 1.
-        centre: The parts ``[r]`` of the mean vector.
         scale: A factor of the products; they then vary as much as the vectors do.
     """
 
     directions: torch.Tensor
-    centre: torch.Tensor
     scale: float
 
-    def products(self, parts: torch.Tensor) -> torch.Tensor:
-        """Return the products ``[n, r (r + 1) / 2]`` of the parts ``[n, r]`` of vectors."""
-        parts = parts - self.centre
-        first, second = torch.triu_indices(parts.shape[1], parts.shape[1])
-        return self.scale * parts[:, first] * parts[:, second]
+    @property
+    def pairs(self) -> torch.Tensor:
+        """The two directions ``[2, r (r + 1) / 2]`` of each product."""
+        r = self.directions.shape[1]
+        return torch.triu_indices(r, r)
 
 
 @dataclass(frozen=True, slots=True)
 class Surrogate:
-    """A surrogate of the scorer of one query.
+    """A surrogate of the scorer of one query: a function of second order.
 
     Attributes:
         weights: Weights ``[d]`` of the vector, and then those of the products.
-        curve: The directions of the products; None for a linear surrogate.
+        curve: The directions of the products.
     """
 
     weights: torch.Tensor
-    curve: Curve | None = None
+    curve: Curve
 
     @classmethod
-    def curved(
-        cls, gradients: torch.Tensor, vectors: torch.Tensor, typical: torch.Tensor
-    ) -> Surrogate:
+    def of(cls, gradients: torch.Tensor, vectors: torch.Tensor, spread: torch.Tensor) -> Surrogate:
         """Return the function of second order whose gradients are nearest to some gradients.
 
         Args:
             gradients: Gradients ``[m, d]`` of the scorer.
             vectors: The vectors ``[m, d]`` at which they were taken.
-            typical: Vectors ``[n, d]`` that set the scale of the products.
+            spread: The covariance ``[d, d]`` of the documents, which sets the scale of products.
         """
-        weights = gradients.mean(dim=0)
-        changes = gradients - weights
+        mean = gradients.mean(dim=0)
+        changes = gradients - mean
         _, _, along = torch.linalg.svd(changes, full_matrices=False)
         directions = along[:_DIRECTIONS].t()
-        deviations = (typical @ directions).std(dim=0, correction=0)
-        deviations = deviations.clamp_min(torch.finfo(deviations.dtype).tiny)
+        tiny = torch.finfo(directions.dtype).tiny
+        deviations = ((spread @ directions) * directions).sum(dim=0).clamp_min(tiny).sqrt()
         scaled = (directions / deviations).contiguous()
-        first, second = torch.triu_indices(scaled.shape[1], scaled.shape[1])
-        scale = float((typical.var(dim=0, correction=0).sum() / max(1, len(first))).sqrt())
-        curve = Curve(scaled, (typical @ scaled).mean(dim=0), scale)
-        parts = vectors @ scaled - curve.centre
-        # A gradient changes by ``bends @ parts`` along the directions, in units of the parts.
+        centre = vectors.mean(dim=0) @ scaled
+        parts = vectors @ scaled - centre
+        # Along the directions, in units of the parts, a gradient changes by ``parts @ bends``.
         wanted = (changes @ directions) * deviations
         inner = parts.t() @ parts + _LEAST_INNER * len(parts) * torch.eye(parts.shape[1])
         bends = torch.linalg.solve(inner, parts.t() @ wanted)
         bends = (bends + bends.t()) / 2
-        halved = torch.where(first == second, 0.5, 1.0)
-        products = bends[first, second] * halved / max(scale, float(np.finfo(np.float32).tiny))
-        return cls(torch.cat([weights, products]), curve)
+        first, second = torch.triu_indices(len(bends), len(bends))
+        scale = float((spread.trace() / max(1, len(first))).clamp_min(tiny).sqrt())
+        products = bends[first, second] * torch.where(first == second, 0.5, 1.0) / scale
+        linear = mean - scaled @ (bends @ centre)  # the products are not of centred parts
+        return cls(torch.cat([linear, products]), Curve(scaled, scale))
 
     @property
-    def linear(self) -> Surrogate:
-        """The linear part of this surrogate."""
-        d = len(self.weights) if self.curve is None else len(self.curve.directions)
-        return Surrogate(self.weights[:d])
+    def columns(self) -> torch.Tensor:
+        """The linear weights, the directions, and zeros: ``[d, 8]``."""
+        directions = self.curve.directions
+        columns = torch.cat([self.weights[: len(directions), None], directions], dim=1)
+        return torch.nn.functional.pad(columns, (0, _COLUMNS - columns.shape[1]))
 
-    def features(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Return what the weights are applied to: ``[n, f]`` for vectors ``[n, d]``."""
-        if self.curve is None:
-            return vectors
-        products = self.curve.products(vectors @ self.curve.directions)
-        return torch.cat([vectors, products], dim=1)
+    @property
+    def form(self) -> torch.Tensor:
+        """The matrix ``[8, 8]`` of the products of what ``columns`` give."""
+        matrix = torch.zeros(_COLUMNS, _COLUMNS)
+        first, second = self.curve.pairs
+        matrix[first + 1, second + 1] = (
+            self.weights[len(self.curve.directions) :] * self.curve.scale
+        )
+        return matrix
 
-    def fitted(self, features: torch.Tensor, scores: torch.Tensor, ridge: float) -> Surrogate:
-        """Return the surrogate fitted to the scores ``[m]`` of features ``[m, f]``."""
+    def expected(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return what scores of vectors ``[n, d]`` are expected, up to a constant: ``[n]``."""
+        parts = vectors @ self.columns
+        return parts[:, 0] + ((parts @ self.form) * parts).sum(dim=1)
+
+    def fitted(self, vectors: torch.Tensor, scores: torch.Tensor, ridge: float) -> Surrogate:
+        """Return the surrogate fitted to the scores ``[m]`` of vectors ``[m, d]``."""
+        parts = (vectors @ self.curve.directions).t().contiguous()
+        first, second = self.curve.pairs
+        products = (self.curve.scale * parts[first] * parts[second]).t()
+        features = torch.cat([vectors, products], dim=1)
         return replace(self, weights=fit(self.weights, features, scores, ridge))
 
 
-class CurvedScorer:
-    """A scorer with one curved surrogate a query, for a pass over a corpus.
+class SurrogateScorer:
+    """A scorer with one surrogate a query, for a pass over a corpus.
 
     Every matrix product has one fixed shape, so scores do not depend on the other queries.
 
     Args:
-        surrogates: One curved surrogate a query.
+        surrogates: One surrogate a query.
         device: The device that scores.
     """
 
     def __init__(self, surrogates: Sequence[Surrogate], device: torch.device) -> None:
-        self._queries: list[tuple[torch.Tensor, torch.Tensor, Curve]] = []
-        for surrogate in surrogates:
-            curve = surrogate.curve
-            if curve is None:
-                raise ValueError("a surrogate of a curved scorer is linear")
-            self.dim = len(curve.directions)
-            linear, tail = surrogate.weights[: self.dim], surrogate.weights[self.dim :]
-            columns = torch.cat([linear[:, None], curve.directions], dim=1)
-            padded = torch.nn.functional.pad(columns, (0, -columns.shape[1] % _COLUMNS))
-            moved = replace(curve, centre=curve.centre.to(device))
-            self._queries.append((padded.to(device), tail.to(device), moved))
+        self._n_queries = len(surrogates)
+        self.dim = len(surrogates[0].columns)
+        empty = -len(surrogates) % _QUERIES
+        columns = torch.stack([each.columns for each in surrogates], dim=1)  # [d, q, 8]
+        columns = torch.nn.functional.pad(columns, (0, 0, 0, empty))
+        forms = torch.stack([each.form for each in surrogates])
+        forms = torch.nn.functional.pad(forms, (0, 0, 0, 0, 0, empty))
+        self._groups = [
+            (of_group.flatten(1).contiguous().to(device), form.to(device))
+            for of_group, form in zip(
+                columns.split(_QUERIES, dim=1), forms.split(_QUERIES), strict=True
+            )
+        ]
 
     @property
     def n_queries(self) -> int:
         """The number of queries, ``q``."""
-        return len(self._queries)
+        return self._n_queries
 
     def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return scores ``[q, n]`` of document vectors ``[n, d]``."""
         rows = []
-        for columns, tail, curve in self._queries:
-            parts = vectors @ columns
-            products = curve.products(parts[:, 1 : 1 + len(curve.centre)])
-            rows.append(parts[:, 0] + products @ tail)
-        return torch.stack(rows)
+        for columns, forms in self._groups:
+            parts = (vectors @ columns).view(len(vectors), _QUERIES, _COLUMNS).transpose(0, 1)
+            parts = parts.contiguous()
+            rows.append(parts[:, :, 0] + (torch.bmm(parts, forms) * parts).sum(dim=2))
+        return torch.cat(rows)[: self._n_queries]
 
     def prepared(
         self,
         dtype: torch.dtype,
         calibration: torch.Tensor | None = None,
         threads: Workers = ALONE,
-    ) -> CurvedScorer:
+    ) -> SurrogateScorer:
         """Return this scorer: it is prepared."""
         return self
-
-
-def pass_scorer(surrogates: Sequence[Surrogate], device: torch.device) -> PassScorer:
-    """Return a scorer with these surrogates, which are all linear or all curved."""
-    if any(surrogate.curve is not None for surrogate in surrogates):
-        return CurvedScorer(surrogates, device)
-    return InnerProductScorer(torch.stack([each.weights for each in surrogates]).to(device))
 
 
 @torch.no_grad()
