@@ -7,7 +7,7 @@
 The corpora are mixtures of clusters on the sphere whose parts fall off like those of an encoder, or
 the vectors of a store, turned to their main directions and cut to a width. A query is a function of
 one family (``simulated_nets.py``). One JSON line for a family and depth: how often the recall is at
-least the bound and at least the target, the evaluations, and how many queries were searched exactly.
+least the bound and at least the target, the evaluations, and how many were searched exactly.
 """
 
 from __future__ import annotations

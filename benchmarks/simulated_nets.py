@@ -139,7 +139,7 @@ def _targets(
 
 
 def _six_layers(dim: int, count: int, seed: int) -> list[torch.Tensor]:
-    """Weights ``[q, d, d]`` and biases ``[q, 1, d]`` of six layers, and a last one ``[q, d, 1]``."""
+    """Weights ``[q, d, d]`` and biases ``[q, 1, d]`` of six layers; the last one, ``[q, d, 1]``."""
     generator = torch.Generator().manual_seed(seed)
 
     def noise(*shape: int) -> torch.Tensor:

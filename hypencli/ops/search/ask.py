@@ -40,6 +40,8 @@ class Answer(Tabular):
         n_documents: Number of documents searched.
         hits: The best documents, in order of rank.
         seconds: Time of the search in seconds.
+        evaluations: Documents that were scored.
+        recall_bound: A lower bound on the recall, if the engine had a recall to reach.
     """
 
     question: str
@@ -48,6 +50,8 @@ class Answer(Tabular):
     n_documents: int
     hits: list[Hit]
     seconds: float
+    evaluations: int = 0
+    recall_bound: float | None = None
 
     def _grid(self) -> tuple[Sequence[str], Sequence[Row]]:
         rows = [(hit.rank, hit.doc_id, hit.score, hit.text) for hit in self.hits]
@@ -119,6 +123,8 @@ class Asker:
             n_documents=self._embeddings.n,
             hits=hits,
             seconds=time.perf_counter() - started,
+            evaluations=int(result.evaluations[0]),
+            recall_bound=None if result.recall_bounds is None else float(result.recall_bounds[0]),
         )
 
     def _texts(self, doc_ids: list[str]) -> list[str | None]:

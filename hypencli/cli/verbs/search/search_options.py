@@ -48,7 +48,8 @@ RecallOption = Annotated[
     float | None,
     typer.Option(
         "--recall",
-        help="The recall to reach. `hype calibrate` must have measured the engine.",
+        help="The recall to reach: with a calibration (`hype calibrate`), on average over queries; "
+        "without one, --approx goes on until a bound on the recall of each query is as high.",
         show_default=False,
         rich_help_panel=_HOW,
     ),

@@ -192,7 +192,8 @@ def test_two_stages_in_one_command_are_two_runs(search: Search) -> None:
 def test_a_calibration_gives_the_setting_for_a_recall(
     hype: Hype, search: Search, study: Path, tiny_collection: Path
 ) -> None:
-    unknown = search("--approx", "--recall", 0.9, "--k", 10)
+    assert hype("graph", "hyper-docs", "--k", 10, "--store", study).code == 0
+    unknown = search("--engine", "graph", "--recall", 0.9, "--k", 10)
     assert unknown.code == USAGE
     assert "hype calibrate" in unknown.err
     queries = tiny_collection / "queries.jsonl"
@@ -209,6 +210,39 @@ def test_a_calibration_gives_the_setting_for_a_recall(
     assert inputs["gain"] == json.loads(cheapest["setting"])["gain"]
     assert inputs["recall"] == 0.6
     assert "guided, 6 queries" in hype("ls", "calibrations", "--store", study).out
+
+
+def test_without_a_calibration_each_query_states_its_recall(
+    hype: Hype, search: Search, study: Path
+) -> None:
+    """So small a corpus is searched exactly; the bounds are printed, stored, and in SQL."""
+    done = search("--approx", "--recall", 0.9, "--k", 10, "--check", 12)
+    assert done.code == 0, done.err
+    said = " ".join(done.out.split())
+    assert "Recall of each query by its bound: at least 1.0000, mean 1.0000." in said
+    assert "for 95% of the queries; 12 of 12 were searched exactly" in said
+    again = search("--approx", "-o", "recall=0.9", "--k", 10, "--check", 12, "--json").json
+    assert again["existing"], "--recall without a calibration sets the engine's own recall"
+    assert again["recall_bound"] == {"mean": 1.0, "min": 1.0, "confidence": 0.95, "exact": 12}
+    assert again["check"]["recall"] == {"10": 1.0}
+    assert again["evaluations"] == {"mean": 120.0, "min": 120, "max": 120}
+    sql = (
+        "SELECT count(*), min(c.recall_bound), sum(c.evaluations), min(e.recall_bound_min) "
+        f"FROM per_query_costs c JOIN efficiency e USING (run) WHERE run = '{again['run']}'"
+    )
+    rows = hype("report", "--sql", sql, "--store", study, "--format", "csv").out.splitlines()
+    assert rows[1] == "12,1.0,1440,1.0"
+    other = search("--approx", "--k", 10, "--json").json
+    assert other["recall_bound"] is None
+    null = f"SELECT count(recall_bound) FROM per_query_costs WHERE run = '{other['run']}'"
+    assert hype("report", "--sql", null, "--store", study, "--format", "csv").out.split()[1] == "0"
+
+
+def test_one_question_states_its_recall(hype: Hype, study: Path) -> None:
+    ask = ["query", "river and boat", "--model", "hyper", "--store", study, "--k", 3]
+    answer = hype(*ask, "--approx", "--recall", 0.9)
+    assert "Recall: at least 1.0000 by its bound, after 120 q-net evaluations." in answer.out
+    assert hype(*ask, "--json").json["recall_bound"] is None
 
 
 def test_a_graph_is_made_and_calibrated_at_once(
@@ -245,6 +279,8 @@ REFUSED = {
     "entry points of another engine": (["--approx", "-o", "entry-points=5"], "engine graph"),
     "preset of another engine": (["-o", "preset=efficient-1"], "engine graph"),
     "recall of exact search": (["--recall", "0.9"], "guided and graph"),
+    "confidence without recall": (["--approx", "-o", "confidence=0.9"], "no recall is set"),
+    "recall and gain": (["--approx", "-o", "recall=0.9", "-o", "gain=0.1"], "exclude each other"),
     "recall above 1": (["--approx", "--recall", "1.5"], "at most 1, not 1.5"),
     "budget below k": (["--approx", "--budget", "3", "--k", "5"], "Raise it to 5"),
     "budget of k but for its own": (
