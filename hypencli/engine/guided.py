@@ -23,8 +23,8 @@ from hypencli.engine.exact import CorpusPass
 from hypencli.engine.guided_recall import CorpusSample, RecallSearch
 from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.results import OnScored, SearchResult
-from hypencli.engine.scorers import InnerProductScorer, Scorer
-from hypencli.engine.surrogate import evenly_spaced, fit
+from hypencli.engine.scorers import Scorer
+from hypencli.engine.surrogate import LinearScorer, evenly_spaced, fit
 
 _LEAST_BATCH = 16
 _LEAST_POOL = 1_000
@@ -123,7 +123,7 @@ class GuidedEngine:
         corpus_pass = CorpusPass(
             batch.threads, doc_ids=self._corpus.ids, tie_ids=names_by_place, device=self._device
         )
-        scorer = InnerProductScorer(weights.to(self._device))
+        scorer = LinearScorer(weights.to(self._device))
         kept, _ = corpus_pass(scorer, self._corpus.blocks(), k=m)
         return [np.sort(top.kept[0]) for top in kept]
 

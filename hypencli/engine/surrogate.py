@@ -29,9 +29,8 @@ _DIRECTIONS = 6
 _LEAST_INNER = 1e-3
 """What is added to the squares of the parts, as a share of them, to solve for the products."""
 
-_COLUMNS, _QUERIES = 8, 4
-"""Columns of a surrogate, and surrogates in one matrix product of a pass. Both are fixed, so
-that scores do not depend on the other queries."""
+_ROWS = 8
+"""Rows of a matrix product of a pass: linear surrogates, or the weights and directions of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +94,16 @@ class Surrogate:
         return cls(torch.cat([linear, products]), Curve(scaled, scale))
 
     @property
-    def columns(self) -> torch.Tensor:
-        """The linear weights, the directions, and zeros: ``[d, 8]``."""
-        directions = self.curve.directions
-        columns = torch.cat([self.weights[: len(directions), None], directions], dim=1)
-        return torch.nn.functional.pad(columns, (0, _COLUMNS - columns.shape[1]))
+    def rows(self) -> torch.Tensor:
+        """The linear weights, the directions, and zeros: ``[8, d]``."""
+        directions = self.curve.directions.t()
+        rows = torch.cat([self.weights[None, : directions.shape[1]], directions])
+        return torch.nn.functional.pad(rows, (0, 0, 0, _ROWS - len(rows)))
 
     @property
     def form(self) -> torch.Tensor:
-        """The matrix ``[8, 8]`` of the products of what ``columns`` give."""
-        matrix = torch.zeros(_COLUMNS, _COLUMNS)
+        """The matrix ``[8, 8]`` of the products of what ``rows`` give."""
+        matrix = torch.zeros(_ROWS, _ROWS)
         first, second = self.curve.pairs
         matrix[first + 1, second + 1] = (
             self.weights[len(self.curve.directions) :] * self.curve.scale
@@ -113,8 +112,7 @@ class Surrogate:
 
     def expected(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return what scores of vectors ``[n, d]`` are expected, up to a constant: ``[n]``."""
-        parts = vectors @ self.columns
-        return parts[:, 0] + ((parts @ self.form) * parts).sum(dim=1)
+        return _second_order(self.rows @ vectors.t(), self.form)
 
     def fitted(self, vectors: torch.Tensor, scores: torch.Tensor, ridge: float) -> Surrogate:
         """Return the surrogate fitted to the scores ``[m]`` of vectors ``[m, d]``."""
@@ -123,6 +121,37 @@ class Surrogate:
         products = (self.curve.scale * parts[first] * parts[second]).t()
         features = torch.cat([vectors, products], dim=1)
         return replace(self, weights=fit(self.weights, features, scores, ridge))
+
+
+class LinearScorer:
+    """A scorer with linear surrogates, for a pass over a corpus.
+
+    Products are ``[8, d] x [d, n]``. Such a product takes half the time of one of 32 queries, so a
+    single query takes half the time that it takes with the scorer of a bi-encoder, and many queries
+    take about the same. Its shape is fixed, so scores do not depend on the other queries.
+
+    Args:
+        weights: Weights ``[q, d]``, one row a query.
+    """
+
+    def __init__(self, weights: torch.Tensor) -> None:
+        self.n_queries, self.dim = weights.shape
+        padded = torch.nn.functional.pad(weights, (0, 0, 0, -self.n_queries % _ROWS))
+        self._groups = padded.split(_ROWS)
+
+    def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return scores ``[q, n]`` of document vectors ``[n, d]``."""
+        turned = vectors.t()
+        return torch.cat([group @ turned for group in self._groups])[: self.n_queries]
+
+    def prepared(
+        self,
+        dtype: torch.dtype,
+        calibration: torch.Tensor | None = None,
+        threads: Workers = ALONE,
+    ) -> LinearScorer:
+        """Return this scorer: it is prepared."""
+        return self
 
 
 class SurrogateScorer:
@@ -136,33 +165,14 @@ class SurrogateScorer:
     """
 
     def __init__(self, surrogates: Sequence[Surrogate], device: torch.device) -> None:
-        self._n_queries = len(surrogates)
-        self.dim = len(surrogates[0].columns)
-        empty = -len(surrogates) % _QUERIES
-        columns = torch.stack([each.columns for each in surrogates], dim=1)  # [d, q, 8]
-        columns = torch.nn.functional.pad(columns, (0, 0, 0, empty))
-        forms = torch.stack([each.form for each in surrogates])
-        forms = torch.nn.functional.pad(forms, (0, 0, 0, 0, 0, empty))
-        self._groups = [
-            (of_group.flatten(1).contiguous().to(device), form.to(device))
-            for of_group, form in zip(
-                columns.split(_QUERIES, dim=1), forms.split(_QUERIES), strict=True
-            )
-        ]
-
-    @property
-    def n_queries(self) -> int:
-        """The number of queries, ``q``."""
-        return self._n_queries
+        self.n_queries = len(surrogates)
+        self._pairs = [(each.rows.to(device), each.form.to(device)) for each in surrogates]
+        self.dim = int(self._pairs[0][0].shape[1])
 
     def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return scores ``[q, n]`` of document vectors ``[n, d]``."""
-        rows = []
-        for columns, forms in self._groups:
-            parts = (vectors @ columns).view(len(vectors), _QUERIES, _COLUMNS).transpose(0, 1)
-            parts = parts.contiguous()
-            rows.append(parts[:, :, 0] + (torch.bmm(parts, forms) * parts).sum(dim=2))
-        return torch.cat(rows)[: self._n_queries]
+        turned = vectors.t()
+        return torch.stack([_second_order(rows @ turned, form) for rows, form in self._pairs])
 
     def prepared(
         self,
@@ -172,6 +182,11 @@ class SurrogateScorer:
     ) -> SurrogateScorer:
         """Return this scorer: it is prepared."""
         return self
+
+
+def _second_order(parts: torch.Tensor, form: torch.Tensor) -> torch.Tensor:
+    """Return values ``[n]`` from the parts ``[8, n]`` of vectors and the form ``[8, 8]``."""
+    return parts[0] + ((form @ parts) * parts).sum(dim=0)
 
 
 @torch.no_grad()
