@@ -42,7 +42,8 @@ _TAIL = 0.2
 """The share of the sample from which the tail is exponential."""
 
 _TINY = 1e-6
-"""The least deviation of residuals, as a share of the largest score: that of rounding."""
+"""The least deviation of residuals, as a share of the largest score: that of rounding; and the least
+slope of the tail, in deviations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,9 @@ class Residuals:
         begin = float(np.quantile(self._scaled, 1 - _TAIL))
         excess = self._scaled[self._scaled > begin] - begin
         if not len(excess):
-            return begin, float(np.finfo(np.float64).tiny)
+            return begin, _TINY
         limit = 2 * len(excess) / stats.chi2.ppf(1 - _LIMIT, 2 * len(excess))
-        return begin, float(excess.mean() * limit)
+        return begin, max(_TINY, float(excess.mean() * limit))
 
     def reaching(self, threshold: float, expected: Floats) -> Floats:
         """Return bounds ``[m]`` on the probabilities that scores reach a threshold.
