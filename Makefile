@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-FUZZ_SECONDS ?= 600
+FUZZ_FILES ?= 100000
 CXX_THERE := $(shell command -v c++ || command -v g++ || command -v clang++)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export TOKENIZERS_PARALLELISM := false
@@ -42,9 +42,9 @@ test: install lint ## All checks: lint, format, types, layers, tests
 test-slow: install ## The tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-fuzz: install ## New random cases for every property test, then broken files for every reader, FUZZ_SECONDS each
+fuzz: install ## New random cases for every property test, then FUZZ_FILES broken files for every reader
 	$(BIN)/python -m pytest -m "hypothesis and not slow" --hypothesis-profile new-cases
-	HYPE_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -m slow tests/contract/test_fuzz_readers.py
+	HYPE_FUZZ_FILES=$(FUZZ_FILES) $(BIN)/python -m pytest -m slow tests/contract/test_fuzz_readers.py
 
 lint: install ## Ruff, mypy and import-linter
 	$(BIN)/ruff check .

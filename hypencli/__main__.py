@@ -89,6 +89,10 @@ def _answer(arguments: list[str], *, debug: bool) -> int:
             raise
         return _fail(error, error.hint, error.exit_code, arguments)
     except OSError as error:
+        if not debug and error.errno in (errno.EMFILE, errno.ENFILE):
+            problem = HypeError("The system lets this process open no more files.")
+            more = "Allow more and run the same command again: ulimit -n 4096"
+            return _fail(problem, more, EXIT_STORE, arguments)
         if debug or error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         silence((1,))  # Python would try to write the rest again at exit

@@ -27,7 +27,10 @@ from typing import Annotated, Any, TypeVar, get_origin, get_type_hints
 from hypencli.errors import UsageError, did_you_mean
 
 LARGEST = 2**31 - 1
-"""Default upper bound of whole numbers; descriptions do not mention it."""
+"""Upper bound of the size of whole numbers that users set, in options, arguments and recipes.
+
+Ranks and ``k`` are stored as int32. Descriptions do not mention it.
+"""
 
 Options = TypeVar("Options")
 
@@ -126,8 +129,15 @@ def _parse(option: _OptionField, value: object, of: str) -> object:
 
     try:
         if isinstance(value, str):
-            return option.adapter.validate_strings(value)
-        return option.adapter.validate_python(value, strict=True)
+            parsed = option.adapter.validate_strings(value)
+        else:
+            parsed = option.adapter.validate_python(value, strict=True)
+        if isinstance(parsed, int) and abs(parsed) > LARGEST:
+            raise UsageError(
+                f"{option.name} is too large for {of}: {LARGEST:,} is the limit.",
+                hint=f"{option.name}: {option.help}; {_default(option)}.",
+            )
+        return parsed
     except ValidationError as error:
         raise UsageError(
             f"{option.name}={value} is not a value for {of}: expected is {_expected(option)}.",

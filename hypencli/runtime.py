@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
-import subprocess
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,22 +69,49 @@ def quiet_libraries() -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def git_revision(folder: Path | None = None) -> str | None:
-    """Return the git commit of a folder, with ``+dirty`` after changes; None outside git.
+def code_revision(package: Path | None = None) -> str | None:
+    """Return the git commit of the checkout that the code of hype lies in; None outside of one.
+
+    The files of git are read. Git itself does not run, because the configuration of a checkout can
+    name commands. So changes since the commit are not noticed. The current folder does not count:
+    it may be another project of the user.
 
     Args:
-        folder: A folder in a git checkout; None takes the current folder.
+        package: Folder of the package; None selects that of this code. Only a checkout with the
+            package at its top counts, not one that holds a virtual environment.
     """
-    command = ["git", "-C", str(folder or Path.cwd()), "status", "--porcelain=v2", "--branch"]
+    package = Path(__file__).resolve().parent if package is None else package
+    git_folder = package.parent / ".git"
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
+        if git_folder.is_file():  # a worktree: the file names the folder
+            named = git_folder.read_text(encoding="utf-8").partition("gitdir:")[2].strip()
+            git_folder = package.parent / named
+        return _commit_of_head(git_folder)
+    except (OSError, ValueError):
         return None
-    lines = done.stdout.splitlines()
-    head = next((line.split()[2] for line in lines if line.startswith("# branch.oid ")), None)
-    if head is None or head == "(initial)":
-        return None
-    return head if all(line.startswith("# ") for line in lines) else f"{head}+dirty"
+
+
+def _commit_of_head(git_folder: Path) -> str | None:
+    """The commit that HEAD names; None before the first commit."""
+    head = (git_folder / "HEAD").read_text(encoding="utf-8").strip()
+    if not head.startswith("ref:"):
+        return _commit(head)
+    branch = head.removeprefix("ref:").strip()
+    common = git_folder / "commondir"  # of a worktree: where branches are
+    shared = git_folder / common.read_text(encoding="utf-8").strip() if common.is_file() else None
+    folders = [git_folder] if shared is None else [git_folder, shared]
+    for folder in folders:
+        if (folder / branch).is_file():
+            return _commit((folder / branch).read_text(encoding="utf-8").strip())
+    packed = folders[-1] / "packed-refs"
+    lines = packed.read_text(encoding="utf-8").splitlines() if packed.is_file() else []
+    named = (line.split(" ", 1) for line in lines if line.endswith(f" {branch}"))
+    return next((_commit(words[0]) for words in named if words[-1] == branch), None)
+
+
+def _commit(text: str) -> str | None:
+    """``text`` if it is the name of a commit, by SHA-1 or SHA-256; else None."""
+    return text if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", text) else None
 
 
 def _installed(package: str) -> str | None:
@@ -95,7 +122,7 @@ def _installed(package: str) -> str | None:
 
 
 def provenance(*, seed: int | None = None, device: str | None = None) -> dict[str, object]:
-    """Return the origin of a result as JSON values: versions, machine, git revision, seed."""
+    """Return the origin of a result as JSON values: versions, machine, commit of the code, seed."""
     return {
         "hype": __version__,
         "python": platform.python_version(),
@@ -104,7 +131,7 @@ def provenance(*, seed: int | None = None, device: str | None = None) -> dict[st
         "processor": platform.processor() or platform.machine(),
         "cpus": os.cpu_count(),
         "device": device,
-        "git": git_revision(),
+        "git": code_revision(),
         "seed": seed,
     }
 

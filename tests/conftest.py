@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,6 +35,11 @@ os.environ["NUMBA_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "passive"
 _IR_DATASETS_HOME = tempfile.TemporaryDirectory(prefix="hype-tests-")
 os.environ["IR_DATASETS_HOME"] = _IR_DATASETS_HOME.name
+# The key of the account (hypencli/own_places.py) that runs the tests lies here.
+# Processes of one session share it, because they share stores.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _STATE_HOME = tempfile.TemporaryDirectory(prefix="hype-tests-")
+    os.environ["XDG_STATE_HOME"] = _STATE_HOME.name
 os.environ["IR_DATASETS_DL_TRIES"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -447,6 +453,21 @@ def encoder_folder() -> Path:
     if spec is None or spec.origin is None:
         pytest.fail("the demo encoder is not installed: make test installs it")
     return Path(spec.origin).parent / "model"
+
+
+@pytest.fixture
+def clock_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each artifact is made a day before the one that was made before it, by the clock."""
+
+    class GoingBack(datetime):
+        looks = 0
+
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            cls.looks += 1
+            return datetime.now(tz) - timedelta(days=cls.looks)
+
+    monkeypatch.setattr("hypestore.work.work.datetime", GoingBack)
 
 
 @pytest.fixture(autouse=True)

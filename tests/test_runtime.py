@@ -1,4 +1,4 @@
-"""The revision that a result names is that of the folder where it was made."""
+"""The commit that a result names is that of the checkout with the code, and git never runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hypencli.runtime import git_revision
+from hypencli.runtime import code_revision, provenance
 
 AUTHOR = ("-c", "user.name=A", "-c", "user.email=a@example.org")
 
@@ -20,31 +20,69 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_a_revision_and_what_was_changed_since(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert git_revision(tmp_path) is None
-    git(tmp_path, "init", "--quiet")
-    assert git_revision(tmp_path) is None, "nothing is committed yet"
-    (tmp_path / "file").write_text("1\n", encoding="utf-8")
-    git(tmp_path, "add", "file")
-    git(tmp_path, *AUTHOR, "commit", "--quiet", "--message", "first")
-    head = git(tmp_path, "rev-parse", "HEAD")
-    assert git_revision(tmp_path) == head
-    (tmp_path / "another").write_text("2\n", encoding="utf-8")
-    assert git_revision(tmp_path) == f"{head}+dirty"
-    (tmp_path / "another").unlink()
-    (tmp_path / "file").write_text("3\n", encoding="utf-8")
-    assert git_revision(tmp_path) == f"{head}+dirty"
+def commit(folder: Path) -> str:
+    """Make a repository with one commit; gives the commit."""
+    folder.mkdir(exist_ok=True)
+    git(folder, "init", "--quiet")
+    git(folder, *AUTHOR, "commit", "--quiet", "--allow-empty", "--message", "first")
+    return git(folder, "rev-parse", "HEAD")
 
 
-def test_the_current_folder_is_meant_where_none_is_named(
+def package(checkout: Path) -> Path:
+    folder = checkout / "hypencli"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def test_the_commit_of_a_checkout(tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    assert code_revision(package(checkout)) is None, "no checkout"
+    git(checkout, "init", "--quiet")
+    assert code_revision(package(checkout)) is None, "nothing is committed yet"
+    head = commit(checkout)
+    assert code_revision(package(checkout)) == head
+    git(checkout, "pack-refs", "--all")
+    assert code_revision(package(checkout)) == head, "the branch lies in packed-refs"
+    git(checkout, "checkout", "--quiet", "--detach")
+    assert code_revision(package(checkout)) == head, "HEAD is the commit itself"
+
+
+def test_the_commit_of_a_worktree(tmp_path: Path) -> None:
+    commit(tmp_path / "checkout")
+    other = tmp_path / "other"
+    git(tmp_path / "checkout", "worktree", "add", "--quiet", str(other))
+    git(other, *AUTHOR, "commit", "--quiet", "--allow-empty", "--message", "second")
+    head = git(other, "rev-parse", "HEAD")
+    assert code_revision(package(other)) == head
+    git(other, "pack-refs", "--all")
+    assert code_revision(package(other)) == head
+
+
+def test_the_checkout_around_a_virtual_environment_is_not_that_of_the_code(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    commit(project)
+    assert code_revision(package(project / ".venv/lib/python3.11/site-packages")) is None
+
+
+def test_the_current_folder_is_neither_recorded_nor_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    monkeypatch.chdir(tmp_path)
-    assert git_revision() is None
-    git(tmp_path, "init", "--quiet")
-    git(tmp_path, *AUTHOR, "commit", "--quiet", "--allow-empty", "--message", "first")
-    assert git_revision() == git(tmp_path, "rev-parse", "HEAD")
+    """The configuration of a repository names a command, which ``git status`` would run."""
+    head = commit(tmp_path / "given")
+    ran = tmp_path / "ran"
+    hook = tmp_path / "hook"
+    hook.write_text(f"#!/bin/sh\ntouch '{ran}'\n", encoding="utf-8")
+    hook.chmod(0o755)
+    git(tmp_path / "given", "config", "core.fsmonitor", str(hook))
+    monkeypatch.chdir(tmp_path / "given")
+    assert provenance()["git"] != head
+    assert not ran.exists()
+    git(tmp_path / "given", "status")
+    assert ran.exists(), "the command is one that git runs"
+
+
+@pytest.mark.parametrize("content", ["", "ref: refs/heads/none\n", "0" * 39, "\xff"])
+def test_a_head_that_names_no_commit(tmp_path: Path, content: str) -> None:
+    commit(tmp_path / "checkout")
+    (tmp_path / "checkout/.git/HEAD").write_text(content, encoding="latin-1")
+    assert code_revision(package(tmp_path / "checkout")) is None

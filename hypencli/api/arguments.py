@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from hypencli.errors import UsageError, did_you_mean
+from hypencli.option_fields import LARGEST
 
 _SHARES = ("recall",)
 OptionsT = TypeVar("OptionsT")
@@ -72,7 +73,8 @@ def whole_number(value: object, what: str, *, least: int | None = 1) -> int:
     """Convert a whole number of Python or NumPy to ``int``.
 
     Raises:
-        UsageError: The value is not a whole number, or is smaller than ``least``.
+        UsageError: The value is not a whole number, is smaller than ``least``, or its size exceeds
+            ``LARGEST``.
     """
     try:
         if isinstance(value, bool):
@@ -82,6 +84,8 @@ def whole_number(value: object, what: str, *, least: int | None = 1) -> int:
         raise UsageError(f"{what} must be a whole number, not {value!r:.80}.") from None
     if least is not None and number < least:
         raise UsageError(f"{what} is {number}; it must be at least {least}.")
+    if abs(number) > LARGEST:
+        raise UsageError(f"{what} is too large: {LARGEST:,} is the limit.")
     return number
 
 

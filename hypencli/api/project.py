@@ -152,8 +152,8 @@ class Project:
         """Encode a corpus into the store, as ``hype encode`` does. Existing vectors are kept.
 
         Args:
-            dataset: An ir_datasets id, a prepared dataset, a JSONL or TSV file, a BEIR folder; or a
-                mapping of document ids to texts, or texts, in memory.
+            dataset: An ir_datasets id, a prepared dataset, a JSONL, TSV or CSV file, a BEIR folder;
+                or a mapping of document ids to texts, or texts, in memory.
             model: A model of the store, a folder, a name on the hub, or the result of ``train``;
                 None selects the default of the store, else its newest model.
             name: Name of the embedding set.
@@ -223,9 +223,9 @@ class Project:
         """Search a query set and store the run, as ``hype search`` does.
 
         Args:
-            queries: An ir_datasets id, a prepared dataset, a JSONL or TSV file; or a mapping of
-                query ids to texts, or texts, in memory. None selects the default of the store, else
-                the queries of the encoded dataset.
+            queries: An ir_datasets id, a prepared dataset, a JSONL, TSV or CSV file; or a mapping
+                of query ids to texts, or texts, in memory. None selects the default of the store,
+                else the queries of the encoded dataset.
             engine: Name of an engine; None selects ``exact``, or ``rerank`` if that option is set.
             k: Number of documents per query.
             model: The model that encodes the queries; see :meth:`encode`.
@@ -249,7 +249,9 @@ class Project:
         settings = {**options, "k": k, "name": name, "device": self._device(options.get("device"))}
         settings["qrels"] = None if qrels is None else self._place(qrels, "qrels")
         wanted = search_options(self.store, engine, settings)
-        return search(self.store, self._queries(queries, reading), source, wanted)
+        return search(
+            self.store, self._queries(queries, reading, judged_by=settings["qrels"]), source, wanted
+        )
 
     def query(
         self,
@@ -432,15 +434,22 @@ class Project:
         _refuse_reading(reading, "the dataset")
         return memory_corpus(_texts(dataset, "dataset"))
 
-    def _queries(self, queries: Texts | None, reading: Mapping[str, Any]) -> QuerySet | None:
+    def _queries(
+        self,
+        queries: Texts | None,
+        reading: Mapping[str, Any],
+        *,
+        judged_by: str | Path | None = None,
+    ) -> QuerySet | None:
         from hypencli.data.in_memory import memory_queries
         from hypencli.data.queries import open_queries
+        from hypencli.ops.recorded_places import default_queries
 
-        source = self.store.defaults.get("queries") if queries is None else queries
+        source = default_queries(self.store) if queries is None else queries
         if source is None:
             return None
         if isinstance(source, str | Path):
-            return open_queries(self._place(source, "queries"), **reading)
+            return open_queries(self._place(source, "queries"), judged_by=judged_by, **reading)
         _refuse_reading(reading, "the query set")
         return memory_queries(_texts(source, "queries"))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import io
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from hypencli.cli.arguments import from_verb, wants_json
 from hypencli.cli.options import JSON_HELP, STORE_HELP
 from hypencli.errors import UsageError
 from hypencli.escaping import escape_terminal
+from hypencli.option_fields import LARGEST
 from hypencli.signals import ReaderLeft
 
 PANELS: Mapping[str, Mapping[str, str]] = {
@@ -26,6 +28,7 @@ PANELS: Mapping[str, Mapping[str, str]] = {
         "ls": "store.ls:ls",
         "show": "store.show:show_",
         "rm": "store.rm:rm",
+        "set": "store.set:set_",
         "doctor": "store.doctor:doctor",
         "demo": "store.demo:demo",
     },
@@ -165,7 +168,30 @@ def command(verb: str | None = None) -> Any:
         for name, place in verbs.items():
             if not known or verb == name:
                 _add(app, name, place, panel)
-    return typer.main.get_command(app)
+    return _bounded(typer.main.get_command(app))
+
+
+def _bounded(command: Any) -> Any:
+    """Limit the whole numbers of a command, and of those below it, to ``LARGEST``.
+
+    The library has the same limit, and the store's columns hold no larger ones. It stands here
+    once, not in each option, whose help then names the lower bound alone.
+    """
+    for below in getattr(command, "commands", {}).values():
+        _bounded(below)
+    for parameter in command.params:
+        parameter.process_value = partial(_not_too_large, parameter, parameter.process_value)
+    return command
+
+
+def _not_too_large(parameter: Any, process: Callable[..., Any], context: Any, value: Any) -> Any:
+    """Parse the value of an option, and refuse a whole number that is too large."""
+    parsed = process(context, value)
+    if isinstance(parsed, int) and abs(parsed) > LARGEST:
+        side, limit = ("more", LARGEST) if parsed > 0 else ("less", -LARGEST)
+        problem = f"it cannot be {side} than {limit:,}"
+        raise typer.BadParameter(problem, ctx=context, param=parameter)
+    return parsed
 
 
 def _add(app: typer.Typer, name: str, place: str, panel: str) -> None:

@@ -53,6 +53,13 @@ ReferenceArgument = Annotated[
     str, typer.Argument(help="Name, id, or the unique beginning of an id.", show_default=False)
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+KeepPathsOption = Annotated[
+    bool,
+    typer.Option(
+        "--keep-paths",
+        help="Keep absolute paths, which name users and folders, instead of their last parts.",
+    ),
+]
 ExportedOption = Annotated[
     Path | None,
     typer.Option(

@@ -1,7 +1,7 @@
 """Atomic writing of files outside a store, by one process at a time.
 
-A file is written under another name, flushed, and then renamed. Files of a store are written with
-:func:`hypestore.atomic_path`.
+A file is written under another name, flushed, and then renamed; the folder is flushed last. Files
+of a store are written with :func:`hypestore.atomic_path`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
+        flush_file(temporary)
         temporary.replace(path)
+        flush_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise DataError(
@@ -41,6 +41,30 @@ def atomic_write(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def flush_file(path: Path) -> None:
+    """Flush the content of a file to the disk."""
+    with path.open("rb+") as written:
+        os.fsync(written.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk; on Windows nothing is needed."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_tree(folder: Path) -> None:
+    """Flush every file and every name below a folder to the disk."""
+    for path in folder.rglob("*"):
+        flush_folder(path) if path.is_dir() else flush_file(path)
+    flush_folder(folder)
 
 
 @contextmanager

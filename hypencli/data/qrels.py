@@ -31,7 +31,8 @@ def read_qrels(source: str | Path) -> Judgements:
     """Read judgements.
 
     In TREC files the second column is ignored, and lines that start with ``#`` are comments. A
-    repeated judgement with the same grade counts once; with another grade it is an error.
+    repeated judgement with the same grade counts once; with another grade it is an error. A file
+    whose first line has three columns, the last no grade, is read as BEIR's: that line is a header.
 
     Args:
         source: An ir_datasets id, a file in one of the three formats (``.gz`` too), a BEIR folder

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from hypencli.data.reading.judgements import collect_judgements
 from hypencli.data.reading.lines import decode_lines
+from hypencli.data.reading.query_variation import QueryVariation, read_variation
 from hypencli.data.reading.rows import Fields, TextRow, read_rows
-from hypencli.data.reading.source import resolve
+from hypencli.data.reading.source import FileSource, FolderSource, resolve
 from hypencli.data.reading.unique_ids import refuse_duplicates
 from hypencli.errors import DataError
 from hypencli.records import Query
@@ -36,6 +38,7 @@ class QuerySet:
         corpus_id: ``Corpus.corpus_id`` of the documents that the queries belong to; None if the
             source does not tell.
         qrels: Argument for :func:`~hypencli.data.qrels.read_qrels`; None without judgements.
+        variation: How ``hype perturb`` made the queries, if it did.
     """
 
     id: str
@@ -43,6 +46,7 @@ class QuerySet:
     fingerprint: str
     corpus_id: str | None = None
     qrels: str | None = None
+    variation: QueryVariation | None = None
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -56,12 +60,13 @@ def open_queries(
     *,
     id_key: str | None = None,
     text_key: str | None = None,
+    judged_by: str | Path | None = None,
     stdin: BinaryIO | None = None,
 ) -> QuerySet:
     """Read a query set.
 
     Args:
-        source: An ir_datasets id, a JSONL or TSV file (``.gz`` too), a file or stream with one
+        source: An ir_datasets id, a JSONL, TSV or CSV file (``.gz`` too), a file or stream with one
             query a line (which get the ids 1, 2, ...), a BEIR folder (its queries with judgements
             in the test split, as BEIR evaluates), ``PREFIX:NAME`` of an installed kind of source,
             or ``-`` for standard input.
@@ -69,6 +74,8 @@ def open_queries(
             ``qid``.
         text_key: Field of the text; None takes the existing one of ``text``, ``content``,
             ``contents``, ``query``.
+        judged_by: Judgements in place of those of a BEIR folder: its queries with judgements in
+            them are read, and the folder's own judgements are not.
         stdin: The stream that ``-`` reads; None takes that of the process.
 
     Raises:
@@ -82,14 +89,22 @@ def open_queries(
         unique = refuse_duplicates(rows, "standard input", "line")
         return query_set("stdin", _queries(unique, "standard input"))
     dataset = resolve(source, what="query set")
+    if judged_by is not None and isinstance(dataset, FolderSource):
+        judgements = resolve(judged_by, what="qrels")
+        judgements.require("qrels", Fields())
+        judged = collect_judgements(judgements.qrels(), judgements.place("qrels"))
+        dataset = replace(dataset, judged=frozenset(judged))
     dataset.require("queries", fields)
     name = dataset.place("queries")
-    return query_set(
+    asked = query_set(
         dataset.id,
         _queries(refuse_duplicates(dataset.queries(fields), name, dataset.unit), name),
         corpus_id=dataset.corpus_id,
         qrels=dataset.qrels_source,
     )
+    if isinstance(dataset, FileSource):
+        asked = replace(asked, variation=read_variation(dataset.path))
+    return asked
 
 
 def query_set(

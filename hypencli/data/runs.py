@@ -100,7 +100,7 @@ def write_run(
     format: RunFormat,
     tag: str = "hype",
     contents: Contents | None = None,
-) -> None:
+) -> int:
     """Write a run in memory to a file; see :func:`write_rankings`.
 
     Args:
@@ -111,6 +111,9 @@ def write_run(
         tag: Last column of a TREC file.
         contents: Texts of documents for JSONL.
 
+    Returns:
+        The number of scores that a TREC file has otherwise than the run.
+
     Raises:
         DataError: A score is not finite, or an id cannot stand in a TREC file.
     """
@@ -118,7 +121,7 @@ def write_run(
     ids = dict.fromkeys([*texts, *results])
     rankings = (RankedQuery(one, results.get(one, []), texts.get(one)) for one in ids)
     with path.open("wb") as out:
-        write_rankings(rankings, out, format=format, tag=tag, contents=contents)
+        return write_rankings(rankings, out, format=format, tag=tag, contents=contents)
 
 
 def write_rankings(
@@ -128,8 +131,12 @@ def write_rankings(
     format: RunFormat,
     tag: str = "hype",
     contents: Contents | None = None,
-) -> None:
+) -> int:
     """Write a run to a stream, one query at a time; ranks count from 1.
+
+    trec_eval ignores ranks: it sorts by score, and equal scores by document id. In a TREC file
+    every score is therefore lower than the one before it: where the run has equal scores, by the
+    smallest step of their precision.
 
     Args:
         queries: Queries with their rankings, best first.
@@ -138,19 +145,23 @@ def write_rankings(
         tag: Last column of a TREC file; white space in it becomes ``_``.
         contents: Returns the texts of documents; JSONL then holds them.
 
+    Returns:
+        The number of scores that a TREC file has otherwise than the run.
+
     Raises:
         DataError: A score is not finite, or an id for a TREC file is empty or holds white space.
         UsageError: The format is unknown.
     """
     match format:
         case "trec":
-            _write_trec(queries, out, tag)
+            return _write_trec(queries, out, tag)
         case "jsonl":
             _write_jsonl(queries, out, contents)
         case "parquet":
             _write_parquet(queries, out)
         case _:
             raise UsageError(f"No run format {format!r}.", hint=f"Known: {', '.join(RUN_FORMATS)}")
+    return 0
 
 
 def _ordered(entries: list[_Entry]) -> tuple[Ranking, bool]:
@@ -228,13 +239,22 @@ def _items(items: list[Any], query_id: str, where: str) -> Iterator[_Entry]:
 
 def _read_parquet(path: Path) -> RunFile:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    columns = ["query_id", "doc_id", "rank", "score"]
+    from hypencli.data.reading.parquet import open_parquet
+
+    schema = _parquet_schema()
+    values: list[list[Any]] = [[] for _ in schema]
     try:
-        table = pq.read_table(path, columns=columns).cast(_parquet_schema())
-        values = [table.column(name).to_pylist() for name in columns]
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        with open_parquet(path, dictionaries=("query_id", "doc_id")) as file:
+            for batch in file.iter_batches(columns=schema.names):
+                for field, kept in zip(schema, values, strict=True):
+                    kept += _values(batch.column(field.name), field.type)
+    except KeyError as error:
+        columns = ", ".join(schema.names)
+        raise DataError(
+            f"{path}: not a run in Parquet: it lacks one of the columns {columns}.", hint=_FORMATS
+        ) from error
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path}: not a run in Parquet: {error}", hint=_FORMATS) from error
     entries: dict[str, list[_Entry]] = {}
     seen: dict[str, set[str]] = {}
@@ -248,6 +268,17 @@ def _read_parquet(path: Path) -> RunFile:
     if not entries:
         raise DataError(f"{path}: no results in it.")
     return _run_file(entries)
+
+
+def _values(column: Any, type_: Any) -> list[Any]:
+    """The values of a column. Equal strings of a dictionary share their memory."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        values: list[Any] = column.cast(type_).to_pylist()
+        return values
+    words = column.dictionary.cast(type_).to_pylist()
+    return [None if place is None else words[place] for place in column.indices.to_pylist()]
 
 
 def _note(seen: set[str], doc_id: str, query_id: str, where: str) -> None:
@@ -296,17 +327,46 @@ def _checked(query: RankedQuery) -> Iterator[tuple[int, str, float]]:
         yield rank, doc_id, _score(score, where)
 
 
-def _write_trec(queries: Iterable[RankedQuery], out: BinaryIO, tag: str) -> None:
+def _write_trec(queries: Iterable[RankedQuery], out: BinaryIO, tag: str) -> int:
     tag = "_".join(tag.split()) or "hype"
+    changed = 0
     for query in queries:
         rows = list(_checked(query))
         _check_no_space(query.query_id)
-        short = all(_is_float32(score) for _, _, score in rows)
-        for rank, doc_id, score in rows:
+        scores = [score for _, _, score in rows]
+        short = all(map(_is_float32, scores))
+        falling = _falling(scores, single=short)
+        changed += sum(old != new for old, new in zip(scores, falling, strict=True))
+        for (rank, doc_id, _), score in zip(rows, falling, strict=True):
             _check_no_space(doc_id)
             # Nine digits distinguish all float32 numbers; repr() does so for float64.
             shown = f"{score:.9g}" if short else repr(score)
             out.write(f"{query.query_id} Q0 {doc_id} {rank} {shown} {tag}\n".encode())
+    return changed
+
+
+def _falling(scores: list[float], *, single: bool) -> list[float]:
+    """Scores of which each is lower than the one before; as few as needed are changed.
+
+    Args:
+        scores: The scores in rank order.
+        single: Whether they are float32 numbers, and are to stay so.
+    """
+    if all(above > below for above, below in pairwise(scores)):
+        return scores
+    import numpy as np
+
+    number = np.float32 if single else np.float64
+    lowest = number(np.finfo(number).min)
+    values = [number(score) for score in scores]
+    for place in range(1, len(values)):
+        above = values[place - 1]
+        if not above > values[place]:
+            values[place] = above if above == lowest else np.nextafter(above, lowest)
+    for place in reversed(range(len(values) - 1)):  # where the lowest number was reached
+        if not values[place] > values[place + 1]:
+            values[place] = np.nextafter(values[place + 1], -lowest)
+    return [float(value) for value in values]
 
 
 def _check_no_space(identifier: str) -> None:

@@ -42,8 +42,8 @@ _TAIL = 0.2
 """The share of the sample from which the tail is exponential."""
 
 _TINY = 1e-6
-"""The least deviation of residuals, as a share of the largest score: that of rounding; and the least
-slope of the tail, in deviations."""
+"""The least deviation of residuals, as a share of the largest score: that of rounding. It is also
+the least slope of the tail, in deviations."""
 
 
 @dataclass(frozen=True, slots=True)

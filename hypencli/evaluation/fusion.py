@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from hypencli.errors import DataError, UsageError, did_you_mean
+from hypencli.option_fields import LARGEST
 from hypencli.records import Ranking, Results
 
 FusionMethod: TypeAlias = Literal["rrf", "combsum", "interpolate"]
@@ -53,6 +54,8 @@ class Fusion:
             raise UsageError(f"There is no normalisation {self.normalise!r}.", hint=hint)
         if self.k < 1 or self.rrf_k < 0:
             raise UsageError("k must be 1 or more, and rrf_k 0 or more.")
+        if max(self.k, self.rrf_k) > LARGEST:
+            raise UsageError(f"k or rrf_k is too large: {LARGEST:,} is the limit.")
         if self.weights is not None and self.method != "interpolate":
             raise UsageError(f"{self.method} takes no weights.", hint="--method interpolate does.")
         if self.weights is not None and not all(0 <= one < float("inf") for one in self.weights):

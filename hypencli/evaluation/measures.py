@@ -51,6 +51,10 @@ _BATCH_QUERIES = 512
 
 _EXAMPLES = "nDCG@10, RR, RR@10, P(rel=2)@5, R@1000, AP, Success@5, Judged@10"
 
+# All negative grades mean "not relevant", such as the -2 for spam in the judgements of the TREC Web
+# tracks. trec_eval's code does not know those below -1.
+_LOWEST_GRADE = -1
+
 # Smaller differences of measures are rounding errors.
 _NOISE = 1e-12
 
@@ -58,14 +62,24 @@ _NOISE = 1e-12
 _BLOCK_VALUES = 2**23
 
 
-def default_measures(qrels_id: str) -> tuple[str, ...]:
+def default_measures(qrels_id: str, depth: int | None = None) -> tuple[str, ...]:
     """The default measures for a set of judgements.
 
     Args:
         qrels_id: Id of the judgements, ``irds:NAME`` or ``file:NAME``; see
             :class:`~hypencli.data.qrels.Judgements`.
+        depth: Results per query of the run. Recall at a greater depth is left out: it would be the
+            recall at this one. None leaves out nothing.
     """
-    return DL_MEASURES if _DL_PASSAGES.match(qrels_id) else DEFAULT_MEASURES
+    names = DL_MEASURES if _DL_PASSAGES.match(qrels_id) else DEFAULT_MEASURES
+    if depth is None:
+        return names
+    return tuple(
+        name
+        for name in names
+        if (not name.startswith("R@") and not name.startswith("R("))
+        or int(name.rpartition("@")[2]) <= depth
+    )
 
 
 def parse_measures(names: Iterable[str] = DEFAULT_MEASURES) -> tuple[Measure, ...]:
@@ -234,10 +248,15 @@ def _numbered(
             raise DataError(f"A document is ranked twice for query {query!r}.")
         if ranking:
             run[str(number)] = dict(zip(names[: len(ranking)], falling, strict=False))
-        judgements[str(number)] = {
-            named.get(doc_id, f"unretrieved-{i}"): int(grade)
+        grades = {
+            named.get(doc_id, f"unretrieved-{i}"): max(int(grade), _LOWEST_GRADE)
             for i, (doc_id, grade) in enumerate(qrels[query].items())
         }
+        if max(grades.values()) < 0:
+            # trec_eval's code for Bpref reads memory that is not its own where no grade is at least
+            # 0. One more document without relevance changes no measure.
+            grades["unretrieved"] = 0
+        judgements[str(number)] = grades
     return run, judgements
 
 

@@ -16,15 +16,22 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from transformers.utils import logging
 
 from hypencli.errors import ModelError
+from hypencli.models.checkpoints.backbone import refuse_unknown_tokens
 from hypencli.models.checkpoints.sentence import load_tokenizer
+from hypencli.models.checkpoints.tokenizer_bounds import refusing_panics
 from hypencli.models.checkpoints.untrusted import (
     LIBRARY_ERRORS,
     reason,
     refuse_unless_filled,
     refuse_unsafe,
 )
-from hypencli.models.checkpoints.weights import locate, refuse_non_finite, refuse_odd_parts
-from hypencli.models.encoding import TOKEN_BUDGET, EncodingOptions, pad
+from hypencli.models.checkpoints.weights import (
+    locate,
+    make_private,
+    refuse_non_finite,
+    refuse_odd_parts,
+)
+from hypencli.models.encoding import TOKEN_BUDGET, EncodingOptions, largest_of, pad
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,7 @@ def load_cross_encoder(source: str | Path, *, label: str | None = None) -> Cross
         raise ModelError(
             f"No cross-encoder can be loaded from {source}: {reason(error)}"
         ) from error
+    make_private(model)
     missing = sorted(loading["missing_keys"])
     if missing:
         raise ModelError(
@@ -169,14 +177,15 @@ def _tokenise(
 ) -> list[_Pair]:
     if not pairs:
         return []
-    encoded = cross_encoder.tokenizer(
-        [query for query, _ in pairs],
-        [passage for _, passage in pairs],
-        truncation="longest_first",
-        max_length=max_length,
-        padding=False,
-        return_attention_mask=False,
-    )
+    with refusing_panics("The tokenizer of the cross-encoder cannot read the texts"):
+        encoded = cross_encoder.tokenizer(
+            [query for query, _ in pairs],
+            [passage for _, passage in pairs],
+            truncation="longest_first",
+            max_length=max_length,
+            padding=False,
+            return_attention_mask=False,
+        )
     types = encoded.get("token_type_ids") or [None] * len(pairs)
     return [_Pair(*each) for each in zip(encoded["input_ids"], types, strict=True)]
 
@@ -195,6 +204,7 @@ def _batches(lengths: Sequence[int], options: EncodingOptions) -> Iterator[list[
 def _outputs(cross_encoder: CrossEncoder, batch: Sequence[_Pair], device: torch.device) -> Tensor:
     """Return outputs ``[n, labels]`` of pairs, padded to the longest of them."""
     ids, mask = pad([pair.ids for pair in batch], cross_encoder.tokenizer.pad_token_id)
+    refuse_unknown_tokens(cross_encoder.model, largest_of(ids))
     inputs = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
     types = [pair.types for pair in batch if pair.types is not None]
     if types:

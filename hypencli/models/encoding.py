@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ import torch
 from torch import nn
 
 from hypencli.errors import ModelError
+from hypencli.models.checkpoints.backbone import refuse_unknown_tokens
+from hypencli.models.checkpoints.tokenizer_bounds import refusing_panics
 from hypencli.models.encoder import TextEncoder
 from hypencli.models.hypernet import Hypencoder
 from hypencli.models.qnets.batch import QNetBatch
@@ -53,18 +55,41 @@ class EncodingOptions:
         return torch.autocast(self.device.type, dtype=self.dtype)
 
 
+class Tokenised(NamedTuple):
+    """Token ids of each text, and how many texts were cut."""
+
+    ids: list[list[int]]
+    n_cut: int
+
+
 def tokenise(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[list[int]]:
-    """Return the token ids of each text, with special tokens, cut to ``max_length``."""
+    """Return the token ids of each text, with special tokens, cut to ``max_length``.
+
+    Raises:
+        ModelError: The tokenizer is damaged.
+    """
+    return tokenise_counting(tokenizer, texts, max_length).ids
+
+
+def tokenise_counting(tokenizer: Any, texts: Sequence[str], max_length: int) -> Tokenised:
+    """Tokenise texts as :func:`tokenise` does, and count those that were cut.
+
+    Raises:
+        ModelError: The tokenizer is damaged.
+    """
     if not texts:
-        return []
-    ids: list[list[int]] = tokenizer(
-        list(texts),
-        truncation=True,
-        max_length=max_length,
-        padding=False,
-        return_attention_mask=False,
-    )["input_ids"]
-    return ids
+        return Tokenised([], 0)
+    listed = list(texts)
+    options = {"padding": False, "return_attention_mask": False}
+    with refusing_panics("The tokenizer of the model cannot read the texts"):
+        encoded = tokenizer(listed, truncation=True, max_length=max_length, **options)
+        ids: list[list[int]] = encoded["input_ids"]
+        if encoded.encodings is not None:
+            return Tokenised(ids, sum(bool(one.overflowing) for one in encoded.encodings))
+        # A tokenizer in Python does not keep what it cuts off, so full texts are tokenised again.
+        full = [text for text, row in zip(listed, ids, strict=True) if len(row) >= max_length]
+        whole = tokenizer(full, truncation=False, **options)["input_ids"] if full else []
+    return Tokenised(ids, sum(len(row) > max_length for row in whole))
 
 
 def pad(
@@ -80,13 +105,18 @@ def pad(
     return ids, mask
 
 
+def largest_of(ids: torch.Tensor) -> int:
+    """Return the largest of token ids ``[n, t]`` on the CPU; -1 if there are none."""
+    return int(ids.max()) if ids.numel() else -1
+
+
 @torch.inference_mode()
 def encode_passages(
     encoder: TextEncoder,
     tokenizer: Any,
     texts: Sequence[str],
     options: EncodingOptions,
-    on_encoded: Callable[[int], None] | None = None,
+    on_encoded: Callable[[list[int]], None] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Encode passages; return vectors ``[n, d]`` in the order of ``texts``.
 
@@ -124,22 +154,40 @@ def encode_tokens(
     options: EncodingOptions,
     *,
     out: npt.NDArray[np.generic],
-    on_encoded: Callable[[int], None] | None = None,
+    on_encoded: Callable[[list[int]], None] | None = None,
+    places: Sequence[int] | None = None,
+    done: npt.NDArray[np.bool_] | None = None,
 ) -> None:
-    """Encode tokenised passages into ``out [n, d]``; see :func:`encode_passages`."""
+    """Encode tokenised passages; see :func:`encode_passages`.
+
+    Args:
+        encoder: The passage encoder.
+        tokens: Token ids of the passages.
+        pad_id: Id of the padding token.
+        options: Options of encoding.
+        out: Takes the vectors ``[n, d]``.
+        on_encoded: Called with the rows of each batch, when their vectors are in ``out``.
+        places: The passages to encode; None encodes all.
+        done: Which rows ``[n]`` of ``out`` have their vectors already. The batches are the same
+            without these rows, so that the other vectors are the same too.
+    """
     lengths = [len(tokens[i]) for i in range(len(tokens))]
-    order = sorted(range(len(tokens)), key=lambda i: (-lengths[i], i))
+    order = sorted(range(len(tokens)) if places is None else places, key=lambda i: (-lengths[i], i))
     same_length = encoder.pooling == "mean-unmasked"
     in_dtype = encoder if options.dtype == torch.float32 else with_cast_linears(encoder, options)
-    for batch in _batches(order, lengths, options, same_length=same_length):
+    for planned in _batches(order, lengths, options, same_length=same_length):
+        batch = planned if done is None else [i for i in planned if not done[i]]
+        if not batch:
+            continue
         ids, mask = pad([tokens[i] for i in batch], pad_id)
+        refuse_unknown_tokens(encoder.transformer, largest_of(ids))
         with options.autocast():
             output = in_dtype(
                 input_ids=ids.to(options.device), attention_mask=mask.to(options.device)
             )
         out[batch] = output.representation.float().cpu().numpy()
         if on_encoded is not None:
-            on_encoded(len(batch))
+            on_encoded(batch)
 
 
 def with_cast_linears(encoder: TextEncoder, options: EncodingOptions) -> TextEncoder:
@@ -189,6 +237,7 @@ class QueryStates:
         states: A Hypencoder's token states ``[t, h]``, or a bi-encoder's query vector ``[d]``.
         options: Options of their encoding; q-nets are written on its device.
         width: Hidden width of the q-nets; None means the full width.
+        n_cut: How many queries were longer than the maximal length.
     """
 
     def __init__(
@@ -197,7 +246,9 @@ class QueryStates:
         states: list[torch.Tensor],
         options: EncodingOptions,
         width: int | None = None,
+        n_cut: int = 0,
     ) -> None:
+        self.n_cut = n_cut
         self._encoder = encoder
         self._width = width
         self._states = states
@@ -278,9 +329,9 @@ def encode_queries(
     """
     if width is not None:
         refuse_width(encoder, width)
-    tokens = tokenise(tokenizer, texts, options.max_length)
+    tokens, n_cut = tokenise_counting(tokenizer, texts, options.max_length)
     order = sorted(range(len(tokens)), key=lambda i: (len(tokens[i]), texts[i]))
-    return encode_query_tokens(encoder, tokens, options, order=order, width=width)
+    return encode_query_tokens(encoder, tokens, options, order=order, width=width, n_cut=n_cut)
 
 
 @torch.no_grad()  # not inference mode: a search may compute gradients
@@ -291,6 +342,7 @@ def encode_query_tokens(
     *,
     order: Sequence[int] | None = None,
     width: int | None = None,
+    n_cut: int = 0,
 ) -> QueryStates:
     """Encode tokenised queries in ``order``, short to long; see :func:`encode_queries`."""
     states: list[torch.Tensor] = [torch.empty(0)] * len(tokens)
@@ -303,7 +355,7 @@ def encode_query_tokens(
             rows = _query_states(encoder, [list(tokens[i]) for i in batch], options)
             for i, row in zip(batch, rows, strict=True):
                 states[i] = row
-    return QueryStates(encoder, states, options, width)
+    return QueryStates(encoder, states, options, width, n_cut)
 
 
 def refuse_width(encoder: Hypencoder | TextEncoder, width: int) -> None:
@@ -324,7 +376,9 @@ def _query_states(
     encoder: Hypencoder | TextEncoder, rows: Sequence[Sequence[int]], options: EncodingOptions
 ) -> torch.Tensor:
     """Return token states ``[q, t, h]`` of a Hypencoder, or query vectors ``[q, d]``."""
-    ids = torch.tensor(rows, dtype=torch.long, device=options.device)
+    ids = torch.tensor(rows, dtype=torch.long)
+    refuse_unknown_tokens(encoder.transformer, largest_of(ids))
+    ids = ids.to(options.device)
     mask = torch.ones_like(ids)
     with options.autocast():
         if isinstance(encoder, Hypencoder):

@@ -28,6 +28,16 @@ def passage_fingerprint(dual: DualEncoder) -> str:
     return _digest("passage", _facts(settings.passage, dual.passage_encoder), dual.passage_encoder)
 
 
+def vectors_fingerprint(passage_encoder: str, tokenizer: str) -> str:
+    """Return a SHA-256 in hex of all that passage vectors depend on, but length and arithmetic.
+
+    Args:
+        passage_encoder: The :func:`passage_fingerprint`.
+        tokenizer: The :func:`tokenizer_fingerprint`.
+    """
+    return hashlib.sha256(f"{passage_encoder} {tokenizer}".encode()).hexdigest()
+
+
 def model_fingerprint(dual: DualEncoder) -> str:
     """Return a SHA-256 in hex of all that scores depend on, but tokenizer and lengths."""
     settings: DualEncoderConfig = dual.settings

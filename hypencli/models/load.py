@@ -23,6 +23,7 @@ from hypencli.models.fingerprint import (
     model_fingerprint,
     passage_fingerprint,
     tokenizer_fingerprint,
+    vectors_fingerprint,
 )
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "model_fingerprint",
     "passage_fingerprint",
     "tokenizer_fingerprint",
+    "vectors_fingerprint",
 ]
 
 

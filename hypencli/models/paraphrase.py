@@ -65,14 +65,15 @@ def paraphrases(
 
 
 def _load(name: str | Path) -> tuple[Any, Any]:
-    from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForSeq2SeqLM
 
+    from hypencli.models.checkpoints.sentence import load_tokenizer
     from hypencli.models.checkpoints.untrusted import (
         LIBRARY_ERRORS,
         refuse_unless_filled,
         refuse_unsafe,
     )
-    from hypencli.models.checkpoints.weights import refuse_odd_parts, within_reach
+    from hypencli.models.checkpoints.weights import make_private, refuse_odd_parts, within_reach
 
     place = within_reach(str(name))
     try:
@@ -84,7 +85,8 @@ def _load(name: str | Path) -> tuple[Any, Any]:
         model = AutoModelForSeq2SeqLM.from_pretrained(
             place, config=config, trust_remote_code=False, weights_only=True
         )
-        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        make_private(model)
+        tokenizer = load_tokenizer(name)
     except ModelError:
         raise
     except LIBRARY_ERRORS as error:

@@ -14,6 +14,7 @@ from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.evaluation.compare import Comparison, compare
 from hypencli.ops.evaluation.leaderboard import LeaderboardTable, leaderboard
 from hypencli.ops.models import ModelSource, find_model
+from hypencli.ops.recorded_places import set_default
 from hypencli.ops.search.ask import Answer, Asker
 from hypencli.ops.search.options import Output, SearchOptions, Target
 from hypencli.ops.search.run import search
@@ -132,7 +133,7 @@ def demonstrate(store: Store, progress: Progress = SILENT) -> Demonstrated:
     boards = leaderboard(store, measures=SHOWN_MEASURES)
     clock.lap("comparing")
     if "corpus" not in store.defaults:  # for `hype query`: the store has two corpora
-        store.set_default("corpus", open_corpus(files.documents).corpus_id)
+        set_default(store, "corpus", open_corpus(files.documents).corpus_id)
     answers = _ask_some(store, files.documents, [one.text for one in collection.questions.queries])
     clock.lap("asking")
     return Demonstrated(

@@ -6,64 +6,45 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Any, cast
 
 from hypencli.data.reading.skipped_lines import SkippedLines
-from hypencli.errors import DataError, UsageError
 from hypencli.ops.drafts import NameNotGiven, discard_unless_shards, name_not_given
-from hypencli.ops.models import LoadedModel, ModelSource, display_name, find_model, load_model
-from hypencli.progress import SILENT, Progress, Task
-from hypencli.records import Document
-from hypencli.runtime import provenance, resolve_device, resolve_dtype
+from hypencli.ops.embedding_sets.identity import (
+    FIELDS,
+    earlier_content,
+    embedding_spec,
+    known_spec,
+)
+from hypencli.ops.embedding_sets.options import (
+    SHARD_ROWS,
+    EncodeOptions,
+    bytes_of_vectors,
+    checked_storage_dtype,
+)
+from hypencli.ops.embedding_sets.shards import ShardsWritten, count_cut, write_shards
+from hypencli.ops.models import ModelSource, display_name, find_model, load_model
+from hypencli.own_places import place_seals
+from hypencli.progress import SILENT, Progress
+from hypencli.runtime import provenance, resolve_device
 from hypencli.tabular import NotebookRecord
 from hypestore import ArtifactBusy, EmbeddingSpec, EmbeddingWork, JsonValue, Manifest, Store
 
 if TYPE_CHECKING:
     from hypencli.data.corpus import Corpus
-    from hypencli.models.encoding import EncodingOptions
 
+__all__ = [
+    "SHARD_ROWS",
+    "EncodeOptions",
+    "EncodePlan",
+    "Encoded",
+    "bytes_of_vectors",
+    "checked_storage_dtype",
+    "encode",
+    "plan",
+]
 
 AUTO_DTYPE = "auto"
-StorageDtype: TypeAlias = Literal["float16", "float32"]
-SHARD_ROWS = 16_384
-"""Documents of a shard."""
-
-WINDOW_ROWS = 8_192
-"""Documents that are tokenised and sorted by length together."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncodeOptions:
-    """How a corpus is encoded.
-
-    Attributes:
-        max_length: Maximum number of tokens of a document.
-        dtype: Arithmetic of the encoder: ``float32``, ``bfloat16``, ``float16``, or ``auto``.
-            ``auto`` uses the dtype of existing vectors with the same inputs, else bfloat16 if it is
-            faster on this machine.
-        storage_dtype: Type of the stored vectors, ``float16`` or ``float32``.
-        batch_size: Texts per batch. None fills batches up to a number of tokens.
-        device: Device of the encoder. None selects the best one.
-        shard_rows: Documents per shard: the unit of resumption, of parts, and of memory.
-        keep_text: Store the texts of the documents, so that results can be shown.
-        limit: Encode only this many documents, from the start.
-        part: ``(i, N)`` with i from 1: encode the i-th of N parts of the shards.
-        name: Name of the embedding set.
-        wait_seconds: Seconds to wait while another process writes the same set or part.
-    """
-
-    max_length: int = 512
-    dtype: str = "float32"
-    storage_dtype: str = "float16"
-    batch_size: int | None = None
-    device: str | None = None
-    shard_rows: int = SHARD_ROWS
-    keep_text: bool = True
-    limit: int | None = None
-    part: tuple[int, int] | None = None
-    name: str | None = None
-    wait_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +89,11 @@ class Encoded(NotebookRecord):
         dim: Width of the vectors.
         encoded: Documents encoded by this call.
         seconds: Time of this call in seconds.
+        rate: Documents encoded per second of encoding; None if none was.
+        found: Documents that earlier calls had encoded.
+        resumed_at: Number of the shard from which this call went on; None if it began anew.
+        max_length: Maximum number of tokens of a document.
+        n_cut: Number of documents with more tokens, which were cut; None if it is unknown.
         missing_shards: Numbers of the shards that other parts must still encode.
         skipped: Number of malformed lines that were skipped.
         first_skipped: Errors of the first skipped lines.
@@ -124,6 +110,11 @@ class Encoded(NotebookRecord):
     dim: int
     encoded: int
     seconds: float
+    rate: float | None = None
+    found: int = 0
+    resumed_at: int | None = None
+    max_length: int | None = None
+    n_cut: int | None = None
     missing_shards: list[int] = field(default_factory=list)
     skipped: int = 0
     first_skipped: list[str] = field(default_factory=list)
@@ -139,8 +130,9 @@ def encode(
 ) -> Encoded:
     """Encode a corpus into the store.
 
-    A finished set is not encoded again. An interrupted encode resumes at the first missing shard.
-    With ``part``, several processes share the shards of one set, and the last one completes it.
+    A finished set is not encoded again: content, passage encoder and lengths identify it, whatever
+    the name of the file. An interrupted encode loses about a minute of work. With ``part``, several
+    processes share the shards of one set, and the last one completes it.
 
     Args:
         store: The project store.
@@ -151,53 +143,49 @@ def encode(
 
     Raises:
         UsageError: ``storage_dtype`` is not ``float16`` or ``float32``.
-        DataError: The corpus is empty, or has a duplicate id.
+        DataError: The corpus is empty, has a duplicate id, or was changed while it was read.
         StoreError: Another process writes the same part, or the disk space is not sufficient.
     """
     options = options or EncodeOptions()
     manifest = find_model(store, model, progress)
     started = time.perf_counter()
-    spec, options = _fitting_work(store, corpus, manifest, options)
+    spec, options = _fitting_work(store, corpus, manifest, options, progress)
     with _turn(store, spec, options, progress) as work, discard_unless_shards(work):
         if work.existing is not None:
             unnamed = name_not_given(store, work.existing, options.name)
-            return _outcome(work.existing, manifest, corpus, unnamed, existing=True)
+            return _outcome(work.existing, manifest, corpus, unnamed)
         device = resolve_device(options.device)
         loaded = load_model(store, manifest, device=device, trust_code=model.trust_code)
         progress.message(
             f"encoding {corpus.id} with {display_name(manifest)} on {device}: {work.id}"
         )
-        seen, encoded = _encode_shards(work, corpus, loaded, options, progress)
-        missing = work.missing(-(-seen // options.shard_rows))
+        written = write_shards(work, corpus, loaded, options, progress)
+        missing = work.missing(-(-written.seen // options.shard_rows))
         seconds = time.perf_counter() - started
         if missing:
-            return Encoded(
-                embeddings=work.id,
-                name=options.name,
-                model=display_name(manifest),
-                corpus=corpus.id,
-                finished=False,
-                existing=False,
-                n_documents=seen,
-                dim=spec.dim,
-                encoded=encoded,
-                seconds=seconds,
-                missing_shards=missing,
-                skipped=0 if corpus.skipped is None else corpus.skipped.count,
-                first_skipped=[] if corpus.skipped is None else corpus.skipped.first,
-            )
-        stats = _stats(corpus, encoded, seconds)
-        done = work.finish(seen, stats=stats, provenance=provenance(device=str(device)))
+            return _unfinished(work, manifest, corpus, written, seconds, options)
+        shards = range(-(-written.seen // options.shard_rows))
+        n_cut = count_cut(work, shards)
+        done = work.finish(
+            written.seen,
+            stats={**_stats(corpus, written, seconds), "n_cut": n_cut},
+            provenance={
+                **provenance(device=str(device)),
+                **place_seals(queries=corpus.queries),
+            },
+            documents=written.documents,
+        )
         unnamed = name_not_given(store, done, options.name)  # another process may have been first
-        return _outcome(done, manifest, corpus, unnamed, encoded=encoded, seconds=seconds)
+        return _outcome(done, manifest, corpus, unnamed, written, seconds)
 
 
-def _stats(corpus: Corpus, encoded: int, seconds: float) -> dict[str, JsonValue]:
+def _stats(corpus: Corpus, written: ShardsWritten, seconds: float) -> dict[str, JsonValue]:
     """Statistics of an encode, for the manifest."""
     stats: dict[str, JsonValue] = {
-        "seconds": {"total": seconds},
-        "encoded_by_last_process": encoded,
+        "seconds": {"total": seconds, "encoding": written.seconds},
+        "encoded_by_last_process": written.encoded,
         "queries": corpus.queries,
+        FIELDS: dict(corpus.fields),
     }
     if corpus.skipped is not None:
         stats["skipped"] = {**asdict(corpus.skipped)}
@@ -233,157 +221,115 @@ def plan(
     model: ModelSource,
     options: EncodeOptions | None = None,
     progress: Progress = SILENT,
+    *,
+    read: bool = False,
 ) -> EncodePlan:
-    """Plan an encode without doing it. Arguments and errors are those of :func:`encode`."""
+    """Plan an encode without doing it. Arguments and errors are those of :func:`encode`.
+
+    Args:
+        store: The project store.
+        corpus: Documents to encode.
+        model: Model whose passage encoder is used.
+        options: How to encode.
+        progress: Where to report.
+        read: Read all documents of a file, as an encode does: then each line that cannot be encoded
+            is found, and the number of documents is exact.
+    """
     options = options or EncodeOptions()
     manifest = find_model(store, model, progress)
-    spec, options = _fitting_work(store, corpus, manifest, options)
-    count = corpus.count
+    count = _read_through(corpus, options, progress) if read else corpus.count
     if count is not None and options.limit is not None:
         count = min(count, options.limit)
+    spec, options = _fitting_work(store, corpus, manifest, options)
     n_shards = None if count is None else -(-count // options.shard_rows)
     size = None if count is None else bytes_of_vectors(count, spec.dim, options.storage_dtype)
-    done = store.shards_done(spec)
     return EncodePlan(
         embeddings=spec.id,
         model=display_name(manifest),
         corpus=corpus.id,
         n_documents=count,
         n_shards=n_shards,
-        shards_done=done,
+        shards_done=store.shards_done(spec),
         dim=spec.dim,
         bytes_on_disk=size,
         finished=store.has(spec.id),
     )
 
 
+def _read_through(corpus: Corpus, options: EncodeOptions, progress: Progress) -> int | None:
+    """Read the documents of a file; return how many they are, or the known number of others."""
+    if not corpus.has_lines:
+        return corpus.count
+    seen = 0
+    with progress.task("read", total=options.limit, unit="documents") as task:
+        for _ in corpus.read(options.limit):
+            seen += 1
+            task.advance()
+    return seen
+
+
 def _fitting_work(
-    store: Store, corpus: Corpus, manifest: Manifest, options: EncodeOptions
-) -> tuple[EmbeddingSpec, EncodeOptions]:
-    """Resolve the dtype ``auto``: the embedding set, and the options with its dtype.
-
-    The dtype is part of the id of a set. Therefore a finished set comes first, then a set that any
-    process has begun, then the faster dtype on this machine.
-    """
-    if options.dtype != AUTO_DTYPE:
-        return _spec(corpus, manifest, options), options
-    either = [replace(options, dtype=dtype) for dtype in ("bfloat16", "float32")]
-    candidates = [(_spec(corpus, manifest, one), one) for one in either]
-    for exists in (store.has, store.find_unfinished):
-        for spec, one in candidates:
-            if exists(spec.id):
-                return spec, one
-    from hypencli.models.speed import fastest_dtype
-
-    fastest = str(fastest_dtype(resolve_device(options.device))).removeprefix("torch.")
-    return next(pair for pair in candidates if pair[1].dtype == fastest)
-
-
-def _spec(corpus: Corpus, manifest: Manifest, options: EncodeOptions) -> EmbeddingSpec:
-    """Identify an embedding set by the passage encoder, the corpus, and the options.
-
-    Models with the same frozen passage encoder share their vectors.
-    """
-    inputs: dict[str, JsonValue] = {
-        "passage_fingerprint": manifest.stats["passage_fingerprint"],
-        "corpus": corpus.corpus_id,
-        "corpus_fingerprint": corpus.fingerprint,
-        "max_length": options.max_length,
-        "dtype": options.dtype,
-        "storage_dtype": options.storage_dtype,
-        "shard_rows": options.shard_rows,
-        "limit": options.limit,
-        "keep_text": options.keep_text,
-    }
-    if corpus.skipped is not None:
-        inputs["on_error"] = "skip"
-    return EmbeddingSpec(
-        id_prefix=corpus.id_prefix,
-        inputs=inputs,
-        parents=(manifest.id,),
-        dim=manifest.stat_int("dim"),
-        dtype=checked_storage_dtype(options.storage_dtype),
-        shard_rows=options.shard_rows,
-        keep_text=options.keep_text,
-    )
-
-
-def _encode_shards(
-    work: EmbeddingWork,
+    store: Store,
     corpus: Corpus,
-    loaded: LoadedModel,
+    manifest: Manifest,
     options: EncodeOptions,
-    progress: Progress,
-) -> tuple[int, int]:
-    """Encode the missing shards of this part: numbers of documents read and encoded.
+    progress: Progress = SILENT,
+) -> tuple[EmbeddingSpec, EncodeOptions]:
+    """The embedding set, and the options with its dtype and shards.
 
-    Raises:
-        DataError: The corpus is empty.
+    A set of the same content comes first, then one that any process has begun. Without one, the
+    dtype ``auto`` is the faster one on this machine.
     """
-    seen = encoded = 0
-    count = corpus.count if options.limit is None else None
-    free_space = FreeSpaceCheck(work, corpus, options, dim=loaded.manifest.stat_int("dim"))
-    free_space.require()
-    with progress.task("encode", total=count or options.limit, unit="documents") as task:
-        for index, documents in enumerate(_shards(corpus, options)):
-            seen += len(documents)
-            if not is_mine(index, options.part) or work.has_shard(index):
-                task.advance(len(documents))
-                continue
-            task.note(f"shard {index}")
-            _encode_shard(work, index, documents, loaded, options, task)
-            encoded += len(documents)
-            free_space.after(index, len(documents))
-    if seen == 0:
-        raise DataError(f"The corpus {corpus.id} has no documents to encode.")
-    return seen, encoded
+    dtypes = ("bfloat16", "float32") if options.dtype == AUTO_DTYPE else (options.dtype,)
+    candidates = [embedding_spec(corpus, manifest, replace(options, dtype=one)) for one in dtypes]
+    spec = known_spec(store, candidates)
+    if spec is None:
+        spec = candidates[0]
+        if len(candidates) > 1:
+            from hypencli.models.speed import fastest_dtype
+
+            fastest = str(fastest_dtype(resolve_device(options.device))).removeprefix("torch.")
+            spec = next(one for one in candidates if one.inputs["dtype"] == fastest)
+        other = earlier_content(store, spec)
+        if other is not None:
+            progress.message(
+                f"{corpus.id} was changed since the unfinished set {other} was begun; this is "
+                "another set"
+            )
+    fitting = replace(options, dtype=str(spec.inputs["dtype"]), shard_rows=spec.shard_rows)
+    return spec, fitting
 
 
-def _settings(options: EncodeOptions) -> EncodingOptions:
-    from hypencli.models.encoding import EncodingOptions
-
-    return EncodingOptions(
-        max_length=options.max_length,
-        batch_size=options.batch_size,
-        dtype=resolve_dtype(options.dtype),
-        device=resolve_device(options.device),
-    )
-
-
-def _shards(corpus: Corpus, options: EncodeOptions) -> Iterator[list[Document]]:
-    stream = islice(iter(corpus), options.limit)
-    while documents := list(islice(stream, options.shard_rows)):
-        yield documents
-
-
-def _encode_shard(
+def _unfinished(
     work: EmbeddingWork,
-    index: int,
-    documents: list[Document],
-    loaded: LoadedModel,
+    model: Manifest,
+    corpus: Corpus,
+    written: ShardsWritten,
+    seconds: float,
     options: EncodeOptions,
-    task: Task,
-) -> None:
-    import numpy as np
-
-    from hypencli.models.encoding import encode_passages
-
-    settings = _settings(options)
-    windows = [
-        encode_passages(
-            loaded.dual.passage_encoder,
-            loaded.tokenizer,
-            [document.text for document in documents[start : start + WINDOW_ROWS]],
-            settings,
-            on_encoded=task.advance,
-        )
-        for start in range(0, len(documents), WINDOW_ROWS)
-    ]
-    work.write_shard(
-        index,
-        [document.doc_id for document in documents],
-        np.concatenate(windows),
-        [document.text for document in documents] if options.keep_text else None,
+) -> Encoded:
+    """The result of a part that is not the last."""
+    skipped = corpus.skipped or SkippedLines()
+    n_shards = -(-written.seen // options.shard_rows)
+    return Encoded(
+        embeddings=work.id,
+        name=options.name,
+        model=display_name(model),
+        corpus=corpus.id,
+        finished=False,
+        existing=False,
+        n_documents=written.seen,
+        dim=work.dim,
+        encoded=written.encoded,
+        seconds=seconds,
+        rate=written.rate,
+        found=written.found,
+        resumed_at=written.resumed_at,
+        max_length=options.max_length,
+        n_cut=count_cut(work, options.shards_of(written.seen)),
+        missing_shards=work.missing(n_shards),
+        skipped=skipped.count,
+        first_skipped=skipped.first,
     )
 
 
@@ -392,103 +338,29 @@ def _outcome(
     model: Manifest,
     corpus: Corpus,
     unnamed: NameNotGiven | None,
-    *,
-    existing: bool = False,
-    encoded: int = 0,
+    written: ShardsWritten | None = None,
     seconds: float = 0.0,
 ) -> Encoded:
+    """The result of a finished set, which existed before if nothing was ``written``."""
     skipped = SkippedLines(**cast("dict[str, Any]", done.stats.get("skipped") or {}))
+    this = written or ShardsWritten()
     return Encoded(
         embeddings=done.id,
         name=done.name,
         model=display_name(model),
         corpus=corpus.id,
         finished=True,
-        existing=existing,
+        existing=written is None,
         n_documents=done.stat_int("n_documents"),
         dim=done.stat_int("dim"),
-        encoded=encoded,
+        encoded=this.encoded,
         seconds=seconds,
+        rate=this.rate,
+        found=this.found,
+        resumed_at=this.resumed_at,
+        max_length=done.input_int("max_length"),
+        n_cut=cast("int | None", done.stats.get("n_cut")),
         skipped=skipped.count,
         first_skipped=skipped.first,
         name_not_given=unnamed,
     )
-
-
-def is_mine(shard: int, part: tuple[int, int] | None) -> bool:
-    """Whether a shard belongs to part ``(i, N)``, i from 1."""
-    return part is None or shard % part[1] == part[0] - 1
-
-
-def bytes_of_vectors(rows: int, dim: int, storage_dtype: str) -> int:
-    """Size in bytes of stored vectors ``[n, d]``."""
-    return rows * dim * (2 if storage_dtype == "float16" else 4)
-
-
-def checked_storage_dtype(name: str) -> StorageDtype:
-    """Check the type of stored vectors.
-
-    Raises:
-        UsageError: It is not ``float16`` or ``float32``.
-    """
-    if name in get_args(StorageDtype):
-        return cast("StorageDtype", name)
-    raise UsageError(
-        f"Vectors cannot be stored as {name!r}.", hint="Storage types: float16, float32"
-    )
-
-
-class FreeSpaceCheck:
-    """Checks that the disk has space for the shards of this command.
-
-    Before the first shard, the check counts the vectors, which are stored uncompressed. After it,
-    the measured size of the shard, with compressed texts, is extrapolated. Nothing is checked if
-    the number of documents is unknown.
-
-    Args:
-        work: The embedding set.
-        corpus: Documents to encode.
-        options: How to encode.
-        dim: Width of the vectors.
-    """
-
-    def __init__(
-        self, work: EmbeddingWork, corpus: Corpus, options: EncodeOptions, *, dim: int
-    ) -> None:
-        self._work = work
-        self._rows_left = _rows_left(work, corpus, options)
-        self._vectors = bytes_of_vectors(1, dim, options.storage_dtype)
-        self._is_measured = False
-
-    def require(self) -> None:
-        """Check the space for the vectors, before the first shard.
-
-        Raises:
-            DiskFull: The space is not sufficient. The message has the required and free bytes.
-        """
-        self._work.require_space(self._rows_left * self._vectors)
-
-    def after(self, shard: int, rows: int) -> None:
-        """Check the space for the other shards, after the first one was written.
-
-        Args:
-            shard: Number of the shard that was written.
-            rows: Its number of documents.
-
-        Raises:
-            DiskFull: The space is not sufficient.
-        """
-        self._rows_left = max(0, self._rows_left - rows)
-        if not self._is_measured:
-            self._is_measured = True
-            self._work.require_space(self._work.shard_bytes(shard) * self._rows_left // rows)
-
-
-def _rows_left(work: EmbeddingWork, corpus: Corpus, options: EncodeOptions) -> int:
-    """Number of documents that this command must encode; 0 if unknown."""
-    count = corpus.count
-    if count is None:
-        return 0
-    count = count if options.limit is None else min(count, options.limit)
-    shards = range(-(-count // options.shard_rows))
-    return work.missing_rows(count, [one for one in shards if is_mine(one, options.part)])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hypencli.errors import ModelError, UsageError
 from hypencli.ops.drafts import discard_on_error
 from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
+from hypencli.ops.model_files import COMPANIONS_KEY, fingerprints, refuse_changed
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, quiet_libraries
 from hypestore import ArtifactNotFound, Draft, Manifest, Store, can_be_name
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 REGISTERING_SECONDS = 300.0
 """Seconds to wait for another process that registers the same model."""
-
-_WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +63,11 @@ def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
         UsageError: ``source`` names no model and the store has none, or ``backbone`` or ``pooling``
             is set for a model of the store.
         ArtifactNotFound: The name is neither a model of the store, a folder, nor a hub name.
-        ModelError: The folder or hub name holds no model that can be loaded.
+        ModelError: The folder or hub name holds no model that can be loaded, or a registered model
+            lies in a folder whose files have changed.
     """
     if source.name is None:
-        return _default_model(store, progress)
+        return _as_registered(_default_model(store, progress))
     try:
         manifest = store.get(source.name, kind="model")
     except ArtifactNotFound:
@@ -79,6 +79,17 @@ def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
             f"The model {display_name(manifest)} of the store records its backbone and pooling.",
             hint="`backbone=` and `pooling=` are for models from outside: a folder or a hub name.",
         )
+    return _as_registered(manifest)
+
+
+def _as_registered(manifest: Manifest) -> Manifest:
+    """Return a model after its files were compared, if it lies in a folder outside the store.
+
+    A folder that is gone is no error here: what was made of the model may be all that is needed.
+    """
+    place = manifest.inputs.get("source")
+    if isinstance(place, str) and (Path(place) / "config.json").is_file():
+        refuse_changed(manifest, Path(place))
     return manifest
 
 
@@ -117,24 +128,26 @@ def _default_model(store: Store, progress: Progress) -> Manifest:
 
 
 def register_model(store: Store, source: ModelSource, progress: Progress = SILENT) -> Manifest:
-    """Register a model from outside by reference: its place and the hash of its files.
+    """Register a model from outside by reference: its place and the hashes of its files.
 
     Raises:
-        ModelError: The folder or hub name holds no model that can be loaded.
+        ModelError: The folder or hub name holds no model that can be loaded, or its files change
+            while they are read.
     """
     from hypencli.models.checkpoints.weights import locate
 
     name = str(source.name)
     folder = locate(name)
     where = name if not Path(name).expanduser().is_dir() else str(folder.resolve())
-    with (
-        _outside_draft(store, source, folder, {"source": where}) as draft,
-        discard_on_error(draft),
-    ):
+    inputs = _outside_inputs(source, folder, {"source": where})
+    older = _registered_before(store, source, folder, inputs)
+    if older is not None:
+        return older
+    with _outside_draft(store, source, folder, inputs) as draft, discard_on_error(draft):
         if draft.existing is not None:
             return draft.existing
         progress.message(f"reading the model {source.name}")
-        dual, tokenizer = read_model(source, folder)
+        dual, tokenizer = _read_unchanged(source, folder, inputs)
         return draft.commit(stats=model_facts(dual, tokenizer), provenance=provenance())
 
 
@@ -142,34 +155,79 @@ def copy_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
     """Copy a model from outside into the store. The copy does not depend on its origin.
 
     Raises:
-        ModelError: The folder or hub name holds no model that can be loaded.
+        ModelError: The folder or hub name holds no model that can be loaded, or its files change
+            while they are read.
     """
     from hypencli.models.checkpoints.weights import locate
 
     folder = locate(str(source.name))
-    with _outside_draft(store, source, folder, {}) as draft, discard_on_error(draft):
+    inputs = _outside_inputs(source, folder, {})
+    older = _registered_before(store, source, folder, inputs)
+    if older is not None:
+        return older
+    with _outside_draft(store, source, folder, inputs) as draft, discard_on_error(draft):
         if draft.existing is not None:
             return draft.existing
         progress.message(f"reading the model {source.name}")
-        dual, tokenizer = read_model(source, folder)
+        dual, tokenizer = _read_unchanged(source, folder, inputs)
         dual.save_pretrained(draft.path, tokenizer=tokenizer)
         copy_companions(folder, draft.path)
         facts = model_facts(dual, tokenizer)
         return draft.commit(stats=facts, provenance={**provenance(), "source": str(source.name)})
 
 
-def _outside_draft(
-    store: Store, source: ModelSource, folder: Path, place: dict[str, JsonValue]
-) -> Draft:
-    named = Path(str(source.name)).expanduser()
-    short = _short_name(folder if named.is_dir() else named)
-    inputs = {
+def _outside_inputs(
+    source: ModelSource, folder: Path, place: dict[str, JsonValue]
+) -> dict[str, JsonValue]:
+    return {
         **place,
-        "files_sha256": files_fingerprint(folder),
+        **fingerprints(folder, source.backbone),
         "backbone": source.backbone,
         "pooling": source.pooling,
         "trust_code": source.trust_code,
     }
+
+
+def _registered_before(
+    store: Store, source: ModelSource, folder: Path, inputs: dict[str, JsonValue]
+) -> Manifest | None:
+    """Find this model as a version before 0.6 registered it, with one fingerprint less.
+
+    Its tokenizer and pooling are compared by what is read from the folder now.
+    """
+    known = {key: value for key, value in inputs.items() if key != COMPANIONS_KEY}
+    older = [one for one in store.find("model", known) if one.inputs.keys() == known.keys()]
+    if not older:
+        return None
+    facts = model_facts(*read_model(source, folder))
+    same = (one for one in reversed(older) if _has_facts(one, facts))
+    return next(same, None)
+
+
+def _has_facts(manifest: Manifest, facts: dict[str, JsonValue]) -> bool:
+    compared = ("passage_fingerprint", "model_fingerprint")
+    return all(manifest.stats.get(key) == facts[key] for key in compared)
+
+
+def _read_unchanged(
+    source: ModelSource, folder: Path, inputs: dict[str, JsonValue]
+) -> tuple[DualEncoder, Any]:
+    """Load a model, and refuse it if its files are not those of its inputs any more."""
+    read = read_model(source, folder)
+    now = fingerprints(folder, source.backbone)
+    if any(inputs[key] != value for key, value in now.items()):
+        raise ModelError(
+            f"The files of the model {folder} changed while they were read.",
+            hint="Run the same command again when nothing writes to them.",
+        )
+    return read
+
+
+def _outside_draft(
+    store: Store, source: ModelSource, folder: Path, inputs: dict[str, JsonValue]
+) -> Draft:
+    named = Path(str(source.name)).expanduser()
+    short = _short_name(folder if named.is_dir() else named)
     name = source.label or _free_name(store, short)
     return store.draft(
         "model", source.label or short, inputs, name=name, wait_seconds=REGISTERING_SECONDS
@@ -226,27 +284,22 @@ def model_facts(dual: DualEncoder, tokenizer: Any) -> dict[str, JsonValue]:
     ``passage_fingerprint`` is a hash of the weights, pooling and tokenizer of the passage encoder.
     It identifies embedding sets.
     """
-    from hypencli.models.load import model_fingerprint, passage_fingerprint, tokenizer_fingerprint
+    from hypencli.models.load import (
+        model_fingerprint,
+        passage_fingerprint,
+        tokenizer_fingerprint,
+        vectors_fingerprint,
+    )
 
-    passages = f"{passage_fingerprint(dual)} {tokenizer_fingerprint(tokenizer)}"
     return {
         "architecture": type(dual).__name__,
-        "passage_fingerprint": hashlib.sha256(passages.encode()).hexdigest(),
+        "passage_fingerprint": vectors_fingerprint(
+            passage_fingerprint(dual), tokenizer_fingerprint(tokenizer)
+        ),
         "model_fingerprint": model_fingerprint(dual),
         "dim": dual.passage_encoder.width,
         "parameters": sum(tensor.numel() for tensor in dual.parameters()),
     }
-
-
-def files_fingerprint(folder: Path) -> str:
-    """SHA-256 over the configuration and weight files of a model folder."""
-    digest = hashlib.sha256()
-    weights = sorted(path for pattern in _WEIGHT_FILES for path in folder.glob(pattern))
-    for path in [folder / "config.json", *weights]:
-        digest.update(path.name.encode())
-        with path.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
 
 
 def model_folder(store: Store, manifest: Manifest) -> Path:
@@ -258,7 +311,7 @@ def model_folder(store: Store, manifest: Manifest) -> Path:
     """
     folder = _located(store, manifest)
     if "source" in manifest.inputs:
-        _refuse_changed(manifest, folder, files_fingerprint(folder))
+        refuse_changed(manifest, folder)
     return folder
 
 
@@ -268,16 +321,6 @@ def _located(store: Store, manifest: Manifest) -> Path:
     from hypencli.models.checkpoints.weights import locate
 
     return locate(str(manifest.inputs["source"]))
-
-
-def _refuse_changed(manifest: Manifest, folder: Path, fingerprint: str) -> None:
-    if fingerprint != manifest.inputs["files_sha256"]:
-        raise ModelError(
-            f"The files of model {manifest.id} in {folder} have changed since its registration: "
-            "its vectors would not match.",
-            hint="Register the new files as another model: "
-            f"hype import model {manifest.inputs['source']}",
-        )
 
 
 def load_model(
@@ -305,15 +348,33 @@ def load_model(
             pooling=_text(manifest.inputs.get("pooling")),
             trust_code=trust_code,
         )
-        # The files are hashed in a thread while the model is loaded.
-        with ThreadPoolExecutor(max_workers=1) as other:
-            fingerprint = other.submit(files_fingerprint, folder)
-            try:
-                dual, tokenizer = read_model(source, folder)
-            finally:  # a changed file may fail to load: the error names the change
-                _refuse_changed(manifest, folder, fingerprint.result())
+        try:
+            dual, tokenizer = read_model(source, folder)
+        finally:
+            # After loading, so that what was read is what is hashed. A changed file may fail to
+            # load: then the error names the change.
+            refuse_changed(manifest, folder)
     dual.to(device)  # type: ignore[arg-type]
     return LoadedModel(manifest, dual, tokenizer)
+
+
+@contextmanager
+def unchanged_weights(loaded: LoadedModel) -> Iterator[None]:
+    """Verify, after work with a passage encoder, that its weights in memory are still the same.
+
+    Raises:
+        ModelError: They have changed, so that the vectors are not those of one model.
+    """
+    from hypencli.models.load import passage_fingerprint
+
+    before = passage_fingerprint(loaded.dual)
+    yield
+    if passage_fingerprint(loaded.dual) != before:
+        raise ModelError(
+            f"The weights of model {display_name(loaded.manifest)} changed in memory during the "
+            "work: its vectors are of several models.",
+            hint="Remove the unfinished work (hype ls, hype rm ID), and run the command again.",
+        )
 
 
 def _text(value: object) -> str | None:

@@ -93,7 +93,6 @@ def perturb(
         queries: The query set.
         options: See :class:`PerturbOptions`.
         output: The file. The default is ``NAME.KIND-SEED.jsonl`` in the current folder.
-            ``hype robustness`` reads the kind from this name.
         overwrite: Replace an existing file.
         progress: Where to report.
 

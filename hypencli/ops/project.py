@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
+from hypencli.ops.content_names import JudgementNames, judgements_key
 from hypencli.ops.model_card import CURVES_FILE
+from hypencli.ops.phase import Phase, read_phase
 from hypencli.records import UNNAMED_CORPUS
 from hypestore import (
     PROGRESS_NAME,
@@ -84,12 +86,14 @@ class ShownWork:
         last_step: Step of the last logged point.
         updated: Time of the last logged point.
         curves: Training curves so far.
+        phase: The job that it does, or did when it stopped; None if it records none.
     """
 
     work: Unfinished
     last_step: int | None
     updated: datetime | None
     curves: Curves
+    phase: Phase | None = None
 
 
 def listing(store: Store, kind: Kind | None = None) -> list[Listed]:
@@ -111,8 +115,9 @@ def _listed(manifest: Manifest) -> Listed:
 
 def _listed_work(work: Unfinished) -> Listed:
     points = read_progress(work.path)
-    step = f" at step {points[-1][0]:,}" if points else ""
-    state = f"unfinished{step}, {work.holder or 'interrupted'}"
+    phase = None if points else read_phase(work.path)
+    at = f" at step {points[-1][0]:,}" if points else "" if phase is None else f" at {phase}"
+    state = f"unfinished{at}, {work.holder or 'interrupted'}"
     return Listed(
         kind=work.kind,
         id=work.id,
@@ -196,21 +201,27 @@ def show(store: Store, ref: str) -> Shown | ShownWork:
         if work is not None:
             return _shown_work(work)
         manifest = store.get_or_reference(ref)
-    metrics = {}
-    if manifest.kind == "run":
-        metrics = {
-            str(evaluation.inputs["qrels"]): store.aggregates(evaluation.id)
-            for evaluation in store.evaluations(manifest.id)
-        }
     return Shown(
         manifest=manifest,
         path=store.path(manifest),
         parents=[_listed(parent) for parent in _ancestors(store, manifest)],
         children=[_listed(child) for child in store.children_of(manifest.id)],
-        metrics=metrics,
+        metrics=_metrics(store, manifest),
         curves=_curves(store, manifest),
         here=store.has(manifest.id),
     )
+
+
+def _metrics(store: Store, manifest: Manifest) -> dict[str, dict[str, float]]:
+    """Judgements -> measure -> the newest value, of a run."""
+    if manifest.kind != "run":
+        return {}
+    names = JudgementNames(store)
+    metrics: dict[str, dict[str, float]] = {}
+    for one in store.evaluations(manifest.id):
+        name = names.of(judgements_key(one), str(one.inputs.get("qrels")))
+        metrics.setdefault(name, {}).update(store.aggregates(one.id))
+    return metrics
 
 
 def _ancestors(store: Store, manifest: Manifest) -> list[Manifest]:
@@ -236,6 +247,7 @@ def _shown_work(work: Unfinished) -> ShownWork:
         last_step=points[-1][0] if points else None,
         updated=updated,
         curves=_by_name(points),
+        phase=read_phase(work.path),
     )
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from hypencli.data.queries import QuerySet
 from hypencli.errors import DataError, UsageError
+from hypencli.ops.embedding_sets.identity import of_content
 from hypencli.ops.models import ModelSource, display_name, find_model
+from hypencli.ops.recorded_places import recorded_queries
 from hypencli.progress import SILENT, Progress
 from hypestore import EmbeddingSet, Manifest, Store
+
+if TYPE_CHECKING:
+    from hypencli.data.corpus import Corpus
 
 
 def choose_embeddings(
@@ -51,7 +58,7 @@ def choose_embeddings(
     ]
     if corpus is None and len(fitting) > 1:
         corpus = store.defaults.get("corpus")
-    fitting = _of_corpus(fitting, corpus)
+    fitting = _of_corpus(fitting, corpus, progress)
     if len(fitting) != 1:
         raise _no_single(model, corpus, fitting, existing)
     progress.message(f"embeddings: {display_name(fitting[0])} ({fitting[0].inputs['corpus']})")
@@ -82,18 +89,64 @@ def choose_any_embeddings(
     return choose_embeddings(store, manifest, named=named, corpus=corpus, progress=progress)
 
 
-def _of_corpus(embeddings: list[Manifest], corpus: str | None) -> list[Manifest]:
-    """Select the sets of a corpus: by a name that they have, else by the dataset of that name."""
+def _of_corpus(
+    embeddings: list[Manifest], corpus: str | None, progress: Progress
+) -> list[Manifest]:
+    """Select the sets of a corpus: by a name that they have, else by the dataset of that name.
+
+    A path selects the sets that were encoded from what it holds now.
+
+    Raises:
+        DataError: The path holds other content than was encoded.
+    """
+    if corpus is None:
+        return embeddings
+    is_path = os.path.exists(os.path.expanduser(corpus))  # noqa: PTH110, PTH111 - raises nothing
+    dataset = _opened(corpus) if is_path else None
+    if dataset is not None:
+        return _of_path(embeddings, corpus, dataset.corpus_id, progress)
+    named = [one for one in embeddings if _is_corpus(one, corpus)]
+    if named:
+        return named
+    dataset = _opened(corpus)
+    return [] if dataset is None else [o for o in embeddings if _is_corpus(o, dataset.corpus_id)]
+
+
+def _opened(corpus: str) -> Corpus | None:
+    """The corpus of this name, or None if it has no documents."""
     from hypencli.data.corpus import open_corpus
 
-    named = [one for one in embeddings if corpus is None or _is_corpus(one, corpus)]
-    if named or corpus is None:
-        return named
     try:
-        corpus_id = open_corpus(corpus).corpus_id
+        return open_corpus(corpus)
     except DataError:
-        return []
-    return [one for one in embeddings if _is_corpus(one, corpus_id)]
+        return None
+
+
+def _of_path(
+    embeddings: list[Manifest], path: str, corpus_id: str, progress: Progress
+) -> list[Manifest]:
+    """Select the sets whose content is that of a file or folder.
+
+    Raises:
+        DataError: The path cannot be read, or holds other content than was encoded.
+    """
+    same, unknown = of_content(embeddings, path)
+    if same:
+        return same
+    named = [one for one in embeddings if _is_corpus(one, path) or _is_corpus(one, corpus_id)]
+    comparable = [one for one in named if one not in unknown]
+    if comparable:
+        raise DataError(
+            f"{path} has changed since {display_name(comparable[-1])} was encoded from it.",
+            hint=f"Encode it as it is now: hype encode {path}; or search what was encoded: "
+            f"`embeddings={display_name(comparable[-1])}`",
+        )
+    for one in named:
+        progress.message(
+            f"{display_name(one)} does not say which content it was made from; {path} may hold "
+            "another one"
+        )
+    return named
 
 
 def _is_corpus(embeddings: Manifest, name: str) -> bool:
@@ -123,22 +176,27 @@ def _no_single(
     )
 
 
-def own_queries(embeddings: Manifest) -> QuerySet:
+def own_queries(embeddings: Manifest, judged_by: str | None = None) -> QuerySet:
     """Open the queries of the dataset that an embedding set was made from.
 
+    Args:
+        embeddings: The embedding set.
+        judged_by: Judgements in place of those of a BEIR folder; see
+            :func:`~hypencli.data.queries.open_queries`.
+
     Raises:
-        UsageError: The dataset has no queries.
+        UsageError: The dataset has no queries, or somebody else recorded where they are.
     """
     from hypencli.data.queries import open_queries
 
-    source = embeddings.stats.get("queries")
+    source = recorded_queries(embeddings)
     if source is None:
         raise UsageError(
             f"No queries: the corpus {embeddings.inputs['corpus']} of the embedding set "
             f"{display_name(embeddings)} has none.",
-            hint="Name them: hype search QUERIES (an ir_datasets id, a JSONL or TSV file, or -)",
+            hint="Name them: hype search QUERIES (an ir_datasets id, a file, or -)",
         )
-    return open_queries(str(source))
+    return open_queries(source, judged_by=judged_by)
 
 
 def texts_by_id(embeddings: EmbeddingSet, doc_ids: Collection[str]) -> dict[str, str]:

@@ -6,6 +6,8 @@ from typing import Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationInfo, field_validator
 
+from hypencli.option_fields import LARGEST
+
 IDENTITY_VERSION: Final = 1
 """Part of every recipe's hash. Increase it if a default or the meaning of a field changes."""
 
@@ -26,6 +28,8 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _clear(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise ValueError(f"it is too large: {LARGEST:,} is the limit")
         field = cls.model_fields[info.field_name or ""]
         optional = type(None) in get_args(field.annotation)
         return None if optional and value == UNSET else value

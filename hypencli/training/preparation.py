@@ -11,6 +11,7 @@ import torch
 
 from hypencli.errors import ModelError
 from hypencli.models.building.fit_head import fit_head
+from hypencli.models.checkpoints.backbone import refuse_unknown_tokens
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
 from hypencli.models.encoding import TOKEN_BUDGET
 from hypencli.models.fingerprint import tokenizer_fingerprint
@@ -22,6 +23,7 @@ from hypencli.training.callbacks import Point
 from hypencli.training.config import TrainingConfig
 from hypencli.training.data.collator import Collator
 from hypencli.training.data.examples import Examples, TrainingSet, write_training_set
+from hypencli.training.data.known_outputs import FindKnown, nothing_known
 from hypencli.training.data.state_cache import (
     EncodedSet,
     FolderCaches,
@@ -44,6 +46,10 @@ from hypencli.training.validation import (
 _CHUNK_TOKENS = {**TOKEN_BUDGET, "cpu": 1_024}
 """Tokens of a chunk of a batch: on a CPU half as many as for encoding, since the backward pass
 reads all activations again."""
+
+_TEXTS_FORMAT = 2
+"""Version of the files of texts as tokens. Since the second, each text has its hash, and the rows
+are those of their fingerprint."""
 
 _QUERIES_TO_FIT = 1_000
 """Number of queries to fit a head to; a few hundred would be enough."""
@@ -74,6 +80,7 @@ class RunContext:
         output_dir: The folder of checkpoints; a run continues from one that exists.
         caches: Returns folders of derived files that runs share; None keeps them in
             ``output_dir``.
+        known: Returns what holds outputs of a frozen encoder already.
         on_points: Called with every new point of the curves, and with all earlier points when a
             run starts or continues.
         progress: Receives the progress.
@@ -81,6 +88,7 @@ class RunContext:
 
     output_dir: Path
     caches: MakeCache | None = None
+    known: FindKnown = nothing_known
     on_points: Callable[[Iterable[Point]], None] = field(default=lambda points: None)
     progress: Progress = SILENT
 
@@ -97,7 +105,7 @@ class TrainingPreparation:
     ) -> None:
         self._dual, self._tokenizer, self._config = dual, tokenizer, config
         self._progress = where.progress
-        self._shared = where.caches
+        self._shared, self._known = where.caches, where.known
         self._own = FolderCaches(where.output_dir / "cache")
 
     def training_set(self, data: TrainingData) -> tuple[TrainingSet, str]:
@@ -124,11 +132,24 @@ class TrainingPreparation:
             )
 
         name = self._name("rows", key)
-        return TrainingSet.open(self._caches(key)(name, make), row_name=row_name), name
+        texts = TrainingSet.open(self._caches(key)(name, make), row_name=row_name)
+        self._refuse_unknown_tokens(texts)
+        return texts, name
+
+    def _refuse_unknown_tokens(self, texts: Texts) -> None:
+        """Refuse tokens for which an encoder has no embedding, before the first step."""
+        dual = self._dual
+        for table, encoder in (
+            (texts.queries, dual.query_encoder),
+            (texts.passages, dual.passage_encoder),
+        ):
+            largest = int(table.ids.max(initial=table.pad_id))
+            refuse_unknown_tokens(encoder.transformer, largest)
 
     def _name(self, kind: str, key: str | None) -> str:
         return cache_name(
             kind,
+            format=_TEXTS_FORMAT,
             key=key,
             tokenizer=tokenizer_fingerprint(self._tokenizer),
             lengths=(self._config.query_max_length, self._config.passage_max_length),
@@ -143,7 +164,14 @@ class TrainingPreparation:
             return None
         caches = self._own if self._shared is None else self._shared
         return encoded_set(
-            self._dual, texts, self._config, caches, name=name, progress=self._progress
+            self._dual,
+            texts,
+            self._config,
+            caches,
+            name=name,
+            tokenizer=tokenizer_fingerprint(self._tokenizer),
+            known=self._known,
+            progress=self._progress,
         )
 
     def collator(
@@ -219,4 +247,6 @@ class TrainingPreparation:
         folder = self._caches(data.key)(
             name, lambda folder: write_corpus(folder, data, self._tokenizer, lengths=lengths)
         )
-        return task_of_corpus(folder, data), name
+        task = task_of_corpus(folder, data)
+        self._refuse_unknown_tokens(task)
+        return task, name

@@ -21,6 +21,7 @@ from hypestore.catalog.schema import CatalogColumn, Relation
 from hypestore.doctor import DoctorReport, Finding
 from hypestore.embeddings.draft import EmbeddingWork
 from hypestore.embeddings.files import EmbeddingSpec
+from hypestore.embeddings.pieces import ShardNote, documents_sha256
 from hypestore.embeddings.stored import EmbeddingSet, Shard
 from hypestore.embeddings.vector_file import VectorFile, write_vector_file
 from hypestore.errors import (
@@ -56,6 +57,7 @@ from hypestore.layout import FOLDERS, PROGRESS_NAME, SCRATCH_NAME, find_store
 from hypestore.manifest import (
     FORMAT_VERSION,
     KINDS,
+    SHORTENED,
     FileRecord,
     Kind,
     Manifest,
@@ -76,6 +78,7 @@ __all__ = [
     "KINDS",
     "PROGRESS_NAME",
     "SCRATCH_NAME",
+    "SHORTENED",
     "Adopted",
     "AmbiguousReference",
     "ArtifactBusy",
@@ -110,6 +113,7 @@ __all__ = [
     "ResultsByQuery",
     "RunWriter",
     "Shard",
+    "ShardNote",
     "Store",
     "StoreError",
     "StoreExists",
@@ -127,6 +131,7 @@ __all__ = [
     "atomic_write_bytes",
     "atomic_write_text",
     "can_be_name",
+    "documents_sha256",
     "find_store",
     "read_artifact_table",
     "read_progress",

@@ -31,6 +31,7 @@ from hypestore.manifest import (
     MANIFEST_NAME,
     NAME_RULE,
     ORDER,
+    SHORTENED,
     Kind,
     Manifest,
     can_be_name,
@@ -45,7 +46,11 @@ from hypestore.runs.evaluations import (
     PER_QUERY_NAME,
     PER_QUERY_SCHEMA,
 )
+from hypestore.tables import MAX_TABLE_BYTES, refuse_bomb
 from hypestore.work.locks import SHORT_WAIT_SECONDS, hold
+
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
+"""Years of manifests that are accepted; years beyond leave the calendar in other time zones."""
 
 _SCHEMAS: dict[Kind, dict[str, pa.Schema]] = {
     "run": {RESULTS_NAME: RESULTS_SCHEMA, QUERIES_NAME: QUERIES_SCHEMA},
@@ -85,6 +90,7 @@ def adopt(
     references: Iterable[Path],
     *,
     drop_names: bool = False,
+    max_table_bytes: int = MAX_TABLE_BYTES,
 ) -> Adopted:
     """Move folders of artifacts into the store, after all of them were checked.
 
@@ -95,10 +101,12 @@ def adopt(
             or none of its files.
         drop_names: Whether an artifact loses its name if an existing artifact has it, or if it
             cannot be a name.
+        max_table_bytes: Maximum size of all tables together in memory.
 
     Raises:
         DamagedArtifact: A manifest cannot be read, or files differ from their manifest.
-        InvalidContent: An id does not follow from its inputs, or a file has other columns.
+        InvalidContent: An id does not follow from its inputs, a file has other columns, or a number
+            or date is beyond what the catalog can hold.
         ArtifactNotFound: A parent is neither among the folders nor in the store.
         NameTaken: An existing artifact has a name, or it cannot be one, and ``drop_names`` is
             False.
@@ -106,6 +114,7 @@ def adopt(
     """
     whole = _parents_first([_checked(folder, whole=True) for folder in artifacts])
     checked_references = [_checked(folder, whole=False) for folder in references]
+    _check_tables([*whole, *checked_references], max_table_bytes)
     layout = inventory.layout
     with hold(layout.store_lock, what="The store", wait_seconds=SHORT_WAIT_SECONDS):
         new = [one for one in whole if not inventory.has(one.manifest.id)]
@@ -155,8 +164,10 @@ def _checked(folder: Path, *, whole: bool) -> _CheckedFolder:
     except FileNotFoundError:
         raise DamagedArtifact(f"{folder} has no {MANIFEST_NAME}.") from None
     id_prefix, _, digest = manifest.id.rpartition("-")
-    if clean_id_prefix(id_prefix) != id_prefix or digest != inputs_hash(
-        manifest.kind, manifest.inputs
+    # A reference whose paths were shortened keeps its id, which its inputs no longer give.
+    is_shortened = not whole and SHORTENED in manifest.provenance
+    if clean_id_prefix(id_prefix) != id_prefix or not (
+        is_shortened or digest == inputs_hash(manifest.kind, manifest.inputs)
     ):
         raise InvalidContent(
             f"The inputs of {manifest.kind} {manifest.id} do not give its id: the manifest was "
@@ -177,9 +188,42 @@ def _checked(folder: Path, *, whole: bool) -> _CheckedFolder:
             raise DamagedArtifact(f"{name} of {manifest.id} is not {record.size_bytes} bytes long.")
         if sha256_file(path) != record.sha256:
             raise DamagedArtifact(f"{name} of {manifest.id} is not what its manifest says.")
+    _check_numbers(manifest)
     if whole:
         _check_schemas(folder, manifest)
     return _CheckedFolder(folder, manifest)
+
+
+def _check_numbers(manifest: Manifest) -> None:
+    """Refuse numbers and dates that no column of the catalog holds."""
+    where = f"The manifest of {manifest.kind} {manifest.id}"
+    if not _FIRST_YEAR <= manifest.created.year <= _LAST_YEAR:
+        raise InvalidContent(f"{where} is of the year {manifest.created.year}.")
+    k = manifest.inputs.get("k", 0)
+    if isinstance(k, int) and not 0 <= k < 2**31:
+        raise InvalidContent(f"{where} has a k that no run can have.")
+    parts = [manifest.inputs, manifest.stats, manifest.provenance]
+    values: list[object] = [*parts, manifest.size_bytes]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            values += value.values()
+        elif isinstance(value, list):
+            values += value
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise InvalidContent(f"{where} has a whole number of more than 64 bits.")
+
+
+def _check_tables(folders: Iterable[_CheckedFolder], limit: int) -> None:
+    """Refuse tables that together take more than ``limit`` bytes in memory."""
+    left = limit
+    for one in folders:
+        for path in sorted(one.folder.glob("*.parquet")):
+            try:
+                left -= refuse_bomb(path, pq.read_metadata(path), limit=left, exact=True)
+            except (pa.ArrowException, OSError) as error:
+                problem = f"{path.name} of {one.manifest.id} cannot be read: {error}."
+                raise DamagedArtifact(problem) from error
 
 
 def _check_schemas(folder: Path, manifest: Manifest) -> None:

@@ -71,7 +71,7 @@ def write_calibration(
         if not 0.0 <= row["recall"] <= 1.0:
             raise InvalidContent(f"A calibration has the recall {row['recall']}; expected 0 to 1.")
     record = plan_work("calibration", id_prefix, inputs, parents=tuple(parents), name=None)
-    with Draft(context, record) as draft:
+    with Draft(context, record, resumes=False) as draft:
         if draft.existing is None:
             table = pa.Table.from_pylist(rows, schema=CURVE_SCHEMA)
             write_table(draft.path / CURVE_NAME, table)

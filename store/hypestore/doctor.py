@@ -109,6 +109,7 @@ def examine(
         *_leftovers(inventory.layout),
         *_cache_findings(caches, checksums=checksums),
         *_catalog_findings(catalog, checksums=checksums),
+        *_left_out(catalog),
     ]
     order = {"error": 0, "warning": 1, "info": 2}
     findings.sort(key=lambda finding: order[finding.severity])
@@ -135,9 +136,9 @@ def _not_cleaned(problems: Sequence[str]) -> Iterator[Finding]:
             "error",
             None,
             None,
-            f"nothing was cleaned, since {len(problems)} manifests or folders cannot be read: "
-            "what looks needless may belong to them",
-            "Mend the errors below first, then: hype doctor --clean",
+            "nothing was cleaned, since the manifests and folders below cannot be read: what looks "
+            "needless may belong to them",
+            "Mend them, then: hype doctor --clean",
         )
 
 
@@ -171,7 +172,6 @@ def _artifact_findings(
     layout = inventory.layout
     existing = {manifest.id for manifest in snapshot.manifests}
     existing |= {manifest.id for manifest in inventory.elsewhere.artifacts()}
-    unreadable = {damage.id for damage in snapshot.damaged}
     names: dict[tuple[Kind, str], str] = {}
     for manifest in snapshot.manifests:
         if not manifest.id.endswith(f"-{inputs_hash(manifest.kind, manifest.inputs)}"):
@@ -179,23 +179,30 @@ def _artifact_findings(
             yield _about(layout, manifest, MANIFEST_NAME, problem)
         for parent in manifest.parents:
             if parent not in existing:
-                state = "cannot be read" if parent in unreadable else "is not in the store"
-                remedy = (
-                    f"Mend {parent} first."
-                    if parent in unreadable
-                    else f"Copy {parent} into the store, or remove this: "
-                    f"hype rm {manifest.id} --force"
-                )
-                yield Finding("error", manifest.id, None, f"its parent {parent} {state}", remedy)
+                yield _missing_parent(manifest, parent, snapshot)
         if manifest.name is not None:
             first = names.setdefault((manifest.kind, manifest.name), manifest.id)
+            problem = ""
             if first != manifest.id:
                 problem = f"its name {manifest.name!r} is also that of {first}"
+            elif manifest.name != manifest.id and manifest.name in existing:
+                problem = f"its name {manifest.name!r} is the id of another, which it means"
+            if problem:
                 yield Finding("warning", manifest.id, None, problem, "Refer to it by its id.")
         of_files = list(_file_findings(layout, manifest, checksums=checksums))
         # An artifact that was removed meanwhile has no problems.
         if layout.manifest(manifest.kind, manifest.id).exists():
             yield from of_files
+
+
+def _missing_parent(child: Manifest, parent: str, snapshot: InventorySnapshot) -> Finding:
+    state = "is not in the store"
+    remedy = f"Copy {parent} into the store, or remove this: hype rm {child.id} --force"
+    if parent in {damage.id for damage in snapshot.damaged}:
+        state, remedy = "cannot be read", f"Mend {parent} first."
+    elif snapshot.unreachable:
+        state, remedy = "is in no folder that can be read", "Mend those folders first."
+    return Finding("error", child.id, None, f"its parent {parent} {state}", remedy)
 
 
 def _unsealed(layout: Layout, snapshot: InventorySnapshot) -> Iterator[Finding]:
@@ -353,6 +360,14 @@ def _catalog_findings(catalog: Catalog, *, checksums: bool) -> Iterator[Finding]
     elif state is None:
         problem = "the catalog is open in another program and could not be compared"
         yield Finding("info", None, catalog.path.name, problem, "Close it there to compare.")
+
+
+def _left_out(catalog: Catalog) -> Iterator[Finding]:
+    """Artifacts with values that the catalog cannot hold."""
+    for artifact, problem in catalog.left_out():
+        remedy = f"Make it again, or remove it: hype rm {artifact} --force"
+        what = f"is left out of the catalog: {problem}"
+        yield Finding("warning", artifact, None, what, remedy)
 
 
 def _rebuild(catalog: Catalog) -> Iterator[Finding]:

@@ -53,7 +53,7 @@ def broken_link(path: Path) -> str | None:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder and those above it, unless it exists.
+    """Create a folder and those above it, unless they exist, and flush the new names to the disk.
 
     Raises:
         DamagedArtifact: It, or a folder above it, is a link that leads nowhere.
@@ -64,7 +64,10 @@ def make_folder(folder: Path) -> None:
             raise DamagedArtifact(
                 f"{path} {problem}.", hint="Mount the disk, or delete the link if it is not needed."
             )
-    folder.mkdir(parents=True, exist_ok=True)
+    missing = [path for path in (folder, *folder.parents) if not path.is_dir()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
 
 
 def present_files(folder: Path) -> list[Path]:
@@ -167,7 +170,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary, before = temporary_sibling(path), temporary_sibling(path)
     with writing_in(path.parent):
         try:
-            temporary.mkdir(parents=True)
+            make_folder(path.parent)
+            temporary.mkdir()
             yield temporary
             sync_tree(temporary)
             if path.exists():

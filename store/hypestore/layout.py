@@ -19,6 +19,8 @@ SCRATCH_NAME = "unfinished"
 """Folder in unfinished work for checkpoints and the like; it is never part of the artifact."""
 PROGRESS_NAME = "progress.jsonl"
 DEFAULT_KEYS = ("model", "corpus", "queries", "device")
+SEAL_KEYS = ("queries_seal",)
+"""Keys beside the defaults, which say who set them (``FORMAT.md``, section 2)."""
 
 FOLDERS: MappingProxyType[Kind, str] = MappingProxyType(
     {
@@ -189,7 +191,7 @@ def write_default(path: Path, key: str, value: str) -> None:
     Raises:
         InvalidContent: ``key`` is not one of the defaults.
     """
-    if key not in DEFAULT_KEYS:
+    if key not in (*DEFAULT_KEYS, *SEAL_KEYS):
         raise InvalidContent(
             f"{key!r} is not a default.", hint=f"Known: {', '.join(DEFAULT_KEYS)}."
         )

@@ -42,6 +42,9 @@ ORDER = "order"
 SEAL = "manifest_sha256"
 """Key of the seal of a manifest, in its ``provenance`` on disk (``store/FORMAT.md``, section 3)."""
 
+SHORTENED = "shortened_inputs"
+"""Key of the names of shortened inputs, in the ``provenance`` of a reference (section 15)."""
+
 Kind = Literal["model", "embeddings", "graph", "calibration", "run", "evaluation"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

@@ -70,8 +70,8 @@ def remove(inventory: Inventory, reference: str, *, force: bool = False) -> list
                 return [work.id]
         else:
             target = damaged
-        work = [record for record, _ in work_records(layout)]
-        doomed = _with_descendants([*snapshot.manifests, *work], target)
+        being_made = [record for record, _ in work_records(layout)]
+        doomed = _with_descendants([*snapshot.manifests, *being_made], target)
         if len(doomed) > 1 and not force:
             raise _in_use(target, doomed[:-1])
         with contextlib.ExitStack() as stack:

@@ -27,8 +27,15 @@ from hypestore.layout import Layout, find_store, new_marker_text, read_marker, w
 from hypestore.manifest import KINDS, Kind, Manifest
 from hypestore.removal import remove
 from hypestore.runs.draft import RunWriter
-from hypestore.runs.evaluations import read_aggregates, read_per_query, write_evaluation
+from hypestore.runs.evaluations import (
+    evaluations_of,
+    read_aggregates,
+    read_per_query,
+    renew_evaluation,
+    write_evaluation,
+)
 from hypestore.runs.stored import StoredRun
+from hypestore.tables import MAX_TABLE_BYTES
 from hypestore.verification import check_files
 from hypestore.work.locks import SHORT_WAIT_SECONDS, hold
 from hypestore.work.staging import staging_folder
@@ -83,7 +90,7 @@ class Store:
         with writing_in(layout.root):
             for _, folder in layout.kind_folders():
                 make_folder(folder)
-            layout.locks.mkdir(exist_ok=True)
+            make_folder(layout.locks)
             atomic_write_text(layout.marker, new_marker_text())
         return cls(layout.root)
 
@@ -202,6 +209,7 @@ class Store:
         references: Iterable[Path] = (),
         *,
         drop_names: bool = False,
+        max_table_bytes: int = MAX_TABLE_BYTES,
     ) -> Adopted:
         """Move artifacts of another store into this one (``store/FORMAT.md``, section 14).
 
@@ -211,14 +219,22 @@ class Store:
             artifacts: Folders of whole artifacts, named by their ids, within ``staging``.
             references: Folders of manifests of artifacts that stay in the other store.
             drop_names: Whether an artifact loses its name if an existing artifact has it.
+            max_table_bytes: Maximum size of all tables together in memory.
 
         Raises:
-            DamagedArtifact: Files differ from their manifest.
-            InvalidContent: An id does not follow from its inputs, or a file has other columns.
+            DamagedArtifact: Files differ from their manifest, or tables are too large.
+            InvalidContent: An id does not follow from its inputs, a file has other columns, or a
+                number or date is beyond what the catalog can hold.
             ArtifactNotFound: A parent is neither among the folders nor in the store.
             NameTaken: An existing artifact has a name, and ``drop_names`` is False.
         """
-        done = adopt(self._inventory, artifacts, references, drop_names=drop_names)
+        done = adopt(
+            self._inventory,
+            artifacts,
+            references,
+            drop_names=drop_names,
+            max_table_bytes=max_table_bytes,
+        )
         self._sync_catalog()
         return done
 
@@ -250,6 +266,8 @@ class Store:
     def remove(self, reference: str, *, force: bool = False) -> list[str]:
         """Remove an artifact, or unfinished work; ``force`` also removes what was made from it.
 
+        What is being made from it counts as made from it.
+
         Returns:
             The removed ids, children before parents.
 
@@ -257,7 +275,9 @@ class Store:
             ArtifactNotFound: No artifact and no unfinished work fits.
             ArtifactInUse: Other artifacts were made from it, and ``force`` is False; the message
                 names them.
-            ArtifactBusy: A process works on it.
+            ArtifactBusy: A process works on it, or on what is made from it.
+            DamagedArtifact: Something in the store cannot be read, so that it is not known what
+                was made from what. With ``force`` and its id, a damaged artifact goes all the same.
         """
         removed = remove(self._inventory, reference, force=force)
         self._sync_catalog()
@@ -434,8 +454,19 @@ class Store:
 
     def evaluations(self, run_id: str) -> list[Manifest]:
         """The evaluations of a run, oldest first; none that compares another run with it."""
-        run = self.get(run_id, "run")
-        return [one for one in self.artifacts("evaluation") if one.parents[:1] == (run.id,)]
+        return evaluations_of(self._inventory, self.get(run_id, "run").id)
+
+    def renew_evaluation(self, evaluation_id: str) -> Manifest:
+        """Make an evaluation the newest of its run, as if it had been written now.
+
+        Returns:
+            Its manifest, of which only ``created`` and the order may have changed.
+
+        Raises:
+            ArtifactNotFound: There is no such evaluation.
+            StoreNotWritable: The store is read-only.
+        """
+        return renew_evaluation(self._context, self.get(evaluation_id, "evaluation"))
 
     def per_query(self, evaluation_id: str) -> pa.Table:
         """The values of an evaluation per query: columns ``query_id, measure, value``."""
@@ -499,7 +530,8 @@ class Store:
             checksums: Whether to compare the content of every file with its SHA-256.
             rebuild: Whether to build the catalog again from the files first.
             clean: Whether to delete temporary files, unfinished work that no process holds, and
-                caches that no process uses.
+                caches that no process uses. Nothing is deleted while a manifest or a folder of
+                artifacts cannot be read; a finding says so.
         """
         return examine(
             self._inventory, self.catalog, checksums=checksums, rebuild=rebuild, clean=clean

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,23 @@ import pyarrow.parquet as pq
 
 from hypestore.errors import DamagedArtifact, InvalidContent, refuse_open_limit
 from hypestore.files import atomic_path, refuse_link
+
+MAX_TABLE_BYTES = 16 * 2**30
+"""Maximum size of a table in memory."""
+
+_COUNTED_BYTES = 2**26
+"""Bytes of strings in a column chunk from which on they are counted one by one."""
+
+_WIDTHS = {
+    "BOOLEAN": 1,
+    "INT32": 4,
+    "FLOAT": 4,
+    "INT64": 8,
+    "DOUBLE": 8,
+    "INT96": 12,
+    "BYTE_ARRAY": 4,
+}
+"""Parquet type -> bytes of a value in memory; of a string, those of its offset."""
 
 
 def string_array(values: Sequence[str], what: str) -> pa.StringArray:
@@ -44,6 +61,85 @@ def taken(strings: pa.StringArray, rows: np.ndarray[Any, Any]) -> list[str]:
     return [str(text[start:stop], "utf-8") for start, stop in zip(starts, stops, strict=True)]
 
 
+def refuse_bomb(
+    path: Path,
+    metadata: pq.FileMetaData,
+    *,
+    columns: Collection[str] | None = None,
+    groups: Iterable[int] | None = None,
+    limit: int = MAX_TABLE_BYTES,
+    exact: bool = False,
+) -> int:
+    """Refuse a table that takes too much memory, before a column is read.
+
+    A file of a few kilobytes can name sizes of many gigabytes in its footer. It can also repeat one
+    long string millions of times by a dictionary, which the footer does not show. Then the lengths
+    are counted, without the strings being repeated.
+
+    Args:
+        path: The file.
+        metadata: Its footer.
+        columns: Columns to be read, by name; None for all.
+        groups: Row groups to be read; None for all.
+        limit: Maximum size in bytes.
+        exact: Count the strings also where the file is too small to exceed the limit.
+
+    Returns:
+        Size in bytes of what is to be read. Strings that a dictionary repeats are counted if
+            ``exact`` is set, or if they could exceed the limit; else they count once.
+
+    Raises:
+        DamagedArtifact: The table is larger, or its footer names a size below 0.
+    """
+    size = repeatable = 0
+    repeated: list[tuple[int, str]] = []
+    schema = metadata.schema
+    for group in range(metadata.num_row_groups) if groups is None else groups:
+        for index in range(metadata.num_columns):
+            column = metadata.row_group(group).column(index)
+            if columns is not None and column.path_in_schema not in columns:
+                continue
+            values, packed = column.num_values, column.total_uncompressed_size
+            if values < 0 or packed < 0:
+                raise DamagedArtifact(f"{path}: its footer names a size below 0.")
+            width = _WIDTHS.get(column.physical_type) or schema.column(index).length
+            size += max(packed, values * width)
+            if column.has_dictionary_page and column.physical_type == "BYTE_ARRAY":
+                repeated.append((group, column.path_in_schema))
+                repeatable += values * packed
+    if size <= limit and (exact or size + repeatable > limit):
+        size += sum(_bytes_of_strings(path, group, name) for group, name in repeated)
+    if size > limit:
+        raise DamagedArtifact(
+            f"{path}: its columns take {size:,} bytes or more, {limit:,} at most are read."
+        )
+    return size
+
+
+def _bytes_of_strings(path: Path, group: int, name: str) -> int:
+    """Size of the strings of a column in a row group; repetitions are counted and not made.
+
+    The longest string of the dictionary bounds it. Where that is enough, no row is read.
+    """
+    import pyarrow.compute as pc
+
+    with pq.ParquetFile(path, read_dictionary=[name], pre_buffer=False) as parquet:
+        first = next(parquet.iter_batches(1, row_groups=[group], columns=[name]), None)
+        if first is None:
+            return 0
+        if not pa.types.is_dictionary(first.column(0).type):
+            raise DamagedArtifact(f"{path}: the column {name} is not one of strings.")
+        longest = pc.max(pc.binary_length(first.column(0).dictionary)).as_py() or 0
+        bound: int = longest * parquet.metadata.row_group(group).num_rows
+        if bound <= _COUNTED_BYTES:
+            return bound
+        counted = 0
+        for batch in parquet.iter_batches(row_groups=[group], columns=[name]):
+            lengths = pc.binary_length(batch.column(0).dictionary).cast(pa.int64())
+            counted += pc.sum(lengths.take(batch.column(0).indices)).as_py() or 0
+        return counted
+
+
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a table atomically, as zstd Parquet with page checksums."""
     with atomic_path(path) as temporary:
@@ -54,11 +150,13 @@ def read_table(path: Path) -> pa.Table:
     """Read a Parquet file.
 
     Raises:
-        DamagedArtifact: The file is missing, a link, truncated, or fails a checksum.
+        DamagedArtifact: The file is missing, a link, truncated, too large for memory, or fails a
+            checksum.
     """
     refuse_link(path)
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
+            refuse_bomb(path, parquet.metadata)
             table = parquet.read()
             expected = parquet.metadata.num_rows
     except FileNotFoundError:

@@ -175,3 +175,11 @@ def test_a_model_takes_numpy_strings_and_generators(model: hypencli.Model) -> No
 def test_numbers_of_numpy_are_taken(project: hypencli.Project) -> None:
     hits = project.query("moon", k=np.int64(2), **HYPER).hits  # type: ignore[arg-type]
     assert len(hits) == 2
+
+
+@pytest.mark.parametrize("options", [{"k": 3 * 10**9}, {"k": 10**30}, {"batch_queries": 2**31}])
+def test_numbers_that_no_column_holds_are_refused(
+    project: hypencli.Project, options: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError, match="too large: 2,147,483,647"):
+        project.search({"q": "a question"}, **HYPER, **options)

@@ -94,6 +94,7 @@ def test_encode_in_parts_by_several_processes(
     hype: Hype, study: Path, tiny_collection: Path
 ) -> None:
     arguments = ["encode", tiny_collection / "corpus.jsonl", "--model", "hyper", "--shard-rows", 25]
+    arguments += ["--storage-dtype", "float32"]
     arguments += ["--name", "parts", "--store", study, "--json"]
     first = hype(*arguments, "--shard", "2/2").json
     assert (first["finished"], first["missing_shards"]) == (False, [0, 2, 4])

@@ -7,11 +7,15 @@ import json
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from hypencli.data.corpus import open_corpus
+from hypencli.data.corpus import Corpus, open_corpus
+from hypencli.data.reading.base import ContentChanged, Source
+from hypencli.data.reading.rows import Fields, TextRow
+from hypencli.data.reading.skipped_lines import OnMalformed
 from hypencli.errors import DataError
 from hypencli.records import Document
 
@@ -224,3 +228,61 @@ def test_reading_files_imports_neither_ir_datasets_nor_arrow(tmp_path: Path) -> 
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class Listed(Source):
+    """Documents of a list, which a test changes."""
+
+    prefix = "listed"
+
+    def __init__(self, *texts: str) -> None:
+        super().__init__("x")
+        self.texts = list(texts)
+        self.said: int | None = None
+
+    def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:
+        for place, text in enumerate(self.texts, start=1):
+            yield TextRow(place, str(place), text)
+
+    def count(self, fields: Fields) -> int | None:
+        return self.said
+
+
+class Versioned(Listed):
+    """The same with a content of its own."""
+
+    version = "1"
+
+    def content(self, fields: Fields) -> Mapping[str, str]:
+        return {"version": self.version}
+
+
+@pytest.mark.parametrize("limit", [None, 1])
+def test_documents_of_any_source_are_compared_with_the_fingerprint(limit: int | None) -> None:
+    source = Listed("a", "b")
+    corpus = Corpus(source, Fields())
+    assert corpus.fingerprint
+    assert len(list(corpus.read(limit))) == (limit or 2)
+    source.texts[1] = "c"
+    reading = corpus.read(limit)
+    assert next(reading).text == "a"
+    with pytest.raises(ContentChanged, match="listed:x was changed while it was read"):
+        list(reading)
+
+
+def test_a_content_of_its_own_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = Corpus(Versioned("a", "b"), Fields())
+    assert len(list(corpus.read())) == 2
+    monkeypatch.setattr(Versioned, "version", "2")
+    with pytest.raises(ContentChanged):
+        list(corpus.read())
+
+
+def test_the_number_of_documents_is_compared() -> None:
+    source = Listed("a", "b")
+    source.said = 3
+    corpus = Corpus(source, Fields())
+    with pytest.raises(DataError, match="2 documents were read, and it says that it has 3") as told:
+        list(corpus.read())
+    assert "`limit=2`" in str(told.value.hint)
+    assert len(list(corpus.read(2))) == 2

@@ -29,6 +29,9 @@ def write(folder: Path, content: str, name: str = "qrels.txt") -> Path:
         "q1 0 d1 1\nq1\tQ0\td2\t-1\n\nq2 0 d1 3\n",
         "\ufeff# by hand\nq1 0 d1 1\r\n# again\nq1 0 d2 -1\r\nq2 0 d1 3\r\n",
         f"{BEIR}q1\td1\t1\nq1\td2\t-1\nq2\td1\t3\n",
+        "qid\tpid\tscore\nq1\td1\t1\nq1\td2\t-1\nq2\td1\t3\n",
+        "Query Doc\tDocument\tRelevance (0-3)\nq1\td1\t1\nq1\td2\t-1\nq2\td1\t3\n",
+        "qid pid score\nq1 d1 1\nq1  d2 -1\n\nq2 d1 3\n",
         '{"q1": {"d1": 1, "d2": -1}, "q2": {"d1": 3}}',
         '{"q2": {"d1": 3.0},\n "q1": {"d2": -1, "d1": 1}}',
     ],
@@ -73,6 +76,18 @@ def test_the_same_judgement_twice_counts_once(tmp_path: Path) -> None:
 def test_a_wrong_beir_line_is_named(tmp_path: Path, line: str) -> None:
     with pytest.raises(DataError, match=r"test\.tsv, line 3: "):
         read_qrels(write(tmp_path, f"{BEIR}q1\td1\t1\n{line}\n", "test.tsv"))
+
+
+def test_a_first_line_without_its_grade_is_no_header_for_trec_lines(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 2: 4 columns, BEIR qrels have 3.*first line"):
+        read_qrels(write(tmp_path, "q1 0 d1\nq1 0 d2 1\n"))
+
+
+def test_three_columns_without_a_header_are_refused(tmp_path: Path) -> None:
+    """BEIR's loader would take the first judgement for a header, and lose it."""
+    with pytest.raises(DataError, match="line 1: 3 columns, TREC qrels have 4") as caught:
+        read_qrels(write(tmp_path, "q1\td1\t1\nq1\td2\t1\n"))
+    assert "a header of three columns" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

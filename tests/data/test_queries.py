@@ -90,6 +90,18 @@ def beir(tmp_path: Path) -> Path:
     return folder
 
 
+def test_judgements_that_are_named_replace_those_of_a_folder(beir: Path) -> None:
+    named = beir / "qrels" / "train.tsv"
+    assert [query.query_id for query in open_queries(beir, judged_by=named)] == ["q0"]
+    (beir / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td1\tbroken\n")
+    with pytest.raises(DataError, match=r"test\.tsv, line 2"):
+        open_queries(beir)
+    assert [query.query_id for query in open_queries(beir, judged_by=named)] == ["q0"]
+    named.write_text("q9 0 d1 1\n")
+    with pytest.raises(DataError, match="none of its queries is judged in the judgements named"):
+        open_queries(beir, judged_by=named)
+
+
 def test_a_beir_folder_gives_the_judged_queries_of_its_test_split(beir: Path) -> None:
     queries = open_queries(beir)
     assert [query.query_id for query in queries] == ["q1", "q3"]

@@ -58,13 +58,55 @@ def test_a_run_comes_back_as_it_was_written(
     format: runs.RunFormat,
 ) -> None:
     path = tmp_path_factory.mktemp("run") / "file"
-    write_run(path, run, format=format)
+    changed = write_run(path, run, format=format)
     read = read_run(path)
-    assert {
+    assert read.reordered_queries == ()
+    back = {
         query: [(doc, as_float32(score)) for doc, score in ranking]
         for query, ranking in read.results.items()
-    } == run
-    assert read.reordered_queries == ()
+    }
+    if format == "trec":
+        orders = {query: [doc for doc, _ in ranking] for query, ranking in run.items()}
+        assert {q: [doc for doc, _ in by_trec_eval(some)] for q, some in back.items()} == orders
+        pairs = [pair for q in run for pair in zip(run[q], back[q], strict=True)]
+        assert changed == sum(before != after for before, after in pairs)
+    else:
+        assert (back, changed) == (run, 0)
+
+
+def by_trec_eval(ranking: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """The order of trec_eval: falling scores in single precision, ties by falling document id."""
+    return sorted(ranking, key=lambda one: (as_float32(one[1]), one[0]), reverse=True)
+
+
+def test_ties_fall_by_the_smallest_step() -> None:
+    ranking = [("a", 1.0), ("b", 0.5), ("c", 0.5), ("d", 0.5), ("e", 0.25)]
+    lines = written([RankedQuery("q", ranking)], format="trec").splitlines()
+    step = 2.0**-25
+    assert [float(line.split()[4]) for line in lines] == pytest.approx(
+        [1.0, 0.5, 0.5 - step, 0.5 - 2 * step, 0.25], rel=1e-9, abs=0
+    )
+    lowest = -as_float32(3.4028234663852886e38)
+    lines = written([RankedQuery("q", [("a", lowest), ("b", lowest)])], format="trec").splitlines()
+    assert [line.split()[4] for line in lines] == ["-3.40282326e+38", "-3.40282347e+38"]
+
+
+def test_trec_eval_measures_what_is_measured_here(tmp_path: Path) -> None:
+    """By trec_eval's own order of ties, the relevant document would be last."""
+    import ir_measures
+
+    from hypencli.evaluation.measures import evaluate, parse_measures
+
+    results = {f"q{i}": [(f"d{j}", 0.5) for j in range(9)] for i in range(3)}
+    qrels = {query: {"d0": 1} for query in results}
+    measures = parse_measures(["nDCG@10", "RR", "P@5", "AP"])
+    write_run(tmp_path / "run", results, format="trec")
+    judged = [ir_measures.Qrel(q, d, g) for q, docs in qrels.items() for d, g in docs.items()]
+    run = ir_measures.read_trec_run(str(tmp_path / "run"))
+    by_trec_eval = ir_measures.pytrec_eval.calc_aggregate(measures, judged, run)
+    here = evaluate(results, qrels, measures).aggregates
+    assert {str(measure): value for measure, value in by_trec_eval.items()} == here
+    assert here["RR"] == 1.0
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, unique=True))

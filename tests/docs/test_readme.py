@@ -1,11 +1,12 @@
 """Every command and every line of Python in the README runs.
 
 What cannot be had here is replaced, and nothing else: the published model by a tiny checkpoint in
-the same format, and the user's own files by the tiny collection.
+the same format, the plain encoder by a tiny one, and the user's own files by the tiny collection.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -16,6 +17,7 @@ import pytest
 from hypencli.__main__ import main
 
 PUBLISHED_MODEL = "jfkback/hypencoder.6_layer"
+PLAIN_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +42,26 @@ def workplace(
     store = hypestore.Store.open(finished_study)
     shutil.copytree(store.path(store.get("hyper")), folder / "published")
     backbone = tiny_recipe_settings[1].removeprefix("model.backbone=")
+    shutil.copytree(backbone, folder / "encoder")
+    write_pooling(folder / "encoder")
     (folder / "mine.toml").write_text(
         f'extends = "tiny"\n[model]\nbackbone = "{backbone}"\n[data]\ntrain = "./train.jsonl"\n',
         encoding="utf-8",
     )
     return folder
+
+
+def write_pooling(encoder: Path) -> None:
+    """Add the files in which a Sentence Transformers model says how it pools."""
+    kinds = {"": "Transformer", "1_Pooling": "Pooling"}
+    modules = [
+        {"idx": place, "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for place, (path, kind) in enumerate(kinds.items())
+    ]
+    (encoder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    (encoder / "1_Pooling").mkdir()
+    pooling = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}
+    (encoder / "1_Pooling" / "config.json").write_text(json.dumps(pooling), encoding="utf-8")
 
 
 def commands(readme: str) -> list[str]:
@@ -64,7 +81,8 @@ def test_every_command_runs(
 ) -> None:
     monkeypatch.chdir(workplace)
     for command in commands(readme):
-        words = shlex.split(command.replace(PUBLISHED_MODEL, str(workplace / "published")))
+        here = command.replace(PUBLISHED_MODEL, str(workplace / "published"))
+        words = shlex.split(here.replace(PLAIN_ENCODER, str(workplace / "encoder")))
         if words[0] == "cd":
             monkeypatch.chdir(words[1])
             continue

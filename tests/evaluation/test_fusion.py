@@ -89,6 +89,8 @@ def test_only_the_best_k_stay_ties_by_id() -> None:
         ({"normalise": "max"}, "no normalisation 'max'"),
         ({"k": 0}, "k must be"),
         ({"rrf_k": -1}, "rrf_k"),
+        ({"k": 10**30}, "too large"),
+        ({"rrf_k": 2**31}, "too large"),
         ({"weights": (1.0, 2.0)}, "rrf takes no weights"),
         ({"method": "interpolate", "weights": (1.0, -1.0)}, "0 or more"),
         ({"method": "interpolate", "weights": (1.0, float("nan"))}, "0 or more"),

@@ -57,6 +57,23 @@ def test_numbers_that_would_crash_a_provider_are_refused(name: str) -> None:
         parse_measures([name])
 
 
+@pytest.mark.parametrize("grade", [-1, -2, -3, -1_000_000])
+@pytest.mark.parametrize("n", [1, 20])
+def test_a_query_with_negative_grades_alone_does_not_crash(grade: int, n: int) -> None:
+    """trec_eval's C code ended the process, so this runs in one of its own."""
+    code = (
+        "from hypencli.evaluation.measures import evaluate, parse_measures\n"
+        f"qrels = {{'spam': {{f'd{{i}}': {grade} for i in range({n})}}, 'q': {{'d0': 1}}}}\n"
+        f"run = {{query: [(f'd{{i}}', -i) for i in range({n})] for query in qrels}}\n"
+        "names = ['Bpref', 'nDCG@10', 'nDCG', 'Rprec', 'AP', 'RR', 'P@5', 'Judged@1', 'SetF']\n"
+        "values = evaluate(run, qrels, parse_measures(names)).per_query\n"
+        "print([values[name]['spam'] for name in names])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0]}\n"
+
+
 def test_what_nothing_here_computes_is_refused_when_parsed() -> None:
     with pytest.raises(UsageError, match="RBP"):
         parse_measures(["RBP(p=0.8)"])

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from hypencli.models.encoding import EncodingOptions, encode_passages, encode_queries, pad, tokenise
+from hypencli.models.encoding import (
+    EncodingOptions,
+    encode_passages,
+    encode_queries,
+    encode_tokens,
+    pad,
+    tokenise,
+    tokenise_counting,
+)
 from hypencli.models.load import ModelSpec, build_dual_encoder, load_tokenizer
 
 TEXTS = [
@@ -67,7 +75,9 @@ def test_progress_counts_every_text(tiny_backbone: Path, tokenizer: Any) -> None
     counts: list[int] = []
     encoder = dual(tiny_backbone, pooling="cls").passage_encoder
     options = EncodingOptions(max_length=8, batch_size=4)
-    encode_passages(encoder, tokenizer, TEXTS, options, on_encoded=counts.append)
+    encode_passages(
+        encoder, tokenizer, TEXTS, options, on_encoded=lambda rows: counts.append(len(rows))
+    )
     assert counts == [4, 2]
 
 
@@ -148,3 +158,47 @@ def test_padding_is_masked(tokenizer: Any) -> None:
     ids, mask = pad(rows, 0)
     assert ids.shape == mask.shape == (2, 5)
     assert mask.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
+
+
+class InPython:
+    """A tokenizer that does not keep what it cuts off, as those in Python do not."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def __call__(self, texts: list[str], **options: Any) -> Any:
+        from transformers import BatchEncoding
+
+        return BatchEncoding(dict(self._tokenizer(texts, **options)))
+
+
+@pytest.mark.parametrize("max_length", [2, 3, 4, 8, 9, 32])
+def test_cut_texts_are_counted(tokenizer: Any, max_length: int) -> None:
+    whole = [len(row) for row in tokenise(tokenizer, TEXTS, 1_000)]
+    expected = sum(length > max_length for length in whole)
+    for each in (tokenizer, InPython(tokenizer)):
+        counted = tokenise_counting(each, TEXTS, max_length)
+        assert counted.n_cut == expected
+        assert counted.ids == tokenise(tokenizer, TEXTS, max_length)
+    assert tokenise_counting(tokenizer, [], max_length) == ([], 0)
+
+
+def test_rows_that_are_done_are_left_and_the_others_are_the_same(
+    tiny_backbone: Path, tokenizer: Any
+) -> None:
+    encoder = dual(tiny_backbone, pooling="mean").passage_encoder
+    options = EncodingOptions(max_length=32, batch_size=2)
+    whole = encode_passages(encoder, tokenizer, TEXTS, options)
+    tokens = tokenise(tokenizer, TEXTS, 32)
+    batches: list[list[int]] = []
+    out = np.zeros_like(whole)
+    encode_tokens(encoder, tokens, 0, options, out=out, on_encoded=batches.append)
+    np.testing.assert_array_equal(out, whole)
+    done = np.zeros(len(TEXTS), dtype=bool)
+    done[batches[0]] = True
+    rest: list[list[int]] = []
+    out = np.full_like(whole, 7)
+    encode_tokens(encoder, tokens, 0, options, out=out, done=done, on_encoded=rest.append)
+    assert rest == batches[1:]
+    np.testing.assert_array_equal(out[~done], whole[~done])
+    assert (out[done] == 7).all()

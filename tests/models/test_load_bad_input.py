@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
+import hypencli
+from hypencli.errors import ModelError
+from hypencli.models.cross_encoder import load_cross_encoder, score_pairs
+from hypencli.models.encoding import EncodingOptions
 from tests.conftest import Hype
 
 MODEL = 6
@@ -132,3 +136,46 @@ def test_weights_of_another_architecture_are_named(
     checkpoint = copied(bench, "hyper", tmp_path / "model")
     shutil.copy(copied(bench, "plain", tmp_path / "other") / WEIGHTS, checkpoint / WEIGHTS)
     refused(hype_in_bench, checkpoint, tiny_collection / "corpus.jsonl", "missing: query_encoder.")
+
+
+def with_more_tokens(backbone: Path, folder: Path) -> Path:
+    """A backbone with the tokenizer of a larger model: a word has an id beyond its embeddings."""
+    copy = Path(shutil.copytree(backbone, folder))
+    path = copy / "tokenizer.json"
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    vocabulary = tokenizer["model"]["vocab"]
+    word = next(word for word in ("the", "of", "is", "what") if word in vocabulary)
+    vocabulary[word] = 40_000
+    path.write_text(json.dumps(tokenizer), encoding="utf-8")
+    return copy
+
+
+def test_tokens_beyond_the_embeddings_are_refused_by_verbs(
+    tiny_backbone: Path, tiny_collection: Path, tmp_path: Path, hype_in_bench: Hype
+) -> None:
+    folder = with_more_tokens(tiny_backbone, tmp_path / "model")
+    plain = ["--model", folder, "--pooling", "mean"]
+    places = ["--set", f"model.backbone={folder}"]
+    rows = ["--set", f"data.train={tiny_collection / 'train.jsonl'}"]
+    for command in (
+        ["encode", tiny_collection / "corpus.jsonl", *plain],
+        ["train", "tiny", *places, *rows, "--set", "model.pooling=mean"],
+    ):
+        outcome = hype_in_bench(*command)
+        assert outcome.code == MODEL, outcome.err
+        assert "the token id 40,000" in outcome.err
+        assert "embeddings for the ids below" in outcome.err
+
+
+def test_tokens_beyond_the_embeddings_are_refused_by_the_library(
+    tiny_backbone: Path, tiny_cross_encoder: Path, tmp_path: Path
+) -> None:
+    words = "the token id 40,000"
+    model = hypencli.load(with_more_tokens(tiny_backbone, tmp_path / "model"), pooling="mean")
+    with pytest.raises(ModelError, match=words):
+        model.encode_queries(["the of is what"])
+    with pytest.raises(ModelError, match=words):
+        model.encode_passages(["the of is what"])
+    teacher = load_cross_encoder(with_more_tokens(tiny_cross_encoder, tmp_path / "teacher"))
+    with pytest.raises(ModelError, match=words):
+        score_pairs(teacher, [("the of", "is what")], EncodingOptions(max_length=16))

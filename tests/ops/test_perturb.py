@@ -250,8 +250,39 @@ def test_only_measures_that_all_have_are_compared(store: Store, tiny_collection:
     options = EvaluateOptions(qrels=str(tiny_collection / "qrels.txt"), measures=("AP",))
     evaluate(store, "hyper-run", options)
     assert "AP" not in robustness_loss(store, "hyper-run").measures
-    with pytest.raises(UsageError, match="without an evaluation on the judgements of hyper-run"):
+    with pytest.raises(UsageError, match="without an evaluation with AP on the") as caught:
         robustness_loss(store, "hyper-run", measures=("AP",))
+    assert '--qrels QRELS --measures "AP"' in str(caught.value.hint)
+
+
+def test_the_kind_is_read_from_the_rows(store: Store, make: Any, tiny_collection: Path) -> None:
+    """The name of the file does not matter."""
+    path = make("ordering", seed=3).path
+    renamed = path.rename(path.with_name("noisy.jsonl"))
+    queries = open_queries(renamed)
+    assert queries.variation == ("ordering", 3)
+    qrels = str(tiny_collection / "qrels.txt")
+    options = SearchOptions(k=20, output=Output(name="noisy", qrels=qrels))
+    done = search(store, queries, ModelSource("hyper"), options)
+    assert store.get(done.run).stats["variation"] == {"kind": "ordering", "seed": 3}
+    kinds = {kind.kind: kind.runs for kind in robustness_loss(store, "hyper-run").kinds}
+    assert kinds["ordering"] == ("noisy",)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"id": "1", "text": "a", "kind": "ordering", "seed": 3},
+        {"id": "1", "text": "a", "original": "b", "kind": "ordering"},
+        {"id": "1", "text": "a", "original": "b", "kind": "ordering", "seed": True},
+        {"id": "1", "text": "a", "original": "b", "kind": "x" * 101, "seed": 3},
+        {"id": "1", "text": "a", "original": "b", "kind": ["ordering"], "seed": 3},
+    ],
+)
+def test_other_rows_are_no_variation(tmp_path: Path, row: dict[str, object]) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    assert open_queries(path).variation is None
 
 
 def test_nothing_to_compare_with_says_what_to_do(store: Store) -> None:

@@ -211,3 +211,9 @@ def test_a_byte_order_mark_and_crlf_are_no_part_of_a_recipe(mark: bytes, tmp_pat
     path = tmp_path / "mine.toml"
     path.write_bytes(mark + b'extends = "tiny"\r\n[training]\r\nsteps = 9\r\n')
     assert load_recipe(path).training.steps == 9
+
+
+@pytest.mark.parametrize("key", ["training.steps", "training.seed", "data.query_max_length"])
+def test_a_number_that_no_column_holds_is_refused(key: str) -> None:
+    with pytest.raises(RecipeError, match=f"{key}: .*too large: 2,147,483,647"):
+        load_recipe("tiny", [f"{key}={10**30}"])

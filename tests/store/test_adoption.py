@@ -32,6 +32,12 @@ def staged(filled: Any, manifest: hs.Manifest, folder: Path, *, files: bool = Tr
     return target
 
 
+def unnumbered(manifest: hs.Manifest) -> hs.Manifest:
+    """A manifest without its order, which is that of its store."""
+    made_with = {key: value for key, value in manifest.provenance.items() if key != "order"}
+    return manifest.model_copy(update={"provenance": made_with})
+
+
 def take(filled: Any, other: hs.Store, **options: Any) -> hs.Adopted:
     """The run and its evaluation, with model and embeddings as references."""
     with other.staging() as folder:
@@ -46,7 +52,12 @@ def test_runs_come_whole_and_their_parents_by_reference(filled: Any, other: hs.S
     done = take(filled, other)
     assert [one.id for one in done.artifacts] == [filled.run.id, filled.evaluation.id]
     assert {one.id for one in done.references} == {filled.model.id, filled.embeddings.id}
-    assert other.artifacts() == [filled.run, filled.evaluation]
+    assert list(done.artifacts) == other.artifacts()
+    assert [unnumbered(one) for one in other.artifacts()] == [
+        unnumbered(filled.run),
+        unnumbered(filled.evaluation),
+    ]
+    assert [one.order for one in other.artifacts()] == [1, 2]
     assert other.references() == [filled.model, filled.embeddings]
     assert other.run("first").results() == filled.store.run("first").results()
     assert other.parents_of("first") == [filled.model, filled.embeddings]
@@ -118,6 +129,37 @@ def test_references_go_when_nothing_descends_from_them(filled: Any, other: hs.St
     other.remove("first", force=True)
     other.doctor(clean=True)
     assert other.references() == []
+
+
+def test_what_comes_in_is_the_newest_in_the_order_that_it_had(
+    filled: Any, other: hs.Store, evaluate: Callable[..., hs.Manifest], make_run: Any
+) -> None:
+    second = evaluate(filled.store, "first", qrels="others")
+    own = make_run(other, "own", k=99)
+    with other.staging() as folder:
+        whole = [staged(filled, one, folder) for one in (second, filled.evaluation, filled.run)]
+        distant = [
+            staged(filled, one, folder, files=False) for one in (filled.embeddings, filled.model)
+        ]
+        done = other.adopt(whole, distant)
+    assert [one.order for one in done.artifacts] == [2, 4, 3]  # parents first
+    expected = [own.id, filled.run.id, filled.evaluation.id, second.id]
+    assert [one.id for one in other.artifacts()] == expected
+    assert make_run(other, "next", k=98).order == 5
+    assert other.doctor(checksums=True).findings == ()
+
+
+@pytest.mark.parametrize("name", ["../esc/x", "-rf", ".hidden", "a\\b", "run-0123456789"])
+def test_names_that_cannot_be_names_here(filled: Any, other: hs.Store, name: str) -> None:
+    path = filled.store.path(filled.run) / "manifest.json"
+    path.write_text(filled.run.model_copy(update={"name": name}).to_text())
+    with pytest.raises(hs.NameTaken, match="cannot be names") as caught:
+        take(filled, other)
+    assert "--drop-names" in str(caught.value.hint)
+    assert other.artifacts() == []
+    done = take(filled, other, drop_names=True)
+    assert [one.id for one in done.unnamed] == [filled.run.id]
+    assert other.get(filled.run.id).name is None
 
 
 def test_names_that_are_taken(

@@ -41,6 +41,53 @@ def test_what_is_not_there_names_what_is_near(filled: Any) -> None:
         filled.store.get("")
 
 
+def test_many_that_are_there_are_counted_not_listed(
+    filled: Any, make_run: Callable[..., hs.Manifest]
+) -> None:
+    for k in range(30):
+        make_run(filled.store, k=k + 10)
+    with pytest.raises(hs.ArtifactNotFound) as caught:
+        filled.store.remove("nosuch")
+    hint = str(caught.value.hint)
+    assert "1 of kind model, 1 of kind embeddings, 31 of kind run, 1 of kind evaluation" in hint
+    assert "run-" not in hint
+    assert "`hype ls` shows all" in hint
+
+
+@pytest.mark.usefixtures("clock_goes_back")
+def test_the_newest_is_what_came_last_whatever_the_clock_says(
+    store: hs.Store,
+    make_run: Callable[..., hs.Manifest],
+    evaluate: Callable[..., hs.Manifest],
+) -> None:
+    first, second = make_run(store, "first", k=1), make_run(store, "second", k=2)
+    assert first.created > second.created
+    assert (first.order, second.order) == (1, 2)
+    evaluate(store, "first", 0.25)
+    newer = evaluate(store, "first", 0.75, version=2)
+    assert store.artifacts("run") == [first, second]
+    assert hs.Store.open(store.root).artifacts("run")[-1] == second
+    assert store.find("run", {"engine": "exact"})[-1] == second
+    assert store.evaluations("first")[-1] == newer
+    shown = store.catalog.query("SELECT DISTINCT evaluation FROM leaderboard").rows
+    assert shown == ((newer.id,),)
+    assert store.catalog.agrees()
+
+
+def test_what_an_older_version_made_is_older(
+    store: hs.Store, make_run: Callable[..., hs.Manifest]
+) -> None:
+    numbered = make_run(store, "numbered", k=1)
+    plain = make_run(store, "plain", k=2)
+    for order in (None, 0, -1, True, "2", 2**60):
+        provenance = {} if order is None else {"order": order}
+        text = plain.model_copy(update={"provenance": provenance}).to_text()
+        (store.path(plain) / "manifest.json").write_text(text)
+        again = hs.Store.open(store.root)
+        assert [one.id for one in again.artifacts("run")] == [plain.id, numbered.id], order
+        assert again.doctor(checksums=True).healthy
+
+
 def test_nothing_there_is_said(store: hs.Store) -> None:
     with pytest.raises(hs.ArtifactNotFound) as caught:
         store.get("x")
@@ -88,7 +135,7 @@ def test_invariant_4_parents_lead_from_the_number_to_the_model(filled: Any) -> N
     assert store.parents_of(filled.embeddings.id) == [filled.model]
     assert store.parents_of(filled.model.id) == []
     assert store.children_of("tiny") == [filled.embeddings, filled.run]
-    assert filled.model.provenance == {"seed": 1}
+    assert filled.model.provenance == {"seed": 1, "order": 1}
 
 
 def test_a_parent_that_is_gone_is_damage(filled: Any) -> None:

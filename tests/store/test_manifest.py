@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -80,10 +82,56 @@ def test_inputs_without_a_json_form_are_refused(value: object) -> None:
         hs.artifact_id("run", "x", {"value": value})
 
 
-@pytest.mark.parametrize("name", ["", "two words", "a\nb", "x" * 201, "tab\t"])
-def test_names_with_white_space_are_refused(store: hs.Store, name: str) -> None:
-    with pytest.raises(hs.InvalidContent, match="name"):
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "two words", "a\nb", "x" * 201, "tab\t"),
+        *("a/b", "../esc/x", "a\\b", ".", "..", ".hidden", "-", "--force"),
+        *("tiny-0123456789", "a-b.c_d-abcdefabcd"),
+    ],
+)
+def test_what_cannot_be_a_name_is_refused(store: hs.Store, name: str) -> None:
+    with pytest.raises(hs.InvalidContent, match="name") as caught:
         store.draft("model", "m", {}, name=name)
+    assert "for example bm25-top1000" in str(caught.value.hint)
+    assert not hs.can_be_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a", "bm25-top1000", "x" * 200, "é", "a-012345678", "a-01234567890", "v1.2", "a-B123456789"],
+)
+def test_other_words_are_names(store: hs.Store, name: str) -> None:
+    with store.draft("model", "m", {}, name=name) as draft:
+        done = draft.commit()
+    assert store.get(name) == done
+    assert done.file_name == name
+
+
+def test_no_name_means_another_artifact(
+    filled: Any, make_model: Callable[..., hs.Manifest]
+) -> None:
+    with pytest.raises(hs.InvalidContent):
+        make_model(filled.store, filled.run.id, seed=2)
+
+
+@pytest.mark.parametrize("name", ["../esc/x", "-rf", "run-0123456789"])
+def test_a_name_of_an_older_version_is_read_and_names_no_file(filled: Any, name: str) -> None:
+    path = filled.store.path(filled.run) / "manifest.json"
+    path.write_text(filled.run.model_copy(update={"name": name}).to_text())
+    store = hs.Store.open(filled.root)
+    assert store.get(name).id == filled.run.id
+    assert store.get(name).file_name == filled.run.id
+
+
+def test_the_doctor_tells_of_a_name_that_means_another(filled: Any) -> None:
+    path = filled.store.path(filled.run) / "manifest.json"
+    path.write_text(filled.run.model_copy(update={"name": filled.model.id}).to_text())
+    store = hs.Store.open(filled.root)
+    assert store.get(filled.model.id) == filled.model
+    assert [one.artifact for one in store.doctor().findings if "name" in one.problem] == [
+        filled.run.id
+    ]
 
 
 def manifest_content(folder: Path) -> dict[str, object]:

@@ -15,7 +15,7 @@ import hypestore as hs
 
 READER = """
     import json, os, sys
-    import duckdb, numpy, pyarrow.compute, pyarrow.parquet, encodings.idna
+    import duckdb, numpy, pandas, pyarrow.compute, pyarrow.parquet, encodings.idna
     import hypestore as hs
     import hypestore.store
 

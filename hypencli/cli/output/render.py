@@ -102,6 +102,13 @@ def seconds(value: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def draw_shortened(console: Console, count: int) -> None:
+    """Print how many absolute paths were shortened in what was written."""
+    if count:
+        paths = "path was shortened to its last part" if count == 1 else "paths were shortened"
+        console.print(f"{count:,} absolute {paths}; --keep-paths keeps them whole.")
+
+
 def draw_name_not_given(console: Console, name: NameNotGiven | None, display_name: str) -> None:
     """Tell the user that an existing artifact did not get the name that ``--name`` asks for.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypencli.data.reading.lines import parse_json_object, read_lines
+from hypencli.data.reading.parquet import open_parquet
 from hypencli.data.reading.rows import checked_id, checked_text
 from hypencli.data.training.formats import format_of
 from hypencli.errors import DataError
@@ -111,10 +112,9 @@ def records_of(path: Path) -> Iterator[Record]:
 
 def _parquet_records(path: Path) -> Iterator[Record]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
+        with open_parquet(path) as file:
             yield from _rows(file.iter_batches(_BATCH_ROWS), path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet: {error}") from error

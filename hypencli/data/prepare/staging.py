@@ -10,14 +10,13 @@ During the preparation of ``data/tot-train``, the folder ``data/.tot-train.work`
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypencli.data.atomic import only_one
+from hypencli.data.atomic import flush_folder, flush_tree, only_one
 from hypencli.errors import DataError
 
 
@@ -76,8 +75,9 @@ def _begin(place: Path, work: Path) -> StagingFolders:
 def _finish(place: Path, work: Path) -> None:
     if place.exists():
         place.rename(work / "replaced")
+    flush_tree(work / "out")
     (work / "out").rename(place)
-    _flush(place.parent)
+    flush_folder(place.parent)
     shutil.rmtree(work / "downloads")
 
 
@@ -101,11 +101,3 @@ def _remove(*folders: Path) -> None:
     for folder in folders:
         if folder.exists():
             shutil.rmtree(folder)
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import ClassVar, Literal, TypeAlias
 
 from hypencli.data.reading.judgements import Judgement
@@ -11,7 +12,29 @@ from hypencli.data.reading.rows import Fields, TextRow
 from hypencli.data.reading.skipped_lines import OnMalformed, stop
 from hypencli.errors import DataError
 
+
+class ContentChanged(DataError):
+    """The documents of a source are no longer those that were identified before."""
+
+
 Part: TypeAlias = Literal["documents", "queries", "qrels"]
+
+
+class RowsDigest:
+    """A hash over rows in order: of id and text, each behind its length in bytes."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, row: TextRow) -> None:
+        """Add a row."""
+        for part in (row.id.encode("utf-8"), row.text.encode("utf-8")):
+            self._digest.update(len(part).to_bytes(8, "little"))
+            self._digest.update(part)
+
+    def hexdigest(self) -> str:
+        """The hash of the rows so far, in hexadecimal."""
+        return self._digest.hexdigest()
 
 
 class Source:
@@ -134,12 +157,53 @@ class Source:
         By default all documents are read once, and their ids and texts are hashed. A source that
         skips lines must override this, because the default fails at a malformed line.
         """
-        digest = hashlib.sha256()
+        digest = RowsDigest()
         for row in self.documents(fields, stop):
-            for part in (row.id.encode("utf-8"), row.text.encode("utf-8")):
-                digest.update(len(part).to_bytes(8, "little"))
-                digest.update(part)
+            digest.add(row)
         return {self.prefix: digest.hexdigest()}
+
+    def same_documents(
+        self,
+        fields: Fields,
+        on_malformed: OnMalformed,
+        content: Mapping[str, str],
+        limit: int | None = None,
+    ) -> Iterator[TextRow]:
+        """Read the documents as :meth:`documents` does, and refuse any other content.
+
+        What is read is hashed as it is read. If the kind of source has its own :meth:`content`,
+        that is asked for again at the end instead.
+
+        Args:
+            fields: Which fields of a record to read, if it has several.
+            on_malformed: Called with a line that holds no document.
+            content: What :meth:`content` gave before.
+            limit: Yield only so many documents; the rest is compared all the same.
+
+        Raises:
+            DataError: A record cannot be read.
+            ContentChanged: The content is another one. It is raised behind the last document.
+        """
+        rows = self.documents(fields, on_malformed)
+        if type(self).content is not Source.content:
+            yield from islice(rows, limit)
+            now = dict(self.content(fields))
+        else:
+            digest = RowsDigest()
+            for place, row in enumerate(rows):
+                digest.add(row)
+                if limit is None or place < limit:
+                    yield row
+            now = {self.prefix: digest.hexdigest()}
+        if now != dict(content):
+            raise self._changed()
+
+    def _changed(self) -> ContentChanged:
+        return ContentChanged(
+            f"{self.place('documents')} was changed while it was read: its content is not the one "
+            "that this command began with.",
+            hint="Run the same command again; it reads what is there then.",
+        )
 
     def count(self, fields: Fields) -> int | None:
         """Return the number of documents; None if it is unknown without reading all."""

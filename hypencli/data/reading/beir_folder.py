@@ -5,7 +5,7 @@ A prepared dataset is such a folder too; its documents may be those of another d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,9 +26,15 @@ SPLIT = "test"
 
 @dataclass(frozen=True)
 class FolderSource(Source):
-    """A folder with the layout of BEIR."""
+    """A folder with the layout of BEIR.
+
+    Attributes:
+        path: The folder.
+        judged: Ids of the queries to read. None selects those with judgements in the test split.
+    """
 
     path: Path
+    judged: frozenset[str] | None = None
     prefix: ClassVar[str] = "folder"
     aliases: ClassVar[tuple[str, ...]] = ("file",)
     unit: ClassVar[str] = "line"
@@ -84,17 +90,33 @@ class FolderSource(Source):
         """Read the documents of ``corpus.jsonl``."""
         return self._corpus.documents(fields, on_malformed)
 
+    def same_documents(
+        self,
+        fields: Fields,
+        on_malformed: OnMalformed,
+        content: Mapping[str, str],
+        limit: int | None = None,
+    ) -> Iterator[TextRow]:
+        """Read the documents of ``corpus.jsonl``, and refuse other content."""
+        return self._corpus.same_documents(fields, on_malformed, content, limit)
+
     def queries(self, fields: Fields) -> Iterator[TextRow]:
-        """Read the queries with judgements in the test split; all if none are judged."""
+        """Read the queries of ``judged``, else those with judgements in the test split.
+
+        Without ``judged`` and without judgements, all queries are read.
+        """
         file = FileSource(require_queries_file(self.path))
         rows = list(refuse_duplicates(file.queries(fields), str(file.path), self.unit))
         qrels = qrels_file(self.path)
-        if qrels is None or not rows:
+        if not rows or (self.judged is None and qrels is None):
             return iter(rows)
-        judged = collect_judgements(iterate_judgements(qrels), str(qrels))
+        judged: Collection[str] = self.judged or ()
+        if self.judged is None and qrels is not None:
+            judged = collect_judgements(iterate_judgements(qrels), str(qrels))
         rows = [row for row in rows if row.id in judged]
         if not rows:
-            raise DataError(f"{self.path}: none of its queries is judged in {qrels}.")
+            where = "the judgements named" if self.judged is not None else str(qrels)
+            raise DataError(f"{self.path}: none of its queries is judged in {where}.")
         return iter(rows)
 
     def qrels(self) -> Iterator[Judgement]:

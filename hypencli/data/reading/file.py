@@ -1,4 +1,4 @@
-"""Files as a data source: JSONL or TSV with one document or query a line, or judgements."""
+"""Files as a data source: documents or queries in JSONL, TSV or CSV, or judgements."""
 
 from __future__ import annotations
 
@@ -6,14 +6,32 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
 from hypencli.data.reading.base import Part, Source
 from hypencli.data.reading.judgements import Judgement, iterate_judgements
-from hypencli.data.reading.lines import FileSummary, first_line, read_lines, summarise_file
-from hypencli.data.reading.rows import Fields, TextRow, has_header, read_rows
+from hypencli.data.reading.lines import (
+    FileSummary,
+    HashedStream,
+    LineStream,
+    decode_lines,
+    first_line,
+    open_bytes,
+    read_lines,
+    summarise_file,
+)
+from hypencli.data.reading.rows import (
+    Fields,
+    TextRow,
+    count_csv,
+    format_of,
+    has_header,
+    read_rows,
+)
 from hypencli.data.reading.skipped_lines import OnMalformed
+from hypencli.errors import DataError
 
 # Many collections use these names, so an id also needs the folder.
 _COMMON_STEMS = {
@@ -80,10 +98,43 @@ class FileSource(Source):
         """Return the path."""
         return str(self.path)
 
+    def require(self, part: Part, fields: Fields) -> None:
+        """Refuse to read documents from a pipe, which gives them only once.
+
+        Raises:
+            DataError: The path is a pipe, a socket or a device.
+        """
+        if part == "documents" and self.path.exists() and not self.path.is_file():
+            raise DataError(
+                f"{self.path} is a pipe or a device, no file; documents are read more than once.",
+                hint=f"Pass them as standard input: hype encode - < {self.path}",
+            )
+
     def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:
-        """Read the documents, one per line."""
-        lines = read_lines(self.path, on_malformed)
-        return read_rows(lines, str(self.path), fields, plain=False, on_malformed=on_malformed)
+        """Read the documents, one per line or CSV record."""
+        with open_bytes(self.path) as stream:
+            yield from self._documents(stream, fields, on_malformed)
+
+    def same_documents(
+        self,
+        fields: Fields,
+        on_malformed: OnMalformed,
+        content: Mapping[str, str],
+        limit: int | None = None,
+    ) -> Iterator[TextRow]:
+        """Read the documents, and refuse another content: the file is hashed as it is read."""
+        with open_bytes(self.path) as stream:
+            hashed = HashedStream(stream)
+            yield from islice(self._documents(hashed, fields, on_malformed), limit)
+            if hashed.sha256_of_all() != content["sha256"]:
+                raise self._changed()
+
+    def _documents(
+        self, stream: LineStream, fields: Fields, on_malformed: OnMalformed
+    ) -> Iterator[TextRow]:
+        name = self.place("documents")
+        lines = decode_lines(stream, name, on_malformed)
+        return read_rows(lines, name, fields, plain=False, on_malformed=on_malformed)
 
     def queries(self, fields: Fields) -> Iterator[TextRow]:
         """Read the queries, one per line; lines with only a text are numbered from 1."""
@@ -98,10 +149,11 @@ class FileSource(Source):
         return {"sha256": self._summary.sha256}
 
     def count(self, fields: Fields) -> int:
-        """Count the lines that are not blank, without a header."""
-        first = first_line(self.path)
-        header = first is not None and has_header(str(self.path), first, fields)
-        return self._summary.rows - header
+        """Count the records of CSV, or the lines that are not blank, without a header."""
+        name, first = self.place("documents"), first_line(self.path)
+        if first is not None and format_of(name, first) == "csv":
+            return count_csv(read_lines(self.path), name)
+        return self._summary.rows - (first is not None and has_header(name, first, fields))
 
     @cached_property
     def _summary(self) -> FileSummary:

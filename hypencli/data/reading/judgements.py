@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +16,10 @@ from hypencli.errors import DataError
 MAX_GRADE = 1_000_000
 """Maximum grade; the code of trec_eval allocates memory in proportion to the grade."""
 
-_BEIR_HEADER = ("query-id", "corpus-id", "score")
+_COLUMNS = 3
 _FORMATS = (
-    "TREC (query 0 document grade), BEIR TSV (header query-id, corpus-id, score), "
-    'or JSON {"query": {"document": grade}}'
+    "TREC (query 0 document grade), TSV as in BEIR (a header of three columns, then query, "
+    'document, grade), or JSON {"query": {"document": grade}}'
 )
 
 
@@ -93,10 +93,24 @@ def iterate_judgements(path: Path) -> Iterator[Judgement]:
         raise DataError(f"{name}: the file is empty.", hint=f"Accepted: {_FORMATS}.")
     if first.text.lstrip().startswith(("{", "[")):
         return _json(path)
-    columns = first.text.split()
-    if tuple(column.lower() for column in columns) == _BEIR_HEADER:
-        return _beir(lines, name)
+    separator = "\t" if "\t" in first.text else None
+    if _is_header(first.text.split(separator)):
+        return _beir(lines, name, separator)
     return _trec(chain([first], lines), name)
+
+
+def _is_header(columns: Sequence[str]) -> bool:
+    """Whether a first line names the columns of a BEIR file: three, the last no grade.
+
+    The names do not matter: ``query-id, corpus-id, score`` in BEIR, ``qid, pid, score`` elsewhere.
+    """
+    if len(columns) != _COLUMNS:
+        return False
+    try:
+        whole_number(columns[-1].strip())
+    except ValueError:
+        return True
+    return False
 
 
 def _trec(lines: Iterable[Line], name: str) -> Iterator[Judgement]:
@@ -109,13 +123,17 @@ def _trec(lines: Iterable[Line], name: str) -> Iterator[Judgement]:
         yield Judgement(where, columns[0], columns[2], columns[3])
 
 
-def _beir(lines: Iterable[Line], name: str) -> Iterator[Judgement]:
+def _beir(lines: Iterable[Line], name: str, separator: str | None) -> Iterator[Judgement]:
+    """Read the lines below a header. The separator is that of the header; None is white space."""
     for line in lines:
-        columns = line.text.split("\t")
+        columns = line.text.split(separator)
         where = f"{name}, line {line.number}"
-        if len(columns) != 3:
+        if len(columns) != _COLUMNS:
+            between = "white space" if separator is None else "tabs"
             raise DataError(
-                f"{where}: {len(columns)} columns, BEIR qrels have 3, separated by tabs."
+                f"{where}: {len(columns)} columns, BEIR qrels have 3, separated by {between} as in "
+                "the first line.",
+                hint=f"Accepted: {_FORMATS}.",
             )
         yield Judgement(where, columns[0].strip(), columns[1].strip(), columns[2].strip())
 

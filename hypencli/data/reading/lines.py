@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
 from hypencli.data.reading.skipped_lines import OnMalformed, attempt, stop
 from hypencli.errors import DataError
@@ -70,6 +70,38 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
 
 
+class HashedStream:
+    """A stream of bytes that is hashed as it is read.
+
+    Args:
+        stream: The stream, at its start.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._digest = hashlib.sha256()
+
+    def readline(self, size: int = -1, /) -> bytes:
+        """Read a line of at most ``size`` bytes."""
+        line = self._stream.readline(size)
+        self._digest.update(line)
+        return line
+
+    def sha256_of_all(self) -> str:
+        """Read the rest, and return the SHA-256 of the whole stream."""
+        while chunk := self._stream.read(_CHUNK_BYTES):
+            self._digest.update(chunk)
+        return self._digest.hexdigest()
+
+
+class LineStream(Protocol):
+    """A stream of bytes that is read line by line."""
+
+    def readline(self, size: int = -1, /) -> bytes:
+        """Read a line of at most ``size`` bytes."""
+        ...
+
+
 def read_whole(path: Path) -> bytes:
     """Read the decompressed content of a file.
 
@@ -110,7 +142,7 @@ def read_lines(path: Path, on_malformed: OnMalformed = stop) -> Iterator[Line]:
         yield from decode_lines(stream, str(path), on_malformed)
 
 
-def decode_lines(stream: BinaryIO, name: str, on_malformed: OnMalformed = stop) -> Iterator[Line]:
+def decode_lines(stream: LineStream, name: str, on_malformed: OnMalformed = stop) -> Iterator[Line]:
     """Read the lines of a stream that are not blank; ``name`` is its name in messages.
 
     Only a line feed ends a line. Documents may hold other characters that Unicode treats as line

@@ -1,18 +1,24 @@
-"""Read records with an id and a text from JSONL or TSV, for corpora and queries."""
+"""Read records with an id and a text from JSONL, TSV or CSV, for corpora and queries."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from hypencli.data.reading.lines import Line, parse_json_object
+from hypencli.data.reading.lines import MAX_LINE_BYTES, Line, parse_json_object
 from hypencli.data.reading.skipped_lines import OnMalformed, attempt, stop
 from hypencli.errors import DataError
 
-RowFormat: TypeAlias = Literal["jsonl", "tsv", "plain"]
+_CSV_HINT = (
+    "The first line of a CSV file names its columns. A cell with a delimiter, a quote or a line "
+    "break stands in double quotes, and a quote in it is written twice."
+)
+
+RowFormat: TypeAlias = Literal["jsonl", "tsv", "csv", "plain"]
 
 
 class TextRow(NamedTuple):
@@ -53,6 +59,8 @@ def format_of(name: str, first: str) -> RowFormat:
         return "jsonl"
     if stem.endswith(".tsv"):
         return "tsv"
+    if stem.endswith(".csv") and _delimiter(first) is not None:
+        return "csv"
     if first.lstrip().startswith("{"):
         return "jsonl"
     return "tsv" if "\t" in first else "plain"
@@ -66,7 +74,7 @@ def read_rows(
     plain: bool,
     on_malformed: OnMalformed = stop,
 ) -> Iterator[TextRow]:
-    """Read the records of a file, one a line.
+    """Read the records of a file, one a line; a record of CSV may have several lines.
 
     Args:
         lines: The lines that are not blank.
@@ -89,11 +97,14 @@ def read_rows(
             return _json_rows(lines, name, fields, on_malformed)
         case "tsv":
             return _tsv_rows(lines, name, fields, on_malformed)
+        case "csv":
+            return _csv_rows(lines, name, fields, on_malformed)
         case _ if plain:
             return _plain_rows(lines, name)
     raise DataError(
         f"{name}, line {first.number}: neither JSON nor tab-separated.",
-        hint='Expected lines such as {"id": "1", "text": "..."}, or id<TAB>text.',
+        hint='Expected lines such as {"id": "1", "text": "..."}, or id<TAB>text; or a file '
+        "NAME.csv whose first line names its columns.",
     )
 
 
@@ -213,18 +224,102 @@ def _tsv_rows(
     if not _is_header(header, fields):
         yield from _attempted(chain([first], stream), partial(_tsv_pair, name=name), on_malformed)
         return
-    where = f"{name}, line {first.number}"
+    read_cells = _cells_reader(header, f"{name}, line {first.number}", name, fields)
+
+    def read(line: Line) -> TextRow:
+        return read_cells(line.number, _cells(line, name, len(header)))
+
+    yield from _attempted(stream, read, on_malformed)
+
+
+def _cells_reader(
+    header: list[str], where: str, name: str, fields: Fields
+) -> Callable[[int, list[str]], TextRow]:
+    """Make a function from the place and the cells of a record to a row."""
     id_column = header.index(_choose(fields.id_key, fields.id_keys, header, where, "id"))
     text_column = header.index(_choose(fields.text_key, fields.text_keys, header, where, "text"))
     title_column = header.index(fields.title_key) if fields.title_key in header else None
 
-    def read(line: Line) -> TextRow:
-        cells = _cells(line, name, len(header))
+    def read(number: int, cells: list[str]) -> TextRow:
         title = None if title_column is None else cells[title_column]
-        identifier = checked_id(cells[id_column], f"{name}, line {line.number}")
-        return TextRow(line.number, identifier, joined(title, cells[text_column]))
+        identifier = checked_id(cells[id_column], f"{name}, line {number}")
+        return TextRow(number, identifier, joined(title, cells[text_column]))
 
-    yield from _attempted(stream, read, on_malformed)
+    return read
+
+
+def _delimiter(first: str) -> str | None:
+    """The delimiter of a CSV file by its first line: a comma, else a semicolon, else None."""
+    if "\t" in first:
+        return None
+    return next((one for one in ",;" if one in first), None)
+
+
+def _csv_rows(
+    lines: Iterable[Line], name: str, fields: Fields, on_malformed: OnMalformed
+) -> Iterator[TextRow]:
+    """Read the records of a CSV file, whose first one names the columns."""
+    records = _csv_records(lines, name)
+    place, header = next(records)
+    read_cells = _cells_reader(header, f"{name}, line {place}", name, fields)
+
+    def read(number: int, cells: list[str]) -> TextRow:
+        if len(cells) != len(header):
+            raise DataError(
+                f"{name}, line {number}: {len(cells)} columns, expected {len(header)}.",
+                hint=_CSV_HINT,
+            )
+        return read_cells(number, cells)
+
+    for number, cells in records:
+        row = attempt(partial(read, number, cells), on_malformed)
+        if row is not None:
+            yield row
+
+
+def count_csv(lines: Iterable[Line], name: str) -> int:
+    """Count the records of a CSV file, without the one that names the columns.
+
+    Raises:
+        DataError: It is not valid CSV.
+    """
+    return sum(1 for _ in _csv_records(lines, name)) - 1
+
+
+def _csv_records(lines: Iterable[Line], name: str) -> Iterator[tuple[int, list[str]]]:
+    """Read the records of a CSV file, each with the number of its first line.
+
+    Raises:
+        DataError: It is not valid CSV. Nothing behind such a place can be read, since it is not
+            known where the next record begins.
+    """
+    stream = iter(lines)
+    first = next(stream)
+    csv.field_size_limit(MAX_LINE_BYTES)
+    reader = csv.reader(
+        _with_blank_lines(chain([first], stream)),
+        delimiter=_delimiter(first.text) or ",",
+        strict=True,
+    )
+    number = 1
+    try:
+        for cells in reader:
+            if cells:
+                yield number, cells
+            number = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{name}, line {number}: not valid CSV: {error}.", hint=_CSV_HINT
+        ) from error
+
+
+def _with_blank_lines(lines: Iterable[Line]) -> Iterator[str]:
+    """Yield all lines with their ends; blank ones, which ``lines`` leaves out, may be in a cell."""
+    number = 1
+    for line in lines:
+        yield from repeat("\n", line.number - number)
+        yield line.text + "\n"
+        number = line.number + 1
 
 
 def _attempted(

@@ -39,8 +39,8 @@ SOURCES: tuple[type[Source], ...] = (FileSource, FolderSource, IrdsSource)
 SOURCES_GROUP = "hypencli.sources"
 
 ACCEPTED = (
-    "an ir_datasets id (vaswani, msmarco-passage, beir/scifact), a JSONL or TSV file (.gz too), "
-    "or a BEIR folder (corpus.jsonl, queries.jsonl, qrels/test.tsv)"
+    "an ir_datasets id (vaswani, msmarco-passage, beir/scifact), a JSONL, TSV or CSV file "
+    "(.gz too), or a BEIR folder (corpus.jsonl, queries.jsonl, qrels/test.tsv)"
 )
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from hypencli.data.reading.parquet import open_parquet
 from hypencli.data.training.row import training_row
 from hypencli.errors import DataError
 from hypencli.records import TrainingRow
@@ -32,7 +33,7 @@ def parquet_rows(path: Path) -> Iterator[TrainingRow]:
         DataError: The file is not Parquet, is damaged or has another schema, or a row is malformed.
     """
     try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
+        with open_parquet(path) as file:
             _check_schema(file.schema_arrow, path)
             batches = file.iter_batches(_BATCH_ROWS, columns=_leaves(file.schema))
             yield from _rows(batches, path)
@@ -48,7 +49,7 @@ def arrow_rows(path: Path) -> Iterator[TrainingRow]:
             malformed.
     """
     try:
-        with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
+        with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
             _check_schema(stream.schema, path)
             yield from _rows(_small(stream), path)
     except (pa.ArrowException, OSError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,25 +46,40 @@ class TrainingSource:
         Raises:
             DataError: A file cannot be read.
         """
-        digests = [sha256_of(path) for path in self.files]
-        if len(digests) == 1:
-            return digests[0]
-        return hashlib.sha256("".join(digests).encode("ascii")).hexdigest()
+        return _joined([sha256_of(path) for path in self.files])
 
     def __iter__(self) -> Iterator[TrainingRow]:
-        """Read the rows in order.
+        """Read the rows in order. What is read has the fingerprint, which is verified at the end.
 
         Raises:
-            DataError: A row is malformed, or there are no rows. The message names file and line
-                (JSONL), or file and row (Parquet, Arrow).
+            DataError: A row is malformed, there are no rows, or a file has changed since an earlier
+                reading. The message names file and line (JSONL), or file and row (Parquet, Arrow).
         """
         empty = True
+        digests: list[str] = []
         for path in self.files:
-            for row in rows_of(path):
+            for row in rows_of(path, digests.append):
                 empty = False
                 yield row
         if empty:
             raise DataError(f"{', '.join(map(str, self.files))}: no training rows.")
+        self._refuse_other(_joined(digests))
+
+    def _refuse_other(self, read: str) -> None:
+        """Refuse content that is not that of the fingerprint; the first reading decides it."""
+        if self.__dict__.setdefault("fingerprint", read) != read:
+            raise DataError(
+                f"{', '.join(map(str, self.files))}: the training rows changed while they were "
+                "read.",
+                hint="Run the same command again when nothing writes to them.",
+            )
+
+
+def _joined(digests: Sequence[str]) -> str:
+    """Return the hash of one file, or the hash of the hashes of several in order."""
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("".join(digests).encode("ascii")).hexdigest()
 
 
 def open_training_rows(place: str | Path, *, split: str = "train") -> TrainingSource:

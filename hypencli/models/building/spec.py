@@ -15,6 +15,7 @@ from torch import nn
 from hypencli.errors import ModelError
 from hypencli.models.building.transplant_head import take_hyper_head
 from hypencli.models.checkpoints.backbone import backbone_width, load_backbone
+from hypencli.models.checkpoints.companions import CONFIG_FILE
 from hypencli.models.checkpoints.config import (
     POOLINGS,
     DualEncoderConfig,
@@ -25,7 +26,7 @@ from hypencli.models.checkpoints.config import (
     checked_pooling,
 )
 from hypencli.models.checkpoints.sentence import sentence_encoder_facts
-from hypencli.models.checkpoints.weights import CONFIG_FILE, accounted_for, locate, read_config
+from hypencli.models.checkpoints.weights import accounted_for, locate, read_config
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder, dual_class
 from hypencli.models.encoder import TextEncoder
 from hypencli.models.qnets.registry import SHIPPED_CONVERTERS

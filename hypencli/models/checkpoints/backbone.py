@@ -24,79 +24,19 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils import logging
 
 from hypencli.errors import ModelError
+from hypencli.models.checkpoints.known_backbones import KNOWN_BACKBONES
 from hypencli.models.checkpoints.untrusted import (
     LIBRARY_ERRORS,
     reason,
     refuse_unless_filled,
     refuse_unsafe,
 )
-from hypencli.models.checkpoints.weights import refuse_non_finite, refuse_odd_parts, within_reach
-
-_BERT_BASE: Mapping[str, Any] = {
-    "model_type": "bert",
-    "vocab_size": 30522,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "max_position_embeddings": 512,
-    "type_vocab_size": 2,
-    "layer_norm_eps": 1e-12,
-    "hidden_act": "gelu",
-    "pad_token_id": 0,
-}
-_BERT_LARGE: Mapping[str, Any] = {
-    **_BERT_BASE,
-    "hidden_size": 1024,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 16,
-    "intermediate_size": 4096,
-}
-_MINILM_L6: Mapping[str, Any] = {
-    **_BERT_BASE,
-    "hidden_size": 384,
-    "num_hidden_layers": 6,
-    "intermediate_size": 1536,
-}
-_DISTILBERT: Mapping[str, Any] = {
-    "model_type": "distilbert",
-    "vocab_size": 30522,
-    "dim": 768,
-    "n_layers": 6,
-    "n_heads": 12,
-    "hidden_dim": 3072,
-    "max_position_embeddings": 512,
-    "activation": "gelu",
-    "pad_token_id": 0,
-}
-_ROBERTA_BASE: Mapping[str, Any] = {
-    **_BERT_BASE,
-    "model_type": "roberta",
-    "vocab_size": 50265,
-    "max_position_embeddings": 514,
-    "type_vocab_size": 1,
-    "layer_norm_eps": 1e-5,
-    "pad_token_id": 1,
-    "bos_token_id": 0,
-    "eos_token_id": 2,
-}
-
-KNOWN_BACKBONES: Mapping[str, Mapping[str, Any]] = {
-    "bert-base-uncased": _BERT_BASE,
-    "google-bert/bert-base-uncased": _BERT_BASE,
-    "facebook/contriever-msmarco": _BERT_BASE,
-    "Shitao/RetroMAE_MSMARCO_finetune": _BERT_BASE,
-    "bert-large-uncased": _BERT_LARGE,
-    "google-bert/bert-large-uncased": _BERT_LARGE,
-    "nreimers/MiniLM-L6-H384-uncased": _MINILM_L6,
-    "sentence-transformers/all-MiniLM-L6-v2": _MINILM_L6,
-    "distilbert-base-uncased": _DISTILBERT,
-    "distilbert/distilbert-base-uncased": _DISTILBERT,
-    "sebastian-hofstaetter/distilbert-dot-tas_b-b256-msmarco": _DISTILBERT,
-    "roberta-base": _ROBERTA_BASE,
-    "FacebookAI/roberta-base": _ROBERTA_BASE,
-}
-"""Configurations of backbones that checkpoints name; shapes are checked against the weights."""
+from hypencli.models.checkpoints.weights import (
+    make_private,
+    refuse_non_finite,
+    refuse_odd_parts,
+    within_reach,
+)
 
 _NOT_ABOUT_VECTORS = frozenset(
     (
@@ -207,6 +147,27 @@ def most_tokens(backbone: nn.Module) -> int | None:
     return positions.num_embeddings - before
 
 
+def refuse_unknown_tokens(backbone: nn.Module, largest: int) -> None:
+    """Refuse a token id beyond the embeddings, before a device fails on it.
+
+    Args:
+        backbone: The backbone.
+        largest: The largest token id that it is to read.
+
+    Raises:
+        ModelError: The backbone has no embedding for this token.
+    """
+    lookup: Any = getattr(backbone, "get_input_embeddings", None)
+    table = None if lookup is None else lookup()
+    if isinstance(table, nn.Embedding) and largest >= table.num_embeddings:
+        raise ModelError(
+            f"The tokenizer gives the token id {largest:,}, and the encoder has embeddings for "
+            f"the ids below {table.num_embeddings:,}.",
+            hint="Tokenizer and weights are not of one model: take the tokenizer files that the "
+            "encoder came with.",
+        )
+
+
 def refuse_unless_encoder(config: PretrainedConfig, *, name: str) -> None:
     """Refuse a model that reads text in one direction only, or has a decoder.
 
@@ -294,6 +255,7 @@ def load_backbone(source: str) -> nn.Module:
         raise
     except LIBRARY_ERRORS as error:
         raise ModelError(f"The encoder at {source!r} cannot be loaded: {reason(error)}") from error
+    make_private(model)
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing:
         raise ModelError(f"The encoder at {source!r} lacks weights: {', '.join(missing[:5])}.")

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from hypencli.errors import ModelError
 from hypencli.models.checkpoints.backbone import describe_backbone, empty_backbone, resolve_backbone
+from hypencli.models.checkpoints.companions import CONFIG_FILE
 from hypencli.models.checkpoints.config import (
     FORMAT,
     DualEncoderConfig,
@@ -27,7 +28,6 @@ from hypencli.models.checkpoints.config import (
     side_extras,
 )
 from hypencli.models.checkpoints.weights import (
-    CONFIG_FILE,
     State,
     accounted_for,
     locate,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
 
 from hypencli.errors import ModelError
 from hypencli.hub import download_optional_file
+from hypencli.models.checkpoints.companions import is_inside
 from hypencli.models.checkpoints.config import Pooling
+from hypencli.models.checkpoints.tokenizer_bounds import refuse_unbounded, refusing_panics
 from hypencli.models.checkpoints.untrusted import LIBRARY_ERRORS, refuse_foreign_files
 from hypencli.models.checkpoints.weights import within_reach
 
@@ -71,20 +73,32 @@ def load_tokenizer(source: str | Path) -> Any:
     """Load the tokenizer of a checkpoint or encoder, with the length the encoder declares.
 
     Raises:
-        ModelError: There is no tokenizer.
+        ModelError: There is no tokenizer, it is damaged, or a number in it exceeds its bound.
     """
     if Path(source).is_dir():
         said = _read(str(source), "tokenizer_config.json") or {}
         refuse_foreign_files(Path(source), said, _TOKENIZER_FILES)
     place = within_reach(str(source))
+    refuse_unbounded(_folder_of_tokenizer(place))
     try:
-        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        with refusing_panics(f"The tokenizer at {str(source)!r} cannot be read"):
+            tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+    except ModelError:
+        raise
     except LIBRARY_ERRORS as error:
         raise ModelError(f"No tokenizer at {str(source)!r}: {error}") from error
     declared = _declared_length(place)
     if declared is not None:
         tokenizer.model_max_length = min(tokenizer.model_max_length, declared)
     return tokenizer
+
+
+def _folder_of_tokenizer(place: str) -> Path:
+    """The folder with ``tokenizer.json``: a model's own, or its snapshot in the hub cache."""
+    if Path(place).is_dir():
+        return Path(place)
+    path = download_optional_file(place, "tokenizer.json")
+    return Path(place) if path is None else path.parent
 
 
 def _declared_length(source: str) -> int | None:
@@ -95,7 +109,7 @@ def _declared_length(source: str) -> int | None:
 
 
 def _pooling(source: str, folder: str) -> Pooling:
-    if not isinstance(folder, str) or PurePosixPath(folder).name != folder or ".." in folder:
+    if not isinstance(folder, str) or not is_inside(folder):
         raise ModelError(f"The encoder at {source!r} has a step in {folder!r:.200}, beside itself.")
     raw = _read(source, f"{folder}/config.json") or {}
     modes = [key for key, value in raw.items() if key.startswith("pooling_mode_") and value is True]

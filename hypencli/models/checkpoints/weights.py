@@ -21,11 +21,11 @@ from hypencli.hub import (
     hub_answers,
     require_hub,
 )
+from hypencli.models.checkpoints.companions import COMPANIONS, CONFIG_FILE
 from hypencli.models.checkpoints.untrusted import LIBRARY_ERRORS, parts_of, reason
 
 State: TypeAlias = dict[str, Tensor]
 
-CONFIG_FILE = "config.json"
 WEIGHT_FILE = "model.safetensors"
 BIN_FILE = "pytorch_model.bin"
 _WEIGHT_FILES = (
@@ -34,23 +34,6 @@ _WEIGHT_FILES = (
     BIN_FILE,
     "pytorch_model.bin.index.json",
 )
-
-_COMPANIONS = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-    "modules.json",
-    "sentence_bert_config.json",
-    "1_Pooling/config.json",
-)
-"""Small files beside the weights: those of tokenizers and of sentence encoders."""
 
 QUERY_BACKBONE = "query_encoder.transformer."
 PASSAGE_BACKBONE = "passage_encoder.transformer."
@@ -79,7 +62,7 @@ def locate(source: str | Path) -> Path:
         _fetch_weights(name, revision=folder.name)
     except HubError as error:
         raise _no_checkpoint(name, error) from error
-    for file in _COMPANIONS:
+    for file in COMPANIONS:
         download_optional_file(name, file, revision=folder.name)
     return folder
 
@@ -300,6 +283,16 @@ def refuse_non_finite(model: nn.Module, *, where: str) -> None:
                 f"{weights.numel():,} values of {name}.",
                 hint="Take an earlier checkpoint: this one has diverged, or was damaged.",
             )
+
+
+def make_private(model: nn.Module) -> None:
+    """Copy weights that a library maps from a file.
+
+    A mapped weight changes when the file is overwritten, and a file that is cut short ends the
+    process.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.clone()
 
 
 def _listed(what: str, names: Iterable[str]) -> list[str]:

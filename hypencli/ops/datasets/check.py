@@ -176,10 +176,13 @@ class _TokenCounter:
             self._count()
 
     def _count(self) -> None:
+        from hypencli.models.checkpoints.tokenizer_bounds import refusing_panics
+
         # Not verbose: the warning about long texts would repeat what is counted.
-        ids = self._tokenizer(
-            self._waiting, truncation=False, return_attention_mask=False, verbose=False
-        )["input_ids"]
+        with refusing_panics("The tokenizer cannot read the texts"):
+            ids = self._tokenizer(
+                self._waiting, truncation=False, return_attention_mask=False, verbose=False
+            )["input_ids"]
         self._lengths.add(map(len, ids))
         self._waiting = []
 

@@ -13,6 +13,7 @@ from hypencli.data.training.writing import refuse_existing
 from hypencli.errors import UsageError
 from hypencli.ops.datasets.miner import Miner, MiningCounts, texts_of_run
 from hypencli.ops.models import display_name
+from hypencli.ops.recorded_places import recorded_qrels
 from hypencli.progress import SILENT, Progress
 from hypencli.records import Qrels
 from hypestore import Store, StoredRun
@@ -83,7 +84,8 @@ def mine(
         progress: Where to report.
 
     Raises:
-        UsageError: There are no judgements or no texts, or the output exists.
+        UsageError: There are no judgements or no texts, somebody else recorded where the
+            judgements are, or the output exists.
         DataError: The queries of the rows are not those of the run, a ranked document has no text,
             or no row is left.
     """
@@ -111,10 +113,10 @@ def mine(
 
 def _judgements(run: StoredRun, options: MineOptions, *, required: bool) -> str | None:
     """The judgements in the options, else those recorded with the run's queries."""
-    named = options.qrels or run.manifest.stats.get("qrels")
+    named = options.qrels or recorded_qrels(run.manifest)
     if named is None and required:
         raise UsageError(
             f"No judgements: the queries of run {display_name(run.manifest)} have none.",
             hint="Add `qrels=FILE_OR_DATASET`, or name existing training rows: `rows=FILE`",
         )
-    return None if named is None else str(named)
+    return named

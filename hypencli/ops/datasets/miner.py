@@ -45,6 +45,8 @@ class MiningCounts:
             score. They are left out.
         positive_without_text: Positives that are not in the corpus. They are left out.
         without_negative: Positives without a negative. They are left out.
+        repeated: Rows with the texts of an earlier row, because two documents or two queries have
+            one text. They are left out.
     """
 
     queries: int = 0
@@ -56,6 +58,7 @@ class MiningCounts:
     positive_not_ranked: int = 0
     positive_without_text: int = 0
     without_negative: int = 0
+    repeated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ class Miner:
         self._min_grade = min_grade
         self._queries = run.queries()
         self._counts: Counter[str] = Counter()
+        self._made: set[int] = set()
         self._window = max(1, WINDOW_DOCUMENTS // (rule.negatives + _SPARE + 1))
 
     @property
@@ -270,12 +274,30 @@ class Miner:
             self._counts[pending.problem] += 1
             if pending.positive is not None:
                 return None
+        if pending.positive is not None and self._is_made(pending.query, items, selection, texts):
+            self._counts["repeated"] += 1
+            return None
         self._counts["negatives"] += len(selection)
         self._counts["few_negatives"] += 0 < len(selection) < self._rule.negatives
         negatives = (
             TrainingItem(one.doc_id, texts[one.doc_id], type=NEGATIVE) for one in selection
         )
         return TrainingRow(pending.query, (*items, *negatives))
+
+    def _is_made(
+        self,
+        query: Query,
+        items: Sequence[TrainingItem],
+        selection: Sequence[NegativeCandidate],
+        texts: Mapping[str, str],
+    ) -> bool:
+        """Whether an earlier row has the same texts. Rows are kept as hashes of 64 bits."""
+        passages = (*(item.content for item in items), *(texts[one.doc_id] for one in selection))
+        made = hash((query.text, passages))
+        if made in self._made:
+            return True
+        self._made.add(made)
+        return False
 
     def _refuse_none(self) -> None:
         if self._counts["negatives"] == 0:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypencli.errors import UsageError
+from hypencli.ops.model_files import fingerprints
 from hypencli.ops.models import (
     ModelSource,
     comes_from_outside,
-    files_fingerprint,
     find_model,
     load_model,
     model_facts,
@@ -96,7 +96,7 @@ def cross_encoder(name: str, *, label: str | None, options: TeacherOptions) -> T
     loaded.model.to(settings.device)  # type: ignore[arg-type]
     identity = {
         "kind": "cross-encoder",
-        "files_sha256": files_fingerprint(locate(source)),
+        **fingerprints(locate(source), None),
         "label": loaded.label,
         "max_length": settings.max_length,
         "dtype": options.dtype,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hypencli.errors import UsageError
+from hypencli.ops.content_names import JudgementNames, judgements_key
 from hypencli.ops.evaluation.judged import JudgedRun, common_measures, judged_by, with_judgements
 from hypencli.ops.models import display_name
 from hypencli.records import PairedTest
@@ -20,7 +21,7 @@ class Comparison(Tabular):
     Attributes:
         run_a: Name or id of the first run.
         run_b: Name or id of the second run.
-        qrels: Id of the judgements.
+        qrels: Name of the judgements, as in the leaderboard.
         n_queries: Number of judged queries for which both runs have a value.
         tests: One test per measure: means, difference (B minus A), wins, losses, ties, p-values.
     """
@@ -63,7 +64,8 @@ def compare(
         run_b: Id, unique prefix, or name of the second run. A win is a query on which it scores
             higher.
         measures: Measures to compare, in this order. Empty selects all that both runs have.
-        qrels: Id of the judgements. None selects the newest that both runs were evaluated with.
+        qrels: Name of the judgements in the leaderboard, or their id. None selects the newest that
+            both runs were evaluated with.
 
     Raises:
         UsageError: The runs share no judgements, or none of the measures.
@@ -84,7 +86,8 @@ def compare_with_first(
         store: The project store.
         runs: At least two runs, by id, unique prefix, or name.
         measures: Measures to compare, in this order. Empty selects all that both runs have.
-        qrels: Id of the judgements. None selects the newest that both runs were evaluated with.
+        qrels: Name of the judgements in the leaderboard, or their id. None selects the newest that
+            both runs were evaluated with.
 
     Returns:
         One comparison for each run after the first.
@@ -113,24 +116,36 @@ def judged_pair(
         store: The project store.
         run_a: Id, unique prefix, or name of the first run.
         run_b: Id, unique prefix, or name of the second run.
-        qrels: Id of the judgements. None selects the newest that both runs were evaluated with.
+        qrels: Name of the judgements in the leaderboard, or their id. None selects the newest that
+            both runs were evaluated with.
 
     Raises:
         UsageError: The runs share no judgements.
     """
     first, second = store.get(run_a, kind="run"), store.get(run_b, kind="run")
     of_first, of_second = store.evaluations(first.id), store.evaluations(second.id)
-    shared = {one.inputs["qrels_fingerprint"] for one in of_second}
-    for newest in reversed(of_first):
-        fingerprint = newest.inputs["qrels_fingerprint"]
-        if fingerprint in shared and qrels in (None, newest.inputs["qrels"]):
+    keys = {judgements_key(one) for one in of_second}
+    shared = {
+        key: str(one.inputs.get("qrels"))
+        for one in reversed(of_first)
+        if (key := judgements_key(one)) in keys
+    }
+    names = JudgementNames(store)
+    wanted = shared.keys() if qrels is None else names.find(qrels)
+    for key in shared:
+        if key in wanted:
             return (
-                judged_by(store, first, with_judgements(of_first, fingerprint)),
-                judged_by(store, second, with_judgements(of_second, fingerprint)),
+                judged_by(store, first, with_judgements(of_first, key)),
+                judged_by(store, second, with_judgements(of_second, key)),
             )
+    lacking = "not evaluated with the same judgements"
+    if qrels is not None:
+        lacking = f"not both evaluated with the judgements {qrels}"
+    commands = f"hype eval {first.id} --qrels QRELS; hype eval {second.id} --qrels QRELS"
+    have = ", ".join(names.of(key, qrels_id) for key, qrels_id in shared.items())
     raise UsageError(
-        f"The runs {first.id} and {second.id} were not evaluated with the same judgements.",
-        hint=f"hype eval {first.id} --qrels QRELS; hype eval {second.id} --qrels QRELS",
+        f"The runs {first.id} and {second.id} were {lacking}.",
+        hint=f"They were with: {have}. Else: {commands}" if have else commands,
     )
 
 

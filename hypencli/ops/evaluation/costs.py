@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from hypencli.ops.content_names import RunNames
 from hypencli.ops.evaluation.recall import find_reference, recall_of
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.reporting.contents import SearchCost
@@ -23,8 +24,6 @@ class _EfficiencyRow(NamedTuple):
 
     run: str
     name: str | None
-    corpus: str
-    queries: str
     engine: str
     model: str
     model_id: str
@@ -56,8 +55,8 @@ class CostComparison:
     """Search costs of all runs over one corpus and query set.
 
     Attributes:
-        corpus: Id of the corpus.
-        queries: Id of the query set.
+        corpus: Name of the corpus, which no other corpus of the store has.
+        queries: Name of the query set, which no other of the store has.
         n_documents: Documents in the corpus, if recorded.
         depth: Depth of recall of the Pareto fronts.
         costs: One entry per run, fastest first.
@@ -95,18 +94,21 @@ def compare_costs(
     result = store.catalog.query(
         f"SELECT {columns} FROM efficiency ORDER BY ms_per_query, name, run"
     )
-    groups: dict[tuple[str, str, str], list[_TimedSearch]] = {}
+    names = RunNames(store)
+    groups: dict[tuple[str, str], list[_TimedSearch]] = {}
     for row in map(_EfficiencyRow._make, result.rows):
-        run = store.get(row.run, kind="run")
-        fingerprint = str(run.inputs.get("queries_fingerprint"))
-        key = (str(row.corpus), str(row.queries), fingerprint)
-        groups.setdefault(key, []).append(_TimedSearch(run, row))
+        search = _TimedSearch(store.get(row.run, kind="run"), row)
+        groups.setdefault((names.corpus(row.run), names.queries(row.run)), []).append(search)
     with progress.task("recall", total=len(result.rows), unit="runs") as task:
-        return [_comparison(store, groups[key], depth, task) for key in sorted(groups)]
+        return [_comparison(store, key, groups[key], depth, task) for key in sorted(groups)]
 
 
 def _comparison(
-    store: Store, searches: Sequence[_TimedSearch], depth: int | None, task: Task
+    store: Store,
+    about: tuple[str, str],
+    searches: Sequence[_TimedSearch],
+    depth: int | None,
+    task: Task,
 ) -> CostComparison:
     depths = sorted({*RECALL_DEPTHS, *([] if depth is None else [depth])})
     costs = []
@@ -114,11 +116,11 @@ def _comparison(
         costs.append(_cost(store, search, depths))
         task.advance()
     shown_depth = depth or _depth_to_show(costs)
-    first = searches[0].row
+    corpus, queries = about
     return CostComparison(
-        corpus=str(first.corpus),
-        queries=str(first.queries),
-        n_documents=first.n_documents,
+        corpus=corpus,
+        queries=queries,
+        n_documents=searches[0].row.n_documents,
         depth=shown_depth,
         costs=tuple(replace(one, fronts=_fronts(one, costs, shown_depth)) for one in costs),
         places=tuple(sorted({_place(search.run) for search in searches})),

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hypencli.errors import UsageError
+from hypencli.ops.content_names import JudgementNames, judgements_key
 from hypencli.ops.models import display_name
 from hypencli.records import Evaluation
-from hypestore import JsonValue, Manifest, Store
+from hypestore import Manifest, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +18,15 @@ class JudgedRun:
 
     Attributes:
         run: Manifest of the run.
-        qrels: Id of the judgements.
-        fingerprint: SHA-256 of the judgements.
+        qrels: Name of the judgements, which no other judgements of the store have.
+        qrels_id: Id of the judgements, which others may have too.
+        fingerprint: SHA-256 of the judgements; where none is recorded, a key made of their id.
         evaluation: The newest value of every measure that the run has on them.
     """
 
     run: Manifest
     qrels: str
+    qrels_id: str
     fingerprint: str
     evaluation: Evaluation
 
@@ -38,7 +41,7 @@ def judged_run(
         run: Id, unique prefix, or name.
         measures: Only evaluations with one of these measures count. Empty accepts every evaluation
             of a single run.
-        fingerprint: SHA-256 of the judgements. None accepts any judgements.
+        fingerprint: ``fingerprint`` of another :class:`JudgedRun`. None accepts any judgements.
 
     Raises:
         UsageError: The run has no such evaluation.
@@ -47,7 +50,7 @@ def judged_run(
     fitting = [
         one
         for one in store.evaluations(manifest.id)
-        if fingerprint in (None, one.inputs["qrels_fingerprint"]) and _has(store, one, measures)
+        if fingerprint in (None, judgements_key(one)) and _has(store, one, measures)
     ]
     if not fitting:
         raise UsageError(
@@ -57,8 +60,7 @@ def judged_run(
             hint=f"hype eval {display_name(manifest)} --qrels FILE_OR_DATASET"
             + (f' --measures "{", ".join(measures)}"' if measures else ""),
         )
-    newest = fitting[-1].inputs["qrels_fingerprint"]
-    return judged_by(store, manifest, with_judgements(fitting, newest))
+    return judged_by(store, manifest, with_judgements(fitting, judgements_key(fitting[-1])))
 
 
 def _has(store: Store, evaluation: Manifest, measures: tuple[str, ...]) -> bool:
@@ -67,9 +69,9 @@ def _has(store: Store, evaluation: Manifest, measures: tuple[str, ...]) -> bool:
     return not store.aggregates(evaluation.id).keys().isdisjoint(measures)
 
 
-def with_judgements(evaluations: Iterable[Manifest], fingerprint: JsonValue) -> list[Manifest]:
-    """Select the evaluations with judgements of one fingerprint, in their order."""
-    return [one for one in evaluations if one.inputs["qrels_fingerprint"] == fingerprint]
+def with_judgements(evaluations: Iterable[Manifest], key: str) -> list[Manifest]:
+    """Select the evaluations with the judgements of one key, in their order."""
+    return [one for one in evaluations if judgements_key(one) == key]
 
 
 def judged_by(store: Store, run: Manifest, evaluations: Sequence[Manifest]) -> JudgedRun:
@@ -87,12 +89,22 @@ def judged_by(store: Store, run: Manifest, evaluations: Sequence[Manifest]) -> J
         aggregates |= store.aggregates(one.id)
         per_query |= values_by_measure(store, one.id)
     newest = evaluations[-1]
+    key, qrels_id = judgements_key(newest), str(newest.inputs.get("qrels"))
     return JudgedRun(
         run=run,
-        qrels=str(newest.inputs["qrels"]),
-        fingerprint=str(newest.inputs["qrels_fingerprint"]),
-        evaluation=Evaluation(aggregates, per_query, newest.stat_int("judged_queries")),
+        qrels=JudgementNames(store).of(key, qrels_id),
+        qrels_id=qrels_id,
+        fingerprint=key,
+        evaluation=Evaluation(aggregates, per_query, judged_queries(store, newest)),
     )
+
+
+def judged_queries(store: Store, evaluation: Manifest) -> int:
+    """The number of judged queries: as recorded, else of the queries with a value."""
+    if "judged_queries" in evaluation.stats:
+        return evaluation.stat_int("judged_queries")
+    by_measure = values_by_measure(store, evaluation.id)
+    return len({query for values in by_measure.values() for query in values})
 
 
 def values_by_measure(store: Store, evaluation: str) -> dict[str, dict[str, float]]:

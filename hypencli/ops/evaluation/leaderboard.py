@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from hypencli.evaluation.measures import DEFAULT_MEASURES, DL_MEASURES
-from hypencli.records import UNNAMED_CORPUS
+from hypencli.ops.content_names import JudgementNames, RunNames, key_of
 from hypencli.reporting.contents import Entry, Leaderboard
 from hypencli.tabular import Row, Tabular, distinct_names
 from hypestore import Store
@@ -35,8 +35,8 @@ class LeaderboardTable(Tabular):
 class _LeaderboardRow(NamedTuple):
     """A row of the catalog view ``leaderboard``: one measure of one run."""
 
-    corpus: str | None
     qrels: str
+    qrels_fingerprint: str | None
     run: str
     name: str | None
     model: str | None
@@ -75,16 +75,23 @@ def _table(board: Leaderboard) -> LeaderboardTable:
 def leaderboards(store: Store, *, measures: tuple[str, ...] = ()) -> list[Leaderboard]:
     """Build one leaderboard per set of judgements, with the ids of runs and evaluations.
 
+    Judgements and corpora are told apart by their fingerprints. The newest value of a measure
+    counts where a run has several evaluations with the same judgements.
+
     Args:
         store: The project store.
         measures: Measures to show, in this order. The first one sorts the runs. Empty shows all.
     """
     columns = ", ".join(_LeaderboardRow._fields)
-    result = store.catalog.query(f"SELECT {columns} FROM leaderboard ORDER BY corpus, qrels, run")
+    result = store.catalog.query(f"SELECT {columns} FROM leaderboard ORDER BY run, measure")
+    runs, judgements = RunNames(store), JudgementNames(store)
     groups: dict[tuple[str, str], list[_LeaderboardRow]] = {}
     for row in map(_LeaderboardRow._make, result.rows):
-        groups.setdefault((row.corpus or UNNAMED_CORPUS, row.qrels), []).append(row)
-    return [_board(corpus, qrels, rows, measures) for (corpus, qrels), rows in groups.items()]
+        qrels = judgements.of(key_of(row.qrels, row.qrels_fingerprint), row.qrels)
+        groups.setdefault((runs.corpus(row.run), qrels), []).append(row)
+    return [
+        _board(corpus, qrels, groups[corpus, qrels], measures) for corpus, qrels in sorted(groups)
+    ]
 
 
 def _board(

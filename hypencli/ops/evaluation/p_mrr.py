@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 
 from hypencli.data.qrels import read_qrels
@@ -80,7 +81,7 @@ def evaluate_p_mrr(
     inputs = _inputs(before.manifest, after.manifest, (old.id, new.id), fingerprint)
     existing = find_finished(store, "evaluation", inputs)
     if existing is not None:
-        return _outcome(store, existing, before.manifest, after.manifest, existing=True)
+        return _outcome(store, existing, before.manifest, after.manifest, documents, existing=True)
     progress.message(f"comparing {before.manifest.id} with {after.manifest.id}")
     result = p_mrr(before.results(), after.results(), documents)
     values = result.per_query[P_MRR]
@@ -99,7 +100,7 @@ def evaluate_p_mrr(
         provenance=provenance(),
         others=(before.manifest.id,),
     )
-    return _outcome(store, manifest, before.manifest, after.manifest, existing=False)
+    return _outcome(store, manifest, before.manifest, after.manifest, documents, existing=False)
 
 
 def existing_p_mrr(
@@ -136,12 +137,19 @@ def _inputs(
 
 
 def _outcome(
-    store: Store, evaluation: Manifest, before: Manifest, after: Manifest, *, existing: bool
+    store: Store,
+    evaluation: Manifest,
+    before: Manifest,
+    after: Manifest,
+    documents: Mapping[str, Sized],
+    *,
+    existing: bool,
 ) -> EvaluatedPMrr:
     (p_mrr,) = store.aggregates(evaluation.id).values()
     rows = store.per_query(evaluation.id).to_pydict()
+    per_query = dict(zip(rows["query_id"], rows["value"], strict=True))
     old, _, new = str(evaluation.inputs["qrels"]).partition(" -> ")
-    missing = evaluation.stats["missing_queries"]
+    missing = evaluation.stats.get("missing_queries")
     return EvaluatedPMrr(
         evaluation=evaluation.id,
         original=before.name or before.id,
@@ -149,8 +157,8 @@ def _outcome(
         qrels_original=old,
         qrels_changed=new,
         p_mrr=p_mrr,
-        per_query=dict(zip(rows["query_id"], rows["value"], strict=True)),
-        changed_documents=evaluation.stat_int("changed_documents"),
+        per_query=per_query,
+        changed_documents=sum(len(documents[query]) for query in per_query if query in documents),
         missing_queries=[str(query) for query in missing] if isinstance(missing, list) else [],
         existing=existing,
     )

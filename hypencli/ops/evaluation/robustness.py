@@ -51,7 +51,7 @@ class RobustnessLoss:
 
     Attributes:
         base: Name or id of the run of the original queries.
-        qrels: Id of the judgements.
+        qrels: Name of the judgements.
         measures: Measures compared.
         kinds: One entry per kind, largest loss in the first measure first.
         unmeasured: Runs of variants that have no evaluation on these judgements. They are left out.
@@ -86,7 +86,7 @@ def robustness_loss(
     before = judged_run(store, base, measures=measures)
     variants, unmeasured = _variants(store, before, runs, measures)
     if not variants:
-        raise _no_variants(before, unmeasured)
+        raise _no_variants(before, unmeasured, measures)
     names = common_measures([before, *variants], measures)
     kinds: dict[str, list[JudgedRun]] = {}
     for one in variants:
@@ -122,8 +122,14 @@ def _variants(
 
 def _is_variant(run: Manifest, base: Manifest) -> bool:
     """Whether a run differs from the base only in queries made by ``hype perturb``."""
-    named = variation_of(str(run.inputs.get("queries"))) is not None
-    return named and _but_queries(run.inputs) == _but_queries(base.inputs)
+    return _variation(run) is not None and _but_queries(run.inputs) == _but_queries(base.inputs)
+
+
+def _variation(run: Manifest) -> str | None:
+    """The kind of variation that the rows of the queries recorded, else the one in their name."""
+    recorded = run.stats.get("variation")
+    kind = recorded.get("kind") if isinstance(recorded, dict) else None
+    return kind if isinstance(kind, str) else variation_of(str(run.inputs.get("queries")))
 
 
 def _but_queries(inputs: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -133,15 +139,23 @@ def _but_queries(inputs: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 def _kind(run: Manifest) -> str:
     """Name of the variation of a run: its kind, else the query set, else the run."""
     queries = run.inputs.get("queries")
-    return variation_of(str(queries)) or (display_name(run) if queries is None else str(queries))
+    return _variation(run) or (display_name(run) if queries is None else str(queries))
 
 
-def _no_variants(base: JudgedRun, unmeasured: list[Manifest]) -> UsageError:
+def _no_variants(
+    base: JudgedRun, unmeasured: list[Manifest], measures: tuple[str, ...]
+) -> UsageError:
     if unmeasured:
         listed = ", ".join(display_name(run) for run in unmeasured)
+        kind, _, name = base.qrels_id.partition(":")
+        place = name if kind == "irds" else "QRELS"
+        names = f' --measures "{", ".join(measures)}"' if measures else ""
+        with_these = f" with {' or '.join(measures)}" if measures else ""
         return UsageError(
-            f"Runs without an evaluation on the judgements of {display_name(base.run)}: {listed}.",
-            hint=f"hype eval {display_name(unmeasured[0])} --qrels {base.qrels.partition(':')[2]}",
+            f"Runs without an evaluation{with_these} on the judgements of "
+            f"{display_name(base.run)}, {base.qrels}: {listed}.",
+            hint=f"hype eval {display_name(unmeasured[0])} --qrels {place}{names}. Or make another "
+            f"evaluation of the base the newest: hype eval {display_name(base.run)} --qrels QRELS",
         )
     return UsageError(
         f"No run differs from {display_name(base.run)} only in perturbed queries.",

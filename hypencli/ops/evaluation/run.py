@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 from hypencli.errors import UsageError
 from hypencli.ops.drafts import find_finished
+from hypencli.ops.evaluation.judged import judged_queries
+from hypencli.ops.evaluation.recall import depth_of
+from hypencli.ops.recorded_places import recorded_qrels
+from hypencli.own_places import place_seals
 from hypencli.progress import SILENT, Progress
 from hypencli.records import Evaluation
 from hypencli.runtime import provenance
 from hypencli.tabular import Row, Tabular
-from hypestore import JsonValue, Manifest, Store
+from hypestore import JsonValue, Manifest, Store, StoreNotWritable
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,8 @@ class Evaluated(Tabular):
         qrels: Id of the judgements.
         aggregates: Measure -> mean over all judged queries.
         judged_queries: Number of judged queries.
-        missing_queries: Judged queries without results. They count as 0.
+        missing_queries: Judged queries without results. They count as 0. Empty where an evaluation
+            of another program does not record them, as ``unjudged_queries`` is 0 then.
         unjudged_queries: Number of queries of the run without judgements. They are left out.
         existing: Whether the store had the evaluation before this call.
     """
@@ -70,6 +75,9 @@ def evaluate(
 ) -> Evaluated:
     """Evaluate a run, and store the values per query and their aggregates.
 
+    An evaluation that exists becomes the newest of the run, so that comparisons select its
+    judgements.
+
     Args:
         store: The project store.
         run: Id, unique prefix, or name.
@@ -77,7 +85,8 @@ def evaluate(
         progress: Where to report.
 
     Raises:
-        UsageError: The options name no judgements, and the run's queries have none.
+        UsageError: The options name no judgements, and the run records none, or somebody else
+            recorded them.
         DataError: The judgements cannot be read.
     """
     from hypencli.data.qrels import read_qrels
@@ -87,10 +96,11 @@ def evaluate(
     stored = store.run(run)
     wanted = measures.parse_measures(options.measures) if options.measures else None
     qrels, qrels_id, qrels_fingerprint = read_qrels(_source(stored.manifest, options))
-    wanted = wanted or measures.parse_measures(measures.default_measures(qrels_id))
+    wanted = wanted or measures.parse_measures(_default_measures(stored.manifest, qrels_id))
     inputs = _inputs(stored.manifest, qrels_id, qrels_fingerprint, wanted)
     existing = find_finished(store, "evaluation", inputs)
     if existing is not None:
+        _renew(store, existing, progress)
         return _outcome(store, stored.manifest, existing, existing=True)
     progress.message(f"evaluating {stored.manifest.id} with {qrels_id}")
     values = measures.evaluate(stored.results(), qrels, wanted)
@@ -105,7 +115,7 @@ def evaluate(
             "missing_queries": list(values.missing_queries),
             "unjudged_queries": len(values.unjudged_queries),
         },
-        provenance=provenance(),
+        provenance={**provenance(), **place_seals(qrels=qrels_id)},
     )
     return _outcome(store, stored.manifest, manifest, existing=False)
 
@@ -116,13 +126,14 @@ def existing_evaluation(store: Store, run: Manifest, options: EvaluateOptions) -
     Nothing is downloaded: judgements of ir_datasets are compared by id only.
 
     Raises:
-        UsageError: The options name no judgements, and the run's queries have none.
+        UsageError: The options name no judgements, and the run records none, or somebody else
+            recorded them.
         DataError: The judgements cannot be read.
     """
-    from hypencli.evaluation.measures import default_measures, parse_measures
+    from hypencli.evaluation.measures import parse_measures
 
     qrels_id, fingerprint = identify_qrels(_source(run, options))
-    wanted = parse_measures(options.measures or default_measures(qrels_id))
+    wanted = parse_measures(options.measures or _default_measures(run, qrels_id))
     inputs = _inputs(run, qrels_id, fingerprint, wanted)
     return find_finished(store, "evaluation", inputs, perhaps_unread="qrels_fingerprint")
 
@@ -154,15 +165,35 @@ def _inputs(
     }
 
 
+def _default_measures(run: Manifest, qrels_id: str) -> tuple[str, ...]:
+    """The default measures, without recall at a depth that the run does not have."""
+    from hypencli.evaluation.measures import default_measures
+
+    depth, n_documents = depth_of(run.inputs), run.stats.get("n_documents")
+    has_all = isinstance(n_documents, int) and n_documents <= depth
+    return default_measures(qrels_id, depth=None if has_all or not depth else depth)
+
+
+def _renew(store: Store, evaluation: Manifest, progress: Progress) -> None:
+    """Make an existing evaluation the newest of its run."""
+    try:
+        store.renew_evaluation(evaluation.id)
+    except StoreNotWritable:
+        progress.message(
+            "the store is read-only: comparisons still select the judgements of the newest "
+            f"evaluation of this run, not those of {evaluation.id}"
+        )
+
+
 def _source(run: Manifest, options: EvaluateOptions) -> str:
     """The judgements in the options, else those recorded with the run's queries."""
-    qrels = options.qrels or run.stats.get("qrels")
+    qrels = options.qrels or recorded_qrels(run)
     if qrels is None:
         raise UsageError(
             f"No judgements: the queries of run {run.id} have none.",
             hint=f"Name them: hype eval {run.name or run.id} --qrels FILE_OR_DATASET",
         )
-    return str(qrels)
+    return qrels
 
 
 def _rows(evaluation: Evaluation) -> Iterator[tuple[str, str, float]]:
@@ -172,15 +203,17 @@ def _rows(evaluation: Evaluation) -> Iterator[tuple[str, str, float]]:
 
 
 def _outcome(store: Store, run: Manifest, evaluation: Manifest, *, existing: bool) -> Evaluated:
-    missing = evaluation.stats["missing_queries"]
+    missing = evaluation.stats.get("missing_queries")
     return Evaluated(
         evaluation=evaluation.id,
         run=run.id,
         run_name=run.name,
         qrels=str(evaluation.inputs["qrels"]),
         aggregates=store.aggregates(evaluation.id),
-        judged_queries=evaluation.stat_int("judged_queries"),
+        judged_queries=judged_queries(store, evaluation),
         missing_queries=[str(query) for query in missing] if isinstance(missing, list) else [],
-        unjudged_queries=evaluation.stat_int("unjudged_queries"),
+        unjudged_queries=(
+            evaluation.stat_int("unjudged_queries") if "unjudged_queries" in evaluation.stats else 0
+        ),
         existing=existing,
     )

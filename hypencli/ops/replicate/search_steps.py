@@ -106,7 +106,7 @@ class SearchStep(Step):
     def run(self, context: ReplicationContext, progress: Progress) -> Manifest:
         """Search the queries."""
         self._source(context)  # its error has the command that makes the queries
-        queries = open_queries(self._place(context))
+        queries = open_queries(self._place(context), judged_by=self.judged_with(context).qrels)
         model, options = context.model_of(self.encode.model), self._options(context)
         done = search(context.store, queries, model, options, progress)
         return context.store.get(done.run, "run")
@@ -183,7 +183,7 @@ class SearchStep(Step):
         if isinstance(source, IrdsSource) and not is_changed:
             count = source.stated_count("queries")
             return _QuerySummary(source.id, None, count)
-        read = open_queries(self._place(context))
+        read = open_queries(self._place(context), judged_by=self.judged_with(context).qrels)
         return _QuerySummary(read.id, read.fingerprint, len(read))
 
     def _rate(self, context: ReplicationContext, how: ReplicatedSearch) -> Rate | None:

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from hypencli.errors import DataError
 from hypencli.ops.model_card import RECIPE_FILE
 from hypencli.ops.models import display_name
+from hypencli.private_paths import PathShortener
 from hypencli.reporting.contents import Artifact, Environment, Leaderboard, Lineage, SearchCosts
 from hypestore import Manifest, Store
 
@@ -80,6 +82,7 @@ def lineage_of(
     *,
     runs: int,
     recipe_characters: int,
+    shortener: PathShortener,
 ) -> tuple[Lineage, int]:
     """Gather the artifacts that leaderboards and search costs derive from, down to the recipes.
 
@@ -89,6 +92,7 @@ def lineage_of(
         costs: Search costs.
         runs: Maximum number of runs. Those of the leaderboards come first.
         recipe_characters: Maximum length of a recipe's text.
+        shortener: Shortens the paths in facts and recipes.
 
     Returns:
         The lineage, and the number of runs left out.
@@ -104,7 +108,7 @@ def lineage_of(
     manifests = _with_ancestors([*shown, *measured], by_id)
     places: dict[tuple[tuple[str, str], ...], int] = {}
     artifacts = [
-        _artifact(store, manifest, places, recipe_characters)
+        _artifact(store, manifest, places, recipe_characters, shortener)
         for manifest in sorted(manifests, key=lambda one: list(FACTS).index(one.kind))
     ]
     environments = tuple(Environment(facts) for facts in places)
@@ -128,11 +132,12 @@ def _artifact(
     manifest: Manifest,
     places: dict[tuple[tuple[str, str], ...], int],
     recipe_characters: int,
+    shortener: PathShortener,
 ) -> Artifact:
     """An artifact. A new environment is appended to ``places``."""
     origin = manifest.provenance
     device = origin.get("device")
-    facts = [(name, _fact(manifest, place)) for name, place in FACTS[manifest.kind]]
+    facts = [(name, _fact(manifest, place, shortener)) for name, place in FACTS[manifest.kind]]
     facts.append(("where", None if store.has(manifest.id) else "in another store"))
     return Artifact(
         kind=manifest.kind,
@@ -143,17 +148,19 @@ def _artifact(
         parents=manifest.parents,
         environment=places.setdefault(_environment(origin), len(places)),
         device=device if isinstance(device, str) else None,
-        recipe=_recipe(store.path(manifest), recipe_characters),
+        recipe=_recipe(store.path(manifest), recipe_characters, shortener),
     )
 
 
-def _fact(manifest: Manifest, place: str) -> Fact:
+def _fact(manifest: Manifest, place: str, shortener: PathShortener) -> Fact:
     """A value of a manifest. A hash is shortened to the number of digits that ids have."""
     part, _, key = place.partition(".")
     value = getattr(manifest, part).get(key)
     if isinstance(value, str) and key.endswith("_fingerprint"):
         return value[:_HASH_DIGITS]
-    return value if isinstance(value, str | int | float | None) else str(value)
+    if isinstance(value, int | float | None):
+        return value
+    return shortener.text(str(value))
 
 
 def _environment(provenance: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -172,10 +179,13 @@ def _environment(provenance: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((name, str(value)) for name, value in facts.items() if value is not None)
 
 
-def _recipe(folder: Path, characters: int) -> str | None:
+def _recipe(folder: Path, characters: int, shortener: PathShortener) -> str | None:
     """The beginning of the recipe that lies beside a model's weights."""
     path = folder / RECIPE_FILE
     if not path.is_file():
         return None
-    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        text = shortener.toml(path.read_text(encoding="utf-8", errors="replace"))
+    except DataError as error:
+        return f"# {error.message} hype report --html FILE --keep-paths shows it.\n"
     return text if len(text) <= characters else f"{text[:characters]}\n…"

@@ -17,6 +17,7 @@ from hypencli.ops.report.curves import curves_of
 from hypencli.ops.report.judgements import JudgementFinder, named_judgements
 from hypencli.ops.report.lineage import lineage_of
 from hypencli.ops.report.pairs import best_pairs, named_pair, pair_of
+from hypencli.private_paths import PathShortener
 from hypencli.progress import SILENT, Progress
 from hypencli.reporting.contents import HtmlReport, Leaderboard, Limits, RunPair
 from hypencli.reporting.page import render_page
@@ -32,11 +33,13 @@ class HtmlOptions:
         output: File to write.
         runs: Two runs to compare query by query, ``(A, B)``. None selects the best two of each
             leaderboard.
-        qrels: Judgements to compare on: an id that an evaluation records, or a value of
+        qrels: Judgements to compare on: their name in the leaderboard, their id, or a value of
             ``hype eval --qrels``.
         measures: Measures to show. The first one sorts the runs. Empty shows all.
         depth: Depth of recall of search costs. None selects a depth that the runs have.
         overwrite: Replace an existing file.
+        keep_paths: Keep absolute paths, which name users and folders. Otherwise each is shortened
+            to its last part.
         limits: Limits of the report.
     """
 
@@ -46,6 +49,7 @@ class HtmlOptions:
     measures: tuple[str, ...] = ()
     depth: int | None = None
     overwrite: bool = False
+    keep_paths: bool = False
     limits: Limits = field(default_factory=Limits)
 
 
@@ -62,6 +66,7 @@ class HtmlWritten:
         searches: Number of searches with costs.
         models: Number of models with training curves.
         remarks: What was left out or is missing.
+        shortened: Number of absolute paths that were shortened.
     """
 
     path: Path
@@ -72,6 +77,7 @@ class HtmlWritten:
     searches: int
     models: int
     remarks: tuple[str, ...]
+    shortened: int
 
 
 def write_html_report(
@@ -85,7 +91,8 @@ def write_html_report(
         DataError: The file cannot be written, or the judgements named cannot be read.
     """
     refuse_overwrite(options.output, overwrite=options.overwrite)
-    report = gather_report(store, options, progress)
+    shortener = PathShortener(keep=options.keep_paths)
+    report = gather_report(store, options, progress, shortener)
     page = render_page(report).encode("utf-8")
     with atomic_write(options.output) as temporary:
         temporary.write_bytes(page)
@@ -98,6 +105,7 @@ def write_html_report(
         searches=sum(len(costs.searches) for costs in report.costs),
         models=len(report.curves),
         remarks=_all_remarks(report),
+        shortened=len(shortener.shortened),
     )
 
 
@@ -107,7 +115,12 @@ def _all_remarks(report: HtmlReport) -> tuple[str, ...]:
     return tuple(dict.fromkeys(remarks))
 
 
-def gather_report(store: Store, options: HtmlOptions, progress: Progress = SILENT) -> HtmlReport:
+def gather_report(
+    store: Store,
+    options: HtmlOptions,
+    progress: Progress = SILENT,
+    shortener: PathShortener | None = None,
+) -> HtmlReport:
     """Gather the contents of an HTML report.
 
     Raises:
@@ -115,7 +128,7 @@ def gather_report(store: Store, options: HtmlOptions, progress: Progress = SILEN
             evaluated with the judgements named.
         DataError: The judgements named cannot be read.
     """
-    limits = options.limits
+    limits, shortener = options.limits, shortener or PathShortener(keep=options.keep_paths)
     all_boards = leaderboards(store, measures=options.measures)
     boards = [
         replace(board, entries=board.entries[: limits.entries])
@@ -127,7 +140,12 @@ def gather_report(store: Store, options: HtmlOptions, progress: Progress = SILEN
     curves, more_models = curves_of(store, boards, models=limits.models, points=limits.points)
     remarks["curves"] = left_out(more_models, "trained models", "hype show MODEL")
     lineage, more_runs = lineage_of(
-        store, boards, costs, runs=limits.runs, recipe_characters=limits.recipe_characters
+        store,
+        boards,
+        costs,
+        runs=limits.runs,
+        recipe_characters=limits.recipe_characters,
+        shortener=shortener,
     )
     remarks["lineage"] = left_out(more_runs, "runs", "hype show RUN")
     return HtmlReport(
@@ -140,7 +158,7 @@ def gather_report(store: Store, options: HtmlOptions, progress: Progress = SILEN
         costs=costs,
         curves=curves,
         lineage=lineage,
-        remarks=remarks,
+        remarks={section: tuple(map(shortener.text, some)) for section, some in remarks.items()},
     )
 
 
@@ -165,7 +183,7 @@ def _pairs(
 ) -> tuple[tuple[RunPair, ...], tuple[str, ...]]:
     """The pair in the options, or the best pairs of the leaderboards; and remarks."""
     qrels, named = (None, None) if options.qrels is None else named_judgements(store, options.qrels)
-    finder, limits = JudgementFinder(named), options.limits
+    finder, limits = JudgementFinder(store, named), options.limits
     if options.runs is not None:
         plan = named_pair(store, options.runs, boards, qrels=qrels, measures=options.measures)
         return (pair_of(store, plan, finder, limits),), ()
@@ -175,7 +193,7 @@ def _pairs(
         for plan in plans[: limits.pairs]:
             try:
                 run_pairs.append(pair_of(store, plan, finder, limits))
-            except UsageError as error:  # the judgements have changed under one id
+            except UsageError as error:  # the two have no measure in common
                 remarks.append(str(error))
             task.advance()
     if not plans and boards:

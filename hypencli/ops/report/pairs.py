@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from hypencli.ops.content_names import RunNames
 from hypencli.ops.evaluation.compare import Comparison, compare_judged, judged_pair, verdict
 from hypencli.ops.report.documents import PairDocuments
 from hypencli.ops.report.judgements import JudgementFinder
-from hypencli.records import UNNAMED_CORPUS
 from hypencli.reporting.contents import Leaderboard, Limits, QueryDifference, RunPair
 from hypencli.reporting.text import shortened
 from hypestore import Store
@@ -24,7 +24,8 @@ class PairPlan:
     Attributes:
         run_a: Id of the first run.
         run_b: Id of the second run.
-        qrels: Id of the judgements. None selects the newest that both runs were evaluated with.
+        qrels: Name of the judgements, as in the leaderboard. None selects the newest that both runs
+            were evaluated with.
         measures: Measures to test. The first one is shown query by query. Empty selects all.
     """
 
@@ -55,12 +56,15 @@ def named_pair(
 
     Raises:
         ArtifactNotFound: There is no such run.
+        UsageError: The runs were not evaluated with the same judgements.
     """
-    a, b = (store.get(reference, kind="run").id for reference in runs)
+    a, b = judged_pair(store, *runs, qrels=qrels)
+    plan = PairPlan(a.run.id, b.run.id, a.qrels, measures)
     for board in boards:
-        if {a, b} <= {entry.run for entry in board.entries} and qrels in (None, board.qrels):
-            return PairPlan(a, b, qrels, measures or board.measures)
-    return PairPlan(a, b, qrels, measures)
+        has_both = {a.run.id, b.run.id} <= {entry.run for entry in board.entries}
+        if has_both and board.qrels == a.qrels and not measures:
+            return replace(plan, measures=board.measures)
+    return plan
 
 
 def pair_of(store: Store, plan: PairPlan, finder: JudgementFinder, limits: Limits) -> RunPair:
@@ -79,7 +83,7 @@ def pair_of(store: Store, plan: PairPlan, finder: JudgementFinder, limits: Limit
     documents = PairDocuments(store, run_a, run_b, qrels or {}, limits)
     shown = differing[: limits.queries]
     return RunPair(
-        corpus=str(run_a.manifest.inputs.get("corpus") or UNNAMED_CORPUS),
+        corpus=RunNames(store).corpus(a.run.id),
         qrels=comparison.qrels,
         run_a=run_a.manifest.id,
         run_b=run_b.manifest.id,
@@ -132,7 +136,8 @@ def _remarks(
     """Remarks on what cannot be shown, with commands that add it."""
     if not has_grades:
         yield (
-            f"Grades are not shown: the judgements {comparison.qrels} cannot be read. "
+            f"Grades are not shown: the judgements {comparison.qrels} cannot be read, or somebody "
+            "else recorded where they are. "
             f"Name them: hype report {comparison.run_a} {comparison.run_b} --html FILE "
             "--qrels PLACE"
         )

@@ -40,6 +40,8 @@ class Answer(Tabular):
         n_documents: Number of documents searched.
         hits: The best documents, in order of rank.
         seconds: Time of the search in seconds.
+        query_max_length: Maximum number of tokens of a question.
+        is_cut: Whether the question has more tokens, and was cut.
         evaluations: Documents that were scored.
         recall_bound: A lower bound on the recall, if the engine had a recall to reach.
     """
@@ -50,6 +52,8 @@ class Answer(Tabular):
     n_documents: int
     hits: list[Hit]
     seconds: float
+    query_max_length: int
+    is_cut: bool
     evaluations: int = 0
     recall_bound: float | None = None
 
@@ -123,6 +127,8 @@ class Asker:
             n_documents=self._embeddings.n,
             hits=hits,
             seconds=time.perf_counter() - started,
+            query_max_length=options.scoring.query_max_length,
+            is_cut=encoded.n_cut > 0,
             evaluations=int(result.evaluations[0]),
             recall_bound=None if result.recall_bounds is None else float(result.recall_bounds[0]),
         )

@@ -157,11 +157,12 @@ class Checker:
         from hypencli.data.qrels import read_qrels
         from hypencli.evaluation import measures
 
-        judged = read_qrels(self._qrels).qrels
-        qrels = {query: judged[query] for query in self._compared if query in judged}
+        judged = read_qrels(self._qrels)
+        qrels = {query: judged.qrels[query] for query in self._compared if query in judged.qrels}
         if not qrels:
             return {}
-        wanted = measures.parse_measures(self._options.output.measures or measures.DEFAULT_MEASURES)
+        default = measures.default_measures(judged.id, depth=self._options.k)
+        wanted = measures.parse_measures(self._options.output.measures or default)
         exact, approximate = (
             measures.evaluate({q: pair[side] for q, pair in self._compared.items()}, qrels, wanted)
             for side in (0, 1)

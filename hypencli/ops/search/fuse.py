@@ -11,7 +11,9 @@ from hypencli.evaluation.fusion import fuse as fuse_rankings
 from hypencli.ops.drafts import NameNotGiven, discard_on_error, name_not_given
 from hypencli.ops.evaluation.run import Evaluated, EvaluateOptions, evaluate
 from hypencli.ops.models import display_name
+from hypencli.ops.recorded_places import is_own
 from hypencli.ops.search.scoring import append_rankings
+from hypencli.own_places import place_seals
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance
 from hypestore import JsonValue, Manifest, RunWriter, Store, StoredRun
@@ -89,10 +91,8 @@ def fuse(
             progress.message(f"fusing {len(members)} runs: {writer.id}")
             with discard_on_error(writer):
                 done = _write(writer, members, how)
-    judgements = qrels or done.stats.get("qrels")
-    options = EvaluateOptions(
-        qrels=None if judgements is None else str(judgements), measures=measures
-    )
+    judgements = qrels or _recorded(done, progress)
+    options = EvaluateOptions(qrels=judgements, measures=measures)
     evaluation = None if judgements is None else evaluate(store, done.id, options, progress)
     return Fused(
         run=done.id,
@@ -109,16 +109,28 @@ def fuse(
     )
 
 
+def _recorded(run: Manifest, progress: Progress) -> str | None:
+    """The judgements that this account recorded with a run; a message about those of others."""
+    place = run.stats.get("qrels")
+    if place is None or is_own(run, "qrels", str(place)):
+        return None if place is None else str(place)
+    progress.message(f"not evaluated: somebody else recorded the judgements, {place}")
+    return None
+
+
 def _write(writer: RunWriter, members: list[StoredRun], how: Fusion) -> Manifest:
     results = [member.results() for member in members]
     fused = fuse_rankings(results, how)
     texts = _texts(members)
     writer.queries([(query, texts[query]) for query in fused])
     append_rankings(writer, list(fused), list(fused.values()))
-    qrels = _shared([member.manifest.stats.get("qrels") for member in members])
+    recorded = [(one.manifest, one.manifest.stats.get("qrels")) for one in members]
+    qrels = _shared([place for _, place in recorded])
+    own = all(is_own(run, "qrels", str(place)) for run, place in recorded if place is not None)
+    seals = place_seals(qrels=str(qrels)) if own and qrels is not None else {}
     partial = sum(any(not run.get(query) for run in results) for query in fused)
     stats = {"partial_queries": partial, "qrels": qrels}
-    return writer.commit(stats=stats, provenance=provenance())
+    return writer.commit(stats=stats, provenance={**provenance(), **seals})
 
 
 def _refuse_strangers(members: list[StoredRun]) -> None:

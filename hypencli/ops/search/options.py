@@ -196,6 +196,8 @@ class Searched(NotebookRecord):
         n_queries: Number of queries.
         n_documents: Number of documents searched.
         n_results: Number of results of all queries.
+        query_max_length: Maximum number of tokens of a query.
+        n_cut: Number of queries with more tokens, which were cut; None if it is unknown.
         seconds: Times of the parts in seconds.
         existing: Whether the store had the run before this call.
         evaluations: q-net evaluations per query; None for a bi-encoder.
@@ -221,6 +223,8 @@ class Searched(NotebookRecord):
     n_queries: int
     n_documents: int
     n_results: int
+    query_max_length: int
+    n_cut: int | None
     seconds: SearchSeconds
     existing: bool
     evaluations: CountSummary | None = None

@@ -31,6 +31,7 @@ from hypencli.ops.search.options import (
 )
 from hypencli.ops.search.scoring import append_rankings, encoded_queries, search_rankings
 from hypencli.ops.search.target import SearchTarget
+from hypencli.own_places import place_seals
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Query, Ranking
 from hypencli.runtime import provenance, resolve_device, resolve_dtype
@@ -103,7 +104,8 @@ def search(
     """
     options = options or SearchOptions()
     target = SearchTarget.resolve(store, model, options.target, queries, progress)
-    queries = target.queries(queries)
+    queries = target.queries(queries, options.output.qrels)
+    _tell_empty(queries, progress)
     plan = plan_run(target, queries, options)
     if options.output.again:
         loading = partial(target.load, options.scoring, trust_code=model.trust_code)
@@ -125,6 +127,16 @@ def search(
     evaluation = _evaluate(store, done, queries, options.output, progress)
     outcome = _outcome(done, target.model, existing=existing, evaluation=evaluation)
     return replace(outcome, name_not_given=name_not_given(store, done, name))
+
+
+def _tell_empty(queries: QuerySet, progress: Progress) -> None:
+    """Say which queries have no text: they are ranked, but their rankings mean nothing."""
+    empty = [query.query_id for query in queries if not query.text.strip()]
+    if empty:
+        progress.message(
+            f"{len(empty):,} of {len(queries):,} queries of {queries.id} have no text, the first "
+            f"is {empty[0]!r:.80}: their rankings mean nothing."
+        )
 
 
 def _search_again(
@@ -256,7 +268,10 @@ class _Work:
             writer.costs(self.evaluations, self.iterations, self.recall_bounds or None)
         return writer.commit(
             stats=self._stats(queries, encoded),
-            provenance=provenance(device=str(resolve_device(self.options.scoring.device))),
+            provenance={
+                **provenance(device=str(resolve_device(self.options.scoring.device))),
+                **place_seals(qrels=queries.qrels),
+            },
         )
 
     def search(self, listed: list[Query], keep: Keep, progress: Progress) -> QueryStates:
@@ -305,9 +320,12 @@ class _Work:
             "n_queries": len(encoded),
             "n_documents": self.embeddings.n,
             "n_results": self.n_results,
+            "n_cut": encoded.n_cut,
             "qrels": queries.qrels,
             "seconds": {**asdict(self.seconds), "total": self.seconds.total},
         }
+        if queries.variation is not None:
+            stats["variation"] = queries.variation._asdict()
         if encoded.has_q_nets and self.evaluations:
             stats["evaluations"] = asdict(count_summary(self.evaluations))
             stats["iterations"] = asdict(count_summary(self.iterations))
@@ -381,6 +399,8 @@ def _outcome(
         n_queries=run.stat_int("n_queries"),
         n_documents=run.stat_int("n_documents"),
         n_results=run.stat_int("n_results"),
+        query_max_length=run.input_int("query_max_length"),
+        n_cut=run.stat_int("n_cut") if "n_cut" in run.stats else None,
         # Runs of earlier versions lack some parts, which are 0 then.
         seconds=_stat(run, "seconds", SearchSeconds) or SearchSeconds(),
         existing=existing,

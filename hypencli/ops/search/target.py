@@ -68,9 +68,14 @@ class SearchTarget:
         """Start of the ids of runs and calibrations: corpus and model."""
         return f"{self.embeddings.id.rpartition('-')[0]}-{self.model.name or self.model.id}"
 
-    def queries(self, asked: QuerySet | None) -> QuerySet:
-        """Return the query set of the user; for None, that of the encoded dataset."""
-        return own_queries(self.embeddings) if asked is None else asked
+    def queries(self, asked: QuerySet | None, judged_by: str | None = None) -> QuerySet:
+        """Return the query set of the user; for None, that of the encoded dataset.
+
+        Args:
+            asked: The query set of the user.
+            judged_by: Judgements of the user, in place of those of the encoded dataset.
+        """
+        return own_queries(self.embeddings, judged_by) if asked is None else asked
 
     def open(self) -> EmbeddingSet:
         """Open the embedding set."""

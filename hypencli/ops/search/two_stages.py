@@ -60,7 +60,7 @@ def search_in_two_stages(
     """
     options = options or SearchOptions()
     target = SearchTarget.resolve(store, model, options.target, queries, progress)
-    queries = target.queries(queries)
+    queries = target.queries(queries, options.output.qrels)
     first_stage = search(
         store,
         queries,

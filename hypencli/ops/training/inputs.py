@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypencli.errors import DataError, RecipeError, UsageError
+from hypencli.errors import DataError, ModelError, RecipeError, UsageError
 from hypencli.ops.dataset_names import dataset_place
-from hypencli.ops.models import files_fingerprint, model_folder
+from hypencli.ops.model_files import files_fingerprint
+from hypencli.ops.models import model_folder
 from hypencli.recipe import Recipe
 from hypestore import ArtifactNotFound, JsonValue, Store
 
@@ -55,6 +56,21 @@ class Inputs:
     rows: TrainingSource
     pool: Corpus | None
     validation: HeldOutRows | JudgedCorpus | None
+
+    def refuse_changed_models(self) -> None:
+        """Refuse models whose files changed since their fingerprints were taken.
+
+        Call it after the models were loaded: what was read is then what the fingerprints say.
+
+        Raises:
+            ModelError: A file has changed.
+        """
+        for start in (self.start, self.hyper_head):
+            if start is not None and start_fingerprint(start.source) != start.fingerprint:
+                raise ModelError(
+                    f"The files of the model {start.source} changed while they were read.",
+                    hint="Run the same command again when nothing writes to them.",
+                )
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -130,11 +146,20 @@ def _start(store: Store, recipe: Recipe) -> Start:
 
 
 def _read_start(store: Store, named: str, key: str) -> Start:
+    source, label, parents = _place(store, named, key)
+    return Start(source, label, start_fingerprint(source), parents)
+
+
+def start_fingerprint(source: str) -> str:
+    """Hash the weights, the tokenizer, and the sentence-transformers settings of a model.
+
+    Raises:
+        ModelError: A file cannot be read.
+    """
     from hypencli.models.checkpoints.sentence import sentence_encoder_facts
     from hypencli.models.checkpoints.weights import locate
     from hypencli.models.load import load_tokenizer, tokenizer_fingerprint
 
-    source, label, parents = _place(store, named, key)
     digest = hashlib.sha256()
     for part in (
         files_fingerprint(locate(source)),
@@ -142,7 +167,7 @@ def _read_start(store: Store, named: str, key: str) -> Start:
         str(asdict(sentence_encoder_facts(source))),
     ):
         digest.update(part.encode())
-    return Start(source, label, digest.hexdigest(), parents)
+    return digest.hexdigest()
 
 
 def _place(store: Store, named: str, key: str) -> tuple[str, str, tuple[str, ...]]:
@@ -206,7 +231,7 @@ def _judged_corpus(queries: str, corpus: str, qrels: str | None) -> JudgedCorpus
     from hypencli.data.queries import open_queries
     from hypencli.training import JudgedCorpus
 
-    asked = open_queries(queries)
+    asked = open_queries(queries, judged_by=qrels)
     judged = qrels or asked.qrels
     if judged is None:
         raise UsageError(

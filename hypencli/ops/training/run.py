@@ -11,15 +11,18 @@ import shutil
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypencli.errors import ModelError, UsageError
 from hypencli.ops.drafts import NameNotGiven, discard_on_error, name_not_given
 from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE, model_card, write_curves
-from hypencli.ops.models import model_facts
+from hypencli.ops.models import display_name, model_facts
+from hypencli.ops.phase import RecordedProgress
 from hypencli.ops.training.from_recipe import model_spec, training_config
 from hypencli.ops.training.inputs import Inputs, find_inputs
+from hypencli.ops.training.known_outputs import known_outputs
 from hypencli.progress import SILENT, Progress
 from hypencli.recipe import Recipe, to_toml
 from hypencli.runtime import provenance, quiet_libraries, resolve_device
@@ -66,6 +69,7 @@ class TrainedModel(NotebookRecord):
         parameters: Number of parameters.
         trainable_parameters: Number of trained parameters.
         name_not_given: A requested name that an existing model did not get.
+        embeddings: Names or ids of the embedding sets that its passage encoder made already.
     """
 
     model_id: str
@@ -84,6 +88,7 @@ class TrainedModel(NotebookRecord):
     parameters: int
     trainable_parameters: int
     name_not_given: NameNotGiven | None = None
+    embeddings: tuple[str, ...] = ()
 
 
 def train(
@@ -166,7 +171,8 @@ def _lead(
     store: Store, draft: Draft, inputs: Inputs, config: TrainingConfig, progress: Progress
 ) -> TrainedModel:
     """Train and write the model, in the leader process."""
-    trained = _train_in(draft.path, store, inputs, config, draft.progress, progress)
+    recorded = RecordedProgress(progress, draft.path)
+    trained = _train_in(draft.path, store, inputs, config, draft.progress, recorded)
     outcome = trained.outcome
     if outcome.interrupted:
         raise Terminated(outcome.signal)
@@ -198,11 +204,13 @@ def _train_in(
     dual = build_dual_encoder(
         model_spec(inputs.recipe, inputs.start.source, None if head is None else head.source)
     )
+    inputs.refuse_changed_models()
     if is_leader():
         require_space(folder, _bytes_of_checkpoint(dual), what=f"Training {inputs.recipe.name}")
     where = RunContext(
         output_dir=folder / WORK_FOLDER,
         caches=store.cached,
+        known=partial(known_outputs, store, progress),
         on_points=on_points,
         progress=progress,
     )
@@ -295,8 +303,15 @@ def trained_model(store: Store, manifest: Manifest, *, existing: bool) -> Traine
         recipe=str(manifest.inputs["recipe"]),
         existing=existing,
         finished=True,
+        embeddings=tuple(map(display_name, _sets_of(store, manifest))),
         **{name: stats[name] for name in (*_COUNTS, "parameters", "trainable_parameters")},
     )
+
+
+def _sets_of(store: Store, model: Manifest) -> list[Manifest]:
+    """The embedding sets of a model's passage encoder, which a frozen encoder shares."""
+    encoder = model.stats.get("passage_fingerprint")
+    return [] if encoder is None else store.find("embeddings", {"passage_fingerprint": encoder})
 
 
 WORK_FOLDER = SCRATCH_NAME

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypencli.data.exchange import EncodedItem, EncodedItems, open_encoded
+from hypencli.data.reading.base import ContentChanged
 from hypencli.data.reading.lines import file_sha256
 from hypencli.data.reading.source import FileSource
 from hypencli.errors import DataError, ModelError, UsageError
 from hypencli.ops.drafts import NameNotGiven, discard_unless_shards, name_not_given
+from hypencli.ops.embedding_sets.identity import known_spec
 from hypencli.ops.encode import SHARD_ROWS, bytes_of_vectors, checked_storage_dtype
 from hypencli.ops.models import ModelSource, display_name, find_model, load_model
 from hypencli.ops.transfer.exporters import ExportJob, find_exporter
+from hypencli.own_places import place_seals
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.runtime import provenance, resolve_device
 from hypestore import EmbeddingSpec, EmbeddingWork, JsonValue, Manifest, Store
@@ -125,6 +128,8 @@ def import_embeddings(
     _check_width(first, manifest, items)
     corpus, queries = _corpus(path, options, progress)
     spec = _spec(path, items, manifest, corpus, options)
+    spec = known_spec(store, [spec], no_content=["shard_rows"]) or spec
+    options = replace(options, shard_rows=spec.shard_rows)
     _check_vectors(store, manifest, items, options, trust_code=model.trust_code)
     entered = store.embedding_work(spec, name=options.name)
     with entered as work, discard_unless_shards(work):
@@ -138,8 +143,10 @@ def import_embeddings(
             )
             with progress.task("import", total=items.count, unit="documents") as task:
                 seen = _write_shards(work, items, options, task)
+            _refuse_changed(path, spec)
             stats = {"source": path.name, "checked": options.check, "queries": queries}
-            done = work.finish(seen, stats=stats, provenance=provenance())
+            made_with = {**provenance(), **place_seals(queries=queries)}
+            done = work.finish(seen, stats=stats, provenance=made_with)
             return _imported(done, manifest, existing=False, seconds=time.perf_counter() - started)
         again = _imported(done, manifest, existing=True, seconds=time.perf_counter() - started)
         unnamed = name_not_given(store, done, options.name)
@@ -167,6 +174,19 @@ def _spec(
         shard_rows=options.shard_rows,
         keep_text=options.keep_text and items.has_text,
     )
+
+
+def _refuse_changed(path: Path, spec: EmbeddingSpec) -> None:
+    """Refuse a file that is not the one that was hashed before it was read.
+
+    Raises:
+        ContentChanged: Its content is another one.
+    """
+    if file_sha256(path) != spec.inputs["source_sha256"]:
+        raise ContentChanged(
+            f"{path} was changed while it was read.",
+            hint=f"hype rm {spec.id}, and run the same command again.",
+        )
 
 
 def _corpus(path: Path, options: ImportOptions, progress: Progress) -> tuple[str, str | None]:

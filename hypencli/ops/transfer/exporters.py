@@ -168,7 +168,12 @@ def _run_writer(format: RunFormat) -> Callable[[ExportJob], None]:
         from hypencli.data.runs import write_run
 
         results, queries = job.artifact.results(), job.artifact.queries()
-        write_run(job.paths[0], results, queries, format=format, tag=job.name)
+        changed = write_run(job.paths[0], results, queries, format=format, tag=job.name)
+        if changed:
+            job.progress.message(
+                f"{changed:,} scores were changed by the smallest step, so that trec_eval, which "
+                "sorts by score and then by document id, keeps the order of the run"
+            )
 
     return write
 

@@ -9,6 +9,7 @@ from hypencli.errors import UsageError
 from hypencli.ops.drafts import NameNotGiven, name_not_given
 from hypencli.ops.model_card import (
     CARD_FILE,
+    RECIPE_FILE,
     plain_card,
     published_section,
     without_published_section,
@@ -23,6 +24,7 @@ from hypencli.ops.models import (
     model_folder,
     register_model,
 )
+from hypencli.private_paths import PathShortener, rewrite
 from hypencli.progress import SILENT, Progress
 from hypestore import JsonValue, Manifest, Store, atomic_folder
 
@@ -41,6 +43,7 @@ class ExportedModel:
             on another machine.
         obstacles: Reasons why the published code cannot use the model.
         differences: Results that the published code computes differently.
+        shortened: Number of absolute paths that were shortened in the recipe and the card.
     """
 
     model: str
@@ -51,6 +54,7 @@ class ExportedModel:
     local_backbones: tuple[str, ...]
     obstacles: tuple[str, ...]
     differences: tuple[str, ...]
+    shortened: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ def export_model(
     with_bin: bool = False,
     overwrite: bool = False,
     trust_code: bool = False,
+    keep_paths: bool = False,
 ) -> ExportedModel:
     """Write a model as a folder: weights in float32, configuration, tokenizer, card, recipe.
 
@@ -98,6 +103,8 @@ def export_model(
         with_bin: Also write ``pytorch_model.bin``.
         overwrite: Replace an existing model in the folder.
         trust_code: Allow the model to run q-net converter code of its own.
+        keep_paths: Keep absolute paths in the recipe and the card, which name users and folders.
+            Otherwise each is shortened to its last part.
 
     Raises:
         ArtifactNotFound: There is no such model.
@@ -120,8 +127,9 @@ def export_model(
     use = published_use(loaded.dual.settings)
     local = tuple(name for name in names if _is_local(name, trained_on))
     section = published_section(type(loaded.dual).__name__, use, local_backbones=local)
+    shortener = PathShortener(keep=keep_paths)
     with atomic_folder(target) as folder:
-        _fill(folder, loaded, source, section, with_bin=with_bin)
+        _fill(folder, loaded, source, section, shortener, with_bin=with_bin)
     written = sorted(path for path in target.rglob("*") if path.is_file())
     return ExportedModel(
         model=manifest.id,
@@ -132,10 +140,19 @@ def export_model(
         local_backbones=local,
         obstacles=use.obstacles,
         differences=use.differences,
+        shortened=len(shortener.shortened),
     )
 
 
-def _fill(folder: Path, loaded: LoadedModel, source: Path, section: str, *, with_bin: bool) -> None:
+def _fill(
+    folder: Path,
+    loaded: LoadedModel,
+    source: Path,
+    section: str,
+    shortener: PathShortener,
+    *,
+    with_bin: bool,
+) -> None:
     """Write the files of a model and its companions. ``section`` is the end of the card."""
     from hypencli.models.checkpoints.weights import write_bin
 
@@ -144,7 +161,8 @@ def _fill(folder: Path, loaded: LoadedModel, source: Path, section: str, *, with
         write_bin(folder, loaded.dual.state_dict())
     copy_companions(source, folder)
     card = _card(folder / CARD_FILE, loaded.manifest) + section
-    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    (folder / CARD_FILE).write_text(shortener.text(card), encoding="utf-8")
+    rewrite(folder / RECIPE_FILE, shortener.toml)
 
 
 def _trained_on(manifest: Manifest) -> JsonValue:

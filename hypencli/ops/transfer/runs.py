@@ -11,6 +11,7 @@ from hypencli.ops.drafts import NameNotGiven, discard_on_error, name_not_given
 from hypencli.ops.models import display_name
 from hypencli.ops.search.scoring import append_rankings
 from hypencli.ops.transfer.exporters import ExportJob, find_exporter
+from hypencli.own_places import place_seals
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance
 from hypestore import Store
@@ -179,13 +180,15 @@ def _import(
             ids = list(contents.results)
             writer.queries([(query_id, contents.queries.get(query_id, "")) for query_id in ids])
             append_rankings(writer, ids, [contents.results[query_id] for query_id in ids])
+            qrels = _qrels_of(queries)
             stats = {
                 "n_queries": len(ids),
                 "n_results": n_results,
                 "source": path.name,
-                "qrels": _qrels_of(queries),
+                "qrels": qrels,
             }
-            manifest = writer.commit(stats=stats, provenance=provenance())
+            made_with = {**provenance(), **place_seals(qrels=qrels)}
+            manifest = writer.commit(stats=stats, provenance=made_with)
     return Imported(
         run=manifest.id,
         name=manifest.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,10 +15,21 @@ from hypencli.errors import UsageError
 from hypencli.escaping import escape_markdown
 from hypencli.ops.evaluation.leaderboard import LeaderboardTable, leaderboard
 from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
+from hypencli.own_places import SEALS
+from hypencli.private_paths import PathShortener
 from hypencli.progress import SILENT, Progress
-from hypestore import FOLDERS, FORMAT_VERSION, Kind, Manifest, Store, verified_path
+from hypestore import (
+    FOLDERS,
+    FORMAT_VERSION,
+    SHORTENED,
+    FileRecord,
+    Kind,
+    Manifest,
+    Store,
+    verified_path,
+)
 
-STUDY_FILE, REPORT_FILE = "study.json", "report.md"
+STUDY_FILE, REPORT_FILE, MANIFEST = "study.json", "report.md", "manifest.json"
 REFERENCES = "references"
 
 WHOLE: tuple[Kind, ...] = ("calibration", "run", "evaluation")
@@ -37,6 +49,9 @@ class ExportedStudy:
         evaluations: Number of evaluations, with all files.
         references: Number of models, embedding sets and others, by their manifests.
         size_bytes: Size of the archive in bytes.
+        shortened: Number of absolute paths that were shortened.
+        kept: Ids of artifacts whose inputs have absolute paths. Their ids depend on these, so that
+            they stay.
     """
 
     path: Path
@@ -44,6 +59,8 @@ class ExportedStudy:
     evaluations: int
     references: int
     size_bytes: int
+    shortened: int
+    kept: tuple[str, ...]
 
 
 def export_study(
@@ -52,6 +69,7 @@ def export_study(
     *,
     runs: tuple[str, ...] = (),
     overwrite: bool = False,
+    keep_paths: bool = False,
     progress: Progress = SILENT,
 ) -> ExportedStudy:
     """Write runs, their evaluations and their lineage to one file for an import elsewhere.
@@ -61,6 +79,8 @@ def export_study(
         output: The file, or a folder for a file named after the store.
         runs: Runs by id, unique prefix, or name. Empty selects all.
         overwrite: Replace an existing file.
+        keep_paths: Keep absolute paths, which name users and folders. Otherwise each is shortened
+            to its last part.
         progress: Where to report.
 
     Raises:
@@ -76,6 +96,7 @@ def export_study(
             f"The store {store.root} has no runs to export.", hint="hype search, or hype import run"
         )
     whole, references = _lineage(store, manifests)
+    shortener = PathShortener(keep=keep_paths)
     with (
         atomic_write(path) as temporary,
         write_study_archive(temporary) as archive,
@@ -86,9 +107,9 @@ def export_study(
         for manifest in references:
             folder, listed = store.path(manifest), {record.path for record in manifest.files}
             files = [name for name in COMPANIONS if name in listed and (folder / name).is_file()]
-            _write(archive, store, manifest, files, place=f"{REFERENCES}/")
+            _write_reference(archive, store, manifest, files, shortener)
         for manifest in whole:
-            _write(archive, store, manifest, [record.path for record in manifest.files], place="")
+            _write(archive, store, manifest, shortener)
             task.advance()
     return ExportedStudy(
         path=path,
@@ -96,7 +117,15 @@ def export_study(
         evaluations=sum(manifest.kind == "evaluation" for manifest in whole),
         references=len(references),
         size_bytes=path.stat().st_size,
+        shortened=len(shortener.shortened),
+        kept=tuple(one.id for one in whole if not keep_paths and _has_path(one.inputs)),
     )
+
+
+def _has_path(value: object) -> bool:
+    shortener = PathShortener()
+    shortener.value(value)
+    return bool(shortener.shortened)
 
 
 def _lineage(store: Store, runs: list[Manifest]) -> tuple[list[Manifest], list[Manifest]]:
@@ -134,19 +163,77 @@ def _parents_first(manifests: dict[str, Manifest]) -> list[Manifest]:
 
 
 def _write(
+    archive: StudyArchiveWriter, store: Store, manifest: Manifest, shortener: PathShortener
+) -> None:
+    """Write a whole artifact, after a check of the hashes of its files."""
+    folder, home = store.path(manifest), f"{FOLDERS[manifest.kind]}/{manifest.id}"
+    short = _shortened(manifest, shortener)
+    _write_manifest(archive, f"{home}/{MANIFEST}", folder, manifest, short)
+    for record in manifest.files:
+        archive.write_file(f"{home}/{record.path}", verified_path(folder, manifest, record.path))
+
+
+def _write_reference(
     archive: StudyArchiveWriter,
     store: Store,
     manifest: Manifest,
     files: Iterable[str],
-    *,
-    place: str,
+    shortener: PathShortener,
 ) -> None:
-    """Write the manifest of an artifact and some of its files, after a check of their hashes."""
+    """Write the manifest of an artifact, and some of its files, after a check of their hashes.
+
+    Shortened inputs and files no longer fit the id and the hashes. So the manifest names these
+    inputs, and gets new records of these files.
+    """
     folder = store.path(manifest)
-    home = f"{place}{FOLDERS[manifest.kind]}/{manifest.id}"
-    archive.write_file(f"{home}/manifest.json", folder / "manifest.json")
+    home = f"{REFERENCES}/{FOLDERS[manifest.kind]}/{manifest.id}"
+    texts, records = {}, {record.path: record for record in manifest.files}
     for name in files:
-        archive.write_file(f"{home}/{name}", verified_path(folder, manifest, name))
+        path = verified_path(folder, manifest, name)
+        shorten = {RECIPE_FILE: shortener.toml, CARD_FILE: shortener.text}.get(name)
+        text = None if shorten is None else path.read_text(encoding="utf-8")
+        if shorten is None or text is None or (short := shorten(text)) == text:
+            archive.write_file(f"{home}/{name}", path)
+        else:
+            texts[name] = short
+    for name, text in texts.items():
+        archive.write_text(f"{home}/{name}", text)
+        content = text.encode("utf-8")
+        digest = hashlib.sha256(content).hexdigest()
+        records[name] = FileRecord(path=name, size_bytes=len(content), sha256=digest)
+    short_manifest = _shortened(manifest, shortener)
+    inputs = shortener.value(manifest.inputs)
+    changed = sorted(key for key in inputs if inputs[key] != manifest.inputs[key])
+    if changed:
+        made_with = {**short_manifest.provenance, SHORTENED: changed}
+        short_manifest = short_manifest.model_copy(
+            update={"inputs": inputs, "provenance": made_with}
+        )
+    short_manifest = short_manifest.model_copy(update={"files": tuple(records.values())})
+    _write_manifest(archive, f"{home}/{MANIFEST}", folder, manifest, short_manifest)
+
+
+def _write_manifest(
+    archive: StudyArchiveWriter, name: str, folder: Path, manifest: Manifest, short: Manifest
+) -> None:
+    """Write a manifest: as it is on disk, unless it was shortened."""
+    if short == manifest:
+        archive.write_file(name, folder / MANIFEST)
+    else:
+        archive.write_text(name, short.to_text())
+
+
+def _shortened(manifest: Manifest, shortener: PathShortener) -> Manifest:
+    """The manifest with shortened paths in all but its inputs, and without seals of places."""
+    if shortener.keep:
+        return manifest
+    made_with = {key: each for key, each in manifest.provenance.items() if key != SEALS}
+    return manifest.model_copy(
+        update={
+            "stats": shortener.value(manifest.stats),
+            "provenance": shortener.value(made_with),
+        }
+    )
 
 
 def _contents(whole: list[Manifest], references: list[Manifest]) -> str:

@@ -12,6 +12,7 @@ from hypencli.data.exchange.study_archive import MAX_ARCHIVE_BYTES, StudyArchive
 from hypencli.errors import DataError
 from hypencli.ops.transfer.study_export import (
     COMPANIONS,
+    MANIFEST,
     REFERENCES,
     REPORT_FILE,
     STUDY_FILE,
@@ -19,8 +20,6 @@ from hypencli.ops.transfer.study_export import (
 )
 from hypencli.progress import SILENT, Progress, Task
 from hypestore import FOLDERS, FORMAT_VERSION, Manifest, Store
-
-MANIFEST = "manifest.json"
 
 _WHOLE_FOLDERS = {FOLDERS[kind] for kind in WHOLE}
 
@@ -63,13 +62,14 @@ def import_study(
         store: The project store.
         path: Archive of :func:`~hypencli.ops.transfer.study_export.export_study`.
         drop_names: Leave out names that other artifacts of this store have.
-        max_bytes: Maximum size of the unpacked archive in bytes.
+        max_bytes: Maximum size in bytes of the unpacked archive, and of its tables in memory.
         progress: Where to report.
 
     Raises:
         DataError: The file is not an archive of a study, is damaged, is too large, or has other
             files.
-        StoreError: A manifest or file is damaged, a name is taken, or a parent is missing.
+        StoreError: A manifest or file is damaged, a number or date is out of bounds, tables are too
+            large, a name is taken, or a parent is missing.
     """
     with open_study_archive(path, max_bytes=max_bytes) as archive, store.staging() as staging:
         homes = _homes(archive)
@@ -80,6 +80,7 @@ def import_study(
             [folder for home, folder in folders.items() if home[0] != REFERENCES],
             [folder for home, folder in folders.items() if home[0] == REFERENCES],
             drop_names=drop_names,
+            max_table_bytes=max_bytes,
         )
     unnamed = {manifest.id for manifest in done.unnamed}
     return ImportedStudy(

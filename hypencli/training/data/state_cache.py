@@ -10,14 +10,15 @@ import math
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from hypencli.data.atomic import flush_folder, flush_tree
 from hypencli.errors import ModelError, UsageError
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
 from hypencli.models.encoder import TextEncoder
@@ -27,7 +28,22 @@ from hypencli.models.hypernet import Hypencoder
 from hypencli.progress import Progress
 from hypencli.runtime import cache_name
 from hypencli.training.config import StateCache, TrainingConfig
-from hypencli.training.data.token_tables import TokenStateStore, TokenTable, by_length, map_array
+from hypencli.training.data.known_outputs import (
+    EncoderKey,
+    FindKnown,
+    KnownOutputs,
+    KnownRows,
+    holds,
+    take_known,
+    write_keys,
+)
+from hypencli.training.data.token_tables import (
+    HASH_BYTES,
+    TokenStateStore,
+    TokenTable,
+    by_length,
+    map_array,
+)
 from hypencli.training.process.distributed import is_leader, wait_for_all
 
 STATES_FILE = "query_states"
@@ -60,7 +76,9 @@ class FolderCaches:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             make(partial)
+            flush_tree(partial)
             partial.rename(folder)
+            flush_folder(self.root)
         wait_for_all()
         return folder
 
@@ -99,9 +117,14 @@ def encoded_set(
     caches: MakeCache,
     *,
     name: str,
+    tokenizer: str,
+    known: FindKnown,
     progress: Progress,
 ) -> EncodedSet:
     """Encode every text of a set by a frozen encoder, or open the cached result.
+
+    Outputs that are known already are taken from where they are. Then the last bits may differ from
+    a new encoding, whose batches hold other texts.
 
     Args:
         dual: The model; both of its encoders are frozen.
@@ -109,6 +132,8 @@ def encoded_set(
         config: Configuration of the run, with that of its cache.
         caches: Returns the folder of the result.
         name: Name of the cache of the texts.
+        tokenizer: Fingerprint of the tokenizer of the texts.
+        known: Returns what holds outputs of an encoder.
         progress: Receives the progress.
 
     Raises:
@@ -119,23 +144,66 @@ def encoded_set(
     _refuse_unfrozen(dual)
     width = dual.query_encoder.width
     _refuse_beyond_limit(texts, width=width, cache=cache)
-    determined_by = {
-        "texts": name,
-        "query": backbone_fingerprint(dual.query_encoder),
-        "passage": passage_fingerprint(dual),
-        "kept_as": str(cache.dtype),
-        "computed_in": "bfloat16" if config.mixed_bfloat16 else "float32",
-        "device": config.device.type,
-    }
+    query, passage = _keys(dual, config, cache, tokenizer)
 
     def make(folder: Path) -> None:
-        _write_states(folder, dual.query_encoder, texts.queries, config, cache, progress)
-        _write_vectors(folder, dual.passage_encoder, texts.passages, config, progress)
+        writer = _Writer(folder, config, cache, known, progress)
+        writer.write_states(dual.query_encoder, texts.queries, query)
+        writer.write_vectors(dual.passage_encoder, texts.passages, passage)
+        write_keys(folder, (query, passage))
 
-    folder = caches(cache_name("states", **determined_by), make)
+    own_name = cache_name(
+        "states",
+        texts=name,
+        query=query.encoder,
+        passage=passage.encoder,
+        kept_as=query.kept_as,
+        computed_in=query.computed_in,
+        device=query.device,
+    )
+    folder = caches(own_name, make)
     states = map_array(folder / STATES_FILE, _numpy_dtype(cache.dtype), width)
     vectors = map_array(folder / VECTORS_FILE, np.float32, dual.passage_encoder.width)
     return EncodedSet(TokenStateStore(states, texts.queries.offsets), vectors)
+
+
+def _keys(
+    dual: HypencoderDualEncoder | TextDualEncoder,
+    config: TrainingConfig,
+    cache: StateCache,
+    tokenizer: str,
+) -> tuple[EncoderKey, EncoderKey]:
+    """Return what token states of queries, and what vectors of passages depend on."""
+    query = EncoderKey(
+        side="query",
+        encoder=backbone_fingerprint(dual.query_encoder),
+        tokenizer=tokenizer,
+        max_length=config.query_max_length,
+        kept_as=str(cache.dtype),
+        computed_in="bfloat16" if config.mixed_bfloat16 else "float32",
+        device=config.device.type,
+    )
+    passage = replace(
+        query,
+        side="passage",
+        encoder=passage_fingerprint(dual),
+        max_length=config.passage_max_length,
+    )
+    return query, passage
+
+
+def known_in(folder: Path, key: EncoderKey) -> KnownOutputs | None:
+    """Return the outputs of an encoder in a folder that :func:`encoded_set` made; None without."""
+    if not holds(folder, key):
+        return None
+    hashes = map_array(folder / f"{key.side}.hashes", np.uint8, HASH_BYTES)
+    name = f"the cache {folder.name}"
+    if key.side == "passage":
+        vectors = map_array(folder / VECTORS_FILE, np.float32)
+        return KnownRows(name, hashes, vectors.reshape(len(hashes), -1))
+    offsets = np.load(folder / "query.offsets.npy", allow_pickle=False)
+    states = map_array(folder / STATES_FILE, key.kept_as.removeprefix("torch."))
+    return KnownRows(name, hashes, states.reshape(offsets[-1], -1), offsets)
 
 
 def _refuse_unfrozen(dual: HypencoderDualEncoder | TextDualEncoder) -> None:
@@ -161,47 +229,78 @@ def _refuse_beyond_limit(texts: Texts, *, width: int, cache: StateCache) -> None
         )
 
 
-@torch.no_grad()
-def _write_states(
-    folder: Path,
-    encoder: Hypencoder | TextEncoder,
-    tokens: TokenTable,
-    config: TrainingConfig,
-    cache: StateCache,
-    progress: Progress,
-) -> None:
-    """Write token states of every query, independent of other queries."""
-    states = _new_array(
-        folder / STATES_FILE, _numpy_dtype(cache.dtype), (len(tokens.ids), encoder.width)
-    )
-    table = TokenStateStore(states, tokens.offsets)
-    budget = TOKEN_BUDGET.get(config.device.type, TOKEN_BUDGET["cpu"])
-    options = _options(config)
-    with progress.task("encoding queries", total=len(tokens), unit="queries") as task:
-        for batch in by_length(tokens.lengths, budget):
-            ids, mask = tokens.batch(batch)
-            with options.autocast():
-                states_of_batch = encoder.token_states(
-                    ids.to(config.device), mask.to(config.device)
-                )
-            for i, each in zip(batch, states_of_batch.float().cpu(), strict=True):
-                table.put(i, each)
-            task.advance(len(batch))
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes the outputs of encoders: those that are known, then those that must be computed."""
 
+    folder: Path
+    config: TrainingConfig
+    cache: StateCache
+    known: FindKnown
+    progress: Progress
 
-def _write_vectors(
-    folder: Path,
-    encoder: TextEncoder,
-    tokens: TokenTable,
-    config: TrainingConfig,
-    progress: Progress,
-) -> None:
-    """Write embeddings of every passage."""
-    vectors = _new_array(folder / VECTORS_FILE, np.float32, (len(tokens), encoder.width))
-    with progress.task("encoding passages", total=len(tokens), unit="passages") as task:
-        encode_tokens(
-            encoder, tokens, tokens.pad_id, _options(config), out=vectors, on_encoded=task.advance
+    @torch.no_grad()
+    def write_states(
+        self, encoder: Hypencoder | TextEncoder, tokens: TokenTable, key: EncoderKey
+    ) -> None:
+        """Write token states of every query, independent of other queries."""
+        states = _new_array(
+            self.folder / STATES_FILE,
+            _numpy_dtype(self.cache.dtype),
+            (len(tokens.ids), encoder.width),
         )
+        table = TokenStateStore(states, tokens.offsets)
+
+        def put(text: int, known: npt.NDArray[Any]) -> None:
+            states[tokens.offsets[text] : tokens.offsets[text + 1]] = known
+
+        places = self._take(tokens, key, put)
+        np.save(self.folder / "query.offsets.npy", tokens.offsets)
+        if not places:
+            return
+        device = self.config.device
+        budget = TOKEN_BUDGET.get(device.type, TOKEN_BUDGET["cpu"])
+        options = _options(self.config)
+        with self.progress.task("encoding queries", total=len(places), unit="queries") as task:
+            for batch in by_length(tokens.lengths[places], budget):
+                chosen = [places[i] for i in batch]
+                ids, mask = tokens.batch(chosen)
+                with options.autocast():
+                    output = encoder.token_states(ids.to(device), mask.to(device))
+                for i, each in zip(chosen, output.float().cpu(), strict=True):
+                    table.put(i, each)
+                task.advance(len(batch))
+
+    def write_vectors(self, encoder: TextEncoder, tokens: TokenTable, key: EncoderKey) -> None:
+        """Write embeddings of every passage."""
+        vectors = _new_array(self.folder / VECTORS_FILE, np.float32, (len(tokens), encoder.width))
+
+        def put(text: int, known: npt.NDArray[Any]) -> None:
+            vectors[text] = known
+
+        places = self._take(tokens, key, put)
+        if not places:
+            return
+        with self.progress.task("encoding passages", total=len(places), unit="passages") as task:
+            encode_tokens(
+                encoder,
+                tokens,
+                tokens.pad_id,
+                _options(self.config),
+                out=vectors,
+                on_encoded=lambda rows: task.advance(len(rows)),
+                places=places,
+            )
+
+    def _take(
+        self, tokens: TokenTable, key: EncoderKey, put: Callable[[int, npt.NDArray[Any]], None]
+    ) -> list[int]:
+        """Write known outputs and the hashes of the texts; return the places of the others."""
+        if tokens.hashes is None:
+            raise ModelError("Texts without hashes cannot be cached.")
+        (self.folder / f"{key.side}.hashes").write_bytes(tokens.hashes.tobytes())
+        what = {"query": "queries", "passage": "passages"}[key.side]
+        return take_known(tokens.hashes, self.known(key), put, what=what, progress=self.progress)
 
 
 def _new_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, int]) -> npt.NDArray[np.generic]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,15 @@ from hypencli.errors import ModelError
 from hypencli.models.encoding import pad, tokenise
 
 _TEXTS_AT_ONCE = 2_048
+HASH_BYTES = 16
+
+Hashes: TypeAlias = npt.NDArray[np.uint8]
+"""The :func:`hash_of` each text, ``[n, 16]``."""
+
+
+def hash_of(text: str) -> bytes:
+    """Return the hash by which equal texts are found."""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=HASH_BYTES).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +41,21 @@ class TokenTable:
         ids: The token ids of all texts, ``[sum of t]``.
         offsets: Start of each text, and the end of the last, ``[n + 1]``.
         pad_id: The token id that pads batches.
+        hashes: Hash of each text; None for a table that was not read from texts.
     """
 
     ids: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
     pad_id: int
+    hashes: Hashes | None = None
 
     @classmethod
     def open(cls, folder: Path, name: str) -> TokenTable:
         """Map the table that a :class:`TokenWriter` with this name wrote."""
         offsets = np.load(folder / f"{name}.offsets.npy", allow_pickle=False)
         pad_id = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["pad_id"]
-        return cls(map_array(folder / f"{name}.ids", np.int32), offsets, pad_id)
+        hashes = map_array(folder / f"{name}.hashes", np.uint8, HASH_BYTES)
+        return cls(map_array(folder / f"{name}.ids", np.int32), offsets, pad_id, hashes)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -85,8 +97,7 @@ class TokenWriter:
 
     def add(self, text: str) -> int:
         """Add a text; return its position, which is equal for equal texts."""
-        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        position = self._positions.setdefault(digest, len(self._positions))
+        position = self._positions.setdefault(hash_of(text), len(self._positions))
         if position == len(self._offsets) - 1 + len(self._waiting):
             self._waiting.append(text)
             if len(self._waiting) == _TEXTS_AT_ONCE:
@@ -101,6 +112,7 @@ class TokenWriter:
         self._flush()
         offsets = np.frombuffer(self._offsets, dtype=np.int64)
         np.save(self._folder / f"{self._name}.offsets.npy", offsets)
+        (self._folder / f"{self._name}.hashes").write_bytes(b"".join(self._positions))
         facts = json.dumps({"pad_id": self._tokenizer.pad_token_id or 0})
         (self._folder / f"{self._name}.json").write_text(facts, encoding="utf-8")
 

@@ -8,7 +8,6 @@ continues.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from safetensors.torch import load_model, save_file, save_model
 from torch import Tensor, nn
 from transformers import TrainerState
 
+from hypencli.data.atomic import flush_file, flush_folder, flush_tree
 from hypencli.errors import ModelError
 from hypencli.models.checkpoints.untrusted import LIBRARY_ERRORS, reason
 
@@ -32,14 +32,15 @@ _BEST = re.compile(r"best-(\d+)")
 
 def mark_complete(folder: Path) -> None:
     """Flush the files of a checkpoint to disk and mark it as complete."""
-    sizes = {}
-    for path in sorted(folder.iterdir()):
-        _flush(path)
-        sizes[path.name] = path.stat().st_size
+    sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+    flush_tree(folder)
     partial = folder / f"{MARKER_FILE}.partial"
     partial.write_text(json.dumps(sizes), encoding="utf-8")
-    _flush(partial)
+    flush_file(partial)
     partial.rename(folder / MARKER_FILE)
+    # Before an older checkpoint is deleted, this one must be on the disk, with its name.
+    flush_folder(folder)
+    flush_folder(folder.parent)
 
 
 def newest_checkpoint(output_dir: Path) -> Path | None:
@@ -104,9 +105,10 @@ def save_best(step: nn.Module, output_dir: Path, *, number: int) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     save_weights(step, partial)
-    _flush(partial / WEIGHTS_FILE)
+    flush_tree(partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+    flush_folder(output_dir)
 
 
 def load_best(step: nn.Module, output_dir: Path, *, number: int) -> None:
@@ -160,8 +162,3 @@ def _numbered(output_dir: Path, pattern: re.Pattern[str]) -> Iterator[tuple[int,
         match = pattern.fullmatch(path.name)
         if match is not None:
             yield int(match[1]), path
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())

@@ -23,6 +23,7 @@ from hypestore.catalog.schema import (
     PARENTS,
     PER_QUERY_COSTS,
     PER_QUERY_METRICS,
+    RUN_QUERIES,
     RUNS,
     SECONDS,
     TABLES,
@@ -36,7 +37,7 @@ from hypestore.errors import ArtifactNotFound, DamagedArtifact
 from hypestore.inventory import Inventory
 from hypestore.layout import PROGRESS_NAME
 from hypestore.manifest import Manifest, WorkRecord
-from hypestore.runs.draft import COSTS_NAME, COSTS_OPTIONAL
+from hypestore.runs.draft import COSTS_NAME, COSTS_OPTIONAL, QUERIES_NAME
 from hypestore.runs.evaluations import METRICS_NAME, PER_QUERY_NAME
 from hypestore.verification import read_artifact_table
 from hypestore.work.progress import read_progress
@@ -53,6 +54,7 @@ _ARROW = {
     "DOUBLE": pa.float64(),
     "TIMESTAMP": pa.timestamp("us"),
 }
+_LARGEST = 2**63 - 1
 _ROWS_AT_A_TIME = 1_000_000
 CURVES_NAME = "training.parquet"
 _WORK_COLUMNS = ("id", "name", "kind", "started", "updated", "progress_bytes")
@@ -70,8 +72,11 @@ def catalogued_artifacts(connection: duckdb.DuckDBPyConnection) -> set[tuple[str
 
 
 def stored_artifacts(manifests: Iterable[Manifest]) -> set[tuple[str, Any]]:
-    """``(id, created)`` of the artifacts in the folders, in the types of the catalog."""
-    return {(manifest.id, _created(manifest)) for manifest in manifests}
+    """``(id, created)`` of the artifacts in the folders, in the types of the catalog.
+
+    Artifacts that the catalog cannot hold are not among them; see ``left_out``.
+    """
+    return {(one.id, _timestamp(one.created)) for one in manifests if not _problem(one)}
 
 
 def catalogued_files(connection: duckdb.DuckDBPyConnection) -> set[Row] | None:
@@ -99,7 +104,23 @@ def catalogued_work(connection: duckdb.DuckDBPyConnection) -> set[Row]:
 
 def stored_work(inventory: Inventory) -> dict[Row, Path]:
     """Row -> folder of the unfinished work of the store. A row changes with every logged point."""
-    return {_work_row(*record): record[1] for record in work_records(inventory.layout)}
+    return {
+        _work_row(record, folder): folder
+        for record, folder in work_records(inventory.layout)
+        if _time_problem("started", record.started) is None
+    }
+
+
+def left_out(inventory: Inventory) -> list[tuple[str, str]]:
+    """``(id, reason)`` of artifacts and references with a row that no table can hold."""
+    problems = []
+    for one in (*inventory.artifacts(), *inventory.references()):
+        problem = _problem(one)
+        if problem is None and one.kind == "run":
+            problem = _misfit(RUNS, _run_row(one, {}))
+        if problem is not None:
+            problems.append((one.id, problem))
+    return problems
 
 
 def catalogued_references(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, Any]]:
@@ -110,7 +131,12 @@ def catalogued_references(connection: duckdb.DuckDBPyConnection) -> set[tuple[st
 def build(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
     """Update a database, which may be empty, to the folders, in one transaction."""
     files = stored_files(inventory)  # first: the next update sees later changes
-    manifests = inventory.artifacts()
+    existing = inventory.artifacts()
+    problems = {one.id: _problem(one) for one in (*existing, *inventory.references())}
+    for artifact, problem in problems.items():
+        if problem is not None:
+            _LOG.warning("left out of the catalog: %s: %s", artifact, problem)
+    manifests = [manifest for manifest in existing if problems[manifest.id] is None]
     connection.execute("BEGIN TRANSACTION")
     try:
         catalogued = catalogued_artifacts(connection)
@@ -126,14 +152,14 @@ def build(connection: duckdb.DuckDBPyConnection, inventory: Inventory) -> None:
         known_rows = catalogued_work(connection)
         _delete_work(connection, [row[0] for row in known_rows - work.keys()])
         _delete(connection, [artifact for artifact, _ in catalogued - stored])
-        new = [m for m in manifests if (m.id, _created(m)) not in catalogued]
+        new = [m for m in manifests if (m.id, _timestamp(m.created)) not in catalogued]
         _insert_all(connection, inventory, new)
         _insert_work(connection, {row: work[row] for row in work.keys() - known_rows})
         connection.execute("DELETE FROM elsewhere")
-        references = [_reference_row(manifest) for manifest in inventory.references()]
+        references = [_reference_row(one) for one in inventory.references() if not _problem(one)]
         _insert_rows(connection, ELSEWHERE, references)
         # Damaged manifests are left out, so that each update reads and reports them again.
-        readable = {("here", manifest.id) for manifest in manifests}
+        readable = {("here", manifest.id) for manifest in existing}
         readable |= {("elsewhere", manifest.id) for manifest in inventory.elsewhere.artifacts()}
         connection.execute("DELETE FROM manifest_files")
         known_to_be = [file for file in files if (file[0], file[2]) in readable]
@@ -224,12 +250,17 @@ def _insert_all(
     files = _FileRows(connection, inventory)
     for manifest in new:
         if manifest.kind == "evaluation":
-            run, qrels = _text(manifest.inputs, "run"), _text(manifest.inputs, "qrels")
-            keys = {"evaluation": manifest.id, "run": run, "qrels": qrels}
+            named = ("run", "qrels", "qrels_fingerprint")
+            keys = {
+                "evaluation": manifest.id,
+                **{key: _text(manifest.inputs, key) for key in named},
+            }
             files.add(METRICS, manifest, METRICS_NAME, keys)
             files.add(PER_QUERY_METRICS, manifest, PER_QUERY_NAME, keys)
-        elif manifest.kind == "run" and COSTS_NAME in {one.path for one in manifest.files}:
-            files.add(PER_QUERY_COSTS, manifest, COSTS_NAME, {"run": manifest.id})
+        elif manifest.kind == "run":
+            files.add(RUN_QUERIES, manifest, QUERIES_NAME, {"run": manifest.id})
+            if COSTS_NAME in {one.path for one in manifest.files}:
+                files.add(PER_QUERY_COSTS, manifest, COSTS_NAME, {"run": manifest.id})
         elif manifest.kind == "model" and CURVES_NAME in {one.path for one in manifest.files}:
             files.add(TRAINING_CURVES, manifest, CURVES_NAME, {"model": manifest.id})
     files.flush()
@@ -287,15 +318,43 @@ def _constant(value: str | None, count: int) -> pa.Array:
 def _insert_rows(
     connection: duckdb.DuckDBPyConnection, relation: Relation, rows: Sequence[Row]
 ) -> None:
-    if not rows:
-        return
-    columns = zip(*rows, strict=True)
+    """Insert rows. Those with a value that their column cannot hold are left out, and logged."""
+    try:
+        table = _table(relation, rows)
+    except (OverflowError, pa.ArrowException):
+        problems = [_misfit(relation, row) for row in rows]
+        table = _table(relation, [row for row, bad in zip(rows, problems, strict=True) if not bad])
+        first = {str(row[0]): bad for row, bad in zip(rows, problems, strict=True) if bad}
+        for owner, problem in first.items():
+            _LOG.warning("left out of the catalog's %s: %s: %s", relation.name, owner, problem)
+    if len(table):
+        _insert_table(connection, relation.name, table)
+
+
+def _table(relation: Relation, rows: Sequence[Row]) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else ([] for _ in relation.columns)
     arrays = [
         pa.array(list(values), _ARROW[column.type])
         for values, column in zip(columns, relation.columns, strict=True)
     ]
-    names = [column.name for column in relation.columns]
-    _insert_table(connection, relation.name, pa.table(arrays, names=names))
+    return pa.table(arrays, names=[column.name for column in relation.columns])
+
+
+def _misfit(relation: Relation, row: Row) -> str | None:
+    """What keeps a row out of a table: the first value that its column cannot hold."""
+    for column, value in zip(relation.columns, row, strict=True):
+        try:
+            pa.array([value], _ARROW[column.type])
+        except (OverflowError, pa.ArrowException):
+            return f"{column.name} = {_shown(value)} does not fit a column of {column.type}"
+    return None
+
+
+def _shown(value: object) -> str:
+    """A value for a message; a long number has only its first digits."""
+    if isinstance(value, int) and abs(value) >= 10**20:
+        return f"a number of {len(str(abs(value)))} digits"
+    return f"{value!s:.40}"
 
 
 def _insert_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
@@ -307,8 +366,19 @@ def _insert_table(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Ta
         connection.unregister("incoming")
 
 
-def _created(manifest: Manifest) -> datetime:
-    return _timestamp(manifest.created)
+def _problem(manifest: Manifest) -> str | None:
+    """What keeps an artifact out of the catalog, with all that is known of it."""
+    if manifest.size_bytes > _LARGEST:
+        return f"the size of its files is {_shown(manifest.size_bytes)}"
+    return _time_problem("created", manifest.created)
+
+
+def _time_problem(what: str, moment: datetime) -> str | None:
+    try:
+        _timestamp(moment)
+    except OverflowError:
+        return f"{what} = {moment.isoformat()} is no time of UTC between the years 1 and 9999"
+    return None
 
 
 def _timestamp(moment: datetime) -> datetime:
@@ -330,7 +400,7 @@ def _artifact_row(manifest: Manifest) -> Row:
     return (
         manifest.id,
         manifest.name,
-        _created(manifest),
+        _timestamp(manifest.created),
         manifest.kind,
         manifest.format_version,
         len(manifest.files),
@@ -343,7 +413,7 @@ def _reference_row(manifest: Manifest) -> Row:
     return (
         manifest.id,
         manifest.name,
-        _created(manifest),
+        _timestamp(manifest.created),
         manifest.kind,
         *(_json(part) for part in (manifest.inputs, manifest.stats, manifest.provenance)),
     )
@@ -361,13 +431,18 @@ def _run_row(manifest: Manifest, by_id: Mapping[str, Manifest]) -> Row:
     return (
         manifest.id,
         manifest.name,
-        _created(manifest),
+        _timestamp(manifest.created),
         _text(inputs, "engine"),
         _text(inputs, "model") or _ancestor(manifest, "model", by_id),
         embeddings,
         _text(inputs, "corpus") or _of(embeddings, "corpus", by_id),
+        _corpus_fingerprint(manifest, embeddings, by_id),
         _text(inputs, "queries"),
+        _text(inputs, "queries_fingerprint"),
         _integer(inputs.get("k")),
+        _integer(inputs.get("query_max_length")),
+        _text(inputs, "dtype"),
+        _text(manifest.provenance, "device"),
         _integer(stats.get("n_queries")),
         _integer(stats.get("n_results")),
         *(_number(times.get(part)) for part in SECONDS),
@@ -391,6 +466,22 @@ def _ancestor(manifest: Manifest, kind: str, by_id: Mapping[str, Manifest]) -> s
     return None
 
 
+def _corpus_fingerprint(
+    manifest: Manifest, embeddings: str | None, by_id: Mapping[str, Manifest]
+) -> str | None:
+    """Hash of the corpus of a run: that of its embedding set, else of the runs it was made from."""
+    if embeddings is not None:
+        return _of(embeddings, "corpus_fingerprint", by_id)
+    runs = [by_id[one] for one in manifest.parents if one in by_id and by_id[one].kind == "run"]
+    of_runs = {
+        _corpus_fingerprint(
+            run, _text(run.inputs, "embeddings") or _ancestor(run, "embeddings", by_id), by_id
+        )
+        for run in runs
+    } - {None}
+    return of_runs.pop() if len(of_runs) == 1 else None
+
+
 def _of(artifact: str | None, key: str, by_id: Mapping[str, Manifest]) -> str | None:
     manifest = None if artifact is None else by_id.get(artifact)
     return None if manifest is None else _text(manifest.inputs, key)
@@ -406,5 +497,10 @@ def _integer(value: Any) -> int | None:
 
 
 def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None
+    """A number as a float; a whole number beyond its range as it is, which no column holds."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return value

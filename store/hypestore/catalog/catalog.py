@@ -28,6 +28,7 @@ from hypestore.catalog.build import (
     catalogued_files,
     catalogued_references,
     catalogued_work,
+    left_out,
     stored_artifacts,
     stored_files,
     stored_work,
@@ -53,7 +54,13 @@ _DAMAGE = (
     duckdb.InternalException,
     duckdb.SerializationException,
 )
-_CLOSED = {"enable_external_access": "false", "python_enable_replacements": "false"}
+_CLOSED = {
+    "enable_external_access": "false",
+    "python_enable_replacements": "false",
+    # Without these two, a query that names an extension fails as a damaged file does.
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
 _BOUNDS = {"memory_limit": "4GB", "max_temp_directory_size": "16GB"}
 """Limits of one query in memory and on disk; temporary files lie beside the catalog."""
 
@@ -183,6 +190,13 @@ class Catalog:
                 return agrees_with(memory, self.path)
             except duckdb.Error as error:
                 return None if _held_elsewhere(error) else False
+
+    def left_out(self) -> list[tuple[str, str]]:
+        """``(id, reason)`` of artifacts with values that no table can hold, such as 10^30 queries.
+
+        They are in no row of the catalog, or in ``artifacts`` alone.
+        """
+        return left_out(self._inventory)
 
     def _locked(self, wait_seconds: float | None = None) -> AbstractContextManager[None]:
         lock = self._inventory.layout.lock("catalog")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CATALOG_VERSION = 6
+CATALOG_VERSION = 7
 """Version of the tables and views. Raise it with every change of them below.
 
 A catalog of another version is dropped and built again.
@@ -58,6 +58,19 @@ _ABOUT = (
     ("created", "TIMESTAMP", "when it was finished, UTC"),
 )
 
+_CORPUS = (
+    ("corpus", "VARCHAR", "id of the corpus"),
+    ("corpus_fingerprint", "VARCHAR", "hash of the corpus, or NULL where none is recorded"),
+)
+_QUERIES = (
+    ("queries", "VARCHAR", "id of the query set"),
+    ("queries_fingerprint", "VARCHAR", "hash of the queries, or NULL where none is recorded"),
+)
+_QRELS = (
+    ("qrels", "VARCHAR", "id of the judgements"),
+    ("qrels_fingerprint", "VARCHAR", "hash of the judgements, or NULL where none is recorded"),
+)
+
 ARTIFACTS = Relation(
     "artifacts",
     "One row for each artifact of the store.",
@@ -90,12 +103,24 @@ RUNS = Relation(
         ("engine", "VARCHAR", "exact, imported, rrf, …"),
         ("model", "VARCHAR", "id of the model"),
         ("embeddings", "VARCHAR", "id of the embedding set that was searched"),
-        ("corpus", "VARCHAR", "id of the corpus"),
-        ("queries", "VARCHAR", "id of the query set"),
-        ("k", "INTEGER", "results asked for, per query"),
+        *_CORPUS,
+        *_QUERIES,
+        ("k", "BIGINT", "results asked for, per query"),
+        ("query_max_length", "BIGINT", "tokens a query was cut to"),
+        ("dtype", "VARCHAR", "arithmetic of the scores"),
+        ("device", "VARCHAR", "cpu, cuda, …"),
         ("n_queries", "BIGINT", "queries of the run"),
         ("n_results", "BIGINT", "results of all queries together"),
         *_SECONDS_COLUMNS,
+    ),
+)
+RUN_QUERIES = Relation(
+    "run_queries",
+    "The queries of each run.",
+    _columns(
+        ("run", "VARCHAR", "id of the run"),
+        ("query_id", "VARCHAR", "id of the query"),
+        ("text", "VARCHAR", "its text; empty where it is not known, as in an imported run"),
     ),
 )
 METRICS = Relation(
@@ -104,7 +129,7 @@ METRICS = Relation(
     _columns(
         ("evaluation", "VARCHAR", "id of the evaluation"),
         ("run", "VARCHAR", "id of the run"),
-        ("qrels", "VARCHAR", "id of the judgements"),
+        *_QRELS,
         ("measure", "VARCHAR", "name as ir_measures writes it, nDCG@10"),
         ("value", "DOUBLE", "mean over the judged queries; one without results counts as 0"),
     ),
@@ -113,7 +138,7 @@ PER_QUERY_METRICS = Relation(
     "per_query_metrics",
     "Values of each evaluation, query by query.",
     _columns(
-        *((column.name, column.type, column.description) for column in METRICS.columns[:3]),
+        *((column.name, column.type, column.description) for column in METRICS.columns[:4]),
         ("query_id", "VARCHAR", "id of the query"),
         ("measure", "VARCHAR", "name as ir_measures writes it"),
         ("value", "DOUBLE", "value for this query"),
@@ -164,6 +189,13 @@ UNFINISHED = Relation(
         ("progress_bytes", "BIGINT", "size of its progress.jsonl; NULL where there is none"),
     ),
 )
+_NEWEST = """QUALIFY rank() OVER (
+            PARTITION BY m.run, coalesce(m.qrels_fingerprint, m.qrels), m.measure
+            ORDER BY TRY_CAST(e.provenance->>'$.order' AS BIGINT) DESC NULLS LAST,
+                e.created DESC, e.id DESC
+        ) = 1"""
+"""SQL that keeps the values of the newest evaluation with the same judgements, by measure."""
+
 LEADERBOARD = Relation(
     "leaderboard",
     "One row for each run, judgements and measure; the newest evaluation where there are several.",
@@ -174,20 +206,21 @@ LEADERBOARD = Relation(
         ("model", "VARCHAR", "name of the model, or its id where it has none"),
         ("model_id", "VARCHAR", "id of the model"),
         ("embeddings", "VARCHAR", "id of the embedding set"),
-        ("corpus", "VARCHAR", "id of the corpus"),
-        ("queries", "VARCHAR", "id of the query set"),
-        ("qrels", "VARCHAR", "id of the judgements"),
+        *_CORPUS,
+        *_QUERIES,
+        *_QRELS,
         ("measure", "VARCHAR", "name as ir_measures writes it"),
         ("value", "DOUBLE", "mean over the judged queries"),
         ("n_queries", "BIGINT", "queries of the run"),
-        ("k", "INTEGER", "results asked for, per query"),
+        ("k", "BIGINT", "results asked for, per query"),
         ("created", "TIMESTAMP", "when the run was finished, UTC"),
         *_SECONDS_COLUMNS,
         ("evaluation", "VARCHAR", "id of the evaluation"),
     ),
-    sql="""
+    sql=f"""
         SELECT r.run, r.name, r.engine, coalesce(model.name, distant.name, r.model) AS model,
-            r.model AS model_id, r.embeddings, r.corpus, r.queries, m.qrels, m.measure, m.value,
+            r.model AS model_id, r.embeddings, r.corpus, r.corpus_fingerprint, r.queries,
+            r.queries_fingerprint, m.qrels, m.qrels_fingerprint, m.measure, m.value,
             r.n_queries, r.k, r.created, r.seconds_query_encoding, r.seconds_selection,
             r.seconds_scoring, r.seconds_topk, r.seconds_writing, r.seconds_total, m.evaluation
         FROM metrics AS m
@@ -195,11 +228,47 @@ LEADERBOARD = Relation(
         JOIN artifacts AS e ON e.id = m.evaluation
         LEFT JOIN artifacts AS model ON model.id = r.model
         LEFT JOIN elsewhere AS distant ON distant.id = r.model
-        QUALIFY row_number() OVER (
-            PARTITION BY m.run, m.qrels, m.measure
-            ORDER BY TRY_CAST(e.provenance->>'$.order' AS BIGINT) DESC NULLS LAST,
-                e.created DESC, e.id DESC
-        ) = 1
+        {_NEWEST}
+    """,
+)
+PER_QUERY = Relation(
+    "per_query",
+    "One row for each run, judgements, measure and query, of the newest evaluation.",
+    _columns(
+        ("run", "VARCHAR", "id of the run"),
+        ("name", "VARCHAR", "name of the run, or NULL"),
+        *_QRELS,
+        ("query_id", "VARCHAR", "id of the query"),
+        ("measure", "VARCHAR", "name as ir_measures writes it"),
+        ("value", "DOUBLE", "value for this query"),
+        ("evaluation", "VARCHAR", "id of the evaluation"),
+    ),
+    sql=f"""
+        SELECT m.run, r.name, m.qrels, m.qrels_fingerprint, m.query_id, m.measure, m.value,
+            m.evaluation
+        FROM per_query_metrics AS m
+        JOIN artifacts AS r ON r.id = m.run
+        JOIN artifacts AS e ON e.id = m.evaluation
+        {_NEWEST}
+    """,
+)
+QUERIES = Relation(
+    "queries",
+    "One row for each query of each query set that the store has a run of.",
+    _columns(
+        *_QUERIES,
+        ("query_id", "VARCHAR", "id of the query"),
+        ("text", "VARCHAR", "its text, or NULL where no run of the set has it"),
+        ("characters", "BIGINT", "length of the text in characters"),
+        ("words", "BIGINT", "length of the text in words, as white space divides them"),
+    ),
+    sql="""
+        SELECT r.queries, r.queries_fingerprint, q.query_id,
+            nullif(max(q.text), '') AS text, length(nullif(max(q.text), '')) AS characters,
+            len(regexp_extract_all(nullif(max(q.text), ''), '\\S+')) AS words
+        FROM run_queries AS q
+        JOIN runs AS r ON r.run = q.run
+        GROUP BY r.queries, r.queries_fingerprint, q.query_id
     """,
 )
 _ALL_EVALUATED = """
@@ -227,9 +296,9 @@ EFFICIENCY = Relation(
         ("model", "VARCHAR", "name of the model, or its id where it has none"),
         ("model_id", "VARCHAR", "id of the model"),
         ("embeddings", "VARCHAR", "id of the embedding set"),
-        ("corpus", "VARCHAR", "id of the corpus"),
-        ("queries", "VARCHAR", "id of the query set"),
-        ("k", "INTEGER", "results asked for, per query"),
+        *_CORPUS,
+        *_QUERIES,
+        ("k", "BIGINT", "results asked for, per query"),
         ("n_queries", "BIGINT", "queries of the run"),
         ("n_documents", "BIGINT", "documents of the embedding set"),
         ("ms_per_query", "DOUBLE", "milliseconds of selection, scoring and top k, per query"),
@@ -250,7 +319,8 @@ EFFICIENCY = Relation(
     sql=f"""
         SELECT r.run, r.name, r.created, r.engine,
             coalesce(model.name, distant.name, r.model) AS model, r.model AS model_id,
-            r.embeddings, r.corpus, r.queries, r.k, r.n_queries,
+            r.embeddings, r.corpus, r.corpus_fingerprint, r.queries, r.queries_fingerprint, r.k,
+            r.n_queries,
             coalesce(
                 TRY_CAST(a.stats->>'$.n_documents' AS BIGINT),
                 TRY_CAST(embeddings.stats->>'$.n_documents' AS BIGINT)
@@ -291,12 +361,16 @@ MODELS = Relation(
         ("architecture", "VARCHAR", "hypencoder, bi-encoder, …"),
         ("recipe", "VARCHAR", "recipe it was trained with"),
         ("source", "VARCHAR", "where it came from, when it was not trained here"),
+        ("model_fingerprint", "VARCHAR", "hash of all its weights"),
+        ("passage_fingerprint", "VARCHAR", "hash of the passage encoder, as in embedding_sets"),
         ("size_bytes", "BIGINT", "size of its files; 0 when registered by reference"),
     ),
     sql="""
         SELECT id, name, created,
             coalesce(inputs->>'$.architecture', stats->>'$.architecture') AS architecture,
-            inputs->>'$.recipe' AS recipe, inputs->>'$.source' AS source, size_bytes
+            inputs->>'$.recipe' AS recipe, inputs->>'$.source' AS source,
+            stats->>'$.model_fingerprint' AS model_fingerprint,
+            stats->>'$.passage_fingerprint' AS passage_fingerprint, size_bytes
         FROM artifacts WHERE kind = 'model'
     """,
 )
@@ -312,18 +386,18 @@ EMBEDDING_SETS = Relation(
             "of the passage encoder; models that share it share sets",
         ),
         ("n_documents", "BIGINT", "documents"),
-        ("dim", "INTEGER", "width of the vectors"),
+        ("dim", "BIGINT", "width of the vectors"),
         ("storage_dtype", "VARCHAR", "float16 or float32"),
-        ("max_length", "INTEGER", "tokens a document was cut to"),
+        ("max_length", "BIGINT", "tokens a document was cut to"),
         ("size_bytes", "BIGINT", "size of its files, text included"),
     ),
     sql="""
         SELECT id, name, created, inputs->>'$.corpus' AS corpus,
             inputs->>'$.passage_fingerprint' AS passage_fingerprint,
             TRY_CAST(stats->>'$.n_documents' AS BIGINT) AS n_documents,
-            TRY_CAST(inputs->>'$.dim' AS INTEGER) AS dim,
+            TRY_CAST(inputs->>'$.dim' AS BIGINT) AS dim,
             inputs->>'$.storage_dtype' AS storage_dtype,
-            TRY_CAST(inputs->>'$.max_length' AS INTEGER) AS max_length, size_bytes
+            TRY_CAST(inputs->>'$.max_length' AS BIGINT) AS max_length, size_bytes
         FROM artifacts WHERE kind = 'embeddings'
     """,
 )
@@ -347,6 +421,7 @@ TABLES = (
     ARTIFACTS,
     PARENTS,
     RUNS,
+    RUN_QUERIES,
     METRICS,
     PER_QUERY_METRICS,
     PER_QUERY_COSTS,
@@ -356,12 +431,13 @@ TABLES = (
     MANIFEST_FILES,
     META,
 )
-VIEWS = (LEADERBOARD, EFFICIENCY, MODELS, EMBEDDING_SETS)
+VIEWS = (LEADERBOARD, PER_QUERY, QUERIES, EFFICIENCY, MODELS, EMBEDDING_SETS)
 
 OWNER_COLUMNS = {
     "artifacts": "id",
     "parents": "child",
     "runs": "run",
+    "run_queries": "run",
     "metrics": "evaluation",
     "per_query_metrics": "evaluation",
     "per_query_costs": "run",

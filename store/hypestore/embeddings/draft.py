@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,8 +22,10 @@ from hypestore.embeddings.files import (
     vector_name,
     write_texts,
 )
+from hypestore.embeddings.pieces import Pieces, ShardNote, documents_sha256
 from hypestore.embeddings.vector_file import VectorFile, write_vector_file
 from hypestore.errors import DamagedArtifact, IncompleteWork, InvalidContent, StoreError
+from hypestore.files import sync_folder, writing_in
 from hypestore.manifest import Manifest
 from hypestore.tables import read_table
 from hypestore.work.locks import SHORT_WAIT_SECONDS, hold
@@ -41,6 +43,7 @@ class EmbeddingWork:
 
     Attributes:
         id: The id of the set.
+        dim: Width of the vectors.
         path: Its folder.
         existing: The manifest if the set is finished, else None.
     """
@@ -63,7 +66,9 @@ class EmbeddingWork:
         self._locks = contextlib.ExitStack()
         self._whole: set[int] = set()
         self.id = record.id
+        self.dim = spec.dim
         self.path = self._draft.path
+        self._pieces = Pieces(self.path, spec.dim)
         self.existing: Manifest | None = None
 
     def __enter__(self) -> Self:
@@ -92,18 +97,27 @@ class EmbeddingWork:
         names = [vector_name(shard), *([text_name(shard)] if self._spec.keep_text else [])]
         return sum((self.path / name).stat().st_size for name in names)
 
-    def has_shard(self, shard: int) -> bool:
+    def has_shard(self, shard: int, documents: str | None = None) -> bool:
         """Whether a shard is written and undamaged, with its texts if the set keeps text.
 
         A shard of an earlier process is read once; a damaged one counts as not written.
+
+        Args:
+            shard: Number of the shard.
+            documents: ``documents_sha256`` of its documents. A shard that was made of other
+                documents, or of unknown ones, counts as not written. None compares nothing.
         """
-        if shard not in self._whole and self._is_written(shard) and self._is_whole(shard):
+        if shard not in self._whole and self.is_written(shard) and self._is_whole(shard):
             self._whole.add(shard)
-        return shard in self._whole
+        return shard in self._whole and (documents is None or self._is_of(shard, documents))
+
+    def note(self, shard: int) -> ShardNote | None:
+        """The note that ``write_shard`` wrote on a shard; None if there is none."""
+        return self._pieces.note(shard)
 
     def missing(self, n_shards: int) -> list[int]:
         """Numbers of the shards, from 0 to ``n_shards - 1``, that are not written yet."""
-        return [shard for shard in range(n_shards) if not self._is_written(shard)]
+        return [shard for shard in range(n_shards) if not self.is_written(shard)]
 
     @property
     def has_shards(self) -> bool:
@@ -115,9 +129,21 @@ class EmbeddingWork:
         """Whether this is one of several parts, so that other processes may write too."""
         return self._part is not None
 
-    def _is_written(self, shard: int) -> bool:
+    def is_written(self, shard: int) -> bool:
+        """Whether the files of a shard exist, whole or not."""
         text = not self._spec.keep_text or (self.path / text_name(shard)).is_file()
         return text and (self.path / vector_name(shard)).is_file()
+
+    def _is_of(self, shard: int, documents: str) -> bool:
+        """Whether a shard was made of these documents."""
+        note = self._pieces.note(shard)
+        if note is not None:
+            return note.documents_sha256 == documents
+        if not self._spec.keep_text:
+            return False  # made by a version that wrote no notes
+        texts = read_table(self.path / text_name(shard))
+        pairs = zip(texts["doc_id"].to_pylist(), texts["text"].to_pylist(), strict=True)
+        return documents_sha256(pairs) == documents
 
     def _is_whole(self, shard: int) -> bool:
         try:
@@ -147,14 +173,17 @@ class EmbeddingWork:
         doc_ids: Sequence[str],
         vectors: np.ndarray[Any, Any],
         texts: Sequence[str] | None = None,
+        *,
+        note: ShardNote | None = None,
     ) -> None:
-        """Write one shard atomically; an existing shard is replaced.
+        """Write one shard atomically; an existing shard is replaced, and its pieces are deleted.
 
         Args:
             shard: Number of the shard, from 0.
             doc_ids: One unique id per row.
             vectors: [n, d], converted to the dtype of the set.
             texts: One text per row if the set keeps text, else None.
+            note: What is known about the documents, for commands that go on later.
 
         Raises:
             InvalidContent: Sizes differ, a value is NaN, infinite or beyond float16, or an id is
@@ -172,10 +201,48 @@ class EmbeddingWork:
             texts_given = "no texts" if texts is None else f"{len(texts)} texts"
             wanted = len(ids) if self._spec.keep_text else "none"
             raise InvalidContent(f"{where}: got {texts_given}, expected {wanted}.")
+        if note is not None and note != self._pieces.note(shard):
+            with writing_in(self.path):
+                # The old vectors go first: a note never stands beside vectors of other documents.
+                self._unlink_shard(shard)
+                sync_folder(self.path)
+                self._pieces.write_note(shard, note)
         if texts is not None:
             write_texts(self.path / text_name(shard), ids, texts)
         write_vector_file(self.path / vector_name(shard), ids, ready)
         self._whole.add(shard)
+        self._pieces.remove(shard)
+
+    def write_piece(
+        self, shard: int, documents: str, rows: list[int], vectors: np.ndarray[Any, Any]
+    ) -> None:
+        """Keep some vectors of a shard that is not complete yet.
+
+        Args:
+            shard: Number of the shard, from 0.
+            documents: ``documents_sha256`` of all documents of the shard.
+            rows: Numbers of the rows in the shard, from 0.
+            vectors: Their vectors [n, d], float32.
+        """
+        with writing_in(self.path):
+            self._pieces.write(shard, documents, rows, vectors)
+
+    def pieces(
+        self, shard: int, documents: str, n: int
+    ) -> Iterator[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+        """Rows [m] and vectors [m, d] that were kept of a shard with ``n`` such documents."""
+        return self._pieces.read(shard, documents, n)
+
+    def drop_shard(self, shard: int) -> None:
+        """Delete a shard, its note and its pieces."""
+        with writing_in(self.path):
+            self._unlink_shard(shard)
+            self._pieces.remove(shard)
+
+    def _unlink_shard(self, shard: int) -> None:
+        self._whole.discard(shard)
+        (self.path / vector_name(shard)).unlink(missing_ok=True)
+        self._pieces.remove_note(shard)
 
     def finish(
         self,
@@ -183,6 +250,7 @@ class EmbeddingWork:
         *,
         stats: Mapping[str, Any] | None = None,
         provenance: Mapping[str, Any] | None = None,
+        documents: Sequence[str] | None = None,
     ) -> Manifest:
         """Check that all shards are complete, then write the manifest.
 
@@ -192,12 +260,14 @@ class EmbeddingWork:
             n_documents: Documents of the whole set.
             stats: Results; ``n_documents``, ``dim``, ``bytes`` and ``shard_rows`` are added.
             provenance: How the set was made: versions, hardware.
+            documents: ``documents_sha256`` of each shard, which all shards must have.
 
         Returns:
             The manifest.
 
         Raises:
-            IncompleteWork: Shards are missing, damaged, or have too few or too many rows.
+            IncompleteWork: Shards are missing, damaged, made of other documents, or have too few
+                or too many rows.
             InvalidContent: A document id occurs twice; the message names it.
         """
         if self.existing is not None:
@@ -208,6 +278,7 @@ class EmbeddingWork:
             first = self._draft.existing()
             if first is None:
                 self._check_shards(n_documents)
+                self._check_documents(documents or ())
                 bytes_each = self._spec.dim * np.dtype(self._spec.dtype).itemsize
                 totals = {
                     "n_documents": n_documents,
@@ -268,6 +339,16 @@ class EmbeddingWork:
             expected = min(rows, n_documents - shard * rows)
             ids.append(self._shard_ids(shard, expected))
         refuse_repeated(ids, self.id)
+
+    def _check_documents(self, documents: Sequence[str]) -> None:
+        """Refuse shards of other documents, such as those of a file that was changed meanwhile."""
+        for shard, expected in enumerate(documents):
+            if not self._is_of(shard, expected):
+                raise IncompleteWork(
+                    f"Shard {shard} of {self.id} was made of other documents than this command "
+                    "has read: the corpus was changed in between.",
+                    hint="Run the same command again (this part of it) to write it anew.",
+                )
 
     def _shard_ids(self, shard: int, expected: int) -> pa.StringArray:
         """The document ids of a shard, after its vectors and texts were counted."""

@@ -16,7 +16,7 @@ from hypestore.embeddings.vector_file import RowGroup, VectorFile, parts
 from hypestore.errors import DamagedArtifact, InvalidContent, TextNotKept, refuse_open_limit
 from hypestore.files import refuse_link
 from hypestore.manifest import Manifest
-from hypestore.tables import taken
+from hypestore.tables import refuse_bomb, taken
 from hypestore.verification import check_files
 
 
@@ -261,6 +261,7 @@ def _read_texts(path: Path, rows: np.ndarray[Any, Any]) -> list[str]:
                 count = parquet.metadata.row_group(group).num_rows
                 here = np.unique(rows[(rows >= first) & (rows < first + count)])
                 if len(here):
+                    refuse_bomb(path, parquet.metadata, columns=("text",), groups=[group])
                     column = parquet.read_row_group(group, columns=["text"])["text"]
                     values = column.take(pa.array(here - first)).to_pylist()
                     texts.update(zip(here.tolist(), values, strict=True))

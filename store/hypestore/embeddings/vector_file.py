@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from hypestore.embeddings.page_header import read_data_page
 from hypestore.errors import DamagedArtifact, refuse_open_limit
 from hypestore.files import atomic_path, refuse_link
-from hypestore.tables import string_array
+from hypestore.tables import refuse_bomb, string_array
 
 ROW_GROUP_ROWS = 16_384
 """Rows of a row group; below pyarrow's limit of 20,000 rows per page, so that it is one page."""
@@ -132,6 +132,7 @@ class VectorFile:
         """The ids of all rows, read on first use and kept."""
         try:
             with pq.ParquetFile(self.path, page_checksum_verification=True) as parquet:
+                refuse_bomb(self.path, parquet.metadata, columns=("doc_id",))
                 column = parquet.read(columns=["doc_id"], use_threads=False)["doc_id"]
         except (pa.ArrowException, OSError) as error:
             refuse_open_limit(error)
@@ -290,6 +291,11 @@ class VectorFile:
     def _decode(self, group: RowGroup) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
         """Decode a row group with pyarrow, batch by batch."""
         first = group.first_row
+        column = self._vector_column()
+        if column is not None:
+            values = self._metadata.row_group(group.index).column(column).num_values
+            if values > group.rows * self.dim:
+                raise self.damaged(f"row group {group.index} has {values} values")
         try:
             with pq.ParquetFile(self.path, page_checksum_verification=True) as parquet:
                 for batch in parquet.iter_batches(

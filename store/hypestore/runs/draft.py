@@ -51,14 +51,14 @@ _ROW_GROUP_ROWS = 131_072
 class RunWriter(Draft):
     """An unfinished run: call ``queries`` once, ``append`` for results, then ``commit``.
 
-    A run is not resumed: entering deletes what a killed process wrote. The docstring of ``Store``
-    has an example.
+    A run is not resumed: an error deletes what was written, and entering deletes what a killed
+    process wrote. The docstring of ``Store`` has an example.
     """
 
     def __init__(
         self, context: WriteContext, record: WorkRecord, *, wait_seconds: float = 0.0
     ) -> None:
-        super().__init__(context, record, wait_seconds=wait_seconds)
+        super().__init__(context, record, wait_seconds=wait_seconds, resumes=False)
         self._writer: pq.ParquetWriter | None = None
         self._temporary = temporary_sibling(self.path / RESULTS_NAME)
         self._pending: list[pa.Table] = []

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from hypestore.errors import InvalidContent
-from hypestore.manifest import Manifest
+from hypestore.files import atomic_write_text
+from hypestore.inventory import Inventory
+from hypestore.manifest import ORDER, Manifest
 from hypestore.tables import write_table
 from hypestore.verification import read_artifact_table
+from hypestore.work.locks import SHORT_WAIT_SECONDS, hold
 from hypestore.work.work import Draft, WriteContext, plan_work
 
 METRICS_NAME = "metrics.parquet"
@@ -68,12 +72,46 @@ def write_evaluation(
         {"measures": sorted(aggregates), **inputs, "run": runs[0], "qrels": qrels_id},
         parents=tuple(runs),
     )
-    with Draft(context, record, wait_seconds=30.0) as draft:
+    with Draft(context, record, wait_seconds=30.0, resumes=False) as draft:
         if draft.existing is None:
             write_table(draft.path / METRICS_NAME, metrics)
             columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
             write_table(draft.path / PER_QUERY_NAME, pa.table(columns, schema=PER_QUERY_SCHEMA))
         return draft.commit(stats=stats, provenance=provenance)
+
+
+def renew_evaluation(context: WriteContext, evaluation: Manifest) -> Manifest:
+    """Make an evaluation the newest of its run, as if it had been written now.
+
+    Its manifest is replaced by one that differs in ``created`` and in its order alone.
+
+    Returns:
+        The new manifest; the present one if the evaluation is the newest already.
+
+    Raises:
+        ArtifactNotFound: The evaluation was removed.
+        StoreNotWritable: The store is read-only.
+    """
+    inventory, layout = context.inventory, context.layout
+    if evaluations_of(inventory, evaluation.parents[0])[-1].id == evaluation.id:
+        return evaluation
+    with hold(layout.store_lock, what="The store", wait_seconds=SHORT_WAIT_SECONDS):
+        present = inventory.get(evaluation.id, "evaluation")
+        newest = evaluations_of(inventory, present.parents[0])[-1]
+        if newest.id == present.id:
+            return present
+        # The catalog tells by another time that the artifact has changed.
+        created = max(datetime.now(UTC), present.created + timedelta(microseconds=1))
+        provenance = {**present.provenance, ORDER: inventory.next_order()}
+        renewed = present.model_copy(update={"created": created, "provenance": provenance})
+        atomic_write_text(layout.manifest("evaluation", present.id), renewed.to_text())
+    context.after_commit()
+    return renewed
+
+
+def evaluations_of(inventory: Inventory, run: str) -> list[Manifest]:
+    """The evaluations whose first parent is a run, oldest first."""
+    return [one for one in inventory.artifacts("evaluation") if one.parents[:1] == (run,)]
 
 
 def read_aggregates(folder: Path, evaluation: Manifest) -> dict[str, float]:

@@ -24,6 +24,7 @@ from hypestore.runs.draft import (
     RESULTS_NAME,
     RESULTS_SCHEMA,
 )
+from hypestore.tables import refuse_bomb
 from hypestore.verification import check_files, read_artifact_table, verified_path
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ class StoredRun:
         path = self.results_path
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                for group in range(file.metadata.num_row_groups):
+                    refuse_bomb(path, file.metadata, groups=[group])
                 for batch in file.iter_batches(columns=RESULTS_SCHEMA.names):
                     kept = batch.filter(wanted)
                     columns = (kept[name].to_pylist() for name in RESULTS_SCHEMA.names)

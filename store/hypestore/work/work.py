@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,6 +52,7 @@ from hypestore.work.locks import SHORT_WAIT_SECONDS, hold
 from hypestore.work.progress import Point, append_progress
 from hypestore.work.unfinished import read_work
 
+_LOG = logging.getLogger("hypestore")
 _NOT_OF_THE_ARTIFACT = (WORK_NAME, PROGRESS_NAME, MANIFEST_NAME)
 
 
@@ -182,7 +184,6 @@ class ArtifactDraft:
             if earlier is None or earlier.name != self.record.name:
                 text = pretty_json(self.record.model_dump(mode="json"))
                 atomic_write_text(self.path / WORK_NAME, text)
-                sync_folder(self.path.parent)
 
     def _refuse_links(self) -> None:
         """Refuse symbolic links: writing and deleting would follow them out of the store."""
@@ -225,6 +226,13 @@ class ArtifactDraft:
                 f"The {self.display_name} is finished.", hint="Use `hype rm` to remove it."
             )
         remove_folder(self.path)
+
+    def abandon(self) -> None:
+        """Delete the folder of work that nothing resumes, after an error that is reported."""
+        try:
+            self.discard()
+        except (StoreError, OSError) as error:
+            _LOG.info("%s stays, unfinished: %s", self.path, error)
 
     def seal(self, *, stats: Mapping[str, Any], provenance: Mapping[str, Any]) -> Manifest:
         """Flush and hash the files, then write the manifest. From then on the artifact exists.
@@ -312,7 +320,7 @@ class Draft:
 
     After entering, either ``existing`` is the manifest of the finished artifact and there is
     nothing to do, or the folder ``path`` takes files. Leaving without ``commit`` keeps the files,
-    so that the same work can be resumed.
+    so that the same work can be resumed; where nothing resumes it, an error deletes them.
 
     >>> from tempfile import mkdtemp
     >>> import hypestore as hs
@@ -331,11 +339,17 @@ class Draft:
     """
 
     def __init__(
-        self, context: WriteContext, record: WorkRecord, *, wait_seconds: float = 0.0
+        self,
+        context: WriteContext,
+        record: WorkRecord,
+        *,
+        wait_seconds: float = 0.0,
+        resumes: bool = True,
     ) -> None:
         self._context = context
         self._draft = ArtifactDraft(context, record)
         self._wait_seconds = wait_seconds
+        self._resumes = resumes
         self._locks = contextlib.ExitStack()
         self.id = record.id
         self.path = self._draft.path
@@ -356,7 +370,9 @@ class Draft:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._locks.close()
+        with self._locks:
+            if error is not None and self.existing is None and not self._resumes:
+                self._draft.abandon()
         self._draft.refuse_full_disk(error)
 
     def require_space(self, needed_bytes: int) -> None:

@@ -85,7 +85,7 @@ def test_an_unknown_id_offers_near_ones_and_what_is_accepted(given: str, offered
         resolve(given, what="corpus")
     assert "Did you mean" in str(caught.value.hint)
     assert offered in str(caught.value.hint)
-    assert "a JSONL or TSV file" in str(caught.value.hint)
+    assert "a JSONL, TSV or CSV file" in str(caught.value.hint)
     assert "BEIR folder" in str(caught.value.hint)
 
 

@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypencli.data.training import read_training_rows, training_fingerprint
+from hypencli.data.training import open_training_rows, read_training_rows, training_fingerprint
 from hypencli.errors import DataError
 
 GOOD = {
@@ -107,3 +109,86 @@ def test_round_trip(items: list[tuple[str, float | None, str | None]]) -> None:
         for text in (json.dumps(values), json.dumps(values, ensure_ascii=True)):
             (row,) = read_training_rows(write(Path(folder), text))
             assert [(i.content, i.score, i.type) for i in row.items] == items
+
+
+def other_rows() -> dict[str, Any]:
+    items = [{**item, "content": "lakes"} for item in GOOD["items"]]  # type: ignore[call-overload]
+    return GOOD | {"items": items}
+
+
+def write_rows(path: Path, *rows: dict[str, Any]) -> None:
+    """Write rows in the format of the ending; other keys than the expected ones are left out."""
+    if path.suffix in (".jsonl", ".gz"):
+        text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+        return
+    columns = [
+        {
+            "query": row["query"],
+            "items": [{"id": str(item["id"]), "content": item["content"]} for item in row["items"]],
+        }
+        for row in rows
+    ]
+    table = pa.Table.from_pylist(columns)
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.OSFile(str(path), "wb") as out, pa.ipc.new_stream(out, table.schema) as stream:
+            stream.write_table(table, max_chunksize=1)
+
+
+ENDINGS = [".jsonl", ".jsonl.gz", ".parquet", ".arrow"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_rows_are_refused_if_they_are_not_those_of_the_fingerprint(
+    ending: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"train{ending}"
+    write_rows(path, GOOD, GOOD)
+    source = open_training_rows(path)
+    assert source.fingerprint == training_fingerprint(path)
+    assert len(list(source)) == 2
+    write_rows(path, GOOD, other_rows())
+    with pytest.raises(DataError, match="changed while they were read") as caught:
+        list(source)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_first_reading_decides_the_fingerprint(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"train{ending}"
+    write_rows(path, GOOD, GOOD)
+    expected = training_fingerprint(path)
+    source = open_training_rows(path)
+    assert len(list(source)) == 2
+    write_rows(path, GOOD, other_rows())
+    assert source.fingerprint == expected
+    with pytest.raises(DataError, match="changed while they were read"):
+        list(source)
+
+
+def test_a_row_that_is_edited_while_others_are_read_is_refused(tmp_path: Path) -> None:
+    """The file is overwritten in place, after its first rows were read."""
+    path = tmp_path / "train.jsonl"
+    write_rows(path, *[GOOD] * 2_000)
+    source = open_training_rows(path)
+    assert source.fingerprint
+    rows = iter(source)
+    next(rows)
+    line = len(json.dumps(GOOD)) + 1
+    with path.open("r+b") as stream:
+        stream.seek(1_999 * line)
+        stream.write(json.dumps(GOOD).replace("yeast", "water").encode())
+    with pytest.raises(DataError, match="changed while they were read"):
+        list(rows)
+
+
+def test_one_file_of_several_that_changes_is_noticed(tmp_path: Path) -> None:
+    for name in ("train-0.jsonl", "train-1.jsonl"):
+        write_rows(tmp_path / name, GOOD)
+    source = open_training_rows(tmp_path)
+    assert source.fingerprint
+    write_rows(tmp_path / "train-1.jsonl", other_rows())
+    with pytest.raises(DataError, match="changed while they were read"):
+        list(source)

@@ -124,11 +124,7 @@ class Recording:
         if known is not None and known[0] == state and not again and known[1] > _SETTLED_SECONDS:
             return known[2]
         age = time.time() - about.st_mtime
-        data = path.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        blob = self.blobs / digest
-        if not blob.exists():
-            blob.write_bytes(data)
+        digest = keep(path.read_bytes(), self.blobs)
         self._read[about.st_ino] = state, age, digest
         return digest
 
@@ -176,6 +172,16 @@ class DataTorn:
         return latest[:half] + bytes(len(latest) - half)
 
 
+class OnlyRemovals:
+    """Of what was not synced, what removes a name is on the disk, and nothing else."""
+
+    def names(self, held: Sequence[Names]) -> Names:
+        return {name: one for name, one in held[0].items() if held[-1].get(name) == one}
+
+    def content(self, durable: bytes | None, latest: bytes) -> bytes:
+        return b"" if durable is None else durable
+
+
 class DrawnLoss:
     """Each folder is as at a drawn moment since its sync, each file whole, old, torn or empty."""
 
@@ -192,36 +198,71 @@ class DrawnLoss:
         )
 
 
-def write_state(recording: Recording, moment: int, loss: Loss, place: Path) -> None:
-    """Write what the disk holds after a power loss right after a moment."""
-    _write_folder(recording, 0, moment, loss, place)
+class DiskState:
+    """What the disk holds after a power loss right after a moment.
+
+    Args:
+        recording: The recording.
+        moment: The moment.
+        loss: What is lost.
+        synced: Whether what was synced at this very moment is on the disk; otherwise the power
+            was lost during the sync.
+
+    Attributes:
+        contents: Path below the root -> SHA-256 of the content; None for a folder.
+    """
+
+    def __init__(
+        self, recording: Recording, moment: int, loss: Loss, *, synced: bool = True
+    ) -> None:
+        self._recording, self._moment, self._loss = recording, moment, loss
+        self._last_sync = moment if synced else moment - 1
+        self.contents: dict[str, str | None] = {}
+        self._add_folder(0, "")
+
+    def write(self, place: Path) -> None:
+        """Write the files into a new folder."""
+        place.mkdir()
+        for name, digest in self.contents.items():  # a folder comes before what is in it
+            path = place / name
+            if digest is None:
+                path.mkdir()
+                continue
+            blob = self._recording.blobs / digest
+            copied = blob.stat().st_size < _COPIED_BYTES or path.suffix in (".duckdb", ".wal")
+            (shutil.copyfile if copied else os.link)(blob, path)
+
+    def _add_folder(self, number: int, place: str) -> None:
+        node = self._recording.nodes[number]
+        sync = node.last_sync(self._last_sync)
+        held = node.since(self._moment, sync)
+        # A folder that was never synced was empty at first.
+        possible = [{}, *held] if sync is None else held
+        names = self._loss.names([each for each in possible if isinstance(each, dict)])
+        for name, inside in names.items():
+            path = f"{place}{name}"
+            if self._recording.nodes[inside].is_folder:
+                self.contents[path] = None
+                self._add_folder(inside, f"{path}/")
+            else:
+                self.contents[path] = self._content(inside)
+
+    def _content(self, number: int) -> str:
+        node, blobs = self._recording.nodes[number], self._recording.blobs
+        sync = node.last_sync(self._last_sync)
+        latest, durable = node.at(self._moment), None if sync is None else node.at(sync)
+        if latest == durable:
+            return str(latest)
+        old = None if durable is None else (blobs / str(durable)).read_bytes()
+        return keep(self._loss.content(old, (blobs / str(latest)).read_bytes()), blobs)
 
 
-def _write_folder(recording: Recording, number: int, moment: int, loss: Loss, place: Path) -> None:
-    place.mkdir()
-    node = recording.nodes[number]
-    # A folder that was never synced was empty at first.
-    sync = node.last_sync(moment)
-    held = node.since(moment, sync)
-    possible = [each for each in ([{}, *held] if sync is None else held) if isinstance(each, dict)]
-    for name, inside in loss.names(possible).items():
-        if recording.nodes[inside].is_folder:
-            _write_folder(recording, inside, moment, loss, place / name)
-        else:
-            _write_file(recording, inside, moment, loss, place / name)
-
-
-def _write_file(recording: Recording, number: int, moment: int, loss: Loss, path: Path) -> None:
-    node = recording.nodes[number]
-    sync = node.last_sync(moment)
-    latest, durable = node.at(moment), None if sync is None else node.at(sync)
-    if latest == durable:
-        blob = recording.blobs / str(latest)
-        copied = blob.stat().st_size < _COPIED_BYTES or path.suffix in (".duckdb", ".wal")
-        (shutil.copyfile if copied else os.link)(blob, path)
-        return
-    old = None if durable is None else (recording.blobs / str(durable)).read_bytes()
-    path.write_bytes(loss.content(old, (recording.blobs / str(latest)).read_bytes()))
+def keep(data: bytes, blobs: Path) -> str:
+    """Keep a content, and return its SHA-256."""
+    digest = hashlib.sha256(data).hexdigest()
+    if not (blobs / digest).exists():
+        (blobs / digest).write_bytes(data)
+    return digest
 
 
 class Recorder:

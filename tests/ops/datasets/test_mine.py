@@ -12,6 +12,7 @@ from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import open_queries
 from hypencli.data.training import open_training_rows, read_training_rows, write_training_rows
 from hypencli.data.training.negatives import MiningRule
+from hypencli.data.training.survey import StatisticsOptions, row_statistics
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.datasets import miner as mine_rows
 from hypencli.ops.datasets.mine import Mined, MineOptions, mine
@@ -278,6 +279,39 @@ def test_everything_left_out_is_counted(study: Path, tmp_path: Path) -> None:
     (row,) = read_training_rows(options.output)
     assert [item.id for item in row.items] == ["p", "b", "a"]
     assert (done.counts.positive_not_ranked, done.counts.without_negative) == (1, 2)
+
+
+def test_no_row_is_written_twice(study: Path, tmp_path: Path) -> None:
+    """Neither where two positives have one text, nor where two queries have."""
+    store = Store.open(study)
+    texts = {"p": "the positive", "twin": "the positive", "other": "another", "a": "one"}
+    corpus = tmp_path / "docs.jsonl"
+    lines = [json.dumps({"id": doc_id, "text": text}) for doc_id, text in texts.items()]
+    corpus.write_text("\n".join(lines), encoding="utf-8")
+    ranking = [("a", 9.0), ("p", 8.0), ("twin", 7.0), ("other", 6.0)]
+    with store.run_writer("asked", {"engine": "imported", "twice": True}) as writer:
+        writer.queries([("q1", "what"), ("q2", "what"), ("q3", "why")])
+        append_rankings(writer, ["q1", "q2", "q3"], [ranking] * 3)
+        run = writer.commit(stats={}, provenance={}).id
+    qrels = tmp_path / "qrels.txt"
+    judged = [f"{q} 0 {d} 1\n" for q in ("q1", "q2", "q3") for d in ("p", "twin", "other")]
+    qrels.write_text("".join(judged), encoding="utf-8")
+    options = MineOptions(
+        tmp_path / "mined.jsonl",
+        MiningRule(negatives=1),
+        qrels=str(qrels),
+        corpus=open_corpus(corpus),
+    )
+    done = mine(store, run, options)
+    rows = read_training_rows(options.output)
+    assert [(row.query.query_id, row.items[0].id) for row in rows] == [
+        ("q1", "p"),
+        ("q1", "other"),
+        ("q3", "p"),
+        ("q3", "other"),
+    ]
+    assert (done.counts.rows, done.counts.negatives, done.counts.repeated) == (4, 4, 5)
+    assert row_statistics(rows, StatisticsOptions()).findings.get("row_twice") is None
 
 
 def test_a_damaged_run_is_named(study: Path, options: MineOptions) -> None:

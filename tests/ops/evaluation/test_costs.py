@@ -188,6 +188,18 @@ def test_a_reference_need_not_say_all_and_has_the_same_arithmetic_first(
     assert find_reference(store, put("unnamed", queries_fingerprint=None).inputs) is None
 
 
+@pytest.mark.usefixtures("clock_goes_back")
+def test_the_newest_reference_is_what_came_last_whatever_the_clock_says(
+    store: hs.Store, put: Put
+) -> None:
+    run = put("near")
+    older, newer = put("older", engine="exact", k=100), put("newer", engine="exact", k=101)
+    assert older.created > newer.created
+    actual = find_reference(store, run.inputs)
+    assert actual is not None
+    assert actual.id == newer.id
+
+
 def test_a_check_counts_before_results(store: hs.Store, put: Put) -> None:
     reference = put("exact", engine="exact", k=200)
     put("checked", spoilt(100, 0.5), stats=check({10: 0.9, 100: 0.8}))
@@ -279,7 +291,7 @@ def test_times_and_evaluations_arrive(store: hs.Store, put: Put) -> None:
 def test_runs_are_grouped_by_corpus_and_queries(store: hs.Store, put: Put) -> None:
     put("a")
     put("b", corpus="another")
-    put("c", queries="others")
+    put("c", queries="others", queries_fingerprint="f3")
     put("d", queries_fingerprint="f2")
     put("e", ms=0.5)
     costs_of_run = compare_costs(store)
@@ -289,9 +301,11 @@ def test_runs_are_grouped_by_corpus_and_queries(store: hs.Store, put: Put) -> No
         ["e", "a"],
         ["d"],
     ]
-    assert [(group.corpus, group.queries) for group in costs_of_run[:2]] == [
-        ("another", "topics"),
+    assert [(group.corpus, group.queries) for group in costs_of_run] == [
+        ("another", "topics#f1"),
         ("corpus", "others"),
+        ("corpus", "topics#f1"),
+        ("corpus", "topics#f2"),
     ]
     assert all(group.n_documents == N for group in costs_of_run)
 

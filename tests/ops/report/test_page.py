@@ -20,6 +20,7 @@ from hypencli.ops.report.lineage import FACTS
 from hypencli.ops.report.page import HtmlOptions, gather_report, write_html_report
 from hypencli.ops.transfer.study_export import export_study
 from hypencli.ops.transfer.study_import import import_study
+from hypencli.own_places import place_seals
 from hypencli.reporting.contents import Artifact, HtmlReport, Limits, Lineage, RunPair
 from hypencli.reporting.lineage import LineageIndex, lineage_tables
 
@@ -205,7 +206,7 @@ def test_judgements_where_a_run_says_they_are(store: hs.Store, put: Put, qrels: 
     put("a", [2] * 6)
     with store.run_writer("run", {"engine": "imported", "corpus": "docs"}, name="own") as writer:
         writer.queries(list(QUERIES.items()))
-        writer.commit(stats={"qrels": str(qrels)})
+        writer.commit(stats={"qrels": str(qrels)}, provenance=place_seals(qrels=str(qrels)))
     evaluate(store, "own", EvaluateOptions(measures=MEASURES))
     assert only_pair(store).has_grades
 

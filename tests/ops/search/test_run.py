@@ -73,19 +73,16 @@ def test_batches_of_queries_and_shards_of_documents_change_nothing(
 
 
 @pytest.mark.parametrize("model", ["hyper", "plain"])
-def test_a_corpus_encoded_in_other_shards_is_another_set_of_nearly_the_same_vectors(
+def test_a_corpus_encoded_in_other_shards_has_nearly_the_same_vectors(
     store: Store, queries: QuerySet, tiny_collection: Path, model: str
 ) -> None:
     """The batches are others, and a processor may sum in another order."""
     corpus = open_corpus(tiny_collection / "corpus.jsonl")
-    again = EncodeOptions(shard_rows=7, name="small")
+    again = EncodeOptions(shard_rows=7, limit=119, name="small")
     small = store.embeddings(encode(store, corpus, ModelSource(model), again).embeddings)
     whole = store.embeddings(f"{model}-docs")
-    assert small.manifest.id != whole.manifest.id
-    vectors, expected = (
-        np.concatenate([block for _, block in one.blocks()]).astype(np.float32)
-        for one in (small, whole)
-    )
+    assert len(small.shards) == 17
+    vectors, expected = (one.vectors(range(119)).astype(np.float32) for one in (small, whole))
     np.testing.assert_allclose(vectors, expected, atol=2e-3)  # one step of float16
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any
 import pytest
 import torch
 
+from hypencli.errors import DataError, ModelError
+from hypencli.models.load import ModelSpec, build_dual_encoder
 from hypencli.ops.training.run import TrainedModel, train
 from hypencli.recipe import load_recipe
 from hypestore import Store
+from tests.progress import Counting
 
 TOKENISED = {"reading training rows"}
 ENCODED = {"encoding queries", "encoding passages"}
@@ -21,37 +25,13 @@ FROZEN = ("model.freeze_encoder=true", "training.cache_encoder=true")
 Train = Callable[..., tuple[TrainedModel, set[str]]]
 
 
-class Listener:
-    """Hears which long jobs were done, and how much of each."""
-
-    def __init__(self) -> None:
-        self.done: dict[str, int] = {}
-
-    @contextmanager
-    def task(self, description: str, **_: Any) -> Iterator[Any]:
-        outer = self
-        self.done.setdefault(description, 0)
-
-        class Task:
-            def advance(self, count: int = 1) -> None:
-                outer.done[description] += count
-
-            def set_total(self, total: int) -> None: ...
-
-            def note(self, text: str) -> None: ...
-
-        yield Task()
-
-    def message(self, text: str) -> None: ...
-
-
 @pytest.fixture(scope="module")
 def train_in(tiny_backbone: Path, tiny_collection: Path) -> Train:
     """Train the recipe ``tiny`` for two steps; gives the model and the jobs that it took."""
     torch.set_num_threads(1)
 
     def run(store: Store, *overrides: str) -> tuple[TrainedModel, set[str]]:
-        listener = Listener()
+        listener = Counting()
         places = [
             f"model.backbone={tiny_backbone}",
             f"data.train={tiny_collection / 'train.jsonl'}",
@@ -96,9 +76,12 @@ def test_another_run_on_the_same_texts_reads_and_encodes_nothing(
     [
         (("training.cache_encoder=false",), set()),
         (("training.cache_dtype=float16",), ENCODED),
-        (("data.query_max_length=5",), TOKENISED | ENCODED),
+        (("data.query_max_length=5",), TOKENISED | {"encoding queries"}),
         (("training.precision=bfloat16",), ENCODED),
-        (("data.random_negatives=3", "data.random_negatives_from={corpus}"), TOKENISED | ENCODED),
+        (
+            ("data.random_negatives=3", "data.random_negatives_from={corpus}"),
+            TOKENISED | {"encoding passages"},
+        ),
     ],
 )
 def test_what_changes_a_cache_makes_another(
@@ -122,14 +105,74 @@ def test_the_training_rows_as_held_out_rows_are_read_once(
 def test_a_deleted_cache_is_made_again(
     first: tuple[Store, TrainedModel, set[str]], train_in: Train
 ) -> None:
-    store, trained, created = first
+    store, trained, _ = first
     weights = (trained.path / "model.safetensors").read_bytes()
     store.remove(trained.model_id)
-    for name in created:
-        store.remove_cache(name)
+    for cache in store.caches():
+        store.remove_cache(cache.name)
     again, jobs = train_in(store, *FROZEN)
     assert (again.model_id, jobs) == (trained.model_id, TOKENISED | ENCODED)
     assert (again.path / "model.safetensors").read_bytes() == weights
+
+
+class Editing(Counting):
+    """Edits a file when a job begins."""
+
+    def __init__(self, job: str, edit: Callable[[], object]) -> None:
+        super().__init__()
+        self._job, self._edit = job, edit
+
+    @contextmanager
+    def task(self, description: str, **options: Any) -> Iterator[Any]:
+        if description == self._job:
+            self._edit()
+        with super().task(description, **options) as task:
+            yield task
+
+
+def test_rows_that_are_edited_before_they_are_read_leave_no_cache(
+    tiny_backbone: Path, tiny_collection: Path, tmp_path: Path
+) -> None:
+    rows = Path(shutil.copy(tiny_collection / "train.jsonl", tmp_path / "train.jsonl"))
+    original = rows.read_text(encoding="utf-8")
+    changes = [f"model.backbone={tiny_backbone}", f"data.train={rows}", "training.steps=2"]
+    recipe = load_recipe("tiny", changes)
+    store = Store.create(tmp_path / "store")
+
+    def edit() -> None:
+        rows.write_text(original.replace("the", "bread"), encoding="utf-8")
+
+    with pytest.raises(DataError, match="changed while they were read"):
+        train(store, recipe, progress=Editing("reading training rows", edit))
+    assert store.caches() == []
+    assert store.unfinished("model") == []
+    rows.write_text(original, encoding="utf-8")
+    trained, clean = train(store, recipe), train(Store.create(tmp_path / "clean"), recipe)
+    assert trained is not None
+    assert clean is not None
+    weights = [(one.path / "model.safetensors").read_bytes() for one in (trained, clean)]
+    assert weights[0] == weights[1]
+
+
+def test_a_backbone_that_is_edited_after_its_fingerprint_is_refused(
+    tiny_backbone: Path, tiny_collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = Path(shutil.copytree(tiny_backbone, tmp_path / "backbone"))
+    rows = tiny_collection / "train.jsonl"
+    changes = [f"model.backbone={backbone}", f"data.train={rows}", "training.steps=2"]
+
+    def edit_then_build(spec: ModelSpec) -> Any:
+        with (backbone / "model.safetensors").open("r+b") as weights:
+            weights.seek(-64, 2)
+            weights.write(bytes(64))
+        return build_dual_encoder(spec)
+
+    store, recipe = Store.create(tmp_path / "store"), load_recipe("tiny", changes)
+    monkeypatch.setattr("hypencli.models.load.build_dual_encoder", edit_then_build)
+    with pytest.raises(ModelError, match="changed while they were read"):
+        train(store, recipe)
+    assert store.artifacts("model") == []
+    assert store.unfinished("model") == []
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -11,6 +11,7 @@ import pytest
 
 from hypencli.data.exchange import EncodedItem, read_item_stream, write_item_stream
 from hypencli.data.queries import open_queries
+from hypencli.data.reading.base import ContentChanged
 from hypencli.errors import DataError, ModelError, UsageError
 from hypencli.ops.models import ModelSource
 from hypencli.ops.search.run import SearchOptions, search
@@ -120,6 +121,45 @@ def test_an_interrupted_import_goes_on(
     monkeypatch.setattr(EmbeddingWork, "write_shard", real)
     assert written == [0, 1]
     assert take(store, stream, shard_rows=50).n_documents == 120
+
+
+def test_other_shards_are_the_same_set_and_unfinished_ones_go_on(
+    store: Store, stream: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hypestore import EmbeddingWork
+
+    real = EmbeddingWork.write_shard
+
+    def stopped(self: EmbeddingWork, shard: int, *rest: Any) -> None:
+        if shard == 1:
+            raise KeyboardInterrupt
+        real(self, shard, *rest)
+
+    monkeypatch.setattr(EmbeddingWork, "write_shard", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        take(store, stream, shard_rows=50)
+    monkeypatch.setattr(EmbeddingWork, "write_shard", real)
+    done = take(store, stream, shard_rows=7)
+    assert [shard.n for shard in store.embeddings(done.embeddings).shards] == [50, 50, 20]
+    again = take(store, stream, shard_rows=9)
+    assert (again.existing, again.embeddings) == (True, done.embeddings)
+
+
+def test_a_file_that_is_changed_while_it_is_read_is_refused(
+    store: Store, stream: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hypestore import EmbeddingWork
+
+    real = EmbeddingWork.write_shard
+
+    def changing(self: EmbeddingWork, shard: int, *rest: Any) -> None:
+        real(self, shard, *rest)
+        with stream.open("ab") as out:
+            write_item_stream([EncodedItem("more", np.zeros(32, np.float32), "t")], out)
+
+    monkeypatch.setattr(EmbeddingWork, "write_shard", changing)
+    with pytest.raises(ContentChanged, match=r"out\.docs was changed while it was read"):
+        take(store, stream)
 
 
 def test_vectors_of_another_model_are_told_by_a_check(store: Store, stream: Path) -> None:

@@ -61,8 +61,8 @@ def test_the_leaderboard_is_the_same_in_both_stores(
     assert leaderboard(other) == leaderboard(store)
 
 
-def test_lineage_recipes_and_curves_come_along(store: Store, other: Store, archive: Path) -> None:
-    import_study(other, archive)
+def test_lineage_recipes_and_curves_come_along(store: Store, other: Store, tmp_path: Path) -> None:
+    import_study(other, export_study(store, tmp_path / "study.zip", keep_paths=True).path)
     here, existing = show(store, "hyper-run"), show(other, "hyper-run")
     assert existing.parents == here.parents  # type: ignore[union-attr]
     model, expected_names = show(store, "hyper"), show(other, "hyper")

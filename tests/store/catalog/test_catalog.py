@@ -58,8 +58,11 @@ def test_the_leaderboard_has_one_row_a_measure(filled_once: Any) -> None:
         "model_id": filled_once.model.id,
         "embeddings": filled_once.embeddings.id,
         "corpus": "corpus",
+        "corpus_fingerprint": None,
         "queries": "topics",
+        "queries_fingerprint": None,
         "qrels": "qrels",
+        "qrels_fingerprint": None,
         "measure": "nDCG@10",
         "value": 0.25,
         "n_queries": 3,
@@ -82,6 +85,94 @@ def test_the_newest_evaluation_counts(filled: Any, evaluate: Make) -> None:
         "SELECT value FROM leaderboard WHERE measure = 'nDCG@10'"
     ).rows
     assert actual == ((0.5,),)
+
+
+def test_judgements_of_one_name_are_told_apart(filled: Any, evaluate: Make) -> None:
+    query, store = filled.store.catalog.query, filled.store
+    evaluate(store, "first", 0.2, qrels_fingerprint="a1")
+    evaluate(store, "first", 0.4, qrels_fingerprint="b2")
+    evaluate(store, "first", 0.6, qrels_fingerprint="b2", again=True)
+    evaluate(store, "first", 0.8, qrels="renamed", qrels_fingerprint="b2")
+    found = query(
+        "SELECT qrels, qrels_fingerprint, value FROM leaderboard WHERE measure = 'nDCG@10' "
+        "AND qrels_fingerprint IS NOT NULL ORDER BY ALL"
+    )
+    assert found.rows == (("qrels", "a1", 0.1), ("renamed", "b2", 0.4))
+    assert query(
+        "SELECT qrels_fingerprint, query_id, value FROM per_query WHERE measure = 'nDCG@10' "
+        "AND qrels_fingerprint IS NOT NULL ORDER BY ALL"
+    ).rows == (("a1", "q1", 0.2), ("a1", "q2", 0.0), ("b2", "q1", 0.8), ("b2", "q2", 0.0))
+
+
+def test_a_renewed_evaluation_is_the_newest(filled: Any, evaluate: Make) -> None:
+    store = filled.store
+    values = "SELECT value FROM leaderboard WHERE measure = 'nDCG@10'"
+    evaluate(store, "first", 1.0, again=True)
+    assert store.catalog.query(values).rows == ((0.5,),)
+    assert store.renew_evaluation(filled.evaluation.id).created > filled.evaluation.created
+    assert store.catalog.query(values).rows == ((0.25,),)
+    assert store.doctor(checksums=True).findings == ()
+
+
+def test_the_queries_of_a_store(filled: Any, make_run: Make) -> None:
+    with filled.store.run_writer("other", {"queries": "topics"}) as writer:
+        writer.queries([("q1", ""), ("q4", " two  words\n"), ("q5", "")])
+        writer.commit()
+    found = filled.store.catalog.query(
+        "SELECT queries, query_id, text, characters, words FROM queries ORDER BY query_id"
+    )
+    assert found.rows == (
+        ("topics", "q1", "one", 3, 1),
+        ("topics", "q2", "two", 3, 1),
+        ("topics", "q3", "three", 5, 1),
+        ("topics", "q4", " two  words\n", 12, 2),
+        ("topics", "q5", None, None, None),
+    )
+
+
+def test_how_a_run_was_made(filled: Any) -> None:
+    told = {"query_max_length": 64, "dtype": "bfloat16", "embeddings": filled.embeddings.id}
+    with filled.store.run_writer("r", {**told, "queries_fingerprint": "f"}) as writer:
+        writer.queries([])
+        run = writer.commit(provenance={"device": "cuda:0"})
+    with filled.store.run_writer("rrf", {"corpus": "corpus"}, parents=(run.id,)) as writer:
+        writer.queries([])
+        fused = writer.commit()
+    columns = "query_max_length, dtype, device, queries_fingerprint"
+    query = filled.store.catalog.query
+    assert query(f"SELECT {columns} FROM runs WHERE run = '{run.id}'").rows == (
+        (64, "bfloat16", "cuda:0", "f"),
+    )
+    assert query(f"SELECT {columns} FROM runs WHERE run = '{fused.id}'").rows == ((None,) * 4,)
+
+
+def test_the_corpus_of_a_fused_run_is_that_of_its_runs(store: hs.Store) -> None:
+    spec = hs.EmbeddingSpec(
+        id_prefix="docs",
+        inputs={"corpus": "docs", "corpus_fingerprint": "c3"},
+        parents=(),
+        dim=4,
+        dtype="float16",
+        shard_rows=16,
+        keep_text=False,
+    )
+    with store.embedding_work(spec) as work:
+        embeddings = work.finish(0)
+    made = {}
+    for name, parents in {"a": (embeddings.id,), "b": (), "both": ("a", "b")}.items():
+        ids = tuple(made.get(parent, parent) for parent in parents)
+        with store.run_writer(name, {"corpus": "docs", "name": name}, parents=ids) as writer:
+            writer.queries([])
+            made[name] = writer.commit(stats={}).id
+    found = store.catalog.query("SELECT run, corpus_fingerprint FROM runs").rows
+    assert dict(found) == {made["a"]: "c3", made["b"]: None, made["both"]: "c3"}
+
+
+def test_fingerprints_of_models(store: hs.Store) -> None:
+    with store.draft("model", "m", {}) as draft:
+        draft.commit(stats={"model_fingerprint": "w1", "passage_fingerprint": "p1"})
+    found = store.catalog.query("SELECT model_fingerprint, passage_fingerprint FROM models")
+    assert found.rows == (("w1", "p1"),)
 
 
 def test_values_of_all_kinds_arrive(filled: Any) -> None:
@@ -180,15 +271,15 @@ def test_only_what_is_new_is_read(
 
     monkeypatch.setattr(catalog_build, "read_artifact_table", spy)
     run = make_run(filled.store, seed=9)
-    assert read == []
+    assert {path.parent.name for path in read} == {run.id}
     new = evaluate(filled.store, run.id)
-    assert {path.parent.name for path in read} == {new.id}
+    assert {path.parent.name for path in read} == {run.id, new.id}
     filled.store.catalog.query("FROM leaderboard")
-    assert len(read) == 2
+    assert len(read) == 3
     filled.store.remove(filled.run.id, force=True)
     assert filled.store.catalog.query("SELECT DISTINCT run FROM leaderboard").rows == ((run.id,),)
     assert filled.store.catalog.query("SELECT count(*) FROM per_query_metrics").rows == ((3,),)
-    assert len(read) == 2
+    assert len(read) == 3
 
 
 def test_a_catalog_in_step_answers_without_reading_a_manifest(
@@ -344,6 +435,26 @@ def test_anything_but_a_query_is_refused(
     assert {k: v for k, v in after.items() if not k.startswith(ignored)} == {
         k: v for k, v in before.items() if not k.startswith(ignored)
     }
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "FROM iceberg_scan('x')",
+        "FROM 'x.xlsx'",
+        "FROM sqlite_scan('x', 'y')",
+        "SELECT current_setting('s3_region')",
+        "SELECT 'a'::inet",
+    ],
+)
+def test_a_query_that_names_an_extension_is_no_damage(
+    filled_once: Any, sql: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = filled_once.store.catalog.path.stat()
+    with pytest.raises(hs.CatalogQueryError):
+        filled_once.store.catalog.query(sql)
+    assert filled_once.store.catalog.path.stat() == before
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("from_memory", [False, True])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -146,7 +147,7 @@ def test_a_parent_must_still_be_there_at_the_end(
 ) -> None:
     model = make_model(store)
     with store.draft("run", "r", {}, parents=(model.id,)) as draft:
-        store.remove(model.id)
+        shutil.rmtree(store.path(model))
         with pytest.raises(hs.ArtifactNotFound, match=model.id):
             draft.commit()
     assert store.artifacts() == []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hypencli.cli.output.progress import progress
-from hypencli.cli.output.render import escape, show, size
+from hypencli.cli.output.render import draw_shortened, escape, show, size
 from hypencli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def html_options(
     measures: tuple[str, ...],
     depth: int | None,
     overwrite: bool,
+    keep_paths: bool,
 ) -> HtmlOptions:
     """Build the options of the page.
 
@@ -51,7 +52,7 @@ def html_options(
             hint=f"hype report RUN_A RUN_B --html {output}",
         )
     pair = (runs[0], runs[1]) if runs else None
-    return HtmlOptions(output, pair, qrels, measures, depth, overwrite)
+    return HtmlOptions(output, pair, qrels, measures, depth, overwrite, keep_paths)
 
 
 def write_page(store: Store, options: HtmlOptions, *, format: str, as_json: bool) -> None:
@@ -83,4 +84,5 @@ def _draw_written(console: Console, done: HtmlWritten) -> None:
         console.print(f"  query by query: {escape(label_a)} against {escape(label_b)}")
     for remark in done.remarks:
         console.print(f"  {escape(remark)}", soft_wrap=True)
+    draw_shortened(console, done.shortened)
     console.print(f"Open it in a browser: {done.path.absolute().as_uri()}", soft_wrap=True)

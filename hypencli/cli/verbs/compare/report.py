@@ -10,6 +10,7 @@ import typer
 from hypencli.cli.options import (
     FormatOption,
     JsonOption,
+    KeepPathsOption,
     MeasuresOption,
     OverwriteOption,
     RecallDepthOption,
@@ -58,6 +59,7 @@ def report(
     ] = None,
     measures: MeasuresOption = None,
     overwrite: OverwriteOption = False,
+    keep_paths: KeepPathsOption = False,
     format: FormatOption = "table",
     store: StoreOption = None,
     json: JsonOption = False,
@@ -77,12 +79,13 @@ def report(
         hype report bi-encoder hypencoder --html report.html --qrels qrels.txt
     """
     _check_together(runs or [], sql=sql, schema=schema, html=html is not None)
-    if html is None and (k is not None or overwrite):
-        option = "--overwrite" if overwrite else f"--k {k}"
+    if html is None and (k is not None or overwrite or keep_paths):
+        flag = "--overwrite" if overwrite else "--keep-paths" if keep_paths else None
+        option = flag or f"--k {k}"
         raise UsageError(
             f"{option} needs --html.",
             hint=f"hype report --html FILE {option}"
-            + ("" if overwrite else f", or hype costs {option}"),
+            + ("" if flag else f", or hype costs {option}"),
         )
     table_format = "json" if json else format
     opened, wanted = open_store(store), split_names(measures)
@@ -91,7 +94,15 @@ def report(
 
         place = dataset_place(opened.root, qrels)
         asked = tuple(runs or ())
-        page = html_options(html, asked, place, measures=wanted, depth=k, overwrite=overwrite)
+        page = html_options(
+            html,
+            asked,
+            place,
+            measures=wanted,
+            depth=k,
+            overwrite=overwrite,
+            keep_paths=keep_paths,
+        )
         write_page(opened, page, format=format, as_json=json)
     elif sql is not None:
         _show_sql(opened, sql, table_format)

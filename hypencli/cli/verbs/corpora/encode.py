@@ -39,9 +39,9 @@ def encode(
     dataset: Annotated[
         str,
         typer.Argument(
-            help="A JSONL or TSV file (.gz too), a BEIR folder, an ir_datasets id "
+            help="A JSONL, TSV or CSV file (.gz too), a BEIR folder, an ir_datasets id "
             "(msmarco-passage, vaswani, beir/scifact), a dataset of `hype data prepare` by its "
-            "name, or PREFIX:NAME of an installed source.",
+            "name, PREFIX:NAME of an installed source, or - for standard input.",
             show_default=False,
         ),
     ],
@@ -92,7 +92,8 @@ def encode(
         ),
     ] = "stop",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan; encode nothing.")
+        bool,
+        typer.Option("--dry-run", help="Read all documents and show the plan; encode nothing."),
     ] = False,
     backbone: BackboneOption = None,
     pooling: PoolingOption = None,
@@ -103,7 +104,7 @@ def encode(
     """Encode the documents of a dataset into the store.
 
     Documents are read as a stream. Running the same command again does nothing when the set is
-    complete. After an interruption it continues behind the last finished shard.
+    complete. After an interruption it goes on, and has lost about a minute of work.
 
     Examples:
         hype encode vaswani
@@ -136,7 +137,8 @@ def encode(
     place = dataset_place(opened.root, dataset)
     corpus = open_corpus(place, id_key=id_key, text_key=text_key, on_error=on_error)
     if dry_run:
-        show(plan(opened, corpus, source, options, progress()), _draw_plan, as_json=json)
+        planned = plan(opened, corpus, source, options, progress(), read=True)
+        show(planned, _draw_plan, as_json=json)
     else:
         show(run(opened, corpus, source, options, progress()), _draw_encoded, as_json=json)
 
@@ -153,18 +155,34 @@ def _draw_plan(console: Console, plan: EncodePlan) -> None:
         console.print(f"Shards that exist already: {plan.shards_done}.")
 
 
+def _time(done: Encoded) -> str:
+    """The time of a command, and the rate of encoding alone."""
+    rate = "" if done.rate is None else f" ({done.rate:,.1f} documents/s)"
+    return f"{seconds(done.seconds)}{rate}"
+
+
 def _draw_encoded(console: Console, done: Encoded) -> None:
     what = f"{done.n_documents:,} documents of {done.corpus}, {done.dim} wide"
     if done.existing:
         console.print(f"Already there: {done.embeddings}, {what}.")
     elif done.finished:
-        rate = done.encoded / done.seconds if done.seconds else 0.0
-        console.print(
-            f"Encoded {what}, in {seconds(done.seconds)} ({rate:,.0f} documents/s): "
-            f"{done.embeddings}"
-        )
+        console.print(f"Encoded {what}, in {_time(done)}: {done.embeddings}")
     else:
-        console.print(f"This part is done. Shards that are still missing: {done.missing_shards}.")
+        console.print(
+            f"This part is done, in {_time(done)}. Shards that are still missing: "
+            f"{done.missing_shards}."
+        )
+    if done.resumed_at is not None:
+        console.print(
+            f"Went on from shard {done.resumed_at}: {done.found:,} documents were encoded before, "
+            f"{done.encoded:,} now."
+        )
+    if done.n_cut and done.max_length is not None:
+        of = f" of {done.n_documents:,}" if done.finished else ""
+        console.print(
+            f"{done.n_cut:,}{of} documents were cut after {done.max_length:,} tokens; "
+            "--max-length N reads more."
+        )
     if done.skipped:
         lines = "1 line" if done.skipped == 1 else f"{done.skipped:,} lines"
         console.print(escape(f"Skipped {lines} that hold no document. {done.first_skipped[0]}"))

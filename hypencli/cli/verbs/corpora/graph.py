@@ -113,6 +113,7 @@ def graph(
     from hypencli.ops.graphs.build import build_graph
     from hypencli.ops.graphs.options import GraphOptions
     from hypencli.ops.models import ModelSource
+    from hypencli.ops.recorded_places import default_queries
     from hypencli.ops.search.measure_calibration import BuiltAndCalibrated, CalibrateOptions
     from hypencli.ops.search.measure_calibration import calibrate as measure
     from hypencli.ops.search.options import EngineSpec, Scoring, Target
@@ -137,10 +138,9 @@ def graph(
     )
     built = build_graph(opened, embedding_set, graph_options, progress())
     if not calibrate:
-        show(built, _draw_built, as_json=json)
-        return
-    query_set = queries or opened.defaults.get("queries")
-    asked = None if query_set is None else open_queries(dataset_place(opened.root, query_set))
+        return show(built, _draw_built, as_json=json)
+    place = dataset_place(opened.root, queries or default_queries(opened))
+    asked = None if place is None else open_queries(place)
     target, scoring = Target(embedding_set.id), Scoring(device=graph_options.device)
     measured = [
         measure(

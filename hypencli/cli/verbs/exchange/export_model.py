@@ -9,13 +9,14 @@ import typer
 
 from hypencli.cli.options import (
     JsonOption,
+    KeepPathsOption,
     OverwriteOption,
     ReferenceArgument,
     StoreOption,
     TrustOption,
     open_store,
 )
-from hypencli.cli.output.render import escape, show, size
+from hypencli.cli.output.render import draw_shortened, escape, show, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,6 +43,7 @@ def export_model(
         typer.Option("--bin/--safe", help="Also write pytorch_model.bin, or safetensors alone."),
     ] = False,
     overwrite: OverwriteOption = False,
+    keep_paths: KeepPathsOption = False,
     trust_code: TrustOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
@@ -66,6 +68,7 @@ def export_model(
         with_bin=with_bin,
         overwrite=overwrite,
         trust_code=trust_code,
+        keep_paths=keep_paths,
     )
     show(done, _draw_exported, as_json=json)
 
@@ -73,6 +76,7 @@ def export_model(
 def _draw_exported(console: Console, done: ExportedModel) -> None:
     console.print(f"Wrote {len(done.files)} files, {size(done.size_bytes)}, to {done.path}:")
     console.print(f"  {', '.join(done.files)}")
+    draw_shortened(console, done.shortened)
     if done.obstacles:
         console.print(f"The published code cannot load it: {escape('; '.join(done.obstacles))}.")
         return

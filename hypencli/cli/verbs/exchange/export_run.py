@@ -12,6 +12,7 @@ from hypencli.cli.options import (
     StoreOption,
     open_store,
 )
+from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import show
 from hypencli.cli.verbs.exchange.formats import format_option
 
@@ -31,7 +32,8 @@ def export_run(
 ) -> None:
     """Write a run as a TREC file, as JSONL in the published format, or as Parquet.
 
-    Ranks start at 1.
+    Ranks start at 1. trec_eval sorts a TREC file by score, and ties by document id. So that the
+    order stays, equal scores of the run are written as scores that fall by the smallest step.
 
     Examples:
         hype export run my-run --output my-run.trec
@@ -40,7 +42,8 @@ def export_run(
     """
     from hypencli.ops.transfer.runs import export_run as run_export
 
-    done = run_export(open_store(store), run, output=output, format=format, overwrite=overwrite)
+    opened, bars = open_store(store), progress()
+    done = run_export(opened, run, output=output, format=format, overwrite=overwrite, progress=bars)
 
     def draw(console: Console, done: Exported) -> None:
         console.print(

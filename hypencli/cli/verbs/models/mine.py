@@ -124,6 +124,7 @@ def _draw_mined(console: Console, done: Mined) -> None:
         f"positives that the run does not rank, {kept}": counts.positive_not_ranked,
         "positives that are not among the documents, left out": counts.positive_without_text,
         "queries without a judged positive, left out": counts.without_positive,
+        "rows with the texts of an earlier row, left out": counts.repeated,
     }
     for what, count in said.items():
         if count:

@@ -17,7 +17,7 @@ from hypencli.cli.options import (
     open_store,
 )
 from hypencli.cli.output.progress import progress
-from hypencli.cli.output.render import draw_name_not_given, number, seconds, show
+from hypencli.cli.output.render import draw_name_not_given, escape, number, seconds, show
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,4 +110,13 @@ def _draw_trained(console: Console, done: TrainedModel) -> None:
                 f"The weights are those of step {done.best_step:,}, which validated best."
             )
         console.print(f"Model: {done.model_id}")
-    console.print(f"Next: hype encode DATASET --model {label}")
+    if done.embeddings:
+        console.print(
+            f"Its passage encoder has encoded already: {escape(', '.join(done.embeddings))}."
+        )
+        console.print(
+            f"Next: hype search QUERIES --model {label} --embeddings {escape(done.embeddings[-1])}",
+            soft_wrap=True,
+        )
+    else:
+        console.print(f"Next: hype encode DATASET --model {label}")

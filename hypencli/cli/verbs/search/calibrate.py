@@ -75,6 +75,7 @@ def calibrate(
     from hypencli.data.queries import open_queries
     from hypencli.ops.dataset_names import dataset_place
     from hypencli.ops.models import ModelSource
+    from hypencli.ops.recorded_places import default_queries
     from hypencli.ops.search.measure_calibration import CalibrateOptions
     from hypencli.ops.search.measure_calibration import calibrate as measure
     from hypencli.ops.search.options import Scoring, Target
@@ -87,7 +88,7 @@ def calibrate(
         target=Target(embeddings, dataset_place(opened.root, corpus)),
         scoring=Scoring(query_max_length, width, dtype, default_device(device, opened)),
     )
-    query_set = queries or opened.defaults.get("queries")
+    query_set = queries or default_queries(opened)
     asked = None if query_set is None else open_queries(dataset_place(opened.root, query_set))
     done = measure(opened, asked, ModelSource(model, trust_code=trust_code), options, progress())
     show(done, draw_calibrated, as_json=json)

@@ -60,8 +60,8 @@ def search(
     queries: Annotated[
         str | None,
         typer.Argument(
-            help="A JSONL or TSV file (.gz too), a BEIR folder, an ir_datasets id, a dataset of "
-            "`hype data prepare`, PREFIX:NAME of an installed source, or - for standard input.",
+            help="A JSONL, TSV or CSV file (.gz too), a BEIR folder, an ir_datasets id, a dataset "
+            "of `hype data prepare`, PREFIX:NAME of an installed source, or - for standard input.",
             show_default="the store's default, else the encoded dataset's own",
         ),
     ] = None,
@@ -139,6 +139,7 @@ def search(
     from hypencli.data.queries import open_queries
     from hypencli.ops.dataset_names import dataset_place
     from hypencli.ops.models import ModelSource
+    from hypencli.ops.recorded_places import default_queries
     from hypencli.ops.search.options import Output, Scoring, SearchOptions, Target
     from hypencli.ops.search.run import search as run
     from hypencli.ops.transfer.runs import import_lists
@@ -169,8 +170,12 @@ def search(
         ),
     )
     source = ModelSource(model, backbone=backbone, pooling=pooling, trust_code=trust_code)
-    queries = dataset_place(opened.root, queries or opened.defaults.get("queries"))
-    asked = None if queries is None else open_queries(queries, id_key=id_key, text_key=text_key)
+    queries = dataset_place(opened.root, queries or default_queries(opened))
+    asked = None
+    if queries is not None:
+        asked = open_queries(
+            queries, id_key=id_key, text_key=text_key, judged_by=options.output.qrels
+        )
     if first is None:
         show(run(opened, asked, source, options, progress()), _draw_searched, as_json=json)
         return
@@ -212,6 +217,11 @@ def _draw_searched(console: Console, done: Searched) -> None:
         f"scoring {seconds(parts.scoring)}, top-k {seconds(parts.topk)}, "
         f"writing {seconds(parts.writing)}."
     )
+    if done.n_cut:
+        console.print(
+            f"{done.n_cut:,} of {done.n_queries:,} queries were cut after "
+            f"{done.query_max_length:,} tokens; --query-max-length N reads more."
+        )
     if done.evaluations is not None and done.engine != "exact":
         share = done.evaluations.mean / max(1, done.n_documents)
         console.print(
@@ -339,6 +349,11 @@ def draw_answer(console: Console, answer: Answer, *, width: int = 300) -> None:
         f"{escape(answer.question)}  ({answer.n_documents:,} documents, model {answer.model}, "
         f"{seconds(answer.seconds)})"
     )
+    if answer.is_cut:
+        console.print(
+            f"The question was cut after {answer.query_max_length:,} tokens; --query-max-length N "
+            "reads more."
+        )
     if answer.recall_bound is not None:
         console.print(
             f"Recall: at least {answer.recall_bound:.4f} by its bound, after "

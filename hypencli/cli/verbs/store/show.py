@@ -23,7 +23,8 @@ def show_(
 ) -> None:
     """Show one artifact: its origin, measures and curves.
 
-    An unfinished training is shown with its curves so far and the process that works on it.
+    An unfinished training is shown with its phase (such as encoding passages), its curves so far
+    and the process that works on it.
 
     Examples:
         hype show demo
@@ -67,6 +68,9 @@ def _draw_work(console: Console, shown: ShownWork) -> None:
     facts: list[tuple[str, object]] = [("id", work.id), ("folder", work.path)]
     facts += [("begun", work.started.isoformat(timespec="seconds"))]
     facts += [("held by", work.holder or "nobody: running its command again continues it")]
+    if shown.phase is not None:
+        word = "phase" if work.is_held else "stopped at"
+        facts += [(word, f"{shown.phase}, at {shown.phase.updated}")]
     if shown.last_step is not None:
         facts += [("last step", f"{shown.last_step:,}, logged {shown.updated}")]
     for key, value in [*facts, *_flat(work.inputs)]:

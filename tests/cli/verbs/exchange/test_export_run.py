@@ -8,6 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from hypestore import Store
+
 Hype = Callable[..., Any]
 
 NO_SPACE = """
@@ -37,3 +41,22 @@ def test_a_folder_that_does_not_exist_gives_5(hype: Hype, study: Path, tmp_path:
     done = hype("export", "run", "hyper-run", "--output", file, "--store", study)
     assert done.code == 5
     assert "none" in done.err
+
+
+@pytest.mark.parametrize("name", ["../esc/x", "/tmp/x", "-o"])
+def test_a_name_of_another_store_leads_to_no_other_folder(
+    hype: Hype, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Versions before 0.6 took such names, and a study or a store may still have them."""
+    store = Store.open(study)
+    run = store.get("hyper-run")
+    named = run.model_copy(update={"name": name})
+    (store.path(run) / "manifest.json").write_text(named.to_text(), encoding="utf-8")
+    here = tmp_path / "here"
+    here.mkdir()
+    (tmp_path / "esc").mkdir()
+    monkeypatch.chdir(here)
+    done = hype("export", "run", run.id, "--store", study)
+    assert done.code == 0, done.err
+    assert [path.name for path in here.iterdir()] == [f"{run.id}.trec"]
+    assert list((tmp_path / "esc").iterdir()) == []

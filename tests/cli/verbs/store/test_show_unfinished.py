@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 import hypestore
+from hypencli.ops.phase import RecordedProgress
+from hypencli.progress import SILENT
 from hypestore import Store
 
 Hype = Callable[..., Any]
@@ -46,6 +48,22 @@ def test_show_draws_a_running_training(hype: Hype, store: Store) -> None:
             assert "architecture: hypencoder" in shown.out
     left = hype("show", "long", "--store", store.root)
     assert "held by: nobody" in left.out
+
+
+def test_show_tells_the_phase_before_the_first_step(hype: Hype, store: Store) -> None:
+    with begin(store) as draft:
+        progress = RecordedProgress(SILENT, draft.path)
+        with progress.task("encoding [b]passages", total=5_000, unit="passages") as task:
+            task.advance(1_200)
+        shown = hype("show", "long", "--store", store.root).out
+        assert "phase: encoding [b]passages, 1,200 of 5,000 passages, at 20" in shown
+        assert "last step" not in shown
+        as_json = hype("show", "long", "--store", store.root, "--json").json
+        assert as_json["phase"]["done"] == 1_200
+        listed = hype("ls", "--store", store.root, "--json").json
+        assert "unfinished at encoding [b]passages, 1,200 of 5,000 passages" in listed[0]["about"]
+    left = hype("show", "long", "--store", store.root).out
+    assert "stopped at: encoding [b]passages, 1,200 of 5,000 passages" in left
 
 
 def test_show_gives_the_points_of_a_running_training_as_json(hype: Hype, store: Store) -> None:

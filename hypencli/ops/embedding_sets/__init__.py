@@ -1,0 +1,1 @@
+"""Embedding sets that are encoded: their options, their identity, and their shards."""

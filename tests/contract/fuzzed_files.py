@@ -1,0 +1,336 @@
+"""Files with an inner structure that the fuzzer feeds to readers: Parquet, archives, tokenizers."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import safetensors.numpy
+from hypothesis import strategies as st
+
+import hypestore
+from hypencli.data.exchange.graph_file import read_graph
+from hypencli.data.runs import write_run
+from hypencli.data.training import read_training_rows
+from hypencli.data.training.writing import write_training_rows
+from hypencli.errors import DataError, HypeError, ModelError
+from hypencli.models.checkpoints.sentence import load_tokenizer
+from hypencli.models.checkpoints.weights import read_weights
+from hypencli.ops.transfer.study_export import export_study
+from hypencli.ops.transfer.study_import import import_study
+from hypencli.records import Query, TrainingItem, TrainingRow
+from hypestore import StoreError
+from hypestore.embeddings.stored import _read_texts
+from hypestore.embeddings.vector_file import VectorFile, write_vector_file
+from tests.contract.fuzzing import Reader, edited
+from tests.hostile import sealed, small_store, zipped
+
+
+def made(write: Callable[[Path], object], name: str) -> bytes:
+    """The bytes of a file that a function writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        write(path)
+        return path.read_bytes()
+
+
+@st.composite
+def bent(draw: st.DrawFn, whole: Callable[[], list[bytes]]) -> bytes:
+    """One of some whole files, with a few bytes changed, often near its end, or edited."""
+    content = bytearray(draw(st.sampled_from(whole())))
+    if draw(st.booleans()):
+        return draw(edited(st.just(bytes(content))))
+    for _ in range(draw(st.integers(1, 4))):
+        footer = draw(st.booleans())
+        first = max(0, len(content) - 400) if footer else 0
+        place = draw(st.integers(first, len(content) - 1))
+        content[place] = draw(st.integers(0, 255))
+    return bytes(content)
+
+
+@cache
+def vector_shards() -> list[bytes]:
+    """Shards of float16 and float32, of one vector, several, and several row groups."""
+    ids = [f"doc{i}" for i in range(40)]
+    drawn = np.random.default_rng(0).normal(size=(40, 4))
+
+    def written(n: int, dtype: str) -> bytes:
+        vectors = drawn[:n].astype(dtype)
+        return made(lambda path: write_vector_file(path, ids[:n], vectors), "v.parquet")
+
+    several = io.BytesIO()
+    column = pa.array(drawn.tolist(), pa.list_(pa.float32(), 4))
+    table = pa.table({"vector": column, "doc_id": ids})
+    pq.write_table(table, several, row_group_size=16, compression="none")
+    return [written(40, "f2"), written(3, "f4"), written(1, "f2"), several.getvalue()]
+
+
+def check_vectors(path: Path) -> None:
+    file = VectorFile(path, dim=4)
+    read = 0
+    for first, block in file.blocks():
+        assert first == read
+        assert block.shape[1:] == (4,)
+        assert block.dtype == file.dtype
+        read += len(block)
+    assert len(file.doc_ids) == file.n == read
+    assert all(isinstance(one, str) for one in file.doc_ids.to_pylist())
+    file.check()
+
+
+@cache
+def text_shards() -> list[bytes]:
+    """Shards of texts, of one row group and of several."""
+    table = pa.table({"text": [f"a text of number {i}" for i in range(40)]})
+    made_of = []
+    for rows in (40, 16):
+        out = io.BytesIO()
+        pq.write_table(table, out, row_group_size=rows, write_page_checksum=True)
+        made_of.append(out.getvalue())
+    return made_of
+
+
+def check_texts(path: Path) -> None:
+    assert len(_read_texts(path, np.array([0, 39, 7]))) == 3
+
+
+@cache
+def row_files() -> list[bytes]:
+    """Training rows in Parquet."""
+    items = tuple(TrainingItem(f"d{i}", f"text {i}", i / 2, "positive") for i in range(3))
+    rows = [TrainingRow(Query(f"q{i}", f"what is {i}"), items) for i in range(5)]
+    return [made(lambda path: write_training_rows(path, rows), "rows.parquet")]
+
+
+def check_row_file(path: Path) -> None:
+    for row in read_training_rows(path):
+        assert row.query.query_id
+        assert row.items
+        assert all(item.score is None or np.isfinite(np.float32(item.score)) for item in row.items)
+
+
+@cache
+def run_files() -> list[bytes]:
+    """Runs in Parquet."""
+    results = {"q1": [("d1", 2.0), ("d2", 1.0)], "q2": [("d3", 0.5)]}
+    texts = {"q1": "one", "q2": "two"}
+    return [made(lambda path: write_run(path, results, texts, format="parquet"), "run.parquet")]
+
+
+graph_lines = st.lists(
+    st.fixed_dictionaries(
+        {"item_id": st.sampled_from(["d1", "d2", "", 3, None])},
+        optional={"neighbors": st.lists(st.sampled_from(["d1", "d2", "x\x00", 1])) | st.text()},
+    ).map(json.dumps),
+    max_size=5,
+).map(lambda lines: "\n".join(lines).encode())
+
+
+def check_graph(path: Path) -> None:
+    for line in read_graph(path):
+        assert line.doc_id
+        assert all(line.neighbours)
+
+
+@cache
+def studies() -> dict[str, bytes]:
+    """Name -> content of each file in the archive of a small study."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = small_store(Path(folder) / "store")
+        archive = export_study(store, Path(folder) / "study.zip").path
+        with zipfile.ZipFile(archive) as whole:
+            return {name: whole.read(name) for name in whole.namelist()}
+
+
+odd = st.sampled_from(
+    [None, True, -1, 0, 1.5, 1e308, 10**30, "", "x" * 99, "../../x", "\x00", "0001-01-01", [], {}]
+)
+
+
+def tables_in(value: Any) -> list[Any]:
+    """All tables and lists in a JSON value that are not empty."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [*([value] if inside else []), *(one for each in inside for one in tables_in(each))]
+
+
+@st.composite
+def altered(draw: st.DrawFn, content: bytes) -> bytes:
+    """A JSON file with one or two values replaced or left out; a manifest may be sealed again."""
+    value = json.loads(content)
+    for _ in range(draw(st.integers(1, 2))):
+        table = draw(st.sampled_from(tables_in(value)))
+        if not table:
+            continue
+        key = draw(st.sampled_from(list(table) if isinstance(table, dict) else range(len(table))))
+        if draw(st.integers(0, 3)):
+            table[key] = draw(odd)
+        else:
+            del table[key]
+    if (
+        isinstance(value, dict)
+        and isinstance(value.get("provenance"), dict)
+        and draw(st.booleans())
+    ):
+        sealed(value)
+    return json.dumps(value).encode()
+
+
+@st.composite
+def archives(draw: st.DrawFn) -> bytes:
+    """The archive of a study with one file edited, altered, renamed or left out; or bent bytes."""
+    files = dict(studies())
+    if draw(st.integers(0, 3)) == 0:
+        return draw(bent(lambda: [zipped(studies())]))
+    name = draw(st.sampled_from(sorted(files)))
+    match draw(st.integers(0, 3)):
+        case 0:
+            files[name] = draw(edited(st.just(files[name])))
+        case 1:
+            moved = draw(st.sampled_from(["../x", "runs/x/y", "a" * 300, "/x", "runs", name * 2]))
+            files[moved] = files.pop(name)
+        case 2:
+            del files[name]
+        case _:
+            name = draw(st.sampled_from([one for one in sorted(files) if one.endswith(".json")]))
+            files[name] = draw(altered(files[name]))
+    return zipped(files)
+
+
+def check_study(path: Path) -> None:
+    """A study comes in whole, and the store is sound; or nothing comes in."""
+    root = path.with_name("store")
+    store = hypestore.Store.open(root) if root.is_dir() else hypestore.Store.create(root)
+    try:
+        import_study(store, path)
+    except (HypeError, StoreError):
+        assert not store.artifacts()
+        raise
+    finally:
+        assert not list(root.glob(".*.tmp"))
+        came = bool(store.artifacts()) or (root / "references").is_dir()
+        if came:
+            assert store.doctor(checksums=True).healthy
+            assert store.catalog.query("FROM artifacts SELECT id").rows
+            shutil.rmtree(root)
+
+
+TOKENIZER: dict[str, Any] = {
+    "version": "1.0",
+    "truncation": None,
+    "padding": None,
+    "added_tokens": [
+        {
+            **{"id": i, "content": token, "special": True, "normalized": False},
+            **{"single_word": False, "lstrip": False, "rstrip": False},
+        }
+        for i, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
+    ],
+    "normalizer": {
+        "type": "Sequence",
+        "normalizers": [
+            {
+                **{"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True},
+                **{"strip_accents": None, "lowercase": True},
+            },
+            {"type": "Replace", "pattern": {"String": "``"}, "content": '"'},
+        ],
+    },
+    "pre_tokenizer": {"type": "BertPreTokenizer"},
+    "post_processor": {
+        "type": "TemplateProcessing",
+        "single": [
+            {"SpecialToken": {"id": "[CLS]", "type_id": 0}},
+            {"Sequence": {"id": "A", "type_id": 0}},
+            {"SpecialToken": {"id": "[SEP]", "type_id": 0}},
+        ],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {
+            name: {"id": name, "ids": [number], "tokens": [name]}
+            for name, number in (("[CLS]", 2), ("[SEP]", 3))
+        },
+    },
+    "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+    "model": {
+        "type": "WordPiece",
+        "unk_token": "[UNK]",
+        "continuing_subword_prefix": "##",
+        "max_input_chars_per_word": 100,
+        "vocab": {
+            token: i
+            for i, token in enumerate(
+                ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "river", "##s", "boat"]
+            )
+        },
+    },
+}
+
+CONFIG: dict[str, Any] = {
+    "tokenizer_class": "BertTokenizerFast",
+    "model_max_length": 32,
+    **{f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")},
+}
+
+
+def check_tokenizer(path: Path) -> None:
+    """It gives the ids of a text, or is refused; the other file beside it is whole."""
+    folder = path.parent
+    for name, content in (("tokenizer.json", TOKENIZER), ("tokenizer_config.json", CONFIG)):
+        if path.name != name:
+            (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    tokenizer = load_tokenizer(folder)
+    ids = tokenizer("a river with boats", truncation=True, max_length=16)["input_ids"]
+    assert all(isinstance(one, int) and one >= 0 for one in ids)
+
+
+def json_files(value: dict[str, Any]) -> st.SearchStrategy[bytes]:
+    """A JSON file, altered or edited."""
+    content = json.dumps(value).encode()
+    return altered(content) | edited(st.just(content))
+
+
+@cache
+def weights() -> list[bytes]:
+    """A safetensors file of two tensors."""
+    tensors = {"a": np.ones((2, 3), np.float32), "b": np.zeros(4, np.float16)}
+    return [safetensors.numpy.save(tensors)]
+
+
+def check_weights(path: Path) -> None:
+    for name, tensor in read_weights(path.parent).items():
+        assert isinstance(name, str)
+        assert tensor.numel() * tensor.element_size() <= path.stat().st_size
+
+
+ANY = r"."
+FILES = {
+    "vector shard": Reader("v.parquet", bent(vector_shards), check_vectors, ANY, StoreError),
+    "text shard": Reader("t.parquet", bent(text_shards), check_texts, ANY, StoreError),
+    "training rows parquet": Reader("t.parquet", bent(row_files), check_row_file, ANY),
+    "graph": Reader("g.jsonl", edited(graph_lines), check_graph, r"line \d|empty|gzip data"),
+    "study": Reader(
+        "study.zip", archives(), check_study, ANY, (DataError, StoreError), names_file=False
+    ),
+    "tokenizer": Reader(
+        "tokenizer.json", json_files(TOKENIZER), check_tokenizer, ANY, ModelError, names_file=False
+    ),
+    "tokenizer config": Reader(
+        "tokenizer_config.json",
+        json_files(CONFIG),
+        check_tokenizer,
+        ANY,
+        ModelError,
+        names_file=False,
+    ),
+    "weights": Reader("model.safetensors", bent(weights), check_weights, ANY, ModelError),
+}
+"""Name -> reader."""
