@@ -29,7 +29,7 @@ from hypencli.engine.candidates import BatchSearch, QuerySearch
 from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus, names_by_place
 from hypencli.engine.exact import CHUNK_ROWS, CorpusPass
 from hypencli.engine.parameters import GuidedOptions
-from hypencli.engine.recall_bound import Residuals, Unscored, allowed, recall_bound
+from hypencli.engine.recall_bound import Floats, Residuals, Unscored, allowed, recall_bound
 from hypencli.engine.surrogate import Surrogate, SurrogateScorer, evenly_spaced
 
 _ROUNDS = 5
@@ -289,7 +289,7 @@ class _QuerySearch:
         shares = residuals.reaching(threshold, unscored.expected) * unscored.counts
         return self._go_on(shares, unscored, allowed(self._wanted - self._target, confidence))
 
-    def _go_on(self, shares: Scores, unscored: Unscored, limit: float) -> bool:
+    def _go_on(self, shares: Floats, unscored: Unscored, limit: float) -> bool:
         """Score what is most likely missing; return False if too much of it is outside the pool.
 
         Args:
@@ -333,7 +333,7 @@ class _QuerySearch:
             np.concatenate([np.ones(len(expected)), counts]),
         ), np.concatenate([self.pool[self._left], ordinals])
 
-    def _expected(self, ordinals: Ordinals) -> npt.NDArray[np.float64]:
+    def _expected(self, ordinals: Ordinals) -> Floats:
         return self.surrogate.expected(self._vectors(ordinals)).numpy().astype(np.float64)
 
     def _hold(self, unscored: Unscored, ordinals: Ordinals) -> None:

@@ -137,7 +137,7 @@ class LinearScorer:
     def __init__(self, weights: torch.Tensor) -> None:
         self.n_queries, self.dim = weights.shape
         padded = torch.nn.functional.pad(weights, (0, 0, 0, -self.n_queries % _ROWS))
-        self._groups = padded.split(_ROWS)
+        self._groups = torch.split(padded, _ROWS)
 
     def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return scores ``[q, n]`` of document vectors ``[n, d]``."""
