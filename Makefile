@@ -45,6 +45,7 @@ test-slow: install ## The tests that take minutes
 fuzz: install ## New random cases for every property test, then FUZZ_FILES broken files for every reader
 	$(BIN)/python -m pytest -m "hypothesis and not slow" --hypothesis-profile new-cases
 	HYPE_FUZZ_FILES=$(FUZZ_FILES) $(BIN)/python -m pytest -m slow tests/contract/test_fuzz_readers.py
+	$(BIN)/python -m pytest -m slow tests/security/test_options.py
 
 lint: install ## Ruff, mypy and import-linter
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -11,9 +12,9 @@ from typing import NoReturn
 
 from hypencli.cli.arguments import from_verb, wants_json
 from hypencli.cli.hints import options_in
-from hypencli.errors import EXIT_STORE, HypeError
+from hypencli.errors import EXIT_STORE, DataError, HypeError, UsageError
 from hypencli.escaping import escape_json, escape_terminal
-from hypencli.process import OwnProcess
+from hypencli.process import OwnProcess, open_standard_streams
 from hypencli.signals import (
     ReaderLeft,
     handle_signals,
@@ -28,6 +29,8 @@ EXIT_SIGNAL = 128
 """Added to the number of a signal: 130 for Ctrl-C, 143 for SIGTERM, 129 for a closed terminal."""
 
 EXIT_CLOSED_PIPE = 141
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 _GOING_ON = (
     *("encode", "train", "graph", "replicate", "teach", "demo"),
@@ -71,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _program() -> NoReturn:
     """Run the command line of this process, then end the process."""
     process = OwnProcess()
+    open_standard_streams()
     try:
         process.code = main(sys.argv[1:])
     finally:
@@ -81,6 +85,7 @@ def _program() -> NoReturn:
 def _answer(arguments: list[str], *, debug: bool) -> int:
     """Run a verb; turn an error into a message and an exit code."""
     try:
+        _refuse_invalid_text(arguments)
         code = _run(arguments)
         sys.stdout.flush()
         return code
@@ -89,22 +94,68 @@ def _answer(arguments: list[str], *, debug: bool) -> int:
             raise
         return _fail(error, error.hint, error.exit_code, arguments)
     except OSError as error:
-        if not debug and error.errno in (errno.EMFILE, errno.ENFILE):
-            problem = HypeError("The system lets this process open no more files.")
-            more = "Allow more and run the same command again: ulimit -n 4096"
-            return _fail(problem, more, EXIT_STORE, arguments)
-        if debug or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        problem = _refused_by_the_system(error)
+        if debug or problem is None:
             raise
-        silence((1,))  # Python would try to write the rest again at exit
-        where = error.filename or "what the command prints"
-        problem = HypeError(f"Cannot write {where}: {error.strerror}.")
-        return _fail(problem, "Free some space and run the same command again.", EXIT_STORE, ())
+        code = EXIT_STORE if error.errno in _NO_SPACE else problem.exit_code
+        return _fail(problem, problem.hint, code, arguments)
     except Exception as error:
         # hypestore has its own error classes; verbs without a store do not import it.
         store = sys.modules.get("hypestore")
         if debug or store is None or not isinstance(error, store.StoreError):
             raise
         return _fail(error, error.hint, EXIT_STORE, arguments)
+
+
+def _refuse_invalid_text(arguments: Sequence[str]) -> None:
+    """Refuse arguments that are not UTF-8: what is recorded, and what is printed, is UTF-8.
+
+    Raises:
+        UsageError: An argument is not UTF-8.
+    """
+    for argument in arguments:
+        try:
+            argument.encode("utf-8")
+        except UnicodeEncodeError:
+            shown = os.fsencode(argument).decode("utf-8", "backslashreplace")
+            raise UsageError(
+                f"The argument {shown:.200} is not valid UTF-8.",
+                hint="Give the file or folder a name that is UTF-8.",
+            ) from None
+
+
+def _refused_by_the_system(error: OSError) -> HypeError | None:
+    """What the system refused, as an error that names the file; None if no file is to blame."""
+    if error.errno in _NO_SPACE:
+        if error.filename is None:
+            silence((1,))  # Python would try to write the rest again at exit
+        where = error.filename or "what the command prints"
+        return HypeError(
+            f"Cannot write {where}: {error.strerror}.",
+            hint="Free some space and run the same command again.",
+        )
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return UsageError(
+            "The system lets this process open no more files.",
+            hint="Allow more and run the same command again: ulimit -n 4096",
+        )
+    if isinstance(error, BrokenPipeError) or error.errno == errno.EIO:
+        return None
+    if error.filename is not None:
+        return DataError(f"{os.fsdecode(error.filename)}: {error.strerror or error}.")
+    if isinstance(error, FileNotFoundError) and not _has_current_folder():
+        return UsageError(
+            "The current folder was deleted.", hint="Go to one that exists: cd FOLDER"
+        )
+    return None
+
+
+def _has_current_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _stopped(stop: KeyboardInterrupt, arguments: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""Escape untrusted text for a terminal, JSON, CSV, Markdown, HTML and LaTeX.
+"""Escape untrusted text for a terminal, a shell, JSON, CSV, Markdown, HTML and LaTeX.
 
 Documents, queries, ids and names come from files of other people. Characters that a terminal, a
 browser, a spreadsheet, Markdown or LaTeX would treat as an instruction are removed or escaped.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
@@ -60,6 +61,14 @@ def escape_line(text: str) -> str:
     return _BLANKS.sub(" ", escape_terminal(text)).strip()
 
 
+def escape_shell(text: object) -> str:
+    """Quote a name or a path as one word of a shell, as in the commands of hints.
+
+    Someone copies such a command into a shell, which must not run a part of the name.
+    """
+    return shlex.quote(escape_terminal(str(text)).replace("\n", " "))
+
+
 def escape_json(value: Any) -> str:
     """Render a value as one line of JSON; dangerous characters are escaped, so no text is lost."""
     return escape_json_strings(json.dumps(value, ensure_ascii=False))
@@ -68,6 +77,21 @@ def escape_json(value: Any) -> str:
 def escape_json_strings(text: str) -> str:
     """Escape dangerous characters in JSON or TOML, where they occur only inside strings."""
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def escape_unencodable(error: UnicodeError) -> tuple[str, int]:
+    r"""Replace characters that an encoding does not have by JSON's escapes: ``\u00e9``.
+
+    This is an error handler for :func:`codecs.register_error`.
+
+    Raises:
+        UnicodeError: The text is decoded, not encoded.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    codes = (units[i : i + 2].hex() for i in range(0, len(units), 2))
+    return "".join(f"\\u{code}" for code in codes), error.end
 
 
 def escape_csv(cells: Iterable[object]) -> str:

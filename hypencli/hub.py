@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from hypencli.errors import HypeError
+from hypencli.escaping import escape_shell
 
 RepositoryKind: TypeAlias = Literal["model", "dataset"]
 
@@ -129,16 +130,16 @@ def download_file(name: str, file: str, *, revision: str | None = None) -> Path:
 
 
 def download_optional_file(name: str, file: str, *, revision: str | None = None) -> Path | None:
-    """Return the path of a model's file, or None if the model does not have it."""
+    """Return the path of a model's file, or None if there is no such file or model."""
     from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, HFValidationError
 
     cached = None if revision is None else try_to_load_from_cache(name, file, revision=revision)
     if cached is _CACHED_NO_EXIST:
         return None  # the cache records that this revision lacks the file
     try:
         return Path(hf_hub_download(name, file, revision=revision))
-    except EntryNotFoundError:
+    except (EntryNotFoundError, HFValidationError):
         return None
 
 
@@ -184,13 +185,13 @@ def cached_dataset(name: str, patterns: Iterable[str] = ()) -> Path | None:
         patterns: Patterns of the files that must be in the cache.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         folder = snapshot_download(
             name, repo_type="dataset", local_files_only=True, allow_patterns=list(patterns)
         )
-    except LocalEntryNotFoundError:
+    except (LocalEntryNotFoundError, HFValidationError):
         return None
     return Path(folder)
 
@@ -216,7 +217,9 @@ def _unreachable(kind: RepositoryKind, name: str, error: Exception) -> HubUnreac
     offline = constants.HF_HUB_OFFLINE
     reason = "HF_HUB_OFFLINE is set" if offline else str(error)
     advice = "HF_HUB_OFFLINE is set. Where" if offline else "Check spelling and connection. Where"
-    command = f"hf download {name}" + ("" if kind == "model" else f" --repo-type {kind}")
+    command = f"hf download {escape_shell(name)}" + (
+        "" if kind == "model" else f" --repo-type {kind}"
+    )
     return HubUnreachable(
         f"the hub cannot be reached ({type(error).__name__}: {reason}), and its cache "
         f"{cache_folder()} holds no whole copy of a {kind} of that name",

@@ -19,14 +19,23 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from hypencli.paths import user_path
+
 SEALS = "place_seals"
 """Key of the seals in the provenance of a manifest: name of a place -> seal."""
 
 
 def key_file() -> Path:
-    """Return the file of the key: ``$XDG_STATE_HOME/hype/key``, else below ``~/.local/state``."""
+    """Return the file of the key: ``$XDG_STATE_HOME/hype/key``, else below ``~/.local/state``.
+
+    Raises:
+        RuntimeError: The account has no home. The current folder is none: it may be somebody
+            else's, who would then know the key.
+    """
     named = Path(os.environ.get("XDG_STATE_HOME", ""))
-    state = named if named.is_absolute() else Path("~/.local/state").expanduser()
+    state = named if named.is_absolute() else user_path("~/.local/state")
+    if not state.is_absolute():
+        raise RuntimeError("This account has no home folder.")
     return state / "hype" / "key"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hypencli.errors import DataError
+from hypencli.paths import user_path
 
 SHORT = "…/"
 """What stands for the folders of a path that was shortened."""
@@ -48,7 +49,7 @@ class PathShortener:
         whole = _WHOLE.fullmatch(text)
         if whole is not None:
             return whole["kind"] + self._short(whole["path"])
-        home = str(Path("~").expanduser())
+        home = str(user_path("~"))
         if home.count("/") > 1:  # its parts may have spaces
             text = text.replace(f"{home}/", "~/")
         return _WITHIN.sub(lambda path: self._short(path[0]), text)

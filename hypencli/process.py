@@ -1,11 +1,18 @@
-"""Start and end of the ``hype`` process: rare garbage collection, and exit without teardown."""
+"""Start and end of the ``hype`` process: its streams, rare garbage collection, fast exit."""
 
 from __future__ import annotations
 
 import atexit
+import codecs
 import gc
+import io
 import os
 import sys
+
+from hypencli.escaping import escape_unencodable
+
+_ESCAPES = "hype-escapes"
+"""Name of the error handler of stdout, for :func:`codecs.register_error`."""
 
 _COLLECTED = (700, 10, 100)
 """Thresholds of the garbage collector; the oldest objects are checked ten times less often."""
@@ -39,3 +46,31 @@ class OwnProcess:
         except (OSError, ValueError):
             return
         os._exit(self.code)
+
+
+def open_standard_streams() -> None:
+    r"""Make the three standard streams usable, whatever started the process.
+
+    A closed stream (``>&-``) becomes the null device. Otherwise the next file that is opened would
+    get its number, and would be read or overwritten in its place. What the encoding of stdout does
+    not have is written as ``\uXXXX``, which is the same text in JSON.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            _open_null(number)
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            opened = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, opened)
+    codecs.register_error(_ESCAPES, escape_unencodable)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=_ESCAPES)
+
+
+def _open_null(number: int) -> None:
+    opened = os.open(os.devnull, os.O_RDWR)
+    if opened != number:
+        os.dup2(opened, number)
+        os.close(opened)

@@ -61,3 +61,17 @@ def test_a_damaged_key_makes_no_seal_and_stays(account: Path) -> None:
     assert place_seal("qrels", "/a") is None
     assert not is_own_place({"qrels": seal}, "qrels", "/a")
     assert key_file().read_text(encoding="utf-8") == "not a key\n"
+
+
+def test_without_a_home_there_is_no_seal_and_no_key_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", "given")
+    monkeypatch.chdir(tmp_path)
+    assert place_seal("qrels", "/a") is None
+    key = tmp_path / "given/.local/state/hype/key"
+    assert not key.exists()
+    key.parent.mkdir(parents=True)
+    key.write_text("0" * 64, encoding="ascii")
+    assert place_seal("qrels", "/a") is None, "a key of somebody else"

@@ -22,7 +22,7 @@ CROSS_CUTTING = {
     "e2e": "commands in processes of their own: signals, crashes, stores of earlier versions",
     "oracle": "figures and files of others, as published",
     "regress": "defects of published files and code, each kept out",
-    "security": "what every verb does with hostile text",
+    "security": "what every verb does with hostile text and values",
     "samples": "files, no tests",
 }
 

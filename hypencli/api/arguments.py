@@ -5,33 +5,39 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypencli.errors import UsageError, did_you_mean
 from hypencli.option_fields import LARGEST
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
 _SHARES = ("recall",)
 OptionsT = TypeVar("OptionsT")
 
-_LEAST = {"max_length": 2, "query_max_length": 2, "m": 2, "seed": None}
-"""Minimum of whole numbers, if it is not 1; None means no minimum."""
+_LEAST = {"max_length": 2, "query_max_length": 2, "m": 2, "seed": 0}
+"""Minimum of whole numbers, if it is not 1."""
 
 
 def text_list(texts: Iterable[str], what: str) -> list[str]:
     """Convert a list, tuple, NumPy array of strings or generator to a list of texts.
+
+    A set is refused, because its order is random.
 
     Args:
         texts: The texts.
         what: Word for one text in messages, such as ``passage``.
 
     Raises:
-        UsageError: The value is one text, a mapping, or not iterable.
+        UsageError: The value is one text, a mapping, a set, or not iterable.
         DataError: An element is not Unicode text.
     """
     from hypencli.data.reading.rows import checked_text
 
-    if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):
+    if isinstance(texts, str | bytes | Mapping | Set) or not isinstance(texts, Iterable):
         raise UsageError(
             f"A list of texts was expected, not {texts!r:.80}.", hint="For one text: [text]"
         )
@@ -67,6 +73,40 @@ def optional_text(value: object, what: str) -> str | None:
     if value is None or isinstance(value, str):
         return None if value is None else str(value)
     raise UsageError(f"{what} must be a text, not {value!r:.80}.")
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text has no half of a surrogate pair, which no encoding of Unicode can write."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def flag(value: object, what: str) -> bool:
+    """Check a value that must be True or False.
+
+    Raises:
+        UsageError: The value is something else.
+    """
+    if not isinstance(value, bool):
+        raise UsageError(f"{what} must be True or False, not {value!r:.80}.")
+    return value
+
+
+def float32_array(values: object, what: str) -> npt.NDArray[np.float32]:
+    """Convert numbers to a float32 array; those beyond float32 become infinite.
+
+    Raises:
+        UsageError: The values are not real numbers, or rows have different lengths.
+    """
+    import numpy as np
+
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{what} must be an array of numbers: {error}.") from error
+    if array.dtype.kind not in "fiu" and array.size:
+        raise UsageError(f"{what} must be an array of real numbers, not of {array.dtype}.")
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=np.float32)
 
 
 def whole_number(value: object, what: str, *, least: int | None = 1) -> int:
@@ -122,10 +162,10 @@ def _checked(name: str, value: Any, annotation: str) -> Any:
         return whole_number(value, name, least=_LEAST.get(name, 1))
     if "float" in types:
         return _number(value, name)
-    for type_name, kind in (("bool", bool), ("str", str)):
-        if type_name in types and not isinstance(value, kind):
-            wanted = "True or False" if kind is bool else "a text"
-            raise UsageError(f"{name} must be {wanted}, not {value!r:.80}.")
+    if "bool" in types:
+        return flag(value, name)
+    if "str" in types:
+        return optional_text(value, name)
     return value
 
 
@@ -136,6 +176,8 @@ def _number(value: Any, name: str) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise UsageError(f"{name} must be a number, not {value!r:.80}.")
+    if number < 0 and name == "wait_seconds":
+        raise UsageError(f"{name} is {number:g}; it must be at least 0.")
     if name in _SHARES and not 0 <= number <= 1:
         raise UsageError(f"{name} is {number:g}; it must be from 0 to 1.")
     return number

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hypencli.api.arguments import text_list, whole_number
+from hypencli.api.arguments import flag, float32_array, optional_text, text_list, whole_number
 from hypencli.errors import ModelError, UsageError
+from hypencli.paths import exists, user_path
 from hypencli.runtime import resolve_device, resolve_dtype
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class EncodedQueries:
         return len(self._states)
 
     def __call__(self, vectors: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Compute scores ``[q, n]`` of passage vectors ``[n, d]``.
+        """Compute scores ``[q, n]`` of passage vectors ``[n, d]``, real numbers.
 
         Raises:
             UsageError: The vectors have another shape, or another width than the model.
@@ -57,13 +58,7 @@ class EncodedQueries:
 
         from hypencli.engine.blocks import refuse_non_finite
 
-        try:
-            array = np.ascontiguousarray(vectors, dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise UsageError(
-                f"These are no passage vectors: {error}.",
-                hint="Make them with model.encode_passages(texts).",
-            ) from error
+        array = float32_array(vectors, "vectors")
         if array.ndim != 2 or array.shape[1] != self._dim:
             raise UsageError(
                 f"Passage vectors of shape {list(array.shape)} do not fit; "
@@ -148,7 +143,7 @@ class Model:
         options = EncodingOptions(
             max_length=whole_number(max_length, "max_length", least=2),
             batch_size=None if batch_size is None else whole_number(batch_size, "batch_size"),
-            dtype=resolve_dtype(dtype),
+            dtype=resolve_dtype(str(optional_text(dtype, "dtype"))),
             device=self.device,
         )
         passages = text_list(texts, "Passage")
@@ -187,8 +182,9 @@ class Model:
         options = EncodingOptions(
             max_length=whole_number(max_length, "max_length", least=2), device=self.device
         )
+        wanted = None if width is None else whole_number(width, "width")
         states = encode_queries(
-            self.dual.query_encoder, self.tokenizer, queries, options, width=width
+            self.dual.query_encoder, self.tokenizer, queries, options, width=wanted
         )
         return EncodedQueries(states, self.dim)
 
@@ -211,23 +207,26 @@ def load(
         trust_code: Allow the checkpoint to run q-net converter code of its own.
 
     Raises:
+        UsageError: An argument has another type.
         ModelError: The model does not exist or cannot be loaded.
     """
     from hypencli.models.checkpoints.config import checked_pooling
     from hypencli.models.load import load_dual_encoder
 
+    if not isinstance(name, str | Path):
+        raise UsageError(f"name: a folder or a name was expected, not {name!r:.80}.")
     dual, tokenizer = load_dual_encoder(
         str(_folder_of(str(name)) or name),
-        backbone=backbone,
+        backbone=optional_text(backbone, "backbone"),
         pooling=None if pooling is None else checked_pooling(pooling, where="pooling"),
-        trust_code=trust_code,
+        trust_code=flag(trust_code, "trust_code"),
     )
-    return Model(dual, tokenizer, resolve_device(device))
+    return Model(dual, tokenizer, resolve_device(optional_text(device, "device")))
 
 
 def _folder_of(name: str) -> Path | None:
     """Return the folder of a model with this name in the store around the current folder."""
-    if Path(name).expanduser().exists() or "/" in name:
+    if exists(user_path(name)) or "/" in name:
         return None
     from hypencli.ops.models import model_folder
     from hypestore import ArtifactNotFound, Store, StoreNotFound, find_store

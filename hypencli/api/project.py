@@ -6,12 +6,12 @@ record that the verb prints with ``--json``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hypencli.api.arguments import make_options, name_list, optional_text
+from hypencli.api.arguments import flag, is_unicode, make_options, name_list, optional_text
 from hypencli.api.references import ModelLike, name_of, take_model
 from hypencli.api.search_options import search_options
 from hypencli.errors import UsageError
@@ -143,7 +143,7 @@ class Project:
             _recipe(recipe, settings or {}),
             name=optional_text(name, "name"),
             device=self._device(optional_text(device, "device")),
-            restart=restart,
+            restart=flag(restart, "restart"),
         )
 
     def encode(
@@ -169,7 +169,7 @@ class Project:
         """
         from hypencli.ops.encode import EncodeOptions, encode
 
-        reading = _taken(options, (*_READING, "on_error"))
+        reading = _reading(options, (*_READING, "on_error"))
         source = take_model(model, options)
         settings = {**options, "name": name, "device": self._device(options.get("device"))}
         wanted = make_options(EncodeOptions, settings, "encode")
@@ -226,7 +226,8 @@ class Project:
             queries: An ir_datasets id, a prepared dataset, a JSONL, TSV or CSV file; or a mapping
                 of query ids to texts, or texts, in memory. None selects the default of the store,
                 else the queries of the encoded dataset.
-            engine: Name of an engine; None selects ``exact``, or ``rerank`` if that option is set.
+            engine: Name of an engine; None selects ``rerank`` or ``guided`` if the option
+                ``rerank`` or ``recall`` is set, else ``exact``.
             k: Number of documents per query.
             model: The model that encodes the queries; see :meth:`encode`.
             name: Name of the run.
@@ -244,7 +245,7 @@ class Project:
         """
         from hypencli.ops.search.run import search
 
-        reading = _taken(options, _READING)
+        reading = _reading(options, _READING)
         source = take_model(model, options)
         settings = {**options, "k": k, "name": name, "device": self._device(options.get("device"))}
         settings["qrels"] = None if qrels is None else self._place(qrels, "qrels")
@@ -378,6 +379,8 @@ class Project:
 
         if not isinstance(statement, str):
             raise UsageError(f"A query in SQL was expected, not {statement!r:.80}.")
+        if not is_unicode(statement):
+            raise UsageError(f"The query is not Unicode text: {statement!r:.80}.")
         return sql(self.store, statement)
 
     def results(self, run: Reference) -> RunResults:
@@ -454,9 +457,18 @@ class Project:
         return memory_queries(_texts(source, "queries"))
 
 
-def _taken(options: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Remove the options with these names, and return them."""
-    return {name: options.pop(name) for name in names if name in options}
+def _reading(options: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Remove the options for reading files, check them, and return them.
+
+    Raises:
+        UsageError: A value is not a text, or not one of the values of ``on_error``.
+    """
+    reading = {name: options.pop(name) for name in names if name in options}
+    for name, value in reading.items():
+        text = optional_text(value, name)
+        if name == "on_error" and text not in ("stop", "skip"):
+            raise UsageError(f"on_error must be 'stop' or 'skip', not {value!r:.80}.")
+    return reading
 
 
 def _refuse_reading(reading: Mapping[str, Any], what: str) -> None:
@@ -468,7 +480,7 @@ def _texts(
     source: Mapping[str, str] | Iterable[str], what: str
 ) -> Mapping[str, str] | Iterable[str]:
     if isinstance(source, Mapping) or (
-        isinstance(source, Iterable) and not isinstance(source, bytes)
+        isinstance(source, Iterable) and not isinstance(source, bytes | Set)
     ):
         return source
     raise UsageError(
@@ -509,6 +521,7 @@ def open_store(path: str | Path | None = None, *, create: bool = False) -> Proje
     """
     from hypestore import Store, StoreNotFound, find_store
 
+    flag(create, "create")
     if path is None:
         if create:
             raise UsageError(

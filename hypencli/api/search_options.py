@@ -25,7 +25,8 @@ def search_options(store: Store, engine: str | None, options: Mapping[str, Any])
 
     Args:
         store: The project store.
-        engine: Name of an engine; None selects ``exact``, or ``rerank`` if that option is set.
+        engine: Name of an engine; None selects ``rerank`` or ``guided`` if the option ``rerank`` or
+            ``recall`` is set, else ``exact``.
         options: Options by name. Those that are not options of all searches are passed to the
             engine.
 
@@ -35,7 +36,7 @@ def search_options(store: Store, engine: str | None, options: Mapping[str, Any])
     from hypencli.ops.search.options import EngineSpec, Output, Scoring, SearchOptions, Target
 
     plain = {name: value for name, value in options.items() if name != "rerank"}
-    how = _engine_name(engine, options.get("rerank"))
+    how = _engine_name(engine, options)
     if options.get("rerank") is not None:
         plain["run"] = options["rerank"]
     for name, kind in _REFERENCES.items():
@@ -58,9 +59,11 @@ def search_options(store: Store, engine: str | None, options: Mapping[str, Any])
     return make_options(SearchOptions, parts, "search")
 
 
-def _engine_name(engine: object, rerank: object) -> str:
+def _engine_name(engine: object, options: Mapping[str, Any]) -> str:
+    rerank = options.get("rerank")
     if engine is None:
-        return "exact" if rerank is None else "rerank"
+        by_recall = "exact" if options.get("recall") is None else "guided"
+        return by_recall if rerank is None else "rerank"
     if not isinstance(engine, str):
         raise UsageError(f"engine: a name was expected, not {engine!r:.80}.")
     if rerank is not None and engine != "rerank":

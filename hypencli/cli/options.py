@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from hypestore import Store
 
 STORE_HELP = "The project store. Default: the nearest one in this folder or the folders above it."
+_NUMBER = "[0-9]{1,9}"
+"""A whole number that is no larger than anything here can be."""
+
 JSON_HELP = "Print the result as JSON, for programs."
 
 
@@ -260,10 +263,10 @@ def parse_part(text: str | None) -> tuple[int, int] | None:
     """
     if text is None:
         return None
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    match = re.fullmatch(rf"({_NUMBER})/({_NUMBER})", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise UsageError(
-            f"--shard {text} is not of the form i/N.",
+            f"--shard {text:.80} is not of the form i/N.",
             hint="Expected i/N with 1 <= i <= N, such as --shard 2/8.",
         )
     return int(match[1]), int(match[2])
@@ -273,12 +276,15 @@ def parse_batch_size(text: str) -> int | None:
     """Parse a number of texts; None stands for ``auto``.
 
     Raises:
-        UsageError: The text is neither ``auto`` nor a whole number above 0.
+        UsageError: The text is neither ``auto`` nor a whole number of at most nine digits above 0.
     """
     if text == "auto":
         return None
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--batch-size {text} is neither auto nor a whole number above 0.")
+    if re.fullmatch(_NUMBER, text) is None or int(text) < 1:
+        raise UsageError(
+            f"--batch-size {text:.80} is neither auto nor a whole number above 0.",
+            hint="Such as --batch-size 32.",
+        )
     return int(text)
 
 

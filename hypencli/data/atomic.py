@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from hypencli.errors import DataError, UsageError
+from hypencli.paths import exists
 
 
 @contextmanager
@@ -104,5 +105,5 @@ def refuse_overwrite(path: Path, *, overwrite: bool) -> None:
     Raises:
         UsageError: The file exists, and ``overwrite`` is not set.
     """
-    if path.exists() and not overwrite:
+    if exists(path) and not overwrite:
         raise UsageError(f"{path} exists.", hint="Choose another file, or add `overwrite=True`")

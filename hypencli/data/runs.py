@@ -23,6 +23,7 @@ from hypencli.data.reading.lines import Line, open_bytes, parse_json_object, rea
 from hypencli.data.reading.numbers import finite_score, whole_number
 from hypencli.data.reading.rows import checked_id, checked_text
 from hypencli.errors import DataError, UsageError
+from hypencli.paths import user_path
 from hypencli.records import Ranking, Results
 
 RunFormat: TypeAlias = Literal["trec", "jsonl", "parquet"]
@@ -78,7 +79,7 @@ def read_run(path: str | Path) -> RunFile:
             lacks a key, a score is not a finite float32, or a query has a document twice. The
             message names file and line.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     with open_bytes(path) as stream:
         if stream.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC:
             return _read_parquet(path)

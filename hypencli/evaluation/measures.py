@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import re
+import subprocess
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from hypencli.records import Evaluation, PairedTest, Qrels, Ranking, Results
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    from ir_measures import Measure
+    from ir_measures import Measure, Metric
 
     Values = npt.NDArray[np.float64]
 
@@ -45,6 +46,15 @@ TESTS = ("t", "wilcoxon", "randomisation")
 """The two-sided paired tests of :func:`compare`."""
 
 MAX_CUTOFF = 1_000_000_000
+
+_GDEVAL_GRADE = 4
+"""Highest grade that gdeval.pl takes: the probability of relevance in ERR is scaled by it."""
+
+_PROVIDER_ERRORS = (
+    *(ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError),
+    subprocess.CalledProcessError,
+)
+"""Errors of providers of ir_measures for judgements that their measures are not defined for."""
 
 # Queries that a provider receives at a time.
 _BATCH_QUERIES = 512
@@ -160,7 +170,15 @@ def _check_parameters(measure: Measure) -> None:
         value = measure.params.get(parameter)
         if isinstance(value, int) and not lowest <= value <= MAX_CUTOFF:
             raise ValueError(
-                f"{parameter} must be between {lowest} and {MAX_CUTOFF:,}, not {value}"
+                f"{parameter} must be between {lowest} and {MAX_CUTOFF:,}, not {value:.9g}"
+            )
+    for parameter, value in measure.params.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{parameter} must be a finite number, not {value}")
+    for grade, gain in (measure.params.get("gains") or {}).items():
+        if not isinstance(gain, int) or abs(gain) > MAX_CUTOFF:
+            raise ValueError(
+                f"the gain of grade {grade} must be a whole number up to {MAX_CUTOFF:,}"
             )
 
 
@@ -186,11 +204,9 @@ def evaluate(results: Results, qrels: Qrels, measures: Sequence[Measure]) -> Eva
         measures: Measures of :func:`parse_measures`.
 
     Raises:
-        DataError: No query of the run is judged, a query ranks a document twice, or a score is NaN
-            or infinite.
+        DataError: No query of the run is judged, a query ranks a document twice, a score is NaN or
+            infinite, or a measure is not defined for these judgements.
     """
-    import ir_measures
-
     judged = sorted(query for query, grades in qrels.items() if grades)
     retrieved = {query for query, ranking in results.items() if ranking}
     _check_overlap(judged, retrieved)
@@ -200,7 +216,7 @@ def evaluate(results: Results, qrels: Qrels, measures: Sequence[Measure]) -> Eva
     for start in range(0, len(judged), _BATCH_QUERIES):
         batch = judged[start : start + _BATCH_QUERIES]
         run, judgements = _numbered(results, qrels, batch)
-        for metric in ir_measures.DefaultPipeline.iter_calc(measures, judgements, run):
+        for metric in _computed(measures, judgements, run):
             values[metric.measure][batch[int(metric.query_id)]] = float(metric.value)
     return Evaluation(
         aggregates={str(one): aggregate(one, values[one].values()) for one in measures},
@@ -209,6 +225,45 @@ def evaluate(results: Results, qrels: Qrels, measures: Sequence[Measure]) -> Eva
         missing_queries=tuple(query for query in judged if query not in retrieved),
         unjudged_queries=tuple(sorted(set(results) - set(judged))),
     )
+
+
+def _computed(
+    measures: Sequence[Measure],
+    judgements: dict[str, dict[str, int]],
+    run: dict[str, dict[str, float]],
+) -> Iterator[Metric]:
+    """The values of all measures for all queries.
+
+    Raises:
+        DataError: A measure is not defined for these judgements.
+    """
+    import ir_measures
+
+    highest = max(max(grades.values()) for grades in judgements.values())
+    for measure in measures:
+        if highest > _GDEVAL_GRADE and _is_of_gdeval(measure):
+            raise DataError(
+                f"{measure} cannot be computed: it is defined for grades up to {_GDEVAL_GRADE}, "
+                f"and the judgements have grade {highest}.",
+                hint="Choose another measure, such as nDCG@10.",
+            )
+    try:
+        yield from ir_measures.DefaultPipeline.iter_calc(measures, judgements, run)
+    except _PROVIDER_ERRORS as error:
+        for measure in measures:
+            try:
+                list(ir_measures.DefaultPipeline.iter_calc([measure], judgements, run))
+            except _PROVIDER_ERRORS as reason:
+                raise DataError(
+                    f"{measure} cannot be computed for these judgements: {reason}.",
+                    hint="Choose other measures, by `measures=NAMES`",
+                ) from error
+        raise
+
+
+def _is_of_gdeval(measure: Measure) -> bool:
+    """Whether the script gdeval.pl computes a measure; it takes grades up to 4."""
+    return measure.NAME == "ERR" or measure.params.get("dcg") == "exp-log2"
 
 
 def _check_overlap(judged: Sequence[str], retrieved: set[str]) -> None:

@@ -97,7 +97,7 @@ def load_cross_encoder(source: str | Path, *, label: str | None = None) -> Cross
             f"{source} is no cross-encoder: it has no weights for {', '.join(missing[:4])}, which "
             "would be random.",
             hint="Name a trained sequence classifier, or take the encoder as a bi-encoder: "
-            f"`bi_encoder={source}`",
+            f"`bi_encoder={source!r}`",
         )
     refuse_non_finite(model, where=f"the cross-encoder {source}")
     tokenizer = load_tokenizer(source)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypencli.errors import ModelError
+from hypencli.paths import is_dir
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +80,7 @@ def _load(name: str | Path) -> tuple[Any, Any]:
     try:
         config = AutoConfig.from_pretrained(place, trust_remote_code=False)
         refuse_unsafe(config, where=repr(str(name)))
-        if Path(name).is_dir():
+        if is_dir(name):
             refuse_odd_parts(Path(name))
             refuse_unless_filled(AutoModelForSeq2SeqLM.from_config, config, Path(name))
         model = AutoModelForSeq2SeqLM.from_pretrained(

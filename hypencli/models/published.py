@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from hypencli.models.checkpoints.config import DualEncoderConfig, HypencoderConfig
 from hypencli.models.dual import DualEncoder
 from hypencli.models.qnets.registry import PUBLISHED_CONVERTER
+from hypencli.paths import exists
 
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 
@@ -62,7 +62,7 @@ def backbone_names(settings: DualEncoderConfig) -> tuple[str, ...]:
 
 def is_hub_name(name: str) -> bool:
     """Return whether a name may be that of a hub repository, and is no local folder."""
-    return _HUB_NAME.fullmatch(name) is not None and not Path(name).exists()
+    return _HUB_NAME.fullmatch(name) is not None and not exists(name)
 
 
 def name_backbone(dual: DualEncoder, name: str) -> None:

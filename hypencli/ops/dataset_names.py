@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from hypencli.data.reading.dataset_record import RECORD_NAME
+from hypencli.paths import exists, is_file, user_path
 
 DATA_FOLDER = "data"
 """Folder of prepared datasets in a store. It holds no artifacts and may be deleted."""
@@ -24,14 +25,14 @@ def dataset_place(store_root: Path | None, source: MaybeText) -> MaybeText:
         store_root: Folder of the store; None outside a store.
         source: A dataset, a file, or an ir_datasets id.
     """
-    if store_root is None or not source or Path(source).expanduser().exists():
+    if store_root is None or not source or exists(user_path(source)):
         return source
     parts = PurePosixPath(source).parts
     folder = store_root / DATA_FOLDER
     if parts[0] in ("/", "..", "~") or ".." in parts:
         return source
     place = folder.joinpath(*parts)
-    is_prepared = (folder / parts[0] / RECORD_NAME).is_file() and place.exists()
+    is_prepared = is_file(folder / parts[0] / RECORD_NAME) and exists(place)
     return str(place) if is_prepared else source
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 from hypencli.ops import recorded_places
 from hypencli.ops.dataset_names import dataset_place
 from hypencli.ops.models import display_name
@@ -28,7 +29,8 @@ def set_default(store: Store, key: str, value: str) -> str:
         The value as it is kept. A path is kept as an absolute one.
 
     Raises:
-        UsageError: There is no such default, the corpus is not encoded, or this account can keep no key to sign queries with.
+        UsageError: There is no such default, the corpus is not encoded, or this account can keep
+            no key to sign queries with.
         ArtifactNotFound: The store has no such model.
         DataError: There is no such query set.
         DeviceError: This machine has no such device.
@@ -60,7 +62,9 @@ def _refuse_unknown_corpus(store: Store, corpus: str) -> None:
     if corpus not in named:
         raise UsageError(
             f"The corpus {corpus!r} is not encoded in this store.",
-            hint=f"Encoded: {', '.join(ids)}." if ids else f"Encode it first: hype encode {corpus}",
+            hint=f"Encoded: {', '.join(ids)}."
+            if ids
+            else f"Encode it first: hype encode {escape_shell(corpus)}",
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hypencli.errors import ModelError
+from hypencli.escaping import escape_shell
 from hypencli.models.checkpoints.companions import companion_files, configurations_elsewhere
 from hypestore import JsonValue, Manifest
 
@@ -70,7 +71,8 @@ def refuse_changed(manifest: Manifest, folder: Path) -> None:
     raise ModelError(
         f"The files of model {manifest.id} in {folder} have changed since its registration "
         f"({changed}): its vectors would not match.",
-        hint=f"Register the new files as another model: hype import model {inputs['source']}",
+        hint=f"Register the new files as another model: "
+        f"hype import model {escape_shell(inputs['source'])}",
     )
 
 

@@ -13,6 +13,7 @@ from hypencli.errors import ModelError, UsageError
 from hypencli.ops.drafts import discard_on_error
 from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
 from hypencli.ops.model_files import COMPANIONS_KEY, fingerprints, refuse_changed
+from hypencli.paths import is_dir, user_path
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, quiet_libraries
 from hypestore import ArtifactNotFound, Draft, Manifest, Store, can_be_name
@@ -95,7 +96,7 @@ def _as_registered(manifest: Manifest) -> Manifest:
 
 def comes_from_outside(name: str) -> bool:
     """Whether a name is a folder or the ``owner/name`` of a model on the hub."""
-    return Path(name).expanduser().is_dir() or "/" in name
+    return is_dir(user_path(name)) or "/" in name
 
 
 def registered_model(store: Store, source: ModelSource) -> Manifest | None:
@@ -104,8 +105,8 @@ def registered_model(store: Store, source: ModelSource) -> Manifest | None:
     try:
         return store.get(name, kind="model")
     except ArtifactNotFound:
-        folder = Path(name).expanduser()
-        place = str(folder.resolve()) if folder.is_dir() else name
+        folder = user_path(name)
+        place = str(folder.resolve()) if is_dir(folder) else name
         inputs = {"source": place, "backbone": source.backbone, "pooling": source.pooling}
         manifests = store.find("model", inputs)
     return manifests[-1] if manifests else None
@@ -138,7 +139,7 @@ def register_model(store: Store, source: ModelSource, progress: Progress = SILEN
 
     name = str(source.name)
     folder = locate(name)
-    where = name if not Path(name).expanduser().is_dir() else str(folder.resolve())
+    where = name if not is_dir(user_path(name)) else str(folder.resolve())
     inputs = _outside_inputs(source, folder, {"source": where})
     older = _registered_before(store, source, folder, inputs)
     if older is not None:
@@ -226,7 +227,7 @@ def _read_unchanged(
 def _outside_draft(
     store: Store, source: ModelSource, folder: Path, inputs: dict[str, JsonValue]
 ) -> Draft:
-    named = Path(str(source.name)).expanduser()
+    named = user_path(str(source.name))
     short = _short_name(folder if named.is_dir() else named)
     name = source.label or _free_name(store, short)
     return store.draft(

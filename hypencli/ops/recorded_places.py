@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
-
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 from hypencli.own_places import SEALS, is_own_place, place_seal
 from hypencli.private_paths import SHORT
 from hypestore import Manifest, Store
@@ -51,7 +50,7 @@ def recorded_queries(embeddings: Manifest) -> str | None:
 
 def _typed(place: str) -> str:
     """A place as it is typed in a command; ``FILE`` for one that an export has shortened."""
-    return "FILE" if place.startswith(SHORT) else shlex.quote(place)
+    return "FILE" if place.startswith(SHORT) else escape_shell(place)
 
 
 def is_own(manifest: Manifest, name: str, place: str) -> bool:

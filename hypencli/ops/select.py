@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hypencli.data.queries import QuerySet
 from hypencli.errors import DataError, UsageError
+from hypencli.escaping import escape_shell
 from hypencli.ops.embedding_sets.identity import of_content
 from hypencli.ops.models import ModelSource, display_name, find_model
 from hypencli.ops.recorded_places import recorded_queries
@@ -48,8 +49,9 @@ def choose_embeddings(
             raise UsageError(
                 f"The embedding set {display_name(embeddings)} was made with another passage "
                 f"encoder than that of model {display_name(model)}; scores would be meaningless.",
-                hint=f"Encode with this model: hype encode {embeddings.inputs['corpus']} "
-                f"--model {display_name(model)}",
+                hint=f"Encode with this model: hype encode "
+                f"{escape_shell(embeddings.inputs['corpus'])} "
+                f"--model {escape_shell(display_name(model))}",
             )
         return embeddings
     existing = store.artifacts("embeddings")
@@ -138,8 +140,8 @@ def _of_path(
     if comparable:
         raise DataError(
             f"{path} has changed since {display_name(comparable[-1])} was encoded from it.",
-            hint=f"Encode it as it is now: hype encode {path}; or search what was encoded: "
-            f"`embeddings={display_name(comparable[-1])}`",
+            hint=f"Encode it as it is now: hype encode {escape_shell(path)}; or search what "
+            f"was encoded: `embeddings={display_name(comparable[-1])}`",
         )
     for one in named:
         progress.message(
@@ -172,7 +174,7 @@ def _no_single(
     of_model = "" if model is None else f" was made with the passage encoder of model {name}"
     return UsageError(
         f"No embedding set{of_corpus}{of_model}. Embedding sets of the store: {listed or 'none'}.",
-        hint=f"Encode first: hype encode {target} --model {name}",
+        hint=f"Encode first: hype encode {escape_shell(target)} --model {escape_shell(name)}",
     )
 
 
@@ -194,7 +196,7 @@ def own_queries(embeddings: Manifest, judged_by: str | None = None) -> QuerySet:
         raise UsageError(
             f"No queries: the corpus {embeddings.inputs['corpus']} of the embedding set "
             f"{display_name(embeddings)} has none.",
-            hint="Name them: hype search QUERIES (an ir_datasets id, a file, or -)",
+            hint="Name the queries: an ir_datasets id, a JSONL, TSV or CSV file, or -",
         )
     return open_queries(source, judged_by=judged_by)
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from hypencli.errors import RecipeError, did_you_mean
+from hypencli.paths import is_file, user_path
 from hypencli.recipe.schema import Group, Recipe
 from hypencli.recipe.section import Section
 
@@ -169,12 +170,12 @@ def find_recipe(name_or_path: str | Path, *, folder: Path | None = None) -> Path
     folder = recipes_folder() if folder is None else folder
     text = os.fspath(name_or_path)
     if text.endswith(".toml") or Path(text).name != text:
-        path = Path(text).expanduser()
-        if not path.is_file():
+        path = user_path(text)
+        if not is_file(path):
             raise RecipeError(f"No recipe file {path}.", hint=_names_hint(path.stem, folder))
         return path
     path = folder / f"{text}.toml"
-    if not path.is_file():
+    if not is_file(path):
         raise RecipeError(f"No recipe {text!r} in {folder}.", hint=_names_hint(text, folder))
     return path
 
@@ -236,7 +237,7 @@ def _parent_path(path: Path, parent: str, folder: Path) -> Path:
     if not parent.endswith(".toml"):
         return find_recipe(parent, folder=folder)
     beside = path.parent / parent
-    if not beside.is_file():
+    if not is_file(beside):
         raise RecipeError(f"{path}: extends: no recipe file {beside}.")
     return beside
 

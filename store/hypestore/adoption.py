@@ -221,7 +221,7 @@ def _check_tables(folders: Iterable[_CheckedFolder], limit: int) -> None:
         for path in sorted(one.folder.glob("*.parquet")):
             try:
                 left -= refuse_bomb(path, pq.read_metadata(path), limit=left, exact=True)
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
                 problem = f"{path.name} of {one.manifest.id} cannot be read: {error}."
                 raise DamagedArtifact(problem) from error
 
@@ -230,7 +230,7 @@ def _check_schemas(folder: Path, manifest: Manifest) -> None:
     for name, schema in _SCHEMAS.get(manifest.kind, {}).items():
         try:
             actual = pq.read_schema(folder / name)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             refuse_open_limit(error)
             raise DamagedArtifact(f"{name} of {manifest.id} cannot be read: {error}.") from error
         if not actual.remove_metadata().equals(schema):

@@ -15,6 +15,8 @@ from hypestore.errors import DamagedArtifact, StoreNotWritable, refuse_open_limi
 from hypestore.free_space import disk_full_in
 
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_FOLDER = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
+"""What the system says where a file, or a name that it does not take, stands for a folder."""
 
 
 def temporary_sibling(path: Path) -> Path:
@@ -125,7 +127,7 @@ def writing_in(folder: Path) -> Iterator[None]:
     """Turn "permission denied", "no space left" and the like into errors that say what to do.
 
     Raises:
-        StoreNotWritable: The folder or its file system is read-only.
+        StoreNotWritable: The folder or its file system is read-only, or is no folder.
         DiskFull: No space is left there.
         TooManyOpenFiles: The system lets this process open no more files.
     """
@@ -134,6 +136,10 @@ def writing_in(folder: Path) -> Iterator[None]:
             yield
     except OSError as error:
         refuse_open_limit(error)
+        if error.errno in _NO_FOLDER:
+            raise StoreNotWritable(
+                f"Cannot write in {folder}: {error.strerror}.", hint="Choose another folder."
+            ) from error
         if error.errno not in _NOT_WRITABLE:
             raise
         raise StoreNotWritable(

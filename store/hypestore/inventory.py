@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import logging
+import os
 import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -26,6 +27,8 @@ from hypestore.manifest import KINDS, MANIFEST_NAME, Kind, Manifest, plain_json,
 
 _LOG = logging.getLogger("hypestore")
 _LISTED = 20
+_LONGEST_NAME = 255
+"""Bytes of the longest name that usual file systems have."""
 _NAMED = 5
 """The most artifacts that are named to somebody who asks for one that is not there."""
 
@@ -148,7 +151,7 @@ class Inventory:
 
     def kind_of(self, artifact_id: str) -> Kind | None:
         """The kind of the artifact with exactly this id, or None."""
-        if not artifact_id or "/" in artifact_id or artifact_id.startswith("."):
+        if not _may_be_id(artifact_id):
             return None
         for kind in KINDS:
             if _exists(self.layout.manifest(kind, artifact_id)):
@@ -318,6 +321,16 @@ def _not_here(manifest: Manifest) -> ArtifactNotFound:
         "came with "
         "an imported study.",
         hint="`hype show` shows what is known of it. To use it, make or import it here.",
+    )
+
+
+def _may_be_id(text: str) -> bool:
+    """Whether a text from the user can be the name of a folder of an artifact."""
+    return (
+        bool(text)
+        and not text.startswith(".")
+        and not {"/", "\0"} & set(text)
+        and len(os.fsencode(text)) <= _LONGEST_NAME
     )
 
 

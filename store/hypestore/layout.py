@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from hypestore.errors import DamagedArtifact, InvalidContent, StoreNotFound
+from hypestore.errors import DamagedArtifact, InvalidContent, StoreError, StoreNotFound
 from hypestore.files import atomic_write_text
 from hypestore.manifest import FORMAT_VERSION, KINDS, MANIFEST_NAME, REQUIRES, Kind, check_version
 
@@ -120,6 +121,38 @@ class Marker:
     defaults: MappingProxyType[str, str]
 
 
+def store_folder(path: Path | str) -> Path:
+    """The absolute path of a store that the user named; ``~`` is the home folder.
+
+    Raises:
+        StoreNotFound: The path begins in the current folder, which was deleted.
+    """
+    try:
+        # Path.expanduser raises a RuntimeError where no user has the name.
+        return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
+    except FileNotFoundError as error:
+        raise StoreNotFound(
+            "The current folder was deleted.", hint="Go to one that exists: cd FOLDER"
+        ) from error
+
+
+def checked_folder(folder: Path) -> Path:
+    """Return the folder of a store if files below it can be opened by all libraries.
+
+    Raises:
+        StoreError: The path is not UTF-8, which DuckDB and safetensors need.
+    """
+    try:
+        str(folder).encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(folder).decode("utf-8", "backslashreplace")
+        raise StoreError(
+            f"The path of the store is not valid UTF-8: {shown}.",
+            hint="Give the folder a name that is UTF-8.",
+        ) from error
+    return folder
+
+
 def find_store(start: Path | None = None, explicit: Path | None = None) -> Path:
     """The root of the store to use.
 
@@ -129,15 +162,16 @@ def find_store(start: Path | None = None, explicit: Path | None = None) -> Path:
 
     Raises:
         StoreNotFound: There is no ``hype.toml``; the message lists every folder searched.
+        StoreError: The path of the store is not UTF-8.
     """
     if explicit is not None:
-        places = [Path(explicit).expanduser().absolute()]
+        places = [store_folder(explicit)]
     else:
-        begin = (Path.cwd() if start is None else Path(start)).absolute()
+        begin = store_folder("." if start is None else start)
         places = [begin, *begin.parents]
     for place in places:
-        if (place / MARKER_NAME).is_file():
-            return place
+        if os.path.isfile(place / MARKER_NAME):  # noqa: PTH113 - also of names that are too long
+            return checked_folder(place)
     looked = "\n".join(f"  {place / MARKER_NAME}" for place in places)
     raise StoreNotFound(
         f"No store found. Looked for:\n{looked}",

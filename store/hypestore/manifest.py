@@ -60,7 +60,7 @@ _ID_PREFIX_CHARACTERS = 60
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}")
 """What a reader takes for a name: what versions before 0.6 wrote."""
 
-_NEW_NAME = re.compile(r"(?![.-])[^\s\x00-\x1f\x7f/\\]{1,200}")
+_NEW_NAME = re.compile(r"(?![.-])[^\s\x00-\x1f\x7f/\\\ud800-\udfff]{1,200}")
 _ID = re.compile(rf"[a-z0-9][a-z0-9._-]*-[0-9a-f]{{{_HASH_DIGITS}}}")
 
 
@@ -283,7 +283,7 @@ def check_version(version: object, *, where: Path, requires: str | None = None) 
         raise StoreVersionError(
             f"{where} has format {newer}; a program that reads {newer} is needed{needed}, "
             f"and this one reads up to {FORMAT_VERSION}.",
-            hint="pip install --upgrade hypencli",
+            hint="Install a newer version, from where this one came.",
         )
 
 

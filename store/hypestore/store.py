@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -23,7 +24,15 @@ from hypestore.files import atomic_write_text, make_folder, writing_in
 from hypestore.graphs.draft import GraphDraft
 from hypestore.graphs.stored import NeighbourGraph, open_graph
 from hypestore.inventory import Inventory
-from hypestore.layout import Layout, find_store, new_marker_text, read_marker, write_default
+from hypestore.layout import (
+    Layout,
+    checked_folder,
+    find_store,
+    new_marker_text,
+    read_marker,
+    store_folder,
+    write_default,
+)
 from hypestore.manifest import KINDS, Kind, Manifest
 from hypestore.removal import remove
 from hypestore.runs.draft import RunWriter
@@ -83,9 +92,10 @@ class Store:
         Raises:
             StoreExists: The folder is a store already.
             StoreNotWritable: The folder cannot be written.
+        StoreError: The path is not UTF-8.
         """
-        layout = Layout(Path(path).expanduser().absolute())
-        if layout.marker.exists():
+        layout = Layout(checked_folder(store_folder(path)))
+        if os.path.exists(layout.marker):  # noqa: PTH110 - also of names that are too long
             raise StoreExists(f"{layout.root} is a store already.", hint="Use it as it is.")
         with writing_in(layout.root):
             for _, folder in layout.kind_folders():

@@ -150,18 +150,19 @@ def read_table(path: Path) -> pa.Table:
     """Read a Parquet file.
 
     Raises:
-        DamagedArtifact: The file is missing, a link, truncated, too large for memory, or fails a
-            checksum.
+        DamagedArtifact: The file is missing, a link, truncated, too large for memory, fails a
+            checksum, or has a string that is not UTF-8.
     """
     refuse_link(path)
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
             refuse_bomb(path, parquet.metadata)
             table = parquet.read()
+            table.validate(full=True)  # strings may be no UTF-8
             expected = parquet.metadata.num_rows
     except FileNotFoundError:
         raise DamagedArtifact(f"{path} is missing.", hint="hype doctor") from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         refuse_open_limit(error)
         raise DamagedArtifact(f"{path}: {error}.", hint="hype doctor --checksums") from error
     if len(table) != expected:  # a damaged page header makes pyarrow end early, without an error

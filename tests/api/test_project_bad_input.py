@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import hypencli
-from hypencli.errors import DataError, HypeError, RecipeError, UsageError
+from hypencli.errors import DataError, HypeError, ModelError, RecipeError, UsageError
 from hypestore import ArtifactNotFound, CatalogQueryError, Store, StoreError
 
 HYPER = {"model": "hyper", "embeddings": "hyper-docs"}
@@ -70,6 +70,20 @@ def model(finished_study: Path) -> hypencli.Model:
         (lambda p: p.encode(["x"], model="hyper", part=(3, 2)), "part 3 of 2"),
         (lambda p: p.encode(["x"], model="hyper", wait_seconds=float("nan")), "nan"),
         (lambda p: p.encode(["x"], model="hyper", on_error="skip"), "on_error"),
+        (lambda p: p.encode(["x"], model="hyper", wait_seconds=-1), "wait_seconds is -1"),
+        (lambda p: p.encode("x.jsonl", model="hyper", on_error="x"), "'x'"),
+        (lambda p: p.encode("x.jsonl", model="hyper", id_key=3), "3"),
+        (lambda p: p.encode({"a", "b"}, model="hyper"), "{'"),
+        (lambda p: p.search({"a", "b"}, **HYPER), "{'"),
+        (lambda p: p.search(["x"], k=-1, **HYPER), "k is -1"),
+        (lambda p: p.search(["x"], k=np.float64(3), **HYPER), "3.0"),
+        (lambda p: p.graph("hyper-docs", seed=-1), "seed is -1"),
+        (lambda p: p.sql("SELECT '\udcff'"), "udcff"),
+        (lambda p: p.train("tiny", restart="x"), "'x'"),
+        (lambda p: hypencli.open_store("x", create="x"), "'x'"),  # type: ignore[arg-type]
+        (lambda p: hypencli.load(3), "3"),  # type: ignore[arg-type]
+        (lambda p: hypencli.load("x", trust_code="yes"), "'yes'"),  # type: ignore[arg-type]
+        (lambda p: hypencli.load("x", backbone=3), "3"),  # type: ignore[arg-type]
         (lambda p: p.graph("hyper-docs", k=0), "k is 0"),
         (lambda p: p.graph("hyper-docs", metric="near"), "'near'"),
         (lambda p: p.graph("hyper-docs", kk=3), "'kk'"),
@@ -149,7 +163,16 @@ def test_nothing_that_was_refused_is_left_in_the_store(project: hypencli.Project
         (lambda m: m.encode_queries([]), UsageError, "empty"),
         (lambda m: m.encode_queries(["x", 5]), DataError, "Query 2"),
         (lambda m: m.encode_queries(["x"], max_length=0), UsageError, "max_length is 0"),
-        (lambda m: m.encode_queries(["x"])(np.array([["a"]])), UsageError, "a"),
+        (lambda m: m.encode_queries(["x"])(np.array([["a"]])), UsageError, "U1"),
+        (lambda m: m.encode_queries(["x"])(np.ones((1, 32)) + 1j), UsageError, "complex128"),
+        (lambda m: m.encode_queries(["x"])(np.ones((1, 32), bool)), UsageError, "bool"),
+        (lambda m: m.encode_queries(["x"])(np.ones((1, 32), object)), UsageError, "object"),
+        (lambda m: m.encode_queries(["x"])(np.zeros((1, 32), "M8[s]")), UsageError, "datetime64"),
+        (lambda m: m.encode_queries(["x"])({1, 2}), UsageError, "object"),
+        (lambda m: m.encode_queries(["x"])(np.full((1, 32), 1e300)), ModelError, "finite scores"),
+        (lambda m: m.encode_queries(["x"], width="8"), UsageError, "'8'"),
+        (lambda m: m.encode_passages({"x", "y"}), UsageError, "{'"),
+        (lambda m: m.encode_passages(["x"], dtype=np.float32), UsageError, "float32"),
         (lambda m: m.encode_queries(["x"])([[1, 2], [3]]), UsageError, "vectors"),
         (lambda m: m.encode_queries(["x"])(np.zeros(32)), UsageError, "[32]"),
     ],

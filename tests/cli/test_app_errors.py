@@ -170,3 +170,50 @@ def test_the_default_device_of_the_store_is_used(hype: Hype, study: Path) -> Non
     assert (outcome.code, "tpu9" in outcome.err) == (MODEL, True)
     named = ["query", "what is river", "--model", "hyper", "--device", "cpu", "--store", study]
     assert hype(*named).code == 0
+
+
+WRONG = {
+    "option": ["ls", "--frob"],
+    "verb": ["serch"],
+    "value": ["search", "-k", "0"],
+    "missing argument": ["rm"],
+    "missing value": ["ls", "--store"],
+    "command of a group": ["export", "frob"],
+    "two stores": ["--store", "a", "ls", "--store", "b"],
+    "no such artifact": ["show", "nothing", "--store", "{store}"],
+    "a folder for a file": ["recipes", "show", "{store}/models"],
+    "a file for a folder": ["init", "{store}/hype.toml"],
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_every_error_is_json_if_json_is_asked_for(hype: Hype, study: Path, case: str) -> None:
+    words = [word.format(store=study) for word in WRONG[case]]
+    plain, done = hype(*words), hype("--json", *words)
+    assert done.code == plain.code == done.json["error"]["exit_code"]
+    assert done.err == plain.out == ""
+    assert " ".join(done.json["error"]["message"].split())[:20] in " ".join(plain.err.split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["report", "--format", "json", "--frob"],
+        ["report", "--format=json", "nothing", "nobody"],
+        ["costs", "--format", "json", "--k", "0"],
+        ["compare", "a", "b", "--format", "json"],
+    ],
+)
+def test_errors_are_json_in_the_format_json(hype: Hype, study: Path, words: list[str]) -> None:
+    done = hype(*words, "--store", study)
+    assert done.json["error"]["exit_code"] == done.code
+    assert done.err == ""
+
+
+def test_what_the_system_refuses_names_the_file(hype: Hype, study: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for output in (tmp_path / "file" / "x.trec", tmp_path / "new" / "x.trec", "y" * 300 + ".trec"):
+        done = hype("export", "run", "hyper-run", "-o", output, "--store", study)
+        assert done.code in (4, 5)
+        assert done.err.count("Error: ") == 1
+        assert str(output)[-20:] in done.err or str(Path(output).parent) in done.err

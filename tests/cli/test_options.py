@@ -14,7 +14,9 @@ def test_parts_of_a_plan() -> None:
     assert parse_part("3/8") == (3, 8)
 
 
-@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "1/0", "-1/3"])
+@pytest.mark.parametrize(
+    "text", ["0/4", "5/4", "1", "a/b", "1/0", "-1/3", "1/" + "9" * 5000, "１/２"]
+)
 def test_what_is_no_part_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--shard"):
         parse_part(text)
@@ -23,8 +25,9 @@ def test_what_is_no_part_is_refused(text: str) -> None:
 def test_batch_sizes() -> None:
     assert parse_batch_size("auto") is None
     assert parse_batch_size("32") == 32
-    with pytest.raises(UsageError, match="--batch-size"):
-        parse_batch_size("0")
+    for text in ("0", "-1", "1.5", "9" * 5000, "٣", ""):
+        with pytest.raises(UsageError, match="--batch-size"):
+            parse_batch_size(text)
 
 
 def test_measures_are_split_outside_parentheses() -> None:

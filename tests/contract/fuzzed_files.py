@@ -26,6 +26,7 @@ from hypencli.data.training.writing import write_training_rows
 from hypencli.errors import DataError, HypeError, ModelError
 from hypencli.models.checkpoints.sentence import load_tokenizer
 from hypencli.models.checkpoints.weights import read_weights
+from hypencli.models.encoding import tokenise
 from hypencli.ops.transfer.study_export import export_study
 from hypencli.ops.transfer.study_import import import_study
 from hypencli.records import Query, TrainingItem, TrainingRow
@@ -117,6 +118,16 @@ def check_row_file(path: Path) -> None:
         assert row.query.query_id
         assert row.items
         assert all(item.score is None or np.isfinite(np.float32(item.score)) for item in row.items)
+
+
+@cache
+def row_streams() -> list[bytes]:
+    """Training rows as a stream of Arrow messages."""
+    table = pq.read_table(io.BytesIO(row_files()[0]))
+    out = io.BytesIO()
+    with pa.ipc.new_stream(out, table.schema) as stream:
+        stream.write_table(table, max_chunksize=2)
+    return [out.getvalue()]
 
 
 @cache
@@ -288,8 +299,9 @@ def check_tokenizer(path: Path) -> None:
         if path.name != name:
             (folder / name).write_text(json.dumps(content), encoding="utf-8")
     tokenizer = load_tokenizer(folder)
-    ids = tokenizer("a river with boats", truncation=True, max_length=16)["input_ids"]
-    assert all(isinstance(one, int) and one >= 0 for one in ids)
+    for ids in tokenise(tokenizer, ["a river with boats", "", "\u0000``"], 16):
+        assert len(ids) <= 16
+        assert all(isinstance(one, int) and one >= 0 for one in ids)
 
 
 def json_files(value: dict[str, Any]) -> st.SearchStrategy[bytes]:
@@ -316,6 +328,7 @@ FILES = {
     "vector shard": Reader("v.parquet", bent(vector_shards), check_vectors, ANY, StoreError),
     "text shard": Reader("t.parquet", bent(text_shards), check_texts, ANY, StoreError),
     "training rows parquet": Reader("t.parquet", bent(row_files), check_row_file, ANY),
+    "training rows arrow": Reader("t.arrow", bent(row_streams), check_row_file, ANY),
     "graph": Reader("g.jsonl", edited(graph_lines), check_graph, r"line \d|empty|gzip data"),
     "study": Reader(
         "study.zip", archives(), check_study, ANY, (DataError, StoreError), names_file=False

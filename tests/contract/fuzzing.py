@@ -105,6 +105,7 @@ def fuzz(reader: Reader, folder: Path, *, examples: int, seed: int | None = None
 
     @settings(
         max_examples=examples,
+        deadline=None,  # a busy machine is no fault of the reader
         derandomize=seed is None,
         database=None,
         suppress_health_check=list(HealthCheck),

@@ -276,3 +276,31 @@ def test_deep_learning_passages_count_from_grade_two_on(qrels: str, binary: str)
         for name in DEFAULT_MEASURES
         for cutoff in [name[len(name.partition("@")[0]) :]]
     ]
+
+
+def test_grades_beyond_those_of_gdeval_are_refused_for_its_measures(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    run = {"q": [("a", 2.0), ("b", 1.0)]}
+    for name in ("ERR@10", "nDCG(dcg='exp-log2')@10"):
+        measures = parse_measures([name])
+        assert evaluate(run, {"q": {"a": 4}}, measures).per_query[str(measures[0])]["q"] > 0
+        with pytest.raises(DataError, match="grades up to 4, and the judgements have grade 5"):
+            evaluate(run, {"q": {"a": 5}}, measures)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_measure_that_judgements_do_not_define_is_named() -> None:
+    run = {"q": [("a", 2.0), ("b", 1.0)]}
+    everything = {"q": {"a": 1, "b": 1}}
+    with pytest.raises(DataError, match=r"^Accuracy@2 cannot be computed for these judgements"):
+        evaluate(run, everything, parse_measures(["nDCG@10", "Accuracy@2", "RR"]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nDCG(gains={1:1e400})", "nDCG(gains={1:'x'})@3", "nDCG(gains={1:1.5})", "SetF(beta=1e400)"],
+)
+def test_parameters_that_are_no_finite_or_whole_numbers_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="must be a"):
+        parse_measures([name])

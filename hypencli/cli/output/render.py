@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hypencli.escaping import escape_json, escape_terminal
+from hypencli.escaping import escape_json, escape_shell, escape_terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -125,6 +125,7 @@ def draw_name_not_given(console: Console, name: NameNotGiven | None, display_nam
         console.print(f"Another artifact has the name {asked}: {name.taken_by}.")
         return
     needed = " --force" if name.needed_by else ""
-    console.print(f"To name it {asked}: hype rm {kept}{needed}, then the same command again.")
+    command = f"hype rm {escape_shell(display_name)}{needed}"
+    console.print(f"To name it {asked}: {command}, then the same command again.")
     if name.needed_by:
         console.print("That removes the artifacts that were made from it, too.")

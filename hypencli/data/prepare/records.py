@@ -116,7 +116,7 @@ def _parquet_records(path: Path) -> Iterator[Record]:
     try:
         with open_parquet(path) as file:
             yield from _rows(file.iter_batches(_BATCH_ROWS), path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
 
 
@@ -126,13 +126,14 @@ def _arrow_records(path: Path) -> Iterator[Record]:
     try:
         with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
             yield from _rows(stream, path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as an Arrow stream: {error}") from error
 
 
 def _rows(batches: Iterator[pa.RecordBatch], path: Path) -> Iterator[Record]:
     number = 0
     for batch in batches:
+        batch.validate(full=True)  # strings may be no UTF-8, and lists may end beyond their values
         for start in range(0, len(batch), _BATCH_ROWS):
             for values in batch.slice(start, _BATCH_ROWS).to_pylist():
                 number += 1

@@ -19,6 +19,7 @@ from hypencli.data.reading.rows import Fields, TextRow
 from hypencli.data.reading.skipped_lines import OnMalformed
 from hypencli.data.reading.unique_ids import refuse_duplicates
 from hypencli.errors import DataError
+from hypencli.paths import is_dir, user_path
 
 SPLIT = "test"
 """Preferred split for judgements, if a folder has several."""
@@ -43,8 +44,8 @@ class FolderSource(Source):
     @classmethod
     def recognise(cls, text: str) -> FolderSource | None:
         """Return the folder at a path; None if there is none."""
-        path = Path(text).expanduser()
-        return cls(path) if text and path.is_dir() else None
+        path = user_path(text)
+        return cls(path) if text and is_dir(path) else None
 
     @property
     def name(self) -> str:

@@ -32,6 +32,8 @@ from hypencli.data.reading.rows import (
 )
 from hypencli.data.reading.skipped_lines import OnMalformed
 from hypencli.errors import DataError
+from hypencli.escaping import escape_shell
+from hypencli.paths import exists, is_dir, user_path
 
 # Many collections use these names, so an id also needs the folder.
 _COMMON_STEMS = {
@@ -62,8 +64,8 @@ class FileSource(Source):
     @classmethod
     def recognise(cls, text: str) -> FileSource | None:
         """Return the file at a path; None if there is none."""
-        path = Path(text).expanduser()
-        return cls(path) if text and path.exists() and not path.is_dir() else None
+        path = user_path(text)
+        return cls(path) if text and exists(path) and not is_dir(path) else None
 
     @property
     def name(self) -> str:
@@ -107,7 +109,7 @@ class FileSource(Source):
         if part == "documents" and self.path.exists() and not self.path.is_file():
             raise DataError(
                 f"{self.path} is a pipe or a device, no file; documents are read more than once.",
-                hint=f"Pass them as standard input: hype encode - < {self.path}",
+                hint=f"Pass them as standard input: hype encode - < {escape_shell(self.path)}",
             )
 
     def documents(self, fields: Fields, on_malformed: OnMalformed) -> Iterator[TextRow]:

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
 from hypencli.data.reading.skipped_lines import OnMalformed, attempt, stop
 from hypencli.errors import DataError
+from hypencli.escaping import escape_shell
 
 MAX_LINE_BYTES = 256 * 2**20
 """Maximum length of a line; the longest real documents are far shorter."""
@@ -64,7 +65,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
             f"{path}: damaged or incomplete gzip data ({error}).",
-            hint=f"Check it with: gzip -t {path}",
+            hint=f"Check it with: gzip -t {escape_shell(path)}",
         ) from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error

@@ -18,6 +18,7 @@ from hypencli.data.reading.judgements import Judgement
 from hypencli.data.reading.rows import Fields, TextRow
 from hypencli.data.reading.skipped_lines import OnMalformed
 from hypencli.errors import DataError
+from hypencli.paths import is_dir, user_path
 from hypencli.plugins import offered, offered_names
 
 __all__ = [
@@ -89,8 +90,8 @@ def _installed_kind(prefix: str) -> type[Source] | None:
 
 def _unknown(text: str, what: str) -> DataError:
     near = difflib.get_close_matches(text, dataset_ids(), n=3, cutoff=0.6)
-    folder = Path(text).expanduser().parent
-    if folder.is_dir():
+    folder = user_path(text).parent
+    if is_dir(folder):
         names = {path.name: str(path) for path in folder.iterdir()}
         near += [names[name] for name in difflib.get_close_matches(Path(text).name, names, n=3)]
     offer = f"Did you mean {' or '.join(repr(name) for name in near)}? " if near else ""

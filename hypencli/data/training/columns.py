@@ -37,7 +37,7 @@ def parquet_rows(path: Path) -> Iterator[TrainingRow]:
             _check_schema(file.schema_arrow, path)
             batches = file.iter_batches(_BATCH_ROWS, columns=_leaves(file.schema))
             yield from _rows(batches, path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as Parquet: {error}") from error
 
 
@@ -52,7 +52,7 @@ def arrow_rows(path: Path) -> Iterator[TrainingRow]:
         with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
             _check_schema(stream.schema, path)
             yield from _rows(_small(stream), path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as an Arrow stream: {error}") from error
 
 
@@ -129,6 +129,7 @@ def _short(type_: pa.DataType) -> str:
 def _rows(batches: Iterable[pa.RecordBatch], path: Path) -> Iterator[TrainingRow]:
     number = 0
     for batch in batches:
+        batch.validate(full=True)  # strings may be no UTF-8, and lists may end beyond their values
         for values in _values(batch):
             number += 1
             yield training_row(values, f"{path}, row {number}")

@@ -13,6 +13,7 @@ from hypencli.data.training.folder import locate_in_folder
 from hypencli.data.training.formats import rows_of, sha256_of
 from hypencli.data.training.hub import locate_on_hub, may_be_hub_id
 from hypencli.errors import DataError
+from hypencli.paths import exists, is_dir, user_path
 from hypencli.records import TrainingRow
 
 ACCEPTED = (
@@ -96,11 +97,11 @@ def open_training_rows(place: str | Path, *, split: str = "train") -> TrainingSo
     Raises:
         DataError: The place does not exist, or has no files of this split.
     """
-    path = Path(place).expanduser()
-    if path.is_dir():
+    path = user_path(place)
+    if is_dir(path):
         located = locate_in_folder(path, split)
         return TrainingSource(path.resolve().name, located.files, located.split)
-    if path.exists():
+    if exists(path):
         return TrainingSource(path.name, (path,))
     if may_be_hub_id(str(place)):
         located = locate_on_hub(str(place), split)

@@ -13,6 +13,7 @@ from hypencli.data.atomic import atomic_write, refuse_overwrite
 from hypencli.data.training.row import row_values
 from hypencli.data.training.splits import DATA_ENDINGS
 from hypencli.errors import DataError, UsageError
+from hypencli.paths import user_path
 from hypencli.records import TrainingRow
 
 _GROUP_CHARACTERS = 32 * 2**20
@@ -60,7 +61,7 @@ def write_training_rows(path: str | Path, rows: Iterable[TrainingRow]) -> int:
         UsageError: The ending is another one.
         DataError: There are no rows, or the file cannot be written.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     ending = check_ending(path)
     with atomic_write(path) as temporary:
         if ending == ".parquet":

@@ -16,6 +16,7 @@ from hypencli.engine.neighbours.similarity import Metric
 from hypencli.engine.neighbours.top_neighbours import NO_NEIGHBOUR, Ordinals
 from hypencli.engine.workers import faiss_threads
 from hypencli.errors import MissingDependencyError, UsageError
+from hypencli.packages import install_command
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 OnDone: TypeAlias = Callable[[int], None]
@@ -36,7 +37,7 @@ def by_nn_descent(
         MissingDependencyError: pynndescent is not installed.
         UsageError: The corpus has hardly more than k documents.
     """
-    library = _library("pynndescent", "nn-descent")
+    library = _library("pynndescent")
     _refuse_small(corpus, k, "nn-descent")
     with warnings.catch_warnings():
         # Ignore the warning about rows that are not full: the measured recall says more.
@@ -108,7 +109,7 @@ class _ByHnswlib:
     """An index of hnswlib."""
 
     def __init__(self, corpus: VectorSource, metric: Metric, settings: Hnsw) -> None:
-        library = _library("hnswlib", "ann")
+        library = _library("hnswlib")
         self._index = library.Index(space=_HNSW_SPACES[metric], dim=corpus.dim)
         self._index.init_index(
             max_elements=corpus.n,
@@ -132,7 +133,7 @@ class _ByFaiss:
     """An index of faiss; cosines are inner products of vectors of length 1."""
 
     def __init__(self, corpus: VectorSource, metric: Metric, settings: Hnsw) -> None:
-        self._faiss = _library("faiss", "faiss")
+        self._faiss = _library("faiss")
         near = self._faiss.METRIC_L2 if metric == "l2" else self._faiss.METRIC_INNER_PRODUCT
         self._index = self._faiss.IndexHNSWFlat(corpus.dim, settings.m, near)
         self._index.hnsw.efConstruction = settings.ef_construction
@@ -234,7 +235,7 @@ def _blocks(corpus: VectorSource) -> Iterator[tuple[int, Floats]]:
             yield first + start, np.array(vectors[start : start + _ROWS], dtype=np.float32)
 
 
-def _library(name: str, extra: str) -> Any:
+def _library(name: str) -> Any:
     import importlib
 
     try:
@@ -242,5 +243,5 @@ def _library(name: str, extra: str) -> Any:
     except ImportError as error:
         raise MissingDependencyError(
             f"The package {name} is not installed.",
-            hint=f"pip install 'hypencli[{extra}]', or choose the builder exact",
+            hint=f"{install_command(name)}, or choose the builder exact",
         ) from error

@@ -12,11 +12,9 @@ import numpy.typing as npt
 from hypencli.engine.corpus import Ordinals, Scores
 from hypencli.engine.vector_index.spec import IndexSpec
 from hypencli.errors import MissingDependencyError
+from hypencli.packages import install_command
 
 Vectors: TypeAlias = npt.NDArray[np.float32]
-
-_EXTRAS = {"hnswlib": "hnsw", "faiss": "faiss"}
-"""The extra of this project that installs each library."""
 
 
 class Library(Protocol):
@@ -58,8 +56,7 @@ def import_library(name: str, spec: IndexSpec) -> Any:
     except ImportError as error:
         raise MissingDependencyError(
             f"The index {spec.kind} needs {name}, which cannot be imported: {error}.",
-            hint=f"Install it: pip install 'hypencli[{_EXTRAS[name]}]' "
-            "(or 'hypencli[ann]' for hnswlib and faiss)",
+            hint=f"Install it: {install_command(name)}",
         ) from error
 
 

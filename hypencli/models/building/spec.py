@@ -176,7 +176,7 @@ def _trained_class(
         raise ModelError(
             f"The initial model {source!r} is no trained model: its architectures are "
             f"{raw.get('architectures') or 'not stated'}, expected a dual encoder.",
-            hint=f"A plain encoder is a backbone: `model.initial=none` `model.backbone={source}`",
+            hint=f"A plain encoder is a backbone: `model.initial=none` `model.backbone={source!r}`",
         )
     if _ARCHITECTURES[dual] != asked:
         raise ModelError(

@@ -37,6 +37,7 @@ from hypencli.models.checkpoints.weights import (
     refuse_odd_parts,
     within_reach,
 )
+from hypencli.paths import is_dir, is_file
 
 _NOT_ABOUT_VECTORS = frozenset(
     (
@@ -228,7 +229,7 @@ def load_backbone(source: str) -> nn.Module:
             finite or missing (only a pooler may be missing).
     """
     resolved = _read(source, local_only=False)
-    if resolved is None and (Path(source) / "config.json").is_file():
+    if resolved is None and is_file(Path(source) / "config.json"):
         raise ModelError(
             f"{source}/config.json describes no model that this transformers knows.",
             hint="Expected a text encoder, such as BERT: see the key model_type in it.",
@@ -240,7 +241,7 @@ def load_backbone(source: str) -> nn.Module:
         )
     refuse_unless_encoder(resolved.config, name=source)
     try:
-        if Path(source).is_dir():
+        if is_dir(source):
             refuse_odd_parts(Path(source))
             refuse_unless_filled(AutoModel.from_config, resolved.config, Path(source))
         with _quietly():
@@ -320,7 +321,7 @@ def _read(name: str, *, local_only: bool) -> ResolvedBackbone | None:
     if not name:
         return None
     folder = Path(name)
-    if not folder.is_dir() and (folder.is_absolute() or name.startswith((".", os.sep))):
+    if not is_dir(folder) and (folder.is_absolute() or name.startswith((".", os.sep))):
         return None
     place = name if local_only else within_reach(name)
     try:

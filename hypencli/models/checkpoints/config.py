@@ -268,7 +268,7 @@ def _ours(raw: Json) -> Json:
     if ours.get("format") != FORMAT:
         raise ModelError(
             f"The checkpoint has hype format {ours.get('format')!r}; this version reads {FORMAT}.",
-            hint="pip install --upgrade hypencli",
+            hint="Install a newer version, from where this one came.",
         )
     return ours
 

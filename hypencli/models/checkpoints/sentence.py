@@ -16,6 +16,7 @@ from hypencli.models.checkpoints.config import Pooling
 from hypencli.models.checkpoints.tokenizer_bounds import refuse_unbounded, refusing_panics
 from hypencli.models.checkpoints.untrusted import LIBRARY_ERRORS, refuse_foreign_files
 from hypencli.models.checkpoints.weights import within_reach
+from hypencli.paths import is_dir
 
 _POOLING_FLAGS: dict[str, Pooling] = {
     "pooling_mode_cls_token": "cls",
@@ -75,7 +76,7 @@ def load_tokenizer(source: str | Path) -> Any:
     Raises:
         ModelError: There is no tokenizer, it is damaged, or a number in it exceeds its bound.
     """
-    if Path(source).is_dir():
+    if is_dir(source):
         said = _read(str(source), "tokenizer_config.json") or {}
         refuse_foreign_files(Path(source), said, _TOKENIZER_FILES)
     place = within_reach(str(source))
@@ -129,7 +130,7 @@ def _pooling(source: str, folder: str) -> Pooling:
 
 def _read(source: str, file: str, *, kind: type = dict) -> Any:
     folder = Path(source)
-    path: Path | None = folder / file if folder.is_dir() else download_optional_file(source, file)
+    path: Path | None = folder / file if is_dir(folder) else download_optional_file(source, file)
     if path is None or not path.is_file():
         return None
     try:

@@ -23,6 +23,7 @@ from hypencli.hub import (
 )
 from hypencli.models.checkpoints.companions import COMPANIONS, CONFIG_FILE
 from hypencli.models.checkpoints.untrusted import LIBRARY_ERRORS, parts_of, reason
+from hypencli.paths import is_dir
 
 State: TypeAlias = dict[str, Tensor]
 
@@ -49,13 +50,13 @@ def locate(source: str | Path) -> Path:
         ModelError: No such folder exists, and no such hub repository can be reached.
     """
     folder = Path(source)
-    if folder.is_dir():
+    if is_dir(folder):
         if not (folder / CONFIG_FILE).is_file():
             raise ModelError(f"{folder} has no {CONFIG_FILE}: it is not a checkpoint.")
         return folder
     name = str(source)
     path = Path(within_reach(name))
-    if path.is_dir():
+    if is_dir(path):
         return path
     try:
         folder = download_file(name, CONFIG_FILE).parent
@@ -73,7 +74,7 @@ def within_reach(name: str) -> str:
     Raises:
         ModelError: No such folder exists, the hub does not answer, and the cache lacks the model.
     """
-    if Path(name).is_dir():
+    if is_dir(name):
         return name
     try:
         cached = cached_file(name, CONFIG_FILE)

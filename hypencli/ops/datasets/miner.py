@@ -337,7 +337,7 @@ def texts_of_run(store: Store, run: StoredRun, corpus: Corpus | None) -> Texts:
         state = "is not in the store" if embeddings is None else "has no texts"
         raise UsageError(
             f"No texts: the embedding set of the run {display_name(run.manifest)} {state}.",
-            hint=f"Name its corpus: `corpus={_corpus_of(run)}`",
+            hint=f"Name its corpus: `corpus={_corpus_of(run)!r}`",
         )
     return partial(texts_by_id, embeddings)
 

@@ -26,7 +26,9 @@ from hypencli.data.reading.dataset_record import (
 )
 from hypencli.data.training.counts import Occurrences
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 from hypencli.ops.dataset_names import DATA_FOLDER, display_name
+from hypencli.paths import exists, is_dir, is_file
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance
 
@@ -218,7 +220,7 @@ def _settings(
         if value and key not in preparation.options:
             owners = [one.name for one in PREPARATIONS.values() if key in one.options]
             raise UsageError(f"{key} applies only to {', '.join(owners)}.")
-    if options.source is not None and not options.source.is_dir():
+    if options.source is not None and not is_dir(options.source):
         raise UsageError(
             f"No folder {options.source} (from {Path.cwd()}).",
             hint="The source is the folder with the released files.",
@@ -252,9 +254,9 @@ def _existing(
     Raises:
         UsageError: The folder has other contents.
     """
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+    if not exists(output) or (is_dir(output) and not any(output.iterdir())):
         return None
-    if not (output / RECORD_NAME).is_file():
+    if not is_file(output / RECORD_NAME):
         raise UsageError(
             f"{output} exists and is not a prepared dataset.", hint="Choose another `output=`"
         )
@@ -316,5 +318,5 @@ def _outcome(
         faults={kind: Occurrences(*occurrences) for kind, occurrences in record.faults.items()},
         files=tuple(record.files),
         existing=existing,
-        next=tuple(command.format(place=place) for command in preparation.next),
+        next=tuple(command.format(place=escape_shell(place)) for command in preparation.next),
     )

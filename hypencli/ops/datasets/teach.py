@@ -14,6 +14,7 @@ from hypencli.data.training.scores import UnfinishedScores
 from hypencli.data.training.writing import refuse_existing
 from hypencli.errors import DataError, ModelError
 from hypencli.ops.datasets.teachers import Teacher
+from hypencli.paths import is_dir
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import TrainingRow
 
@@ -71,7 +72,7 @@ def teach(
         ModelError: The teacher returns a score that is not finite; the message has the pair.
     """
     refuse_existing(output, overwrite=overwrite)
-    if not output.parent.is_dir():
+    if not is_dir(output.parent):
         raise DataError(f"{output} cannot be written: there is no folder {output.parent}.")
     lock = output.with_name(f".{output.name}.scores.lock")
     with only_one(lock, f"Another process is writing {output}."):

@@ -18,6 +18,7 @@ from hypencli.ops.models import (
     model_facts,
     read_model,
 )
+from hypencli.paths import is_dir, user_path
 from hypencli.records import TrainingRow
 from hypencli.runtime import quiet_libraries, resolve_device, resolve_dtype
 
@@ -209,8 +210,8 @@ def _load_dual(
 
 def folder_or_name(name: str) -> str | Path:
     """Convert the name of a folder to a path. A name on the hub stays."""
-    folder = Path(name).expanduser()
-    return folder if folder.is_dir() else name
+    folder = user_path(name)
+    return folder if is_dir(folder) else name
 
 
 def _settings(options: TeacherOptions, *, longest: int) -> EncodingOptions:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 from hypencli.ops.content_names import JudgementNames, judgements_key
 from hypencli.ops.models import display_name
 from hypencli.records import Evaluation
@@ -57,8 +58,8 @@ def judged_run(
             f"The run {display_name(manifest)} was not measured"
             + (f" with {' or '.join(measures)}" if measures else "")
             + ("." if fingerprint is None else " on the same judgements."),
-            hint=f"hype eval {display_name(manifest)} --qrels FILE_OR_DATASET"
-            + (f' --measures "{", ".join(measures)}"' if measures else ""),
+            hint=f"hype eval {escape_shell(display_name(manifest))} --qrels FILE_OR_DATASET"
+            + (f" --measures {escape_shell(', '.join(measures))}" if measures else ""),
         )
     return judged_by(store, manifest, with_judgements(fitting, judgements_key(fitting[-1])))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 from hypencli.ops.evaluation.judged import JudgedRun, common_measures, judged_run
 from hypencli.ops.models import display_name
 from hypencli.ops.perturb import variation_of
@@ -148,19 +149,20 @@ def _no_variants(
     if unmeasured:
         listed = ", ".join(display_name(run) for run in unmeasured)
         kind, _, name = base.qrels_id.partition(":")
-        place = name if kind == "irds" else "QRELS"
-        names = f' --measures "{", ".join(measures)}"' if measures else ""
+        place = escape_shell(name) if kind == "irds" else "QRELS"
+        names = f" --measures {escape_shell(', '.join(measures))}" if measures else ""
         with_these = f" with {' or '.join(measures)}" if measures else ""
         return UsageError(
             f"Runs without an evaluation{with_these} on the judgements of "
             f"{display_name(base.run)}, {base.qrels}: {listed}.",
-            hint=f"hype eval {display_name(unmeasured[0])} --qrels {place}{names}. Or make another "
-            f"evaluation of the base the newest: hype eval {display_name(base.run)} --qrels QRELS",
+            hint=f"hype eval {escape_shell(display_name(unmeasured[0]))} --qrels {place}{names}. "
+            "Or make another evaluation of the base the newest: "
+            f"hype eval {escape_shell(display_name(base.run))} --qrels QRELS",
         )
     return UsageError(
         f"No run differs from {display_name(base.run)} only in perturbed queries.",
         hint="Make one: hype perturb QUERIES --kind misspelling; hype search FILE --qrels QRELS. "
-        f"Or name runs: hype robustness {display_name(base.run)} RUN",
+        f"Or name runs: hype robustness {escape_shell(display_name(base.run))} RUN",
     )
 
 

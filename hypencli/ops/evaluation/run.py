@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 from hypencli.ops.drafts import find_finished
 from hypencli.ops.evaluation.judged import judged_queries
 from hypencli.ops.evaluation.recall import depth_of
@@ -191,7 +192,7 @@ def _source(run: Manifest, options: EvaluateOptions) -> str:
     if qrels is None:
         raise UsageError(
             f"No judgements: the queries of run {run.id} have none.",
-            hint=f"Name them: hype eval {run.name or run.id} --qrels FILE_OR_DATASET",
+            hint=f"Name them: hype eval {escape_shell(run.name or run.id)} --qrels FILE_OR_DATASET",
         )
     return qrels
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hypencli.errors import MissingDependencyError, UsageError, did_you_mean
 from hypencli.ops.graphs.builder import GraphBuilder
 from hypencli.option_fields import OptionDescription, describe_options, parse_options
+from hypencli.packages import install_command
 from hypencli.plugins import offered, offered_names
 from hypencli.runtime import resolve_device
 
@@ -128,7 +129,7 @@ def automatic(corpus: VectorSource, metric: Metric, device: str | None) -> str:
     raise MissingDependencyError(
         f"An exact graph of {corpus.n:,} documents takes about {hours:,.1f} hours on this machine, "
         "and no package for an approximate one is installed.",
-        hint="pip install 'hypencli[nn-descent]', or add `builder=exact`",
+        hint=f"{install_command('pynndescent')}, or add `builder=exact`",
     )
 
 

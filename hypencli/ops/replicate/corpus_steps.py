@@ -16,6 +16,7 @@ from hypencli.ops.graphs.registry import AUTO_EXACT_DOCUMENTS, installed_builder
 from hypencli.ops.replicate.estimate import UNKNOWN, Estimate, count_of
 from hypencli.ops.replicate.input_steps import ModelStep, PrepareStep
 from hypencli.ops.replicate.step import ReplicationContext, Step, StepKind, short
+from hypencli.packages import install_command
 from hypencli.progress import Progress
 from hypestore import Manifest
 
@@ -161,7 +162,7 @@ class GraphStep(Step):
         if context.recipe.graph.builder == "auto" and is_large and installed_builder() is None:
             raise MissingDependencyError(
                 "no package for an approximate graph of so many documents is installed.",
-                hint="pip install 'hypencli[nn-descent]', or set graph.builder to exact",
+                hint=f"{install_command('pynndescent')}, or set graph.builder to exact",
             )
 
     def estimate(self, context: ReplicationContext) -> Estimate:

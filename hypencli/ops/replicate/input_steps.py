@@ -21,6 +21,7 @@ from hypencli.ops.perturb import PerturbOptions, perturb
 from hypencli.ops.replicate.estimate import AT_ONCE, UNKNOWN, Estimate
 from hypencli.ops.replicate.step import ReplicationContext, Step, StepKind, short
 from hypencli.ops.transfer.runs import import_run
+from hypencli.paths import is_file, user_path
 from hypencli.progress import Progress
 from hypestore import ArtifactNotFound, Manifest
 
@@ -177,9 +178,7 @@ class PerturbStep(Step):
             kind=variation,
             seed=settings.seed,
             changes=1 if rewrites else settings.changes,
-            words=Path(settings.words).expanduser()
-            if variation == "synonym" and settings.words
-            else None,
+            words=user_path(settings.words) if variation == "synonym" and settings.words else None,
             model=settings.model if rewrites else None,
             prefix=settings.prefix if rewrites else "",
             device=context.device,
@@ -211,13 +210,13 @@ class ListsStep(Step):
 
     def require(self, context: ReplicationContext) -> None:
         """Refuse missing lists that no step prepares."""
-        if not self.prepared and not Path(context.place(self.lists)).is_file():
+        if not self.prepared and not is_file(context.place(self.lists)):
             raise DataError(f"no file {self.lists}")
 
     def run(self, context: ReplicationContext, progress: Progress) -> Manifest:
         """Import the lists as a run."""
         path = Path(context.place(self.lists))
-        if not path.is_file():
+        if not is_file(path):
             raise DataError(f"The ranked lists {self.lists} do not exist.")
         return context.store.get(import_run(context.store, path, name=self._name).run, "run")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from hypencli.engine.registry.entry import EngineEntry
 from hypencli.errors import DataError, RecipeError, UsageError
+from hypencli.escaping import escape_shell
 from hypencli.ops.dataset_names import dataset_place
 from hypencli.ops.replicate.corpus_steps import EncodeStep, GraphStep
 from hypencli.ops.replicate.input_steps import ListsStep, ModelStep, PerturbStep, PrepareStep
@@ -102,7 +103,7 @@ def plan_replication(recipe: Replication, selection: TableSelection, *, store_ro
     if not cells:
         raise UsageError(
             f"No cell of {recipe.name} is selected: none of these models has these searches.",
-            hint=f"Searches of each model: hype replicate {recipe.name} --dry-run",
+            hint=f"Searches of each model: hype replicate {escape_shell(recipe.name)} --dry-run",
         )
     check_bases(recipe, {(cell.model, cell.dataset, cell.search) for cell in cells})
     return Plan(recipe, tuple(cells), _in_order(cells), left_out)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from hypencli.data.qrels import Judgements, read_qrels
 from hypencli.errors import DataError, UsageError
+from hypencli.escaping import escape_shell
 from hypencli.ops.content_names import JudgementNames, judgements_key
 from hypencli.ops.evaluation.judged import JudgedRun
 from hypencli.ops.recorded_places import is_own
@@ -88,5 +89,5 @@ def named_judgements(store: Store, reference: str) -> tuple[str, Judgements | No
             return names.of(key, str(one.inputs.get("qrels"))), qrels
     raise UsageError(
         f"No run of the store was evaluated with the judgements of {reference}.",
-        hint=f"hype eval RUN --qrels {reference}",
+        hint=f"hype eval RUN --qrels {escape_shell(reference)}",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from hypencli.escaping import escape_shell
 from hypencli.ops.content_names import RunNames
 from hypencli.ops.evaluation.compare import Comparison, compare_judged, judged_pair, verdict
 from hypencli.ops.report.documents import PairDocuments
@@ -138,7 +139,8 @@ def _remarks(
         yield (
             f"Grades are not shown: the judgements {comparison.qrels} cannot be read, or somebody "
             "else recorded where they are. "
-            f"Name them: hype report {comparison.run_a} {comparison.run_b} --html FILE "
+            f"Name them: hype report {escape_shell(comparison.run_a)} "
+            f"{escape_shell(comparison.run_b)} --html FILE "
             "--qrels PLACE"
         )
     if not documents.has_text:

@@ -11,6 +11,7 @@ import numpy as np
 from hypencli.engine.registry.entry import EngineEntry, Setting
 from hypencli.engine.registry.lookup import engine_entries, engine_entry
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 from hypencli.ops.models import display_name
 from hypencli.ops.search.engines import EnginePlan, plan_engine, refuse_several_amounts, with_preset
 from hypencli.ops.search.options import EngineSpec, Scoring, SearchOptions
@@ -146,12 +147,15 @@ def operating_point(target: SearchTarget, options: SearchOptions) -> OperatingPo
     recall = spec.recall or 0.0
     calibrations = _calibrations(target, options)
     model = display_name(target.model)
-    set_options = "".join(f" -o {name}={value}" for name, value in spec.options.items())
+    set_options = "".join(
+        f" -o {escape_shell(f'{name}={value}')}" for name, value in spec.options.items()
+    )
     if not calibrations:
         raise UsageError(
             f"No calibration of {spec.name} for model {model} on "
             f"{display_name(target.embeddings)}.",
-            hint=f"Measure it: hype calibrate --engine {spec.name} --model {model}{set_options}",
+            hint=f"Measure it: hype calibrate --engine {escape_shell(spec.name)} "
+            f"--model {escape_shell(model)}{set_options}",
         )
     curve = target.store.curve(calibrations[-1].id)
     depth = min({point.k for point in curve}, key=lambda k: abs(np.log(k / options.k)))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypencli.errors import ModelError
+from hypencli.escaping import escape_shell
 from hypencli.progress import SILENT, Progress
 from hypestore import DamagedArtifact, EmbeddingSet, Store
 
@@ -73,7 +74,7 @@ def open_index(
     except ModelError as error:
         raise DamagedArtifact(
             error.message,
-            hint=f"Delete it, and the next search builds it again: rm -r {folder} "
+            hint=f"Delete it, and the next search builds it again: rm -r {escape_shell(folder)} "
             "(or hype doctor --clean, which deletes all unused caches)",
         ) from error
 

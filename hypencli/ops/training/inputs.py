@@ -11,6 +11,7 @@ from hypencli.errors import DataError, ModelError, RecipeError, UsageError
 from hypencli.ops.dataset_names import dataset_place
 from hypencli.ops.model_files import files_fingerprint
 from hypencli.ops.models import model_folder
+from hypencli.paths import is_dir, user_path
 from hypencli.recipe import Recipe
 from hypestore import ArtifactNotFound, JsonValue, Store
 
@@ -172,8 +173,8 @@ def start_fingerprint(source: str) -> str:
 
 def _place(store: Store, named: str, key: str) -> tuple[str, str, tuple[str, ...]]:
     """Source, label and parents of a model: a folder, a model of the store, or a hub name."""
-    folder = Path(named).expanduser()
-    if folder.is_dir():
+    folder = user_path(named)
+    if is_dir(folder):
         whole = folder.resolve()
         return str(folder), whole.parent.name if whole.name == "model" else whole.name, ()
     try:

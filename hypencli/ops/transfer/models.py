@@ -24,6 +24,7 @@ from hypencli.ops.models import (
     model_folder,
     register_model,
 )
+from hypencli.paths import is_dir, is_file, user_path
 from hypencli.private_paths import PathShortener, rewrite
 from hypencli.progress import SILENT, Progress
 from hypestore import JsonValue, Manifest, Store, atomic_folder
@@ -117,7 +118,7 @@ def export_model(
 
     manifest = store.get(model, kind="model")
     source = model_folder(store, manifest)
-    target = output.expanduser().absolute()
+    target = user_path(output).absolute()
     _refuse_occupied(store, source, target, overwrite=overwrite)
     loaded = load_model(store, manifest, device=torch.device("cpu"), trust_code=trust_code)
     if backbone_name is not None:
@@ -184,9 +185,9 @@ def _refuse_occupied(store: Store, source: Path, target: Path, *, overwrite: boo
             f"{target} contains files of the store or of the model, or lies in the store.",
             hint="Choose another `output=`",
         )
-    if target.is_file():
+    if is_file(target):
         raise UsageError(f"{target} is a file.", hint="Choose another `output=`")
-    if not target.is_dir() or not any(target.iterdir()):
+    if not is_dir(target) or not any(target.iterdir()):
         return
     if not overwrite:
         raise UsageError(

@@ -16,6 +16,7 @@ from hypencli.escaping import escape_markdown
 from hypencli.ops.evaluation.leaderboard import LeaderboardTable, leaderboard
 from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
 from hypencli.own_places import SEALS
+from hypencli.paths import is_dir
 from hypencli.private_paths import PathShortener
 from hypencli.progress import SILENT, Progress
 from hypestore import (
@@ -88,7 +89,7 @@ def export_study(
         DataError: The file cannot be written.
         DamagedArtifact: A file of the store differs from its recorded hash.
     """
-    path = output / f"{store.root.name}.study.zip" if output.is_dir() else output
+    path = output / f"{store.root.name}.study.zip" if is_dir(output) else output
     refuse_overwrite(path, overwrite=overwrite)
     manifests = [store.get(run, "run") for run in runs] if runs else store.artifacts("run")
     if not manifests:

@@ -137,7 +137,7 @@ def _check_contents(archive: StudyArchive, homes: Iterable[tuple[Home, list[str]
         raise DataError(
             f"{archive.path}: format version {version!r}; the highest supported version is "
             f"{FORMAT_VERSION}.",
-            hint="pip install --upgrade hypencli",
+            hint="Install a newer version, from where this one came.",
         )
     actual: dict[str, list[str]] = {"artifacts": [], REFERENCES: []}
     for home, _ in homes:

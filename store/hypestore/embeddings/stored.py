@@ -267,6 +267,6 @@ def _read_texts(path: Path, rows: np.ndarray[Any, Any]) -> list[str]:
                     texts.update(zip(here.tolist(), values, strict=True))
                 first += count
         return [texts[row] for row in rows.tolist()]
-    except (pa.ArrowException, OSError, KeyError) as error:
+    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         refuse_open_limit(error)
         raise DamagedArtifact(f"{path}: {error}.", hint="hype doctor --checksums") from error

@@ -116,7 +116,7 @@ class VectorFile:
                 self.row_groups = self._plan(stream.fileno())
         except FileNotFoundError:
             raise DamagedArtifact(f"{path} is missing.", hint="hype doctor") from None
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             refuse_open_limit(error)
             raise self.damaged(str(error)) from error
         self.n: int = self._metadata.num_rows
@@ -134,7 +134,8 @@ class VectorFile:
             with pq.ParquetFile(self.path, page_checksum_verification=True) as parquet:
                 refuse_bomb(self.path, parquet.metadata, columns=("doc_id",))
                 column = parquet.read(columns=["doc_id"], use_threads=False)["doc_id"]
-        except (pa.ArrowException, OSError) as error:
+                column.validate(full=True)  # strings may be no UTF-8
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             refuse_open_limit(error)
             raise self.damaged(str(error)) from error
         # A cast imports pyarrow.compute, which takes longer than many a search.
@@ -303,7 +304,7 @@ class VectorFile:
                 ):
                     yield first, self._to_numpy(batch.column(0))
                     first += len(batch)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             refuse_open_limit(error)
             raise self.damaged(str(error)) from error
         offset = first - group.first_row

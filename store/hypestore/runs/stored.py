@@ -98,9 +98,10 @@ class StoredRun:
                     refuse_bomb(path, file.metadata, groups=[group])
                 for batch in file.iter_batches(columns=RESULTS_SCHEMA.names):
                     kept = batch.filter(wanted)
+                    kept.validate(full=True)  # strings may be no UTF-8
                     columns = (kept[name].to_pylist() for name in RESULTS_SCHEMA.names)
                     yield from zip(*columns, strict=True)
-        except (pa.ArrowException, OSError, KeyError) as error:
+        except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
             refuse_open_limit(error)
             raise DamagedArtifact(f"{path}: {error}.", hint="hype doctor --checksums") from error
 

@@ -144,7 +144,7 @@ def test_a_package_that_neighbours_need_is_missed_before(
         importlib.util, "find_spec", lambda name: None if name in absent else find(name)
     )
     state, note = seen(efficient)["graph"]
-    assert (state, "pip install 'hypencli[nn-descent]'" in str(note)) == ("missing", True)
+    assert (state, "pip install 'pynndescent>=0.7'" in str(note)) == ("missing", True)
     assert seen(efficient)["search"][0] == "waiting"
     exact = load_replication("efficient", ["graph.builder=exact"])
     assert seen(exact)["graph"] == ("to do", None)

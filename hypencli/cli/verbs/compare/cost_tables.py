@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hypencli.cli.output.render import escape
 from hypencli.cli.output.scatter import letter, scatter
 from hypencli.cli.output.tables import print_table
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -156,7 +157,7 @@ def _on_lacking(comparison: CostComparison) -> list[str]:
         said.append(
             f"No recall@{comparison.depth} of {_named(unchecked)}: not checked, and the store "
             "has no exact run of the same search. "
-            f"Next: hype search QUERIES --model {unchecked[0].model} --k {k}"
+            f"Next: hype search QUERIES --model {escape_shell(unchecked[0].model)} --k {k}"
         )
     return said
 

@@ -10,6 +10,7 @@ import typer
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import draw_shortened, escape, show, size
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +50,7 @@ def html_options(
         raise UsageError(
             f"{len(runs)} runs are named; --html takes two, or none to compare the best two of "
             "each leaderboard.",
-            hint=f"hype report RUN_A RUN_B --html {output}",
+            hint=f"hype report RUN_A RUN_B --html {escape_shell(output)}",
         )
     pair = (runs[0], runs[1]) if runs else None
     return HtmlOptions(output, pair, qrels, measures, depth, overwrite, keep_paths)
@@ -66,7 +67,7 @@ def write_page(store: Store, options: HtmlOptions, *, format: str, as_json: bool
     if format != "table":
         raise UsageError(
             "--format and --html exclude each other: --format is for printed tables.",
-            hint=f"hype report --html {options.output}",
+            hint=f"hype report --html {escape_shell(options.output)}",
         )
     show(write_html_report(store, options, progress()), _draw_written, as_json=as_json)
 

@@ -12,6 +12,7 @@ from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, show
 from hypencli.cli.output.tables import print_pairs
 from hypencli.errors import DataError
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,7 +97,7 @@ def prepare(
     try:
         done = run(name, options, store_root=root, progress=progress())
     except DownloadError as error:
-        offer = f"If you have the files: hype data prepare {name} --from FOLDER"
+        offer = f"If you have the files: hype data prepare {escape_shell(name)} --from FOLDER"
         hint = offer if error.hint is None else f"{error.hint}\n{offer}"
         raise DataError(error.message, hint=hint) from error
     show(done, _draw_prepared, as_json=json)

@@ -28,6 +28,7 @@ from hypencli.cli.options import (
 )
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import draw_name_not_given, escape, seconds, show, size
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -188,6 +189,7 @@ def _draw_encoded(console: Console, done: Encoded) -> None:
         console.print(escape(f"Skipped {lines} that hold no document. {done.first_skipped[0]}"))
     draw_name_not_given(console, done.name_not_given, done.name or done.embeddings)
     if done.finished:
-        of = f"--model {escape(done.model)} --embeddings {escape(done.name or done.embeddings)}"
+        of = f"--model {escape_shell(done.model)} --embeddings "
+        of += f"{escape_shell(done.name or done.embeddings)}"
         console.print(f"Next: hype search QUERIES {of}", soft_wrap=True)
         console.print(f"  or: hype query 'a question' {of}", soft_wrap=True)

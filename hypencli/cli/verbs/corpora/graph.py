@@ -70,7 +70,9 @@ def graph(
     corpus: CorpusOption = None,
     seed: Annotated[
         int,
-        typer.Option(help="Seed of approximate builders and of the sample that measures recall."),
+        typer.Option(
+            min=0, help="Seed of approximate builders and of the sample that measures recall."
+        ),
     ] = 0,
     calibrate: Annotated[
         bool,

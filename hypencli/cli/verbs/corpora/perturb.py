@@ -19,6 +19,7 @@ from hypencli.cli.options import (
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, first_few, show
 from hypencli.data.variations import VariationKind
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -119,7 +120,7 @@ def _draw_perturbed(console: Console, done: Perturbed) -> None:
     for before, after in done.examples:
         console.print(f"  {escape(before)}\n  → {escape(after)}")
     console.print(
-        f"Next: hype search {done.path} --qrels QRELS --name {done.kind}, "
+        f"Next: hype search {escape_shell(done.path)} --qrels QRELS --name {done.kind}, "
         f"then hype robustness BASE_RUN {done.kind}",
         soft_wrap=True,
     )

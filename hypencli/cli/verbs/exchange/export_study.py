@@ -16,6 +16,7 @@ from hypencli.cli.options import (
 )
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import draw_shortened, escape, show, size
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,8 +72,9 @@ def _draw_exported(console: Console, done: ExportedStudy) -> None:
     console.print(
         f"Of {done.references:,} models, embedding sets and graphs it holds only the manifests."
     )
+    console.print(f"Next, in the other store: hype import study {escape_shell(done.path.name)}")
     draw_shortened(console, done.shortened)
     if done.kept:
         named = escape(", ".join(done.kept))
         console.print(f"Their ids depend on paths, which stay: {named}.", soft_wrap=True)
-    console.print(f"Next, in the other store: hype import study {done.path.name}")
+    console.print(f"Next, in the other store: hype import study {escape_shell(done.path.name)}")

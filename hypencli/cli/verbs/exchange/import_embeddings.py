@@ -24,6 +24,7 @@ from hypencli.cli.options import (
 )
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import draw_name_not_given, escape, seconds, show
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -122,4 +123,6 @@ def _draw_imported(console: Console, done: ImportedEmbeddings) -> None:
         console.print(
             f"Not checked: whether {escape(done.model)} computes these vectors. --check 8 does."
         )
-    console.print(f"Next: hype search QUERIES --model {escape(done.model)} --embeddings {label}")
+    of = f"--model {escape_shell(done.model)}"
+    of += f" --embeddings {escape_shell(done.name or done.embeddings)}"
+    console.print(f"Next: hype search QUERIES {of}", soft_wrap=True)

@@ -17,6 +17,7 @@ from hypencli.cli.options import (
 )
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import draw_name_not_given, escape, show
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,6 +67,6 @@ def import_model(
             f"parameters, {done.dim} wide."
         )
         draw_name_not_given(console, done.name_not_given, done.name or done.model)
-        console.print(f"Next: hype encode DATASET --model {display_name}")
+        console.print(f"Next: hype encode DATASET --model {escape_shell(done.name or done.model)}")
 
     show(done, draw, as_json=json)

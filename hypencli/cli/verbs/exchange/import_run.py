@@ -9,6 +9,7 @@ import typer
 
 from hypencli.cli.options import JsonOption, NameOption, StoreOption, open_store
 from hypencli.cli.output.render import draw_name_not_given, escape, show
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,6 +63,8 @@ def import_run(
                 "1 query contradict its" if count == 1 else f"{count:,} queries contradict their"
             )
             console.print(f"The ranks of {whose} scores: documents are ordered by score.")
-        console.print(f"Next: hype eval {label} --qrels FILE_OR_DATASET")
+        console.print(
+            f"Next: hype eval {escape_shell(done.name or done.run)} --qrels FILE_OR_DATASET"
+        )
 
     show(done, draw, as_json=json)

@@ -18,6 +18,7 @@ from hypencli.cli.options import (
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, show
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -129,4 +130,4 @@ def _draw_mined(console: Console, done: Mined) -> None:
     for what, count in said.items():
         if count:
             console.print(f"{count:,} {what}")
-    console.print(f"Next: hype data check {escape(done.output)}")
+    console.print(f"Next: hype data check {escape_shell(done.output)}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 
 from hypencli.cli.options import JsonOption, SetOption
 from hypencli.cli.output.render import show
@@ -20,7 +21,20 @@ if TYPE_CHECKING:
 _INDENT = 2
 _WIDEST_ASSIGNMENT = 40
 
-recipes = typer.Typer(help="List the shipped recipes, or explain one.")
+
+class RecipeCommands(typer.core.TyperGroup):
+    """Commands about recipes; ``hype recipes NAME`` is ``hype recipes show NAME``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; a word that is no command is the name of a recipe to show."""
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["show", *args])
+
+
+recipes = typer.Typer(
+    cls=RecipeCommands,
+    subcommand_metavar="[NAME]",
+    help="List the shipped recipes, or explain one.",
+)
 
 
 @recipes.callback(invoke_without_command=True)
@@ -30,7 +44,7 @@ def list_(context: typer.Context, json: JsonOption = False) -> None:
     Examples:
         hype recipes
 
-        hype recipes show demo
+        hype recipes demo
     """
     if context.invoked_subcommand is not None:
         return
@@ -53,7 +67,7 @@ def show_recipe(
     """Show a resolved recipe: every field with its value and meaning.
 
     Examples:
-        hype recipes show demo
+        hype recipes demo
 
         hype recipes show demo --toml > mine.toml
     """
@@ -72,7 +86,7 @@ def _draw_list(console: Console, recipes: list[RecipeSummary]) -> None:
     for group, members in groupby(recipes, key=lambda one: one.group):
         console.print((group or "more").capitalize())
         print_pairs([(f"  {one.name}", one.description) for one in members], width=width)
-    console.print("\nNext: hype recipes show NAME, or hype train NAME")
+    console.print("\nNext: hype recipes NAME, or hype train NAME")
 
 
 def _draw_fields(console: Console, fields: list[FieldDescription]) -> None:

@@ -24,6 +24,7 @@ from hypencli.cli.options import (
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, seconds, show
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -136,4 +137,4 @@ def _draw_taught(console: Console, done: Taught) -> None:
     )
     if done.replaced:
         console.print(f"{done.replaced:,} items had a score already; it was replaced.")
-    console.print(f"Next: hype data check {escape(done.output)}")
+    console.print(f"Next: hype data check {escape_shell(done.output)}")

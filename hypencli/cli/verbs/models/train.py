@@ -18,6 +18,7 @@ from hypencli.cli.options import (
 )
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import draw_name_not_given, escape, number, seconds, show
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,13 +111,15 @@ def _draw_trained(console: Console, done: TrainedModel) -> None:
                 f"The weights are those of step {done.best_step:,}, which validated best."
             )
         console.print(f"Model: {done.model_id}")
+    name = escape_shell(done.name or done.model_id)
     if done.embeddings:
         console.print(
             f"Its passage encoder has encoded already: {escape(', '.join(done.embeddings))}."
         )
         console.print(
-            f"Next: hype search QUERIES --model {label} --embeddings {escape(done.embeddings[-1])}",
+            f"Next: hype search QUERIES --model {name} "
+            f"--embeddings {escape_shell(done.embeddings[-1])}",
             soft_wrap=True,
         )
     else:
-        console.print(f"Next: hype encode DATASET --model {label}")
+        console.print(f"Next: hype encode DATASET --model {name}")

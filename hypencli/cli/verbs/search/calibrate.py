@@ -29,6 +29,7 @@ from hypencli.cli.verbs.search.search_options import (
     WidthOption,
     engine_spec,
 )
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,7 +53,7 @@ def calibrate(
     embeddings: EmbeddingsOption = None,
     corpus: CorpusOption = None,
     sample: SampleOption = 64,
-    seed: Annotated[int, typer.Option(help="Seed of the random draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random draw.")] = 0,
     query_max_length: QueryLengthOption = 64,
     width: WidthOption = None,
     dtype: ScoreDtypeOption = "float32",
@@ -114,8 +115,8 @@ def draw_calibrated(console: Console, done: Calibrated) -> None:
         ],
     )
     console.print(f"Calibration: {done.calibration}")
-    engine = "--approx" if done.engine == "guided" else f"--engine {done.engine}"
-    of = f"--model {escape(done.model)} --embeddings {escape(done.embeddings)}"
+    engine = "--approx" if done.engine == "guided" else f"--engine {escape_shell(done.engine)}"
+    of = f"--model {escape_shell(done.model)} --embeddings {escape_shell(done.embeddings)}"
     console.print(f"Next: hype search QUERIES {of} {engine} --recall 0.95", soft_wrap=True)
 
 

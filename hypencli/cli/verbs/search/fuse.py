@@ -19,6 +19,7 @@ from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import draw_name_not_given, escape, show
 from hypencli.cli.verbs.compare.eval import draw_evaluated
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 from hypencli.evaluation.fusion import FusionMethod, Normalisation
 
 if TYPE_CHECKING:
@@ -119,4 +120,4 @@ def _draw_fused(console: Console, done: Fused) -> None:
     if done.evaluation is not None:
         draw_evaluated(console, done.evaluation)
     else:
-        console.print(f"Next: hype eval {escape(done.name or done.run)} --qrels FILE")
+        console.print(f"Next: hype eval {escape_shell(done.name or done.run)} --qrels FILE")

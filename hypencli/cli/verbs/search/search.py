@@ -47,6 +47,7 @@ from hypencli.cli.verbs.search.search_options import (
     engine_spec,
 )
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -211,8 +212,10 @@ def _draw_searched(console: Console, done: Searched) -> None:
     )
     parts = done.seconds
     selection_time = f"selection {seconds(parts.selection)}, " if parts.selection else ""
+    before = done.existing and not done.again
+    time = "Nothing was computed now; that search took" if before else "Time:"
     console.print(
-        f"Time: {seconds(parts.total)}: query encoding {seconds(parts.query_encoding)}, "
+        f"{time} {seconds(parts.total)}: query encoding {seconds(parts.query_encoding)}, "
         f"{selection_time}"
         f"scoring {seconds(parts.scoring)}, top-k {seconds(parts.topk)}, "
         f"writing {seconds(parts.writing)}."
@@ -242,7 +245,7 @@ def _draw_searched(console: Console, done: Searched) -> None:
     if done.evaluation is not None:
         draw_evaluated(console, done.evaluation)
     else:
-        console.print(f"Next: hype eval {done.name or done.run} --qrels FILE")
+        console.print(f"Next: hype eval {escape_shell(done.name or done.run)} --qrels FILE")
 
 
 def draw_bounds(console: Console, bound: BoundSummary, n_queries: int) -> None:

@@ -49,7 +49,8 @@ RecallOption = Annotated[
     typer.Option(
         "--recall",
         help="The recall to reach: with a calibration (`hype calibrate`), on average over queries; "
-        "without one, --approx goes on until a bound on the recall of each query is as high.",
+        "without one, --approx, which it implies, goes on until a bound on the recall of each "
+        "query is as high.",
         show_default=False,
         rich_help_panel=_HOW,
     ),
@@ -149,13 +150,16 @@ def engine_spec(
 ) -> EngineSpec:
     """The engine that the options select, with the options of the engine.
 
+    A recall alone selects the engine of ``--approx``.
+
     Raises:
         UsageError: The options select several engines, an option is not of the form NAME=VALUE, or
             an option is set twice.
     """
     from hypencli.ops.search.options import EngineSpec
 
-    name = _engine_name(approx=approx, engine=engine, rerank=rerank)
+    wants_recall = recall is not None and engine is None and rerank is None
+    name = _engine_name(approx=approx or wants_recall, engine=engine, rerank=rerank)
     options: dict[str, object] = dict(named_values(settings))
     for option, value in (("budget", budget), ("run", rerank)):
         if value is None:

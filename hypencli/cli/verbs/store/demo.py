@@ -13,6 +13,8 @@ from hypencli.cli.output.render import seconds, show
 from hypencli.cli.output.tables import print_table
 from hypencli.cli.verbs.compare.comparison_tables import draw_comparison
 from hypencli.cli.verbs.search.search import draw_answer
+from hypencli.escaping import escape_shell
+from hypencli.paths import exists
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +51,7 @@ def demo(
     from hypencli.ops.demo import demonstrate
     from hypestore import Store
 
-    is_store = (directory / "hype.toml").exists()
+    is_store = exists(directory / "hype.toml")
     store = Store.open(directory) if is_store else Store.create(directory)
     show(demonstrate(store, progress()), _draw, as_json=json)
 
@@ -71,5 +73,5 @@ def _draw(console: Console, shown: Demonstrated) -> None:
     laps = ", ".join(f"{stage} {seconds(value)}" for stage, value in shown.seconds.items())
     console.print(f"\nTime: {seconds(shown.total_seconds)} ({laps}).")
     console.print("\nNow try:")
-    for command in (f"cd {shown.store}", *_COMMANDS):
+    for command in (f"cd {escape_shell(shown.store)}", *_COMMANDS):
         console.print(f"  {command}")

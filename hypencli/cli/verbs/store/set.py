@@ -11,6 +11,7 @@ from hypencli.cli.options import JsonOption, StoreOption, open_store
 from hypencli.cli.output.render import show
 from hypencli.cli.output.tables import print_table
 from hypencli.errors import UsageError
+from hypencli.escaping import escape_shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +45,9 @@ def set_(
         hype set
     """
     if (key is None) != (value is None):
-        raise UsageError(f"{key} needs a value.", hint=f"hype set {key} VALUE, or hype set")
+        raise UsageError(
+            f"{key} needs a value.", hint=f"hype set {escape_shell(key)} VALUE, or hype set"
+        )
     from hypencli.ops.defaults import set_default, shown_defaults
 
     opened = open_store(store)

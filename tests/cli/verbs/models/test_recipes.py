@@ -34,7 +34,7 @@ def test_the_list_fits_80_columns_under_its_groups(hype: Hype) -> None:
             seen[line.split()[0]] = str(group)
     expected = {one.name: str(one.group).capitalize() for one in list_recipes()}
     assert seen == expected
-    assert "hype recipes show NAME" in printed[-1]
+    assert "hype recipes NAME" in printed[-1]
 
 
 def test_the_list_for_programs(hype: Hype) -> None:
@@ -87,7 +87,14 @@ def test_toml_starts_a_recipe_of_ones_own(hype: Hype) -> None:
         assert resolve_recipe(tomllib.loads(text)) == load_recipe(name)
 
 
-def test_an_unknown_recipe_is_an_error_of_recipes(hype: Hype) -> None:
-    done = hype("recipes", "show", "hypencoder-5")
+def test_a_name_alone_shows_the_recipe(hype: Hype) -> None:
+    assert hype("recipes", "tiny").out == hype("recipes", "show", "tiny").out
+    steps = ["--set", "training.steps=7"]
+    assert hype("recipes", "tiny", *steps).out == hype("recipes", "show", "tiny", *steps).out
+
+
+@pytest.mark.parametrize("words", [["recipes", "show"], ["recipes"]])
+def test_an_unknown_recipe_is_an_error_of_recipes(hype: Hype, words: list[str]) -> None:
+    done = hype(*words, "hypencoder-5")
     assert done.code == 3
     assert "Did you mean 'hypencoder-" in done.err

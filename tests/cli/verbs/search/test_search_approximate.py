@@ -188,6 +188,8 @@ def test_two_stages_in_one_command_are_two_runs(search: Search) -> None:
     assert (both["second"]["engine"], both["second"]["evaluations"]["max"]) == ("rerank", 20)
     text = search("--first", "plain", "--first-k", 20, "--k", 5).out
     assert text.count("Had searched") == 2
+    assert text.count("Nothing was computed now; that search took ") == 2
+    assert "Time:" not in text
 
 
 def test_a_calibration_gives_the_setting_for_a_recall(
@@ -210,6 +212,8 @@ def test_a_calibration_gives_the_setting_for_a_recall(
     cheapest = min(fitting, key=lambda point: point["evaluations"])
     assert inputs["gain"] == json.loads(cheapest["setting"])["gain"]
     assert inputs["recall"] == 0.6
+    alone = search("--recall", 0.6, "--k", 10, "--json").json
+    assert (alone["run"], alone["existing"]) == (searched["run"], True)
     assert "guided, 6 queries" in hype("ls", "calibrations", "--store", study).out
 
 
@@ -282,9 +286,10 @@ REFUSED = {
     "budget of another engine": (["--budget", "50"], "engine guided"),
     "entry points of another engine": (["--approx", "-o", "entry-points=5"], "engine graph"),
     "preset of another engine": (["-o", "preset=efficient-1"], "engine graph"),
-    "recall of exact search": (["--recall", "0.9"], "guided and graph"),
     "confidence without recall": (["--approx", "-o", "confidence=0.9"], "no recall is set"),
     "recall and gain": (["--approx", "-o", "recall=0.9", "-o", "gain=0.1"], "exclude each other"),
+    "recall of exact search": (["--engine", "exact", "--recall", "0.9"], "guided and graph"),
+    "recall above 1, alone": (["--recall", "1.5"], "at most 1, not 1.5"),
     "recall above 1": (["--approx", "--recall", "1.5"], "at most 1, not 1.5"),
     "budget below k": (["--approx", "--budget", "3", "--k", "5"], "Raise it to 5"),
     "budget of k but for its own": (
