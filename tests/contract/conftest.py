@@ -182,7 +182,7 @@ VARIANTS: dict[str, OpenEngine] = {
     ),
     "guided by gain": guided_by_gain,
     "guided to a recall": lambda corpus, effort: GuidedEngine(
-        corpus, GuidedOptions(recall=effort**0.25, confidence=0.95 if effort < 1 else 0.9999)
+        corpus, GuidedOptions(recall=effort**0.1, confidence=0.95 if effort < 1 else 0.9999)
     ),
 }
 """Variants of registered engines, with options and bounds that the tests need."""
