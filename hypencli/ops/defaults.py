@@ -29,8 +29,8 @@ def set_default(store: Store, key: str, value: str) -> str:
         The value as it is kept. A path is kept as an absolute one.
 
     Raises:
-        UsageError: There is no such default, the corpus is not encoded, or this account can keep
-            no key to sign queries with.
+        UsageError: There is no such default, the corpus is not encoded, or this account can keep no
+            key for the seal of the queries.
         ArtifactNotFound: The store has no such model.
         DataError: There is no such query set.
         DeviceError: This machine has no such device.

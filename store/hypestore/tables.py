@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from hypestore.errors import DamagedArtifact, InvalidContent, refuse_open_limit
 from hypestore.files import atomic_path, refuse_link
+from hypestore.footer import refuse_odd_footer
 
 MAX_TABLE_BYTES = 16 * 2**30
 """Maximum size of a table in memory."""
@@ -91,6 +92,7 @@ def refuse_bomb(
     Raises:
         DamagedArtifact: The table is larger, or its footer names a size below 0.
     """
+    refuse_odd_footer(path, metadata)
     size = repeatable = 0
     repeated: list[tuple[int, str]] = []
     schema = metadata.schema

@@ -327,7 +327,6 @@ ANY = r"."
 FILES = {
     "vector shard": Reader("v.parquet", bent(vector_shards), check_vectors, ANY, StoreError),
     "text shard": Reader("t.parquet", bent(text_shards), check_texts, ANY, StoreError),
-    "training rows parquet": Reader("t.parquet", bent(row_files), check_row_file, ANY),
     "training rows arrow": Reader("t.arrow", bent(row_streams), check_row_file, ANY),
     "graph": Reader("g.jsonl", edited(graph_lines), check_graph, r"line \d|empty|gzip data"),
     "study": Reader(
@@ -345,5 +344,6 @@ FILES = {
         names_file=False,
     ),
     "weights": Reader("model.safetensors", bent(weights), check_weights, ANY, ModelError),
+    "training rows parquet": Reader("t.parquet", bent(row_files), check_row_file, ANY),
 }
 """Name -> reader."""

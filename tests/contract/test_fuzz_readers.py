@@ -286,10 +286,10 @@ READERS = {
     "corpus csv": Reader("c.csv", edited(CSV), check_corpus),
     "queries csv": Reader("q.csv", edited(CSV), check_queries),
     "queries tsv": Reader("q.tsv", edited(CORPORA), check_queries),
-    "run parquet": Reader(
-        "a.parquet", bent(run_files), check_run, r"line \d|row \d|Parquet|empty" + GZIP
-    ),
     **STRUCTURED,
+    "run parquet": Reader(
+        "a.parquet", bent(run_files), check_run, r"line \d|row \d|Parquet|empty|no results" + GZIP
+    ),
 }
 
 

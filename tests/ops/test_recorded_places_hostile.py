@@ -35,7 +35,8 @@ def beir(tiny_collection: Path, tmp_path: Path) -> Path:
 def store(study: Path, beir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store with runs of the folder, made by this account without an evaluation of two runs."""
     for model in ("hyper", "plain"):
-        encode = ["encode", str(beir), "--model", model, "--name", f"{model}-beir"]
+        named = ["--name", f"{model}-beir", "--max-length", "48"]
+        encode = ["encode", str(beir), "--model", model, *named]
         assert main([*encode, "--store", str(study)]) == 0
         search = ["search", "--model", model, "--embeddings", f"{model}-beir", "--k", "20"]
         assert main([*search, "--name", f"{model}-own", "--store", str(study)]) == 0

@@ -161,8 +161,13 @@ def parameters(verb: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def cases(verb: str, share: int | None) -> Iterator[tuple[str, str]]:
-    """Pairs of a parameter and a value: all, or a seeded ``share`` for each parameter."""
+    """Pairs of a parameter and a value: all, or a seeded ``share`` for each parameter.
+
+    The share has ``--store`` for one verb only, because one function reads it for all.
+    """
     for name, values in parameters(verb):
+        if share and name == "--store" and verb != "ls":
+            continue
         drawn = random.Random(f"{verb} {name}")
         yield from ((name, value) for value in (drawn.sample(values, share) if share else values))
 
@@ -353,7 +358,7 @@ def test_the_base_works(verb: str, walk: Walk) -> None:
 
 @pytest.mark.parametrize("verb", BASES)
 def test_a_share_of_hostile_values_ends_with_a_message(verb: str, walk: Walk) -> None:
-    assert problems(walk, verb, 2) == []
+    assert problems(walk, verb, 8 if verb == "ls" else 1) == []
 
 
 @pytest.mark.slow

@@ -80,7 +80,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> hs.Store:
     """Two runs whose corpus, queries, ids, texts and measures are hostile, and are measured."""
     store_made = hs.Store.create(tmp_path_factory.mktemp("output") / "store")
     everything = " ".join(HOSTILE.values())
-    for i, name in enumerate(["=a]8;;x[red]", "<b>-[x](y)|&\\_$1"]):
+    for i, name in enumerate(["=a]8;;x[red]", "<b>-[x](y)|&_$1"]):
         inputs = {"corpus": everything, "queries": HOSTILE["title"], "i": i, "k": 5}
         with store_made.run_writer("run", inputs, name=name) as writer:
             writer.queries([(text, text) for text in HOSTILE.values()])

@@ -84,7 +84,7 @@ class StudyArchive:
                         break
                     yield chunk
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-            raise DataError(f"{self.path}, {name}: damaged ({error}).") from error
+            raise DataError(f"{self.path}, {name}: damaged ({error!s:.200}).") from error
         if left:
             raise DataError(f"{self.path}, {name}: it unpacks to another size than it says.")
 
@@ -106,7 +106,7 @@ def open_study_archive(path: Path, *, max_bytes: int = MAX_ARCHIVE_BYTES) -> Ite
             yield StudyArchive(path, archive, max_bytes)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError) as error:
         raise DataError(
-            f"{path}: not a ZIP file that can be read ({error}).",
+            f"{path}: not a ZIP file that can be read ({error!s:.200}).",
             hint="An archive of a study is what `hype export study` writes.",
         ) from error
     except OSError as error:

@@ -56,6 +56,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         DataError: The file cannot be opened or read, or its gzip data is damaged or cut short.
     """
     try:
+        refuse_named_pipe(path)
         with path.open("rb") as raw:
             if raw.peek(2)[:2] == _GZIP_MAGIC:
                 with gzip.GzipFile(fileobj=raw) as unpacked:
@@ -69,6 +70,20 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         ) from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def refuse_named_pipe(path: Path) -> None:
+    """Refuse a pipe with a name in a file system, which would be waited for without end.
+
+    A pipe that the shell opens, such as that of ``<(zcat FILE)``, is below ``/dev`` and is read.
+
+    Raises:
+        DataError: The path is that of a named pipe.
+    """
+    if path.is_fifo() and path.absolute().parts[1:2] not in (("dev",), ("proc",)):
+        raise DataError(
+            f"{path} is a pipe, not a file.", hint="Write its content to a file, and name that."
+        )
 
 
 class HashedStream:
@@ -123,6 +138,7 @@ def file_sha256(path: Path) -> str:
         DataError: The file cannot be read.
     """
     try:
+        refuse_named_pipe(path)
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hypencli.errors import UsageError
@@ -97,12 +97,15 @@ def evaluate(
     stored = store.run(run)
     wanted = measures.parse_measures(options.measures) if options.measures else None
     qrels, qrels_id, qrels_fingerprint = read_qrels(_source(stored.manifest, options))
+    is_default = wanted is None
     wanted = wanted or measures.parse_measures(_default_measures(stored.manifest, qrels_id))
     inputs = _inputs(stored.manifest, qrels_id, qrels_fingerprint, wanted)
     existing = find_finished(store, "evaluation", inputs)
+    if existing is None and is_default:
+        existing = _of_earlier_version(store, inputs)
     if existing is not None:
         _renew(store, existing, progress)
-        return _outcome(store, stored.manifest, existing, existing=True)
+        return _outcome(store, stored.manifest, existing, wanted, existing=True)
     progress.message(f"evaluating {stored.manifest.id} with {qrels_id}")
     values = measures.evaluate(stored.results(), qrels, wanted)
     manifest = store.write_evaluation(
@@ -118,7 +121,7 @@ def evaluate(
         },
         provenance={**provenance(), **place_seals(qrels=qrels_id)},
     )
-    return _outcome(store, stored.manifest, manifest, existing=False)
+    return _outcome(store, stored.manifest, manifest, wanted, existing=False)
 
 
 def existing_evaluation(store: Store, run: Manifest, options: EvaluateOptions) -> Manifest | None:
@@ -136,7 +139,10 @@ def existing_evaluation(store: Store, run: Manifest, options: EvaluateOptions) -
     qrels_id, fingerprint = identify_qrels(_source(run, options))
     wanted = parse_measures(options.measures or _default_measures(run, qrels_id))
     inputs = _inputs(run, qrels_id, fingerprint, wanted)
-    return find_finished(store, "evaluation", inputs, perhaps_unread="qrels_fingerprint")
+    found = find_finished(store, "evaluation", inputs, perhaps_unread="qrels_fingerprint")
+    if found is None and not options.measures:
+        return _of_earlier_version(store, inputs)
+    return found
 
 
 def identify_qrels(source: str) -> tuple[str, str | None]:
@@ -175,6 +181,15 @@ def _default_measures(run: Manifest, qrels_id: str) -> tuple[str, ...]:
     return default_measures(qrels_id, depth=None if has_all or not depth else depth)
 
 
+def _of_earlier_version(store: Store, inputs: Mapping[str, JsonValue]) -> Manifest | None:
+    """Find an evaluation with all default measures: earlier versions computed all for every run."""
+    from hypencli.evaluation.measures import default_measures
+
+    measures: list[JsonValue] = [*sorted(default_measures(str(inputs["qrels"])))]
+    every = {**inputs, "measures": measures}
+    return find_finished(store, "evaluation", every, perhaps_unread="qrels_fingerprint")
+
+
 def _renew(store: Store, evaluation: Manifest, progress: Progress) -> None:
     """Make an existing evaluation the newest of its run."""
     try:
@@ -203,14 +218,22 @@ def _rows(evaluation: Evaluation) -> Iterator[tuple[str, str, float]]:
             yield query_id, measure, value
 
 
-def _outcome(store: Store, run: Manifest, evaluation: Manifest, *, existing: bool) -> Evaluated:
+def _outcome(
+    store: Store,
+    run: Manifest,
+    evaluation: Manifest,
+    measures: Iterable[object],
+    *,
+    existing: bool,
+) -> Evaluated:
+    wanted, values = {str(measure) for measure in measures}, store.aggregates(evaluation.id)
     missing = evaluation.stats.get("missing_queries")
     return Evaluated(
         evaluation=evaluation.id,
         run=run.id,
         run_name=run.name,
         qrels=str(evaluation.inputs["qrels"]),
-        aggregates=store.aggregates(evaluation.id),
+        aggregates={name: value for name, value in values.items() if name in wanted},
         judged_queries=judged_queries(store, evaluation),
         missing_queries=[str(query) for query in missing] if isinstance(missing, list) else [],
         unjudged_queries=(

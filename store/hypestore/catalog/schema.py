@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CATALOG_VERSION = 7
+CATALOG_VERSION = 6
 """Version of the tables and views. Raise it with every change of them below.
 
 A catalog of another version is dropped and built again.

@@ -1,4 +1,4 @@
-"""Parquet page headers: just enough of the Thrift compact protocol to find the values of a page.
+"""Parquet page headers: where the values of a page are.
 
 Sources: the Apache Parquet format (``parquet.thrift``, structs ``PageHeader``, ``DataPageHeader``
 and ``DataPageHeaderV2``) and the Apache Thrift compact protocol specification.
@@ -6,14 +6,12 @@ and ``DataPageHeaderV2``) and the Apache Thrift compact protocol specification.
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
-from typing import TypeAlias
+
+from hypestore.thrift import ThriftReader, ThriftValue
 
 _DATA_PAGE, _DATA_PAGE_V2 = 0, 3
 _PLAIN, _RLE = 0, 3
-
-_Value: TypeAlias = "bool | int | float | bytes | list[_Value] | dict[int, _Value]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,70 +31,6 @@ class DataPage:
     level_bytes: int
 
 
-class _Reader:
-    """A cursor over bytes in the Thrift compact protocol; ``IndexError`` beyond their end."""
-
-    def __init__(self, data: memoryview) -> None:
-        self.data = data
-        self.at = 0
-
-    def byte(self) -> int:
-        value = self.data[self.at]
-        self.at += 1
-        return value
-
-    def varint(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self.byte()
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-            shift += 7
-
-    def zigzag(self) -> int:
-        value = self.varint()
-        return (value >> 1) ^ -(value & 1)
-
-    def take(self, count: int) -> bytes:
-        if self.at + count > len(self.data):
-            raise IndexError("beyond the end")
-        piece = bytes(self.data[self.at : self.at + count])
-        self.at += count
-        return piece
-
-    def struct(self) -> dict[int, _Value]:
-        """Field id -> value, up to the stop field."""
-        fields: dict[int, _Value] = {}
-        field_id = 0
-        while (head := self.byte()) != 0:
-            field_id = field_id + (head >> 4) if head >> 4 else self.zigzag()
-            fields[field_id] = self.value(head & 0x0F)
-        return fields
-
-    def value(self, kind: int) -> _Value:
-        if kind in (1, 2):
-            return kind == 1
-        if kind == 3:
-            return self.byte()
-        if kind in (4, 5, 6):
-            return self.zigzag()
-        if kind == 7:
-            return float(struct.unpack("<d", self.take(8))[0])
-        if kind == 8:
-            return self.take(self.varint())
-        if kind in (9, 10):
-            return self.sequence()
-        if kind == 12:
-            return self.struct()
-        raise ValueError(f"no type {kind} in a page header")
-
-    def sequence(self) -> list[_Value]:
-        head = self.byte()
-        count = head >> 4 if head >> 4 < 15 else self.varint()
-        return [self.value(head & 0x0F) for _ in range(count)]
-
-
 def read_data_page(
     chunk: memoryview, *, repetition_levels: bool, definition_levels: bool
 ) -> DataPage | None:
@@ -111,7 +45,7 @@ def read_data_page(
         The lengths of the page; None unless it is an uncompressed data page with PLAIN values and
         RLE levels.
     """
-    reader = _Reader(chunk)
+    reader = ThriftReader(chunk)
     try:
         header = reader.struct()
         page_bytes = _integer(header[3])
@@ -129,7 +63,7 @@ def read_data_page(
     return DataPage(reader.at, page_bytes, num_values, level_bytes)
 
 
-def _version_1(header: _Value, chunk: memoryview, start: int, levels: int) -> tuple[int, int]:
+def _version_1(header: ThriftValue, chunk: memoryview, start: int, levels: int) -> tuple[int, int]:
     """Value count and level bytes of version 1: four bytes before each level give its length."""
     fields = _fields(header)
     if fields[2] != _PLAIN or fields[3] != _RLE or fields[4] != _RLE:
@@ -142,7 +76,7 @@ def _version_1(header: _Value, chunk: memoryview, start: int, levels: int) -> tu
     return _integer(fields[1]), at - start
 
 
-def _version_2(header: _Value) -> tuple[int, int]:
+def _version_2(header: ThriftValue) -> tuple[int, int]:
     """Value count and level bytes of version 2: the header has the lengths of both levels."""
     fields = _fields(header)
     if fields[4] != _PLAIN or fields[2] != 0:
@@ -150,13 +84,13 @@ def _version_2(header: _Value) -> tuple[int, int]:
     return _integer(fields[1]), _integer(fields[5]) + _integer(fields[6])
 
 
-def _fields(value: _Value) -> dict[int, _Value]:
+def _fields(value: ThriftValue) -> dict[int, ThriftValue]:
     if not isinstance(value, dict):
         raise ValueError("not a struct")
     return value
 
 
-def _integer(value: _Value) -> int:
+def _integer(value: ThriftValue) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError("not a length")
     return value

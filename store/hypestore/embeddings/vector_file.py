@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from hypestore.embeddings.page_header import read_data_page
 from hypestore.errors import DamagedArtifact, refuse_open_limit
 from hypestore.files import atomic_path, refuse_link
+from hypestore.footer import refuse_odd_footer
 from hypestore.tables import refuse_bomb, string_array
 
 ROW_GROUP_ROWS = 16_384
@@ -113,6 +114,7 @@ class VectorFile:
                 self._metadata = parquet.metadata
                 schema = parquet.schema_arrow
                 self._plan_type(schema, dim)
+                refuse_odd_footer(path, self._metadata)
                 self.row_groups = self._plan(stream.fileno())
         except FileNotFoundError:
             raise DamagedArtifact(f"{path} is missing.", hint="hype doctor") from None

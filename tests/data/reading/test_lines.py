@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from hypencli.data.reading import lines
 from hypencli.data.reading.lines import (
     Line,
     decode_lines,
+    file_sha256,
     first_line,
     parse_json_object,
     read_lines,
+    read_whole,
     summarise_file,
 )
 from hypencli.errors import DataError
@@ -115,6 +118,7 @@ def test_a_scan_counts_the_lines_that_are_read(content: bytes, chunk: int) -> No
 
     read = list(decode_lines(io.BytesIO(content), "name"))
     path = mock.Mock(spec=Path)
+    path.is_fifo.return_value = False
     path.open.side_effect = lambda mode: io.BufferedReader(io.BytesIO(content))
     # The mark must lie within the first chunk, as it does in chunks of real size.
     size = chunk + (3 if content.startswith("\ufeff".encode()) else 0)
@@ -129,3 +133,16 @@ def test_a_scan_hashes_the_content_of_a_compressed_file(tmp_path: Path) -> None:
     assert plain == packed
     assert plain.rows == 2
     assert plain.sha256 != summarise_file(write(tmp_path, b"one\n\ntwO", "other")).sha256
+
+
+def test_a_named_pipe_is_refused_and_one_of_the_shell_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for read in (file_sha256, read_whole):
+        with pytest.raises(DataError, match="is a pipe, not a file"):
+            read(pipe)
+    reading, writing = os.pipe()
+    os.write(writing, b"text")
+    os.close(writing)
+    assert read_whole(Path(f"/dev/fd/{reading}")) == b"text"
+    os.close(reading)

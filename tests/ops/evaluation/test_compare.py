@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hypencli.errors import UsageError
+from hypencli.evaluation.measures import DEFAULT_MEASURES
 from hypencli.ops import content_names as names
 from hypencli.ops import project
 from hypencli.ops.evaluation.compare import compare
 from hypencli.ops.evaluation.leaderboard import leaderboard
 from hypencli.ops.evaluation.pool import compare_pools, pool
-from hypencli.ops.evaluation.run import EvaluateOptions, evaluate
+from hypencli.ops.evaluation.run import EvaluateOptions, evaluate, existing_evaluation
 from hypencli.ops.report.page import HtmlOptions, gather_report
 from hypencli.ops.transfer.runs import import_run
 from hypestore import Store
@@ -154,6 +156,19 @@ def test_recall_beyond_the_depth_of_a_run_is_no_default_measure(store: Store) ->
     assert [name for name in deep.aggregates if name.startswith("R@")] == ["R@10"]
     asked = evaluate(store, "deep", EvaluateOptions(qrels=qrels, measures=("R@1000",)))
     assert list(asked.aggregates) == ["R@1000"]
+
+
+def test_an_evaluation_of_an_earlier_version_is_found(store: Store) -> None:
+    """Earlier versions measured R@1000 by default, also where a run has fewer results."""
+    options = EvaluateOptions(qrels=str(store.root.parent / "qrels.txt"))
+    every = evaluate(store, "good", replace(options, measures=DEFAULT_MEASURES))
+    found = evaluate(store, "good", options)
+    assert (found.evaluation, found.existing) == (every.evaluation, True)
+    assert set(every.aggregates) - set(found.aggregates) == {"R@10", "R@1000"}
+    run = store.get("good", kind="run")
+    expected = existing_evaluation(store, run, options)
+    assert expected is not None
+    assert expected.id == every.evaluation
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def store(study: Path, tiny_collection: Path, tmp_path: Path) -> Store:
     outside = tmp_path / CLIENT / "outside"
     shutil.copytree(opened.path(opened.get("plain")), outside)
     commands: list[list[object]] = [
-        ["encode", folder, "--model", outside, "--name", "client-docs"],
+        ["encode", folder, "--model", outside, "--name", "client-docs", "--max-length", 48],
         ["search", "--embeddings", "client-docs", "--model", "outside", "--name", "client-run"],
     ]
     for command in commands:

@@ -91,7 +91,7 @@ def test_an_empty_store_has_a_page_that_says_what_to_do(hype: Hype, tmp_path: Pa
 
 def test_names_that_steer_are_harmless_in_text_and_json(hype: Hype, tmp_path: Path) -> None:
     store = hs.Store.create(tmp_path / "store")
-    for name in ("<script>alert(1)</script>", "evil\u202egnp"):
+    for name in ("<script>alert(1)", "evil\u202egnp"):
         with store.run_writer("run", {"corpus": "c", "of": name}, name=name) as writer:
             writer.queries([("q1", "<b>one</b>")])
             writer.append(["q1"], ["d1"], [1], [1.0])
@@ -112,11 +112,11 @@ def test_names_that_steer_are_harmless_in_text_and_json(hype: Hype, tmp_path: Pa
     assert "\u202e" not in shown.out
     text = page.read_text(encoding="utf-8")
     assert text.count("<script>") == 1
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "&lt;script&gt;alert(1)" in text
     assert "\u202e" not in text
     assert "&lt;b&gt;one&lt;/b&gt;" in text
     outcome = hype("report", "--html", page, "--overwrite", "--json", "--store", store.root).json
-    assert outcome["pairs"] == [["<script>alert(1)</script>", "evil\u202egnp"]]
+    assert outcome["pairs"] == [["<script>alert(1)", "evil\u202egnp"]]
 
 
 @pytest.mark.parametrize(
