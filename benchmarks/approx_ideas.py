@@ -24,8 +24,8 @@ import torch
 from approx_study import Study, linearity, make_study, q_nets_of, random_nets
 
 from hypencli.engine.graph_walk import Neighbours
-from hypencli.engine.guided import fit
 from hypencli.engine.parameters import GuidedOptions
+from hypencli.engine.surrogate import fit
 from hypencli.ops.graphs.find import find_graph
 from hypestore import Store
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hypencli.engine.corpus import DocIds, Scores, Vectors
-from hypencli.engine.scorers import Scorer
+from hypencli.engine.scorers import PassScorer
 from hypencli.errors import ModelError
 
 BLOCK_ROWS = 1024
@@ -73,7 +73,9 @@ class BlockScorer:
         self._local = threading.local()
 
     @torch.inference_mode()
-    def __call__(self, scorer: Scorer, pieces: Pieces, *, multiple: int | None = None) -> Scores:
+    def __call__(
+        self, scorer: PassScorer, pieces: Pieces, *, multiple: int | None = None
+    ) -> Scores:
         """Return the scores ``[q, n]`` of the ``n`` documents of a block.
 
         Args:

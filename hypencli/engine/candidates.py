@@ -11,7 +11,7 @@ import torch
 
 from hypencli.engine.blocks import BlockScorer, block_rows, non_finite
 from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus
-from hypencli.engine.results import OnScored, SearchResult, counts, refuse_k
+from hypencli.engine.results import Bounds, OnScored, SearchResult, counts, refuse_k
 from hypencli.engine.scorers import Scorer
 from hypencli.engine.seconds import SearchSeconds
 from hypencli.engine.topk import TopK
@@ -104,6 +104,7 @@ class QuerySearch:
         top: The best ``k`` documents so far.
         iterations: Steps so far; the engine counts them.
         seconds: The time that scoring and top-k took for this query.
+        recall_bound: A lower bound on the recall, from 0 to 1, if the engine knows one.
     """
 
     def __init__(self, query: int, top: TopK, score: Callable[[Ordinals], Scores]) -> None:
@@ -111,13 +112,15 @@ class QuerySearch:
         self.top = top
         self.iterations = 0
         self.seconds = SearchSeconds()
+        self.recall_bound: float | None = None
         self._score = score
+        self._not_kept = 0
         self._ordinals: list[Ordinals] = [np.empty(0, dtype=np.int64)]
         self._scores: list[Scores] = [np.empty(0, dtype=np.float32)]
 
     @property
     def scored(self) -> tuple[Ordinals, Scores]:
-        """The ordinals ``[m]`` and scores ``[m]`` of all documents scored so far, in that order."""
+        """The ordinals ``[m]`` and scores ``[m]`` of the documents scored so far, in that order."""
         self._ordinals = [np.concatenate(self._ordinals)]
         self._scores = [np.concatenate(self._scores)]
         return self._ordinals[0], self._scores[0]
@@ -125,15 +128,23 @@ class QuerySearch:
     @property
     def evaluations(self) -> int:
         """The number of documents scored so far."""
-        return sum(len(each) for each in self._ordinals)
+        return sum(len(each) for each in self._ordinals) + self._not_kept
 
-    def evaluate(self, ordinals: Ordinals) -> Scores:
-        """Score documents ``[m]`` that were not scored before, keep the best, return the scores."""
+    def evaluate(self, ordinals: Ordinals, *, keep: bool = True) -> Scores:
+        """Score documents ``[m]`` that were not scored before, keep the best, return the scores.
+
+        Args:
+            ordinals: The documents.
+            keep: Whether ``scored`` holds them too; otherwise only the best are kept.
+        """
         started = time.perf_counter()
         scores = self._score(ordinals)
         ended = time.perf_counter()
-        self._ordinals.append(ordinals)
-        self._scores.append(scores)
+        if keep:
+            self._ordinals.append(ordinals)
+            self._scores.append(scores)
+        else:
+            self._not_kept += len(ordinals)
         self.top.add_some(scores, ordinals)
         self.seconds = self.seconds.plus(scoring=ended - started, topk=time.perf_counter() - ended)
         return scores
@@ -225,7 +236,13 @@ def search_by(
         evaluations=counts([query.evaluations for query in queries]),
         iterations=counts([query.iterations for query in queries]),
         seconds=seconds.plus(topk=time.perf_counter() - ended),
+        recall_bounds=_recall_bounds(queries),
     )
+
+
+def _recall_bounds(queries: Sequence[QuerySearch]) -> Bounds | None:
+    bounds = [query.recall_bound for query in queries if query.recall_bound is not None]
+    return np.asarray(bounds, dtype=np.float64) if len(bounds) == len(queries) > 0 else None
 
 
 def _score(

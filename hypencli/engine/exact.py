@@ -30,7 +30,7 @@ from hypencli.engine.blocks import (
 )
 from hypencli.engine.corpus import Block, DocIds, Scores, SearchCorpus, Vectors
 from hypencli.engine.results import OnScored, SearchResult, counts, refuse_k
-from hypencli.engine.scorers import Scorer
+from hypencli.engine.scorers import PassScorer, Scorer
 from hypencli.engine.seconds import SearchSeconds
 from hypencli.engine.topk import TopK
 from hypencli.engine.workers import Workers, workers
@@ -144,7 +144,7 @@ class CorpusPass:
 
     def __call__(
         self,
-        scorer: Scorer,
+        scorer: PassScorer,
         blocks: Iterable[Block],
         *,
         k: int,

@@ -18,19 +18,16 @@ import numpy as np
 import torch
 
 from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
-from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus, names_by_place
+from hypencli.engine.corpus import Ordinals, SearchCorpus, names_by_place
 from hypencli.engine.exact import CorpusPass
+from hypencli.engine.guided_recall import CorpusSample, RecallSearch
 from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.results import OnScored, SearchResult
-from hypencli.engine.scorers import InnerProductScorer, Scorer
+from hypencli.engine.scorers import Scorer
+from hypencli.engine.surrogate import LinearScorer, evenly_spaced, fit
 
 _LEAST_BATCH = 16
 _LEAST_POOL = 1_000
-_FIT_STEPS, _FIT_TOLERANCE = 12, 1e-4
-_LEAST_SCALE = 0.5
-"""The least factor by which a fit scales the former weights. A fit to the few scored documents must
-not reverse the surrogate: with a 6-layer q-net trained from random weights, one query then missed
-all of its ten best documents."""
 
 
 class GuidedEngine:
@@ -70,12 +67,12 @@ class GuidedEngine:
         self._corpus = corpus
         self._options = options or GuidedOptions()
         self._device, self._dtype = device or torch.device("cpu"), dtype
-        self._centre: torch.Tensor | None = None
+        self._sample: CorpusSample | None = None
 
     def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
         """Return the ``k`` best of the documents that the search of each query scores."""
         return search_by(
-            self._search,
+            self._search if self._options.recall is None else self._search_to_recall,
             scorer,
             self._corpus,
             k=k,
@@ -87,7 +84,7 @@ class GuidedEngine:
     def _search(self, batch: BatchSearch) -> None:
         if not batch.queries or self._corpus.n == 0:
             return
-        centre = self._corpus_centre().to(device=self._device, dtype=self._dtype)
+        centre = self._corpus_sample().centre.to(device=self._device, dtype=self._dtype)
         gradients = batch.scorer.gradients(centre)[:, 0].float().cpu()
         # If a q-net is not finite, so is its first score, and that error names the document.
         weights = torch.nan_to_num(gradients, posinf=0.0, neginf=0.0)
@@ -105,21 +102,28 @@ class GuidedEngine:
             lambda search: self._go_on(search, weights[search.query], pools[search.query], plan)
         )
 
-    def _corpus_centre(self) -> torch.Tensor:
-        """Return the mean vector ``[1, d]`` of a sample of the corpus."""
-        if self._centre is None:
-            n, size = self._corpus.n, self._options.sample
-            drawn = np.random.default_rng(self._options.seed).choice(n, min(n, size), replace=False)
-            vectors = self._corpus.vectors(np.sort(drawn)).astype(np.float32)
-            self._centre = torch.from_numpy(vectors.mean(axis=0, keepdims=True))
-        return self._centre
+    def _search_to_recall(self, batch: BatchSearch) -> None:
+        search = RecallSearch(
+            self._corpus,
+            self._options,
+            self._corpus_sample(),
+            device=self._device,
+            dtype=self._dtype,
+        )
+        search(batch)
+
+    def _corpus_sample(self) -> CorpusSample:
+        """Return a sample of the corpus, which is drawn once."""
+        if self._sample is None:
+            self._sample = CorpusSample.draw(self._corpus, self._options.sample, self._options.seed)
+        return self._sample
 
     def _scan(self, batch: BatchSearch, weights: torch.Tensor, m: int) -> list[Ordinals]:
         """Return the ``m`` documents with the largest inner products with each of ``[q, d]``."""
         corpus_pass = CorpusPass(
             batch.threads, doc_ids=self._corpus.ids, tie_ids=names_by_place, device=self._device
         )
-        scorer = InnerProductScorer(weights.to(self._device))
+        scorer = LinearScorer(weights.to(self._device))
         kept, _ = corpus_pass(scorer, self._corpus.blocks(), k=m)
         return [np.sort(top.kept[0]) for top in kept]
 
@@ -146,7 +150,7 @@ class GuidedEngine:
     def _refit(self, weights: torch.Tensor, search: QuerySearch) -> torch.Tensor:
         """Return weights ``[d]`` of a surrogate fitted to the scored documents."""
         ordinals, scores = search.scored
-        places = _evenly_spaced(scores, self._options.fitted)
+        places = evenly_spaced(scores, self._options.fitted)
         vectors = self._vectors(ordinals[places])
         return fit(weights, vectors, torch.from_numpy(scores[places]), self._options.ridge)
 
@@ -185,43 +189,3 @@ class _Plan:
     def ends(self, before: int, gained: float) -> bool:
         """Return whether a batch is the last, by the share of it that entered the ranking."""
         return self.budget is None and before >= self.k and gained <= self.stopping_threshold
-
-
-@torch.no_grad()
-def fit(
-    weights: torch.Tensor, vectors: torch.Tensor, scores: torch.Tensor, ridge: float
-) -> torch.Tensor:
-    """Fit weights ``[d]`` of a linear surrogate to the scores of vectors.
-
-    This is ridge regression of scores ``[m]`` on vectors ``[m, d]``, both centred. It is pulled
-    towards the former ``weights`` ``[d]``, scaled by the factor that fits best, which is at least a
-    half. A few steps of conjugate gradients (Hestenes and Stiefel, 1952) solve it, since a
-    surrogate need not be exact.
-    """
-    centred, target = vectors - vectors.mean(dim=0), scores - scores.mean()
-    along = centred @ weights
-    tiny = torch.finfo(along.dtype).tiny
-    scale = ((along @ target) / (along @ along).clamp_min(tiny)).clamp_min(_LEAST_SCALE)
-    penalty = ridge * centred.square().sum() / len(centred)
-    residual = (target - scale * along) @ centred
-    solution, direction, size = torch.zeros_like(weights), residual, residual @ residual
-    enough = _FIT_TOLERANCE * size
-    for _ in range(_FIT_STEPS):
-        if size <= enough:
-            break
-        image = (centred @ direction) @ centred + penalty * direction
-        step = size / (direction @ image).clamp_min(tiny)
-        solution = solution + step * direction
-        residual = residual - step * image
-        smaller = residual @ residual
-        direction, size = residual + smaller / size * direction, smaller
-    return scale * weights + solution
-
-
-def _evenly_spaced(scores: Scores, m: int) -> Ordinals:
-    """Return positions of ``m`` scores: half the best ones, half evenly from best to worst."""
-    order = np.argsort(-scores, kind="stable")
-    if len(order) <= m:
-        return order
-    best, others = order[: m // 2], order[m // 2 :]
-    return np.concatenate([best, others[np.linspace(0, len(others) - 1, m - m // 2).astype(int)]])

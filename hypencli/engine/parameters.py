@@ -29,6 +29,24 @@ class GuidedOptions:
             "place of gain",
         ),
     ] = None
+    recall: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=1,
+            description="recall that each query reaches by a bound, in place of gain: a sample of "
+            "the documents without a score is scored, and the search goes on until the bound is "
+            "this high, by exact search if need be",
+        ),
+    ] = None
+    confidence: Annotated[
+        float,
+        Field(
+            ge=0.5,
+            lt=1,
+            description="share of the queries of which the bound on the recall should hold",
+        ),
+    ] = 0.95
     first: Annotated[
         float,
         Field(

@@ -16,6 +16,9 @@ from hypencli.records import Ranking
 
 Counts: TypeAlias = npt.NDArray[np.int64]
 
+Bounds: TypeAlias = npt.NDArray[np.float64]
+"""Lower bounds on the recall of queries, ``[q]``."""
+
 OnScored: TypeAlias = Callable[[int], None]
 """Called with the number of scores just computed, over all queries."""
 
@@ -82,6 +85,7 @@ class SearchResult:
         iterations: Steps that each query's search took, ``[q]``; 1 for engines without steps.
         seconds: The time of each part of the search.
         scan: The outcomes of the first pass, if there was one.
+        recall_bounds: A lower bound on the recall of each query, ``[q]``, if the engine gives one.
     """
 
     rankings: list[Ranking]
@@ -89,6 +93,7 @@ class SearchResult:
     iterations: Counts
     seconds: SearchSeconds = field(default_factory=SearchSeconds)
     scan: FirstPassCosts | None = None
+    recall_bounds: Bounds | None = None
 
 
 class Engine(Protocol):

@@ -13,13 +13,8 @@ _COLUMNS = 32
 """Queries in one matrix product; it is fixed, so scores do not depend on the batch size."""
 
 
-@runtime_checkable
-class Scorer(Protocol):
-    """A function that scores documents for a batch of queries.
-
-    The score of a document must not depend on the number of queries of the batch. Search calls a
-    scorer with blocks of one fixed shape, so rankings are equal for every batch size.
-    """
+class PassScorer(Protocol):
+    """The part of a scorer that a pass over a corpus uses."""
 
     @property
     def n_queries(self) -> int:
@@ -34,6 +29,24 @@ class Scorer(Protocol):
     def __call__(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return scores ``[q, n]`` of document vectors ``[n, d]``."""
         ...
+
+    def prepared(
+        self,
+        dtype: torch.dtype,
+        calibration: torch.Tensor | None = None,
+        threads: Workers = ALONE,
+    ) -> PassScorer | None:
+        """Prepare a scorer for many blocks in one dtype; see :meth:`Scorer.prepared`."""
+        ...
+
+
+@runtime_checkable
+class Scorer(PassScorer, Protocol):
+    """A function that scores documents for a batch of queries.
+
+    The score of a document must not depend on the number of queries of the batch. Search calls a
+    scorer with blocks of one fixed shape, so rankings are equal for every batch size.
+    """
 
     def select(self, queries: Sequence[int]) -> Scorer:
         """Return the scorer of the queries at these positions."""

@@ -69,7 +69,12 @@ def verified_path(folder: Path, manifest: Manifest, name: str) -> Path:
 
 
 def read_artifact_table(
-    folder: Path, manifest: Manifest, name: str, schema: pa.Schema | None = None
+    folder: Path,
+    manifest: Manifest,
+    name: str,
+    schema: pa.Schema | None = None,
+    *,
+    optional: pa.Schema | None = None,
 ) -> pa.Table:
     """Read a table of an artifact, after its content was compared with the manifest.
 
@@ -78,13 +83,17 @@ def read_artifact_table(
         manifest: Manifest of the artifact.
         name: Name of the file.
         schema: The columns that the file must have; other columns are dropped.
+        optional: Columns that it may have besides those of the schema.
 
     Raises:
         DamagedArtifact: The file is missing, differs from the manifest, or has other columns.
     """
     with _unless_removed(folder, manifest):
         table = read_table(verified_path(folder, manifest, name))
-    return table if schema is None else _with_columns(table, schema, folder / name)
+    if schema is None:
+        return table
+    extra = [field for field in optional or () if field.name in table.column_names]
+    return _with_columns(table, pa.schema([*schema, *extra]), folder / name)
 
 
 @contextmanager

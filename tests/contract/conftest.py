@@ -181,6 +181,9 @@ VARIANTS: dict[str, OpenEngine] = {
         corpus, FirstPassOptions(dtype=torch.int8, limit=1)
     ),
     "guided by gain": guided_by_gain,
+    "guided to a recall": lambda corpus, effort: GuidedEngine(
+        corpus, GuidedOptions(recall=effort**0.1, confidence=0.95 if effort < 1 else 0.9999)
+    ),
 }
 """Variants of registered engines, with options and bounds that the tests need."""
 
@@ -237,7 +240,8 @@ class Case:
 
         It scores all documents, or its gradient determines all scores because they are linear.
         """
-        linear = (self.engine, self.kind) == ("guided by gain", "inner product")
+        linear = self.engine in ("guided by gain", "guided to a recall")
+        linear = linear and self.kind == "inner product"
         return linear or self.engine in ("exact", "certified", "certified in int8", "faiss-flat")
 
     def finds_all_with_effort(self, dim: int) -> bool:

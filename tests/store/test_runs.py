@@ -179,6 +179,33 @@ def test_costs_are_kept_a_query(store: hs.Store) -> None:
     ]
 
 
+def test_a_bound_on_the_recall_is_kept_a_query(store: hs.Store) -> None:
+    """In SQL it is NULL for a run without one."""
+    with store.run_writer("bounded", {"n": 1}) as writer:
+        writer.queries([("q1", "a"), ("q2", "b")])
+        for wrong in ([0.9], [0.9, 1.1], [0.9, float("nan")]):
+            with pytest.raises(hs.InvalidContent, match="from 0 to 1"):
+                writer.costs([120, 7], [3, 1], wrong)
+        writer.costs([120, 7], [3, 1], [1.0, 0.95])
+        stats = {"evaluations": {"mean": 63.5}, "recall_bound": {"min": 0.95}}
+        done = writer.commit(stats=stats)
+    with store.run_writer("plain", {"n": 2}) as writer:
+        writer.queries([("q1", "a")])
+        writer.costs([5], [1])
+        plain = writer.commit()
+    costs = store.run(done.id).costs()
+    assert costs is not None
+    assert costs["recall_bound"].to_pylist() == [1.0, 0.95]
+    rows = store.catalog.query("FROM per_query_costs ORDER BY run, query_id").rows
+    assert rows == (
+        (done.id, "q1", 120, 3, 1.0),
+        (done.id, "q2", 7, 1, 0.95),
+        (plain.id, "q1", 5, 1, None),
+    )
+    lowest = store.catalog.query("SELECT run, recall_bound_min FROM efficiency").rows
+    assert lowest == ((done.id, 0.95),)
+
+
 def test_a_run_without_costs_has_none(filled: Any) -> None:
     assert filled.store.run("first").costs() is None
 

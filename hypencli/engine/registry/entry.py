@@ -115,6 +115,8 @@ class EngineEntry(ABC, Generic[Options]):
         presets: Name -> options that are set together by ``preset=NAME``.
         settings: The settings that a calibration measures, cheapest first; empty for no
             calibration.
+        bounds_recall: Whether it has an option ``recall``, with which it goes on until a bound on
+            the recall of each query is as high.
         package: The module of an optional package that it needs.
         without_package: The name of the engine with the same options that replaces it if that
             package is not installed.
@@ -130,6 +132,7 @@ class EngineEntry(ABC, Generic[Options]):
     amounts: ClassVar[tuple[str, ...]] = ()
     presets: ClassVar[Mapping[str, Setting]] = {}
     settings: ClassVar[tuple[Setting, ...]] = ()
+    bounds_recall: ClassVar[bool] = False
     package: ClassVar[str | None] = None
     without_package: ClassVar[str | None] = None
 

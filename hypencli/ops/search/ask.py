@@ -42,6 +42,8 @@ class Answer(Tabular):
         seconds: Time of the search in seconds.
         query_max_length: Maximum number of tokens of a question.
         is_cut: Whether the question has more tokens, and was cut.
+        evaluations: Documents that were scored.
+        recall_bound: A lower bound on the recall, if the engine had a recall to reach.
     """
 
     question: str
@@ -52,6 +54,8 @@ class Answer(Tabular):
     seconds: float
     query_max_length: int
     is_cut: bool
+    evaluations: int = 0
+    recall_bound: float | None = None
 
     def _grid(self) -> tuple[Sequence[str], Sequence[Row]]:
         rows = [(hit.rank, hit.doc_id, hit.score, hit.text) for hit in self.hits]
@@ -125,6 +129,8 @@ class Asker:
             seconds=time.perf_counter() - started,
             query_max_length=options.scoring.query_max_length,
             is_cut=encoded.n_cut > 0,
+            evaluations=int(result.evaluations[0]),
+            recall_bound=None if result.recall_bounds is None else float(result.recall_bounds[0]),
         )
 
     def _texts(self, doc_ids: list[str]) -> list[str | None]:

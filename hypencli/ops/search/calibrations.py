@@ -98,6 +98,8 @@ def find_calibrations(target: SearchTarget, identity: dict[str, JsonValue]) -> l
 def plan_search(target: SearchTarget, options: SearchOptions) -> EnginePlan:
     """Select an engine and its options. For a recall, a calibration determines the options.
 
+    Without a calibration, an engine that bounds its recall is asked for this recall.
+
     Raises:
         UsageError: The engine does not support this search, has no calibration for it, or has no
             setting with the recall.
@@ -110,11 +112,27 @@ def plan_search(target: SearchTarget, options: SearchOptions) -> EnginePlan:
     amounts = [
         name for name in {**dict.fromkeys(entry.amounts), **entry.settings[0]} if name in named
     ]
-    refuse_several_amounts([*amounts, "recall"])
+    refuse_several_amounts(list(dict.fromkeys([*amounts, "recall"])))
+    if entry.bounds_recall and not _calibrations(target, options):
+        by_bound = EngineSpec(spec.name, {**named, "recall": spec.recall})
+        return plan_engine(target, replace(options, engine=by_bound))
     point = operating_point(target, options)
     by_setting = EngineSpec(spec.name, {**named, **point.setting})
     plan = plan_engine(target, replace(options, engine=by_setting))
     return replace(plan, calibration={"calibration": point.calibration, "recall": spec.recall})
+
+
+def _calibrations(target: SearchTarget, options: SearchOptions) -> list[Manifest]:
+    """Find the calibrations for a search with a recall, newest last.
+
+    Raises:
+        UsageError: The recall is not above 0 and at most 1.
+    """
+    spec = options.engine
+    if spec.recall is None or not 0.0 < spec.recall <= 1.0:
+        raise UsageError(f"The recall must be above 0 and at most 1, not {spec.recall}.")
+    plan = plan_engine(target, replace(options, engine=EngineSpec(spec.name, spec.options)))
+    return find_calibrations(target, calibration_identity(plan, options.scoring))
 
 
 def operating_point(target: SearchTarget, options: SearchOptions) -> OperatingPoint:
@@ -126,11 +144,8 @@ def operating_point(target: SearchTarget, options: SearchOptions) -> OperatingPo
         UsageError: There is no calibration for this search, or no setting reaches the recall.
     """
     spec = options.engine
-    recall = spec.recall
-    if recall is None or not 0.0 < recall <= 1.0:
-        raise UsageError(f"The recall must be above 0 and at most 1, not {recall}.")
-    plan = plan_engine(target, replace(options, engine=EngineSpec(spec.name, spec.options)))
-    calibrations = find_calibrations(target, calibration_identity(plan, options.scoring))
+    recall = spec.recall or 0.0
+    calibrations = _calibrations(target, options)
     model = display_name(target.model)
     set_options = "".join(
         f" -o {escape_shell(f'{name}={value}')}" for name, value in spec.options.items()

@@ -31,7 +31,8 @@ class EngineSpec:
     Attributes:
         name: Name of the engine; ``hype engines`` lists them.
         options: Options by name. A string is parsed as the type of the option.
-        recall: Recall to reach, from 0 to 1. A calibration determines the options.
+        recall: Recall to reach, from 0 to 1. A calibration determines the options; without one, an
+            engine that bounds its recall searches until the bound is as high.
     """
 
     name: str = "exact"
@@ -116,6 +117,23 @@ class CountSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class BoundSummary:
+    """Lower bounds on the recall of the queries of a run.
+
+    Attributes:
+        mean: Mean of the bounds, from 0 to 1.
+        min: Bound of the query with the lowest.
+        confidence: Share of the queries of which the bound should hold.
+        exact: Number of queries that were searched exactly; their bound is 1.
+    """
+
+    mean: float
+    min: float
+    confidence: float
+    exact: int
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """Comparison of a search with exact search, or with a stored run of the same search.
 
@@ -184,6 +202,7 @@ class Searched(NotebookRecord):
         existing: Whether the store had the run before this call.
         evaluations: q-net evaluations per query; None for a bi-encoder.
         iterations: Iterations per query; None for an engine without iterations.
+        recall_bound: Bounds on the recall of the queries, if the engine had a recall to reach.
         check: Comparison with exact search, if there is one.
         scan: Costs of a first pass in a fast dtype, if there was one.
         evaluation: Measures, if there are judgements.
@@ -210,6 +229,7 @@ class Searched(NotebookRecord):
     existing: bool
     evaluations: CountSummary | None = None
     iterations: CountSummary | None = None
+    recall_bound: BoundSummary | None = None
     check: Check | None = None
     scan: FirstPassSummary | None = None
     evaluation: Evaluated | None = None

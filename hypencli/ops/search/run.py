@@ -21,6 +21,7 @@ from hypencli.ops.search.calibrations import plan_search
 from hypencli.ops.search.check import Checker, RankingCounts
 from hypencli.ops.search.engines import EnginePlan
 from hypencli.ops.search.options import (
+    BoundSummary,
     Check,
     CountSummary,
     FirstPassSummary,
@@ -227,9 +228,11 @@ class _Work:
     options: SearchOptions
     open_engine: Callable[[Sequence[str]], Engine]
     checker: Checker
+    confidence: float
     seconds: SearchSeconds = field(default_factory=SearchSeconds)
     evaluations: list[int] = field(default_factory=list)
     iterations: list[int] = field(default_factory=list)
+    recall_bounds: list[float] = field(default_factory=list)
     first_passes: list[FirstPassCosts] = field(default_factory=list)
     n_results: int = 0
 
@@ -253,7 +256,8 @@ class _Work:
             options,
             approximate=engine.entry.approximate,
         )
-        return cls(loaded, corpus, options, engine.open(corpus, progress), checker)
+        confidence = float(str(plan.inputs.get("confidence", 0.0)))
+        return cls(loaded, corpus, options, engine.open(corpus, progress), checker, confidence)
 
     def run(self, writer: RunWriter, queries: QuerySet, progress: Progress) -> Manifest:
         """Search all queries and commit the run."""
@@ -261,7 +265,7 @@ class _Work:
         writer.queries([(query.query_id, query.text) for query in listed])
         encoded = self.search(listed, partial(append_rankings, writer), progress)
         if encoded.has_q_nets:
-            writer.costs(self.evaluations, self.iterations)
+            writer.costs(self.evaluations, self.iterations, self.recall_bounds or None)
         return writer.commit(
             stats=self._stats(queries, encoded),
             provenance={
@@ -306,6 +310,7 @@ class _Work:
         self.seconds = self.seconds + result.seconds + own
         self.evaluations += result.evaluations.tolist()
         self.iterations += result.iterations.tolist()
+        self.recall_bounds += [] if result.recall_bounds is None else result.recall_bounds.tolist()
         self.first_passes += [] if result.scan is None else [result.scan]
         self.checker.compare(scorer, ids, result.rankings)
         return int(result.evaluations.sum())
@@ -324,10 +329,21 @@ class _Work:
         if encoded.has_q_nets and self.evaluations:
             stats["evaluations"] = asdict(count_summary(self.evaluations))
             stats["iterations"] = asdict(count_summary(self.iterations))
+        if self.recall_bounds:
+            stats["recall_bound"] = asdict(self._bound_summary())
         if self.first_passes:
             stats["scan"] = asdict(first_pass_summary(self.first_passes))
         check = self.checker.result()
         return stats if check is None else {**stats, "check": asdict(check)}
+
+    def _bound_summary(self) -> BoundSummary:
+        """Summarise the bounds on the recall of at least one query."""
+        return BoundSummary(
+            mean=sum(self.recall_bounds) / len(self.recall_bounds),
+            min=min(self.recall_bounds),
+            confidence=self.confidence,
+            exact=sum(count >= self.embeddings.n for count in self.evaluations),
+        )
 
 
 def count_summary(values: Sequence[int]) -> CountSummary:
@@ -390,6 +406,7 @@ def _outcome(
         existing=existing,
         evaluations=_stat(run, "evaluations", CountSummary),
         iterations=_stat(run, "iterations", CountSummary),
+        recall_bound=_stat(run, "recall_bound", BoundSummary),
         check=_stat(run, "check", Check),
         scan=_stat(run, "scan", FirstPassSummary),
         evaluation=evaluation,

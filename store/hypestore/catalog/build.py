@@ -21,6 +21,7 @@ from hypestore.catalog.schema import (
     METRICS,
     OWNER_COLUMNS,
     PARENTS,
+    PER_QUERY_COSTS,
     PER_QUERY_METRICS,
     RUN_QUERIES,
     RUNS,
@@ -29,13 +30,14 @@ from hypestore.catalog.schema import (
     TRAINING_CURVES,
     UNFINISHED,
     VIEWS,
+    CatalogColumn,
     Relation,
 )
 from hypestore.errors import ArtifactNotFound, DamagedArtifact
 from hypestore.inventory import Inventory
 from hypestore.layout import PROGRESS_NAME
 from hypestore.manifest import Manifest, WorkRecord
-from hypestore.runs.draft import QUERIES_NAME
+from hypestore.runs.draft import COSTS_NAME, COSTS_OPTIONAL, QUERIES_NAME
 from hypestore.runs.evaluations import METRICS_NAME, PER_QUERY_NAME
 from hypestore.verification import read_artifact_table
 from hypestore.work.progress import read_progress
@@ -257,6 +259,8 @@ def _insert_all(
             files.add(PER_QUERY_METRICS, manifest, PER_QUERY_NAME, keys)
         elif manifest.kind == "run":
             files.add(RUN_QUERIES, manifest, QUERIES_NAME, {"run": manifest.id})
+            if COSTS_NAME in {one.path for one in manifest.files}:
+                files.add(PER_QUERY_COSTS, manifest, COSTS_NAME, {"run": manifest.id})
         elif manifest.kind == "model" and CURVES_NAME in {one.path for one in manifest.files}:
             files.add(TRAINING_CURVES, manifest, CURVES_NAME, {"model": manifest.id})
     files.flush()
@@ -294,12 +298,14 @@ class _FileRows:
 
 
 def _with_keys(table: pa.Table, relation: Relation, keys: Mapping[str, str | None]) -> pa.Table:
-    arrays = [
-        _constant(keys[column.name], len(table))
-        if column.name in keys
-        else table[column.name].cast(_ARROW[column.type])
-        for column in relation.columns
-    ]
+    def column_of(column: CatalogColumn) -> pa.Array | pa.ChunkedArray:
+        if column.name in keys:
+            return _constant(keys[column.name], len(table))
+        if column.name in COSTS_OPTIONAL.names and column.name not in table.column_names:
+            return pa.nulls(len(table), _ARROW[column.type])
+        return table[column.name].cast(_ARROW[column.type])
+
+    arrays = [column_of(column) for column in relation.columns]
     return pa.table(arrays, names=[column.name for column in relation.columns])
 
 

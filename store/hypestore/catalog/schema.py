@@ -144,6 +144,17 @@ PER_QUERY_METRICS = Relation(
         ("value", "DOUBLE", "value for this query"),
     ),
 )
+PER_QUERY_COSTS = Relation(
+    "per_query_costs",
+    "What each query of a search with q-nets took.",
+    _columns(
+        ("run", "VARCHAR", "id of the run"),
+        ("query_id", "VARCHAR", "id of the query"),
+        ("evaluations", "BIGINT", "documents that the q-net scored"),
+        ("iterations", "BIGINT", "steps of the search"),
+        ("recall_bound", "DOUBLE", "lower bound on the recall; NULL where none was asked for"),
+    ),
+)
 TRAINING_CURVES = Relation(
     "training_curves",
     "What was logged in training, also by trainings that run.",
@@ -298,6 +309,7 @@ EFFICIENCY = Relation(
         ("evaluations_share", "DOUBLE", "evaluations_mean as a share of the documents, 0 to 1"),
         ("iterations_mean", "DOUBLE", "rounds of the search, per query"),
         ("iterations_max", "BIGINT", "of the query with the most"),
+        ("recall_bound_min", "DOUBLE", "lower bound on the recall of the query with the lowest"),
         ("recall_10", "DOUBLE", "share of the exact top 10 that was found; 1 when exact"),
         ("recall_100", "DOUBLE", "share of the exact top 100"),
         ("recall_1000", "DOUBLE", "share of the exact top 1000"),
@@ -329,6 +341,7 @@ EFFICIENCY = Relation(
             evaluations_mean / nullif(n_documents, 0) AS evaluations_share,
             TRY_CAST(a.stats->>'$.iterations.mean' AS DOUBLE) AS iterations_mean,
             TRY_CAST(a.stats->>'$.iterations.max' AS BIGINT) AS iterations_max,
+            TRY_CAST(a.stats->>'$.recall_bound.min' AS DOUBLE) AS recall_bound_min,
             {_recall(10)}, {_recall(100)}, {_recall(1000)},
             TRY_CAST(a.stats->>'$.check.n_queries' AS BIGINT) AS checked_queries,
             a.stats->>'$.check.against' AS checked_against
@@ -411,6 +424,7 @@ TABLES = (
     RUN_QUERIES,
     METRICS,
     PER_QUERY_METRICS,
+    PER_QUERY_COSTS,
     TRAINING_CURVES,
     UNFINISHED,
     ELSEWHERE,
@@ -426,6 +440,7 @@ OWNER_COLUMNS = {
     "run_queries": "run",
     "metrics": "evaluation",
     "per_query_metrics": "evaluation",
+    "per_query_costs": "run",
     "training_curves": "model",
 }
 """Which column of each table holds the id of the artifact that a row came from."""

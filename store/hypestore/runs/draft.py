@@ -42,6 +42,9 @@ COSTS_SCHEMA = pa.schema(
         pa.field("iterations", pa.int64(), nullable=False),
     ]
 )
+COSTS_OPTIONAL = pa.schema([pa.field("recall_bound", pa.float64(), nullable=False)])
+"""Columns that only some searches have costs of."""
+
 _ROW_GROUP_ROWS = 131_072
 
 
@@ -95,16 +98,22 @@ class RunWriter(Draft):
                 raise InvalidContent(f"The query id {query_id!r} is empty or occurs twice.")
             self._queries[query_id] = text
 
-    def costs(self, evaluations: Sequence[int], iterations: Sequence[int]) -> None:
+    def costs(
+        self,
+        evaluations: Sequence[int],
+        iterations: Sequence[int],
+        recall_bounds: Sequence[float] | None = None,
+    ) -> None:
         """Set the cost of each query, in the order of the queries.
 
         Args:
             evaluations: Documents that the q-net scored, per query.
             iterations: Steps of the search, per query.
+            recall_bounds: A lower bound on the recall of each query, from 0 to 1, if there is one.
 
         Raises:
             IncompleteWork: ``queries`` was not called before.
-            InvalidContent: There is not one number per query.
+            InvalidContent: There is not one number per query, or a bound is not from 0 to 1.
         """
         if self._queries is None:
             raise IncompleteWork(f"The run {self.id} has no queries: set them before their costs.")
@@ -119,6 +128,15 @@ class RunWriter(Draft):
             pa.array(np.asarray(iterations, dtype=np.int64)),
         ]
         self._costs = pa.table(columns, schema=COSTS_SCHEMA)
+        if recall_bounds is not None:
+            bounds = np.asarray(recall_bounds, dtype=np.float64)
+            if bounds.shape != (len(self._queries),) or not ((bounds >= 0) & (bounds <= 1)).all():
+                raise InvalidContent(
+                    f"The run {self.id} has {len(self._queries)} queries; bounds on their recall "
+                    "are one number from 0 to 1 for each."
+                )
+            (field,) = COSTS_OPTIONAL
+            self._costs = self._costs.append_column(field, pa.array(bounds))
 
     def append(
         self,

@@ -17,6 +17,7 @@ from hypestore.errors import DamagedArtifact, refuse_open_limit
 from hypestore.manifest import Manifest
 from hypestore.runs.draft import (
     COSTS_NAME,
+    COSTS_OPTIONAL,
     COSTS_SCHEMA,
     QUERIES_NAME,
     QUERIES_SCHEMA,
@@ -105,10 +106,15 @@ class StoredRun:
             raise DamagedArtifact(f"{path}: {error}.", hint="hype doctor --checksums") from error
 
     def costs(self) -> pa.Table | None:
-        """Columns ``query_id, evaluations, iterations``; None if the run stores no costs."""
+        """Columns ``query_id, evaluations, iterations``; None if the run stores no costs.
+
+        A search that bounds its recall has a column ``recall_bound`` too.
+        """
         if all(record.path != COSTS_NAME for record in self.manifest.files):
             return None
-        return read_artifact_table(self.folder, self.manifest, COSTS_NAME, COSTS_SCHEMA)
+        return read_artifact_table(
+            self.folder, self.manifest, COSTS_NAME, COSTS_SCHEMA, optional=COSTS_OPTIONAL
+        )
 
     def by_query(self) -> ResultsByQuery:
         """The results for look-up by query, held in columns: less memory than ``results``."""

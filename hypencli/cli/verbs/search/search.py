@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hypencli.ops.search.ask import Answer
-    from hypencli.ops.search.options import Check, FirstPassSummary, Searched
+    from hypencli.ops.search.options import BoundSummary, Check, FirstPassSummary, Searched
     from hypencli.ops.search.two_stages import SearchedTwice
 
 
@@ -231,6 +231,8 @@ def _draw_searched(console: Console, done: Searched) -> None:
             f"q-net evaluations a query: {done.evaluations.mean:,.0f} ({share:.1%} of the corpus; "
             f"from {done.evaluations.min:,} to {done.evaluations.max:,})."
         )
+    if done.recall_bound is not None:
+        draw_bounds(console, done.recall_bound, done.n_queries)
     if done.scan is not None:
         _draw_scan(console, done.scan, done.n_queries)
     if done.check is not None:
@@ -244,6 +246,15 @@ def _draw_searched(console: Console, done: Searched) -> None:
         draw_evaluated(console, done.evaluation)
     else:
         console.print(f"Next: hype eval {escape_shell(done.name or done.run)} --qrels FILE")
+
+
+def draw_bounds(console: Console, bound: BoundSummary, n_queries: int) -> None:
+    """Print the bounds on the recall of the queries."""
+    console.print(
+        f"Recall of each query by its bound: at least {bound.min:.4f}, mean {bound.mean:.4f}. The "
+        f"bound should hold for {bound.confidence:.0%} of the queries; {bound.exact:,} of "
+        f"{n_queries:,} were searched exactly."
+    )
 
 
 def _draw_scan(console: Console, scan: FirstPassSummary, n_queries: int) -> None:
@@ -303,6 +314,7 @@ def query(
     corpus: CorpusOption = None,
     approx: ApproxOption = False,
     engine: EngineOption = None,
+    recall: RecallOption = None,
     settings: SettingsOption = None,
     query_max_length: QueryLengthOption = 64,
     width: WidthOption = None,
@@ -326,7 +338,7 @@ def query(
     opened = open_store(store)
     options = SearchOptions(
         k=k,
-        engine=engine_spec(approx=approx, engine=engine, settings=settings),
+        engine=engine_spec(approx=approx, engine=engine, settings=settings, recall=recall),
         target=Target(embeddings, corpus),
         scoring=Scoring(query_max_length, width, dtype, default_device(device, opened)),
     )
@@ -344,6 +356,11 @@ def draw_answer(console: Console, answer: Answer, *, width: int = 300) -> None:
         console.print(
             f"The question was cut after {answer.query_max_length:,} tokens; --query-max-length N "
             "reads more."
+        )
+    if answer.recall_bound is not None:
+        console.print(
+            f"Recall: at least {answer.recall_bound:.4f} by its bound, after "
+            f"{answer.evaluations:,} q-net evaluations."
         )
     for hit in answer.hits:
         console.print(f"{hit.rank:>3}. {escape(hit.doc_id)}  {hit.score:.3f}")

@@ -48,8 +48,9 @@ RecallOption = Annotated[
     float | None,
     typer.Option(
         "--recall",
-        help="The recall to reach, by --approx or another engine. `hype calibrate` must have "
-        "measured the engine.",
+        help="The recall to reach: with a calibration (`hype calibrate`), on average over queries; "
+        "without one, --approx, which it implies, goes on until a bound on the recall of each "
+        "query is as high.",
         show_default=False,
         rich_help_panel=_HOW,
     ),

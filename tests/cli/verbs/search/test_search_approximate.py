@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -194,7 +195,8 @@ def test_two_stages_in_one_command_are_two_runs(search: Search) -> None:
 def test_a_calibration_gives_the_setting_for_a_recall(
     hype: Hype, search: Search, study: Path, tiny_collection: Path
 ) -> None:
-    unknown = search("--recall", 0.9, "--k", 10)
+    assert hype("graph", "hyper-docs", "--k", 10, "--store", study).code == 0
+    unknown = search("--engine", "graph", "--recall", 0.9, "--k", 10)
     assert unknown.code == USAGE
     assert "hype calibrate" in unknown.err
     queries = tiny_collection / "queries.jsonl"
@@ -213,6 +215,42 @@ def test_a_calibration_gives_the_setting_for_a_recall(
     alone = search("--recall", 0.6, "--k", 10, "--json").json
     assert (alone["run"], alone["existing"]) == (searched["run"], True)
     assert "guided, 6 queries" in hype("ls", "calibrations", "--store", study).out
+
+
+def test_without_a_calibration_each_query_states_its_recall(
+    hype: Hype, search: Search, study: Path
+) -> None:
+    """So small a corpus is searched exactly; the bounds are printed, stored, and in SQL."""
+    done = search("--approx", "--recall", 0.9, "--k", 10, "--check", 12)
+    assert done.code == 0, done.err
+    said = " ".join(done.out.split())
+    assert "Recall of each query by its bound: at least 1.0000, mean 1.0000." in said
+    assert "for 95% of the queries; 12 of 12 were searched exactly" in said
+    again = search("--approx", "-o", "recall=0.9", "--k", 10, "--check", 12, "--json").json
+    assert again["existing"], "--recall without a calibration sets the engine's own recall"
+    assert again["recall_bound"] == {"mean": 1.0, "min": 1.0, "confidence": 0.95, "exact": 12}
+    assert again["check"]["recall"] == {"10": 1.0}
+    assert again["evaluations"] == {"mean": 120.0, "min": 120, "max": 120}
+    sql = (
+        "SELECT count(*), min(c.recall_bound), sum(c.evaluations), min(e.recall_bound_min) "
+        f"FROM per_query_costs c JOIN efficiency e USING (run) WHERE run = '{again['run']}'"
+    )
+    rows = hype("report", "--sql", sql, "--store", study, "--format", "csv").out.splitlines()
+    assert rows[1] == "12,1.0,1440,1.0"
+    other = search("--approx", "--k", 10, "--json").json
+    assert other["recall_bound"] is None
+    null = f"SELECT count(recall_bound) FROM per_query_costs WHERE run = '{other['run']}'"
+    assert hype("report", "--sql", null, "--store", study, "--format", "csv").out.split()[1] == "0"
+
+
+def test_one_question_states_its_recall(hype: Hype, study: Path) -> None:
+    ask = ["query", "river and boat", "--model", "hyper", "--store", study, "--k", 3]
+    answer = hype(*ask, "--approx", "--recall", 0.9)
+    said = re.search(r"Recall: at least (\S+) by its bound, after (\d+) q-net", answer.out)
+    assert said is not None
+    assert 0.9 <= float(said[1]) <= 1
+    assert 3 <= int(said[2]) <= 120
+    assert hype(*ask, "--json").json["recall_bound"] is None
 
 
 def test_a_graph_is_made_and_calibrated_at_once(
@@ -248,6 +286,8 @@ REFUSED = {
     "budget of another engine": (["--budget", "50"], "engine guided"),
     "entry points of another engine": (["--approx", "-o", "entry-points=5"], "engine graph"),
     "preset of another engine": (["-o", "preset=efficient-1"], "engine graph"),
+    "confidence without recall": (["--approx", "-o", "confidence=0.9"], "no recall is set"),
+    "recall and gain": (["--approx", "-o", "recall=0.9", "-o", "gain=0.1"], "exclude each other"),
     "recall of exact search": (["--engine", "exact", "--recall", "0.9"], "guided and graph"),
     "recall above 1, alone": (["--recall", "1.5"], "at most 1, not 1.5"),
     "recall above 1": (["--approx", "--recall", "1.5"], "at most 1, not 1.5"),

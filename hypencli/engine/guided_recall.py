@@ -1,0 +1,364 @@
+"""Guided search that goes on until a bound on the recall of each query reaches a target.
+
+Rounds: a pass over the corpus ranks all documents by the surrogate and keeps a *pool* of them;
+the scorer scores the best of the pool; the surrogate is fitted to the scores. The first surrogate
+is the function of second order that fits the gradients at some documents.
+
+From the second round on, a sample of the documents without a score is scored too: of every
+*stratum*, which holds twice as many documents as the one above it by expected score. The surrogate
+is never fitted to this sample, so it shows how far scores lie from what is expected, and bounds the
+recall (:mod:`hypencli.engine.recall_bound`). While the bound is below the target, the search scores
+the documents most likely to be missing; where these are outside the pool, a new round begins. A
+query for which a large part of the corpus would be scored is searched exactly: its recall is 1.
+
+Scoring in rounds of fits follows AXN (arXiv 2405.03651) and ORE (arXiv 2504.09353), which score a
+fixed number of documents; the bound and the curved surrogates are not theirs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hypencli.engine.candidates import BatchSearch, QuerySearch
+from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus, names_by_place
+from hypencli.engine.exact import CHUNK_ROWS, CorpusPass
+from hypencli.engine.parameters import GuidedOptions
+from hypencli.engine.recall_bound import Floats, Residuals, Unscored, allowed, recall_bound
+from hypencli.engine.surrogate import Surrogate, SurrogateScorer, evenly_spaced
+
+_ROUNDS = 5
+"""Passes over the corpus before a query is searched exactly."""
+
+_HELD, _LEAST_HELD = 24, 16
+"""Documents of the sample in each stratum, and the number below which more are drawn."""
+
+_FIRST_STRATUM = 32
+_LEAST_BATCH = 16
+_LEAST_POOL = 1_000
+
+_LARGEST_SHARE, _LARGEST_POOL = 0.5, 100_000
+"""The largest part of the corpus, and number of documents, that the search of a query may score;
+beyond that, exact search takes less time."""
+
+_GRADIENTS = 64
+"""Documents at which the gradients of the scorer are taken."""
+
+_FITTED_ROUND = 1
+"""The rounds before the recall is bounded."""
+
+_DRAWN = 256
+"""Random documents that are scored when the surrogate has to become better."""
+
+
+@dataclass(frozen=True)
+class CorpusSample:
+    """Random documents of a corpus.
+
+    Attributes:
+        ordinals: Their ordinals ``[m]``, rising.
+        vectors: Their vectors ``[m, d]`` in float32.
+    """
+
+    ordinals: Ordinals
+    vectors: torch.Tensor
+
+    @cached_property
+    def spread(self) -> torch.Tensor:
+        """The covariance ``[d, d]`` of the vectors."""
+        centred = self.vectors - self.centre
+        return centred.t() @ centred / len(centred)
+
+    @classmethod
+    def draw(cls, corpus: SearchCorpus, size: int, seed: int) -> CorpusSample:
+        """Draw ``size`` documents, or all of a smaller corpus."""
+        drawn = np.random.default_rng(seed).choice(corpus.n, min(corpus.n, size), replace=False)
+        ordinals = np.sort(drawn)
+        return cls(ordinals, torch.from_numpy(corpus.vectors(ordinals).astype(np.float32)))
+
+    @property
+    def centre(self) -> torch.Tensor:
+        """The mean vector ``[1, d]``."""
+        return torch.from_numpy(self.vectors.numpy().mean(axis=0, keepdims=True))
+
+
+class RecallSearch:
+    """The search of a batch of queries until their recall is bounded.
+
+    Args:
+        corpus: The documents.
+        options: Options with a recall.
+        sample: Random documents of the corpus.
+        device: The device that scores.
+        dtype: Arithmetic of the scores.
+    """
+
+    def __init__(
+        self,
+        corpus: SearchCorpus,
+        options: GuidedOptions,
+        sample: CorpusSample,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self._corpus, self._options, self._sample = corpus, options, sample
+        self._device, self._dtype = device, dtype
+
+    def __call__(self, batch: BatchSearch) -> None:
+        """Search all queries of a batch."""
+        if not batch.queries or not self._corpus.n:
+            return
+        queries = [
+            _QuerySearch(search, self._corpus, self._options, self._sample, batch.k)
+            for search in batch.queries
+        ]
+
+        def begin(search: QuerySearch) -> None:
+            queries[search.query].begin(*self._gradients(batch, search.query))
+
+        def widen(search: QuerySearch) -> None:
+            queries[search.query].widen()
+
+        def score(search: QuerySearch) -> None:
+            queries[search.query].score()
+
+        def score_all(search: QuerySearch) -> None:
+            queries[search.query].score_all()
+
+        active = [query for query in queries if not query.exact]
+        batch.each(begin, _of(active))
+        for number in range(_ROUNDS):
+            if number > _FITTED_ROUND:
+                batch.each(widen, _of(active))
+            self._rank(batch, active)
+            batch.each(score, _of(active))
+            active = [query for query in active if not (query.settled or query.exact)]
+        settled = [query for query in queries if query.settled]
+        batch.each(score_all, _of([query for query in queries if query not in settled]))
+
+    def _gradients(self, batch: BatchSearch, query: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return vectors ``[m, d]`` of the sample, and the gradients ``[m, d]`` at them."""
+        vectors = self._sample.vectors[:: max(1, len(self._sample.vectors) // _GRADIENTS)]
+        points = vectors.to(device=self._device, dtype=self._dtype)
+        gradients = batch.scorer.select([query]).gradients(points)[0].float().cpu()
+        # If a q-net is not finite, so is its first score, and that error names the document.
+        return vectors, torch.nan_to_num(gradients, posinf=0.0, neginf=0.0)
+
+    def _rank(self, batch: BatchSearch, queries: list[_QuerySearch]) -> None:
+        """Give each query the documents that its surrogate ranks first."""
+        if not queries:
+            return
+        corpus_pass = CorpusPass(
+            batch.threads, doc_ids=self._corpus.ids, tie_ids=names_by_place, device=self._device
+        )
+        scorer = SurrogateScorer([query.surrogate for query in queries], self._device)
+        m = max(query.pool_size for query in queries)
+        tops, _ = corpus_pass(scorer, self._corpus.blocks(), k=m)
+        for query, top in zip(queries, tops, strict=True):
+            ordinals, scores = top.kept
+            order = np.lexsort((ordinals, -scores))[: query.pool_size]
+            query.pool = np.sort(ordinals[order])
+
+
+def _of(queries: list[_QuerySearch]) -> list[QuerySearch]:
+    return [query.search for query in queries]
+
+
+class _QuerySearch:
+    """The search of one query.
+
+    Attributes:
+        search: The scores so far.
+        surrogate: The surrogate.
+        pool_size: Documents that the next pass keeps.
+        pool: Ordinals of the documents that the last pass kept, rising.
+        settled: Whether the bound has reached the target.
+        exact: Whether all documents are to be scored.
+    """
+
+    def __init__(
+        self,
+        search: QuerySearch,
+        corpus: SearchCorpus,
+        options: GuidedOptions,
+        sample: CorpusSample,
+        k: int,
+    ) -> None:
+        self.search = search
+        self._corpus, self._options, self._sample = corpus, options, sample
+        self._k, self._wanted = k, min(k, corpus.n)
+        self._target = math.ceil((options.recall or 0.0) * self._wanted - 1e-9)
+        self._batch = max(_LEAST_BATCH, round(options.batch * k))
+        self.pool_size = min(corpus.n, max(_LEAST_POOL, round(options.pool * k)))
+        self.pool: Ordinals = np.empty(0, dtype=np.int64)
+        self._random = np.random.default_rng(options.seed)
+        self._held: Ordinals = np.empty(0, dtype=np.int64)
+        self._held_scores: Scores = np.empty(0, dtype=np.float32)
+        self.settled = False
+        self._round = 0
+        strata = math.log2(1 + corpus.n / _FIRST_STRATUM)
+        self.exact = self._wanted + _HELD * strata > _LARGEST_SHARE * corpus.n
+
+    def begin(self, vectors: torch.Tensor, gradients: torch.Tensor) -> None:
+        """Make the first surrogate from gradients ``[m, d]`` at vectors ``[m, d]``."""
+        self.surrogate = Surrogate.of(gradients, vectors, self._sample.spread)
+
+    def score(self) -> None:
+        """Score documents of a new pool: ``k`` at first, then until the recall is bounded."""
+        self._take_pool()
+        self._round += 1
+        if self._round > _FITTED_ROUND:
+            while not self.settled and self._score_missing():
+                pass
+            return
+        self._score_best(max(_LEAST_BATCH, round(self._options.first * self._k)))
+        while self.search.evaluations < self._wanted and self._left.any():
+            lacking = self._wanted - self.search.evaluations
+            self._score_best(min(lacking, max(self._batch, lacking // 2)))
+
+    def widen(self) -> None:
+        """Score random documents, and fit the surrogate to them too."""
+        free = np.setdiff1d(self._sample.ordinals, self.search.scored[0])
+        drawn = self._random.choice(free, min(len(free), _DRAWN), replace=False)
+        self.search.evaluate(np.sort(drawn))
+        self.search.iterations += 1
+        self._refit()
+
+    def _take_pool(self) -> None:
+        self._pool_vectors = self._vectors(self.pool)
+        self._left = np.isin(self.pool, self.search.scored[0], invert=True)
+
+    def score_all(self) -> None:
+        """Score all documents without a score; only the best are kept."""
+        left = np.ones(self._corpus.n, dtype=np.bool_)
+        left[self.search.scored[0]] = False
+        rest = np.flatnonzero(left)
+        for start in range(0, len(rest), CHUNK_ROWS):
+            self.search.evaluate(rest[start : start + CHUNK_ROWS], keep=False)
+        self.search.iterations += 1
+        self.search.recall_bound = 1.0
+
+    def _refit(self) -> None:
+        """Fit the surrogate to the scores, without those of the sample that bounds the recall."""
+        ordinals, scores = self.search.scored
+        free = np.isin(ordinals, self._held, invert=True)
+        ordinals, scores = ordinals[free], scores[free]
+        m = self._options.fitted * (2 if self._round > _FITTED_ROUND else 1)
+        places = evenly_spaced(scores, m)
+        vectors, values = self._vectors(ordinals[places]), torch.from_numpy(scores[places])
+        self.surrogate = self.surrogate.fitted(vectors, values, self._options.ridge)
+
+    def _vectors(self, ordinals: Ordinals) -> torch.Tensor:
+        return torch.from_numpy(self._corpus.vectors(ordinals)).float()
+
+    def _score_best(self, size: int) -> None:
+        """Score the documents of the pool that the surrogate ranks first, and refit it."""
+        expected = self.surrogate.expected(self._pool_vectors)
+        expected[~torch.from_numpy(self._left)] = -torch.inf
+        places = expected.topk(min(size, int(self._left.sum())), sorted=False).indices.sort().values
+        self._evaluate(places.numpy())
+        self._refit()
+
+    def _evaluate(self, places: npt.NDArray[np.int64]) -> Scores:
+        """Score the documents at some places of the pool."""
+        self._left[places] = False
+        self.search.iterations += 1
+        return self.search.evaluate(self.pool[places])
+
+    def _score_missing(self) -> bool:
+        """Bound the recall, and score what may be missing; return False for a larger pool."""
+        unscored, places = self._unscored()
+        self._hold(unscored, places)
+        unscored, places = self._unscored()
+        expected = self._expected(self._held)
+        residuals = Residuals(expected, self._held_scores.astype(np.float64))
+        best = np.sort(self.search.top.kept[1].astype(np.float64))[::-1]
+        confidence = self._options.confidence
+        bound = recall_bound(best, self._k, unscored, residuals, confidence)
+        self.search.recall_bound = bound
+        if bound * self._wanted >= self._target - 1e-9:
+            self.settled = True
+            return True
+        threshold = best[min(self._target, len(best)) - 1]
+        shares = residuals.reaching(threshold, unscored.expected) * unscored.counts
+        return self._go_on(shares, unscored, allowed(self._wanted - self._target, confidence))
+
+    def _go_on(self, shares: Floats, unscored: Unscored, limit: float) -> bool:
+        """Score what is most likely missing; return False if too much of it is outside the pool.
+
+        Args:
+            shares: How many of the documents without a score are missing, as expected, ``[m]``.
+            unscored: These documents; those of the pool come first.
+            limit: How many may be expected to be missing.
+        """
+        n_pool = int(self._left.sum())
+        if not n_pool or shares[n_pool:].sum() > limit / 2:
+            order = np.argsort(-shares / np.maximum(unscored.counts, 1e-9), kind="stable")
+            missing = np.cumsum(shares[order][::-1])[::-1]
+            need = float(unscored.counts[order][missing > limit / 2].sum())
+            if self._round > _FITTED_ROUND + 1 and not self._affordable(need):
+                self.exact = True
+            largest = min(_LARGEST_POOL, int(_LARGEST_SHARE * self._corpus.n))
+            wider = max(2 * self.pool_size, self.search.evaluations + 2 * round(need))
+            self.pool_size = max(self.pool_size, min(wider, largest))
+            return False
+        in_pool = np.sort(shares[:n_pool])
+        size = n_pool - int(np.searchsorted(np.cumsum(in_pool), 0.4 * limit))
+        self._score_best(max(1, min(size, max(self._batch, size // 3))))
+        return True
+
+    def _affordable(self, need: float) -> bool:
+        scored = self.search.evaluations + need
+        return scored <= min(_LARGEST_POOL, _LARGEST_SHARE * self._corpus.n)
+
+    def _unscored(self) -> tuple[Unscored, Ordinals]:
+        """Return the documents without a score, those of the pool first, and their ordinals.
+
+        Documents outside the pool are represented by those of the corpus sample.
+        """
+        expected = self.surrogate.expected(self._pool_vectors).numpy()[self._left]
+        outside = np.isin(self._sample.ordinals, self.pool, invert=True)
+        ordinals = self._sample.ordinals[outside]
+        others = self.surrogate.expected(self._sample.vectors).numpy()[outside]
+        each = (self._corpus.n - len(self.pool)) / max(1, len(ordinals))
+        counts = each - np.isin(ordinals, self.search.scored[0]).astype(np.float64)
+        return Unscored(
+            np.concatenate([expected, others]).astype(np.float64),
+            np.concatenate([np.ones(len(expected)), counts]),
+        ), np.concatenate([self.pool[self._left], ordinals])
+
+    def _expected(self, ordinals: Ordinals) -> Floats:
+        return self.surrogate.expected(self._vectors(ordinals)).numpy().astype(np.float64)
+
+    def _hold(self, unscored: Unscored, ordinals: Ordinals) -> None:
+        """Score documents of the strata whose residuals are not known well."""
+        order = np.argsort(-unscored.expected, kind="stable")
+        ranks = np.cumsum(unscored.counts[order])
+        stratum = np.floor(np.log2(1 + ranks / max(_FIRST_STRATUM, self._k / 4))).astype(int)
+        free = np.isin(ordinals[order], self.search.scored[0], invert=True)
+        sampled = -np.sort(-self._expected(self._held)) if len(self._held) else np.empty(0)
+        drawn: list[Ordinals] = []
+        for number in range(int(stratum.max(initial=-1)) + 1):
+            within = np.flatnonzero(stratum == number)
+            if not len(within):
+                continue
+            ends = unscored.expected[order[within[[0, -1]]]]
+            known = int(((sampled <= ends[0]) & (sampled >= ends[1])).sum())
+            candidates = ordinals[order[within[free[within]]]]
+            if known < _LEAST_HELD and len(candidates):
+                size = min(len(candidates), _HELD - known)
+                drawn.append(self._random.choice(candidates, size, replace=False))
+        if not drawn:
+            return
+        new = np.sort(np.concatenate(drawn))
+        scores = self.search.evaluate(new)
+        self.search.iterations += 1
+        self._left &= np.isin(self.pool, new, invert=True)
+        self._held = np.concatenate([self._held, new])
+        self._held_scores = np.concatenate([self._held_scores, scores])
