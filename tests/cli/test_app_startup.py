@@ -14,8 +14,20 @@ HEAVY = ["torch", "transformers", "accelerate", "safetensors"]
 HEAVY_FOR_HELP = [*HEAVY, "duckdb", "pyarrow", "numpy", "scipy", "ir_datasets", "ir_measures"]
 
 SCRIPT = """
-import json, sys
-sys.modules.update(dict.fromkeys(json.loads(sys.argv[3])))
+import importlib.abc, importlib.machinery, json, sys
+
+class Broken(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def find_spec(self, name, path, target=None):
+        if name in json.loads(sys.argv[3]):
+            return importlib.machinery.ModuleSpec(name, self)
+
+    def create_module(self, spec):
+        raise ModuleNotFoundError(spec.name)
+
+    def exec_module(self, module):
+        pass
+
+sys.meta_path.insert(0, Broken())
 from hypencli.__main__ import main
 code = main(json.loads(sys.argv[1]))
 print()
@@ -26,7 +38,7 @@ print(json.dumps([code, [name for name in json.loads(sys.argv[2]) if name in sys
 def run(
     arguments: list[str], heavy: list[str], *, absent: Sequence[str] = ()
 ) -> tuple[int, list[str]]:
-    """Run a command as if ``absent`` were not installed; return its code and what it imported."""
+    """Run a command that cannot import ``absent``; return its code and what it imported."""
     lists = (json.dumps(one) for one in (arguments, heavy, absent))
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *lists],

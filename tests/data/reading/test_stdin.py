@@ -18,7 +18,11 @@ from hypencli.records import Document
 CONTENT = b'{"id": "a", "text": "one"}\n{"id": "b", "text": "two"}\n'
 
 
-@pytest.mark.parametrize("content", [CONTENT, gzip.compress(CONTENT), b"a\tone\nb\ttwo\n"])
+@pytest.mark.parametrize(
+    "content",
+    [CONTENT, gzip.compress(CONTENT), b"a\tone\nb\ttwo\n"],
+    ids=["JSONL", "gzip", "TSV"],
+)
 def test_standard_input_is_read_as_a_file(content: bytes) -> None:
     corpus = open_corpus("-", stdin=io.BytesIO(content))
     assert (corpus.id, corpus.corpus_id, corpus.id_prefix, corpus.count) == (
