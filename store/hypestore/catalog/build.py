@@ -303,7 +303,9 @@ def _with_keys(table: pa.Table, relation: Relation, keys: Mapping[str, str | Non
             return _constant(keys[column.name], len(table))
         if column.name in COSTS_OPTIONAL.names and column.name not in table.column_names:
             return pa.nulls(len(table), _ARROW[column.type])
-        return table[column.name].cast(_ARROW[column.type])
+        values, expected = table[column.name], _ARROW[column.type]
+        # A cast imports pyarrow.compute, which takes longer than many a search.
+        return values if values.type == expected else values.cast(expected)
 
     arrays = [column_of(column) for column in relation.columns]
     return pa.table(arrays, names=[column.name for column in relation.columns])
