@@ -50,6 +50,7 @@ from hypestore.files import (
     atomic_write_text,
     writing_in,
 )
+from hypestore.footer import refuse_odd_footer
 from hypestore.free_space import require_space
 from hypestore.graphs.draft import GraphDraft
 from hypestore.graphs.stored import NeighbourGraph
@@ -135,6 +136,7 @@ __all__ = [
     "find_store",
     "read_artifact_table",
     "read_progress",
+    "refuse_odd_footer",
     "require_space",
     "verified_path",
     "write_vector_file",

@@ -35,15 +35,22 @@ def open_parquet(
         limit: Maximum size of a row group in bytes.
 
     Raises:
-        DataError: The footer names a larger row group, or a size below 0.
+        DataError: The footer names a larger row group, a size below 0, or columns that its schema
+            does not have.
         pyarrow.ArrowException: The file is not Parquet.
         OSError: The file cannot be read.
     """
     import pyarrow.parquet as pq
 
+    from hypestore import DamagedArtifact, refuse_odd_footer
+
     names = list(dictionaries)
     with pq.ParquetFile(path, read_dictionary=names, pre_buffer=False) as file:
         metadata = file.metadata
+        try:
+            refuse_odd_footer(path, metadata)
+        except DamagedArtifact as error:
+            raise DataError(error.message, hint="Write the file again.") from error
         for group in range(metadata.num_row_groups):
             columns = (metadata.row_group(group).column(i) for i in range(metadata.num_columns))
             sizes = [

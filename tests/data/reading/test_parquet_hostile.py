@@ -60,7 +60,7 @@ def test_every_reader_looks_at_the_footer(
     class Claiming:
         """The file with a footer that claims 40 GB, as a crafted file can."""
 
-        num_row_groups, num_columns = 1, 1
+        num_row_groups, num_columns, schema = 1, 1, metadata.schema
 
         def row_group(self, group: int) -> object:
             return self
@@ -78,6 +78,22 @@ def test_every_reader_looks_at_the_footer(
     monkeypatch.setattr(pq, "ParquetFile", File)
     with pytest.raises(DataError, match=r"42,949,672,960 bytes"):
         list(read(path))  # type: ignore[operator]
+
+
+def test_a_footer_that_would_end_the_process_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The schema of one file, and the row groups of another one."""
+    path, other = tmp_path / "run.parquet", tmp_path / "other.parquet"
+    pq.write_table(pa.table({"query_id": ["q"], "doc_id": ["d"], "score": [1.0]}), path)
+    pq.write_table(pa.table({"query_id": ["q"]}), other)
+
+    class File(pq.ParquetFile):  # type: ignore[misc]
+        metadata = pq.read_metadata(other)
+
+    monkeypatch.setattr(pq, "ParquetFile", File)
+    with pytest.raises(DataError, match="has 3 columns, and the schema 1"):
+        list(read_run(path).results)
 
 
 def test_a_long_id_of_a_run_is_in_memory_once(tmp_path: Path) -> None:
