@@ -31,6 +31,7 @@ EXIT_SIGNAL = 128
 EXIT_CLOSED_PIPE = 141
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_NO_FILES = (errno.EMFILE, errno.ENFILE)
 
 _GOING_ON = (
     *("encode", "train", "graph", "replicate", "teach", "demo"),
@@ -97,7 +98,7 @@ def _answer(arguments: list[str], *, debug: bool) -> int:
         problem = _refused_by_the_system(error)
         if debug or problem is None:
             raise
-        code = EXIT_STORE if error.errno in _NO_SPACE else problem.exit_code
+        code = EXIT_STORE if error.errno in (*_NO_SPACE, *_NO_FILES) else problem.exit_code
         return _fail(problem, problem.hint, code, arguments)
     except Exception as error:
         # hypestore has its own error classes; verbs without a store do not import it.
@@ -117,7 +118,7 @@ def _refuse_invalid_text(arguments: Sequence[str]) -> None:
         try:
             argument.encode("utf-8")
         except UnicodeEncodeError:
-            shown = os.fsencode(argument).decode("utf-8", "backslashreplace")
+            shown = argument.encode("utf-8", "backslashreplace").decode("utf-8")
             raise UsageError(
                 f"The argument {shown:.200} is not valid UTF-8.",
                 hint="Give the file or folder a name that is UTF-8.",
@@ -134,8 +135,8 @@ def _refused_by_the_system(error: OSError) -> HypeError | None:
             f"Cannot write {where}: {error.strerror}.",
             hint="Free some space and run the same command again.",
         )
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return UsageError(
+    if error.errno in _NO_FILES:
+        return HypeError(
             "The system lets this process open no more files.",
             hint="Allow more and run the same command again: ulimit -n 4096",
         )

@@ -70,7 +70,7 @@ def quiet_libraries() -> None:
 
 
 def code_revision(package: Path | None = None) -> str | None:
-    """Return the git commit of the checkout that the code of hype lies in; None outside of one.
+    """Return the git commit of the checkout that holds the code of hype; None outside of one.
 
     The files of git are read. Git itself does not run, because the configuration of a checkout can
     name commands. So changes since the commit are not noticed. The current folder does not count:

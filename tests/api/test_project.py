@@ -27,7 +27,7 @@ def said(value: Any) -> Any:
     return {
         key: said(item)
         for key, item in plain.items()
-        if key not in SECONDS | {"existing", "encoded"}
+        if key not in SECONDS | {"existing", "encoded", "rate"}
     }
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import Hype
 
-DATA, MODEL = 5, 6
+USAGE, DATA, MODEL = 2, 5, 6
 
 GOOD = b'{"id": "a", "text": "river water"}\n'
 
@@ -169,7 +169,7 @@ def test_a_question_that_is_no_text_is_refused(hype_in_bench: Hype) -> None:
     outcome = hype_in_bench(
         "query", "river \udcff", "--model", "hyper", "--embeddings", "hyper-docs"
     )
-    assert (outcome.code, "The question: half a surrogate pair" in outcome.err) == (DATA, True)
+    assert (outcome.code, "is not valid UTF-8" in outcome.err) == (USAGE, True)
     assert (
         hype_in_bench("query", "river \x00", "--model", "hyper", "--embeddings", "hyper-docs").code
         == 0

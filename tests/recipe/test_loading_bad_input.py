@@ -199,7 +199,7 @@ def test_a_file_that_is_no_recipe_is_refused_through_train(
     assert len(outcome.err) < 4_000
 
 
-@pytest.mark.parametrize("value", ["9" * 5000, "[" * 20_000, "\ud800"])
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 20_000])
 def test_an_override_that_no_parser_takes_is_refused(value: str, hype_in_bench: Hype) -> None:
     outcome = hype_in_bench("train", "tiny", "--set", f"training.steps={value}")
     assert outcome.code == RECIPE

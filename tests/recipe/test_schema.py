@@ -202,6 +202,7 @@ def test_recipe_imports_only_errors_and_the_registry_of_losses() -> None:
                         "hypencli.errors",
                         "hypencli.models.losses",
                         "hypencli.option_fields",
+                        "hypencli.paths",
                     )
                 )
                 assert allowed, f"{path.name} imports {name}"

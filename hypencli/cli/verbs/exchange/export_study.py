@@ -72,7 +72,6 @@ def _draw_exported(console: Console, done: ExportedStudy) -> None:
     console.print(
         f"Of {done.references:,} models, embedding sets and graphs it holds only the manifests."
     )
-    console.print(f"Next, in the other store: hype import study {escape_shell(done.path.name)}")
     draw_shortened(console, done.shortened)
     if done.kept:
         named = escape(", ".join(done.kept))

@@ -56,7 +56,7 @@ def set_(
 
     def draw(console: Console, defaults: Mapping[str, str]) -> None:
         if not defaults:
-            console.print("No default is set. Next: hype set KEY VALUE")
+            console.print("No default is set. To set one: hype set KEY VALUE")
             return
         print_table("", ("default", "value"), list(defaults.items()))
 

@@ -81,7 +81,7 @@ CASES: dict[str, Case] = {
         ["data.random_negatives=3", "data.random_negatives_from={folder}/absent.jsonl"],
         *(DATA, "DataError"),
         "No corpus '{folder}/absent.jsonl'",
-        "a JSONL or TSV file",
+        "a JSONL, TSV or CSV file",
     ),
     "initial of another architecture": (
         [*NO_BACKBONE, "model.initial=plain"],
