@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -172,21 +173,24 @@ def command(verb: str | None = None) -> Any:
 
 
 def _bounded(command: Any) -> Any:
-    """Limit the whole numbers of a command, and of those below it, to ``LARGEST``.
+    """Limit the numbers of a command, and of those below it: whole ones to ``LARGEST``.
 
+    Other numbers must be finite.
     The library has the same limit, and the store's columns hold no larger ones. It stands here
     once, not in each option, whose help then names the lower bound alone.
     """
     for below in getattr(command, "commands", {}).values():
         _bounded(below)
     for parameter in command.params:
-        parameter.process_value = partial(_not_too_large, parameter, parameter.process_value)
+        parameter.process_value = partial(_number_in_bounds, parameter, parameter.process_value)
     return command
 
 
-def _not_too_large(parameter: Any, process: Callable[..., Any], context: Any, value: Any) -> Any:
-    """Parse the value of an option, and refuse a whole number that is too large."""
+def _number_in_bounds(parameter: Any, process: Callable[..., Any], context: Any, value: Any) -> Any:
+    """Parse the value of an option, and refuse a number that is too large, or is none."""
     parsed = process(context, value)
+    if isinstance(parsed, float) and not math.isfinite(parsed):
+        raise typer.BadParameter("it must be a finite number", ctx=context, param=parameter)
     if isinstance(parsed, int) and abs(parsed) > LARGEST:
         side, limit = ("more", LARGEST) if parsed > 0 else ("less", -LARGEST)
         problem = f"it cannot be {side} than {limit:,}"

@@ -1,4 +1,4 @@
-"""Whole numbers on the command line have one limit, whichever option they belong to."""
+"""Numbers on the command line have one limit, whichever option they belong to."""
 
 from __future__ import annotations
 
@@ -52,3 +52,13 @@ def test_a_number_too_large_is_refused_and_nothing_is_stored(
     assert "2,147,483,647" in done.err
     assert [one.id for one in Store.open(bench).artifacts()] == before
     assert hype_in_bench("report").code == 0
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+@pytest.mark.parametrize(
+    "words", [["import", "study", "x.zip", "--max-gigabytes"], ["search", "--recall"]]
+)
+def test_numbers_are_finite(hype: Any, words: list[str], value: str) -> None:
+    done = hype(*words, value)
+    assert done.code == 2
+    assert words[-1] in done.err
