@@ -18,7 +18,7 @@ def test_defaults_are_set_shown_and_used(
 ) -> None:
     monkeypatch.chdir(tiny_collection)
     in_store = ("--store", study)
-    assert "No default is set. Next: hype set KEY VALUE" in hype("set", *in_store).out
+    assert "No default is set. To set one: hype set KEY VALUE" in hype("set", *in_store).out
     model = Store.open(study).get("hyper", kind="model")
     corpus = Store.open(study).artifacts("embeddings")[0].inputs["corpus"]
     for key, value in (("model", model.id), ("queries", "queries.jsonl"), ("device", "cpu")):
