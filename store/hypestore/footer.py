@@ -1,7 +1,8 @@
 """Footers of Parquet files, checked before pyarrow describes their column chunks.
 
-pyarrow ends the process where a row group has fewer columns than the schema, or where level
-histograms have other lengths than the schema says: it raises a C++ error that nothing catches.
+pyarrow ends the process where a row group has fewer columns than the schema, or where the type, the
+level histograms or the sizes of strings do not fit the schema: it raises a C++ error that nothing
+catches.
 
 Source: the Apache Parquet format (``parquet.thrift``: ``FileMetaData``, ``RowGroup``,
 ``ColumnChunk``, ``ColumnMetaData``, ``SizeStatistics``).
@@ -20,7 +21,11 @@ from hypestore.thrift import ThriftReader, ThriftValue
 _TAIL_BYTES = 8
 _ROW_GROUPS, _COLUMNS, _CHUNK, _ENCRYPTION, _SIZES = 4, 1, 3, 8, 16
 _PHYSICAL_TYPE, _STRING_BYTES, _REPETITION, _DEFINITION = 1, 1, 2, 3
-_BYTE_ARRAY = 6
+_TYPES = (
+    *("BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY"),
+    "FIXED_LEN_BYTE_ARRAY",
+)
+"""Physical types by their numbers in a footer."""
 
 
 def refuse_odd_footer(path: Path, metadata: pq.FileMetaData) -> None:
@@ -51,24 +56,26 @@ def _footer(path: Path) -> dict[int, ThriftValue]:
 
 
 def _problems(footer: dict[int, ThriftValue], schema: pq.ParquetSchema) -> Iterator[str]:
-    levels = [
-        (one.max_repetition_level, one.max_definition_level)
-        for one in map(schema.column, range(len(schema)))
-    ]
+    described = [schema.column(index) for index in range(len(schema))]
     for group in _list(footer[_ROW_GROUPS]):
         columns = _list(_fields(group)[_COLUMNS])
-        if len(columns) != len(levels):
-            yield f"a row group has {len(columns)} columns, and the schema {len(levels)}"
-        for column, (repetition, definition) in zip(columns, levels, strict=True):
+        if len(columns) != len(described):
+            yield f"a row group has {len(columns)} columns, and the schema {len(described)}"
+        for column, known in zip(columns, described, strict=True):
             if _ENCRYPTION in _fields(column):
                 yield "a column is encrypted"
             chunk = _fields(_fields(column)[_CHUNK])
+            if chunk[_PHYSICAL_TYPE] != _TYPES.index(known.physical_type):
+                yield "a column has another type than its schema"
             sizes = _fields(chunk.get(_SIZES, {}))
-            counted = ((_REPETITION, repetition), (_DEFINITION, definition))
+            counted = (
+                (_REPETITION, known.max_repetition_level),
+                (_DEFINITION, known.max_definition_level),
+            )
             lengths = [(len(_list(sizes.get(number, []))), most + 1) for number, most in counted]
             if any(length not in (0, expected) for length, expected in lengths):
                 yield "the levels of a column have other counts than its schema"
-            if _STRING_BYTES in sizes and chunk[_PHYSICAL_TYPE] != _BYTE_ARRAY:
+            if _STRING_BYTES in sizes and known.physical_type != "BYTE_ARRAY":
                 yield "a column without strings has a size of strings"
 
 

@@ -39,6 +39,14 @@ def test_levels_that_do_not_fit_the_schema_are_refused(path: Path, tmp_path: Pat
         refuse_odd_footer(path, pq.read_metadata(other))
 
 
+def test_a_column_of_another_type_is_refused(path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.parquet"
+    vectors = pa.array([[1.0, 2.0], [3.0, 4.0]])
+    pq.write_table(pa.table({"doc_id": [True, False], "vector": vectors}), other)
+    with pytest.raises(DamagedArtifact, match="another type than its schema"):
+        refuse_odd_footer(path, pq.read_metadata(other))
+
+
 @pytest.mark.parametrize("cut", [9, 20, 60])
 def test_a_footer_that_is_cut_is_refused(path: Path, cut: int) -> None:
     metadata = pq.read_metadata(path)
