@@ -272,9 +272,14 @@ def _read_parquet(path: Path) -> RunFile:
 
 
 def _values(column: Any, type_: Any) -> list[Any]:
-    """The values of a column. Equal strings of a dictionary share their memory."""
+    """The values of a column. Equal strings of a dictionary share their memory.
+
+    Raises:
+        pyarrow.ArrowInvalid: A place of a dictionary is outside of it, or a string is not UTF-8.
+    """
     import pyarrow as pa
 
+    column.validate(full=True)
     if not pa.types.is_dictionary(column.type):
         values: list[Any] = column.cast(type_).to_pylist()
         return values

@@ -96,6 +96,27 @@ def test_a_footer_that_would_end_the_process_is_refused(
         list(read_run(path).results)
 
 
+@pytest.mark.parametrize("place", [1, -1])
+def test_a_place_outside_of_a_dictionary_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    """Pages of a damaged file can hold any places."""
+    path = tmp_path / "run.parquet"
+    run = {"query_id": ["q"], "doc_id": ["d"], "rank": pa.array([1], pa.int32()), "score": [1.0]}
+    pq.write_table(pa.table(run), path)
+    places = pa.array([place], pa.int32())
+    ids = pa.DictionaryArray.from_arrays(places, pa.array(["q"]), safe=False)
+    batch = pa.RecordBatch.from_pydict({**run, "query_id": ids})
+
+    class File(pq.ParquetFile):  # type: ignore[misc]
+        def iter_batches(self, **options: object) -> list[pa.RecordBatch]:
+            return [batch]
+
+    monkeypatch.setattr(pq, "ParquetFile", File)
+    with pytest.raises(DataError, match="not a run in Parquet"):
+        read_run(path)
+
+
 def test_a_long_id_of_a_run_is_in_memory_once(tmp_path: Path) -> None:
     path = tmp_path / "run.parquet"
     rows = 3_000
