@@ -19,15 +19,9 @@ def recorded_qrels(run: Manifest) -> str | None:
     Raises:
         UsageError: Somebody else recorded the place.
     """
-    place = run.stats.get("qrels")
-    if place is None:
-        return None
-    if not is_own(run, "qrels", str(place)):
-        raise UsageError(
-            f"The run {run.name or run.id} names the judgements {place}. {_NOT_OWN}",
-            hint=f"If these are the right ones, name them: `qrels={_typed(str(place))}`",
-        )
-    return str(place)
+    return _recorded(
+        run, "qrels", f"The run {run.name or run.id} names the judgements", "`qrels={}`"
+    )
 
 
 def recorded_queries(embeddings: Manifest) -> str | None:
@@ -36,14 +30,19 @@ def recorded_queries(embeddings: Manifest) -> str | None:
     Raises:
         UsageError: Somebody else recorded the place.
     """
-    place = embeddings.stats.get("queries")
+    named = f"The embedding set {embeddings.name or embeddings.id} names the queries"
+    return _recorded(embeddings, "queries", named, "hype search {}")
+
+
+def _recorded(manifest: Manifest, key: str, named: str, remedy: str) -> str | None:
+    """A place in the ``stats`` of an artifact; ``remedy`` shows how to name another one."""
+    place = manifest.stats.get(key)
     if place is None:
         return None
-    if not is_own(embeddings, "queries", str(place)):
+    if not is_own(manifest, key, str(place)):
         raise UsageError(
-            f"The embedding set {embeddings.name or embeddings.id} names the queries {place}. "
-            f"{_NOT_OWN}",
-            hint=f"If these are the right ones, name them: hype search {_typed(str(place))}",
+            f"{named} {place}. {_NOT_OWN}",
+            hint=f"If these are the right ones, name them: {remedy.format(_typed(str(place)))}",
         )
     return str(place)
 

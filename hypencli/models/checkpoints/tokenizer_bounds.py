@@ -119,16 +119,21 @@ def _large_ids(vocabulary: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def _growth(normalizer: object) -> float:
-    """Return how many characters a normalizer makes of one, at most."""
-    growth, waiting = 1.0, [normalizer]
+def _rules(whole: object, listed_as: str) -> Iterator[dict[str, Any]]:
+    """A rule, and those that it lists, at any depth; what is no rule is left out."""
+    waiting = [whole]
     while waiting:
         rule = waiting.pop()
-        if not isinstance(rule, dict):
-            continue
-        listed = rule.get("normalizers")
-        if isinstance(listed, list):
-            waiting.extend(listed)
+        if isinstance(rule, dict):
+            yield rule
+            listed = rule.get(listed_as)
+            waiting.extend(listed if isinstance(listed, list) else [])
+
+
+def _growth(normalizer: object) -> float:
+    """Return how many characters a normalizer makes of one, at most."""
+    growth = 1.0
+    for rule in _rules(normalizer, "normalizers"):
         prepended, content = rule.get("prepend"), rule.get("content")
         if isinstance(prepended, str) and len(prepended) > MOST_INSERTED:
             growth *= len(prepended)
@@ -147,14 +152,8 @@ def _replacement_growth(pattern: object, content: str) -> float:
 
 def _inserted(processor: object) -> int:
     """Return how many tokens a post-processor adds to a text or a pair, at most."""
-    count, waiting = 0, [processor]
-    while waiting:
-        rule = waiting.pop()
-        if not isinstance(rule, dict):
-            continue
-        listed = rule.get("processors")
-        if isinstance(listed, list):
-            waiting.extend(listed)
+    count = 0
+    for rule in _rules(processor, "processors"):
         special = rule.get("special_tokens")
         templates = [rule.get(key) for key in ("single", "pair")]
         if isinstance(special, dict):
