@@ -299,7 +299,8 @@ class QueryStates:
         states: A Hypencoder's token states ``[t, h]``, or a bi-encoder's query vector ``[d]``.
         options: Options of their encoding; q-nets are written on its device.
         width: Hidden width of the q-nets; None means the full width.
-        n_cut: How many queries were longer than the maximal length.
+        n_cut: How many queries were longer than the maximal length, of all that were encoded
+            together.
     """
 
     def __init__(
@@ -318,6 +319,53 @@ class QueryStates:
 
     def __len__(self) -> int:
         return len(self._states)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        encoder: Hypencoder | TextEncoder,
+        states: npt.NDArray[np.float32],
+        offsets: npt.NDArray[np.int64],
+        options: EncodingOptions,
+        *,
+        width: int | None = None,
+        n_cut: int = 0,
+    ) -> QueryStates:
+        """Return the queries of arrays that :meth:`to_arrays` made with the same encoder.
+
+        Raises:
+            ValueError: The arrays are not those of queries that this encoder has read.
+        """
+        if states.dtype != np.float32 or states.ndim != 2 or states.shape[1] != encoder.width:
+            raise ValueError(f"states {states.dtype} {list(states.shape)}, width {encoder.width}")
+        lengths = np.diff(offsets)
+        if offsets.dtype != np.int64 or offsets[0] != 0 or offsets[-1] != len(states):
+            raise ValueError(f"the last offset is not {len(states)}")
+        is_vector = not isinstance(encoder, Hypencoder)
+        if (lengths < 1).any() or (is_vector and (lengths != 1).any()):
+            raise ValueError("the offsets do not rise from query to query")
+        rows = torch.from_numpy(states)
+        each = [rows[start:stop] for start, stop in zip(offsets, offsets[1:], strict=False)]
+        return cls(encoder, [row[0] if is_vector else row for row in each], options, width, n_cut)
+
+    def to_arrays(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Return all states ``[sum of t, h]``, and where each query starts, ``[q + 1]``.
+
+        A query vector is one state.
+        """
+        rows = [states.reshape(-1, self._encoder.width) for states in self._states]
+        offsets = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int64)
+        return torch.cat(rows).numpy(), offsets
+
+    def select(self, places: Sequence[int]) -> QueryStates:
+        """Return some of the queries, in the order of ``places``."""
+        states = [self._states[place] for place in places]
+        return QueryStates(self._encoder, states, self._options, self._width, self.n_cut)
+
+    @property
+    def n_bytes(self) -> int:
+        """The bytes of the states."""
+        return sum(states.numel() * states.element_size() for states in self._states)
 
     @property
     def device(self) -> torch.device:

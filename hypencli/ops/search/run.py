@@ -29,7 +29,8 @@ from hypencli.ops.search.options import (
     Searched,
     SearchOptions,
 )
-from hypencli.ops.search.scoring import append_rankings, encoded_queries, search_rankings
+from hypencli.ops.search.query_cache import kept_queries
+from hypencli.ops.search.scoring import append_rankings, search_rankings
 from hypencli.ops.search.target import SearchTarget
 from hypencli.own_places import place_seals
 from hypencli.progress import SILENT, Progress, Task
@@ -223,6 +224,7 @@ def _run_inputs(
 class _Work:
     """A search in progress, batch by batch."""
 
+    store: hypestore.Store
     loaded: LoadedModel
     embeddings: EmbeddingSet
     options: SearchOptions
@@ -257,7 +259,8 @@ class _Work:
             approximate=engine.entry.approximate,
         )
         confidence = float(str(plan.inputs.get("confidence", 0.0)))
-        return cls(loaded, corpus, options, engine.open(corpus, progress), checker, confidence)
+        open_engine = engine.open(corpus, progress)
+        return cls(target.store, loaded, corpus, options, open_engine, checker, confidence)
 
     def run(self, writer: RunWriter, queries: QuerySet, progress: Progress) -> Manifest:
         """Search all queries and commit the run."""
@@ -285,10 +288,9 @@ class _Work:
         return encoded
 
     def _encode(self, texts: list[str]) -> QueryStates:
-        started = time.perf_counter()
-        encoded = encoded_queries(self.loaded, texts, self.options.scoring)
-        self.seconds = self.seconds.plus(query_encoding=time.perf_counter() - started)
-        return encoded
+        kept = kept_queries(self.store, self.loaded, texts, self.options.scoring)
+        self.seconds = self.seconds.plus(query_encoding=kept.seconds)
+        return kept.states
 
     def _search(
         self, keep: Keep, encoded: QueryStates, ids: list[str], batch: range, task: Task
