@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -345,7 +346,7 @@ class QueryStates:
         if (lengths < 1).any() or (is_vector and (lengths != 1).any()):
             raise ValueError("the offsets do not rise from query to query")
         rows = torch.from_numpy(states)
-        each = [rows[start:stop] for start, stop in zip(offsets, offsets[1:], strict=False)]
+        each = [rows[start:stop] for start, stop in pairwise(offsets)]
         return cls(encoder, [row[0] if is_vector else row for row in each], options, width, n_cut)
 
     def to_arrays(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
