@@ -12,6 +12,8 @@ REQUIREMENTS = {
     "hnswlib": "hnswlib>=0.8",
     "faiss": "faiss-cpu>=1.9",
     "pynndescent": "pynndescent>=0.7",
+    "bm25s": "bm25s>=0.3",
+    "Stemmer": "PyStemmer>=3.0",
 }
 """Module that can be imported -> the requirement that installs it, as in ``pyproject.toml``."""
 
