@@ -99,8 +99,8 @@ def test_a_question_is_answered_as_a_query_set_is(store: Store, queries: QuerySe
         expected = rankings(store, done.run)[query.query_id][:5]
         assert [(hit.doc_id, hit.score) for hit in answer.hits] == expected
         assert all(hit.text for hit in answer.hits)
-    with hypencli.open_store(store.root) as project:
-        assert project.query(query.text, engine="bm25", k=5).hits == answer.hits
+    project = hypencli.open_store(store.root)
+    assert project.query(query.text, engine="bm25", k=5).hits == answer.hits
     with pytest.raises(DataError, match="empty"):
         asker.ask(" ")
 
