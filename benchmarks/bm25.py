@@ -3,9 +3,9 @@
     python benchmarks/bm25.py COLLECTION … [--queries NAME] [--qrels NAME]
 
 A collection is a folder with ``corpus.jsonl``, queries and judgements. Both sides see the same
-words (the tokenizer of ``hype``) and the same k1 and b. rank_bm25 (``pip install rank-bm25``) is another
-implementation, of another variant: its inverse document frequency has no ``1 +`` in the logarithm,
-and negative ones are replaced (BM25Okapi). Its times are those of one query after another.
+words (the tokenizer of ``hype``) and the same k1 and b. rank_bm25 (``pip install rank-bm25``) is
+another implementation, of another variant: its inverse document frequency has no ``1 +`` in the
+logarithm, and negative ones are replaced (BM25Okapi). It takes one query after another.
 """
 
 from __future__ import annotations

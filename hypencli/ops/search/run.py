@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import hypestore
-from hypencli.data.queries import QuerySet
+from hypencli.data.queries import IdentifiedQueries, QuerySet
 from hypencli.engine.seconds import SearchSeconds
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.drafts import discard_on_error, find_finished, name_not_given
@@ -42,18 +42,6 @@ _Record = TypeVar("_Record")
 
 Keep: TypeAlias = Callable[[list[str], list[Ranking]], int]
 """A function that takes rankings of queries, and returns how many results it stored."""
-
-
-class IdentifiedQueries(Protocol):
-    """The identity of a query set."""
-
-    @property
-    def id(self) -> str:
-        """Id of the set."""
-
-    @property
-    def fingerprint(self) -> str | None:
-        """Hash of ids and texts; None if the set was not read."""
 
 
 @dataclass(frozen=True, slots=True)

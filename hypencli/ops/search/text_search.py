@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hypencli.data.queries import QuerySet
+from hypencli.data.queries import IdentifiedQueries, QuerySet
 from hypencli.engine.registry.entry import TextEngineEntry
 from hypencli.engine.registry.lookup import engine_entries, installed_entry
 from hypencli.engine.results import SearchResult, TextEngine
@@ -118,7 +118,9 @@ class TextPlan:
         context = StoreTexts(self.store, self.entry.name, corpus, progress)
         return corpus, self.entry.open_texts(self.options, context)
 
-    def run_inputs(self, queries: QuerySet, options: SearchOptions) -> dict[str, JsonValue]:
+    def run_inputs(
+        self, queries: IdentifiedQueries, options: SearchOptions
+    ) -> dict[str, JsonValue]:
         """Return the inputs that determine a run and its id."""
         return {
             "engine": self.entry.name,
@@ -130,6 +132,11 @@ class TextPlan:
             "exclude_same_id": options.exclude_same_id,
             **self.entry.inputs(self.options, {}),
         }
+
+    def existing(self, queries: IdentifiedQueries, options: SearchOptions) -> Manifest | None:
+        """Find the finished run. Queries that were not read are compared by the id of the set."""
+        inputs = self.run_inputs(queries, options)
+        return find_finished(self.store, "run", inputs, perhaps_unread="queries_fingerprint")
 
 
 def text_engine_names() -> list[str]:
@@ -175,11 +182,10 @@ def search_texts(
     tell_empty(queries, progress)
     inputs, name = plan.run_inputs(queries, options), options.output.name
     prefix = f"{plan.embeddings.id.rpartition('-')[0]}-{plan.entry.name}"
-    done = find_finished(store, "run", inputs, perhaps_unread="queries_fingerprint")
-    existing = done is not None
     parents = (plan.embeddings.id,)
     with store.run_writer(prefix, inputs, parents=parents, name=name) as writer:
         done = writer.existing
+        existing = done is not None
         if done is None:
             with discard_on_error(writer):
                 done = _write(writer, plan, queries, options, progress)
