@@ -206,7 +206,7 @@ class _Copier:
         self._buffers: list[torch.Tensor] = []
         self._ends: list[torch.cuda.Event | None] = [None, None]
         self._turn = 0
-        self._stream = torch.cuda.Stream(blocks.device) if self._cuda else None
+        self._stream = torch.cuda.Stream(blocks.device) if self._cuda else None  # type: ignore[no-untyped-call]
         self._threads = ThreadPoolExecutor(torch.get_num_threads())
 
     def __enter__(self) -> _Copier:
@@ -224,9 +224,8 @@ class _Copier:
         filled = self._filled(self._buffer(turn, pieces[0].dtype), pieces)
         with self._on_stream():
             block = self._to_device(filled)
-            if self._cuda:
-                self._ends[turn] = torch.cuda.Event()
-                self._ends[turn].record()  # type: ignore[union-attr]
+            if self._stream is not None:
+                self._ends[turn] = self._stream.record_event()  # type: ignore[no-untyped-call]
         return _Copied(block, self._ends[turn])
 
     def _to_device(self, rows: torch.Tensor) -> torch.Tensor:

@@ -191,3 +191,17 @@ def test_the_second_gpu_gives_the_same_and_the_first_stays_empty() -> None:
         result, ExactEngine(corpus_of()).search(q_nets(3, torch.device("cpu")), k=K)
     )
     assert torch.cuda.memory_allocated(0) == used
+
+
+@pytest.mark.parametrize(
+    "where",
+    [pytest.param("cpu", marks=pytest.mark.slow), pytest.param("cuda", marks=pytest.mark.gpu)],
+)
+def test_compiled_q_nets_find_the_same(where: str) -> None:
+    if where == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    device, results = torch.device(where), []
+    for compiled in (False, True):
+        corpus = DeviceCorpus(corpus_of(), device, DeviceOptions(rows=1_024, compile=compiled))
+        results.append(ErrorBoundedEngine(corpus, device=device).search(q_nets(3, device), k=K))
+    assert results[0].rankings == results[1].rankings
