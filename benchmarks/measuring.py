@@ -105,6 +105,20 @@ def folder_of(options: argparse.Namespace, prepare: Callable[[Path], None]) -> I
         yield folder
 
 
+class Stopwatch:
+    """The time since it was made, and the processor time of this process, of all its threads."""
+
+    def __init__(self) -> None:
+        self._started, self._used = time.perf_counter(), time.process_time()
+
+    def figures(self) -> Figures:
+        """Both, in seconds."""
+        return {
+            "seconds": time.perf_counter() - self._started,
+            "cpu_seconds": time.process_time() - self._used,
+        }
+
+
 class clock:
     """Times a block and tells it as this process's one line."""
 
