@@ -10,6 +10,8 @@ Nothing of that code is here. It is imported from the folder and patched in memo
 - A retriever gets its vectors, ids and neighbours from here, not from files, and its q-net from the
   published converter with the weights of hype's q-net. Reading a query, tokenizer and transformer,
   is left out on both sides.
+- At a step of the graph search with one candidate the published code fails, because ``squeeze``
+  leaves no axis: the score, and what ``topk`` gives, keep their one axis.
 - ``copy`` of the module of the graph search is the standard library's: the published module takes
   NumPy's function of that name, which has no ``deepcopy``.
 """
@@ -108,6 +110,28 @@ class _Model:
         return types.SimpleNamespace(representation=self.q_net)
 
 
+class _OneAxis:
+    """A tensor ``[n]`` whose axis stays."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self._tensor = tensor
+
+    def squeeze(self, *_: int) -> Any:
+        return self._tensor
+
+
+class _Torch:
+    """The library, whose ``topk`` of one score gives tensors whose axis stays."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
+
+    @staticmethod
+    def topk(scores: torch.Tensor, k: int, dim: int) -> tuple[Any, Any]:
+        values, places = torch.topk(scores, k, dim=dim)
+        return (values, places) if k != 1 else (_OneAxis(values), _OneAxis(places))
+
+
 class Searcher:
     """A published retriever, used with q-nets instead of texts.
 
@@ -126,9 +150,10 @@ class Searcher:
         """The best ``k`` documents of a query by its published q-net."""
         self.evaluations = 0
 
-        def counted(vectors: torch.Tensor) -> torch.Tensor:
+        def counted(vectors: torch.Tensor) -> Any:
             self.evaluations += vectors.shape[1]
-            return published_net(vectors)
+            scores = published_net(vectors)  # [1, n, 1]
+            return scores if scores.shape[1] != 1 else _OneAxis(scores.reshape(1))
 
         self._retriever.model.q_net = counted
         return [(item.id, item.score) for item in self._retriever.retrieve(self._query, k)]
@@ -167,7 +192,7 @@ def graph_search(
 ) -> Searcher:
     """The published graph search over vectors ``[n, d]`` and neighbours ``[n, m]``."""
     shared, approximate = module("inference.shared"), module("inference.approx_retrieve")
-    approximate.copy = copy
+    approximate.copy, approximate.torch = copy, _Torch()
     names = list(ids)
     retriever = object.__new__(approximate.HypecoderGraphRetriever)
     vars(retriever).update(
