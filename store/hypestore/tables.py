@@ -78,6 +78,15 @@ def int64_array(numbers: np.ndarray[Any, Any]) -> pa.Int64Array:
     return pa.Array.from_buffers(pa.int64(), len(numbers), [None, buffer])
 
 
+def numbers_in(array: pa.Array) -> np.ndarray[Any, Any]:
+    """The numbers ``[n]`` of an array without nulls; its ``to_numpy`` would import pandas first."""
+    buffer = array.buffers()[1]
+    dtype = np.dtype(array.type.to_pandas_dtype())
+    if buffer is None or not len(array):
+        return np.empty(0, dtype)
+    return np.frombuffer(buffer, dtype)[array.offset : array.offset + len(array)]
+
+
 def refuse_bomb(
     path: Path,
     metadata: pq.FileMetaData,

@@ -16,7 +16,7 @@ from hypestore.embeddings.vector_file import RowGroup, VectorFile, parts
 from hypestore.errors import DamagedArtifact, InvalidContent, TextNotKept, refuse_open_limit
 from hypestore.files import refuse_link
 from hypestore.manifest import Manifest
-from hypestore.tables import int64_array, refuse_bomb, taken, utf8_array
+from hypestore.tables import int64_array, numbers_in, refuse_bomb, taken, utf8_array
 from hypestore.verification import check_files
 
 
@@ -205,9 +205,7 @@ class EmbeddingSet:
         for shard in self.shards:
             named = pc.index_in(shard.doc_ids, value_set=table)
             rows = pc.indices_nonzero(named.is_valid())
-            ordinals[named.take(rows).to_numpy(zero_copy_only=False)] = (
-                shard.offset + rows.to_numpy(zero_copy_only=False)
-            )
+            ordinals[numbers_in(named.take(rows))] = shard.offset + numbers_in(rows)
         return ordinals[[places[doc_id] for doc_id in doc_ids]]
 
     def _check_ordinals(

@@ -219,7 +219,8 @@ class _Layer(nn.Module):
             )
         else:
             weights = torch.matmul(query, key.transpose(-1, -2)) / math.sqrt(query.shape[-1])
-            weights = weights + bias if attended is None else weights + bias + attended
+            weights += bias  # in place: with autocast, the sum has the dtype of the product
+            weights = weights if attended is None else weights + attended
             weights = functional.dropout(functional.softmax(weights, dim=-1), share, training)
             read = torch.matmul(weights, value)
         read = parts["attention_out"](read.transpose(1, 2).reshape(n, t, -1).contiguous())
