@@ -25,7 +25,8 @@ from hypencli.ops.search.options import (
     SearchOptions,
 )
 from hypencli.ops.search.outcome import evaluate_run, run_outcome, tell_empty
-from hypencli.ops.search.scoring import append_rankings, encoded_queries, search_rankings
+from hypencli.ops.search.query_cache import kept_queries
+from hypencli.ops.search.scoring import append_rankings, search_rankings
 from hypencli.ops.search.target import SearchTarget
 from hypencli.ops.search.text_search import is_text_engine, search_texts
 from hypencli.own_places import place_seals
@@ -200,6 +201,7 @@ def _run_inputs(
 class _Work:
     """A search in progress, batch by batch."""
 
+    store: hypestore.Store
     loaded: LoadedModel
     embeddings: EmbeddingSet
     options: SearchOptions
@@ -234,7 +236,8 @@ class _Work:
             approximate=engine.entry.approximate,
         )
         confidence = float(str(plan.inputs.get("confidence", 0.0)))
-        return cls(loaded, corpus, options, engine.open(corpus, progress), checker, confidence)
+        open_engine = engine.open(corpus, progress)
+        return cls(target.store, loaded, corpus, options, open_engine, checker, confidence)
 
     def run(self, writer: RunWriter, queries: QuerySet, progress: Progress) -> Manifest:
         """Search all queries and commit the run."""
@@ -262,10 +265,9 @@ class _Work:
         return encoded
 
     def _encode(self, texts: list[str]) -> QueryStates:
-        started = time.perf_counter()
-        encoded = encoded_queries(self.loaded, texts, self.options.scoring)
-        self.seconds = self.seconds.plus(query_encoding=time.perf_counter() - started)
-        return encoded
+        kept = kept_queries(self.store, self.loaded, texts, self.options.scoring)
+        self.seconds = self.seconds.plus(query_encoding=kept.seconds)
+        return kept.states
 
     def _search(
         self, keep: Keep, encoded: QueryStates, ids: list[str], batch: range, task: Task
