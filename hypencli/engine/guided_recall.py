@@ -1,7 +1,7 @@
 """Guided search that goes on until a bound on the recall of each query reaches a target.
 
-Rounds: a pass over the corpus ranks all documents by the surrogate and keeps a *pool* of them;
-the scorer scores the best of the pool; the surrogate is fitted to the scores. The first surrogate
+Rounds: an index of the vectors, or else a pass over the corpus, finds the documents that the
+surrogate ranks first, and keeps a *pool* of them; the scorer scores the best of the pool; the surrogate is fitted to the scores. The first surrogate
 is the function of second order that fits the gradients at some documents.
 
 From the second round on, a sample of the documents without a score is scored too: of every
@@ -28,12 +28,26 @@ import torch
 from hypencli.engine.candidates import BatchSearch, QuerySearch
 from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus, names_by_place
 from hypencli.engine.exact import CHUNK_ROWS, CorpusPass
+from hypencli.engine.index_pool import RECALL, Pool, search_index
 from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.recall_bound import Floats, Residuals, Unscored, allowed, recall_bound
 from hypencli.engine.surrogate import Surrogate, SurrogateScorer, evenly_spaced
+from hypencli.engine.vector_index.index import VectorIndex
 
 _ROUNDS = 5
 """Passes over the corpus before a query is searched exactly."""
+
+_INDEX_ROUNDS = 5
+"""Searches of an index before the corpus is read."""
+
+_TANGENTS, _CLOSE = 12, 0.05
+"""Linear functions that stand for a surrogate in a search of an index, at most; and the error of a
+tangent that does not matter, as a share of the deviation of expected scores."""
+
+_ANCHORS = 256
+"""Documents of the sample, the best ones, out of which the points of tangents are chosen."""
+
+_LARGEST_EFFORT = 64
 
 _HELD, _LEAST_HELD = 24, 16
 """Documents of the sample in each stratum, and the number below which more are drawn."""
@@ -51,6 +65,8 @@ _GRADIENTS = 64
 
 _FITTED_ROUND = 1
 """The rounds before the recall is bounded."""
+
+_SPREAD_ROWS = 4_096
 
 _DRAWN = 256
 """Random documents that are scored when the surrogate has to become better."""
@@ -71,7 +87,8 @@ class CorpusSample:
     @cached_property
     def spread(self) -> torch.Tensor:
         """The covariance ``[d, d]`` of the vectors."""
-        centred = self.vectors - self.centre
+        some = self.vectors[:: max(1, len(self.vectors) // _SPREAD_ROWS)]
+        centred = some - some.mean(dim=0)
         return centred.t() @ centred / len(centred)
 
     @classmethod
@@ -94,6 +111,7 @@ class RecallSearch:
         corpus: The documents.
         options: Options with a recall.
         sample: Random documents of the corpus.
+        index: An index of the vectors; without one, the corpus is read.
         device: The device that scores.
         dtype: Arithmetic of the scores.
     """
@@ -104,11 +122,12 @@ class RecallSearch:
         options: GuidedOptions,
         sample: CorpusSample,
         *,
+        index: VectorIndex | None,
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
         self._corpus, self._options, self._sample = corpus, options, sample
-        self._device, self._dtype = device, dtype
+        self._index, self._device, self._dtype = index, device, dtype
 
     def __call__(self, batch: BatchSearch) -> None:
         """Search all queries of a batch."""
@@ -133,10 +152,14 @@ class RecallSearch:
 
         active = [query for query in queries if not query.exact]
         batch.each(begin, _of(active))
-        for number in range(_ROUNDS):
+        by_index = 0 if self._index is None else _INDEX_ROUNDS
+        for number in range(by_index + _ROUNDS):
             if number > _FITTED_ROUND:
                 batch.each(widen, _of(active))
-            self._rank(batch, active)
+            if number < by_index:
+                self._rank_by_index(batch, active, number)
+            else:
+                self._rank(batch, active)
             batch.each(score, _of(active))
             active = [query for query in active if not (query.settled or query.exact)]
         settled = [query for query in queries if query.settled]
@@ -163,7 +186,35 @@ class RecallSearch:
         for query, top in zip(queries, tops, strict=True):
             ordinals, scores = top.kept
             order = np.lexsort((ordinals, -scores))[: query.pool_size]
-            query.pool = np.sort(ordinals[order])
+            query.take_pass(np.sort(ordinals[order]))
+
+    def _rank_by_index(
+        self, batch: BatchSearch, queries: list[_QuerySearch], number: int
+    ) -> None:
+        """Give each query the documents that an index finds by its surrogate."""
+        index = self._index
+        if index is None or not queries:
+            return
+        by_query = {query.search.query: query for query in queries}
+
+        def tangents(search: QuerySearch) -> None:
+            by_query[search.query].touch()
+
+        batch.each(tangents, _of(queries))
+        effort = min(_LARGEST_EFFORT, index.effort(RECALL) * 2 ** max(0, number - _FITTED_ROUND))
+        found = search_index(
+            index,
+            [query.tangents for query in queries],
+            [query.pool_size for query in queries],
+            [effort] * len(queries),
+            batch.threads,
+        )
+        by_ordinals = dict(zip(by_query, found, strict=True))
+
+        def take(search: QuerySearch) -> None:
+            by_query[search.query].take_found(by_ordinals[search.query])
+
+        batch.each(take, _of(queries))
 
 
 def _of(queries: list[_QuerySearch]) -> list[QuerySearch]:
@@ -177,7 +228,8 @@ class _QuerySearch:
         search: The scores so far.
         surrogate: The surrogate.
         pool_size: Documents that the next pass keeps.
-        pool: Ordinals of the documents that the last pass kept, rising.
+        pool: The documents that the last pass kept, or an index found.
+        tangents: Linear functions ``[t, d]`` with which an index is asked.
         settled: Whether the bound has reached the target.
         exact: Whether all documents are to be scored.
     """
@@ -196,7 +248,8 @@ class _QuerySearch:
         self._target = math.ceil((options.recall or 0.0) * self._wanted - 1e-9)
         self._batch = max(_LEAST_BATCH, round(options.batch * k))
         self.pool_size = min(corpus.n, max(_LEAST_POOL, round(options.pool * k)))
-        self.pool: Ordinals = np.empty(0, dtype=np.int64)
+        self.pool = Pool(np.empty(0, dtype=np.int64), np.zeros(len(sample.ordinals), np.bool_))
+        self.tangents = torch.empty(0, corpus.dim)
         self._random = np.random.default_rng(options.seed)
         self._held: Ordinals = np.empty(0, dtype=np.int64)
         self._held_scores: Scores = np.empty(0, dtype=np.float32)
@@ -208,6 +261,25 @@ class _QuerySearch:
     def begin(self, vectors: torch.Tensor, gradients: torch.Tensor) -> None:
         """Make the first surrogate from gradients ``[m, d]`` at vectors ``[m, d]``."""
         self.surrogate = Surrogate.of(gradients, vectors, self._sample.spread)
+
+    def touch(self) -> None:
+        """Make the tangents of the surrogate at documents that it ranks high."""
+        expected = self.surrogate.expected(self._sample.vectors)
+        best = expected.topk(min(_ANCHORS, len(expected))).indices
+        close = _CLOSE * float(expected.std())
+        self.tangents = self.surrogate.tangents(self._sample.vectors[best], _TANGENTS, close)
+
+    def take_found(self, ordinals: Ordinals) -> None:
+        """Take what an index has found, rising, as the pool."""
+        self.pool = Pool.of_index(
+            (ordinals, self.surrogate.expected(self._vectors(ordinals)).numpy()),
+            (self._sample.ordinals, self.surrogate.expected(self._sample.vectors).numpy()),
+            self.pool_size,
+        )
+
+    def take_pass(self, ordinals: Ordinals) -> None:
+        """Take the documents that a pass over the corpus has kept, rising, as the pool."""
+        self.pool = Pool(ordinals, np.isin(self._sample.ordinals, ordinals))
 
     def score(self) -> None:
         """Score documents of a new pool: ``k`` at first, then until the recall is bounded."""
@@ -231,8 +303,8 @@ class _QuerySearch:
         self._refit()
 
     def _take_pool(self) -> None:
-        self._pool_vectors = self._vectors(self.pool)
-        self._left = np.isin(self.pool, self.search.scored[0], invert=True)
+        self._pool_vectors = self._vectors(self.pool.ordinals)
+        self._left = np.isin(self.pool.ordinals, self.search.scored[0], invert=True)
 
     def score_all(self) -> None:
         """Score all documents without a score; only the best are kept."""
@@ -259,7 +331,7 @@ class _QuerySearch:
 
     def _score_best(self, size: int) -> None:
         """Score the documents of the pool that the surrogate ranks first, and refit it."""
-        expected = self.surrogate.expected(self._pool_vectors)
+        expected = torch.from_numpy(self._pool_expected())
         expected[~torch.from_numpy(self._left)] = -torch.inf
         places = expected.topk(min(size, int(self._left.sum())), sorted=False).indices.sort().values
         self._evaluate(places.numpy())
@@ -269,13 +341,13 @@ class _QuerySearch:
         """Score the documents at some places of the pool."""
         self._left[places] = False
         self.search.iterations += 1
-        return self.search.evaluate(self.pool[places])
+        return self.search.evaluate(self.pool.ordinals[places])
 
     def _score_missing(self) -> bool:
         """Bound the recall, and score what may be missing; return False for a larger pool."""
         unscored, places = self._unscored()
         self._hold(unscored, places)
-        unscored, places = self._unscored()
+        unscored = self._with_missed(self._unscored()[0])
         expected = self._expected(self._held)
         residuals = Residuals(expected, self._held_scores.astype(np.float64))
         best = np.sort(self.search.top.kept[1].astype(np.float64))[::-1]
@@ -322,16 +394,31 @@ class _QuerySearch:
 
         Documents outside the pool are represented by those of the corpus sample.
         """
-        expected = self.surrogate.expected(self._pool_vectors).numpy()[self._left]
-        outside = np.isin(self._sample.ordinals, self.pool, invert=True)
+        expected = self._pool_expected()[self._left]
+        outside = ~self.pool.within
         ordinals = self._sample.ordinals[outside]
-        others = self.surrogate.expected(self._sample.vectors).numpy()[outside]
-        each = (self._corpus.n - len(self.pool)) / max(1, len(ordinals))
+        others = self.surrogate.expected(self._sample.vectors[torch.from_numpy(outside)]).numpy()
+        each = (self._corpus.n - len(self.pool.ordinals)) / max(1, len(ordinals))
         counts = each - np.isin(ordinals, self.search.scored[0]).astype(np.float64)
         return Unscored(
             np.concatenate([expected, others]).astype(np.float64),
             np.concatenate([np.ones(len(expected)), counts]),
-        ), np.concatenate([self.pool[self._left], ordinals])
+        ), np.concatenate([self.pool.ordinals[self._left], ordinals])
+
+    def _with_missed(self, unscored: Unscored) -> Unscored:
+        """Add the documents that the index may have missed: some like each of the pool."""
+        if not self.pool.missed:
+            return unscored
+        expected = self._pool_expected().astype(np.float64)
+        counts = np.full(len(expected), self.pool.missed)
+        return Unscored(
+            np.concatenate([unscored.expected, expected]),
+            np.concatenate([unscored.counts, counts]),
+        )
+
+    def _pool_expected(self) -> Scores:
+        expected: Scores = self.surrogate.expected(self._pool_vectors).numpy()
+        return expected
 
     def _expected(self, ordinals: Ordinals) -> Floats:
         return self.surrogate.expected(self._vectors(ordinals)).numpy().astype(np.float64)
@@ -359,6 +446,6 @@ class _QuerySearch:
         new = np.sort(np.concatenate(drawn))
         scores = self.search.evaluate(new)
         self.search.iterations += 1
-        self._left &= np.isin(self.pool, new, invert=True)
+        self._left &= np.isin(self.pool.ordinals, new, invert=True)
         self._held = np.concatenate([self._held, new])
         self._held_scores = np.concatenate([self._held_scores, scores])
