@@ -134,9 +134,10 @@ class GuidedEngine:
         if self._index is not None:
             q = len(weights)
             efforts = [self._index.effort(RECALL)] * q
-            return search_index(
+            found = search_index(
                 self._index, list(weights[:, None]), [m] * q, efforts, batch.threads
             )
+            return [each.ordinals for each in found]
         corpus_pass = CorpusPass(
             batch.threads, doc_ids=self._corpus.ids, tie_ids=names_by_place, device=self._device
         )

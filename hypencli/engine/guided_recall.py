@@ -28,7 +28,7 @@ import torch
 from hypencli.engine.candidates import BatchSearch, QuerySearch
 from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus, names_by_place
 from hypencli.engine.exact import CHUNK_ROWS, CorpusPass
-from hypencli.engine.index_pool import RECALL, Pool, search_index
+from hypencli.engine.index_pool import RECALL, Found, Pool, search_index
 from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.recall_bound import Floats, Residuals, Unscored, allowed, recall_bound
 from hypencli.engine.surrogate import Surrogate, SurrogateScorer, evenly_spaced
@@ -40,14 +40,27 @@ _ROUNDS = 5
 _INDEX_ROUNDS = 5
 """Searches of an index before the corpus is read."""
 
-_TANGENTS, _CLOSE = 12, 0.05
-"""Linear functions that stand for a surrogate in a search of an index, at most; and the error of a
-tangent that does not matter, as a share of the deviation of expected scores."""
+_FIRST_TANGENTS, _TANGENTS, _CLOSE = 2, 6, 0.2
+"""Linear functions that stand for a surrogate in a search of an index, at most, before and after
+the first round; and the error of a tangent that does not matter, as a share of the deviation of
+expected scores."""
+
+_OUTSIDE, _INSIDE = 0.6, 0.3
+"""Shares of the documents that may be missing: those outside of the pool, and those in it that are
+left without a score."""
+
+_ASKED = 3
+"""Documents that an index is asked for with each tangent, as a multiple of those that are kept: a
+tangent errs, so near the last documents that it finds, some of the surrogate's best are missed."""
+
+_COUNTED = 200
+"""Documents of the sample that should be in a pool, so that the share that is missed is known."""
 
 _ANCHORS = 256
 """Documents of the sample, the best ones, out of which the points of tangents are chosen."""
 
-_LARGEST_EFFORT = 64
+_MORE_EFFORT, _LARGEST_EFFORT = 4, 256
+"""How many times as much of an index is read where it has missed documents, and the most."""
 
 _HELD, _LEAST_HELD = 24, 16
 """Documents of the sample in each stratum, and the number below which more are drawn."""
@@ -133,8 +146,9 @@ class RecallSearch:
         """Search all queries of a batch."""
         if not batch.queries or not self._corpus.n:
             return
+        by_index = 0 if self._index is None else _INDEX_ROUNDS
         queries = [
-            _QuerySearch(search, self._corpus, self._options, self._sample, batch.k)
+            _QuerySearch(search, self._corpus, self._options, self._sample, batch.k, by_index=by_index > 0)
             for search in batch.queries
         ]
 
@@ -152,12 +166,11 @@ class RecallSearch:
 
         active = [query for query in queries if not query.exact]
         batch.each(begin, _of(active))
-        by_index = 0 if self._index is None else _INDEX_ROUNDS
         for number in range(by_index + _ROUNDS):
             if number > _FITTED_ROUND:
-                batch.each(widen, _of(active))
+                batch.each(widen, _of([query for query in active if query.is_poor]))
             if number < by_index:
-                self._rank_by_index(batch, active, number)
+                self._rank_by_index(batch, active)
             else:
                 self._rank(batch, active)
             batch.each(score, _of(active))
@@ -188,31 +201,28 @@ class RecallSearch:
             order = np.lexsort((ordinals, -scores))[: query.pool_size]
             query.take_pass(np.sort(ordinals[order]))
 
-    def _rank_by_index(
-        self, batch: BatchSearch, queries: list[_QuerySearch], number: int
-    ) -> None:
+    def _rank_by_index(self, batch: BatchSearch, queries: list[_QuerySearch]) -> None:
         """Give each query the documents that an index finds by its surrogate."""
         index = self._index
         if index is None or not queries:
             return
         by_query = {query.search.query: query for query in queries}
 
-        def tangents(search: QuerySearch) -> None:
+        def touch(search: QuerySearch) -> None:
             by_query[search.query].touch()
 
-        batch.each(tangents, _of(queries))
-        effort = min(_LARGEST_EFFORT, index.effort(RECALL) * 2 ** max(0, number - _FITTED_ROUND))
-        found = search_index(
+        batch.each(touch, _of(queries))
+        all_found = search_index(
             index,
             [query.tangents for query in queries],
-            [query.pool_size for query in queries],
-            [effort] * len(queries),
+            [_ASKED * query.pool_size for query in queries],
+            [min(_LARGEST_EFFORT, query.effort * index.effort(RECALL)) for query in queries],
             batch.threads,
         )
-        by_ordinals = dict(zip(by_query, found, strict=True))
+        found = dict(zip(by_query, all_found, strict=True))
 
         def take(search: QuerySearch) -> None:
-            by_query[search.query].take_found(by_ordinals[search.query])
+            by_query[search.query].take_found(found[search.query])
 
         batch.each(take, _of(queries))
 
@@ -229,6 +239,9 @@ class _QuerySearch:
         surrogate: The surrogate.
         pool_size: Documents that the next pass keeps.
         pool: The documents that the last pass kept, or an index found.
+        effort: How many times as much of an index to read as at first.
+        is_poor: Whether the surrogate is to become better, for what may be missing is outside the
+            pool by its expected score, and not because an index missed it.
         tangents: Linear functions ``[t, d]`` with which an index is asked.
         settled: Whether the bound has reached the target.
         exact: Whether all documents are to be scored.
@@ -241,6 +254,8 @@ class _QuerySearch:
         options: GuidedOptions,
         sample: CorpusSample,
         k: int,
+        *,
+        by_index: bool,
     ) -> None:
         self.search = search
         self._corpus, self._options, self._sample = corpus, options, sample
@@ -250,6 +265,12 @@ class _QuerySearch:
         self.pool_size = min(corpus.n, max(_LEAST_POOL, round(options.pool * k)))
         self.pool = Pool(np.empty(0, dtype=np.int64), np.zeros(len(sample.ordinals), np.bool_))
         self.tangents = torch.empty(0, corpus.dim)
+        self.effort = 1
+        self.is_poor = True
+        self._misses_by_index = False
+        if by_index:
+            counted = -(-_COUNTED * corpus.n // max(1, len(sample.ordinals)))
+            self.pool_size = min(corpus.n, max(self.pool_size, counted))
         self._random = np.random.default_rng(options.seed)
         self._held: Ordinals = np.empty(0, dtype=np.int64)
         self._held_scores: Scores = np.empty(0, dtype=np.float32)
@@ -261,21 +282,27 @@ class _QuerySearch:
     def begin(self, vectors: torch.Tensor, gradients: torch.Tensor) -> None:
         """Make the first surrogate from gradients ``[m, d]`` at vectors ``[m, d]``."""
         self.surrogate = Surrogate.of(gradients, vectors, self._sample.spread)
+        self._of_pool: Scores | None = None
+        self._of_sample: Scores | None = None
 
     def touch(self) -> None:
         """Make the tangents of the surrogate at documents that it ranks high."""
-        expected = self.surrogate.expected(self._sample.vectors)
+        expected = torch.from_numpy(self._sample_expected)
         best = expected.topk(min(_ANCHORS, len(expected))).indices
         close = _CLOSE * float(expected.std())
-        self.tangents = self.surrogate.tangents(self._sample.vectors[best], _TANGENTS, close)
+        most = _TANGENTS if self._round else _FIRST_TANGENTS
+        self.tangents = self.surrogate.tangents(self._sample.vectors[best], most, close)
 
-    def take_found(self, ordinals: Ordinals) -> None:
-        """Take what an index has found, rising, as the pool."""
-        self.pool = Pool.of_index(
-            (ordinals, self.surrogate.expected(self._vectors(ordinals)).numpy()),
-            (self._sample.ordinals, self.surrogate.expected(self._sample.vectors).numpy()),
-            self.pool_size,
-        )
+    def take_found(self, found: Found) -> None:
+        """Take what an index has found as the pool."""
+        ordinals = found.ordinals
+        expected = self.surrogate.expected(self._vectors(ordinals)).numpy()
+        of_sample = (self._sample.ordinals, self._sample_expected)
+        self.pool = Pool.of_index((ordinals, expected), of_sample, self.pool_size)
+        lost = self.pool.within & np.isin(self._sample.ordinals, ordinals, invert=True)
+        missed = self._sample.vectors[torch.from_numpy(lost)]
+        by_index = found.should_hold((self.tangents @ missed.t()).numpy())
+        self._misses_by_index = bool(by_index.sum() > len(by_index) / 2)
 
     def take_pass(self, ordinals: Ordinals) -> None:
         """Take the documents that a pass over the corpus has kept, rising, as the pool."""
@@ -304,6 +331,7 @@ class _QuerySearch:
 
     def _take_pool(self) -> None:
         self._pool_vectors = self._vectors(self.pool.ordinals)
+        self._of_pool = None
         self._left = np.isin(self.pool.ordinals, self.search.scored[0], invert=True)
 
     def score_all(self) -> None:
@@ -325,13 +353,14 @@ class _QuerySearch:
         places = evenly_spaced(scores, m)
         vectors, values = self._vectors(ordinals[places]), torch.from_numpy(scores[places])
         self.surrogate = self.surrogate.fitted(vectors, values, self._options.ridge)
+        self._of_pool = self._of_sample = None
 
     def _vectors(self, ordinals: Ordinals) -> torch.Tensor:
         return torch.from_numpy(self._corpus.vectors(ordinals)).float()
 
     def _score_best(self, size: int) -> None:
         """Score the documents of the pool that the surrogate ranks first, and refit it."""
-        expected = torch.from_numpy(self._pool_expected())
+        expected = torch.from_numpy(self._pool_expected.copy())
         expected[~torch.from_numpy(self._left)] = -torch.inf
         places = expected.topk(min(size, int(self._left.sum())), sorted=False).indices.sort().values
         self._evaluate(places.numpy())
@@ -370,18 +399,23 @@ class _QuerySearch:
             limit: How many may be expected to be missing.
         """
         n_pool = int(self._left.sum())
-        if not n_pool or shares[n_pool:].sum() > limit / 2:
+        if not n_pool or shares[n_pool:].sum() > _OUTSIDE * limit:
             order = np.argsort(-shares / np.maximum(unscored.counts, 1e-9), kind="stable")
             missing = np.cumsum(shares[order][::-1])[::-1]
-            need = float(unscored.counts[order][missing > limit / 2].sum())
+            need = float(unscored.counts[order][missing > _OUTSIDE * limit].sum())
+            n_missed = 0 if self.pool.missed is None else len(self.pool.ordinals)
             if self._round > _FITTED_ROUND + 1 and not self._affordable(need):
                 self.exact = True
+            self.is_poor = float(shares[n_pool : len(unscored.counts) - n_missed].sum()) > _OUTSIDE * limit / 2
+            if not self.is_poor and self._misses_by_index:
+                self.effort *= _MORE_EFFORT
+                return False
             largest = min(_LARGEST_POOL, int(_LARGEST_SHARE * self._corpus.n))
             wider = max(2 * self.pool_size, self.search.evaluations + 2 * round(need))
             self.pool_size = max(self.pool_size, min(wider, largest))
             return False
         in_pool = np.sort(shares[:n_pool])
-        size = n_pool - int(np.searchsorted(np.cumsum(in_pool), 0.4 * limit))
+        size = n_pool - int(np.searchsorted(np.cumsum(in_pool), _INSIDE * limit))
         self._score_best(max(1, min(size, max(self._batch, size // 3))))
         return True
 
@@ -394,10 +428,10 @@ class _QuerySearch:
 
         Documents outside the pool are represented by those of the corpus sample.
         """
-        expected = self._pool_expected()[self._left]
+        expected = self._pool_expected[self._left]
         outside = ~self.pool.within
         ordinals = self._sample.ordinals[outside]
-        others = self.surrogate.expected(self._sample.vectors[torch.from_numpy(outside)]).numpy()
+        others = self._sample_expected[outside]
         each = (self._corpus.n - len(self.pool.ordinals)) / max(1, len(ordinals))
         counts = each - np.isin(ordinals, self.search.scored[0]).astype(np.float64)
         return Unscored(
@@ -407,18 +441,26 @@ class _QuerySearch:
 
     def _with_missed(self, unscored: Unscored) -> Unscored:
         """Add the documents that the index may have missed: some like each of the pool."""
-        if not self.pool.missed:
+        if self.pool.missed is None:
             return unscored
-        expected = self._pool_expected().astype(np.float64)
-        counts = np.full(len(expected), self.pool.missed)
         return Unscored(
-            np.concatenate([unscored.expected, expected]),
-            np.concatenate([unscored.counts, counts]),
+            np.concatenate([unscored.expected, self._pool_expected.astype(np.float64)]),
+            np.concatenate([unscored.counts, self.pool.missed]),
         )
 
+    @property
     def _pool_expected(self) -> Scores:
-        expected: Scores = self.surrogate.expected(self._pool_vectors).numpy()
-        return expected
+        """What the surrogate expects of the pool."""
+        if self._of_pool is None:
+            self._of_pool = self.surrogate.expected(self._pool_vectors).numpy()
+        return self._of_pool
+
+    @property
+    def _sample_expected(self) -> Scores:
+        """What the surrogate expects of the corpus sample."""
+        if self._of_sample is None:
+            self._of_sample = self.surrogate.expected(self._sample.vectors).numpy()
+        return self._of_sample
 
     def _expected(self, ordinals: Ordinals) -> Floats:
         return self.surrogate.expected(self._vectors(ordinals)).numpy().astype(np.float64)

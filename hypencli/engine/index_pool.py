@@ -8,7 +8,9 @@ and LEMUR (arXiv 2601.21853); a cheap index that leads a dear scorer is that of 
 
 An index misses documents, and the tangents do. The misses are counted: of the random documents of
 the sample whose expected score is as high as that of the pool, some are not in it. Their share
-bounds how many documents of the corpus are missed in the same way.
+bounds how many documents of the corpus are missed in the same way. It is taken in bands of expected
+score, each of which has half of the documents below its upper end: near the lower end of the pool
+more is missed than among the best. Within a band, all documents are taken to be missed alike.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +28,11 @@ from hypencli.engine.corpus import Ordinals, Scores
 from hypencli.engine.recall_bound import missed_share
 from hypencli.engine.vector_index.index import VectorIndex
 from hypencli.engine.workers import Workers
+
+Odds: TypeAlias = npt.NDArray[np.float64]
+
+_BAND = 400
+"""The least number of documents of the sample in a band."""
 
 RECALL = 0.99
 """The recall, as measured with the index, that decides how much of it is read at first."""
@@ -38,13 +46,14 @@ class Pool:
         ordinals: The documents ``[m]``, rising.
         within: For each document of the sample, whether its expected score is as high as those of
             the pool, so that it should be in the pool: ``[s]``.
-        missed: A bound on the number of documents that should be in the pool, but are not, for
-            each that is; 0 for a pass over the corpus.
+        missed: For each document of the pool, a bound on the number of documents that should be
+            in the pool beside it, but are not: ``[m]``; None for a pass over the corpus, which
+            misses none.
     """
 
     ordinals: Ordinals
     within: npt.NDArray[np.bool_]
-    missed: float = 0.0
+    missed: npt.NDArray[np.float64] | None = None
 
     @classmethod
     def of_index(
@@ -64,12 +73,58 @@ class Pool:
         size = min(size, len(ordinals))
         least = np.partition(expected, len(expected) - size)[-size] if size else np.inf
         within = sample[1] >= least
-        ordinals = ordinals[expected >= least]
+        kept = expected >= least
+        ordinals, expected = ordinals[kept], expected[kept]
         should = sample[0][within]
-        missed = should[np.isin(should, ordinals, invert=True)]
-        share = missed_share(len(missed), len(should))
-        odds = share / (1 - share) if share < 1 else np.inf
-        return cls(np.union1d(ordinals, missed), within, float(odds))
+        lost = np.isin(should, ordinals, invert=True)
+        odds = _odds(sample[1][within], lost, expected)
+        ordinals = np.concatenate([ordinals, should[lost]])
+        odds = np.concatenate([odds, _odds(sample[1][within], lost, sample[1][within][lost])])
+        order = np.argsort(ordinals, kind="stable")
+        return cls(ordinals[order], within, odds[order])
+
+
+def _odds(of_sample: Scores, lost: npt.NDArray[np.bool_], expected: Scores) -> Odds:
+    """Return how many documents are missed for each that is found, by its expected score ``[m]``.
+
+    Args:
+        of_sample: What is expected of the documents of the sample that should be found, ``[s]``.
+        lost: Whether they were not, ``[s]``.
+        expected: What is expected of the documents, ``[m]``.
+    """
+    order = np.argsort(-of_sample, kind="stable")
+    falling, lost = of_sample[order], lost[order]
+    odds: Odds = np.zeros(len(expected))
+    stop = len(falling)
+    while True:
+        start = stop // 2 if stop >= 2 * _BAND else 0
+        share = missed_share(int(lost[start:stop].sum()), stop - start)
+        of_band = expected >= falling[stop - 1] if stop < len(falling) else slice(None)
+        odds[of_band] = share / (1 - share) if share < 1 else np.inf
+        if not start:
+            return odds
+        stop = start
+
+
+@dataclass(frozen=True)
+class Found:
+    """The documents that an index finds for several vectors of a query.
+
+    Attributes:
+        ordinals: The documents ``[m]``, rising.
+        least: The least inner product that was found with each vector, ``[t]``.
+    """
+
+    ordinals: Ordinals
+    least: Scores
+
+    def should_hold(self, products: Scores) -> npt.NDArray[np.bool_]:
+        """Return whether documents would be found if the index missed none.
+
+        Args:
+            products: Inner products ``[t, m]`` of the vectors with documents.
+        """
+        return (products >= self.least[:, None]).any(axis=0)
 
 
 def search_index(
@@ -78,8 +133,8 @@ def search_index(
     sizes: Sequence[int],
     efforts: Sequence[int],
     threads: Workers,
-) -> list[Ordinals]:
-    """Return the documents that an index finds for any of several vectors a query, rising.
+) -> list[Found]:
+    """Return the documents that an index finds for any of several vectors a query.
 
     Args:
         index: The index.
@@ -96,11 +151,17 @@ def search_index(
     found = threads.map(partial(_found, index), tasks)
     results, first = [], 0
     for vectors in queries:
-        each = np.concatenate(found[first : first + len(vectors)])
-        results.append(np.unique(each[each >= 0]))
+        own = found[first : first + len(vectors)]
+        ordinals = np.unique(np.concatenate([each for each, _ in own]))
+        least = np.array([scores.min(initial=np.inf) for _, scores in own], dtype=np.float32)
+        results.append(Found(ordinals, least))
         first += len(vectors)
     return results
 
 
-def _found(index: VectorIndex, task: tuple[npt.NDArray[np.float32], int, int]) -> Ordinals:
-    return index.search(*task)[0][0]
+def _found(
+    index: VectorIndex, task: tuple[npt.NDArray[np.float32], int, int]
+) -> tuple[Ordinals, Scores]:
+    ordinals, scores = index.search(*task)
+    valid = ordinals[0] >= 0
+    return ordinals[0][valid], scores[0][valid]

@@ -157,6 +157,6 @@ def recall_bound(
     while low < high:
         middle = (low + high + 1) // 2
         shares = residuals.reaching(best[middle - 1], unscored.expected)
-        others = most(float(shares @ unscored.counts), confidence)
+        others = most(float((shares * unscored.counts).sum()), confidence)
         low, high = (middle, high) if middle + others <= wanted else (low, middle - 1)
     return low / wanted
