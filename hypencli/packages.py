@@ -10,7 +10,7 @@ import shlex
 
 REQUIREMENTS = {
     "hnswlib": "hnswlib>=0.8",
-    "faiss": "faiss-cpu>=1.9",
+    "faiss": "faiss-cpu>=1.11",
     "pynndescent": "pynndescent>=0.7",
 }
 """Module that can be imported -> the requirement that installs it, as in ``pyproject.toml``."""

@@ -53,6 +53,9 @@ _ASKED = 3
 """Documents that an index is asked for with each tangent, as a multiple of those that are kept: a
 tangent errs, so near the last documents that it finds, some of the surrogate's best are missed."""
 
+_MISSED_OF_NONE = 2.3
+"""The limit of the number of documents that are missed, where a sample shows none."""
+
 _COUNTED = 200
 """Documents of the sample that should be in a pool, so that the share that is missed is known."""
 
@@ -269,8 +272,10 @@ class _QuerySearch:
         self.is_poor = True
         self._misses_by_index = False
         if by_index:
-            counted = -(-_COUNTED * corpus.n // max(1, len(sample.ordinals)))
-            self.pool_size = min(corpus.n, max(self.pool_size, counted))
+            limit = allowed(self._wanted - self._target, options.confidence)
+            counted = max(_COUNTED, _MISSED_OF_NONE * self._wanted / (_OUTSIDE * limit / 2))
+            size = round(counted * corpus.n / max(1, len(sample.ordinals)))
+            self.pool_size = max(self.pool_size, min(size, _LARGEST_POOL, corpus.n // 2))
         self._random = np.random.default_rng(options.seed)
         self._held: Ordinals = np.empty(0, dtype=np.int64)
         self._held_scores: Scores = np.empty(0, dtype=np.float32)

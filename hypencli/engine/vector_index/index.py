@@ -195,7 +195,7 @@ def build_index(
     library = _library(spec).make(spec, n, dim)
     rows = library.training_rows(n)
     if rows:
-        library.train(_sample(blocks(), rows, n=n, dim=dim, seed=spec["seed"]))
+        library.train(_sample(blocks(), rows, n=n, dim=dim, seed=spec.options.get("seed", 0)))
     for vectors in _rechunked(blocks(), n=n, dim=dim):
         library.add(vectors)
         if on_added is not None:
