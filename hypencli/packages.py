@@ -10,7 +10,7 @@ import shlex
 
 REQUIREMENTS = {
     "hnswlib": "hnswlib>=0.8",
-    "faiss": "faiss-cpu>=1.9",
+    "faiss": "faiss-cpu>=1.11",
     "pynndescent": "pynndescent>=0.7",
     "bm25s": "bm25s>=0.3",
     "Stemmer": "PyStemmer>=3.0",

@@ -43,6 +43,7 @@ PANELS: Mapping[str, Mapping[str, str]] = {
         "data": "corpora.data:data",
         "encode": "corpora.encode:encode",
         "graph": "corpora.graph:graph",
+        "index": "corpora.index:index",
         "perturb": "corpora.perturb:perturb",
     },
     "Search": {

@@ -80,6 +80,10 @@ class EngineContext(Protocol):
         """Return a vector index of the documents; it is built once and kept."""
         ...
 
+    def existing_index(self) -> VectorIndex | None:
+        """Return the index that `hype index` has built, for an engine that takes one."""
+        ...
+
     def candidates(self) -> list[Ordinals]:
         """Return the documents ``[m]`` of the earlier run for each query of the batch."""
         ...
@@ -119,6 +123,8 @@ class EngineEntry(ABC, Generic[Options]):
             calibration.
         bounds_recall: Whether it has an option ``recall``, with which it goes on until a bound on
             the recall of each query is as high.
+        takes_index: Whether it takes an index of the vectors where there is one. Its options then
+            have a field ``index``: a kind, ``auto`` or ``none``.
         package: The module of an optional package that it needs.
         without_package: The name of the engine with the same options that replaces it if that
             package is not installed.
@@ -135,6 +141,7 @@ class EngineEntry(ABC, Generic[Options]):
     presets: ClassVar[Mapping[str, Setting]] = {}
     settings: ClassVar[tuple[Setting, ...]] = ()
     bounds_recall: ClassVar[bool] = False
+    takes_index: ClassVar[bool] = False
     package: ClassVar[str | None] = None
     without_package: ClassVar[str | None] = None
 
@@ -154,7 +161,8 @@ class EngineEntry(ABC, Generic[Options]):
 
         Args:
             options: The options of the engine.
-            needed: Ids of the artifacts that it reads, under ``graph`` or ``run``.
+            needed: Ids of the artifacts that it reads, under ``graph`` or ``run``, and the name of an
+                index that it takes, under ``index``.
         """
         return {**asdict(options), **needed}  # type: ignore[call-overload]
 

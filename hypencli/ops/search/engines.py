@@ -40,6 +40,7 @@ class EnginePlan:
         device: Device of the scores. None selects the best one.
         needed: Artifacts that the engine reads: ``graph``, ``run``.
         calibration: Inputs of the run from a calibration: its id, and the recall.
+        index: Name of the vector index that the engine takes, if it takes one.
         asked: Name of the requested engine. It differs from that of the entry if a package is
             missing.
     """
@@ -51,12 +52,15 @@ class EnginePlan:
     device: str | None = None
     needed: Mapping[str, Manifest] = field(default_factory=dict)
     calibration: Mapping[str, JsonValue] = field(default_factory=dict)
+    index: str | None = None
     asked: str = ""
 
     @property
     def inputs(self) -> Mapping[str, JsonValue]:
         """Inputs of a run from the engine."""
         ids = {need: manifest.id for need, manifest in self.needed.items()}
+        if self.index is not None:
+            ids["index"] = self.index
         return {**self.entry.inputs(self.options, ids), **self.calibration}
 
     @property
@@ -131,8 +135,20 @@ def plan_engine(target: SearchTarget, options: SearchOptions) -> EnginePlan:
     needed = find_needed(target, entry, parsed)
     entry.refuse(parsed, request)
     _refuse_wrong_queries(entry, target)
+    index = None
+    if entry.takes_index:
+        from hypencli.ops.search.vector_index import existing_index
+
+        index = existing_index(target.store, target.embeddings.id, parsed.index)
     return EnginePlan(
-        target, entry, parsed, request, scoring.device, needed, asked=options.engine.name
+        target,
+        entry,
+        parsed,
+        request,
+        scoring.device,
+        needed,
+        index=index,
+        asked=options.engine.name,
     )
 
 
@@ -281,6 +297,14 @@ class StoreContext:
         from hypencli.ops.search.vector_index import open_index
 
         return open_index(self.plan.target.store, self.corpus, spec, self.progress).index
+
+    def existing_index(self) -> VectorIndex | None:
+        """Open the index that the engine takes, if there is one."""
+        if self.plan.index is None:
+            return None
+        from hypencli.ops.search.vector_index import open_existing
+
+        return open_existing(self.plan.target.store, self.plan.index)
 
     def candidates(self) -> list[Ordinals]:
         """Return the ordinals ``[m]`` of an earlier run's documents, for each query of the batch.
