@@ -51,6 +51,7 @@ PANELS: Mapping[str, Mapping[str, str]] = {
         "engines": "search.engines:engines",
         "calibrate": "search.calibrate:calibrate",
         "fuse": "search.fuse:fuse",
+        "serve": "search.serve:serve",
     },
     "Compare": {
         "eval": "compare.eval:eval_",

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from hypencli import __version__
 from hypencli.serve import page
+from hypencli.serve.asking import warm_up
 from hypencli.serve.failures import add_error_handlers
+from hypencli.serve.guard import Guard
 from hypencli.serve.routes.catalog import catalog_routes
 from hypencli.serve.routes.health import health_routes
+from hypencli.serve.routes.passages import passage_routes
 from hypencli.serve.routes.search import search_routes
+from hypencli.serve.routes.sql import sql_routes
 from hypencli.serve.schemas import ErrorBody
 from hypencli.serve.settings import Settings
 from hypencli.serve.state import ServerState
@@ -32,10 +38,13 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         state.lane.start()
+        warming = asyncio.create_task(warm_up(state)) if settings.warm else None
         try:
             yield
         finally:
             await state.lane.close()
+            if warming is not None:
+                await warming
 
     app = FastAPI(
         title="hype",
@@ -48,6 +57,16 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.server = state
     add_error_handlers(app)
-    for routes in (health_routes, search_routes, catalog_routes, page.routes):
+    for routes in (health_routes, search_routes, catalog_routes, passage_routes, page.routes):
         app.include_router(routes(state))
+    if settings.sql:
+        app.include_router(sql_routes(state))
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("Authorization", "Content-Type"),
+        )
+    app.add_middleware(Guard, settings=settings, metrics=state.metrics)
     return app

@@ -1,0 +1,236 @@
+"""``hype serve``: answer questions over HTTP."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hypencli.cli.options import (
+    DeviceOption,
+    EmbeddingsOption,
+    JsonOption,
+    ModelOption,
+    StoreOption,
+    TrustOption,
+    open_store,
+)
+from hypencli.cli.output.progress import progress
+from hypencli.cli.output.render import escape, show
+from hypencli.cli.verbs.search.search_options import named_values
+from hypencli.errors import DataError, UsageError
+from hypencli.escaping import escape_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hypencli.serve.settings import RequestLimits, Settings
+
+_WHO = "Who may ask"
+_LEAST_TOKEN = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A server that answers.
+
+    Attributes:
+        url: Its address.
+        store: The store that it answers from.
+    """
+
+    url: str
+    store: str
+
+
+def serve(
+    model: ModelOption = None,
+    embeddings: EmbeddingsOption = None,
+    engine: Annotated[
+        str, typer.Option("--engine", help="The engine of questions that name none.")
+    ] = "exact",
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host",
+            help="The address to listen at. 0.0.0.0 is reached from other machines: use --token.",
+            rich_help_panel=_WHO,
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="The port; 0 takes a free one.")
+    ] = 8080,
+    token: Annotated[
+        Path | None,
+        typer.Option(
+            "--token",
+            help="A file with a secret that every request must carry.",
+            show_default="no secret",
+            rich_help_panel=_WHO,
+        ),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name",
+            help="A host name by which clients reach the server. Repeat it for more.",
+            show_default="localhost and the name of this machine",
+            rich_help_panel=_WHO,
+        ),
+    ] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--origin",
+            help="A web site whose pages may ask, such as https://example.org. Repeat it for more.",
+            show_default="the server's own page",
+            rich_help_panel=_WHO,
+        ),
+    ] = None,
+    sql: Annotated[
+        bool, typer.Option("--sql", help="Answer read-only SQL over the catalog too.")
+    ] = False,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--limit",
+            metavar="NAME=VALUE",
+            help="A limit of requests, such as k=100. docs/serving.md lists them.",
+            show_default=False,
+        ),
+    ] = None,
+    log_queries: Annotated[
+        bool, typer.Option("--log-queries", help="Write questions to the log.")
+    ] = False,
+    device: DeviceOption = None,
+    trust_code: TrustOption = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Answer questions over HTTP, with models and vectors that stay loaded.
+
+    Examples:
+        hype serve
+
+        hype serve --engine guided --port 8081
+
+        hype serve --host 0.0.0.0 --token secret.txt --name search.example.org
+    """
+    from hypencli.packages import require_packages
+
+    require_packages(["fastapi", "uvicorn", "prometheus_client", "mcp"], "A server")
+    from hypencli.serve.run import log_to, serve
+    from hypencli.serve.settings import Settings
+
+    opened = open_store(store)
+    settings = Settings(
+        store=opened.root,
+        model=model,
+        embeddings=embeddings,
+        engine=engine,
+        device=device,
+        host=host,
+        port=port,
+        token=None if token is None else read_token(token),
+        hosts=tuple(one.lower() for one in name or ()),
+        origins=tuple(one.rstrip("/") for one in origin or ()),
+        sql=sql,
+        log_queries=log_queries,
+        trust_code=trust_code,
+        limits=parse_limits(limit),
+    )
+    _check(settings)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Line("%(asctime)s %(message)s"))
+    log_to(handler)
+    serve(
+        settings,
+        lambda url: show(Serving(url, str(opened.root)), _draw_serving, as_json=json),
+    )
+
+
+def _check(settings: Settings) -> None:
+    """Refuse a model, a set or an engine that is not there; tell who may ask."""
+    from hypencli.ops.models import stored_model
+    from hypencli.ops.search.engines import parse_spec
+    from hypencli.ops.search.options import EngineSpec
+    from hypencli.serve.guard import is_loopback
+    from hypestore import Store
+
+    store = Store.open(settings.store)
+    parse_spec(EngineSpec(settings.engine))
+    if settings.model is not None:
+        stored_model(store, settings.model)
+    if settings.embeddings is not None:
+        store.get(settings.embeddings, kind="embeddings")
+    if settings.token is None and not is_loopback(settings.host):
+        progress().message(
+            f"WARNING: everybody who reaches {settings.host} can read this store and use this "
+            "machine. --token FILE asks for a secret."
+        )
+
+
+def read_token(path: Path) -> str:
+    """Read a secret from a file.
+
+    Raises:
+        DataError: The file is empty, short, or holds several lines.
+    """
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        token = ""
+    if len(token) < _LEAST_TOKEN or not token.isascii() or not token.isprintable():
+        raise DataError(
+            f"{path} holds no secret: one line of at least {_LEAST_TOKEN} ASCII characters was "
+            "expected.",
+            hint="Write one: python -c 'import secrets; print(secrets.token_urlsafe())' > FILE",
+        )
+    return token
+
+
+def parse_limits(texts: list[str] | None) -> RequestLimits:
+    """Parse limits of requests, ``NAME=VALUE`` each.
+
+    Raises:
+        UsageError: There is no such limit, or its value is no number above 0.
+    """
+    from dataclasses import fields, replace
+
+    from hypencli.errors import did_you_mean
+    from hypencli.serve.settings import RequestLimits
+
+    limits = RequestLimits()
+    known = {field.name for field in fields(limits)}
+    for name, text in named_values(
+        texts, option="--limit", example="k=100", listed_by="docs/serving.md"
+    ).items():
+        if name not in known:
+            raise UsageError(f"There is no limit {name!r}.", hint=did_you_mean(name, known))
+        kind = type(getattr(limits, name))
+        try:
+            value = kind(text)
+        except ValueError:
+            value = kind(0)
+        if not 0 < value < 2**40:
+            raise UsageError(f"--limit {name} is {text}; a number above 0 was expected.")
+        limits = replace(limits, **{name: value})
+    return limits
+
+
+class _Line(logging.Formatter):
+    """One line a message: what it quotes cannot imitate another one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a record."""
+        text = super().format(record)
+        return (
+            "\n".join(map(escape_line, text.splitlines())) if record.exc_info else escape_line(text)
+        )
+
+
+def _draw_serving(console: Console, serving: Serving) -> None:
+    console.print(f"Serving {escape(serving.store)} at {serving.url} - Ctrl-C ends it.")
