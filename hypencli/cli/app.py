@@ -47,7 +47,7 @@ PANELS: Mapping[str, Mapping[str, str]] = {
     },
     "Search": {
         "search": "search.search:search",
-        "query": "search.search:query",
+        "query": "search.query:query",
         "engines": "search.engines:engines",
         "calibrate": "search.calibrate:calibrate",
         "fuse": "search.fuse:fuse",

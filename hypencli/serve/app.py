@@ -38,13 +38,12 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         state.lane.start()
-        warming = asyncio.create_task(warm_up(state)) if settings.warm else None
+        warming = asyncio.create_task(warm_up(state))
         try:
             yield
         finally:
             await state.lane.close()
-            if warming is not None:
-                await warming
+            await warming
 
     app = FastAPI(
         title="hype",
@@ -57,10 +56,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.server = state
     add_error_handlers(app)
-    for routes in (health_routes, search_routes, catalog_routes, passage_routes, page.routes):
+    parts = (health_routes, search_routes, catalog_routes, passage_routes, sql_routes, page.routes)
+    for routes in parts:
         app.include_router(routes(state))
-    if settings.sql:
-        app.include_router(sql_routes(state))
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,

@@ -66,9 +66,12 @@ async def warm_up(state: ServerState) -> None:
     """Load what questions that name nothing need, with a question whose answer nobody reads."""
     question = QuestionBody(query="is the model loaded", k=1)
     try:
-        await answer(state, [question])
+        if state.settings.warm:
+            await answer(state, [question])
     except (HypeError, StoreError) as error:
         _LOG.info("nothing is loaded before the first question: %s", error.args[0])
+    finally:
+        state.warmed.set()
 
 
 def _planned(state: ServerState, asked: QuestionBody) -> PlannedQuestion:

@@ -238,7 +238,9 @@ class ModelReply(Reply):
     name: str | None
     object: Literal["model"] = "model"
     created: int = Field(description="Seconds since 1970.")
+    created_at: str = Field(description="The same as ISO time.")
     about: str
+    size_bytes: int
     has_q_nets: bool
     dim: int | None
     unfinished: bool = False
@@ -315,6 +317,35 @@ class RunDetailReply(RunReply):
     children: list[LineageEntry]
     inputs: dict[str, Any]
     stats: dict[str, Any]
+
+
+class PairedTestReply(Reply):
+    """A measure of two runs: means, difference (B minus A), p-values."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+    measure: str
+    n_queries: int
+    mean_a: float
+    mean_b: float
+    difference: float
+    wins: int
+    losses: int
+    ties: int
+    p_values: dict[str, float]
+    corrected: dict[str, float]
+
+
+class ComparisonReply(Reply):
+    """Paired tests of two runs on the same judgements."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+    run_a: str
+    run_b: str
+    qrels: str
+    n_queries: int
+    tests: list[PairedTestReply]
 
 
 class MeasuredRun(Reply):

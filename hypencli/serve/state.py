@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Event
 
 from hypencli.api import Project
 from hypencli.ops.search.pool import AskerPool
@@ -22,6 +23,7 @@ class ServerState:
         pool: Open models and embedding sets.
         lane: The thread that computes.
         metrics: Counts and times.
+        warmed: Set when the model of questions that name none is loaded.
     """
 
     settings: Settings
@@ -29,6 +31,7 @@ class ServerState:
     pool: AskerPool
     lane: Lane
     metrics: Metrics
+    warmed: Event = field(default_factory=Event)
 
     @classmethod
     def open(cls, settings: Settings) -> ServerState:

@@ -22,9 +22,9 @@ def health_routes(state: ServerState) -> APIRouter:
 
     @router.get("/readyz")
     async def readyz(response: Response) -> ReadyReply:
-        """Tell whether questions are answered: status 503 while too many wait."""
+        """Tell whether questions are answered; not (503) while a model loads or too many wait."""
         lane = state.lane
-        ready = lane.open and lane.waiting < state.settings.limits.waiting
+        ready = lane.open and state.warmed.is_set() and lane.waiting < state.settings.limits.waiting
         response.status_code = 200 if ready else 503
         return ReadyReply(ready=ready, waiting=lane.waiting)
 

@@ -1,4 +1,4 @@
-"""The read-only SQL of ``hype report --sql``: ``/v1/sql``, only where it was asked for."""
+"""The read-only SQL of ``hype report --sql``: ``/v1/sql``, where the server allows it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from hypencli.ops.evaluation.leaderboard import sql
 from hypencli.private_paths import PathShortener
 from hypencli.serve.asking import while_wanted
+from hypencli.serve.failures import Refused
 from hypencli.serve.schemas import SqlBody, SqlReply
 from hypencli.serve.state import ServerState
 
@@ -24,7 +25,9 @@ def sql_routes(state: ServerState) -> APIRouter:
 
     @router.post("/sql")
     async def query(request: Request, body: SqlBody) -> SqlReply:
-        """Run a read-only query of the catalog."""
+        """Run a read-only query of the catalog; status 403 unless the server allows it."""
+        if not state.settings.sql:
+            raise Refused(403, "This server answers no SQL.", hint="Start it with --sql.")
         return await while_wanted(state, request, run(body.sql))
 
     return router

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,13 +14,15 @@ from hypencli.cli.options import (
     JsonOption,
     ModelOption,
     StoreOption,
+    TokenOption,
     TrustOption,
     open_store,
+    read_token,
 )
 from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import escape, show
 from hypencli.cli.verbs.search.search_options import named_values
-from hypencli.errors import DataError, UsageError
+from hypencli.errors import UsageError
 from hypencli.escaping import escape_line
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from hypencli.serve.settings import RequestLimits, Settings
 
 _WHO = "Who may ask"
-_LEAST_TOKEN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +63,7 @@ def serve(
     port: Annotated[
         int, typer.Option("--port", min=0, max=65_535, help="The port; 0 takes a free one.")
     ] = 8080,
-    token: Annotated[
-        Path | None,
-        typer.Option(
-            "--token",
-            help="A file with a secret that every request must carry.",
-            show_default="no secret",
-            rich_help_panel=_WHO,
-        ),
-    ] = None,
+    token: TokenOption = None,
     name: Annotated[
         list[str] | None,
         typer.Option(
@@ -171,25 +163,6 @@ def _check(settings: Settings) -> None:
             f"WARNING: everybody who reaches {settings.host} can read this store and use this "
             "machine. --token FILE asks for a secret."
         )
-
-
-def read_token(path: Path) -> str:
-    """Read a secret from a file.
-
-    Raises:
-        DataError: The file is empty, short, or holds several lines.
-    """
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except UnicodeDecodeError:
-        token = ""
-    if len(token) < _LEAST_TOKEN or not token.isascii() or not token.isprintable():
-        raise DataError(
-            f"{path} holds no secret: one line of at least {_LEAST_TOKEN} ASCII characters was "
-            "expected.",
-            hint="Write one: python -c 'import secrets; print(secrets.token_urlsafe())' > FILE",
-        )
-    return token
 
 
 def parse_limits(texts: list[str] | None) -> RequestLimits:
