@@ -52,6 +52,7 @@ PANELS: Mapping[str, Mapping[str, str]] = {
         "calibrate": "search.calibrate:calibrate",
         "fuse": "search.fuse:fuse",
         "serve": "search.serve:serve",
+        "mcp": "search.mcp:mcp",
     },
     "Compare": {
         "eval": "compare.eval:eval_",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,7 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from hypencli import __version__
 from hypencli.serve import page
-from hypencli.serve.asking import warm_up
+from hypencli.serve.asking import opened_lane
 from hypencli.serve.failures import add_error_handlers
 from hypencli.serve.guard import Guard
 from hypencli.serve.routes.catalog import catalog_routes
@@ -22,6 +21,7 @@ from hypencli.serve.routes.sql import sql_routes
 from hypencli.serve.schemas import ErrorBody
 from hypencli.serve.settings import Settings
 from hypencli.serve.state import ServerState
+from hypencli.serve.tools import http_routes, make_tools
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -34,16 +34,13 @@ def create_app(settings: Settings) -> FastAPI:
         StoreNotFound: There is no store.
     """
     state = ServerState.open(settings)
+    tools = make_tools(state, sql=settings.sql)
+    tool_routes = http_routes(tools, settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        state.lane.start()
-        warming = asyncio.create_task(warm_up(state))
-        try:
+        async with opened_lane(state), tools.session_manager.run():
             yield
-        finally:
-            await state.lane.close()
-            await warming
 
     app = FastAPI(
         title="hype",
@@ -59,6 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     parts = (health_routes, search_routes, catalog_routes, passage_routes, sql_routes, page.routes)
     for routes in parts:
         app.include_router(routes(state))
+    app.router.routes.extend(tool_routes)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -62,7 +63,19 @@ async def answer(state: ServerState, questions: Sequence[QuestionBody]) -> list[
     return [_reply(state, plan, one[0]) for plan, one in zip(planned, replies, strict=True)]
 
 
-async def warm_up(state: ServerState) -> None:
+@asynccontextmanager
+async def opened_lane(state: ServerState) -> AsyncIterator[None]:
+    """Compute while the block runs; the model of questions that name none is loaded first."""
+    state.lane.start()
+    warming = asyncio.create_task(_warm_up(state))
+    try:
+        yield
+    finally:
+        await state.lane.close()
+        await warming
+
+
+async def _warm_up(state: ServerState) -> None:
     """Load what questions that name nothing need, with a question whose answer nobody reads."""
     question = QuestionBody(query="is the model loaded", k=1)
     try:

@@ -76,3 +76,23 @@ class Settings:
     trust_code: bool = False
     warm: bool = True
     limits: RequestLimits = field(default_factory=RequestLimits)
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse settings that no question could be answered with, before anything is loaded.
+
+    Raises:
+        ArtifactNotFound: The store has no such model or embedding set.
+        UsageError: There is no such engine.
+    """
+    from hypencli.ops.models import stored_model
+    from hypencli.ops.search.engines import parse_spec
+    from hypencli.ops.search.options import EngineSpec
+    from hypestore import Store
+
+    store = Store.open(settings.store)
+    parse_spec(EngineSpec(settings.engine))
+    if settings.model is not None:
+        stored_model(store, settings.model)
+    if settings.embeddings is not None:
+        store.get(settings.embeddings, kind="embeddings")

@@ -75,7 +75,7 @@ def catalog_routes(state: ServerState) -> APIRouter:
     @router.get("/runs")
     def list_runs() -> RunListReply:
         """List the runs."""
-        return RunListReply(runs=[RunReply(**_run(store, one)) for one in listing(store, "run")])
+        return RunListReply(runs=[run_reply(store, one) for one in listing(store, "run")])
 
     @router.get("/runs/{run}")
     def get_run(run: str) -> RunDetailReply:
@@ -174,6 +174,11 @@ def _embedding_set(store: Store, listed: Listed) -> EmbeddingSetReply:
         size_bytes=listed.size_bytes,
         unfinished=listed.unfinished,
     )
+
+
+def run_reply(store: Store, listed: Listed) -> RunReply:
+    """Return a run of a listing."""
+    return RunReply(**_run(store, listed))
 
 
 def _run(store: Store, listed: Listed) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def serve(
 
     require_packages(["fastapi", "uvicorn", "prometheus_client", "mcp"], "A server")
     from hypencli.serve.run import log_to, serve
-    from hypencli.serve.settings import Settings
+    from hypencli.serve.settings import Settings, check_settings
 
     opened = open_store(store)
     settings = Settings(
@@ -134,7 +134,8 @@ def serve(
         trust_code=trust_code,
         limits=parse_limits(limit),
     )
-    _check(settings)
+    check_settings(settings)
+    _tell_open(settings)
     handler = logging.StreamHandler()
     handler.setFormatter(_Line("%(asctime)s %(message)s"))
     log_to(handler)
@@ -144,20 +145,10 @@ def serve(
     )
 
 
-def _check(settings: Settings) -> None:
-    """Refuse a model, a set or an engine that is not there; tell who may ask."""
-    from hypencli.ops.models import stored_model
-    from hypencli.ops.search.engines import parse_spec
-    from hypencli.ops.search.options import EngineSpec
+def _tell_open(settings: Settings) -> None:
+    """Tell who may ask, where that is everybody."""
     from hypencli.serve.guard import is_loopback
-    from hypestore import Store
 
-    store = Store.open(settings.store)
-    parse_spec(EngineSpec(settings.engine))
-    if settings.model is not None:
-        stored_model(store, settings.model)
-    if settings.embeddings is not None:
-        store.get(settings.embeddings, kind="embeddings")
     if settings.token is None and not is_loopback(settings.host):
         progress().message(
             f"WARNING: everybody who reaches {settings.host} can read this store and use this "
