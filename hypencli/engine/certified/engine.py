@@ -12,7 +12,6 @@ beyond the safety factor. Documents whose vectors are unlike those of the sample
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from functools import partial
 
