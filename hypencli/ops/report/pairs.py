@@ -126,6 +126,9 @@ def _queries(
             top_b=one.top_b,
             moved=one.moved,
             n_moved=one.n_moved,
+            end_a=one.end_a,
+            end_b=one.end_b,
+            found=one.found,
         )
         for (query_id, value_a, value_b), one in zip(rows, text_of, strict=True)
     )
