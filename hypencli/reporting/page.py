@@ -11,6 +11,7 @@ from hypencli.reporting import plots, tables
 from hypencli.reporting.contents import HtmlReport
 from hypencli.reporting.curves import about_curves, curve_plots
 from hypencli.reporting.lineage import LineageIndex, lineage_tables
+from hypencli.reporting.lineage_graph import lineage_graph
 from hypencli.reporting.rendering import source_of, template_environment
 
 SECTIONS = {
@@ -40,16 +41,16 @@ def render_page(report: HtmlReport) -> str:
     return template.render(
         report=report,
         sections=_sections(report),
-        counted=_counted(report.counts),
+        counted=counted(report.counts),
         policy=_policy(style, script),
         style=Markup(style),
         script=Markup(script),
-        **_parts(report),
+        **report_parts(report),
     )
 
 
-def _parts(report: HtmlReport) -> dict[str, Any]:
-    """Build the tables and plots of the sections."""
+def report_parts(report: HtmlReport) -> dict[str, Any]:
+    """Build the tables and plots that the templates of the sections take."""
     index = LineageIndex(report.lineage)
     anchors = index.anchors
     return {
@@ -64,6 +65,7 @@ def _parts(report: HtmlReport) -> dict[str, Any]:
         ],
         "curves": [(one, curve_plots(one), about_curves(one)) for one in report.curves],
         "lineage": lineage_tables(index),
+        "lineage_drawing": lineage_graph(report.lineage),
         "recipes": index.recipes,
     }
 
@@ -84,7 +86,7 @@ def _sections(report: HtmlReport) -> list[tuple[str, str]]:
     ]
 
 
-def _counted(counts: Mapping[str, int]) -> str:
+def counted(counts: Mapping[str, int]) -> str:
     """Describe the content of the store: the number of artifacts of each kind."""
     parts = [
         f"{counts[kind]:,} {one if counts[kind] == 1 else many}"
