@@ -21,6 +21,7 @@ from hypencli.tabular import NotebookRecord, Records, Row, Tables, Tabular
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from hypencli.answers import Answer
     from hypencli.data.corpus import Corpus
     from hypencli.data.queries import QuerySet
     from hypencli.ops.encode import Encoded
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from hypencli.ops.evaluation.run import Evaluated
     from hypencli.ops.graphs.build import BuiltGraph
     from hypencli.ops.project import Listed
-    from hypencli.ops.search.ask import Answer, Asker
+    from hypencli.ops.search.ask import Asker
     from hypencli.ops.search.options import Searched
     from hypencli.ops.training.run import TrainedModel
     from hypencli.recipe import Recipe

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hypencli.answers import Answer
 from hypencli.errors import MissingDependencyError, ModelError
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.evaluation.compare import Comparison, compare
 from hypencli.ops.evaluation.leaderboard import LeaderboardTable, leaderboard
 from hypencli.ops.models import ModelSource, find_model
 from hypencli.ops.recorded_places import set_default
-from hypencli.ops.search.ask import Answer, Asker
+from hypencli.ops.search.ask import Asker
 from hypencli.ops.search.options import Output, SearchOptions, Target
 from hypencli.ops.search.run import search
 from hypencli.ops.training.run import train

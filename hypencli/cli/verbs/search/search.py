@@ -52,7 +52,7 @@ from hypencli.escaping import escape_shell
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hypencli.ops.search.ask import Answer
+    from hypencli.answers import Answer
     from hypencli.ops.search.options import BoundSummary, Check, FirstPassSummary, Searched
     from hypencli.ops.search.two_stages import SearchedTwice
 
