@@ -47,10 +47,12 @@ PANELS: Mapping[str, Mapping[str, str]] = {
     },
     "Search": {
         "search": "search.search:search",
-        "query": "search.search:query",
+        "query": "search.query:query",
         "engines": "search.engines:engines",
         "calibrate": "search.calibrate:calibrate",
         "fuse": "search.fuse:fuse",
+        "serve": "search.serve:serve",
+        "mcp": "search.mcp:mcp",
     },
     "Compare": {
         "eval": "compare.eval:eval_",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypencli.ops.models import ModelSource
-from hypencli.ops.select import choose_any_embeddings
+from hypencli.ops.models import stored_model
+from hypencli.ops.select import choose_embeddings
 from hypestore import ArtifactNotFound, Manifest, Store
 
 
@@ -40,8 +40,8 @@ def read_document(
         UsageError: No embedding set or several sets fit.
         TextNotKept: The set was made without text.
     """
-    source = None if model is None else ModelSource(store.get(model, kind="model").id)
-    manifest = choose_any_embeddings(store, named=embeddings, model=source)
+    maker = None if model is None else stored_model(store, model)
+    manifest = choose_embeddings(store, maker, named=embeddings)
     opened = store.embeddings(manifest.id)
     ordinals = opened.ordinals([doc_id])
     if ordinals[0] < 0:

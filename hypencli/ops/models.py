@@ -83,6 +83,18 @@ def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
     return _as_registered(manifest)
 
 
+def stored_model(store: Store, name: str | None) -> Manifest:
+    """Find a model of the store by name or id; None selects the default, else the newest.
+
+    Unlike :func:`find_model`, it registers nothing, and reads no file but manifests.
+
+    Raises:
+        ArtifactNotFound: The store has no such model. A folder or a name on the hub is none.
+        UsageError: The store has no model.
+    """
+    return _default_model(store, SILENT) if name is None else store.get(name, kind="model")
+
+
 def _as_registered(manifest: Manifest) -> Manifest:
     """Return a model after its files were compared, if it lies in a folder outside the store.
 

@@ -6,16 +6,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from hypencli import __version__
 from hypencli.serve import page
+from hypencli.serve.asking import opened_lane
 from hypencli.serve.failures import add_error_handlers
+from hypencli.serve.guard import Guard
 from hypencli.serve.routes.catalog import catalog_routes
 from hypencli.serve.routes.health import health_routes
+from hypencli.serve.routes.passages import passage_routes
 from hypencli.serve.routes.search import search_routes
+from hypencli.serve.routes.sql import sql_routes
 from hypencli.serve.schemas import ErrorBody
 from hypencli.serve.settings import Settings
 from hypencli.serve.state import ServerState
+from hypencli.serve.tools import http_routes, make_tools
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -28,14 +34,13 @@ def create_app(settings: Settings) -> FastAPI:
         StoreNotFound: There is no store.
     """
     state = ServerState.open(settings)
+    tools = make_tools(state, sql=settings.sql)
+    tool_routes = http_routes(tools, settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        state.lane.start()
-        try:
+        async with opened_lane(state), tools.session_manager.run():
             yield
-        finally:
-            await state.lane.close()
 
     app = FastAPI(
         title="hype",
@@ -48,6 +53,16 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.server = state
     add_error_handlers(app)
-    for routes in (health_routes, search_routes, catalog_routes, page.routes):
+    parts = (health_routes, search_routes, catalog_routes, passage_routes, sql_routes, page.routes)
+    for routes in parts:
         app.include_router(routes(state))
+    app.router.routes.extend(tool_routes)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("Authorization", "Content-Type"),
+        )
+    app.add_middleware(Guard, settings=settings, metrics=state.metrics)
     return app

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+import logging
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import Request
 
 from hypencli.answers import Answer
-from hypencli.errors import UsageError
+from hypencli.errors import HypeError, UsageError
 from hypencli.ops.search.ask import check_question
 from hypencli.ops.search.options import EngineSpec, Scoring, SearchOptions, Target
 from hypencli.ops.search.pool import PlannedQuestion
@@ -25,11 +27,13 @@ from hypencli.serve.schemas import (
     SecondsReply,
 )
 from hypencli.serve.state import ServerState
-from hypestore import Manifest
+from hypestore import Manifest, StoreError
 
 Result = TypeVar("Result")
 
 DEFAULT_K = 10
+
+_LOG = logging.getLogger("hypencli.serve")
 
 
 async def answer(state: ServerState, questions: Sequence[QuestionBody]) -> list[SearchReply]:
@@ -56,7 +60,31 @@ async def answer(state: ServerState, questions: Sequence[QuestionBody]) -> list[
             for plan, one in zip(planned, questions, strict=True)
         )
     )
-    return [_reply(plan, computed[0]) for plan, computed in zip(planned, replies, strict=True)]
+    return [_reply(state, plan, one[0]) for plan, one in zip(planned, replies, strict=True)]
+
+
+@asynccontextmanager
+async def opened_lane(state: ServerState) -> AsyncIterator[None]:
+    """Compute while the block runs; the model of questions that name none is loaded first."""
+    state.lane.start()
+    warming = asyncio.create_task(_warm_up(state))
+    try:
+        yield
+    finally:
+        await state.lane.close()
+        await warming
+
+
+async def _warm_up(state: ServerState) -> None:
+    """Load what questions that name nothing need, with a question whose answer nobody reads."""
+    question = QuestionBody(query="is the model loaded", k=1)
+    try:
+        if state.settings.warm:
+            await answer(state, [question])
+    except (HypeError, StoreError) as error:
+        _LOG.info("nothing is loaded before the first question: %s", error.args[0])
+    finally:
+        state.warmed.set()
 
 
 def _planned(state: ServerState, asked: QuestionBody) -> PlannedQuestion:
@@ -119,8 +147,9 @@ def _ask(
     return state.pool.ask(plan, questions, with_texts=with_texts, on_scored=on_scored)
 
 
-def _reply(plan: PlannedQuestion, computed: Computed[Answer]) -> SearchReply:
+def _reply(state: ServerState, plan: PlannedQuestion, computed: Computed[Answer]) -> SearchReply:
     found, target = computed.value, plan.target
+    state.metrics.answer(found, {"waiting": computed.waited, **found.stages})
     return SearchReply(
         query=found.question,
         model=artifact_name(target.model),

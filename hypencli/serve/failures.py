@@ -94,7 +94,6 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(StoreError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unknown)
 
 
 async def _known(request: Request, error: Exception) -> JSONResponse:
@@ -131,8 +130,9 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": error_record(problem)}, error.status_code, error.headers)
 
 
-async def _unknown(request: Request, error: Exception) -> JSONResponse:
-    _LOG.exception("%s %s", request.method, request.url.path, exc_info=error)
+def unknown_error(error: Exception) -> JSONResponse:
+    """Log an error that is no answer to anything in the request, and return a response for it."""
+    _LOG.error("an error that the server does not know", exc_info=error)
     problem = HypeError(
         "The server failed in a way that it does not know.", hint="Its log has the traceback."
     )

@@ -138,6 +138,90 @@ class SearchBody(SearchFields):
     queries: Annotated[list[str | QuestionBody], Field(min_length=1)]
 
 
+class ClientBody(BaseModel):
+    """The base class of bodies that clients of other services send: unknown fields are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class EmbeddingsBody(ClientBody):
+    """Passages to encode, as clients of OpenAI's API send them."""
+
+    input: str | Annotated[list[str], Field(min_length=1)]
+    model: str | None = None
+    encoding_format: Literal["float", "base64"] = Field(
+        "float", description="base64 holds float32 values, little-endian."
+    )
+
+
+class EmbeddingReply(Reply):
+    """The vector of one passage."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class UsageReply(Reply):
+    """Tokens of the passages, after long ones were cut."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingsReply(Reply):
+    """The vectors of passages, in their order."""
+
+    object: Literal["list"] = "list"
+    data: list[EmbeddingReply]
+    model: str
+    usage: UsageReply
+
+
+class TextDocument(ClientBody):
+    """A document to rerank, as an object."""
+
+    text: str
+
+
+class RerankBody(ClientBody):
+    """Documents to rank for a query, as clients of Cohere and Jina send them."""
+
+    query: str
+    documents: Annotated[list[str | TextDocument], Field(min_length=1)]
+    model: str | None = None
+    top_n: Annotated[int | None, Field(ge=1)] = None
+    return_documents: bool = True
+
+
+class RerankedReply(Reply):
+    """A document of the request."""
+
+    index: int = Field(description="Its position in the request, from 0.")
+    relevance_score: float
+    document: TextDocument | None = None
+
+
+class RerankReply(Reply):
+    """The documents of the request, best first."""
+
+    model: str
+    results: list[RerankedReply]
+
+
+class SqlBody(RequestBody):
+    """A read-only query of the catalog."""
+
+    sql: Annotated[str, Field(min_length=1)]
+
+
+class SqlReply(Reply):
+    """The result of a query."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+
+
 class DocumentReply(Reply):
     """One document."""
 
@@ -154,7 +238,9 @@ class ModelReply(Reply):
     name: str | None
     object: Literal["model"] = "model"
     created: int = Field(description="Seconds since 1970.")
+    created_at: str = Field(description="The same as ISO time.")
     about: str
+    size_bytes: int
     has_q_nets: bool
     dim: int | None
     unfinished: bool = False
@@ -231,6 +317,35 @@ class RunDetailReply(RunReply):
     children: list[LineageEntry]
     inputs: dict[str, Any]
     stats: dict[str, Any]
+
+
+class PairedTestReply(Reply):
+    """A measure of two runs: means, difference (B minus A), p-values."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+    measure: str
+    n_queries: int
+    mean_a: float
+    mean_b: float
+    difference: float
+    wins: int
+    losses: int
+    ties: int
+    p_values: dict[str, float]
+    corrected: dict[str, float]
+
+
+class ComparisonReply(Reply):
+    """Paired tests of two runs on the same judgements."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+    run_a: str
+    run_b: str
+    qrels: str
+    n_queries: int
+    tests: list[PairedTestReply]
 
 
 class MeasuredRun(Reply):

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-"""Hosts that only programs on this machine reach."""
-
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
@@ -60,6 +57,7 @@ class Settings:
         sql: Whether ``POST /v1/sql`` answers.
         log_queries: Whether the log shows questions.
         trust_code: Whether models may run q-net converter code of their own.
+        warm: Whether the model of questions that name none is loaded at the start.
         limits: Limits of a request.
     """
 
@@ -76,4 +74,25 @@ class Settings:
     sql: bool = False
     log_queries: bool = False
     trust_code: bool = False
+    warm: bool = True
     limits: RequestLimits = field(default_factory=RequestLimits)
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse settings that no question could be answered with, before anything is loaded.
+
+    Raises:
+        ArtifactNotFound: The store has no such model or embedding set.
+        UsageError: There is no such engine.
+    """
+    from hypencli.ops.models import stored_model
+    from hypencli.ops.search.engines import parse_spec
+    from hypencli.ops.search.options import EngineSpec
+    from hypestore import Store
+
+    store = Store.open(settings.store)
+    parse_spec(EngineSpec(settings.engine))
+    if settings.model is not None:
+        stored_model(store, settings.model)
+    if settings.embeddings is not None:
+        store.get(settings.embeddings, kind="embeddings")

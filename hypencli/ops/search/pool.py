@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from hypencli.answers import Answer
-from hypencli.ops.models import LoadedModel, ModelSource
+from hypencli.ops.models import LoadedModel, stored_model
 from hypencli.ops.search.ask import Asker
 from hypencli.ops.search.options import Scoring, SearchOptions
 from hypencli.ops.search.target import SearchTarget
+from hypencli.ops.select import choose_embeddings
 from hypestore import ArtifactNotFound, EmbeddingSet, Manifest, Store, StoreError
 
 if TYPE_CHECKING:
@@ -77,9 +78,9 @@ class AskerPool:
                 the hub is none.
             UsageError: No embedding set or several sets fit.
         """
-        known = model and self._store.get(model, kind="model").id
-        target = SearchTarget.resolve(self._store, ModelSource(known), options.target)
-        return PlannedQuestion(target, options)
+        manifest = stored_model(self._store, model)
+        embeddings = choose_embeddings(self._store, manifest, named=options.target.embeddings)
+        return PlannedQuestion(SearchTarget(self._store, manifest, embeddings), options)
 
     def ask(
         self,

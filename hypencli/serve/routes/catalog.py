@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
 from hypencli.ops.documents import read_document
+from hypencli.ops.evaluation.compare import compare
 from hypencli.ops.evaluation.leaderboard import leaderboards
 from hypencli.ops.project import Listed, Shown, listing, show
 from hypencli.ops.search.target import has_q_nets
@@ -16,6 +18,7 @@ from hypencli.reporting.contents import Leaderboard
 from hypencli.serve.asking import artifact_name, corpus_of
 from hypencli.serve.schemas import (
     ArtifactName,
+    ComparisonReply,
     DocumentReply,
     EmbeddingSetListReply,
     EmbeddingSetReply,
@@ -72,7 +75,7 @@ def catalog_routes(state: ServerState) -> APIRouter:
     @router.get("/runs")
     def list_runs() -> RunListReply:
         """List the runs."""
-        return RunListReply(runs=[RunReply(**_run(store, one)) for one in listing(store, "run")])
+        return RunListReply(runs=[run_reply(store, one) for one in listing(store, "run")])
 
     @router.get("/runs/{run}")
     def get_run(run: str) -> RunDetailReply:
@@ -84,9 +87,22 @@ def catalog_routes(state: ServerState) -> APIRouter:
         return _run_detail(store, shown)
 
     @router.get("/measures")
-    def list_measures() -> MeasuresReply:
-        """Return the leaderboards: runs by judgements, best first."""
-        return MeasuresReply(leaderboards=[_leaderboard(board) for board in leaderboards(store)])
+    def list_measures(measures: Annotated[list[str], Query()] = []) -> MeasuresReply:  # noqa: B006
+        """Return the leaderboards: runs by judgements, best first by the first measure."""
+        boards = leaderboards(store, measures=tuple(measures))
+        return MeasuresReply(leaderboards=[_leaderboard(board) for board in boards])
+
+    @router.get("/compare")
+    def compare_runs(
+        a: str,
+        b: str,
+        measures: Annotated[list[str], Query()] = [],  # noqa: B006
+        qrels: str | None = None,
+    ) -> ComparisonReply:
+        """Compare two runs by paired tests."""
+        compared = compare(store, a, b, measures=tuple(measures), qrels=qrels)
+        short = replace(compared, qrels=PathShortener().text(compared.qrels))
+        return ComparisonReply.model_validate(short)
 
     return router
 
@@ -128,7 +144,9 @@ def _model(store: Store, listed: Listed) -> ModelReply:
         id=listed.id,
         name=listed.name,
         created=int(datetime.fromisoformat(listed.created).timestamp()),
+        created_at=listed.created,
         about=PathShortener().text(listed.about),
+        size_bytes=listed.size_bytes,
         has_q_nets=manifest is not None and has_q_nets(manifest),
         dim=dim if isinstance(dim, int) else None,
         unfinished=listed.unfinished,
@@ -156,6 +174,11 @@ def _embedding_set(store: Store, listed: Listed) -> EmbeddingSetReply:
         size_bytes=listed.size_bytes,
         unfinished=listed.unfinished,
     )
+
+
+def run_reply(store: Store, listed: Listed) -> RunReply:
+    """Return a run of a listing."""
+    return RunReply(**_run(store, listed))
 
 
 def _run(store: Store, listed: Listed) -> dict[str, Any]:
