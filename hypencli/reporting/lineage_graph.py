@@ -85,21 +85,31 @@ def lineage_graph(lineage: Lineage) -> Graph | None:
         lines=tuple(
             _line(nodes[parent], nodes[one.id])
             for one in artifacts.values()
-            for parent in one.parents
-            if parent in nodes
+            for parent in _nearest(one, artifacts)
         ),
         description=f"What was made from what: {counts}. The tables below have the same links.",
     )
+
+
+def _nearest(one: Artifact, artifacts: Mapping[str, Artifact]) -> list[str]:
+    """Return the parents that are no ancestors of another parent: the others follow from these."""
+    parents = [parent for parent in one.parents if parent in artifacts]
+    implied: set[str] = set()
+    queue = [*parents]
+    while queue:
+        above = [other for other in artifacts[queue.pop()].parents if other in artifacts]
+        queue.extend(other for other in above if other not in implied)
+        implied.update(above)
+    return [parent for parent in parents if parent not in implied]
 
 
 def _neighbours(artifacts: Mapping[str, Artifact]) -> dict[str, set[str]]:
     """Id -> ids of the parents and children that are drawn."""
     neighbours: dict[str, set[str]] = {one: set() for one in artifacts}
     for one in artifacts.values():
-        for parent in one.parents:
-            if parent in artifacts:
-                neighbours[one.id].add(parent)
-                neighbours[parent].add(one.id)
+        for parent in _nearest(one, artifacts):
+            neighbours[one.id].add(parent)
+            neighbours[parent].add(one.id)
     return neighbours
 
 

@@ -40,7 +40,7 @@ def render_page(report: HtmlReport) -> str:
     template = template_environment().get_template("page.html")
     return template.render(
         report=report,
-        sections=_sections(report),
+        sections=sections_of(report),
         counted=counted(report.counts),
         policy=_policy(style, script),
         style=Markup(style),
@@ -70,7 +70,7 @@ def report_parts(report: HtmlReport) -> dict[str, Any]:
     }
 
 
-def _sections(report: HtmlReport) -> list[tuple[str, str]]:
+def sections_of(report: HtmlReport) -> list[tuple[str, str]]:
     """Return anchor and title of the sections with content, and always the leaderboards."""
     filled = {
         "leaderboards": True,

@@ -6,8 +6,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
+from hypencli.data.qrels import Judgements
 from hypencli.errors import UsageError
 from hypencli.ops.content_names import RunNames
 from hypencli.ops.evaluation.compare import compare_judged, judged_pair, verdict
@@ -88,17 +89,25 @@ class QueryRows(Tabular):
         rows: The queries.
     """
 
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        "query_id",
+        "query",
+        "measure",
+        "value_a",
+        "value_b",
+        "difference",
+    )
+
     title: str
     measure: str
     rows: tuple[QueryValues, ...]
 
     def _grid(self) -> tuple[Sequence[str], Sequence[Row]]:
-        columns = ("query_id", "query", "measure", "value_a", "value_b", "difference")
         rows = [
             (one.query_id, one.text, self.measure, one.value_a, one.value_b, one.difference)
             for one in self.rows
         ]
-        return columns, rows
+        return self.COLUMNS, rows
 
     def _title(self) -> str:
         return self.title
@@ -252,11 +261,15 @@ class PairViews:
     Args:
         store: The project store.
         limits: Limits of what is shown of a query.
+        judgements: Judgements that the user named, whose grades are shown.
         most: Maximum number of comparisons in memory.
     """
 
-    def __init__(self, store: Store, limits: Limits, *, most: int = 4) -> None:
+    def __init__(
+        self, store: Store, limits: Limits, judgements: Sequence[Judgements] = (), *, most: int = 4
+    ) -> None:
         self._store, self._limits, self._most = store, limits, most
+        self._judgements = tuple(judgements)
         self._views: OrderedDict[tuple[object, ...], PairView] = OrderedDict()
         self._lock = Lock()
 
@@ -274,7 +287,7 @@ class PairViews:
         key = (a, b, plan.qrels, plan.measures, evaluations)
         with self._lock:
             if key not in self._views:
-                finder = JudgementFinder(self._store)
+                finder = JudgementFinder(self._store, self._judgements)
                 plan = replace(plan, run_a=a, run_b=b)
                 self._views[key] = PairView(self._store, plan, finder, self._limits)
             self._views.move_to_end(key)
