@@ -59,8 +59,9 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
 )
 """Class of an error -> HTTP status; the first that fits counts."""
 
-RETRY_SECONDS = 1
-"""Seconds after which a client that was refused for overload may ask again."""
+_RETRY = {"Retry-After": "1"}
+_HEADERS = {401: {"WWW-Authenticate": 'Basic realm="hype"'}, 429: _RETRY, 503: _RETRY}
+"""Status -> what a client does next: ask the user for the token, or ask again in a second."""
 
 
 def status_of(error: Exception) -> int:
@@ -84,8 +85,7 @@ def error_record(error: HypeError | StoreError) -> dict[str, Any]:
 def error_response(error: HypeError | StoreError) -> JSONResponse:
     """Return the response for an error."""
     status = status_of(error)
-    headers = {"Retry-After": str(RETRY_SECONDS)} if status in (429, 503) else None
-    return JSONResponse({"error": error_record(error)}, status, headers)
+    return JSONResponse({"error": error_record(error)}, status, _HEADERS.get(status))
 
 
 def add_error_handlers(app: FastAPI) -> None:

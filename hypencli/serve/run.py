@@ -82,6 +82,15 @@ def serve(settings: Settings, on_started: Callable[[str], None]) -> None:
         StoreNotFound: There is no store.
         UsageError: The address cannot be listened at.
     """
+    server, opened = make_server(settings, on_started)
+    with opened:
+        server.run([opened])
+
+
+def make_server(
+    settings: Settings, on_started: Callable[[str], None]
+) -> tuple[uvicorn.Server, socket.socket]:
+    """Make a server and open its socket; see :func:`serve`."""
     config = uvicorn.Config(
         create_app(settings),
         http=ImpatientProtocol,
@@ -95,9 +104,7 @@ def serve(settings: Settings, on_started: Callable[[str], None]) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=round(settings.limits.request_seconds),
     )
-    opened = _listen(settings.host, settings.port)
-    with opened:
-        _Server(config, on_started).run([opened])
+    return _Server(config, on_started), _listen(settings.host, settings.port)
 
 
 def _listen(host: str, port: int) -> socket.socket:
