@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from hypencli.reporting.text import shortened
 
 _WORD = re.compile(r"\w+", re.UNICODE)
-_COMMON = frozenset(
-    "a an and are as at be by do does for from how in is it its of on or that the this to was were "
-    "what when where which who why will with".split()
-)
+# fmt: off
+_COMMON = frozenset({
+    "a", "an", "and", "are", "as", "at", "be", "by", "do", "does", "for", "from", "how", "in",
+    "is", "it", "its", "of", "on", "or", "that", "the", "this", "to", "was", "were", "what",
+    "when", "where", "which", "who", "why", "will", "with",
+})
+# fmt: on
 """Frequent English words, which are marked only if a question has no other word."""
 
 _LEAST_STEM = 4

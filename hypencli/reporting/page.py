@@ -32,7 +32,9 @@ _COUNTED = {
 
 
 def render_page(report: HtmlReport) -> str:
-    """Render a report as HTML. The Content-Security-Policy of the page allows only its own style sheet and script.
+    """Render a report as HTML.
+
+    The Content-Security-Policy of the page allows only its own style sheet and script.
     """
     from markupsafe import Markup
 

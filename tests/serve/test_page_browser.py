@@ -23,7 +23,7 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-ne
 SCRIPT = "<script>window.broken = 1</script><img src=x onerror='window.broken = 1'>"
 HOSTILE = {
     "<b>h0</b>": f"river {SCRIPT} bank",
-    "h1\"><script>window.broken = 1</script>": "river </mark></p><svg onload='window.broken = 1'>",
+    'h1"><script>window.broken = 1</script>': "river </mark></p><svg onload='window.broken = 1'>",
     "h2/../../etc?a=b&c=#d": "river \u202egnp.exe\u2066 שלום river",
     "h3": "river " + "a-word-without-blanks" * 5_000,
     "h4": "{{ 7 * 7 }} {% raw %} &lt;b&gt; javascript:alert(1) river",
@@ -41,9 +41,7 @@ Page = Any
 
 
 @pytest.fixture(scope="module")
-def root(
-    finished_study: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def root(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The finished study, with hostile documents."""
     from hypencli.__main__ import main
 
@@ -118,7 +116,9 @@ def open_page(chromium: Any, address: str) -> Iterator[Callable[..., Page]]:
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
-        page.on("requestfailed", lambda request: request.failure == "csp" and asked.remove(request.url))
+        page.on(
+            "requestfailed", lambda request: request.failure == "csp" and asked.remove(request.url)
+        )
         page.goto(path)
         return page
 
@@ -185,7 +185,9 @@ def test_two_models_side_by_side_mark_what_moved(open_page: Callable[..., Page])
     lists = [
         page.locator(f"section[aria-labelledby=answer-{side}] li").all() for side in ("A", "B")
     ]
-    ranks = [{one.locator("a.id").inner_text(): i for i, one in enumerate(some, 1)} for some in lists]
+    ranks = [
+        {one.locator("a.id").inner_text(): i for i, one in enumerate(some, 1)} for some in lists
+    ]
     assert len(ranks[0]) == len(ranks[1]) == 20
     for document, rank in ranks[0].items():
         said = " ".join(lists[0][rank - 1].locator(".note").inner_text().split())
@@ -236,9 +238,12 @@ def test_curves_move_while_a_training_runs(open_page: Callable[..., Page], root:
         held = page.locator("#now table").inner_text()
         assert "growing" in held
         assert "process" in held
-        before = page.locator("#now path.curve").get_attribute("d")
+        drawn = "document.querySelector('#now path.curve').getAttribute('d')"
+        before = page.evaluate(drawn)
         draft.progress([(step, "loss", 1 / step) for step in range(5, 9)])
-        until(page, "d => document.querySelector(\'#now path.curve\').getAttribute(\'d\') !== d", before)
+        until(
+            page, "d => document.querySelector('#now path.curve').getAttribute('d') !== d", before
+        )
         assert "loss 0.125 at step 8" in page.locator("#now article").inner_text()
         draft.discard()
     until(page, "!document.querySelector('#now article')")
@@ -265,7 +270,11 @@ def test_hostile_documents_are_text(open_page: Callable[..., Page], width: int) 
 
 
 def test_a_hostile_address_is_text(open_page: Callable[..., Page]) -> None:
-    for field in ("/?q={}&model={}&engine={}", "/compare?a={}&b={}&text={}", "/runs?model={}&text={}"):
+    for field in (
+        "/?q={}&model={}&engine={}",
+        "/compare?a={}&b={}&text={}",
+        "/runs?model={}&text={}",
+    ):
         hostile = urlencode({"x": f'">{SCRIPT}'})[2:]
         page = open_page(field.replace("{}", hostile))
         assert page.evaluate("[document.images.length, typeof window.broken]") == [0, "undefined"]

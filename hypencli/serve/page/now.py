@@ -51,9 +51,7 @@ def now_routes(router: APIRouter, data: PageData) -> None:
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
-async def _events(
-    request: Request, data: PageData, watchers: set[object]
-) -> AsyncIterator[str]:
+async def _events(request: Request, data: PageData, watchers: set[object]) -> AsyncIterator[str]:
     """Yield the current work at once, and again whenever it changed."""
     watcher, told = object(), request.headers.get("last-event-id")
     watchers.add(watcher)
@@ -76,5 +74,5 @@ def _name(state: WorkState) -> str:
 
 
 def _event(data: PageData, state: WorkState) -> str:
-    html = rendered("now.html", **now_values(data))
-    return f"id: {_name(state)}\ndata: {json.dumps({'html': html, 'works': [one[0] for one in state]})}\n\n"
+    told = {"html": rendered("now.html", **now_values(data)), "works": [one[0] for one in state]}
+    return f"id: {_name(state)}\ndata: {json.dumps(told)}\n\n"

@@ -9,27 +9,22 @@ from fastapi import APIRouter, Query, Response
 from hypencli.ops.report.overview import RunFilter
 from hypencli.reporting.page import counted, report_parts, sections_of
 from hypencli.serve.page.data import PageData
+from hypencli.serve.page.fields import RunsFields
 from hypencli.serve.page.now import now_values
 from hypencli.serve.page.rendering import html
-
-Text = Annotated[str, Query(max_length=1_000)]
 
 
 def runs_routes(router: APIRouter, data: PageData) -> None:
     """Add the route of the view."""
 
     @router.get("/runs")
-    def runs(
-        qrels: Text = "",
-        engine: Text = "",
-        model: Text = "",
-        text: Text = "",
-        part: bool = False,
-    ) -> Response:
-        wanted = RunFilter(qrels=qrels, engine=engine, model=model, text=text)
+    def runs(asked: Annotated[RunsFields, Query()]) -> Response:
+        wanted = RunFilter(
+            qrels=asked.qrels, engine=asked.engine, model=asked.model, text=asked.text
+        )
         report = data.overviews.filtered(wanted)
         shown = {"report": report, "sections": sections_of(report), **report_parts(report)}
-        if part:
+        if asked.part:
             return html("overview.html", **shown)
         return html(
             "runs.html",

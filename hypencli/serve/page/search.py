@@ -11,8 +11,9 @@ from fastapi import APIRouter, Query, Request, Response
 from hypencli.engine.registry.lookup import engine_names
 from hypencli.ops.documents import read_document
 from hypencli.reporting.highlight import highlighted, terms_of
-from hypencli.serve.asking import DEFAULT_K, answer, artifact_name, while_wanted
+from hypencli.serve.asking import answer, artifact_name, while_wanted
 from hypencli.serve.page.data import PageData
+from hypencli.serve.page.fields import DocumentPage, SearchPage
 from hypencli.serve.page.rendering import html
 from hypencli.serve.schemas import QuestionBody, SearchReply
 
@@ -22,11 +23,9 @@ _PASSAGE = 360
 _LEAST_SECONDS = 5e-5
 """Stages of less time are not shown."""
 
-Text = Annotated[str, Query(max_length=10_000)]
-
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class AnsweringSide:
     """How one side answers; an empty field takes the setting of the server."""
 
     model: str
@@ -53,52 +52,37 @@ def search_routes(router: APIRouter, data: PageData) -> None:
     """Add the routes of questions and documents."""
 
     @router.get("/")
-    async def search(
-        request: Request,
-        q: Text = "",
-        k: Annotated[int, Query(ge=1)] = DEFAULT_K,
-        model: str = "",
-        embeddings: str = "",
-        engine: str = "",
-        model_b: str = "",
-        embeddings_b: str = "",
-        engine_b: str = "",
-        part: bool = False,
-    ) -> Response:
-        sides = [Side(model, embeddings, engine)]
-        second = Side(model_b, embeddings_b, engine_b)
-        if second.is_given:
-            sides.append(second)
-        values = {"q": q, "k": k, "sides": sides, "second": second}
+    async def search(request: Request, asked: Annotated[SearchPage, Query()]) -> Response:
+        first = AnsweringSide(asked.model, asked.embeddings, asked.engine)
+        second = AnsweringSide(asked.model_b, asked.embeddings_b, asked.engine_b)
+        sides = [first, second] if second.is_given else [first]
         replies: list[SearchReply] = []
-        if q.strip():
+        if asked.q.strip():
             # Both sides are asked by one call each: an error names the side that has it.
-            asked = [answer(data.server, [side.question(q, k)]) for side in sides]
-            both = asyncio.gather(*asked)
+            both = asyncio.gather(
+                *(answer(data.server, [side.question(asked.q, asked.k)]) for side in sides)
+            )
             replies = [one[0] for one in await while_wanted(data.server, request, both)]
-        shown = {**values, "answers": replies, "ranks": _ranks(replies)}
-        shown |= {"passage": _passages(q), "stages": _stages}
-        if part:
+        shown = {"answers": replies, "ranks": _ranks(replies)}
+        shown |= {"passage": _passages(asked.q), "stages": _stages}
+        if asked.part:
             return html("answers.html", **shown)
-        page = await asyncio.to_thread(_choices, data)
-        return html("search.html", title="Search", view="search", **page, **shown)
+        choices = await asyncio.to_thread(_choices, data)
+        about = {"title": "Search", "view": "search", "asked": asked, "second": second}
+        return html("search.html", **about, **choices, **shown)
 
     @router.get("/document")
-    def document(
-        id: Annotated[str, Query(max_length=10_000)],
-        embeddings: str = "",
-        q: Text = "",
-    ) -> Response:
-        found = read_document(data.server.store, id, embeddings=embeddings or None)
+    def document(asked: Annotated[DocumentPage, Query()]) -> Response:
+        found = read_document(data.server.store, asked.id, embeddings=asked.embeddings or None)
         return html(
             "document.html",
-            title=id,
+            title=asked.id,
             view="document",
             store=data.server.store.root.name,
             document=found,
             embeddings=artifact_name(found.embeddings),
-            segments=highlighted(found.text, terms_of(q), None),
-            q=q,
+            segments=highlighted(found.text, terms_of(asked.q), None),
+            q=asked.q,
         )
 
 
