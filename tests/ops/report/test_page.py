@@ -21,7 +21,7 @@ from hypencli.ops.transfer.study_import import import_study
 from hypencli.own_places import place_seals
 from hypencli.reporting.contents import Artifact, HtmlReport, Limits, Lineage, RunPair
 from hypencli.reporting.lineage import LineageIndex, lineage_tables
-from tests.ops.report.conftest import MEASURES, QRELS, QUERIES, Put
+from tests.ops.report.conftest import MEASURES, QRELS, QUERIES, Put, ranking
 
 
 def gathered(store: hs.Store, **options: Any) -> HtmlReport:
