@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from hypencli._version import __version__
 from hypencli.errors import HypeError, UsageError
 from hypencli.reporting.rendering import source_of, template_environment
-from hypencli.serve.failures import RETRY_SECONDS, error_record, status_of
+from hypencli.serve.failures import error_record, error_response
 from hypestore import StoreError
 
 _PACKAGE = "hypencli.serve.page"
@@ -119,16 +119,16 @@ class PageRoute(APIRoute):
 
 
 def _failure(request: Request, error: HypeError | StoreError) -> Response:
-    status = status_of(error)
+    plain = error_response(error)
     is_part = "part" in request.query_params
     response = html(
         "failure.html" if is_part else "error.html",
-        status=status,
+        status=plain.status_code,
         error=error_record(error),
         store=request.app.state.server.store.root.name,
         view="",
         title="Error",
     )
-    if status in (429, 503):
-        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    if (seconds := plain.headers.get("Retry-After")) is not None:
+        response.headers["Retry-After"] = seconds
     return response
