@@ -54,6 +54,7 @@ class Settings:
         token: Secret that each request must carry; None asks for none.
         hosts: Names by which clients may reach the server, beside its address.
         origins: Web origins whose pages may ask; the server's own may always.
+        qrels: Judgements whose grades the page shows: files or datasets.
         sql: Whether ``POST /v1/sql`` answers.
         log_queries: Whether the log shows questions.
         trust_code: Whether models may run q-net converter code of their own.
@@ -71,6 +72,7 @@ class Settings:
     token: str | None = field(default=None, repr=False)
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
+    qrels: tuple[str, ...] = ()
     sql: bool = False
     log_queries: bool = False
     trust_code: bool = False

@@ -82,6 +82,14 @@ def serve(
             rich_help_panel=_WHO,
         ),
     ] = None,
+    qrels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--qrels",
+            help="Judgements whose grades the page shows: a file or a dataset. Repeat it for more.",
+            show_default="those of prepared datasets",
+        ),
+    ] = None,
     sql: Annotated[
         bool, typer.Option("--sql", help="Answer read-only SQL over the catalog too.")
     ] = False,
@@ -129,6 +137,7 @@ def serve(
         token=None if token is None else read_token(token),
         hosts=tuple(one.lower() for one in name or ()),
         origins=tuple(one.rstrip("/") for one in origin or ()),
+        qrels=tuple(qrels or ()),
         sql=sql,
         log_queries=log_queries,
         trust_code=trust_code,
