@@ -96,9 +96,7 @@ def measure(store: Store, corpus: EmbeddingSet, options: argparse.Namespace) -> 
             for k in options.depth:
                 best[k].append(float(np.partition(row, len(row) - k)[-k]))
         for side, k, done in timed:
-            print(
-                json.dumps({"side": side, "k": k, **figures(done, best[k], k), **about, **memory})
-            )
+            print(json.dumps({"side": side, "k": k, **figures(done, best[k], k), **about, **memory}))
     if not options.without_hnsw:
         hnsw(store, corpus, options, about)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hypencli.engine.bm25.options import Bm25Options
-from hypencli.engine.bm25.words import CorpusWords, PartWords, bm25s_module, tokenizer
+from hypencli.engine.bm25.words import CorpusWords, PartWords, library, tokenizer
 from hypencli.engine.results import OnScored, SearchResult, counts, refuse_k
 from hypencli.engine.seconds import SearchSeconds
 from hypencli.engine.topk import TopK
@@ -56,7 +56,7 @@ class Bm25Engine:
             "stemmer": options.stemmer,
             "stopwords": options.stopwords,
             "pattern": options.pattern,
-            "bm25s": bm25s_module().__version__,
+            "bm25s": library().__version__,
         }
 
         def parts() -> Iterator[PartWords]:
@@ -114,7 +114,7 @@ class Bm25Engine:
 def build_index(parts: Sequence[PartWords], options: Bm25Options) -> Any:
     """Build the index of bm25s over the texts of all parts, in order."""
     words = CorpusWords(parts)
-    bm25s = bm25s_module()
+    bm25s = library()
     index = bm25s.BM25(k1=options.k1, b=options.b, method="lucene")
     # An index without a word has no columns; bm25s needs one, and uses "" for it.
     vocabulary = words.vocabulary or {"": 0}
@@ -131,7 +131,7 @@ def load_index(folder: Path) -> Any:
         ModelError: A file is missing or damaged.
     """
     try:
-        index = bm25s_module().BM25.load(folder, mmap=True, allow_pickle=False)
+        index = library().BM25.load(folder, mmap=True, allow_pickle=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"The BM25 index in {folder} cannot be read: {error}.") from error
     return index

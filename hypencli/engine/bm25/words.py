@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hypencli.engine.bm25.options import Bm25Options
-from hypencli.errors import MissingDependencyError, ModelError, UsageError, did_you_mean
-from hypencli.packages import install_command
+from hypencli.errors import ModelError, UsageError, did_you_mean
+from hypencli.packages import require_packages
 
 NONE = "none"
 """The value of an option that turns a step off."""
@@ -23,19 +23,14 @@ NONE = "none"
 _WORDS, _IDS, _LENGTHS = "words.json", "ids.npy", "lengths.npy"
 
 
-def bm25s_module(name: str = "bm25s") -> Any:
-    """Import bm25s or its stemmer.
+def library(module: str = "bm25s") -> Any:
+    """Import bm25s or ``Stemmer``, its stemmers.
 
     Raises:
-        MissingDependencyError: It is not installed; the error says how to install it.
+        MissingDependencyError: One of them is not installed; the hint installs both.
     """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"BM25 needs {name}, which cannot be imported: {error}.",
-            hint=f"Install it: {install_command(name)}",
-        ) from error
+    require_packages(("bm25s", "Stemmer"), "BM25")
+    return importlib.import_module(module)
 
 
 def refuse_unknown(options: Bm25Options) -> None:
@@ -54,7 +49,7 @@ def refuse_unknown(options: Bm25Options) -> None:
             hint=r"Example: -o pattern='\w+'",
         ) from error
     if options.stemmer != NONE:
-        known = bm25s_module("Stemmer").algorithms()
+        known = library("Stemmer").algorithms()
         if options.stemmer not in known:
             raise UsageError(
                 f"There is no stemmer {options.stemmer!r:.80}.",
@@ -62,7 +57,7 @@ def refuse_unknown(options: Bm25Options) -> None:
             )
     if options.stopwords != NONE:
         try:
-            bm25s_module().tokenization.Tokenizer(stopwords=options.stopwords)
+            library().tokenization.Tokenizer(stopwords=options.stopwords)
         except ValueError as error:
             raise UsageError(
                 f"There is no list of stop words {options.stopwords!r:.80}.",
@@ -74,8 +69,8 @@ def tokenizer(options: Bm25Options) -> Any:
     """Return an empty tokenizer of bm25s with these options."""
     stemmer = None
     if options.stemmer != NONE:
-        stemmer = bm25s_module("Stemmer").Stemmer(options.stemmer)
-    return bm25s_module().tokenization.Tokenizer(
+        stemmer = library("Stemmer").Stemmer(options.stemmer)
+    return library().tokenization.Tokenizer(
         splitter=options.pattern,
         stopwords=None if options.stopwords == NONE else options.stopwords,
         stemmer=stemmer,
