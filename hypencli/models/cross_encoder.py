@@ -20,7 +20,7 @@ from hypencli.models.checkpoints.backbone import refuse_unknown_tokens
 from hypencli.models.checkpoints.sentence import load_tokenizer
 from hypencli.models.checkpoints.tokenizer_bounds import refusing_panics
 from hypencli.models.checkpoints.untrusted import (
-    LIBRARY_ERRORS,
+    library_errors,
     reason,
     refuse_unless_filled,
     refuse_unsafe,
@@ -92,7 +92,7 @@ def load_cross_encoder(source: str | Path, *, label: str | None = None) -> Cross
             )
     except ModelError:
         raise
-    except LIBRARY_ERRORS as error:
+    except library_errors() as error:
         raise ModelError(
             f"No cross-encoder can be loaded from {source}: {reason(error)}"
         ) from error

@@ -318,6 +318,18 @@ class QueryStates:
         self._states = states
         self._options = options
 
+    @classmethod
+    def joined(cls, parts: Sequence[QueryStates]) -> QueryStates:
+        """Return queries that were encoded apart as one set, each with the bits that it has.
+
+        Args:
+            parts: At least one set. All are of one encoder, with the same options and width.
+        """
+        first = parts[0]
+        states = [state for part in parts for state in part._states]
+        n_cut = sum(part.n_cut for part in parts)
+        return cls(first._encoder, states, first._options, first._width, n_cut)
+
     def __len__(self) -> int:
         return len(self._states)
 
