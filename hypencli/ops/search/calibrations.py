@@ -73,12 +73,13 @@ def calibration_identity(plan: EnginePlan, scoring: Scoring) -> dict[str, JsonVa
         "query_max_length": scoring.query_max_length,
         "width": scoring.width,
         "dtype": scoring.dtype,
+        **({} if plan.index is None else {"index": plan.index}),
         **_other_options(plan),
     }
 
 
 def _other_options(plan: EnginePlan) -> dict[str, JsonValue]:
-    measured = {*plan.entry.settings[0], *plan.entry.amounts, *plan.entry.needs}
+    measured = {*plan.entry.settings[0], *plan.entry.amounts, *plan.entry.needs, "index"}
     changed: dict[str, JsonValue] = {
         one.name: getattr(plan.options, one.name)
         for one in plan.entry.describe()
@@ -92,7 +93,7 @@ def find_calibrations(target: SearchTarget, identity: dict[str, JsonValue]) -> l
     return [
         one
         for one in target.store.find("calibration", identity)
-        if one.inputs.get("options") == identity.get("options")
+        if all(one.inputs.get(name) == identity.get(name) for name in ("options", "index"))
     ]
 
 
