@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from threading import Event
 
 import h11
 import uvicorn
@@ -57,11 +58,19 @@ class ImpatientProtocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """A server that tells its address when it answers."""
+    """A server that tells its address when it answers, and its streams when it ends."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_started: Callable[[str], None], ending: Event
+    ) -> None:
         super().__init__(config)
         self._on_started = on_started
+        self._ending = ending
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait for answers that have begun."""
+        self._ending.set()
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the socket."""
@@ -91,8 +100,9 @@ def make_server(
     settings: Settings, on_started: Callable[[str], None]
 ) -> tuple[uvicorn.Server, socket.socket]:
     """Make a server and open its socket; see :func:`serve`."""
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         http=ImpatientProtocol,
         ws="none",
         loop="asyncio",
@@ -104,7 +114,8 @@ def make_server(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=round(settings.limits.request_seconds),
     )
-    return _Server(config, on_started), _listen(settings.host, settings.port)
+    ending = app.state.server.ending
+    return _Server(config, on_started, ending), _listen(settings.host, settings.port)
 
 
 def _listen(host: str, port: int) -> socket.socket:
