@@ -24,12 +24,12 @@ class Answer(Tabular):
 
     Attributes:
         question: The question.
-        model: Name or id of the model.
+        model: Name or id of the model; None for an engine without one.
         embeddings: Name or id of the embedding set.
         n_documents: Number of documents searched.
         hits: The best documents, in order of rank.
         seconds: Time of the search in seconds.
-        query_max_length: Maximum number of tokens of a question.
+        query_max_length: Maximum number of tokens of a question; None if it is not cut.
         is_cut: Whether the question has more tokens, and was cut.
         evaluations: Documents that were scored.
         recall_bound: A lower bound on the recall, if the engine had a recall to reach.
@@ -40,12 +40,12 @@ class Answer(Tabular):
     """
 
     question: str
-    model: str
+    model: str | None
     embeddings: str
     n_documents: int
     hits: list[Hit]
     seconds: float
-    query_max_length: int
+    query_max_length: int | None
     is_cut: bool
     evaluations: int = 0
     recall_bound: float | None = None

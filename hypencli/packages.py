@@ -14,8 +14,10 @@ from hypencli.errors import MissingDependencyError
 
 REQUIREMENTS = {
     "hnswlib": "hnswlib>=0.8",
-    "faiss": "faiss-cpu>=1.9",
+    "faiss": "faiss-cpu>=1.11",
     "pynndescent": "pynndescent>=0.7",
+    "bm25s": "bm25s>=0.3",
+    "Stemmer": "PyStemmer>=3.0",
     "fastapi": "fastapi>=0.120",
     "uvicorn": "uvicorn>=0.34",
     "prometheus_client": "prometheus-client>=0.21",

@@ -16,7 +16,7 @@ import typer
 import typer.core
 
 from hypencli._version import __version__
-from hypencli.cli.arguments import from_verb, wants_json
+from hypencli.cli.arguments import from_verb, shorten_arguments, wants_json
 from hypencli.cli.options import JSON_HELP, STORE_HELP
 from hypencli.errors import UsageError
 from hypencli.escaping import escape_terminal
@@ -43,6 +43,7 @@ PANELS: Mapping[str, Mapping[str, str]] = {
         "data": "corpora.data:data",
         "encode": "corpora.encode:encode",
         "graph": "corpora.graph:graph",
+        "index": "corpora.index:index",
         "perturb": "corpora.perturb:perturb",
     },
     "Search": {
@@ -246,6 +247,7 @@ def run(arguments: list[str]) -> int:
     except _CommandLineError as error:
         if wants_json(arguments):
             raise UsageError(error.format_message(), hint=_usage(error)) from error
+        error.message = shorten_arguments(error.message, arguments)
         usage = io.StringIO()
         error.show(file=usage)
         typer.echo(escape_terminal(usage.getvalue()), err=True, nl=False)

@@ -115,6 +115,16 @@ class Residuals:
         return share
 
 
+def missed_share(missed: int, of: int) -> float:
+    """Return an upper limit of the share that is missed, from a sample of documents.
+
+    The limit is that of Clopper and Pearson (1934), with the confidence of the other limits.
+    """
+    if not of:
+        return _LIMIT
+    return 1.0 if missed >= of else float(stats.beta.ppf(_LIMIT, missed + 1, of - missed))
+
+
 def most(expected_count: float, confidence: float) -> int:
     """Return the number that a count with this expectation does not exceed, with confidence."""
     return int(stats.poisson.ppf(confidence, expected_count)) if expected_count > 0 else 0
@@ -147,6 +157,6 @@ def recall_bound(
     while low < high:
         middle = (low + high + 1) // 2
         shares = residuals.reaching(best[middle - 1], unscored.expected)
-        others = most(float(shares @ unscored.counts), confidence)
+        others = most(float((shares * unscored.counts).sum()), confidence)
         low, high = (middle, high) if middle + others <= wanted else (low, middle - 1)
     return low / wanted

@@ -101,11 +101,11 @@ def make_server(
     settings: Settings, on_started: Callable[[str], None]
 ) -> tuple[uvicorn.Server, socket.socket]:
     """Make a server and open its socket; see :func:`serve`."""
-<<<<<<< HEAD
-    app = create_app(settings)
-=======
     opened = _listen(settings.host, settings.port)
->>>>>>> serve
+    with ExitStack() as on_error:
+        on_error.callback(opened.close)
+        app = create_app(settings)
+        on_error.pop_all()
     config = uvicorn.Config(
         app,
         http=ImpatientProtocol,
@@ -119,12 +119,7 @@ def make_server(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=round(settings.limits.request_seconds),
     )
-<<<<<<< HEAD
-    ending = app.state.server.ending
-    return _Server(config, on_started, ending), _listen(settings.host, settings.port)
-=======
-    return _Server(config, on_started), opened
->>>>>>> serve
+    return _Server(config, on_started, app.state.server.ending), opened
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -328,7 +328,9 @@ def complaint(outcome: dict[str, Any], *, as_json: bool) -> str | None:
         error = json.loads(out)["error"]
     except (ValueError, KeyError, TypeError):
         return "no error in JSON"
-    return None if error["exit_code"] == code and error["message"] else "another error in JSON"
+    if error["exit_code"] != code or not error["message"]:
+        return "another error in JSON"
+    return "the argument is poured out" if len(error["message"]) > 2_000 else None
 
 
 def problems(walk: Walk, verb: str, share: int | None) -> list[str]:

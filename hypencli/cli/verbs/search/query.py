@@ -99,7 +99,7 @@ def query(
         show(found, draw_answer, as_json=json)
         return
     from hypencli.ops.models import ModelSource
-    from hypencli.ops.search.ask import Asker
+    from hypencli.ops.search.ask import open_asker
     from hypencli.ops.search.options import Scoring, SearchOptions, Target
 
     opened = open_store(store)
@@ -109,14 +109,15 @@ def query(
         target=Target(embeddings, corpus),
         scoring=Scoring(query_max_length, width, dtype, default_device(device, opened)),
     )
-    asker = Asker(opened, ModelSource(model, trust_code=trust_code), options, progress())
+    asker = open_asker(opened, ModelSource(model, trust_code=trust_code), options, progress())
     show(asker.ask(text), draw_answer, as_json=json)
 
 
 def draw_answer(console: Console, answer: Answer, *, width: int = 300) -> None:
     """Print ranked documents, each with the first ``width`` characters of its text."""
+    by = "" if answer.model is None else f"model {escape(answer.model)}, "
     console.print(
-        f"{escape(answer.question)}  ({answer.n_documents:,} documents, model {answer.model}, "
+        f"{escape(answer.question)}  ({answer.n_documents:,} documents, {by}"
         f"{seconds(answer.seconds)})"
     )
     if answer.is_cut:

@@ -128,6 +128,8 @@ def search(
 
         hype search --engine graph -o preset=efficient-2
 
+        hype search --engine bm25 --name bm25
+
         hype search --rerank bm25 --k 100
 
         hype search --first my-bi-encoder --first-k 500
@@ -179,7 +181,7 @@ def search(
     if first is None:
         show(run(opened, asked, source, options, progress()), _draw_searched, as_json=json)
         return
-    from hypencli.ops.search.two_stages import FirstStage, search_in_two_stages
+    from hypencli.ops.search.two_stages import first_stage, search_in_two_stages
 
     if named.name != "exact" or named.options or recall is not None:
         raise UsageError(
@@ -187,10 +189,10 @@ def search(
             "and its options.",
             hint="For the first stage, --first-engine sets the engine, and -o its options.",
         )
-    stage = FirstStage(
+    stage = first_stage(
         ModelSource(first, trust_code=trust_code),
+        engine_spec(engine=first_engine, settings=settings),
         k=first_k,
-        engine=engine_spec(engine=first_engine, settings=settings),
     )
     both = search_in_two_stages(opened, asked, source, stage, options, progress())
     show(both, _draw_both, as_json=json)
@@ -205,9 +207,10 @@ def _draw_both(console: Console, done: SearchedTwice) -> None:
 def _draw_searched(console: Console, done: Searched) -> None:
     verb = "Searched again" if done.again else "Had searched" if done.existing else "Searched"
     width = "" if done.width is None else f", width={done.width}"
+    by = "" if done.model is None else f" with {escape(done.model)}"
     console.print(
         f"{verb} {done.n_documents:,} documents of {escape(done.corpus)} for {done.n_queries:,} "
-        f"queries with {escape(done.model)} ({done.engine}, k={done.k}{width})."
+        f"queries{by} ({done.engine}, k={done.k}{width})."
     )
     parts = done.seconds
     selection_time = f"selection {seconds(parts.selection)}, " if parts.selection else ""

@@ -29,7 +29,8 @@ EngineOption = Annotated[
     typer.Option(
         "--engine",
         help="The engine. For q-nets: exact, guided, graph. For bi-encoders: exact and vector "
-        "indexes (hnsw, faiss-flat, …). `hype engines` lists all with their options.",
+        "indexes (hnsw, faiss-flat, …). Without a model: bm25. `hype engines` lists all with their "
+        "options.",
         show_default="exact",
         rich_help_panel=_HOW,
     ),
@@ -108,7 +109,7 @@ FirstOption = Annotated[
     str | None,
     typer.Option(
         "--first",
-        help="Search with this model first, and rerank its results with --model.",
+        help="Search with this model first, or with bm25, and rerank its results with --model.",
         show_default=False,
         rich_help_panel=_STAGES,
     ),
