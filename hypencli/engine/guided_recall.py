@@ -151,9 +151,7 @@ class RecallSearch:
             return
         by_index = 0 if self._index is None else _INDEX_ROUNDS
         queries = [
-            _QuerySearch(
-                search, self._corpus, self._options, self._sample, batch.k, by_index=by_index > 0
-            )
+            _QuerySearch(search, self._corpus, self._options, self._sample, batch.k, by_index=by_index > 0)
             for search in batch.queries
         ]
 
@@ -413,9 +411,7 @@ class _QuerySearch:
             n_missed = 0 if self.pool.missed is None else len(self.pool.ordinals)
             if self._round > _FITTED_ROUND + 1 and not self._affordable(need):
                 self.exact = True
-            self.is_poor = (
-                float(shares[n_pool : len(unscored.counts) - n_missed].sum()) > _OUTSIDE * limit / 2
-            )
+            self.is_poor = float(shares[n_pool : len(unscored.counts) - n_missed].sum()) > _OUTSIDE * limit / 2
             if not self.is_poor and self._misses_by_index:
                 self.effort *= _MORE_EFFORT
                 return False

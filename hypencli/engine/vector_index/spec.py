@@ -70,7 +70,7 @@ class FaissSmallWorldOptions(SmallWorldOptions):
             le=32,
             multiple_of=16,
             description="bits of a number of a vector; 0 takes 16 for a set that is stored in "
-            "float16, where nothing is lost, and 32 otherwise",
+            "float16, where nothing is lost, and 32 otherwise"
         ),
     ] = 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -65,10 +65,10 @@ def search_routes(router: APIRouter, data: PageData) -> None:
             questions = [side.question(asked.q, asked.k) for side in sides]
             try:
                 replies = await while_wanted(data.server, request, answer(data.server, questions))
-            except (HypeError, StoreError) as error:
+            except (HypeError, StoreError) as raised:
                 if asked.part:
                     raise
-                failed = error  # the page keeps its form, in which the reader can mend it
+                failed = raised  # the page keeps its form, in which the reader can mend it
         shown = {"answers": replies, "ranks": _ranks(replies)}
         shown |= {"passage": _passages(asked.q), "stages": _stages}
         if asked.part:
@@ -119,7 +119,7 @@ def _stages(reply: SearchReply) -> list[tuple[str, float]]:
     return [(name, value) for name, value in stages.items() if value >= _LEAST_SECONDS]
 
 
-def _choices(data: PageData) -> dict[str, object]:
+def _choices(data: PageData) -> dict[str, Any]:
     """Return what the fields of the form offer."""
     store, settings = data.server.store, data.server.settings
     return {
