@@ -34,8 +34,9 @@ _RECORD_FORMAT = 2
 _ADDED_ROWS = 16_384
 """Vectors added at once; it is fixed, so an index does not depend on the shards."""
 
-_PART_ROWS, _PARTS = 262_144, 16
-"""Vectors of a part of a build that can be continued, and the most parts of inverted lists."""
+_PART_ROWS, _PARTS = 262_144, 8
+"""Vectors of a part of a build that can be continued, and the most parts of inverted lists: each
+has a copy of the centroids in memory."""
 
 _BYTES_AT_ONCE = 1 << 20
 
@@ -224,7 +225,7 @@ def build_by_parts(
 ) -> None:
     """Build an index of a mapped kind in parts, each of which is kept: a second call goes on.
 
-    Memory: a part of 262,144 vectors or a sixteenth of all, and the training sample; for a graph,
+    Memory: a part of 262,144 vectors or an eighth of all, and the training sample; for a graph,
     the whole graph.
 
     Args:

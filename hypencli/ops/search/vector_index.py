@@ -6,6 +6,7 @@ index that ``hype index`` has built, and builds none.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +19,7 @@ from hypencli.errors import ModelError, UsageError, did_you_mean
 from hypencli.escaping import escape_shell
 from hypencli.option_fields import parse_options
 from hypencli.progress import SILENT, Progress
-from hypestore import DamagedArtifact, EmbeddingSet, Store
+from hypestore import ArtifactBusy, DamagedArtifact, EmbeddingSet, Store
 
 if TYPE_CHECKING:
     from hypencli.engine.vector_index.index import LibraryIndex
@@ -98,7 +99,8 @@ def open_index(
         built.append(time.perf_counter() - started)
 
     folder = store.cached(name, make)
-    _remove_parts(store, name)
+    if built:
+        _remove_parts(store, name)
     return OpenedIndex(_loaded(folder, spec), name, built[0] if built else None)
 
 
@@ -279,7 +281,8 @@ def _remove_parts(store: Store, name: str) -> None:
     """Remove the parts of an index that is complete."""
     for cache in store.caches():
         if cache.name.startswith(name + _PART):
-            store.remove_cache(cache.name)
+            with contextlib.suppress(ArtifactBusy):  # another process began the same build
+                store.remove_cache(cache.name)
 
 
 def _build(

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from hypencli.cli.options import JsonOption, ReferenceArgument, StoreOption, open_store
 from hypencli.cli.output.charts import draw_curves
-from hypencli.cli.output.render import escape, number, show
+from hypencli.cli.output.render import escape, number, show, size
 from hypencli.cli.output.tables import print_table
+from hypencli.cli.verbs.corpora.index import in_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,6 +58,12 @@ def _draw_shown(console: Console, shown: Shown) -> None:
         if listed:
             rows = [(one.kind, one.name or one.id, one.about) for one in listed]
             print_table(title, ("kind", "name", "what"), rows)
+    if shown.indexes:
+        rows = [
+            (one.kind, one.cache, size(one.size_bytes), in_words(one.recall))
+            for one in shown.indexes
+        ]
+        print_table("indexes", ("kind", "cache", "size", "recall of inner products"), rows)
     for qrels, values in shown.metrics.items():
         print_table(f"measures on {qrels}", ("measure", "value"), list(values.items()))
     draw_curves(console, shown.curves)
