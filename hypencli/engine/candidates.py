@@ -27,7 +27,7 @@ another way where they do not fill a register."""
 _LEAST_ROWS = 128
 """The least number of documents for which a further thread pays."""
 
-_PREPARED = 8
+PREPARED = 16
 """How many prepared scorers are kept; each may hold a copy of the weights of a q-net."""
 
 
@@ -61,7 +61,7 @@ class CandidateScorer:
         self._dtype = dtype
         self._rows = block_rows(corpus.dim, dtype, device)
         self._score = BlockScorer(device=device, dtype=dtype, dim=corpus.dim, rows=self._rows)
-        self._scorer = lru_cache(_PREPARED)(self._prepare)
+        self._scorer = lru_cache(PREPARED)(self._prepare)
 
     def __call__(self, query: int, ordinals: Ordinals, threads: Workers = ALONE) -> Scores:
         """Return the scores ``[m]`` of the documents at ``ordinals`` ``[m]`` for one query.

@@ -134,3 +134,10 @@ class WalkOptions:
         ),
     ] = None
     seed: Annotated[int, Field(description="seed of the entry points")] = 43
+    seeds: Annotated[
+        str | None,
+        Field(
+            description="the run, such as one of bm25, whose best documents a query begins with; "
+            "random ones make up the number of entry points"
+        ),
+    ] = None

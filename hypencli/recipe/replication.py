@@ -41,7 +41,7 @@ class ReplicatedModel(Section):
         None, description="pooling of a plain encoder that does not record its own"
     )
     searches: tuple[str, ...] | None = Field(
-        None, strict=False, description="which searches it is for; none: all of them"
+        None, strict=False, description="which searches it is for; none: all that need a model"
     )
     made_by: dict[str, str] = Field(
         default_factory=dict, description="model -> the command that makes it in the store"

@@ -169,6 +169,15 @@ def test_a_search_does_not_wait_for_functions_that_it_does_not_call(
     assert run(arguments, ["pyarrow.compute", "pyarrow.dataset"], absent=["pandas"]) == (0, [])
 
 
+def test_a_question_imports_torch_and_no_library_around_it(shared_study: Path) -> None:
+    arguments = ["query", "river", "--model", "hyper", "--store", str(shared_study)]
+    arguments += ["--embeddings", "hyper-docs"]
+    needless = ["transformers", "huggingface_hub", "accelerate", "pandas", "scipy", "sklearn"]
+    needless += ["ir_datasets", "ir_measures", "torch._dynamo", "torch.distributed.tensor"]
+    # torch imports sympy where it reasons about shapes, such as for tensors without memory.
+    assert run(arguments, [*needless, "sympy", "torch"]) == (0, ["torch"])
+
+
 @pytest.fixture(scope="module")
 def shared_study(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One copy for the commands above, which build on each other."""

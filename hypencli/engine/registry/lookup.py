@@ -18,6 +18,7 @@ SHIPPED: Mapping[str, str] = {
     "guided": "guided:GUIDED",
     "graph": "graph:GRAPH",
     "rerank": "rerank:RERANK",
+    "bm25": "bm25:BM25",
     "hnsw": "vector_index:HNSW",
     "faiss-flat": "vector_index:FAISS_FLAT",
     "faiss-flat16": "vector_index:FAISS_FLAT16",

@@ -70,7 +70,7 @@ class EnginePlan:
         return (*(manifest.id for manifest in self.needed.values()), *calibrations)
 
     def refuse_other_queries(self, query_ids: Sequence[str], progress: Progress) -> None:
-        """Refuse to rerank a run that has no documents for any of these queries.
+        """Refuse an earlier run that has no documents for any of these queries.
 
         Where it has some for a part of the queries, the others are counted in a message.
 
@@ -86,15 +86,21 @@ class EnginePlan:
             known = next(iter(results.query_ids), None)
             has = "no results" if known is None else f"results of queries such as {known!r}"
             raise DataError(
-                f"The run {display_name(run)} has nothing to rerank for the "
+                f"The run {display_name(run)} has nothing to {self._does} for the "
                 f"{len(query_ids):,} queries, such as {query_ids[0]!r}: it has {has}.",
-                hint="Rerank a run of the same queries: hype ls runs",
+                hint="Name a run of the same queries: hype ls runs",
             )
         if lacking:
+            then = "get no results" if "run" in self.entry.needs else "begin at random documents"
             progress.message(
                 f"the run {display_name(run)} has no documents for {len(lacking):,} of "
-                f"{len(query_ids):,} queries, such as {lacking[0]!r}: these get no results"
+                f"{len(query_ids):,} queries, such as {lacking[0]!r}: these {then}"
             )
+
+    @property
+    def _does(self) -> str:
+        """What the engine does with the documents of an earlier run."""
+        return "rerank" if "run" in self.entry.needs else "begin with"
 
     def open(self, corpus: EmbeddingSet, progress: Progress) -> Callable[[Sequence[str]], Engine]:
         """Open the engine. The result returns the engine for a batch of query ids."""
@@ -103,10 +109,10 @@ class EnginePlan:
                 f"the package of the engine {self.asked} is missing: using {self.entry.name}"
             )
         context = StoreContext(self, corpus, progress)
-        if self.entry.opened_for == "batch":
-            if "run" in self.needed:
-                results = self.target.store.run(self.needed["run"].id).by_query()
-                context = replace(context, results=results)
+        if "run" in self.needed:
+            results = self.target.store.run(self.needed["run"].id).by_query()
+            context = replace(context, results=results)
+        if self.entry.opened_for == "batch" or "run" in self.needed:
             return lambda ids: self.entry.open(self.options, replace(context, query_ids=ids))
         engine = self.entry.open(self.options, context)
         return lambda ids: engine
@@ -195,8 +201,9 @@ def find_needed(
 
         least = getattr(options, "neighbours", None) or 1
         needed["graph"] = find_graph(store, target.embeddings.id, k=least, named=options.graph)
-    if "run" in entry.needs:
-        needed["run"] = store.get(options.run, kind="run")
+    run = entry.run_of(options)
+    if run is not None:
+        needed["run"] = store.get(run, kind="run")
     return needed
 
 

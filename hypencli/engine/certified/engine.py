@@ -7,12 +7,11 @@ no other document can be among the best ``k``. The scores are bit-equal to those
 so are the documents and their order as long as the bound holds. The bound is measured, not proved:
 a document could be missed if the first pass errs on it by more than on every document scored twice,
 beyond the safety factor. Documents whose vectors are unlike those of the sample
-(:mod:`hypencli.engine.outliers`) would be such: they are always scored in float32.
+(:mod:`hypencli.engine.certified.outliers`) would be such: they are always scored in float32.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -21,6 +20,10 @@ import torch
 
 from hypencli.engine.blocks import SET_ASIDE, block_rows
 from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
+from hypencli.engine.certified.options import FirstPassOptions, SurrogateOptions
+from hypencli.engine.certified.outliers import TypicalVectors
+from hypencli.engine.certified.sample import FirstPassSample
+from hypencli.engine.certified.surrogates import SurrogatePass
 from hypencli.engine.corpus import (
     Ordinals,
     Scores,
@@ -28,57 +31,13 @@ from hypencli.engine.corpus import (
     Vectors,
     names_by_place,
 )
+from hypencli.engine.device.streaming import on_device
 from hypencli.engine.exact import CorpusPass
-from hypencli.engine.outliers import TypicalVectors
 from hypencli.engine.results import FirstPassCosts, FirstPassOutcome, OnScored, SearchResult, counts
 from hypencli.engine.scorers import Scorer
 from hypencli.engine.seconds import SearchSeconds
 from hypencli.engine.topk import TopK
 from hypencli.errors import ModelError
-
-
-@dataclass(frozen=True, slots=True)
-class FirstPassOptions:
-    """Options of the first pass, and of scoring again in float32.
-
-    Attributes:
-        dtype: Arithmetic of the first pass: bfloat16, or int8 where q-nets can be prepared for it.
-            Queries for which int8 is too rough have a second first pass in bfloat16.
-        certify: Score documents again in float32 until no other can be among the best ``k``;
-            otherwise score only ``margin`` more than ``k`` again.
-        margin: Documents scored again at first, beyond ``k``, as a share of ``k``.
-        sample: Size of the sample of the corpus whose errors are measured too.
-        safety: Factor by which the largest deviation from the mean error is multiplied.
-        limit: Largest share of the corpus scored again; a query that needs more is searched in
-            float32.
-        most: Largest number of documents scored again; a query that needs more is searched in
-            float32.
-        sparse: One in this many documents of the sample is used to find the ranges of int8.
-        seed: Seed of the sample.
-    """
-
-    dtype: torch.dtype = torch.bfloat16
-    certify: bool = True
-    margin: float = 0.2
-    sample: int = 256
-    safety: float = 2.0
-    limit: float = 0.2
-    most: int = 200_000
-    sparse: int = 4
-    seed: int = 0
-
-    @property
-    def dtypes(self) -> tuple[torch.dtype, ...]:
-        """The dtypes of the first pass, in the order in which they are tried."""
-        return (torch.int8, torch.bfloat16) if self.dtype == torch.int8 else (self.dtype,)
-
-    def first(self, k: int) -> int:
-        """Return how many documents are scored again at first, without the sample."""
-        return math.ceil(k * (1 + self.margin))
-
-    def kept(self, n: int) -> int:
-        """Return how many documents of a corpus of ``n`` the first pass keeps for float32."""
-        return min(n, math.ceil(n * self.limit), self.most)
 
 
 class ErrorBoundedEngine:
@@ -107,9 +66,9 @@ class ErrorBoundedEngine:
         *,
         device: torch.device | None = None,
     ) -> None:
-        self._corpus = corpus
         self._options = options or FirstPassOptions()
         self._device = device or torch.device("cpu")
+        self._corpus = on_device(corpus, self._device)
 
     def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
         """Return the ``k`` best documents of every query by their scores in float32.
@@ -161,11 +120,24 @@ class _ErrorBoundedSearch:
         if not batch.queries or not self.corpus.n:
             return
         left = list(range(len(batch.queries)))
+        if self.options.surrogate is not None:
+            left = self._search_by_surrogates(batch, self.options.surrogate, left)
         for dtype in self.options.dtypes:
             left = self._search_bounded(batch, dtype, left)
         for query in left:
             self.outcomes[query].fell_back = True
         self._fall_back(batch)
+
+    def _search_by_surrogates(
+        self, batch: BatchSearch, options: SurrogateOptions, queries: list[int]
+    ) -> list[int]:
+        """Search for ``queries`` by surrogates; return those for which they are no use."""
+        left = SurrogatePass(self.corpus, options, self.device)(batch, queries, self.outcomes)
+        if self.on_scored is not None:
+            self.on_scored((len(queries) - len(left)) * self.corpus.n)
+        for query in left:  # what was scored in vain is scored again
+            batch.queries[query].top = TopK(batch.k, self.corpus.ids)
+        return left
 
     def _search_bounded(
         self, batch: BatchSearch, dtype: torch.dtype, queries: list[int]
@@ -327,31 +299,6 @@ class _Prepared:
 
     scorer: Scorer
     dtype: torch.dtype
-
-
-class FirstPassSample:
-    """A sample of documents whose scores in the first pass are all kept.
-
-    Attributes:
-        ordinals: Their ordinals ``[m]``, rising.
-        scores: Their scores ``[q, m]``.
-        aside: Ordinals ``[a]`` of the documents of the corpus that were set aside, rising.
-    """
-
-    def __init__(self, ordinals: Ordinals, n_queries: int) -> None:
-        self.ordinals = ordinals
-        self.scores: Scores = np.zeros((n_queries, len(ordinals)), dtype=np.float32)
-        self.aside: Ordinals = np.empty(0, dtype=np.int64)
-
-    def watch(self, scores: Scores, first: int) -> None:
-        """Record scores ``[q, n]`` of the sampled documents among those from ``first`` on.
-
-        Documents that were set aside are recorded too.
-        """
-        start, stop = np.searchsorted(self.ordinals, [first, first + scores.shape[1]])
-        self.scores[:, start:stop] = scores[:, self.ordinals[start:stop] - first]
-        aside = np.flatnonzero(scores[0] == SET_ASIDE) + first
-        self.aside = np.concatenate([self.aside, aside])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hypencli.engine.outliers import TypicalVectors
+from hypencli.engine.certified.outliers import TypicalVectors
 
 NAN, INFINITE = float("nan"), float("inf")
 
