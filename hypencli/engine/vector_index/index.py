@@ -38,6 +38,9 @@ _PART_ROWS, _PARTS = 262_144, 8
 """Vectors of a part of a build that can be continued, and the most parts of inverted lists: each
 has a copy of the centroids in memory."""
 
+_GRAPH_PART_ROWS = 32_768
+"""The least number of vectors that a graph grows by before it is kept."""
+
 _BYTES_AT_ONCE = 1 << 20
 
 _CHECKED_BYTES = 32 << 20
@@ -289,19 +292,20 @@ def _build_graph(
 ) -> None:
     """Link the documents part by part; what is kept is the graph so far."""
     n, dim = shape
+    size = max(_GRAPH_PART_ROWS, -(-n // _PARTS))
     before: list[Path] = []
 
     def grow(first: int, folder: Path) -> None:
         library = (
             FaissIndex.read_to_add(before[-1], spec) if before else FaissIndex.make(spec, n, dim)
         )
-        for _, vectors in _pieces(rows, first, min(n, first + _PART_ROWS)):
+        for _, vectors in _pieces(rows, first, min(n, first + size)):
             library.add(vectors)
         library.write(folder / PART_FILE)
 
-    for first in range(0, n, _PART_ROWS):
+    for first in range(0, n, size):
         before.append(keep(f"{first:012d}", partial(grow, first)) / PART_FILE)
-        on_added(min(_PART_ROWS, n - first))
+        on_added(min(size, n - first))
     _link(before[-1], path)
 
 

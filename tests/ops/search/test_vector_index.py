@@ -197,7 +197,8 @@ class Interrupted(Exception):
 def test_an_interrupted_build_goes_on(
     store: hs.Store, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hypencli.engine.vector_index.index._PART_ROWS", 100)
+    for name in ("_PART_ROWS", "_GRAPH_PART_ROWS"):
+        monkeypatch.setattr(f"hypencli.engine.vector_index.index.{name}", 100)
     spec = IndexSpec(kind, {"threads": 1, **({"nlist": 8} if kind == "faiss-ivf" else {})})
     elsewhere = hs.Store.create(tmp_path / "elsewhere")
     wanted = open_index(elsewhere, put(elsewhere), spec)
