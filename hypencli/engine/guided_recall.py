@@ -1,8 +1,9 @@
 """Guided search that goes on until a bound on the recall of each query reaches a target.
 
 Rounds: an index of the vectors, or else a pass over the corpus, finds the documents that the
-surrogate ranks first, and keeps a *pool* of them; the scorer scores the best of the pool; the surrogate is fitted to the scores. The first surrogate
-is the function of second order that fits the gradients at some documents.
+surrogate ranks first, and keeps a *pool* of them; the scorer scores the best of the pool; the
+surrogate is fitted to the scores. The first surrogate is the function of second order that fits the
+gradients at some documents.
 
 From the second round on, a sample of the documents without a score is scored too: of every
 *stratum*, which holds twice as many documents as the one above it by expected score. The surrogate
@@ -151,7 +152,9 @@ class RecallSearch:
             return
         by_index = 0 if self._index is None else _INDEX_ROUNDS
         queries = [
-            _QuerySearch(search, self._corpus, self._options, self._sample, batch.k, by_index=by_index > 0)
+            _QuerySearch(
+                search, self._corpus, self._options, self._sample, batch.k, by_index=by_index > 0
+            )
             for search in batch.queries
         ]
 
@@ -411,7 +414,8 @@ class _QuerySearch:
             n_missed = 0 if self.pool.missed is None else len(self.pool.ordinals)
             if self._round > _FITTED_ROUND + 1 and not self._affordable(need):
                 self.exact = True
-            self.is_poor = float(shares[n_pool : len(unscored.counts) - n_missed].sum()) > _OUTSIDE * limit / 2
+            below = float(shares[n_pool : len(unscored.counts) - n_missed].sum())
+            self.is_poor = below > _OUTSIDE * limit / 2
             if not self.is_poor and self._misses_by_index:
                 self.effort *= _MORE_EFFORT
                 return False

@@ -27,7 +27,7 @@ from hypestore import (
 )
 
 if TYPE_CHECKING:
-    from hypencli.ops.search.vector_index import DescribedIndex
+    from hypencli.engine.vector_index.spec import DescribedIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Shown:
         metrics: Judgements -> measure -> value, of a run.
         curves: Training curves, of a model.
         here: Whether its files are in this store, not only its manifest.
-        indexes: Indexes for approximate search, of an embedding set.
+        indexes: Indexes for approximate search, of an embedding set; the command looks for them.
     """
 
     manifest: Manifest
@@ -214,14 +214,7 @@ def show(store: Store, ref: str) -> Shown | ShownWork:
         metrics=_metrics(store, manifest),
         curves=_curves(store, manifest),
         here=store.has(manifest.id),
-        indexes=_indexes(store, manifest),
     )
-
-
-def _indexes(store: Store, manifest: Manifest) -> list[DescribedIndex]:
-    from hypencli.ops.search.vector_index import described_indexes
-
-    return described_indexes(store, manifest.id) if manifest.kind == "embeddings" else []
 
 
 def _metrics(store: Store, manifest: Manifest) -> dict[str, dict[str, float]]:

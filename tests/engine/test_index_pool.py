@@ -60,9 +60,7 @@ def indexed(corpus: VectorCorpus, **options: int) -> LibraryIndex:
 class Forgetful(LibraryIndex):
     """An index that does not have every tenth document, however much of it is read."""
 
-    def search(
-        self, queries: np.ndarray, k: int, effort: int = 1
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, queries: np.ndarray, k: int, effort: int = 1) -> tuple[np.ndarray, np.ndarray]:
         ordinals, scores = super().search(queries, k, effort)
         gone = ordinals % 10 == 0
         return np.where(gone, -1, ordinals), np.where(gone, -np.inf, scores).astype(np.float32)

@@ -170,9 +170,7 @@ class FaissIndex:
         ordinals: Ordinals = np.empty((len(queries), k), dtype=np.int64)
         near = [pointer(each) for each in lists]
         results = (pointer(scores), pointer(ordinals))
-        part.search_preassigned_c(
-            len(queries), pointer(queries), k, *near, *results, False, limits
-        )
+        part.search_preassigned_c(len(queries), pointer(queries), k, *near, *results, False, limits)
         return scores, ordinals
 
     def write(self, path: Path) -> None:

@@ -278,7 +278,9 @@ def _build_lists(
 
     for number, first in enumerate(range(0, n, size)):
         part = keep(f"{first:012d}", partial(fill, first)) / PART_FILE
-        _link(part, path if not number else path.with_name(MORE_LISTS.replace("*", f"{number:05d}")))
+        _link(
+            part, path if not number else path.with_name(MORE_LISTS.replace("*", f"{number:05d}"))
+        )
         on_added(min(size, n - first))
 
 

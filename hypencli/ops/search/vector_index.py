@@ -14,7 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypencli.engine.vector_index.spec import INDEX_OPTIONS, MAPPED_KINDS, IndexSpec
+from hypencli.engine.vector_index.spec import (
+    INDEX_OPTIONS,
+    MAPPED_KINDS,
+    DescribedIndex,
+    IndexSpec,
+)
 from hypencli.errors import ModelError, UsageError, did_you_mean
 from hypencli.escaping import escape_shell
 from hypencli.option_fields import parse_options
@@ -41,29 +46,6 @@ class OpenedIndex:
     index: LibraryIndex
     cache: str
     build_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class DescribedIndex:
-    """An index of the store, for people.
-
-    Attributes:
-        embeddings: Id of the embedding set.
-        kind: ``ivf``, ``hnsw`` or ``flat16``.
-        cache: Name of the cache.
-        options: Parameters that the index was built with.
-        size_bytes: Size of its files.
-        recall: Effort -> depth -> recall of inner products, on a sample of queries.
-        build_seconds: Time of the build in seconds; None for an existing index.
-    """
-
-    embeddings: str
-    kind: str
-    cache: str
-    options: Mapping[str, int]
-    size_bytes: int
-    recall: Mapping[int, Mapping[int, float]]
-    build_seconds: float | None = None
 
 
 def open_index(
@@ -215,8 +197,7 @@ def describe_index(store: Store, embeddings_id: str, cache: str) -> DescribedInd
         except (OSError, ValueError, ModelError):
             return None
         kind = next(name for name, kind in MAPPED_KINDS.items() if kind == spec.kind)
-        built_with = {name: value for name, value in spec.built_with.items()}
-        return DescribedIndex(embeddings_id, kind, cache, built_with, each.size_bytes, recall)
+        return DescribedIndex(embeddings_id, kind, cache, spec.built_with, each.size_bytes, recall)
     return None
 
 

@@ -224,7 +224,9 @@ def test_an_interrupted_build_goes_on(
     assert 100 not in read  # the second part was there
     assert names(store) == [index_name(embeddings, spec)]
     queries = some_vectors(seed=5)[:20]
-    for one, other in zip(wanted.index.search(queries, 9), done.index.search(queries, 9), strict=True):
+    for one, other in zip(
+        wanted.index.search(queries, 9), done.index.search(queries, 9), strict=True
+    ):
         assert np.array_equal(one, other)
 
 

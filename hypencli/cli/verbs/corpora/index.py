@@ -73,7 +73,11 @@ def index(
         progress=progress(),
     )
     values = named_values(options, listed_by="hype engines faiss-ivf")
-    show(make_index(opened, opened.embeddings(embedding_set.id), kind, values, progress()), _draw, as_json=json)
+    show(
+        make_index(opened, opened.embeddings(embedding_set.id), kind, values, progress()),
+        _draw,
+        as_json=json,
+    )
 
 
 def _draw(console: Console, done: DescribedIndex) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypencli.cli.options import JsonOption, ReferenceArgument, StoreOption, open_store
@@ -34,6 +35,7 @@ def show_(
     """
     from hypencli.ops.project import Shown
     from hypencli.ops.project import show as look
+    from hypencli.ops.search.vector_index import described_indexes
 
     def draw(console: Console, shown: Shown | ShownWork) -> None:
         if isinstance(shown, Shown):
@@ -41,7 +43,11 @@ def show_(
         else:
             _draw_work(console, shown)
 
-    show(look(open_store(store), reference), draw, as_json=json)
+    opened = open_store(store)
+    shown = look(opened, reference)
+    if isinstance(shown, Shown) and shown.manifest.kind == "embeddings":
+        shown = replace(shown, indexes=described_indexes(opened, shown.manifest.id))
+    show(shown, draw, as_json=json)
 
 
 def _draw_shown(console: Console, shown: Shown) -> None:
