@@ -10,7 +10,7 @@ from scipy import stats
 from hypencli.engine.corpus import VectorCorpus
 from hypencli.engine.exact import ExactEngine
 from hypencli.engine.guided import GuidedEngine
-from hypencli.engine.index_pool import Pool
+from hypencli.engine.index_pool import CandidatePool
 from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.recall_bound import missed_share
 from hypencli.engine.scorers import QNetScorer
@@ -108,7 +108,7 @@ def test_a_pool_counts_what_it_lacks() -> None:
     scores = -np.arange(4_000, dtype=np.float32)
     found = np.flatnonzero(np.arange(4_000) % 4)
     sample = np.arange(0, 4_000, 2)
-    pool = Pool.of_index((found, scores[found]), (sample, scores[sample]), 1_500)
+    pool = CandidatePool.of_index((found, scores[found]), (sample, scores[sample]), 1_500)
     last = np.sort(found)[1_499]  # of what was found, the 1,500 best are kept
     assert np.array_equal(np.flatnonzero(pool.within), np.flatnonzero(sample <= last))
     assert set(pool.ordinals) == {*found[:1_500], *sample[sample <= last]}
