@@ -6,6 +6,8 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
+from threading import Event
 
 import h11
 import uvicorn
@@ -57,11 +59,19 @@ class ImpatientProtocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """A server that tells its address when it answers."""
+    """A server that tells its address when it answers, and its streams when it ends."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_started: Callable[[str], None], ending: Event
+    ) -> None:
         super().__init__(config)
         self._on_started = on_started
+        self._ending = ending
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait for answers that have begun."""
+        self._ending.set()
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the socket."""
@@ -91,8 +101,13 @@ def make_server(
     settings: Settings, on_started: Callable[[str], None]
 ) -> tuple[uvicorn.Server, socket.socket]:
     """Make a server and open its socket; see :func:`serve`."""
+    opened = _listen(settings.host, settings.port)
+    with ExitStack() as on_error:
+        on_error.callback(opened.close)
+        app = create_app(settings)
+        on_error.pop_all()
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         http=ImpatientProtocol,
         ws="none",
         loop="asyncio",
@@ -104,7 +119,7 @@ def make_server(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=round(settings.limits.request_seconds),
     )
-    return _Server(config, on_started), _listen(settings.host, settings.port)
+    return _Server(config, on_started, app.state.server.ending), opened
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -118,11 +133,15 @@ def _listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         opened = socket.socket(family, kind, protocol)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        opened.bind(place)
-    except OSError as error:
+        with ExitStack() as on_error:
+            on_error.callback(opened.close)
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            opened.bind(place)
+            on_error.pop_all()
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "this is no name of a host"
         raise UsageError(
-            f"Cannot listen at {host}, port {port}: {error.strerror}.",
+            f"Cannot listen at {host:.200}, port {port}: {reason}.",
             hint="Choose another one: `port=8081`, or 0 for any that is free",
         ) from error
     return opened
