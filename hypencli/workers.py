@@ -7,7 +7,7 @@ their cores, all of them wait for it. A thread that does a whole item alone wait
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +36,9 @@ class Workers:
             return [function(item) for item in items]
         return list(self.pool.map(function, items))
 
-    def stream(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def stream(
+        self, function: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Generator[Result, None, None]:
         """Yield the results of the function in the order of the items.
 
         At most two items a thread are ahead of the one that is yielded, so results do not pile up.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -242,7 +242,7 @@ class Batches:
         transformer: nn.Module,
         read: Read,
         done: npt.NDArray[np.bool_] | None = None,
-    ) -> Iterator[tuple[list[int], torch.Tensor]]:
+    ) -> Generator[tuple[list[int], torch.Tensor], None, None]:
         """Yield the texts of each batch, and what ``read`` gives for them, in float32 on the CPU.
 
         Args:

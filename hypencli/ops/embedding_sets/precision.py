@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from hypencli.errors import DataError
 from hypencli.ops.embedding_sets.options import EncodeOptions
 from hypencli.ops.models import LoadedModel
 from hypencli.runtime import resolve_device, resolve_dtype
@@ -52,9 +54,6 @@ def measured_precision(
         corpus: The documents, of which the first are encoded in both.
         load: Loads the model.
         options: How to encode.
-
-    Raises:
-        DataError: The corpus cannot be read.
     """
     import numpy as np
 
@@ -66,7 +65,9 @@ def measured_precision(
     if fastest == "float32":
         return Precision("float32")
     loaded = load()
-    texts = [one.text for one in islice(corpus, min(SAMPLE, options.limit or SAMPLE))]
+    texts = _first_texts(corpus, min(SAMPLE, options.limit or SAMPLE))
+    if not texts:
+        return Precision("float32")
     exact, coarse = (
         encode_passages(
             loaded.dual.passage_encoder,
@@ -81,6 +82,18 @@ def measured_precision(
     cosines = np.divide(products, lengths, out=np.ones_like(products), where=lengths > 0)
     least = float(cosines.min())
     return Precision(fastest if least >= LEAST_COSINE else "float32", least)
+
+
+def _first_texts(corpus: Corpus, count: int) -> list[str]:
+    """Return the first texts of a corpus, at most ``count``, up to one that cannot be read.
+
+    The encoding, which reads all of them again, reports that one: after it has kept the shards
+    before it.
+    """
+    texts: list[str] = []
+    with contextlib.suppress(DataError):
+        texts.extend(document.text for document in islice(corpus, count))
+    return texts
 
 
 def assumed_precision(options: EncodeOptions) -> Precision:
