@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 FUZZ_FILES ?= 100000
+FUZZ_KILLS ?= 84
+FUZZ_MINUTES ?= 60
 CXX_THERE := $(shell command -v c++ || command -v g++ || command -v clang++)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export TOKENIZERS_PARALLELISM := false
@@ -42,10 +44,12 @@ test: install lint ## All checks: lint, format, types, layers, tests
 test-slow: install ## The tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-fuzz: install ## New random cases for every property test, then FUZZ_FILES broken files for every reader
+fuzz: install ## New random cases, FUZZ_FILES broken files a reader, FUZZ_KILLS kills a verb, FUZZ_MINUTES of mixed verbs
 	$(BIN)/python -m pytest -m "hypothesis and not slow" --hypothesis-profile new-cases
 	HYPE_FUZZ_FILES=$(FUZZ_FILES) $(BIN)/python -m pytest -m slow tests/contract/test_fuzz_readers.py
 	$(BIN)/python -m pytest -m slow tests/security/test_options.py
+	HYPE_KILLS=$(FUZZ_KILLS) $(BIN)/python -m pytest -m slow tests/e2e/test_random_kills.py
+	HYPE_MIXED_MINUTES=$(FUZZ_MINUTES) $(BIN)/python -m pytest -m slow tests/e2e/test_mixed_verbs.py
 
 lint: install ## Ruff, mypy and import-linter
 	$(BIN)/ruff check .

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from approx_scaled import enlarged
 from approx_study import score_table
+from measuring import say_machine
 from simulated_nets import FAMILIES
 
 from hypencli.engine.guided import GuidedEngine
@@ -59,6 +60,7 @@ def main() -> None:
     parser.add_argument("--with-passes", action="store_true", help="also without an index")
     parser.add_argument("--without-hnsw", action="store_true")
     options = parser.parse_args()
+    say_machine()
     torch.set_num_threads(options.threads)
     base = Store.open(options.store).embeddings(options.embeddings)
     for n in options.documents:
@@ -96,7 +98,9 @@ def measure(store: Store, corpus: EmbeddingSet, options: argparse.Namespace) -> 
             for k in options.depth:
                 best[k].append(float(np.partition(row, len(row) - k)[-k]))
         for side, k, done in timed:
-            print(json.dumps({"side": side, "k": k, **figures(done, best[k], k), **about, **memory}))
+            print(
+                json.dumps({"side": side, "k": k, **figures(done, best[k], k), **about, **memory})
+            )
     if not options.without_hnsw:
         hnsw(store, corpus, options, about)
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from measuring import say_machine
+
 from hypencli.data.corpus import open_corpus
 from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import open_queries
@@ -66,6 +68,7 @@ def main() -> None:
     parser.add_argument("--k1", type=float, default=0.9)
     parser.add_argument("--b", type=float, default=0.4)
     asked = parser.parse_args()
+    say_machine()
     for collection in asked.collections:
         documents = list(open_corpus(collection / "corpus.jsonl"))
         queries = list(open_queries(collection / asked.queries))

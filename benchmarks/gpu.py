@@ -40,13 +40,13 @@ from hypencli.engine.corpus import Ordinals, VectorCorpus
 from hypencli.engine.device.streaming import DeviceCorpus, DeviceOptions
 from hypencli.engine.exact import CorpusPass
 from hypencli.engine.scorers import QNetScorer
-from hypencli.engine.workers import ALONE
 from hypencli.models.building.spec import ModelSpec, build_dual_encoder
 from hypencli.models.encoding import EncodingOptions, encode_tokens
 from hypencli.models.qnets.batch import QNetBatch
 from hypencli.models.qnets.registry import RepeatedDenseBlockConverter
 from hypencli.runtime import quiet_libraries
 from hypencli.training.step import TrainingStep
+from hypencli.workers import ALONE
 
 DATA_SHEET_TFLOPS = {
     "B200": 2250,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import http.client
 import json
-import threading
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -36,7 +36,7 @@ class Connection:
     """A store behind ``hype serve``.
 
     Errors of the server are raised as the classes that the library raises for them. An object may
-    be used by several threads; each has a connection of its own.
+    be used by several threads.
 
     Args:
         url: Address of the server, such as ``http://127.0.0.1:8080``.
@@ -51,7 +51,6 @@ class Connection:
         self.url = url.rstrip("/")
         self._parts = _checked_url(self.url)
         self._seconds = seconds
-        self._local = threading.local()
         self._headers = {"Accept": "application/json"}
         if token is not None:
             if not token.isascii() or not token.isprintable():
@@ -214,22 +213,15 @@ class Connection:
         return self._ask("POST", path, sent)
 
     def _ask(self, method: str, path: str, body: bytes | None) -> Any:
-        """Ask the server, again if it has closed an idle connection meanwhile.
+        """Ask the server, over a connection of its own.
 
         Raises:
             ServerError: The server cannot be reached, or its answer is no JSON.
         """
-        idle = getattr(self._local, "connection", None)
         try:
-            if idle is not None:
-                try:
-                    return self._exchange(idle, method, path, body)
-                except (http.client.RemoteDisconnected, ConnectionError):
-                    idle.close()
-            self._local.connection = self._connect()
-            return self._exchange(self._local.connection, method, path, body)
+            with closing(self._connect()) as connection:
+                return self._exchange(connection, method, path, body)
         except (OSError, http.client.HTTPException) as error:
-            self._local.connection = None
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise ServerError(
                 f"No answer from {self.url}: {reason}.",
@@ -254,7 +246,6 @@ class Connection:
         response = connection.getresponse()
         content = response.read(LARGEST_ANSWER + 1)
         if len(content) > LARGEST_ANSWER:
-            connection.close()
             raise ServerError(f"The answer of {self.url} is larger than {LARGEST_ANSWER:,} bytes.")
         try:
             reply = json.loads(content)

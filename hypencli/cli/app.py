@@ -16,7 +16,7 @@ import typer
 import typer.core
 
 from hypencli._version import __version__
-from hypencli.cli.arguments import from_verb, wants_json
+from hypencli.cli.arguments import from_verb, shorten_arguments, wants_json
 from hypencli.cli.options import JSON_HELP, STORE_HELP
 from hypencli.errors import UsageError
 from hypencli.escaping import escape_terminal
@@ -247,6 +247,7 @@ def run(arguments: list[str]) -> int:
     except _CommandLineError as error:
         if wants_json(arguments):
             raise UsageError(error.format_message(), hint=_usage(error)) from error
+        error.message = shorten_arguments(error.message, arguments)
         usage = io.StringIO()
         error.show(file=usage)
         typer.echo(escape_terminal(usage.getvalue()), err=True, nl=False)

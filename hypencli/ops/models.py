@@ -119,9 +119,16 @@ def registered_model(store: Store, source: ModelSource) -> Manifest | None:
     except ArtifactNotFound:
         folder = user_path(name)
         place = str(folder.resolve()) if is_dir(folder) else name
-        inputs = {"source": place, "backbone": source.backbone, "pooling": source.pooling}
+        inputs = {"source": place, "backbone": _backbone(source), "pooling": source.pooling}
         manifests = store.find("model", inputs)
     return manifests[-1] if manifests else None
+
+
+def _backbone(source: ModelSource) -> str | None:
+    """The backbone as it is recorded: the absolute path of a folder, or a name."""
+    if source.backbone is None or not is_dir(user_path(source.backbone)):
+        return source.backbone
+    return str(user_path(source.backbone).resolve())
 
 
 def _default_model(store: Store, progress: Progress) -> Manifest:
@@ -195,7 +202,7 @@ def _outside_inputs(
     return {
         **place,
         **fingerprints(folder, source.backbone),
-        "backbone": source.backbone,
+        "backbone": _backbone(source),
         "pooling": source.pooling,
         "trust_code": source.trust_code,
     }
@@ -204,12 +211,16 @@ def _outside_inputs(
 def _registered_before(
     store: Store, source: ModelSource, folder: Path, inputs: dict[str, JsonValue]
 ) -> Manifest | None:
-    """Find this model as a version before 0.6 registered it, with one fingerprint less.
+    """Find this model as an earlier version registered it.
 
-    Its tokenizer and pooling are compared by what is read from the folder now.
+    Before 0.6 there was one fingerprint less; tokenizer and pooling are then compared by what is
+    read from the folder now. Until 0.6 the backbone was recorded as it was typed.
     """
-    known = {key: value for key, value in inputs.items() if key != COMPANIONS_KEY}
-    older = [one for one in store.find("model", known) if one.inputs.keys() == known.keys()]
+    typed = {**inputs, "backbone": source.backbone}
+    older = store.find("model", typed) if typed != inputs else []
+    for asked in (typed, inputs) if typed != inputs else (inputs,):
+        known = {key: value for key, value in asked.items() if key != COMPANIONS_KEY}
+        older += [one for one in store.find("model", known) if one.inputs.keys() == known.keys()]
     if not older:
         return None
     facts = model_facts(*read_model(source, folder))
@@ -390,6 +401,12 @@ def unchanged_weights(loaded: LoadedModel) -> Iterator[None]:
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def sets_of_encoder(store: Store, model: Manifest) -> list[Manifest]:
+    """The embedding sets of a model's passage encoder, which a frozen encoder shares."""
+    encoder = model.stats.get("passage_fingerprint")
+    return [] if encoder is None else store.find("embeddings", {"passage_fingerprint": encoder})
 
 
 def display_name(manifest: Manifest) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import h11
 import uvicorn
@@ -91,6 +92,7 @@ def make_server(
     settings: Settings, on_started: Callable[[str], None]
 ) -> tuple[uvicorn.Server, socket.socket]:
     """Make a server and open its socket; see :func:`serve`."""
+    opened = _listen(settings.host, settings.port)
     config = uvicorn.Config(
         create_app(settings),
         http=ImpatientProtocol,
@@ -104,7 +106,7 @@ def make_server(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=round(settings.limits.request_seconds),
     )
-    return _Server(config, on_started), _listen(settings.host, settings.port)
+    return _Server(config, on_started), opened
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -118,11 +120,15 @@ def _listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         opened = socket.socket(family, kind, protocol)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        opened.bind(place)
-    except OSError as error:
+        with ExitStack() as on_error:
+            on_error.callback(opened.close)
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            opened.bind(place)
+            on_error.pop_all()
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "this is no name of a host"
         raise UsageError(
-            f"Cannot listen at {host}, port {port}: {error.strerror}.",
+            f"Cannot listen at {host:.200}, port {port}: {reason}.",
             hint="Choose another one: `port=8081`, or 0 for any that is free",
         ) from error
     return opened

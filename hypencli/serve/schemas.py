@@ -259,6 +259,7 @@ class EmbeddingSetReply(Reply):
     id: str
     name: str | None
     created: str
+    about: str
     corpus: str | None
     n_documents: int | None
     dim: int | None

@@ -23,7 +23,7 @@ import pytest
 from hypothesis import strategies as st
 
 from hypencli.data.corpus import open_corpus
-from hypencli.data.exchange import EncodedItem, read_array, read_item_stream, write_item_stream
+from hypencli.data.exchange import EncodedItem, open_encoded, read_item_stream, write_item_stream
 from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import open_queries
 from hypencli.data.reading.judgements import MAX_GRADE
@@ -243,7 +243,7 @@ def check_items(actual: list[EncodedItem]) -> None:
 def check_array(path: Path) -> None:
     ids = path.with_name("ids.txt")
     ids.write_text("a\nb\n", encoding="utf-8")
-    check_items(list(read_array(path, ids)))
+    check_items(list(open_encoded(path, ids=ids)))
 
 
 def check_manifest(path: Path) -> None:

@@ -61,8 +61,9 @@ def test_auto_is_float32_where_bfloat16_is_not_native(
     store: Store, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hypencli.models.speed.fastest_dtype", lambda device: torch.float32)
-    assert plan(store, corpus, HYPER, options("auto")).embeddings.startswith("corpus")
+    planned = plan(store, corpus, HYPER, options("auto")).embeddings
     encoded = store.get(encode(store, corpus, HYPER, options("auto")).embeddings)
+    assert encoded.id == planned
     assert encoded.inputs["dtype"] == "float32"
     assert "least_cosine_to_float32" not in encoded.stats
 

@@ -13,6 +13,7 @@ from hypencli.engine.registry.lookup import engine_entries, engine_entry
 from hypencli.errors import UsageError
 from hypencli.escaping import escape_shell
 from hypencli.ops.models import display_name
+from hypencli.ops.recorded_places import has_queries
 from hypencli.ops.search.engines import EnginePlan, plan_engine, refuse_several_amounts, with_preset
 from hypencli.ops.search.options import EngineSpec, Scoring, SearchOptions
 from hypencli.ops.search.target import SearchTarget
@@ -152,11 +153,13 @@ def operating_point(target: SearchTarget, options: SearchOptions) -> OperatingPo
         f" -o {escape_shell(f'{name}={value}')}" for name, value in spec.options.items()
     )
     if not calibrations:
+        asked = "" if has_queries(target.embeddings) else "QUERIES "
         raise UsageError(
             f"No calibration of {spec.name} for model {model} on "
             f"{display_name(target.embeddings)}.",
-            hint=f"Measure it: hype calibrate --engine {escape_shell(spec.name)} "
-            f"--model {escape_shell(model)}{set_options}",
+            hint=f"Measure it: hype calibrate {asked}"
+            f"--engine {escape_shell(spec.name)} --model {escape_shell(model)} "
+            f"--embeddings {escape_shell(display_name(target.embeddings))}{set_options}",
         )
     curve = target.store.curve(calibrations[-1].id)
     depth = min({point.k for point in curve}, key=lambda k: abs(np.log(k / options.k)))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypencli.data.exchange import EncodedItem, EncodedItems, open_encoded
+from hypencli.data.exchange import EncodedBlock, EncodedItem, EncodedItems, open_encoded
+from hypencli.data.exchange.content_hash import ContentHash, content_hash
 from hypencli.data.reading.base import ContentChanged
 from hypencli.data.reading.lines import file_sha256
 from hypencli.data.reading.source import FileSource
@@ -141,9 +141,12 @@ def import_embeddings(
             progress.message(
                 f"reading {path.name} as vectors of {display_name(manifest)}: {work.id}"
             )
-            with progress.task("import", total=items.count, unit="documents") as task:
-                seen = _write_shards(work, items, options, task)
-            _refuse_changed(path, spec)
+            with (
+                progress.task("import", total=items.count, unit="documents") as task,
+                content_hash() as read,
+            ):
+                seen = _write_shards(work, items, options, task, read)
+                _refuse_changed(path, spec, read.hexdigest())
             stats = {"source": path.name, "checked": options.check, "queries": queries}
             made_with = {**provenance(), **place_seals(queries=queries)}
             done = work.finish(seen, stats=stats, provenance=made_with)
@@ -176,13 +179,13 @@ def _spec(
     )
 
 
-def _refuse_changed(path: Path, spec: EmbeddingSpec) -> None:
+def _refuse_changed(path: Path, spec: EmbeddingSpec, read: str) -> None:
     """Refuse a file that is not the one that was hashed before it was read.
 
     Raises:
         ContentChanged: Its content is another one.
     """
-    if file_sha256(path) != spec.inputs["source_sha256"]:
+    if read != spec.inputs["source_sha256"]:
         raise ContentChanged(
             f"{path} was changed while it was read.",
             hint=f"hype rm {spec.id}, and run the same command again.",
@@ -256,41 +259,41 @@ def _check_vectors(
 
 
 def _write_shards(
-    work: EmbeddingWork, items: EncodedItems, options: ImportOptions, task: Task
+    work: EmbeddingWork,
+    items: EncodedItems,
+    options: ImportOptions,
+    task: Task,
+    read: ContentHash,
 ) -> int:
     """Write the missing shards, and return the number of documents."""
     keep_text = options.keep_text and items.has_text
     seen = 0
-    for index, shard in enumerate(_batches(items, options.shard_rows)):
+    for index, block in enumerate(items.blocks(options.shard_rows, read.update)):
         if not work.has_shard(index):
             task.note(f"shard {index}")
-            work.write_shard(
-                index,
-                [item.doc_id for item in shard],
-                _vectors(shard, items.name, options.storage_dtype),
-                [item.text or "" for item in shard] if keep_text else None,
-            )
-        seen += len(shard)
-        task.advance(len(shard))
+            vectors = _vectors(block, items.name, options.storage_dtype)
+            work.write_shard(index, block.doc_ids, vectors, block.texts if keep_text else None)
+        seen += len(block.doc_ids)
+        task.advance(len(block.doc_ids))
     return seen
 
 
-def _vectors(shard: Sequence[EncodedItem], name: str, dtype: str) -> Vector:
-    """Convert the vectors ``[n, d]`` of a shard to the storage type.
+def _vectors(block: EncodedBlock, name: str, dtype: str) -> Vector:
+    """Convert the vectors ``[n, d]`` of a block to the storage type.
 
     Raises:
         DataError: A value is not finite, or exceeds the range of ``dtype``.
     """
     import numpy as np
 
-    vectors = np.stack([item.vector for item in shard])
+    vectors = block.vectors
     with np.errstate(over="ignore"):
         stored: Vector = vectors.astype(dtype, copy=False)
     finite = np.isfinite(stored)
     if finite.all():
         return stored
     row, place = np.argwhere(~finite)[0]
-    where = f"{name}: the vector of document {shard[row].doc_id!r}"
+    where = f"{name}: the vector of document {block.doc_ids[row]!r}"
     value = float(vectors[row, place])
     if np.isfinite(value):
         raise DataError(
@@ -301,12 +304,6 @@ def _vectors(shard: Sequence[EncodedItem], name: str, dtype: str) -> Vector:
         f"{where} has {value:g} at position {place}; expected finite numbers.",
         hint="Make the file again.",
     )
-
-
-def _batches(items: Iterable[EncodedItem], size: int) -> Iterator[list[EncodedItem]]:
-    stream = iter(items)
-    while batch := list(islice(stream, size)):
-        yield batch
 
 
 def _imported(

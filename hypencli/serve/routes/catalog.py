@@ -166,6 +166,7 @@ def _embedding_set(store: Store, listed: Listed) -> EmbeddingSetReply:
         id=listed.id,
         name=listed.name,
         created=listed.created,
+        about=PathShortener().text(listed.about),
         corpus=None if manifest is None else corpus_of(manifest),
         n_documents=None if manifest is None else manifest.stat_int("n_documents"),
         dim=None if manifest is None else manifest.input_int("dim"),

@@ -9,6 +9,7 @@ import typer
 from hypencli.cli.options import (
     DeviceOption,
     EmbeddingsOption,
+    JsonOption,
     ModelOption,
     StoreOption,
     TrustOption,
@@ -25,11 +26,12 @@ def mcp(
     device: DeviceOption = None,
     trust_code: TrustOption = False,
     store: StoreOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Offer the store to an agent by the Model Context Protocol, over standard input and output.
 
     The tools are search, get_document, list_runs, compare_runs and sql; none changes the store.
-    `hype serve` offers them over HTTP, at /mcp.
+    `hype serve` offers them over HTTP, at /mcp. With --json, an error before the start is JSON.
 
     Examples:
         hype mcp
