@@ -1,9 +1,9 @@
 """A search model for MTEB (``mteb`` 2.26 and later).
 
-    import mteb
-    from hypencli.integrations.mteb import HypeSearch
+import mteb
+from hypencli.integrations.mteb import HypeSearch
 
-    results = mteb.evaluate(HypeSearch("jfkback/hypencoder.6_layer"), tasks)
+results = mteb.evaluate(HypeSearch("jfkback/hypencoder.6_layer"), tasks)
 """
 
 from __future__ import annotations
@@ -98,27 +98,29 @@ class HypeSearch:
         ranked: dict[str, dict[str, float]] = {}
         for start in range(0, len(rows), _BATCH):
             batch = rows[start : start + _BATCH]
-            rankings = self._rank(batch, top_k, top_ranked)
-            ranked |= {query_id: dict(one) for (query_id, _), one in zip(batch, rankings, strict=True)}
+            rankings = self._rank(self._vectors, batch, top_k, top_ranked)
+            ranked |= {
+                query_id: dict(one) for (query_id, _), one in zip(batch, rankings, strict=True)
+            }
         return ranked
 
     def _rank(
         self,
+        vectors: npt.NDArray[np.float32],
         batch: list[tuple[str, str]],
         k: int,
         top_ranked: Mapping[str, list[str]] | None,
     ) -> list[Any]:
         """Rank all documents, or those that are listed for each query, by the project's engines."""
+        import numpy as np
+
         from hypencli.engine.corpus import VectorCorpus
         from hypencli.engine.exact import ExactEngine
         from hypencli.engine.rerank import RerankEngine
 
-        import numpy as np
-
         texts = [text for _, text in batch]
         scorer = self._model.encode_queries(texts, max_length=self._query_max_length).scorer()
-        assert self._vectors is not None
-        corpus = VectorCorpus(self._vectors, self._ids)
+        corpus = VectorCorpus(vectors, self._ids)
         if top_ranked is None:
             return ExactEngine(corpus, device=self._model.device).search(scorer, k=k).rankings
         places = {doc_id: place for place, doc_id in enumerate(self._ids)}

@@ -1,19 +1,20 @@
 """Runs and judgements as those of ranx.
 
-    from hypencli.integrations.ranx import to_qrels, to_run
+from hypencli.integrations.ranx import to_qrels, to_run
 
-    ranx.evaluate(to_qrels("qrels.txt"), to_run(project.results("trained")), "ndcg@10")
+ranx.evaluate(to_qrels("qrels.txt"), to_run(project.results("trained")), "ndcg@10")
 """
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import ranx
 
 from hypencli.api import Project, RunResults
 from hypencli.data.qrels import read_qrels
-from hypencli.ops.transfer.runs import Imported, keep_rankings
+from hypencli.ops.transfer.runs import Imported, import_run
 
 
 def to_run(results: RunResults) -> ranx.Run:
@@ -26,12 +27,15 @@ def to_run(results: RunResults) -> ranx.Run:
 
 
 def from_run(project: Project, run: ranx.Run, *, name: str | None = None) -> Imported:
-    """Store a run of ranx in a project store, as ``hype import run`` stores a file.
+    """Store a run of ranx in a project store, as ``hype import run`` stores its TREC file.
 
     Raises:
-        DataError: The run has no results, or a score that is not finite.
+        DataError: The run has no results, or an id with white space.
     """
-    return keep_rankings(project.store, run.to_dict(), name=name or run.name)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.trec"
+        run.save(str(path), kind="trec")
+        return import_run(project.store, path, name=name or run.name or "ranx")
 
 
 def to_qrels(source: str | Path) -> ranx.Qrels:
