@@ -1,8 +1,9 @@
 """Guided search that goes on until a bound on the recall of each query reaches a target.
 
 Rounds: an index of the vectors, or else a pass over the corpus, finds the documents that the
-surrogate ranks first, and keeps a *pool* of them; the scorer scores the best of the pool; the surrogate is fitted to the scores. The first surrogate
-is the function of second order that fits the gradients at some documents.
+surrogate ranks first, and keeps a *pool* of them; the scorer scores the best of the pool; the
+surrogate is fitted to the scores. The first surrogate is the function of second order that fits the
+gradients at some documents.
 
 From the second round on, a sample of the documents without a score is scored too: of every
 *stratum*, which holds twice as many documents as the one above it by expected score. The surrogate
@@ -28,7 +29,7 @@ import torch
 from hypencli.engine.candidates import BatchSearch, QuerySearch
 from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus, names_by_place
 from hypencli.engine.exact import CHUNK_ROWS, CorpusPass
-from hypencli.engine.index_pool import RECALL, Found, Pool, search_index
+from hypencli.engine.index_pool import RECALL, Found, CandidatePool, search_index
 from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.recall_bound import Floats, Residuals, Unscored, allowed, recall_bound
 from hypencli.engine.surrogate import Surrogate, SurrogateScorer, evenly_spaced
@@ -151,7 +152,9 @@ class RecallSearch:
             return
         by_index = 0 if self._index is None else _INDEX_ROUNDS
         queries = [
-            _QuerySearch(search, self._corpus, self._options, self._sample, batch.k, by_index=by_index > 0)
+            _QuerySearch(
+                search, self._corpus, self._options, self._sample, batch.k, by_index=by_index > 0
+            )
             for search in batch.queries
         ]
 
@@ -230,6 +233,19 @@ class RecallSearch:
         batch.each(take, _of(queries))
 
 
+def _needed(shares: Floats, counts: Floats, limit: float) -> float:
+    """Return how many documents to score until those left hold no more than a limit.
+
+    Args:
+        shares: How many documents are missing, as expected, among those of each entry, ``[m]``.
+        counts: The number of documents of each entry, ``[m]``.
+        limit: How many may be expected to be missing.
+    """
+    order = np.argsort(-shares / np.maximum(counts, 1e-9), kind="stable")
+    missing = np.cumsum(shares[order][::-1])[::-1]
+    return float(counts[order][missing > limit].sum())
+
+
 def _of(queries: list[_QuerySearch]) -> list[QuerySearch]:
     return [query.search for query in queries]
 
@@ -266,7 +282,9 @@ class _QuerySearch:
         self._target = math.ceil((options.recall or 0.0) * self._wanted - 1e-9)
         self._batch = max(_LEAST_BATCH, round(options.batch * k))
         self.pool_size = min(corpus.n, max(_LEAST_POOL, round(options.pool * k)))
-        self.pool = Pool(np.empty(0, dtype=np.int64), np.zeros(len(sample.ordinals), np.bool_))
+        self.pool = CandidatePool(
+            np.empty(0, dtype=np.int64), np.zeros(len(sample.ordinals), np.bool_)
+        )
         self.tangents = torch.empty(0, corpus.dim)
         self.effort = 1
         self.is_poor = True
@@ -303,7 +321,7 @@ class _QuerySearch:
         ordinals = found.ordinals
         expected = self.surrogate.expected(self._vectors(ordinals)).numpy()
         of_sample = (self._sample.ordinals, self._sample_expected)
-        self.pool = Pool.of_index((ordinals, expected), of_sample, self.pool_size)
+        self.pool = CandidatePool.of_index((ordinals, expected), of_sample, self.pool_size)
         lost = self.pool.within & np.isin(self._sample.ordinals, ordinals, invert=True)
         missed = self._sample.vectors[torch.from_numpy(lost)]
         by_index = found.should_hold((self.tangents @ missed.t()).numpy())
@@ -311,7 +329,7 @@ class _QuerySearch:
 
     def take_pass(self, ordinals: Ordinals) -> None:
         """Take the documents that a pass over the corpus has kept, rising, as the pool."""
-        self.pool = Pool(ordinals, np.isin(self._sample.ordinals, ordinals))
+        self.pool = CandidatePool(ordinals, np.isin(self._sample.ordinals, ordinals))
 
     def score(self) -> None:
         """Score documents of a new pool: ``k`` at first, then until the recall is bounded."""
@@ -405,24 +423,31 @@ class _QuerySearch:
         """
         n_pool = int(self._left.sum())
         if not n_pool or shares[n_pool:].sum() > _OUTSIDE * limit:
-            order = np.argsort(-shares / np.maximum(unscored.counts, 1e-9), kind="stable")
-            missing = np.cumsum(shares[order][::-1])[::-1]
-            need = float(unscored.counts[order][missing > _OUTSIDE * limit].sum())
             n_missed = 0 if self.pool.missed is None else len(self.pool.ordinals)
-            if self._round > _FITTED_ROUND + 1 and not self._affordable(need):
-                self.exact = True
-            self.is_poor = float(shares[n_pool : len(unscored.counts) - n_missed].sum()) > _OUTSIDE * limit / 2
-            if not self.is_poor and self._misses_by_index:
-                self.effort *= _MORE_EFFORT
-                return False
-            largest = min(_LARGEST_POOL, int(_LARGEST_SHARE * self._corpus.n))
-            wider = max(2 * self.pool_size, self.search.evaluations + 2 * round(need))
-            self.pool_size = max(self.pool_size, min(wider, largest))
+            known = len(shares) - n_missed
+            need = _needed(shares[:known], unscored.counts[:known], _OUTSIDE * limit)
+            self.is_poor = float(shares[n_pool:known].sum()) > _OUTSIDE * limit / 2
+            self._widen_pool(need)
             return False
         in_pool = np.sort(shares[:n_pool])
         size = n_pool - int(np.searchsorted(np.cumsum(in_pool), _INSIDE * limit))
         self._score_best(max(1, min(size, max(self._batch, size // 3))))
         return True
+
+    def _widen_pool(self, need: float) -> None:
+        """Prepare the next round: more of the index, a larger pool, or exact search.
+
+        Args:
+            need: How many documents would be scored in all, by what is known.
+        """
+        if self._round > _FITTED_ROUND + 1 and not self._affordable(need):
+            self.exact = True
+        if not self.is_poor and self._misses_by_index:
+            self.effort *= _MORE_EFFORT
+            return
+        largest = min(_LARGEST_POOL, int(_LARGEST_SHARE * self._corpus.n))
+        wider = max(2 * self.pool_size, self.search.evaluations + 2 * round(need))
+        self.pool_size = max(self.pool_size, min(wider, largest))
 
     def _affordable(self, need: float) -> bool:
         scored = self.search.evaluations + need

@@ -39,7 +39,7 @@ RECALL = 0.99
 
 
 @dataclass(frozen=True)
-class Pool:
+class CandidatePool:
     """Documents that a surrogate ranks high, out of which the scorer's documents are chosen.
 
     Attributes:
@@ -61,7 +61,7 @@ class Pool:
         found: tuple[Ordinals, Scores],
         sample: tuple[Ordinals, Scores],
         size: int,
-    ) -> Pool:
+    ) -> CandidatePool:
         """Make a pool of what an index has found, and of what the sample shows that it missed.
 
         Args:

@@ -136,8 +136,9 @@ class Surrogate:
             if errors.max() <= close:
                 break
             chosen.append(int(errors.argmax()))
-        return self.weights[: len(self.curve.directions)] + (bend @ parts[:, chosen]).t() @ (
-            self.rows[1:]
+        return (
+            self.weights[: len(self.curve.directions)]
+            + (bend @ parts[:, chosen]).t() @ (self.rows[1:])
         )
 
     def fitted(self, vectors: torch.Tensor, scores: torch.Tensor, ridge: float) -> Surrogate:

@@ -31,7 +31,7 @@ QUICK = {
     "faiss-ivfpq": {"nlist": 32, "m": 16, "nbits": 6},
 }
 SMALL = {
-    **dict.fromkeys(("hnsw", "faiss-flat", "faiss-flat16", "faiss-hnsw"), {}),
+    **{kind: {} for kind in ("hnsw", "faiss-flat", "faiss-flat16", "faiss-hnsw")},
     "faiss-ivf": {"nlist": 4},
     "faiss-ivfpq": {"nlist": 4, "nbits": 4},
 }

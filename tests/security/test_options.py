@@ -99,6 +99,7 @@ BASES: dict[str, Base] = {
     "data check": Base({"rows": ["{files}/train.jsonl"]}, CHECK),
     "encode": Base({"dataset": ["{files}/corpus.jsonl"]}, ["--model", "plain", "--limit", "9"]),
     "graph": Base({"embeddings": ["hyper-docs"]}, ["-k", "3"]),
+    "index": Base({"embeddings": ["hyper-docs"]}, ["--kind", "flat16"]),
     "perturb": Base({"queries": ["{files}/queries.jsonl"]}, ["--kind", "misspelling"]),
     "search": Base({"queries": ["{files}/queries.jsonl"]}, ["-k", "7", *HYPER]),
     "query": Base({"text": ["river"]}, HYPER),

@@ -161,8 +161,8 @@ class EngineEntry(ABC, Generic[Options]):
 
         Args:
             options: The options of the engine.
-            needed: Ids of the artifacts that it reads, under ``graph`` or ``run``, and the name of an
-                index that it takes, under ``index``.
+            needed: Ids of the artifacts that it reads, under ``graph`` or ``run``, and the name of
+                an index that it takes, under ``index``.
         """
         return {**asdict(options), **needed}  # type: ignore[call-overload]
 

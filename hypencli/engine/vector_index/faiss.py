@@ -84,8 +84,6 @@ class FaissIndex:
         index = _opened(faiss, path, flags)
         paths = sorted(path.parent.glob(MORE_LISTS)) if spec.kind in LISTED else []
         more = [_opened(faiss, each, flags) for each in paths]
-        for part in more:
-            _share_centroids(part, index)
         shape = (sum(part.ntotal for part in (index, *more)), index.d)
         if shape != (n, dim):
             raise ModelError(
@@ -154,7 +152,7 @@ class FaissIndex:
                 return ordinals, scores
             near, lists = self._index.quantizer.search(queries, limits.nprobe)
             found = [
-                part.search_preassigned(queries, k, lists, near, params=limits)
+                self._of_part(part, queries, k, (lists, near), limits)
                 for part in (self._index, *self._more)
             ]
         scores = np.concatenate([each for each, _ in found], axis=1)
@@ -162,6 +160,18 @@ class FaissIndex:
         scores[ordinals < 0] = -np.inf
         best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
         return np.take_along_axis(ordinals, best, axis=1), np.take_along_axis(scores, best, axis=1)
+
+    def _of_part(
+        self, part: Any, queries: Vectors, k: int, lists: tuple[Ordinals, Scores], limits: Any
+    ) -> tuple[Scores, Ordinals]:
+        """Search the lists of one part. Several threads may do so with limits of their own."""
+        pointer = self._faiss.swig_ptr
+        scores: Scores = np.empty((len(queries), k), dtype=np.float32)
+        ordinals: Ordinals = np.empty((len(queries), k), dtype=np.int64)
+        near = [pointer(each) for each in lists]
+        results = (pointer(scores), pointer(ordinals))
+        part.search_preassigned_c(len(queries), pointer(queries), k, *near, *results, False, limits)
+        return scores, ordinals
 
     def write(self, path: Path) -> None:
         """Write the complete index to a file.
@@ -196,14 +206,6 @@ def _opened(faiss: Any, path: Path, flags: int) -> Any:
         return faiss.read_index(str(path), flags)
     except RuntimeError as error:
         raise ModelError(f"faiss cannot read {path}: {error}.") from error
-
-
-def _share_centroids(part: Any, index: Any) -> None:
-    """Let a part use the centroids of the index, and free its own, which are the same."""
-    own = part.quantizer
-    part.own_fields = False
-    part.quantizer = index.quantizer
-    own.this.own(True)
 
 
 def _graph(faiss: Any, spec: IndexSpec, dim: int) -> Any:

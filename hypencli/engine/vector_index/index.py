@@ -34,8 +34,12 @@ _RECORD_FORMAT = 2
 _ADDED_ROWS = 16_384
 """Vectors added at once; it is fixed, so an index does not depend on the shards."""
 
-_PART_ROWS, _PARTS = 262_144, 16
-"""Vectors of a part of a build that can be continued, and the most parts of inverted lists."""
+_PART_ROWS, _PARTS = 262_144, 8
+"""Vectors of a part of a build that can be continued, and the most parts of inverted lists: each
+has a copy of the centroids in memory."""
+
+_GRAPH_PART_ROWS = 32_768
+"""The least number of vectors that a graph grows by before it is kept."""
 
 _BYTES_AT_ONCE = 1 << 20
 
@@ -224,7 +228,7 @@ def build_by_parts(
 ) -> None:
     """Build an index of a mapped kind in parts, each of which is kept: a second call goes on.
 
-    Memory: a part of 262,144 vectors or a sixteenth of all, and the training sample; for a graph,
+    Memory: a part of 262,144 vectors or an eighth of all, and the training sample; for a graph,
     the whole graph.
 
     Args:
@@ -274,7 +278,9 @@ def _build_lists(
 
     for number, first in enumerate(range(0, n, size)):
         part = keep(f"{first:012d}", partial(fill, first)) / PART_FILE
-        _link(part, path if not number else path.with_name(MORE_LISTS.replace("*", f"{number:05d}")))
+        _link(
+            part, path if not number else path.with_name(MORE_LISTS.replace("*", f"{number:05d}"))
+        )
         on_added(min(size, n - first))
 
 
@@ -288,19 +294,20 @@ def _build_graph(
 ) -> None:
     """Link the documents part by part; what is kept is the graph so far."""
     n, dim = shape
+    size = max(_GRAPH_PART_ROWS, -(-n // _PARTS))
     before: list[Path] = []
 
     def grow(first: int, folder: Path) -> None:
         library = (
             FaissIndex.read_to_add(before[-1], spec) if before else FaissIndex.make(spec, n, dim)
         )
-        for _, vectors in _pieces(rows, first, min(n, first + _PART_ROWS)):
+        for _, vectors in _pieces(rows, first, min(n, first + size)):
             library.add(vectors)
         library.write(folder / PART_FILE)
 
-    for first in range(0, n, _PART_ROWS):
+    for first in range(0, n, size):
         before.append(keep(f"{first:012d}", partial(grow, first)) / PART_FILE)
-        on_added(min(_PART_ROWS, n - first))
+        on_added(min(size, n - first))
     _link(before[-1], path)
 
 

@@ -12,15 +12,17 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from hypencli.engine.corpus import Ordinals, Scores
 from hypencli.engine.vector_index.library import Vectors
 from hypencli.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
 
 DEPTHS = (100, 1_000)
 """Depths at which the recall is measured."""
@@ -131,6 +133,8 @@ def _best(
     queries: Vectors, blocks: Iterable[tuple[int, npt.NDArray[np.generic]]], k: int
 ) -> list[Ordinals]:
     """Return the ``k`` documents with the largest inner products, best first, for each query."""
+    import torch
+
     asked = torch.from_numpy(queries)
     scores = torch.empty((len(queries), 0))
     ordinals = torch.empty((len(queries), 0), dtype=torch.int64)

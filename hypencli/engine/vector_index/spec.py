@@ -70,7 +70,7 @@ class FaissSmallWorldOptions(SmallWorldOptions):
             le=32,
             multiple_of=16,
             description="bits of a number of a vector; 0 takes 16 for a set that is stored in "
-            "float16, where nothing is lost, and 32 otherwise"
+            "float16, where nothing is lost, and 32 otherwise",
         ),
     ] = 0
 
@@ -201,3 +201,26 @@ class IndexSpec:
         """
         values = {name: self[name] for name in self.options if name not in _OF_SEARCHES}
         return {**values, "sequential": int(self["threads"] == 1)} if "M" in values else values
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedIndex:
+    """An index of the store, for people.
+
+    Attributes:
+        embeddings: Id of the embedding set.
+        kind: ``ivf``, ``hnsw`` or ``flat16``.
+        cache: Name of the cache.
+        options: Parameters that the index was built with.
+        size_bytes: Size of its files.
+        recall: Effort -> depth -> recall of inner products, on a sample of queries.
+        build_seconds: Time of the build in seconds; None for an existing index.
+    """
+
+    embeddings: str
+    kind: str
+    cache: str
+    options: Mapping[str, int]
+    size_bytes: int
+    recall: Mapping[int, Mapping[int, float]]
+    build_seconds: float | None = None

@@ -6,6 +6,7 @@ index that ``hype index`` has built, and builds none.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -13,12 +14,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypencli.engine.vector_index.spec import INDEX_OPTIONS, MAPPED_KINDS, IndexSpec
+from hypencli.engine.vector_index.spec import (
+    INDEX_OPTIONS,
+    MAPPED_KINDS,
+    DescribedIndex,
+    IndexSpec,
+)
 from hypencli.errors import ModelError, UsageError, did_you_mean
 from hypencli.escaping import escape_shell
 from hypencli.option_fields import parse_options
 from hypencli.progress import SILENT, Progress
-from hypestore import DamagedArtifact, EmbeddingSet, Store
+from hypestore import ArtifactBusy, DamagedArtifact, EmbeddingSet, Store
 
 if TYPE_CHECKING:
     from hypencli.engine.vector_index.index import LibraryIndex
@@ -40,29 +46,6 @@ class OpenedIndex:
     index: LibraryIndex
     cache: str
     build_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class DescribedIndex:
-    """An index of the store, for people.
-
-    Attributes:
-        embeddings: Id of the embedding set.
-        kind: ``ivf``, ``hnsw`` or ``flat16``.
-        cache: Name of the cache.
-        options: Parameters that the index was built with.
-        size_bytes: Size of its files.
-        recall: Effort -> depth -> recall of inner products, on a sample of queries.
-        build_seconds: Time of the build in seconds; None for an existing index.
-    """
-
-    embeddings: str
-    kind: str
-    cache: str
-    options: Mapping[str, int]
-    size_bytes: int
-    recall: Mapping[int, Mapping[int, float]]
-    build_seconds: float | None = None
 
 
 def open_index(
@@ -98,7 +81,8 @@ def open_index(
         built.append(time.perf_counter() - started)
 
     folder = store.cached(name, make)
-    _remove_parts(store, name)
+    if built:
+        _remove_parts(store, name)
     return OpenedIndex(_loaded(folder, spec), name, built[0] if built else None)
 
 
@@ -213,8 +197,7 @@ def describe_index(store: Store, embeddings_id: str, cache: str) -> DescribedInd
         except (OSError, ValueError, ModelError):
             return None
         kind = next(name for name, kind in MAPPED_KINDS.items() if kind == spec.kind)
-        built_with = {name: value for name, value in spec.built_with.items()}
-        return DescribedIndex(embeddings_id, kind, cache, built_with, each.size_bytes, recall)
+        return DescribedIndex(embeddings_id, kind, cache, spec.built_with, each.size_bytes, recall)
     return None
 
 
@@ -279,7 +262,8 @@ def _remove_parts(store: Store, name: str) -> None:
     """Remove the parts of an index that is complete."""
     for cache in store.caches():
         if cache.name.startswith(name + _PART):
-            store.remove_cache(cache.name)
+            with contextlib.suppress(ArtifactBusy):  # another process began the same build
+                store.remove_cache(cache.name)
 
 
 def _build(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -72,7 +73,11 @@ def index(
         progress=progress(),
     )
     values = named_values(options, listed_by="hype engines faiss-ivf")
-    show(make_index(opened, opened.embeddings(embedding_set.id), kind, values, progress()), _draw, as_json=json)
+    show(
+        make_index(opened, opened.embeddings(embedding_set.id), kind, values, progress()),
+        _draw,
+        as_json=json,
+    )
 
 
 def _draw(console: Console, done: DescribedIndex) -> None:
@@ -83,6 +88,16 @@ def _draw(console: Console, done: DescribedIndex) -> None:
     )
     if done.build_seconds is not None:
         console.print(f"Built in {seconds(done.build_seconds)}.")
-    for effort, recall in done.recall.items():
-        values = ", ".join(f"{value:.4f} of the best {depth:,}" for depth, value in recall.items())
-        console.print(f"Recall of inner products at effort {effort}, on a sample: {values}.")
+    console.print(f"Recall of inner products, on a sample: {in_words(done.recall)}.")
+
+
+def in_words(recall: Mapping[int, Mapping[int, float]]) -> str:
+    """Return the recall of an index in one line: that of the least and of the largest effort."""
+    if not recall:
+        return "not measured"
+    efforts = sorted({min(recall), max(recall)})
+    return "; ".join(
+        ", ".join(f"@{depth:,} {value:.4f}" for depth, value in recall[effort].items())
+        + ("" if effort == 1 else f" with {effort} times the effort")
+        for effort in efforts
+    )
