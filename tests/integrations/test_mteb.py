@@ -75,8 +75,9 @@ def score(model: HypeSearch, task: Any) -> float:
 @pytest.mark.parametrize("model", ["hyper", "plain"])
 @pytest.mark.parametrize("name", ["tiny", "cranfield"])
 def test_the_figure_is_that_of_hype_eval(
-    project: Project, repository: Path, tiny_collection: Path, model: str, name: str
+    study: Path, repository: Path, tiny_collection: Path, model: str, name: str
 ) -> None:
+    project = hypencli.open_store(study)
     shared = repository.parent / "shared" / "data" / "cranfield"
     folder = {"tiny": tiny_collection, "cranfield": shared}[name]
     if not folder.is_dir():
@@ -84,14 +85,15 @@ def test_the_figure_is_that_of_hype_eval(
     corpus, queries, qrels = (
         folder / file for file in ("corpus.jsonl", "queries.jsonl", "qrels.txt")
     )
-    encoded = project.encode(corpus, model=model, dtype="float32", storage_dtype="float32")
+    arithmetic = {"max_length": 128, "dtype": "float32", "storage_dtype": "float32"}
+    encoded = project.encode(corpus, model=model, **arithmetic)
     run = project.search(queries, model=model, embeddings=encoded, qrels=qrels)
     expected = project.evaluate(run, qrels, measures=["nDCG@10"]).aggregates["nDCG@10"]
     place = project.store.get(model, kind="model")
     loaded = hypencli.load(project.store.root / "models" / place.id)
-    assert score(HypeSearch(loaded), task_of(corpus, queries, qrels)) == pytest.approx(
-        expected, abs=1e-4
-    )
+    assert score(
+        HypeSearch(loaded, max_length=128), task_of(corpus, queries, qrels)
+    ) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_reranking_task_ranks_what_is_listed(project: Project, tiny_collection: Path) -> None:

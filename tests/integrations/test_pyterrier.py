@@ -36,8 +36,12 @@ def test_an_experiment_has_the_figures_of_hype_eval(
     project: Project, tiny_collection: Path, topics: pd.DataFrame, qrels: pd.DataFrame
 ) -> None:
     systems = {
-        "hyper": HypeRetriever(project, model="hyper", num_results=20),
-        "plain": HypeRetriever(project, model="plain", num_results=20),
+        name: HypeRetriever(
+            project, model=name, num_results=20, options={"embeddings": f"{name}-docs"}
+        )
+        for name in ("hyper", "plain")
+    }
+    systems |= {
         "bm25": HypeRetriever(project, engine="bm25", num_results=20),
     }
     measures = [pt.measures.nDCG @ 10, pt.measures.R @ 20]
