@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from hypencli.engine.certified import ErrorBoundedEngine, FirstPassOptions
-from hypencli.engine.corpus import SearchCorpus, VectorCorpus
+from hypencli.engine.corpus import SearchCorpus, VectorCorpus, first_beyond
 from hypencli.engine.guided import GuidedEngine
 from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.registry.entry import SearchRequest
@@ -180,8 +180,8 @@ def guided_by_gain(corpus: SearchCorpus, effort: float) -> Engine:
 
 
 def measured_index(corpus: SearchCorpus) -> LibraryIndex | None:
-    """Build an index in memory, as `hype index` does; None for a corpus without documents."""
-    if not corpus.n:
+    """Build an index in memory, as `hype index` does; None where it refuses the vectors."""
+    if not corpus.n or first_beyond(all_vectors(corpus)) is not None:
         return None
     spec = IndexSpec("faiss-flat16", {"threads": 1})
     index = build_index(corpus.blocks, spec, n=corpus.n, dim=corpus.dim)
