@@ -65,6 +65,7 @@ bench: install ## Measure against plain implementations; the study of approximat
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/exact.py
 	$(BIN)/python benchmarks/encode.py
+	$(BIN)/python benchmarks/contention.py
 	$(BIN)/python benchmarks/queries.py
 	$(BIN)/python benchmarks/opening.py
 	$(BIN)/python benchmarks/end_to_end.py

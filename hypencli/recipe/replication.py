@@ -128,7 +128,10 @@ class ReplicatedSearch(Section):
 
 
 class EncodingSection(Section):
-    """Options for encoding documents; the defaults are those of ``hype encode``."""
+    """Options for encoding documents; the defaults are those of ``hype encode``.
+
+    But ``dtype`` is float32, since figures are compared with published ones.
+    """
 
     max_length: int = Field(512, ge=2, description="tokens a document is cut to")
     dtype: Literal["float32", "bfloat16", "float16"] = Field(

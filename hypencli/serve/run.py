@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
+from threading import Event
 
 import h11
 import uvicorn
@@ -58,11 +59,19 @@ class ImpatientProtocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """A server that tells its address when it answers."""
+    """A server that tells its address when it answers, and its streams when it ends."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_started: Callable[[str], None], ending: Event
+    ) -> None:
         super().__init__(config)
         self._on_started = on_started
+        self._ending = ending
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait for answers that have begun."""
+        self._ending.set()
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the socket."""
@@ -93,8 +102,12 @@ def make_server(
 ) -> tuple[uvicorn.Server, socket.socket]:
     """Make a server and open its socket; see :func:`serve`."""
     opened = _listen(settings.host, settings.port)
+    with ExitStack() as on_error:
+        on_error.callback(opened.close)
+        app = create_app(settings)
+        on_error.pop_all()
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         http=ImpatientProtocol,
         ws="none",
         loop="asyncio",
@@ -106,7 +119,7 @@ def make_server(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=round(settings.limits.request_seconds),
     )
-    return _Server(config, on_started), opened
+    return _Server(config, on_started, app.state.server.ending), opened
 
 
 def _listen(host: str, port: int) -> socket.socket:

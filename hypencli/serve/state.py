@@ -24,6 +24,7 @@ class ServerState:
         lane: The thread that computes.
         metrics: Counts and times.
         warmed: Set when the model of questions that name none is loaded.
+        ending: Set when the server ends, so that streams without an end stop.
     """
 
     settings: Settings
@@ -32,6 +33,7 @@ class ServerState:
     lane: Lane
     metrics: Metrics
     warmed: Event = field(default_factory=Event)
+    ending: Event = field(default_factory=Event)
 
     @classmethod
     def open(cls, settings: Settings) -> ServerState:

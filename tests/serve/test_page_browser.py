@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import queue
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +34,7 @@ VIEWS = {
     "runs": "/runs",
     "document": "/document?id=d0&embeddings=hyper-docs&q=river",
     "error": "/compare?a=no-such-run&b=plain-run",
+    "failed": "/?q=river&k=5000",
 }
 EXPECTED = ("status of 400", "status of 404", "Loading the image 'https://evil.example/x'")
 """What the console may say: a test asks for what is wrong, or for what the policy blocks."""
@@ -62,24 +63,26 @@ def write_lines(path: Path, records: list[dict[str, str]]) -> None:
 @pytest.fixture(scope="module")
 def address(root: Path, tiny_collection: Path) -> Iterator[str]:
     """A server of the study in a thread of this process."""
-    import uvicorn
-
-    from hypencli.serve.app import create_app
+    from hypencli.serve.run import make_server
     from hypencli.serve.settings import Settings
 
-    qrels = (str(tiny_collection / "qrels.txt"),)
-    app = create_app(Settings(store=root, model="hyper", embeddings="hyper-docs", qrels=qrels))
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, lifespan="on")
+    urls: queue.Queue[str] = queue.Queue()
+    settings = Settings(
+        store=root,
+        model="hyper",
+        embeddings="hyper-docs",
+        qrels=(str(tiny_collection / "qrels.txt"),),
+        warm=False,
+        port=0,
     )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-    listening.close()
+    server, listening = make_server(settings, urls.put)
+    with listening:
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        yield urls.get(timeout=60)
+        server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,6 @@ positive, the larger of both chances counts.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import gammaln
 
 from hypencli.engine.recall_bound import Floats
 
@@ -60,6 +59,8 @@ class Tail:
 
     def log_chance(self, distance: Floats) -> Floats:
         """Return the logarithms ``[n]`` of the chances that errors reach ``centre + distance``."""
+        from scipy.special import gammaln  # here, since most searches start without it
+
         away = np.maximum(distance, 0.0)
         z = away / self.largest
         m = self._m

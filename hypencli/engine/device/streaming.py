@@ -218,12 +218,11 @@ class _Copier:
     def copy(self, pieces: Pieces) -> _Copied:
         """Begin the copy of the vectors in ``pieces``; called by one thread at a time."""
         turn, self._turn = self._turn, 1 - self._turn
-        end = self._ends[turn]
-        if end is not None:
-            end.synchronize()  # the buffer's last block has left it
-        filled = self._filled(self._buffer(turn, pieces[0].dtype), pieces)
-        with self._on_stream():
-            block = self._to_device(filled)
+        with self._on_stream():  # this thread's device and stream, in which buffers are made too
+            end = self._ends[turn]
+            if end is not None:
+                end.synchronize()  # the buffer's last block has left it
+            block = self._to_device(self._filled(self._buffer(turn, pieces[0].dtype), pieces))
             if self._stream is not None:
                 self._ends[turn] = self._stream.record_event()  # type: ignore[no-untyped-call]
         return _Copied(block, self._ends[turn])

@@ -101,10 +101,12 @@ class Overviews:
         read = self._read()
         entries = [entry for board in read.boards for entry in board.entries]
         searches = [search for costs in read.costs for search in costs.searches]
+        made_by = [(one.engine, one.model) for one in entries]
+        made_by += [(one.engine, one.model) for one in searches]
         return RunChoices(
             qrels=tuple(board_key(board) for board in read.boards),
-            engines=_distinct(one.engine for one in (*entries, *searches)),
-            models=_distinct(one.model for one in (*entries, *searches)),
+            engines=_distinct(engine for engine, _ in made_by),
+            models=_distinct(model for _, model in made_by),
         )
 
     def filtered(self, wanted: RunFilter) -> HtmlReport:
@@ -117,7 +119,8 @@ class Overviews:
             if wanted.qrels in ("", board_key(board))
             and (kept := _filtered_board(board, wanted, limits)).entries
         ]
-        costs = [kept for one in read.costs if (kept := _filtered_costs(one, wanted)).searches]
+        all_costs = [_filtered_costs(one, wanted) for one in read.costs]
+        costs = [one for one in all_costs if one.searches]
         # The drawing of a lineage is for a few runs; the report of the command has them all.
         lineage, more_runs = lineage_of(
             self._store,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypencli.data.queries import IdentifiedQueries, QuerySet
 from hypencli.engine.registry.entry import TextEngineEntry
 from hypencli.engine.registry.lookup import engine_entries, installed_entry
-from hypencli.engine.results import SearchResult, TextEngine
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.drafts import discard_on_error, find_finished, name_not_given
 from hypencli.ops.models import ModelSource
@@ -24,6 +23,9 @@ from hypencli.progress import SILENT, Progress
 from hypencli.records import Query
 from hypencli.runtime import cache_name, provenance
 from hypestore import EmbeddingSet, JsonValue, Manifest, RunWriter, Store
+
+if TYPE_CHECKING:
+    from hypencli.engine.results import SearchResult, TextEngine
 
 _BATCH = 64
 """Queries between two steps of the progress bar and two writes."""

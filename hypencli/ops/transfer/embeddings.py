@@ -127,6 +127,7 @@ def import_embeddings(
     first = next(iter(items))
     _check_width(first, manifest, items)
     corpus, queries = _corpus(path, options, progress)
+    before = _file_state(path)
     spec = _spec(path, items, manifest, corpus, options)
     spec = known_spec(store, [spec], no_content=["shard_rows"]) or spec
     options = replace(options, shard_rows=spec.shard_rows)
@@ -146,7 +147,7 @@ def import_embeddings(
                 content_hash() as read,
             ):
                 seen = _write_shards(work, items, options, task, read)
-                _refuse_changed(path, spec, read.hexdigest())
+                _refuse_changed(path, spec, read.hexdigest(), before)
             stats = {"source": path.name, "checked": options.check, "queries": queries}
             made_with = {**provenance(), **place_seals(queries=queries)}
             done = work.finish(seen, stats=stats, provenance=made_with)
@@ -179,13 +180,28 @@ def _spec(
     )
 
 
-def _refuse_changed(path: Path, spec: EmbeddingSpec, read: str) -> None:
+def _file_state(path: Path) -> tuple[int, int, int]:
+    """File, size and time of the last change: without a change of them, the content is the same."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _refuse_changed(
+    path: Path, spec: EmbeddingSpec, read: str, before: tuple[int, int, int]
+) -> None:
     """Refuse a file that is not the one that was hashed before it was read.
+
+    Args:
+        path: The file.
+        spec: The embedding set, with the hash of the file.
+        read: The hash of what was read.
+        before: The :func:`_file_state` before the file was hashed.
 
     Raises:
         ContentChanged: Its content is another one.
     """
-    if read != spec.inputs["source_sha256"]:
+    hashed = spec.inputs["source_sha256"]
+    if read != hashed or (_file_state(path) != before and file_sha256(path) != hashed):
         raise ContentChanged(
             f"{path} was changed while it was read.",
             hint=f"hype rm {spec.id}, and run the same command again.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
@@ -43,7 +43,7 @@ def compare_routes(router: APIRouter, data: PageData) -> None:
     def compare(asked: Annotated[PairPage, Query()]) -> Response:
         boards = data.overviews.boards()
         chosen = _chosen(boards, asked)
-        shown: dict[str, object] = {"pair": None, "asked": asked}
+        shown: dict[str, Any] = {"pair": None, "asked": asked}
         if chosen is not None:
             shown |= _shown(data.pairs.get(asked.plan(*chosen)), asked)
         if asked.part:
@@ -83,7 +83,7 @@ def _chosen(boards: tuple[Leaderboard, ...], asked: PairPage) -> tuple[str, str]
     return next(((plan.run_a, plan.run_b) for plan in best_pairs(boards)), None)
 
 
-def _shown(view: PairView, asked: PairPage) -> dict[str, object]:
+def _shown(view: PairView, asked: PairPage) -> dict[str, Any]:
     """Return what the template of a comparison takes."""
     measure = asked.measure or None
     pair, rows = view.summary(measure), view.rows(asked.filter, measure)
@@ -109,9 +109,9 @@ def _file(rows: QueryRows, format: str) -> Response:
     if format == "json":
         text, media_type = f"{escape_json(records)}\n", "application/json"
     else:
-        columns = list(QueryRows.COLUMNS)
-        lines = [columns, *([one[name] for name in columns] for one in records)]
-        text, media_type = "".join(map(escape_csv, lines)), "text/csv; charset=utf-8"
+        lines: list[list[object]] = [[*QueryRows.COLUMNS], *([*one.values()] for one in records)]
+        text = "".join(escape_csv(line) for line in lines)
+        media_type = "text/csv; charset=utf-8"
     headers = {
         "Content-Disposition": f'attachment; filename="queries.{format}"',
         "X-Content-Type-Options": "nosniff",

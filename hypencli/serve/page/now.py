@@ -24,8 +24,8 @@ WATCHERS = 32
 SECONDS_BETWEEN = 1.0
 """Time between two looks at the store."""
 
-STREAM_SECONDS = 5.0
-"""Longest time of a stream. The browser connects again, and a server that ends waits no longer."""
+STREAM_SECONDS = 300.0
+"""Longest time of a stream. The browser then connects again."""
 
 
 def now_values(data: PageData) -> dict[str, Any]:
@@ -58,7 +58,9 @@ async def _events(request: Request, data: PageData, watchers: set[object]) -> As
     end = time.monotonic() + STREAM_SECONDS
     try:
         yield "retry: 500\n\n"
-        while time.monotonic() < end and not await request.is_disconnected():
+        while time.monotonic() < end and not data.server.ending.is_set():
+            if await request.is_disconnected():
+                break
             state = await asyncio.to_thread(work_state, data.server.store)
             if (name := _name(state)) != told:
                 told = name

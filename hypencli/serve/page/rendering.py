@@ -85,7 +85,7 @@ def link_to(path: str, **fields: object) -> str:
     return f"{path}?{urlencode(given)}" if given else path
 
 
-def rendered(template: str, **values: object) -> str:
+def rendered(template: str, **values: Any) -> str:
     """Render a template as HTML."""
     environment = template_environment(_PACKAGE)
     addresses = {name: f"/page/static/{name}?v={one.version}" for name, one in assets().items()}
@@ -94,7 +94,7 @@ def rendered(template: str, **values: object) -> str:
     )
 
 
-def html(template: str, *, status: int = 200, **values: object) -> HTMLResponse:
+def html(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """Render a template as a response."""
     return HTMLResponse(rendered(template, **values), status, _HEADERS)
 

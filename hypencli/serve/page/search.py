@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from hypencli.engine.registry.lookup import engine_names
+from hypencli.errors import HypeError
 from hypencli.ops.documents import read_document
 from hypencli.reporting.highlight import highlighted, terms_of
 from hypencli.serve.asking import answer, artifact_name, while_wanted
+from hypencli.serve.failures import error_record, status_of
 from hypencli.serve.page.data import PageData
 from hypencli.serve.page.fields import DocumentPage, SearchPage
 from hypencli.serve.page.rendering import html
 from hypencli.serve.schemas import QuestionBody, SearchReply
+from hypestore import StoreError
 
 _PASSAGE = 360
 """Characters of a document in a list."""
@@ -57,19 +60,24 @@ def search_routes(router: APIRouter, data: PageData) -> None:
         second = AnsweringSide(asked.model_b, asked.embeddings_b, asked.engine_b)
         sides = [first, second] if second.is_given else [first]
         replies: list[SearchReply] = []
+        failed: HypeError | StoreError | None = None
         if asked.q.strip():
-            # Both sides are asked by one call each: an error names the side that has it.
-            both = asyncio.gather(
-                *(answer(data.server, [side.question(asked.q, asked.k)]) for side in sides)
-            )
-            replies = [one[0] for one in await while_wanted(data.server, request, both)]
+            questions = [side.question(asked.q, asked.k) for side in sides]
+            try:
+                replies = await while_wanted(data.server, request, answer(data.server, questions))
+            except (HypeError, StoreError) as raised:
+                if asked.part:
+                    raise
+                failed = raised  # the page keeps its form, in which the reader can mend it
         shown = {"answers": replies, "ranks": _ranks(replies)}
         shown |= {"passage": _passages(asked.q), "stages": _stages}
         if asked.part:
             return html("answers.html", **shown)
         choices = await asyncio.to_thread(_choices, data)
         about = {"title": "Search", "view": "search", "asked": asked, "second": second}
-        return html("search.html", **about, **choices, **shown)
+        status = 200 if failed is None else status_of(failed)
+        error = None if failed is None else error_record(failed)
+        return html("search.html", status=status, error=error, **about, **choices, **shown)
 
     @router.get("/document")
     def document(asked: Annotated[DocumentPage, Query()]) -> Response:
@@ -111,7 +119,7 @@ def _stages(reply: SearchReply) -> list[tuple[str, float]]:
     return [(name, value) for name, value in stages.items() if value >= _LEAST_SECONDS]
 
 
-def _choices(data: PageData) -> dict[str, object]:
+def _choices(data: PageData) -> dict[str, Any]:
     """Return what the fields of the form offer."""
     store, settings = data.server.store, data.server.settings
     return {

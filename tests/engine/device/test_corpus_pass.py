@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from hypencli.engine.certified import ErrorBoundedEngine
+from hypencli.engine.certified import ErrorBoundedEngine, FirstPassOptions
+from hypencli.engine.certified.options import SurrogateOptions
 from hypencli.engine.corpus import VectorCorpus
 from hypencli.engine.device.streaming import DeviceCorpus, DeviceOptions
 from hypencli.engine.exact import ExactEngine
@@ -21,9 +22,9 @@ from hypencli.models.qnets.registry import RepeatedDenseBlockConverter
 N, DIM, K = 3_000, 24, 50
 
 
-def q_nets(count: int, device: torch.device) -> QNetScorer:
+def q_nets(count: int, device: torch.device, layers: int = 3) -> QNetScorer:
     drawn = torch.Generator().manual_seed(7)
-    converter = RepeatedDenseBlockConverter([DIM] * 4 + [1])
+    converter = RepeatedDenseBlockConverter([DIM] * (layers + 1) + [1])
 
     def tensors(shapes: list[tuple[int, int]]) -> tuple[torch.Tensor, ...]:
         return tuple(torch.randn(1, *s, generator=drawn) / s[0] ** 0.5 for s in shapes)
@@ -74,6 +75,19 @@ def test_the_documents_are_those_of_float32_on_a_cpu(
         assert not result.scan.fell_back.any()
         assert result.scan.dtypes == ("bfloat16",) * 5
         assert result.scan.rescored.max() < N / 4
+
+
+def test_surrogates_pass_over_vectors_on_the_device(device: torch.device) -> None:
+    """Of q-nets without a hidden layer, which a surrogate fits well."""
+    corpus = corpus_of(6_000)
+    options = FirstPassOptions(dtype=None, surrogate=SurrogateOptions(fitted=256, held=256))
+    on_device = DeviceCorpus(corpus, device, DeviceOptions(block_rows=700, rows=256))
+    engine = ErrorBoundedEngine(on_device, options, device=device)
+    result = engine.search(q_nets(3, device, layers=0), k=K)
+    cpu = ExactEngine(corpus).search(q_nets(3, torch.device("cpu"), layers=0), k=K)
+    assert_same_documents(result, cpu)
+    assert not result.scan.fell_back.any()
+    assert result.scan.rescored.max() < 3_000
 
 
 def test_the_first_pass_joins_the_q_nets(device: torch.device) -> None:

@@ -58,7 +58,9 @@ def watch(
     from hypencli.serve.settings import Settings
 
     path = _path(store, runs, measures)
-    settings = Settings(store=store.root, port=0, qrels=() if qrels is None else (qrels,))
+    settings = Settings(
+        store=store.root, port=0, warm=False, qrels=() if qrels is None else (qrels,)
+    )
 
     def started(address: str) -> None:
         url = f"{address}{path}"

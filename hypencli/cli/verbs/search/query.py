@@ -35,7 +35,6 @@ from hypencli.cli.verbs.search.search_options import (
     engine_spec,
     named_values,
 )
-from hypencli.client import connect
 from hypencli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,6 +91,8 @@ def query(
         )  # fmt: skip
         settings_by_name = named_values(settings)
         name = "guided" if approx and engine is None else engine
+        from hypencli.client import connect
+
         found = connect(server, token=None if token is None else read_token(token)).query(
             text, k=k, engine=name, model=model, embeddings=embeddings, recall=recall,
             query_max_length=query_max_length, width=width, **settings_by_name,

@@ -128,8 +128,8 @@ def native_config(fields: Mapping[str, Any]) -> NativeConfig | None:
     Args:
         fields: The fields of a ``config.json``, with ``model_type``.
     """
-    kind = fields.get("model_type")
-    if not isinstance(kind, str) or kind not in _DEFAULTS:
+    kind = next((one for one in _DEFAULTS if one == fields.get("model_type")), None)
+    if kind is None:
         return None
     defaults = _DEFAULTS[kind]
     known = {"model_type", *defaults, *_WITHOUT_EFFECT, *_ONLY}

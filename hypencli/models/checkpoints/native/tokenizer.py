@@ -108,7 +108,7 @@ class NativeTokenizer:
             or (truncation and (longest is None or longest < 2))
         ):
             return self.library(text, *others, **options)
-        if truncation:
+        if truncation and longest is not None:
             self.backend_tokenizer.enable_truncation(max_length=longest)
         else:
             self.backend_tokenizer.no_truncation()
