@@ -26,7 +26,10 @@ def task_of(
     """A task of MTEB on files at hand."""
     import datasets
 
-    documents = [{"id": one["id"], "text": one["text"]} for one in read(corpus)]
+    documents = [
+        {"id": one["id"], "title": one.get("title", ""), "text": one["text"]}
+        for one in read(corpus)
+    ]
     asked = [{"id": one["id"], "text": one["text"]} for one in read(queries)]
     judged = read_qrels(str(qrels)).qrels
 
