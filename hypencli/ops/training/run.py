@@ -230,7 +230,7 @@ def _write(draft: Draft, inputs: Inputs, trained: _Trained, *, device: str) -> N
     from hypencli.training.process.distributed import n_processes
 
     recipe, dual, outcome = inputs.recipe, trained.dual, trained.outcome
-    dual.to("cpu")  # type: ignore[arg-type]
+    dual.to("cpu")
     dual.save_pretrained(draft.path, tokenizer=trained.tokenizer)
     stats = _stats(dual, trained.tokenizer, recipe, outcome)
     write_curves(draft.path / CURVES_FILE, outcome.curves)
