@@ -106,7 +106,7 @@ class Model:
 
     def __init__(self, dual: DualEncoder, tokenizer: Any, device: torch.device) -> None:
         self.dual = dual
-        self.dual.to(device)  # type: ignore[arg-type]
+        self.dual.to(device)
         self.tokenizer = tokenizer
         self.device = device
 
