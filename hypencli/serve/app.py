@@ -23,7 +23,6 @@ from hypencli.serve.settings import Settings
 from hypencli.serve.state import ServerState
 from hypencli.serve.tools import http_routes, make_tools
 
-
 _ROUTES = (
     health_routes,
     search_routes,
