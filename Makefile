@@ -28,7 +28,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.demo
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev,faiss,nn-descent]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev,faiss,nn-descent,serve]'
 	$(if $(CXX_THERE),$(PIP) install --quiet --constraint constraints.txt --editable '.[hnsw]' ||) \
 		echo 'hnswlib is not installed: it needs a C++ compiler and the headers of Python. Its tests are skipped.'
 	touch $@

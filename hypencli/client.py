@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -285,7 +285,7 @@ def _checked_url(url: str) -> Any:
     return parts
 
 
-def _read(read: Any) -> Any:
+def _read(read: Callable[[], _T]) -> _T:
     """Read a reply.
 
     Raises:
@@ -345,12 +345,16 @@ def _error(url: str, status: int, reply: Any) -> Exception:
             hint="Check the address.",
         )
     kind, hint = str(record.get("type")), record.get("hint")
-    known = getattr(hypencli.errors, kind, None)
-    if record.get("exit_code") == hypencli.errors.EXIT_STORE:
+    error = _class_of(kind, record.get("exit_code"))
+    return error(record["message"], hint=hint if isinstance(hint, str) else None)
+
+
+def _class_of(kind: str, exit_code: object) -> Callable[..., Exception]:
+    """Return the class of an error by its name; one of a class that is not known here, its root."""
+    if exit_code == hypencli.errors.EXIT_STORE:
         import hypestore
 
-        known = getattr(hypestore, kind, hypestore.StoreError)
-    elif not (isinstance(known, type) and issubclass(known, HypeError)):
-        known = ServerError
-    error: Exception = known(record["message"], hint=hint if isinstance(hint, str) else None)
-    return error
+        stored: Callable[..., Exception] = getattr(hypestore, kind, hypestore.StoreError)
+        return stored
+    known = getattr(hypencli.errors, kind, None)
+    return known if isinstance(known, type) and issubclass(known, HypeError) else ServerError

@@ -13,7 +13,7 @@ from hypencli.serve import page
 from hypencli.serve.asking import opened_lane
 from hypencli.serve.failures import add_error_handlers
 from hypencli.serve.guard import Guard
-from hypencli.serve.routes.catalog import catalog_routes
+from hypencli.serve.routes.catalog import catalog_routes, document_routes
 from hypencli.serve.routes.health import health_routes
 from hypencli.serve.routes.passages import passage_routes
 from hypencli.serve.routes.search import search_routes
@@ -22,6 +22,15 @@ from hypencli.serve.schemas import ErrorBody
 from hypencli.serve.settings import Settings
 from hypencli.serve.state import ServerState
 from hypencli.serve.tools import http_routes, make_tools
+
+_ROUTES = (
+    health_routes,
+    search_routes,
+    catalog_routes,
+    document_routes,
+    passage_routes,
+    sql_routes,
+)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -53,8 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.server = state
     add_error_handlers(app)
-    parts = (health_routes, search_routes, catalog_routes, passage_routes, sql_routes, page.routes)
-    for routes in parts:
+    for routes in (*_ROUTES, page.routes):
         app.include_router(routes(state))
     app.router.routes.extend(tool_routes)
     if settings.origins:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypencli.reporting.highlight import highlighted, terms_of
@@ -39,6 +39,7 @@ def test_the_passage_with_most_terms_is_shown() -> None:
     assert len(shown) <= 84
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=300), st.text(max_size=40))
 def test_a_whole_text_stays_as_it_is(text: str, question: str) -> None:
     segments = highlighted(text, terms_of(question), None)

@@ -155,6 +155,7 @@ class PairView:
         self.has_grades = qrels is not None
         self.documents = PairDocuments(store, run_a, run_b, qrels or {}, limits)
         self._texts: Mapping[str, str] = run_b.queries() | run_a.queries()
+        self._summaries: dict[str, RunPair] = {}
         self._corpus = RunNames(store).corpus(self._a.run.id)
 
     def rows(self, wanted: QueryFilter, measure: str | None = None) -> tuple[QueryValues, ...]:
@@ -227,6 +228,12 @@ class PairView:
 
     def summary(self, measure: str | None = None) -> RunPair:
         """Return means, tests and differences of the pair, without its queries."""
+        name = self._measure(measure)
+        if name not in self._summaries:
+            self._summaries[name] = self._summary(name)
+        return self._summaries[name]
+
+    def _summary(self, measure: str) -> RunPair:
         rows = self.rows(QueryFilter(order="gain"), measure)
         return RunPair(
             corpus=self._corpus,
@@ -235,7 +242,7 @@ class PairView:
             run_b=self._b.run.id,
             label_a=self.comparison.run_a,
             label_b=self.comparison.run_b,
-            measure=self._measure(measure),
+            measure=measure,
             tests=self.comparison.tests,
             verdict=verdict(self.comparison),
             differences=tuple(one.difference for one in rows if abs(one.difference) >= _NOISE),

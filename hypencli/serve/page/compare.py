@@ -64,7 +64,10 @@ def compare_routes(router: APIRouter, data: PageData) -> None:
     def query(asked: Annotated[QueryPage, Query()]) -> Response:
         view = data.pairs.get(asked.plan(asked.a, asked.b))
         measure = asked.measure or None
-        shown = {"query": view.query(asked.query, measure), "pair": view.summary(measure)}
+        shown: dict[str, Any] = {
+            "query": view.query(asked.query, measure),
+            "pair": view.summary(measure),
+        }
         if asked.part:
             return html("query_documents.html", **shown)
         store = data.server.store.root.name

@@ -69,12 +69,17 @@ def search_routes(router: APIRouter, data: PageData) -> None:
                 if asked.part:
                     raise
                 failed = raised  # the page keeps its form, in which the reader can mend it
-        shown = {"answers": replies, "ranks": _ranks(replies)}
+        shown: dict[str, Any] = {"answers": replies, "ranks": _ranks(replies)}
         shown |= {"passage": _passages(asked.q), "stages": _stages}
         if asked.part:
             return html("answers.html", **shown)
         choices = await asyncio.to_thread(_choices, data)
-        about = {"title": "Search", "view": "search", "asked": asked, "second": second}
+        about: dict[str, Any] = {
+            "title": "Search",
+            "view": "search",
+            "asked": asked,
+            "second": second,
+        }
         status = 200 if failed is None else status_of(failed)
         error = None if failed is None else error_record(failed)
         return html("search.html", status=status, error=error, **about, **choices, **shown)

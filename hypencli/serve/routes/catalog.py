@@ -52,26 +52,6 @@ def catalog_routes(state: ServerState) -> APIRouter:
         sets = [_embedding_set(store, one) for one in listing(store, "embeddings")]
         return EmbeddingSetListReply(embeddings=sets)
 
-    @router.get("/documents/{document_id:path}")
-    def get_document(
-        document_id: Annotated[str, Path(max_length=10_000)],
-        embeddings: str | None = None,
-        model: str | None = None,
-    ) -> DocumentReply:
-        """Read one document of an embedding set."""
-        document = read_document(
-            store,
-            document_id,
-            embeddings=embeddings or state.settings.embeddings,
-            model=model or state.settings.model,
-        )
-        return DocumentReply(
-            id=document.doc_id,
-            text=document.text,
-            embeddings=artifact_name(document.embeddings),
-            corpus=corpus_of(document.embeddings),
-        )
-
     @router.get("/runs")
     def list_runs() -> RunListReply:
         """List the runs."""
@@ -103,6 +83,34 @@ def catalog_routes(state: ServerState) -> APIRouter:
         compared = compare(store, a, b, measures=tuple(measures), qrels=qrels)
         short = replace(compared, qrels=PathShortener().text(compared.qrels))
         return ComparisonReply.model_validate(short)
+
+    return router
+
+
+def document_routes(state: ServerState) -> APIRouter:
+    """Return the route of single documents."""
+    router = APIRouter(prefix="/v1", tags=["store"])
+    store = state.store
+
+    @router.get("/documents/{document_id:path}")
+    def get_document(
+        document_id: Annotated[str, Path(max_length=10_000)],
+        embeddings: str | None = None,
+        model: str | None = None,
+    ) -> DocumentReply:
+        """Read one document of an embedding set."""
+        document = read_document(
+            store,
+            document_id,
+            embeddings=embeddings or state.settings.embeddings,
+            model=model or state.settings.model,
+        )
+        return DocumentReply(
+            id=document.doc_id,
+            text=document.text,
+            embeddings=artifact_name(document.embeddings),
+            corpus=corpus_of(document.embeddings),
+        )
 
     return router
 

@@ -63,9 +63,10 @@ async def _embed(state: ServerState, body: EmbeddingsBody) -> EmbeddingsReply:
 
     computed = await state.lane.compute(("embeddings", object()), [texts], work)
     vectors, tokens = computed[0].value
-    write = _base64 if body.encoding_format == "base64" else Vectors.tolist
+    packed = body.encoding_format == "base64"
     data = [
-        EmbeddingReply(index=index, embedding=write(vector)) for index, vector in enumerate(vectors)
+        EmbeddingReply(index=index, embedding=_base64(vector) if packed else vector.tolist())
+        for index, vector in enumerate(vectors)
     ]
     usage = UsageReply(prompt_tokens=tokens, total_tokens=tokens)
     return EmbeddingsReply(data=data, model=display_name(manifest), usage=usage)
