@@ -6,7 +6,7 @@
 
 The corpus is the docstrings of this Python's standard library, encoded by all-MiniLM-L6-v2, and
 near-copies of their vectors with the same texts, up to ``--documents``. The model is a Hypencoder
-as in the recipe ``demo``, with a new head: what it ranks means little, what it computes is the same.
+as in the recipe ``demo``, with a new head: it ranks badly, and computes as much as a trained one.
 The server is ``hype serve`` in a process of its own; the clients are one asyncio process without
 any library, each with one connection and one question at a time. One JSON line for each number of
 clients; with ``--soak`` one line a minute, with the memory of the server.

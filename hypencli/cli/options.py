@@ -252,8 +252,9 @@ def read_token(path: Path) -> str:
     Raises:
         DataError: The file is empty, short, or holds several lines.
     """
+    regular = path.is_file() or not path.exists()  # reading a pipe would wait without end
     try:
-        token = path.read_text(encoding="utf-8").strip()
+        token = path.read_text(encoding="utf-8").strip() if regular else ""
     except UnicodeDecodeError:
         token = ""
     if len(token) < _LEAST_TOKEN or not token.isascii() or not token.isprintable():

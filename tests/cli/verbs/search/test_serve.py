@@ -98,6 +98,12 @@ def test_a_file_without_a_secret_is_refused(tmp_path: Path, text: str) -> None:
         read_token(path)
 
 
+def test_a_pipe_holds_no_secret(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="holds no secret"):
+        read_token(tmp_path / "pipe")
+
+
 def test_limits_are_numbers_above_0() -> None:
     limits = parse_limits(["k=100", "request-seconds=2.5"])
     assert (limits.k, limits.request_seconds) == (100, 2.5)
