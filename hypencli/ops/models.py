@@ -376,7 +376,7 @@ def load_model(
             # After loading, so that what was read is what is hashed. A changed file may fail to
             # load: then the error names the change.
             refuse_changed(manifest, folder)
-    dual.to(device)  # type: ignore[arg-type]
+    dual.to(device)
     return LoadedModel(manifest, dual, tokenizer)
 
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from hypencli import __version__
+from hypencli._version import __version__
 from hypencli.serve import page
 from hypencli.serve.asking import opened_lane
 from hypencli.serve.failures import add_error_handlers

@@ -16,7 +16,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel, Field
 
-from hypencli import __version__
+from hypencli._version import __version__
 from hypencli.errors import HypeError
 from hypencli.ops.documents import read_document
 from hypencli.ops.evaluation.compare import compare, verdict

@@ -108,8 +108,8 @@ def read_array(
     Raises:
         DataError: A file is malformed, or the numbers of rows and ids differ.
     """
-    mapped = open_array(path)
-    array = mapped.view(np.ndarray)
+    mapped: Any = open_array(path)
+    array: Array = mapped.view(np.ndarray)
     in_order = on_bytes is not None and array.flags.c_contiguous
     if on_bytes is not None and in_order:
         _pass_bytes(path, on_bytes, stop=mapped.offset)
@@ -119,7 +119,7 @@ def read_array(
         # A copy: what is hashed is what is used, even if the file changes meanwhile.
         vectors = np.array(array[start : start + size])
         if on_bytes is not None and in_order:
-            on_bytes(memoryview(vectors.view(np.uint8)).cast("B"))
+            on_bytes(vectors.view(np.uint8).data.cast("B"))
         here = list(islice(documents, len(vectors)))
         count += len(here)
         if here:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -47,7 +47,7 @@ class EncodedBlock:
 
     def items(self) -> Iterator[EncodedItem]:
         """Return the documents one by one."""
-        texts = self.texts or [None] * len(self.doc_ids)
+        texts: Sequence[str | None] = self.texts or [None] * len(self.doc_ids)
         return map(EncodedItem, self.doc_ids, self.vectors, texts)
 
 

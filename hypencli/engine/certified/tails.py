@@ -70,7 +70,8 @@ class Tail:
             return chance
         excess = np.maximum(away - self._begin, 0.0)
         heavy = np.log(_TAIL) - np.log1p(self.shape * excess / self._scale) / self.shape
-        return np.maximum(chance, heavy)
+        larger: Floats = np.maximum(chance, heavy)
+        return larger
 
     def bound(self, chance: float) -> float:
         """Return the error that a document reaches with no more than this chance."""

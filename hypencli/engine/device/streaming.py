@@ -224,7 +224,7 @@ class _Copier:
                 end.synchronize()  # the buffer's last block has left it
             block = self._to_device(self._filled(self._buffer(turn, pieces[0].dtype), pieces))
             if self._stream is not None:
-                self._ends[turn] = self._stream.record_event()  # type: ignore[no-untyped-call]
+                self._ends[turn] = self._stream.record_event()
         return _Copied(block, self._ends[turn])
 
     def _to_device(self, rows: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypencli.data.exchange import EncodedBlock, EncodedItem, EncodedItems, open_encoded
-from hypencli.data.exchange.content_hash import ContentHash, content_hash
+from hypencli.data.exchange.content_hash import content_hash
 from hypencli.data.reading.base import ContentChanged
 from hypencli.data.reading.lines import file_sha256
 from hypencli.data.reading.source import FileSource
@@ -20,7 +20,7 @@ from hypencli.ops.encode import SHARD_ROWS, bytes_of_vectors, checked_storage_dt
 from hypencli.ops.models import ModelSource, display_name, find_model, load_model
 from hypencli.ops.transfer.exporters import ExportJob, find_exporter
 from hypencli.own_places import place_seals
-from hypencli.progress import SILENT, Progress, Task
+from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, resolve_device
 from hypestore import EmbeddingSpec, EmbeddingWork, JsonValue, Manifest, Store
 
@@ -142,12 +142,8 @@ def import_embeddings(
             progress.message(
                 f"reading {path.name} as vectors of {display_name(manifest)}: {work.id}"
             )
-            with (
-                progress.task("import", total=items.count, unit="documents") as task,
-                content_hash() as read,
-            ):
-                seen = _write_shards(work, items, options, task, read)
-                _refuse_changed(path, spec, read.hexdigest(), before)
+            seen, read = _write_shards(work, items, options, progress)
+            _refuse_changed(path, spec, read, before)
             stats = {"source": path.name, "checked": options.check, "queries": queries}
             made_with = {**provenance(), **place_seals(queries=queries)}
             done = work.finish(seen, stats=stats, provenance=made_with)
@@ -275,23 +271,20 @@ def _check_vectors(
 
 
 def _write_shards(
-    work: EmbeddingWork,
-    items: EncodedItems,
-    options: ImportOptions,
-    task: Task,
-    read: ContentHash,
-) -> int:
-    """Write the missing shards, and return the number of documents."""
+    work: EmbeddingWork, items: EncodedItems, options: ImportOptions, progress: Progress
+) -> tuple[int, str]:
+    """Write the missing shards; return the number of documents, and the hash of what was read."""
     keep_text = options.keep_text and items.has_text
-    seen = 0
-    for index, block in enumerate(items.blocks(options.shard_rows, read.update)):
-        if not work.has_shard(index):
-            task.note(f"shard {index}")
-            vectors = _vectors(block, items.name, options.storage_dtype)
-            work.write_shard(index, block.doc_ids, vectors, block.texts if keep_text else None)
-        seen += len(block.doc_ids)
-        task.advance(len(block.doc_ids))
-    return seen
+    seen, shown = 0, progress.task("import", total=items.count, unit="documents")
+    with shown as task, content_hash() as read:
+        for index, block in enumerate(items.blocks(options.shard_rows, read.update)):
+            if not work.has_shard(index):
+                task.note(f"shard {index}")
+                vectors = _vectors(block, items.name, options.storage_dtype)
+                work.write_shard(index, block.doc_ids, vectors, block.texts if keep_text else None)
+            seen += len(block.doc_ids)
+            task.advance(len(block.doc_ids))
+        return seen, read.hexdigest()
 
 
 def _vectors(block: EncodedBlock, name: str, dtype: str) -> Vector:

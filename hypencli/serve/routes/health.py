@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from hypencli import __version__
+from hypencli._version import __version__
 from hypencli.serve.schemas import HealthReply, ReadyReply
 from hypencli.serve.state import ServerState
 
