@@ -159,7 +159,7 @@ def encode(
     lazy = _LazyModel(store, manifest, options.device, trust_code=model.trust_code)
     measure = partial(lazy.measure, corpus, progress)
     fitting = _fitting_work(store, corpus, manifest, options, measure, progress)
-    spec, options = fitting.spec, fitting.options
+    spec, asked, options = fitting.spec, options, fitting.options
     with _turn(store, spec, options, progress) as work, discard_unless_shards(work):
         if work.existing is not None:
             unnamed = name_not_given(store, work.existing, options.name)
@@ -176,7 +176,11 @@ def encode(
         n_cut = count_cut(work, shards)
         done = work.finish(
             written.seen,
-            stats={**_stats(corpus, written, seconds), **fitting.stats, "n_cut": n_cut},
+            stats={
+                **_stats(corpus, written, seconds),
+                **_nearness(fitting.precision, corpus, lazy, asked),
+                "n_cut": n_cut,
+            },
             provenance={
                 **provenance(device=str(lazy.device)),
                 **place_seals(queries=corpus.queries),
@@ -317,11 +321,19 @@ class _FittingWork:
     options: EncodeOptions
     precision: Precision | None = None
 
-    @property
-    def stats(self) -> dict[str, JsonValue]:
-        """What was measured of the arithmetic, for the manifest."""
-        measured = None if self.precision is None else self.precision.least_cosine
-        return {} if measured is None else {"least_cosine_to_float32": measured}
+
+def _nearness(
+    precision: Precision | None, corpus: Corpus, lazy: _LazyModel, asked: EncodeOptions
+) -> dict[str, JsonValue]:
+    """How near the arithmetic is to float32, for the manifest.
+
+    Whoever goes on with a set that another command has begun measures again, so that the manifest
+    is the same wherever the work was interrupted.
+    """
+    if precision is None and asked.dtype == AUTO_DTYPE:
+        precision = measured_precision(corpus, lambda: lazy.loaded, asked)
+    measured = None if precision is None else precision.least_cosine
+    return {} if measured is None else {"least_cosine_to_float32": measured}
 
 
 def _fitting_work(

@@ -1,8 +1,8 @@
 """Footers of Parquet files, checked before pyarrow describes their column chunks.
 
-pyarrow ends the process where a row group has fewer columns than the schema, or where the type, the
-level histograms or the sizes of strings do not fit the schema: it raises a C++ error that nothing
-catches.
+pyarrow ends the process where a row group has fewer columns than the schema, where the type, the
+level histograms or the sizes of strings do not fit the schema, or where the compression is none
+that the format has: it raises a C++ error that nothing catches.
 
 Source: the Apache Parquet format (``parquet.thrift``: ``FileMetaData``, ``RowGroup``,
 ``ColumnChunk``, ``ColumnMetaData``, ``SizeStatistics``).
@@ -21,6 +21,7 @@ from hypestore.thrift import ThriftReader, ThriftValue
 _TAIL_BYTES = 8
 _ROW_GROUPS, _COLUMNS, _CHUNK, _ENCRYPTION, _SIZES = 4, 1, 3, 8, 16
 _PHYSICAL_TYPE, _STRING_BYTES, _REPETITION, _DEFINITION = 1, 1, 2, 3
+_CODEC, _CODECS = 4, range(8)
 _TYPES = (
     *("BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY"),
     "FIXED_LEN_BYTE_ARRAY",
@@ -67,6 +68,8 @@ def _problems(footer: dict[int, ThriftValue], schema: pq.ParquetSchema) -> Itera
             chunk = _fields(_fields(column)[_CHUNK])
             if chunk[_PHYSICAL_TYPE] != _TYPES.index(known.physical_type):
                 yield "a column has another type than its schema"
+            if chunk[_CODEC] not in _CODECS:
+                yield f"a column has the unknown compression {chunk[_CODEC]!r:.20}"
             sizes = _fields(chunk.get(_SIZES, {}))
             counted = (
                 (_REPETITION, known.max_repetition_level),

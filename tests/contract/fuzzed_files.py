@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import shutil
@@ -186,7 +187,7 @@ def alter(content: bytes, chosen: Random) -> bytes:
             continue
         key = chosen.choice(list(table) if isinstance(table, dict) else range(len(table)))
         if chosen.randint(0, 3):
-            table[key] = chosen.choice(ODD)
+            table[key] = copy.deepcopy(chosen.choice(ODD))
         else:
             del table[key]
     if (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,22 @@ def test_auto_is_bfloat16_where_it_is_native_and_near_enough(
     coarse, exact = (one.vectors(range(20)).astype(np.float64) for one in sets)
     cosines = (coarse * exact).sum(1) / np.linalg.norm(coarse, axis=1)
     assert measured == pytest.approx((cosines / np.linalg.norm(exact, axis=1)).min(), abs=2e-5)
+
+
+def test_what_was_measured_is_in_the_manifest_of_an_interrupted_set(
+    store: Store, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hypencli.models.speed.fastest_dtype", lambda device: torch.bfloat16)
+    for part in ((1, 2), (2, 2)):
+        encoded = encode(store, corpus, HYPER, options("auto", part=part))
+    other = Store.open(shutil.copytree(store.root, tmp_path / "other"))
+    other.remove(encoded.embeddings)
+    whole = encode(other, corpus, HYPER, options("auto"))
+    measured = [
+        each.get(encoded.embeddings).stats["least_cosine_to_float32"] for each in (store, other)
+    ]
+    assert whole.embeddings == encoded.embeddings
+    assert measured[0] == measured[1]
 
 
 def test_auto_is_float32_where_bfloat16_is_not_native(

@@ -47,6 +47,19 @@ def test_a_column_of_another_type_is_refused(path: Path, tmp_path: Path) -> None
         refuse_odd_footer(path, pq.read_metadata(other))
 
 
+def test_a_compression_that_the_format_does_not_have_is_refused(path: Path) -> None:
+    """Each byte of the footer becomes 72, which is how the number 36 is written."""
+    metadata, whole = pq.read_metadata(path), path.read_bytes()
+    said = []
+    for place in range(len(whole) - 8 - metadata.serialized_size, len(whole) - 8):
+        path.write_bytes(whole[:place] + b"\x48" + whole[place + 1 :])
+        try:
+            refuse_odd_footer(path, metadata)
+        except DamagedArtifact as error:
+            said.append(str(error))
+    assert sum("has the unknown compression 36" in one for one in said) == metadata.num_columns
+
+
 @pytest.mark.parametrize("cut", [9, 20, 60])
 def test_a_footer_that_is_cut_is_refused(path: Path, cut: int) -> None:
     metadata = pq.read_metadata(path)

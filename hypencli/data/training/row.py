@@ -61,14 +61,14 @@ def _item(values: Any, where: str) -> TrainingItem:
 def _id(values: Mapping[str, Any], where: str) -> str:
     value = values.get("id")
     if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
-        raise DataError(f"{where}: id: expected a string or a whole number, got {value!r}.")
+        raise DataError(f"{where}: id: expected a string or a whole number, got {value!r:.80}.")
     return checked_text(str(value), f"{where}: id")
 
 
 def _content(values: Mapping[str, Any], where: str) -> str:
     value = values.get("content")
     if not isinstance(value, str) or not value.strip():
-        raise DataError(f"{where}: content: expected text, got {value!r}.")
+        raise DataError(f"{where}: content: expected text, got {value!r:.80}.")
     return checked_text(value, f"{where}: content")
 
 
@@ -90,5 +90,5 @@ def _type(values: Mapping[str, Any], where: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise DataError(f"{where}: type: expected a string, got {value!r}.")
+        raise DataError(f"{where}: type: expected a string, got {value!r:.80}.")
     return checked_text(value, f"{where}: type")

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from hypencli.data.training import read_training_rows
+from hypencli.errors import DataError
 from tests.conftest import Hype
 
 DATA = 5
@@ -86,3 +88,13 @@ def test_odd_training_rows_are_counted(case: str, path: Path, hype_in_bench: Hyp
     assert outcome["ready"]
     reused = "different" in case
     assert ("passage_id_reused" in outcome["survey"]["findings"]) == reused
+
+
+@pytest.mark.parametrize(
+    "changed", [{"content": ["9" * 5_000]}, {"type": 10**900}, {"id": ["x" * 5_000]}]
+)
+def test_a_long_value_is_shown_by_its_beginning(changed: dict[str, Any], path: Path) -> None:
+    path.write_bytes(row(**item(**changed)))
+    with pytest.raises(DataError, match=r"line 1: items\[1\]: ") as refused:
+        list(read_training_rows(path))
+    assert len(refused.value.message) < len(str(path)) + 200
