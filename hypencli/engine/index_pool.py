@@ -125,7 +125,8 @@ class Found:
         Args:
             products: Inner products ``[t, m]`` of the vectors with documents.
         """
-        return (products >= self.least[:, None]).any(axis=0)
+        found: npt.NDArray[np.bool_] = np.any(products >= self.least[:, None], axis=0)
+        return found
 
 
 def search_index(

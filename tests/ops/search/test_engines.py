@@ -133,7 +133,8 @@ def test_a_run_names_what_it_was_made_of(
 ) -> None:
     plain_run = store.get("plain-run", kind="run")
     by_budget = asdict(GuidedOptions(budget=40))
-    del by_budget["recall"], by_budget["confidence"]  # left out, so that runs keep their ids
+    for name in ("recall", "confidence", "index"):  # left out, so that runs keep their ids
+        del by_budget[name]
     expected: dict[str, tuple[dict[str, Any], list[str]]] = {
         "graph": (walk_inputs(graph), [graph.id]),
         "guided": (by_budget, []),
