@@ -118,8 +118,8 @@ def test_the_fastest_is_chosen_with_what_it_scores_again(store: Store) -> None:
     """int8 has more of them, and more to prepare: a small corpus does not gain that."""
     set_speed(store, float32=100, bfloat16=200, int8=300)
     assert chosen(store) == (torch.int8, True)
-    assert chosen(store, n=15_000) == (torch.int8, False)
-    assert chosen(store, n=13_000) == chosen(store, n=10_000) == (torch.bfloat16, False)
+    assert chosen(store, n=15_000) == (torch.int8, True)
+    assert chosen(store, n=13_000) == chosen(store, n=10_000) == (torch.bfloat16, True)
     assert chosen(store, n=12_000, k=100) == (torch.int8, True)
     set_speed(store, float32=100, bfloat16=120, int8=110)
     assert chosen(store) == (None, True)
