@@ -32,7 +32,9 @@ class FirstPassOutcome:
         widened: How many of these were added after the first round.
         bound: The bound on how far a float32 score lies above that of the first pass.
         fell_back: Whether all documents were scored in float32 in the end.
-        dtype: Dtype of the last first pass.
+        dtype: Dtype of the last first pass, or ``surrogate``.
+        risk: The number of the best ``k`` that may be expected to be missing, where the first pass
+            gives such a number.
     """
 
     rescored: int = 0
@@ -40,6 +42,7 @@ class FirstPassOutcome:
     bound: float = 0.0
     fell_back: bool = False
     dtype: str = ""
+    risk: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,9 @@ class FirstPassCosts:
         widened: How many of these were added after the first round.
         bound: The bound on how far a float32 score lies above that of the first pass.
         fell_back: Whether all documents were scored in float32 in the end.
-        dtypes: Dtype of the last first pass of each query; empty if there was none.
+        risk: The number of the best ``k`` that may be expected to be missing; 0 without one.
+        dtypes: Dtype of the last first pass of each query, or ``surrogate``; empty if there was
+            none.
         certified: Whether the first passes are error-bounded by float32 scores.
     """
 
@@ -59,6 +64,7 @@ class FirstPassCosts:
     widened: Counts
     bound: npt.NDArray[np.float64]
     fell_back: npt.NDArray[np.bool_]
+    risk: npt.NDArray[np.float64]
     dtypes: tuple[str, ...]
     certified: bool
 
@@ -70,6 +76,7 @@ class FirstPassCosts:
             widened=counts([each.widened for each in outcomes]),
             bound=np.asarray([each.bound for each in outcomes], dtype=np.float64),
             fell_back=np.asarray([each.fell_back for each in outcomes], dtype=np.bool_),
+            risk=np.asarray([each.risk for each in outcomes], dtype=np.float64),
             dtypes=tuple(each.dtype for each in outcomes),
             certified=certified,
         )

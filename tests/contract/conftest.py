@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from hypencli.engine.certified import ErrorBoundedEngine, FirstPassOptions
+from hypencli.engine.certified import ErrorBoundedEngine, FirstPassOptions, SurrogateOptions
 from hypencli.engine.corpus import SearchCorpus, VectorCorpus, first_beyond
 from hypencli.engine.guided import GuidedEngine
 from hypencli.engine.parameters import GuidedOptions
@@ -192,6 +192,12 @@ def measured_index(corpus: SearchCorpus) -> LibraryIndex | None:
 
 VARIANTS: dict[str, OpenEngine] = {
     "certified": lambda corpus, effort: ErrorBoundedEngine(corpus, FirstPassOptions(limit=1)),
+    "certified by surrogates": lambda corpus, effort: ErrorBoundedEngine(
+        corpus,
+        FirstPassOptions(
+            dtype=None, surrogate=SurrogateOptions(fitted=32, held=32, limit=1), limit=1
+        ),
+    ),
     "certified in int8": lambda corpus, effort: ErrorBoundedEngine(
         corpus, FirstPassOptions(dtype=torch.int8, limit=1)
     ),
@@ -262,7 +268,7 @@ class Case:
         """
         linear = self.engine in ("guided by gain", "guided by an index", "guided to a recall")
         linear = linear and self.kind == "inner product"
-        return linear or self.engine in ("exact", "certified", "certified in int8", "faiss-flat")
+        return linear or self.engine.startswith("certified") or self.engine in ("exact", "faiss-flat")
 
     def finds_all_with_effort(self, dim: int) -> bool:
         """Return whether the engine finds all results with full effort, for vectors of this width.

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypencli.engine.certified import ErrorBoundedEngine, FirstPassOptions
+from hypencli.engine.certified import ErrorBoundedEngine, FirstPassOptions, SurrogateOptions
 from hypencli.engine.corpus import VectorCorpus
 from hypencli.engine.exact import ExactEngine
 from hypencli.engine.results import SearchResult
@@ -54,7 +54,7 @@ def exact(scorer: QNetScorer, corpus: VectorCorpus, k: int) -> Any:
     residual=st.booleans(),
     levels=st.sampled_from([None, 1, 3]),
     half=st.booleans(),
-    scan=st.sampled_from([torch.bfloat16, torch.int8]),
+    scan=st.sampled_from([torch.bfloat16, torch.int8, None]),
     seed=st.integers(0, 99),
 )
 def test_ids_order_and_scores_are_those_of_float32(
@@ -69,7 +69,7 @@ def test_ids_order_and_scores_are_those_of_float32(
     residual: bool,
     levels: int | None,
     half: bool,
-    scan: torch.dtype,
+    scan: torch.dtype | None,
     seed: int,
 ) -> None:
     """Of odd widths, many equal documents, fewer documents than places, to the last bit."""
@@ -79,7 +79,8 @@ def test_ids_order_and_scores_are_those_of_float32(
     corpus = corpus_of(vectors.astype(np.float16 if half else np.float32))
     options = {"activation_type": activation, "do_layer_norm": norm, "do_residual": residual}
     scorer = dense_scorer(dim, layers, q, seed=seed, **options)
-    options_of_scan = FirstPassOptions(dtype=scan, limit=1, sample=64)
+    surrogate = SurrogateOptions(fitted=64, held=48, limit=1) if scan is None else None
+    options_of_scan = FirstPassOptions(dtype=scan, surrogate=surrogate, limit=1, sample=64)
     searched = ErrorBoundedEngine(corpus, options_of_scan).search(scorer, k=k)
     assert searched.rankings == exact(scorer, corpus, k)
     assert searched.evaluations.tolist() == [n] * q

@@ -1,13 +1,15 @@
-"""Error-bounded search: a fast first pass over all documents, then float32 for the best ones.
+"""Error-bounded search: a cheap first pass over all documents, then float32 for the best ones.
 
-The first pass scores all documents in int8 or bfloat16. The best documents, and a sample of the
-corpus, are scored again in float32. The largest difference between both scores, times a safety
-factor, bounds the error of the first pass. More documents are scored again until, under that bound,
-no other document can be among the best ``k``. The scores are bit-equal to those of float32 search;
-so are the documents and their order as long as the bound holds. The bound is measured, not proved:
-a document could be missed if the first pass errs on it by more than on every document scored twice,
-beyond the safety factor. Documents whose vectors are unlike those of the sample
-(:mod:`hypencli.engine.certified.outliers`) would be such: they are always scored in float32.
+The first pass ranks all documents, by surrogates of the q-nets
+(:mod:`hypencli.engine.certified.surrogates`) or by the q-nets themselves in int8 or bfloat16. In
+the latter case, the best documents, and a sample of the corpus, are scored again in float32. The
+largest difference between both scores, times a safety factor, bounds the error of the first pass.
+More documents are scored again until, under that bound, no other document can be among the best
+``k``. The scores are bit-equal to those of float32 search; so are the documents and their order as
+long as the bound holds. The bound is measured, not proved: a document could be missed if the first
+pass errs on it by more than on every document scored twice, beyond the safety factor. Documents
+whose vectors are unlike those of the sample (:mod:`hypencli.engine.certified.outliers`) would be
+such: they are always scored in float32.
 """
 
 from __future__ import annotations
@@ -104,6 +106,7 @@ class _ErrorBoundedSearch:
     _drawn_vectors: Vectors = field(init=False)
     _typical: TypicalVectors = field(init=False)
     _of_drawn: dict[int, Scores] = field(init=False, default_factory=dict)
+    _complete: set[int] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         n = self.corpus.n
@@ -132,9 +135,14 @@ class _ErrorBoundedSearch:
         self, batch: BatchSearch, options: SurrogateOptions, queries: list[int]
     ) -> list[int]:
         """Search for ``queries`` by surrogates; return those for which they are no use."""
-        left = SurrogatePass(self.corpus, options, self.device)(batch, queries, self.outcomes)
+        for query in queries:
+            self.outcomes[query].dtype = "surrogate"
+        alone = not self.options.dtypes
+        first_pass = SurrogatePass(self.corpus, options, self.device, alone=alone)
+        left = first_pass(batch, queries, self.outcomes)
         if self.on_scored is not None:
             self.on_scored((len(queries) - len(left)) * self.corpus.n)
+        self._complete = set(queries) - set(left)
         for query in left:  # what was scored in vain is scored again
             batch.queries[query].top = TopK(batch.k, self.corpus.ids)
         return left
@@ -272,7 +280,11 @@ class _ErrorBoundedSearch:
 
     def _fall_back(self, batch: BatchSearch) -> None:
         """Search in float32 for the queries without a usable first pass."""
-        fallen = [place for place, outcome in enumerate(self.outcomes) if outcome.fell_back]
+        fallen = [
+            place
+            for place, outcome in enumerate(self.outcomes)
+            if outcome.fell_back and place not in self._complete
+        ]
         if not fallen:
             return
         tops, _ = self._pass(batch, torch.float32, by_place=False)(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import ndtri
 
 from hypencli.engine.blocks import SET_ASIDE
 from hypencli.engine.candidates import QuerySearch
 from hypencli.engine.certified.options import SurrogateOptions
 from hypencli.engine.certified.random_documents import RandomDocuments
-from hypencli.engine.certified.tails import Tail
+from hypencli.engine.certified.tails import Tail, chances, largest_error, needed
 from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus
 from hypencli.engine.exact import CHUNK_ROWS
 from hypencli.engine.recall_bound import Floats
@@ -34,18 +36,22 @@ _LEAST_BEST = 256
 """The least number of documents that are scored for the second fit."""
 
 _ROUND, _FIRST_ROUND, _STEP = 512, 0.2, 0.6
-"""Documents of a round, at least; those of the first one, as a share of ``k``; and the part of those
-that seem to be needed which a later one scores. The scores that it finds raise the k-th best one,
-so that fewer are needed."""
+"""Documents of a round, at least; those of the first one, as a share of ``k``; and the part of what
+seems to be needed that a later one scores. The scores that it finds raise the k-th best one, so
+that fewer are needed."""
 
 _WIDER = 1.5
-"""How far a vector may lie from the random ones along a direction, as a multiple of the farthest."""
+"""How far a vector may lie from the middle along a direction, as a multiple of the farthest of the
+random ones."""
 
 _SHARES = (0.0, 0.02, 0.05, *(tenth / 10 for tenth in range(1, 9)))
 """Shares of the corpus that a query may need."""
 
 _LENIENT = 1.5
-"""How many times the limit a query may seem to need before the best documents are scored."""
+"""How many times its limit a query may seem to need before the best documents are scored."""
+
+_TIMED = 3
+"""How often a surrogate is timed; the least time counts."""
 
 _ROUNDING = 1e-6
 """The least deviation of errors, as a share of the largest score: that of rounding."""
@@ -57,6 +63,15 @@ FIRST = float(np.finfo(np.float32).max) / 2
 def best_of(k: int) -> int:
     """Return how many of the best documents are scored before the second fit."""
     return max(_LEAST_BEST, k)
+
+
+def score_others(search: QuerySearch, n: int) -> None:
+    """Score all documents, of a corpus of ``n``, that are without a score."""
+    left = np.ones(n, dtype=np.bool_)
+    left[search.scored[0]] = False
+    others = np.flatnonzero(left)
+    for start in range(0, len(others), CHUNK_ROWS):
+        search.evaluate(others[start : start + CHUNK_ROWS], keep=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +149,36 @@ class QueryFit:
         scores = self.search.evaluate(self._random.fitted)
         surrogate = Surrogate.of(gradients, points, self._random.spread)
         self.surrogate = surrogate.fitted(vectors, torch.from_numpy(scores), _RIDGE)
+        before = self.search.seconds.scoring
         held = self.search.evaluate(self._random.held)
+        if not self._pays(self.search.seconds.scoring - before, device):
+            return False
         self._held = held.astype(np.float64)
-        last = np.quantile(np.concatenate([scores, held]), max(0.0, 1 - self._k / self._corpus.n))
-        return self._share(float(last)) <= min(1.0, _LENIENT * self._options.limit)
+        return self._share(self._likely_last(scores)) <= min(1.0, _LENIENT * self._options.limit)
+
+    def _likely_last(self, fitted: Scores) -> float:
+        """Estimate the k-th best score; where it is beyond the sample, as if scores were normal."""
+        scores = np.concatenate([fitted, self._held])
+        share = 1 - min(1.0, self._k / self._corpus.n)
+        normal = float(scores.mean() + ndtri(share) * scores.std())
+        return max(normal, float(np.quantile(scores, share)))
+
+    def _pays(self, seconds: float, device: torch.device) -> bool:
+        """Return whether the surrogate is so much faster than the q-net as it has to be.
+
+        Args:
+            seconds: The time that the q-net took for the documents that are never fitted to.
+            device: The device that scores.
+        """
+        if not self._options.least_ratio:
+            return True
+        scorer = RangedScorer([self.surrogate], self._random, device)
+        vectors, least = self._random.held_vectors.to(device), math.inf
+        for _ in range(_TIMED):
+            started = time.perf_counter()
+            scorer(vectors)
+            least = min(least, time.perf_counter() - started)
+        return seconds >= self._options.least_ratio * least
 
     def refit(self, ranked: Ranked) -> bool:
         """Score the best documents, and fit to them too; return whether it is of use."""
@@ -164,13 +205,13 @@ class QueryFit:
         each = self._corpus.n / len(expected)
         for share in _SHARES:
             left = slice(round(share * len(expected)), None)
-            tail = self._tail(errors[left], len(errors[left]))
-            if not tail.reaching(last, expected[left], self._options.risk, each=each):
+            shares = each * chances([self._tail(errors[left])], last - expected[left])
+            if not needed(shares, self._options.risk):
                 return share
         return 1.0
 
-    def _tail(self, errors: Floats, m: int) -> Tail:
-        return Tail(errors, m, least=_ROUNDING * float(np.abs(self._held).max()))
+    def _tail(self, errors: Floats) -> Tail:
+        return Tail(errors, least=_ROUNDING * float(np.abs(self._held).max()))
 
     def score(self, ranked: Ranked, outcome: FirstPassOutcome) -> None:
         """Score documents until no other should be missing; all where a bound needs too many."""
@@ -186,26 +227,18 @@ class QueryFit:
             if done == len(left.ordinals):
                 outcome.fell_back = unscored > 0
                 break
-            tail = self._tail_at(ranked, left.expected[done], recent)
-            last, expected = self.search.top.last, left.expected[done:]
-            beyond = unscored - len(expected)
-            more = tail.reaching(last, expected, self._options.risk, beyond=beyond)
+            tails = [self._tail(recent), self._tail_below(ranked, left.expected[done])]
+            shares = chances(tails, self.search.top.last - left.expected[done:])
+            shares[-1] *= 1 + unscored - len(shares)  # it stands for those that were not kept
+            more = needed(shares, self._options.risk)
             if not more:
-                outcome.bound = tail.bound(self._options.risk / unscored)
+                outcome.bound = largest_error(tails, self._options.risk / unscored)
+                outcome.risk = self._options.risk
                 break
             wanted = min(len(left.ordinals), done + max(_ROUND, math.ceil(_STEP * more)))
         outcome.rescored, outcome.widened = self.search.evaluations, done - first
-        outcome.dtype = "surrogate"
         if outcome.fell_back:
-            self._score_rest()
-
-    def _score_rest(self) -> None:
-        """Score all documents without a score."""
-        left = np.ones(self._corpus.n, dtype=np.bool_)
-        left[self.search.scored[0]] = False
-        rest = np.flatnonzero(left)
-        for start in range(0, len(rest), CHUNK_ROWS):
-            self.search.evaluate(rest[start : start + CHUNK_ROWS], keep=False)
+            score_others(self.search, n)
 
     def _evaluate(self, left: Ranked, start: int, stop: int) -> Floats:
         """Score some documents; return the errors of those that the surrogate ranked."""
@@ -217,11 +250,10 @@ class QueryFit:
         errors: Floats = scores[ranked] - expected[ranked]
         return errors
 
-    def _tail_at(self, ranked: Ranked, level: float, recent: Floats) -> Tail:
-        """Return the tail of the errors of documents of which less than a level is expected."""
-        below = (ranked.held <= level) & (ranked.held != SET_ASIDE)
-        errors = self._held[below] - ranked.held[below]
-        return self._tail(np.concatenate([errors, recent]), len(errors))
+    def _tail_below(self, ranked: Ranked, level: float) -> Tail:
+        """Return the tail of the errors of random documents of which no more is expected."""
+        below = ranked.held <= level
+        return self._tail(self._held[below] - ranked.held[below])
 
 
 class RangedScorer:

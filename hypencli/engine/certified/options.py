@@ -19,6 +19,7 @@ class SurrogateOptions:
             tails like those that :mod:`hypencli.engine.certified.tails` assumes.
         limit: Largest share of the corpus scored in float32; a query that needs more has another
             first pass, or is searched in float32.
+        least_ratio: How many times faster than a q-net its surrogate must be; a measured time.
         most: Largest number of places kept for all queries that are searched together.
         seed: Seed of the random documents.
     """
@@ -27,6 +28,7 @@ class SurrogateOptions:
     held: int = 512
     risk: float = 1e-3
     limit: float = 0.5
+    least_ratio: float = 0.0
     most: int = 32_000_000
     seed: int = 1
 

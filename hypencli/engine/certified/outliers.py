@@ -93,10 +93,10 @@ class TypicalDirections:
 
     @classmethod
     def of(cls, sample: torch.Tensor) -> TypicalDirections:
-        """Find them in a sample ``[m, d]`` in float32: the spread in one half, the rest in the other.
+        """Find them in a sample ``[m, d]``: the spread in one half, distances in the other.
 
         Args:
-            sample: Finite vectors in random order, at least two.
+            sample: Finite vectors in float32 and in random order, at least two.
         """
         first, second = sample[::2].double(), sample[1::2]
         centre = first.mean(dim=0)

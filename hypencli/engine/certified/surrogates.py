@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from hypencli.engine.candidates import PREPARED, BatchSearch, QuerySearch
-from hypencli.engine.certified.fits import QueryFit, RangedScorer, Ranked, best_of
+from hypencli.engine.certified.fits import QueryFit, RangedScorer, Ranked, best_of, score_others
 from hypencli.engine.certified.options import SurrogateOptions
 from hypencli.engine.certified.random_documents import RandomDocuments
 from hypencli.engine.certified.sample import FirstPassSample
@@ -29,7 +29,14 @@ from hypencli.engine.exact import CorpusPass
 from hypencli.engine.results import FirstPassOutcome
 
 _LEAST_SETTLED = 0.25
-"""The share of a group of queries for which surrogates must be of use, or no further group tries."""
+"""The share of a group of queries for which surrogates must be of use; else no further group has
+them."""
+
+_FIRST_GROUP = 4
+"""Queries of the first group, which shows whether surrogates are of use."""
+
+_LEAST_COSTLY = 0.02
+"""The share of the corpus that must be scored so that it is not scored again in vain."""
 
 
 class SurrogatePass:
@@ -39,12 +46,20 @@ class SurrogatePass:
         corpus: The documents.
         options: How much may be scored, and missed.
         device: The device that scores.
+        alone: Whether there is no other first pass. A query for which a surrogate is of no use then
+            goes on in float32, unless so little is scored that a pass of many queries is better.
     """
 
     def __init__(
-        self, corpus: SearchCorpus, options: SurrogateOptions, device: torch.device
+        self,
+        corpus: SearchCorpus,
+        options: SurrogateOptions,
+        device: torch.device,
+        *,
+        alone: bool,
     ) -> None:
         self._corpus, self._options, self._device = corpus, options, device
+        self._alone = alone
         self._random = RandomDocuments.draw(corpus, options)
 
     def __call__(
@@ -56,13 +71,37 @@ class SurrogatePass:
         if random is None or scored > options.limit * self._corpus.n:
             return list(queries)
         left: list[int] = []
-        for start in range(0, len(queries), PREPARED):
-            group = [batch.queries[query] for query in queries[start : start + PREPARED]]
+        start, size = 0, _FIRST_GROUP
+        while start < len(queries):
+            group = [batch.queries[query] for query in queries[start : start + size]]
             settled = self._search(batch, random, group, outcomes)
-            left += [search.query for search in group if search.query not in settled]
+            start, size = start + size, PREPARED
+            others = [search for search in group if search.query not in settled]
+            left += self._go_on(batch, others, outcomes)
             if len(settled) < _LEAST_SETTLED * len(group):
-                return left + list(queries[start + PREPARED :])
+                return left + list(queries[start:])
         return left
+
+    def _go_on(
+        self,
+        batch: BatchSearch,
+        queries: Sequence[QuerySearch],
+        outcomes: Sequence[FirstPassOutcome],
+    ) -> list[int]:
+        """Score all documents for some queries; return those for which it is better not to."""
+        costly = [
+            search
+            for search in queries
+            if self._alone and search.evaluations > _LEAST_COSTLY * self._corpus.n
+        ]
+
+        def score_rest(search: QuerySearch) -> None:
+            outcome = outcomes[search.query]
+            outcome.rescored, outcome.fell_back = search.evaluations, True
+            score_others(search, self._corpus.n)
+
+        batch.each(score_rest, costly)
+        return [search.query for search in queries if search not in costly]
 
     def _search(
         self,

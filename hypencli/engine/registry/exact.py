@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hypencli.engine.results import Engine
 
 _FAST = ("int8", "bfloat16")
+_SURROGATE = "surrogate"
 _SURE = "float32"
 
 LEAST_RATIO = 1.3
@@ -32,18 +33,36 @@ _BESIDE = {"int8": 1500, "bfloat16": 800}
 _HANDICAP = {"int8": 0.9, "bfloat16": 1.0}
 """Share of a speed ratio left once threads share memory (measured); int8 reads it more often."""
 
+_SCORED, _LEAST_SCORED = 1.2, 256
+"""Documents that a surrogate always needs, beside the random ones: as a multiple of ``k``, and at
+least."""
+
+_OF_COST, _OF_LIMIT, _MOST = 0.85, 0.5, 0.5
+"""A surrogate may score so large a part of what the next best way costs, and half of the corpus at
+most; it is tried where it needs half of that in any case, or less."""
+
+_LEAST_SURROGATE_RATIO = 8.0
+"""How many times faster than the q-net a surrogate must be: it passes over the corpus twice."""
+
+_LARGE = 10_000
+"""Documents from which a named arithmetic that is slower than float32 is refused."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExactOptions:
-    """Options of exact search: the dtype of a first pass before float32 decides."""
+    """Options of exact search: the first pass before float32 decides."""
 
     scan: Annotated[
-        Literal["auto", "int8", "bfloat16", "float32"],
+        Literal["auto", "surrogate", "int8", "bfloat16", "float32"],
         Field(
-            description="arithmetic in which all documents are scored before float32 decides; auto "
-            "is what this machine is fastest at"
+            description="how all documents are ranked before float32 decides: by functions fitted "
+            "to the q-nets, or by the q-nets in an arithmetic; auto is what is fastest"
         ),
     ] = "auto"
+    force: Annotated[
+        bool,
+        Field(description="use the arithmetic named by scan also where float32 is faster"),
+    ] = False
     certify: Annotated[
         bool,
         Field(
@@ -69,17 +88,18 @@ class _Exact(EngineEntry[ExactOptions]):
         return ErrorBoundedEngine(context.corpus, first_pass, device=context.device)
 
     def refuse(self, options: ExactOptions, request: SearchRequest) -> None:
-        if options.scan in _FAST and request.dtype != _SURE:
+        if options.scan in (_SURROGATE, *_FAST) and request.dtype != _SURE:
             raise UsageError(
                 f"A scan in {options.scan} is certified in float32; scores in {request.dtype} are "
                 "something else.",
                 hint="Leave the dtype out, or leave scan out.",
             )
-        if not options.certify and options.scan not in _FAST:
-            raise UsageError(
-                "certify=false is for a scan that is named.",
-                hint=f"Add {' or '.join(f'scan={name}' for name in _FAST)}.",
-            )
+        for name, is_set in (("certify=false", not options.certify), ("force", options.force)):
+            if is_set and options.scan not in _FAST:
+                raise UsageError(
+                    f"{name} is for a scan that is named.",
+                    hint=f"Add {' or '.join(f'scan={fast}' for fast in _FAST)}.",
+                )
 
     def inputs(self, options: ExactOptions, needed: Mapping[str, str]) -> Mapping[str, Any]:
         """Return no inputs for an error-bounded first pass: its run equals that of float32."""
@@ -87,27 +107,64 @@ class _Exact(EngineEntry[ExactOptions]):
 
 
 def choose_first_pass(options: ExactOptions, context: EngineContext) -> FirstPassOptions | None:
-    """Return the options of the first pass; None if float32 scores the whole corpus."""
-    from hypencli.engine.certified import FirstPassOptions
+    """Return the options of the first pass; None if float32 scores the whole corpus.
+
+    Raises:
+        UsageError: An arithmetic is named in which this machine is slower than in float32.
+    """
+    from hypencli.engine.certified import FirstPassOptions, SurrogateOptions
 
     request, n = context.request, context.corpus.n
     if options.scan in _FAST:
+        if not options.force:
+            _refuse_slow(options.scan, context)
         return FirstPassOptions(dtype=_arithmetic(options.scan), certify=options.certify)
+    if options.scan == _SURROGATE:
+        return FirstPassOptions(dtype=None, surrogate=SurrogateOptions())
     # An inner product is too cheap for a first pass to pay.
     automatic = options.scan == "auto" and request.dtype == _SURE and request.q_nets
     if automatic and context.device.type == "cuda":
         return _first_pass_on_gpu(n, request.k)
     if not automatic or context.device.type != "cpu":
         return None
-    if n / LEAST_RATIO + _again("bfloat16", request.k) > n:  # too few documents on any machine
+    best, cost = _best_arithmetic(context)
+    limit = min(_MOST, _OF_COST * cost / n)
+    surrogate = SurrogateOptions(limit=limit, least_ratio=_LEAST_SURROGATE_RATIO)
+    needed = surrogate.fitted + surrogate.held + max(_LEAST_SCORED, _SCORED * request.k)
+    pays = needed <= _OF_LIMIT * limit * n
+    if best == _SURE and not pays:
         return None
+    dtype = None if best == _SURE else _arithmetic(best)
+    return FirstPassOptions(dtype=dtype, surrogate=surrogate if pays else None)
+
+
+def _best_arithmetic(context: EngineContext) -> tuple[str, float]:
+    """Return the arithmetic that costs least, and its cost in documents scored in float32."""
+    n, k = context.corpus.n, context.request.k
+    if n / LEAST_RATIO + _again("bfloat16", k) > n:  # too few documents on any machine
+        return _SURE, n
     costs = {
-        name: (n / ratio + _again(name, request.k)) / _HANDICAP[name]
+        name: (n / ratio + _again(name, k)) / _HANDICAP[name]
         for name, ratio in context.speed_ratios().items()
         if ratio >= LEAST_RATIO
     }
-    best = min(costs, key=costs.__getitem__, default=_SURE)
-    return FirstPassOptions(dtype=_arithmetic(best)) if costs.get(best, n) < n else None
+    costs[_SURE] = n
+    best = min(costs, key=costs.__getitem__)
+    return best, costs[best]
+
+
+def _refuse_slow(name: str, context: EngineContext) -> None:
+    """Raise an error if a large corpus would be scored more slowly than in float32."""
+    if context.corpus.n < _LARGE or context.device.type != "cpu":
+        return
+    ratio = context.speed_ratios()[name]
+    if ratio < 1:
+        rate = f"at {ratio:.2g} times the rate of float32" if ratio else "in no fast way"
+        raise UsageError(
+            f"This processor scores in {name} {rate}.",
+            hint="Leave scan out: what is fastest is found by a measurement. scan=surrogate works "
+            "on any processor; force=true takes what is named.",
+        )
 
 
 def _first_pass_on_gpu(n: int, k: int) -> FirstPassOptions | None:

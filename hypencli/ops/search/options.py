@@ -158,16 +158,18 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class FirstPassSummary:
-    """Costs of a first pass in a fast dtype, over the queries of a run.
+    """Costs of a first pass, over the queries of a run.
 
     Attributes:
-        dtype: Arithmetic of the first pass.
+        dtype: Arithmetic of the first pass, or ``surrogate``.
         certified: Whether the result is error-bounded: scores were checked in float32.
         rescored: Documents per query that were scored again in float32.
         widened: Number of queries with more rescored documents than planned.
         added: Maximum number of additional documents of one of these queries.
         bound: Largest error bound of a score of the first pass.
         fell_back: Number of queries that were searched in float32 completely.
+        risk: Number of the best documents of a query that surrogates may be expected to miss, at
+            most; 0 without surrogates.
     """
 
     dtype: str
@@ -177,6 +179,7 @@ class FirstPassSummary:
     added: int
     bound: float
     fell_back: int
+    risk: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +207,7 @@ class Searched(NotebookRecord):
         iterations: Iterations per query; None for an engine without iterations.
         recall_bound: Bounds on the recall of the queries, if the engine had a recall to reach.
         check: Comparison with exact search, if there is one.
-        scan: Costs of a first pass in a fast dtype, if there was one.
+        scan: Costs of a first pass, if there was one.
         evaluation: Measures, if there are judgements.
         name_not_given: A requested name that an existing run did not get.
         again: Comparison of a repeated search with this run. Times and counts are then those of

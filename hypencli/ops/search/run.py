@@ -344,4 +344,5 @@ def first_pass_summary(batches: Sequence[FirstPassCosts]) -> FirstPassSummary:
         added=max(added),
         bound=max(bounds),
         fell_back=sum(int(each.fell_back.sum()) for each in batches),
+        risk=max(float(each.risk.max(initial=0.0)) for each in batches),
     )

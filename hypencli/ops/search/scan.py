@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 from pathlib import Path
 
 from hypestore import Store, StoreNotWritable
 
-_VERSION = 3
+_VERSION = 4
 _FAST = ("int8", "bfloat16")
 _REFERENCE = "float32"
 
@@ -17,7 +18,7 @@ _REFERENCE = "float32"
 def speed_ratios(store: Store, dim: int, width: int) -> dict[str, float]:
     """Measure the speed of q-nets in fast dtypes, relative to float32.
 
-    The speeds are measured once per store and machine.
+    The speeds are measured once per store, machine and set of instructions.
 
     Args:
         store: The project store.
@@ -32,6 +33,7 @@ def speed_ratios(store: Store, dim: int, width: int) -> dict[str, float]:
     about = {
         "version": _VERSION,
         "processor": _processor(),
+        "instructions": _instructions(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "widths": [dim, width],
@@ -68,9 +70,29 @@ def _measure(dim: int, width: int) -> dict[str, float]:
 
 def _processor() -> str:
     """Return the model of the CPU, as far as the system reports it."""
+    return _reported("model name") or platform.processor() or platform.machine()
+
+
+def _instructions() -> dict[str, object]:
+    """Return what decides which products are fast: of a name, machines may offer different ones.
+
+    These are the flags of the CPU, and the limits set for torch and for the library behind it.
+    """
+    import torch
+
+    return {
+        "flags": sorted((_reported("flags") or _reported("Features") or "").split()),
+        "torch": torch.backends.cpu.get_cpu_capability(),
+        "onednn": os.environ.get("ONEDNN_MAX_CPU_ISA", ""),
+    }
+
+
+def _reported(name: str) -> str | None:
+    """Return a value that Linux reports of the first CPU; None if there is none."""
     listed = Path("/proc/cpuinfo")
     if listed.is_file():
         for line in listed.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+            key, _, value = line.partition(":")
+            if key.strip() == name:
+                return value.strip()
+    return None

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from hypencli.data.queries import QuerySet, open_queries
+from hypencli.engine.certified import FirstPassOptions, SurrogateOptions
 from hypencli.engine.registry.entry import SearchRequest
 from hypencli.engine.registry.exact import EXACT, choose_first_pass
 from hypencli.errors import UsageError
@@ -48,23 +49,29 @@ def set_speed(store: Store, **documents_per_second: float) -> None:
     path.write_text(json.dumps(measured))
 
 
-def chosen(
-    store: Store, n: int = LARGE, *, scan: str = "auto", **request: Any
-) -> torch.dtype | None:
-    """The arithmetic that a corpus of so many documents is scanned in."""
+def first_pass(
+    store: Store, n: int = LARGE, *, device: str = "cpu", request: Any = None, **options: Any
+) -> FirstPassOptions | None:
+    """The first pass over a corpus of so many documents."""
 
     @dataclass(frozen=True)
     class Context:
         corpus = SimpleNamespace(n=n, dim=DIM)
-        device = torch.device("cpu")
+        device: torch.device
         request: SearchRequest
 
         def speed_ratios(self) -> dict[str, float]:
             return speed_ratios(store, DIM, DIM)
 
-    asked = SearchRequest(**{"k": 1000, "q_nets": True, **request})
-    first_pass = choose_first_pass(EXACT.parse({"scan": scan}), cast(Any, Context(asked)))
-    return None if first_pass is None else first_pass.dtype
+    asked = SearchRequest(**{"k": 1000, "q_nets": True, **(request or {})})
+    context = cast(Any, Context(torch.device(device), asked))
+    return choose_first_pass(EXACT.parse(options), context)
+
+
+def chosen(store: Store, n: int = LARGE, *, scan: str = "auto", **request: Any) -> Any:
+    """The arithmetic of the first pass, and whether surrogates come before it."""
+    chosen = first_pass(store, n, scan=scan, request=request)
+    return None if chosen is None else (chosen.dtype, chosen.surrogate is not None)
 
 
 def test_the_machine_is_measured_once_a_width(store: Store) -> None:
@@ -77,35 +84,86 @@ def test_the_machine_is_measured_once_a_width(store: Store) -> None:
     assert path.stat().st_mtime_ns == written
     measured = json.loads(path.read_text())
     assert measured["widths"] == [DIM, DIM]
-    assert {"processor", "torch", "threads"} <= measured.keys()
+    assert {"processor", "instructions", "torch", "threads"} <= measured.keys()
     speed_ratios(store, DIM, 8)
+    assert len(remembered(store)) == 2
+
+
+@pytest.mark.parametrize("limit", ["ONEDNN_MAX_CPU_ISA", "capability", "flags"])
+def test_other_instructions_are_measured_anew(
+    store: Store, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """A name such as "AMD EPYC" says nothing of what the machine may use."""
+    set_speed(store, float32=100, bfloat16=900, int8=900)
+    if limit == "flags":
+        monkeypatch.setattr("hypencli.ops.search.scan._reported", lambda name: "sse avx2")
+    elif limit == "capability":
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "OTHER")
+    else:
+        monkeypatch.setenv(limit, "SSE41")
+    assert speed_ratios(store, DIM, DIM) != {"int8": 9, "bfloat16": 9}
     assert len(remembered(store)) == 2
 
 
 def test_a_scan_is_chosen_where_it_pays(store: Store) -> None:
     set_speed(store, float32=100, bfloat16=200, int8=0)
-    assert chosen(store) == torch.bfloat16
+    assert chosen(store) == (torch.bfloat16, True)
     assert chosen(store, n=3_000) is None
     assert chosen(store, q_nets=False) is None
     assert chosen(store, dtype="bfloat16") is None
+    assert first_pass(store, device="meta") is None
 
 
 def test_the_fastest_is_chosen_with_what_it_scores_again(store: Store) -> None:
     """int8 has more of them, and more to prepare: a small corpus does not gain that."""
     set_speed(store, float32=100, bfloat16=200, int8=300)
-    assert chosen(store) == chosen(store, n=15_000) == torch.int8
-    assert chosen(store, n=13_000) == chosen(store, n=10_000) == torch.bfloat16
-    assert chosen(store, n=12_000, k=100) == torch.int8
+    assert chosen(store) == (torch.int8, True)
+    assert chosen(store, n=15_000) == (torch.int8, True)
+    assert chosen(store, n=13_000) == chosen(store, n=10_000) == (torch.bfloat16, True)
+    assert chosen(store, n=12_000, k=100) == (torch.int8, True)
     set_speed(store, float32=100, bfloat16=120, int8=110)
-    assert chosen(store) is None
+    assert chosen(store) == (None, True)
 
 
 @pytest.mark.parametrize("rate", [0, 50, 110])
-def test_no_scan_where_the_machine_is_not_faster_at_it(store: Store, rate: float) -> None:
+def test_no_arithmetic_where_the_machine_is_not_faster_at_it(store: Store, rate: float) -> None:
     set_speed(store, float32=100, bfloat16=rate, int8=rate)
-    assert chosen(store) is None
-    assert chosen(store, n=9, scan="bfloat16", q_nets=False) == torch.bfloat16
-    assert chosen(store, n=9, scan="int8") == torch.int8, "what is named is done"
+    assert chosen(store) == (None, True)
+    assert chosen(store, n=9, scan="bfloat16", q_nets=False) == (torch.bfloat16, False)
+    assert chosen(store, n=9, scan="int8") == (torch.int8, False), "what is named is done"
+
+
+def test_a_surrogate_may_score_a_part_of_what_the_next_best_way_costs(store: Store) -> None:
+    set_speed(store, float32=100, bfloat16=500, int8=0)
+    fast = first_pass(store)
+    set_speed(store, float32=100, bfloat16=0, int8=0)
+    slow = first_pass(store)
+    assert fast is not None
+    assert slow is not None
+    assert fast.surrogate is not None
+    assert slow.surrogate is not None
+    assert fast.surrogate.limit == pytest.approx(0.85 / 5, abs=0.01)
+    assert slow.surrogate.limit == 0.5
+    assert min(fast.surrogate.least_ratio, slow.surrogate.least_ratio) > 2
+    named = first_pass(store, n=9, scan="surrogate")
+    assert named is not None
+    assert (named.dtype, named.surrogate) == (None, SurrogateOptions())
+
+
+@pytest.mark.parametrize(("rate", "said"), [(0, "in no fast way"), (14, "at 0.14 times the rate")])
+@pytest.mark.parametrize("scan", ["int8", "bfloat16"])
+def test_a_named_arithmetic_that_is_slower_is_refused_unless_forced(
+    store: Store, scan: str, rate: float, said: str
+) -> None:
+    set_speed(store, float32=100, bfloat16=rate, int8=rate)
+    with pytest.raises(UsageError, match=f"This processor scores in {scan} {said}") as refused:
+        first_pass(store, scan=scan)
+    assert "force=true" in str(refused.value.hint)
+    forced = first_pass(store, scan=scan, force=True)
+    assert forced is not None
+    assert str(forced.dtype) == f"torch.{scan}"
+    set_speed(store, float32=100, bfloat16=101, int8=101)
+    assert first_pass(store, scan=scan) == forced
 
 
 def test_a_small_corpus_is_not_worth_a_measurement(store: Store) -> None:

@@ -260,10 +260,12 @@ def draw_bounds(console: Console, bound: BoundSummary, n_queries: int) -> None:
 
 
 def _draw_scan(console: Console, scan: FirstPassSummary, n_queries: int) -> None:
-    """Print how many documents the first pass in a fast dtype left to float32."""
+    """Print how many documents the first pass left to float32."""
     ends = "checked by an error bound" if scan.certified else "unchecked"
+    way = f"in {scan.dtype}".replace("in surrogate", "by surrogates")
+    way = way.replace("and surrogate", "and by surrogates")
     console.print(
-        f"First pass in {scan.dtype}, {ends}: {scan.rescored.mean:,.0f} documents a query scored "
+        f"First pass {way}, {ends}: {scan.rescored.mean:,.0f} documents a query scored "
         f"again in float32 (at most {scan.rescored.max:,}); assumed error of a score: up to "
         f"{scan.bound:.2g}."
     )
@@ -272,6 +274,10 @@ def _draw_scan(console: Console, scan: FirstPassSummary, n_queries: int) -> None
         console.print(
             f"  widened for {scan.widened:,} of {n_queries:,} queries{wider}; "
             f"{scan.fell_back:,} searched in float32 throughout."
+        )
+    if scan.risk:
+        console.print(
+            f"  Of the best documents, {scan.risk:g} a query may be expected to be missing."
         )
 
 
