@@ -1,8 +1,8 @@
 """A retriever component for Haystack (``haystack-ai`` 3.x).
 
-from hypencli.integrations.haystack import HypeRetriever
+from hypencli.integrations.haystack import HaystackRetriever
 
-pipeline.add_component("retriever", HypeRetriever("study", model="hyper", top_k=5))
+pipeline.add_component("retriever", HaystackRetriever("study", model="hyper", top_k=5))
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hypencli.integrations.opening import StoreAnswers, refuse_filters
 
 
 @component
-class HypeRetriever:
+class HaystackRetriever:
     """Retrieves the best documents of a project store.
 
     Args:
@@ -56,7 +56,7 @@ class HypeRetriever:
             self._opened = StoreAnswers(self._settings["store"], **settings)
         return self._opened
 
-    @component.output_types(documents=list[Document])
+    @component.output_types(documents=list[Document])  # type: ignore[untyped-decorator]
     def run(
         self, query: str, filters: dict[str, Any] | None = None, top_k: int | None = None
     ) -> dict[str, list[Document]]:
@@ -88,7 +88,7 @@ class HypeRetriever:
         return settings
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> HypeRetriever:
+    def from_dict(cls, data: dict[str, Any]) -> HaystackRetriever:
         """Make the component from a dictionary of :meth:`to_dict`."""
-        made: HypeRetriever = default_from_dict(cls, data)
+        made: HaystackRetriever = default_from_dict(cls, data)
         return made

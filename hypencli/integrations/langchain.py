@@ -1,8 +1,8 @@
 """A retriever for LangChain (``langchain-core`` 1.x).
 
-from hypencli.integrations.langchain import HypeRetriever
+from hypencli.integrations.langchain import LangChainRetriever
 
-retriever = HypeRetriever(store="study", model="hyper", k=5)
+retriever = LangChainRetriever(store="study", model="hyper", k=5)
 documents = retriever.invoke("what is the river bank")
 """
 
@@ -19,7 +19,7 @@ from pydantic import Field
 from hypencli.integrations.opening import StoreAnswers
 
 
-class HypeRetriever(BaseRetriever):
+class LangChainRetriever(BaseRetriever):  # type: ignore[misc]
     """Retrieves the best documents of a project store.
 
     Each document has its id, its text (empty if the store keeps none), and ``score`` and ``rank``

@@ -1,8 +1,8 @@
 """A retriever for LlamaIndex (``llama-index-core`` 0.14).
 
-from hypencli.integrations.llama_index import HypeRetriever
+from hypencli.integrations.llama_index import LlamaIndexRetriever
 
-retriever = HypeRetriever("study", model="hyper", k=5)
+retriever = LlamaIndexRetriever("study", model="hyper", k=5)
 nodes = retriever.retrieve("what is the river bank")
 """
 
@@ -19,7 +19,7 @@ from hypencli.api import Project
 from hypencli.integrations.opening import StoreAnswers
 
 
-class HypeRetriever(BaseRetriever):
+class LlamaIndexRetriever(BaseRetriever):  # type: ignore[misc]
     """Retrieves the best documents of a project store as nodes with scores.
 
     Args:

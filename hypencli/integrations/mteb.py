@@ -1,9 +1,9 @@
 """A search model for MTEB (``mteb`` 2.26 and later).
 
 import mteb
-from hypencli.integrations.mteb import HypeSearch
+from hypencli.integrations.mteb import MtebSearch
 
-results = mteb.evaluate(HypeSearch("jfkback/hypencoder.6_layer"), tasks)
+results = mteb.evaluate(MtebSearch("jfkback/hypencoder.6_layer"), tasks)
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BATCH = 64
 """Queries whose q-nets are in memory at once."""
 
 
-class HypeSearch:
+class MtebSearch:
     """Searches exactly with a Hypencoder or bi-encoder, as MTEB's ``SearchProtocol`` asks.
 
     The vectors of a corpus are in memory.

@@ -1,10 +1,10 @@
 """Retriever, scorer and indexer for PyTerrier (``python-terrier`` 1.x); Java is not needed.
 
-from hypencli.integrations.pyterrier import HypeIndexer, HypeRetriever, HypeScorer
+from hypencli.integrations.pyterrier import TerrierIndexer, TerrierRetriever, TerrierScorer
 
-HypeIndexer("study", model="hyper").index([{"docno": "d1", "text": "…"}])
-retriever = HypeRetriever("study", model="hyper")
-pipeline = bm25 % 100 >> pt.text.get_text(index) >> HypeScorer("hyper")
+TerrierIndexer("study", model="hyper").index([{"docno": "d1", "text": "…"}])
+retriever = TerrierRetriever("study", model="hyper")
+pipeline = bm25 % 100 >> pt.text.get_text(index) >> TerrierScorer("hyper")
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hypencli.integrations.opening import StoreAnswers
 _RANKED = ["docno", "score", "rank"]
 
 
-class HypeRetriever(pt.Transformer):  # type: ignore[misc]
+class TerrierRetriever(pt.Transformer):  # type: ignore[misc]
     """Retrieves the best documents of a project store: ``qid, query`` → ``+ docno, score, rank``.
 
     Ranks begin with 0, as everywhere in PyTerrier.
@@ -52,7 +52,7 @@ class HypeRetriever(pt.Transformer):  # type: ignore[misc]
         options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self._arguments = {"model": model, "engine": engine, "options": options}
+        self._arguments: dict[str, Any] = {"model": model, "engine": engine, "options": options}
         self._opened = StoreAnswers(store, model=model, engine=engine, options=options)
         self.num_results = num_results
         self.text = text
@@ -73,14 +73,16 @@ class HypeRetriever(pt.Transformer):  # type: ignore[misc]
         repeated = kept.iloc[found["place"]].reset_index(drop=True)
         return pd.concat([repeated, found[columns]], axis=1)
 
-    def fuse_rank_cutoff(self, k: int) -> HypeRetriever | None:
+    def fuse_rank_cutoff(self, k: int) -> TerrierRetriever | None:
         """Return a retriever of at most ``k`` results, for ``retriever % k``."""
         if k >= self.num_results:
             return self
-        return HypeRetriever(self._opened.project, **self._arguments, num_results=k, text=self.text)
+        return TerrierRetriever(
+            self._opened.project, **self._arguments, num_results=k, text=self.text
+        )
 
 
-class HypeScorer(pt.Transformer):  # type: ignore[misc]
+class TerrierScorer(pt.Transformer):  # type: ignore[misc]
     """Scores the texts of candidates: ``qid, query, docno, text`` → ``+ score, rank``.
 
     Args:
@@ -119,7 +121,7 @@ class HypeScorer(pt.Transformer):  # type: ignore[misc]
         return ordered.assign(rank=ordered.groupby("qid").cumcount())
 
 
-class HypeIndexer(pt.Indexer):  # type: ignore[misc]
+class TerrierIndexer(pt.Indexer):  # type: ignore[misc]
     """Encodes documents into a project store, which is made if it does not exist.
 
     Args:
@@ -141,7 +143,7 @@ class HypeIndexer(pt.Indexer):  # type: ignore[misc]
         self.project = store if isinstance(store, Project) else open_store(store, create=True)
         self._settings = {"model": model, "name": name, **(options or {})}
 
-    def index(self, iter: Iterable[Mapping[str, Any]]) -> HypeRetriever:
+    def index(self, iter: Iterable[Mapping[str, Any]]) -> TerrierRetriever:
         """Encode documents, each with ``docno`` and ``text``; return a retriever of them.
 
         Raises:
@@ -157,7 +159,7 @@ class HypeIndexer(pt.Indexer):  # type: ignore[misc]
                 raise DataError(f"Two documents have the docno {docno!r:.80}.")
             texts[docno] = str(document["text"])
         encoded = self.project.encode(texts, **self._settings)
-        return HypeRetriever(
+        return TerrierRetriever(
             self.project,
             model=self._settings["model"],
             options={"embeddings": encoded.embeddings},

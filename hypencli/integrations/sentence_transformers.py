@@ -12,6 +12,7 @@ with its pooling, normalisation and length.
 from __future__ import annotations
 
 import tempfile
+from typing import Any
 
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
@@ -35,7 +36,8 @@ def to_sentence_transformer(model: Model, *, max_length: int = 512) -> SentenceT
     from transformers import AutoModel
 
     encoder = _shared_encoder(model)
-    transformer = AutoModel.from_config(encoder.transformer.config)
+    config: Any = encoder.transformer.config
+    transformer = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
     transformer.load_state_dict(encoder.transformer.state_dict())
     with tempfile.TemporaryDirectory() as folder:
         transformer.save_pretrained(folder)

@@ -172,8 +172,7 @@ def encode(
         seconds = time.perf_counter() - started
         if missing:
             return _unfinished(work, manifest, corpus, written, seconds, options)
-        shards = range(-(-written.seen // options.shard_rows))
-        n_cut = count_cut(work, shards)
+        n_cut = count_cut(work, range(-(-written.seen // options.shard_rows)))
         done = work.finish(
             written.seen,
             stats={

@@ -268,7 +268,8 @@ class Case:
         """
         linear = self.engine in ("guided by gain", "guided by an index", "guided to a recall")
         linear = linear and self.kind == "inner product"
-        return linear or self.engine.startswith("certified") or self.engine in ("exact", "faiss-flat")
+        scores_all = self.engine in ("exact", "faiss-flat") or self.engine.startswith("certified")
+        return linear or scores_all
 
     def finds_all_with_effort(self, dim: int) -> bool:
         """Return whether the engine finds all results with full effort, for vectors of this width.

@@ -8,7 +8,7 @@ from haystack.components.joiners import DocumentJoiner
 
 from hypencli.api import Project
 from hypencli.errors import UsageError
-from hypencli.integrations.haystack import HypeRetriever
+from hypencli.integrations.haystack import HaystackRetriever
 
 QUESTION = "what is a river"
 
@@ -16,8 +16,8 @@ QUESTION = "what is a river"
 def test_a_pipeline_joins_two_models(project: Project) -> None:
     store = str(project.store.root)
     pipeline = Pipeline()
-    pipeline.add_component("hyper", HypeRetriever(store, model="hyper", top_k=3))
-    pipeline.add_component("words", HypeRetriever(store, engine="bm25"))
+    pipeline.add_component("hyper", HaystackRetriever(store, model="hyper", top_k=3))
+    pipeline.add_component("words", HaystackRetriever(store, engine="bm25"))
     pipeline.add_component("join", DocumentJoiner(join_mode="reciprocal_rank_fusion"))
     pipeline.connect("hyper", "join")
     pipeline.connect("words", "join")
@@ -32,6 +32,6 @@ def test_a_pipeline_joins_two_models(project: Project) -> None:
 
 
 def test_filters_are_refused(project: Project) -> None:
-    retriever = HypeRetriever(str(project.store.root), model="hyper")
+    retriever = HaystackRetriever(str(project.store.root), model="hyper")
     with pytest.raises(UsageError, match="no metadata to filter by"):
         retriever.run(QUESTION, filters={"field": "meta.year", "operator": "==", "value": 1})

@@ -10,7 +10,7 @@ from langchain_core.runnables import RunnableLambda
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 
 from hypencli.api import Project
-from hypencli.integrations.langchain import HypeRetriever
+from hypencli.integrations.langchain import LangChainRetriever
 
 
 class TestConformance(RetrieversIntegrationTests):
@@ -19,8 +19,8 @@ class TestConformance(RetrieversIntegrationTests):
         self.folder = finished_study
 
     @property
-    def retriever_constructor(self) -> type[HypeRetriever]:
-        return HypeRetriever
+    def retriever_constructor(self) -> type[LangChainRetriever]:
+        return LangChainRetriever
 
     @property
     def retriever_constructor_params(self) -> dict[str, Any]:
@@ -32,7 +32,7 @@ class TestConformance(RetrieversIntegrationTests):
 
 
 def test_documents_are_those_of_the_store_in_a_chain(project: Project) -> None:
-    retriever = HypeRetriever(store=str(project.store.root), model="plain", k=4)
+    retriever = LangChainRetriever(store=str(project.store.root), model="plain", k=4)
     chain = retriever | RunnableLambda(lambda documents: [one.metadata for one in documents])
     expected = project.query("what is a river", model="plain", k=4).hits
     assert chain.invoke("what is a river") == [

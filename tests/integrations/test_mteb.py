@@ -13,7 +13,7 @@ import hypencli
 from hypencli.api import Project
 from hypencli.data.qrels import read_qrels
 from hypencli.errors import UsageError
-from hypencli.integrations.mteb import HypeSearch
+from hypencli.integrations.mteb import MtebSearch
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -70,33 +70,53 @@ def task_of(
     return OnFiles()
 
 
-def score(model: HypeSearch, task: Any) -> float:
+def score(model: MtebSearch, task: Any) -> float:
     done = mteb.evaluate(model, task, cache=None, show_progress_bar=False, co2_tracker=False)
     return float(done.task_results[0].scores["test"][0]["ndcg_at_10"])
 
 
-@pytest.mark.parametrize("model", ["hyper", "plain"])
-@pytest.mark.parametrize("name", ["tiny", "cranfield"])
-def test_the_figure_is_that_of_hype_eval(
-    study: Path, repository: Path, tiny_collection: Path, model: str, name: str
-) -> None:
-    project = hypencli.open_store(study)
-    shared = repository.parent / "shared" / "data" / "cranfield"
-    folder = {"tiny": tiny_collection, "cranfield": shared}[name]
-    if not folder.is_dir():
-        pytest.skip("the shared collections are not here")
+def figures(project: Project, model: Path | str, folder: Path, max_length: int) -> list[float]:
+    """The nDCG@10 of the two ways: by `hype eval`, and by MTEB."""
     corpus, queries, qrels = (
         folder / file for file in ("corpus.jsonl", "queries.jsonl", "qrels.txt")
     )
-    arithmetic = {"max_length": 128, "dtype": "float32", "storage_dtype": "float32"}
-    encoded = project.encode(corpus, model=model, **arithmetic)
-    run = project.search(queries, model=model, embeddings=encoded, qrels=qrels)
+    options = {"max_length": max_length, "dtype": "float32", "storage_dtype": "float32"}
+    encoded = project.encode(corpus, model=str(model), **options)
+    run = project.search(queries, model=str(model), embeddings=encoded, qrels=qrels)
     expected = project.evaluate(run, qrels, measures=["nDCG@10"]).aggregates["nDCG@10"]
-    place = project.store.get(model, kind="model")
-    loaded = hypencli.load(project.store.root / "models" / place.id)
-    assert score(
-        HypeSearch(loaded, max_length=128), task_of(corpus, queries, qrels)
-    ) == pytest.approx(expected, abs=1e-4)
+    searching = MtebSearch(model, max_length=max_length)
+    return [expected, score(searching, task_of(corpus, queries, qrels))]
+
+
+@pytest.mark.parametrize("model", ["hyper", "plain"])
+def test_the_figure_is_that_of_hype_eval(study: Path, tiny_collection: Path, model: str) -> None:
+    project = hypencli.open_store(study)
+    folder = project.store.root / "models" / project.store.get(model, kind="model").id
+    expected, measured = figures(project, folder, tiny_collection, 128)
+    assert measured == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.encoder
+def test_the_figure_of_a_real_encoder_on_cranfield(
+    encoder_folder: Path, repository: Path, tmp_path: Path
+) -> None:
+    """The first 300 documents, and their judgements."""
+    shared = repository.parent / "shared" / "data" / "cranfield"
+    if not shared.is_dir():
+        pytest.skip("the shared collections are not here")
+    part = tmp_path / "cranfield"
+    part.mkdir()
+    lines = (shared / "corpus.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:300]
+    (part / "corpus.jsonl").write_text("".join(lines), encoding="utf-8")
+    ids = {json.loads(line)["id"] for line in lines}
+    judged = (shared / "qrels.txt").read_text(encoding="utf-8").splitlines(keepends=True)
+    own = [line for line in judged if line.split()[2] in ids]
+    (part / "qrels.txt").write_text("".join(own), encoding="utf-8")
+    (part / "queries.jsonl").write_bytes((shared / "queries.jsonl").read_bytes())
+    project = hypencli.open_store(tmp_path / "store", create=True)
+    expected, measured = figures(project, str(encoder_folder), part, 128)
+    assert expected > 0.4
+    assert measured == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_reranking_task_ranks_what_is_listed(project: Project, tiny_collection: Path) -> None:
@@ -106,7 +126,7 @@ def test_a_reranking_task_ranks_what_is_listed(project: Project, tiny_collection
     ids = [one["id"] for one in read(corpus)]
     listed = {one["id"]: ids[place::7] for place, one in enumerate(read(queries))}
     place = project.store.get("hyper", kind="model")
-    model = HypeSearch(project.store.root / "models" / place.id, name="mine/hyper")
+    model = MtebSearch(project.store.root / "models" / place.id, name="mine/hyper")
     assert model.mteb_model_meta.name == "mine/hyper"
     with pytest.raises(UsageError, match="nothing to search"):
         model.search([], top_k=3)

@@ -13,7 +13,7 @@ import hypencli
 from hypencli.api import Project
 from hypencli.data.qrels import read_qrels
 from hypencli.errors import DataError
-from hypencli.integrations.pyterrier import HypeIndexer, HypeRetriever, HypeScorer
+from hypencli.integrations.pyterrier import TerrierIndexer, TerrierRetriever, TerrierScorer
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +36,13 @@ def test_an_experiment_has_the_figures_of_hype_eval(
     project: Project, tiny_collection: Path, topics: pd.DataFrame, qrels: pd.DataFrame
 ) -> None:
     systems = {
-        name: HypeRetriever(
+        name: TerrierRetriever(
             project, model=name, num_results=20, options={"embeddings": f"{name}-docs"}
         )
         for name in ("hyper", "plain")
     }
     systems |= {
-        "bm25": HypeRetriever(project, engine="bm25", num_results=20),
+        "bm25": TerrierRetriever(project, engine="bm25", num_results=20),
     }
     measures = [pt.measures.nDCG @ 10, pt.measures.R @ 20]
     table = pt.Experiment(
@@ -58,7 +58,7 @@ def test_an_experiment_has_the_figures_of_hype_eval(
 
 
 def test_results_are_frames_with_ranks_from_0(project: Project, topics: pd.DataFrame) -> None:
-    retriever = HypeRetriever(project, model="hyper", num_results=5, text=True)
+    retriever = TerrierRetriever(project, model="hyper", num_results=5, text=True)
     results = retriever(topics.assign(kept=range(len(topics))))
     assert list(results.columns) == ["qid", "query", "kept", "docno", "score", "rank", "text"]
     for _, own in results.groupby("qid"):
@@ -76,8 +76,8 @@ def test_results_are_frames_with_ranks_from_0(project: Project, topics: pd.DataF
 
 
 def test_a_cutoff_is_fused_and_operators_work(project: Project, topics: pd.DataFrame) -> None:
-    hyper = HypeRetriever(project, model="hyper", num_results=50)
-    words = HypeRetriever(project, engine="bm25", num_results=50)
+    hyper = TerrierRetriever(project, model="hyper", num_results=50)
+    words = TerrierRetriever(project, engine="bm25", num_results=50)
     assert (hyper % 3).compile().num_results == 3
     assert (hyper % 80).compile().num_results == 50
     assert (hyper % 3)(topics)["rank"].max() == 2
@@ -86,9 +86,9 @@ def test_a_cutoff_is_fused_and_operators_work(project: Project, topics: pd.DataF
 
 
 def test_a_scorer_ranks_the_candidates_of_bm25(project: Project, topics: pd.DataFrame) -> None:
-    words = HypeRetriever(project, engine="bm25", num_results=10, text=True)
+    words = TerrierRetriever(project, engine="bm25", num_results=10, text=True)
     place = project.store.get("hyper", kind="model")
-    scorer = HypeScorer(project.store.root / "models" / place.id)
+    scorer = TerrierScorer(project.store.root / "models" / place.id)
     results = (words >> scorer)(topics)
     model = hypencli.load(project.store.root / "models" / place.id)
     for query, own in results.groupby("query"):
@@ -103,10 +103,10 @@ def test_an_indexer_makes_a_store(project: Project, tmp_path: Path) -> None:
     place = project.store.get("hyper", kind="model")
     model = str(project.store.root / "models" / place.id)
     documents = [{"docno": "a", "text": "a river"}, {"docno": "b", "text": "a star"}]
-    retriever = HypeIndexer(tmp_path / "made", model=model).index(iter(documents))
+    retriever = TerrierIndexer(tmp_path / "made", model=model).index(iter(documents))
     found = retriever.search("river")
     assert set(found["docno"]) == {"a", "b"}
     with pytest.raises(DataError, match="no text"):
-        HypeIndexer(tmp_path / "made", model=model).index([{"docno": "a"}])
+        TerrierIndexer(tmp_path / "made", model=model).index([{"docno": "a"}])
     with pytest.raises(DataError, match="docno 'a'"):
-        HypeIndexer(tmp_path / "made", model=model).index([documents[0], documents[0]])
+        TerrierIndexer(tmp_path / "made", model=model).index([documents[0], documents[0]])

@@ -6,9 +6,9 @@ above 0 in a sample. Whatever their distribution, the share of deviations above 
 than ``M`` has a mean, over all samples, of at most ``1 / (m + 1)``. Beyond ``M`` one assumption is
 needed: that the tail is not heavier than exponential, in the sense that ``P(D > z x)`` is at most
 ``P(D > x) ** z`` for ``z >= 1``. Normal, exponential and bounded deviations are so: those with a
-failure rate that increases on average (Barlow and Proschan, 1975). Since ``P(D > M)`` is distributed
-as the least of ``m`` uniform numbers ``U``, the chance of a deviation above ``z M`` is then at most
-the share of deviations above 0, times::
+failure rate that increases on average (Barlow and Proschan, 1975). Since ``P(D > M)`` is
+distributed as the least of ``m`` uniform numbers ``U``, the chance of a deviation above ``z M`` is
+then at most the share of deviations above 0, times::
 
     E[U ** z] = Gamma(z + 1) Gamma(m + 1) / Gamma(m + z + 1),    about  z! / m ** z
 
