@@ -29,7 +29,7 @@ import torch
 from hypencli.engine.candidates import BatchSearch, QuerySearch
 from hypencli.engine.corpus import Ordinals, Scores, SearchCorpus, names_by_place
 from hypencli.engine.exact import CHUNK_ROWS, CorpusPass
-from hypencli.engine.index_pool import FIRST_RECALL, RECALL, Found, CandidatePool, search_index
+from hypencli.engine.index_pool import FIRST_RECALL, RECALL, CandidatePool, Found, search_index
 from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.recall_bound import Floats, Residuals, Unscored, allowed, recall_bound
 from hypencli.engine.surrogate import Surrogate, SurrogateScorer, evenly_spaced
