@@ -296,7 +296,7 @@ def _read(read: Callable[[], _T]) -> _T:
     except (KeyError, TypeError, AttributeError) as error:
         raise ServerError(
             f"The server's answer is not as expected: {error}.",
-            hint="Use the same version of hype at both ends.",
+            hint="Both ends need one version.",
         ) from error
 
 
