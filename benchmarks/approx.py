@@ -4,12 +4,14 @@
     python benchmarks/approx.py study --quick            # minutes, to see that it runs
     python benchmarks/approx.py measure --store S --embeddings E --model M --queries FILE
     python benchmarks/approx.py measure … --documents 150000 500000 --scaled FOLDER
+    python benchmarks/approx.py simulated --published FOLDER    # three minutes, no store
 
 For the best 100 and the best 1,000 documents, `graph` and `guided` are searched at a grid of
 settings; of those with a mean recall of 0.95 against exact search, the one with the fewest
-evaluations and the one with the least time are timed, in turn with exact search and with a plain
-graph search (`plain_graph_search.py`) at the settings of `graph` that take the least time. One JSON
-line for every setting tried, then one for every setting chosen: medians over the runs.
+evaluations and the one with the least time are timed, in turn with exact search and with the
+published graph search at the settings of `graph` that take the least time: the published code
+itself with `--published` (a checkout), else `plain_graph_search.py`. One JSON line for every
+setting tried, then one for every setting chosen: medians over the runs.
 """
 
 from __future__ import annotations
@@ -21,21 +23,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+import published
 import torch
 from approx_collection import Sizes, prepare
 from approx_scaled import enlarged
 from approx_study import DEEPEST, Study, linearity, make_study, q_nets_of, random_nets
 from approx_sweep import Measured, choose, sweep_graph, sweep_guided, walks
-from approx_timing import Contender, approximate, exact, plain
-from measuring import check
+from approx_timing import Contender, approximate, exact, published_walk
+from measuring import check, say_machine
+from simulated_nets import published_six, simulated_corpus
 
+from hypencli.engine.corpus import VectorCorpus
 from hypencli.engine.graph_walk import Neighbours
+from hypencli.engine.neighbours.exact import nearest_of
+from hypencli.engine.neighbours.similarity import Similarity
 from hypencli.ops.graphs.build import build_graph
 from hypencli.ops.graphs.find import find_graph
 from hypencli.ops.graphs.options import GraphOptions
 from hypestore import EmbeddingSet, Store
 
 DEPTHS = (100, DEEPEST)
+GRAPH_WIDTH = 100
 SAME = 0.02
 """How far two runs of one walk may lie apart: scores that differ in the last bit lead elsewhere."""
 
@@ -52,12 +61,23 @@ def main() -> None:
     measured.add_argument("--store", type=Path, required=True)
     measured.add_argument("--embeddings", required=True)
     measured.add_argument("--queries", type=Path)
+    simulated = verbs.add_parser("simulated", help="measure a simulated corpus, with trained nets")
+    simulated.add_argument("--size", type=int, default=20_000, help="documents")
+    simulated.add_argument("--dim", type=int, default=384)
+    squared = "how much a squared part of the scores varies, as a share of the linear one"
+    simulated.add_argument("--squared", type=float, default=0.15, help=squared)
     which = measured.add_mutually_exclusive_group(required=True)
     which.add_argument("--model")
     which.add_argument("--random-nets", type=int, metavar="LAYERS", help="untrained, of noise")
-    for verb in (study, measured):
+    for verb in (study, measured, simulated):
         add_measuring(verb)
     options = parser.parse_args()
+    if options.verb != "prepare":
+        published.set_folder(options.published)
+        say_machine()
+    if options.verb == "simulated":
+        measure_study(simulated_study(options), options)
+        return
     if options.verb == "measure":
         measure(options)
         return
@@ -76,7 +96,18 @@ def add_measuring(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--small-grid", action="store_true", help="fewer settings of graph")
     parser.add_argument("--documents", type=int, nargs="+", help="sizes of near-copied corpora")
     parser.add_argument("--scaled", type=Path, help="folder of those")
+    parser.add_argument("--published", type=Path, help="a checkout of the published code")
     parser.add_argument("--with-graph", action="store_true", help="build graphs that are missing")
+
+
+def simulated_study(options: argparse.Namespace) -> Study:
+    """A simulated corpus with its exact graph, and trained six-layer q-nets."""
+    vectors = simulated_corpus(options.size, options.dim, seed=0)
+    corpus = VectorCorpus(vectors.astype(np.float16), [f"d{i}" for i in range(options.size)])
+    q_nets = published_six(vectors, options.n_queries, 0, (0.0, 2 * options.squared))
+    everything = np.arange(options.size)
+    near = nearest_of(everything, corpus, Similarity("l2", torch.device("cpu")), k=GRAPH_WIDTH)
+    return make_study("simulated", "six-layer", corpus, q_nets, near.astype(np.int32))
 
 
 def measure(options: argparse.Namespace) -> None:
@@ -160,7 +191,7 @@ def contenders_of(
             one_by_one = options.one_by_one
             actual.append(approximate(study, setting, k, least, one_by_one=one_by_one))
             if engine == "graph" and "time" in least:
-                actual.append(plain(study, setting, k))
+                actual.append(published_walk(study, setting, k))
     return actual
 
 
@@ -179,7 +210,7 @@ def report(study: Study, k: int, contenders: Sequence[Contender], about: dict[st
     others = [one for one in others if one.k == k]
     say(part="chosen", **about, **{**whole.figures(study), "k": k})
     walks_of = [one for one in others if one.engine == "graph"]
-    loops = [one for one in others if one.engine == "plain"]
+    loops = [one for one in others if one.engine == published.side()]
     for loop in loops:
         check_same(study, loop, next(one for one in walks_of if one.setting == loop.setting))
     for one in others:
@@ -188,7 +219,9 @@ def report(study: Study, k: int, contenders: Sequence[Contender], about: dict[st
             fewest = min(each.evaluations for each in walks_of)
             ratios["fewer_than_graph"] = fewest / one.evaluations
             ratios["faster_than_graph"] = min(each.ms for each in walks_of) / one.ms
-            ratios["faster_than_plain"] = min(each.ms for each in loops) / one.ms
+            loop = f"faster_than_{published.side()}"
+            ratios[loop] = min(each.ms for each in loops) / one.ms
+            ratios[f"{loop}_in_processor_time"] = min(each.cpu_ms for each in loops) / one.cpu_ms
         rounded = {key: round(value, 2) for key, value in ratios.items()}
         say(part="chosen", **about, **one.figures(study), **rounded)
 

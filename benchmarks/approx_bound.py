@@ -27,6 +27,9 @@ from hypencli.engine.corpus import VectorCorpus
 from hypencli.engine.guided import GuidedEngine
 from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.scorers import QNet, QNetScorer
+from hypencli.engine.vector_index.index import LibraryIndex, build_index
+from hypencli.engine.vector_index.sample import IndexSample
+from hypencli.engine.vector_index.spec import MAPPED_KINDS, IndexSpec
 from hypestore import Store
 
 DEPTHS = (10, 100, 1_000)
@@ -43,6 +46,7 @@ def main() -> None:
     parser.add_argument("--depth", type=int, nargs="+", default=DEPTHS)
     parser.add_argument("--recall", type=float, default=0.95)
     parser.add_argument("--confidence", type=float, default=0.95)
+    parser.add_argument("--kind", choices=list(MAPPED_KINDS), help="search by an index, not passes")
     parser.add_argument("--store", type=Path)
     parser.add_argument("--embeddings")
     options = parser.parse_args()
@@ -52,11 +56,12 @@ def main() -> None:
             count = min(CORPUS_QUERIES, options.queries - seed * CORPUS_QUERIES)
             vectors = corpus_of(options, seed)
             nets = FAMILIES[family](vectors, count, seed)
+            index = None if options.kind is None else index_of(vectors, options.kind)
             for k, done in outcomes.items():
                 settings = GuidedOptions(
                     recall=options.recall, confidence=options.confidence, seed=seed
                 )
-                done += measure(vectors, nets, settings, k)
+                done += measure(vectors, nets, settings, k, index)
         for k, done in outcomes.items():
             print(json.dumps({"family": family, "k": k, **summary(done, options)}), flush=True)
 
@@ -75,17 +80,30 @@ def corpus_of(options: argparse.Namespace, seed: int) -> Vectors:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
+def index_of(vectors: Vectors, kind: str) -> LibraryIndex:
+    """An index of the vectors in memory, with a sample and its measured recall."""
+    corpus, n = VectorCorpus(vectors), len(vectors)
+    spec = IndexSpec(MAPPED_KINDS[kind])
+    index = build_index(corpus.blocks, spec, n=n, dim=corpus.dim)
+    index.sample = IndexSample.draw(corpus.vectors, n).measured(index, corpus.blocks(), n)
+    return index
+
+
 Outcome = tuple[float, float, int, float]
 """Recall, bound, evaluations and milliseconds of one query."""
 
 
 def measure(
-    vectors: Vectors, nets: Sequence[QNet], settings: GuidedOptions, k: int
+    vectors: Vectors,
+    nets: Sequence[QNet],
+    settings: GuidedOptions,
+    k: int,
+    index: LibraryIndex | None,
 ) -> list[Outcome]:
     """Search with the bound, and compare with the scores of all documents."""
     corpus, scorer = VectorCorpus(vectors), QNetScorer(nets, vectors.shape[1])
     started = time.perf_counter()
-    searched = GuidedEngine(corpus, settings).search(scorer, k=k)
+    searched = GuidedEngine(corpus, settings, index=index).search(scorer, k=k)
     each = (time.perf_counter() - started) / len(nets) * 1e3
     outcomes = []
     for query, row in enumerate(score_table(scorer, corpus)):

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from approx_study import Study, linearity, make_study, q_nets_of, random_nets
+from measuring import say_machine
 
 from hypencli.engine.graph_walk import Neighbours
 from hypencli.engine.parameters import GuidedOptions
@@ -221,6 +222,7 @@ def main() -> None:
     parser.add_argument("--random-nets", type=int, nargs="+", default=[], metavar="LAYERS")
     parser.add_argument("--n-queries", type=int, default=24)
     options = parser.parse_args()
+    say_machine()
     store = Store.open(options.store)
     corpus = store.embeddings(options.embeddings)
     graph = None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
+import published
 from approx_study import DEEPEST, Study
 from approx_sweep import Setting
+from measuring import Stopwatch
 from plain_graph_search import PlainGraphSearch
 
 from hypencli.engine.exact import ExactEngine
@@ -30,6 +32,7 @@ class Contender:
         least: What its setting takes least of: evaluations, time, or both.
         rankings: What the last run has found.
         seconds: Of each run.
+        cpu_seconds: Processor time of each run, of all threads.
     """
 
     engine: str
@@ -41,12 +44,15 @@ class Contender:
     rankings: list[Ranking] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
 
     def run(self) -> None:
         """Search all its queries once."""
-        started = time.perf_counter()
+        stopwatch = Stopwatch()
         self.rankings, self.counts = self.search()
-        self.seconds.append(time.perf_counter() - started)
+        taken = stopwatch.figures()
+        self.seconds.append(taken["seconds"])
+        self.cpu_seconds.append(taken["cpu_seconds"])
 
     @property
     def evaluations(self) -> float:
@@ -57,6 +63,11 @@ class Contender:
     def ms(self) -> float:
         """Of a query: the median over the runs."""
         return statistics.median(self.seconds) * 1e3 / self.n_queries
+
+    @property
+    def cpu_ms(self) -> float:
+        """Processor time of a query: the median over the runs."""
+        return statistics.median(self.cpu_seconds) * 1e3 / self.n_queries
 
     def figures(self, study: Study) -> dict[str, object]:
         """What it found and took."""
@@ -72,6 +83,7 @@ class Contender:
             "evaluations": round(self.evaluations, 1),
             "share": round(self.evaluations / study.corpus.n, 5),
             "ms": round(self.ms, 3),
+            "cpu_ms": round(self.cpu_ms, 3),
             "ms_spread": [round(one * 1e3 / self.n_queries, 3) for one in extremes],
         }
 
@@ -113,28 +125,62 @@ def searched_by(
     return search
 
 
-def plain(study: Study, walk: WalkOptions, k: int) -> Contender:
-    """The plain search, from the entry points of the engine, always a query at a time."""
+def published_walk(study: Study, walk: WalkOptions, k: int) -> Contender:
+    """The published graph search at a setting of the walk, always a query at a time.
+
+    The published code itself where a checkout is at hand, else a plain loop in its way. Both begin
+    at the entry points of the engine: for one seed they are those that the published code draws.
+    """
     everything = np.arange(study.corpus.n)
-    entry_points = GraphEngine(study.corpus, study.neighbours, walk).entry_points.tolist()
-    searcher = PlainGraphSearch(
+    of_corpus = (
         study.corpus.ids(everything),
         study.corpus.vectors(everything),
         study.neighbours[:, : walk.neighbours],
     )
+    real = published.side() == "published"
+    search_one = (_of_checkout if real else _plain)(study, walk, k, *of_corpus)
+    nets = [published.q_net(net) for net in study.q_nets] if real else study.q_nets
 
     def search() -> tuple[list[Ranking], list[int]]:
-        searched = [
-            searcher.search(
-                q_net,
-                entry_points,
-                k=k,
-                candidates=walk.candidates,
-                max_iterations=walk.max_iterations,
-                early_stop=walk.early_stop,
-            )
-            for q_net in study.q_nets
-        ]
-        return [one.ranking for one in searched], [one.evaluations for one in searched]
+        searched = [search_one(net) for net in nets]
+        return [ranking for ranking, _ in searched], [count for _, count in searched]
 
-    return Contender("plain", k, search, len(study.q_nets), ("time",), asdict(walk))
+    return Contender(published.side(), k, search, len(study.q_nets), ("time",), asdict(walk))
+
+
+SearchOne: TypeAlias = Callable[[Any], tuple[Ranking, int]]
+
+
+def _of_checkout(
+    study: Study, walk: WalkOptions, k: int, ids: Sequence[str], vectors: Any, neighbours: Any
+) -> SearchOne:
+    searcher = published.graph_search(
+        ids,
+        vectors,
+        neighbours,
+        entry_points=walk.entry_points,
+        candidates=walk.candidates,
+        max_iterations=walk.max_iterations,
+        early_stop=walk.early_stop,
+    )
+    return lambda net: (searcher.search(net, k), searcher.evaluations)
+
+
+def _plain(
+    study: Study, walk: WalkOptions, k: int, ids: Sequence[str], vectors: Any, neighbours: Any
+) -> SearchOne:
+    entry_points = GraphEngine(study.corpus, study.neighbours, walk).entry_points.tolist()
+    searcher = PlainGraphSearch(ids, vectors, neighbours)
+
+    def search_one(net: Any) -> tuple[Ranking, int]:
+        one = searcher.search(
+            net,
+            entry_points,
+            k=k,
+            candidates=walk.candidates,
+            max_iterations=walk.max_iterations,
+            early_stop=walk.early_stop,
+        )
+        return one.ranking, one.evaluations
+
+    return search_one

@@ -7,7 +7,9 @@ Texts of 5 to 250 words, in their order, cut to 256 tokens, all-MiniLM-L6-v2. Th
 each a process of its own: hype in bfloat16 and in float32; the published way (`plain.py`: arrival
 order, padded to the longest of 64, float32); `SentenceTransformer.encode` where it is installed.
 Times leave out loading, and count tokenising and, on the plain side, writing. The least cosine is
-that of any text in bfloat16 to float32. The ceiling is this machine's rate of large products.
+that of any text in bfloat16 to float32. The ceiling is this machine's rate of large products, as
+tokens a second that it would allow without attention; the share of it is that of each side's
+arithmetic. Processor time is that of all threads.
 """
 
 from __future__ import annotations
@@ -21,7 +23,17 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from measuring import Figures, Sides, clock, folder_of, in_turn, medians, options_of, spreads, tell
+from measuring import (
+    Figures,
+    Sides,
+    Stopwatch,
+    folder_of,
+    in_turn,
+    medians,
+    options_of,
+    spreads,
+    tell,
+)
 
 MAX_LENGTH = 256
 WORDS = range(5, 251)
@@ -39,6 +51,16 @@ def prepare(folder: Path, *, source: Path | None, count: int) -> None:
         texts = (document.text for document in build_docstring_collection().documents)
     selected = [text for text in texts if len(text.split()) in WORDS][:count]
     (folder / "texts.json").write_text(json.dumps(selected), encoding="utf-8")
+    (folder / "tokens.json").write_text(json.dumps(count_tokens(selected)), encoding="utf-8")
+
+
+def count_tokens(texts: list[str]) -> int:
+    """All tokens that an encoder reads, without padding."""
+    from hypencli.models.encoding import tokenise
+    from hypencli.models.load import load_tokenizer
+    from hypencli.ops.demo import encoder_folder
+
+    return sum(map(len, tokenise(load_tokenizer(str(encoder_folder())), texts, MAX_LENGTH)))
 
 
 def texts_in(folder: Path) -> list[str]:
@@ -51,8 +73,9 @@ def encode_hype(folder: Path, dtype: str) -> None:
     from hypencli.ops.demo import encoder_folder
 
     model, texts = hypencli.load(encoder_folder()), texts_in(folder)
-    with clock():
-        vectors = model.encode_passages(texts, max_length=MAX_LENGTH, dtype=dtype)
+    watch = Stopwatch()
+    vectors = model.encode_passages(texts, max_length=MAX_LENGTH, dtype=dtype)
+    tell(**watch.figures())
     np.save(folder / f"hype-{dtype}.npy", vectors)
 
 
@@ -64,10 +87,11 @@ def encode_plain(folder: Path) -> None:
 
     model, texts = hypencli.load(encoder_folder()), texts_in(folder)
     rows = ((str(place), text) for place, text in enumerate(texts))
-    with clock():
-        plain.encode(
-            model.dual.passage_encoder, model.tokenizer, rows, folder / "plain.docs", MAX_LENGTH
-        )
+    watch = Stopwatch()
+    plain.encode(
+        model.dual.passage_encoder, model.tokenizer, rows, folder / "plain.docs", MAX_LENGTH
+    )
+    tell(**watch.figures())
 
 
 def encode_library(folder: Path) -> None:
@@ -77,8 +101,9 @@ def encode_library(folder: Path) -> None:
 
     model, texts = SentenceTransformer(str(encoder_folder()), device="cpu"), texts_in(folder)
     model.max_seq_length = MAX_LENGTH
-    with clock():
-        vectors = model.encode(texts)
+    watch = Stopwatch()
+    vectors = model.encode(texts)
+    tell(**watch.figures())
     np.save(folder / "sentence-transformers.npy", vectors)
 
 
@@ -137,6 +162,7 @@ def summary(actual: dict[str, list[Figures]], folder: Path) -> dict[str, object]
         "job": "encode",
         "texts": len(texts_in(folder)),
         "median": of_sides,
+        "rates": rates(of_sides, folder),
         "spread": spreads(actual),
         "times_faster": {
             f"{side} than {other}": of_sides[other]["seconds"] / of_sides[side]["seconds"]
@@ -145,6 +171,25 @@ def summary(actual: dict[str, list[Figures]], folder: Path) -> dict[str, object]
         },
         "least_cosine": least_cosine(folder),
     }
+
+
+def rates(of_sides: dict[str, Figures], folder: Path) -> dict[str, Figures]:
+    """Texts and tokens a second of each side, and the share of the ceiling of its arithmetic."""
+    n_texts = len(texts_in(folder))
+    n_tokens = json.loads((folder / "tokens.json").read_text(encoding="utf-8"))
+    ceiling = of_sides["ceiling"]
+    figures = {}
+    for side, medians_of_side in of_sides.items():
+        if side == "ceiling":
+            continue
+        dtype = "bfloat16" if side.endswith("bfloat16") else "float32"
+        tokens_s = n_tokens / medians_of_side["seconds"]
+        figures[side] = {
+            "texts_s": n_texts / medians_of_side["seconds"],
+            "tokens_s": tokens_s,
+            "share_of_ceiling": tokens_s / ceiling[f"{dtype}_tokens_s"],
+        }
+    return figures
 
 
 def least_cosine(folder: Path) -> float:

@@ -3,10 +3,14 @@
     python benchmarks/exact.py                   # what docs/benchmarks.md quotes; half an hour
     python benchmarks/exact.py --quick           # a minute, to see that it runs
     python benchmarks/exact.py --documents 20000 --dim 768 --queries 1 --repeat 5
+    python benchmarks/exact.py --published FOLDER    # against a checkout of the published code
+    python benchmarks/exact.py --documents 20000 --dim 384 --dtypes float32    # fewer sides
+    ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/exact.py …    # emulated
 
-Every measurement is a process of its own, all sides in turn: the published way (`plain.py`: one
-query at a time, 100,000 documents a batch, the q-net on a whole batch) in float32 and in bfloat16,
-hype's scan in float32, and its scans in bfloat16 and in int8 that float32 certifies; and the rate
+Every measurement is a process of its own, all sides in turn: the published way (one query at a
+time, 100,000 documents a batch, the q-net on a whole batch; the published code itself with
+`--published`, else `plain.py`) in float32 and in bfloat16, hype's scan in float32, and its scans in
+bfloat16 and in int8 that float32 certifies, and its choice for this machine (`auto`); and the rate
 of plain matrix products of these dtypes, a product a thread, which no side can pass. Vectors are
 random, around some hundred centres, in float16, q-nets random with the published initialisation's
 scale. One JSON line a measurement, then medians, spreads and ratios; whether the best 1,000 are
@@ -28,7 +32,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from measuring import Figures, check, measure, tell
+import published
+from measuring import Figures, Stopwatch, check, measure, say_machine, tell
 
 K = 1000
 LAYERS = 6
@@ -113,9 +118,26 @@ def case_of(folder: Path) -> Case:
     return Case(**json.loads((folder / "case.json").read_text(encoding="utf-8")))
 
 
-def plain_way(folder: Path, dtype: str) -> None:
-    import time
+def published_way(folder: Path, dtype: str) -> None:
+    """The published code; one query at a time, after a first search of a few documents."""
+    import numpy as np
+    import torch
 
+    from hypestore import Store
+
+    kind = getattr(torch, dtype)
+    nets = [published.q_net(net, kind) for net in q_nets(case_of(folder))]
+    corpus = Store.open(folder / "store").embeddings("vectors")
+    vectors = np.concatenate([block for _, block in corpus.blocks()]).astype(np.float32)
+    names = corpus.ids(np.arange(corpus.n))
+    published.exact_search(names[:2000], vectors[:2000], kind).search(nets[0], 10)
+    searcher = published.exact_search(names, vectors, kind)
+    stopwatch = Stopwatch()
+    rankings = [searcher.search(net, K) for net in nets]
+    finish(folder, f"published-{dtype}", rankings, **stopwatch.figures())
+
+
+def plain_way(folder: Path, dtype: str) -> None:
     import numpy as np
     import plain
     import torch
@@ -130,10 +152,9 @@ def plain_way(folder: Path, dtype: str) -> None:
     if dtype == "bfloat16":
         nets = [in_bfloat16(net.to(dtype=torch.bfloat16)) for net in nets]
     plain.search(nets[0], items[:2000], 10)
-    started = time.perf_counter()
+    stopwatch = Stopwatch()
     rankings = [plain.search(net, items, K) for net in nets]
-    seconds = time.perf_counter() - started
-    finish(folder, f"plain-{dtype}", rankings, seconds)
+    finish(folder, f"plain-{dtype}", rankings, **stopwatch.figures())
 
 
 def in_bfloat16(net: Callable) -> Callable:
@@ -142,21 +163,23 @@ def in_bfloat16(net: Callable) -> Callable:
 
 
 def hype_way(folder: Path, dtype: str) -> None:
-    import time
-
     import numpy as np
     import torch
 
     from hypencli.engine.certified import ErrorBoundedEngine, FirstPassOptions
     from hypencli.engine.corpus import VectorCorpus
     from hypencli.engine.exact import ExactEngine
+    from hypencli.engine.registry.exact import EXACT, ExactOptions
+    from hypencli.engine.results import Engine
     from hypencli.engine.scorers import QNetScorer
     from hypestore import Store
 
     case = case_of(folder)
     corpus = Store.open(folder / "store").embeddings("vectors")
 
-    def engine_of(corpus: object) -> ExactEngine | ErrorBoundedEngine:
+    def engine_of(corpus: object) -> Engine:
+        if dtype == "auto":
+            return EXACT.open(ExactOptions(), context(folder, corpus))
         if dtype == "float32":
             return ExactEngine(corpus)
         return ErrorBoundedEngine(corpus, FirstPassOptions(dtype=getattr(torch, dtype)))
@@ -165,22 +188,41 @@ def hype_way(folder: Path, dtype: str) -> None:
     scorer = QNetScorer(q_nets(case), case.dim)
     few = VectorCorpus(corpus.vectors(np.arange(2000)))
     engine_of(few).search(scorer.select([0]), k=10)
-    started = time.perf_counter()
+    stopwatch = Stopwatch()
     searched = engine.search(scorer, k=K)
-    seconds = time.perf_counter() - started
-    more = {}
+    more = stopwatch.figures()
     if searched.scan is not None:
-        more = {
+        more |= {
             "rescored": float(searched.scan.rescored.mean()),
             "widened": int((searched.scan.widened > 0).sum()),
             "added": int(searched.scan.widened.max()),
             "bound": float(searched.scan.bound.max()),
             "fell_back": int(searched.scan.fell_back.sum()),
         }
-    finish(folder, f"hype-{dtype}", searched.rankings, seconds, **more)
+    finish(folder, f"hype-{dtype}", searched.rankings, **more)
 
 
-def finish(folder: Path, side: str, rankings: Rankings, seconds: float, **more: float) -> None:
+def context(folder: Path, corpus: object) -> object:
+    """What exact search is told when it is opened: for `auto`, the speed of this machine."""
+    from types import SimpleNamespace
+
+    import torch
+
+    from hypencli.engine.registry.entry import SearchRequest
+    from hypencli.ops.search.scan import speed_ratios
+    from hypestore import Store
+
+    dim = case_of(folder).dim
+    return SimpleNamespace(
+        corpus=corpus,
+        request=SearchRequest(k=K, q_nets=True),
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        speed_ratios=lambda: speed_ratios(Store.open(folder / "store"), dim, dim),
+    )
+
+
+def finish(folder: Path, side: str, rankings: Rankings, *, seconds: float, **more: float) -> None:
     """Write what was found, and tell what it took."""
     (folder / f"top-{side}.json").write_text(json.dumps(rankings), encoding="utf-8")
     case = case_of(folder)
@@ -234,14 +276,29 @@ def ceiling(folder: Path, dtype: str) -> None:
 SIDES: dict[str, Callable[[Path], None]] = {
     f"{side}-{dtype}": lambda folder, run=run, dtype=dtype: run(folder, dtype)
     for dtype in DTYPES
-    for side, run in (("ceiling", ceiling), ("plain", plain_way), ("hype", hype_way))
-    if (side, dtype) != ("plain", "int8")
-}
+    for side, run in (
+        ("ceiling", ceiling),
+        ("plain", plain_way),
+        ("published", published_way),
+        ("hype", hype_way),
+    )
+    if not (side in ("plain", "published") and dtype == "int8")
+} | {"hype-auto": lambda folder: hype_way(folder, "auto")}
 
 
-def compare(case: Case, repeat: int) -> None:
+def sides(dtypes: Sequence[str]) -> list[str]:
+    """The sides of a run: the published code itself, or the plain implementation of its way."""
+    other = {"plain", "published"} - {published.side()}
+    return [
+        side
+        for side in SIDES
+        if side.partition("-")[0] not in other and side.partition("-")[2] in (*dtypes, "auto")
+    ]
+
+
+def compare(case: Case, repeat: int, dtypes: Sequence[str]) -> None:
     """Measure all sides in turn; print each, then what they come to."""
-    actual: dict[str, list[Figures]] = {side: [] for side in SIDES}
+    actual: dict[str, list[Figures]] = {side: [] for side in sides(dtypes)}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         prepare(folder, case)
@@ -249,20 +306,20 @@ def compare(case: Case, repeat: int) -> None:
             for side, runs in actual.items():
                 runs.append(measure(__file__, side, folder))
                 say(case, side=side, **runs[-1])
-        same = {side: same_top(folder, side) for side in SIDES if "ceiling" not in side}
+        same = {side: same_top(folder, side) for side in actual if "ceiling" not in side}
     say(case, summary=summary(actual), same_top_1000=same)
-    check(same["hype-bfloat16"]["as_hype_float32"] == same["hype-int8"]["as_hype_float32"] == 1.0)
+    check(all(one["as_hype_float32"] == 1.0 for side, one in same.items() if "hype" in side))
 
 
 def same_top(folder: Path, side: str) -> dict[str, float]:
     """Share of queries whose best 1,000 are those of float32, ids and order."""
-    (mine, published, ours) = (
+    (mine, theirs, ours) = (
         json.loads((folder / f"top-{one}.json").read_text(encoding="utf-8"))
-        for one in (side, "plain-float32", "hype-float32")
+        for one in (side, f"{published.side()}-float32", "hype-float32")
     )
-    pairs = list(zip(ids_of(mine), ids_of(published), strict=True))
+    pairs = list(zip(ids_of(mine), ids_of(theirs), strict=True))
     return {
-        "as_plain_float32": statistics.mean(a == b for a, b in pairs),
+        f"as_{published.side()}_float32": statistics.mean(a == b for a, b in pairs),
         "as_hype_float32": statistics.mean(
             a == b for a, b in zip(ids_of(mine), ids_of(ours), strict=True)
         ),
@@ -273,7 +330,7 @@ def same_top(folder: Path, side: str) -> dict[str, float]:
         **dict(
             zip(
                 ("largest_gap_of_swapped", "largest_difference_of_one"),
-                map(max, zip(*map(apart, mine, published), strict=True)),
+                map(max, zip(*map(apart, mine, theirs), strict=True)),
                 strict=True,
             )
         ),
@@ -284,17 +341,17 @@ def ids_of(rankings: Rankings) -> list[list[str]]:
     return [[doc_id for doc_id, _ in ranking] for ranking in rankings]
 
 
-def apart(mine: Ranking, published: Ranking) -> tuple[float, float]:
+def apart(mine: Ranking, theirs: Ranking) -> tuple[float, float]:
     """Of one query, in units of float32's rounding of its largest score.
 
     The largest gap, by the published way, of the two documents at a place where both sides have
     another one; and the largest difference of both sides' scores of one document.
     """
-    of_mine, of_published = dict(map(tuple, mine)), dict(map(tuple, published))
+    of_mine, of_published = dict(map(tuple, mine)), dict(map(tuple, theirs))
     unit = EPSILON * max(abs(score) for score in of_published.values())
     gaps = [
         abs(of_published[x] - of_published[y])
-        for (x, _), (y, _) in zip(mine, published, strict=True)
+        for (x, _), (y, _) in zip(mine, theirs, strict=True)
         if x != y and x in of_published
     ]
     differences = [
@@ -309,6 +366,12 @@ def summary(actual: dict[str, list[Figures]]) -> dict[str, object]:
         side: [run["gflop_per_second"] for run in runs] for side, runs in actual.items() if runs
     }
     median = {side: statistics.median(values) for side, values in rates.items()}
+    processor = {
+        side: statistics.median(run["cpu_seconds"] for run in runs)
+        for side, runs in actual.items()
+        if "ceiling" not in side
+    }
+    other = published.side()
     return {
         "gflop_per_second": {side: round(value, 1) for side, value in median.items()},
         "spread": {side: [round(min(v), 1), round(max(v), 1)] for side, v in rates.items()},
@@ -324,14 +387,19 @@ def summary(actual: dict[str, list[Figures]]) -> dict[str, object]:
         "share_of_ceiling": {
             dtype: round(median[f"hype-{dtype}"] / median[f"ceiling-{dtype}"], 3)
             for dtype in DTYPES
+            if f"hype-{dtype}" in median
         },
-        "times_plain_float32": {
-            side: round(median[side] / median["plain-float32"], 2)
-            for side in ("plain-bfloat16", *(f"hype-{dtype}" for dtype in DTYPES))
+        **{
+            f"times_{basis}": {
+                side: round(median[side] / median[basis], 2)
+                for side in median
+                if "ceiling" not in side and side != basis
+            }
+            for basis in (f"{other}-float32", f"{other}-bfloat16")
+            if basis in median
         },
-        "times_plain_bfloat16": {
-            side: round(median[side] / median["plain-bfloat16"], 2)
-            for side in ("hype-bfloat16", "hype-int8")
+        f"times_{other}-float32_in_processor_time": {
+            side: round(processor[f"{other}-float32"] / processor[side], 2) for side in processor
         },
     }
 
@@ -349,15 +417,19 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--side", choices=SIDES)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--dtypes", choices=DTYPES, nargs="+", default=DTYPES)
+    parser.add_argument("--published", type=Path, help="a checkout of the published code")
     options = parser.parse_args()
+    published.set_folder(options.published)
     if options.side is not None:
         SIDES[options.side](options.folder)
         return
+    say_machine()
     cases = QUICK if options.quick else FULL
     if options.documents is not None:
         cases = [Case(options.documents, options.dim, options.queries)]
     for case in cases:
-        compare(case, 1 if options.quick else options.repeat)
+        compare(case, 1 if options.quick else options.repeat, options.dtypes)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ job and ends with :func:`tell`; :func:`options_of` sees to that, and :func:`in_t
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -23,6 +25,15 @@ Figures: TypeAlias = dict[str, float]
 Sides: TypeAlias = Mapping[str, Callable[[Path], None]]
 
 BOTH = ("hype", "plain")
+
+FLAGS = (
+    *("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16"),
+    *("amx_int8", "asimd", "bf16", "i8mm", "sve"),
+)
+"""Flags of a CPU that decide which products it has, by their names in /proc/cpuinfo."""
+
+EMULATING = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
+"""Variables that let the libraries use fewer of them, as if the CPU had no more."""
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 """Processes that are started find bytecode, as a user's do from the second one on."""
@@ -49,7 +60,38 @@ def options_of(
         raise SystemExit
     if options.quick:
         vars(options).update(quick, repeat=1)
+    say_machine()
     return options
+
+
+def machine() -> dict[str, object]:
+    """What decides about a figure: the CPU, its flags, the load, threads and versions."""
+    cpu = cpu_info()
+    present = set(cpu.get("flags", cpu.get("Features", "")).split())
+    emulated = {name: os.environ[name] for name in EMULATING if name in os.environ}
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "cpu": cpu.get("model name", platform.processor() or platform.machine()),
+        "flags": [flag for flag in FLAGS if flag in present],
+        "emulated": emulated or None,
+        "cores": os.cpu_count(),
+        "threads": os.environ.get("OMP_NUM_THREADS"),
+        "load": [round(one, 2) for one in os.getloadavg()],
+        "torch": importlib.metadata.version("torch"),
+    }
+
+
+def cpu_info() -> dict[str, str]:
+    """What the system says of the first core; nothing if it is no Linux."""
+    path = Path("/proc/cpuinfo")
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    lines = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
+    return {name.strip(): value.strip() for name, _, value in lines}
+
+
+def say_machine(**more: object) -> None:
+    """Print the machine as a line of its own, before the figures."""
+    print(json.dumps({"machine": {**machine(), **more}}), flush=True)
 
 
 @contextmanager
@@ -61,6 +103,20 @@ def folder_of(options: argparse.Namespace, prepare: Callable[[Path], None]) -> I
             folder.mkdir(parents=True, exist_ok=True)
             prepare(folder)
         yield folder
+
+
+class Stopwatch:
+    """The time since it was made, and the processor time of this process, of all its threads."""
+
+    def __init__(self) -> None:
+        self._started, self._used = time.perf_counter(), time.process_time()
+
+    def figures(self) -> Figures:
+        """Both, in seconds."""
+        return {
+            "seconds": time.perf_counter() - self._started,
+            "cpu_seconds": time.process_time() - self._used,
+        }
 
 
 class clock:
@@ -103,10 +159,13 @@ def in_turn(
 
 
 def measure(script: str, side: str, folder: Path) -> Figures:
-    """The figures that a process of its own tells of one side."""
+    """The figures that a process of its own tells of one side, and the load when it ended.
+
+    The load counts processes that run or wait to run, over the last minute: this one is among them.
+    """
     command = [sys.executable, script, "--side", side, "--folder", str(folder)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return {**json.loads(done.stdout.splitlines()[-1]), "load": os.getloadavg()[0]}
 
 
 def medians(actual: Mapping[str, list[Figures]]) -> dict[str, Figures]:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 import torch
-from measuring import check, spread
+from measuring import check, say_machine, spread
 
 from hypencli.data.demo import build_docstring_collection
 from hypencli.models.encoding import EncodingOptions, QueryStates, encode_queries
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 8, 64, 1000])
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
+    say_machine()
     if options.quick:
         options.counts, options.repeat = [1, 8], 1
     folder = str(encoder_folder())

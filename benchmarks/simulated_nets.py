@@ -83,22 +83,44 @@ def random_six(vectors: Vectors, count: int, seed: int) -> list[QNet]:
 def trained_six(vectors: Vectors, count: int, seed: int) -> list[QNet]:
     """Six layers of noise, trained to scores of the family ``squared``."""
     weights = _six_layers(vectors.shape[1], count, seed)
-    targets = _targets(vectors, count, seed)
-    for tensor in weights:
-        tensor.requires_grad_()
-    optimiser = torch.optim.Adam(weights, lr=TRAINED_RATE)
-    drawn = np.random.default_rng((seed, 2))
-    for step in range(TRAINED_STEPS):
-        for group in optimiser.param_groups:
-            group["lr"] = TRAINED_RATE * (1 - step / TRAINED_STEPS)
-        batch = torch.from_numpy(vectors[drawn.choice(len(vectors), TRAINED_BATCH, replace=False)])
-        wanted = torch.stack([target(batch) for target in targets])
-        actual = _apply(weights, batch.expand(count, -1, -1))
-        loss = (actual - wanted).square().mean(dim=1).sum()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+    _train(
+        weights,
+        lambda batch: _apply(weights, batch.expand(count, -1, -1)),
+        vectors,
+        _targets(vectors, count, seed),
+        seed,
+    )
     return [_six_layer_net([each.detach() for each in weights], query) for query in range(count)]
+
+
+def published_six(
+    vectors: Vectors, count: int, seed: int, shares: tuple[float, float]
+) -> list[QNet]:
+    """Q-nets of the published architecture, six layers, trained to scores as of ``squared``.
+
+    Args:
+        vectors: Documents ``[n, d]``.
+        count: How many.
+        seed: Of the targets and the first weights.
+        shares: How much less or more than the linear function the squared one varies.
+    """
+    from hypencli.models.qnets.batch import QNetBatch
+    from hypencli.models.qnets.repeated_dense import RepeatedDenseBlockConverter
+
+    dim = vectors.shape[1]
+    converter = RepeatedDenseBlockConverter([dim] * (LAYERS + 1) + [1])
+    generator = torch.Generator().manual_seed(seed)
+    matrices = tuple(
+        torch.randn(count, *shape, generator=generator) / shape[0] ** 0.5
+        for shape in converter.weight_shapes
+    )
+    biases = tuple(torch.zeros(count, *shape) for shape in converter.bias_shapes)
+    q_nets = QNetBatch(matrices, biases, converter)
+    _train(
+        [*matrices, *biases], q_nets.score, vectors, _targets(vectors, count, seed, shares), seed
+    )
+    done = q_nets.detach()
+    return [done[query] for query in range(count)]
 
 
 FAMILIES: Mapping[str, Callable[[Vectors, int, int], Sequence[QNet]]] = {
@@ -116,13 +138,13 @@ def _direction(vectors: Vectors, drawn: np.random.Generator) -> torch.Tensor:
 
 
 def _targets(
-    vectors: Vectors, count: int, seed: int
+    vectors: Vectors, count: int, seed: int, shares: tuple[float, float] = (0.1, 1.5)
 ) -> list[Callable[[torch.Tensor], torch.Tensor]]:
     drawn = np.random.default_rng((seed, 0))
     targets = []
     for _ in range(count):
         linear, other = _direction(vectors, drawn), _direction(vectors, drawn)
-        share = float(drawn.uniform(0.1, 1.5)) / float(
+        share = float(drawn.uniform(*shares)) / float(
             (torch.from_numpy(vectors[:2_000]) @ other).square().std()
         )
 
@@ -136,6 +158,29 @@ def _targets(
 
         targets.append(target)
     return targets
+
+
+def _train(
+    weights: Sequence[torch.Tensor],
+    score: Callable[[torch.Tensor], torch.Tensor],
+    vectors: Vectors,
+    targets: Sequence[Callable[[torch.Tensor], torch.Tensor]],
+    seed: int,
+) -> None:
+    """Train weights in place until ``score`` gives what the targets give."""
+    for tensor in weights:
+        tensor.requires_grad_()
+    optimiser = torch.optim.Adam(weights, lr=TRAINED_RATE)
+    drawn = np.random.default_rng((seed, 2))
+    for step in range(TRAINED_STEPS):
+        for group in optimiser.param_groups:
+            group["lr"] = TRAINED_RATE * (1 - step / TRAINED_STEPS)
+        batch = torch.from_numpy(vectors[drawn.choice(len(vectors), TRAINED_BATCH, replace=False)])
+        wanted = torch.stack([target(batch) for target in targets])
+        loss = (score(batch) - wanted).square().mean(dim=1).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
 
 
 def _six_layers(dim: int, count: int, seed: int) -> list[torch.Tensor]:

@@ -19,6 +19,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from measuring import say_machine
+
 from hypencli.data.corpus import open_corpus
 from hypencli.data.qrels import read_qrels
 from hypencli.data.queries import open_queries
@@ -91,6 +93,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     options = parser.parse_args()
+    say_machine()
     created = (options.store / "hype.toml").is_file()
     store = Store.open(options.store) if created else Store.create(options.store)
     encoder = str(encoder_folder())

@@ -19,12 +19,14 @@ from hypencli._version import __version__
 
 if TYPE_CHECKING:
     from hypencli.api import EncodedQueries, Model, Project, RunResults, load, open_store
+    from hypencli.client import Connection, connect
     from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
     from hypencli.models.encoder import TextEncoder
     from hypencli.models.hypernet import Hypencoder
 
 _HOMES = {
     "EncodedQueries": "hypencli.api",
+    "Connection": "hypencli.client",
     "Hypencoder": "hypencli.models.hypernet",
     "HypencoderDualEncoder": "hypencli.models.dual",
     "Model": "hypencli.api",
@@ -32,11 +34,13 @@ _HOMES = {
     "RunResults": "hypencli.api",
     "TextDualEncoder": "hypencli.models.dual",
     "TextEncoder": "hypencli.models.encoder",
+    "connect": "hypencli.client",
     "load": "hypencli.api",
     "open_store": "hypencli.api",
 }
 
 __all__ = [
+    "Connection",
     "EncodedQueries",
     "Hypencoder",
     "HypencoderDualEncoder",
@@ -46,6 +50,7 @@ __all__ = [
     "TextDualEncoder",
     "TextEncoder",
     "__version__",
+    "connect",
     "load",
     "open_store",
 ]

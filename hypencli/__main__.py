@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from hypencli.cli.arguments import from_verb, wants_json
+from hypencli.cli.arguments import from_verb, shorten_arguments, wants_json
 from hypencli.cli.hints import options_in
 from hypencli.errors import EXIT_STORE, DataError, HypeError, UsageError
 from hypencli.escaping import escape_json, escape_terminal
@@ -178,7 +178,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _fail(error: Exception, hint: str | None, code: int, arguments: Sequence[str]) -> int:
-    message = str(error.args[0]) if error.args else str(error)
+    message = shorten_arguments(str(error.args[0] if error.args else error), arguments)
     hint = None if hint is None else options_in(hint)
     if wants_json(arguments):
         problem = {

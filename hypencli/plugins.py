@@ -6,15 +6,16 @@ lies on the import path, such as one in the current folder, is not trusted.
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import json
 import site
 import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import importlib.metadata
 
 __all__ = ["offered", "offered_names"]
 
@@ -44,6 +45,8 @@ def offered_names(group: str) -> list[str]:
 
 
 def _trusted_points(group: str) -> Iterator[importlib.metadata.EntryPoint]:
+    import importlib.metadata
+
     points = importlib.metadata.entry_points(group=group)
     return (point for point in points if _is_installed(point))
 
@@ -85,6 +88,9 @@ def _module_places(module: str) -> list[Path]:
 
 def _editable_folder(package: importlib.metadata.Distribution) -> Iterable[Path]:
     """Return the source folder of a package if it was installed in editable mode."""
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
     try:
         record = json.loads(package.read_text("direct_url.json") or "{}")
         editable = record.get("dir_info", {}).get("editable") is True

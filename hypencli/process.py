@@ -1,4 +1,4 @@
-"""Start and end of the ``hype`` process: its streams, rare garbage collection, fast exit."""
+"""Start and end of the ``hype`` process: threads, streams, rare garbage collection, fast exit."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import atexit
 import codecs
 import gc
 import io
+import math
 import os
 import sys
+from collections.abc import MutableMapping
+from pathlib import Path
 
 from hypencli.escaping import escape_unencodable
 
@@ -16,6 +19,44 @@ _ESCAPES = "hype-escapes"
 
 _COLLECTED = (700, 10, 100)
 """Thresholds of the garbage collector; the oldest objects are checked ten times less often."""
+
+
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def set_threading(
+    environment: MutableMapping[str, str], *, cores: int, cgroups: Path = _CGROUPS
+) -> None:
+    """Set how OpenMP waits and how many threads it takes; OpenMP reads this once, at its import.
+
+    Threads that wait for others sleep. By default they would spin, and keep busy a core that a
+    thread of the same product, or another program, needs. In a container that may use fewer cores
+    than the machine has, there are as many threads as it may use. Values that the user set stay.
+
+    Args:
+        environment: The environment of the process.
+        cores: The number of cores that the process may run on.
+        cgroups: Folder of the system's limits of a container.
+    """
+    environment.setdefault("OMP_WAIT_POLICY", "passive")
+    allowed = allowed_cores(cgroups)
+    if allowed is not None and allowed < cores:
+        environment.setdefault("OMP_NUM_THREADS", str(allowed))
+
+
+def allowed_cores(cgroups: Path = _CGROUPS) -> int | None:
+    """Return how many cores' time a container may use, rounded up; None without a limit."""
+    try:
+        if (cgroups / "cpu.max").is_file():
+            quota, period = (cgroups / "cpu.max").read_text(encoding="ascii").split()
+        else:  # the first version of control groups
+            quota, period = (
+                (cgroups / "cpu" / f"cpu.cfs_{name}_us").read_text(encoding="ascii").strip()
+                for name in ("quota", "period")
+            )
+        return max(1, math.ceil(int(quota) / int(period))) if int(quota) > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):  # no control groups, or no limit ("max")
+        return None
 
 
 class OwnProcess:
@@ -32,6 +73,7 @@ class OwnProcess:
 
     def __init__(self) -> None:
         self.code: int | None = None
+        set_threading(os.environ, cores=_cores())
         gc.set_threshold(*_COLLECTED)
         atexit.register(self._leave)  # functions run in reverse order, so this one runs last
 
@@ -46,6 +88,12 @@ class OwnProcess:
         except (OSError, ValueError):
             return
         os._exit(self.code)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def open_standard_streams() -> None:

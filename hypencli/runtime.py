@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -115,9 +113,11 @@ def _commit(text: str) -> str | None:
 
 
 def _installed(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        return version(package)
+    except PackageNotFoundError:
         return None
 
 
@@ -138,5 +138,7 @@ def provenance(*, seed: int | None = None, device: str | None = None) -> dict[st
 
 def cache_name(kind: str, **determined_by: object) -> str:
     """Return the name of a cache, from a hash of the values that determine its content."""
+    import hashlib
+
     text = json.dumps(determined_by, sort_keys=True, default=str)
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"

@@ -440,6 +440,31 @@ def make_study(folder: Path, *, collection: Path, settings: list[str]) -> None:
             pytest.fail(f"hype {' '.join(map(str, command))} gave {code}")
 
 
+@pytest.fixture(scope="session")
+def address(finished_study: Path) -> Iterator[str]:
+    """The address of a server at a socket, in a thread of this process."""
+    from hypencli.serve.run import make_server
+    from hypencli.serve.settings import Settings
+
+    started = threading.Event()
+    urls: list[str] = []
+
+    def on_started(url: str) -> None:
+        urls.append(url)
+        started.set()
+
+    settings = Settings(finished_study, model="hyper", sql=True, warm=False, port=0)
+    server, opened = make_server(settings, on_started)
+    with opened:
+        thread = threading.Thread(target=server.run, args=([opened],))
+        thread.start()
+        assert started.wait(30)
+        yield urls[0]
+        server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive()
+
+
 @pytest.fixture
 def study(finished_study: Path, tmp_path: Path) -> Path:
     """A copy of the finished study, which the test may change."""

@@ -13,7 +13,11 @@ from hypencli.packages import REQUIREMENTS, install_command
 def test_requirements_are_those_of_the_extras(repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    assert set(REQUIREMENTS.values()) == {*extras["ann"], *extras["nn-descent"]}
+    assert set(REQUIREMENTS.values()) == {
+        *extras["ann"],
+        *extras["bm25"],
+        *extras["nn-descent"],
+    }
 
 
 @pytest.mark.parametrize("module", REQUIREMENTS)

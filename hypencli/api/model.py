@@ -72,6 +72,20 @@ class EncodedQueries:
         refuse_non_finite(scores, 0, lambda rows: [f"number {row + 1}" for row in rows.tolist()])
         return scores
 
+    def vectors(self) -> npt.NDArray[np.float32]:
+        """Return the query vectors ``[q, d]`` of a bi-encoder.
+
+        Raises:
+            UsageError: The queries are q-nets.
+        """
+        if self._states.has_q_nets:
+            raise UsageError(
+                "The model makes q-nets, which are no vectors.",
+                hint="Score passages with them: model.encode_queries(texts)(vectors)",
+            )
+        vectors: npt.NDArray[np.float32] = self._states.vectors().float().cpu().numpy()
+        return vectors
+
     @property
     def device(self) -> torch.device:
         """Device on which scores are computed."""
@@ -106,7 +120,7 @@ class Model:
 
     def __init__(self, dual: DualEncoder, tokenizer: Any, device: torch.device) -> None:
         self.dual = dual
-        self.dual.to(device)  # type: ignore[arg-type]
+        self.dual.to(device)
         self.tokenizer = tokenizer
         self.device = device
 
@@ -187,6 +201,23 @@ class Model:
             self.dual.query_encoder, self.tokenizer, queries, options, width=wanted
         )
         return EncodedQueries(states, self.dim)
+
+    def encode_document(self, texts: Iterable[str], **options: Any) -> npt.NDArray[np.float32]:
+        """Encode documents, by the name of Sentence Transformers; see :meth:`encode_passages`."""
+        return self.encode_passages(texts, **options)
+
+    def encode_query(self, texts: Iterable[str], **options: Any) -> npt.NDArray[np.float32]:
+        """Encode queries to vectors ``[q, d]``, by the name of Sentence Transformers.
+
+        Args:
+            texts: The queries.
+            **options: Those of :meth:`encode_queries`.
+
+        Raises:
+            UsageError: The model makes q-nets, which are no vectors.
+        """
+        states = self.encode_queries(texts, **options)
+        return states.vectors()
 
 
 def load(

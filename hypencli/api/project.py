@@ -21,6 +21,7 @@ from hypencli.tabular import NotebookRecord, Records, Row, Tables, Tabular
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from hypencli.answers import Answer
     from hypencli.data.corpus import Corpus
     from hypencli.data.queries import QuerySet
     from hypencli.ops.encode import Encoded
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from hypencli.ops.evaluation.run import Evaluated
     from hypencli.ops.graphs.build import BuiltGraph
     from hypencli.ops.project import Listed
-    from hypencli.ops.search.ask import Answer, Asker
+    from hypencli.ops.search.ask import Asker, TextAsker
     from hypencli.ops.search.options import Searched
     from hypencli.ops.training.run import TrainedModel
     from hypencli.recipe import Recipe
@@ -106,7 +107,7 @@ class Project:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._askers: dict[object, Asker] = {}
+        self._askers: dict[object, Asker | TextAsker] = {}
 
     def train(
         self,
@@ -279,9 +280,42 @@ class Project:
             DataError: The question is empty.
             ModelError: The model has no q-nets of this width.
         """
-        from hypencli.ops.models import find_model
-        from hypencli.ops.search.ask import Asker
+        return self.ask_many([text], k=k, engine=engine, model=model, **options)[0]
 
+    def ask_many(
+        self,
+        texts: Sequence[str],
+        *,
+        k: int = 10,
+        engine: str | None = None,
+        model: ModelLike = None,
+        **options: Any,
+    ) -> list[Answer]:
+        """Answer several questions at once. Nothing is stored.
+
+        The questions share a pass over the corpus. Each gets the answer that :meth:`query` gives.
+
+        Args:
+            texts: The questions; at least one.
+            k: Number of documents for each question.
+            engine: Name of an engine; None selects ``exact``.
+            model: The model that encodes the questions; see :meth:`encode`.
+            **options: Those of :meth:`query`.
+
+        Raises:
+            UsageError: There is no question, no embedding set fits the model, or several do; or an
+                option is wrong.
+            DataError: A question is empty.
+            ModelError: The model has no q-nets of this width.
+        """
+        from hypencli.ops.models import find_model
+        from hypencli.ops.search.ask import open_asker
+        from hypencli.ops.search.text_search import is_text_engine
+
+        if not isinstance(texts, list | tuple) or not texts:
+            raise UsageError(
+                f"A list of questions was expected, not {texts!r:.80}.", hint="For one: query(text)"
+            )
         for name in _OF_QUERY_SETS:
             if name in options:
                 raise UsageError(f"query has no option {name!r}: it is for query sets.")
@@ -289,12 +323,14 @@ class Project:
         settings = {**options, "k": k, "device": self._device(options.get("device"))}
         wanted = search_options(self.store, engine, settings)
         # Without a name, the newest model is used, which a training changes.
-        newest = find_model(self.store, source).id if source.name is None else None
+        newest = None
+        if source.name is None and not is_text_engine(wanted.engine):
+            newest = find_model(self.store, source).id
         any_k = replace(wanted, k=1) if wanted.engine.name == "exact" else wanted
         key = (source, newest, repr(any_k))
         if key not in self._askers:
-            self._askers[key] = Asker(self.store, source, wanted)
-        return self._askers[key].ask(text, k=wanted.k)
+            self._askers[key] = open_asker(self.store, source, wanted)
+        return self._askers[key].ask_many(texts, k=wanted.k)
 
     def evaluate(
         self,

@@ -16,7 +16,7 @@ import typer
 import typer.core
 
 from hypencli._version import __version__
-from hypencli.cli.arguments import from_verb, wants_json
+from hypencli.cli.arguments import from_verb, shorten_arguments, wants_json
 from hypencli.cli.options import JSON_HELP, STORE_HELP
 from hypencli.errors import UsageError
 from hypencli.escaping import escape_terminal
@@ -43,14 +43,17 @@ PANELS: Mapping[str, Mapping[str, str]] = {
         "data": "corpora.data:data",
         "encode": "corpora.encode:encode",
         "graph": "corpora.graph:graph",
+        "index": "corpora.index:index",
         "perturb": "corpora.perturb:perturb",
     },
     "Search": {
         "search": "search.search:search",
-        "query": "search.search:query",
+        "query": "search.query:query",
         "engines": "search.engines:engines",
         "calibrate": "search.calibrate:calibrate",
         "fuse": "search.fuse:fuse",
+        "serve": "search.serve:serve",
+        "mcp": "search.mcp:mcp",
     },
     "Compare": {
         "eval": "compare.eval:eval_",
@@ -145,12 +148,14 @@ def _hype(
     """
 
 
-def command(verb: str | None = None) -> Any:
+def command(verb: str | None = None, *, outline: bool = False) -> Any:
     """Build the command line.
 
     Args:
         verb: The verb that is called; only this one is built, which saves a millisecond or two
             for each of the others. None, or a word that is no verb, builds all.
+        outline: Build verbs without their options, for a command line that names none of them,
+            such as ``hype --help``.
     """
     app = typer.Typer(
         name="hype",
@@ -168,7 +173,7 @@ def command(verb: str | None = None) -> Any:
     for panel, verbs in PANELS.items():
         for name, place in verbs.items():
             if not known or verb == name:
-                _add(app, name, place, panel)
+                _add(app, name, place, panel, outline=outline)
     return _bounded(typer.main.get_command(app))
 
 
@@ -198,14 +203,26 @@ def _number_in_bounds(parameter: Any, process: Callable[..., Any], context: Any,
     return parsed
 
 
-def _add(app: typer.Typer, name: str, place: str, panel: str) -> None:
+def _add(app: typer.Typer, name: str, place: str, panel: str, *, outline: bool) -> None:
     """Add a verb, or a group of commands, to a panel of the help."""
     module, _, attribute = place.partition(":")
     one = getattr(importlib.import_module(f"hypencli.cli.verbs.{module}"), attribute)
-    if isinstance(one, typer.Typer):
+    if outline:
+        app.command(name, rich_help_panel=panel)(_described(one))
+    elif isinstance(one, typer.Typer):
         app.add_typer(one, name=name, rich_help_panel=panel)
     else:
         app.command(name, rich_help_panel=panel)(one)
+
+
+def _described(verb: Any) -> Callable[[], None]:
+    """Return a function with the help of a verb, or of a group of commands, and no options."""
+
+    def described() -> None:
+        raise NotImplementedError
+
+    described.__doc__ = verb.info.help if isinstance(verb, typer.Typer) else verb.__doc__
+    return described
 
 
 # Newer versions of Typer have their own copy of click, so the base class is taken from Typer.
@@ -239,11 +256,13 @@ def run(arguments: list[str]) -> int:
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_EscapedMessages())
     try:
-        verbs = command(next(iter(from_verb(arguments)), None))
+        named = any(word in verbs for verbs in PANELS.values() for word in arguments)
+        verbs = command(next(iter(from_verb(arguments)), None), outline=not named)
         result = verbs.main(args=arguments, prog_name="hype", standalone_mode=False)
     except _CommandLineError as error:
         if wants_json(arguments):
             raise UsageError(error.format_message(), hint=_usage(error)) from error
+        error.message = shorten_arguments(error.message, arguments)
         usage = io.StringIO()
         error.show(file=usage)
         typer.echo(escape_terminal(usage.getvalue()), err=True, nl=False)

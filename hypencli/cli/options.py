@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from hypencli.cli.output.formats import FORMATS, TERMINAL, check_format
-from hypencli.errors import UsageError
+from hypencli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from hypestore import Store
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 STORE_HELP = "The project store. Default: the nearest one in this folder or the folders above it."
 _NUMBER = "[0-9]{1,9}"
 """A whole number that is no larger than anything here can be."""
+
+_LEAST_TOKEN = 16
+"""Characters of the shortest secret."""
 
 JSON_HELP = "Print the result as JSON, for programs."
 
@@ -50,6 +53,15 @@ StoreOption = Annotated[
         help=STORE_HELP,
         show_default=False,
         callback=_one_store,
+    ),
+]
+TokenOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--token",
+        envvar="HYPE_TOKEN",
+        help="A file with the secret that every request to the server must carry.",
+        show_default="no secret",
     ),
 ]
 ReferenceArgument = Annotated[
@@ -232,6 +244,25 @@ def open_store(path: Path | None) -> Store:
     from hypestore import Store, find_store
 
     return Store.open(find_store(explicit=path))
+
+
+def read_token(path: Path) -> str:
+    """Read a secret from a file.
+
+    Raises:
+        DataError: The file is empty, short, or holds several lines.
+    """
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        token = ""
+    if len(token) < _LEAST_TOKEN or not token.isascii() or not token.isprintable():
+        raise DataError(
+            f"{path} holds no secret: one line of at least {_LEAST_TOKEN} ASCII characters was "
+            "expected.",
+            hint="Write one: python -c 'import secrets; print(secrets.token_urlsafe())' > FILE",
+        )
+    return token
 
 
 def store_around(path: Path | None) -> Path | None:

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from hypencli.errors import DataError, UsageError
 from hypencli.paths import exists
 
@@ -81,6 +79,8 @@ def only_one(lock: Path, busy: str) -> Iterator[None]:
         DataError: The folder is not writable, or its file system gives no locks.
     """
     # Never by the existence of a file: a killed process leaves it behind.
+    from filelock import FileLock, Timeout
+
     held = FileLock(lock, timeout=0, fallback_to_soft=False)
     try:
         held.acquire()

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from hypencli.data.reading.judgements import collect_judgements
 from hypencli.data.reading.lines import decode_lines
@@ -25,6 +25,18 @@ QUERY_FIELDS = Fields(
     id_keys=("id", "_id", "query_id", "qid"),
     text_keys=("text", "content", "contents", "query"),
 )
+
+
+class IdentifiedQueries(Protocol):
+    """The identity of a query set."""
+
+    @property
+    def id(self) -> str:
+        """Id of the set."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Hash of ids and texts; None if the set was not read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
 import numpy as np
 import torch
 
-from hypencli.engine.corpus import DocIds, Scores, Vectors
+from hypencli.engine.corpus import Block, DocIds, Scores, Vectors
 from hypencli.engine.scorers import PassScorer
 from hypencli.errors import ModelError
 
@@ -116,6 +116,43 @@ class BlockScorer:
             setattr(self._local, name, torch.zeros(self._shape, dtype=dtype))
         buffer: torch.Tensor = getattr(self._local, name)
         return buffer
+
+
+def refuse_width(width: int, dim: int, first: int) -> None:
+    """Raise an error unless the vectors from document ``first`` on are ``dim`` wide.
+
+    Raises:
+        ModelError: They have another width.
+    """
+    if width != dim:
+        raise ModelError(
+            f"The vectors from document {first} on are {width} wide; "
+            f"the queries' scorer takes {dim}.",
+            hint="Search the embeddings that were made with this model: hype ls embeddings",
+        )
+
+
+def block_pieces(blocks: Iterable[Block], dim: int, rows: int) -> Iterator[Pieces]:
+    """Yield lists of views that hold ``rows`` documents each; the last holds the rest.
+
+    Raises:
+        ModelError: The vectors are not ``dim`` wide.
+    """
+    pieces: list[Vectors] = []
+    free_rows = rows
+    for first, vectors in blocks:
+        refuse_width(vectors.shape[1], dim, first)
+        taken = 0
+        while taken < len(vectors):
+            piece = vectors[taken : taken + free_rows]
+            pieces.append(piece)
+            taken += len(piece)
+            free_rows -= len(piece)
+            if free_rows == 0:
+                yield pieces
+                pieces, free_rows = [], rows
+    if pieces:
+        yield pieces
 
 
 def refuse_non_finite(scores: Scores, first: int, doc_ids: DocIds) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -56,6 +57,33 @@ class SearchCorpus(VectorSource, Protocol):
 
     def ids(self, ordinals: Ordinals, /) -> Sequence[str]:
         """Return the ids of documents, in the order of ``ordinals``."""
+        ...
+
+
+class TextCorpus(Protocol):
+    """The texts of the documents to search, in parts, and a place for files made from them."""
+
+    @property
+    def n_parts(self) -> int:
+        """The number of parts of the corpus."""
+        ...
+
+    def texts(self, part: int) -> Sequence[str]:
+        """Return the texts of the documents of one part, in order."""
+        ...
+
+    def ids(self, ordinals: Ordinals, /) -> Sequence[str]:
+        """Return the ids of documents, in the order of ``ordinals``."""
+        ...
+
+    def cached(self, name: str, make: Callable[[Path], None], **determined_by: object) -> Path:
+        """Return a folder with the engine's own files; it is made once and kept.
+
+        Args:
+            name: Short name of its content.
+            make: Writes the files into an empty folder.
+            determined_by: All that the files depend on besides the texts.
+        """
         ...
 
 

@@ -1,7 +1,7 @@
 """Exact search: every document is scored for every query (paper, section 3.3, exhaustive).
 
 1. The corpus is read in order and cut into blocks of a fixed number of documents, independent of
-   its shards (``_block_pieces``).
+   its shards (``block_pieces``).
 2. The threads get the blocks of ``CHUNK_ROWS`` documents at a time. Each thread scores a whole
    block for all queries (``BlockScorer``), with a scorer that is prepared once.
 3. A score that is not finite ends the search with an error that names the document.
@@ -25,16 +25,18 @@ from hypencli.engine.blocks import (
     BlockScorer,
     Pieces,
     SetsAside,
+    block_pieces,
     block_rows,
     refuse_non_finite,
 )
-from hypencli.engine.corpus import Block, DocIds, Scores, SearchCorpus, Vectors
+from hypencli.engine.corpus import Block, DocIds, Scores, SearchCorpus
+from hypencli.engine.device.corpus_pass import DevicePass
+from hypencli.engine.device.streaming import DeviceBlocks, on_device
 from hypencli.engine.results import OnScored, SearchResult, counts, refuse_k
 from hypencli.engine.scorers import PassScorer, Scorer
 from hypencli.engine.seconds import SearchSeconds
 from hypencli.engine.topk import TopK
 from hypencli.engine.workers import Workers, workers
-from hypencli.errors import ModelError
 
 CHUNK_ROWS = 64 * BLOCK_ROWS
 """How many documents are scored between two selections of the best k."""
@@ -77,8 +79,8 @@ class ExactEngine:
         dtype: torch.dtype = torch.float32,
         rows: int | None = None,
     ) -> None:
-        self._corpus = corpus
         self._device = device or torch.device("cpu")
+        self._corpus = on_device(corpus, self._device)
         self._dtype = dtype
         self._rows = rows
 
@@ -162,6 +164,12 @@ class CorpusPass:
             watch: Called with the scores ``[q, n]`` and the ordinal of the first document.
             aside: Documents that get the score ``SET_ASIDE`` from all queries; none by default.
         """
+        if isinstance(blocks, DeviceBlocks):
+            search = DevicePass(
+                self._doc_ids, self._tie_ids, self._dtype, k, on_scored, watch, aside
+            )
+            kept, seconds, self.n_documents = search(scorer, blocks)
+            return kept, seconds
         kept = [TopK(k, self._tie_ids) for _ in range(scorer.n_queries)]
         seconds, first = SearchSeconds(), 0
         rows = self._rows or block_rows(scorer.dim, self._dtype, self._device)
@@ -170,7 +178,7 @@ class CorpusPass:
         )
         started = time.perf_counter()
         prepared = scorer.prepared(self._dtype, threads=self._threads) or scorer
-        for chunk in _batched(_block_pieces(blocks, scorer.dim, rows), CHUNK_ROWS // rows):
+        for chunk in _batched(block_pieces(blocks, scorer.dim, rows), CHUNK_ROWS // rows):
             scores = np.concatenate(self._threads.map(partial(score, prepared), chunk), axis=1)
             scored = time.perf_counter()
             refuse_non_finite(scores, first, self._doc_ids)
@@ -185,30 +193,6 @@ class CorpusPass:
             started = time.perf_counter()
         self.n_documents = first
         return kept, seconds.plus(scoring=time.perf_counter() - started)
-
-
-def _block_pieces(blocks: Iterable[Block], dim: int, rows: int) -> Iterator[Pieces]:
-    """Yield lists of views that hold ``rows`` documents each; the last holds the rest."""
-    pieces: list[Vectors] = []
-    free_rows = rows
-    for first, vectors in blocks:
-        if vectors.shape[1] != dim:
-            raise ModelError(
-                f"The vectors from document {first} on are {vectors.shape[1]} wide; "
-                f"the queries' scorer takes {dim}.",
-                hint="Search the embeddings that were made with this model: hype ls embeddings",
-            )
-        taken = 0
-        while taken < len(vectors):
-            piece = vectors[taken : taken + free_rows]
-            pieces.append(piece)
-            taken += len(piece)
-            free_rows -= len(piece)
-            if free_rows == 0:
-                yield pieces
-                pieces, free_rows = [], rows
-    if pieces:
-        yield pieces
 
 
 def _batched(pieces: Iterator[Pieces], size: int) -> Iterator[list[Pieces]]:

@@ -42,6 +42,8 @@ class GraphEngine:
         neighbours: The graph, ``[n, k]``; may be a memory map.
         options: Options of the walk; the defaults if None.
         entry_points: Ordinals of the documents to begin with, instead of random ones.
+        seeds: Ordinals of each query's own documents to begin with, best first. The entry points
+            follow them, up to the same number.
         device: The device that scores; the CPU by default.
         dtype: Arithmetic of the scores.
 
@@ -67,6 +69,7 @@ class GraphEngine:
         options: WalkOptions | None = None,
         *,
         entry_points: Sequence[int] | None = None,
+        seeds: Sequence[Ordinals] | None = None,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -84,6 +87,7 @@ class GraphEngine:
             if entry_points is None
             else np.asarray(entry_points, dtype=np.int64)
         )
+        self._seeds = seeds
 
     def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
         """Return the ``k`` best documents that the walk of each query scores."""
@@ -97,10 +101,18 @@ class GraphEngine:
             on_scored=on_scored,
         )
 
+    def _first(self, query: int) -> Ordinals:
+        """Return the documents with which the search of a query begins, each once."""
+        if self._seeds is None:
+            return self.entry_points
+        seeds = self._seeds[query][: len(self.entry_points)]
+        others = self.entry_points[~np.isin(self.entry_points, seeds)]
+        return np.concatenate([seeds, others[: len(self.entry_points) - len(seeds)]])
+
     def _walk(self, search: QuerySearch) -> None:
         listed = np.zeros(self._corpus.n, dtype=np.bool_)
-        listed[self.entry_points] = True
-        candidates = self.entry_points
+        candidates = self._first(search.query)
+        listed[candidates] = True
         while len(candidates) and search.iterations < self._options.max_iterations:
             last = search.top.last
             scores = search.evaluate(candidates)

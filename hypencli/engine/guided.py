@@ -21,10 +21,12 @@ from hypencli.engine.candidates import BatchSearch, QuerySearch, search_by
 from hypencli.engine.corpus import Ordinals, SearchCorpus, names_by_place
 from hypencli.engine.exact import CorpusPass
 from hypencli.engine.guided_recall import CorpusSample, RecallSearch
+from hypencli.engine.index_pool import RECALL, search_index
 from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.results import OnScored, SearchResult
 from hypencli.engine.scorers import Scorer
 from hypencli.engine.surrogate import LinearScorer, evenly_spaced, fit
+from hypencli.engine.vector_index.index import VectorIndex
 
 _LEAST_BATCH = 16
 _LEAST_POOL = 1_000
@@ -35,10 +37,12 @@ class GuidedEngine:
 
     Two passes over the corpus rank all documents for all queries by inner products: first with the
     gradients, then with the first fit. All further documents come from the pool of the second pass.
+    An index of the vectors takes the place of the passes, if one is given.
 
     Args:
         corpus: The documents.
         options: Options of guided search; the defaults if None.
+        index: An index of the vectors with a sample, in place of the passes.
         device: The device that scores; the CPU by default.
         dtype: Arithmetic of the scores.
 
@@ -61,12 +65,14 @@ class GuidedEngine:
         corpus: SearchCorpus,
         options: GuidedOptions | None = None,
         *,
+        index: VectorIndex | None = None,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self._corpus = corpus
         self._options = options or GuidedOptions()
         self._device, self._dtype = device or torch.device("cpu"), dtype
+        self._index = index
         self._sample: CorpusSample | None = None
 
     def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
@@ -107,6 +113,7 @@ class GuidedEngine:
             self._corpus,
             self._options,
             self._corpus_sample(),
+            index=self._index,
             device=self._device,
             dtype=self._dtype,
         )
@@ -114,12 +121,23 @@ class GuidedEngine:
 
     def _corpus_sample(self) -> CorpusSample:
         """Return a sample of the corpus, which is drawn once."""
+        if self._sample is None and self._index is not None and self._index.sample is not None:
+            kept = self._index.sample
+            vectors = torch.from_numpy(kept.vectors.astype(np.float32))
+            self._sample = CorpusSample(kept.ordinals, vectors)
         if self._sample is None:
             self._sample = CorpusSample.draw(self._corpus, self._options.sample, self._options.seed)
         return self._sample
 
     def _scan(self, batch: BatchSearch, weights: torch.Tensor, m: int) -> list[Ordinals]:
         """Return the ``m`` documents with the largest inner products with each of ``[q, d]``."""
+        if self._index is not None:
+            q = len(weights)
+            efforts = [self._index.effort(RECALL)] * q
+            found = search_index(
+                self._index, list(weights[:, None]), [m] * q, efforts, batch.threads
+            )
+            return [each.ordinals for each in found]
         corpus_pass = CorpusPass(
             batch.threads, doc_ids=self._corpus.ids, tie_ids=names_by_place, device=self._device
         )

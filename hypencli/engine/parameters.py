@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -88,6 +88,13 @@ class GuidedOptions:
         int, Field(ge=1, description="documents that the centre of the corpus is taken from")
     ] = 4096
     seed: Annotated[int, Field(ge=0, description="seed of that sample")] = 0
+    index: Annotated[
+        Literal["auto", "none", "ivf", "hnsw", "flat16"],
+        Field(
+            description="the index of `hype index` that finds the next documents; auto takes one "
+            "where there is one, and without one all vectors are read"
+        ),
+    ] = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +134,10 @@ class WalkOptions:
         ),
     ] = None
     seed: Annotated[int, Field(description="seed of the entry points")] = 43
+    seeds: Annotated[
+        str | None,
+        Field(
+            description="the run, such as one of bm25, whose best documents a query begins with; "
+            "random ones make up the number of entry points"
+        ),
+    ] = None

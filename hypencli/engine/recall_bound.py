@@ -28,7 +28,6 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 Floats = npt.NDArray[np.float64]
 
@@ -73,6 +72,8 @@ class Residuals:
     """
 
     def __init__(self, expected: Floats, scores: Floats) -> None:
+        from scipy import stats
+
         order = np.argsort(-expected, kind="stable")
         self._expected, residuals = expected[order], (scores - expected)[order]
         groups = np.array_split(residuals, max(1, len(residuals) // GROUP))
@@ -91,6 +92,8 @@ class Residuals:
     @cached_property
     def _slope(self) -> tuple[float, float]:
         """The place where the exponential tail begins, and its mean excess."""
+        from scipy import stats
+
         begin = float(np.quantile(self._scaled, 1 - _TAIL))
         excess = self._scaled[self._scaled > begin] - begin
         if not len(excess):
@@ -115,13 +118,29 @@ class Residuals:
         return share
 
 
+def missed_share(missed: int, of: int) -> float:
+    """Return an upper limit of the share that is missed, from a sample of documents.
+
+    The limit is that of Clopper and Pearson (1934), with the confidence of the other limits.
+    """
+    from scipy import stats
+
+    if not of:
+        return _LIMIT
+    return 1.0 if missed >= of else float(stats.beta.ppf(_LIMIT, missed + 1, of - missed))
+
+
 def most(expected_count: float, confidence: float) -> int:
     """Return the number that a count with this expectation does not exceed, with confidence."""
+    from scipy import stats
+
     return int(stats.poisson.ppf(confidence, expected_count)) if expected_count > 0 else 0
 
 
 def allowed(others: int, confidence: float) -> float:
     """Return the largest expectation with which a count does not exceed ``others``."""
+    from scipy import stats
+
     return float(stats.gamma.isf(confidence, others + 1))
 
 
@@ -147,6 +166,6 @@ def recall_bound(
     while low < high:
         middle = (low + high + 1) // 2
         shares = residuals.reaching(best[middle - 1], unscored.expected)
-        others = most(float(shares @ unscored.counts), confidence)
+        others = most(float((shares * unscored.counts).sum()), confidence)
         low, high = (middle, high) if middle + others <= wanted else (low, middle - 1)
     return low / wanted

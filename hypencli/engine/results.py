@@ -116,6 +116,20 @@ class Engine(Protocol):
         ...
 
 
+class TextEngine(Protocol):
+    """A search method over the texts of documents, which needs no model."""
+
+    def search(
+        self, texts: Sequence[str], *, k: int, on_scored: OnScored | None = None
+    ) -> SearchResult:
+        """Return the ``k`` best documents for the text of each query.
+
+        Raises:
+            ModelError: ``k`` is below 1.
+        """
+        ...
+
+
 def refuse_k(k: int) -> None:
     """Raise an error if ``k``, the number of documents a query gets, is below 1.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -99,6 +99,29 @@ class PreparableQNet(Protocol):
         ...
 
 
+class GroupedQNets(Protocol):
+    """The q-nets of several queries, which score the same vectors in one product a layer."""
+
+    def score(self, items: torch.Tensor, /) -> torch.Tensor:
+        """Return scores ``[q, n]`` of vectors ``[n, d]``."""
+        ...
+
+
+@runtime_checkable
+class GroupableQNet(Protocol):
+    """A q-net that can be joined with others of its architecture."""
+
+    def to(
+        self, device: torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> GroupableQNet:
+        """Return the q-net on another device or in another dtype."""
+        ...
+
+    def concatenate(self, batches: Sequence[Any], /) -> GroupedQNets:
+        """Join q-nets of one architecture, in order."""
+        ...
+
+
 class ScorableQueries(Protocol):
     """Encoded queries, which give q-nets or query vectors for any range of them."""
 
@@ -187,6 +210,17 @@ class QNetScorer:
         prepared = threads.map(prepare, self._q_nets)
         nets = [net for net in prepared if net is not None]
         return QNetScorer(nets, self._dim) if len(nets) == len(prepared) else None
+
+    def grouped(self, dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor] | None:
+        """Join all q-nets; return a function from vectors ``[n, d]`` to scores ``[q, n]``.
+
+        A score may then depend on the other queries in its last bits, as matrix products do. None
+        if the q-nets cannot be joined.
+        """
+        nets = [net for net in self._q_nets if isinstance(net, GroupableQNet)]
+        if not nets or len(nets) < len(self._q_nets):
+            return None
+        return nets[0].concatenate([net.to(dtype=dtype) for net in nets]).score
 
     def gradients(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return gradients ``[q, n, d]`` of the scores at document vectors ``[n, d]``."""

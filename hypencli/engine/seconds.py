@@ -10,7 +10,8 @@ class SearchSeconds:
     """The time of each part of a search, in seconds. Engines leave the first and the last at 0.
 
     Attributes:
-        query_encoding: Reading the queries and making q-nets or vectors.
+        query_encoding: Reading the queries and making q-nets or vectors; for queries that the
+            store has kept, the time that reading took when it was done.
         selection: Selecting the documents to score; 0 for exact search.
         scoring: Reading vectors and scoring them.
         topk: Keeping and ordering the best k.

@@ -114,6 +114,33 @@ class Surrogate:
         """Return what scores of vectors ``[n, d]`` are expected, up to a constant: ``[n]``."""
         return _second_order(self.rows @ vectors.t(), self.form)
 
+    def tangents(self, points: torch.Tensor, most: int, close: float) -> torch.Tensor:
+        """Return linear functions ``[t, d]`` that touch the surrogate near some documents.
+
+        An index finds the largest inner products, so it is asked for those with the gradients of
+        the surrogate at a few documents. Further documents are taken, the farthest from those
+        before, until each is ``close`` to one: its tangent errs by no more than that.
+
+        Args:
+            points: Vectors ``[m, d]`` of the documents.
+            most: The largest number of functions.
+            close: The error, in scores, that does not matter.
+        """
+        parts = self.rows[1:] @ points.t()
+        bend = self.form[1:, 1:] + self.form[1:, 1:].t()
+        chosen = [int(self.expected(points).argmax())]
+        errors = torch.full((len(points),), torch.inf)
+        while len(chosen) < most:
+            away = parts - parts[:, chosen[-1] : chosen[-1] + 1]
+            errors = torch.minimum(errors, ((bend @ away) * away).sum(dim=0).abs() / 2)
+            if errors.max() <= close:
+                break
+            chosen.append(int(errors.argmax()))
+        return (
+            self.weights[: len(self.curve.directions)]
+            + (bend @ parts[:, chosen]).t() @ (self.rows[1:])
+        )
+
     def fitted(self, vectors: torch.Tensor, scores: torch.Tensor, ridge: float) -> Surrogate:
         """Return the surrogate fitted to the scores ``[m]`` of vectors ``[m, d]``."""
         parts = (vectors @ self.curve.directions).t().contiguous()

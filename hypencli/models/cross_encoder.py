@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from hypencli.models.checkpoints.backbone import refuse_unknown_tokens
 from hypencli.models.checkpoints.sentence import load_tokenizer
 from hypencli.models.checkpoints.tokenizer_bounds import refusing_panics
 from hypencli.models.checkpoints.untrusted import (
-    LIBRARY_ERRORS,
+    library_errors,
     reason,
     refuse_unless_filled,
     refuse_unsafe,
@@ -31,7 +31,13 @@ from hypencli.models.checkpoints.weights import (
     refuse_non_finite,
     refuse_odd_parts,
 )
-from hypencli.models.encoding import TOKEN_BUDGET, EncodingOptions, largest_of, pad
+from hypencli.models.encoding import (
+    TOKEN_BUDGET,
+    EncodingOptions,
+    batch_workers,
+    largest_of,
+    pad,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ def load_cross_encoder(source: str | Path, *, label: str | None = None) -> Cross
             )
     except ModelError:
         raise
-    except LIBRARY_ERRORS as error:
+    except library_errors() as error:
         raise ModelError(
             f"No cross-encoder can be loaded from {source}: {reason(error)}"
         ) from error
@@ -144,7 +150,6 @@ def _longest(model: PreTrainedModel, tokenizer: Any) -> int:
     return declared if positions is None else min(declared, int(positions))
 
 
-@torch.inference_mode()
 def score_pairs(
     cross_encoder: CrossEncoder,
     pairs: Sequence[tuple[str, str]],
@@ -163,12 +168,21 @@ def score_pairs(
     """
     encoded = _tokenise(cross_encoder, pairs, options.max_length)
     scores = np.empty(len(encoded), dtype=np.float32)
-    for batch in _batches([len(pair.ids) for pair in encoded], options):
-        with options.autocast():
+    planned = list(_batches([len(pair.ids) for pair in encoded], options))
+
+    def score(batch: list[int]) -> npt.NDArray[np.float32]:
+        with torch.inference_mode(), options.autocast():
             outputs = _outputs(cross_encoder, [encoded[i] for i in batch], options.device)
-        scores[batch] = _relevance(outputs.float(), cross_encoder.label).cpu().numpy()
-        if on_scored is not None:
-            on_scored(len(batch))
+            return np.asarray(_relevance(outputs.float(), cross_encoder.label).cpu().numpy())
+
+    with (
+        batch_workers(len(planned), options.device) as crew,
+        closing(crew.stream(score, planned)) as scored,
+    ):
+        for batch, values in zip(planned, scored, strict=True):
+            scores[batch] = values
+            if on_scored is not None:
+                on_scored(len(batch))
     return scores
 
 

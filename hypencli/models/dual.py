@@ -11,8 +11,6 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
-from transformers import PretrainedConfig, PreTrainedModel
-from transformers.utils.generic import ModelOutput
 
 from hypencli.errors import UsageError
 from hypencli.models.checkpoints.config import (
@@ -33,12 +31,9 @@ from hypencli.models.losses.registry import make_losses
 from hypencli.models.losses.self_distillation import no_query_embedding
 from hypencli.models.qnets.batch import InnerProducts, QNetBatch
 
-_NOT_FOR_METRICS = ("query_output", "passage_output", "to_log")
-"""Fields of the output that a trainer does not gather in evaluation."""
-
 
 @dataclass
-class DualEncoderOutput(ModelOutput):
+class DualEncoderOutput:
     """The output of a dual encoder for a batch; parts that were not requested are None.
 
     Attributes:
@@ -49,8 +44,6 @@ class DualEncoderOutput(ModelOutput):
         to_log: Plain numbers: each loss by name if there are several.
     """
 
-    # The loss must come first. If only the first field is set, the library takes that field for
-    # the whole output; published code thus loses the queries of a query-only call.
     loss: Tensor | None = None
     similarity: Tensor | None = None
     query_output: EncoderOutput | None = None
@@ -58,11 +51,8 @@ class DualEncoderOutput(ModelOutput):
     to_log: dict[str, float] | None = None
 
 
-class DualEncoder(Checkpointed, PreTrainedModel):  # type: ignore[misc,no-untyped-call]
+class DualEncoder(Checkpointed):
     """The base of both architectures: two encoders, which may share a backbone, and losses.
-
-    It is a ``PreTrainedModel`` so that the trainer of ``transformers`` can train and checkpoint it.
-    Loading and saving are those of :class:`Checkpointed`.
 
     Args:
         config: Settings of the model.
@@ -76,9 +66,6 @@ class DualEncoder(Checkpointed, PreTrainedModel):  # type: ignore[misc,no-untype
         ModelError: The widths of the two sides differ, or a loss cannot be made.
     """
 
-    config_class = PretrainedConfig
-    supports_gradient_checkpointing = True
-
     settings: DualEncoderConfig
 
     def __init__(
@@ -87,9 +74,7 @@ class DualEncoder(Checkpointed, PreTrainedModel):  # type: ignore[misc,no-untype
         query_encoder: Hypencoder | TextEncoder,
         passage_encoder: TextEncoder,
     ) -> None:
-        published = PretrainedConfig(**config.published())
-        published.keys_to_ignore_at_inference = list(_NOT_FOR_METRICS)
-        PreTrainedModel.__init__(self, published)
+        super().__init__()
         self.settings = config
         self.query_encoder = query_encoder
         self.passage_encoder = passage_encoder
@@ -262,7 +247,7 @@ class DualEncoder(Checkpointed, PreTrainedModel):  # type: ignore[misc,no-untype
         return output
 
 
-class HypencoderDualEncoder(DualEncoder):  # type: ignore[no-untyped-call]
+class HypencoderDualEncoder(DualEncoder):
     """A Hypencoder for queries and a text encoder for passages."""
 
     loaded_from: ClassVar[Mapping[str, str]] = {"HypencoderDualEncoder": ""}
@@ -306,7 +291,7 @@ class HypencoderDualEncoder(DualEncoder):  # type: ignore[no-untyped-call]
         return batch
 
 
-class TextDualEncoder(DualEncoder):  # type: ignore[no-untyped-call]
+class TextDualEncoder(DualEncoder):
     """A bi-encoder: text encoders on both sides, scored by inner products."""
 
     loaded_from: ClassVar[Mapping[str, str]] = {"TextDualEncoder": ""}

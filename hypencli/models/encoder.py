@@ -16,6 +16,7 @@ from torch.nn import functional
 from hypencli.errors import ModelError, UsageError
 from hypencli.models.checkpoints.backbone import backbone_width, most_tokens
 from hypencli.models.checkpoints.config import Json, Pooling, TextEncoderConfig, text_encoder_config
+from hypencli.models.checkpoints.native.layers import EmptyLinear
 from hypencli.models.checkpoints.pretrained import Checkpointed, extras_of
 
 
@@ -68,8 +69,8 @@ class TokenEncoder(Checkpointed):
     @property
     def width(self) -> int:
         """Width of the token states, ``h``."""
-        config: Any = self.transformer.config
-        return backbone_width(config)
+        config: Any = getattr(self.transformer, "native_config", None)
+        return backbone_width(self.transformer.config if config is None else config)
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training mode; a frozen backbone stays in evaluation mode."""
@@ -184,10 +185,7 @@ class TextEncoder(TokenEncoder):
 
 def empty_linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
     """Make a linear layer with uninitialised weights; draw no random numbers."""
-    layer: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
-        nn.Linear, inputs, outputs, bias=bias
-    )
-    return layer
+    return EmptyLinear(inputs, outputs, bias=bias)
 
 
 def refuse_other_width(width: int, *, expected: int, what: str) -> None:

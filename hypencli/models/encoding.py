@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
-from itertools import groupby
-from typing import Any, NamedTuple, Protocol
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +18,14 @@ from torch import nn
 from hypencli.errors import ModelError
 from hypencli.models.checkpoints.backbone import refuse_unknown_tokens
 from hypencli.models.checkpoints.tokenizer_bounds import refusing_panics
-from hypencli.models.encoder import TextEncoder
+from hypencli.models.encoder import TextEncoder, TokenEncoder
 from hypencli.models.hypernet import Hypencoder
 from hypencli.models.qnets.batch import QNetBatch
 from hypencli.models.qnets.protocols import narrowed
+from hypencli.workers import ALONE, Workers, workers
 
-TOKEN_BUDGET = {"cpu": 2_048, "cuda": 131_072, "mps": 16_384}
-"""Tokens of an automatic batch with padding, by device type; CPU caches need few."""
-
-QUERY_BATCH = 32
-"""How many queries of one length are encoded at once."""
+TOKEN_BUDGET = {"cpu": 1_024, "cuda": 131_072, "mps": 16_384}
+"""Tokens of an automatic batch with padding, by device type; on a CPU, each thread has its own."""
 
 Q_NET_BYTES, MOST_Q_NETS = 1 << 30, 256
 """Most bytes of the q-nets of a batch of queries, and most queries of a batch."""
@@ -171,23 +170,108 @@ def encode_tokens(
         done: Which rows ``[n]`` of ``out`` have their vectors already. The batches are the same
             without these rows, so that the other vectors are the same too.
     """
-    lengths = [len(tokens[i]) for i in range(len(tokens))]
-    order = sorted(range(len(tokens)) if places is None else places, key=lambda i: (-lengths[i], i))
-    same_length = encoder.pooling == "mean-unmasked"
+    order = _longest_first(tokens, range(len(tokens)) if places is None else places)
     in_dtype = encoder if options.dtype == torch.float32 else with_cast_linears(encoder, options)
-    for planned in _batches(order, lengths, options, same_length=same_length):
-        batch = planned if done is None else [i for i in planned if not done[i]]
-        if not batch:
-            continue
-        ids, mask = pad([tokens[i] for i in batch], pad_id)
-        refuse_unknown_tokens(encoder.transformer, largest_of(ids))
-        with options.autocast():
-            output = in_dtype(
-                input_ids=ids.to(options.device), attention_mask=mask.to(options.device)
-            )
-        out[batch] = output.representation.float().cpu().numpy()
-        if on_encoded is not None:
-            on_encoded(batch)
+
+    def read(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            vectors: torch.Tensor = in_dtype(input_ids=ids, attention_mask=mask).representation
+            return vectors
+
+    batches = Batches(
+        tokens, pad_id, options, order, same_length=encoder.pooling == "mean-unmasked"
+    )
+    with closing(batches.read(encoder.transformer, read, done)) as all_read:
+        for batch, vectors in all_read:
+            out[batch] = vectors.numpy()
+            if on_encoded is not None:
+                on_encoded(batch)
+
+
+def _longest_first(tokens: TokenRows, places: Sequence[int]) -> list[int]:
+    """The places of texts, longest first; those of one length in their order."""
+    return sorted(places, key=lambda i: -len(tokens[i]))
+
+
+Read: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""A function from token ids and attention mask, both ``[n, t]``, to a tensor ``[n, ...]``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """Batches of texts of similar length, padded to the longest of each.
+
+    On a CPU, each thread reads batches of its own. So no thread waits for another, and a core that
+    another program takes slows down one batch, not all. Fewer batches than threads are read one by
+    one, by all threads together.
+
+    Attributes:
+        tokens: Token ids of the texts.
+        pad_id: Id of the padding token.
+        options: Options of encoding.
+        order: The texts to read, longest first.
+        same_length: Whether a batch has texts of one length only, and no padding.
+    """
+
+    tokens: TokenRows
+    pad_id: int
+    options: EncodingOptions
+    order: Sequence[int]
+    same_length: bool = False
+
+    def planned(self) -> Iterator[list[int]]:
+        """Yield the texts of each batch."""
+        budget = TOKEN_BUDGET.get(self.options.device.type, TOKEN_BUDGET["cpu"])
+        batch: list[int] = []
+        width = 0
+        for i in self.order:
+            if batch:
+                limit = self.options.batch_size or max(1, budget // max(1, width))
+                other = self.same_length and len(self.tokens[i]) != width
+                if len(batch) >= limit or other:
+                    yield batch
+                    batch = []
+            if not batch:
+                width = len(self.tokens[i])
+            batch.append(i)
+        if batch:
+            yield batch
+
+    def read(
+        self,
+        transformer: nn.Module,
+        read: Read,
+        done: npt.NDArray[np.bool_] | None = None,
+    ) -> Iterator[tuple[list[int], torch.Tensor]]:
+        """Yield the texts of each batch, and what ``read`` gives for them, in float32 on the CPU.
+
+        Args:
+            transformer: The backbone, whose vocabulary must have all tokens.
+            read: Called in several threads; it must set the gradient mode itself.
+            done: Which texts ``[n]`` are left out. The batches are the same without them.
+
+        Raises:
+            ModelError: A token is not in the vocabulary.
+        """
+        planned = list(self.planned())
+        # What is done does not count here: one batch is computed in the same way in any case.
+        with batch_workers(len(planned), self.options.device) as crew:
+            left = planned if done is None else [[i for i in one if not done[i]] for one in planned]
+
+            def read_one(batch: list[int]) -> tuple[list[int], torch.Tensor]:
+                ids, mask = pad([self.tokens[i] for i in batch], self.pad_id)
+                refuse_unknown_tokens(transformer, largest_of(ids))
+                with self.options.autocast():
+                    output = read(ids.to(self.options.device), mask.to(self.options.device))
+                return batch, output.float().cpu()
+
+            with closing(crew.stream(read_one, [one for one in left if one])) as all_read:
+                yield from all_read
+
+
+def batch_workers(n_batches: int, device: torch.device) -> AbstractContextManager[Workers]:
+    """Return the threads for some batches; the calling thread alone if there are fewer batches."""
+    return workers(device) if n_batches >= torch.get_num_threads() else nullcontext(ALONE)
 
 
 def with_cast_linears(encoder: TextEncoder, options: EncodingOptions) -> TextEncoder:
@@ -203,41 +287,21 @@ def with_cast_linears(encoder: TextEncoder, options: EncodingOptions) -> TextEnc
     return copy.deepcopy(encoder, tensors)
 
 
-def _batches(
-    order: Sequence[int],
-    lengths: Sequence[int],
-    options: EncodingOptions,
-    *,
-    same_length: bool,
-) -> Iterator[list[int]]:
-    """Cut ``order``, longest first, into batches."""
-    budget = TOKEN_BUDGET.get(options.device.type, TOKEN_BUDGET["cpu"])
-    batch: list[int] = []
-    for i in order:
-        if batch:
-            width = lengths[batch[0]]
-            limit = options.batch_size or max(1, budget // max(1, width))
-            if len(batch) >= limit or (same_length and lengths[i] != width):
-                yield batch
-                batch = []
-        batch.append(i)
-    if batch:
-        yield batch
-
-
 class QueryStates:
     """Encoded queries, which give q-nets or query vectors for any range of them.
 
-    The transformer has read all queries, in batches without padding that depend on the query set
-    alone. Q-nets are large (14 MB each at 6 layers of 768), so they are written on demand, with
-    matrix products of one query each. So a q-net is bit-equal for every batch size of a search.
+    The transformer has read all queries, in batches that depend on the query set alone; the states
+    of padding are left out. Q-nets are large (14 MB each at 6 layers of 768), so they are written
+    on demand, with matrix products of one query each. So a q-net is bit-equal for every batch size
+    of a search.
 
     Args:
         encoder: The query encoder.
         states: A Hypencoder's token states ``[t, h]``, or a bi-encoder's query vector ``[d]``.
         options: Options of their encoding; q-nets are written on its device.
         width: Hidden width of the q-nets; None means the full width.
-        n_cut: How many queries were longer than the maximal length.
+        n_cut: How many queries were longer than the maximal length, of all that were encoded
+            together.
     """
 
     def __init__(
@@ -254,8 +318,67 @@ class QueryStates:
         self._states = states
         self._options = options
 
+    @classmethod
+    def joined(cls, parts: Sequence[QueryStates]) -> QueryStates:
+        """Return queries that were encoded apart as one set, each with the bits that it has.
+
+        Args:
+            parts: At least one set. All are of one encoder, with the same options and width.
+        """
+        first = parts[0]
+        states = [state for part in parts for state in part._states]
+        n_cut = sum(part.n_cut for part in parts)
+        return cls(first._encoder, states, first._options, first._width, n_cut)
+
     def __len__(self) -> int:
         return len(self._states)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        encoder: Hypencoder | TextEncoder,
+        states: npt.NDArray[np.float32],
+        offsets: npt.NDArray[np.int64],
+        options: EncodingOptions,
+        *,
+        width: int | None = None,
+        n_cut: int = 0,
+    ) -> QueryStates:
+        """Return the queries of arrays that :meth:`to_arrays` made with the same encoder.
+
+        Raises:
+            ValueError: The arrays are not those of queries that this encoder has read.
+        """
+        if states.dtype != np.float32 or states.ndim != 2 or states.shape[1] != encoder.width:
+            raise ValueError(f"states {states.dtype} {list(states.shape)}, width {encoder.width}")
+        lengths = np.diff(offsets)
+        if offsets.dtype != np.int64 or offsets[0] != 0 or offsets[-1] != len(states):
+            raise ValueError(f"the last offset is not {len(states)}")
+        is_vector = not isinstance(encoder, Hypencoder)
+        if (lengths < 1).any() or (is_vector and (lengths != 1).any()):
+            raise ValueError("the offsets do not rise from query to query")
+        rows = torch.from_numpy(states)
+        each = [rows[start:stop] for start, stop in pairwise(offsets)]
+        return cls(encoder, [row[0] if is_vector else row for row in each], options, width, n_cut)
+
+    def to_arrays(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Return all states ``[sum of t, h]``, and where each query starts, ``[q + 1]``.
+
+        A query vector is one state.
+        """
+        rows = [states.reshape(-1, self._encoder.width) for states in self._states]
+        offsets = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int64)
+        return torch.cat(rows).numpy(), offsets
+
+    def select(self, places: Sequence[int]) -> QueryStates:
+        """Return some of the queries, in the order of ``places``."""
+        states = [self._states[place] for place in places]
+        return QueryStates(self._encoder, states, self._options, self._width, self.n_cut)
+
+    @property
+    def n_bytes(self) -> int:
+        """The bytes of the states."""
+        return sum(states.numel() * states.element_size() for states in self._states)
 
     @property
     def device(self) -> torch.device:
@@ -330,32 +453,67 @@ def encode_queries(
     if width is not None:
         refuse_width(encoder, width)
     tokens, n_cut = tokenise_counting(tokenizer, texts, options.max_length)
-    order = sorted(range(len(tokens)), key=lambda i: (len(tokens[i]), texts[i]))
-    return encode_query_tokens(encoder, tokens, options, order=order, width=width, n_cut=n_cut)
+    order = sorted(range(len(tokens)), key=lambda i: (-len(tokens[i]), texts[i]))
+    pad_id = tokenizer.pad_token_id or 0
+    return encode_query_tokens(
+        encoder, tokens, pad_id, options, order=order, width=width, n_cut=n_cut
+    )
 
 
-@torch.no_grad()  # not inference mode: a search may compute gradients
 def encode_query_tokens(
     encoder: Hypencoder | TextEncoder,
     tokens: TokenRows,
+    pad_id: int,
     options: EncodingOptions,
     *,
     order: Sequence[int] | None = None,
     width: int | None = None,
     n_cut: int = 0,
 ) -> QueryStates:
-    """Encode tokenised queries in ``order``, short to long; see :func:`encode_queries`."""
+    """Encode tokenised queries in ``order``, longest first; see :func:`encode_queries`."""
     states: list[torch.Tensor] = [torch.empty(0)] * len(tokens)
     if order is None:
-        order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
-    for _, group in groupby(order, key=lambda i: len(tokens[i])):
-        members = list(group)
-        for start in range(0, len(members), QUERY_BATCH):
-            batch = members[start : start + QUERY_BATCH]
-            rows = _query_states(encoder, [list(tokens[i]) for i in batch], options)
-            for i, row in zip(batch, rows, strict=True):
-                states[i] = row
+        order = _longest_first(tokens, range(len(tokens)))
+    if isinstance(encoder, Hypencoder):
+        for i, of_text in token_states(encoder, tokens, pad_id, options, order):
+            states[i] = of_text
+    else:
+        same_length = encoder.pooling == "mean-unmasked"
+        batches = Batches(tokens, pad_id, options, order, same_length=same_length)
+        with closing(batches.read(encoder.transformer, partial(_vectors, encoder))) as all_read:
+            for batch, vectors in all_read:
+                for i, vector in zip(batch, vectors, strict=True):
+                    states[i] = vector
     return QueryStates(encoder, states, options, width, n_cut)
+
+
+def token_states(
+    encoder: TokenEncoder,
+    tokens: TokenRows,
+    pad_id: int,
+    options: EncodingOptions,
+    order: Sequence[int],
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Yield the place of each text in ``order``, longest first, and its token states ``[t, h]``."""
+    batches = Batches(tokens, pad_id, options, order)
+    with closing(batches.read(encoder.transformer, partial(_token_states, encoder))) as all_read:
+        for batch, states in all_read:
+            for i, padded in zip(batch, states, strict=True):
+                yield i, padded[: len(tokens[i])]
+
+
+# Not inference mode in these two: a search may compute gradients of a q-net.
+@torch.no_grad()
+def _token_states(encoder: TokenEncoder, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return token states ``[n, t, h]``."""
+    return encoder.token_states(input_ids=ids, attention_mask=mask)
+
+
+@torch.no_grad()
+def _vectors(encoder: TextEncoder, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return vectors ``[n, d]``."""
+    vectors: torch.Tensor = encoder(input_ids=ids, attention_mask=mask).representation
+    return vectors
 
 
 def refuse_width(encoder: Hypencoder | TextEncoder, width: int) -> None:
@@ -370,19 +528,3 @@ def refuse_width(encoder: Hypencoder | TextEncoder, width: int) -> None:
             hint="Leave the width out, or search with a Hypencoder.",
         )
     narrowed(encoder.weight_to_model_converter, width)
-
-
-def _query_states(
-    encoder: Hypencoder | TextEncoder, rows: Sequence[Sequence[int]], options: EncodingOptions
-) -> torch.Tensor:
-    """Return token states ``[q, t, h]`` of a Hypencoder, or query vectors ``[q, d]``."""
-    ids = torch.tensor(rows, dtype=torch.long)
-    refuse_unknown_tokens(encoder.transformer, largest_of(ids))
-    ids = ids.to(options.device)
-    mask = torch.ones_like(ids)
-    with options.autocast():
-        if isinstance(encoder, Hypencoder):
-            states = encoder.token_states(input_ids=ids, attention_mask=mask)
-        else:
-            states = encoder(input_ids=ids, attention_mask=mask).representation
-    return states.float().cpu()

@@ -26,7 +26,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import starmap
+from itertools import chain, starmap
 from typing import Any, ClassVar, Self
 
 import torch
@@ -46,6 +46,7 @@ from hypencli.models.encoder import (
 from hypencli.models.qnets.batch import QNetBatch
 from hypencli.models.qnets.protocols import QNetConverter, Shape, narrowed
 from hypencli.models.qnets.registry import resolve_converter
+from hypencli.workers import workers
 
 HEAD_KEYS = (
     "hyper_base_matrices",
@@ -227,7 +228,7 @@ class Hypencoder(TokenEncoder):
 
         Every matrix product is that of one query, so a q-net is bit-equal for every set of other
         queries. One head after another writes for all queries, so the weights of a head are read
-        from memory once, not once a query.
+        from memory once, not once a query. On a CPU, each product is computed by one thread.
 
         Args:
             token_states: Token states ``[t, h]`` of each query, without padding.
@@ -236,7 +237,18 @@ class Hypencoder(TokenEncoder):
         Raises:
             ModelError: The q-nets do not have this width.
         """
-        by_head = [[head.write_one(each) for each in token_states] for head in self._heads(width)]
+        if not token_states:
+            return []
+        heads = list(self._heads(width))
+        with workers(token_states[0].device) as crew:
+            parts = _parts(token_states, crew.threads)
+            written_parts = crew.map(
+                _write_part, [(head, part) for head in heads for part in parts]
+            )
+        by_head = [
+            list(chain.from_iterable(written_parts[start : start + len(parts)]))
+            for start in range(0, len(written_parts), len(parts))
+        ]
         n_matrices = len(self.weight_shapes)
         q_nets = []
         for states, written in zip(token_states, zip(*by_head, strict=True), strict=True):
@@ -352,6 +364,19 @@ class _Head:
             return functional.linear(normed, weight, bias)  # [.., out, in]
         projected: Tensor = self.projection(normed)  # [.., out, full in]
         return projected[..., :into]  # [.., out, in]
+
+
+@torch.no_grad()  # gradients are off for each thread of its own
+def _write_part(task: tuple[_Head, Sequence[Tensor]]) -> list[Tensor]:
+    """Write the matrices of one head for some queries."""
+    head, token_states = task
+    return [head.write_one(each) for each in token_states]
+
+
+def _parts(queries: Sequence[Tensor], count: int) -> list[Sequence[Tensor]]:
+    """Cut queries into at most ``count`` parts of nearly equal size, none empty."""
+    size = -(-len(queries) // count)
+    return [queries[start : start + size] for start in range(0, len(queries), size)]
 
 
 def _linears(layers: nn.ModuleList) -> list[nn.Linear]:

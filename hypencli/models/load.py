@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from hypencli.errors import ModelError
 from hypencli.models.building.spec import ModelSpec, build_dual_encoder
 from hypencli.models.checkpoints.backbone import load_backbone
@@ -16,8 +18,15 @@ from hypencli.models.checkpoints.config import (
     TextEncoderConfig,
     checked_pooling,
 )
+from hypencli.models.checkpoints.native.backbone import load_native_backbone
+from hypencli.models.checkpoints.native.config import native_config
 from hypencli.models.checkpoints.sentence import load_tokenizer, sentence_encoder_facts
-from hypencli.models.checkpoints.weights import locate, read_config
+from hypencli.models.checkpoints.weights import (
+    WEIGHT_FILE,
+    locate,
+    read_config,
+    refuse_odd_parts,
+)
 from hypencli.models.dual import DualEncoder, TextDualEncoder, dual_class
 from hypencli.models.fingerprint import (
     model_fingerprint,
@@ -72,7 +81,9 @@ def load_dual_encoder(
     raw = read_config(folder)
     dual = dual_class(raw)
     if dual is not None:
-        model: DualEncoder = dual.from_pretrained(folder, backbone=backbone, trust_code=trust_code)
+        model: DualEncoder = dual.from_pretrained(
+            folder, backbone=backbone, trust_code=trust_code, native=True
+        )
         _override(model, pooling=pooling, normalize=normalize)
     elif "model_type" in raw:
         model = _plain_encoder(str(source), pooling=pooling, normalize=normalize)
@@ -81,7 +92,7 @@ def load_dual_encoder(
             f"{folder / 'config.json'} is neither a dual encoder's nor a plain encoder's.",
             hint="Expected architectures Hypencoder- or TextDualEncoder, or a model_type.",
         )
-    return model, load_tokenizer(source)
+    return model, load_tokenizer(source, native=True)
 
 
 def _plain_encoder(
@@ -99,10 +110,22 @@ def _plain_encoder(
         pooling=pooled,
         normalize=bool(declared.normalize if normalize is None else normalize),
     )
-    transformer = load_backbone(source)
+    transformer = _native_backbone(source) or load_backbone(source)
     config = DualEncoderConfig(query=side, passage=side, shared_encoder=True)
     sides = {"query": transformer, "passage": transformer}
     return TextDualEncoder.assemble(config, sides).train(False)
+
+
+def _native_backbone(source: str) -> nn.Module | None:
+    """Load the backbone of a folder without ``transformers``; None if the library must do it."""
+    folder = Path(source)
+    if not (folder / WEIGHT_FILE).is_file():
+        return None
+    config = native_config(read_config(folder))
+    if config is None:
+        return None
+    refuse_odd_parts(folder)
+    return load_native_backbone(config, folder)
 
 
 def _override(model: DualEncoder, *, pooling: Pooling | None, normalize: bool | None) -> None:

@@ -70,7 +70,7 @@ def _load(name: str | Path) -> tuple[Any, Any]:
 
     from hypencli.models.checkpoints.sentence import load_tokenizer
     from hypencli.models.checkpoints.untrusted import (
-        LIBRARY_ERRORS,
+        library_errors,
         refuse_unless_filled,
         refuse_unsafe,
     )
@@ -90,7 +90,7 @@ def _load(name: str | Path) -> tuple[Any, Any]:
         tokenizer = load_tokenizer(name)
     except ModelError:
         raise
-    except LIBRARY_ERRORS as error:
+    except library_errors() as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"{name} cannot be loaded as a sequence-to-sequence model: {reason}",

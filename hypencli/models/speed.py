@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import cache
 
 import torch
-from torch import Tensor
-from torch.nn import functional
 
 from hypencli.models.qnets.batch import PreparedQNet, QNetBatch
 from hypencli.models.qnets.repeated_dense import RepeatedDenseBlockConverter
@@ -68,36 +65,18 @@ def _least_seconds(score: Callable[[], object]) -> float:
     return least
 
 
-_WORTH = 1.2
-"""Least speed ratio of bfloat16 to float32 that justifies its lower precision."""
-
-_ROWS, _WIDTH, _ROUNDS = 1_024, 768, 7
-
-
-@cache
 def fastest_dtype(device: torch.device) -> torch.dtype:
-    """Return bfloat16 if its matrix products are clearly faster on this machine, else float32.
+    """Return the faster arithmetic of a transformer: bfloat16 where it is native, else float32.
 
-    On a CPU, both are timed alternately for about 0.1 s, once a process.
+    On a CPU that has instructions for products in bfloat16 (AVX-512 BF16 or AMX), they are about
+    twice as fast as those in float32 (docs/benchmarks.md). A CPU without them converts every
+    operand, and is several times slower. The answer is that of the machine, not of a measurement,
+    so the same command makes the same set however busy the machine is.
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     if device.type != "cpu":
         return torch.float32
-    seconds = dict.fromkeys((torch.float32, torch.bfloat16), torch.inf)
-    operands = {dtype: _operands(dtype) for dtype in seconds}
-    for _ in range(_ROUNDS):
-        for dtype, (items, weights) in operands.items():
-            seconds[dtype] = min(seconds[dtype], _seconds(items, weights))
-    wins = seconds[torch.float32] >= _WORTH * seconds[torch.bfloat16]
-    return torch.bfloat16 if wins else torch.float32
-
-
-def _operands(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    return torch.ones(_ROWS, _WIDTH, dtype=dtype), torch.ones(_WIDTH, _WIDTH, dtype=dtype)
-
-
-def _seconds(items: Tensor, weights: Tensor) -> float:
-    started = time.perf_counter()
-    functional.linear(items, weights)
-    return time.perf_counter() - started
+    features = torch.cpu.get_capabilities()
+    native = features.get("avx512_bf16", False) or features.get("amx_bf16", False)
+    return torch.bfloat16 if native else torch.float32

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hypencli.answers import Answer
 from hypencli.errors import MissingDependencyError, ModelError
 from hypencli.ops.encode import EncodeOptions, encode
 from hypencli.ops.evaluation.compare import Comparison, compare
 from hypencli.ops.evaluation.leaderboard import LeaderboardTable, leaderboard
 from hypencli.ops.models import ModelSource, find_model
 from hypencli.ops.recorded_places import set_default
-from hypencli.ops.search.ask import Answer, Asker
-from hypencli.ops.search.options import Output, SearchOptions, Target
+from hypencli.ops.search.ask import Asker
+from hypencli.ops.search.options import EngineSpec, Output, SearchOptions, Target
 from hypencli.ops.search.run import search
 from hypencli.ops.training.run import train
 from hypencli.progress import SILENT, Progress
@@ -30,6 +31,9 @@ ENCODER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 """SHA-256 of the published weights of sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0)."""
 
 MODELS = BACKBONE, BI_ENCODER, HYPENCODER = "backbone", "bi-encoder", "hypencoder"
+BM25 = "bm25"
+"""The engine that searches without a model."""
+
 SHOWN_MEASURES = ("nDCG@10", "RR@10", "R@10")
 TEST_SETS = {"heldout": "passages", "questions": "documents"}
 """Test set -> corpus to search."""
@@ -123,7 +127,7 @@ def demonstrate(store: Store, progress: Progress = SILENT) -> Demonstrated:
         clock.lap(f"training the {name}")
     _encode_all(store, files, progress)
     clock.lap("encoding")
-    _search_all(store, files)
+    _search_all(store, files, progress)
     clock.lap("searching")
     comparisons = [
         compare(store, f"{other}-{test_set}", f"{HYPENCODER}-{test_set}", measures=SHOWN_MEASURES)
@@ -183,18 +187,33 @@ def _encode_all(store: Store, files: DemoFiles, progress: Progress) -> None:
                 progress.message(f"{corpus.stem}: {model} shares the vectors of {done.embeddings}")
 
 
-def _search_all(store: Store, files: DemoFiles) -> None:
+def _search_all(store: Store, files: DemoFiles, progress: Progress) -> None:
+    for test_set in TEST_SETS:
+        for model in MODELS:
+            _search(store, files, model, test_set, ModelSource(model), EngineSpec())
+        try:
+            _search(store, files, BM25, test_set, ModelSource(), EngineSpec(BM25))
+        except MissingDependencyError as error:
+            progress.message(f"No row of BM25. {error.message} {error.hint}")
+
+
+def _search(
+    store: Store,
+    files: DemoFiles,
+    label: str,
+    test_set: str,
+    model: ModelSource,
+    engine: EngineSpec,
+) -> None:
     from hypencli.data.queries import open_queries
 
-    for model in MODELS:
-        for test_set, corpus in TEST_SETS.items():
-            qrels = str(files.qrels[test_set])
-            options = SearchOptions(
-                k=1000,
-                target=Target(corpus=str(getattr(files, corpus))),
-                output=Output(name=f"{model}-{test_set}", qrels=qrels),
-            )
-            search(store, open_queries(files.queries[test_set]), ModelSource(model), options)
+    options = SearchOptions(
+        k=1000,
+        engine=engine,
+        target=Target(corpus=str(getattr(files, TEST_SETS[test_set]))),
+        output=Output(name=f"{label}-{test_set}", qrels=str(files.qrels[test_set])),
+    )
+    search(store, open_queries(files.queries[test_set]), model, options)
 
 
 def _ask_some(store: Store, corpus: Path, questions: list[str]) -> list[Answer]:

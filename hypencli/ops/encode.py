@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
 
 from hypencli.data.reading.skipped_lines import SkippedLines
@@ -17,13 +18,19 @@ from hypencli.ops.embedding_sets.identity import (
     known_spec,
 )
 from hypencli.ops.embedding_sets.options import (
+    AUTO_DTYPE,
     SHARD_ROWS,
     EncodeOptions,
     bytes_of_vectors,
     checked_storage_dtype,
 )
+from hypencli.ops.embedding_sets.precision import (
+    Precision,
+    assumed_precision,
+    measured_precision,
+)
 from hypencli.ops.embedding_sets.shards import ShardsWritten, count_cut, write_shards
-from hypencli.ops.models import ModelSource, display_name, find_model, load_model
+from hypencli.ops.models import LoadedModel, ModelSource, display_name, find_model, load_model
 from hypencli.own_places import place_seals
 from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, resolve_device
@@ -31,6 +38,8 @@ from hypencli.tabular import NotebookRecord
 from hypestore import ArtifactBusy, EmbeddingSpec, EmbeddingWork, JsonValue, Manifest, Store
 
 if TYPE_CHECKING:
+    import torch
+
     from hypencli.data.corpus import Corpus
 
 __all__ = [
@@ -43,8 +52,6 @@ __all__ = [
     "encode",
     "plan",
 ]
-
-AUTO_DTYPE = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,17 +156,18 @@ def encode(
     options = options or EncodeOptions()
     manifest = find_model(store, model, progress)
     started = time.perf_counter()
-    spec, options = _fitting_work(store, corpus, manifest, options, progress)
+    lazy = _LazyModel(store, manifest, options.device, trust_code=model.trust_code)
+    measure = partial(lazy.measure, corpus, progress)
+    fitting = _fitting_work(store, corpus, manifest, options, measure, progress)
+    spec, options = fitting.spec, fitting.options
     with _turn(store, spec, options, progress) as work, discard_unless_shards(work):
         if work.existing is not None:
             unnamed = name_not_given(store, work.existing, options.name)
             return _outcome(work.existing, manifest, corpus, unnamed)
-        device = resolve_device(options.device)
-        loaded = load_model(store, manifest, device=device, trust_code=model.trust_code)
         progress.message(
-            f"encoding {corpus.id} with {display_name(manifest)} on {device}: {work.id}"
+            f"encoding {corpus.id} with {display_name(manifest)} on {lazy.device}: {work.id}"
         )
-        written = write_shards(work, corpus, loaded, options, progress)
+        written = write_shards(work, corpus, lazy.loaded, options, progress)
         missing = work.missing(-(-written.seen // options.shard_rows))
         seconds = time.perf_counter() - started
         if missing:
@@ -168,9 +176,9 @@ def encode(
         n_cut = count_cut(work, shards)
         done = work.finish(
             written.seen,
-            stats={**_stats(corpus, written, seconds), "n_cut": n_cut},
+            stats={**_stats(corpus, written, seconds), **fitting.stats, "n_cut": n_cut},
             provenance={
-                **provenance(device=str(device)),
+                **provenance(device=str(lazy.device)),
                 **place_seals(queries=corpus.queries),
             },
             documents=written.documents,
@@ -226,6 +234,9 @@ def plan(
 ) -> EncodePlan:
     """Plan an encode without doing it. Arguments and errors are those of :func:`encode`.
 
+    No model is loaded, so for the dtype ``auto`` and a new set the plan assumes that the faster
+    arithmetic is near enough to float32.
+
     Args:
         store: The project store.
         corpus: Documents to encode.
@@ -240,7 +251,8 @@ def plan(
     count = _read_through(corpus, options, progress) if read else corpus.count
     if count is not None and options.limit is not None:
         count = min(count, options.limit)
-    spec, options = _fitting_work(store, corpus, manifest, options)
+    fitting = _fitting_work(store, corpus, manifest, options, assumed_precision)
+    spec, options = fitting.spec, fitting.options
     n_shards = None if count is None else -(-count // options.shard_rows)
     size = None if count is None else bytes_of_vectors(count, spec.dim, options.storage_dtype)
     return EncodePlan(
@@ -268,28 +280,71 @@ def _read_through(corpus: Corpus, options: EncodeOptions, progress: Progress) ->
     return seen
 
 
+class _LazyModel:
+    """The model of an encode, which is loaded when it is needed; a finished set needs none."""
+
+    def __init__(
+        self, store: Store, manifest: Manifest, device: str | None, *, trust_code: bool
+    ) -> None:
+        self._store, self._manifest, self._named = store, manifest, device
+        self._trust_code = trust_code
+
+    @cached_property
+    def device(self) -> torch.device:
+        """The device of the encoder."""
+        return resolve_device(self._named)
+
+    @cached_property
+    def loaded(self) -> LoadedModel:
+        """The model in memory."""
+        return load_model(
+            self._store, self._manifest, device=self.device, trust_code=self._trust_code
+        )
+
+    def measure(self, corpus: Corpus, progress: Progress, options: EncodeOptions) -> Precision:
+        """Choose the arithmetic of a new set, and say what was measured."""
+        precision = measured_precision(corpus, lambda: self.loaded, options)
+        if precision.text is not None:
+            progress.message(precision.text)
+        return precision
+
+
+@dataclass(frozen=True, slots=True)
+class _FittingWork:
+    """The embedding set of a command, and the options with its dtype and shards."""
+
+    spec: EmbeddingSpec
+    options: EncodeOptions
+    precision: Precision | None = None
+
+    @property
+    def stats(self) -> dict[str, JsonValue]:
+        """What was measured of the arithmetic, for the manifest."""
+        measured = None if self.precision is None else self.precision.least_cosine
+        return {} if measured is None else {"least_cosine_to_float32": measured}
+
+
 def _fitting_work(
     store: Store,
     corpus: Corpus,
     manifest: Manifest,
     options: EncodeOptions,
+    choose: Callable[[EncodeOptions], Precision],
     progress: Progress = SILENT,
-) -> tuple[EmbeddingSpec, EncodeOptions]:
+) -> _FittingWork:
     """The embedding set, and the options with its dtype and shards.
 
-    A set of the same content comes first, then one that any process has begun. Without one, the
-    dtype ``auto`` is the faster one on this machine.
+    A set of the same content comes first, then one that any process has begun. Without one,
+    ``choose`` says what the dtype ``auto`` is.
     """
     dtypes = ("bfloat16", "float32") if options.dtype == AUTO_DTYPE else (options.dtype,)
     candidates = [embedding_spec(corpus, manifest, replace(options, dtype=one)) for one in dtypes]
-    spec = known_spec(store, candidates)
+    spec, precision = known_spec(store, candidates), None
     if spec is None:
         spec = candidates[0]
         if len(candidates) > 1:
-            from hypencli.models.speed import fastest_dtype
-
-            fastest = str(fastest_dtype(resolve_device(options.device))).removeprefix("torch.")
-            spec = next(one for one in candidates if one.inputs["dtype"] == fastest)
+            precision = choose(options)
+            spec = next(one for one in candidates if one.inputs["dtype"] == precision.dtype)
         other = earlier_content(store, spec)
         if other is not None:
             progress.message(
@@ -297,7 +352,7 @@ def _fitting_work(
                 "another set"
             )
     fitting = replace(options, dtype=str(spec.inputs["dtype"]), shard_rows=spec.shard_rows)
-    return spec, fitting
+    return _FittingWork(spec, fitting, precision)
 
 
 def _unfinished(

@@ -15,7 +15,7 @@ from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE
 from hypencli.ops.model_files import COMPANIONS_KEY, fingerprints, refuse_changed
 from hypencli.paths import is_dir, user_path
 from hypencli.progress import SILENT, Progress
-from hypencli.runtime import provenance, quiet_libraries
+from hypencli.runtime import provenance
 from hypestore import ArtifactNotFound, Draft, Manifest, Store, can_be_name
 
 if TYPE_CHECKING:
@@ -83,6 +83,18 @@ def find_model(store: Store, source: ModelSource, progress: Progress = SILENT) -
     return _as_registered(manifest)
 
 
+def stored_model(store: Store, name: str | None) -> Manifest:
+    """Find a model of the store by name or id; None selects the default, else the newest.
+
+    Unlike :func:`find_model`, it registers nothing, and reads no file but manifests.
+
+    Raises:
+        ArtifactNotFound: The store has no such model. A folder or a name on the hub is none.
+        UsageError: The store has no model.
+    """
+    return _default_model(store, SILENT) if name is None else store.get(name, kind="model")
+
+
 def _as_registered(manifest: Manifest) -> Manifest:
     """Return a model after its files were compared, if it lies in a folder outside the store.
 
@@ -107,9 +119,16 @@ def registered_model(store: Store, source: ModelSource) -> Manifest | None:
     except ArtifactNotFound:
         folder = user_path(name)
         place = str(folder.resolve()) if is_dir(folder) else name
-        inputs = {"source": place, "backbone": source.backbone, "pooling": source.pooling}
+        inputs = {"source": place, "backbone": _backbone(source), "pooling": source.pooling}
         manifests = store.find("model", inputs)
     return manifests[-1] if manifests else None
+
+
+def _backbone(source: ModelSource) -> str | None:
+    """The backbone as it is recorded: the absolute path of a folder, or a name."""
+    if source.backbone is None or not is_dir(user_path(source.backbone)):
+        return source.backbone
+    return str(user_path(source.backbone).resolve())
 
 
 def _default_model(store: Store, progress: Progress) -> Manifest:
@@ -183,7 +202,7 @@ def _outside_inputs(
     return {
         **place,
         **fingerprints(folder, source.backbone),
-        "backbone": source.backbone,
+        "backbone": _backbone(source),
         "pooling": source.pooling,
         "trust_code": source.trust_code,
     }
@@ -192,12 +211,16 @@ def _outside_inputs(
 def _registered_before(
     store: Store, source: ModelSource, folder: Path, inputs: dict[str, JsonValue]
 ) -> Manifest | None:
-    """Find this model as a version before 0.6 registered it, with one fingerprint less.
+    """Find this model as an earlier version registered it.
 
-    Its tokenizer and pooling are compared by what is read from the folder now.
+    Before 0.6 there was one fingerprint less; tokenizer and pooling are then compared by what is
+    read from the folder now. Until 0.6 the backbone was recorded as it was typed.
     """
-    known = {key: value for key, value in inputs.items() if key != COMPANIONS_KEY}
-    older = [one for one in store.find("model", known) if one.inputs.keys() == known.keys()]
+    typed = {**inputs, "backbone": source.backbone}
+    older = store.find("model", typed) if typed != inputs else []
+    for asked in (typed, inputs) if typed != inputs else (inputs,):
+        known = {key: value for key, value in asked.items() if key != COMPANIONS_KEY}
+        older += [one for one in store.find("model", known) if one.inputs.keys() == known.keys()]
     if not older:
         return None
     facts = model_facts(*read_model(source, folder))
@@ -251,7 +274,6 @@ def read_model(source: ModelSource, place: str | Path) -> tuple[DualEncoder, Any
     from hypencli.models.checkpoints.config import checked_pooling
     from hypencli.models.load import load_dual_encoder
 
-    quiet_libraries()
     pooling = source.pooling
     return load_dual_encoder(
         place,
@@ -339,7 +361,6 @@ def load_model(
     Raises:
         ModelError: A registered model was deleted, or its files have changed.
     """
-    quiet_libraries()
     folder = _located(store, manifest)
     if "source" not in manifest.inputs:
         dual, tokenizer = read_model(ModelSource(trust_code=trust_code), folder)
@@ -355,7 +376,7 @@ def load_model(
             # After loading, so that what was read is what is hashed. A changed file may fail to
             # load: then the error names the change.
             refuse_changed(manifest, folder)
-    dual.to(device)  # type: ignore[arg-type]
+    dual.to(device)
     return LoadedModel(manifest, dual, tokenizer)
 
 
@@ -380,6 +401,12 @@ def unchanged_weights(loaded: LoadedModel) -> Iterator[None]:
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def sets_of_encoder(store: Store, model: Manifest) -> list[Manifest]:
+    """The embedding sets of a model's passage encoder, which a frozen encoder shares."""
+    encoder = model.stats.get("passage_fingerprint")
+    return [] if encoder is None else store.find("embeddings", {"passage_fingerprint": encoder})
 
 
 def display_name(manifest: Manifest) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from hypencli.ops.content_names import JudgementNames, judgements_key
 from hypencli.ops.model_card import CURVES_FILE
@@ -25,6 +25,9 @@ from hypestore import (
     read_artifact_table,
     read_progress,
 )
+
+if TYPE_CHECKING:
+    from hypencli.engine.vector_index.spec import DescribedIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Shown:
         metrics: Judgements -> measure -> value, of a run.
         curves: Training curves, of a model.
         here: Whether its files are in this store, not only its manifest.
+        indexes: Indexes for approximate search, of an embedding set; the command looks for them.
     """
 
     manifest: Manifest
@@ -75,6 +79,7 @@ class Shown:
     metrics: dict[str, dict[str, float]]
     curves: Curves
     here: bool = True
+    indexes: Sequence[DescribedIndex] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,12 @@ def recorded_queries(embeddings: Manifest) -> str | None:
     return _recorded(embeddings, "queries", named, "hype search {}")
 
 
+def has_queries(embeddings: Manifest) -> bool:
+    """Return whether an embedding set says where its queries are, and this account recorded it."""
+    place = embeddings.stats.get("queries")
+    return place is not None and is_own(embeddings, "queries", str(place))
+
+
 def _recorded(manifest: Manifest, key: str, named: str, remedy: str) -> str | None:
     """A place in the ``stats`` of an artifact; ``remedy`` shows how to name another one."""
     place = manifest.stats.get(key)

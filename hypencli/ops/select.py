@@ -91,6 +91,45 @@ def choose_any_embeddings(
     return choose_embeddings(store, manifest, named=named, corpus=corpus, progress=progress)
 
 
+def choose_texts(store: Store, *, named: str | None = None, corpus: str | None = None) -> Manifest:
+    """Select the embedding set whose texts are searched: the oldest that has them.
+
+    Several sets of one content have the same texts, so the choice changes no ranking.
+
+    Args:
+        store: The project store.
+        named: Name or id of an embedding set.
+        corpus: Corpus id, or a value that ``hype encode`` accepts.
+
+    Raises:
+        UsageError: The set has no texts, or no set or sets of several contents fit.
+    """
+    if named is not None:
+        embeddings = store.get(named, kind="embeddings")
+        if not embeddings.inputs.get("keep_text"):
+            raise UsageError(
+                f"The embedding set {display_name(embeddings)} was made without texts.",
+                hint=f"Encode with texts: hype encode {escape_shell(embeddings.inputs['corpus'])}",
+            )
+        return embeddings
+    existing = [one for one in store.artifacts("embeddings") if one.inputs.get("keep_text")]
+    fitting = existing
+    if corpus is None and len({_content(one) for one in fitting}) > 1:
+        corpus = store.defaults.get("corpus")
+    fitting = _of_corpus(fitting, corpus, SILENT)
+    if len({_content(one) for one in fitting}) != 1:
+        raise _no_single(None, corpus, fitting, existing)
+    return fitting[0]
+
+
+def _content(embeddings: Manifest) -> tuple[object, ...]:
+    """The inputs of a set that determine its texts; its id, for a set of unknown content."""
+    fingerprint = embeddings.inputs.get("corpus_fingerprint")
+    if fingerprint is None:
+        return (embeddings.id,)
+    return (fingerprint, embeddings.inputs.get("limit"), embeddings.inputs.get("on_error"))
+
+
 def _of_corpus(
     embeddings: list[Manifest], corpus: str | None, progress: Progress
 ) -> list[Manifest]:

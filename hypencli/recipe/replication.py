@@ -41,7 +41,7 @@ class ReplicatedModel(Section):
         None, description="pooling of a plain encoder that does not record its own"
     )
     searches: tuple[str, ...] | None = Field(
-        None, strict=False, description="which searches it is for; none: all of them"
+        None, strict=False, description="which searches it is for; none: all that need a model"
     )
     made_by: dict[str, str] = Field(
         default_factory=dict, description="model -> the command that makes it in the store"
@@ -128,7 +128,10 @@ class ReplicatedSearch(Section):
 
 
 class EncodingSection(Section):
-    """Options for encoding documents; the defaults are those of ``hype encode``."""
+    """Options for encoding documents; the defaults are those of ``hype encode``.
+
+    But ``dtype`` is float32, since figures are compared with published ones.
+    """
 
     max_length: int = Field(512, ge=2, description="tokens a document is cut to")
     dtype: Literal["float32", "bfloat16", "float16"] = Field(

@@ -84,6 +84,8 @@ class RankedDocument:
         grade: Relevance grade; None if the document is unjudged, or the judgements are not
             available.
         other_rank: Rank in the other run; None if the other run does not have the document.
+        score: Score in this run.
+        other_score: Score in the other run; None if the other run does not have the document.
     """
 
     rank: int
@@ -91,28 +93,60 @@ class RankedDocument:
     text: str | None
     grade: int | None
     other_rank: int | None
+    score: float
+    other_score: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class MovedDocument:
-    """A judged document with different ranks in two runs; a rank is None if a run lacks it."""
+    """A judged document with different ranks; rank and score are None if a run lacks it."""
 
     doc_id: str
     text: str | None
     grade: int
     rank_a: int | None
     rank_b: int | None
+    score_a: float | None
+    score_b: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListEnd:
+    """The last result of a list: a document that the list lacks has no rank and no score."""
+
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRelevant:
+    """Who found what: relevant documents of a query in the results of two runs.
+
+    Attributes:
+        relevant: Documents with a grade above 0.
+        both: Those that both runs have.
+        only_a: Those that only the first run has.
+        only_b: Those that only the second run has.
+    """
+
+    relevant: int
+    both: int
+    only_a: int
+    only_b: int
 
 
 @dataclass(frozen=True, slots=True)
 class QueryDifference:
-    """A query whose measure differs between two runs.
+    """A query with its measure and its best documents in two runs.
 
     Attributes:
         top_a: Best documents of the first run.
         top_b: Best documents of the second run.
         moved: Judged documents with different ranks, highest grades first.
         n_moved: Number of all judged documents with different ranks.
+        end_a: Last result of the first run; None if it has no result.
+        end_b: Last result of the second run; None if it has no result.
+        found: Who found which relevant documents; None without judgements.
     """
 
     query_id: str
@@ -123,6 +157,9 @@ class QueryDifference:
     top_b: tuple[RankedDocument, ...]
     moved: tuple[MovedDocument, ...]
     n_moved: int
+    end_a: ListEnd | None = None
+    end_b: ListEnd | None = None
+    found: FoundRelevant | None = None
 
     @property
     def difference(self) -> float:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
-from functools import cache
-from importlib import resources
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-from hypencli.escaping import escape_terminal
-from hypencli.reporting import plots, tables, text
-from hypencli.reporting.axes import short
-from hypencli.reporting.contents import HtmlReport, ModelCurves, MovedDocument, SearchCosts
+from hypencli.reporting import plots, tables
+from hypencli.reporting.contents import HtmlReport
+from hypencli.reporting.curves import about_curves, curve_plots
 from hypencli.reporting.lineage import LineageIndex, lineage_tables
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from hypencli.reporting.lineage_graph import lineage_graph
+from hypencli.reporting.rendering import source_of, template_environment
 
 SECTIONS = {
     "leaderboards": "Leaderboards",
@@ -38,26 +34,25 @@ _COUNTED = {
 def render_page(report: HtmlReport) -> str:
     """Render a report as HTML.
 
-    The templates remove control characters and direction marks from all values, and escape them.
     The Content-Security-Policy of the page allows only its own style sheet and script.
     """
     from markupsafe import Markup
 
-    style, script = _source("style.css"), _source("sort.js")
-    template = _environment().get_template("page.html")
+    style, script = source_of("style.css"), source_of("sort.js")
+    template = template_environment().get_template("page.html")
     return template.render(
         report=report,
-        sections=_sections(report),
-        counted=_counted(report.counts),
+        sections=sections_of(report),
+        counted=counted(report.counts),
         policy=_policy(style, script),
         style=Markup(style),
         script=Markup(script),
-        **_parts(report),
+        **report_parts(report),
     )
 
 
-def _parts(report: HtmlReport) -> dict[str, Any]:
-    """Build the tables and plots of the sections."""
+def report_parts(report: HtmlReport) -> dict[str, Any]:
+    """Build the tables and plots that the templates of the sections take."""
     index = LineageIndex(report.lineage)
     anchors = index.anchors
     return {
@@ -68,15 +63,16 @@ def _parts(report: HtmlReport) -> dict[str, Any]:
             for pair in report.pairs
         ],
         "costs": [
-            (one, _cost_plots(one), tables.costs_table(one, anchors)) for one in report.costs
+            (one, plots.cost_plots(one), tables.costs_table(one, anchors)) for one in report.costs
         ],
-        "curves": [(one, _curve_plots(one), _about_curves(one)) for one in report.curves],
+        "curves": [(one, curve_plots(one), about_curves(one)) for one in report.curves],
         "lineage": lineage_tables(index),
+        "lineage_drawing": lineage_graph(report.lineage),
         "recipes": index.recipes,
     }
 
 
-def _sections(report: HtmlReport) -> list[tuple[str, str]]:
+def sections_of(report: HtmlReport) -> list[tuple[str, str]]:
     """Return anchor and title of the sections with content, and always the leaderboards."""
     filled = {
         "leaderboards": True,
@@ -92,7 +88,7 @@ def _sections(report: HtmlReport) -> list[tuple[str, str]]:
     ]
 
 
-def _counted(counts: Mapping[str, int]) -> str:
+def counted(counts: Mapping[str, int]) -> str:
     """Describe the content of the store: the number of artifacts of each kind."""
     parts = [
         f"{counts[kind]:,} {one if counts[kind] == 1 else many}"
@@ -100,80 +96,6 @@ def _counted(counts: Mapping[str, int]) -> str:
         if counts.get(kind)
     ]
     return ", ".join(parts) or "Nothing in the store yet"
-
-
-def _cost_plots(costs: SearchCosts) -> list[plots.Plot]:
-    """Plot recall by time and by evaluations; return nothing if all searches are exact."""
-    if all(search.engine == "exact" for search in costs.searches):
-        return []
-    drawn = (plots.cost_plot(costs, by=by) for by in ("time", "evaluations"))
-    return [plot for plot in drawn if plot is not None]
-
-
-def _curve_plots(model: ModelCurves) -> list[plots.Plot]:
-    drawn = (plots.curve_plot(name, points) for name, points in model.curves.items())
-    return [plot for plot in drawn if plot is not None]
-
-
-def _about_curves(model: ModelCurves) -> str:
-    """Describe curves: the recipe, the last point of each curve, and values that are not finite."""
-    said = [f"recipe {model.recipe}"] if model.recipe else []
-    said += ["not finished"] if model.unfinished else []
-    for name, points in model.curves.items():
-        if points:
-            step, value = points[-1]
-            said.append(f"{name} {short(value)} at step {step:,}")
-    said += [f"{count:,} values of {name} not finite" for name, count in model.not_finite.items()]
-    return "; ".join(said)
-
-
-def _movement(document: MovedDocument) -> str:
-    """Format the change of a document's rank from A to B: ``+3``, ``−2``, ``new``, ``gone``."""
-    if document.rank_a is None or document.rank_b is None:
-        return "new" if document.rank_a is None else "gone"
-    up = document.rank_a - document.rank_b
-    return f"+{up:,}" if up > 0 else f"{up:,}".replace("-", "−")
-
-
-_FILTERS: dict[str, Callable[..., str]] = {
-    "decimals": text.decimals,
-    "signed": text.signed,
-    "whole": text.whole,
-    "movement": _movement,
-}
-
-
-@cache
-def _environment() -> Environment:
-    """Return the template environment, which escapes all values."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("hypencli.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(_FILTERS)
-    return environment
-
-
-def _source(name: str) -> str:
-    """Read a part of the page that is not a template."""
-    place = resources.files("hypencli.reporting") / "templates" / name
-    return place.read_text(encoding="utf-8")
-
-
-def _finalize(value: object) -> object:
-    """Remove control characters and direction marks from a value; keep markup of templates.
-
-    The page isolates such text (``bdi``), so that right-to-left letters remain readable.
-    """
-    if isinstance(value, str) and not hasattr(value, "__html__"):
-        return escape_terminal(value)
-    return value
 
 
 def _policy(style: str, script: str) -> str:

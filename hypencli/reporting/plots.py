@@ -164,6 +164,14 @@ def cost_plot(costs: SearchCosts, *, by: str) -> Plot | None:
     )
 
 
+def cost_plots(costs: SearchCosts) -> list[Plot]:
+    """Plot recall by time and by evaluations; return nothing if all searches are exact."""
+    if all(search.engine == "exact" for search in costs.searches):
+        return []
+    drawn = (cost_plot(costs, by=by) for by in ("time", "evaluations"))
+    return [plot for plot in drawn if plot is not None]
+
+
 _COSTS: dict[str, tuple[Callable[[SearchCost], float | None], str, str]] = {
     "time": (lambda search: search.ms_per_query, "ms", "time"),
     "evaluations": (lambda search: search.evaluations, "q-net evaluations", "evaluations"),

@@ -43,10 +43,6 @@ from hypencli.training.validation import (
     write_corpus,
 )
 
-_CHUNK_TOKENS = {**TOKEN_BUDGET, "cpu": 1_024}
-"""Tokens of a chunk of a batch: on a CPU half as many as for encoding, since the backward pass
-reads all activations again."""
-
 _TEXTS_FORMAT = 2
 """Version of the files of texts as tokens. Since the second, each text has its hash, and the rows
 are those of their fingerprint."""
@@ -185,7 +181,7 @@ class TrainingPreparation:
             pool=texts.pool,
             random_negatives=config.sampling.random_negatives if training else 0,
             seed=config.seed,
-            token_budget=_CHUNK_TOKENS.get(config.device.type, _CHUNK_TOKENS["cpu"]),
+            token_budget=TOKEN_BUDGET.get(config.device.type, TOKEN_BUDGET["cpu"]),
             chunk_size=config.chunk_size,
         )
 

@@ -201,7 +201,8 @@ class Validation:
     def _encoded_queries(self) -> QueryStates:
         encoder = self._step.dual.query_encoder
         if self._encoded is None:
-            return encode_query_tokens(encoder, self._task.queries, self._options)
+            queries = self._task.queries
+            return encode_query_tokens(encoder, queries, queries.pad_id, self._options)
         states = self._encoded.queries
         of_each = [
             torch.from_numpy(states.states[start:stop].astype(np.float32))

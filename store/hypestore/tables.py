@@ -62,6 +62,31 @@ def taken(strings: pa.StringArray, rows: np.ndarray[Any, Any]) -> list[str]:
     return [str(text[start:stop], "utf-8") for start, stop in zip(starts, stops, strict=True)]
 
 
+def utf8_array(strings: Sequence[str]) -> pa.StringArray:
+    """An array of strings; ``pyarrow.array`` would import pandas first, in 0.3 s."""
+    encoded = [text.encode("utf-8") for text in strings]
+    bounds = np.zeros(len(encoded) + 1, dtype=np.int32)
+    np.cumsum([len(text) for text in encoded], out=bounds[1:])
+    return pa.StringArray.from_buffers(
+        len(encoded), pa.py_buffer(bounds), pa.py_buffer(b"".join(encoded))
+    )
+
+
+def int64_array(numbers: np.ndarray[Any, Any]) -> pa.Int64Array:
+    """An array of numbers ``[n]``; ``pyarrow.array`` would import pandas first, in 0.3 s."""
+    buffer = pa.py_buffer(np.ascontiguousarray(numbers, dtype=np.int64))
+    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, buffer])
+
+
+def numbers_in(array: pa.Array) -> np.ndarray[Any, Any]:
+    """The numbers ``[n]`` of an array without nulls; its ``to_numpy`` would import pandas first."""
+    buffer = array.buffers()[1]
+    dtype = np.dtype(array.type.to_pandas_dtype())
+    if buffer is None or not len(array):
+        return np.empty(0, dtype)
+    return np.frombuffer(buffer, dtype)[array.offset : array.offset + len(array)]
+
+
 def refuse_bomb(
     path: Path,
     metadata: pq.FileMetaData,

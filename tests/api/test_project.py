@@ -27,7 +27,7 @@ def said(value: Any) -> Any:
     return {
         key: said(item)
         for key, item in plain.items()
-        if key not in SECONDS | {"existing", "encoded", "rate"}
+        if key not in SECONDS | {"stages", "existing", "encoded", "rate"}
     }
 
 

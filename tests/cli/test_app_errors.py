@@ -217,3 +217,14 @@ def test_what_the_system_refuses_names_the_file(hype: Hype, study: Path, tmp_pat
         assert done.code in (4, 5)
         assert done.err.count("Error: ") == 1
         assert str(output)[-20:] in done.err or str(Path(output).parent) in done.err
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+@pytest.mark.parametrize("line", [["show", "n" * 5_000], ["ls", "--no-" + "n" * 5_000]])
+def test_a_long_argument_is_not_poured_out(
+    hype: Hype, study: Path, line: list[str], more: list[str]
+) -> None:
+    outcome = hype(*line, "--store", study, *more)
+    assert outcome.code in (2, 4)
+    assert "nnn" in outcome.err + outcome.out
+    assert (outcome.err + outcome.out).count("n") < 1_000

@@ -56,7 +56,8 @@ CASES = {
     ),
     "recipes": Case(("recipes",), 2, {"NAME": "RECIPE"}),
     "train": Case(("train RECIPE --name third",)),
-    "import model": Case((EXPORT, "import model ../hyper --name own")),
+    "import model": Case(("import model BACKBONE --pooling mean --name own",)),
+    "import model, encoded already": Case((EXPORT, "import model ../hyper --name own")),
     "encode": Case(("encode DATASET --model hyper --max-length 16",), 2),
     "import embeddings": Case(
         (

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from hypencli.engine.certified import ErrorBoundedEngine, FirstPassOptions, SurrogateOptions
-from hypencli.engine.corpus import SearchCorpus, VectorCorpus
+from hypencli.engine.corpus import SearchCorpus, VectorCorpus, first_beyond
 from hypencli.engine.guided import GuidedEngine
 from hypencli.engine.parameters import GuidedOptions
 from hypencli.engine.registry.entry import SearchRequest
@@ -21,6 +21,7 @@ from hypencli.engine.registry.lookup import engine_entries, engine_entry
 from hypencli.engine.results import Engine
 from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
 from hypencli.engine.vector_index.index import LibraryIndex, build_index
+from hypencli.engine.vector_index.sample import IndexSample
 from hypencli.engine.vector_index.spec import IndexSpec
 from hypencli.models.qnets.batch import QNetBatch
 from hypencli.models.qnets.registry import MatryoshkaConverter
@@ -119,6 +120,9 @@ class MemoryContext:
     def index(self, spec: IndexSpec) -> LibraryIndex:
         return build_index(self.corpus.blocks, spec, n=self.corpus.n, dim=self.corpus.dim)
 
+    def existing_index(self) -> None:
+        """Return no index: none was built before."""
+
     def candidates(self) -> list[np.ndarray]:
         """Return a random share of the documents, equal for every query."""
         drawn = np.random.default_rng(0).permutation(self.corpus.n)
@@ -155,7 +159,7 @@ An engine of the registry without an entry here uses its default options. It is 
 tests of effort.
 """
 
-_APART = {"faiss-ivfpq"}
+_APART = {"faiss-flat16", "faiss-ivf", "faiss-ivfpq"}
 """Engines whose scores differ from those of exact search; test_vector_index.py tests them."""
 
 
@@ -175,6 +179,17 @@ def guided_by_gain(corpus: SearchCorpus, effort: float) -> Engine:
     return GuidedEngine(corpus, GuidedOptions(gain=1 - 2 * effort, pool=corpus.n))
 
 
+def measured_index(corpus: SearchCorpus) -> LibraryIndex | None:
+    """Build an index in memory, as `hype index` does; None where it refuses the vectors."""
+    if not corpus.n or first_beyond(all_vectors(corpus)) is not None:
+        return None
+    spec = IndexSpec("faiss-flat16", {"threads": 1})
+    index = build_index(corpus.blocks, spec, n=corpus.n, dim=corpus.dim)
+    sample = IndexSample.draw(corpus.vectors, corpus.n)
+    index.sample = sample.measured(index, corpus.blocks(), corpus.n)
+    return index
+
+
 VARIANTS: dict[str, OpenEngine] = {
     "certified": lambda corpus, effort: ErrorBoundedEngine(corpus, FirstPassOptions(limit=1)),
     "certified by surrogates": lambda corpus, effort: ErrorBoundedEngine(
@@ -187,6 +202,11 @@ VARIANTS: dict[str, OpenEngine] = {
         corpus, FirstPassOptions(dtype=torch.int8, limit=1)
     ),
     "guided by gain": guided_by_gain,
+    "guided by an index": lambda corpus, effort: GuidedEngine(
+        corpus,
+        GuidedOptions(recall=effort**0.1, confidence=0.95 if effort < 1 else 0.9999),
+        index=measured_index(corpus),
+    ),
     "guided to a recall": lambda corpus, effort: GuidedEngine(
         corpus, GuidedOptions(recall=effort**0.1, confidence=0.95 if effort < 1 else 0.9999)
     ),
@@ -246,9 +266,15 @@ class Case:
 
         It scores all documents, or its gradient determines all scores because they are linear.
         """
-        linear = self.engine in ("guided by gain", "guided to a recall")
+        linear = self.engine in ("guided by gain", "guided by an index", "guided to a recall")
         linear = linear and self.kind == "inner product"
-        return linear or self.engine.startswith("certified") or self.engine in ("exact", "faiss-flat")
+        return linear or self.engine in (
+            "exact",
+            "certified",
+            "certified by surrogates",
+            "certified in int8",
+            "faiss-flat",
+        )
 
     def finds_all_with_effort(self, dim: int) -> bool:
         """Return whether the engine finds all results with full effort, for vectors of this width.

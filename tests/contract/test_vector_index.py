@@ -25,13 +25,24 @@ DIM = 32
 QUICK = {
     "hnsw": {"M": 8, "ef_construction": 60},
     "faiss-flat": {},
+    "faiss-flat16": {},
     "faiss-hnsw": {"M": 8, "ef_construction": 60},
+    "faiss-ivf": {"nlist": 16},
     "faiss-ivfpq": {"nlist": 32, "m": 16, "nbits": 6},
 }
-SMALL = {"hnsw": {}, "faiss-flat": {}, "faiss-hnsw": {}, "faiss-ivfpq": {"nlist": 4, "nbits": 4}}
+SMALL = {
+    **{kind: {} for kind in ("hnsw", "faiss-flat", "faiss-flat16", "faiss-hnsw")},
+    "faiss-ivf": {"nlist": 4},
+    "faiss-ivfpq": {"nlist": 4, "nbits": 4},
+}
 """Every kind, with parameters that a corpus of 50 documents can be indexed with."""
 
-APPROXIMATE = {"hnsw": "ef_search", "faiss-hnsw": "ef_search", "faiss-ivfpq": "nprobe"}
+APPROXIMATE = {
+    "hnsw": "ef_search",
+    "faiss-hnsw": "ef_search",
+    "faiss-ivf": "nprobe",
+    "faiss-ivfpq": "nprobe",
+}
 """What makes a search of each kind look at more."""
 
 
@@ -40,6 +51,9 @@ def marked(kinds: Iterable[str]) -> list[Any]:
     hnswlib = pytest.param("hnsw", marks=pytest.mark.hnswlib)
     return [hnswlib if kind == "hnsw" else kind for kind in kinds]
 
+
+HALVES = ("faiss-flat16", "faiss-ivf")
+"""Kinds that keep vectors in float16."""
 
 GRAPHS = marked(["hnsw", "faiss-hnsw"])
 
@@ -113,10 +127,11 @@ def test_looking_at_more_finds_more(
 ) -> None:
     """Until all is found: of quantised vectors, the exhaustive ranking of what they stand for."""
     index_of(kind).save(tmp_path)
-    stands_for = corpus if kind != "faiss-ivfpq" else decoded(tmp_path / INDEX_FILE)
+    by_lists = APPROXIMATE[kind] == "nprobe"
+    stands_for = decoded(tmp_path / INDEX_FILE) if by_lists else corpus
     wanted, _ = exhaustive(stands_for, queries, 10)
     collected = []
-    for value in (1, 8, 2000) if kind == "faiss-ivfpq" else (1, 64, 2000):
+    for value in (1, 8, 2000) if by_lists else (1, 64, 2000):
         spec = IndexSpec(kind, {"threads": 1, **QUICK[kind], APPROXIMATE[kind]: value})
         collected.append(recall(load_index(tmp_path, spec).search(queries, 10)[0], wanted))
     assert collected[0] < collected[1] <= collected[2]
@@ -152,6 +167,9 @@ def test_scores_are_those_of_the_scorer(
     away = np.abs(scores - exact)
     if kind == "faiss-ivfpq":
         assert away.mean() < 0.1 * exact.std() + 0.05 * exact.mean()
+    elif kind in HALVES:
+        longest = np.linalg.norm(corpus, axis=1).max() * np.linalg.norm(queries, axis=1).max()
+        assert away.max() < longest * 2**-11
     else:
         assert away.max() < 1e-4
 
@@ -272,7 +290,9 @@ def test_ef_search_below_k_is_raised_to_k(
 def test_one_document(kind: str, queries: np.ndarray) -> None:
     ordinals, scores = build(kind, clustered(1)).search(queries[:2], 3)
     assert ordinals.tolist() == [[0, -1, -1]] * 2
-    np.testing.assert_allclose(scores[:, 0], queries[:2] @ clustered(1)[0], rtol=1e-5, atol=1e-5)
+    rounded = clustered(1).astype(np.float16 if kind in HALVES else np.float32)
+    expected = queries[:2] @ rounded[0].astype(np.float32)
+    np.testing.assert_allclose(scores[:, 0], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_too_few_documents_to_learn_from() -> None:
@@ -370,6 +390,21 @@ def test_an_index_of_other_parameters_is_refused(kind: str, tmp_path: Path) -> N
         load_index(tmp_path, IndexSpec(kind, {**SMALL[kind], "threads": 1}))
 
 
+def test_one_byte_a_number_finds_most(corpus: np.ndarray, queries: np.ndarray) -> None:
+    wanted, _ = exhaustive(corpus, queries, 50)
+    actual, _ = build("faiss-ivf", corpus, nlist=32, bits=8).search(queries, 50)
+    assert recall(actual, wanted) >= 0.95
+
+
+def test_more_effort_reads_more(corpus: np.ndarray, queries: np.ndarray) -> None:
+    """``effort`` is a multiple of what the options say."""
+    for kind, name in (("faiss-ivf", "nprobe"), ("faiss-hnsw", "ef_search")):
+        few, many = (build(kind, corpus, **QUICK[kind], **{name: value}) for value in (4, 12))
+        expected = many.search(queries, 4)[0]
+        assert np.array_equal(few.search(queries, 4, effort=3)[0], expected)
+        assert not np.array_equal(few.search(queries, 4)[0], expected)
+
+
 def test_every_vector_is_told_of(kind: str) -> None:
     told: list[int] = []
     spec = IndexSpec(kind, SMALL[kind])
@@ -385,6 +420,7 @@ def test_every_vector_is_told_of(kind: str) -> None:
         ("hnsw", {"M": 1}, "M=1.*at least 2 and at most 1024", "32 by default"),
         ("faiss-flat", {"threads": -1}, "threads=-1.*at least 0", "0 by default"),
         ("faiss-ivfpq", {"nbits": 17}, "at most 16", "bits of a code"),
+        ("faiss-ivf", {"bits": 12}, "bits=12.*expected", "8 for one byte"),
         ("hnsw", {"M": 2.5}, "M=2.5.*whole number", "links"),
         ("hnsw", {"M": True}, "M=True", "links"),
     ],
@@ -420,6 +456,9 @@ def test_only_what_determines_the_content_is_part_of_its_name() -> None:
     assert IndexSpec("hnsw", {"threads": 1}).built_with != built
     for option in ("M", "ef_construction", "seed"):
         assert IndexSpec("hnsw", {option: 99}).built_with != built
+    halves = IndexSpec("faiss-hnsw").for_vectors("float16").built_with
+    assert halves == IndexSpec("faiss-hnsw", {"bits": 16}).built_with
+    assert halves != IndexSpec("faiss-hnsw").for_vectors("float32").built_with
     lists = IndexSpec("faiss-ivfpq").built_with
     assert IndexSpec("faiss-ivfpq", {"nprobe": 1, "threads": 1}).built_with == lists
     for option in ("nlist", "m", "nbits", "train_size", "seed"):
@@ -429,7 +468,7 @@ def test_only_what_determines_the_content_is_part_of_its_name() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "library", "requirement"),
-    [("hnsw", "hnswlib", "hnswlib>=0.8"), ("faiss-flat", "faiss", "faiss-cpu>=1.9")],
+    [("hnsw", "hnswlib", "hnswlib>=0.8"), ("faiss-flat", "faiss", "faiss-cpu>=1.11")],
 )
 def test_a_missing_library_says_how_to_install_it(
     kind: str, library: str, requirement: str, monkeypatch: pytest.MonkeyPatch
@@ -457,7 +496,7 @@ except OSError as error:
 """
 
 
-@pytest.mark.parametrize("kind", marked(["hnsw", "faiss-flat"]))
+@pytest.mark.parametrize("kind", marked(["hnsw", "faiss-flat", "faiss-ivf"]))
 def test_a_file_that_cannot_be_written_whole_is_an_error(kind: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, kind, str(tmp_path)],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from hypencli.errors import ModelError
 from hypencli.models.encoding import (
     EncodingOptions,
     encode_passages,
@@ -140,6 +143,90 @@ def test_a_q_net_is_bit_equal_for_every_part_of_the_query_set(
         (alone,) = encoded.q_nets(i, i + 1)
         for one, other in zip(alone.matrices, together[i].matrices, strict=True):
             assert torch.equal(one, other)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_the_number_of_threads_changes_no_bit(
+    tiny_backbone: Path, tokenizer: Any, count: int
+) -> None:
+    model = dual(tiny_backbone, pooling="mean")
+    options = EncodingOptions(max_length=32, batch_size=2)
+
+    def everything() -> list[torch.Tensor]:
+        passages = encode_passages(model.passage_encoder, tokenizer, TEXTS, options)
+        nets = encode_queries(model.query_encoder, tokenizer, TEXTS, options).q_nets()
+        matrices = [matrix for net in nets for matrix in (*net.matrices, *net.vectors)]
+        return [torch.from_numpy(passages), *matrices]
+
+    with threads(1):
+        expected = everything()
+    with threads(count):
+        actual = everything()
+    assert all(map(torch.equal, actual, expected))
+    assert len(actual) == len(expected)
+
+
+def test_queries_of_many_lengths_share_a_batch_and_leave_no_padding(
+    tiny_backbone: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = dual(tiny_backbone, pooling="mean").query_encoder
+    texts = [
+        " ".join(["river bank of the old"] * (1 + i % 5) + ["moon"] * (i % 4)) for i in range(60)
+    ]
+    shapes: list[tuple[int, ...]] = []
+    encode = encoder.token_states
+
+    def recorded(input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        shapes.append(tuple(input_ids.shape))
+        states: torch.Tensor = encode(input_ids, attention_mask)
+        return states
+
+    monkeypatch.setattr(encoder, "token_states", recorded)
+    encoded = encode_queries(encoder, tokenizer, texts, EncodingOptions(max_length=32))
+    tokens = tokenise(tokenizer, texts, 32)
+    assert len({len(row) for row in tokens}) > len(shapes)
+    assert sum(n for n, _ in shapes) == 60
+    assert all(n * width <= 1_024 for n, width in shapes)
+    for row, states in zip(tokens, encoded._states, strict=True):
+        with torch.no_grad():
+            (alone,) = encode(torch.tensor([row]), torch.ones(1, len(row), dtype=torch.long))
+        torch.testing.assert_close(states, alone, atol=2e-5, rtol=1e-4)
+
+
+def test_query_vectors_of_a_pooling_that_counts_padding_are_those_of_the_query_alone(
+    tiny_backbone: Path, tokenizer: Any
+) -> None:
+    spec = ModelSpec(
+        architecture="bi-encoder", backbone=str(tiny_backbone), pooling="mean-unmasked"
+    )
+    encoder = build_dual_encoder(spec).query_encoder
+    options = EncodingOptions(max_length=32)
+    together = encode_queries(encoder, tokenizer, TEXTS, options).vectors()
+    for text, vector in zip(TEXTS, together, strict=True):
+        (alone,) = encode_queries(encoder, tokenizer, [text], options).vectors()
+        torch.testing.assert_close(vector, alone, atol=2e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_error_in_a_batch_ends_the_encoding(
+    tiny_backbone: Path, tokenizer: Any, count: int
+) -> None:
+    encoder = dual(tiny_backbone, pooling="cls").passage_encoder
+    tokens = [*tokenise(tokenizer, TEXTS, 32), [10_000_000]]
+    out = np.zeros((len(tokens), 32), dtype=np.float32)
+    options = EncodingOptions(max_length=32, batch_size=1)
+    with threads(count), pytest.raises(ModelError, match=r"10,?000,?000"):
+        encode_tokens(encoder, tokens, 0, options, out=out)
 
 
 def test_a_bi_encoder_gives_vectors(tiny_backbone: Path, tokenizer: Any) -> None:

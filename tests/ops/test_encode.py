@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from hypencli.data.corpus import Corpus, open_corpus
 from hypencli.errors import UsageError
@@ -35,6 +37,35 @@ def test_auto_is_one_of_two_and_the_same_the_second_time(store: Store, corpus: C
     again = encode(store, corpus, HYPER, options("auto"))
     assert again.existing
     assert again.embeddings == encoded.embeddings
+
+
+@pytest.mark.parametrize(("least", "expected"), [(0.5, "bfloat16"), (1.5, "float32")])
+def test_auto_is_bfloat16_where_it_is_native_and_near_enough(
+    store: Store, corpus: Corpus, monkeypatch: pytest.MonkeyPatch, least: float, expected: str
+) -> None:
+    monkeypatch.setattr("hypencli.models.speed.fastest_dtype", lambda device: torch.bfloat16)
+    monkeypatch.setattr("hypencli.ops.embedding_sets.precision.LEAST_COSINE", least)
+    encoded = store.get(encode(store, corpus, HYPER, options("auto")).embeddings)
+    assert encoded.inputs["dtype"] == expected
+    measured = encoded.stats["least_cosine_to_float32"]
+    sets = [
+        store.embeddings(encode(store, corpus, HYPER, options(dtype)).embeddings)
+        for dtype in ("bfloat16", "float32")
+    ]
+    coarse, exact = (one.vectors(range(20)).astype(np.float64) for one in sets)
+    cosines = (coarse * exact).sum(1) / np.linalg.norm(coarse, axis=1)
+    assert measured == pytest.approx((cosines / np.linalg.norm(exact, axis=1)).min(), abs=2e-5)
+
+
+def test_auto_is_float32_where_bfloat16_is_not_native(
+    store: Store, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hypencli.models.speed.fastest_dtype", lambda device: torch.float32)
+    planned = plan(store, corpus, HYPER, options("auto")).embeddings
+    encoded = store.get(encode(store, corpus, HYPER, options("auto")).embeddings)
+    assert encoded.id == planned
+    assert encoded.inputs["dtype"] == "float32"
+    assert "least_cosine_to_float32" not in encoded.stats
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])

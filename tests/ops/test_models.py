@@ -299,6 +299,35 @@ def test_what_an_earlier_version_registered_keeps_its_id(store: Store, encoder: 
     assert [one.id for one in store.artifacts("model")] == [older]
 
 
+def test_a_backbone_that_was_recorded_as_typed_keeps_its_model(
+    store: Store, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(encoder.parent)
+    source = ModelSource(str(encoder), backbone=encoder.name)
+    with monkeypatch.context() as before:
+        before.setattr("hypencli.ops.models._backbone", lambda source: source.backbone)
+        older = register_model(store, source)
+    assert older.inputs["backbone"] == encoder.name
+    assert register_model(store, source).id == older.id
+
+
+def test_a_backbone_is_found_from_any_folder(
+    store: Store, encoder: Path, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = Store.open(study)
+    folder = tmp_path / "published"
+    shutil.copytree(trained.path(trained.get("plain", kind="model")), folder)
+    (folder / "manifest.json").unlink()
+    published(folder)
+    monkeypatch.chdir(encoder.parent)
+    manifest = register_model(store, ModelSource(str(folder), backbone=encoder.name))
+    assert manifest.inputs["backbone"] == str(encoder)
+    monkeypatch.chdir(store.root)
+    assert load_model(store, manifest, device=CPU).manifest.id == manifest.id
+    whole = ModelSource(str(folder), backbone=str(encoder))
+    assert register_model(store, whole).id == manifest.id
+
+
 @pytest.mark.parametrize("edited", ["tokenizer.json", "1_Pooling/config.json", "modules.json"])
 def test_an_edit_since_an_earlier_version_registered_it_makes_another_model(
     edited: str, store: Store, encoder: Path

@@ -186,7 +186,7 @@ def test_places_are_meant_from_the_recipe_and_overrides_win(write, tmp_path: Pat
 
 def test_one_may_extend_a_shipped_one(write) -> None:  # type: ignore[no-untyped-def]
     recipe = load_replication(write('extends = "in-domain"\n[models.mine]\nsource = "mine"\n'))
-    assert list(recipe.models) == ["hypencoder", "be-base", "mine"]
+    assert list(recipe.models) == ["BM25", "hypencoder", "be-base", "mine"]
     assert recipe.published == load_replication("in-domain").published
 
 

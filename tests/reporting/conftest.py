@@ -246,7 +246,7 @@ def _pair(text: str) -> RunPair:
 
 def _difference(i: int, text: str) -> QueryDifference:
     top = tuple(
-        RankedDocument(rank, f"d{rank}{text}", f"a document{text}", grade, 3 - rank)
+        RankedDocument(rank, f"d{rank}{text}", f"a document{text}", grade, 3 - rank, 9.5, 8.5)
         for rank, grade in ((1, 2), (2, None))
     )
     return QueryDifference(
@@ -256,7 +256,7 @@ def _difference(i: int, text: str) -> QueryDifference:
         value_b=(1.0, 0.75, 0.0)[i],
         top_a=top,
         top_b=top,
-        moved=(MovedDocument(f"d1{text}", f"a document{text}", 2, 14, 3),),
+        moved=(MovedDocument(f"d1{text}", f"a document{text}", 2, 14, 3, 7.25, 9.25),),
         n_moved=12,
     )
 

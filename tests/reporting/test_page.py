@@ -162,7 +162,8 @@ def test_numbers_are_as_people_read_them(sample_report: SampleReport) -> None:
     assert "+0.2500" in page
     assert "−0.2500" in page  # a true minus
     assert ">1,000.00</bdi>" in page
-    assert ">+11</td>" in page  # from rank 14 to 3
+    assert "up </span>11</span></td>" in page  # from rank 14 to 3
+    assert '<td class="n">7.2500</td>' in page
 
 
 def test_an_empty_store_says_what_to_do(sample_report: SampleReport) -> None:

@@ -89,6 +89,7 @@ if __name__ == "__main__":
     import transformers  # noqa: F401
 
     import hypencli.models.load
+    import hypencli.serve.run
     import hypencli.training.loop  # noqa: F401
     import hypestore  # noqa: F401
 

@@ -109,6 +109,19 @@ def draw_shortened(console: Console, count: int) -> None:
         console.print(f"{count:,} absolute {paths}; --keep-paths keeps them whole.")
 
 
+def draw_next_of_model(console: Console, model: str, embeddings: Sequence[str]) -> None:
+    """Suggest a search if the model's embeddings are there, else to make them."""
+    if not embeddings:
+        console.print(f"Next: hype encode DATASET --model {escape_shell(model)}", soft_wrap=True)
+        return
+    console.print(f"Its passage encoder has encoded already: {escape(', '.join(embeddings))}.")
+    console.print(
+        f"Next: hype search QUERIES --model {escape_shell(model)} "
+        f"--embeddings {escape_shell(embeddings[-1])}",
+        soft_wrap=True,
+    )
+
+
 def draw_name_not_given(console: Console, name: NameNotGiven | None, display_name: str) -> None:
     """Tell the user that an existing artifact did not get the name that ``--name`` asks for.
 

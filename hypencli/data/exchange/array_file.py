@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator
+from itertools import islice, repeat
 from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
-from hypencli.data.exchange.item import MAX_DIM, EncodedItem
+import numpy as np
+
+from hypencli.data.exchange.content_hash import OnBytes
+from hypencli.data.exchange.item import MAX_DIM, EncodedBlock, EncodedItem
 from hypencli.data.reading.lines import read_lines
-from hypencli.data.reading.rows import Fields, format_of, read_rows
+from hypencli.data.reading.rows import Fields, format_of, plain_texts, read_rows
 from hypencli.errors import DataError
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     Array = npt.NDArray[np.floating[Any]]
@@ -24,6 +27,8 @@ MAX_HEADER_BYTES = 65_536
 
 _NO_HEADER = (SyntaxError, TokenError, RecursionError, MemoryError)
 """Errors of Python's parser on text that is not Python, besides ``ValueError``."""
+
+_CHUNK_BYTES = 2**24
 
 KINDS = ("float16", "float32", "float64")
 """Accepted element types."""
@@ -36,8 +41,6 @@ def open_array(path: Path) -> Array:
         DataError: The file is no ``.npy`` file, holds objects, is truncated, has bytes behind its
             values, or is not two-dimensional with floating-point numbers.
     """
-    import numpy as np
-
     try:
         _check_header_length(path)
         with warnings.catch_warnings():
@@ -90,31 +93,60 @@ def ids_have_text(ids: Path) -> bool:
     raise DataError(f"{ids}: no ids in it.")
 
 
-def read_array(path: Path, ids: Path) -> Iterator[EncodedItem]:
+def read_array(
+    path: Path, ids: Path, size: int, on_bytes: OnBytes | None = None
+) -> Iterator[EncodedBlock]:
     """Read the rows of a ``.npy`` file with ids, and texts if any, from another file.
 
     Args:
         path: The array, ``[n, d]``.
         ids: A file with one id for each row, or a corpus (JSONL, TSV) with the same documents in
             the same order.
+        size: Rows of a block.
+        on_bytes: Takes all bytes of the array's file, those of a block before it is returned.
 
     Raises:
         DataError: A file is malformed, or the numbers of rows and ids differ.
     """
-    array = open_array(path)
-    has_text = ids_have_text(ids)
-    rows = read_rows(read_lines(ids), str(ids), Fields(), plain=True)
+    mapped: Any = open_array(path)
+    array: Array = mapped.view(np.ndarray)
+    in_order = on_bytes is not None and array.flags.c_contiguous
+    if on_bytes is not None and in_order:
+        _pass_bytes(path, on_bytes, stop=mapped.offset)
+    documents = _documents(ids)
     count = 0
-    # zip() reads the array first, so no id is consumed behind the last row.
-    for vector, row in zip(array, rows, strict=False):
-        count += 1
-        yield EncodedItem(*((row.id, vector, row.text) if has_text else (row.text, vector, None)))
-    more = next(rows, None) is not None
+    for start in range(0, len(array), size):
+        # A copy: what is hashed is what is used, even if the file changes meanwhile.
+        vectors = np.array(array[start : start + size])
+        if on_bytes is not None and in_order:
+            on_bytes(vectors.view(np.uint8).data.cast("B"))
+        here = list(islice(documents, len(vectors)))
+        count += len(here)
+        if here:
+            doc_ids, texts = (list(column) for column in zip(*here, strict=True))
+            yield EncodedBlock(doc_ids, vectors[: len(here)], None if None in texts[:1] else texts)
+    if on_bytes is not None and not in_order:  # the rows of the file are columns
+        _pass_bytes(path, on_bytes, stop=path.stat().st_size)
+    more = next(documents, None) is not None
     if more or count < len(array):
         raise DataError(
             f"{path} has {len(array):,} rows, and {ids} "
             + ("more ids." if more else f"{count:,} ids.")
         )
+
+
+def _documents(ids: Path) -> Iterator[tuple[str, str | None]]:
+    """Return id and text of each document of a file of ids."""
+    if not ids_have_text(ids):
+        return zip(plain_texts(ids), repeat(None))
+    rows = read_rows(read_lines(ids), str(ids), Fields(), plain=True)
+    return ((row.id, row.text) for row in rows)
+
+
+def _pass_bytes(path: Path, on_bytes: OnBytes, *, stop: int) -> None:
+    with path.open("rb") as stream:
+        for start in range(0, stop, _CHUNK_BYTES):
+            on_bytes(stream.read(min(_CHUNK_BYTES, stop - start)))
 
 
 def write_array(
@@ -132,7 +164,6 @@ def write_array(
     Raises:
         DataError: An id holds a line break, or only white space.
     """
-    import numpy as np
     from numpy.lib import format as npy
 
     little = np.dtype(dtype).newbyteorder("<")

@@ -16,10 +16,12 @@ import math
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from hypencli.data.exchange.item import MAX_DIM, EncodedItem
+from hypencli.data.exchange.content_hash import OnBytes
+from hypencli.data.exchange.item import MAX_DIM, EncodedBlock, EncodedItem
 from hypencli.data.exchange.protobuf import Field, encode_field, encode_varint, fields, varint
 from hypencli.errors import DataError
 
@@ -40,8 +42,12 @@ _GZIP = 31
 _LAYOUT = "Expected: a stream of encoded items (.docs), as the published code writes it."
 
 
-def read_item_stream(path: Path) -> Iterator[EncodedItem]:
+def read_item_stream(path: Path, on_bytes: OnBytes | None = None) -> Iterator[EncodedItem]:
     """Read the items of a stream, one at a time; memory holds only one item.
+
+    Args:
+        path: The file.
+        on_bytes: Takes all bytes of the file, those of an item before it is returned.
 
     Raises:
         DataError: The file cannot be read, is truncated, or has bytes behind its end; or an item is
@@ -51,7 +57,7 @@ def read_item_stream(path: Path) -> Iterator[EncodedItem]:
     try:
         with path.open("rb") as stream:
             size, width = path.stat().st_size, None
-            for where, record in _records(stream, size, str(path)):
+            for where, record in _records(stream, size, str(path), on_bytes):
                 item = _item(_unpacked(record, where), where)
                 width = width or len(item.vector)
                 if len(item.vector) != width:
@@ -66,7 +72,29 @@ def read_item_stream(path: Path) -> Iterator[EncodedItem]:
         raise DataError(f"{path}: no items in it.", hint=_LAYOUT)
 
 
-def _records(stream: BinaryIO, size: int, name: str) -> Iterator[tuple[str, bytes]]:
+def read_blocks(path: Path, size: int, on_bytes: OnBytes | None = None) -> Iterator[EncodedBlock]:
+    """Read the items of a stream in blocks of ``size``; memory holds one block.
+
+    Args:
+        path: The file.
+        size: Items of a block.
+        on_bytes: Takes all bytes of the file, those of a block before it is returned.
+
+    Raises:
+        DataError: As :func:`read_item_stream`.
+    """
+    import numpy as np
+
+    items = read_item_stream(path, on_bytes)
+    while block := list(islice(items, size)):
+        vectors = np.stack([item.vector for item in block])
+        texts = [item.text or "" for item in block]
+        yield EncodedBlock([item.doc_id for item in block], vectors, texts)
+
+
+def _records(
+    stream: BinaryIO, size: int, name: str, on_bytes: OnBytes | None
+) -> Iterator[tuple[str, bytes]]:
     """The compressed items, each with its place for messages."""
     offset = 0
     while True:
@@ -77,7 +105,8 @@ def _records(stream: BinaryIO, size: int, name: str) -> Iterator[tuple[str, byte
                 f"{where}: the file ends here, and not with a length of 0 as it should.",
                 hint="It was cut short, or is still being written: copy it again.",
             )
-        (length,) = struct.unpack(">I", stream.read(4))
+        prefix = stream.read(4)
+        (length,) = struct.unpack(">I", prefix)
         if length == 0:
             break
         if length > MAX_RECORD_BYTES:
@@ -90,8 +119,13 @@ def _records(stream: BinaryIO, size: int, name: str) -> Iterator[tuple[str, byte
                 f"{where}: an item of {length:,} bytes where {left:,} are left.",
                 hint="The file was cut short, or is still being written: copy it again.",
             )
-        yield where, stream.read(length)
+        record = stream.read(length)
+        if on_bytes is not None:
+            on_bytes(prefix + record)
+        yield where, record
         offset += 4 + length
+    if on_bytes is not None:
+        on_bytes(prefix)
     if left:
         raise DataError(f"{name}, byte {offset + 4}: {left:,} more bytes behind the end.")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from hypencli.data.exchange.array_file import ids_have_text, open_array, read_array
 from hypencli.data.exchange.item import EncodedItems
-from hypencli.data.exchange.item_stream import read_item_stream
+from hypencli.data.exchange.item_stream import read_blocks
 from hypencli.errors import UsageError
 
 EncodedFormat: TypeAlias = Literal["docs", "npy"]
@@ -43,12 +44,11 @@ def open_encoded(path: Path, *, ids: Path | None = None) -> EncodedItems:
     if format_of(path) == "docs":
         if ids is not None:
             raise UsageError(f"{path} has its ids itself.", hint="`ids=` is for .npy files.")
-        return EncodedItems(str(path), True, None, lambda: read_item_stream(path))
+        return EncodedItems(str(path), True, None, partial(read_blocks, path))
     if ids is None:
         raise UsageError(
             f"Which documents are the rows of {path}?",
             hint="Name their ids, one a line, or the corpus: `ids=FILE`",
         )
-    rows = ids
     n = len(open_array(path))
-    return EncodedItems(str(path), ids_have_text(rows), n, lambda: read_array(path, rows))
+    return EncodedItems(str(path), ids_have_text(ids), n, partial(read_array, path, ids))

@@ -11,7 +11,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from hypencli.errors import DataError
@@ -28,6 +28,9 @@ _NAME = re.compile(rf"{_PART}(/{_PART}){{0,7}}")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _CHUNK_BYTES = 2**20
 _ENCRYPTED = 0x1
+_DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, ValueError)
+"""Errors of :mod:`zipfile`: ValueErrors are of names that are not UTF-8, and of negative places."""
+
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -83,8 +86,10 @@ class StudyArchive:
                     if left < 0:
                         break
                     yield chunk
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except (*_DAMAGED, zlib.error, EOFError) as error:
             raise DataError(f"{self.path}, {name}: damaged ({error!s:.200}).") from error
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
         if left:
             raise DataError(f"{self.path}, {name}: it unpacks to another size than it says.")
 
@@ -101,16 +106,21 @@ def open_study_archive(path: Path, *, max_bytes: int = MAX_ARCHIVE_BYTES) -> Ite
         DataError: The file cannot be read or is no ZIP file, or an entry breaks the rules of such
             archives; the message names the entry.
     """
-    try:
-        with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
-            yield StudyArchive(path, archive, max_bytes)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError) as error:
-        raise DataError(
-            f"{path}: not a ZIP file that can be read ({error!s:.200}).",
-            hint="An archive of a study is what `hype export study` writes.",
-        ) from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    with ExitStack() as opened:
+        try:
+            archive = opened.enter_context(zipfile.ZipFile(opened.enter_context(path.open("rb"))))
+        except _DAMAGED as error:
+            raise DataError(
+                f"{path}: not a ZIP file that can be read ({error!s:.200}).",
+                hint="An archive of a study is what `hype export study` writes.",
+            ) from error
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        yield StudyArchive(path, archive, max_bytes)
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(f"{path}: cannot be read: {error.strerror or error}.")
 
 
 def _checked_entries(

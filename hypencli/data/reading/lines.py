@@ -9,11 +9,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
-from hypencli.data.reading.skipped_lines import OnMalformed, attempt, stop
+from hypencli.data.reading.skipped_lines import OnMalformed, stop
 from hypencli.errors import DataError
 from hypencli.escaping import escape_shell
 
@@ -25,7 +24,7 @@ MAX_WHOLE_BYTES = 2**30
 
 _CHUNK_BYTES = 2**20
 _GZIP_MAGIC = b"\x1f\x8b"
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 
 
 class Line(NamedTuple):
@@ -159,34 +158,34 @@ def read_lines(path: Path, on_malformed: OnMalformed = stop) -> Iterator[Line]:
         yield from decode_lines(stream, str(path), on_malformed)
 
 
-def decode_lines(stream: LineStream, name: str, on_malformed: OnMalformed = stop) -> Iterator[Line]:
+def decode_lines(
+    stream: LineStream, name: str, on_malformed: OnMalformed = stop, *, after: int = 0
+) -> Iterator[Line]:
     """Read the lines of a stream that are not blank; ``name`` is its name in messages.
 
     Only a line feed ends a line. Documents may hold other characters that Unicode treats as line
-    ends.
+    ends. ``after`` lines came before the stream.
     """
-    number = 0
+    number = after
     while raw := stream.readline(MAX_LINE_BYTES):
         number += 1
         if len(raw) == MAX_LINE_BYTES and not raw.endswith(b"\n"):
             raise DataError(f"{name}, line {number}: longer than {MAX_LINE_BYTES:,} bytes.")
         if number == 1:
-            raw = raw.removeprefix(_BOM)
+            raw = raw.removeprefix(BOM)
         if not raw.strip():
             continue
-        text = attempt(partial(_decoded, raw, f"{name}, line {number}"), on_malformed)
-        if text is not None:
-            yield Line(number, text)
+        try:
+            yield Line(number, raw.rstrip(b"\r\n").decode("utf-8"))
+        except UnicodeDecodeError as error:
+            on_malformed(_not_utf8(error, f"{name}, line {number}"))
 
 
-def _decoded(raw: bytes, where: str) -> str:
-    try:
-        return raw.rstrip(b"\r\n").decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{where}: not valid UTF-8 (byte {error.start + 1} of the line).",
-            hint="Convert it first: iconv -f LATIN1 -t UTF-8 FILE",
-        ) from error
+def _not_utf8(error: UnicodeDecodeError, where: str) -> DataError:
+    return DataError(
+        f"{where}: not valid UTF-8 (byte {error.start + 1} of the line).",
+        hint="Convert it first: iconv -f LATIN1 -t UTF-8 FILE",
+    )
 
 
 def first_line(path: Path) -> str | None:
@@ -238,7 +237,7 @@ def summarise_file(path: Path) -> FileSummary:
     with open_bytes(path) as stream:
         chunk = stream.read(_CHUNK_BYTES)
         digest.update(chunk)
-        chunk = chunk.removeprefix(_BOM)
+        chunk = chunk.removeprefix(BOM)
         while chunk:
             first, *others = chunk.split(b"\n")
             if not others:

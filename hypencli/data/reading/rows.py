@@ -6,10 +6,19 @@ import csv
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, repeat
+from io import BytesIO
+from itertools import chain, islice, repeat
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from hypencli.data.reading.lines import MAX_LINE_BYTES, Line, parse_json_object
+from hypencli.data.reading.lines import (
+    BOM,
+    MAX_LINE_BYTES,
+    Line,
+    decode_lines,
+    open_bytes,
+    parse_json_object,
+)
 from hypencli.data.reading.skipped_lines import OnMalformed, attempt, stop
 from hypencli.errors import DataError
 
@@ -106,6 +115,42 @@ def read_rows(
         hint='Expected lines such as {"id": "1", "text": "..."}, or id<TAB>text; or a file '
         "NAME.csv whose first line names its columns.",
     )
+
+
+def plain_texts(path: Path, size: int = 65_536) -> Iterator[str]:
+    """Read the texts of a file of plain lines, those of :func:`read_rows` in a tenth of its time.
+
+    Args:
+        path: The file.
+        size: Lines that are decoded at once.
+
+    Raises:
+        DataError: The file cannot be read, or a line is malformed; the message names file and line.
+    """
+    number, name = 0, str(path)
+    with open_bytes(path) as stream:
+        lines = iter(partial(stream.readline, MAX_LINE_BYTES), b"")
+        while batch := list(islice(lines, size)):
+            texts = _plain_batch(batch)
+            if texts is None:  # a line is blank or malformed, or the first has a mark
+                decoded = decode_lines(BytesIO(b"".join(batch)), name, after=number)
+                texts = [row.text for row in _plain_rows(decoded, name)]
+            yield from texts
+            number += len(batch)
+
+
+def _plain_batch(batch: list[bytes]) -> list[str] | None:
+    """Return the texts of lines; None if they must be read one by one."""
+    joined = b"".join(batch)
+    if b"\t" in joined or joined.startswith(BOM) or max(map(len, batch)) >= MAX_LINE_BYTES:
+        return None
+    try:
+        texts = [line.strip() for line in joined.decode("utf-8").split("\n")]
+    except UnicodeDecodeError:
+        return None
+    if joined.endswith(b"\n"):
+        texts.pop()
+    return texts if all(texts) else None
 
 
 def has_header(name: str, first: str, fields: Fields) -> bool:

@@ -33,6 +33,7 @@ from hypencli.engine.corpus import (
     Vectors,
     names_by_place,
 )
+from hypencli.engine.device.streaming import on_device
 from hypencli.engine.exact import CorpusPass
 from hypencli.engine.results import FirstPassCosts, FirstPassOutcome, OnScored, SearchResult, counts
 from hypencli.engine.scorers import Scorer
@@ -67,9 +68,9 @@ class ErrorBoundedEngine:
         *,
         device: torch.device | None = None,
     ) -> None:
-        self._corpus = corpus
         self._options = options or FirstPassOptions()
         self._device = device or torch.device("cpu")
+        self._corpus = on_device(corpus, self._device)
 
     def search(self, scorer: Scorer, *, k: int, on_scored: OnScored | None = None) -> SearchResult:
         """Return the ``k`` best documents of every query by their scores in float32.

@@ -6,9 +6,9 @@ above 0 in a sample. Whatever their distribution, the share of deviations above 
 than ``M`` has a mean, over all samples, of at most ``1 / (m + 1)``. Beyond ``M`` one assumption is
 needed: that the tail is not heavier than exponential, in the sense that ``P(D > z x)`` is at most
 ``P(D > x) ** z`` for ``z >= 1``. Normal, exponential and bounded deviations are so: those with a
-failure rate that increases on average (Barlow and Proschan, 1975). Since ``P(D > M)`` is distributed
-as the least of ``m`` uniform numbers ``U``, the chance of a deviation above ``z M`` is then at most
-the share of deviations above 0, times::
+failure rate that increases on average (Barlow and Proschan, 1975). Since ``P(D > M)`` is
+distributed as the least of ``m`` uniform numbers ``U``, the chance of a deviation above ``z M`` is
+then at most the share of deviations above 0, times::
 
     E[U ** z] = Gamma(z + 1) Gamma(m + 1) / Gamma(m + z + 1),    about  z! / m ** z
 
@@ -25,7 +25,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import gammaln
 
 from hypencli.engine.recall_bound import Floats
 
@@ -70,6 +69,8 @@ class Tail:
 
     def log_chance(self, lacking: Floats) -> Floats:
         """Return the logarithms ``[n]`` of the chances that errors are as large as ``lacking``."""
+        from scipy.special import gammaln  # here, since most searches start without it
+
         away = np.maximum(lacking - self.centre, 0.0)
         z, m = np.minimum(away / self.largest, _FARTHEST), self._m
         light = gammaln(z + 1) + float(gammaln(m + 1)) - gammaln(m + z + 1)
@@ -77,8 +78,11 @@ class Tail:
         if self.shape <= 0:
             return chance
         excess = np.maximum(away - self._begin, 0.0)
-        heavy = math.log(_TAIL * self._share) - np.log1p(self.shape * excess / self._scale) / self.shape
-        return np.maximum(chance, heavy)
+        heavy = (
+            math.log(_TAIL * self._share) - np.log1p(self.shape * excess / self._scale) / self.shape
+        )
+        larger: Floats = np.maximum(chance, heavy)
+        return larger
 
 
 def chances(tails: Sequence[Tail], lacking: Floats) -> Floats:

@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeAlias
 
+from hypencli.errors import UsageError
 from hypencli.option_fields import OptionDescription, Options, describe_options, parse_options
 
 if TYPE_CHECKING:
     import torch
 
-    from hypencli.engine.corpus import Ordinals, SearchCorpus
+    from hypencli.engine.corpus import Ordinals, SearchCorpus, TextCorpus
     from hypencli.engine.graph_walk import Neighbours
-    from hypencli.engine.results import Engine
+    from hypencli.engine.results import Engine, TextEngine
     from hypencli.engine.vector_index.index import VectorIndex
     from hypencli.engine.vector_index.spec import IndexSpec
 
@@ -79,6 +80,10 @@ class EngineContext(Protocol):
         """Return a vector index of the documents; it is built once and kept."""
         ...
 
+    def existing_index(self) -> VectorIndex | None:
+        """Return the index that `hype index` has built, for an engine that takes one."""
+        ...
+
     def candidates(self) -> list[Ordinals]:
         """Return the documents ``[m]`` of the earlier run for each query of the batch."""
         ...
@@ -105,7 +110,8 @@ class EngineEntry(ABC, Generic[Options]):
         name: Its name for users, which is part of the ids of its runs.
         summary: A line about what it does.
         options: The frozen dataclass of its options, see :mod:`hypencli.option_fields`.
-        queries: The kind of queries it searches with: q-nets, query vectors, or either.
+        queries: The kind of queries it searches with: q-nets, query vectors, or either; texts for
+            a :class:`TextEngineEntry`.
         needs: The artifacts it needs of the store. With ``graph``, its options have a field
             ``graph`` (the name or id of a graph, or None) and may have a field ``neighbours``, the
             least number of neighbours. With ``run``, they have a field ``run``.
@@ -117,6 +123,8 @@ class EngineEntry(ABC, Generic[Options]):
             calibration.
         bounds_recall: Whether it has an option ``recall``, with which it goes on until a bound on
             the recall of each query is as high.
+        takes_index: Whether it takes an index of the vectors where there is one. Its options then
+            have a field ``index``: a kind, ``auto`` or ``none``.
         package: The module of an optional package that it needs.
         without_package: The name of the engine with the same options that replaces it if that
             package is not installed.
@@ -125,7 +133,7 @@ class EngineEntry(ABC, Generic[Options]):
     name: ClassVar[str]
     summary: ClassVar[str]
     options: ClassVar[type]
-    queries: ClassVar[Literal["any", "q-nets", "vectors"]] = "any"
+    queries: ClassVar[Literal["any", "q-nets", "vectors", "texts"]] = "any"
     needs: ClassVar[tuple[Need, ...]] = ()
     approximate: ClassVar[bool] = True
     opened_for: ClassVar[Literal["search", "batch"]] = "search"
@@ -133,6 +141,7 @@ class EngineEntry(ABC, Generic[Options]):
     presets: ClassVar[Mapping[str, Setting]] = {}
     settings: ClassVar[tuple[Setting, ...]] = ()
     bounds_recall: ClassVar[bool] = False
+    takes_index: ClassVar[bool] = False
     package: ClassVar[str | None] = None
     without_package: ClassVar[str | None] = None
 
@@ -152,9 +161,14 @@ class EngineEntry(ABC, Generic[Options]):
 
         Args:
             options: The options of the engine.
-            needed: Ids of the artifacts that it reads, under ``graph`` or ``run``.
+            needed: Ids of the artifacts that it reads, under ``graph`` or ``run``, and the name of
+                an index that it takes, under ``index``.
         """
         return {**asdict(options), **needed}  # type: ignore[call-overload]
+
+    def run_of(self, options: Options) -> str | None:
+        """Return the earlier run that the engine reads, by name or id; None for no run."""
+        return getattr(options, "run", None)
 
     def fitted(self, setting: Setting, n: int) -> Setting:
         """Return a setting of the calibration, adapted to a corpus of ``n`` documents."""
@@ -172,3 +186,31 @@ class EngineEntry(ABC, Generic[Options]):
         """
         parsed: Options = parse_options(self.options, values, of=f"the engine {self.name}")
         return parsed
+
+
+class TextEngineEntry(EngineEntry[Options]):
+    """The base class of an engine that searches texts, and needs no model."""
+
+    queries = "texts"
+
+    @abstractmethod
+    def open_texts(self, options: Options, corpus: TextCorpus) -> TextEngine:
+        """Return the engine, ready to search."""
+
+    def refuse_options(self, options: Options) -> None:
+        """Refuse options that the engine does not know, before a text is read.
+
+        Raises:
+            UsageError: An option has a wrong value.
+        """
+
+    def open(self, options: Options, context: EngineContext) -> Engine:
+        """Refuse a model.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError(
+            f"The engine {self.name} searches texts, without a model.",
+            hint="Leave the model out.",
+        )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypencli.engine.parameters import WalkOptions
 from hypencli.engine.registry.entry import EngineContext, EngineEntry, Setting
@@ -47,9 +48,19 @@ class _Graph(EngineEntry[WalkOptions]):
             context.corpus,
             context.neighbours(),
             options,
+            seeds=None if options.seeds is None else context.candidates(),
             device=context.device,
             dtype=context.dtype,
         )
+
+    def run_of(self, options: WalkOptions) -> str | None:
+        return options.seeds
+
+    def inputs(self, options: WalkOptions, needed: Mapping[str, str]) -> Mapping[str, Any]:
+        inputs = dict(super().inputs(options, needed))
+        # The run's id counts, not its name. Runs without seeds keep the ids of earlier versions.
+        del inputs["seeds"]
+        return inputs
 
     def fitted(self, setting: Setting, n: int) -> Setting:
         return {**setting, "entry_points": min(n, setting["entry_points"])}

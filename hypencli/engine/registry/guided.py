@@ -19,12 +19,19 @@ class _Guided(EngineEntry[GuidedOptions]):
     options = GuidedOptions
     amounts = ("gain", "budget", "recall")
     bounds_recall = True
+    takes_index = True
     settings = tuple({"gain": gain} for gain in (0.8, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.0))
 
     def open(self, options: GuidedOptions, context: EngineContext) -> Engine:
         from hypencli.engine.guided import GuidedEngine
 
-        return GuidedEngine(context.corpus, options, device=context.device, dtype=context.dtype)
+        return GuidedEngine(
+            context.corpus,
+            options,
+            index=context.existing_index(),
+            device=context.device,
+            dtype=context.dtype,
+        )
 
     def refuse(self, options: GuidedOptions, request: SearchRequest) -> None:
         if options.budget is not None and options.budget < request.k:
@@ -40,6 +47,8 @@ class _Guided(EngineEntry[GuidedOptions]):
 
     def inputs(self, options: GuidedOptions, needed: Mapping[str, str]) -> Mapping[str, Any]:
         values = dict(super().inputs(options, needed))
+        values.pop("index")  # the index itself is an input
+        values |= needed
         if options.recall is None:  # as before there was one, so that runs keep their ids
             del values["recall"], values["confidence"]
         return values

@@ -18,8 +18,11 @@ SHIPPED: Mapping[str, str] = {
     "guided": "guided:GUIDED",
     "graph": "graph:GRAPH",
     "rerank": "rerank:RERANK",
+    "bm25": "bm25:BM25",
     "hnsw": "vector_index:HNSW",
     "faiss-flat": "vector_index:FAISS_FLAT",
+    "faiss-flat16": "vector_index:FAISS_FLAT16",
+    "faiss-ivf": "vector_index:FAISS_IVF",
     "faiss-hnsw": "vector_index:FAISS_HNSW",
     "faiss-ivfpq": "vector_index:FAISS_IVFPQ",
 }

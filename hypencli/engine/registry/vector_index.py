@@ -36,6 +36,18 @@ class _FaissFlat(_IndexEntry):
     options = INDEX_OPTIONS["faiss-flat"]
 
 
+class _FaissFlat16(_IndexEntry):
+    name = "faiss-flat16"
+    summary = "compares every vector in float16, mapped from disk, by faiss"
+    options = INDEX_OPTIONS["faiss-flat16"]
+
+
+class _FaissIvf(_IndexEntry):
+    name = "faiss-ivf"
+    summary = "inverted lists of whole vectors, mapped from disk, by faiss"
+    options = INDEX_OPTIONS["faiss-ivf"]
+
+
 class _FaissHnsw(_IndexEntry):
     name = "faiss-hnsw"
     summary = "a small world graph over the vectors, by faiss"
@@ -50,5 +62,7 @@ class _FaissIvfpq(_IndexEntry):
 
 HNSW = _Hnsw()
 FAISS_FLAT = _FaissFlat()
+FAISS_FLAT16 = _FaissFlat16()
+FAISS_IVF = _FaissIvf()
 FAISS_HNSW = _FaissHnsw()
 FAISS_IVFPQ = _FaissIvfpq()

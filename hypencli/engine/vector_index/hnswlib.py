@@ -71,9 +71,9 @@ class HnswlibIndex:
         labels = np.arange(first, first + len(vectors))
         self._graph.add_items(vectors, labels, num_threads=threads(self._spec))
 
-    def nearest(self, queries: Vectors, k: int) -> tuple[Ordinals, Scores]:
+    def nearest(self, queries: Vectors, k: int, effort: int = 1) -> tuple[Ordinals, Scores]:
         """Return ordinals and inner products ``[q, k]``; ordinal -1 where no more are reached."""
-        self._graph.set_ef(max(self._spec["ef_search"], k))
+        self._graph.set_ef(max(self._spec["ef_search"], k) * effort)
         try:
             return self._ask(queries, k)
         except RuntimeError as error:

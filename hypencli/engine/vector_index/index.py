@@ -7,8 +7,10 @@ than ``k`` documents are found. :class:`VectorIndex` hides these differences.
 from __future__ import annotations
 
 import json
+import shutil
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -16,22 +18,34 @@ import numpy as np
 import numpy.typing as npt
 
 from hypencli.engine.corpus import Ordinals, Scores, first_beyond
-from hypencli.engine.vector_index.faiss import FaissIndex
+from hypencli.engine.vector_index.faiss import LISTED, MORE_LISTS, FaissIndex
 from hypencli.engine.vector_index.hnswlib import HnswlibIndex
 from hypencli.engine.vector_index.library import Library, Vectors
+from hypencli.engine.vector_index.sample import IndexSample
 from hypencli.engine.vector_index.spec import IndexSpec
-from hypencli.errors import ModelError
+from hypencli.errors import ModelError, UsageError
 
 Blocks: TypeAlias = Callable[[], Iterable[tuple[int, npt.NDArray[np.generic]]]]
 """A function that reads a corpus in order, as ``(first ordinal, vectors [n, d])``."""
 
 INDEX_FILE = "index.bin"
 RECORD_FILE = "index.json"
-_RECORD_FORMAT = 1
+_RECORD_FORMAT = 2
 _ADDED_ROWS = 16_384
 """Vectors added at once; it is fixed, so an index does not depend on the shards."""
 
+_PART_ROWS, _PARTS = 262_144, 8
+"""Vectors of a part of a build that can be continued, and the most parts of inverted lists: each
+has a copy of the centroids in memory."""
+
+_GRAPH_PART_ROWS = 32_768
+"""The least number of vectors that a graph grows by before it is kept."""
+
 _BYTES_AT_ONCE = 1 << 20
+
+_CHECKED_BYTES = 32 << 20
+"""Bytes at either end of a file that are compared when it is opened. A large index is mapped and
+hardly read; a store compares all of a file if its time of change is another."""
 
 
 class VectorIndex(Protocol):
@@ -47,7 +61,16 @@ class VectorIndex(Protocol):
         """Width of the vectors, ``d``."""
         ...
 
-    def search(self, queries: Vectors, k: int) -> tuple[Ordinals, Scores]:
+    @property
+    def sample(self) -> IndexSample | None:
+        """Random documents, if they are kept with the index."""
+        ...
+
+    def effort(self, recall: float) -> int:
+        """Return the effort with which a search had this recall, 1 if none was measured."""
+        ...
+
+    def search(self, queries: Vectors, k: int, effort: int = 1) -> tuple[Ordinals, Scores]:
         """Return ordinals ``[q, k]`` and inner products ``[q, k]`` for queries ``[q, d]``.
 
         The best come first, equal scores by ordinal; -1 and -inf stand for missing documents.
@@ -62,7 +85,10 @@ class LibraryIndex:
         spec: Its kind and parameters, with those of its searches.
         n: The number of documents.
         dim: Width of the vectors, ``d``.
+        sample: Random documents and the recall that was measured, if they are kept with the index.
     """
+
+    sample: IndexSample | None = None
 
     def __init__(self, spec: IndexSpec, library: Library, *, n: int, dim: int) -> None:
         self.spec = spec
@@ -70,7 +96,7 @@ class LibraryIndex:
         self.dim = dim
         self._library = library
 
-    def search(self, queries: Vectors, k: int) -> tuple[Ordinals, Scores]:
+    def search(self, queries: Vectors, k: int, effort: int = 1) -> tuple[Ordinals, Scores]:
         """Return ordinals ``[q, k]`` and scores ``[q, k]`` for query vectors ``[q, d]``.
 
         The best come first, equal scores by ordinal. The library decides which of several documents
@@ -78,7 +104,13 @@ class LibraryIndex:
         corpus, in a disconnected graph, or if too few inverted lists are searched.
 
         Scores of ``hnsw`` err by up to 6e-8 in addition to float32 rounding, since hnswlib stores
-        ``1 - score``. Scores of ``faiss-ivfpq`` are those of the quantised vectors.
+        ``1 - score``. Scores of ``faiss-ivfpq``, and of codes of 8 or 16 bits, are those of the
+        quantised vectors.
+
+        Args:
+            queries: Query vectors.
+            k: The number of documents.
+            effort: How many times as much to read as ``nprobe`` and ``ef_search`` say.
 
         Raises:
             ModelError: ``k`` is below 1, the width of the queries differs from that of the index,
@@ -90,12 +122,17 @@ class LibraryIndex:
         scores: Scores = np.full(shape, -np.inf, dtype=np.float32)
         reach = min(k, self.n)
         if len(asked) and reach:
-            nearest_ordinals, values = self._library.nearest(asked, reach)
+            nearest_ordinals, values = self._library.nearest(asked, reach, effort)
+            self._refuse_unknown(nearest_ordinals)
             values = np.where(nearest_ordinals < 0, -np.inf, values).astype(np.float32, copy=False)
             order = np.lexsort((nearest_ordinals, -values), axis=1)
             ordinals[:, :reach] = np.take_along_axis(nearest_ordinals, order, axis=1)
             scores[:, :reach] = np.take_along_axis(values, order, axis=1)
         return ordinals, scores
+
+    def effort(self, recall: float) -> int:
+        """Return the effort with which a search had this recall, 1 if none was measured."""
+        return 1 if self.sample is None else self.sample.effort(recall)
 
     def save(self, folder: Path) -> None:
         """Write the index and its specification into an empty folder.
@@ -105,8 +142,15 @@ class LibraryIndex:
         """
         path = folder / INDEX_FILE
         self._library.write(path)
-        record = {**_described(self.spec, self.n, self.dim), **_measured(path)}
-        (folder / RECORD_FILE).write_text(json.dumps(record) + "\n", encoding="utf-8")
+        _write_record(path, self.spec, self.n, self.dim)
+
+    def _refuse_unknown(self, ordinals: Ordinals) -> None:
+        """Refuse ordinals outside of the corpus: mapped files are not checked whole."""
+        if ordinals.max(initial=-1) >= self.n:
+            raise ModelError(
+                f"The index names the document {ordinals.max()}; the corpus has {self.n:,}.",
+                hint="Its file is damaged: hype doctor --clean removes it; build it again.",
+            )
 
     def _checked(self, queries: Vectors, k: int) -> Vectors:
         if k < 1:
@@ -155,12 +199,137 @@ def build_index(
     library = _library(spec).make(spec, n, dim)
     rows = library.training_rows(n)
     if rows:
-        library.train(_sample(blocks(), rows, n=n, dim=dim, seed=spec["seed"]))
+        library.train(_sample(blocks(), rows, n=n, dim=dim, seed=spec.options.get("seed", 0)))
     for vectors in _rechunked(blocks(), n=n, dim=dim):
         library.add(vectors)
         if on_added is not None:
             on_added(len(vectors))
     return LibraryIndex(spec, library, n=n, dim=dim)
+
+
+Rows: TypeAlias = Callable[[Ordinals], npt.NDArray[np.generic]]
+"""A function that reads the vectors ``[m, d]`` at ordinals ``[m]``."""
+
+Keep: TypeAlias = Callable[[str, Callable[[Path], None]], Path]
+"""A function that returns a folder by its name; the first time, another function fills it."""
+
+PART_FILE = "part.bin"
+
+
+def build_by_parts(
+    folder: Path,
+    rows: Rows,
+    spec: IndexSpec,
+    *,
+    n: int,
+    dim: int,
+    keep: Keep,
+    on_added: Callable[[int], None],
+) -> None:
+    """Build an index of a mapped kind in parts, each of which is kept: a second call goes on.
+
+    Memory: a part of 262,144 vectors or an eighth of all, and the training sample; for a graph,
+    the whole graph.
+
+    Args:
+        folder: An empty folder for the index, as ``LibraryIndex.save`` leaves it.
+        rows: Reads vectors of the corpus.
+        spec: The kind of index, with its parameters.
+        n: The number of vectors.
+        dim: The width of the vectors, ``d``.
+        keep: Keeps the parts.
+        on_added: Called with the number of vectors of a part that is done.
+
+    Raises:
+        MissingDependencyError: The library is not installed.
+        UsageError: A parameter does not fit the corpus.
+        OSError: A file cannot be written.
+    """
+    build = _build_lists if spec.kind in LISTED else _build_graph
+    path = folder / INDEX_FILE
+    build(path, rows, spec, (n, dim), keep, on_added)
+    _write_record(path, spec, n, dim)
+
+
+def _build_lists(
+    path: Path,
+    rows: Rows,
+    spec: IndexSpec,
+    shape: tuple[int, int],
+    keep: Keep,
+    on_added: Callable[[int], None],
+) -> None:
+    """Learn the centroids, and fill lists part by part."""
+    n, dim = shape
+    size = max(_PART_ROWS, -(-n // _PARTS))
+
+    def train(folder: Path) -> None:
+        library = FaissIndex.make(spec, n, dim)
+        library.train(_drawn(rows, library.training_rows(n), n, spec.options.get("seed", 0)))
+        library.write(folder / PART_FILE)
+
+    trained = keep("trained", train) / PART_FILE
+
+    def fill(first: int, folder: Path) -> None:
+        library = FaissIndex.read_to_add(trained, spec)
+        for start, vectors in _pieces(rows, first, min(n, first + size)):
+            library.add_from(start, vectors)
+        library.write(folder / PART_FILE)
+
+    for number, first in enumerate(range(0, n, size)):
+        part = keep(f"{first:012d}", partial(fill, first)) / PART_FILE
+        _link(
+            part, path if not number else path.with_name(MORE_LISTS.replace("*", f"{number:05d}"))
+        )
+        on_added(min(size, n - first))
+
+
+def _build_graph(
+    path: Path,
+    rows: Rows,
+    spec: IndexSpec,
+    shape: tuple[int, int],
+    keep: Keep,
+    on_added: Callable[[int], None],
+) -> None:
+    """Link the documents part by part; what is kept is the graph so far."""
+    n, dim = shape
+    size = max(_GRAPH_PART_ROWS, -(-n // _PARTS))
+    before: list[Path] = []
+
+    def grow(first: int, folder: Path) -> None:
+        library = (
+            FaissIndex.read_to_add(before[-1], spec) if before else FaissIndex.make(spec, n, dim)
+        )
+        for _, vectors in _pieces(rows, first, min(n, first + size)):
+            library.add(vectors)
+        library.write(folder / PART_FILE)
+
+    for first in range(0, n, size):
+        before.append(keep(f"{first:012d}", partial(grow, first)) / PART_FILE)
+        on_added(min(size, n - first))
+    _link(before[-1], path)
+
+
+def _link(part: Path, path: Path) -> None:
+    """Give a part of the build its place in the index, without a copy where links are possible."""
+    try:
+        path.hardlink_to(part)
+    except OSError:
+        shutil.copyfile(part, path)
+
+
+def _pieces(rows: Rows, first: int, stop: int) -> Iterator[tuple[int, Vectors]]:
+    """Yield the vectors from ``first`` to ``stop`` in float32, 16,384 at a time."""
+    for start in range(first, stop, _ADDED_ROWS):
+        ordinals = np.arange(start, min(stop, start + _ADDED_ROWS))
+        yield start, rows(ordinals).astype(np.float32)
+
+
+def _drawn(rows: Rows, count: int, n: int, seed: int) -> Vectors:
+    """Return vectors ``[count, d]`` of documents drawn by the seed alone."""
+    drawn = np.sort(np.random.default_rng(seed).choice(n, count, replace=False))
+    return rows(drawn).astype(np.float32)
 
 
 def load_index(folder: Path, spec: IndexSpec) -> LibraryIndex:
@@ -191,11 +360,33 @@ def load_index(folder: Path, spec: IndexSpec) -> LibraryIndex:
     expected = _described(spec, n, dim)
     if {key: record.get(key) for key in expected} != expected:
         raise ModelError(f"The index in {folder} is {record}; asked for is {expected}.")
-    return LibraryIndex(spec, _library(spec).read(path, spec, n, dim), n=n, dim=dim)
+    index = LibraryIndex(spec, _library(spec).read(path, spec, n, dim), n=n, dim=dim)
+    index.sample = IndexSample.read(folder)
+    return index
+
+
+def spec_of(folder: Path) -> IndexSpec:
+    """Return the specification of an index, with the default parameters of searches.
+
+    Raises:
+        ModelError: Its description is damaged, or of another version.
+    """
+    try:
+        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        options = dict(record["built_with"])
+        sequential = options.pop("sequential", 0)
+        return IndexSpec(record["kind"], {**options, "threads": int(sequential)})
+    except (OSError, ValueError, KeyError, TypeError, UsageError) as error:
+        raise ModelError(f"The index in {folder} is damaged: {error}.") from error
 
 
 def _library(spec: IndexSpec) -> type[HnswlibIndex] | type[FaissIndex]:
     return HnswlibIndex if spec.kind == "hnsw" else FaissIndex
+
+
+def _write_record(path: Path, spec: IndexSpec, n: int, dim: int) -> None:
+    record = {**_described(spec, n, dim), **_measured(path)}
+    (path.parent / RECORD_FILE).write_text(json.dumps(record) + "\n", encoding="utf-8")
 
 
 def _described(spec: IndexSpec, n: int, dim: int) -> dict[str, Any]:
@@ -205,11 +396,21 @@ def _described(spec: IndexSpec, n: int, dim: int) -> dict[str, Any]:
 
 
 def _measured(path: Path) -> dict[str, int]:
-    """Return the size and the checksum of a file."""
-    size, crc = 0, 0
+    """Return the sizes and checksums of an index and of the parts beside it."""
+    measured = _file_checks(path)
+    for part in sorted(path.parent.glob(MORE_LISTS)):
+        measured |= {f"{part.stem}_{key}": value for key, value in _file_checks(part).items()}
+    return measured
+
+
+def _file_checks(path: Path) -> dict[str, int]:
+    """Return the size of a file, and the checksum of its first and last 32 MiB."""
+    size, crc = path.stat().st_size, 0
     with path.open("rb") as stream:
-        while chunk := stream.read(_BYTES_AT_ONCE):
-            size, crc = size + len(chunk), zlib.crc32(chunk, crc)
+        for start, stop in ((0, _CHECKED_BYTES), (size - _CHECKED_BYTES, size)):
+            stream.seek(max(stream.tell(), start))
+            while chunk := stream.read(min(_BYTES_AT_ONCE, max(0, stop - stream.tell()))):
+                crc = zlib.crc32(chunk, crc)
     return {"size_bytes": size, "crc32": crc}
 
 

@@ -32,8 +32,14 @@ class Library(Protocol):
         """Add the next vectors ``[n, d]`` of the corpus."""
         ...
 
-    def nearest(self, queries: Vectors, k: int) -> tuple[Ordinals, Scores]:
-        """Return ordinals and scores ``[q, k]`` of at least ``k`` documents; -1 for none."""
+    def nearest(self, queries: Vectors, k: int, effort: int = 1) -> tuple[Ordinals, Scores]:
+        """Return ordinals and scores ``[q, k]`` of ``k`` documents; -1 for none.
+
+        Args:
+            queries: Query vectors ``[q, d]``.
+            k: The number of documents.
+            effort: How many times as much to read as the parameters of the index say.
+        """
         ...
 
     def write(self, path: Path) -> None:

@@ -60,6 +60,22 @@ class SmallWorldOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class FaissSmallWorldOptions(SmallWorldOptions):
+    """Parameters of a graph of faiss."""
+
+    bits: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=32,
+            multiple_of=16,
+            description="bits of a number of a vector; 0 takes 16 for a set that is stored in "
+            "float16, where nothing is lost, and 32 otherwise",
+        ),
+    ] = 0
+
+
+@dataclass(frozen=True, slots=True)
 class FlatOptions:
     """Parameters of an index that compares every vector."""
 
@@ -89,13 +105,49 @@ class InvertedListOptions:
     threads: _Threads = 0
 
 
+@dataclass(frozen=True, slots=True)
+class MappedListOptions:
+    """Parameters of inverted lists of whole vectors, which are mapped from disk."""
+
+    nlist: Annotated[int, Field(ge=0, le=LARGEST, description="inverted lists; 0 makes 4 √n")] = 0
+    nprobe: Annotated[int, Field(ge=1, le=LARGEST, description="lists read for a query")] = 32
+    bits: Annotated[
+        int,
+        Field(
+            ge=8,
+            le=16,
+            multiple_of=8,
+            description="bits of a number of a vector: 16 for float16, 8 for one byte",
+        ),
+    ] = 16
+    train_size: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=LARGEST,
+            description="vectors to learn centroids from; 0 takes 20 a list, at most 256 MiB",
+        ),
+    ] = 0
+    seed: _Seed = 7
+    threads: _Threads = 0
+
+
 INDEX_OPTIONS: Mapping[str, type] = {
     "hnsw": SmallWorldOptions,
     "faiss-flat": FlatOptions,
-    "faiss-hnsw": SmallWorldOptions,
+    "faiss-flat16": FlatOptions,
+    "faiss-hnsw": FaissSmallWorldOptions,
+    "faiss-ivf": MappedListOptions,
     "faiss-ivfpq": InvertedListOptions,
 }
 """The kinds of index, and the parameters of each."""
+
+MAPPED_KINDS: Mapping[str, str] = {
+    "ivf": "faiss-ivf",
+    "hnsw": "faiss-hnsw",
+    "flat16": "faiss-flat16",
+}
+"""The kinds that ``hype index`` builds: name for users -> kind. A search maps them from disk."""
 
 _OF_SEARCHES = ("ef_search", "nprobe", "threads")
 """Parameters that affect searches only, not the index that is built."""
@@ -106,8 +158,9 @@ class IndexSpec:
     """A kind of index with all its parameters.
 
     Kinds: ``hnsw`` (Malkov and Yashunin, 2018, by hnswlib), ``faiss-hnsw`` (by faiss),
-    ``faiss-flat`` (every vector is compared), ``faiss-ivfpq`` (inverted lists of product-quantised
-    residuals: Jégou, Douze and Schmid, 2011).
+    ``faiss-flat`` (every vector is compared), ``faiss-flat16`` (the same in float16, mapped from
+    disk), ``faiss-ivf`` (inverted lists of whole vectors), ``faiss-ivfpq`` (inverted lists of
+    product-quantised residuals: Jégou, Douze and Schmid, 2011).
 
     Attributes:
         kind: One of :data:`INDEX_OPTIONS`.
@@ -133,6 +186,12 @@ class IndexSpec:
         """Return the value of a parameter."""
         return self.options[name]
 
+    def for_vectors(self, dtype: str) -> IndexSpec:
+        """Return the specification with the bits that suit vectors stored in a NumPy dtype."""
+        if self.options.get("bits") != 0:
+            return self
+        return IndexSpec(self.kind, {**self.options, "bits": 16 if dtype == "float16" else 32})
+
     @property
     def built_with(self) -> dict[str, int]:
         """The parameters that determine the content; for a graph, also if one thread builds it.
@@ -142,3 +201,26 @@ class IndexSpec:
         """
         values = {name: self[name] for name in self.options if name not in _OF_SEARCHES}
         return {**values, "sequential": int(self["threads"] == 1)} if "M" in values else values
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedIndex:
+    """An index of the store, for people.
+
+    Attributes:
+        embeddings: Id of the embedding set.
+        kind: ``ivf``, ``hnsw`` or ``flat16``.
+        cache: Name of the cache.
+        options: Parameters that the index was built with.
+        size_bytes: Size of its files.
+        recall: Effort -> depth -> recall of inner products, on a sample of queries.
+        build_seconds: Time of the build in seconds; None for an existing index.
+    """
+
+    embeddings: str
+    kind: str
+    cache: str
+    options: Mapping[str, int]
+    size_bytes: int
+    recall: Mapping[int, Mapping[int, float]]
+    build_seconds: float | None = None

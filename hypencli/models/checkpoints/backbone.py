@@ -11,22 +11,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, PretrainedConfig
-from transformers.initialization import no_init_weights
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-)
-from transformers.utils import logging
 
 from hypencli.errors import ModelError
 from hypencli.models.checkpoints.known_backbones import KNOWN_BACKBONES
 from hypencli.models.checkpoints.untrusted import (
-    LIBRARY_ERRORS,
+    library_errors,
     reason,
     refuse_unless_filled,
     refuse_unsafe,
@@ -38,6 +31,9 @@ from hypencli.models.checkpoints.weights import (
     within_reach,
 )
 from hypencli.paths import is_dir, is_file
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 _NOT_ABOUT_VECTORS = frozenset(
     (
@@ -125,8 +121,20 @@ def backbone_fields_that_matter(config: PretrainedConfig) -> dict[str, Any]:
     return {**kept, "model_type": config.model_type}
 
 
-def backbone_width(config: PretrainedConfig) -> int:
+def library_config(fields: Mapping[str, Any]) -> PretrainedConfig:
+    """Return the configuration of an encoder that was built without the library.
+
+    Raises:
+        ModelError: The library cannot build it.
+    """
+    return _from_fields(fields, source="the configuration").config
+
+
+def backbone_width(config: Any) -> int:
     """Return the width of the token states, ``h``.
+
+    Args:
+        config: The configuration of the library, or of an encoder built without it.
 
     Raises:
         ModelError: The configuration has no field for the width.
@@ -175,6 +183,11 @@ def refuse_unless_encoder(config: PretrainedConfig, *, name: str) -> None:
     Raises:
         ModelError: ``config`` is not that of an encoder.
     """
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    )
+
     kind = config.model_type
     decoder_only = (
         kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
@@ -201,6 +214,9 @@ def empty_backbone(
     Raises:
         ModelError: The configuration cannot be built, or does not fit these weights.
     """
+    from transformers import AutoModel
+    from transformers.initialization import no_init_weights
+
     make: Any = AutoModel.from_config
     try:
         with no_init_weights():
@@ -209,7 +225,7 @@ def empty_backbone(
             model = make(config, dtype=torch.float32, trust_remote_code=False)
     except ModelError:
         raise
-    except LIBRARY_ERRORS as error:
+    except library_errors() as error:
         raise ModelError(
             f"A backbone of the type {config.model_type!r} cannot be built: {reason(error)}"
         ) from error
@@ -228,6 +244,8 @@ def load_backbone(source: str) -> nn.Module:
         ModelError: The backbone does not exist or is not an encoder, or weights are damaged, not
             finite or missing (only a pooler may be missing).
     """
+    from transformers import AutoModel
+
     resolved = _read(source, local_only=False)
     if resolved is None and is_file(Path(source) / "config.json"):
         raise ModelError(
@@ -254,7 +272,7 @@ def load_backbone(source: str) -> nn.Module:
             )
     except ModelError:
         raise
-    except LIBRARY_ERRORS as error:
+    except library_errors() as error:
         raise ModelError(f"The encoder at {source!r} cannot be loaded: {reason(error)}") from error
     make_private(model)
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
@@ -271,6 +289,8 @@ def _quietly() -> Iterator[None]:
     The library fills missing weights (those of a pooler) at random. Here they depend on a fixed
     seed, and the random state of the caller is restored.
     """
+    from transformers.utils import logging
+
     library: Any = logging
     had_bar, verbosity = library.is_progress_bar_enabled(), library.get_verbosity()
     library.disable_progress_bar()
@@ -300,6 +320,8 @@ def _known_backbone(name: str) -> ResolvedBackbone | None:
 
 
 def _from_fields(fields: Mapping[str, Any], *, source: str) -> ResolvedBackbone:
+    from transformers import CONFIG_MAPPING, AutoConfig
+
     options = dict(fields)
     kind = options.pop("model_type", None)
     if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
@@ -309,7 +331,7 @@ def _from_fields(fields: Mapping[str, Any], *, source: str) -> ResolvedBackbone:
         )
     try:
         config = AutoConfig.for_model(kind, **options)
-    except LIBRARY_ERRORS as error:
+    except library_errors() as error:
         raise ModelError(
             f"{source} has a backbone that cannot be built: {reason(error)}"
         ) from error
@@ -324,13 +346,15 @@ def _read(name: str, *, local_only: bool) -> ResolvedBackbone | None:
     if not is_dir(folder) and (folder.is_absolute() or name.startswith((".", os.sep))):
         return None
     place = name if local_only else within_reach(name)
+    from transformers import AutoConfig
+
     try:
         config = AutoConfig.from_pretrained(
             place, local_files_only=local_only, trust_remote_code=False
         )
     except (OSError, ValueError):
         return None
-    except LIBRARY_ERRORS as error:
+    except library_errors() as error:
         raise ModelError(
             f"The configuration at {name!r} cannot be read: {reason(error)}"
         ) from error

@@ -7,6 +7,7 @@ shared tensors. Here an error names every missing or unexpected key.
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-import transformers
 from torch import Tensor, nn
 
 from hypencli.errors import ModelError
@@ -27,6 +27,9 @@ from hypencli.models.checkpoints.config import (
     Json,
     side_extras,
 )
+from hypencli.models.checkpoints.known_backbones import KNOWN_BACKBONES
+from hypencli.models.checkpoints.native.backbone import empty_native_backbone
+from hypencli.models.checkpoints.native.config import NativeConfig, native_config
 from hypencli.models.checkpoints.weights import (
     State,
     accounted_for,
@@ -75,6 +78,7 @@ class Checkpointed(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         trust_code: bool = False,
+        native: bool = False,
     ) -> Self:
         """Load a checkpoint of published code or of this package, in evaluation mode.
 
@@ -87,6 +91,8 @@ class Checkpointed(nn.Module):
             device: The device of the model; None means the CPU.
             dtype: The dtype of the model; None means float32 for every file.
             trust_code: Whether a q-net converter that the checkpoint names may be imported.
+            native: Whether to build a backbone of a usual kind without ``transformers``, for a
+                quick start; its vectors are the same, and it has no activation checkpointing.
 
         Raises:
             ModelError: The checkpoint does not exist or is of another kind; weights are missing,
@@ -102,7 +108,7 @@ class Checkpointed(nn.Module):
         settings = cls.read_settings(raw)
         named = None if backbone is None else str(backbone)
         skeletons = _skeletons(
-            settings, raw, prefix=prefix, state=state, named=named, weights=folder
+            settings, raw, prefix=prefix, state=state, named=named, weights=folder, native=native
         )
         # A user's converter may draw from the global generator, as torch modules do.
         with torch.random.fork_rng(devices=[]):
@@ -177,7 +183,7 @@ def config_json(model: Checkpointed) -> dict[str, Any]:
         "architectures": [type(model).__name__],
         **model.settings.published(),
         "torch_dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
-        "transformers_version": transformers.__version__,
+        "transformers_version": importlib.metadata.version("transformers"),
         "hype": ours,
     }
 
@@ -208,6 +214,7 @@ def _skeletons(
     state: State,
     named: str | None,
     weights: Path,
+    native: bool,
 ) -> _Skeletons:
     modules: dict[str, nn.Module] = {}
     sources: list[str] = []
@@ -216,11 +223,34 @@ def _skeletons(
             modules[side] = next(iter(modules.values()))
             continue
         of = prefix.partition("_")[0] if prefix else side
-        backbone = resolve_backbone(
-            each.model_name_or_path, saved=extras_of(raw, of).get("backbone"), named=named
-        )
+        name, saved = each.model_name_or_path, extras_of(raw, of).get("backbone")
         inner = f"{side}_encoder." if isinstance(settings, DualEncoderConfig) else ""
         pooler = any(key.startswith(f"{inner}transformer.pooler.") for key in state)
-        modules[side] = empty_backbone(backbone.config, with_pooler=pooler, weights=weights)
-        sources.append(backbone.source)
+        known = _native_backbone(name, saved=saved, named=named) if native else None
+        if known is not None:
+            config, source = known
+            modules[side] = empty_native_backbone(config, with_pooler=pooler, weights=weights)
+        else:
+            backbone = resolve_backbone(name, saved=saved, named=named)
+            modules[side] = empty_backbone(backbone.config, with_pooler=pooler, weights=weights)
+            source = backbone.source
+        sources.append(source)
     return _Skeletons(modules, " and ".join(dict.fromkeys(sources)))
+
+
+def _native_backbone(
+    name: str, *, saved: object, named: str | None
+) -> tuple[NativeConfig, str] | None:
+    """Return the configuration of a backbone that is built without the library, and its source.
+
+    The sources are the first of :func:`resolve_backbone`; None if the library must read them.
+    """
+    if named is None and isinstance(saved, Mapping):
+        fields, source = saved, "the checkpoint's config.json"
+    elif named is None and saved is not None:
+        return None
+    else:
+        known = KNOWN_BACKBONES.get(named or name)
+        fields, source = known or {}, f"the known backbone {named or name!r}"
+    config = native_config(fields)
+    return None if config is None else (config, source)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
-
 from hypencli.errors import ModelError
 from hypencli.hub import download_optional_file
 from hypencli.models.checkpoints.companions import is_inside
 from hypencli.models.checkpoints.config import Pooling
+from hypencli.models.checkpoints.native.tokenizer import native_tokenizer
 from hypencli.models.checkpoints.tokenizer_bounds import refuse_unbounded, refusing_panics
-from hypencli.models.checkpoints.untrusted import LIBRARY_ERRORS, refuse_foreign_files
+from hypencli.models.checkpoints.untrusted import library_errors, refuse_foreign_files
 from hypencli.models.checkpoints.weights import within_reach
 from hypencli.paths import is_dir
 
@@ -70,8 +69,12 @@ def sentence_encoder_facts(source: str) -> SentenceEncoderFacts:
     )
 
 
-def load_tokenizer(source: str | Path) -> Any:
+def load_tokenizer(source: str | Path, *, native: bool = False) -> Any:
     """Load the tokenizer of a checkpoint or encoder, with the length the encoder declares.
+
+    Args:
+        source: A folder, or a name on the hub.
+        native: Whether to read a usual tokenizer without ``transformers``, for a quick start.
 
     Raises:
         ModelError: There is no tokenizer, it is damaged, or a number in it exceeds its bound.
@@ -80,18 +83,27 @@ def load_tokenizer(source: str | Path) -> Any:
         said = _read(str(source), "tokenizer_config.json") or {}
         refuse_foreign_files(Path(source), said, _TOKENIZER_FILES)
     place = within_reach(str(source))
-    refuse_unbounded(_folder_of_tokenizer(place))
-    try:
-        with refusing_panics(f"The tokenizer at {str(source)!r} cannot be read"):
-            tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
-    except ModelError:
-        raise
-    except LIBRARY_ERRORS as error:
-        raise ModelError(f"No tokenizer at {str(source)!r}: {error}") from error
+    own = None
+    if native and is_dir(place):
+        own = native_tokenizer(Path(place), lambda: _library_tokenizer(source, place))
+    tokenizer: Any = _library_tokenizer(source, place) if own is None else own
     declared = _declared_length(place)
     if declared is not None:
         tokenizer.model_max_length = min(tokenizer.model_max_length, declared)
     return tokenizer
+
+
+def _library_tokenizer(source: str | Path, place: str) -> Any:
+    from transformers import AutoTokenizer
+
+    refuse_unbounded(_folder_of_tokenizer(place))
+    try:
+        with refusing_panics(f"The tokenizer at {str(source)!r} cannot be read"):
+            return AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+    except ModelError:
+        raise
+    except library_errors() as error:
+        raise ModelError(f"No tokenizer at {str(source)!r}: {error}") from error
 
 
 def _folder_of_tokenizer(place: str) -> Path:

@@ -40,19 +40,29 @@ def refuse_unbounded(folder: Path) -> None:
     """
     for name in _VOCABULARIES:
         path = folder / name
-        if not path.is_file():
-            continue
-        if path.stat().st_size > MOST_BYTES:
-            raise ModelError(f"{path} is longer than {MOST_BYTES:,} bytes, the most that is read.")
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise ModelError(f"{path} is not JSON: {error}") from error
-        if not isinstance(raw, dict):
-            raise ModelError(f"{path} holds a {type(raw).__name__}, expected an object.")
-        problem = next(_problems(raw) if name == "tokenizer.json" else _large_ids(raw), None)
-        if problem is not None:
-            raise ModelError(f"{path}: {problem}.")
+        if path.is_file():
+            bounded_json(path)
+
+
+def bounded_json(path: Path) -> tuple[str, dict[str, Any]]:
+    """Read a file of a tokenizer; return its text, and the object in it.
+
+    Raises:
+        ModelError: The file is too large, is not JSON, or a number or rule exceeds its bound.
+    """
+    if path.stat().st_size > MOST_BYTES:
+        raise ModelError(f"{path} is longer than {MOST_BYTES:,} bytes, the most that is read.")
+    try:
+        text = path.read_text(encoding="utf-8")
+        raw = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is not JSON: {error}") from error
+    if not isinstance(raw, dict):
+        raise ModelError(f"{path} holds a {type(raw).__name__}, expected an object.")
+    problem = next(_problems(raw) if path.name == "tokenizer.json" else _large_ids(raw), None)
+    if problem is not None:
+        raise ModelError(f"{path}: {problem}.")
+    return text, raw
 
 
 @contextmanager

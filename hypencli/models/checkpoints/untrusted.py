@@ -9,31 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from pickle import UnpicklingError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from torch import nn
-from transformers import PretrainedConfig
 
 from hypencli.errors import ModelError
 
-LIBRARY_ERRORS: tuple[type[Exception], ...] = (
-    OSError,
-    EOFError,
-    ValueError,
-    RuntimeError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    ImportError,
-    UnpicklingError,
-    SafetensorError,
-    StrictDataclassError,
-)
-"""Exceptions that the libraries raise for damaged files: they have no common class."""
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 _ATTENTION = (
     *(None, "eager", "sdpa", "flex_attention"),
@@ -61,12 +45,38 @@ _PARAMETERS_FOR_NOTHING = 2**28
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
 
+def library_errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions that the libraries raise for damaged files: they share no class.
+
+    They are imported when an exception has been raised, as in ``except library_errors()``.
+    """
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    return (
+        OSError,
+        EOFError,
+        ValueError,
+        RuntimeError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        ImportError,
+        UnpicklingError,
+        SafetensorError,
+        StrictDataclassError,
+    )
+
+
 def refuse_unsafe(config: PretrainedConfig, *, where: str) -> None:
     """Refuse a backbone configuration that would load code, or has an absurd size.
 
     Raises:
         ModelError: A field is refused; the error names it.
     """
+    from transformers import PretrainedConfig
+
     attention = getattr(config, "_attn_implementation", None)
     followed = {key: getattr(config, key, None) for key in _FOLLOWED}
     named = {key: value for key, value in followed.items() if value}
@@ -114,11 +124,25 @@ def refuse_unless_filled(
     """
     with torch.device("meta"):
         model = make(config, dtype=torch.float32, trust_remote_code=False)
+    refuse_unless_weights_fill(model, config.model_type, folder)
+
+
+def refuse_unless_weights_fill(model: nn.Module, kind: str, folder: Path) -> None:
+    """Refuse a model, made on the ``meta`` device, that is far larger than its files.
+
+    Args:
+        model: The model.
+        kind: Its kind, for the message.
+        folder: The folder of the weights.
+
+    Raises:
+        ModelError: The model is far larger than the files.
+    """
     parameters = sum(tensor.numel() for tensor in model.parameters())
     n_bytes = sum(path.stat().st_size for pattern in _WEIGHTS for path in folder.glob(pattern))
     if parameters > _PARAMETERS_FOR_NOTHING and parameters * _BYTES_A_PARAMETER > n_bytes:
         raise ModelError(
-            f"The configuration ({config.model_type}) asks for {parameters:,} parameters; the "
+            f"The configuration ({kind}) asks for {parameters:,} parameters; the "
             f"weights in {folder} are {n_bytes:,} bytes."
         )
 

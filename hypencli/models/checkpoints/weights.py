@@ -22,7 +22,7 @@ from hypencli.hub import (
     require_hub,
 )
 from hypencli.models.checkpoints.companions import COMPANIONS, CONFIG_FILE
-from hypencli.models.checkpoints.untrusted import LIBRARY_ERRORS, parts_of, reason
+from hypencli.models.checkpoints.untrusted import library_errors, parts_of, reason
 from hypencli.paths import is_dir
 
 State: TypeAlias = dict[str, Tensor]
@@ -163,7 +163,7 @@ def _read_file(path: Path) -> State:
             f"{path} is damaged, or holds more than tensors: reading that could run code.",
             hint="Convert it to safetensors where it was made.",
         ) from error
-    except LIBRARY_ERRORS as error:
+    except library_errors() as error:
         raise ModelError(f"{path} cannot be read as weights: {reason(error)}") from error
     return _tensors(read, path)
 

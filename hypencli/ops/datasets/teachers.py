@@ -132,7 +132,7 @@ def dual_encoder(
     name = str(source.name)
     dual, tokenizer = _load_dual(source, options, store)
     settings = _settings(options, longest=tokenizer.model_max_length)
-    dual.to(settings.device)  # type: ignore[arg-type]
+    dual.to(settings.device)
     facts = model_facts(dual, tokenizer)
     identity = {
         "kind": facts["architecture"],

@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias, cast, get_args
 from hypencli.errors import UsageError
 
 StorageDtype: TypeAlias = Literal["float16", "float32"]
+AUTO_DTYPE = "auto"
+
 SHARD_ROWS = 16_384
 """Documents of a shard."""
 
@@ -19,8 +21,9 @@ class EncodeOptions:
     Attributes:
         max_length: Maximum number of tokens of a document.
         dtype: Arithmetic of the encoder: ``float32``, ``bfloat16``, ``float16``, or ``auto``.
-            ``auto`` uses the dtype of existing vectors with the same inputs, else bfloat16 if it is
-            faster on this machine.
+            ``auto`` uses the dtype of existing vectors with the same inputs. Else it is bfloat16
+            if this machine computes it natively, and a sample of the documents has cosines of at
+            least 0.9999 to float32.
         storage_dtype: Type of the stored vectors, ``float16`` or ``float32``.
         batch_size: Texts per batch. None fills batches up to a number of tokens.
         device: Device of the encoder. None selects the best one.
@@ -34,7 +37,7 @@ class EncodeOptions:
     """
 
     max_length: int = 512
-    dtype: str = "float32"
+    dtype: str = AUTO_DTYPE
     storage_dtype: str = "float16"
     batch_size: int | None = None
     device: str | None = None

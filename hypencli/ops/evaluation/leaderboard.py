@@ -129,14 +129,26 @@ def _place(measure: str) -> tuple[int, str]:
     return len(DEFAULT_MEASURES), measure
 
 
-def sql(store: Store, statement: str) -> LeaderboardTable:
+def sql(
+    store: Store,
+    statement: str,
+    *,
+    max_rows: int = MAX_SQL_ROWS,
+    max_seconds: float = MAX_SQL_SECONDS,
+) -> LeaderboardTable:
     """Run a read-only SQL query over the catalog.
 
     Columns with equal names are numbered: ``name``, ``name_1``.
 
+    Args:
+        store: The project store.
+        statement: The query.
+        max_rows: Most rows of the result.
+        max_seconds: Longest time of the query.
+
     Raises:
         CatalogQueryError: The statement is not a query, or exceeds a limit.
     """
-    result = store.catalog.query(statement, max_rows=MAX_SQL_ROWS, max_seconds=MAX_SQL_SECONDS)
+    result = store.catalog.query(statement, max_rows=max_rows, max_seconds=max_seconds)
     rows = tuple(tuple(row) for row in result.rows)
     return LeaderboardTable("", distinct_names(result.columns), rows)

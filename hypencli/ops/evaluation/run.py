@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hypencli.errors import UsageError
 from hypencli.escaping import escape_shell
+from hypencli.ops.content_names import JudgementNames, judgements_key
 from hypencli.ops.drafts import find_finished
 from hypencli.ops.evaluation.judged import judged_queries
 from hypencli.ops.evaluation.recall import depth_of
@@ -42,7 +43,7 @@ class Evaluated(Tabular):
         evaluation: Id of the evaluation.
         run: Id of the run.
         run_name: Name of the run, if it has one.
-        qrels: Id of the judgements.
+        qrels: Name of the judgements, as leaderboards show it.
         aggregates: Measure -> mean over all judged queries.
         judged_queries: Number of judged queries.
         missing_queries: Judged queries without results. They count as 0. Empty where an evaluation
@@ -232,7 +233,7 @@ def _outcome(
         evaluation=evaluation.id,
         run=run.id,
         run_name=run.name,
-        qrels=str(evaluation.inputs["qrels"]),
+        qrels=JudgementNames(store).of(judgements_key(evaluation), str(evaluation.inputs["qrels"])),
         aggregates={name: value for name, value in values.items() if name in wanted},
         judged_queries=judged_queries(store, evaluation),
         missing_queries=[str(query) for query in missing] if isinstance(missing, list) else [],

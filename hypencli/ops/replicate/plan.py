@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from hypencli.engine.registry.entry import EngineEntry
+from hypencli.engine.registry.entry import EngineEntry, TextEngineEntry
 from hypencli.errors import DataError, RecipeError, UsageError
 from hypencli.escaping import escape_shell
 from hypencli.ops.dataset_names import dataset_place
 from hypencli.ops.replicate.corpus_steps import EncodeStep, GraphStep
 from hypencli.ops.replicate.input_steps import ListsStep, ModelStep, PerturbStep, PrepareStep
 from hypencli.ops.replicate.measure_steps import EvaluateStep, PMrrStep
-from hypencli.ops.replicate.search_steps import SearchStep
+from hypencli.ops.replicate.search_steps import SearchStep, TextSearchStep
 from hypencli.ops.replicate.selection import (
     LeftOut,
     TableSelection,
@@ -137,7 +137,10 @@ class _Planner:
         """Make a cell; None if the model or the dataset does not have this search."""
         row, entry = self._recipe.models[model], self._recipe.datasets[dataset]
         how = self._recipe.searches[search]
-        if row.searches is not None and search not in row.searches:
+        engine = _engine_of(search, how)
+        takes_model = not isinstance(engine, TextEngineEntry)
+        is_wanted = takes_model if row.searches is None else search in row.searches
+        if not is_wanted:
             return None
         if entry.lists is not None and how.engine != "exact":
             return None
@@ -148,14 +151,14 @@ class _Planner:
         taken = ModelStep(source, row.backbone, row.pooling, row.made_by.get(source))
         encode = EncodeStep(taken, corpus, prepared if in_it else ())
         perturb, lists = entry.perturb, entry.lists
-        walks_a_graph = "graph" in _engine_of(search, how).needs
-        step = SearchStep(
+        kind = SearchStep if takes_model else TextSearchStep
+        step = kind(
             encode,
             dataset,
             search,
             prepared,
             perturb=None if perturb is None else PerturbStep(entry.queries, perturb, prepared),
-            graph=GraphStep(encode) if walks_a_graph else None,
+            graph=GraphStep(encode) if "graph" in engine.needs else None,
             lists=None if lists is None else ListsStep(dataset, lists, prepared),
         )
         again = replace(step, changed=True)

@@ -9,6 +9,7 @@ from hypencli.data.queries import open_queries
 from hypencli.data.reading.source import IrdsSource, Source, resolve
 from hypencli.errors import DataError
 from hypencli.ops.evaluation.run import EvaluateOptions
+from hypencli.ops.models import ModelSource
 from hypencli.ops.replicate.corpus_steps import EncodeStep, GraphStep
 from hypencli.ops.replicate.estimate import UNKNOWN, Estimate, Rate, count_of
 from hypencli.ops.replicate.input_steps import ListsStep, PerturbStep, PrepareStep
@@ -16,6 +17,7 @@ from hypencli.ops.replicate.step import ReplicationContext, Step, StepKind, shor
 from hypencli.ops.search.options import EngineSpec, Output, Scoring, SearchOptions, Target
 from hypencli.ops.search.run import plan_run, search
 from hypencli.ops.search.target import SearchTarget, has_q_nets
+from hypencli.ops.search.text_search import TextPlan
 from hypencli.progress import Progress
 from hypencli.recipe.replication import ReplicatedDataset, ReplicatedSearch
 from hypestore import Manifest
@@ -202,6 +204,39 @@ class SearchStep(Step):
             return each * count_of(run, "n_queries")
 
         return context.rates.find("run", amount, assumed)
+
+
+@dataclass(frozen=True, slots=True)
+class TextSearchStep(SearchStep):
+    """Searches the texts of a dataset by an engine without a model.
+
+    The step ``encode`` has kept the texts.
+    """
+
+    @property
+    def way(self) -> str:
+        """The search, for a line of output."""
+        return f"without a model ({self.search})"
+
+    def existing(self, context: ReplicationContext) -> Manifest | None:
+        """Return the run of this search if it is stored."""
+        queries = self._queries(context)
+        if queries is None:
+            return None
+        options = self._options(context)
+        plan = TextPlan.resolve(context.store, ModelSource(), options, None)
+        return plan.existing(queries, options)
+
+    def estimate(self, context: ReplicationContext) -> Estimate:
+        """Estimate the size of the run. Its time is short beside that of encoding."""
+        return Estimate(None, super().estimate(context).bytes)
+
+    def run(self, context: ReplicationContext, progress: Progress) -> Manifest:
+        """Search the queries."""
+        self._source(context)
+        queries = open_queries(self._place(context), judged_by=self.judged_with(context).qrels)
+        done = search(context.store, queries, ModelSource(), self._options(context), progress)
+        return context.store.get(done.run, "run")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from hypencli.reporting.contents import Leaderboard, ModelCurves, Points
 from hypestore import Manifest, Store, Unfinished
 
-_SHOWN = "(name = 'loss' OR name LIKE 'validation.%')"
+LOSS, VALIDATION = "loss", "validation."
+"""Name of the loss, and the beginning of the names of validation measures."""
+
+_SHOWN = f"(name = '{LOSS}' OR name LIKE '{VALIDATION}%')"
 
 
 def curves_of(
@@ -55,9 +59,22 @@ def _model_curves(store: Store, model: Manifest | Unfinished, count: int) -> Mod
         f"SELECT name, step, value FROM training_curves WHERE model = '{quoted}' AND {_SHOWN} "
         "ORDER BY name, step"
     )
+    return curves_from(model, result.rows, count)
+
+
+def curves_from(
+    model: Manifest | Unfinished, points: Iterable[Sequence[Any]], count: int
+) -> ModelCurves:
+    """Make the curves of a model.
+
+    Args:
+        model: The model, finished or not.
+        points: Points ``(name, step, value)``, those of a name in the order of steps.
+        count: Maximum number of points of a curve, at least 4.
+    """
     curves: dict[str, list[tuple[int, float]]] = {}
     not_finite: dict[str, int] = {}
-    for name, step, value in result.rows:
+    for name, step, value in points:
         curve = curves.setdefault(name, [])
         if value is None or not math.isfinite(value):
             not_finite[name] = not_finite.get(name, 0) + 1
@@ -68,7 +85,7 @@ def _model_curves(store: Store, model: Manifest | Unfinished, count: int) -> Mod
         model=model.id,
         label=model.name or model.id,
         recipe=recipe if isinstance(recipe, str) else None,
-        curves={name: thinned(points, count) for name, points in curves.items()},
+        curves={name: thinned(some, count) for name, some in curves.items()},
         not_finite=not_finite,
         unfinished=isinstance(model, Unfinished),
     )

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from hypencli.ops.select import texts_by_id
 from hypencli.records import Qrels
-from hypencli.reporting.contents import Limits, MovedDocument, RankedDocument
+from hypencli.reporting.contents import (
+    FoundRelevant,
+    Limits,
+    ListEnd,
+    MovedDocument,
+    RankedDocument,
+)
 from hypencli.reporting.text import shortened
 from hypestore import EmbeddingSet, Store, StoredRun
 
@@ -21,20 +28,32 @@ class QueryDocuments:
         top_b: The best documents of the second run.
         moved: Judged documents with different ranks, highest grades first.
         n_moved: Number of such documents before the limit.
+        end_a: Last result of the first run.
+        end_b: Last result of the second run.
+        found: Who found which relevant documents; None without judgements.
     """
 
     top_a: tuple[RankedDocument, ...]
     top_b: tuple[RankedDocument, ...]
     moved: tuple[MovedDocument, ...]
     n_moved: int
+    end_a: ListEnd | None
+    end_b: ListEnd | None
+    found: FoundRelevant | None
+
+
+_Places: TypeAlias = Mapping[str, tuple[int, float]]
+"""Document id -> rank, from 1, and score, ordered by rank."""
+
+_NOWHERE = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Ranks:
-    """Document id -> rank in each run, from 1 and ordered by rank; document id -> grade."""
+    """Places of the documents of a query in each run; document id -> grade."""
 
-    a: Mapping[str, int]
-    b: Mapping[str, int]
+    a: _Places
+    b: _Places
     grades: Mapping[str, int]
 
 
@@ -76,13 +95,19 @@ class PairDocuments:
                 top_b=_top(one.b, one.a, one.grades, texts, n),
                 moved=tuple(replace(one, text=texts.get(one.doc_id)) for one in some[:n]),
                 n_moved=len(some),
+                end_a=_end(one.a),
+                end_b=_end(one.b),
+                found=_found(one) if self._qrels else None,
             )
             for one, some in zip(ranks, moved, strict=True)
         ]
 
     def _ranks(self, query_id: str) -> _Ranks:
         a, b = (
-            {doc_id: rank for rank, doc_id in enumerate(results.doc_ids(query_id), start=1)}
+            {
+                doc_id: (rank, score)
+                for rank, (doc_id, score) in enumerate(results.ranking(query_id), start=1)
+            }
             for results in (self._results_a, self._results_b)
         )
         return _Ranks(a, b, self._qrels.get(query_id, {}))
@@ -104,16 +129,34 @@ def _sets_with_text(store: Store, runs: Iterable[StoredRun]) -> list[EmbeddingSe
     return [embeddings for name in existing if (embeddings := store.embeddings(name)).has_text]
 
 
+def _end(places: _Places) -> ListEnd | None:
+    return ListEnd(*list(places.values())[-1]) if places else None
+
+
+def _found(ranks: _Ranks) -> FoundRelevant:
+    relevant = {doc_id for doc_id, grade in ranks.grades.items() if grade > 0}
+    of_a, of_b = relevant & ranks.a.keys(), relevant & ranks.b.keys()
+    return FoundRelevant(len(relevant), len(of_a & of_b), len(of_a - of_b), len(of_b - of_a))
+
+
 def _top(
-    ranks: Mapping[str, int],
-    other: Mapping[str, int],
+    places: _Places,
+    other: _Places,
     grades: Mapping[str, int],
     texts: Mapping[str, str],
     n: int,
 ) -> tuple[RankedDocument, ...]:
     return tuple(
-        RankedDocument(rank, doc_id, texts.get(doc_id), grades.get(doc_id), other.get(doc_id))
-        for doc_id, rank in list(ranks.items())[:n]
+        RankedDocument(
+            rank=rank,
+            doc_id=doc_id,
+            text=texts.get(doc_id),
+            grade=grades.get(doc_id),
+            other_rank=other.get(doc_id, _NOWHERE)[0],
+            score=score,
+            other_score=other.get(doc_id, _NOWHERE)[1],
+        )
+        for doc_id, (rank, score) in list(places.items())[:n]
     )
 
 
@@ -122,11 +165,12 @@ def _moved(ranks: _Ranks) -> list[MovedDocument]:
 
     The highest grades come first, then the better ranks.
     """
-    moved = [
-        MovedDocument(doc_id, None, grade, ranks.a.get(doc_id), ranks.b.get(doc_id))
-        for doc_id, grade in ranks.grades.items()
-        if ranks.a.get(doc_id) != ranks.b.get(doc_id)
-    ]
+    moved = []
+    for doc_id, grade in ranks.grades.items():
+        rank_a, score_a = ranks.a.get(doc_id, _NOWHERE)
+        rank_b, score_b = ranks.b.get(doc_id, _NOWHERE)
+        if rank_a != rank_b:
+            moved.append(MovedDocument(doc_id, None, grade, rank_a, rank_b, score_a, score_b))
     return sorted(moved, key=lambda one: (-one.grade, _better_rank(one), one.doc_id))
 
 

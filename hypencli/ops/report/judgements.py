@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from hypencli.data.qrels import Judgements, read_qrels
 from hypencli.errors import DataError, UsageError
@@ -22,12 +22,11 @@ class JudgementFinder:
         named: Judgements that the user named. They are tried first.
     """
 
-    def __init__(self, store: Store, named: Judgements | None = None) -> None:
+    def __init__(self, store: Store, named: Iterable[Judgements] = ()) -> None:
         self._store = store
         self._read_judgements: dict[str, Qrels] = {}
         self._tried: set[str] = set()
-        if named is not None:
-            self._read_judgements[named.fingerprint] = named.qrels
+        self._read_judgements |= {one.fingerprint: one.qrels for one in named}
 
     def find(self, judged: JudgedRun, runs: Sequence[Manifest]) -> Qrels | None:
         """Find the judgements that a run was evaluated with; None if they cannot be read.

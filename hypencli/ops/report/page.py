@@ -183,7 +183,7 @@ def _pairs(
 ) -> tuple[tuple[RunPair, ...], tuple[str, ...]]:
     """The pair in the options, or the best pairs of the leaderboards; and remarks."""
     qrels, named = (None, None) if options.qrels is None else named_judgements(store, options.qrels)
-    finder, limits = JudgementFinder(store, named), options.limits
+    finder, limits = JudgementFinder(store, [] if named is None else [named]), options.limits
     if options.runs is not None:
         plan = named_pair(store, options.runs, boards, qrels=qrels, measures=options.measures)
         return (pair_of(store, plan, finder, limits),), ()

@@ -13,6 +13,7 @@ from hypencli.engine.registry.lookup import engine_entries, engine_entry
 from hypencli.errors import UsageError
 from hypencli.escaping import escape_shell
 from hypencli.ops.models import display_name
+from hypencli.ops.recorded_places import has_queries
 from hypencli.ops.search.engines import EnginePlan, plan_engine, refuse_several_amounts, with_preset
 from hypencli.ops.search.options import EngineSpec, Scoring, SearchOptions
 from hypencli.ops.search.target import SearchTarget
@@ -72,12 +73,13 @@ def calibration_identity(plan: EnginePlan, scoring: Scoring) -> dict[str, JsonVa
         "query_max_length": scoring.query_max_length,
         "width": scoring.width,
         "dtype": scoring.dtype,
+        **({} if plan.index is None else {"index": plan.index}),
         **_other_options(plan),
     }
 
 
 def _other_options(plan: EnginePlan) -> dict[str, JsonValue]:
-    measured = {*plan.entry.settings[0], *plan.entry.amounts, *plan.entry.needs}
+    measured = {*plan.entry.settings[0], *plan.entry.amounts, *plan.entry.needs, "index"}
     changed: dict[str, JsonValue] = {
         one.name: getattr(plan.options, one.name)
         for one in plan.entry.describe()
@@ -91,7 +93,7 @@ def find_calibrations(target: SearchTarget, identity: dict[str, JsonValue]) -> l
     return [
         one
         for one in target.store.find("calibration", identity)
-        if one.inputs.get("options") == identity.get("options")
+        if all(one.inputs.get(name) == identity.get(name) for name in ("options", "index"))
     ]
 
 
@@ -151,11 +153,13 @@ def operating_point(target: SearchTarget, options: SearchOptions) -> OperatingPo
         f" -o {escape_shell(f'{name}={value}')}" for name, value in spec.options.items()
     )
     if not calibrations:
+        asked = "" if has_queries(target.embeddings) else "QUERIES "
         raise UsageError(
             f"No calibration of {spec.name} for model {model} on "
             f"{display_name(target.embeddings)}.",
-            hint=f"Measure it: hype calibrate --engine {escape_shell(spec.name)} "
-            f"--model {escape_shell(model)}{set_options}",
+            hint=f"Measure it: hype calibrate {asked}"
+            f"--engine {escape_shell(spec.name)} --model {escape_shell(model)} "
+            f"--embeddings {escape_shell(display_name(target.embeddings))}{set_options}",
         )
     curve = target.store.curve(calibrations[-1].id)
     depth = min({point.k for point in curve}, key=lambda k: abs(np.log(k / options.k)))

@@ -40,6 +40,7 @@ class EnginePlan:
         device: Device of the scores. None selects the best one.
         needed: Artifacts that the engine reads: ``graph``, ``run``.
         calibration: Inputs of the run from a calibration: its id, and the recall.
+        index: Name of the vector index that the engine takes, if it takes one.
         asked: Name of the requested engine. It differs from that of the entry if a package is
             missing.
     """
@@ -51,12 +52,15 @@ class EnginePlan:
     device: str | None = None
     needed: Mapping[str, Manifest] = field(default_factory=dict)
     calibration: Mapping[str, JsonValue] = field(default_factory=dict)
+    index: str | None = None
     asked: str = ""
 
     @property
     def inputs(self) -> Mapping[str, JsonValue]:
         """Inputs of a run from the engine."""
         ids = {need: manifest.id for need, manifest in self.needed.items()}
+        if self.index is not None:
+            ids["index"] = self.index
         return {**self.entry.inputs(self.options, ids), **self.calibration}
 
     @property
@@ -66,7 +70,7 @@ class EnginePlan:
         return (*(manifest.id for manifest in self.needed.values()), *calibrations)
 
     def refuse_other_queries(self, query_ids: Sequence[str], progress: Progress) -> None:
-        """Refuse to rerank a run that has no documents for any of these queries.
+        """Refuse an earlier run that has no documents for any of these queries.
 
         Where it has some for a part of the queries, the others are counted in a message.
 
@@ -82,15 +86,21 @@ class EnginePlan:
             known = next(iter(results.query_ids), None)
             has = "no results" if known is None else f"results of queries such as {known!r}"
             raise DataError(
-                f"The run {display_name(run)} has nothing to rerank for the "
+                f"The run {display_name(run)} has nothing to {self._does} for the "
                 f"{len(query_ids):,} queries, such as {query_ids[0]!r}: it has {has}.",
-                hint="Rerank a run of the same queries: hype ls runs",
+                hint="Name a run of the same queries: hype ls runs",
             )
         if lacking:
+            then = "get no results" if "run" in self.entry.needs else "begin at random documents"
             progress.message(
                 f"the run {display_name(run)} has no documents for {len(lacking):,} of "
-                f"{len(query_ids):,} queries, such as {lacking[0]!r}: these get no results"
+                f"{len(query_ids):,} queries, such as {lacking[0]!r}: these {then}"
             )
+
+    @property
+    def _does(self) -> str:
+        """What the engine does with the documents of an earlier run."""
+        return "rerank" if "run" in self.entry.needs else "begin with"
 
     def open(self, corpus: EmbeddingSet, progress: Progress) -> Callable[[Sequence[str]], Engine]:
         """Open the engine. The result returns the engine for a batch of query ids."""
@@ -99,10 +109,10 @@ class EnginePlan:
                 f"the package of the engine {self.asked} is missing: using {self.entry.name}"
             )
         context = StoreContext(self, corpus, progress)
-        if self.entry.opened_for == "batch":
-            if "run" in self.needed:
-                results = self.target.store.run(self.needed["run"].id).by_query()
-                context = replace(context, results=results)
+        if "run" in self.needed:
+            results = self.target.store.run(self.needed["run"].id).by_query()
+            context = replace(context, results=results)
+        if self.entry.opened_for == "batch" or "run" in self.needed:
             return lambda ids: self.entry.open(self.options, replace(context, query_ids=ids))
         engine = self.entry.open(self.options, context)
         return lambda ids: engine
@@ -125,8 +135,20 @@ def plan_engine(target: SearchTarget, options: SearchOptions) -> EnginePlan:
     needed = find_needed(target, entry, parsed)
     entry.refuse(parsed, request)
     _refuse_wrong_queries(entry, target)
+    index = None
+    if entry.takes_index:
+        from hypencli.ops.search.vector_index import existing_index
+
+        index = existing_index(target.store, target.embeddings.id, parsed.index)
     return EnginePlan(
-        target, entry, parsed, request, scoring.device, needed, asked=options.engine.name
+        target,
+        entry,
+        parsed,
+        request,
+        scoring.device,
+        needed,
+        index=index,
+        asked=options.engine.name,
     )
 
 
@@ -179,8 +201,9 @@ def find_needed(
 
         least = getattr(options, "neighbours", None) or 1
         needed["graph"] = find_graph(store, target.embeddings.id, k=least, named=options.graph)
-    if "run" in entry.needs:
-        needed["run"] = store.get(options.run, kind="run")
+    run = entry.run_of(options)
+    if run is not None:
+        needed["run"] = store.get(run, kind="run")
     return needed
 
 
@@ -274,6 +297,14 @@ class StoreContext:
         from hypencli.ops.search.vector_index import open_index
 
         return open_index(self.plan.target.store, self.corpus, spec, self.progress).index
+
+    def existing_index(self) -> VectorIndex | None:
+        """Open the index that the engine takes, if there is one."""
+        if self.plan.index is None:
+            return None
+        from hypencli.ops.search.vector_index import open_existing
+
+        return open_existing(self.plan.target.store, self.plan.index)
 
     def candidates(self) -> list[Ordinals]:
         """Return the ordinals ``[m]`` of an earlier run's documents, for each query of the batch.

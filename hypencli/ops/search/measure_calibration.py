@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from hypencli.models.encoding import QueryStates
     from hypencli.ops.graphs.build import BuiltGraph
 
+_MOST_ENCODED = 1_024
+"""Most queries of a set that are encoded for a sample of it: some seconds, once for all verbs."""
+
 
 @dataclass(frozen=True, slots=True)
 class CalibrateOptions:
@@ -186,30 +189,39 @@ class _Study:
         listed = list(queries)
         if not listed:
             raise DataError(f"The query set {queries.id} has no queries for a calibration.")
-        drawn = random.Random(options.seed).sample(listed, min(options.n_queries, len(listed)))
-        self._texts = [query.text for query in drawn]
+        n_drawn = min(options.n_queries, len(listed))
+        self._drawn = random.Random(options.seed).sample(range(len(listed)), n_drawn)
+        self._texts = [query.text for query in listed]
         self._plan, self._options, self._progress = plan, options, progress
         self._embeddings = plan.target.open()
         self._trust_code = trust_code
-        self.n_queries, self.n_documents = len(drawn), self._embeddings.n
+        self.n_queries, self.n_documents = n_drawn, self._embeddings.n
 
     def curve(self) -> list[CurvePoint]:
         """Measure every setting at every depth, over all sampled queries."""
-        from hypencli.ops.search.scoring import encoded_queries
-
-        scoring = self._options.scoring
-        loaded = self._plan.target.load(scoring, trust_code=self._trust_code)
-        encoded = encoded_queries(loaded, self._texts, scoring)
+        encoded = self._encoded()
         trials = [(k, each) for k in self._options.depths for each in self._planned()]
         figures: list[list[tuple[float, float, float]]] = [[] for _ in trials]
         total = len(encoded) * (len(trials) + 1)
         with self._progress.task("calibrate", total=total, unit="searches") as task:
-            for batch in encoded.batches(scoring.batch_queries):
+            for batch in encoded.batches(self._options.scoring.batch_queries):
                 self._measure(encoded, batch, trials, figures, task)
         return [
             _point(k, setting, measured)
             for (k, setting), measured in zip(trials, figures, strict=True)
         ]
+
+    def _encoded(self) -> QueryStates:
+        """Encode the sample; of a set that is not large, all queries, as a search has them."""
+        from hypencli.ops.search.query_cache import kept_queries
+
+        target, scoring = self._plan.target, self._options.scoring
+        loaded = target.load(scoring, trust_code=self._trust_code)
+        if len(self._texts) <= _MOST_ENCODED:
+            whole = kept_queries(target.store, loaded, self._texts, scoring)
+            return whole.states.select(self._drawn)
+        texts = [self._texts[place] for place in self._drawn]
+        return kept_queries(target.store, loaded, texts, scoring).states
 
     def _planned(self) -> list[Setting]:
         """Return the settings, without those that are equal for a corpus of this size."""

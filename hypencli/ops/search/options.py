@@ -189,7 +189,7 @@ class Searched(NotebookRecord):
     Attributes:
         run: Id of the run.
         name: Name of the run, if it has one.
-        model: Name or id of the model.
+        model: Name or id of the model; None for an engine without one.
         embeddings: Id of the embedding set.
         corpus: Id of the corpus.
         queries: Id of the query set.
@@ -199,7 +199,7 @@ class Searched(NotebookRecord):
         n_queries: Number of queries.
         n_documents: Number of documents searched.
         n_results: Number of results of all queries.
-        query_max_length: Maximum number of tokens of a query.
+        query_max_length: Maximum number of tokens of a query; None if queries are not cut.
         n_cut: Number of queries with more tokens, which were cut; None if it is unknown.
         seconds: Times of the parts in seconds.
         existing: Whether the store had the run before this call.
@@ -216,7 +216,7 @@ class Searched(NotebookRecord):
 
     run: str
     name: str | None
-    model: str
+    model: str | None
     embeddings: str
     corpus: str
     queries: str
@@ -226,7 +226,7 @@ class Searched(NotebookRecord):
     n_queries: int
     n_documents: int
     n_results: int
-    query_max_length: int
+    query_max_length: int | None
     n_cut: int | None
     seconds: SearchSeconds
     existing: bool

@@ -6,31 +6,29 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
-
-from pydantic import TypeAdapter
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import hypestore
-from hypencli.data.queries import QuerySet
+from hypencli.data.queries import IdentifiedQueries, QuerySet
 from hypencli.engine.seconds import SearchSeconds
 from hypencli.errors import DataError, UsageError
 from hypencli.ops.drafts import discard_on_error, find_finished, name_not_given
-from hypencli.ops.evaluation.run import Evaluated, EvaluateOptions, evaluate
-from hypencli.ops.models import LoadedModel, ModelSource, display_name
+from hypencli.ops.models import LoadedModel, ModelSource
 from hypencli.ops.search.calibrations import plan_search
 from hypencli.ops.search.check import Checker, RankingCounts
 from hypencli.ops.search.engines import EnginePlan
 from hypencli.ops.search.options import (
     BoundSummary,
-    Check,
     CountSummary,
     FirstPassSummary,
-    Output,
     Searched,
     SearchOptions,
 )
-from hypencli.ops.search.scoring import append_rankings, encoded_queries, search_rankings
+from hypencli.ops.search.outcome import evaluate_run, run_outcome, tell_empty
+from hypencli.ops.search.query_cache import kept_queries
+from hypencli.ops.search.scoring import append_rankings, search_rankings
 from hypencli.ops.search.target import SearchTarget
+from hypencli.ops.search.text_search import is_text_engine, search_texts
 from hypencli.own_places import place_seals
 from hypencli.progress import SILENT, Progress, Task
 from hypencli.records import Query, Ranking
@@ -45,18 +43,6 @@ _Record = TypeVar("_Record")
 
 Keep: TypeAlias = Callable[[list[str], list[Ranking]], int]
 """A function that takes rankings of queries, and returns how many results it stored."""
-
-
-class IdentifiedQueries(Protocol):
-    """The identity of a query set."""
-
-    @property
-    def id(self) -> str:
-        """Id of the set."""
-
-    @property
-    def fingerprint(self) -> str | None:
-        """Hash of ids and texts; None if the set was not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +78,7 @@ def search(
     Args:
         store: The project store.
         queries: The query set. None selects that of the encoded dataset.
-        model: The model that makes q-nets or query vectors.
+        model: The model that makes q-nets or query vectors; an engine of texts takes none.
         options: Documents, engine, scoring and output.
         progress: Where to report.
 
@@ -103,9 +89,11 @@ def search(
         ModelError: The model has no q-nets of the width in the options.
     """
     options = options or SearchOptions()
+    if is_text_engine(options.engine):
+        return search_texts(store, queries, model, options, progress)
     target = SearchTarget.resolve(store, model, options.target, queries, progress)
     queries = target.queries(queries, options.output.qrels)
-    _tell_empty(queries, progress)
+    tell_empty(queries, progress)
     plan = plan_run(target, queries, options)
     if options.output.again:
         loading = partial(target.load, options.scoring, trust_code=model.trust_code)
@@ -124,19 +112,9 @@ def search(
                 done = work.run(writer, queries, progress)
         else:
             progress.message(f"this run exists: {done.id}")
-    evaluation = _evaluate(store, done, queries, options.output, progress)
-    outcome = _outcome(done, target.model, existing=existing, evaluation=evaluation)
+    evaluation = evaluate_run(store, done, queries, options.output, progress)
+    outcome = run_outcome(done, target.model, existing=existing, evaluation=evaluation)
     return replace(outcome, name_not_given=name_not_given(store, done, name))
-
-
-def _tell_empty(queries: QuerySet, progress: Progress) -> None:
-    """Say which queries have no text: they are ranked, but their rankings mean nothing."""
-    empty = [query.query_id for query in queries if not query.text.strip()]
-    if empty:
-        progress.message(
-            f"{len(empty):,} of {len(queries):,} queries of {queries.id} have no text, the first "
-            f"is {empty[0]!r:.80}: their rankings mean nothing."
-        )
 
 
 def _search_again(
@@ -169,7 +147,7 @@ def _search_again(
     work = _Work.of(plan, load(), queries, unchecked, progress)
     encoded = work.search(list(queries), compare, progress)
     return replace(
-        _outcome(run, target.model, existing=True, evaluation=None),
+        run_outcome(run, target.model, existing=True, evaluation=None),
         seconds=work.seconds,
         evaluations=count_summary(work.evaluations) if encoded.has_q_nets else None,
         iterations=count_summary(work.iterations) if encoded.has_q_nets else None,
@@ -223,6 +201,7 @@ def _run_inputs(
 class _Work:
     """A search in progress, batch by batch."""
 
+    store: hypestore.Store
     loaded: LoadedModel
     embeddings: EmbeddingSet
     options: SearchOptions
@@ -257,7 +236,8 @@ class _Work:
             approximate=engine.entry.approximate,
         )
         confidence = float(str(plan.inputs.get("confidence", 0.0)))
-        return cls(loaded, corpus, options, engine.open(corpus, progress), checker, confidence)
+        open_engine = engine.open(corpus, progress)
+        return cls(target.store, loaded, corpus, options, open_engine, checker, confidence)
 
     def run(self, writer: RunWriter, queries: QuerySet, progress: Progress) -> Manifest:
         """Search all queries and commit the run."""
@@ -285,10 +265,9 @@ class _Work:
         return encoded
 
     def _encode(self, texts: list[str]) -> QueryStates:
-        started = time.perf_counter()
-        encoded = encoded_queries(self.loaded, texts, self.options.scoring)
-        self.seconds = self.seconds.plus(query_encoding=time.perf_counter() - started)
-        return encoded
+        kept = kept_queries(self.store, self.loaded, texts, self.options.scoring)
+        self.seconds = self.seconds.plus(query_encoding=kept.seconds)
+        return kept.states
 
     def _search(
         self, keep: Keep, encoded: QueryStates, ids: list[str], batch: range, task: Task
@@ -367,54 +346,3 @@ def first_pass_summary(batches: Sequence[FirstPassCosts]) -> FirstPassSummary:
         fell_back=sum(int(each.fell_back.sum()) for each in batches),
         risk=max(float(each.risk.max(initial=0.0)) for each in batches),
     )
-
-
-def _evaluate(
-    store: Store,
-    run: Manifest,
-    queries: QuerySet,
-    output: Output,
-    progress: Progress,
-) -> Evaluated | None:
-    """Evaluate a run with the judgements in the options, else with those of the query set."""
-    qrels = output.qrels or queries.qrels
-    if qrels is None:
-        return None
-    settings = EvaluateOptions(qrels=qrels, measures=output.measures)
-    return evaluate(store, run.id, settings, progress)
-
-
-def _outcome(
-    run: Manifest, model: Manifest, *, existing: bool, evaluation: Evaluated | None
-) -> Searched:
-    return Searched(
-        run=run.id,
-        name=run.name,
-        model=display_name(model),
-        embeddings=str(run.inputs["embeddings"]),
-        corpus=str(run.inputs["corpus"]),
-        queries=str(run.inputs["queries"]),
-        engine=str(run.inputs["engine"]),
-        k=run.input_int("k"),
-        width=run.input_int("width") if "width" in run.inputs else None,
-        n_queries=run.stat_int("n_queries"),
-        n_documents=run.stat_int("n_documents"),
-        n_results=run.stat_int("n_results"),
-        query_max_length=run.input_int("query_max_length"),
-        n_cut=run.stat_int("n_cut") if "n_cut" in run.stats else None,
-        # Runs of earlier versions lack some parts, which are 0 then.
-        seconds=_stat(run, "seconds", SearchSeconds) or SearchSeconds(),
-        existing=existing,
-        evaluations=_stat(run, "evaluations", CountSummary),
-        iterations=_stat(run, "iterations", CountSummary),
-        recall_bound=_stat(run, "recall_bound", BoundSummary),
-        check=_stat(run, "check", Check),
-        scan=_stat(run, "scan", FirstPassSummary),
-        evaluation=evaluation,
-    )
-
-
-def _stat(run: Manifest, key: str, kind: type[_Record]) -> _Record | None:
-    """Read a record in the stats of a run; None if it is missing."""
-    value = run.stats.get(key)
-    return None if value is None else TypeAdapter(kind).validate_python(value)

@@ -38,6 +38,13 @@ def search_rankings(
 ) -> SearchResult:
     """Search one batch of queries with an engine."""
     result = engine.search(scorer, k=options.depth, on_scored=on_scored)
+    return without_own_documents(result, query_ids, options)
+
+
+def without_own_documents(
+    result: SearchResult, query_ids: Sequence[str], options: SearchOptions
+) -> SearchResult:
+    """Leave out the document with the id of its query, where the options say so."""
     if not options.exclude_same_id:
         return result
     rankings = [

@@ -9,6 +9,7 @@ from hypencli.ops.models import ModelSource
 from hypencli.ops.search.options import EngineSpec, Output, Scoring, Searched, SearchOptions, Target
 from hypencli.ops.search.run import search
 from hypencli.ops.search.target import SearchTarget
+from hypencli.ops.search.text_search import is_text_engine, text_engine_names
 from hypencli.progress import SILENT, Progress
 from hypestore import Store
 
@@ -18,7 +19,7 @@ class FirstStage:
     """Options of the first stage.
 
     Attributes:
-        model: Model of the first stage, such as a bi-encoder.
+        model: Model of the first stage, such as a bi-encoder; no name for an engine of texts.
         k: Candidates per query.
         engine: Engine of the first stage.
     """
@@ -26,6 +27,19 @@ class FirstStage:
     model: ModelSource
     k: int = 1000
     engine: EngineSpec = field(default_factory=EngineSpec)
+
+
+def first_stage(model: ModelSource, engine: EngineSpec, *, k: int = 1000) -> FirstStage:
+    """Return the first stage that a user names: a model, or an engine of texts such as ``bm25``.
+
+    Args:
+        model: The model, or the name of an engine of texts.
+        engine: The engine of a model; its options alone count for an engine of texts.
+        k: Candidates per query.
+    """
+    if model.name in text_engine_names():
+        return FirstStage(ModelSource(), k, EngineSpec(model.name, engine.options))
+    return FirstStage(model, k, engine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +75,9 @@ def search_in_two_stages(
     options = options or SearchOptions()
     target = SearchTarget.resolve(store, model, options.target, queries, progress)
     queries = target.queries(queries, options.output.qrels)
+    first_target = Target(corpus=str(target.embeddings.inputs["corpus"]))
+    if is_text_engine(first.engine) and target.embeddings.inputs.get("keep_text"):
+        first_target = Target(embeddings=target.embeddings.id)
     first_stage = search(
         store,
         queries,
@@ -69,7 +86,7 @@ def search_in_two_stages(
             options,
             k=first.k,
             engine=first.engine,
-            target=Target(corpus=str(target.embeddings.inputs["corpus"])),
+            target=first_target,
             scoring=Scoring(
                 query_max_length=options.scoring.query_max_length, device=options.scoring.device
             ),

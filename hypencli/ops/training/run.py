@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from hypencli.errors import ModelError, UsageError
 from hypencli.ops.drafts import NameNotGiven, discard_on_error, name_not_given
 from hypencli.ops.model_card import CARD_FILE, CURVES_FILE, RECIPE_FILE, model_card, write_curves
-from hypencli.ops.models import display_name, model_facts
+from hypencli.ops.models import display_name, model_facts, sets_of_encoder
 from hypencli.ops.phase import RecordedProgress
 from hypencli.ops.training.from_recipe import model_spec, training_config
 from hypencli.ops.training.inputs import Inputs, find_inputs
@@ -303,15 +303,9 @@ def trained_model(store: Store, manifest: Manifest, *, existing: bool) -> Traine
         recipe=str(manifest.inputs["recipe"]),
         existing=existing,
         finished=True,
-        embeddings=tuple(map(display_name, _sets_of(store, manifest))),
+        embeddings=tuple(map(display_name, sets_of_encoder(store, manifest))),
         **{name: stats[name] for name in (*_COUNTS, "parameters", "trainable_parameters")},
     )
-
-
-def _sets_of(store: Store, model: Manifest) -> list[Manifest]:
-    """The embedding sets of a model's passage encoder, which a frozen encoder shares."""
-    encoder = model.stats.get("passage_fingerprint")
-    return [] if encoder is None else store.find("embeddings", {"passage_fingerprint": encoder})
 
 
 WORK_FOLDER = SCRATCH_NAME

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypencli.data.exchange import EncodedItem, EncodedItems, open_encoded
+from hypencli.data.exchange import EncodedBlock, EncodedItem, EncodedItems, open_encoded
+from hypencli.data.exchange.content_hash import content_hash
 from hypencli.data.reading.base import ContentChanged
 from hypencli.data.reading.lines import file_sha256
 from hypencli.data.reading.source import FileSource
@@ -20,7 +20,7 @@ from hypencli.ops.encode import SHARD_ROWS, bytes_of_vectors, checked_storage_dt
 from hypencli.ops.models import ModelSource, display_name, find_model, load_model
 from hypencli.ops.transfer.exporters import ExportJob, find_exporter
 from hypencli.own_places import place_seals
-from hypencli.progress import SILENT, Progress, Task
+from hypencli.progress import SILENT, Progress
 from hypencli.runtime import provenance, resolve_device
 from hypestore import EmbeddingSpec, EmbeddingWork, JsonValue, Manifest, Store
 
@@ -127,6 +127,7 @@ def import_embeddings(
     first = next(iter(items))
     _check_width(first, manifest, items)
     corpus, queries = _corpus(path, options, progress)
+    before = _file_state(path)
     spec = _spec(path, items, manifest, corpus, options)
     spec = known_spec(store, [spec], no_content=["shard_rows"]) or spec
     options = replace(options, shard_rows=spec.shard_rows)
@@ -141,9 +142,8 @@ def import_embeddings(
             progress.message(
                 f"reading {path.name} as vectors of {display_name(manifest)}: {work.id}"
             )
-            with progress.task("import", total=items.count, unit="documents") as task:
-                seen = _write_shards(work, items, options, task)
-            _refuse_changed(path, spec)
+            seen, read = _write_shards(work, items, options, progress)
+            _refuse_changed(path, spec, read, before)
             stats = {"source": path.name, "checked": options.check, "queries": queries}
             made_with = {**provenance(), **place_seals(queries=queries)}
             done = work.finish(seen, stats=stats, provenance=made_with)
@@ -176,13 +176,28 @@ def _spec(
     )
 
 
-def _refuse_changed(path: Path, spec: EmbeddingSpec) -> None:
+def _file_state(path: Path) -> tuple[int, int, int]:
+    """File, size and time of the last change: without a change of them, the content is the same."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _refuse_changed(
+    path: Path, spec: EmbeddingSpec, read: str, before: tuple[int, int, int]
+) -> None:
     """Refuse a file that is not the one that was hashed before it was read.
+
+    Args:
+        path: The file.
+        spec: The embedding set, with the hash of the file.
+        read: The hash of what was read.
+        before: The :func:`_file_state` before the file was hashed.
 
     Raises:
         ContentChanged: Its content is another one.
     """
-    if file_sha256(path) != spec.inputs["source_sha256"]:
+    hashed = spec.inputs["source_sha256"]
+    if read != hashed or (_file_state(path) != before and file_sha256(path) != hashed):
         raise ContentChanged(
             f"{path} was changed while it was read.",
             hint=f"hype rm {spec.id}, and run the same command again.",
@@ -256,41 +271,38 @@ def _check_vectors(
 
 
 def _write_shards(
-    work: EmbeddingWork, items: EncodedItems, options: ImportOptions, task: Task
-) -> int:
-    """Write the missing shards, and return the number of documents."""
+    work: EmbeddingWork, items: EncodedItems, options: ImportOptions, progress: Progress
+) -> tuple[int, str]:
+    """Write the missing shards; return the number of documents, and the hash of what was read."""
     keep_text = options.keep_text and items.has_text
-    seen = 0
-    for index, shard in enumerate(_batches(items, options.shard_rows)):
-        if not work.has_shard(index):
-            task.note(f"shard {index}")
-            work.write_shard(
-                index,
-                [item.doc_id for item in shard],
-                _vectors(shard, items.name, options.storage_dtype),
-                [item.text or "" for item in shard] if keep_text else None,
-            )
-        seen += len(shard)
-        task.advance(len(shard))
-    return seen
+    seen, shown = 0, progress.task("import", total=items.count, unit="documents")
+    with shown as task, content_hash() as read:
+        for index, block in enumerate(items.blocks(options.shard_rows, read.update)):
+            if not work.has_shard(index):
+                task.note(f"shard {index}")
+                vectors = _vectors(block, items.name, options.storage_dtype)
+                work.write_shard(index, block.doc_ids, vectors, block.texts if keep_text else None)
+            seen += len(block.doc_ids)
+            task.advance(len(block.doc_ids))
+        return seen, read.hexdigest()
 
 
-def _vectors(shard: Sequence[EncodedItem], name: str, dtype: str) -> Vector:
-    """Convert the vectors ``[n, d]`` of a shard to the storage type.
+def _vectors(block: EncodedBlock, name: str, dtype: str) -> Vector:
+    """Convert the vectors ``[n, d]`` of a block to the storage type.
 
     Raises:
         DataError: A value is not finite, or exceeds the range of ``dtype``.
     """
     import numpy as np
 
-    vectors = np.stack([item.vector for item in shard])
+    vectors = block.vectors
     with np.errstate(over="ignore"):
         stored: Vector = vectors.astype(dtype, copy=False)
     finite = np.isfinite(stored)
     if finite.all():
         return stored
     row, place = np.argwhere(~finite)[0]
-    where = f"{name}: the vector of document {shard[row].doc_id!r}"
+    where = f"{name}: the vector of document {block.doc_ids[row]!r}"
     value = float(vectors[row, place])
     if np.isfinite(value):
         raise DataError(
@@ -301,12 +313,6 @@ def _vectors(shard: Sequence[EncodedItem], name: str, dtype: str) -> Vector:
         f"{where} has {value:g} at position {place}; expected finite numbers.",
         hint="Make the file again.",
     )
-
-
-def _batches(items: Iterable[EncodedItem], size: int) -> Iterator[list[EncodedItem]]:
-    stream = iter(items)
-    while batch := list(islice(stream, size)):
-        yield batch
 
 
 def _imported(

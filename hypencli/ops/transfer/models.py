@@ -23,6 +23,7 @@ from hypencli.ops.models import (
     load_model,
     model_folder,
     register_model,
+    sets_of_encoder,
 )
 from hypencli.paths import is_dir, is_file, user_path
 from hypencli.private_paths import PathShortener, rewrite
@@ -71,6 +72,7 @@ class ImportedModel:
         parameters: Number of parameters.
         dim: Width of the vectors.
         name_not_given: A requested name that an existing model did not get.
+        embeddings: Names or ids of the embedding sets that its passage encoder made already.
     """
 
     model: str
@@ -81,6 +83,7 @@ class ImportedModel:
     parameters: int
     dim: int
     name_not_given: NameNotGiven | None = None
+    embeddings: tuple[str, ...] = ()
 
 
 def export_model(
@@ -236,4 +239,5 @@ def import_model(
         parameters=manifest.stat_int("parameters"),
         dim=manifest.stat_int("dim"),
         name_not_given=name_not_given(store, manifest, source.label),
+        embeddings=tuple(map(display_name, sets_of_encoder(store, manifest))),
     )

@@ -40,12 +40,18 @@ function sortBy(table, header) {
   document.getElementById("announcement").textContent = said;
 }
 
-for (const table of document.querySelectorAll("table.sortable")) {
-  for (const header of table.tHead.rows[0].cells) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...header.childNodes);
-    button.addEventListener("click", () => sortBy(table, header));
-    header.append(button);
+function prepare(root) {
+  for (const table of root.querySelectorAll("table.sortable")) {
+    for (const header of table.tHead.rows[0].cells) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...header.childNodes);
+      button.addEventListener("click", () => sortBy(table, header));
+      header.append(button);
+    }
   }
 }
+
+prepare(document);
+// A page that replaces a part of itself says so.
+document.addEventListener("replaced", (event) => prepare(event.target));

@@ -22,7 +22,7 @@ from hypencli.data.atomic import flush_folder, flush_tree
 from hypencli.errors import ModelError, UsageError
 from hypencli.models.dual import HypencoderDualEncoder, TextDualEncoder
 from hypencli.models.encoder import TextEncoder
-from hypencli.models.encoding import TOKEN_BUDGET, EncodingOptions, encode_tokens
+from hypencli.models.encoding import EncodingOptions, encode_tokens, token_states
 from hypencli.models.fingerprint import backbone_fingerprint, passage_fingerprint
 from hypencli.models.hypernet import Hypencoder
 from hypencli.progress import Progress
@@ -41,7 +41,6 @@ from hypencli.training.data.token_tables import (
     HASH_BYTES,
     TokenStateStore,
     TokenTable,
-    by_length,
     map_array,
 )
 from hypencli.training.process.distributed import is_leader, wait_for_all
@@ -258,18 +257,13 @@ class _Writer:
         np.save(self.folder / "query.offsets.npy", tokens.offsets)
         if not places:
             return
-        device = self.config.device
-        budget = TOKEN_BUDGET.get(device.type, TOKEN_BUDGET["cpu"])
-        options = _options(self.config)
+        order = sorted(places, key=lambda place: -int(tokens.lengths[place]))
         with self.progress.task("encoding queries", total=len(places), unit="queries") as task:
-            for batch in by_length(tokens.lengths[places], budget):
-                chosen = [places[i] for i in batch]
-                ids, mask = tokens.batch(chosen)
-                with options.autocast():
-                    output = encoder.token_states(ids.to(device), mask.to(device))
-                for i, each in zip(chosen, output.float().cpu(), strict=True):
-                    table.put(i, each)
-                task.advance(len(batch))
+            for place, each in token_states(
+                encoder, tokens, tokens.pad_id, _options(self.config), order
+            ):
+                table.put(place, each)
+                task.advance()
 
     def write_vectors(self, encoder: TextEncoder, tokens: TokenTable, key: EncoderKey) -> None:
         """Write embeddings of every passage."""

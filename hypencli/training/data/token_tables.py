@@ -173,20 +173,6 @@ def map_array(path: Path, dtype: npt.DTypeLike, width: int | None = None) -> npt
     return np.memmap(path, dtype=dtype, mode="r").reshape(shape)
 
 
-def by_length(lengths: npt.NDArray[np.int64], token_budget: int) -> Iterator[list[int]]:
-    """Yield batches of texts of one length, longest first, which need no padding."""
-    order = np.lexsort((np.arange(len(lengths)), -lengths))
-    batch: list[int] = []
-    for i in order.tolist():
-        full = batch and (len(batch) + 1) * lengths[batch[0]] > token_budget
-        if batch and (full or lengths[i] != lengths[batch[0]]):
-            yield batch
-            batch = []
-        batch.append(i)
-    if batch:
-        yield batch
-
-
 def cut_by_length(
     lengths: Sequence[int], *, token_budget: int, most_texts: int | None = None
 ) -> Iterator[list[int]]:

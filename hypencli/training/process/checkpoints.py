@@ -21,7 +21,7 @@ from transformers import TrainerState
 
 from hypencli.data.atomic import flush_file, flush_folder, flush_tree
 from hypencli.errors import ModelError
-from hypencli.models.checkpoints.untrusted import LIBRARY_ERRORS, reason
+from hypencli.models.checkpoints.untrusted import library_errors, reason
 
 MARKER_FILE = "complete.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -70,7 +70,7 @@ def going_on_from(checkpoint: Path | str, *files: str) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError:
         raise
-    except LIBRARY_ERRORS as error:
+    except library_errors() as error:
         raise ModelError(
             f"The checkpoint {checkpoint} cannot be resumed ({', '.join(files)}): {reason(error)}",
             hint="Begin the training anew: `restart=True`",

@@ -101,6 +101,8 @@ def check_ids(doc_ids: Sequence[str], where: str) -> list[str]:
         InvalidContent: An id is empty, not a string, or occurs twice; the message names it.
     """
     ids = list(doc_ids)
+    if {*map(type, ids)} <= {str} and all(ids) and len({*ids}) == len(ids):
+        return ids
     seen: set[str] = set()
     for row, doc_id in enumerate(ids):
         if not isinstance(doc_id, str) or not doc_id:

@@ -16,7 +16,7 @@ from hypestore.embeddings.vector_file import RowGroup, VectorFile, parts
 from hypestore.errors import DamagedArtifact, InvalidContent, TextNotKept, refuse_open_limit
 from hypestore.files import refuse_link
 from hypestore.manifest import Manifest
-from hypestore.tables import refuse_bomb, taken
+from hypestore.tables import int64_array, numbers_in, refuse_bomb, taken, utf8_array
 from hypestore.verification import check_files
 
 
@@ -198,13 +198,15 @@ class EmbeddingSet:
         """The ordinal [n] int64 of each document id, -1 where it is not in the set."""
         import pyarrow.compute as pc
 
-        wanted = pa.array(list(doc_ids), pa.string())
-        result = np.full(len(wanted), -1, dtype=np.int64)
+        # The ids that are asked for are few, so the table is made of them, not of the shard.
+        places = {doc_id: place for place, doc_id in enumerate(dict.fromkeys(doc_ids))}
+        table = utf8_array(list(places))
+        ordinals = np.full(len(places), -1, dtype=np.int64)
         for shard in self.shards:
-            rows = pc.index_in(wanted, value_set=shard.doc_ids).fill_null(-1)
-            places = rows.to_numpy(zero_copy_only=False)
-            result[places >= 0] = shard.offset + places[places >= 0]
-        return result
+            named = pc.index_in(shard.doc_ids, value_set=table)
+            rows = pc.indices_nonzero(named.is_valid())
+            ordinals[numbers_in(named.take(rows))] = shard.offset + numbers_in(rows)
+        return ordinals[[places[doc_id] for doc_id in doc_ids]]
 
     def _check_ordinals(
         self, ordinals: Sequence[int] | np.ndarray[Any, Any]
@@ -263,7 +265,7 @@ def _read_texts(path: Path, rows: np.ndarray[Any, Any]) -> list[str]:
                 if len(here):
                     refuse_bomb(path, parquet.metadata, columns=("text",), groups=[group])
                     column = parquet.read_row_group(group, columns=["text"])["text"]
-                    values = column.take(pa.array(here - first)).to_pylist()
+                    values = column.take(int64_array(here - first)).to_pylist()
                     texts.update(zip(here.tolist(), values, strict=True))
                 first += count
         return [texts[row] for row in rows.tolist()]

@@ -177,6 +177,40 @@ def test_damaged_files_are_data_errors(pack: Pack, tmp_path: Path) -> None:
         pass
 
 
+def test_a_name_that_is_not_utf_8_is_a_data_error(pack: Pack) -> None:
+    """In the list at the end of the file, and at the beginning of the entry alone."""
+    path = pack(("text", b"some content"))
+    whole = path.read_bytes()
+    listed = bytearray(whole)
+    listed[whole.rindex(b"PK\x01\x02") + 9] |= 0x08  # the name says that it is UTF-8
+    before = bytes(listed)
+    listed[whole.rindex(b"text")] = 0xFF
+    path.write_bytes(listed)
+    with pytest.raises(DataError, match="not a ZIP file"), open_study_archive(path):
+        pass
+    own = bytearray(before)
+    own[whole.index(b"text")] = 0xFF
+    path.write_bytes(own)
+    with open_study_archive(path) as actual, pytest.raises(DataError, match="text: damaged"):
+        actual.read("text")
+
+
+def test_a_list_that_begins_before_the_file_is_a_data_error(pack: Pack) -> None:
+    path = pack()
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, len(content) - 10, len(content) + 9)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="not a ZIP file"), open_study_archive(path):
+        pass
+
+
+def test_an_error_of_who_reads_it_stays_what_it_is(pack: Pack) -> None:
+    """A full disk while files are unpacked is no fault of the archive."""
+    path = pack()
+    with pytest.raises(OSError, match="No space"), open_study_archive(path):
+        raise OSError(28, "No space left on device")
+
+
 def test_a_file_that_is_not_in_it(pack: Pack) -> None:
     with open_study_archive(pack()) as actual, pytest.raises(DataError, match=r"no other\.json"):
         actual.read("other.json")

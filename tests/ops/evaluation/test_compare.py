@@ -88,6 +88,8 @@ def test_corrected_judgements_of_one_name_stand_in_a_table_of_their_own(store: S
         {"nDCG@10": 1.0},
         {"nDCG@10": 0.5},
     ]
+    again = evaluate(store, "good", EvaluateOptions(qrels=judge(store, FIRST)))
+    assert again.qrels == f"{title.split(' · ')[1]}#{first[:8]}"
 
 
 def good(store: Store) -> str:

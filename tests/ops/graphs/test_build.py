@@ -227,7 +227,7 @@ def test_a_package_that_is_not_there_is_named(
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(MissingDependencyError, match="faiss") as caught:
         build_graph(store, docs, GraphOptions(k=5, builder="hnsw"))
-    assert "pip install 'faiss-cpu>=1.9'" in str(caught.value.hint)
+    assert "pip install 'faiss-cpu>=1.11'" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

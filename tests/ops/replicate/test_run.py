@@ -69,6 +69,22 @@ def test_a_pool_is_the_mean_over_all_its_queries(make: Make) -> None:
         assert pooled == pytest.approx((5 * one + 7 * two) / 12)  # type: ignore[operator]
 
 
+def test_a_row_without_a_model_searches_the_texts_that_another_row_encoded(
+    make: Make, store: Store, table: dict[str, Any]
+) -> None:
+    models = {**table["models"], "words": {"source": "hyper", "searches": ("bm25",)}}
+    searches = {**table["searches"], "bm25": {"engine": "bm25", "k1": 1.2}}
+    changes = {"models": models, "searches": searches}
+    done = make(table=changes)
+    assert counts(store)["embeddings"] == 2
+    cells = {(one.model, one.search) for one in done.figures}
+    assert cells == {("hype", "exact"), ("hype", "walk"), ("bi", "exact"), ("words", "bm25")}
+    assert figure(done, "words", "both", "bm25", "nDCG@10").value > 0  # type: ignore[operator]
+    (run,) = (one for one in store.find("run", {"engine": "bm25"}) if "/two" in str(one.inputs))
+    assert (run.inputs["k1"], run.inputs["k"]) == (1.2, 20)
+    assert make(table=changes).made == 0
+
+
 def test_the_same_again_does_nothing(make: Make, store: Store) -> None:
     done = make()
     before = {path: path.stat().st_mtime_ns for path in store.root.glob("*/*/*")}
@@ -213,7 +229,7 @@ def test_documents_of_the_three_msmarco_sets_are_encoded_once(tmp_path: Path) ->
         f"encode irds:msmarco-passage with {model}"
         for model in ("jfkback/hypencoder.6_layer", "bebase")
     ]
-    assert len(plan.cells) == 6
+    assert len(plan.cells) == 9
 
 
 def test_what_hard_tasks_need_is_prepared_first(tmp_path: Path) -> None:

@@ -14,11 +14,17 @@ import pytest
 
 import hypestore as hs
 from hypencli.engine.vector_index.spec import INDEX_OPTIONS, IndexSpec
-from hypencli.errors import UsageError
-from hypencli.ops.search.vector_index import index_name, open_index
+from hypencli.errors import ModelError, UsageError
+from hypencli.ops.search.vector_index import (
+    existing_index,
+    index_name,
+    make_index,
+    open_existing,
+    open_index,
+)
 
 N, DIM = 300, 16
-OPTIONS = {"faiss-ivfpq": {"nlist": 8, "nbits": 4}}
+OPTIONS = {"faiss-ivfpq": {"nlist": 8, "nbits": 4}, "faiss-ivf": {"nlist": 8}}
 
 
 class Listener:
@@ -181,3 +187,128 @@ def test_a_refused_index_leaves_nothing(store: hs.Store) -> None:
         open_index(store, put(store), IndexSpec("faiss-ivfpq", {"train_size": 10}))
     assert names(store) == []
     assert list((store.root / "cache").iterdir()) == []
+
+
+class Interrupted(Exception):
+    """Raised in the middle of a build, as if the process had been killed."""
+
+
+@pytest.mark.parametrize("kind", ["faiss-ivf", "faiss-flat16", "faiss-hnsw"])
+def test_an_interrupted_build_goes_on(
+    store: hs.Store, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_PART_ROWS", "_GRAPH_PART_ROWS"):
+        monkeypatch.setattr(f"hypencli.engine.vector_index.index.{name}", 100)
+    spec = IndexSpec(kind, {"threads": 1, **({"nlist": 8} if kind == "faiss-ivf" else {})})
+    elsewhere = hs.Store.create(tmp_path / "elsewhere")
+    wanted = open_index(elsewhere, put(elsewhere), spec)
+    read: list[int] = []
+    broken = [False, True]
+    embeddings = put(store)
+    rows = hs.EmbeddingSet.vectors
+
+    def failing(self: hs.EmbeddingSet, ordinals: np.ndarray) -> np.ndarray:
+        read.append(int(ordinals[0]))
+        if ordinals[0] == 200 and broken.pop():
+            raise Interrupted
+        return rows(self, ordinals)
+
+    monkeypatch.setattr(hs.EmbeddingSet, "vectors", failing)
+    with pytest.raises(Interrupted):
+        open_index(store, embeddings, spec)
+    kept = names(store)
+    assert len(kept) == (2 if kind == "faiss-hnsw" else 3)  # of lists, what was learned too
+    assert index_name(embeddings, spec) not in kept
+    read.clear()
+    done = open_index(store, embeddings, spec)
+    assert 100 not in read  # the second part was there
+    assert names(store) == [index_name(embeddings, spec)]
+    queries = some_vectors(seed=5)[:20]
+    for one, other in zip(
+        wanted.index.search(queries, 9), done.index.search(queries, 9), strict=True
+    ):
+        assert np.array_equal(one, other)
+
+
+def test_parts_of_lists_are_searched_together(
+    store: hs.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By four parts as by the exhaustive search of the same vectors."""
+    monkeypatch.setattr("hypencli.engine.vector_index.index._PART_ROWS", 80)
+    embeddings = put(store)
+    index = open_index(store, embeddings, IndexSpec("faiss-ivf", {"nlist": 8, "nprobe": 8})).index
+    queries = some_vectors(seed=5)[:20]
+    wanted = queries @ some_vectors().astype(np.float16).astype(np.float32).T
+    ordinals, scores = index.search(queries, 25)
+    assert np.array_equal(ordinals, np.argsort(-wanted, axis=1)[:, :25])
+    np.testing.assert_allclose(scores, -np.sort(-wanted, axis=1)[:, :25], atol=1e-5)
+
+
+def test_the_recall_of_an_index_is_that_of_its_searches(store: hs.Store) -> None:
+    embeddings = put(store)
+    spec = IndexSpec("faiss-ivf", {"nlist": 32, "nprobe": 4})
+    index = open_index(store, embeddings, spec).index
+    sample = index.sample
+    assert sample is not None
+    vectors = some_vectors().astype(np.float16).astype(np.float32)
+    assert np.array_equal(sample.vectors, vectors[sample.ordinals])
+    places = np.linspace(0, N - 1, 32).astype(int)
+    queries = vectors[places] - vectors.mean(axis=0)
+    best = np.argsort(-(queries @ vectors.T), axis=1)[:, :100]
+    for effort, by_depth in sample.recall.items():
+        found = index.search(queries, 100, effort)[0]
+        shares = [len(set(a) & set(b)) / 100 for a, b in zip(found, best, strict=True)]
+        assert by_depth[100] == pytest.approx(np.mean(shares))
+    assert sample.effort(0.99) == min(e for e, r in sample.recall.items() if min(r.values()) > 0.99)
+
+
+def test_a_search_takes_an_index_of_its_own_vectors_alone(store: hs.Store) -> None:
+    embeddings, other = put(store), put(store, seed=1)
+    made = make_index(store, other, "flat16", {})
+    assert existing_index(store, embeddings.manifest.id) is None
+    assert existing_index(store, other.manifest.id) == made.cache
+    assert existing_index(store, other.manifest.id, "none") is None
+    preferred = make_index(store, other, "ivf", {"nlist": "8"})
+    assert existing_index(store, other.manifest.id) == preferred.cache
+    assert existing_index(store, other.manifest.id, "flat16") == made.cache
+    with pytest.raises(UsageError, match="no index of the kind hnsw") as caught:
+        existing_index(store, other.manifest.id, "hnsw")
+    assert f"hype index {other.manifest.id} --kind hnsw" in str(caught.value.hint)
+
+
+def test_an_index_that_is_gone_or_damaged_says_so(store: hs.Store) -> None:
+    embeddings = put(store)
+    made = make_index(store, embeddings, "ivf", {"nlist": "8"})
+    folder = store.root / "cache" / made.cache
+    gc.collect()
+    path = folder / "sample-ordinals.npy"
+    content = path.read_bytes()
+    path.write_bytes(content[:-8])
+    with pytest.raises(hs.DamagedArtifact, match="sample of the index") as caught:
+        open_existing(store, made.cache)
+    assert "hype doctor --clean" in str(caught.value.hint)
+    path.write_bytes(content)
+    assert open_existing(store, made.cache).n == N
+    store.remove_cache(made.cache)
+    with pytest.raises(UsageError, match="was removed") as gone:
+        open_existing(store, made.cache)
+    assert "hype index" in str(gone.value.hint)
+
+
+def test_an_index_that_names_unknown_documents_is_refused(
+    store: hs.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mapped file is not compared whole, so what it names is checked."""
+    embeddings = put(store)
+    index = open_index(store, embeddings, IndexSpec("faiss-flat16")).index
+    index.n = 100
+    with pytest.raises(ModelError, match="the corpus has 100"):
+        index.search(some_vectors(seed=5)[:3], 100)
+
+
+def test_a_set_without_documents_has_no_index(store: hs.Store) -> None:
+    spec = hs.EmbeddingSpec(id_prefix="none", inputs={}, dim=DIM, shard_rows=8, keep_text=False)
+    with store.embedding_work(spec) as work:
+        empty = store.embeddings(work.finish(0).id)
+    with pytest.raises(UsageError, match="no documents to index"):
+        make_index(store, empty, "ivf", {})

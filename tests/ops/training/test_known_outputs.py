@@ -131,7 +131,9 @@ def encoded(store: Store, backbone: Path, corpus: Path, options: EncodeOptions) 
     return encode(store, open_corpus(corpus), source, options).embeddings
 
 
-SET = EncodeOptions(max_length=LENGTH, storage_dtype="float32", shard_rows=16, name="docs")
+SET = EncodeOptions(
+    max_length=LENGTH, dtype="float32", storage_dtype="float32", shard_rows=16, name="docs"
+)
 
 
 def test_passages_of_an_embedding_set_are_not_encoded_again(
@@ -154,7 +156,7 @@ def test_vectors_of_float16_are_taken_only_where_outputs_are_kept_so(
     store: Store, rows: Path, train_on: Train, tiny_backbone: Path, tmp_path: Path
 ) -> None:
     corpus = passages_as_corpus(rows, tmp_path / "corpus.jsonl")
-    options = EncodeOptions(max_length=LENGTH, name="half")
+    options = EncodeOptions(max_length=LENGTH, dtype="float32", name="half")
     set_id = encoded(store, tiny_backbone, corpus, options)
     total = len(texts_of(rows)[1])
     _, exact = train_on(store, rows)
@@ -173,9 +175,9 @@ def test_vectors_of_float16_are_taken_only_where_outputs_are_kept_so(
 @pytest.mark.parametrize(
     "options",
     [
-        EncodeOptions(max_length=LENGTH - 1, storage_dtype="float32"),
+        EncodeOptions(max_length=LENGTH - 1, dtype="float32", storage_dtype="float32"),
         EncodeOptions(max_length=LENGTH, storage_dtype="float32", dtype="bfloat16"),
-        EncodeOptions(max_length=LENGTH, storage_dtype="float32", keep_text=False),
+        EncodeOptions(max_length=LENGTH, dtype="float32", storage_dtype="float32", keep_text=False),
     ],
 )
 def test_other_sets_are_not_taken(

@@ -162,6 +162,34 @@ def test_a_file_that_is_changed_while_it_is_read_is_refused(
         take(store, stream)
 
 
+def test_an_array_that_is_changed_and_changed_back_is_refused(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hypestore import EmbeddingWork
+
+    path = export_embeddings(store, "hyper-docs", tmp_path / "x.npy").path
+    whole, real = path.read_bytes(), EmbeddingWork.write_shard
+
+    def changing(self: EmbeddingWork, shard: int, *rest: Any) -> None:
+        with path.open("r+b") as out:  # the last value, while the first of three shards is written
+            out.seek(len(whole) - 2)
+            out.write(whole[-2:] if shard == 2 else b"\0\0")
+        real(self, shard, *rest)
+
+    monkeypatch.setattr(EmbeddingWork, "write_shard", changing)
+    with pytest.raises(ContentChanged, match=r"x\.npy was changed while it was read"):
+        take(store, path, ids=tmp_path / "x.ids.txt", shard_rows=40)
+    assert path.read_bytes() == whole
+
+
+def test_an_array_by_columns_is_the_same_set(store: Store, tmp_path: Path) -> None:
+    path = export_embeddings(store, "hyper-docs", tmp_path / "x.npy").path
+    vectors = np.load(path)
+    np.save(tmp_path / "columns.npy", np.asfortranarray(vectors))
+    done = take(store, tmp_path / "columns.npy", ids=tmp_path / "x.ids.txt", shard_rows=50)
+    np.testing.assert_array_equal(store.embeddings(done.embeddings).vectors(range(120)), vectors)
+
+
 def test_vectors_of_another_model_are_told_by_a_check(store: Store, stream: Path) -> None:
     before = [manifest.id for manifest in store.artifacts()]
     with pytest.raises(ModelError, match=r"'d0' with a cosine of") as caught:

@@ -12,7 +12,6 @@ from hypencli.training.data.token_tables import (
     TokenStateStore,
     TokenTable,
     TokenWriter,
-    by_length,
     cut_by_length,
 )
 
@@ -77,14 +76,3 @@ def test_chunks_of_similar_length(lengths: list[int], budget: int, most: int | N
         assert most is None or len(chunk) <= most
     ordered = [lengths[i] for chunk in chunks for i in chunk]
     assert ordered == sorted(ordered, reverse=True)
-
-
-@given(st.lists(st.integers(1, 9), max_size=30), st.integers(1, 40))
-def test_batches_by_length(lengths: list[int], budget: int) -> None:
-    batches = list(by_length(np.array(lengths, dtype=np.int64), budget))
-    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
-    for batch in batches:
-        assert len({lengths[i] for i in batch}) == 1
-        assert len(batch) == 1 or len(batch) * lengths[batch[0]] <= budget
-    widths = [lengths[batch[0]] for batch in batches]
-    assert widths == sorted(widths, reverse=True)

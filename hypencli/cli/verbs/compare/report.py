@@ -22,6 +22,7 @@ from hypencli.cli.output.render import show
 from hypencli.cli.output.tables import print_table
 from hypencli.cli.verbs.compare.compare import show_comparison
 from hypencli.cli.verbs.compare.html import HtmlOption, html_options, write_page
+from hypencli.cli.verbs.compare.watch import watch as watch_store
 from hypencli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,6 +59,13 @@ def report(
         ),
     ] = None,
     measures: MeasuresOption = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Open the runs, or two of them, in a browser, and follow training and search.",
+        ),
+    ] = False,
     overwrite: OverwriteOption = False,
     keep_paths: KeepPathsOption = False,
     format: FormatOption = "table",
@@ -76,9 +84,11 @@ def report(
 
         hype report --sql "SELECT name, value FROM leaderboard WHERE measure = 'nDCG@10'"
 
+        hype report --watch
+
         hype report bi-encoder hypencoder --html report.html --qrels qrels.txt
     """
-    _check_together(runs or [], sql=sql, schema=schema, html=html is not None)
+    _check_together(runs or [], sql=sql, schema=schema, html=html is not None, watch=watch)
     if html is None and (k is not None or overwrite or keep_paths):
         flag = "--overwrite" if overwrite else "--keep-paths" if keep_paths else None
         option = flag or f"--k {k}"
@@ -104,6 +114,10 @@ def report(
             keep_paths=keep_paths,
         )
         write_page(opened, page, format=format, as_json=json)
+    elif watch:
+        if format != "table":
+            raise UsageError("--format and --watch exclude each other.")
+        watch_store(opened, runs or [], qrels, wanted, as_json=json)
     elif sql is not None:
         _show_sql(opened, sql, table_format)
     elif schema:
@@ -114,14 +128,17 @@ def report(
         _show_leaderboard(opened, wanted, table_format)
 
 
-def _check_together(runs: list[str], *, sql: str | None, schema: bool, html: bool) -> None:
+def _check_together(
+    runs: list[str], *, sql: str | None, schema: bool, html: bool, watch: bool
+) -> None:
     """Refuse options that exclude each other.
 
     Raises:
-        UsageError: Two of ``--sql``, ``--schema``, ``--html`` and runs are combined.
+        UsageError: Two of ``--sql``, ``--schema``, ``--html``, ``--watch`` are combined, or one of
+            the first two with runs.
     """
-    if (sql is not None) + schema + html > 1:
-        raise UsageError("--sql, --schema and --html exclude each other.")
+    if (sql is not None) + schema + html + watch > 1:
+        raise UsageError("--sql, --schema, --html and --watch exclude each other.")
     if runs and (sql is not None or schema):
         raise UsageError("--sql and --schema exclude runs.")
 

@@ -129,7 +129,7 @@ def graph(
         k=k,
         metric=metric,
         builder=builder,
-        options=named_values(options, listed_by="hype graph --builders"),
+        options=named_values(options, listed_by="`hype graph --builders`"),
         device=default_device(device, opened),
         seed=seed,
         name=name,

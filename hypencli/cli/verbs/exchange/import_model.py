@@ -16,8 +16,7 @@ from hypencli.cli.options import (
     open_store,
 )
 from hypencli.cli.output.progress import progress
-from hypencli.cli.output.render import draw_name_not_given, escape, show
-from hypencli.escaping import escape_shell
+from hypencli.cli.output.render import draw_name_not_given, draw_next_of_model, escape, show
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,6 +66,6 @@ def import_model(
             f"parameters, {done.dim} wide."
         )
         draw_name_not_given(console, done.name_not_given, done.name or done.model)
-        console.print(f"Next: hype encode DATASET --model {escape_shell(done.name or done.model)}")
+        draw_next_of_model(console, done.name or done.model, done.embeddings)
 
     show(done, draw, as_json=json)

@@ -17,8 +17,13 @@ from hypencli.cli.options import (
     open_store,
 )
 from hypencli.cli.output.progress import progress
-from hypencli.cli.output.render import draw_name_not_given, escape, number, seconds, show
-from hypencli.escaping import escape_shell
+from hypencli.cli.output.render import (
+    draw_name_not_given,
+    draw_next_of_model,
+    number,
+    seconds,
+    show,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -111,15 +116,4 @@ def _draw_trained(console: Console, done: TrainedModel) -> None:
                 f"The weights are those of step {done.best_step:,}, which validated best."
             )
         console.print(f"Model: {done.model_id}")
-    name = escape_shell(done.name or done.model_id)
-    if done.embeddings:
-        console.print(
-            f"Its passage encoder has encoded already: {escape(', '.join(done.embeddings))}."
-        )
-        console.print(
-            f"Next: hype search QUERIES --model {name} "
-            f"--embeddings {escape_shell(done.embeddings[-1])}",
-            soft_wrap=True,
-        )
-    else:
-        console.print(f"Next: hype encode DATASET --model {name}")
+    draw_next_of_model(console, label, done.embeddings)

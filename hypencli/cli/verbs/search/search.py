@@ -1,4 +1,4 @@
-"""``hype search`` and ``hype query``: search a query set, or ask one question."""
+"""``hype search``: search a query set."""
 
 from __future__ import annotations
 
@@ -52,7 +52,6 @@ from hypencli.escaping import escape_shell
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hypencli.ops.search.ask import Answer
     from hypencli.ops.search.options import BoundSummary, Check, FirstPassSummary, Searched
     from hypencli.ops.search.two_stages import SearchedTwice
 
@@ -129,6 +128,8 @@ def search(
 
         hype search --engine graph -o preset=efficient-2
 
+        hype search --engine bm25 --name bm25
+
         hype search --rerank bm25 --k 100
 
         hype search --first my-bi-encoder --first-k 500
@@ -180,7 +181,7 @@ def search(
     if first is None:
         show(run(opened, asked, source, options, progress()), _draw_searched, as_json=json)
         return
-    from hypencli.ops.search.two_stages import FirstStage, search_in_two_stages
+    from hypencli.ops.search.two_stages import first_stage, search_in_two_stages
 
     if named.name != "exact" or named.options or recall is not None:
         raise UsageError(
@@ -188,10 +189,10 @@ def search(
             "and its options.",
             hint="For the first stage, --first-engine sets the engine, and -o its options.",
         )
-    stage = FirstStage(
+    stage = first_stage(
         ModelSource(first, trust_code=trust_code),
+        engine_spec(engine=first_engine, settings=settings),
         k=first_k,
-        engine=engine_spec(engine=first_engine, settings=settings),
     )
     both = search_in_two_stages(opened, asked, source, stage, options, progress())
     show(both, _draw_both, as_json=json)
@@ -206,9 +207,10 @@ def _draw_both(console: Console, done: SearchedTwice) -> None:
 def _draw_searched(console: Console, done: Searched) -> None:
     verb = "Searched again" if done.again else "Had searched" if done.existing else "Searched"
     width = "" if done.width is None else f", width={done.width}"
+    by = "" if done.model is None else f" with {escape(done.model)}"
     console.print(
         f"{verb} {done.n_documents:,} documents of {escape(done.corpus)} for {done.n_queries:,} "
-        f"queries with {escape(done.model)} ({done.engine}, k={done.k}{width})."
+        f"queries{by} ({done.engine}, k={done.k}{width})."
     )
     parts = done.seconds
     selection_time = f"selection {seconds(parts.selection)}, " if parts.selection else ""
@@ -310,66 +312,3 @@ def _draw_check(console: Console, check: Check) -> None:
         )
     if check.different or check.identical == check.n_queries:
         _draw_identical(console, check)
-
-
-def query(
-    text: Annotated[str, typer.Argument(help="The question.", show_default=False)],
-    k: RankingDepthOption = 10,
-    model: ModelOption = None,
-    embeddings: EmbeddingsOption = None,
-    corpus: CorpusOption = None,
-    approx: ApproxOption = False,
-    engine: EngineOption = None,
-    recall: RecallOption = None,
-    settings: SettingsOption = None,
-    query_max_length: QueryLengthOption = 64,
-    width: WidthOption = None,
-    dtype: ScoreDtypeOption = "float32",
-    device: DeviceOption = None,
-    trust_code: TrustOption = False,
-    store: StoreOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Ask one question and print the best documents with their text.
-
-    Examples:
-        hype query "how do I read a CSV file as dictionaries?"
-
-        hype query "treatment of sinusitis" --k 3 --json
-    """
-    from hypencli.ops.models import ModelSource
-    from hypencli.ops.search.ask import Asker
-    from hypencli.ops.search.options import Scoring, SearchOptions, Target
-
-    opened = open_store(store)
-    options = SearchOptions(
-        k=k,
-        engine=engine_spec(approx=approx, engine=engine, settings=settings, recall=recall),
-        target=Target(embeddings, corpus),
-        scoring=Scoring(query_max_length, width, dtype, default_device(device, opened)),
-    )
-    asker = Asker(opened, ModelSource(model, trust_code=trust_code), options, progress())
-    show(asker.ask(text), draw_answer, as_json=json)
-
-
-def draw_answer(console: Console, answer: Answer, *, width: int = 300) -> None:
-    """Print ranked documents, each with the first ``width`` characters of its text."""
-    console.print(
-        f"{escape(answer.question)}  ({answer.n_documents:,} documents, model {answer.model}, "
-        f"{seconds(answer.seconds)})"
-    )
-    if answer.is_cut:
-        console.print(
-            f"The question was cut after {answer.query_max_length:,} tokens; --query-max-length N "
-            "reads more."
-        )
-    if answer.recall_bound is not None:
-        console.print(
-            f"Recall: at least {answer.recall_bound:.4f} by its bound, after "
-            f"{answer.evaluations:,} q-net evaluations."
-        )
-    for hit in answer.hits:
-        console.print(f"{hit.rank:>3}. {escape(hit.doc_id)}  {hit.score:.3f}")
-        if hit.text is not None:
-            text = " ".join(escape(hit.text).split())
-            console.print(f"     {text[:width]}{'…' if len(text) > width else ''}")

@@ -29,7 +29,8 @@ EngineOption = Annotated[
     typer.Option(
         "--engine",
         help="The engine. For q-nets: exact, guided, graph. For bi-encoders: exact and vector "
-        "indexes (hnsw, faiss-flat, …). `hype engines` lists all with their options.",
+        "indexes (hnsw, faiss-flat, …). Without a model: bm25. `hype engines` lists all with their "
+        "options.",
         show_default="exact",
         rich_help_panel=_HOW,
     ),
@@ -108,7 +109,7 @@ FirstOption = Annotated[
     str | None,
     typer.Option(
         "--first",
-        help="Search with this model first, and rerank its results with --model.",
+        help="Search with this model first, or with bm25, and rerank its results with --model.",
         show_default=False,
         rich_help_panel=_STAGES,
     ),
@@ -188,7 +189,13 @@ def _engine_name(*, approx: bool, engine: str | None, rerank: str | None) -> str
     return engine or ("guided" if approx else "exact")
 
 
-def named_values(settings: list[str] | None, *, listed_by: str = "hype engines") -> dict[str, str]:
+def named_values(
+    settings: list[str] | None,
+    *,
+    option: str = "-o",
+    example: str = "ef_search=256",
+    listed_by: str = "`hype engines`",
+) -> dict[str, str]:
     """Parse ``NAME=VALUE`` texts to values by name; ``-`` in a name becomes ``_``.
 
     Raises:
@@ -200,8 +207,8 @@ def named_values(settings: list[str] | None, *, listed_by: str = "hype engines")
         name = name.strip().replace("-", "_")
         if not separator or not name or not value:
             raise UsageError(
-                f"-o {text} is not of the form NAME=VALUE.",
-                hint=f"Example: -o ef_search=256; `{listed_by}` lists the options.",
+                f"{option} {text} is not of the form NAME=VALUE.",
+                hint=f"Example: {option} {example}; {listed_by} lists the options.",
             )
         if name in values:
             raise UsageError(f"The option {name} is set twice.")

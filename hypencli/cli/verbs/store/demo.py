@@ -12,7 +12,7 @@ from hypencli.cli.output.progress import progress
 from hypencli.cli.output.render import seconds, show
 from hypencli.cli.output.tables import print_table
 from hypencli.cli.verbs.compare.comparison_tables import draw_comparison
-from hypencli.cli.verbs.search.search import draw_answer
+from hypencli.cli.verbs.search.query import draw_answer
 from hypencli.escaping import escape_shell
 from hypencli.paths import exists
 

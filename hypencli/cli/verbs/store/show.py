@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypencli.cli.options import JsonOption, ReferenceArgument, StoreOption, open_store
 from hypencli.cli.output.charts import draw_curves
-from hypencli.cli.output.render import escape, number, show
+from hypencli.cli.output.render import escape, number, show, size
 from hypencli.cli.output.tables import print_table
+from hypencli.cli.verbs.corpora.index import in_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +35,7 @@ def show_(
     """
     from hypencli.ops.project import Shown
     from hypencli.ops.project import show as look
+    from hypencli.ops.search.vector_index import described_indexes
 
     def draw(console: Console, shown: Shown | ShownWork) -> None:
         if isinstance(shown, Shown):
@@ -40,7 +43,11 @@ def show_(
         else:
             _draw_work(console, shown)
 
-    show(look(open_store(store), reference), draw, as_json=json)
+    opened = open_store(store)
+    shown = look(opened, reference)
+    if isinstance(shown, Shown) and shown.manifest.kind == "embeddings":
+        shown = replace(shown, indexes=described_indexes(opened, shown.manifest.id))
+    show(shown, draw, as_json=json)
 
 
 def _draw_shown(console: Console, shown: Shown) -> None:
@@ -57,6 +64,12 @@ def _draw_shown(console: Console, shown: Shown) -> None:
         if listed:
             rows = [(one.kind, one.name or one.id, one.about) for one in listed]
             print_table(title, ("kind", "name", "what"), rows)
+    if shown.indexes:
+        rows = [
+            (one.kind, one.cache, size(one.size_bytes), in_words(one.recall))
+            for one in shown.indexes
+        ]
+        print_table("indexes", ("kind", "cache", "size", "recall of inner products"), rows)
     for qrels, values in shown.metrics.items():
         print_table(f"measures on {qrels}", ("measure", "value"), list(values.items()))
     draw_curves(console, shown.curves)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,8 +199,17 @@ def test_a_calibration_gives_the_setting_for_a_recall(
     assert hype("graph", "hyper-docs", "--k", 10, "--store", study).code == 0
     unknown = search("--engine", "graph", "--recall", 0.9, "--k", 10)
     assert unknown.code == USAGE
-    assert "hype calibrate" in unknown.err
+    remedy = re.search(r"Measure it: hype (calibrate QUERIES .+)", unknown.err)
+    assert remedy is not None
     queries = tiny_collection / "queries.jsonl"
+    line = remedy[1].replace("QUERIES", str(queries))
+    assert hype(*shlex.split(line), "--sample", 2, "--store", study).code == 0
+    assert search("--engine", "graph", "--recall", 0.1, "--k", 10).code == 0
+    no_queries = hype(
+        "calibrate", "--model", "hyper", "--embeddings", "hyper-docs", "--store", study
+    )
+    assert no_queries.code == USAGE
+    assert "Name the queries: " in no_queries.err
     arguments = ["calibrate", queries, "--model", "hyper", "--sample", 6, "--store", study]
     curve = hype(*arguments, "--json").json["curve"]
     assert {point["k"] for point in curve} == {10, 100, 1000}
