@@ -268,8 +268,13 @@ class Case:
         """
         linear = self.engine in ("guided by gain", "guided by an index", "guided to a recall")
         linear = linear and self.kind == "inner product"
-        scores_all = self.engine in ("exact", "faiss-flat") or self.engine.startswith("certified")
-        return linear or scores_all
+        return linear or self.engine in (
+            "exact",
+            "certified",
+            "certified by surrogates",
+            "certified in int8",
+            "faiss-flat",
+        )
 
     def finds_all_with_effort(self, dim: int) -> bool:
         """Return whether the engine finds all results with full effort, for vectors of this width.

@@ -52,6 +52,7 @@ class ErrorBoundedEngine:
 
     Examples:
         >>> import numpy as np
+        >>> import torch
         >>> from hypencli.engine.corpus import VectorCorpus
         >>> from hypencli.engine.scorers import InnerProductScorer
         >>> corpus = VectorCorpus(np.linspace([0, 1], [1, 0], 1000, dtype=np.float32))

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import ndtri
 
 from hypencli.engine.blocks import SET_ASIDE
 from hypencli.engine.candidates import QuerySearch
@@ -158,6 +157,8 @@ class QueryFit:
 
     def _likely_last(self, fitted: Scores) -> float:
         """Estimate the k-th best score; where it is beyond the sample, as if scores were normal."""
+        from scipy.special import ndtri  # here, since most searches start without it
+
         scores = np.concatenate([fitted, self._held])
         share = 1 - min(1.0, self._k / self._corpus.n)
         normal = float(scores.mean() + ndtri(share) * scores.std())

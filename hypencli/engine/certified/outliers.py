@@ -118,4 +118,6 @@ class TypicalDirections:
 
     def _distances(self, rows: torch.Tensor) -> torch.Tensor:
         shift = self.sketch @ self.centre
-        return torch.linalg.vector_norm((self.sketch @ rows.t()).sub_(shift[:, None]), dim=0)
+        parts = (self.sketch @ rows.t()).sub_(shift[:, None])
+        distances: torch.Tensor = torch.linalg.vector_norm(parts, dim=0)
+        return distances

@@ -78,9 +78,11 @@ class Tail:
         if self.shape <= 0:
             return chance
         excess = np.maximum(away - self._begin, 0.0)
-        excess = self.shape * excess / self._scale
-        heavy = math.log(_TAIL * self._share) - np.log1p(excess) / self.shape
-        return np.maximum(chance, heavy)
+        heavy = (
+            math.log(_TAIL * self._share) - np.log1p(self.shape * excess / self._scale) / self.shape
+        )
+        larger: Floats = np.maximum(chance, heavy)
+        return larger
 
 
 def chances(tails: Sequence[Tail], lacking: Floats) -> Floats:

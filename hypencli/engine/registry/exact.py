@@ -125,7 +125,7 @@ def choose_first_pass(options: ExactOptions, context: EngineContext) -> FirstPas
     automatic = options.scan == "auto" and request.dtype == _SURE and request.q_nets
     if automatic and context.device.type == "cuda":
         return _first_pass_on_gpu(n, request.k)
-    if not automatic or context.device.type != "cpu":
+    if not automatic or context.device.type != "cpu" or not n:
         return None
     best, cost = _best_arithmetic(context)
     limit = min(_MOST, _OF_COST * cost / n)

@@ -168,6 +168,7 @@ def test_a_named_arithmetic_that_is_slower_is_refused_unless_forced(
 
 def test_a_small_corpus_is_not_worth_a_measurement(store: Store) -> None:
     assert chosen(store, n=900) is None
+    assert chosen(store, n=0) is None
     assert not remembered(store)
 
 
