@@ -173,13 +173,12 @@ def encode(
         if missing:
             return _unfinished(work, manifest, corpus, written, seconds, options)
         shards = range(-(-written.seen // options.shard_rows))
-        n_cut = count_cut(work, shards)
         done = work.finish(
             written.seen,
             stats={
                 **_stats(corpus, written, seconds),
                 **_nearness(fitting.precision, corpus, lazy, asked),
-                "n_cut": n_cut,
+                "n_cut": count_cut(work, shards),
             },
             provenance={
                 **provenance(device=str(lazy.device)),
