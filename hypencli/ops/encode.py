@@ -172,13 +172,13 @@ def encode(
         seconds = time.perf_counter() - started
         if missing:
             return _unfinished(work, manifest, corpus, written, seconds, options)
-        n_cut = count_cut(work, range(-(-written.seen // options.shard_rows)))
+        shards = range(-(-written.seen // options.shard_rows))
         done = work.finish(
             written.seen,
             stats={
                 **_stats(corpus, written, seconds),
                 **_nearness(fitting.precision, corpus, lazy, asked),
-                "n_cut": n_cut,
+                "n_cut": count_cut(work, shards),
             },
             provenance={
                 **provenance(device=str(lazy.device)),

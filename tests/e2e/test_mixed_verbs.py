@@ -80,7 +80,7 @@ class Mixture:
         if generator.random() < 0.5:
             return making[name]
         if generator.random() < 0.33:
-            return ["rm", "hyper-docs" if name.startswith("measures") else name, "--force"]
+            return ["rm", name.replace("measures", "found"), "--force"]
         out = str(self.folder / f"exported-{number}.jsonl")
         return generator.choice(
             [
