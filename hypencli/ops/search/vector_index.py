@@ -118,7 +118,7 @@ def make_index(
             hint="List the sets and their sizes: hype ls embeddings",
         )
     spec_kind = MAPPED_KINDS[kind]
-    parsed = parse_options(INDEX_OPTIONS[spec_kind], options, of=f"the index {kind}")
+    parsed: Any = parse_options(INDEX_OPTIONS[spec_kind], options, of=f"the index {kind}")
     spec = IndexSpec(spec_kind, asdict(parsed))
     opened = open_index(store, embeddings, spec, progress)
     described = describe_index(store, embeddings.manifest.id, opened.cache)

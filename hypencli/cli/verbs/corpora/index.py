@@ -15,7 +15,7 @@ from hypencli.cli.verbs.search.search_options import named_values
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hypencli.ops.search.vector_index import DescribedIndex
+    from hypencli.engine.vector_index.spec import DescribedIndex
 
 
 def index(

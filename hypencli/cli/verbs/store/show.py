@@ -65,11 +65,11 @@ def _draw_shown(console: Console, shown: Shown) -> None:
             rows = [(one.kind, one.name or one.id, one.about) for one in listed]
             print_table(title, ("kind", "name", "what"), rows)
     if shown.indexes:
-        rows = [
+        indexes = [
             (one.kind, one.cache, size(one.size_bytes), in_words(one.recall))
             for one in shown.indexes
         ]
-        print_table("indexes", ("kind", "cache", "size", "recall of inner products"), rows)
+        print_table("indexes", ("kind", "cache", "size", "recall of inner products"), indexes)
     for qrels, values in shown.metrics.items():
         print_table(f"measures on {qrels}", ("measure", "value"), list(values.items()))
     draw_curves(console, shown.curves)
