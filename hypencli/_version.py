@@ -1,3 +1,3 @@
 """The package's version; the top of CHANGELOG.md says the same (a test holds them together)."""
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"
