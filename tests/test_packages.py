@@ -17,6 +17,7 @@ def test_requirements_are_those_of_the_extras(repository: Path) -> None:
         *extras["ann"],
         *extras["bm25"],
         *extras["nn-descent"],
+        *extras["serve"],
     }
 
 

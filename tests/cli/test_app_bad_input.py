@@ -16,7 +16,8 @@ def whole_numbers(node: Any, path: tuple[str, ...] = ()) -> Iterator[Any]:
     for name, child in getattr(node, "commands", {}).items():
         yield from whole_numbers(child, (*path, name))
     for one in node.params:
-        if isinstance(one.default, int) and not isinstance(one.default, bool):
+        # A port has a smaller bound of its own.
+        if type(one.default) is int and one.opts[0] != "--port":
             yield pytest.param([*path, one.opts[0]], id=f"{' '.join(path)} {one.opts[0]}")
 
 

@@ -302,7 +302,7 @@ def test_a_model_goes_out_and_comes_back(hype: Hype, study: Path, tmp_path: Path
     assert "pytorch_model.bin" in again["files"]
     taken = hype("import", "model", out, "--name", "back", "--copy", *common)
     assert "Copied in: back" in taken.out
-    assert "hype encode DATASET --model back" in taken.out
+    assert "hype search QUERIES --model back --embeddings hyper-docs" in taken.out
     assert "a copy of" in hype("ls", "models", *common).out
     assert hype("query", "river", "--model", "back", "-k", 1, *common, "--json").json["hits"]
     assert "Registered: ref" in hype("import", "model", out, "--name", "ref", *common).out

@@ -16,7 +16,7 @@ from hypencli.engine.certified import ErrorBoundedEngine, FirstPassOptions, Surr
 from hypencli.engine.corpus import SearchCorpus, VectorCorpus, first_beyond
 from hypencli.engine.guided import GuidedEngine
 from hypencli.engine.parameters import GuidedOptions
-from hypencli.engine.registry.entry import SearchRequest
+from hypencli.engine.registry.entry import SearchRequest, TextEngineEntry
 from hypencli.engine.registry.lookup import engine_entries, engine_entry
 from hypencli.engine.results import Engine
 from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
@@ -159,7 +159,7 @@ An engine of the registry without an entry here uses its default options. It is 
 tests of effort.
 """
 
-_APART = {"faiss-flat16", "faiss-ivf", "faiss-ivfpq"}
+APART = {"faiss-flat16", "faiss-ivf", "faiss-ivfpq"}
 """Engines whose scores differ from those of exact search; test_vector_index.py tests them."""
 
 
@@ -213,7 +213,11 @@ VARIANTS: dict[str, OpenEngine] = {
 }
 """Variants of registered engines, with options and bounds that the tests need."""
 
-REGISTERED = [entry for entry in engine_entries() if entry.name not in _APART]
+REGISTERED = [
+    entry
+    for entry in engine_entries()
+    if entry.name not in APART and not isinstance(entry, TextEngineEntry)
+]
 BY_SCORE: dict[str, OpenEngine] = {
     **{one.name: by_registry(one.name) for one in REGISTERED if one.queries != "vectors"},
     **VARIANTS,

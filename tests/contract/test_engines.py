@@ -20,7 +20,7 @@ from hypencli.engine.rerank import RerankEngine
 from hypencli.engine.scorers import InnerProductScorer, QNetScorer, Scorer
 from hypencli.errors import ModelError, UsageError
 from hypencli.records import Ranking
-from tests.contract.conftest import BY_INDEX, BY_SCORE
+from tests.contract.conftest import APART, BY_INDEX, BY_SCORE
 
 CorpusOf = Callable[..., VectorCorpus]
 
@@ -52,9 +52,9 @@ def all_ids(corpus: VectorCorpus) -> list[str]:
 def test_every_engine_of_the_registry_is_here() -> None:
     """Whatever is registered is held to this contract.
 
-    faiss-ivfpq has scores of its own, and bm25 searches texts (``tests/engine/bm25``).
+    Some vector indexes have scores of their own, and bm25 searches texts (``tests/engine/bm25``).
     """
-    tested = {*BY_SCORE, *BY_INDEX, "faiss-ivfpq", "bm25"}
+    tested = {*BY_SCORE, *BY_INDEX, *APART, "bm25"}
     assert set(engine_names()) <= tested
 
 

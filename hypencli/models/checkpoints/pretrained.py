@@ -65,6 +65,11 @@ class Checkpointed(nn.Module):
         """Make a model around its backbones by side; its own weights are uninitialised."""
         raise NotImplementedError
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the parameters, as the models of ``transformers`` have it."""
+        return next(self.parameters()).dtype
+
     def backbones(self) -> Mapping[str, nn.Module]:
         """Return the backbone of each side: ``query`` and ``passage``, or ``encoder``."""
         raise NotImplementedError

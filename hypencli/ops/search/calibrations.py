@@ -153,11 +153,11 @@ def operating_point(target: SearchTarget, options: SearchOptions) -> OperatingPo
         f" -o {escape_shell(f'{name}={value}')}" for name, value in spec.options.items()
     )
     if not calibrations:
-        asked = "" if has_queries(target.embeddings) else "QUERIES "
+        verb = "hype calibrate" if has_queries(target.embeddings) else "hype calibrate QUERIES"
         raise UsageError(
             f"No calibration of {spec.name} for model {model} on "
             f"{display_name(target.embeddings)}.",
-            hint=f"Measure it: hype calibrate {asked}"
+            hint=f"Measure it: {verb} "
             f"--engine {escape_shell(spec.name)} --model {escape_shell(model)} "
             f"--embeddings {escape_shell(display_name(target.embeddings))}{set_options}",
         )

@@ -125,7 +125,8 @@ def make_index(
     if described is None:
         raise UsageError(
             f"The index {opened.cache} was removed while this command ran.",
-            hint=f"Build it again: hype index {embeddings.manifest.id} --kind {kind}",
+            hint=f"Build it again: hype index {escape_shell(embeddings.manifest.id)} "
+            f"--kind {escape_shell(kind)}",
         )
     return replace(described, build_seconds=opened.build_seconds)
 
@@ -153,7 +154,7 @@ def existing_index(store: Store, embeddings_id: str, kind: str = "auto") -> str 
         return None
     raise UsageError(
         f"The embedding set {embeddings_id} has no index of the kind {kind}.",
-        hint=f"Build one: hype index {embeddings_id} --kind {kind}",
+        hint=f"Build one: hype index {escape_shell(embeddings_id)} --kind {escape_shell(kind)}",
     )
 
 

@@ -48,7 +48,9 @@ def index(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Index the vectors of an embedding set, so that approximate search does not read them all.
+    """Index the vectors of an embedding set for approximate search.
+
+    The search then does not read all of them.
 
     `hype search --approx` takes the index where there is one. A repeated command continues an
     interrupted build. The index is a cache of the store: `hype doctor --clean` removes it.

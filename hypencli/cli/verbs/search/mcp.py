@@ -28,7 +28,9 @@ def mcp(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Offer the store to an agent by the Model Context Protocol, over standard input and output.
+    """Offer the store to an agent by the Model Context Protocol.
+
+    It speaks over standard input and output.
 
     The tools are search, get_document, list_runs, compare_runs and sql; none changes the store.
     `hype serve` offers them over HTTP, at /mcp. With --json, an error before the start is JSON.

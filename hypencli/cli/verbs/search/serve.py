@@ -110,7 +110,7 @@ def serve(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Answer questions over HTTP, with models and vectors that stay loaded.
+    """Answer questions over HTTP; models and vectors stay loaded.
 
     Examples:
         hype serve

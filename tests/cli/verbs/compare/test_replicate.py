@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hypestore import Store
 from tests.conftest import Hype
 
 TABLE = """
@@ -44,12 +45,19 @@ values = { "nDCG@10" = 0.25 }
 """
 
 
+def hype_dtype(study: Path) -> str:
+    """The arithmetic that `hype encode` chose on this processor."""
+    return str(Store.open(study).get("hyper-docs", "embeddings").inputs["dtype"])
+
+
 @pytest.fixture
 def table(study: Path, tiny_collection: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A table in the folder of a store that has its vectors and its runs, measured otherwise."""
     monkeypatch.chdir(study)
     path = study / "small.toml"
-    path.write_text(TABLE.replace("COLLECTION", str(tiny_collection)), encoding="utf-8")
+    own = hype_dtype(study)
+    text = f'{TABLE}\n[encoding]\ndtype = "{own}"\n'.replace("COLLECTION", str(tiny_collection))
+    path.write_text(text, encoding="utf-8")
     return path
 
 

@@ -142,10 +142,9 @@ def test_a_query_has_limits(
         ask("SELECT list(range) FROM range(100_000_000_000)", max_seconds=60)
 
 
-def test_what_users_ask_is_bounded(filled: hs.Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "MAX_SQL_ROWS", 3)
+def test_what_users_ask_is_bounded(filled: hs.Store) -> None:
     with pytest.raises(hs.CatalogQueryError, match="more than 3 rows"):
-        report.sql(filled, "FROM range(4)")
+        report.sql(filled, "FROM range(4)", max_rows=3)
 
 
 def test_views_of_a_catalog_that_came_with_a_store_reach_no_file(
