@@ -28,6 +28,10 @@ from hypothesis import settings
 
 from tests.hostile import contents
 
+# A shell starts what runs in the background with interrupts ignored, and processes inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # Libraries read these when they are imported. Tiny models are slower on several threads. Waiting
 # threads must sleep, because a spinning thread occupies the core that another one needs.
 os.environ["OMP_NUM_THREADS"] = "1"
