@@ -126,6 +126,7 @@ class TextPlan:
         """Return the inputs that determine a run and its id."""
         return {
             "engine": self.entry.name,
+            "model": None,
             "embeddings": self.embeddings.id,
             "corpus": self.embeddings.inputs["corpus"],
             "queries": queries.id,

@@ -435,7 +435,8 @@ def _run_row(manifest: Manifest, by_id: Mapping[str, Manifest]) -> Row:
         manifest.name,
         _timestamp(manifest.created),
         _text(inputs, "engine"),
-        _text(inputs, "model") or _ancestor(manifest, "model", by_id),
+        # A search of texts has the model null: that of the vectors made none of its results.
+        _text(inputs, "model") if "model" in inputs else _ancestor(manifest, "model", by_id),
         embeddings,
         _text(inputs, "corpus") or _of(embeddings, "corpus", by_id),
         _corpus_fingerprint(manifest, embeddings, by_id),

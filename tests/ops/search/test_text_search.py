@@ -52,7 +52,7 @@ def test_the_run_names_texts_and_options_and_no_model(store: Store, queries: Que
     docs = store.get("hyper-docs", kind="embeddings")
     assert (done.model, done.engine, done.n_documents) == (None, "bm25", 120)
     assert run.parents == (docs.id,)
-    assert "model" not in run.inputs
+    assert run.inputs["model"] is None
     assert {name: run.inputs[name] for name in ("k1", "b", "stemmer", "stopwords", "pattern")} == {
         "k1": 1.2,
         "b": 0.4,
@@ -61,6 +61,14 @@ def test_the_run_names_texts_and_options_and_no_model(store: Store, queries: Que
         "pattern": r"\w+",
     }
     assert done.n_results == len(store.run("words").table()) > 0
+
+
+def test_tables_show_no_model(store: Store, queries: QuerySet, tiny_collection: Path) -> None:
+    qrels = str(tiny_collection / "qrels.txt")
+    search(store, queries, NO_MODEL, by_bm25(output=Output(name="words", qrels=qrels)))
+    rows = store.catalog.query("SELECT DISTINCT name, model FROM leaderboard ORDER BY name").rows
+    assert ("words", None) in rows
+    assert ("hyper-run", "hyper") in rows
 
 
 def test_the_same_search_is_done_once_and_other_options_make_another_run(
