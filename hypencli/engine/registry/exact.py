@@ -33,17 +33,6 @@ _BESIDE = {"int8": 1500, "bfloat16": 800}
 _HANDICAP = {"int8": 0.9, "bfloat16": 1.0}
 """Share of a speed ratio left once threads share memory (measured); int8 reads it more often."""
 
-_SCORED, _LEAST_SCORED = 1.2, 256
-"""Documents that a surrogate always needs, beside the random ones: as a multiple of ``k``, and at
-least."""
-
-_OF_COST, _OF_LIMIT, _MOST = 0.85, 0.5, 0.5
-"""A surrogate may score so large a part of what the next best way costs, and half of the corpus at
-most; it is tried where it needs half of that in any case, or less."""
-
-_LEAST_SURROGATE_RATIO = 8.0
-"""How many times faster than the q-net a surrogate must be: it passes over the corpus twice."""
-
 _LARGE = 10_000
 """Documents from which a named arithmetic that is slower than float32 is refused."""
 
@@ -56,7 +45,7 @@ class ExactOptions:
         Literal["auto", "surrogate", "int8", "bfloat16", "float32"],
         Field(
             description="how all documents are ranked before float32 decides: by functions fitted "
-            "to the q-nets, or by the q-nets in an arithmetic; auto is what is fastest"
+            "to the q-nets, or by the q-nets in an arithmetic; auto is the fastest arithmetic"
         ),
     ] = "auto"
     force: Annotated[
@@ -127,30 +116,23 @@ def choose_first_pass(options: ExactOptions, context: EngineContext) -> FirstPas
         return _first_pass_on_gpu(n, request.k)
     if not automatic or context.device.type != "cpu" or not n:
         return None
-    best, cost = _best_arithmetic(context)
-    limit = min(_MOST, _OF_COST * cost / n)
-    surrogate = SurrogateOptions(limit=limit, least_ratio=_LEAST_SURROGATE_RATIO)
-    needed = surrogate.fitted + surrogate.held + max(_LEAST_SCORED, _SCORED * request.k)
-    pays = needed <= _OF_LIMIT * limit * n
-    if best == _SURE and not pays:
-        return None
-    dtype = None if best == _SURE else _arithmetic(best)
-    return FirstPassOptions(dtype=dtype, surrogate=surrogate if pays else None)
+    # Surrogates are not tried: on q-nets that they fit badly they took twice as long (measured).
+    best = _best_arithmetic(context)
+    return None if best == _SURE else FirstPassOptions(dtype=_arithmetic(best))
 
 
-def _best_arithmetic(context: EngineContext) -> tuple[str, float]:
-    """Return the arithmetic that costs least, and its cost in documents scored in float32."""
+def _best_arithmetic(context: EngineContext) -> str:
+    """Return the arithmetic that costs least."""
     n, k = context.corpus.n, context.request.k
     if n / LEAST_RATIO + _again("bfloat16", k) > n:  # too few documents on any machine
-        return _SURE, n
+        return _SURE
     costs = {
         name: (n / ratio + _again(name, k)) / _HANDICAP[name]
         for name, ratio in context.speed_ratios().items()
         if ratio >= LEAST_RATIO
     }
     costs[_SURE] = n
-    best = min(costs, key=costs.__getitem__)
-    return best, costs[best]
+    return min(costs, key=costs.__getitem__)
 
 
 def _refuse_slow(name: str, context: EngineContext) -> None:

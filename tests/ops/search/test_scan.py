@@ -107,7 +107,7 @@ def test_other_instructions_are_measured_anew(
 
 def test_a_scan_is_chosen_where_it_pays(store: Store) -> None:
     set_speed(store, float32=100, bfloat16=200, int8=0)
-    assert chosen(store) == (torch.bfloat16, True)
+    assert chosen(store) == (torch.bfloat16, False)
     assert chosen(store, n=3_000) is None
     assert chosen(store, q_nets=False) is None
     assert chosen(store, dtype="bfloat16") is None
@@ -117,34 +117,25 @@ def test_a_scan_is_chosen_where_it_pays(store: Store) -> None:
 def test_the_fastest_is_chosen_with_what_it_scores_again(store: Store) -> None:
     """int8 has more of them, and more to prepare: a small corpus does not gain that."""
     set_speed(store, float32=100, bfloat16=200, int8=300)
-    assert chosen(store) == (torch.int8, True)
-    assert chosen(store, n=15_000) == (torch.int8, True)
-    assert chosen(store, n=13_000) == chosen(store, n=10_000) == (torch.bfloat16, True)
-    assert chosen(store, n=12_000, k=100) == (torch.int8, True)
+    assert chosen(store) == (torch.int8, False)
+    assert chosen(store, n=15_000) == (torch.int8, False)
+    assert chosen(store, n=13_000) == chosen(store, n=10_000) == (torch.bfloat16, False)
+    assert chosen(store, n=12_000, k=100) == (torch.int8, False)
     set_speed(store, float32=100, bfloat16=120, int8=110)
-    assert chosen(store) == (None, True)
+    assert chosen(store) is None
 
 
 @pytest.mark.parametrize("rate", [0, 50, 110])
 def test_no_arithmetic_where_the_machine_is_not_faster_at_it(store: Store, rate: float) -> None:
     set_speed(store, float32=100, bfloat16=rate, int8=rate)
-    assert chosen(store) == (None, True)
+    assert chosen(store) is None
     assert chosen(store, n=9, scan="bfloat16", q_nets=False) == (torch.bfloat16, False)
     assert chosen(store, n=9, scan="int8") == (torch.int8, False), "what is named is done"
 
 
-def test_a_surrogate_may_score_a_part_of_what_the_next_best_way_costs(store: Store) -> None:
-    set_speed(store, float32=100, bfloat16=500, int8=0)
-    fast = first_pass(store)
+def test_surrogates_are_taken_where_they_are_named_alone(store: Store) -> None:
     set_speed(store, float32=100, bfloat16=0, int8=0)
-    slow = first_pass(store)
-    assert fast is not None
-    assert slow is not None
-    assert fast.surrogate is not None
-    assert slow.surrogate is not None
-    assert fast.surrogate.limit == pytest.approx(0.85 / 5, abs=0.01)
-    assert slow.surrogate.limit == 0.5
-    assert min(fast.surrogate.least_ratio, slow.surrogate.least_ratio) > 2
+    assert first_pass(store) is None
     named = first_pass(store, n=9, scan="surrogate")
     assert named is not None
     assert (named.dtype, named.surrogate) == (None, SurrogateOptions())
