@@ -52,6 +52,7 @@ class MtebSearch:
         self._query_max_length = query_max_length
         self._name = name or (f"hype/{Path(str(model)).name}" if model is not self._model else None)
         self._ids: list[str] = []
+        self._places: dict[str, int] = {}
         self._vectors: npt.NDArray[np.float32] | None = None
 
     @cached_property
@@ -70,6 +71,7 @@ class MtebSearch:
         """
         rows = list(corpus)
         self._ids = [str(row["id"]) for row in rows]
+        self._places = {doc_id: place for place, doc_id in enumerate(self._ids)}
         texts = [_text(row) for row in rows]
         self._vectors = self._model.encode_passages(texts, max_length=self._max_length)
 
@@ -123,11 +125,8 @@ class MtebSearch:
         corpus = VectorCorpus(vectors, self._ids)
         if top_ranked is None:
             return ExactEngine(corpus, device=self._model.device).search(scorer, k=k).rankings
-        places = {doc_id: place for place, doc_id in enumerate(self._ids)}
-        candidates = [
-            np.asarray([places[doc_id] for doc_id in top_ranked.get(query_id, ())], dtype=np.int64)
-            for query_id, _ in batch
-        ]
+        listed = ([self._places[one] for one in top_ranked.get(query, ())] for query, _ in batch)
+        candidates = [np.asarray(places, dtype=np.int64) for places in listed]
         engine = RerankEngine(corpus, candidates, device=self._model.device)
         return engine.search(scorer, k=k).rankings
 

@@ -109,9 +109,13 @@ class SearchStep(Step):
         """Search the queries."""
         self._source(context)  # its error has the command that makes the queries
         queries = open_queries(self._place(context), judged_by=self.judged_with(context).qrels)
-        model, options = context.model_of(self.encode.model), self._options(context)
-        done = search(context.store, queries, model, options, progress)
+        done = search(
+            context.store, queries, self._model(context), self._options(context), progress
+        )
         return context.store.get(done.run, "run")
+
+    def _model(self, context: ReplicationContext) -> ModelSource:
+        return context.model_of(self.encode.model)
 
     def judged_with(self, context: ReplicationContext) -> EvaluateOptions:
         """Return judgements and measures for the run."""
@@ -224,19 +228,15 @@ class TextSearchStep(SearchStep):
         if queries is None:
             return None
         options = self._options(context)
-        plan = TextPlan.resolve(context.store, ModelSource(), options, None)
+        plan = TextPlan.resolve(context.store, self._model(context), options, None)
         return plan.existing(queries, options)
 
     def estimate(self, context: ReplicationContext) -> Estimate:
         """Estimate the size of the run. Its time is short beside that of encoding."""
         return Estimate(None, super().estimate(context).bytes)
 
-    def run(self, context: ReplicationContext, progress: Progress) -> Manifest:
-        """Search the queries."""
-        self._source(context)
-        queries = open_queries(self._place(context), judged_by=self.judged_with(context).qrels)
-        done = search(context.store, queries, ModelSource(), self._options(context), progress)
-        return context.store.get(done.run, "run")
+    def _model(self, context: ReplicationContext) -> ModelSource:
+        return ModelSource()
 
 
 @dataclass(frozen=True, slots=True)
